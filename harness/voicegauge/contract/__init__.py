@@ -1,0 +1,37 @@
+"""Contracts: OpenAPI 3.1 documents with a few `x-` keys, loaded and looked up."""
+
+from voicegauge.contract.catalogue import Catalogue, load_catalogue
+from voicegauge.contract.contract import (
+    Contract,
+    Example,
+    MediaType,
+    Operation,
+    Parameter,
+    ResponseSpec,
+    Server,
+    Target,
+)
+from voicegauge.contract.loading import load_contract
+from voicegauge.contract.places import MISSING, Place, parse_place, read_pointer, write_pointer
+from voicegauge.contract.schema import SchemaError, fit_text
+
+__all__ = [
+    "MISSING",
+    "Catalogue",
+    "Contract",
+    "Example",
+    "MediaType",
+    "Operation",
+    "Parameter",
+    "Place",
+    "ResponseSpec",
+    "SchemaError",
+    "Server",
+    "Target",
+    "fit_text",
+    "load_catalogue",
+    "load_contract",
+    "parse_place",
+    "read_pointer",
+    "write_pointer",
+]

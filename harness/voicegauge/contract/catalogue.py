@@ -1,0 +1,68 @@
+"""All contracts at hand: the bundled ones, and those of the user's own folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.loading import find_contract_files, load_contract
+from voicegauge.data import data_dir
+from voicegauge.errors import UnknownNameError
+
+
+class Catalogue:
+    """Contracts by provider id."""
+
+    def __init__(self, contracts: Iterable[Contract]) -> None:
+        """Of two contracts with one provider id the later one counts."""
+        self._contracts = {contract.id: contract for contract in contracts}
+
+    def __iter__(self) -> Iterator[Contract]:
+        """The contracts, by provider id."""
+        return iter(self._contracts[name] for name in sorted(self._contracts))
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """Every target by its full id."""
+        return {target.id: target for contract in self for target in contract.targets.values()}
+
+    def provider(self, provider_id: str) -> Contract:
+        """The contract of a provider.
+
+        Raises:
+            UnknownNameError: there is none.
+        """
+        try:
+            return self._contracts[provider_id]
+        except KeyError:
+            raise UnknownNameError("provider", provider_id, self._contracts) from None
+
+    def select(self, names: Sequence[str]) -> list[Target]:
+        """The targets that `names` mean: "provider", "provider/target"; all of them for none.
+
+        Raises:
+            UnknownNameError: a name is no provider and no target; says the nearest.
+        """
+        targets = self.targets
+        if not names:
+            return list(targets.values())
+        chosen: dict[str, Target] = {}
+        for name in names:
+            if name in targets:
+                chosen[name] = targets[name]
+            elif name in self._contracts:
+                chosen.update({t.id: t for t in self._contracts[name].targets.values()})
+            else:
+                raise UnknownNameError("target", name, [*targets, *self._contracts])
+        return list(chosen.values())
+
+
+def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
+    """The bundled contracts and those of `folders`, which win over bundled ones of the same id.
+
+    Raises:
+        ContractError: a document cannot be used.
+    """
+    files = [path for folder in (data_dir("contracts"), *folders) for path in find_contract_files(folder)]
+    return Catalogue(load_contract(path) for path in files)

@@ -1,0 +1,368 @@
+"""A loaded contract: operations, targets, servers, and how to look things up in them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from voicegauge.contract.document import Document, escape
+from voicegauge.contract.extension import (
+    Answer,
+    Dispute,
+    JobSpec,
+    Limits,
+    Price,
+    Provider,
+    Speech,
+    TargetSpec,
+)
+from voicegauge.contract.schema import Schemas, SchemaError
+from voicegauge.errors import UnknownNameError
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """A part of a contract that knows where it stands."""
+
+    contract: Contract = field(repr=False)
+    pointer: str
+    data: dict[str, Any] = field(repr=False)
+
+    @property
+    def line(self) -> int | None:
+        """The line of the document, counted from 1."""
+        return self.contract.document.line(self.pointer)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A documented example of a body."""
+
+    name: str
+    value: Any
+    when: str | None
+    """The `x-when` of the example: a situation, perhaps with a field: "invalid:text"."""
+    request: str | None
+    """The `x-request` of the example: the request example it answers."""
+    pointer: str
+
+
+@dataclass(frozen=True, eq=False)
+class MediaType(Node):
+    """One media type of a request or response body."""
+
+    name: str
+
+    @property
+    def schema_pointer(self) -> str | None:
+        """Where its schema stands; `None` where the document gives none."""
+        return f"{self.pointer}/schema" if "schema" in self.data else None
+
+    @functools.cached_property
+    def schema(self) -> Any:
+        """The schema behind any reference; an empty one where the document gives none."""
+        return self.contract.schemas.resolve(self.data.get("schema", {}))[0]
+
+    def errors(self, instance: Any) -> Iterator[SchemaError]:
+        """Every way in which `instance` does not fit."""
+        if self.schema_pointer is not None:
+            yield from self.contract.schemas.errors(self.schema_pointer, instance)
+
+    @functools.cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """The documented examples, in the document's order."""
+        found = []
+        for name, node in self.data.get("examples", {}).items():
+            pointer = f"{self.pointer}/examples/{escape(name)}"
+            node, pointer = self.contract.schemas.resolve(node, pointer)
+            if "value" in node:
+                found.append(Example(name, node["value"], node.get("x-when"), node.get("x-request"), pointer))
+        if "example" in self.data:
+            found.append(Example("example", self.data["example"], None, None, f"{self.pointer}/example"))
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter(Node):
+    """A path, query or header parameter."""
+
+    name: str
+    place: Literal["path", "query", "header", "cookie"]
+    required: bool
+
+    @property
+    def schema(self) -> Any:
+        """The schema behind any reference."""
+        return self.contract.schemas.resolve(self.data.get("schema", {}))[0]
+
+    def errors(self, instance: Any) -> Iterator[SchemaError]:
+        """Every way in which `instance` does not fit."""
+        if "schema" in self.data:
+            yield from self.contract.schemas.errors(f"{self.pointer}/schema", instance)
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseSpec(Node):
+    """One documented response of an operation."""
+
+    status: str
+    """A code, a class such as "4XX", or "default"."""
+
+    @functools.cached_property
+    def headers(self) -> Mapping[str, Parameter]:
+        """Documented headers by name."""
+        found = {}
+        for name, node in self.data.get("headers", {}).items():
+            node, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/headers/{escape(name)}")
+            required = bool(node.get("required", False))
+            found[name] = Parameter(self.contract, pointer, node, name, "header", required)
+        return found
+
+    @functools.cached_property
+    def media(self) -> Mapping[str, MediaType]:
+        """Documented bodies by media type."""
+        return _media(self)
+
+    @property
+    def links(self) -> Mapping[str, dict[str, Any]]:
+        """OpenAPI links: where an answer leads."""
+        links: dict[str, Any] = self.data.get("links", {})
+        return {name: self.contract.schemas.resolve(node)[0] for name, node in links.items()}
+
+
+def _media(node: Node) -> Mapping[str, MediaType]:
+    content = node.data.get("content", {})
+    return {
+        name.lower(): MediaType(node.contract, f"{node.pointer}/content/{escape(name)}", data or {}, name.lower())
+        for name, data in content.items()
+    }
+
+
+@dataclass(frozen=True, eq=False)
+class Server:
+    """A base URL of the provider."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, eq=False)
+class Operation(Node):
+    """One documented call."""
+
+    id: str
+    method: str
+    path: str
+    parameters: tuple[Parameter, ...]
+    server: Server
+    security: tuple[Mapping[str, Any], ...]
+    """Alternatives; an empty mapping means that no key is needed."""
+    speech: Speech | None
+    job: JobSpec | None
+    pricing: Price | None
+    limits: Limits
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether no way in is documented that does without a key."""
+        return bool(self.security) and all(self.security)
+
+    @property
+    def takes_key(self) -> bool:
+        """Whether a key may be sent."""
+        return any(self.security)
+
+    @functools.cached_property
+    def request_media(self) -> Mapping[str, MediaType]:
+        """Request bodies by media type, the preferred one first; empty where none is sent."""
+        node = self.data.get("requestBody")
+        if node is None:
+            return {}
+        body, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/requestBody")
+        return _media(Node(self.contract, pointer, body))
+
+    @functools.cached_property
+    def responses(self) -> Mapping[str, ResponseSpec]:
+        """Documented responses by status."""
+        found = {}
+        for status, node in self.data.get("responses", {}).items():
+            node, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/responses/{status}")
+            found[status] = ResponseSpec(self.contract, pointer, node, status)
+        return found
+
+    def response(self, status: int) -> ResponseSpec | None:
+        """The documented response for `status`: the code, its class, or the default."""
+        for key in (str(status), f"{status // 100}XX", f"{status // 100}xx", "default"):
+            if key in self.responses:
+                return self.responses[key]
+        return None
+
+    @functools.cached_property
+    def success(self) -> ResponseSpec:
+        """The first documented 2xx response."""
+        for status, response in self.responses.items():
+            if status.startswith("2"):
+                return response
+        raise self.contract.document.error(self.pointer, f"{self.id} documents no 2xx response")
+
+    @functools.cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        parts = re.split(r"(\{[^}]+\})", self.path)
+        pattern = "".join(
+            f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part)
+            for index, part in enumerate(parts)
+        )
+        return re.compile(f"^{pattern}$")
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """The path parameters where `path` is this operation's; `None` where it is not."""
+        found = self._pattern.match(path)
+        if not found:
+            return None
+        names = re.findall(r"\{([^}]+)\}", self.path)
+        return dict(zip(names, found.groups(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One model or mode of a provider: what is benchmarked."""
+
+    name: str
+    """Within its provider: "xtts-v2"."""
+    operation: Operation = field(repr=False)
+    spec: TargetSpec = field(repr=False)
+    pointer: str
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it stands in."""
+        return self.operation.contract
+
+    @property
+    def id(self) -> str:
+        """"<provider>/<name>"."""
+        return f"{self.contract.id}/{self.name}"
+
+    @property
+    def speech(self) -> Speech:
+        """How its operation takes a request for speech."""
+        assert self.operation.speech is not None
+        return self.operation.speech
+
+    @property
+    def answer(self) -> Answer:
+        """What its operation answers with."""
+        return self.speech.answer
+
+    @property
+    def job_operation(self) -> Operation | None:
+        """The status operation; `None` where the answer is audio."""
+        return self.contract.operation(self.answer.job) if self.answer.job else None
+
+    @property
+    def pricing(self) -> Price | None:
+        """Its own price, else its operation's."""
+        return self.spec.pricing or self.operation.pricing
+
+
+@dataclass(frozen=True, eq=False)
+class Contract:
+    """A loaded document. Make one with `load_contract`."""
+
+    document: Document = field(repr=False)
+    provider: Provider
+    schemas: Schemas = field(repr=False)
+    servers: Mapping[str, Server] = field(repr=False)
+    limits: Limits = field(repr=False)
+    operations: Mapping[str, Operation] = field(repr=False, default_factory=dict)
+    targets: Mapping[str, Target] = field(repr=False, default_factory=dict)
+    """By name within the provider."""
+
+    @property
+    def id(self) -> str:
+        """The provider's id."""
+        return self.provider.id
+
+    @property
+    def version(self) -> str:
+        """The document's own version."""
+        return str(self.document.data["info"]["version"])
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """Hosts (with port) that the contract names: the only ones a key is sent to."""
+        return frozenset(urlsplit(server.url).netloc.lower() for server in self.servers.values())
+
+    @property
+    def security_schemes(self) -> Mapping[str, dict[str, Any]]:
+        """How a key is sent, by the scheme's name."""
+        schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
+        return schemes
+
+    def operation(self, operation_id: str) -> Operation:
+        """The operation with that id.
+
+        Raises:
+            UnknownNameError: the document has none.
+        """
+        try:
+            return self.operations[operation_id]
+        except KeyError:
+            raise UnknownNameError(f"{self.id} operation", operation_id, self.operations) from None
+
+    def target(self, name: str) -> Target:
+        """The target with that name within the provider.
+
+        Raises:
+            UnknownNameError: the document has none.
+        """
+        try:
+            return self.targets[name]
+        except KeyError:
+            raise UnknownNameError(f"{self.id} target", name, self.targets) from None
+
+    def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+        """The operation that `method` and `path` mean, with its path parameters.
+
+        A path without parameters wins over one with them, as OpenAPI asks.
+        """
+        found = [
+            (operation, parameters)
+            for operation in self.operations.values()
+            if operation.method == method.upper() and (parameters := operation.match(path)) is not None
+        ]
+        return min(found, key=lambda pair: len(pair[1]), default=None)
+
+    def disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
+        """Every recorded dispute about the part at `pointer` and the parts around it, inmost first."""
+        tokens = pointer.split("/")
+        for end in range(len(tokens), 0, -1):
+            place = "/".join(tokens[:end])
+            for dispute in self._disputes_at.get(place, ()):
+                yield dispute, place
+
+    @functools.cached_property
+    def _disputes_at(self) -> Mapping[str, tuple[Dispute, ...]]:
+        import msgspec
+
+        found: dict[str, tuple[Dispute, ...]] = {}
+
+        def walk(value: Any, pointer: str) -> None:
+            if isinstance(value, dict):
+                for key in ("x-source", "source"):
+                    source = value.get(key)
+                    if isinstance(source, dict) and source.get("disputed"):
+                        found[pointer] = msgspec.convert(tuple(source["disputed"]), tuple[Dispute, ...])
+                for key, item in value.items():
+                    if key not in ("example", "examples"):
+                        walk(item, f"{pointer}/{escape(key)}")
+            elif isinstance(value, list):
+                for index, item in enumerate(value):
+                    walk(item, f"{pointer}/{index}")
+
+        walk(self.document.data, "")
+        return found

@@ -1,0 +1,83 @@
+"""Places in a request or a response, written as one word.
+
+    body                 the whole body
+    body#/output/url/0   a JSON pointer (RFC 6901) into a JSON body, or a form field
+    query.NAME           a query parameter
+    path.NAME            a path parameter
+    header.NAME          a header
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, cast
+
+from voicegauge.contract.document import unescape
+
+PlaceKind = Literal["body", "query", "path", "header"]
+MISSING: Any = object()
+"""Stands for "nothing there", since `None` is a value that JSON can carry."""
+
+
+class Place(NamedTuple):
+    """A parsed place: where it lies, and the pointer (body) or name (elsewhere) in it."""
+
+    kind: PlaceKind
+    key: str
+
+    def __str__(self) -> str:
+        """The place as it is written."""
+        if self.kind == "body":
+            return f"body#{self.key}" if self.key else "body"
+        return f"{self.kind}.{self.key}"
+
+    @property
+    def tokens(self) -> list[str]:
+        """The keys of a body place, outermost first."""
+        return [unescape(token) for token in self.key.split("/")[1:]]
+
+
+def parse_place(text: str) -> Place:
+    """Parse a place.
+
+    Raises:
+        ValueError: `text` is none of the forms above.
+    """
+    if text == "body":
+        return Place("body", "")
+    if text.startswith("body#/"):
+        return Place("body", text[len("body#") :])
+    kind, _, name = text.partition(".")
+    if kind in ("query", "path", "header") and name:
+        return Place(cast(PlaceKind, kind), name)
+    raise ValueError(f"{text!r} is no place: write body, body#/pointer, query.NAME, path.NAME or header.NAME")
+
+
+def read_pointer(value: Any, tokens: list[str]) -> Any:
+    """The value that `tokens` lead to, or `MISSING`."""
+    for token in tokens:
+        if isinstance(value, dict) and token in value:
+            value = value[token]
+        elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
+            value = value[int(token)]
+        else:
+            return MISSING
+    return value
+
+
+def write_pointer(root: Any, tokens: list[str], new: Any) -> Any:
+    """`root` with `new` at `tokens`; missing mappings and lists on the way are made.
+
+    `root` is changed in place where it is a mapping or a list; the root to use is returned.
+    """
+    if not tokens:
+        return new
+    token, rest = tokens[0], tokens[1:]
+    if root is None:
+        root = [] if token.isdecimal() else {}
+    if isinstance(root, list):
+        index = int(token)
+        root.extend(None for _ in range(index + 1 - len(root)))
+        root[index] = write_pointer(root[index], rest, new)
+    else:
+        root[token] = write_pointer(root.get(token), rest, new)
+    return root

@@ -1,0 +1,146 @@
+"""JSON Schema over the whole document: validation, references, and form fields."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jsonschema_rs
+
+from voicegauge.contract.document import escape, unescape
+from voicegauge.contract.places import MISSING, read_pointer
+
+if TYPE_CHECKING:
+    from voicegauge.contract.document import Document
+
+_PATTERNS = jsonschema_rs.RegexOptions()
+"""The regex engine without backtracking: a hostile string cannot stall a check."""
+
+
+class SchemaError(NamedTuple):
+    """One way in which an instance does not fit its schema."""
+
+    pointer: str
+    """JSON pointer into the instance."""
+    schema_pointer: str
+    """JSON pointer into the document, at the keyword that was broken."""
+    keyword: str
+    message: str
+
+
+def to_pointer(path: list[str | int]) -> str:
+    """The JSON pointer that `path` stands for."""
+    return "".join(f"/{escape(str(token))}" for token in path)
+
+
+class Schemas:
+    """Validators over one document, made once and kept."""
+
+    def __init__(self, document: Document) -> None:
+        """`document` is the parsed contract; its schemas are JSON Schema 2020-12."""
+        self._document = document
+        self._uri = f"voicegauge:///{document.sha256}"
+
+    @functools.cached_property
+    def _registry(self) -> jsonschema_rs.Registry:
+        return jsonschema_rs.Registry([(self._uri, self._document.data)], draft=jsonschema_rs.Draft202012)
+
+    @functools.cache  # noqa: B019 - a contract lives as long as the process that loaded it
+    def _validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+        return jsonschema_rs.Draft202012Validator(
+            {"$ref": f"{self._uri}#{_fragment(pointer)}"},
+            registry=self._registry,
+            validate_formats=True,
+            pattern_options=_PATTERNS,
+        )
+
+    def fits(self, pointer: str, instance: Any) -> bool:
+        """Whether `instance` fits the schema that stands at `pointer`."""
+        return self._validator(pointer).is_valid(instance)
+
+    def errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
+        """Every way in which `instance` does not fit the schema that stands at `pointer`."""
+        for error in self._validator(pointer).iter_errors(instance):
+            path = list(error.schema_path)
+            yield SchemaError(
+                to_pointer(list(error.instance_path)),
+                to_pointer(path),
+                str(path[-1]) if path else "false",
+                error.message,
+            )
+
+    def resolve(self, node: Any, pointer: str = "") -> tuple[Any, str]:
+        """`node` behind any `$ref`, with the pointer at which it stands.
+
+        Keys beside a `$ref` are laid over what it leads to, as JSON Schema 2020-12
+        lets both apply.
+        """
+        overlay: dict[str, Any] = {}
+        seen: set[str] = set()
+        while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            reference = node["$ref"]
+            if reference in seen:
+                raise self._document.error(pointer, f"$ref {reference!r} leads back to itself")
+            if not reference.startswith("#"):
+                raise self._document.error(pointer, f"$ref {reference!r} leaves the document")
+            seen.add(reference)
+            overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
+            target = read_pointer(self._document.data, [unescape(t) for t in reference[1:].split("/")[1:]])
+            if target is MISSING:
+                raise self._document.error(pointer, f"$ref {reference!r} leads nowhere")
+            node, pointer = target, reference[1:]
+        return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
+
+
+def _fragment(pointer: str) -> str:
+    """A JSON pointer as a URI fragment (RFC 6901, section 6)."""
+    from urllib.parse import quote
+
+    return quote(pointer, safe="/~!$&'()*+,;=:@-._")
+
+
+def fit_text(schemas: Schemas, schema: Any, text: str) -> Any:
+    """A form field, query value or header as the JSON value that its schema means.
+
+    `text` itself where no type of the schema can be read from it, so that
+    validation says what is wrong.
+    """
+    schema, _ = schemas.resolve(schema)
+    if not isinstance(schema, dict):
+        return text
+    types = schema.get("type", [])
+    for kind in [types] if isinstance(types, str) else types:
+        value = _READERS.get(kind, lambda _: MISSING)(text)
+        if value is not MISSING:
+            return value
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        value = fit_text(schemas, branch, text)
+        if value != text:
+            return value
+    return text
+
+
+def _read_integer(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        return MISSING
+
+
+def _read_number(text: str) -> Any:
+    try:
+        value = float(text)
+    except ValueError:
+        return MISSING
+    if value != value or value in (float("inf"), float("-inf")):
+        return MISSING
+    return int(text) if text.lstrip("+-").isdecimal() else value
+
+
+_READERS: dict[str, Any] = {
+    "integer": _read_integer,
+    "number": _read_number,
+    "boolean": lambda text: {"true": True, "false": False}.get(text.lower(), MISSING),
+    "null": lambda text: None if text == "" else MISSING,
+}

@@ -1,0 +1,116 @@
+"""What goes wrong with the tool, its input or the network.
+
+A provider that breaks its contract is no error: it is a `model.Finding`.
+Each error prints as one line that says what is wrong, where, and how to mend it.
+
+    VoicegaugeError                exit 2
+    ├── UsageError                 a flag, a setting or a name that cannot be used
+    │   └── UnknownNameError       a name that is not among the known ones; says the nearest
+    ├── ContractError              a contract document that cannot be used; file, line, reason
+    ├── DataError                  a saved run, recording, suite or audio file that cannot be used
+    ├── MissingKeyError            the environment variable of a provider's key is not set
+    ├── MissingExtraError          an optional part of voicegauge is not installed
+    ├── TransportError             exit 3: no answer could be had
+    │   ├── UnreachableError       name not resolved, connection refused, TLS failed
+    │   ├── TimedOutError          a phase took longer than its limit
+    │   └── OversizeError          a body larger than the limit
+    ├── NothingMeasuredError       exit 3: every attempt failed, so there is no result
+    └── BudgetError                exit 4: the next request would cost more than is left
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from pathlib import Path
+
+EXIT_OK = 0
+EXIT_FINDINGS = 1
+EXIT_UNUSABLE = 2
+EXIT_NOTHING_MEASURED = 3
+EXIT_BUDGET = 4
+
+
+class VoicegaugeError(Exception):
+    """Base of every error that the command line prints as one line."""
+
+    exit_code = EXIT_UNUSABLE
+
+
+class UsageError(VoicegaugeError):
+    """A flag, a setting or an argument that cannot be used."""
+
+
+class UnknownNameError(UsageError):
+    """A name that is not among the known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        """Say which `name` of which `kind` ("target", "rule") is unknown and what is known."""
+        choices = sorted(known)
+        near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+        hint = f"did you mean {near[0]}? " if near else ""
+        super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
+        self.name = name
+        self.nearest = near[0] if near else None
+
+
+class ContractError(VoicegaugeError):
+    """A contract document that cannot be used."""
+
+    def __init__(self, path: Path | str, line: int | None, reason: str) -> None:
+        """`line` counts from 1; `None` where no line can be named."""
+        where = f"{path}:{line}" if line else str(path)
+        super().__init__(f"{where}: {reason}")
+        self.path, self.line, self.reason = path, line, reason
+
+
+class DataError(VoicegaugeError):
+    """A saved run, recording, suite or audio file that cannot be read or compared."""
+
+
+class MissingKeyError(VoicegaugeError):
+    """The environment variable that holds a provider's key is not set."""
+
+    def __init__(self, provider: str, variable: str) -> None:
+        """Name the `variable` to set for `provider`."""
+        super().__init__(f"{provider} needs a key: set the environment variable {variable}")
+        self.variable = variable
+
+
+class MissingExtraError(VoicegaugeError):
+    """An optional part of voicegauge is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """Name the pip `extra` that brings `what`."""
+        super().__init__(f"{what} is not installed: pip install 'voicegauge[{extra}]'")
+        self.extra = extra
+
+
+class TransportError(VoicegaugeError):
+    """No usable answer could be had from the network."""
+
+    exit_code = EXIT_NOTHING_MEASURED
+
+
+class UnreachableError(TransportError):
+    """A name was not resolved, a connection was refused or broke, or TLS failed."""
+
+
+class TimedOutError(TransportError):
+    """A phase of a request took longer than its limit."""
+
+
+class OversizeError(TransportError):
+    """A body was larger than the limit set for it."""
+
+
+class NothingMeasuredError(VoicegaugeError):
+    """Every attempt failed, so there is no result to show."""
+
+    exit_code = EXIT_NOTHING_MEASURED
+
+
+class BudgetError(VoicegaugeError):
+    """The next request would cost more than is left of the budget."""
+
+    exit_code = EXIT_BUDGET

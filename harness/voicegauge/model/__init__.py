@@ -1,0 +1,46 @@
+"""The words everything else speaks: frozen, typed records with units in their names."""
+
+from voicegauge.model.base import Provenance, Record, Severity
+from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.model.finding import Finding, Where
+from voicegauge.model.job import Delivery, Failure, Interval, Job, Sighting
+from voicegauge.model.run import (
+    AsrFloor,
+    Manifest,
+    Run,
+    ScoreSet,
+    SuiteRef,
+    TargetRef,
+)
+from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
+from voicegauge.model.speech import SpeechRequest, VoiceSample
+
+__all__ = [
+    "AsrFloor",
+    "AudioFacts",
+    "Cost",
+    "Delivery",
+    "Exchange",
+    "Failure",
+    "Finding",
+    "Interval",
+    "Job",
+    "Latency",
+    "Manifest",
+    "Provenance",
+    "Record",
+    "Request",
+    "Response",
+    "Run",
+    "Sample",
+    "Score",
+    "ScoreSet",
+    "Severity",
+    "Sighting",
+    "SpeechRequest",
+    "SuiteRef",
+    "TargetRef",
+    "Timing",
+    "VoiceSample",
+    "Where",
+]

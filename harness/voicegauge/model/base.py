@@ -1,0 +1,35 @@
+"""The base of every record, and the two small vocabularies that all of them share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An immutable record; unknown fields are refused when it is decoded.
+
+    Subclasses say `kw_only=True` themselves: msgspec does not pass it on.
+    """
+
+
+class Provenance(StrEnum):
+    """Where traffic came from; never blurred."""
+
+    DOCUMENTED = "documented"
+    """An example printed in a provider's document: nobody sent it."""
+    EMULATED = "emulated"
+    """Answered by voicegauge's own emulator."""
+    RECORDED = "recorded"
+    """Answered by a live service."""
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    DISPUTED = "disputed"
+    """Breaks one reading of the documents and keeps another that the contract records."""

@@ -1,0 +1,71 @@
+"""What became of one request for speech: the states it was seen in, and what was delivered."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.model.base import Record
+from voicegauge.model.exchange import Exchange
+
+FailureKind = Literal[
+    "refused", "failed", "server", "rate_limited", "credit", "timeout", "network", "protocol", "cancelled"
+]
+
+
+class Interval(Record, kw_only=True):
+    """A time known only to lie between two polls, both in milliseconds."""
+
+    low_ms: float
+    high_ms: float
+
+
+class Sighting(Record, kw_only=True):
+    """One state a job was seen in."""
+
+    state: str
+    at_ms: float
+    """Milliseconds after the submit began at which the answer was complete."""
+    asked_ms: float
+    """Milliseconds after the submit began at which the question was sent."""
+    exchange: int
+    """Index into the delivery's exchanges."""
+
+
+class Job(Record, kw_only=True):
+    """A job as it was seen from outside, the submit's own answer first."""
+
+    id: str | None
+    status_operation: str
+    sightings: tuple[Sighting, ...]
+
+
+class Failure(Record, kw_only=True):
+    """Why no audio was delivered."""
+
+    kind: FailureKind
+    message: str
+    status: int | None = None
+    """The HTTP status that said so, where one did."""
+
+
+class Delivery(Record, kw_only=True):
+    """All that one request for speech led to.
+
+    Exactly one of `audio` and `failure` is set.
+    """
+
+    target: str
+    exchanges: tuple[Exchange, ...]
+    attempts: int
+    """Submits sent, retries included."""
+    job: Job | None = None
+    audio: bytes | None = None
+    media_type: str | None = None
+    """What the provider declares the audio to be; `None` where it declares nothing."""
+    audio_exchange: int | None = None
+    """Index of the exchange that carried the audio."""
+    submit_exchange: int | None = None
+    """Index of the last submit."""
+    charged_usd: float | None = None
+    charged_credits: float | None = None
+    failure: Failure | None = None

@@ -1,0 +1,115 @@
+"""One utterance of a benchmark: asked for, received, measured, and scored."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.model.base import Record
+from voicegauge.model.job import Failure, Interval
+
+
+class Latency(Record, kw_only=True):
+    """Times of one sample in milliseconds, counted from the start of its (last) submit."""
+
+    accept_ms: float
+    """Until the submit's answer was complete."""
+    queue_ms: Interval | None = None
+    """How long the job waited, known between two polls; `None` where there is no such state."""
+    processing_ms: Interval | None = None
+    """How long the job was worked on, known between two polls."""
+    done_ms: Interval | None = None
+    """When the job was done, known between the last poll not done and the first done."""
+    download_ms: float | None = None
+    """The request that fetched the audio, for a job."""
+    ttfb_ms: float | None = None
+    """Until the first byte of the answer that carries the audio."""
+    ttfa_ms: float | None = None
+    """Until the first byte of audio data."""
+    ttfs_ms: float | None = None
+    """Until the first audible speech: `ttfa_ms` and the leading silence."""
+    file_ms: float | None = None
+    """Until the last byte of audio: the time to file."""
+
+
+class AudioFacts(Record, kw_only=True):
+    """What was measured on the audio received."""
+
+    sha256: str
+    file: str
+    """Path relative to the run's folder."""
+    bytes: int
+    media_type: str | None
+    container: str | None
+    """"wav", "mp3", "flac", "ogg", ...; `None` where it could not be decoded."""
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    audio_s: float | None = None
+    leading_silence_s: float | None = None
+    rms_dbfs: float | None = None
+
+
+class Cost(Record, kw_only=True):
+    """What one sample cost, by the contract's price and by what the provider said it charged."""
+
+    price_usd: float | None = None
+    price_credits: float | None = None
+    charged_usd: float | None = None
+    charged_credits: float | None = None
+    disputed: bool = False
+    """The documents disagree about the price."""
+
+
+class Sample(Record, kw_only=True):
+    """One utterance asked for, received and measured. A failed one is a sample too."""
+
+    id: str
+    """"<target>/<session>/<repetition>/<text id>", unique in its run."""
+    target: str
+    text_id: str
+    text: str
+    language: str
+    stratum: str
+    session: int
+    repetition: int
+    warmup: bool
+    started_at: str
+    """UTC, ISO 8601."""
+    attempts: int
+    polls: int
+    request_id: str | None = None
+    latency: Latency | None = None
+    audio: AudioFacts | None = None
+    cost: Cost = Cost()
+    failure: Failure | None = None
+
+
+class Score(Record, kw_only=True):
+    """Transcript and error counts of one sample under one ASR and one normaliser."""
+
+    sample_id: str
+    heard: Literal["speech", "silence", "missing", "undecodable"]
+    """Anything but "speech" counts as every unit deleted."""
+    unit: Literal["word", "character"]
+    """Characters for languages written without spaces between words."""
+    reference: str
+    """The text, normalised."""
+    hypothesis: str
+    """The transcript, normalised."""
+    transcript: str
+    """What the ASR said."""
+    units: int
+    """Units in the reference."""
+    hits: int
+    substitutions: int
+    deletions: int
+    insertions: int
+
+    @property
+    def errors(self) -> int:
+        """Substitutions, deletions and insertions."""
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def error_rate(self) -> float:
+        """Errors over reference units; 1 per insertion where the reference is empty."""
+        return self.errors / max(self.units, 1)
