@@ -1,0 +1,1 @@
+"""Benchmarks: what is planned, run, stored, scored, summed up and compared."""

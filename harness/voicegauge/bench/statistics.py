@@ -1,0 +1,159 @@
+"""Estimates with confidence intervals, by resampling texts.
+
+The texts of a suite are a sample of all texts that could be spoken, and samples
+of one text resemble each other, so it is the texts that are drawn anew, each with
+all its samples (cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile
+interval: Efron and Tibshirani 1993, section 13.3). A text keeps its errors and its
+units together, so the ratio of sums stays one (Bisani and Ney 2004, "Bootstrap
+estimates for confidence intervals in ASR performance evaluation").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.model import Record
+
+Floats = NDArray[np.float64]
+Grouped = Sequence[tuple[Hashable, float]]
+"""Values with the text that each belongs to."""
+
+CONFIDENCE = 0.95
+RESAMPLES = 2000
+"""Enough for the ends of a 95% interval to move by under 2% of its width from seed to seed."""
+P95_SAMPLES = 100
+"""Fewer samples give no usable upper bound of the 95th percentile: hardly any lie above it."""
+
+
+class Estimate(Record, kw_only=True):
+    """A number with its confidence interval (95% unless said otherwise)."""
+
+    value: float
+    low: float | None
+    """Lower end of the interval; `None` where the data give none."""
+    high: float | None
+    """Upper end of the interval; `None` where the data give none."""
+    n: int
+    """Samples that the value was computed from."""
+    note: str = ""
+    """Why an end is missing, or what else to know."""
+
+
+class IntervalEstimate(Record, kw_only=True):
+    """A time known only between two polls: the estimate for either end.
+
+    The truth lies between `low` (the last poll that did not see it) and `high`
+    (the first poll that did); neither is the provider's speed.
+    """
+
+    low: Estimate
+    high: Estimate
+
+
+def quantile(values: Grouped, q: float, *, seed: int = 0) -> Estimate | None:
+    """The quantile `q` of `values`, linearly interpolated; `None` without values.
+
+    The upper end is left out for q > 0.9 with fewer than `P95_SAMPLES` values.
+    """
+    if not values:
+        return None
+    table = _by_text(values)
+    found = _interval(table, lambda rows: _quantiles(rows, q), seed)
+    value = float(np.nanquantile(table, q))
+    if q > 0.9 and len(values) < P95_SAMPLES:
+        note = f"{len(values)} samples give no upper bound; {P95_SAMPLES} do"
+        return Estimate(value=value, low=found[0], high=None, n=len(values), note=note)
+    return _estimate(value, found, len(values))
+
+
+def median(values: Grouped, *, seed: int = 0) -> Estimate | None:
+    """The median of `values`; `None` without values."""
+    return quantile(values, 0.5, seed=seed)
+
+
+def mean(values: Grouped, *, seed: int = 0) -> Estimate | None:
+    """The arithmetic mean of `values`; `None` without values."""
+    if not values:
+        return None
+    table = _by_text(values)
+    found = _interval(table, lambda rows: np.nanmean(rows.reshape(*rows.shape[:-2], -1), axis=-1), seed)
+    return _estimate(float(np.nanmean(table)), found, len(values))
+
+
+def ratio_of_sums(pairs: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
+    """The sum of parts over the sum of wholes, as corpus WER is; `None` without pairs.
+
+    Args:
+        pairs: (text, part, whole); samples of one text are drawn together.
+        seed: of the resampling.
+    """
+    sums: dict[Hashable, list[float]] = {}
+    n = 0
+    for text, part, whole in pairs:
+        row = sums.setdefault(text, [0.0, 0.0])
+        row[0] += part
+        row[1] += whole
+        n += 1
+    if not sums:
+        return None
+    table = np.array(list(sums.values()), dtype=np.float64)
+    found = _interval(table, lambda rows: _ratio(rows.sum(axis=-2)), seed)
+    return _estimate(float(_ratio(table.sum(axis=0))), found, n)
+
+
+def _ratio(sums: Floats) -> Any:
+    return sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+
+
+def _by_text(values: Grouped) -> Floats:
+    """One row a text, padded with NaN where texts have different numbers of samples."""
+    rows: dict[Hashable, list[float]] = {}
+    for text, value in values:
+        rows.setdefault(text, []).append(value)
+    width = max(len(row) for row in rows.values())
+    return np.array([row + [np.nan] * (width - len(row)) for row in rows.values()], dtype=np.float64)
+
+
+def _quantiles(rows: Floats, q: float) -> Floats:
+    """Linear-interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, without NaN.
+
+    `numpy.nanquantile` does the same, but one row at a time.
+    """
+    flat = np.sort(rows.reshape(*rows.shape[:-2], -1), axis=-1)
+    position = (np.isfinite(flat).sum(axis=-1) - 1) * q
+    below = np.floor(position).astype(int)
+    above = np.ceil(position).astype(int)
+    low = np.take_along_axis(flat, below[..., None], axis=-1)[..., 0]
+    high = np.take_along_axis(flat, above[..., None], axis=-1)[..., 0]
+    found: Floats = low + (high - low) * (position - below)
+    return found
+
+
+def _interval(
+    table: Floats, statistic: Callable[[Floats], Floats], seed: int
+) -> tuple[float | None, float | None]:
+    """Percentile interval of `statistic` over drawn rows of `table`; nothing for a single row."""
+    if len(table) < 2:
+        return None, None
+    from scipy.stats import bootstrap
+
+    result = bootstrap(
+        (np.arange(len(table)),),
+        lambda drawn, axis: statistic(table[drawn]) if axis == -1 else np.nan,
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        batch=max(1, 2_000_000 // table.size),
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(result.low), float(result.high)
+
+
+def _estimate(value: float, ends: tuple[float | None, float | None], n: int) -> Estimate:
+    note = "one text: no interval" if ends[0] is None else ""
+    return Estimate(value=value, low=ends[0], high=ends[1], n=n, note=note)
