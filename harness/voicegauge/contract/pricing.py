@@ -55,3 +55,29 @@ def _units(price: Price, characters: int, audio_s: float | None) -> float:
     if price.per == "minute":
         return (audio_s if audio_s is not None else characters / SPEECH_CHARACTERS_PER_S) / 60
     return 1.0
+
+
+_UNITS = {
+    "request": "request",
+    "1k_characters": "1,000 characters",
+    "1m_characters": "1,000,000 characters",
+    "minute": "minute of audio",
+}
+
+
+def describe_price(target: Target) -> str:
+    """The price in words, with what is disputed about it: "$0.015 / request"."""
+    price = target.pricing
+    if price is None:
+        return "not said"
+    unit = _UNITS[price.per]
+    credits = target.contract.provider.credits
+    parts = []
+    if price.usd is not None:
+        parts.append(f"${price.usd:g} / {unit}")
+    elif price.alternatives:
+        readings = " or ".join(f"${float(a['usd']):g}" for a in price.alternatives if a.get("usd") is not None)
+        parts.append(f"{readings} / {unit} (disputed)")
+    if price.credits is not None:
+        parts.append(f"{price.credits:g} {credits.name if credits else 'credits'} / {unit}")
+    return ", ".join(parts) or "not said"

@@ -1,0 +1,53 @@
+# Everything a contributor does. `make bench` and `make test` set up what they need in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# What a commit is checked with beside the tests.
+CODE := harness contracts benchmarks
+
+.PHONY: bench test quick lint types layers wheel docs sample lock clean
+
+bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
+	$(BIN)/voicegauge bench --suite smoke
+
+test: $(VENV)/.full     ## the whole suite, Whisper included
+	$(BIN)/python -m pytest -n 2
+
+quick: $(VENV)/.full    ## the suite without the slow tests
+	$(BIN)/python -m pytest -m "not slow and not browser"
+
+lint: $(VENV)/.full
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: $(VENV)/.full
+	$(BIN)/mypy
+
+layers: $(VENV)/.full   ## imports point down only
+	$(BIN)/lint-imports --no-cache
+
+wheel: $(VENV)/.full    ## the built wheel, alone in an environment of its own, in an empty folder
+	.ci/wheel
+
+docs: $(VENV)/.full     ## the generated parts of docs/ and README.md
+	$(BIN)/python -m voicegauge.docs
+
+lock: $(VENV)/.full     ## newest versions that fit pyproject.toml
+	$(PIP) uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
+	  --no-emit-package voicegauge pyproject.toml --constraint constraints.in --output-file constraints.txt --upgrade
+
+clean:
+	rm -rf $(VENV) dist build reports/20* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.light: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[emulator]'
+	touch $@
+
+$(VENV)/.full: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev,whisper,faster-whisper]'
+	touch $@ $(VENV)/.light

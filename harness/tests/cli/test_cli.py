@@ -1,0 +1,155 @@
+"""The command line as a shell sees it: exit statuses, one line for a mistake, settings from files."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from voicegauge.cli import COMMANDS, run
+
+CONTRACT = """\
+openapi: 3.1.0
+info: {title: Acme, version: "1"}
+servers: [{url: "https://api.acme.test"}]
+x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {acme.txt: {title: Acme, date: 2026-01-01}}}
+paths:
+  /speak:
+    post:
+      operationId: speak
+      x-speech:
+        request: {text: body#/text}
+        answer: {audio: {at: body, delivered: bytes}}
+        targets: {voice-1: {title: Voice one}}
+      requestBody:
+        content: {application/json: {schema: {type: object}}}
+      responses: {"200": {description: Speech, content: {audio/wav: {}}}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    lines = captured.err.splitlines()
+    assert len(lines) == 1, captured.err
+    assert lines[0].startswith("voicegauge: ")
+    return lines[0]
+
+
+def test_help_names_every_command_and_imports_none() -> None:
+    code = "import sys; from voicegauge.cli import run; run(['--help']); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    help_text, modules = done.stdout.rsplit("\n", 2)[0], done.stdout.splitlines()[-1].split()
+    for name in COMMANDS:
+        assert f"  {name} " in help_text
+    heavy = {"httpx", "numpy", "torch", "scipy", "rich", "starlette", "hypothesis", "jinja2"}
+    assert not heavy & set(modules)
+
+
+def test_help_is_fast() -> None:
+    """The limit is 0.25 s on an idle machine; the median of five bears some company."""
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "voicegauge", "--help"], capture_output=True, check=True)
+        times.append(time.perf_counter() - start)
+    assert statistics.median(times) < 0.75
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([name, "--help"]) == 0
+    assert f"Usage: voicegauge {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["chek"], ["'chek'", "did you mean check?"]),
+        (["providers", "--jsom", "-"], ["--jsom"]),
+        (["providers", "--contracts", "nowhere"], ["nowhere"]),
+        (["bench", "pixazo/xtts-v3"], ["'pixazo/xtts-v3'", "did you mean pixazo/xtts-v2?"]),
+        (["bench", "pixazo", "--base-url", "ftp://x"], ["--base-url", "ftp://x"]),
+        (["bench", "pixazo", "--base-url", "nope=http://127.0.0.1:1"], ["nope", "gateway"]),
+        (["bench", "pixazo", "pixelapi", "--base-url", "http://127.0.0.1:1"], ["one provider"]),
+        (["bench", "--seed", "-1"], ["--seed"]),
+        (["bench", "--price", "acme"], ["--price", "acme"]),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(
+    folder: Path, arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    line = one_line(capsys)
+    for word in words:
+        assert word in line
+
+
+def test_a_broken_contract_names_file_line_and_reason(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "acme").mkdir()
+    (folder / "acme" / "openapi.yaml").write_text(CONTRACT.replace("delivered: bytes", "delivered: letters"))
+    assert run(["providers", "--contracts", str(folder)]) == 2
+    line = one_line(capsys)
+    assert "acme/openapi.yaml:11:" in line
+    assert "letters" in line
+
+
+def test_a_contract_of_ones_own_is_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "acme").mkdir()
+    (folder / "acme" / "openapi.yaml").write_text(CONTRACT)
+    assert run(["providers", "--contracts", str(folder), "--json", "-"]) == 0
+    listed = {provider["id"]: provider for provider in json.loads(capsys.readouterr().out)["providers"]}
+    assert listed["acme"]["targets"][0]["id"] == "acme/voice-1"
+    assert listed["acme"]["key_set"] is False
+    assert {"pixazo", "pixelapi", "ttsai"} <= set(listed)
+
+
+def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "voicegauge.toml").write_text('[providers]\njson = "out.json"\n')
+    assert run(["providers"]) == 0
+    assert json.loads((folder / "out.json").read_text())["schema"] == "voicegauge/providers/1"
+    capsys.readouterr()
+    assert run(["providers", "--json", "other.json"]) == 0
+    assert (folder / "other.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("sead = 3\n", "did you mean seed?"),
+        ("[provider]\nx = 1\n", "did you mean providers?"),
+        ("[providers]\njsn = 'x'\n", "did you mean json?"),
+        ("providers = 3\n", "must be a table"),
+        ("= 3\n", "voicegauge.toml"),
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused(
+    folder: Path, text: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "voicegauge.toml").write_text(text)
+    assert run(["providers"]) == 2
+    assert word in one_line(capsys)
+
+
+def test_a_top_level_setting_of_another_command_is_no_mistake(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[tool.voicegauge]\nseed = 3\n")
+    assert run(["providers"]) == 0
+
+
+def test_output_to_a_full_disk_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.fail("this test needs /dev/full, which Linux has")
+    os.symlink("/dev/full", folder / "full")
+    assert run(["providers", "--json", str(folder / "nodir" / ".." / "full" / "x")]) == 2
+    one_line(capsys)

@@ -1,0 +1,68 @@
+"""The built wheel: what it carries, and that it works from an empty folder with the source out of sight."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", str(out), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(out.glob("voicegauge-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def unpacked(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def run_wheel(unpacked: Path, empty: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(unpacked), "NO_COLOR": "1"}
+    return subprocess.run(
+        [sys.executable, "-m", "voicegauge", *arguments],
+        cwd=empty, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_it_carries_contracts_suites_and_types_but_no_tests(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert sum(info.file_size for info in archive.infolist()) < 8_000_000
+    for provider in ("pixazo", "pixelapi", "ttsai"):
+        assert f"voicegauge/data/contracts/{provider}/openapi.yaml" in names
+    assert "voicegauge/data/benchmarks/suites/smoke.yaml" in names
+    assert "voicegauge/py.typed" in names
+    assert [name for name in names if "test" in Path(name).name] == []
+
+
+def test_it_works_from_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:
+    where = subprocess.run(
+        [sys.executable, "-c", "import voicegauge; print(voicegauge.__file__)"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(unpacked)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert Path(where.stdout.strip()).is_relative_to(unpacked)
+    listed = run_wheel(unpacked, tmp_path, "providers", "--json", "-")
+    assert listed.returncode == 0, listed.stderr
+    files = {provider["id"]: provider["file"] for provider in json.loads(listed.stdout)["providers"]}
+    assert all(Path(file).is_relative_to(unpacked) for file in files.values())
+    checked = run_wheel(unpacked, tmp_path, "check")
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    benched = run_wheel(unpacked, tmp_path, "bench", "pixelapi/voice-design", "--limit", "2", "--out", "runs")
+    assert benched.returncode == 0, benched.stdout + benched.stderr
+    assert "EMULATED" in benched.stdout
+    assert list((tmp_path / "runs").rglob("*.html"))

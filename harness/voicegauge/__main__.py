@@ -1,0 +1,5 @@
+"""`python -m voicegauge` is the `voicegauge` command."""
+
+from voicegauge.cli import main
+
+main()

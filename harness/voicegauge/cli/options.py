@@ -1,0 +1,137 @@
+"""Options that several commands share, so that each is spelled and read in one way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from voicegauge.contract import Catalogue, Contract, Target, load_catalogue
+from voicegauge.errors import UsageError
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def contracts_option(command: F) -> F:
+    """`--contracts DIR`: folders of the user's own contracts, passed as `contracts`."""
+    return click.option(
+        "--contracts",
+        multiple=True,
+        type=click.Path(exists=True, path_type=Path),
+        envvar="VOICEGAUGE_CONTRACTS",
+        show_envvar=True,
+        metavar="DIR",
+        help="A folder of contracts of your own; wins over bundled ones. May be repeated.",
+    )(command)
+
+
+def json_option(command: F) -> F:
+    """`--json FILE`: passed as `json_to`, "-" for standard output."""
+    return click.option(
+        "--json", "json_to", metavar="FILE", help="Write the result as JSON to FILE; - for standard output."
+    )(command)
+
+
+def seed_option(command: F) -> F:
+    """`--seed N`: passed as `seed`."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(0, 2**32 - 1),
+        default=0,
+        show_default=True,
+        envvar="VOICEGAUGE_SEED",
+        help="Makes everything random repeatable.",
+    )(command)
+
+
+def base_url_option(command: F) -> F:
+    """`--base-url [SERVER=]URL`: passed as `base_url`, pairs of (server name or "", URL)."""
+    return click.option(
+        "--base-url",
+        multiple=True,
+        callback=_read_base_urls,
+        metavar="[SERVER=]URL",
+        help="Send to URL instead: staging, a proxy, a server of your own. May be repeated.",
+    )(command)
+
+
+def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for value in values:
+        head, mark, tail = value.partition("=")
+        server, url = (head, tail) if mark and "/" not in head else ("", value)
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise click.BadParameter(f"{value!r}: write [SERVER=]http://HOST or https://HOST")
+        found[server] = url.rstrip("/")
+    return found
+
+
+def max_cost_option(command: F) -> F:
+    """`--max-cost USD`: passed as `max_cost`."""
+    return click.option(
+        "--max-cost",
+        type=click.FloatRange(min=0),
+        default=1.0,
+        show_default=True,
+        envvar="VOICEGAUGE_MAX_COST",
+        metavar="USD",
+        help="With --live: stop before spending more than this.",
+    )(command)
+
+
+def price_option(command: F) -> F:
+    """`--price TARGET=USD`: passed as `prices`, dollars a request by target id."""
+    return click.option(
+        "--price",
+        "prices",
+        multiple=True,
+        callback=_read_prices,
+        metavar="TARGET=USD",
+        help="Dollars a request, where no document says or the documents disagree. May be repeated.",
+    )(command)
+
+
+def _read_prices(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for value in values:
+        target, _, amount = value.partition("=")
+        try:
+            found[target] = float(amount)
+        except ValueError:
+            found[target] = -1.0
+        if not target or not 0 <= found[target] < float("inf"):
+            raise click.BadParameter(f"{value!r}: write PROVIDER/TARGET=USD, such as acme/voice-1=0.02")
+    return found
+
+
+def load_targets(
+    names: Sequence[str], contracts: Sequence[Path], base_urls: dict[str, str]
+) -> tuple[Catalogue, list[Target]]:
+    """The catalogue and the targets that `names` mean.
+
+    Raises:
+        UnknownNameError: a name is no provider and no target.
+        UsageError: `base_urls` would send several providers, or none of its servers, to one place.
+    """
+    catalogue = load_catalogue(contracts)
+    targets = catalogue.select(names)
+    providers = {target.contract.id: target.contract for target in targets}
+    if base_urls:
+        check_base_urls(base_urls, list(providers.values()))
+    return catalogue, targets
+
+
+def check_base_urls(base_urls: dict[str, str], contracts: Sequence[Contract]) -> None:
+    """Refuse `--base-url` for several providers at once, or for a server the contract does not name."""
+    if len(contracts) != 1:
+        names = ", ".join(contract.id for contract in contracts)
+        raise UsageError(f"--base-url goes with the targets of one provider; these are of {names}: name one")
+    known = {"", *contracts[0].servers}
+    for server in base_urls:
+        if server not in known:
+            servers = ", ".join(contracts[0].servers)
+            raise UsageError(f"--base-url: {contracts[0].id} has no server {server!r}; it has {servers}")

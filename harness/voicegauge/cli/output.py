@@ -1,0 +1,58 @@
+"""How commands print: tables and lines for a person, JSON for a program."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PIPE_WIDTH = 160
+"""Columns where there is no terminal to ask: wide enough that no table row wraps."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that honours NO_COLOR, and writes plain lines to a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else int(os.environ.get("COLUMNS", PIPE_WIDTH))
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+
+
+def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
+    """An empty table with `columns`; those in `right` are aligned as numbers."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in columns:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return made
+
+
+def write_json(result: Any, to: str) -> None:
+    """Write a record as JSON to the file `to`, or to standard output for "-"."""
+    text = msgspec.json.format(msgspec.json.encode(result), indent=2)
+    if to == "-":
+        click.echo(text.decode())
+        return
+    write_file(Path(to), text + b"\n")
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write `path` whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""`voicegauge providers`: what can be tested, at what price, and which keys are set."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from voicegauge.cli.options import contracts_option, json_option
+from voicegauge.cli.output import console, table, write_json
+from voicegauge.contract import Contract, Target, load_catalogue
+from voicegauge.contract.pricing import describe_price
+from voicegauge.model import Record
+
+
+class TargetRow(Record, kw_only=True):
+    """One target as `--json` shows it."""
+
+    id: str
+    title: str
+    operation: str
+    answer: str
+    """"job" or "audio"."""
+    price: str
+    languages: tuple[str, ...]
+    formats: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+class ProviderRow(Record, kw_only=True):
+    """One provider as `--json` shows it."""
+
+    id: str
+    title: str
+    version: str
+    file: str
+    servers: dict[str, str]
+    key_env: str
+    key_set: bool
+    operations: tuple[str, ...]
+    targets: tuple[TargetRow, ...]
+
+
+class Providers(Record, kw_only=True):
+    """All that `voicegauge providers --json` writes."""
+
+    schema: str = "voicegauge/providers/1"
+    providers: tuple[ProviderRow, ...]
+
+
+def _target_row(target: Target) -> TargetRow:
+    return TargetRow(
+        id=target.id,
+        title=target.spec.title,
+        operation=target.operation.id,
+        answer="job" if target.answer.job else "audio",
+        price=describe_price(target),
+        languages=target.spec.languages,
+        formats=target.spec.formats,
+        needs=target.spec.needs,
+    )
+
+
+def _provider_row(contract: Contract) -> ProviderRow:
+    return ProviderRow(
+        id=contract.id,
+        title=contract.provider.title,
+        version=contract.version,
+        file=str(contract.document.path),
+        servers={server.name: server.url for server in contract.servers.values()},
+        key_env=contract.provider.key_env,
+        key_set=bool(os.environ.get(contract.provider.key_env)),
+        operations=tuple(contract.operations),
+        targets=tuple(_target_row(target) for target in contract.targets.values()),
+    )
+
+
+@click.command("providers")
+@contracts_option
+@json_option
+def command(contracts: tuple[Path, ...], json_to: str | None) -> None:
+    """Contracts, targets and prices, and which keys are set."""
+    result = Providers(providers=tuple(_provider_row(contract) for contract in load_catalogue(contracts)))
+    if json_to:
+        write_json(result, json_to)
+    if json_to != "-":
+        _print(result)
+
+
+def _print(result: Providers) -> None:
+    out = console()
+    targets = table("target", "what it is", "answers with", "price", "languages", right=("languages",))
+    for provider in result.providers:
+        for row in provider.targets:
+            targets.add_row(
+                row.id, row.title, row.answer, row.price, str(len(row.languages)) if row.languages else "not said"
+            )
+    out.print(targets)
+    keys = table("provider", "contract of", "operations", "key", "", right=("operations",))
+    for provider in result.providers:
+        state = "[green]set[/]" if provider.key_set else "not set"
+        keys.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_env, state)
+    out.print(keys)
