@@ -31,7 +31,7 @@ wheel: $(VENV)/.full    ## the built wheel, alone in an environment of its own, 
 	.ci/wheel
 
 docs: $(VENV)/.full     ## the generated parts of docs/ and README.md
-	$(BIN)/python -m voicegauge.docs
+	$(BIN)/python docs/generate.py
 
 lock: $(VENV)/.full     ## newest versions that fit pyproject.toml
 	$(PIP) uv

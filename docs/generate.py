@@ -1,0 +1,84 @@
+"""Writes the generated parts of the documentation: JSON Schemas and README.md's help block.
+
+`make docs` runs it; `python docs/generate.py --check` says what is stale and exits 1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from click.testing import CliRunner
+
+from voicegauge.bench.compare import Comparison
+from voicegauge.cli import cli
+from voicegauge.cli.providers import Providers
+from voicegauge.cli.rules import Rules
+from voicegauge.conformance import CheckReport
+from voicegauge.contract.extension import json_schema
+from voicegauge.model import Run
+from voicegauge.report import ReportData
+
+ROOT = Path(__file__).resolve().parents[1]
+HELP_BLOCK = re.compile(r"(<!-- help -->\n```text\n).*?(```\n<!-- /help -->)", re.DOTALL)
+
+
+def record_schema(record: type[Any], title: str) -> dict[str, Any]:
+    """The JSON Schema of a record that a command writes."""
+    schema = msgspec.json.schema(record)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
+
+
+def as_json(schema: dict[str, Any]) -> str:
+    """A schema as the text of its file."""
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def readme() -> str:
+    """README.md with the help of the command as it is now."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    help_text = CliRunner().invoke(cli, ["--help"], prog_name="voicegauge").output
+    return HELP_BLOCK.sub(lambda found: found[1] + help_text + found[2], text)
+
+
+DOCUMENTS: dict[str, Callable[[], str]] = {
+    "docs/contract-extension.schema.json": lambda: as_json(json_schema()),
+    "docs/check.schema.json": lambda: as_json(record_schema(CheckReport, "voicegauge check --json")),
+    "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json, and voicegauge bench --json")),
+    "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
+    "docs/report.schema.json": lambda: as_json(record_schema(ReportData, "voicegauge report --format json")),
+    "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
+    "docs/rules.schema.json": lambda: as_json(record_schema(Rules, "voicegauge rules --json")),
+    "README.md": readme,
+}
+
+
+def stale() -> list[str]:
+    """The generated files that are not what they would be now."""
+    return [
+        name
+        for name, make in DOCUMENTS.items()
+        if not (ROOT / name).exists() or (ROOT / name).read_text(encoding="utf-8") != make()
+    ]
+
+
+def main() -> int:
+    """Write what is stale, or with --check only say it."""
+    names = stale()
+    if "--check" in sys.argv:
+        for name in names:
+            print(f"{name} is stale: run make docs")
+        return 1 if names else 0
+    for name in names:
+        (ROOT / name).write_text(DOCUMENTS[name](), encoding="utf-8")
+        print(f"wrote {name}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
