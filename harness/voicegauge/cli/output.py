@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from voicegauge.files import write_file
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -45,14 +47,3 @@ def write_json(result: Any, to: str) -> None:
         click.echo(text.decode())
         return
     write_file(Path(to), text + b"\n")
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
