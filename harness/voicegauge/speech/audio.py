@@ -1,0 +1,362 @@
+"""Audio in and out, in memory: bytes to samples, samples to bytes, and what can be measured on them.
+
+Samples are float32 arrays of shape (frames,), mono, full scale at 1.0. A full-scale
+sine has an RMS of -3.01 dBFS.
+
+Everything received is hostile input: decoding is bounded in length, channels and rate,
+and ends in `UndecodableAudioError` whatever the bytes are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.model import AudioFacts, Record
+from voicegauge.speech.containers import (
+    container_of_media_type,
+    declares_length,
+    find_wav_data,
+    mend_streamed_wav,
+    sniff_container,
+)
+
+__all__ = [
+    "FORMATS",
+    "Decoded",
+    "RawAudio",
+    "UndecodableAudioError",
+    "active_s",
+    "container_of_media_type",
+    "decode",
+    "encode",
+    "facts",
+    "is_silent",
+    "leading_silence_s",
+    "media_type_of",
+    "resample",
+    "rms_dbfs",
+    "sniff_container",
+]
+
+Samples = NDArray[np.float32]
+
+MAX_AUDIO_S = 1800.0
+"""Half an hour: no answer to one request for speech is longer, and a bomb stops here."""
+MAX_FRAMES = int(MAX_AUDIO_S) * 48_000
+"""346 MB of float32 at most, whatever the sample rate."""
+MAX_CHANNELS = 8
+RATES_HZ = (1_000, 384_000)
+"""Sample rates that audio can have; a header that states others is broken."""
+_BLOCK_FRAMES = 4096
+"""Read at once: what comes before a broken block is kept."""
+
+SILENCE_DBFS = -50.0
+"""A frame below this holds no speech. Speech levels are set around -26 dBov (ITU-T P.56, P.800
+practice), its weak parts lie some 20 dB lower, and the noise floor of 16 bits is near -96 dBFS."""
+SPEECH_RANGE_DB = 30.0
+"""A frame this far below the loudest one is background, so that a noise floor is no onset."""
+MIN_SPEECH_S = 0.1
+"""Shorter than the shortest word: what is active for less is a click."""
+FRAME_S = 0.01
+"""Levels are taken over frames of 10 ms, the step of speech recognisers."""
+
+
+class UndecodableAudioError(ValueError):
+    """Bytes that are no audio that can be decoded."""
+
+
+class RawAudio(Record, kw_only=True):
+    """What must be declared for samples without a header."""
+
+    format: str = "pcm_s16le"
+    """"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw" or "alaw"."""
+    sample_rate_hz: int
+    channels: int = 1
+
+
+class Decoded(NamedTuple):
+    """Audio as samples."""
+
+    samples: Samples
+    """Mono, shape (frames,): the mean of the channels."""
+    sample_rate_hz: int
+    channels: int
+    """As received."""
+    container: str
+    """"wav", "mp3", "flac", "ogg", "aiff", ..., or "pcm" for samples without a header."""
+    codec: str
+    """"pcm_16", "mpeg_layer_iii", "vorbis", "opus", ..."""
+    audio_s: float
+    """What was decoded."""
+    declared_s: float | None
+    """What the container states; `None` where it states nothing, as a stream does."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether more than a twentieth of a second that the container states is missing."""
+        return self.declared_s is not None and self.declared_s - self.audio_s > 0.05
+
+
+class _Raw(NamedTuple):
+    subtype: str
+    endian: str
+
+
+_RAW = {
+    "pcm_s16le": _Raw("PCM_16", "LITTLE"),
+    "pcm_s16be": _Raw("PCM_16", "BIG"),
+    "pcm_s24le": _Raw("PCM_24", "LITTLE"),
+    "pcm_f32le": _Raw("FLOAT", "LITTLE"),
+    "pcm_u8": _Raw("PCM_U8", "FILE"),
+    "mulaw": _Raw("ULAW", "FILE"),
+    "alaw": _Raw("ALAW", "FILE"),
+}
+
+
+def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
+    """The samples of `data`.
+
+    A header always wins; `declared` counts only for bytes that have none. A streamed WAV
+    (length 0 or 0xFFFFFFFF) is read to its end. A file cut short gives what is there.
+
+    Raises:
+        UndecodableAudioError: no audio, an unsupported container, no samples, more than
+            `MAX_AUDIO_S` or `MAX_FRAMES`, or a rate or channels out of range.
+    """
+    import soundfile
+
+    container = sniff_container(data)
+    try:
+        if container is None and declared is not None:
+            return _decode_raw(data, declared)
+        with soundfile.SoundFile(io.BytesIO(mend_streamed_wav(data))) as file:
+            return _read(file, data)
+    except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
+        what = f"{container} that cannot be read" if container else "no audio container that is known"
+        raise UndecodableAudioError(f"{len(data)} bytes: {what}") from error
+
+
+def _decode_raw(data: bytes, declared: RawAudio) -> Decoded:
+    import soundfile
+
+    raw = _RAW.get(declared.format)
+    if raw is None:
+        raise UndecodableAudioError(f"raw audio of the unknown format {declared.format!r}")
+    _check_shape(declared.sample_rate_hz, declared.channels)
+    with soundfile.SoundFile(
+        io.BytesIO(data),
+        samplerate=declared.sample_rate_hz,
+        channels=declared.channels,
+        format="RAW",
+        subtype=raw.subtype,
+        endian=raw.endian,
+    ) as file:
+        return _read(file, data)
+
+
+def _read(file: Any, data: bytes) -> Decoded:
+    rate, channels = int(file.samplerate), int(file.channels)
+    _check_shape(rate, channels)
+    samples = _read_samples(file, min(MAX_FRAMES, int(MAX_AUDIO_S * rate)))
+    if not len(samples):
+        raise UndecodableAudioError(f"{len(data)} bytes of {file.format.lower()} without a single sample")
+    container = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}.get(file.format, file.format.lower())
+    return Decoded(
+        samples=samples,
+        sample_rate_hz=rate,
+        channels=channels,
+        container=container,
+        codec=file.subtype.lower(),
+        audio_s=len(samples) / rate,
+        declared_s=_declared_s(file, data, container, len(samples)),
+    )
+
+
+def _check_shape(rate: int, channels: int) -> None:
+    low, high = RATES_HZ
+    if not low <= rate <= high or not 1 <= channels <= MAX_CHANNELS:
+        raise UndecodableAudioError(f"audio of {channels} channels at {rate} Hz is out of range")
+
+
+def _read_samples(file: Any, limit: int) -> Samples:
+    import soundfile
+
+    blocks: list[Samples] = []
+    frames = 0
+    while True:
+        try:
+            block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError:
+            break  # broken from here on: what came before is kept
+        if not len(block):
+            break
+        frames += len(block)
+        if frames > limit:
+            raise UndecodableAudioError(f"audio longer than {limit / file.samplerate:.0f} s")
+        blocks.append(block.mean(axis=1, dtype=np.float32))
+    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    # A float file may hold anything; a player clips as well.
+    return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32)
+
+
+def _declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:
+    found = find_wav_data(data)
+    if found is not None:
+        if found.declared is None or not found.present:
+            return None
+        # Samples of a fixed size: the share of the bytes is the share of the time.
+        return float(frames / file.samplerate * max(found.declared / min(found.present, found.declared), 1.0))
+    if declares_length(data, container) and file.frames > 0:
+        return float(file.frames / file.samplerate)
+    return None
+
+
+class _Format(NamedTuple):
+    media_type: str
+    container: str
+    subtype: str
+    rates_hz: tuple[int, ...] = ()
+    """Sample rates that the codec knows; empty for any."""
+
+
+_MPEG_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+FORMATS = {
+    "wav": _Format("audio/wav", "WAV", "PCM_16"),
+    "mp3": _Format("audio/mpeg", "MP3", "MPEG_LAYER_III", _MPEG_RATES_HZ),
+    "flac": _Format("audio/flac", "FLAC", "PCM_16"),
+    "ogg": _Format("audio/ogg", "OGG", "VORBIS"),
+    "opus": _Format("audio/ogg", "OGG", "OPUS", _OPUS_RATES_HZ),
+    "pcm_s16le": _Format("audio/pcm", "RAW", "PCM_16"),
+    "mulaw": _Format("audio/basic", "RAW", "ULAW"),
+}
+"""What `encode` can make, by name."""
+
+
+def media_type_of(name: str) -> str:
+    """The media type of one of `FORMATS`."""
+    return FORMATS[name].media_type
+
+
+def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str]:
+    """`samples` in the format `name` and its media type; 16 bits where the format has bits.
+
+    A rate that the codec does not know is resampled to the next higher one it knows.
+
+    Raises:
+        ValueError: `name` is not one of `FORMATS`.
+    """
+    import soundfile
+
+    made = FORMATS.get(name)
+    if made is None:
+        raise ValueError(f"unknown audio format {name!r}: known: {', '.join(FORMATS)}")
+    if made.rates_hz and sample_rate_hz not in made.rates_hz:
+        rate = next((known for known in made.rates_hz if known > sample_rate_hz), made.rates_hz[-1])
+        samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
+    buffer = io.BytesIO()
+    endian = "LITTLE" if made.subtype == "PCM_16" and made.container == "RAW" else "FILE"
+    # A constant bit rate: LAME's variable one writes frames at low rates that decoders complain about.
+    extra = {"bitrate_mode": "CONSTANT"} if name == "mp3" else {}
+    soundfile.write(
+        buffer, samples, sample_rate_hz, format=made.container, subtype=made.subtype, endian=endian, **extra
+    )
+    return buffer.getvalue(), made.media_type
+
+
+def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """`samples` at another rate (soxr, high quality); the same array where the rates are equal."""
+    if from_hz == to_hz:
+        return samples
+    import soxr
+
+    resampled: Samples = soxr.resample(samples, from_hz, to_hz).astype(np.float32)
+    return resampled
+
+
+def rms_dbfs(samples: Samples) -> float:
+    """The level of all samples in dB relative to full scale; -inf for digital silence."""
+    if not len(samples):
+        return -math.inf
+    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    return 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def is_silent(samples: Samples, sample_rate_hz: int) -> bool:
+    """Whether less than `MIN_SPEECH_S` lies above `SILENCE_DBFS`.
+
+    A recogniser may hear words in silence, so that this is asked first. A constant offset does not count.
+    """
+    return active_s(samples, sample_rate_hz) < MIN_SPEECH_S
+
+
+def active_s(samples: Samples, sample_rate_hz: int) -> float:
+    """Seconds of frames above `SILENCE_DBFS`."""
+    return float(np.count_nonzero(_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_S
+
+
+def leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
+    """Seconds before the first audible frame, to 10 ms; the whole length where all is silent.
+
+    Audible is what is above `SILENCE_DBFS` and within `SPEECH_RANGE_DB` of the loudest
+    frame for two frames on end, so that neither a click nor a noise floor is an onset.
+    """
+    levels = _frame_levels(samples, sample_rate_hz)
+    if not len(levels):
+        return len(samples) / sample_rate_hz
+    audible = levels > max(SILENCE_DBFS, float(levels.max()) - SPEECH_RANGE_DB)
+    held = audible[:-1] & audible[1:]
+    if not held.any():
+        return len(samples) / sample_rate_hz
+    return float(np.argmax(held)) * FRAME_S
+
+
+def _frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
+    # RMS of each whole frame in dBFS, without the constant offset.
+    length = max(1, round(sample_rate_hz * FRAME_S))
+    count = len(samples) // length
+    if not count:
+        return np.zeros(0)
+    frames = samples[: count * length].astype(np.float64).reshape(count, length) - float(np.mean(samples))
+    return 10 * np.log10(np.maximum(np.mean(np.square(frames), axis=1), 1e-20))
+
+
+def facts(
+    data: bytes, *, file: str, media_type: str | None, declared: RawAudio | None = None
+) -> tuple[AudioFacts, Decoded | None]:
+    """What can be measured on audio received, and the samples; `None` where it cannot be decoded.
+
+    Args:
+        data: as received.
+        file: where it is kept, relative to the run's folder.
+        media_type: as the provider declares it.
+        declared: for samples without a header.
+    """
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        decoded = decode(data, declared=declared)
+    except UndecodableAudioError:
+        known = AudioFacts(
+            sha256=digest, file=file, bytes=len(data), media_type=media_type, container=sniff_container(data)
+        )
+        return known, None
+    level = rms_dbfs(decoded.samples)
+    measured = AudioFacts(
+        sha256=digest,
+        file=file,
+        bytes=len(data),
+        media_type=media_type,
+        container=decoded.container,
+        sample_rate_hz=decoded.sample_rate_hz,
+        channels=decoded.channels,
+        audio_s=decoded.audio_s,
+        leading_silence_s=leading_silence_s(decoded.samples, decoded.sample_rate_hz),
+        rms_dbfs=level if math.isfinite(level) else None,
+    )
+    return measured, decoded
