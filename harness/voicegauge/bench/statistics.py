@@ -141,9 +141,13 @@ def _interval(
         return None, None
     from scipy.stats import bootstrap
 
+    def of_drawn(drawn: NDArray[np.int64], axis: int) -> Floats:
+        del axis  # always the last one, as SciPy's default is
+        return statistic(table[drawn])
+
     result = bootstrap(
         (np.arange(len(table)),),
-        lambda drawn, axis: statistic(table[drawn]) if axis == -1 else np.nan,
+        of_drawn,
         vectorized=True,
         n_resamples=RESAMPLES,
         batch=max(1, 2_000_000 // table.size),

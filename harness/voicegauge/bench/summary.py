@@ -11,12 +11,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
+import msgspec
+
+from voicegauge.bench.cost import TEXT_LENGTH, TargetCost, sample_audio_s, target_cost
 from voicegauge.bench.statistics import Estimate, IntervalEstimate, mean, median, quantile, ratio_of_sums
 from voicegauge.errors import DataError
-from voicegauge.model import Interval, Latency, Provenance, Record, Run, Sample, Score, ScoreSet, TargetRef
-
-TEXT_LENGTH = 200
-"""Characters of the text at which a price for a million characters is stated."""
+from voicegauge.model import (
+    Interval,
+    Latency,
+    Provenance,
+    Record,
+    Run,
+    Sample,
+    Score,
+    ScoreSet,
+    TargetRef,
+)
 
 
 class ErrorRate(Record, kw_only=True):
@@ -46,30 +56,6 @@ class StratumWer(Record, kw_only=True):
     language: str
     stratum: str
     rate: ErrorRate
-
-
-class TargetCost(Record, kw_only=True):
-    """What a request cost, by the contract's price and by what the provider said it charged."""
-
-    usd_per_request: float | None
-    """Mean price of the samples' texts; `None` where no document says."""
-    credits_per_request: float | None
-    """Mean price in the provider's own credits."""
-    charged_usd_per_request: float | None
-    """Mean of what was said to be charged; `None` where the provider never said."""
-    charged_credits_per_request: float | None
-    charged_samples: int
-    """Samples whose answer said what was charged."""
-    charge_differs: bool
-    """What was charged is not the contract's price for at least one sample."""
-    usd_per_1m_characters: float | None
-    """Price of a million characters sent as texts of `characters` characters."""
-    characters: int
-    """The text length at which `usd_per_1m_characters` is stated."""
-    disputed: bool
-    """The documents disagree about the price; the dearest reading is shown."""
-    price: str
-    """In words, as the contract has it."""
 
 
 class TargetSummary(Record, kw_only=True):
@@ -120,3 +106,162 @@ class TargetSummary(Record, kw_only=True):
     cost: TargetCost
     pareto: bool
     """No other target of the run is both faster (`file_ms`) and more intelligible (`wer`, else `cer`)."""
+
+
+def summarise(
+    run: Run, score_set: ScoreSet | None = None, *, characters: int = TEXT_LENGTH, seed: int = 0
+) -> tuple[TargetSummary, ...]:
+    """One summary a target, in the manifest's order.
+
+    Args:
+        run: whose samples count; those of the warm-up do not.
+        score_set: one of the run's score sets; without it the summaries have no error rates.
+        characters: text length at which the price for a million characters is stated.
+        seed: of the intervals.
+
+    Raises:
+        DataError: the score set lacks a sample of the run.
+    """
+    scores = {score.sample_id: score for score in score_set.scores} if score_set else {}
+    made = []
+    for target in run.manifest.targets:
+        samples = [s for s in run.samples if s.target == target.id and not s.warmup]
+        scored = _scored(samples, scores) if score_set else []
+        made.append(_summarise(target, samples, scored, run.manifest.provenance, characters, seed))
+    best = pareto(
+        [
+            (s.file_ms.value, rate.corpus.value) if s.file_ms and (rate := s.wer or s.cer) else None
+            for s in made
+        ]
+    )
+    return tuple(msgspec.structs.replace(s, pareto=on) for s, on in zip(made, best, strict=True))
+
+
+def pareto(points: Sequence[tuple[float, float] | None]) -> list[bool]:
+    """Which points no other one beats: none is as good in both numbers and better in one; less is better."""
+
+    def beaten(point: tuple[float, float]) -> bool:
+        return any(p is not None and p != point and p[0] <= point[0] and p[1] <= point[1] for p in points)
+
+    return [point is not None and not beaten(point) for point in points]
+
+
+Scored = Sequence[tuple[Sample, Score]]
+
+
+def _scored(samples: Sequence[Sample], scores: Mapping[str, Score]) -> Scored:
+    lacking = [sample.id for sample in samples if sample.id not in scores]
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+        raise DataError(
+            f"no score for the sample {lacking[0]}{more}: score the run again with `voicegauge score`"
+        )
+    return [(sample, scores[sample.id]) for sample in samples]
+
+
+def _summarise(
+    target: TargetRef,
+    samples: Sequence[Sample],
+    scored: Scored,
+    provenance: Provenance,
+    characters: int,
+    seed: int,
+) -> TargetSummary:
+    kinds = Counter(s.failure.kind for s in samples if s.failure)
+
+    def middle(value: Callable[[Sample], float | None]) -> Estimate | None:
+        return median(_values(samples, value), seed=seed)
+
+    def time(value: Callable[[Latency], float | None]) -> Estimate | None:
+        return middle(lambda sample: _time(sample, value))
+
+    def bounds(value: Callable[[Latency], Interval | None]) -> IntervalEstimate | None:
+        low = time(lambda latency: i.low_ms if (i := value(latency)) else None)
+        high = time(lambda latency: i.high_ms if (i := value(latency)) else None)
+        return IntervalEstimate(low=low, high=high) if low and high else None
+
+    return TargetSummary(
+        target=target.id,
+        title=target.title,
+        provenance=provenance,
+        samples=len(samples),
+        failures=sum(kinds.values()),
+        failure_kinds=dict(kinds.most_common()),
+        attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
+        accept_ms=time(lambda latency: latency.accept_ms),
+        queue_ms=bounds(lambda latency: latency.queue_ms),
+        processing_ms=bounds(lambda latency: latency.processing_ms),
+        done_ms=bounds(lambda latency: latency.done_ms),
+        download_ms=time(lambda latency: latency.download_ms),
+        ttfb_ms=time(lambda latency: latency.ttfb_ms),
+        ttfa_ms=time(lambda latency: latency.ttfa_ms),
+        ttfs_ms=time(lambda latency: latency.ttfs_ms),
+        file_ms=time(lambda latency: latency.file_ms),
+        file_p95_ms=quantile(_values(samples, file_ms), 0.95, seed=seed),
+        audio_s=middle(sample_audio_s),
+        rtf=middle(real_time_factor),
+        characters_per_s=middle(_characters_per_s),
+        wer=error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
+        cer=error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
+        strata=_strata(scored, seed),
+        cost=target_cost(target, samples, characters),
+        pareto=False,
+    )
+
+
+def _values(samples: Iterable[Sample], value: Callable[[Sample], float | None]) -> list[tuple[str, float]]:
+    return [(sample.text_id, found) for sample in samples if (found := value(sample)) is not None]
+
+
+def _time(sample: Sample, value: Callable[[Latency], float | None]) -> float | None:
+    if sample.failure is not None or sample.latency is None:
+        return None
+    return value(sample.latency)
+
+
+def file_ms(sample: Sample) -> float | None:
+    """The time to file of a sample that succeeded."""
+    return _time(sample, lambda latency: latency.file_ms)
+
+
+def real_time_factor(sample: Sample) -> float | None:
+    """Time to file over the length of the audio."""
+    took, length = file_ms(sample), sample_audio_s(sample)
+    return took / 1000 / length if took is not None and length else None
+
+
+def _characters_per_s(sample: Sample) -> float | None:
+    took = file_ms(sample)
+    return len(sample.text) * 1000 / took if took else None
+
+
+def error_rate(scored: Scored, *, seed: int = 0) -> ErrorRate | None:
+    """The error rate of samples counted in one unit; `None` without samples."""
+    corpus = ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored), seed=seed)
+    rates = [(s.text_id, score.error_rate) for s, score in scored]
+    middle, average = median(rates, seed=seed), mean(rates, seed=seed)
+    if not (corpus and middle and average):
+        return None
+    return ErrorRate(
+        unit=scored[0][1].unit,
+        corpus=corpus,
+        mean=average,
+        median=middle,
+        units=sum(score.units for _, score in scored),
+        substitutions=sum(score.substitutions for _, score in scored),
+        deletions=sum(score.deletions for _, score in scored),
+        insertions=sum(score.insertions for _, score in scored),
+        texts=len({sample.text_id for sample, _ in scored}),
+        heard=dict(Counter(score.heard for _, score in scored)),
+    )
+
+
+def _strata(scored: Scored, seed: int) -> tuple[StratumWer, ...]:
+    groups: dict[tuple[str, str], list[tuple[Sample, Score]]] = {}
+    for sample, score in scored:
+        groups.setdefault((sample.language, sample.stratum), []).append((sample, score))
+    return tuple(
+        StratumWer(language=language, stratum=stratum, rate=rate)
+        for (language, stratum), group in groups.items()
+        if (rate := error_rate(group, seed=seed))
+    )

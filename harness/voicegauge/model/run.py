@@ -34,6 +34,8 @@ class TargetRef(Record, kw_only=True):
     credits_per_request: float | None = None
     credits_per_character: float | None = None
     price_disputed: bool = False
+    max_characters: int | None = None
+    """The longest text of one request; `None` where no document says."""
     languages: tuple[str, ...] = ()
     """Empty where the document names none."""
 
