@@ -25,6 +25,7 @@ from voicegauge.speech.containers import (
     mend_streamed_wav,
     sniff_container,
 )
+from voicegauge.speech.ogg import with_serial
 
 __all__ = [
     "FORMATS",
@@ -225,11 +226,12 @@ class _Format(NamedTuple):
     """Sample rates that the codec knows; empty for any."""
 
 
-_MPEG_RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_MPEG_1_RATES_HZ = (32000, 44100, 48000)
+"""The lower rates are MPEG-2, whose frames libsndfile's encoder overfills: decoders complain and skip."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 FORMATS = {
     "wav": _Format("audio/wav", "WAV", "PCM_16"),
-    "mp3": _Format("audio/mpeg", "MP3", "MPEG_LAYER_III", _MPEG_RATES_HZ),
+    "mp3": _Format("audio/mpeg", "MP3", "MPEG_LAYER_III", _MPEG_1_RATES_HZ),
     "flac": _Format("audio/flac", "FLAC", "PCM_16"),
     "ogg": _Format("audio/ogg", "OGG", "VORBIS"),
     "opus": _Format("audio/ogg", "OGG", "OPUS", _OPUS_RATES_HZ),
@@ -237,6 +239,7 @@ FORMATS = {
     "mulaw": _Format("audio/basic", "RAW", "ULAW"),
 }
 """What `encode` can make, by name."""
+_OGG_SERIAL = 1
 
 
 def media_type_of(name: str) -> str:
@@ -247,7 +250,8 @@ def media_type_of(name: str) -> str:
 def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str]:
     """`samples` in the format `name` and its media type; 16 bits where the format has bits.
 
-    A rate that the codec does not know is resampled to the next higher one it knows.
+    Equal samples give equal bytes. A rate that the codec does not know is resampled to the next
+    higher one it knows.
 
     Raises:
         ValueError: `name` is not one of `FORMATS`.
@@ -261,13 +265,12 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
         rate = next((known for known in made.rates_hz if known > sample_rate_hz), made.rates_hz[-1])
         samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
     buffer = io.BytesIO()
-    endian = "LITTLE" if made.subtype == "PCM_16" and made.container == "RAW" else "FILE"
-    # A constant bit rate: LAME's variable one writes frames at low rates that decoders complain about.
-    extra = {"bitrate_mode": "CONSTANT"} if name == "mp3" else {}
+    endian = "LITTLE" if made.container == "RAW" and made.subtype == "PCM_16" else "FILE"
     soundfile.write(
-        buffer, samples, sample_rate_hz, format=made.container, subtype=made.subtype, endian=endian, **extra
+        buffer, samples, sample_rate_hz, format=made.container, subtype=made.subtype, endian=endian
     )
-    return buffer.getvalue(), made.media_type
+    data = buffer.getvalue()
+    return with_serial(data, _OGG_SERIAL) if made.container == "OGG" else data, made.media_type
 
 
 def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
@@ -324,7 +327,8 @@ def _frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     if not count:
         return np.zeros(0)
     frames = samples[: count * length].astype(np.float64).reshape(count, length) - float(np.mean(samples))
-    return 10 * np.log10(np.maximum(np.mean(np.square(frames), axis=1), 1e-20))
+    power = np.maximum(np.mean(np.square(frames), axis=1), 1e-20)
+    return np.asarray(10 * np.log10(power), dtype=np.float64)
 
 
 def facts(

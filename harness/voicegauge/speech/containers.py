@@ -37,6 +37,7 @@ _MEDIA_TYPES = {
     "audio/pcmu": "pcm",
     "audio/pcma": "pcm",
 }
+_MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
 _STREAMED = (0, 0xFFFFFFFF)
 """Lengths that a WAV writer leaves behind when it could not go back to fill in the real one."""
 _CHUNK_LIMIT = 64
@@ -55,7 +56,7 @@ class WavData(NamedTuple):
 
 
 def container_of_media_type(media_type: str | None) -> str | None:
-    """The container a media type names: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff", "pcm".
+    """The container a media type names: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
 
     Parameters after a semicolon do not count. `None` where it names no container of
     audio, as "application/octet-stream" does not.
@@ -74,14 +75,14 @@ def sniff_container(data: bytes) -> str | None:
         return "aiff"
     if data[4:8] == b"ftyp":
         return "m4a"
-    for magic, container in ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"\x1a\x45\xdf\xa3", "webm"), (b"ID3", "mp3")):
+    for magic, container in _MAGIC.items():
         if data.startswith(magic):
             return container
     return _sniff_mpeg(data)
 
 
 def _sniff_mpeg(data: bytes) -> str | None:
-    # Eleven set bits begin a frame of MPEG audio (twelve for ADTS); the layer tells MP3 from AAC, whose layer is 0.
+    # Eleven set bits begin a frame of MPEG audio, twelve one of ADTS; layer 0 is AAC.
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return None
     version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
