@@ -1,0 +1,274 @@
+"""What will be sent, in which order, and what it will cost: settled before anything is sent."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from voicegauge.bench.suite import Suite, SuiteText
+from voicegauge.contract import Target
+from voicegauge.contract.pricing import describe_price, quote
+from voicegauge.errors import BudgetError, DataError, UsageError
+from voicegauge.model import Provenance, Record, SuiteRef, TargetRef, VoiceSample
+
+
+class PlanSettings(Record, kw_only=True):
+    """How a suite is turned into requests."""
+
+    sessions: int = 1
+    """Passes over the suite on connections of their own: the unit that drifts between runs."""
+    repetitions: int = 1
+    """How often a session speaks each text."""
+    warmup: int = 1
+    """Requests a target at the start of a session that are left out of every result."""
+    seed: int = 0
+    """Of the order of texts and of targets."""
+
+
+class Planned(Record, kw_only=True):
+    """One utterance to ask for."""
+
+    target: str
+    text: SuiteText
+    session: int
+    """Counted from 1."""
+    repetition: int
+    """Counted from 1; of the warm-up 0 and below."""
+
+    @property
+    def id(self) -> str:
+        """The id of the sample that comes of it."""
+        return f"{self.target}/{self.session}/{self.repetition}/{self.text.id}"
+
+    @property
+    def warmup(self) -> bool:
+        """Whether it is left out of every result."""
+        return self.repetition < 1
+
+
+Round = tuple[Planned, ...]
+"""One text by every target that speaks its language: sent side by side."""
+
+
+class Quoted(Record, kw_only=True):
+    """What the plan asks of one target."""
+
+    target: str
+    requests: int
+    characters: int
+    usd: float | None
+    """`None` where no document says and the user named no price."""
+    credits: float | None
+    price: str
+    disputed: bool
+
+
+class Plan(Record, kw_only=True):
+    """Everything that will be sent, in order."""
+
+    suite: SuiteRef
+    settings: PlanSettings
+    targets: tuple[TargetRef, ...]
+    rounds: tuple[Round, ...]
+    quoted: tuple[Quoted, ...]
+    left_out: tuple[str, ...]
+    """Targets that speak no language of the suite."""
+    provenance: Provenance
+    sha256: str
+    """Over everything that decides what is sent."""
+
+    @property
+    def requests(self) -> int:
+        """How many utterances are asked for, warm-up included."""
+        return sum(len(planned) for planned in self.rounds)
+
+    @property
+    def usd(self) -> float:
+        """The price of all requests whose price is known."""
+        return sum(line.usd or 0.0 for line in self.quoted)
+
+    def check_budget(self, max_cost_usd: float) -> None:
+        """Refuse a plan that cannot be paid for, before anything is sent.
+
+        Raises:
+            UsageError: a price is not known.
+            BudgetError: the plan costs more than `max_cost_usd`.
+        """
+        unknown = [line.target for line in self.quoted if line.usd is None]
+        if unknown:
+            raise UsageError(
+                f"no document says what {unknown[0]} costs: name it with --price {unknown[0]}=USD"
+            )
+        if self.usd > max_cost_usd:
+            raise BudgetError(
+                f"{self.requests} requests cost ${self.usd:.4f}, more than --max-cost {max_cost_usd:g}: "
+                "raise it, or ask for less with --limit"
+            )
+
+
+def make_plan(
+    suite: Suite,
+    targets: Sequence[Target],
+    settings: PlanSettings,
+    *,
+    provenance: Provenance,
+    prices: Mapping[str, float] = {},
+    base_urls: Mapping[str, str] = {},
+    voice_sample: VoiceSample | None = None,
+) -> Plan:
+    """Interleave `targets` sentence by sentence, and price it.
+
+    Args:
+        suite: the texts; each is spoken by the targets that speak its language.
+        targets: to measure.
+        settings: sessions, repetitions, warm-up, seed.
+        provenance: `emulated` or `recorded`.
+        prices: dollars a request by target id; win over the contracts'.
+        base_urls: where the user points elsewhere.
+        voice_sample: the recording that cloning targets are given.
+
+    Raises:
+        DataError: no target speaks a language of the suite.
+    """
+    spoken = {
+        target.id: [text for text in suite.texts if speaks(target, text.language)] for target in targets
+    }
+    for target_id, texts in spoken.items():
+        if not texts:
+            raise DataError(
+                f"{target_id} speaks none of the languages of the suite {suite.id}: choose another"
+            )
+    rounds = tuple(
+        planned
+        for session in range(1, settings.sessions + 1)
+        for planned in _session(session, spoken, settings)
+    )
+    return Plan(
+        suite=suite.ref,
+        settings=settings,
+        targets=tuple(target_ref(target, prices.get(target.id)) for target in able),
+        rounds=rounds,
+        quoted=tuple(_quoted(target, rounds, prices.get(target.id)) for target in able),
+        left_out=tuple(target.id for target in targets if target not in able),
+        provenance=provenance,
+        sha256=_digest(
+            suite=suite,
+            targets=able,
+            settings=settings,
+            provenance=provenance,
+            base_urls=base_urls,
+            voice_sample=voice_sample,
+            rounds=rounds,
+        ),
+    )
+
+
+def speaks(target: Target, language: str) -> bool:
+    """Whether `target` speaks `language`; one whose document names no language is asked for all."""
+    return not target.spec.languages or language in target.spec.languages
+
+
+def _session(
+    session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: PlanSettings
+) -> Sequence[Round]:
+    # A generator of its own for each session, so that more sessions leave the earlier ones as they were.
+    order = random.Random(f"{settings.seed}/{session}")  # noqa: S311 - an order to repeat, not a secret
+    rounds = [_warmup_round(session, index, spoken) for index in range(settings.warmup)]
+    every = {text.id: text for texts in spoken.values() for text in texts}
+    for repetition in range(1, settings.repetitions + 1):
+        for text in order.sample(list(every.values()), len(every)):
+            speakers = [target_id for target_id, texts in spoken.items() if text in texts]
+            rounds.append(
+                tuple(
+                    Planned(target=target_id, text=text, session=session, repetition=repetition)
+                    for target_id in order.sample(speakers, len(speakers))
+                )
+            )
+    return rounds
+
+
+def _warmup_round(session: int, index: int, spoken: Mapping[str, Sequence[SuiteText]]) -> Round:
+    return tuple(
+        Planned(
+            target=target_id,
+            text=texts[index % len(texts)],
+            session=session,
+            repetition=-(index // len(texts)),
+        )
+        for target_id, texts in spoken.items()
+    )
+
+
+def _quoted(target: Target, rounds: Sequence[Round], usd: float | None) -> Quoted:
+    texts = [planned.text.text for row in rounds for planned in row if planned.target == target.id]
+    quotes = [quote(target, len(text), usd=usd) for text in texts]
+    dollars = [q.usd for q in quotes if q.usd is not None]
+    in_credits = [q.credits for q in quotes if q.credits is not None]
+    return Quoted(
+        target=target.id,
+        requests=len(texts),
+        characters=sum(len(text) for text in texts),
+        usd=sum(dollars) if len(dollars) == len(texts) else None,
+        credits=sum(in_credits) if in_credits else None,
+        price=describe_price(target) if usd is None else f"${usd:g} / request (--price)",
+        disputed=any(q.disputed for q in quotes),
+    )
+
+
+def target_ref(target: Target, usd: float | None = None) -> TargetRef:
+    """`target` as a run's manifest keeps it; `usd` is a price for one request that the user named."""
+    per = "request" if usd is not None or target.pricing is None else target.pricing.per
+    one = quote(target, 1_000_000, audio_s=60.0, usd=usd)
+    return TargetRef(
+        id=target.id,
+        title=target.spec.title,
+        contract_version=target.contract.version,
+        contract_sha256=target.contract.document.sha256,
+        price=describe_price(target) if usd is None else f"${usd:g} / request (--price)",
+        usd_per_request=one.usd if per == "request" else None,
+        usd_per_character=_per_character(one.usd) if per.endswith("characters") else None,
+        usd_per_minute=one.usd if per == "minute" else None,
+        credits_per_request=one.credits if per == "request" else None,
+        credits_per_character=_per_character(one.credits) if per.endswith("characters") else None,
+        price_disputed=one.disputed,
+        max_characters=_max_characters(target),
+        languages=target.spec.languages,
+    )
+
+
+def _per_character(of_a_million: float | None) -> float | None:
+    return None if of_a_million is None else of_a_million / 1_000_000
+
+
+def _max_characters(target: Target) -> int | None:
+    """The shortest of the documented limits: the plan of a new account, and the advice for the target."""
+    plans = {**target.contract.limits.plans, **target.operation.limits.plans}
+    first = next(iter(plans.values()), None)
+    known = [limit for limit in (first and first.text_characters, target.spec.text_characters) if limit]
+    return min(known, default=None)
+
+
+def _digest(
+    *,
+    suite: Suite,
+    targets: Sequence[Target],
+    settings: PlanSettings,
+    provenance: Provenance,
+    base_urls: Mapping[str, str],
+    voice_sample: VoiceSample | None,
+    rounds: Sequence[Round],
+) -> str:
+    decides: dict[str, Any] = {
+        "suite": suite.sha256,
+        "targets": [(target.id, target.contract.document.sha256) for target in targets],
+        "settings": settings,
+        "provenance": provenance,
+        "base_urls": dict(sorted(base_urls.items())),
+        "voice_sample": voice_sample and hashlib.sha256(msgspec.json.encode(voice_sample)).hexdigest(),
+        "requests": [[planned.id for planned in row] for row in rounds],
+    }
+    return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()
