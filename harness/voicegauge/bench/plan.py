@@ -134,14 +134,12 @@ def make_plan(
     Raises:
         DataError: no target speaks a language of the suite.
     """
-    spoken = {
-        target.id: [text for text in suite.texts if speaks(target, text.language)] for target in targets
-    }
-    for target_id, texts in spoken.items():
-        if not texts:
-            raise DataError(
-                f"{target_id} speaks none of the languages of the suite {suite.id}: choose another"
-            )
+    able = [t for t in targets if any(speaks(t, text.language) for text in suite.texts)]
+    if not able:
+        raise DataError(
+            f"no target speaks a language of the suite {suite.id}: choose another suite or --language"
+        )
+    spoken = {t.id: [text for text in suite.texts if speaks(t, text.language)] for t in able}
     rounds = tuple(
         planned
         for session in range(1, settings.sessions + 1)
