@@ -1,0 +1,27 @@
+"""Checks: what must hold of a provider's traffic, one rule at a time.
+
+They see exchanges and contracts, never sockets.
+"""
+
+# Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
+from voicegauge.checks import answers, jobs, outcomes, audio, charges  # noqa: F401, I001
+from voicegauge.checks.judging import Judge, find_dispute
+from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
+from voicegauge.checks.subjects import Call, Delivered, Expected, Outcome, RequestOrigin, Subject, Trail
+
+__all__ = [
+    "RULES",
+    "Call",
+    "Delivered",
+    "Expected",
+    "Judge",
+    "Outcome",
+    "Problem",
+    "RequestOrigin",
+    "Rule",
+    "Subject",
+    "Trail",
+    "find_dispute",
+    "rule",
+    "select_rules",
+]

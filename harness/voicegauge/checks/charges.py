@@ -1,0 +1,96 @@
+"""The rule over money: that what was charged is what the document says a request costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.subjects import Call
+from voicegauge.contract import MISSING, Target
+from voicegauge.contract.pricing import quote
+
+TOLERANCE = 1e-6
+"""Relative: money travels as a decimal fraction, and a sum of them is no exact number."""
+
+
+@rule(
+    "charge-wrong",
+    on=Call,
+    proves="What is charged is the documented price, and a job that is documented as free costs nothing.",
+    basis="x-pricing, x-speech.answer.charged, x-job.charged, x-job.states.*.charged",
+)
+def _charge_wrong(call: Call) -> Iterator[Problem]:
+    submit = call.submit or call
+    place = _charged_place(call)
+    if not call.ok or place is None or submit.target is None:
+        return
+    charged = _amount(call.answered(place))
+    if charged is None:
+        return
+    target, pointer = submit.target, place.partition("#")[2] or None
+    if _free(call):
+        if charged > 0:
+            at = f"{call.operation.pointer}/x-job/states"
+            yield Problem(f"charged {charged:g} for a job that is documented as free", at, pointer, place)
+        return
+    prices = _prices(submit, target)
+    if prices and not any(_close(charged, low, high) for low, high in prices):
+        unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
+        documented = " or ".join(sorted({f"{low:g}" for low, _ in prices}))
+        message = f"charged {charged:g} {unit}; documented: {documented}"
+        yield Problem(message, _pricing_pointer(target), pointer, f"{place}: {charged:g}")
+
+
+def _charged_place(call: Call) -> str | None:
+    if call.operation.job is not None:
+        return call.operation.job.charged
+    return call.operation.speech.answer.charged if call.operation.speech else None
+
+
+def _amount(value: object) -> float | None:
+    if value is MISSING or isinstance(value, bool):
+        return None
+    try:
+        amount = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return None
+    return amount if math.isfinite(amount) else None
+
+
+def _free(call: Call) -> bool:
+    job = call.operation.job
+    state = job.states.get(str(call.answered(job.state))) if job else None
+    return state is not None and state.charged is False
+
+
+def _prices(submit: Call, target: Target) -> set[tuple[float, float]]:
+    """The amounts that would be right, as ranges: a part of a credit may be rounded up.
+
+    The text is counted as it was sent, and without what the contract's template adds to it.
+    """
+    price = target.pricing
+    slot = target.speech.request["text"]
+    text = submit.asked(slot.at)
+    if price is None or price.per == "minute" or not isinstance(text, str):
+        return set()
+    added = len(slot.template.replace("{}", ""))
+    found = set()
+    for characters in {len(text), max(len(text) - added, 0)}:
+        quoted = quote(target, characters)
+        amount = quoted.usd if target.contract.provider.credits is None else quoted.credits
+        if amount is not None:
+            whole = amount if price.per == "request" else max(math.ceil(amount - TOLERANCE), 1)
+            found.add((amount, whole))
+    return found
+
+
+def _close(charged: float, low: float, high: float) -> bool:
+    exact = math.isclose(charged, low, rel_tol=TOLERANCE)
+    return exact or math.isclose(charged, high, rel_tol=TOLERANCE) or low < charged < high
+
+
+def _pricing_pointer(target: Target) -> str:
+    if target.spec.pricing is not None:
+        return f"{target.pointer}/pricing"
+    return f"{target.operation.pointer}/x-pricing"
