@@ -91,6 +91,11 @@ class TransportError(VoicegaugeError):
 
     exit_code = EXIT_NOTHING_MEASURED
 
+    def __init__(self, message: str, *, sent: bool = True) -> None:
+        """`sent`: the provider may have got the request, so that sending it again may pay twice."""
+        super().__init__(message)
+        self.sent = sent
+
 
 class UnreachableError(TransportError):
     """A name was not resolved, a connection was refused or broke, or TLS failed."""

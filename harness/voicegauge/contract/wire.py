@@ -6,7 +6,7 @@ import json
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from voicegauge.model import Record
+from voicegauge.model import UploadedFile
 
 MAX_JSON_DEPTH = 64
 """Deeper JSON than any speech API sends; a hostile answer must not exhaust the stack."""
@@ -16,14 +16,6 @@ MAX_PARTS = 1000
 
 class UnreadableBodyError(ValueError):
     """A body that is not what its media type says."""
-
-
-class UploadedFile(Record, kw_only=True):
-    """A file in a multipart body."""
-
-    filename: str
-    media_type: str
-    data: bytes
 
 
 class Form(NamedTuple):

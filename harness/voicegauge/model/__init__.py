@@ -1,7 +1,7 @@
 """The words everything else speaks: frozen, typed records with units in their names."""
 
 from voicegauge.model.base import Provenance, Record, Severity
-from voicegauge.model.exchange import Exchange, Request, Response, Timing
+from voicegauge.model.exchange import DOWNLOAD, Exchange, Request, Response, Timing, UploadedFile
 from voicegauge.model.finding import Finding, Where
 from voicegauge.model.job import Delivery, Failure, Interval, Job, Sighting
 from voicegauge.model.run import (
@@ -16,6 +16,7 @@ from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
 from voicegauge.model.speech import SpeechRequest, VoiceSample
 
 __all__ = [
+    "DOWNLOAD",
     "AsrFloor",
     "AudioFacts",
     "Cost",
@@ -41,6 +42,7 @@ __all__ = [
     "SuiteRef",
     "TargetRef",
     "Timing",
+    "UploadedFile",
     "VoiceSample",
     "Where",
 ]

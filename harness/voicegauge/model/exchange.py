@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from voicegauge.model.base import Record
 
+DOWNLOAD = "(download)"
+"""Stands for the operation of an exchange that fetched audio from a URL no document describes."""
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -41,6 +43,14 @@ class Response(Record, kw_only=True):
     def media_type(self) -> str:
         """The content type without its parameters, in lower case; empty where none was sent."""
         return (self.header("content-type") or "").split(";")[0].strip().lower()
+
+
+class UploadedFile(Record, kw_only=True):
+    """A file in a multipart body."""
+
+    filename: str
+    media_type: str
+    data: bytes
 
 
 class Timing(Record, kw_only=True):

@@ -1,0 +1,15 @@
+"""HTTP behind one class: timings that the wire gave, limits on everything, and clocks."""
+
+from voicegauge.transport.clock import Clock, RealClock, VirtualClock
+from voicegauge.transport.encoding import encode_body
+from voicegauge.transport.http import Timeouts, Transport, goes_through_proxy
+
+__all__ = [
+    "Clock",
+    "RealClock",
+    "Timeouts",
+    "Transport",
+    "VirtualClock",
+    "encode_body",
+    "goes_through_proxy",
+]

@@ -1,0 +1,230 @@
+"""One request, one answer: httpx behind a class of our own."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import re
+import ssl
+from types import TracebackType
+from typing import Any, NoReturn, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError
+from voicegauge.model import Exchange, Record, Request, Response
+from voicegauge.transport.decoding import decode_body
+from voicegauge.transport.timing import Trace
+
+MAX_BODY_BYTES = 64 * 2**20
+"""Six minutes of 16-bit stereo at 48 kHz: beyond any one utterance."""
+KEEP_ALIVE_S = 30.0
+"""Idle connections are kept longer than any documented poll interval, so that polls stay warm."""
+
+
+class Timeouts(Record, kw_only=True):
+    """Limits of one exchange, in seconds."""
+
+    connect_s: float = 10.0
+    """Name look-up, TCP connect and TLS."""
+    write_s: float = 60.0
+    """Between two pieces of the request."""
+    read_s: float = 120.0
+    """Between two pieces of the answer; the first byte of synchronous speech takes longest."""
+    pool_s: float = 60.0
+    """For a free connection."""
+    total_s: float = 300.0
+    """For all of it, so that a slow trickle ends too."""
+
+
+@functools.cache
+def _ssl_context() -> ssl.SSLContext:
+    """One for all clients: making it costs 30 ms. SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
+    return httpx.create_ssl_context()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine."""
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def goes_through_proxy(url: str) -> bool:
+    """Whether the environment (HTTPS_PROXY, NO_PROXY, ...) sends `url` through a proxy."""
+    from urllib.request import getproxies_environment, proxy_bypass_environment
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    proxies = getproxies_environment()
+    chosen = parts.scheme in proxies or "all" in proxies
+    return chosen and not is_loopback(host) and not proxy_bypass_environment(host)
+
+
+class Transport:
+    """Sends requests and measures them; an async context manager.
+
+    Redirects are answers like any other, cookies are not kept, nothing is sent that the
+    request does not hold (but Host and Content-Length). Proxies of the environment are
+    used, though never for this machine itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeouts: Timeouts = Timeouts(),  # noqa: B008 - frozen
+        max_body_bytes: int = MAX_BODY_BYTES,
+        app: Any = None,
+        max_connections: int = 64,
+    ) -> None:
+        """Set the limits.
+
+        Args:
+            timeouts: for each phase and in total.
+            max_body_bytes: for a body, as sent and as decompressed.
+            app: an ASGI application to call in this process instead of the network; its
+                bodies come whole, so its exchanges carry no timing.
+            max_connections: at one time; further requests wait.
+        """
+        self._timeouts, self._limit = timeouts, max_body_bytes
+        self.in_process = app is not None
+        """Whether no socket is used."""
+        self._clients = [self._client(app, max_connections, direct=direct) for direct in (True, False)]
+
+    def _client(self, app: Any, max_connections: int, *, direct: bool) -> httpx.AsyncClient:
+        limits = httpx.Limits(
+            max_connections=max_connections,
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=KEEP_ALIVE_S,
+        )
+        return httpx.AsyncClient(
+            verify=_ssl_context(),
+            limits=limits,
+            trust_env=not direct,
+            transport=httpx.ASGITransport(app=app) if app is not None else None,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection."""
+        for client in self._clients:
+            await client.aclose()
+
+    async def send(
+        self, request: Request, *, provider: str, operation: str, address: str | None = None
+    ) -> Exchange:
+        """Send `request` and read the whole answer, whatever its status.
+
+        Args:
+            request: its URL must be absolute.
+            provider: and
+            operation: name what is asked, for the exchange.
+            address: an IP address to connect to instead of looking up the host's name; TLS and
+                the Host header still go by the name.
+
+        Raises:
+            UnreachableError: no connection, or it broke; `sent` says whether the request had left.
+            TimedOutError: a phase took too long.
+            OversizeError: the answer is larger than the limit.
+        """
+        host = urlsplit(request.url).netloc.rpartition("@")[2]
+        trace = Trace()
+        try:
+            async with asyncio.timeout(self._timeouts.total_s):
+                response = await self._receive(request, trace, address, host)
+        except TimeoutError:
+            message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
+            raise TimedOutError(message, sent=trace.sent) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            self._fail(error, host, trace)
+        return Exchange(
+            provider=provider, operation=operation, request=request, response=response[0], timing=response[1]
+        )
+
+    async def _receive(
+        self, request: Request, trace: Trace, address: str | None, host: str
+    ) -> tuple[Response, Any]:
+        outgoing = self._prepare(request, trace, address)
+        direct = is_loopback(outgoing.url.host) or not goes_through_proxy(request.url)
+        answer = await self._clients[0 if direct else 1].send(
+            outgoing, stream=True, auth=None, follow_redirects=False
+        )
+        pieces: list[bytes] = []
+        size = 0
+        try:
+            async for piece in answer.aiter_raw():
+                trace.chunk(len(piece))
+                size += len(piece)
+                if size > self._limit:
+                    raise OversizeError(f"{host}: the answer is larger than {self._limit} bytes")
+                pieces.append(piece)
+        finally:
+            await answer.aclose()
+        timing = trace.timing()
+        body = b"".join(pieces)
+        pieces.clear()
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw)
+        response = Response(status=answer.status_code, headers=headers, body=body)
+        encoding = answer.headers.get("content-encoding", "")
+        if encoding:
+            body = decode_body(body, encoding, limit=self._limit, host=host)
+            response = Response(status=answer.status_code, headers=headers, body=body)
+        return response, timing
+
+    def _prepare(self, request: Request, trace: Trace, address: str | None) -> httpx.Request:
+        limits = self._timeouts
+        extensions: dict[str, Any] = {
+            "trace": trace,
+            "timeout": {
+                "connect": limits.connect_s,
+                "read": limits.read_s,
+                "write": limits.write_s,
+                "pool": limits.pool_s,
+            },
+        }
+        url = httpx.URL(request.url)
+        headers = list(request.headers)
+        if address is not None:
+            headers.insert(0, ("Host", url.netloc.decode("ascii")))
+            extensions["sni_hostname"] = url.host
+            url = url.copy_with(host=address)
+        return httpx.Request(
+            request.method, url, headers=headers, content=request.body or None, extensions=extensions
+        )
+
+    def _fail(self, error: Exception, host: str, trace: Trace) -> NoReturn:
+        raise _translate(error, host, trace, self._timeouts) from error
+
+
+def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> TransportError:
+    """Our own error for one of httpx: one line that names the host and the phase, never the URL."""
+    if isinstance(error, httpx.TimeoutException):
+        seconds = {
+            httpx.ConnectTimeout: limits.connect_s,
+            httpx.ReadTimeout: limits.read_s,
+            httpx.WriteTimeout: limits.write_s,
+            httpx.PoolTimeout: limits.pool_s,
+        }.get(type(error), limits.total_s)
+        sent = trace.sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
+        return TimedOutError(f"{host}: {trace.phase}: nothing for {seconds:g} s", sent=sent)
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+        return UnreachableError(f"{host}: the request cannot be sent: {_reason(error)}", sent=False)
+    if isinstance(error, httpx.ConnectError):
+        return UnreachableError(f"{host}: cannot connect: {_reason(error)}", sent=False)
+    return UnreachableError(f"{host}: {trace.phase}: the connection broke: {_reason(error)}", sent=trace.sent)
+
+
+def _reason(error: Exception) -> str:
+    """The library's words on one line, without the number of the system's error."""
+    words = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
+    return words or type(error).__name__

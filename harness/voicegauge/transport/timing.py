@@ -1,0 +1,89 @@
+"""The split of one exchange, from the events that the HTTP library reports as they happen."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from voicegauge.model import Timing
+
+MAX_CHUNKS = 10_000
+"""Arrivals kept one by one; later ones are counted with the last, so that a body sent a byte at a
+time cannot fill the memory."""
+
+_PHASES = {
+    "connect_tcp": "connecting",
+    "connect_unix_socket": "connecting",
+    "start_tls": "the TLS handshake",
+    "send_request_headers": "sending the request",
+    "send_request_body": "sending the request",
+    "receive_response_headers": "waiting for the answer",
+    "receive_response_body": "reading the answer",
+}
+
+
+class Trace:
+    """A stopwatch to hand to httpcore as its `trace` extension. All times on `time.perf_counter`.
+
+    A request through a proxy sends twice (CONNECT first); the last sending counts.
+    """
+
+    def __init__(self) -> None:
+        """Starts now."""
+        self._started_at = time.time()
+        self._started = time.perf_counter()
+        self._first: float | None = None
+        self._at: dict[str, float] = {}
+        self._chunks: list[tuple[float, int]] = []
+        self.phase = "waiting for a free connection"
+        """What is going on, in words."""
+
+    async def __call__(self, event: str, _info: dict[str, Any]) -> None:
+        """Take note of an event such as "http11.send_request_headers.started"."""
+        now = time.perf_counter()
+        name = event.partition(".")[2]
+        if self._first is None:
+            self._first = now
+        self._at[name] = now
+        step, _, edge = name.partition(".")
+        if edge == "started" and step in _PHASES:
+            self.phase = _PHASES[step]
+        elif name == "send_request_body.complete":
+            self.phase = _PHASES["receive_response_headers"]
+
+    @property
+    def sent(self) -> bool:
+        """Whether any of the request may have left."""
+        return "send_request_headers.started" in self._at or self._first is None
+
+    def chunk(self, size: int) -> None:
+        """Take note of `size` bytes of body."""
+        at = (time.perf_counter() - self._started) * 1000
+        if len(self._chunks) < MAX_CHUNKS:
+            self._chunks.append((at, size))
+        else:
+            self._chunks[-1] = (at, self._chunks[-1][1] + size)
+
+    def timing(self) -> Timing | None:
+        """The split, the body being complete now; `None` where no events came (in process)."""
+        now = time.perf_counter()
+        if self._first is None or "receive_response_headers.complete" not in self._at:
+            return None
+        first_byte = self._at["receive_response_headers.complete"]
+        sent = self._at.get("send_request_body.complete", first_byte)
+        return Timing(
+            started_at=self._started_at,
+            started_ms=self._started * 1000,
+            wait_ms=(self._first - self._started) * 1000,
+            connect_ms=self._span("connect_tcp"),
+            tls_ms=self._span("start_tls"),
+            send_ms=max(sent - self._at.get("send_request_headers.started", sent), 0.0) * 1000,
+            ttfb_ms=max(first_byte - sent, 0.0) * 1000,
+            receive_ms=(now - first_byte) * 1000,
+            total_ms=(now - self._started) * 1000,
+            chunks=tuple(self._chunks),
+        )
+
+    def _span(self, step: str) -> float | None:
+        started, complete = self._at.get(f"{step}.started"), self._at.get(f"{step}.complete")
+        return None if started is None or complete is None else (complete - started) * 1000
