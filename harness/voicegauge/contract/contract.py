@@ -49,6 +49,8 @@ class Example:
     request: str | None
     """The `x-request` of the example: the request example it answers."""
     pointer: str
+    inferred: bool = False
+    """Its `x-source` says inferred: no document prints it, so it is there for the emulator alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +82,10 @@ class MediaType(Node):
             pointer = f"{self.pointer}/examples/{escape(name)}"
             node, pointer = self.contract.schemas.resolve(node, pointer)
             if "value" in node:
-                found.append(Example(name, node["value"], node.get("x-when"), node.get("x-request"), pointer))
+                inferred = bool(node.get("x-source", {}).get("inferred", False))
+                found.append(
+                    Example(name, node["value"], node.get("x-when"), node.get("x-request"), pointer, inferred)
+                )
         if "example" in self.data:
             found.append(Example("example", self.data["example"], None, None, f"{self.pointer}/example"))
         return tuple(found)
@@ -262,6 +267,11 @@ class Target:
     def job_operation(self) -> Operation | None:
         """The status operation; `None` where the answer is audio."""
         return self.contract.operation(self.answer.job) if self.answer.job else None
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request to it needs a key: its operation's way in, unless it answers without one."""
+        return self.operation.needs_key and not self.spec.keyless
 
     @property
     def pricing(self) -> Price | None:

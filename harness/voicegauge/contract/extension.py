@@ -38,7 +38,7 @@ Situation = Literal[
 """Why a request is refused. Each has a usual status code; `x-when` on an example says more."""
 
 
-class Dispute(Record, kw_only=True):
+class Dispute(Record, frozen=True, kw_only=True):
     """Another reading of the same fact."""
 
     says: str
@@ -52,7 +52,7 @@ class Dispute(Record, kw_only=True):
     """Only where the JSON body fits this schema."""
 
 
-class Source(Record, kw_only=True):
+class Source(Record, frozen=True, kw_only=True):
     """Where a fact is written down."""
 
     document: str
@@ -64,7 +64,7 @@ class Source(Record, kw_only=True):
     disputed: tuple[Dispute, ...] = ()
 
 
-class SourceDocument(Record, kw_only=True):
+class SourceDocument(Record, frozen=True, kw_only=True):
     """A document that the contract was written from."""
 
     title: str
@@ -73,7 +73,7 @@ class SourceDocument(Record, kw_only=True):
     url: str | None = None
 
 
-class Credits(Record, kw_only=True):
+class Credits(Record, frozen=True, kw_only=True):
     """The provider's own money."""
 
     name: str = "credits"
@@ -84,7 +84,7 @@ class Credits(Record, kw_only=True):
     source: Source | None = None
 
 
-class Retry(Record, kw_only=True):
+class Retry(Record, frozen=True, kw_only=True):
     """When to send a request again, as the document recommends."""
 
     statuses: tuple[int, ...] = (429, 503)
@@ -96,7 +96,7 @@ class Retry(Record, kw_only=True):
     source: Source | None = None
 
 
-class Provider(Record, kw_only=True):
+class Provider(Record, frozen=True, kw_only=True):
     """`x-provider` at the root."""
 
     id: str
@@ -112,7 +112,7 @@ class Provider(Record, kw_only=True):
     """Sent with every request, as the documents ask."""
 
 
-class Slot(Record, kw_only=True):
+class Slot(Record, frozen=True, kw_only=True):
     """Where a neutral word goes. A bare string in the document is `at` alone."""
 
     at: str
@@ -122,7 +122,7 @@ class Slot(Record, kw_only=True):
     """Neutral value to the provider's: {en: en-US}."""
 
 
-class AudioPlace(Record, kw_only=True):
+class AudioPlace(Record, frozen=True, kw_only=True):
     """Where audio is in an answer."""
 
     at: str
@@ -139,7 +139,7 @@ class AudioPlace(Record, kw_only=True):
     """For a URL: the operation id that the URL leads to, where the document describes it."""
 
 
-class Answer(Record, kw_only=True):
+class Answer(Record, frozen=True, kw_only=True):
     """What a request for speech is answered with: a job or audio."""
 
     job: str | None = None
@@ -151,7 +151,7 @@ class Answer(Record, kw_only=True):
     """The place that says what is left."""
 
 
-class Emulation(Record, kw_only=True):
+class Emulation(Record, frozen=True, kw_only=True):
     """How the emulator plays a target. Numbers are made up: they say nothing of the provider."""
 
     voice: str | None = None
@@ -173,10 +173,13 @@ class Emulation(Record, kw_only=True):
     id: str | None = None
     """Job ids: "{hexN}" stands for N hexadecimal digits, as in "xtts-v2-api_019d{hex4}-{hex4}"."""
     constants: dict[str, Any] = {}
-    """Places of the submit's and the status answers that always hold one value."""
+    """Places of the submit's and the status answers with their value: written where the example has them.
+
+    "{hexN}" in a text stands for N hexadecimal digits, drawn once a job.
+    """
 
 
-class Price(Record, kw_only=True):
+class Price(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation or a target."""
 
     per: Literal["request", "1k_characters", "1m_characters", "minute"]
@@ -187,10 +190,12 @@ class Price(Record, kw_only=True):
     """Disputed readings: {usd, per, document}. The dearest one is reserved where `usd` is unknown."""
 
 
-class TargetSpec(Record, kw_only=True):
+class TargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode that an operation serves."""
 
     title: str
+    model: str | None = None
+    """What answers call the model, at `x-job.model`; `None` where no document says."""
     set: dict[str, Any] = {}
     """Constants to send: {"body#/model": kokoro}."""
     voice: str | None = None
@@ -215,7 +220,7 @@ class TargetSpec(Record, kw_only=True):
     source: Source | None = None
 
 
-class Speech(Record, kw_only=True):
+class Speech(Record, frozen=True, kw_only=True):
     """`x-speech` on an operation: it turns text into speech."""
 
     request: dict[Word, Slot]
@@ -223,7 +228,7 @@ class Speech(Record, kw_only=True):
     targets: dict[str, TargetSpec]
 
 
-class State(Record, kw_only=True):
+class State(Record, frozen=True, kw_only=True):
     """A state of a job."""
 
     next: tuple[str, ...] = ()
@@ -235,7 +240,7 @@ class State(Record, kw_only=True):
     """Places of the status answer that must not be empty in this state."""
 
 
-class Poll(Record, kw_only=True):
+class Poll(Record, frozen=True, kw_only=True):
     """How often to ask, as the document recommends."""
 
     min_s: float = 1.0
@@ -246,7 +251,7 @@ class Poll(Record, kw_only=True):
     source: Source | None = None
 
 
-class Submitted(Record, kw_only=True):
+class Submitted(Record, frozen=True, kw_only=True):
     """Where the submit's answer carries what the status answer carries elsewhere or not at all."""
 
     id: str
@@ -255,7 +260,7 @@ class Submitted(Record, kw_only=True):
     """A URL to poll, used only if its host is the contract's own."""
 
 
-class JobSpec(Record, kw_only=True):
+class JobSpec(Record, frozen=True, kw_only=True):
     """`x-job` on a status operation."""
 
     submit: Submitted
@@ -278,7 +283,7 @@ class JobSpec(Record, kw_only=True):
     """The operation id that cancels a job."""
 
 
-class Plan(Record, kw_only=True):
+class Plan(Record, frozen=True, kw_only=True):
     """Limits of one plan of a provider."""
 
     requests_per_minute: int | None = None
@@ -287,7 +292,7 @@ class Plan(Record, kw_only=True):
     source: Source | None = None
 
 
-class Upload(Record, kw_only=True):
+class Upload(Record, frozen=True, kw_only=True):
     """Limits of an uploaded recording."""
 
     max_bytes: int | None = None
@@ -297,14 +302,14 @@ class Upload(Record, kw_only=True):
     source: Source | None = None
 
 
-class Keyless(Record, kw_only=True):
+class Keyless(Record, frozen=True, kw_only=True):
     """What can be had without a key."""
 
     characters_per_day: int
     source: Source | None = None
 
 
-class Limits(Record, kw_only=True):
+class Limits(Record, frozen=True, kw_only=True):
     """`x-limits` at the root or on an operation."""
 
     plans: dict[str, Plan] = {}
