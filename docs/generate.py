@@ -14,11 +14,11 @@ from typing import Any
 
 import msgspec
 from click.testing import CliRunner
-
 from voicegauge.bench.compare import Comparison
+from voicegauge.cli.rules import Rules
+
 from voicegauge.cli import cli
 from voicegauge.cli.providers import Providers
-from voicegauge.cli.rules import Rules
 from voicegauge.conformance import CheckReport
 from voicegauge.contract.extension import json_schema
 from voicegauge.model import Run

@@ -14,7 +14,7 @@ from voicegauge.contract.pricing import describe_price
 from voicegauge.model import Record
 
 
-class TargetRow(Record, kw_only=True):
+class TargetRow(Record, frozen=True, kw_only=True):
     """One target as `--json` shows it."""
 
     id: str
@@ -28,7 +28,7 @@ class TargetRow(Record, kw_only=True):
     needs: tuple[str, ...]
 
 
-class ProviderRow(Record, kw_only=True):
+class ProviderRow(Record, frozen=True, kw_only=True):
     """One provider as `--json` shows it."""
 
     id: str
@@ -42,7 +42,7 @@ class ProviderRow(Record, kw_only=True):
     targets: tuple[TargetRow, ...]
 
 
-class Providers(Record, kw_only=True):
+class Providers(Record, frozen=True, kw_only=True):
     """All that `voicegauge providers --json` writes."""
 
     schema: str = "voicegauge/providers/1"

@@ -10,7 +10,8 @@ import msgspec
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An immutable record; unknown fields are refused when it is decoded.
 
-    Subclasses say `kw_only=True` themselves: msgspec does not pass it on.
+    Subclasses say `frozen=True, kw_only=True` again: msgspec does not pass on the one,
+    and type checkers do not see that it passes on the other.
     """
 
 

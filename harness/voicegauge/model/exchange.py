@@ -15,7 +15,7 @@ def header(headers: Headers, name: str) -> str | None:
     return next((value for key, value in headers if key.lower() == wanted), None)
 
 
-class Request(Record, kw_only=True):
+class Request(Record, frozen=True, kw_only=True):
     """A request as it goes over the wire."""
 
     method: str
@@ -28,7 +28,7 @@ class Request(Record, kw_only=True):
         return header(self.headers, name)
 
 
-class Response(Record, kw_only=True):
+class Response(Record, frozen=True, kw_only=True):
     """A response as it came over the wire; `body` is decoded from any content encoding."""
 
     status: int
@@ -45,7 +45,7 @@ class Response(Record, kw_only=True):
         return (self.header("content-type") or "").split(";")[0].strip().lower()
 
 
-class UploadedFile(Record, kw_only=True):
+class UploadedFile(Record, frozen=True, kw_only=True):
     """A file in a multipart body."""
 
     filename: str
@@ -53,7 +53,7 @@ class UploadedFile(Record, kw_only=True):
     data: bytes
 
 
-class Timing(Record, kw_only=True):
+class Timing(Record, frozen=True, kw_only=True):
     """The split of one exchange, in milliseconds of a monotonic clock."""
 
     started_at: float
@@ -78,7 +78,7 @@ class Timing(Record, kw_only=True):
     """Each piece of the body as (milliseconds after the call, bytes)."""
 
 
-class Exchange(Record, kw_only=True):
+class Exchange(Record, frozen=True, kw_only=True):
     """One request and its response.
 
     `operation` is the contract's operation id; `timing` is `None` where nobody

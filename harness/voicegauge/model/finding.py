@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicegauge.model.base import Provenance, Record, Severity
 
 
-class Where(Record, kw_only=True):
+class Where(Record, frozen=True, kw_only=True):
     """The place a finding is about."""
 
     provider: str
@@ -19,7 +19,7 @@ class Where(Record, kw_only=True):
     """The line of that document, counted from 1."""
 
 
-class Finding(Record, kw_only=True):
+class Finding(Record, frozen=True, kw_only=True):
     """One broken rule."""
 
     rule: str

@@ -12,14 +12,14 @@ FailureKind = Literal[
 ]
 
 
-class Interval(Record, kw_only=True):
+class Interval(Record, frozen=True, kw_only=True):
     """A time known only to lie between two polls, both in milliseconds."""
 
     low_ms: float
     high_ms: float
 
 
-class Sighting(Record, kw_only=True):
+class Sighting(Record, frozen=True, kw_only=True):
     """One state a job was seen in."""
 
     state: str
@@ -31,7 +31,7 @@ class Sighting(Record, kw_only=True):
     """Index into the delivery's exchanges."""
 
 
-class Job(Record, kw_only=True):
+class Job(Record, frozen=True, kw_only=True):
     """A job as it was seen from outside, the submit's own answer first."""
 
     id: str | None
@@ -39,7 +39,7 @@ class Job(Record, kw_only=True):
     sightings: tuple[Sighting, ...]
 
 
-class Failure(Record, kw_only=True):
+class Failure(Record, frozen=True, kw_only=True):
     """Why no audio was delivered."""
 
     kind: FailureKind
@@ -48,7 +48,7 @@ class Failure(Record, kw_only=True):
     """The HTTP status that said so, where one did."""
 
 
-class Delivery(Record, kw_only=True):
+class Delivery(Record, frozen=True, kw_only=True):
     """All that one request for speech led to.
 
     Exactly one of `audio` and `failure` is set.

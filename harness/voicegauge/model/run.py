@@ -9,7 +9,7 @@ RUN_SCHEMA_VERSION = 1
 """Raised when the meaning or the shape of a saved run changes."""
 
 
-class SuiteRef(Record, kw_only=True):
+class SuiteRef(Record, frozen=True, kw_only=True):
     """Which texts were spoken."""
 
     id: str
@@ -19,7 +19,7 @@ class SuiteRef(Record, kw_only=True):
     texts: int
 
 
-class TargetRef(Record, kw_only=True):
+class TargetRef(Record, frozen=True, kw_only=True):
     """Which target was measured, as the contract had it on that day."""
 
     id: str
@@ -40,7 +40,7 @@ class TargetRef(Record, kw_only=True):
     """Empty where the document names none."""
 
 
-class Manifest(Record, kw_only=True):
+class Manifest(Record, frozen=True, kw_only=True):
     """All that a reader needs to judge a run or to repeat it."""
 
     schema_version: int
@@ -68,7 +68,7 @@ class Manifest(Record, kw_only=True):
     """Over everything that decides what is sent: an equal digest may resume this run."""
 
 
-class AsrFloor(Record, kw_only=True):
+class AsrFloor(Record, frozen=True, kw_only=True):
     """The engine's own error on reference speech of the same texts, by language."""
 
     language: str
@@ -78,7 +78,7 @@ class AsrFloor(Record, kw_only=True):
     texts: int
 
 
-class ScoreSet(Record, kw_only=True):
+class ScoreSet(Record, frozen=True, kw_only=True):
     """Scores of one run under one pinned ASR."""
 
     asr: str
@@ -94,7 +94,7 @@ class ScoreSet(Record, kw_only=True):
     floor: tuple[AsrFloor, ...] = ()
 
 
-class Run(Record, kw_only=True):
+class Run(Record, frozen=True, kw_only=True):
     """Samples, their scores and the manifest."""
 
     manifest: Manifest

@@ -8,7 +8,7 @@ from voicegauge.model.base import Record
 from voicegauge.model.job import Failure, Interval
 
 
-class Latency(Record, kw_only=True):
+class Latency(Record, frozen=True, kw_only=True):
     """Times of one sample in milliseconds, counted from the start of its (last) submit."""
 
     accept_ms: float
@@ -31,7 +31,7 @@ class Latency(Record, kw_only=True):
     """Until the last byte of audio: the time to file."""
 
 
-class AudioFacts(Record, kw_only=True):
+class AudioFacts(Record, frozen=True, kw_only=True):
     """What was measured on the audio received."""
 
     sha256: str
@@ -48,7 +48,7 @@ class AudioFacts(Record, kw_only=True):
     rms_dbfs: float | None = None
 
 
-class Cost(Record, kw_only=True):
+class Cost(Record, frozen=True, kw_only=True):
     """What one sample cost, by the contract's price and by what the provider said it charged."""
 
     price_usd: float | None = None
@@ -59,7 +59,7 @@ class Cost(Record, kw_only=True):
     """The documents disagree about the price."""
 
 
-class Sample(Record, kw_only=True):
+class Sample(Record, frozen=True, kw_only=True):
     """One utterance asked for, received and measured. A failed one is a sample too."""
 
     id: str
@@ -83,7 +83,7 @@ class Sample(Record, kw_only=True):
     failure: Failure | None = None
 
 
-class Score(Record, kw_only=True):
+class Score(Record, frozen=True, kw_only=True):
     """Transcript and error counts of one sample under one ASR and one normaliser."""
 
     sample_id: str

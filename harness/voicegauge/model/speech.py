@@ -7,7 +7,7 @@ from typing import Any
 from voicegauge.model.base import Record
 
 
-class VoiceSample(Record, kw_only=True):
+class VoiceSample(Record, frozen=True, kw_only=True):
     """A recording of the voice to clone: a URL the provider fetches, or a file it is sent."""
 
     url: str | None = None
@@ -16,7 +16,7 @@ class VoiceSample(Record, kw_only=True):
     media_type: str = "audio/wav"
 
 
-class SpeechRequest(Record, kw_only=True):
+class SpeechRequest(Record, frozen=True, kw_only=True):
     """One utterance asked for. `None` leaves a word out, so that the provider's default applies."""
 
     text: str
