@@ -14,7 +14,7 @@ A paragraph, and the shortest limit of a request that the bundled contracts docu
 """
 
 
-class CostLine(Record, kw_only=True):
+class CostLine(Record, frozen=True, kw_only=True):
     """The price of a text as a straight line over its length.
 
     A price a minute of audio stands as a price a character, by the audio measured in the run.
@@ -36,7 +36,7 @@ class CostLine(Record, kw_only=True):
         return self.request_usd(characters) / characters * 1_000_000
 
 
-class TargetCost(Record, kw_only=True):
+class TargetCost(Record, frozen=True, kw_only=True):
     """What a request cost, by the contract's price and by what the provider said it charged."""
 
     usd_per_request: float | None
@@ -94,9 +94,7 @@ def target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -
 def _differs(cost: Cost) -> bool:
     pairs = ((cost.price_usd, cost.charged_usd), (cost.price_credits, cost.charged_credits))
     return any(
-        price is not None
-        and charged is not None
-        and not math.isclose(price, charged, rel_tol=1e-6, abs_tol=1e-9)
+        price is not None and charged is not None and not math.isclose(price, charged, rel_tol=1e-6, abs_tol=1e-9)
         for price, charged in pairs
     )
 

@@ -16,7 +16,7 @@ from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Provenance, Record, SuiteRef, TargetRef, VoiceSample
 
 
-class PlanSettings(Record, kw_only=True):
+class PlanSettings(Record, frozen=True, kw_only=True):
     """How a suite is turned into requests."""
 
     sessions: int = 1
@@ -29,7 +29,7 @@ class PlanSettings(Record, kw_only=True):
     """Of the order of texts and of targets."""
 
 
-class Planned(Record, kw_only=True):
+class Planned(Record, frozen=True, kw_only=True):
     """One utterance to ask for."""
 
     target: str
@@ -54,7 +54,7 @@ Round = tuple[Planned, ...]
 """One text by every target that speaks its language: sent side by side."""
 
 
-class Quoted(Record, kw_only=True):
+class Quoted(Record, frozen=True, kw_only=True):
     """What the plan asks of one target."""
 
     target: str
@@ -67,7 +67,7 @@ class Quoted(Record, kw_only=True):
     disputed: bool
 
 
-class Plan(Record, kw_only=True):
+class Plan(Record, frozen=True, kw_only=True):
     """Everything that will be sent, in order."""
 
     suite: SuiteRef
@@ -100,9 +100,7 @@ class Plan(Record, kw_only=True):
         """
         unknown = [line.target for line in self.quoted if line.usd is None]
         if unknown:
-            raise UsageError(
-                f"no document says what {unknown[0]} costs: name it with --price {unknown[0]}=USD"
-            )
+            raise UsageError(f"no document says what {unknown[0]} costs: name it with --price {unknown[0]}=USD")
         if self.usd > max_cost_usd:
             raise BudgetError(
                 f"{self.requests} requests cost ${self.usd:.4f}, more than --max-cost {max_cost_usd:g}: "
@@ -136,14 +134,10 @@ def make_plan(
     """
     able = [t for t in targets if any(speaks(t, text.language) for text in suite.texts)]
     if not able:
-        raise DataError(
-            f"no target speaks a language of the suite {suite.id}: choose another suite or --language"
-        )
+        raise DataError(f"no target speaks a language of the suite {suite.id}: choose another suite or --language")
     spoken = {t.id: [text for text in suite.texts if speaks(t, text.language)] for t in able}
     rounds = tuple(
-        planned
-        for session in range(1, settings.sessions + 1)
-        for planned in _session(session, spoken, settings)
+        planned for session in range(1, settings.sessions + 1) for planned in _session(session, spoken, settings)
     )
     return Plan(
         suite=suite.ref,
@@ -170,9 +164,7 @@ def speaks(target: Target, language: str) -> bool:
     return not target.spec.languages or language in target.spec.languages
 
 
-def _session(
-    session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: PlanSettings
-) -> Sequence[Round]:
+def _session(session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: PlanSettings) -> Sequence[Round]:
     # A generator of its own for each session, so that more sessions leave the earlier ones as they were.
     order = random.Random(f"{settings.seed}/{session}")  # noqa: S311 - an order to repeat, not a secret
     rounds = [_warmup_round(session, index, spoken) for index in range(settings.warmup)]

@@ -11,7 +11,7 @@ estimates for confidence intervals in ASR performance evaluation").
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +25,13 @@ Grouped = Sequence[tuple[Hashable, float]]
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 """Enough for the ends of a 95% interval to move by under 2% of its width from seed to seed."""
+BATCH_VALUES = 2_000_000
+"""Values drawn at a time: 16 MB."""
 P95_SAMPLES = 100
 """Fewer samples give no usable upper bound of the 95th percentile: hardly any lie above it."""
 
 
-class Estimate(Record, kw_only=True):
+class Estimate(Record, frozen=True, kw_only=True):
     """A number with its confidence interval (95% unless said otherwise)."""
 
     value: float
@@ -43,7 +45,7 @@ class Estimate(Record, kw_only=True):
     """Why an end is missing, or what else to know."""
 
 
-class IntervalEstimate(Record, kw_only=True):
+class IntervalEstimate(Record, frozen=True, kw_only=True):
     """A time known only between two polls: the estimate for either end.
 
     The truth lies between `low` (the last poll that did not see it) and `high`
@@ -61,13 +63,14 @@ def quantile(values: Grouped, q: float, *, seed: int = 0) -> Estimate | None:
     """
     if not values:
         return None
-    table = _by_text(values)
-    found = _interval(table, lambda rows: _quantiles(rows, q), seed)
-    value = float(np.nanquantile(table, q))
+    table = by_text(values)
+    found = _estimate(
+        float(quantiles(table, q)), resample(table, lambda rows: quantiles(rows, q), seed=seed), len(values)
+    )
     if q > 0.9 and len(values) < P95_SAMPLES:
         note = f"{len(values)} samples give no upper bound; {P95_SAMPLES} do"
-        return Estimate(value=value, low=found[0], high=None, n=len(values), note=note)
-    return _estimate(value, found, len(values))
+        return Estimate(value=found.value, low=found.low, high=None, n=found.n, note=note)
+    return found
 
 
 def median(values: Grouped, *, seed: int = 0) -> Estimate | None:
@@ -79,8 +82,8 @@ def mean(values: Grouped, *, seed: int = 0) -> Estimate | None:
     """The arithmetic mean of `values`; `None` without values."""
     if not values:
         return None
-    table = _by_text(values)
-    found = _interval(table, lambda rows: np.nanmean(rows.reshape(*rows.shape[:-2], -1), axis=-1), seed)
+    table = by_text(values)
+    found = resample(table, lambda rows: np.nanmean(rows, axis=(-2, -1)), seed=seed)
     return _estimate(float(np.nanmean(table)), found, len(values))
 
 
@@ -101,16 +104,17 @@ def ratio_of_sums(pairs: Iterable[tuple[Hashable, float, float]], *, seed: int =
     if not sums:
         return None
     table = np.array(list(sums.values()), dtype=np.float64)
-    found = _interval(table, lambda rows: _ratio(rows.sum(axis=-2)), seed)
+    found = resample(table, lambda rows: _ratio(rows.sum(axis=-2)), seed=seed)
     return _estimate(float(_ratio(table.sum(axis=0))), found, n)
 
 
-def _ratio(sums: Floats) -> Any:
-    return sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+def _ratio(sums: Floats) -> Floats:
+    found: Floats = sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+    return found
 
 
-def _by_text(values: Grouped) -> Floats:
-    """One row a text, padded with NaN where texts have different numbers of samples."""
+def by_text(values: Grouped) -> Floats:
+    """A table with one row a text, padded with NaN where texts have different numbers of samples."""
     rows: dict[Hashable, list[float]] = {}
     for text, value in values:
         rows.setdefault(text, []).append(value)
@@ -118,7 +122,7 @@ def _by_text(values: Grouped) -> Floats:
     return np.array([row + [np.nan] * (width - len(row)) for row in rows.values()], dtype=np.float64)
 
 
-def _quantiles(rows: Floats, q: float) -> Floats:
+def quantiles(rows: Floats, q: float) -> Floats:
     """Linear-interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, without NaN.
 
     `numpy.nanquantile` does the same, but one row at a time.
@@ -133,12 +137,30 @@ def _quantiles(rows: Floats, q: float) -> Floats:
     return found
 
 
-def _interval(
-    table: Floats, statistic: Callable[[Floats], Floats], seed: int
-) -> tuple[float | None, float | None]:
-    """Percentile interval of `statistic` over drawn rows of `table`; nothing for a single row."""
+class Resampled(NamedTuple):
+    """How a statistic varies when texts are drawn anew."""
+
+    low: float
+    high: float
+    standard_error: float
+
+
+def resample(
+    table: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0, confidence: float = CONFIDENCE
+) -> Resampled | None:
+    """The percentile interval and standard error of `statistic` over drawn rows of `table`.
+
+    Args:
+        table: one row a text, of any shape.
+        statistic: takes drawn rows, shape (..., texts, *row), to one number each, shape (...).
+        seed: of the draws.
+        confidence: of the interval.
+
+    Returns:
+        `None` where there are fewer than two texts.
+    """
     if len(table) < 2:
-        return None, None
+        return None
     from scipy.stats import bootstrap
 
     def of_drawn(drawn: NDArray[np.int64], axis: int) -> Floats:
@@ -150,14 +172,16 @@ def _interval(
         of_drawn,
         vectorized=True,
         n_resamples=RESAMPLES,
-        batch=max(1, 2_000_000 // table.size),
-        confidence_level=CONFIDENCE,
+        batch=max(1, BATCH_VALUES // table.size),
+        confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(result.low), float(result.high)
+    )
+    ends = result.confidence_interval
+    return Resampled(float(ends.low), float(ends.high), float(result.standard_error))
 
 
-def _estimate(value: float, ends: tuple[float | None, float | None], n: int) -> Estimate:
-    note = "one text: no interval" if ends[0] is None else ""
-    return Estimate(value=value, low=ends[0], high=ends[1], n=n, note=note)
+def _estimate(value: float, found: Resampled | None, n: int) -> Estimate:
+    if found is None:
+        return Estimate(value=value, low=None, high=None, n=n, note="one text: no interval")
+    return Estimate(value=value, low=found.low, high=found.high, n=n)

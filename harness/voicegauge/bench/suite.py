@@ -23,7 +23,7 @@ from voicegauge.errors import ContractError, DataError, UnknownNameError
 from voicegauge.model import Record, SuiteRef
 
 
-class SuiteText(Record, kw_only=True):
+class SuiteText(Record, frozen=True, kw_only=True):
     """One text to speak."""
 
     id: str
@@ -34,7 +34,7 @@ class SuiteText(Record, kw_only=True):
     language: str
 
 
-class Suite(Record, kw_only=True):
+class Suite(Record, frozen=True, kw_only=True):
     """Texts that belong together, and the digest of the file they stand in."""
 
     id: str
@@ -48,9 +48,7 @@ class Suite(Record, kw_only=True):
         """What a run's manifest keeps of it."""
         return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, texts=len(self.texts))
 
-    def select(
-        self, *, languages: Sequence[str] = (), strata: Sequence[str] = (), limit: int | None = None
-    ) -> Suite:
+    def select(self, *, languages: Sequence[str] = (), strata: Sequence[str] = (), limit: int | None = None) -> Suite:
         """The suite with only the texts of `languages` and `strata` (all of them where empty).
 
         Args:
@@ -80,7 +78,7 @@ def _check_known(kind: str, names: Sequence[str], known: set[str]) -> None:
             raise UnknownNameError(kind, name, known)
 
 
-class _Text(Record, kw_only=True):
+class _Text(Record, frozen=True, kw_only=True):
     """A text as the file has it."""
 
     id: str
@@ -89,7 +87,7 @@ class _Text(Record, kw_only=True):
     language: str | None = None
 
 
-class _File(Record, kw_only=True):
+class _File(Record, frozen=True, kw_only=True):
     """A suite as the file has it."""
 
     id: str
@@ -135,9 +133,7 @@ def _read(document: Document) -> Suite:
     for index, text in enumerate(file.texts):
         where = f"/texts/{index}"
         if not text.id or not set(text.id) <= _ID:
-            raise _error(
-                document, where, f"the text id {text.id!r} may hold letters, digits, -, _ and . only"
-            )
+            raise _error(document, where, f"the text id {text.id!r} may hold letters, digits, -, _ and . only")
         if text.id in seen:
             raise _error(document, where, f"the text id {text.id!r} stands twice")
         if not text.text.strip():

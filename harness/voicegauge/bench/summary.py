@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -29,7 +29,7 @@ from voicegauge.model import (
 )
 
 
-class ErrorRate(Record, kw_only=True):
+class ErrorRate(Record, frozen=True, kw_only=True):
     """Word (or character) error rate of a set of samples; missing audio counts as all words deleted."""
 
     unit: Literal["word", "character"]
@@ -50,7 +50,7 @@ class ErrorRate(Record, kw_only=True):
     """Samples by what was heard: speech, silence, missing, undecodable."""
 
 
-class StratumWer(Record, kw_only=True):
+class StratumWer(Record, frozen=True, kw_only=True):
     """The error rate of one stratum in one language."""
 
     language: str
@@ -58,7 +58,14 @@ class StratumWer(Record, kw_only=True):
     rate: ErrorRate
 
 
-class TargetSummary(Record, kw_only=True):
+class LanguageWer(Record, kw_only=True):
+    """The error rate of one language, all strata together."""
+
+    language: str
+    rate: ErrorRate
+
+
+class TargetSummary(Record, frozen=True, kw_only=True):
     """One row of the comparison: medians with 95% intervals unless the name says otherwise.
 
     Times are milliseconds from the start of the (last) submit; `None` where no sample has one.
@@ -103,6 +110,7 @@ class TargetSummary(Record, kw_only=True):
     cer: ErrorRate | None
     """Of the languages counted in characters."""
     strata: tuple[StratumWer, ...]
+    languages: tuple[LanguageWer, ...]
     cost: TargetCost
     pareto: bool
     """No other target of the run is both faster (`file_ms`) and more intelligible (`wer`, else `cer`)."""
@@ -129,10 +137,7 @@ def summarise(
         scored = _scored(samples, scores) if score_set else []
         made.append(_summarise(target, samples, scored, run.manifest.provenance, characters, seed))
     best = pareto(
-        [
-            (s.file_ms.value, rate.corpus.value) if s.file_ms and (rate := s.wer or s.cer) else None
-            for s in made
-        ]
+        [(s.file_ms.value, rate.corpus.value) if s.file_ms and (rate := s.wer or s.cer) else None for s in made]
     )
     return tuple(msgspec.structs.replace(s, pareto=on) for s, on in zip(made, best, strict=True))
 
@@ -153,9 +158,7 @@ def _scored(samples: Sequence[Sample], scores: Mapping[str, Score]) -> Scored:
     lacking = [sample.id for sample in samples if sample.id not in scores]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        raise DataError(
-            f"no score for the sample {lacking[0]}{more}: score the run again with `voicegauge score`"
-        )
+        raise DataError(f"no score for the sample {lacking[0]}{more}: score the run again with `voicegauge score`")
     return [(sample, scores[sample.id]) for sample in samples]
 
 
@@ -204,6 +207,7 @@ def _summarise(
         wer=error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
         cer=error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
         strata=_strata(scored, seed),
+        languages=_languages(scored, seed),
         cost=target_cost(target, samples, characters),
         pareto=False,
     )
@@ -257,11 +261,27 @@ def error_rate(scored: Scored, *, seed: int = 0) -> ErrorRate | None:
 
 
 def _strata(scored: Scored, seed: int) -> tuple[StratumWer, ...]:
-    groups: dict[tuple[str, str], list[tuple[Sample, Score]]] = {}
-    for sample, score in scored:
-        groups.setdefault((sample.language, sample.stratum), []).append((sample, score))
+    groups = _grouped(scored, lambda sample: (sample.language, sample.stratum))
     return tuple(
         StratumWer(language=language, stratum=stratum, rate=rate)
         for (language, stratum), group in groups.items()
         if (rate := error_rate(group, seed=seed))
     )
+
+
+def _languages(scored: Scored, seed: int) -> tuple[LanguageWer, ...]:
+    return tuple(
+        LanguageWer(language=language, rate=rate)
+        for language, group in _grouped(scored, lambda sample: sample.language).items()
+        if (rate := error_rate(group, seed=seed))
+    )
+
+
+K = TypeVar("K")
+
+
+def _grouped(scored: Scored, key: Callable[[Sample], K]) -> dict[K, list[tuple[Sample, Score]]]:
+    groups: dict[K, list[tuple[Sample, Score]]] = {}
+    for sample, score in scored:
+        groups.setdefault(key(sample), []).append((sample, score))
+    return groups
