@@ -1,0 +1,281 @@
+"""Speech out of espeak-ng, which runs in a process of its own.
+
+Equal arguments give equal samples, on any machine with the same wheel.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import importlib.util
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from voicegauge.errors import MissingExtraError
+
+Samples = NDArray[np.float32]
+
+SLOWEST_WPM = 80
+"""espeak-ng speaks no slower: below that, words are set apart."""
+WORD_GAP_S = 0.031
+"""One unit of espeak-ng's word gap at its slowest rate, as measured."""
+DITHER_SNR_DB = 50.0
+"""Synthetic speech is too clean: recognisers err on digital silence, and noise this mild mends it."""
+MAX_TEXT_CHARACTERS = 100_000
+
+_ALIASES = {
+    "en": "en-us",
+    "en-gb": "en-gb-x-rp",
+    "en-uk": "en-gb-x-rp",
+    "zh": "cmn",
+    "zh-cn": "cmn",
+    "zh-tw": "cmn",
+    "zh-hans": "cmn",
+    "zh-hant": "cmn",
+    "cmn-cn": "cmn",
+    "zh-hk": "yue",
+    "no": "nb",
+    "iw": "he",
+    "in": "id",
+}
+"""Codes in common use for the languages that espeak-ng knows by another one."""
+_SCRIPTS = (
+    ("ja", 0x3040, 0x30FF),
+    ("ko", 0xAC00, 0xD7AF),
+    ("ko", 0x1100, 0x11FF),
+    ("zh", 0x4E00, 0x9FFF),
+    ("hi", 0x0900, 0x097F),
+    ("bn", 0x0980, 0x09FF),
+    ("ta", 0x0B80, 0x0BFF),
+    ("th", 0x0E00, 0x0E7F),
+    ("ar", 0x0600, 0x06FF),
+    ("he", 0x0590, 0x05FF),
+    ("el", 0x0370, 0x03FF),
+    ("ru", 0x0400, 0x04FF),
+)
+"""A language for each script that tells one, kana before the signs that Japanese shares with Chinese."""
+
+
+def synthesize(
+    text: str,
+    *,
+    language: str,
+    voice: str | None,
+    words_per_minute: int,
+    pitch: int,
+    sample_rate_hz: int,
+    seed: int,
+) -> Samples:
+    """`text` spoken, as mono samples of shape (frames,), full scale at 1.0.
+
+    Args:
+        text: at most `MAX_TEXT_CHARACTERS`.
+        language: such as "en", "pt-BR" or "zh".
+        voice: an espeak-ng variant, such as "f2" or "klatt4"; its plain voice where left out.
+        words_per_minute: speaking rate.
+        pitch: 0 to 99.
+        sample_rate_hz: of the samples returned.
+        seed: of the dither, 50 dB below the speech.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+        ValueError: the language or the variant is unknown, or the text too long.
+    """
+    if len(text) > MAX_TEXT_CHARACTERS:
+        raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
+    name = _voice_name(language, voice)
+    wanted = {
+        "text": text,
+        "voice": name,
+        "rate": max(words_per_minute, SLOWEST_WPM),
+        "pitch": min(max(pitch, 0), 99),
+        "word_gap": _word_gap(words_per_minute),
+    }
+    raw, rate = _worker().speak(wanted)
+    samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768
+    return _dither(_resample(samples, rate, sample_rate_hz), seed)
+
+
+def speaks(language: str) -> bool:
+    """Whether there is a voice for `language`.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+    """
+    return _find_language(language) is not None
+
+
+def guess_language(text: str, default: str) -> str:
+    """The language that the script of `text` tells, else `default`; most letters decide."""
+    counts: dict[str, int] = {}
+    for letter in text:
+        code = ord(letter)
+        name = next((name for name, low, high in _SCRIPTS if low <= code <= high), None)
+        if name is None and letter.isalpha():
+            name = default
+        if name is not None:
+            counts[name] = counts.get(name, 0) + 1
+    if "ja" in counts:  # kana: the Chinese signs beside them are Japanese
+        counts["ja"] += counts.pop("zh", 0)
+    found = max(counts, key=lambda name: counts[name], default=default)
+    # A script that the default language is written in as well says nothing against it.
+    return default if _script_of(default) == found else found
+
+
+def _script_of(language: str) -> str:
+    shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
+    base = language.lower().split("-")[0]
+    return next((script for script, languages in shared.items() if base in languages), base)
+
+
+def _word_gap(words_per_minute: int) -> int:
+    """The pause after each word that makes up for a rate below the slowest, in espeak-ng's units."""
+    if words_per_minute >= SLOWEST_WPM:
+        return 0
+    return round((60 / max(words_per_minute, 5) - 60 / SLOWEST_WPM) / WORD_GAP_S)
+
+
+def _resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    from voicegauge.speech.audio import resample
+
+    return np.clip(resample(samples, from_hz, to_hz), -1.0, 1.0)
+
+
+def _dither(samples: Samples, seed: int) -> Samples:
+    level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
+    noise = np.random.default_rng(seed).standard_normal(len(samples)).astype(np.float32)
+    return samples + noise * np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
+
+
+def _data() -> Path:
+    if importlib.util.find_spec("espeakng_loader") is None:
+        raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator speaks with,", "emulator")
+    import espeakng_loader
+
+    return Path(espeakng_loader.get_data_path())
+
+
+@functools.cache
+def _languages() -> dict[str, str]:
+    """espeak-ng's own names of its languages, by their lower case."""
+    return {path.name.lower(): path.name for path in (_data() / "lang").rglob("*") if path.is_file()}
+
+
+@functools.cache
+def _variants() -> frozenset[str]:
+    return frozenset(path.name for path in (_data() / "voices" / "!v").iterdir())
+
+
+def _find_language(language: str) -> str | None:
+    known = _languages()
+    wanted = language.lower().replace("_", "-")
+    for name in (_ALIASES.get(wanted, wanted), _base(wanted)):
+        if name in known:
+            return known[name]
+    return None
+
+
+def _base(wanted: str) -> str:
+    base = wanted.split("-")[0]
+    return _ALIASES.get(base, base)
+
+
+def _voice_name(language: str, voice: str | None) -> str:
+    name = _find_language(language)
+    if name is None:
+        raise ValueError(f"espeak-ng does not speak {language!r}")
+    if voice is None:
+        return name
+    if voice not in _variants():
+        # The library itself takes an unknown variant for none.
+        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(_variants()))}")
+    return f"{name}+{voice}"
+
+
+class _Worker:
+    """The speaking process; started with the first word, and again if it died."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        atexit.register(self.stop)
+
+    def speak(self, wanted: dict[str, Any]) -> tuple[bytes, int]:
+        """Samples of 16 bits and their rate.
+
+        Raises:
+            ValueError: espeak-ng refuses.
+        """
+        with self._lock:
+            try:
+                head, samples = self._ask(wanted)
+            except (OSError, EOFError):
+                self._end()
+                head, samples = self._ask(wanted)
+        if "error" in head:
+            raise ValueError(head["error"])
+        return samples, int(head["sample_rate_hz"])
+
+    def _ask(self, wanted: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        process = self._started()
+        assert process.stdin is not None
+        process.stdin.write(json.dumps(wanted).encode() + b"\n")
+        process.stdin.flush()
+        head = self._read_head(process)
+        assert process.stdout is not None
+        return head, process.stdout.read(head.get("bytes", 0))
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            self._end()
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "voicegauge.speech.espeak_worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C ends us; the pipe's end then ends the worker
+            )
+            head = self._read_head(self._process)
+            if "error" in head:
+                raise ValueError(head["error"])
+        return self._process
+
+    @staticmethod
+    def _read_head(process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise EOFError("the speaking process ended")
+        head: dict[str, Any] = json.loads(line)
+        return head
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        process, self._process = self._process, None
+        with contextlib.suppress(OSError):
+            if process.stdin is not None:
+                process.stdin.close()
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+    def stop(self) -> None:
+        """End the process."""
+        with self._lock:
+            self._end()
+
+
+@functools.cache
+def _worker() -> _Worker:
+    _data()
+    return _Worker()
