@@ -177,6 +177,8 @@ class Emulation(Record, frozen=True, kw_only=True):
 
     "{hexN}" in a text stands for N hexadecimal digits, drawn once a job.
     """
+    unspoken: tuple[str, ...] = ()
+    """Regular expressions of what a text may carry and no voice says, such as "^[(][^)]*[)]" for a cue."""
 
 
 class Price(Record, frozen=True, kw_only=True):
