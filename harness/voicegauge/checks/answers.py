@@ -129,15 +129,11 @@ def _request_schema(call: Call) -> Iterator[Problem]:
         value = call.asked(f"{parameter.place}.{parameter.name}") if parameter.place != "cookie" else MISSING
         if value is MISSING:
             if parameter.required and parameter.place != "cookie":
-                yield Problem(
-                    f"the {parameter.place} parameter {parameter.name!r} is required", parameter.pointer
-                )
+                yield Problem(f"the {parameter.place} parameter {parameter.name!r} is required", parameter.pointer)
             continue
         fitted = fit_text(call.contract.schemas, parameter.schema, value)
         for error in parameter.errors(fitted):
-            yield Problem(
-                f"{parameter.place} parameter {parameter.name!r}: {error.message}", error.schema_pointer
-            )
+            yield Problem(f"{parameter.place} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
 
 
 def _request_body_problems(call: Call) -> Iterator[Problem]:

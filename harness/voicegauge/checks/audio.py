@@ -15,9 +15,7 @@ _GENERIC = ("", "application/octet-stream", "binary/octet-stream")
 def _audio_place(delivered: Delivered) -> str:
     """Where the contract says how the audio is delivered."""
     status = delivered.target.job_operation
-    return (
-        f"{status.pointer}/x-job/audio" if status else f"{delivered.operation.pointer}/x-speech/answer/audio"
-    )
+    return f"{status.pointer}/x-job/audio" if status else f"{delivered.operation.pointer}/x-speech/answer/audio"
 
 
 def _text_instead(data: bytes) -> str | None:
@@ -53,9 +51,7 @@ def _not_audio(delivered: Delivered) -> Iterator[Problem]:
 def _undecodable(delivered: Delivered) -> Iterator[Problem]:
     data = delivered.delivery.audio or b""
     if delivered.decode_error is not None and _text_instead(data) is None:
-        yield Problem(
-            f"cannot be decoded: {delivered.decode_error}", _audio_place(delivered), evidence=_hex(data)
-        )
+        yield Problem(f"cannot be decoded: {delivered.decode_error}", _audio_place(delivered), evidence=_hex(data))
 
 
 @rule(
@@ -67,9 +63,7 @@ def _undecodable(delivered: Delivered) -> Iterator[Problem]:
 def _truncated(delivered: Delivered) -> Iterator[Problem]:
     decoded = delivered.decoded
     if decoded is not None and decoded.truncated:
-        message = (
-            f"the {decoded.container} states {decoded.declared_s:.2f} s, but holds {decoded.audio_s:.2f} s"
-        )
+        message = f"the {decoded.container} states {decoded.declared_s:.2f} s, but holds {decoded.audio_s:.2f} s"
         yield Problem(message, _audio_place(delivered))
 
 
@@ -90,9 +84,7 @@ def _format(delivered: Delivered) -> Iterator[Problem]:
     container = {"RAW": "pcm"}.get(FORMATS[wanted].container, FORMATS[wanted].container.lower())
     if delivered.decoded.container != container:
         at = f"{delivered.operation.pointer}/x-speech/request/format" if asked else at
-        yield Problem(
-            f"{wanted} was expected, {delivered.decoded.container} came", at, evidence=_audio_head(delivered)
-        )
+        yield Problem(f"{wanted} was expected, {delivered.decoded.container} came", at, evidence=_audio_head(delivered))
 
 
 @rule(
@@ -109,9 +101,7 @@ def _media_type(delivered: Delivered) -> Iterator[Problem]:
     container, at = delivered.decoded.container, _audio_place(delivered)
     for said in dict.fromkeys((delivered.delivery.media_type or "", delivered.exchange.response.media_type)):
         meant = container_of_media_type(said)
-        carried_in_json = said == delivered.exchange.response.media_type and not said.startswith(
-            ("audio/", "video/")
-        )
+        carried_in_json = said == delivered.exchange.response.media_type and not said.startswith(("audio/", "video/"))
         if said in _GENERIC or (carried_in_json and meant is None):
             continue
         if meant is not None and meant != container:

@@ -47,9 +47,7 @@ def _state_unknown(call: Call) -> Iterator[Problem]:
     state = call.answered(job.state)
     if state is not MISSING and state not in job.states:
         known = ", ".join(job.states)
-        yield Problem(
-            f"the state is {state!r:.80}; documented: {known}", _at(call, "states"), _pointer(job.state)
-        )
+        yield Problem(f"the state is {state!r:.80}; documented: {known}", _at(call, "states"), _pointer(job.state))
 
 
 @rule(
@@ -82,9 +80,7 @@ def _carries(call: Call, end: str) -> Iterator[Problem]:
         value = call.answered(place)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
-            yield Problem(
-                f"{name}, but {place} {seen}", _at(call, "states", name, "carries"), _pointer(place)
-            )
+            yield Problem(f"{name}, but {place} {seen}", _at(call, "states", name, "carries"), _pointer(place))
 
 
 def _pointer(place: str) -> str | None:
@@ -120,9 +116,7 @@ def _out_of_order(call: Call, first: str, second: str, times: dict[str, datetime
     early = (times[first] - times[second]).total_seconds()
     if early > CLOCK_SLACK_S:
         message = f"{second} ({times[second]}) is {early:.1f} s before {first} ({times[first]})"
-        yield Problem(
-            message, _at(call, second), evidence=f"{first} {times[first]}, {second} {times[second]}"
-        )
+        yield Problem(message, _at(call, second), evidence=f"{first} {times[first]}, {second} {times[second]}")
 
 
 def read_timestamp(value: Any) -> datetime | None:
@@ -151,12 +145,7 @@ def _transition_illegal(trail: Trail) -> Iterator[Problem]:
     job = trail.spec
     for (before, _), (after, call) in pairwise(_seen(trail)):
         ended = before in job.states and job.states[before].end is not None
-        if (
-            after in job.states
-            and before in job.states
-            and not ended
-            and after not in _reachable(job, before)
-        ):
+        if after in job.states and before in job.states and not ended and after not in _reachable(job, before):
             at = f"{trail.status_operation.pointer}/x-job/states/{escape(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
@@ -297,11 +286,7 @@ def _wrong_url(call: Call, status: Operation, id_place: str, url: str) -> str | 
     job_id = call.answered(id_place)
     if parameters is None:
         return f"does not lead to {status.method} {status.path}"
-    if (
-        parameters
-        and isinstance(job_id, str)
-        and quote(job_id, safe="") not in map(_requote, parameters.values())
-    ):
+    if parameters and isinstance(job_id, str) and quote(job_id, safe="") not in map(_requote, parameters.values()):
         return f"does not name the job {job_id!r:.80}"
     return None
 
@@ -328,7 +313,5 @@ def _path_below_a_base(call: Call, status: Operation, url: str) -> str | None:
 
 def _status_operation(call: Call) -> Operation | None:
     target: Target | None = call.target
-    name = (
-        target.answer.job if target else call.operation.speech.answer.job if call.operation.speech else None
-    )
+    name = target.answer.job if target else call.operation.speech.answer.job if call.operation.speech else None
     return call.contract.operations.get(name) if name else None

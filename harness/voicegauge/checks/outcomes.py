@@ -43,9 +43,7 @@ def _auth_not_enforced(outcome: Outcome) -> Iterator[Problem]:
 def _accepts_invalid(outcome: Outcome) -> Iterator[Problem]:
     expected = outcome.expected
     if expected.verdict == "refused" and expected.why in ("invalid", "unknown") and outcome.call.ok:
-        yield Problem(
-            f"{expected.says}: accepted with {outcome.call.status}", expected.at, evidence=_sent(outcome)
-        )
+        yield Problem(f"{expected.says}: accepted with {outcome.call.status}", expected.at, evidence=_sent(outcome))
 
 
 @rule(

@@ -78,6 +78,4 @@ def select_rules(select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> 
     for name in (*select, *ignore):
         if name not in RULES:
             raise UnknownNameError("rule", name, RULES)
-    return {
-        name: found for name, found in RULES.items() if (not select or name in select) and name not in ignore
-    }
+    return {name: found for name, found in RULES.items() if (not select or name in select) and name not in ignore}

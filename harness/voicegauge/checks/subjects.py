@@ -15,7 +15,7 @@ from voicegauge.contract import MISSING, Contract, Operation, ResponseSpec, Targ
 from voicegauge.contract.extension import AudioPlace, JobSpec
 from voicegauge.contract.places import read_pointer
 from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.model import Delivery, Exchange, Job, Record, Request, SpeechRequest
+from voicegauge.model import Delivery, Exchange, Record, Request, SpeechRequest
 
 if TYPE_CHECKING:
     from voicegauge.speech.audio import Decoded  # numpy
@@ -167,7 +167,7 @@ class Call:
             places += [self.spec.pointer, f"{self.operation.pointer}/responses/{self.spec.status}"]
         if self.target is not None:
             places.append(self.target.pointer)
-        return (*places, self.operation.pointer)
+        return (*places, f"{self.operation.pointer}/requestBody", self.operation.pointer)
 
 
 def request_media_type(request: Request) -> str:
@@ -181,7 +181,6 @@ class Trail:
 
     submit: Call
     polls: tuple[Call, ...]
-    job: Job
     status_operation: Operation
     gave_up: bool = False
     """No terminal state was seen in the time that the contract gives."""
@@ -279,7 +278,7 @@ class Delivered:
         return (*places, f"{job.pointer}/x-job/audio") if job else places
 
 
-class Expected(Record, kw_only=True):
+class Expected(Record, frozen=True, kw_only=True):
     """What a planned case should be answered with."""
 
     verdict: Literal["accepted", "refused"]

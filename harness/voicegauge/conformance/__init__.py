@@ -1,0 +1,1 @@
+"""Conformance: documented examples, recordings, planned cases and fuzzing, judged by the checks."""

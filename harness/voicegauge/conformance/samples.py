@@ -1,0 +1,86 @@
+"""One value that fits a schema: the document's own example or default before a made-up one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voicegauge.contract import MISSING
+from voicegauge.contract.schema import Schemas
+
+_TEXT = "Good morning"
+_BY_FORMAT = {
+    "uri": "https://example.com/voice.wav",
+    "date-time": "2026-01-01T00:00:00Z",
+    "date": "2026-01-01",
+    "email": "someone@example.com",
+    "uuid": "00000000-0000-4000-8000-000000000000",
+}
+
+
+def sample(schemas: Schemas, schema: Any) -> Any:
+    """A value that fits `schema`, or `MISSING` where none is found.
+
+    Bounds, enumerations and required properties are kept. A pattern is met only by an
+    example or a default.
+    """
+    schema, _ = schemas.resolve(schema)
+    if not isinstance(schema, dict):
+        return _TEXT
+    for key in ("example", "default", "const"):
+        if schema.get(key) is not None:
+            return schema[key]
+    for key in ("examples", "enum"):
+        if schema.get(key):
+            return schema[key][0]
+    for key in ("oneOf", "anyOf"):
+        for branch in schema.get(key, ()):
+            value = sample(schemas, branch)
+            if value is not MISSING:
+                return value
+    types = schema.get("type", "object" if "properties" in schema else "string")
+    kind = types if isinstance(types, str) else types[0]
+    return _MAKERS.get(kind, _missing)(schemas, schema)
+
+
+def _missing(schemas: Schemas, schema: dict[str, Any]) -> Any:
+    del schemas, schema
+    return MISSING
+
+
+def _text(schemas: Schemas, schema: dict[str, Any]) -> Any:
+    del schemas
+    if "pattern" in schema:
+        return MISSING
+    made = _BY_FORMAT.get(schema.get("format", ""), _TEXT)
+    made = made.ljust(schema.get("minLength", 0), "a")
+    return made[: schema.get("maxLength", len(made))]
+
+
+def _number(schemas: Schemas, schema: dict[str, Any]) -> Any:
+    del schemas
+    if "minimum" in schema:
+        return schema["minimum"]
+    if "exclusiveMinimum" in schema:
+        return schema["exclusiveMinimum"] + 1
+    return min(1, schema.get("maximum", 1))
+
+
+def _array(schemas: Schemas, schema: dict[str, Any]) -> Any:
+    items = [sample(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
+    return MISSING if MISSING in items else items
+
+
+def _object(schemas: Schemas, schema: dict[str, Any]) -> Any:
+    made = {name: sample(schemas, schema.get("properties", {}).get(name, {})) for name in schema.get("required", ())}
+    return MISSING if MISSING in made.values() else made
+
+
+_MAKERS = {
+    "string": _text,
+    "integer": _number,
+    "number": _number,
+    "boolean": lambda _schemas, _schema: True,
+    "null": lambda _schemas, _schema: None,
+    "array": _array,
+    "object": _object,
+}

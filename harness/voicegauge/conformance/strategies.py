@@ -1,0 +1,127 @@
+"""Hypothesis strategies from a schema: values inside it, and requests just outside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from voicegauge.conformance.probes import Probe, probes
+from voicegauge.contract.schema import Schemas
+
+MAX_TEXT = 300
+"""Characters: longer texts are tried by the planned cases; here they would only slow the search."""
+MAX_ITEMS = 4
+_ANY_TEXT = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
+"""What a person could type: no control characters, no private or unassigned code points."""
+_BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
+    "uri": st.from_regex(r"https://[a-z]{1,12}\.example/[a-z0-9]{1,12}\.wav", fullmatch=True),
+    "date-time": st.datetimes().map(lambda moment: f"{moment.isoformat()}Z"),
+    "date": st.dates().map(str),
+    "uuid": st.uuids().map(str),
+    "email": st.from_regex(r"[a-z]{1,12}@[a-z]{1,12}\.example", fullmatch=True),
+}
+
+
+def inside(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
+    """Values that fit `schema`, as far as its keywords are among those that speech APIs use.
+
+    Lengths, patterns, enumerations, formats, bounds, lists, objects, `oneOf`, `anyOf`
+    and `allOf` of objects are read; whoever draws filters by the schema itself for the rest.
+    """
+    schema, _ = schemas.resolve(schema)
+    if not isinstance(schema, dict):
+        return st.none()
+    if "const" in schema:
+        return st.just(schema["const"])
+    if "enum" in schema:
+        return st.sampled_from(schema["enum"])
+    for keyword in ("oneOf", "anyOf"):
+        if schema.get(keyword) and "properties" not in schema:
+            return st.one_of(*(inside(schemas, branch) for branch in schema[keyword]))
+    types = schema.get("type", "object" if "properties" in schema else "string")
+    kinds = [types] if isinstance(types, str) else types
+    return st.one_of(*(_of_type(schemas, schema, kind) for kind in kinds))
+
+
+def _of_type(schemas: Schemas, schema: dict[str, Any], kind: str) -> st.SearchStrategy[Any]:
+    if kind == "string":
+        return _texts(schema)
+    if kind == "integer":
+        return st.integers(*_whole_bounds(schema))
+    if kind == "number":
+        return _numbers(schema)
+    if kind == "boolean":
+        return st.booleans()
+    if kind == "array":
+        most = min(schema.get("maxItems", MAX_ITEMS), max(MAX_ITEMS, schema.get("minItems", 0)))
+        items = inside(schemas, schema.get("items", {}))
+        return st.lists(items, min_size=schema.get("minItems", 0), max_size=most)
+    return _objects(schemas, schema) if kind == "object" else st.none()
+
+
+def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+    if schema.get("format") in _BY_FORMAT:
+        return _BY_FORMAT[schema["format"]]
+    low = schema.get("minLength", 0)
+    high = max(low, min(schema.get("maxLength", MAX_TEXT), MAX_TEXT))
+    if "pattern" in schema:
+        matching = st.from_regex(schema["pattern"], alphabet=_ANY_TEXT)
+        return matching.filter(lambda text: low <= len(text) <= schema.get("maxLength", len(text)))
+    return st.text(_ANY_TEXT, min_size=low, max_size=high)
+
+
+def _whole_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None]:
+    low, high = schema.get("minimum"), schema.get("maximum")
+    if "exclusiveMinimum" in schema:
+        low = schema["exclusiveMinimum"] + 1
+    if "exclusiveMaximum" in schema:
+        high = schema["exclusiveMaximum"] - 1
+    return (None if low is None else int(low)), (None if high is None else int(high))
+
+
+def _numbers(schema: dict[str, Any]) -> st.SearchStrategy[float]:
+    return st.floats(
+        min_value=schema.get("minimum", schema.get("exclusiveMinimum")),
+        max_value=schema.get("maximum", schema.get("exclusiveMaximum")),
+        exclude_min="exclusiveMinimum" in schema,
+        exclude_max="exclusiveMaximum" in schema,
+        allow_nan=False,
+        allow_infinity=False,
+        width=32 if "minimum" not in schema and "maximum" not in schema else 64,
+    )
+
+
+def _objects(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
+    properties = {name: inside(schemas, inner) for name, inner in schema.get("properties", {}).items()}
+    needed = [name for name in schema.get("required", ()) if name in properties]
+    return st.fixed_dictionaries(
+        {name: properties[name] for name in needed},
+        optional={name: made for name, made in properties.items() if name not in needed},
+    )
+
+
+def outside(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[Probe]:
+    """One thing to break in a valid body: a planned probe, or a random value past the same bound."""
+    planned = [probe for probe in probes(schemas, schema, pointer) if not probe.valid]
+    if not planned:
+        return st.nothing()
+    return st.sampled_from(planned).flatmap(_varied)
+
+
+def _varied(probe: Probe) -> st.SearchStrategy[Probe]:
+    keyword = probe.at.rpartition("/")[2]
+    name = probe.path[-1] if probe.path else "body"
+
+    def of(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Probe]:
+        return values.map(lambda value: probe._replace(value=value, says=f"{name} {value!r:.60}, past {keyword}"))
+
+    if keyword in ("minimum", "exclusiveMinimum"):
+        return of(st.integers(max_value=int(probe.value), min_value=-(10**9)))
+    if keyword in ("maximum", "exclusiveMaximum"):
+        return of(st.integers(min_value=int(probe.value) + 1, max_value=10**9))
+    if keyword == "enum":
+        return of(st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20))
+    if keyword == "maxLength":
+        return of(st.integers(len(probe.value), len(probe.value) + 50).map(lambda n: "a" * n))
+    return st.just(probe)
