@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension import Price
@@ -72,12 +72,13 @@ def describe_price(target: Target) -> str:
         return "not said"
     unit = _UNITS[price.per]
     credits = target.contract.provider.credits
+    name = credits.name if credits else "credits"
+    moneys: tuple[tuple[Literal["usd", "credits"], str, str], ...] = (("usd", "$", ""), ("credits", "", f" {name}"))
     parts = []
-    if price.usd is not None:
-        parts.append(f"${price.usd:g} / {unit}")
-    elif price.alternatives:
-        readings = " or ".join(f"${float(a['usd']):g}" for a in price.alternatives if a.get("usd") is not None)
-        parts.append(f"{readings} / {unit} (disputed)")
-    if price.credits is not None:
-        parts.append(f"{price.credits:g} {credits.name if credits else 'credits'} / {unit}")
+    for key, before, after in moneys:
+        stated, others = getattr(price, key), [other[key] for other in price.alternatives if key in other]
+        readings = [f"{before}{float(amount):,g}" for amount in (stated, *others) if amount is not None]
+        if readings:
+            amounts = " or ".join(dict.fromkeys(readings))
+            parts.append(f"{amounts}{after} / {unit}{' (disputed)' if others else ''}")
     return ", ".join(parts) or "not said"
