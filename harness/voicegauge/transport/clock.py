@@ -58,7 +58,7 @@ class VirtualClock:
         heapq.heappush(self._waiting, hour)
         try:
             await asyncio.sleep(0)
-            while self._waiting[0] != hour:
+            while self._waiting[0] != hour:  # noqa: ASYNC110 - each turn wakes the first of them
                 await asyncio.sleep(0)
             self._now = max(self._now, hour[0])
         finally:

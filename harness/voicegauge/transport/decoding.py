@@ -45,7 +45,7 @@ def _inflate(body: bytes, limit: int, host: str) -> bytes:
 
 
 def _inflate_members(body: bytes, window: int, limit: int, host: str) -> bytes:
-    """gzip allows several members one after the other; their contents are joined."""
+    """Inflate; gzip allows several members one after the other; their contents are joined."""
     out = bytearray()
     while body:
         inflater = zlib.decompressobj(window)

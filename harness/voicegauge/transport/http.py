@@ -24,7 +24,7 @@ KEEP_ALIVE_S = 30.0
 """Idle connections are kept longer than any documented poll interval, so that polls stay warm."""
 
 
-class Timeouts(Record, kw_only=True):
+class Timeouts(Record, frozen=True, kw_only=True):
     """Limits of one exchange, in seconds."""
 
     connect_s: float = 10.0
@@ -57,13 +57,13 @@ def is_loopback(host: str) -> bool:
 
 def goes_through_proxy(url: str) -> bool:
     """Whether the environment (HTTPS_PROXY, NO_PROXY, ...) sends `url` through a proxy."""
-    from urllib.request import getproxies_environment, proxy_bypass_environment
+    from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
     host = parts.hostname or ""
-    proxies = getproxies_environment()
+    proxies = getproxies()
     chosen = parts.scheme in proxies or "all" in proxies
-    return chosen and not is_loopback(host) and not proxy_bypass_environment(host)
+    return chosen and not is_loopback(host) and not proxy_bypass(host)
 
 
 class Transport:

@@ -1,0 +1,20 @@
+"""One async client over any contract: submit, poll as documented, download, pay within a budget."""
+
+from voicegauge.client.client import DEFAULT_KEY, Client
+from voicegauge.client.keys import client_key
+from voicegauge.client.ledger import Ledger, Reservation
+from voicegauge.client.mapping import WireRequest, to_wire
+from voicegauge.client.observer import Observer
+from voicegauge.client.reproduce import curl
+
+__all__ = [
+    "DEFAULT_KEY",
+    "Client",
+    "Ledger",
+    "Observer",
+    "Reservation",
+    "WireRequest",
+    "client_key",
+    "curl",
+    "to_wire",
+]

@@ -1,0 +1,129 @@
+"""Getting the audio: the body itself, base64 in it, or a file behind a URL."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_to_bytes, urljoin, urlsplit
+
+from voicegauge.client.answers import Answer
+from voicegauge.client.building import origin
+from voicegauge.client.failures import NoDelivery, describe, refusal
+from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_address
+from voicegauge.client.mapping import WireRequest
+from voicegauge.contract import Operation
+from voicegauge.contract.extension import AudioPlace
+from voicegauge.errors import UnreachableError
+from voicegauge.model import DOWNLOAD, Failure, Request
+from voicegauge.transport import goes_through_proxy
+
+if TYPE_CHECKING:
+    from voicegauge.client.client import Client
+    from voicegauge.client.utterance import Utterance
+
+MAX_REDIRECTS = 5
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class Audio(NamedTuple):
+    """What was delivered."""
+
+    data: bytes
+    media_type: str | None
+    exchange: int
+    """Index of the exchange that carried it."""
+
+
+def _fail(message: str) -> NoDelivery:
+    return NoDelivery(Failure(kind="protocol", message=message))
+
+
+async def fetch_audio(
+    utterance: Utterance, client: Client, answer: Answer, place: AudioPlace, operation: Operation, index: int
+) -> Audio:
+    """The audio that `answer` (exchange `index`, of `operation`) carries or leads to.
+
+    Raises:
+        NoDelivery: there is none, or it could not be had.
+    """
+    declared = answer.text(place.media_type)
+    if place.delivered == "bytes":
+        audio = Audio(answer.response.body, declared or answer.response.media_type or None, index)
+    else:
+        text = answer.text(place.at)
+        if text is None:
+            raise _fail(f"{operation.id} answered without audio at {place.at}: {describe(answer.response)}")
+        if place.delivered == "base64" or text.startswith("data:"):
+            data, named = _inline(text)
+            audio = Audio(data, declared or named, index)
+        else:
+            audio = await _Download(utterance, client, place).fetch(text, answer, declared)
+    if not audio.data:
+        raise _fail(f"{operation.id} led to audio of no bytes")
+    return audio
+
+
+def _inline(text: str) -> tuple[bytes, str | None]:
+    """The bytes of base64, or of a data URL (RFC 2397), and the media type that the URL names."""
+    named = None
+    if text.startswith("data:"):
+        head, comma, text = text[len("data:") :].partition(",")
+        if not comma:
+            raise _fail("the data URL of the audio has no data")
+        named = head.split(";")[0].strip().lower() or None
+        if not head.endswith(";base64"):
+            return unquote_to_bytes(text), named
+    try:
+        return base64.b64decode("".join(text.split()), validate=True), named
+    except (binascii.Error, ValueError) as error:
+        raise _fail(f"the audio is no base64: {error}") from error
+
+
+class _Download:
+    """Fetches a URL from an answer: without the key, not from private addresses, redirects counted."""
+
+    def __init__(self, utterance: Utterance, client: Client, place: AudioPlace) -> None:
+        self._utterance, self._client = utterance, client
+        self._described = client.contract.operation(place.download) if place.download else None
+
+    async def fetch(self, url: str, source: Answer, declared: str | None) -> Audio:
+        """Follow `url` and its redirects to the audio."""
+        url = urljoin(source.exchange.request.url, url)
+        for _ in range(MAX_REDIRECTS + 1):
+            request, address = self._request(url), await self._address(url)
+            name = self._described.id if self._described else DOWNLOAD
+            answer = await self._utterance.insist(request, name, address)
+            status, location = answer.response.status, answer.response.header("location")
+            if status in _REDIRECTS and location:
+                url = urljoin(url, location)
+                continue
+            if not 200 <= status < 300:
+                raise NoDelivery(refusal(answer.response, self._client.secrets, "fetching the audio"))
+            media_type = declared or answer.response.media_type or None
+            return Audio(answer.response.body, media_type, len(self._utterance.exchanges) - 1)
+        raise _fail(f"the audio's URL redirects more than {MAX_REDIRECTS} times")
+
+    def _request(self, url: str) -> Request:
+        """A GET with nothing of ours in it; the key only where a described download of the provider needs it."""
+        parts = origin(url)
+        if parts is None:
+            raise _fail(f"the audio's URL is no plain http(s) URL: {self._client.scrub(url[:100])!r}")
+        if self._described is not None and self._described.needs_key and parts in self._client.origins:
+            return self._client.build(self._described, WireRequest(), url=url)
+        return self._client.bare_request(url)
+
+    async def _address(self, url: str) -> str | None:
+        """The address to connect to; `None` where the URL is the provider's own, or a proxy resolves it."""
+        if origin(url) in self._client.origins or self._client.transport.in_process:
+            return None
+        try:
+            if goes_through_proxy(url):
+                check_literal(url)
+                return None
+            return await public_address(url)
+        except ForbiddenAddressError as error:
+            raise _fail(f"the audio's URL is not followed: {error}") from error
+        except UnreachableError as error:
+            host = urlsplit(url).hostname
+            raise NoDelivery(Failure(kind="network", message=f"fetching the audio from {host}: {error}")) from error

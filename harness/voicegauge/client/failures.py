@@ -1,0 +1,61 @@
+"""Why no audio was delivered, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from voicegauge.errors import TimedOutError, TransportError
+from voicegauge.model import Failure, Response
+from voicegauge.model.job import FailureKind
+from voicegauge.recording import mask_credentials
+
+_EXCERPT = 200
+"""Characters of a body that a message quotes."""
+
+
+class NoDelivery(Exception):  # noqa: N818 - no error of ours: what became of a request
+    """Ends the course of an utterance without audio."""
+
+    def __init__(self, failure: Failure) -> None:
+        """`failure` says why."""
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+def kind_of_status(status: int) -> FailureKind:
+    """What a status other than 2xx means for a request for speech."""
+    if status == 429:
+        return "rate_limited"
+    if status == 402:
+        return "credit"
+    if 400 <= status < 500:
+        return "refused"
+    return "server" if status >= 500 else "protocol"
+
+
+def kind_of_error(error: TransportError) -> FailureKind:
+    """What a failed connection means for a request for speech."""
+    return "timeout" if isinstance(error, TimedOutError) else "network"
+
+
+def refusal(response: Response, secrets: Iterable[str], doing: str = "") -> Failure:
+    """The failure that an answer other than 2xx means.
+
+    Args:
+        response: the answer.
+        secrets: masked in its excerpt: some providers echo the key.
+        doing: what was asked, where it was not the submit.
+    """
+    message = f"{doing + ': ' if doing else ''}{describe(response)}"
+    return Failure(
+        kind=kind_of_status(response.status), message=mask_credentials(message, secrets), status=response.status
+    )
+
+
+def describe(response: Response) -> str:
+    """The status and the beginning of the body, on one line."""
+    text = response.body[: 4 * _EXCERPT].decode(errors="replace")
+    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    if not words:
+        return f"HTTP {response.status} with an empty body"
+    return f"HTTP {response.status}: {words[:_EXCERPT]}{'...' if len(words) > _EXCERPT else ''}"
