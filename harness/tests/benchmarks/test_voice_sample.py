@@ -1,0 +1,64 @@
+"""The reference voice that cloning targets are given: every provider takes it, and its script still makes it."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from voicegauge.contract import load_catalogue
+from voicegauge.data import data_dir
+from voicegauge.speech.audio import Decoded, decode, is_silent
+
+SAMPLE = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "make_voice_sample.py"
+
+
+@pytest.fixture(scope="module")
+def sample() -> Decoded:
+    return decode(SAMPLE.read_bytes())
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("make_voice_sample", SCRIPT)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_it_is_small_speech_of_ten_to_thirty_seconds(sample: Decoded) -> None:
+    assert SAMPLE.stat().st_size <= 100_000
+    assert 10 <= sample.audio_s <= 30
+    assert sample.channels == 1
+    assert not is_silent(sample.samples, sample.sample_rate_hz)
+
+
+def test_it_keeps_every_documented_limit_of_an_upload(sample: Decoded) -> None:
+    limits = [
+        upload
+        for contract in load_catalogue()
+        for operation in contract.operations.values()
+        for upload in operation.limits.uploads.values()
+    ]
+    assert limits
+    for upload in limits:
+        assert SAMPLE.stat().st_size <= (upload.max_bytes or 100_000)
+        assert sample.audio_s >= (upload.min_s or 0)
+        assert sample.sample_rate_hz >= (upload.min_sample_rate_hz or 0)
+        assert not upload.formats or sample.container in upload.formats
+
+
+def test_the_script_makes_the_same_recording(sample: Decoded, script: ModuleType) -> None:
+    import numpy as np
+
+    made = script.speak()
+    assert script.SAMPLE.resolve() == SAMPLE.resolve()
+    assert script.SAMPLE_RATE_HZ == sample.sample_rate_hz
+    assert len(made) == pytest.approx(len(sample.samples), rel=0.01)
+    length = min(len(made), len(sample.samples))
+    # MP3 keeps the waveform nearly, and perhaps a few frames late.
+    spectra = [np.abs(np.fft.rfft(x[:length])) for x in (made, sample.samples)]
+    assert np.corrcoef(*spectra)[0, 1] > 0.9
