@@ -8,7 +8,7 @@ deleted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeVar
 
 import msgspec
@@ -58,7 +58,7 @@ class StratumWer(Record, frozen=True, kw_only=True):
     rate: ErrorRate
 
 
-class LanguageWer(Record, kw_only=True):
+class LanguageWer(Record, frozen=True, kw_only=True):
     """The error rate of one language, all strata together."""
 
     language: str
@@ -130,11 +130,10 @@ def summarise(
     Raises:
         DataError: the score set lacks a sample of the run.
     """
-    scores = {score.sample_id: score for score in score_set.scores} if score_set else {}
     made = []
     for target in run.manifest.targets:
         samples = [s for s in run.samples if s.target == target.id and not s.warmup]
-        scored = _scored(samples, scores) if score_set else []
+        scored = scored_samples(samples, score_set) if score_set else []
         made.append(_summarise(target, samples, scored, run.manifest.provenance, characters, seed))
     best = pareto(
         [(s.file_ms.value, rate.corpus.value) if s.file_ms and (rate := s.wer or s.cer) else None for s in made]
@@ -154,7 +153,13 @@ def pareto(points: Sequence[tuple[float, float] | None]) -> list[bool]:
 Scored = Sequence[tuple[Sample, Score]]
 
 
-def _scored(samples: Sequence[Sample], scores: Mapping[str, Score]) -> Scored:
+def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> Scored:
+    """Each sample with its score.
+
+    Raises:
+        DataError: the score set lacks one of them.
+    """
+    scores = {score.sample_id: score for score in score_set.scores}
     lacking = [sample.id for sample in samples if sample.id not in scores]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""

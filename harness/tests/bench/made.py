@@ -1,0 +1,155 @@
+"""Runs made up for tests, with times and errors drawn from known distributions."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+
+from voicegauge.model import (
+    AudioFacts,
+    Cost,
+    Failure,
+    Interval,
+    Latency,
+    Manifest,
+    Provenance,
+    Run,
+    Sample,
+    Score,
+    ScoreSet,
+    SuiteRef,
+    TargetRef,
+)
+from voicegauge.model.run import RUN_SCHEMA_VERSION
+
+TARGET = "acme/voice-1"
+SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, texts=8)
+
+
+def target_ref(name: str = TARGET, *, usd: float | None = 0.01) -> TargetRef:
+    return TargetRef(
+        id=name, title=name, contract_version="1", contract_sha256="c" * 64, price="made up", usd_per_request=usd
+    )
+
+
+def manifest(**changes: object) -> Manifest:
+    words: dict[str, object] = {
+        "schema_version": RUN_SCHEMA_VERSION,
+        "run_id": "made",
+        "created_at": "2026-11-21T00:00:00Z",
+        "finished": True,
+        "voicegauge": "0",
+        "provenance": Provenance.EMULATED,
+        "suite": SUITE,
+        "targets": (target_ref(),),
+        "sessions": 1,
+        "repetitions": 1,
+        "warmup": 0,
+        "concurrency": 1,
+        "seed": 0,
+    }
+    return Manifest(**{**words, **changes})  # type: ignore[arg-type]  # every word of Manifest is there
+
+
+def sample(
+    text: int | str = 1,
+    *,
+    target: str = TARGET,
+    session: int = 1,
+    repetition: int = 1,
+    file_ms: float | None = 500.0,
+    done: tuple[float, float] | None = None,
+    audio_s: float | None = 2.0,
+    failure: Failure | None = None,
+    cost: Cost = Cost(price_usd=0.01),
+    language: str = "en",
+    stratum: str = "plain",
+    words: str = "one two three four five six seven eight nine ten",
+) -> Sample:
+    latency = Latency(
+        accept_ms=100.0,
+        ttfa_ms=file_ms,
+        file_ms=file_ms,
+        done_ms=Interval(low_ms=done[0], high_ms=done[1]) if done else None,
+    )
+    return Sample(
+        id=f"{target}/{session}/{repetition}/{text}",
+        target=target,
+        text_id=str(text),
+        text=words,
+        language=language,
+        stratum=stratum,
+        session=session,
+        repetition=repetition,
+        warmup=repetition < 1,
+        started_at="2026-11-21T00:00:00Z",
+        attempts=1,
+        polls=0,
+        latency=None if failure else latency,
+        audio=None
+        if failure
+        else AudioFacts(
+            sha256="a" * 64, file="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=audio_s
+        ),
+        cost=cost,
+        failure=failure,
+    )
+
+
+FAILED = Failure(kind="server", message="500", status=500)
+
+
+def score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Score:
+    return Score(
+        sample_id=of.id,
+        heard="missing" if of.failure else "speech",
+        unit=unit,  # type: ignore[arg-type]  # one of two words
+        reference="",
+        hypothesis="",
+        transcript="",
+        units=units,
+        hits=max(units - errors, 0),
+        substitutions=0,
+        deletions=min(errors, units),
+        insertions=max(errors - units, 0),
+    )
+
+
+def score_set(samples: tuple[Sample, ...], errors: Callable[[Sample], int], *, asr: str = "made") -> ScoreSet:
+    scores = tuple(score(s, 10 if s.failure else errors(s)) for s in samples)
+    return ScoreSet(asr=asr, asr_reason="made up", normaliser="made/1", scores=scores)
+
+
+def run(samples: tuple[Sample, ...], *, score_sets: tuple[ScoreSet, ...] = (), **changes: object) -> Run:
+    return Run(manifest=manifest(**changes), samples=samples, score_sets=score_sets)
+
+
+def heavy_tailed_run(
+    seed: int,
+    *,
+    texts: int = 20,
+    sessions: int = 3,
+    repetitions: int = 1,
+    slower: float = 1.0,
+    drift: float = 0.10,
+    wer: float = 0.10,
+) -> Run:
+    """Lognormal times with one in twenty three times as long, drifting from session to session.
+
+    Texts keep their length from run to run; everything else is drawn anew for each `seed`.
+    """
+    lengths, draw = random.Random("lengths"), random.Random(seed)
+    base = [400 * math.exp(lengths.gauss(0, 0.4)) for _ in range(texts)]
+    made = []
+    for session in range(1, sessions + 1):
+        pace = slower * math.exp(draw.gauss(0, drift))
+        for repetition in range(1, repetitions + 1):
+            for text in range(texts):
+                tail = 3.0 if draw.random() < 0.05 else 1.0
+                ms = base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))
+                made.append(sample(text, session=session, repetition=repetition, file_ms=ms))
+    samples = tuple(made)
+    rates = random.Random(seed + 1_000_000)
+    scores = score_set(samples, lambda _: sum(rates.random() < wer for _ in range(10)))
+    return run(samples, score_sets=(scores,), sessions=sessions, repetitions=repetitions)
