@@ -23,7 +23,7 @@ _HOW: dict[Word, str] = {
 }
 
 
-class WireRequest(Record, kw_only=True):
+class WireRequest(Record, frozen=True, kw_only=True):
     """What an operation is sent, by place; URL, key and encoding are the client's business."""
 
     path: dict[str, Any] = {}

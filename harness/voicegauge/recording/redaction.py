@@ -5,19 +5,27 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from urllib.parse import quote, quote_plus
+
+import msgspec
+
+from voicegauge.contract import Contract
+from voicegauge.model import Exchange, Request, Response
+from voicegauge.model.exchange import Headers
 
 MASK = "[redacted]"
 
-_NAMES = (
-    r"(?:[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|token|signature|secret|password|credential)"
-    r"|key|sig|auth|[\w.-]*key[_-]?(?:pair[_-]?)?id|policy)"
-)
-_QUERY = re.compile(rf"([?&;]{_NAMES}=)[^&\s\"'<>\\]+", re.IGNORECASE)
+_NAMES = r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|token|signature|secret|password|credential)"
+_QUERY_NAMES = rf"(?:{_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
+"""Signed URLs use short names that mean other things elsewhere: a song has a "key" too."""
+_QUERY = re.compile(rf"([?&;]{_QUERY_NAMES}=)[^&#\s\"'<>\\]+", re.IGNORECASE)
 _FIELD = re.compile(rf"(\"{_NAMES}\"\s*:\s*\")(?:[^\"\\]|\\.)+", re.IGNORECASE)
-_AUTHORIZATION = re.compile(r"\b(Bearer|Basic|Token)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_PREFIXED = re.compile(r"\b(?:sk|pk|rk|xi|ghp|hf|r8|AKIA|ASIA)[-_]?[A-Za-z0-9_-]{12,}\b")
+_AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_PREFIXED = re.compile(
+    r"\b(?:(?:sk|pk|rk|xi|ghp|hf|r8)[-_][A-Za-z0-9_-]{12,}|(?:AKIA|ASIA)[0-9A-Z]{16})(?![A-Za-z0-9])"
+)
+"""How issuers begin their keys."""
 _USER = re.compile(r"(https?://)[^/\s\"'@?#]+@", re.IGNORECASE)
 
 
@@ -81,3 +89,68 @@ def _base64_forms(secret: bytes) -> Iterator[bytes]:
         if len(needle) >= _MIN_BASE64:
             yield needle
             yield needle.replace(b"+", b"-").replace(b"/", b"_")
+
+
+_USUAL_HEADERS = frozenset(
+    (
+        "accept accept-encoding accept-ranges age allow cache-control connection content-disposition "
+        "content-encoding content-language content-length content-type date etag expires host "
+        "last-modified location retry-after server transfer-encoding user-agent vary"
+    ).split()
+)
+"""Headers that carry no secret by their nature; their values are still searched and masked."""
+_KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+
+
+class Redactor:
+    """Masks the exchanges of one provider."""
+
+    def __init__(self, contract: Contract, secrets: Sequence[str] = ()) -> None:
+        """Headers and query parameters of the contract's security schemes are masked whole."""
+        self._secrets = secrets
+        schemes = [s for s in contract.security_schemes.values() if s.get("type") == "apiKey"]
+        self._queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
+        keys = _KEY_HEADERS | {str(s.get("name")).lower() for s in schemes}
+        self._kept = (_USUAL_HEADERS | _documented_headers(contract)) - keys
+
+    def exchange(self, exchange: Exchange) -> Exchange:
+        """`exchange` with everything masked that is or looks like a secret."""
+        request, response = exchange.request, exchange.response
+        masked_request = Request(
+            method=request.method,
+            url=self._url(request.url),
+            headers=self._headers(request.headers),
+            body=self._body(request.body),
+        )
+        masked_response = Response(
+            status=response.status, headers=self._headers(response.headers), body=self._body(response.body)
+        )
+        return msgspec.structs.replace(exchange, request=masked_request, response=masked_response)
+
+    def _url(self, url: str) -> str:
+        for name in self._queries:
+            url = mask_parameter(url, name)
+        return mask_credentials(url, self._secrets)
+
+    def _headers(self, headers: Headers) -> Headers:
+        return tuple(
+            (name, self._url(value) if name.lower() in self._kept else MASK) for name, value in headers
+        )
+
+    def _body(self, body: bytes) -> bytes:
+        """Text is masked; anything else is left, and searched for known secrets before it is written."""
+        try:
+            text = body.decode()
+        except UnicodeDecodeError:
+            return body
+        masked = mask_credentials(text, self._secrets)
+        return body if masked == text else masked.encode()
+
+
+def _documented_headers(contract: Contract) -> frozenset[str]:
+    names = {*contract.provider.headers, *contract.limits.headers.values()}
+    for operation in contract.operations.values():
+        names |= {parameter.name for parameter in operation.parameters if parameter.place == "header"}
+        for response in operation.responses.values():
+            names |= set(response.headers)
+    return frozenset(name.lower() for name in names)

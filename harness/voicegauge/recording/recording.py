@@ -1,0 +1,268 @@
+"""Saving exchanges as a HAR file and reading them back."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import msgspec
+
+from voicegauge import __version__
+from voicegauge.contract import Contract
+from voicegauge.errors import DataError
+from voicegauge.files import write_file
+from voicegauge.model import Exchange, Provenance, Record, Request, Response
+from voicegauge.model.exchange import Headers
+from voicegauge.recording import har
+from voicegauge.recording.redaction import Redactor, find_secret
+
+MAX_HAR_BYTES = 64 * 2**20
+MAX_SIDECAR_BYTES = 64 * 2**20
+MAX_INLINE_BYTES = 256 * 2**10
+"""A longer body goes into a file of its own, so that the HAR file can be read by people."""
+
+_EXTENSIONS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/flac": "flac",
+    "audio/ogg": "ogg",
+    "application/json": "json",
+}
+
+
+class Recording(Record, frozen=True, kw_only=True):
+    """Exchanges with one provider, and where they came from."""
+
+    provenance: Provenance
+    provider: str
+    contract_version: str
+    contract_sha256: str
+    recorded_at: str
+    """UTC, ISO 8601."""
+    exchanges: tuple[Exchange, ...]
+
+
+class _Sidecars:
+    """Bodies that go into files of their own, by name."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+
+    def place(self, body: bytes, media_type: str) -> tuple[str, str | None]:
+        """`body` as (text, no file) or ("", file)."""
+        if len(body) <= MAX_INLINE_BYTES:
+            try:
+                return body.decode(), None
+            except UnicodeDecodeError:
+                pass
+        name = f"{hashlib.sha256(body).hexdigest()}.{_EXTENSIONS.get(media_type, 'bin')}"
+        self.files[name] = body
+        return "", name
+
+
+def save_har(
+    path: Path,
+    exchanges: Sequence[Exchange],
+    *,
+    provenance: Provenance,
+    contract: Contract,
+    secrets: Iterable[str] = (),
+    recorded_at: dt.datetime | None = None,
+) -> Recording:
+    """Write `exchanges` to `path`, and their audio to files beside it, without secrets.
+
+    Headers that are neither usual nor documented, and everything that looks like a
+    credential, are masked. Then all that would be written is searched for `secrets`.
+
+    Args:
+        path: the HAR file.
+        exchanges: with the provider of `contract`.
+        provenance: where they came from.
+        contract: its documented headers are kept.
+        secrets: the keys in use.
+        recorded_at: now, if left out.
+
+    Returns:
+        What was written: masked, so it may differ from `exchanges`.
+
+    Raises:
+        DataError: a secret is left in some form; nothing is written. Names the place.
+        UsageError: `path` cannot be written.
+    """
+    known = tuple(secrets)
+    redactor = Redactor(contract, known)
+    masked = tuple(redactor.exchange(exchange) for exchange in exchanges)
+    when = recorded_at or dt.datetime.now(dt.UTC)
+    recording = Recording(
+        provenance=provenance,
+        provider=contract.id,
+        contract_version=contract.version,
+        contract_sha256=contract.document.sha256,
+        recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        exchanges=masked,
+    )
+    _refuse_secrets(path, masked, known)
+    sidecars = _Sidecars()
+    document = msgspec.json.format(msgspec.json.encode(_to_har(recording, sidecars)), indent=1)
+    _refuse(path, "the file", document, known)
+    for name, body in sidecars.files.items():
+        write_file(path.parent / name, body)
+    write_file(path, document + b"\n")
+    return recording
+
+
+def _refuse_secrets(path: Path, exchanges: Sequence[Exchange], secrets: Sequence[str]) -> None:
+    for number, exchange in enumerate(exchanges, 1):
+        where = f"exchange {number} ({exchange.operation})"
+        _refuse(path, f"{where}, URL", exchange.request.url.encode(), secrets)
+        _refuse(path, f"{where}, request body", exchange.request.body, secrets)
+        _refuse(path, f"{where}, response body", exchange.response.body, secrets)
+        for side, headers in (("request", exchange.request.headers), ("response", exchange.response.headers)):
+            for name, value in headers:
+                _refuse(path, f"{where}, {side} header {name}", f"{name}: {value}".encode(), secrets)
+
+
+def _refuse(path: Path, where: str, data: bytes, secrets: Sequence[str]) -> None:
+    form = find_secret(data, secrets)
+    if form is not None:
+        raise DataError(f"{path} is not written: {where} holds a key ({form})")
+
+
+def _to_har(recording: Recording, sidecars: _Sidecars) -> har.HarFile:
+    about = har.About(
+        schema_version=har.SCHEMA_VERSION,
+        provenance=recording.provenance,
+        provider=recording.provider,
+        contract_version=recording.contract_version,
+        contract_sha256=recording.contract_sha256,
+        recorded_at=recording.recorded_at,
+    )
+    entries = tuple(_to_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
+    creator = har.Creator(name="voicegauge", version=__version__)
+    return har.HarFile(log=har.Log(version="1.2", creator=creator, entries=entries, about=about))
+
+
+def _to_entry(exchange: Exchange, recording: Recording, sidecars: _Sidecars) -> har.Entry:
+    timing = exchange.timing
+    started = recording.recorded_at
+    if timing is not None:
+        started = dt.datetime.fromtimestamp(timing.started_at, dt.UTC).isoformat()
+    return har.Entry(
+        started_date_time=started,
+        time=timing.total_ms if timing else 0,
+        request=_to_request(exchange.request, sidecars),
+        response=_to_response(exchange.response, sidecars),
+        timings=har.timings(timing),
+        provider=exchange.provider,
+        operation=exchange.operation,
+        timing=timing,
+    )
+
+
+def _to_request(request: Request, sidecars: _Sidecars) -> har.HarRequest:
+    post_data = None
+    if request.body:
+        mime_type = request.header("content-type") or ""
+        text, name = sidecars.place(request.body, mime_type.split(";")[0].strip().lower())
+        post_data = har.PostData(mime_type=mime_type, text=text, file=name)
+    query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
+    return har.HarRequest(
+        method=request.method,
+        url=request.url,
+        headers=_to_pairs(request.headers),
+        query_string=_to_pairs(tuple(query)),
+        post_data=post_data,
+        body_size=len(request.body),
+    )
+
+
+def _to_response(response: Response, sidecars: _Sidecars) -> har.HarResponse:
+    text, name = sidecars.place(response.body, response.media_type)
+    mime_type = response.header("content-type") or ""
+    return har.HarResponse(
+        status=response.status,
+        headers=_to_pairs(response.headers),
+        content=har.Content(size=len(response.body), mime_type=mime_type, text=text, file=name),
+        redirect_url=response.header("location") or "",
+        body_size=len(response.body),
+    )
+
+
+def _to_pairs(headers: Headers) -> tuple[har.Pair, ...]:
+    return tuple(har.Pair(name=name, value=value) for name, value in headers)
+
+
+def load_har(path: Path) -> Recording:
+    """Read what `save_har` wrote.
+
+    Raises:
+        DataError: it cannot be read, is no such file, is of another schema version, or a
+            file beside it is missing or was changed.
+    """
+    raw = _read(path, MAX_HAR_BYTES)
+    try:
+        log = msgspec.json.decode(raw, type=har.HarFile).log
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is no recording of voicegauge: {error}") from error
+    if log.version != "1.2":
+        raise DataError(f"{path}: is HAR {log.version[:20]!r}; 1.2 is read")
+    if log.about.schema_version != har.SCHEMA_VERSION:
+        version = f"{log.about.schema_version}, this voicegauge reads version {har.SCHEMA_VERSION}"
+        raise DataError(f"{path}: is a recording of schema version {version}: record it again")
+    return Recording(
+        provenance=log.about.provenance,
+        provider=log.about.provider,
+        contract_version=log.about.contract_version,
+        contract_sha256=log.about.contract_sha256,
+        recorded_at=log.about.recorded_at,
+        exchanges=tuple(_from_entry(path, entry) for entry in log.entries),
+    )
+
+
+def _from_entry(path: Path, entry: har.Entry) -> Exchange:
+    post, content = entry.request.post_data, entry.response.content
+    return Exchange(
+        provider=entry.provider,
+        operation=entry.operation,
+        request=Request(
+            method=entry.request.method,
+            url=entry.request.url,
+            headers=_from_pairs(entry.request.headers),
+            body=_body(path, post.text, post.file) if post else b"",
+        ),
+        response=Response(
+            status=entry.response.status,
+            headers=_from_pairs(entry.response.headers),
+            body=_body(path, content.text, content.file),
+        ),
+        timing=entry.timing,
+    )
+
+
+def _from_pairs(pairs: tuple[har.Pair, ...]) -> Headers:
+    return tuple((pair.name, pair.value) for pair in pairs)
+
+
+def _body(path: Path, text: str, name: str | None) -> bytes:
+    if name is None:
+        return text.encode()
+    beside = path.parent / name
+    body = _read(beside, MAX_SIDECAR_BYTES)
+    if hashlib.sha256(body).hexdigest() != name.partition(".")[0]:
+        raise DataError(f"{beside}: is not what {path.name} recorded: its SHA-256 is another")
+    return body
+
+
+def _read(path: Path, limit: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > limit:
+        raise DataError(f"{path}: is larger than {limit} bytes")
+    return raw
