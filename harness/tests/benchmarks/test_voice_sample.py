@@ -56,7 +56,7 @@ def test_the_script_makes_the_same_recording(sample: Decoded, script: ModuleType
 
     made = script.speak()
     assert script.SAMPLE.resolve() == SAMPLE.resolve()
-    assert script.SAMPLE_RATE_HZ == sample.sample_rate_hz
+    assert sample.sample_rate_hz == script.SAMPLE_RATE_HZ
     assert len(made) == pytest.approx(len(sample.samples), rel=0.01)
     length = min(len(made), len(sample.samples))
     # MP3 keeps the waveform nearly, and perhaps a few frames late.
