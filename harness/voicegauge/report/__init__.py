@@ -1,0 +1,16 @@
+"""Saved runs as one self-contained HTML page, JSON, CSV or Markdown."""
+
+from voicegauge.report.gather import Report, gather
+from voicegauge.report.page import render_page
+from voicegauge.report.tabular import render_csv, render_markdown
+from voicegauge.report.writing import render_json, write_report
+
+__all__ = [
+    "Report",
+    "gather",
+    "render_csv",
+    "render_json",
+    "render_markdown",
+    "render_page",
+    "write_report",
+]

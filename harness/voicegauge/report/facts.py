@@ -1,0 +1,141 @@
+"""What was run and where, as rows of words; the few numbers that a reader looks for first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from voicegauge.bench.statistics import Estimate
+from voicegauge.bench.summary import TargetSummary
+from voicegauge.model import Provenance
+from voicegauge.report.gather import Report, RunReport
+from voicegauge.report.text import interval, milliseconds, number, percent, usd
+
+
+class Fact(NamedTuple):
+    """One fact, said of each run; empty where it does not hold."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+class Highlight(NamedTuple):
+    """A number that a reader looks for first."""
+
+    label: str
+    value: str
+    unit: str
+    detail: str
+    """The interval, or what else must be said with it."""
+    target: str
+    rivals: int
+    """Other targets whose interval reaches this one's: they may be as good."""
+
+
+def provenance_word(provenance: Provenance) -> str:
+    """How a provenance is shouted."""
+    return "live service" if provenance is Provenance.RECORDED else provenance.upper()
+
+
+def key_facts(report: Report) -> tuple[Fact, ...]:
+    """What was run and how it was judged."""
+    return _collect(
+        report,
+        {
+            "Answered by": lambda r: provenance_word(r.manifest.provenance),
+            "Run": lambda r: r.manifest.run_id,
+            "Started": lambda r: r.manifest.created_at,
+            "Finished": lambda r: "yes" if r.manifest.finished else "no: interrupted, what came in is shown",
+            "Suite": lambda r: f"{r.manifest.suite.id}, version {r.manifest.suite.version}, {r.manifest.suite.texts} texts",
+            "Targets": lambda r: str(len(r.manifest.targets)),
+            "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
+            "Sessions": lambda r: str(r.manifest.sessions),
+            "Repetitions": lambda r: f"{r.manifest.repetitions}, after {r.manifest.warmup} for warm-up",
+            "At once": lambda r: str(r.manifest.concurrency),
+            "Seed": lambda r: str(r.manifest.seed),
+            "Speech recognition": _asr,
+            "Why this one": lambda r: r.judge.reason if r.judge else "",
+            "Vocabulary": _vocabulary,
+            "Its settings": lambda r: ", ".join(f"{k} {v}" for k, v in r.judge.settings.items()) if r.judge else "",
+            "Normaliser": lambda r: r.judge.normaliser if r.judge else "",
+            "Scored before by": lambda r: ", ".join(r.judge.others) if r.judge else "",
+            "Sent elsewhere": lambda r: ", ".join(f"{k} to {v}" for k, v in r.manifest.base_urls.items()),
+            "Spent": _spent,
+        },
+    )
+
+
+def environment(report: Report) -> tuple[Fact, ...]:
+    """Where it ran: whatever the runs noted, and the digests that tell whether two are comparable."""
+    names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
+    read: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
+    for name in names:
+        read[name] = partial(_noted, name)
+    read["Suite, SHA-256"] = lambda r: r.manifest.suite.sha256
+    read["Plan, SHA-256"] = lambda r: r.manifest.plan_sha256
+    return _collect(report, read)
+
+
+def _noted(name: str, run: RunReport) -> str:
+    return run.manifest.environment.get(name, "")
+
+
+def _collect(report: Report, read: dict[str, Callable[[RunReport], str]]) -> tuple[Fact, ...]:
+    return tuple(Fact(name, tuple(value(run) for run in report.runs)) for name, value in read.items())
+
+
+def _asr(run: RunReport) -> str:
+    return run.judge.asr if run.judge else "not scored"
+
+
+def _vocabulary(run: RunReport) -> str:
+    if run.judge is None:
+        return ""
+    if run.judge.closed_vocabulary:
+        return "CLOSED: it was told which words may occur, so the error rates are flattering"
+    return "open: it had to choose among all the words it knows"
+
+
+def _spent(run: RunReport) -> str:
+    manifest = run.manifest
+    if manifest.provenance is not Provenance.RECORDED:
+        return "nothing: emulated"
+    limit = f" of at most {usd(manifest.max_cost_usd)}" if manifest.max_cost_usd is not None else ""
+    return f"{usd(manifest.spent_usd)}{limit}"
+
+
+def highlights(run: RunReport) -> tuple[Highlight, ...]:
+    """The lowest error rate, the shortest time, the lowest price and the failures of a run."""
+    rates = [(t, rate.corpus) for t in run.targets if (rate := t.wer or t.cer)]
+    times = [(t, t.file_ms) for t in run.targets if t.file_ms]
+    prices = [(t, price) for t in run.targets if (price := t.cost.usd_per_1m_characters) is not None]
+    found = []
+    if rates:
+        target, lowest = min(rates, key=lambda pair: pair[1].value)
+        name = "Lowest WER" if target.wer else "Lowest CER"
+        ends, rivals = interval(lowest, 100, 1), _rivals(lowest, rates)
+        found.append(Highlight(name, percent(lowest.value), "%", ends, target.target, rivals))
+    if times:
+        target, time = min(times, key=lambda pair: pair[1].value)
+        ends, rivals = interval(time), _rivals(time, times)
+        found.append(Highlight("Shortest time to file", milliseconds(time.value), "ms", ends, target.target, rivals))
+    if prices:
+        target, price = min(prices, key=lambda pair: pair[1])
+        same = sum(other == price for _, other in prices) - 1
+        detail = f"texts of {target.cost.characters:,}"
+        found.append(Highlight("Lowest price, 1M characters", usd(price), "", detail, target.target, same))
+    return (*found, _failed(run))
+
+
+def _rivals(best: Estimate, all_of: Sequence[tuple[TargetSummary, Estimate]]) -> int:
+    """How many others' intervals reach the best one's."""
+    high = best.value if best.high is None else best.high
+    return sum(e is not best and (e.value if e.low is None else e.low) <= high for _, e in all_of)
+
+
+def _failed(run: RunReport) -> Highlight:
+    failures, samples = sum(t.failures for t in run.targets), sum(t.samples for t in run.targets)
+    worst = max(run.targets, key=lambda t: t.failures, default=None)
+    name = worst.target if worst and worst.failures else ""
+    return Highlight("Failed", number(failures), "", f"of {samples:,} requests", name, 0)

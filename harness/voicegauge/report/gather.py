@@ -1,0 +1,132 @@
+"""What a report says, gathered from saved runs into plain records.
+
+Everything that is shown is here: the page, the JSON and the Markdown print the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from voicegauge import __version__
+from voicegauge.bench.cost import TEXT_LENGTH
+from voicegauge.bench.summary import TargetSummary, summarise
+from voicegauge.errors import DataError
+from voicegauge.model import AsrFloor, Manifest, Provenance, Record, Run, ScoreSet
+from voicegauge.model.job import FailureKind
+from voicegauge.report.clips import Clip, worst_clips
+from voicegauge.report.text import shorten
+
+MESSAGE_LENGTH = 300
+"""Characters kept of a failure's message: a provider may send a whole HTML page."""
+
+
+class Judge(Record, frozen=True, kw_only=True):
+    """What counted the errors: without it a WER means nothing."""
+
+    asr: str
+    """Engine, model and the hash of its weights."""
+    reason: str
+    """Why this engine was taken."""
+    normaliser: str
+    settings: dict[str, str]
+    closed_vocabulary: bool
+    """The engine was told which words may occur, so its error is flattering."""
+    floor: tuple[AsrFloor, ...]
+    """The engine's own error on reference speech, by language."""
+    others: tuple[str, ...]
+    """ASRs that scored this run earlier; their scores are in the run's file."""
+
+
+class FailureGroup(Record, frozen=True, kw_only=True):
+    """Failures of one target that say the same."""
+
+    target: str
+    kind: FailureKind
+    status: int | None
+    """The HTTP status, where one said so."""
+    message: str
+    count: int
+
+
+class RunReport(Record, frozen=True, kw_only=True):
+    """One run: what was measured, how it was judged and what came out."""
+
+    manifest: Manifest
+    judge: Judge | None
+    """`None` where nothing was scored."""
+    targets: tuple[TargetSummary, ...]
+    """In the manifest's order; warm-up is left out."""
+    failures: tuple[FailureGroup, ...]
+    """The most frequent first."""
+    worst: tuple[Clip, ...]
+    """The highest error rates first, a few of each target."""
+
+
+class Report(Record, frozen=True, kw_only=True):
+    """One or several runs side by side."""
+
+    schema: str = "voicegauge/report/1"
+    voicegauge: str
+    """Version that gathered the report; each run names the one that measured it."""
+    characters: int
+    """Text length at which prices for a million characters are stated."""
+    runs: tuple[RunReport, ...]
+
+    @property
+    def emulated(self) -> bool:
+        """Whether any of the numbers come from the emulator."""
+        return any(run.manifest.provenance is not Provenance.RECORDED for run in self.runs)
+
+
+def gather(runs: Sequence[tuple[Path, Run]], *, characters: int = TEXT_LENGTH) -> Report:
+    """Gather what `runs`, each with its folder, say.
+
+    Raises:
+        DataError: there are no runs, or the scores of one lack a sample.
+    """
+    if not runs:
+        raise DataError("there is no run to report: name a run's folder or its run.json")
+    gathered = tuple(_run(run, characters) for _, run in runs)
+    return Report(voicegauge=__version__, characters=characters, runs=gathered)
+
+
+def latest_scores(run: Run) -> ScoreSet | None:
+    """The score set that counts: the last one made; `None` where nothing was scored."""
+    return run.score_sets[-1] if run.score_sets else None
+
+
+def _run(run: Run, characters: int) -> RunReport:
+    scores = latest_scores(run)
+    return RunReport(
+        manifest=run.manifest,
+        judge=_judge(run, scores) if scores else None,
+        targets=summarise(run, scores, characters=characters),
+        failures=_failures(run),
+        worst=worst_clips(run.samples, scores.scores) if scores else (),
+    )
+
+
+def _judge(run: Run, scores: ScoreSet) -> Judge:
+    return Judge(
+        asr=scores.asr,
+        reason=scores.asr_reason,
+        normaliser=scores.normaliser,
+        settings=scores.settings,
+        closed_vocabulary=scores.closed_vocabulary,
+        floor=scores.floor,
+        others=tuple(other.asr for other in run.score_sets[:-1]),
+    )
+
+
+def _failures(run: Run) -> tuple[FailureGroup, ...]:
+    counts = Counter(
+        (s.target, s.failure.kind, s.failure.status, shorten(s.failure.message, MESSAGE_LENGTH))
+        for s in run.samples
+        if s.failure and not s.warmup
+    )
+    return tuple(
+        FailureGroup(target=target, kind=kind, status=status, message=message, count=count)
+        for (target, kind, status, message), count in counts.most_common()
+    )

@@ -1,0 +1,175 @@
+"""The report as one HTML page: everything inline, nothing fetched, readable without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from voicegauge.bench.summary import TargetSummary
+from voicegauge.model import Provenance, Run
+from voicegauge.report import text
+from voicegauge.report.clips import Clip, Player, players
+from voicegauge.report.facts import Fact, Highlight, environment, highlights, key_facts
+from voicegauge.report.gather import Report, RunReport
+from voicegauge.report.heat import STEPS, HeatTable, heat_tables
+from voicegauge.report.scatter import NARROW, WIDE, Axes, Scatter, measured, scatter, shared_axes
+from voicegauge.report.table import Column, Row, bounds, columns, groups, rows
+from voicegauge.report.timeline import PARTS, Timeline, shared_axis, timeline
+
+COST_LENGTHS = (100, 1_000, 5_000)
+"""Characters of a sentence or two, a paragraph and an article, beside the length that was chosen."""
+CLIPS_SHOWN = 6
+"""The others are folded away."""
+FAILURES_SHOWN = 30
+
+_LANGUAGE = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
+
+
+class RunView(NamedTuple):
+    """One run as the template prints it."""
+
+    name: str
+    """A letter where there are several runs, else empty."""
+    report: RunReport
+    highlights: tuple[Highlight, ...]
+    rows: tuple[Row, ...]
+    scatters: tuple[Scatter, ...]
+    """For a wide and for a narrow screen; empty where nothing has both a time and an error rate."""
+    timeline: Timeline
+    heat: tuple[HeatTable, ...]
+    clips: tuple[tuple[Clip, Player], ...]
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the emulator answered."""
+        return self.report.manifest.provenance is not Provenance.RECORDED
+
+    @property
+    def ordered(self) -> tuple[TargetSummary, ...]:
+        """The targets in the order of the comparison table."""
+        return tuple(row.summary for row in self.rows)
+
+
+def render_page(report: Report, runs: Sequence[tuple[Path, Run]]) -> str:
+    """The page for `report`, with audio read from the folders of the `runs` that it was gathered from."""
+    targets = [target for run in report.runs for target in run.targets]
+    shown = columns(targets, report.characters)
+    sounds = _sounds(report, [folder for folder, _ in runs])
+    axes, axis = shared_axes(targets), shared_axis(targets)
+    views = [
+        _view(run, _letter(i, len(report.runs)), shown, axes, timeline(_ordered(run, shown), axis), sound)
+        for i, (run, sound) in enumerate(zip(report.runs, sounds, strict=True))
+    ]
+    return _render(report, views, shown)
+
+
+def _ordered(run: RunReport, shown: Sequence[Column]) -> list[TargetSummary]:
+    return [row.summary for row in rows(run.targets, shown)]
+
+
+def _letter(index: int, runs: int) -> str:
+    """"A" to "Z", then "27"; a single run needs none."""
+    if runs == 1:
+        return ""
+    return chr(ord("A") + index) if index < 26 else str(index + 1)
+
+
+def _sounds(report: Report, folders: Sequence[Path]) -> list[list[Player]]:
+    """The players of each run; all runs share one allowance."""
+    flat = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in run.worst]
+    made = iter(players(flat))
+    return [[next(made) for _ in run.worst] for run in report.runs]
+
+
+def _view(
+    run: RunReport,
+    name: str,
+    shown: Sequence[Column],
+    axes: Axes,
+    bars: Timeline,
+    sounds: Sequence[Player],
+) -> RunView:
+    drawn = measured(run.targets)
+    return RunView(
+        name=name,
+        report=run,
+        highlights=highlights(run),
+        rows=rows(run.targets, shown),
+        scatters=tuple(scatter(run.targets, axes, size) for size in (WIDE, NARROW)) if drawn else (),
+        timeline=bars,
+        heat=heat_tables([row.summary for row in rows(run.targets, shown)]),
+        clips=tuple(zip(run.worst, sounds, strict=True)),
+    )
+
+
+def _render(report: Report, views: Sequence[RunView], shown: Sequence[Column]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    jinja = Environment(
+        loader=PackageLoader("voicegauge.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    jinja.filters |= _FILTERS
+    jinja.tests["language"] = lambda value: bool(_LANGUAGE.fullmatch(value))
+    style, script = (_asset(name) for name in ("style.css", "script.js"))
+    return jinja.get_template("page.html.j2").render(
+        report=report,
+        views=views,
+        columns=shown,
+        groups=groups(shown),
+        facts=_facts(key_facts(report)),
+        environment=_facts(environment(report)),
+        lengths=[length for length in COST_LENGTHS if length != report.characters],
+        parts=PARTS,
+        steps=STEPS,
+        style=Markup(style),  # noqa: S704 - our own file
+        script=Markup(script),  # noqa: S704 - our own file
+        policy=_policy(style, script),
+        clips_shown=CLIPS_SHOWN,
+        failures_shown=FAILURES_SHOWN,
+    )
+
+
+def _facts(found: Sequence[Fact]) -> list[Fact]:
+    """Those that say anything for at least one run."""
+    return [fact for fact in found if any(fact.values)]
+
+
+def _finalize(value: Any) -> Any:
+    """Applied to whatever the template prints: no character of it hides or reorders others."""
+    return text.visible(value) if type(value) is str else value
+
+
+def _asset(name: str) -> str:
+    return (files("voicegauge.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """A content security policy: our own style and script by their digest, audio within the page, no more."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
+
+
+_FILTERS = {
+    "bounds": bounds,
+    "ms": text.milliseconds,
+    "number": text.number,
+    "percent": text.percent,
+    "usd": text.usd,
+}

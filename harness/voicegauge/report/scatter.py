@@ -1,0 +1,140 @@
+"""Latency against error rate, drawn on the server: the geometry, which the template only prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from voicegauge.bench.statistics import Estimate
+from voicegauge.bench.summary import TargetSummary
+from voicegauge.report.labels import Box, Label, place
+from voicegauge.report.scales import Scale, fitting, linear
+from voicegauge.report.text import duration, number, shorten, visible
+
+LABEL_LENGTH = 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
+"""Margins of the plot, in px: room for the ticks and the names of the axes."""
+WIDE = (960.0, 460.0)
+NARROW = (340.0, 400.0)
+"""Width and height in px. Text must not shrink with the picture, so a phone gets one of its own."""
+
+
+class Tick(NamedTuple):
+    """A round number on an axis."""
+
+    at: float
+    text: str
+
+
+class Mark(NamedTuple):
+    """A target as a point, with whiskers where its intervals are known."""
+
+    x: float
+    y: float
+    pareto: bool
+    says: str
+    across: tuple[float, float] | None
+    upright: tuple[float, float] | None
+    label: Label | None
+
+
+class Scatter(NamedTuple):
+    """A picture of `width` by `height` px."""
+
+    width: float
+    height: float
+    frame: Box
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    log: bool
+    marks: tuple[Mark, ...]
+    front: str
+    """The border of what the Pareto set beats, as an SVG path; empty below two points."""
+
+
+class Axes(NamedTuple):
+    """Axes that the pictures of several runs share, so that they can be compared by eye."""
+
+    x: Scale
+    y: Scale
+
+
+def measured(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
+    """Those of `targets` that have both a time to file and an error rate, with the two."""
+    return [(t, t.file_ms, rate.corpus) for t in targets if t.file_ms and (rate := t.wer or t.cer)]
+
+
+def shared_axes(targets: Sequence[TargetSummary]) -> Axes:
+    """Axes that all of `targets` fit on."""
+    points = measured(targets)
+    times = [end for _, time, _ in points for end in (time.value, time.low, time.high) if end is not None]
+    rates = [end for _, _, rate in points for end in (rate.value, rate.high) if end is not None]
+    return Axes(fitting(times), linear(rates))
+
+
+def scatter(targets: Sequence[TargetSummary], axes: Axes, size: tuple[float, float] = WIDE) -> Scatter:
+    """The picture of `targets`; those of the Pareto set get their names first."""
+    width, height = size
+    frame = Box(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
+    points = measured(targets)
+    spots = [(_x(frame, axes, time.value), _y(frame, axes, rate.value)) for _, time, rate in points]
+    order = sorted(range(len(points)), key=lambda i: (not points[i][0].pareto, points[i][2].value))
+    named = [(x, y, _name(t)) for (x, y), (t, _, _) in zip(spots, points, strict=True)]
+    labels = place(named, frame, order)
+    marks = tuple(
+        Mark(
+            x=x,
+            y=y,
+            pareto=target.pareto,
+            says=f"{target.target}: {number(time.value)} ms, {number(rate.value * 100, 1)}%",
+            across=_ends(time, lambda value: _x(frame, axes, value)),
+            upright=_ends(rate, lambda value: _y(frame, axes, value)),
+            label=label,
+        )
+        for (x, y), (target, time, rate), label in zip(spots, points, labels, strict=True)
+    )
+    return Scatter(
+        width=width,
+        height=height,
+        frame=frame,
+        x_ticks=_x_ticks(frame, axes),
+        y_ticks=tuple(Tick(_y(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
+        log=axes.x.log,
+        marks=marks,
+        front=_front(marks, frame),
+    )
+
+
+def _name(target: TargetSummary) -> str:
+    return visible(shorten(target.target, LABEL_LENGTH))
+
+
+def _x(frame: Box, axes: Axes, value: float) -> float:
+    return frame.left + axes.x.at(value) * (frame.right - frame.left)
+
+
+def _y(frame: Box, axes: Axes, value: float) -> float:
+    return frame.bottom - axes.y.at(value) * (frame.bottom - frame.top)
+
+
+def _x_ticks(frame: Box, axes: Axes) -> tuple[Tick, ...]:
+    """As many ticks as there is room for: their texts are about 48 px wide."""
+    every = -(-len(axes.x.ticks) * 56 // int(frame.right - frame.left)) or 1
+    return tuple(Tick(_x(frame, axes, value), duration(value)) for value in axes.x.ticks[::every])
+
+
+def _ends(estimate: Estimate, at: Callable[[float], float]) -> tuple[float, float] | None:
+    if estimate.low is None or estimate.high is None:
+        return None
+    return at(estimate.low), at(estimate.high)
+
+
+def _front(marks: Sequence[Mark], frame: Box) -> str:
+    """Steps from the fastest to the most intelligible: whatever lies above and right of them is beaten."""
+    best = sorted({(mark.x, mark.y) for mark in marks if mark.pareto})
+    if len(best) < 2:
+        return ""
+    path = [f"M{best[0][0]:.1f},{frame.top:.1f}"]
+    for x, y in best:
+        path += [f"H{x:.1f}", f"V{y:.1f}"]
+    return " ".join([*path, f"H{frame.right:.1f}"])
