@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
 
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Target
+from voicegauge.contract.extension import Price
 from voicegauge.contract.pricing import quote
 
 TOLERANCE = 1e-6
@@ -34,12 +38,15 @@ def _charge_wrong(call: Call) -> Iterator[Problem]:
             at = f"{call.operation.pointer}/x-job/states"
             yield Problem(f"charged {charged:g} for a job that is documented as free", at, pointer, place)
         return
-    prices = _prices(submit, target)
-    if prices and not any(_close(charged, low, high) for low, high in prices):
-        unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
-        documented = " or ".join(sorted({f"{low:g}" for low, _ in prices}))
-        message = f"charged {charged:g} {unit}; documented: {documented}"
-        yield Problem(message, _pricing_pointer(target), pointer, f"{place}: {charged:g}")
+    readings = list(_readings(submit, target))
+    fitting = [at for at, low, high in readings if _close(charged, low, high)]
+    if not readings or _pricing_pointer(target) in fitting:
+        return
+    # Another reading of the price is a place of its own: it says itself that it is disputed.
+    at = fitting[0] if fitting else _pricing_pointer(target)
+    unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
+    documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in readings if at == readings[0][0]))
+    yield Problem(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{place}: {charged:g}")
 
 
 def _charged_place(call: Call) -> str | None:
@@ -64,25 +71,34 @@ def _free(call: Call) -> bool:
     return state is not None and state.charged is False
 
 
-def _prices(submit: Call, target: Target) -> set[tuple[float, float]]:
-    """The amounts that would be right, as ranges: a part of a credit may be rounded up.
+def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
+    """The amounts that would be right, each with its place: a part of a credit may be rounded up.
 
     The text is counted as it was sent, and without what the contract's template adds to it.
     """
-    price = target.pricing
+    price, pointer = target.pricing, _pricing_pointer(target)
     slot = target.speech.request["text"]
     text = submit.asked(slot.at)
-    if price is None or price.per == "minute" or not isinstance(text, str):
-        return set()
+    if price is None or not isinstance(text, str):
+        return
     added = len(slot.template.replace("{}", ""))
-    found = set()
-    for characters in {len(text), max(len(text) - added, 0)}:
-        quoted = quote(target, characters)
-        amount = quoted.usd if target.contract.provider.credits is None else quoted.credits
-        if amount is not None:
-            whole = amount if price.per == "request" else max(math.ceil(amount - TOLERANCE), 1)
-            found.add((amount, whole))
-    return found
+    places = [(price, pointer)]
+    places += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
+    for reading, at in places:
+        for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
+            amount = _quoted(target, reading, characters)
+            if amount is not None:
+                whole = amount if reading.per == "request" else max(math.ceil(amount - TOLERANCE), 1)
+                yield at, amount, whole
+
+
+def _quoted(target: Target, price: Price, characters: int) -> float | None:
+    """What the contract's price asks for so many characters, in the provider's own money."""
+    if price.per == "minute":
+        return None  # the length of the audio is not known from the request
+    priced = replace(target, spec=msgspec.structs.replace(target.spec, pricing=price))
+    quoted = quote(priced, characters)
+    return quoted.usd if target.contract.provider.credits is None else quoted.credits
 
 
 def _close(charged: float, low: float, high: float) -> bool:

@@ -7,9 +7,14 @@ Places are written as `voicegauge.contract.places` describes.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from voicegauge.model import Record
+
+Amount = Annotated[float, Meta(ge=0)]
+"""Money, a time or a rate: none of them is negative."""
 
 Word = Literal[
     "text",
@@ -185,11 +190,11 @@ class Price(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation or a target."""
 
     per: Literal["request", "1k_characters", "1m_characters", "minute"]
-    usd: float | None = None
-    credits: float | None = None
+    usd: Amount | None = None
+    credits: Amount | None = None
     source: Source | None = None
-    alternatives: tuple[dict[str, Any], ...] = ()
-    """Disputed readings: {usd, per, document}. The dearest one is reserved where `usd` is unknown."""
+    alternatives: tuple[Price, ...] = ()
+    """Disputed readings. The dearest one is reserved where the price itself names no amount."""
 
 
 class TargetSpec(Record, frozen=True, kw_only=True):

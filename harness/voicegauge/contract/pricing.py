@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension import Price
@@ -18,7 +18,7 @@ class Quote(NamedTuple):
     """`None` where neither a document nor the user says."""
     credits: float | None
     disputed: bool
-    """The documents disagree; `usd` is then the dearest reading."""
+    """The documents disagree; an amount that the price itself does not name is the dearest reading."""
 
 
 def quote(target: Target, characters: int, *, audio_s: float | None = None, usd: float | None = None) -> Quote:
@@ -33,18 +33,27 @@ def quote(target: Target, characters: int, *, audio_s: float | None = None, usd:
     price = target.pricing
     if price is None:
         return Quote(usd, None, disputed=False)
-    readings = [price.usd] if price.usd is not None else [a.get("usd") for a in price.alternatives]
-    known = [float(amount) for amount in readings if amount is not None]
-    units = _units(price, characters, audio_s)
-    credit = None if price.credits is None else price.credits * units
-    if usd is not None:
-        return Quote(usd, credit, disputed=False)
-    if known:
-        return Quote(max(known) * units, credit, disputed=price.usd is None)
     money = target.contract.provider.credits
-    if credit is not None and money is not None and money.usd is not None:
-        return Quote(credit * money.usd, credit, disputed=False)
-    return Quote(None, credit, disputed=bool(price.alternatives))
+    credit_usd = money.usd if money else None
+    stated, *others = (_cost(p, characters, audio_s, credit_usd) for p in (price, *price.alternatives))
+    dollars, credits = (
+        stated[unit] if stated[unit] is not None else max((c for o in others if (c := o[unit]) is not None), default=None)
+        for unit in (0, 1)
+    )
+    if usd is not None:
+        return Quote(usd, credits, disputed=False)
+    return Quote(dollars, credits, disputed=bool(others))
+
+
+def _cost(
+    price: Price, characters: int, audio_s: float | None, credit_usd: float | None
+) -> tuple[float | None, float | None]:
+    """Dollars and credits by one reading; dollars by way of credits where it names those alone."""
+    units = _units(price, characters, audio_s)
+    credits = None if price.credits is None else price.credits * units
+    if price.usd is not None:
+        return price.usd * units, credits
+    return (None if credits is None or credit_usd is None else credits * credit_usd), credits
 
 
 def _units(price: Price, characters: int, audio_s: float | None) -> float:
@@ -70,15 +79,19 @@ def describe_price(target: Target) -> str:
     price = target.pricing
     if price is None:
         return "not said"
-    unit = _UNITS[price.per]
-    credits = target.contract.provider.credits
-    name = credits.name if credits else "credits"
-    moneys: tuple[tuple[Literal["usd", "credits"], str, str], ...] = (("usd", "$", ""), ("credits", "", f" {name}"))
-    parts = []
-    for key, before, after in moneys:
-        stated, others = getattr(price, key), [other[key] for other in price.alternatives if key in other]
-        readings = [f"{before}{float(amount):,g}" for amount in (stated, *others) if amount is not None]
-        if readings:
-            amounts = " or ".join(dict.fromkeys(readings))
-            parts.append(f"{amounts}{after} / {unit}{' (disputed)' if others else ''}")
-    return ", ".join(parts) or "not said"
+    money = target.contract.provider.credits
+    readings = (price, *price.alternatives)
+    dollars = _describe([(p.usd, p.per) for p in readings], "$", "")
+    credits = _describe([(p.credits, p.per) for p in readings], "", f" {money.name if money else 'credits'}")
+    return ", ".join(filter(None, (dollars, credits))) or "not said"
+
+
+def _describe(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
+    """ "$0.01 or $0.03 / request (disputed)" of one money's amounts; empty where there is none."""
+    by_unit: dict[str, dict[str, None]] = {}
+    for amount, per in amounts:
+        if amount is not None:
+            by_unit.setdefault(per, {})[f"{before}{amount:,.12g}"] = None
+    texts = [f"{' or '.join(readings)}{after} / {_UNITS[per]}" for per, readings in by_unit.items()]
+    disputed = sum(len(readings) for readings in by_unit.values()) > 1
+    return " or ".join(texts) + (" (disputed)" if disputed else "")
