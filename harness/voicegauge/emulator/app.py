@@ -1,0 +1,32 @@
+"""The ASGI application: the providers under their ids, and the control routes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from voicegauge.contract import Contract
+from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+
+def create_app(contracts: Iterable[Contract], settings: EmulatorSettings | None = None) -> Starlette:
+    """An application that plays the providers of `contracts`.
+
+    Every provider answers under "/<provider id>/", all its servers sharing that prefix; the control
+    routes lie under "/_emulator/".
+
+    Raises:
+        UnknownNameError: a fault of the settings, or the place it is limited to, is unknown.
+    """
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from voicegauge.emulator.control import control_routes
+    from voicegauge.emulator.house import House
+
+    house = House(tuple(contracts), settings or EmulatorSettings())
+    routes: list[Any] = [Mount(CONTROL_PREFIX, routes=control_routes(house)), Mount("/", app=house)]
+    return Starlette(routes=routes)

@@ -1,0 +1,374 @@
+"""One provider, played after its contract."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from voicegauge.contract import MISSING, Contract, Operation, Target
+from voicegauge.contract.extension import AudioPlace, JobSpec
+from voicegauge.contract.pricing import quote
+from voicegauge.emulator.accounts import Account, Accounts
+from voicegauge.emulator.answers import Answers
+from voicegauge.emulator.clock import POLL_STEP_S, EmulatedClock
+from voicegauge.emulator.drafting import STATUSES, error_reply
+from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.headers import dress
+from voicegauge.emulator.incoming import Call, Incoming, Refusal
+from voicegauge.emulator.jobs import EmulatedJob, failures, shortest_path, stays
+from voicegauge.emulator.reading import read_call, uploads
+from voicegauge.emulator.reply import Reply
+from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.emulator.spoken import Utterance, Voice, check_upload, field_of, read_word, utterance
+from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex
+from voicegauge.speech.audio import media_type_of
+
+KEPT_JOBS = 20_000
+"""Older jobs are forgotten, so that a long run does not grow without end."""
+STATE_SCENARIO = "state:"
+
+
+class Role(NamedTuple):
+    """What an operation is to a job."""
+
+    name: str
+    """"result", "cancel" or "download"."""
+    spec: JobSpec | None
+
+
+class EmulatedProvider:
+    """Answers the requests to one provider."""
+
+    def __init__(
+        self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, voice: Voice, planted: Planted
+    ) -> None:
+        """State begins empty; make a new one to forget."""
+        self.contract = contract
+        self._settings, self._clock, self._voice, self._planted = settings, clock, voice, planted
+        self._answers = Answers(contract)
+        self.accounts = Accounts(contract, settings)
+        self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
+        self._media: OrderedDict[str, tuple[Target, Utterance]] = OrderedDict()
+        self._counts: Counter[str] = Counter()
+        self._ids = 0
+        self._roles = _roles(contract)
+
+    async def handle(self, incoming: Incoming) -> Reply:
+        """The answer to `incoming`, faults and all."""
+        try:
+            operation, path = self._route(incoming)
+        except Refusal as refusal:
+            return self._answers.unrouted(incoming, refusal)
+        account: Account | None = None
+        try:
+            account = self._account(incoming, operation)
+            reply = await self._answer(incoming, operation, path, account)
+        except Refusal as refusal:
+            reply = error_reply(operation, refusal)
+        reply.body = self._answers.localised(reply.body, incoming.base_url) if reply.is_json else reply.body
+        dress(reply, self.accounts.rate_facts(account, operation, self._clock.now()))
+        await self._clock.sleep(self._planted.delay_s(operation, reply.target))
+        self._planted.spoil(reply)
+        return reply
+
+    def _route(self, incoming: Incoming) -> tuple[Operation, dict[str, str]]:
+        for path in self._answers.paths(incoming.path):
+            found = self.contract.match(incoming.method, path)
+            if found is not None:
+                return found[0], {name: unquote(value) for name, value in found[1].items()}
+        raise Refusal("not-found", None, f"no such path: {incoming.path}")
+
+    def _account(self, incoming: Incoming, operation: Operation) -> Account:
+        situation = (incoming.header(SCENARIO_HEADER) or "").strip()
+        if situation.partition(":")[0] in STATUSES:
+            raise Refusal(*_split(situation), "the scenario that was asked for")
+        enforced = not self._planted.waives("key", operation)
+        account = self.accounts.of(incoming, operation, enforced=enforced)
+        if operation.job is None and operation.id not in self._roles:
+            self.accounts.admit(account, operation, self._clock.now())
+        return account
+
+    async def _answer(
+        self, incoming: Incoming, operation: Operation, path: Mapping[str, str], account: Account
+    ) -> Reply:
+        strict = not self._planted.waives("request", operation)
+        call = read_call(incoming, operation, path, strict=strict)
+        self._counts[operation.id] += 1
+        met = self._planted.meets(call, self._counts[operation.id])
+        if met is not None:
+            raise Refusal(met, None, "a planted fault")
+        if operation.speech is not None:
+            account.in_flight += 1
+            try:
+                return await self._speech(call, account, strict=strict)
+            finally:
+                account.in_flight -= 1
+        if operation.job is not None:
+            return self._status(call, account)
+        role = self._roles.get(operation.id)
+        if role is not None:
+            return await self._follow(call, account, role)
+        return self._answers.other(operation)
+
+    async def _speech(self, call: Call, account: Account, *, strict: bool) -> Reply:
+        target = self._target(call)
+        if account.keyless and target.needs_key and not self._planted.waives("key", call.operation):
+            raise Refusal("unauthorized", None, f"{target.name} needs a key")
+        place = self._audio_place(target)
+        seed = self._settings.seed
+        if strict:
+            self._check_limits(call, target)
+        wanted = utterance(call, target, place, seed, strict=strict)
+        characters = _characters(call, target, wanted)
+        self.accounts.take_keyless(account, call.operation, characters, self._clock.now())
+        charge = self._charge(account, target, characters)
+        emulation = target.spec.emulation
+        spoken = f"{target.id}:{wanted.text}"
+        self._counts[spoken] += 1
+        rng = random.Random(f"{seed}:{spoken}:{self._counts[spoken]}")
+        accept_s, queue_s, work_s = (
+            self._clock.scaled(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
+            for milliseconds in (
+                emulation.accept_ms,
+                emulation.queue_ms,
+                emulation.base_ms + emulation.ms_per_character * characters,
+            )
+        )
+        if target.answer.job is None:
+            await self._clock.sleep(accept_s + queue_s + work_s)
+            return await self._audio_now(call, target, account, wanted, charge)
+        await self._clock.sleep(accept_s)
+        job = self._accept(call, target, account, wanted, (queue_s, work_s), charge)
+        return self._answers.submitted(call, job)
+
+    def _target(self, call: Call) -> Target:
+        """The target that a request means, by its constants and by the words it needs."""
+        targets = [t for t in self.contract.targets.values() if t.operation is call.operation]
+        scored = [(score, target) for target in targets if (score := _likeness(call, target)) is not None]
+        if scored:
+            return max(scored, key=lambda pair: pair[0])[1]
+        return targets[0]
+
+    def _audio_place(self, target: Target) -> AudioPlace:
+        if target.answer.audio is not None:
+            return target.answer.audio
+        assert target.job_operation is not None
+        assert target.job_operation.job is not None
+        return target.job_operation.job.audio
+
+    def _check_limits(self, call: Call, target: Target) -> None:
+        limits = call.operation.limits
+        for field, file in uploads(call.body):
+            if field in limits.uploads:
+                check_upload(file, field, limits.uploads[field])
+        text = call.read(target.speech.request["text"].at)
+        longest = self.accounts.plan(limits).text_characters
+        if isinstance(text, str) and longest is not None and len(text) > longest:
+            field = field_of(target.speech.request["text"])
+            raise Refusal("invalid", field, f"{field} is longer than {longest} characters")
+
+    def _charge(self, account: Account, target: Target, characters: int) -> float | None:
+        """Take the price, in credits where the provider has them, else in dollars.
+
+        Raises:
+            Refusal: the account does not reach.
+        """
+        price = quote(target, characters)
+        amount = price.credits if self.contract.provider.credits is not None else price.usd
+        if amount is None:
+            return None
+        if account.keyless:
+            return 0.0
+        if account.credits is not None and account.credits < amount:
+            raise Refusal("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
+        amount = self._planted.charge(amount, target)
+        account.pay(amount)
+        return amount
+
+    async def _audio_now(
+        self, call: Call, target: Target, account: Account, wanted: Utterance, charge: float | None
+    ) -> Reply:
+        place = self._audio_place(target)
+        data = await self._render(target, wanted)
+        media_id = fill_hex(target.spec.emulation.id or DEFAULT_ID, self._rng())
+        if place.delivered == "url":
+            self._remember(media_id, target, wanted)
+        url = self._answers.audio_url(call.incoming.base_url, place, media_id, wanted.format)
+        return self._answers.spoken(call, target, wanted, data, url, charge=charge, balance=account.credits)
+
+    def _accept(
+        self,
+        call: Call,
+        target: Target,
+        account: Account,
+        wanted: Utterance,
+        times_s: tuple[float, float],
+        charge: float | None,
+    ) -> EmulatedJob:
+        assert target.job_operation is not None
+        spec = target.job_operation.job
+        assert spec is not None
+        scenario = (call.incoming.header(SCENARIO_HEADER) or "").strip()
+        end = scenario.removeprefix(STATE_SCENARIO) if scenario.startswith(STATE_SCENARIO) else None
+        if end is not None and end not in spec.states:
+            raise Refusal("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
+        path = self._planted.path(spec, shortest_path(spec, end), target)
+        rng = self._rng()
+        job = EmulatedJob(
+            id=fill_hex(target.spec.emulation.id or DEFAULT_ID, rng),
+            target=target,
+            account=account,
+            utterance=wanted,
+            path=path,
+            stays_s=stays(spec, path, *times_s),
+            created=self._clock.now(),
+            charge=charge,
+            constants={
+                place: fill_hex(value, rng) if isinstance(value, str) else value
+                for place, value in target.spec.emulation.constants.items()
+            },
+        )
+        self.jobs[job.id] = job
+        while len(self.jobs) > KEPT_JOBS:
+            self.jobs.popitem(last=False)
+        return job
+
+    def _rng(self) -> random.Random:
+        self._ids += 1
+        return random.Random(f"{self._settings.seed}:{self.contract.id}:{self._ids}")
+
+    def _find_job(self, call: Call, account: Account) -> EmulatedJob:
+        """The job that one of the request's parameters names.
+
+        Raises:
+            Refusal: none does, or it is another account's.
+        """
+        for value in (*call.path.values(), *call.query.values()):
+            job = self.jobs.get(str(value))
+            if job is not None and (not call.operation.needs_key or job.account is account):
+                return job
+        raise Refusal("not-found", None, "no such job")
+
+    def _status(self, call: Call, account: Account) -> Reply:
+        job = self._find_job(call, account)
+        if self._clock.per_poll:
+            self._clock.advance(POLL_STEP_S)
+        self._look(job, poll=True)
+        return self._answers.state(call, job)
+
+    def _look(self, job: EmulatedJob, *, poll: bool = False) -> str:
+        state = job.look(self._clock, poll=poll)
+        operation = job.target.job_operation
+        spec = operation.job.states.get(state) if operation and operation.job else None
+        if spec is not None and spec.end == "failure" and spec.charged is False and not job.refunded:
+            job.refunded = True
+            job.account.pay(-job.charge if job.charge else None)
+        return state
+
+    def settle(self) -> None:
+        """Bring every job up to now, so that refunds are made."""
+        for job in self.jobs.values():
+            self._look(job)
+
+    async def _follow(self, call: Call, account: Account, role: Role) -> Reply:
+        if role.name == "download":
+            return await self._download(call)
+        job = self._find_job(call, account)
+        assert role.spec is not None
+        if role.name == "cancel":
+            self._look(job)
+            job.cancel(_cancelled_state(role.spec), role.spec, self._clock.now())
+            self._look(job)
+            return self._answers.other(call.operation, job)
+        if not self._succeeded(job):
+            raise Refusal("not-found", None, "the job has no result yet")
+        data = await self._render(job.target, job.utterance)
+        return self._answers.result(call, job, data)
+
+    async def _download(self, call: Call) -> Reply:
+        for value in call.path.values():
+            reply = await self.media(str(value))
+            if reply is not None:
+                self._answers.as_download(reply, call)
+                return reply
+        raise Refusal("not-found", None, "no such file")
+
+    async def media(self, name: str) -> Reply | None:
+        """The audio known as `name`, which may have an ending; `None` where there is none (yet)."""
+        for media_id in (name, name.rpartition(".")[0]):
+            job = self.jobs.get(media_id)
+            if job is not None and self._succeeded(job):
+                return await self._audio_reply(job.target, job.utterance, job)
+            if media_id in self._media:
+                return await self._audio_reply(*self._media[media_id], None)
+        return None
+
+    async def _audio_reply(self, target: Target, wanted: Utterance, job: EmulatedJob | None) -> Reply:
+        data = await self._render(target, wanted)
+        return Reply("audio", 200, data, media_type_of(wanted.format), target=target, job=job)
+
+    def _succeeded(self, job: EmulatedJob) -> bool:
+        operation = job.target.job_operation
+        state = self._look(job)
+        known = operation.job.states.get(state) if operation and operation.job else None
+        return known is not None and known.end == "success"
+
+    def _remember(self, media_id: str, target: Target, wanted: Utterance) -> None:
+        self._media[media_id] = (target, wanted)
+        while len(self._media) > KEPT_JOBS:
+            self._media.popitem(last=False)
+
+    async def _render(self, target: Target, wanted: Utterance) -> bytes:
+        return await self._voice.speak(self._planted.speech(wanted, target))
+
+
+def _split(situation: str) -> tuple[str, str | None]:
+    name, _, about = situation.partition(":")
+    return name, about or None
+
+
+def _characters(call: Call, target: Target, wanted: Utterance) -> int:
+    text = read_word(call, target, "text")
+    return len(text) if isinstance(text, str) else len(wanted.text)
+
+
+def _likeness(call: Call, target: Target) -> int | None:
+    """How much of what makes a target a request shows; `None` where something speaks against it."""
+    score = 0
+    for place, constant in target.spec.set.items():
+        value = call.read(place)
+        if value is not MISSING and value != constant:
+            return None
+        score += 2 * (value == constant)
+    for word in target.spec.needs:
+        if call.read(target.speech.request[word].at) is MISSING:
+            score -= 1
+        else:
+            score += 1
+    return score
+
+
+def _roles(contract: Contract) -> Mapping[str, Role]:
+    found: dict[str, Role] = {}
+    for operation in contract.operations.values():
+        places = [operation.speech.answer.audio] if operation.speech else []
+        if operation.job is not None:
+            places.append(operation.job.audio)
+            for name in ("result", "cancel"):
+                named = getattr(operation.job, name)
+                if named:
+                    found[named] = Role(name, operation.job)
+        for place in places:
+            if place is not None and place.download:
+                found[place.download] = Role("download", None)
+    return found
+
+
+def _cancelled_state(spec: JobSpec) -> str:
+    failed = failures(spec)
+    named = [state for state in failed if state.lower().startswith("cancel")]
+    unpaid = [state for state, value in failed.items() if value.charged is False]
+    return (named or unpaid or list(failed) or [next(iter(spec.states))])[0]

@@ -1,0 +1,34 @@
+"""Ids and times in the style of a contract's examples."""
+
+from __future__ import annotations
+
+import random
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+_HEX = re.compile(r"\{hex(\d+)\}")
+_TIME = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
+DEFAULT_ID = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
+"""A UUID of version 4, where the contract gives no form."""
+_MILLISECONDS_FROM = 1e11
+"""A number this large is no count of seconds since 1970 (that would be the year 5138)."""
+
+
+def fill_hex(template: str, rng: random.Random) -> str:
+    """`template` with every "{hexN}" as N random hexadecimal digits."""
+    return _HEX.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
+
+
+def stamp(at: float, like: Any) -> Any:
+    """Unix time `at` written like the example `like`; ISO 8601 in UTC with milliseconds where that tells nothing."""
+    if isinstance(like, int | float) and not isinstance(like, bool):
+        value = at * 1000 if like > _MILLISECONDS_FROM else at
+        return int(value) if isinstance(like, int) else value
+    found = _TIME.match(like) if isinstance(like, str) else None
+    separator, fraction, zone = (found[1], found[2], found[3]) if found else ("T", "000", "Z")
+    moment = datetime.fromtimestamp(at, UTC)
+    text = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S")
+    if fraction:
+        text += f".{moment.microsecond:06d}"[: len(fraction) + 1].ljust(len(fraction) + 1, "0")
+    return text + {None: "", "Z": "Z"}.get(zone, "+00:00" if zone and ":" in zone else "+0000")
