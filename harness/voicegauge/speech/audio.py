@@ -72,7 +72,7 @@ class UndecodableAudioError(ValueError):
     """Bytes that are no audio that can be decoded."""
 
 
-class RawAudio(Record, kw_only=True):
+class RawAudio(Record, frozen=True, kw_only=True):
     """What must be declared for samples without a header."""
 
     format: str = "pcm_s16le"

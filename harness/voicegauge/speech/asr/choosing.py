@@ -1,0 +1,142 @@
+"""Which recogniser serves, and why.
+
+auto                    Whisper if its weights are here, else faster-whisper with weights here,
+                        else, for an emulated run, the embedded recogniser
+whisper[:MODEL|FILE]    openai-whisper
+faster-whisper[:MODEL|FOLDER]
+pocketsphinx            the embedded recogniser, whatever the run
+none                    nothing is transcribed
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.model import Provenance
+from voicegauge.speech.asr.base import Asr
+from voicegauge.speech.asr.faster_whisper import cached_models, faster_whisper_asr
+from voicegauge.speech.asr.pocketsphinx import pocketsphinx_asr
+from voicegauge.speech.asr.whisper import cached_weights, whisper_asr
+from voicegauge.speech.normalise import base_language
+
+WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
+"""Environment variable: the model or checkpoint file that `auto` and `whisper` take."""
+NONE = "none"
+EMBEDDED = "pocketsphinx"
+"""The recogniser that needs no download; the one place to exchange it."""
+_PREFERRED = (
+    "small.en",
+    "small",
+    "base.en",
+    "base",
+    "tiny.en",
+    "tiny",
+    "medium.en",
+    "medium",
+    "turbo",
+    "large-v3-turbo",
+    "large-v3",
+    "large-v2",
+    "large-v1",
+)
+"""The most accurate that a laptop runs in reasonable time first; the slow ones last."""
+
+
+class Choice(NamedTuple):
+    """What was chosen."""
+
+    asr: Asr | None
+    """`None` for "none"."""
+    reason: str
+
+
+class Spoken(NamedTuple):
+    """A text that is spoken."""
+
+    language: str
+    text: str
+
+
+def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[Spoken]) -> Choice:
+    """Choose the recogniser that `spec` names; "auto" takes the most trustworthy one that is here.
+
+    Nothing is downloaded for "auto". No model is loaded yet.
+
+    Args:
+        spec: as the module says.
+        provenance: of the run; a live one is not given to the embedded recogniser unasked.
+        texts: that are spoken: their languages decide between models, and the embedded recogniser
+            is told their words.
+
+    Raises:
+        UnknownNameError: no such engine or model.
+        UsageError: the weights are not to be had, or "auto" finds nothing to trust.
+        MissingExtraError: the engine is not installed.
+    """
+    engine, _, model = spec.partition(":")
+    if engine == "auto":
+        return _choose(provenance, texts)
+    if engine == NONE:
+        return Choice(None, "asked for none")
+    makers: dict[str, Callable[[], Asr]] = {
+        "whisper": lambda: whisper_asr(model or _default_whisper(texts)),
+        "faster-whisper": lambda: faster_whisper_asr(model or _default_faster_whisper(texts)),
+        EMBEDDED: lambda: pocketsphinx_asr(_english_texts(texts)),
+    }
+    if engine not in makers:
+        raise UnknownNameError("ASR", engine, ("auto", *makers, NONE))
+    return Choice(makers[engine](), "asked for")
+
+
+def _choose(provenance: Provenance, texts: Sequence[Spoken]) -> Choice:
+    named = os.environ.get(WHISPER_VARIABLE)
+    if named:
+        return Choice(whisper_asr(named), f"named by {WHISPER_VARIABLE}")
+    if importlib.util.find_spec("whisper"):
+        for model in _preferred(texts):
+            if cached_weights(model).is_file():
+                return Choice(whisper_asr(model), "the weights of Whisper are here")
+    if importlib.util.find_spec("faster_whisper"):
+        here = cached_models()
+        for model in _preferred(texts):
+            if model in here:
+                return Choice(faster_whisper_asr(model), "weights for faster-whisper are here")
+    if provenance is Provenance.EMULATED:
+        return Choice(
+            pocketsphinx_asr(_english_texts(texts)), "no weights of Whisper are here, and the run is emulated"
+        )
+    raise UsageError(
+        f"no weights of Whisper are here, and {EMBEDDED} is no judge of a live service: --asr whisper "
+        f"downloads a model, --asr whisper:FILE takes one, --asr {EMBEDDED} insists, --asr {NONE} does without"
+    )
+
+
+def _preferred(texts: Sequence[Spoken]) -> list[str]:
+    return [name for name in _PREFERRED if _all_english(texts) or not name.endswith(".en")]
+
+
+def _all_english(texts: Sequence[Spoken]) -> bool:
+    return len(_english_texts(texts)) == len(texts)
+
+
+def _english_texts(texts: Sequence[Spoken]) -> list[str]:
+    return [spoken.text for spoken in texts if base_language(spoken.language) == "en"]
+
+
+def _default_whisper(texts: Sequence[Spoken]) -> str:
+    named = os.environ.get(WHISPER_VARIABLE)
+    here = (name for name in _preferred(texts) if cached_weights(name).is_file())
+    return named or next(here, _default_name(texts))
+
+
+def _default_faster_whisper(texts: Sequence[Spoken]) -> str:
+    here = cached_models()
+    return next((name for name in _preferred(texts) if name in here), _default_name(texts))
+
+
+def _default_name(texts: Sequence[Spoken]) -> str:
+    return "base.en" if _all_english(texts) else "base"

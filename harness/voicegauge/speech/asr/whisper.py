@@ -1,0 +1,162 @@
+"""OpenAI's Whisper with everything pinned.
+
+Temperature 0 without fallback, no conditioning on earlier text, 32-bit floats, one
+thread: a transcript is a function of the samples, the language and the weights.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
+from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
+from voicegauge.speech.normalise import base_language
+
+SAMPLE_LEN = 224
+"""Tokens a window may give: half of Whisper's text context, its own default, stated so that it stays."""
+WINDOW_S = 30
+"""Up to one window timestamps are off; longer audio needs them to find where the next window begins."""
+_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
+"""Model names whose weights lie under another name."""
+
+
+@dataclass
+class WhisperAsr:
+    """A checkpoint of openai-whisper."""
+
+    name: str
+    """The model's official name, or the file's name without its ending."""
+    weights: Path
+    sha256: str
+    """Its first hex digits."""
+    english_only: bool
+
+    closed_vocabulary = False
+
+    @property
+    def id(self) -> str:
+        """Such as "whisper:base.en@25a8566e"."""
+        return f"whisper:{self.name}@{self.sha256}"
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Decoding options and package versions."""
+        return {
+            "temperature": "0.0",
+            "fallback": "none",
+            "condition_on_previous_text": "False",
+            "fp16": "False",
+            "sample_len": str(SAMPLE_LEN),
+            "timestamps": f"beyond {WINDOW_S} s",
+            "threads": "1",
+            **versions("openai-whisper", "torch"),
+        }
+
+    def knows(self, language: str) -> bool:
+        """Whether the checkpoint was trained for `language`."""
+        base = base_language(language)
+        if base == "en" or self.english_only:
+            return base == "en"
+        from whisper.tokenizer import LANGUAGES
+
+        return base in LANGUAGES
+
+    def transcribe(self, samples: Samples, language: str) -> str:
+        """Transcribe samples at 16 kHz."""
+        import torch
+
+        torch.set_num_threads(1)  # sums in another order can end in another word
+        found = self._model.transcribe(
+            samples,
+            language=base_language(language),
+            task="transcribe",
+            temperature=0.0,
+            sample_len=SAMPLE_LEN,
+            fp16=False,
+            condition_on_previous_text=False,
+            compression_ratio_threshold=None,
+            logprob_threshold=None,
+            no_speech_threshold=None,
+            without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
+            verbose=None,
+        )
+        return str(found["text"]).strip()
+
+    @cached_property
+    def _model(self) -> Any:
+        import whisper
+
+        return whisper.load_model(str(self.weights), device="cpu")
+
+
+def whisper_asr(model: str) -> WhisperAsr:
+    """Make the recogniser of `model`, an official name or the path of a checkpoint file.
+
+    A name whose weights are not in the cache is downloaded.
+
+    Raises:
+        MissingExtraError: openai-whisper is not installed.
+        UnknownNameError: neither a file nor a name of a model.
+        UsageError: the file is no checkpoint, or the weights could not be downloaded.
+    """
+    require_whisper()
+    path = Path(model).expanduser()
+    if path.is_file():
+        return WhisperAsr(path.stem, path, digest(path), _is_english_only(path))
+    if "/" in model or model.endswith(".pt"):
+        raise UsageError(f"whisper:{model}: there is no such file")
+    weights = cached_weights(model)
+    if not weights.is_file():
+        _download(model)
+    return WhisperAsr(model, weights, digest(weights), model.endswith(".en"))
+
+
+def require_whisper() -> None:
+    """Refuse where openai-whisper is not installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if importlib.util.find_spec("whisper") is None:
+        raise MissingExtraError("openai-whisper", "whisper")
+
+
+def cache_folder() -> Path:
+    """Give the folder where openai-whisper keeps its weights."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
+
+
+def cached_weights(model: str) -> Path:
+    """Give the file that holds the weights of the official `model`, there or not."""
+    return cache_folder() / f"{_ALIASES.get(model, model)}.pt"
+
+
+def _download(model: str) -> None:
+    import whisper
+
+    if model not in whisper.available_models():
+        raise UnknownNameError("Whisper model", model, whisper.available_models())
+    try:
+        whisper.load_model(model, device="cpu", download_root=str(cache_folder()))
+    except (OSError, RuntimeError) as error:  # no network is an OSError, a wrong checksum a RuntimeError
+        raise UsageError(
+            f"whisper:{model}: the weights are not here and could not be downloaded ({error}): "
+            f"give a checkpoint file, such as --asr whisper:/path/{model}.pt"
+        ) from error
+
+
+def _is_english_only(path: Path) -> bool:
+    import torch
+
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+        vocabulary = int(checkpoint["dims"]["n_vocab"])
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"whisper:{path}: is no Whisper checkpoint") from error
+    return vocabulary < 51865  # whisper.model.Whisper.is_multilingual
