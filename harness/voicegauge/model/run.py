@@ -88,6 +88,8 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     normaliser: str
     """Name and version, such as "whisper-english/1"."""
     settings: dict[str, str] = {}
+    left_out: tuple[str, ...] = ()
+    """Languages that the engine does not know: their samples have no score."""
     closed_vocabulary: bool = False
     """The engine was told which words may occur, so its error is flattering."""
     scores: tuple[Score, ...] = ()

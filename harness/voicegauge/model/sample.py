@@ -43,6 +43,8 @@ class AudioFacts(Record, frozen=True, kw_only=True):
     """"wav", "mp3", "flac", "ogg", ...; `None` where it could not be decoded."""
     sample_rate_hz: int | None = None
     channels: int | None = None
+    raw_format: str | None = None
+    """For samples without a header: "pcm_s16le", "mulaw", ..., as the contract declares them."""
     audio_s: float | None = None
     leading_silence_s: float | None = None
     rms_dbfs: float | None = None

@@ -35,6 +35,7 @@ __all__ = [
     "active_s",
     "container_of_media_type",
     "decode",
+    "decode_saved",
     "encode",
     "facts",
     "is_silent",
@@ -331,6 +332,20 @@ def _frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     return np.asarray(10 * np.log10(power), dtype=np.float64)
 
 
+def decode_saved(data: bytes, known: AudioFacts) -> Decoded:
+    """Decode audio that was measured before, with what was declared of it then.
+
+    Raises:
+        UndecodableAudioError: it cannot be decoded.
+    """
+    declared = None
+    if known.raw_format and known.sample_rate_hz:
+        declared = RawAudio(
+            format=known.raw_format, sample_rate_hz=known.sample_rate_hz, channels=known.channels or 1
+        )
+    return decode(data, declared=declared)
+
+
 def facts(
     data: bytes, *, file: str, media_type: str | None, declared: RawAudio | None = None
 ) -> tuple[AudioFacts, Decoded | None]:
@@ -359,6 +374,7 @@ def facts(
         container=decoded.container,
         sample_rate_hz=decoded.sample_rate_hz,
         channels=decoded.channels,
+        raw_format=declared.format if declared and decoded.container == "pcm" else None,
         audio_s=decoded.audio_s,
         leading_silence_s=leading_silence_s(decoded.samples, decoded.sample_rate_hz),
         rms_dbfs=level if math.isfinite(level) else None,
