@@ -317,7 +317,7 @@ class Keyless(Record, frozen=True, kw_only=True):
 
 
 class Limits(Record, frozen=True, kw_only=True):
-    """`x-limits` at the root or on an operation."""
+    """`x-limits` at the root, or on an operation: what it says there is laid over the root's."""
 
     plans: dict[str, Plan] = {}
     """The first one is what a new account has."""

@@ -160,8 +160,14 @@ def _operation(
         speech=extension("x-speech", Speech),
         job=extension("x-job", JobSpec),
         pricing=extension("x-pricing", Price),
-        limits=extension("x-limits", Limits) or contract.limits,
+        limits=_laid_over(contract.limits, extension("x-limits", Limits)),
     )
+
+
+def _laid_over(common: Limits, own: Limits | None) -> Limits:
+    """An operation's own limits, and the root's for whatever it says nothing of."""
+    said = {name: value for name in Limits.__struct_fields__ if (value := getattr(own, name, None))}
+    return msgspec.structs.replace(common, **said)
 
 
 def _parameters(contract: Contract, path: str, pointer: str, node: dict[str, Any]) -> Iterator[Parameter]:

@@ -1,0 +1,42 @@
+"""Limits of an operation are laid over those of the whole contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from voicegauge.contract import load_contract
+
+DOCUMENT = """
+openapi: 3.1.0
+info: {title: Acme, version: "1"}
+servers: [{url: "https://api.acme.example"}]
+x-provider: {id: acme, title: Acme, key_env: ACME_KEY, sources: {a.txt: {title: A, date: 2026-01-01}}}
+x-limits:
+  plans: {free: {requests_per_minute: 10}}
+  headers: {limit: X-Limit}
+paths:
+  /plain:
+    get: {operationId: plain, responses: {"200": {description: well}}}
+  /upload:
+    post:
+      operationId: upload
+      x-limits: {uploads: {voice: {max_bytes: 1000}}}
+      responses: {"200": {description: well}}
+  /slow:
+    post:
+      operationId: slow
+      x-limits: {plans: {free: {requests_per_minute: 1}}}
+      responses: {"200": {description: well}}
+"""
+
+
+def test_an_operation_keeps_the_limits_it_says_nothing_of(tmp_path: Path) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(DOCUMENT)
+    contract = load_contract(path)
+    plain, upload, slow = (contract.operation(name).limits for name in ("plain", "upload", "slow"))
+    assert plain == contract.limits
+    assert upload.uploads["voice"].max_bytes == 1000
+    assert (upload.plans, upload.headers) == (contract.limits.plans, contract.limits.headers)
+    assert slow.plans["free"].requests_per_minute == 1
+    assert slow.headers == contract.limits.headers
