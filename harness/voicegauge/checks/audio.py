@@ -29,6 +29,18 @@ def _text_instead(data: bytes) -> str | None:
 
 
 @rule(
+    "audio-missing",
+    on=Delivered,
+    proves="A request that is done leads to audio: the answer or its URL gives some bytes of it.",
+    basis="x-job.audio, x-speech.answer.audio",
+)
+def _missing(delivered: Delivered) -> Iterator[Problem]:
+    failure = delivered.delivery.failure
+    if failure is not None and delivered.done:
+        yield Problem(f"done, but no audio could be had: {failure.message}", _audio_place(delivered))
+
+
+@rule(
     "audio-not-audio",
     on=Delivered,
     proves="What is delivered as audio is no web page and no JSON.",
@@ -50,7 +62,7 @@ def _not_audio(delivered: Delivered) -> Iterator[Problem]:
 )
 def _undecodable(delivered: Delivered) -> Iterator[Problem]:
     data = delivered.delivery.audio or b""
-    if delivered.decode_error is not None and _text_instead(data) is None:
+    if data and delivered.decode_error is not None and _text_instead(data) is None:
         yield Problem(f"cannot be decoded: {delivered.decode_error}", _audio_place(delivered), evidence=_hex(data))
 
 

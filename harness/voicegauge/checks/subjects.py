@@ -219,11 +219,13 @@ class Trail:
 
 @dataclass(frozen=True, eq=False)
 class Delivered:
-    """Audio that was delivered for a request for speech."""
+    """What was delivered for a request for speech."""
 
     target: Target
     speech: SpeechRequest
     delivery: Delivery
+    done: bool = True
+    """The provider says that it is: a job ended in success, or the answer was 2xx."""
 
     @property
     def contract(self) -> Contract:
@@ -255,8 +257,10 @@ class Delivered:
         raw = None
         if place is not None and place.format is not None and place.sample_rate_hz is not None:
             raw = RawAudio(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
+        if self.delivery.audio is None:
+            return None, None
         try:
-            return decode(self.delivery.audio or b"", declared=raw), None
+            return decode(self.delivery.audio, declared=raw), None
         except UndecodableAudioError as error:
             return None, str(error)
 

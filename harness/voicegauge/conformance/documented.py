@@ -7,7 +7,7 @@ does not print (headers) are not applied to them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -49,7 +49,7 @@ def documented_requests(contract: Contract, *, inferred: bool = False) -> Iterat
 
 
 def documented_findings(
-    contract: Contract, rules: dict[str, Rule] | None = None, *, inferred: bool = False
+    contract: Contract, rules: Mapping[str, Rule] | None = None, *, inferred: bool = False
 ) -> Iterator[tuple[Call, list[Finding]]]:
     """Every documented example with what is wrong with it."""
     chosen = {name: rule for name, rule in (rules or RULES).items() if name not in NOT_PRINTED}

@@ -36,3 +36,5 @@ class Finding(Record, frozen=True, kw_only=True):
     """A shell command that sends the request again; keys stand as environment variables."""
     reading: str | None = None
     """For a disputed finding: the other reading of the documents that the traffic keeps."""
+    times: int = 1
+    """How often it was seen; the rest tells of the first time."""

@@ -1,0 +1,74 @@
+"""A planned case: one request, and what it should be answered with."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.checks import Expected
+from voicegauge.client import WireRequest
+from voicegauge.contract import Operation
+from voicegauge.contract.extension import Situation
+from voicegauge.model import Record, SpeechRequest
+
+USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
+    "invalid": (400, 422),
+    "unauthorized": (401, 403),
+    "no-credit": (402,),
+    "forbidden": (403,),
+    "not-found": (404,),
+    "too-large": (413,),
+    "rate-limited": (429,),
+    "internal": (500,),
+    "busy": (503,),
+}
+"""What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-when`."""
+
+
+class Case(Record, frozen=True, kw_only=True):
+    """One planned request."""
+
+    id: str
+    """Unique within a plan: "<provider>/<target or operation>: <what is special>"."""
+    provider: str
+    operation: str
+    target: str | None = None
+    """Its name within the provider."""
+    expected: Expected
+    wire: WireRequest | None = None
+    """What a single call sends; `None` for a delivery."""
+    speech: SpeechRequest | None = None
+    """What a delivery asks for: the job is followed to its end and the audio fetched."""
+    key: Literal["own", "none", "bad"] = "own"
+    fails: bool = False
+    """A delivery whose job is asked to end in failure."""
+    text_characters: int = 0
+    """Length of its text, for its price."""
+
+    @property
+    def paid(self) -> bool:
+        """Whether being accepted as expected costs money."""
+        return self.target is not None and self.expected.verdict == "accepted"
+
+
+class Skipped(Record, frozen=True, kw_only=True):
+    """A case that was planned and not run, or could not be planned."""
+
+    id: str
+    reason: str
+
+
+def statuses_for(operation: Operation, situation: Situation) -> tuple[int, ...]:
+    """The documented statuses of a situation: those with an example of it, else the usual ones.
+
+    Empty where the operation documents none.
+    """
+    named = {
+        int(status)
+        for status, response in operation.responses.items()
+        if status.isdecimal()
+        for media in response.media.values()
+        for example in media.examples
+        if example.when is not None and example.when.partition(":")[0] == situation
+    }
+    usual = {status for status in USUAL_STATUSES[situation] if str(status) in operation.responses}
+    return tuple(sorted(named or usual))

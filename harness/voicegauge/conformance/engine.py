@@ -1,0 +1,134 @@
+"""The whole of a check: documented examples, recordings, a service; what was found so far survives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicegauge.checks import RULES, Rule
+from voicegauge.client import Client, Ledger
+from voicegauge.conformance.cases import Case
+from voicegauge.conformance.collecting import Collector
+from voicegauge.conformance.documented import documented_findings
+from voicegauge.conformance.fuzzing import fuzz_target
+from voicegauge.conformance.planning import Plan, plan_cases
+from voicegauge.conformance.running import Runner, Service
+from voicegauge.contract import Contract, Target
+from voicegauge.contract.pricing import quote
+from voicegauge.errors import BudgetError, UsageError
+from voicegauge.model import Provenance
+from voicegauge.transport import Clock, Transport
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a service is checked."""
+
+    provenance: Provenance = Provenance.EMULATED
+    base_urls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """By provider id, then by server name ("" for all)."""
+    keys: Mapping[str, str | None] = field(default_factory=dict)
+    """By provider id."""
+    rules: Mapping[str, Rule] = field(default_factory=lambda: RULES)
+    ledger: Ledger | None = None
+    prices: Mapping[str, float] = field(default_factory=dict)
+    """Dollars a request by target id."""
+    fuzz: int = 0
+    """Random requests to each operation, inside its schema and as many outside."""
+    seed: int = 0
+    clock: Callable[[], Clock] | None = None
+    """Makes the clock that a client waits by; the real one if left out."""
+
+
+def check_documents(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
+    """Judge every example that the documents print."""
+    for contract in contracts:
+        for call, findings in documented_findings(contract, rules):
+            collector.saw(Provenance.DOCUMENTED, contract.id, call.operation.id)
+            collector.add(findings)
+
+
+def price_of_plan(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:
+    """What the plan costs if every case is answered as expected, in dollars.
+
+    Raises:
+        UsageError: nobody says what a target costs.
+    """
+    by_id = {target.id: target for target in targets}
+    total, unknown = 0.0, []
+    for case in plan.cases:
+        target = by_id.get(f"{case.provider}/{case.target}") if case.target else None
+        if target is None:
+            continue
+        price = quote(target, case.text_characters, usd=prices.get(target.id)).usd
+        if price is None:
+            unknown.append(target.id)
+        elif case.paid:
+            total += price
+    if unknown:
+        names = " ".join(f"--price {name}=USD" for name in dict.fromkeys(unknown))
+        raise UsageError(f"no document says what a request costs: name it with {names}")
+    return total
+
+
+async def check_service(
+    targets: Sequence[Target],
+    plan: Plan,
+    settings: Settings,
+    collector: Collector,
+    progress: Callable[[Case], None] | None = None,
+) -> None:
+    """Send the plan to the services of `targets` and judge what comes back.
+
+    Raises:
+        UnreachableError: a service is away; what was found so far is in `collector`.
+    """
+    for name in plan.skipped:
+        collector.not_planned(name.id, name.reason)
+    contracts = {target.contract.id: target.contract for target in targets}
+    async with Transport() as transport:
+        for contract in contracts.values():
+            service = _service(contract, transport, settings)
+            cases = [case for case in plan.cases if case.provider == contract.id]
+            try:
+                await Runner(service, settings.rules, collector).run(cases, progress)
+                await _fuzz(service, targets, settings, collector)
+            except BudgetError as error:
+                collector.stopped_by = str(error)
+                return
+
+
+async def _fuzz(service: Service, targets: Sequence[Target], settings: Settings, collector: Collector) -> None:
+    """One target of each operation: the schema is the operation's."""
+    seen: set[str] = set()
+    for target in targets:
+        if settings.fuzz and target.contract is service.contract and target.operation.id not in seen:
+            seen.add(target.operation.id)
+            runner = Runner(service, settings.rules, collector)
+            await fuzz_target(target, runner, collector, examples=settings.fuzz, seed=settings.seed)
+
+
+def _service(contract: Contract, transport: Transport, settings: Settings) -> Service:
+    client = Client(
+        contract,
+        transport,
+        base_urls=settings.base_urls.get(contract.id, {}),
+        key=settings.keys.get(contract.id),
+        clock=settings.clock() if settings.clock else None,
+        ledger=settings.ledger,
+        seed=settings.seed,
+    )
+    return Service(contract, client, settings.ledger, settings.prices, settings.provenance)
+
+
+def run_keeping(collector: Collector, check: Coroutine[Any, Any, None]) -> None:
+    """Run `check`; Ctrl-C ends it early, and what was found so far stands."""
+    try:
+        asyncio.run(check)
+    except KeyboardInterrupt:
+        collector.stopped_by = "interrupted"
+
+
+__all__ = ["Settings", "check_documents", "check_service", "plan_cases", "price_of_plan", "run_keeping"]

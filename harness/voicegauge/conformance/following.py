@@ -1,0 +1,61 @@
+"""From the exchanges of one request for speech to what the checks look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voicegauge.checks import Call, Delivered, Expected, Outcome, Subject, Trail
+from voicegauge.contract import Operation, Target
+from voicegauge.model import Delivery, Exchange, SpeechRequest
+
+
+def subjects_of_delivery(
+    target: Target, speech: SpeechRequest, delivery: Delivery, again: Sequence[Exchange] = ()
+) -> Iterator[Subject]:
+    """Every subject of one delivery: its calls, their outcomes, its job, and the audio.
+
+    Args:
+        target: what was asked.
+        speech: what it was asked for.
+        delivery: what came of it.
+        again: status answers asked for after the job had ended.
+    """
+    contract, status = target.contract, target.job_operation
+    submit = _submit(target, delivery)
+    polls: list[Call] = []
+    for exchange in (*delivery.exchanges, *again):
+        operation = contract.operations.get(exchange.operation)
+        if operation is None or operation is target.operation:
+            continue
+        call = Call(operation, exchange, target, submit=submit)
+        polls += [call] if operation is status else []
+        yield call
+        yield from _outcome(call)
+    if submit is not None:
+        yield submit
+        yield from _outcome(submit)
+        if status is not None and submit.ok:
+            failure = delivery.failure
+            yield Trail(submit, tuple(polls), status, gave_up=failure is not None and failure.kind == "timeout")
+    if delivery.exchanges:
+        yield Delivered(target, speech, delivery, done=_is_done(submit, polls, status))
+
+
+def _submit(target: Target, delivery: Delivery) -> Call | None:
+    index = delivery.submit_exchange
+    return None if index is None else Call(target.operation, delivery.exchanges[index], target)
+
+
+def _outcome(call: Call) -> Iterator[Outcome]:
+    """Every call on the way is valid; one that was told to come back later is no verdict."""
+    if call.status in call.contract.provider.retry.statuses:
+        return
+    says = "a valid request" if call.operation.speech else f"{call.operation.id} for a job that was accepted"
+    yield Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=call.operation.pointer))
+
+
+def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
+    if status is None or status.job is None:
+        return submit is not None and submit.ok
+    states = [status.job.states.get(str(poll.answered(status.job.state))) for poll in polls if poll.ok]
+    return any(state is not None and state.end == "success" for state in states)

@@ -1,0 +1,193 @@
+"""Which cases a contract leads to. A plan is deterministic: equal contracts give equal plans.
+
+Negative cases come first: they are free, and a service that takes anything is found
+out before money is spent on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import get_args
+
+from voicegauge.checks import Expected
+from voicegauge.client import WireRequest, to_wire
+from voicegauge.conformance.bodies import body_cases
+from voicegauge.conformance.cases import Case, Skipped, statuses_for
+from voicegauge.conformance.parameters import other_operation_wire, parameter_cases
+from voicegauge.conformance.requests import base_speech, with_headers
+from voicegauge.conformance.uploads import upload_cases
+from voicegauge.contract import Contract, Operation, Target
+from voicegauge.contract.extension import Situation
+from voicegauge.emulator import SCENARIO_HEADER
+from voicegauge.errors import UsageError
+from voicegauge.model import Record, SpeechRequest
+
+SITUATIONS: tuple[Situation, ...] = get_args(Situation)
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """What will be sent, in order, and what cannot be."""
+
+    cases: tuple[Case, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def plan_cases(targets: Sequence[Target], *, emulated: bool, every: bool) -> Plan:
+    """The cases of `targets` and of the other operations of their providers.
+
+    Args:
+        targets: what is checked.
+        emulated: whether situations can be asked for, such as a full queue.
+        every: whether valid requests that cost money are planned beyond one delivery a target.
+    """
+    cases: dict[str, Case] = {}
+    skipped: dict[str, Skipped] = {}
+    for item in _all_cases(targets, emulated=emulated, every=every):
+        if isinstance(item, Skipped):
+            skipped.setdefault(item.id, item)
+        elif every or not item.paid or item.speech is not None:
+            cases.setdefault(item.id, item)
+    return Plan(cases=tuple(sorted(cases.values(), key=_turn)), skipped=tuple(skipped.values()))
+
+
+def _turn(case: Case) -> int:
+    """Refusals first, then single calls, then deliveries; otherwise the order of the contract."""
+    return (case.expected.verdict == "accepted") + (case.speech is not None)
+
+
+def _all_cases(targets: Sequence[Target], *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+    planned: set[tuple[str, str]] = set()
+    for target in targets:
+        first = (target.contract.id, target.operation.id) not in planned
+        planned.add((target.contract.id, target.operation.id))
+        try:
+            yield from _target_cases(target, first=first, emulated=emulated, every=every)
+        except (UsageError, OSError) as error:
+            yield Skipped(id=target.id, reason=str(error))
+    for contract in {target.contract.id: target.contract for target in targets}.values():
+        for operation in contract.operations.values():
+            if operation.speech is None:
+                yield from _other_cases(contract, operation, emulated=emulated)
+
+
+def _target_cases(target: Target, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+    speech = base_speech(target)
+    wire = to_wire(target, speech)
+    operation = target.operation
+    if target.needs_key:
+        yield from _key_cases(operation, wire, target)
+    if first:
+        if emulated:
+            yield from _situation_cases(operation, wire, target)
+        yield from body_cases(target, wire)
+        yield from parameter_cases(operation, wire, target)
+        yield from upload_cases(target, wire)
+    yield _delivery(target, speech, "a full delivery")
+    if every:
+        for name in target.spec.formats if "format" in target.speech.request else ():
+            yield _delivery(target, _with(speech, format=name), f"a full delivery as {name}")
+    if emulated:
+        yield from _failing_deliveries(target, speech)
+
+
+def _delivery(target: Target, speech: SpeechRequest, says: str, *, fails: bool = False) -> Case:
+    return Case(
+        id=f"{target.id}: {says}",
+        provider=target.contract.id,
+        operation=target.operation.id,
+        target=target.name,
+        expected=Expected(verdict="accepted", why="valid", says=says, at=target.pointer),
+        speech=speech,
+        fails=fails,
+        text_characters=len(speech.text),
+    )
+
+
+def _with(speech: SpeechRequest, **changes: object) -> SpeechRequest:
+    import msgspec
+
+    return msgspec.structs.replace(speech, **changes)
+
+
+def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[Case]:
+    job = target.job_operation.job if target.job_operation else None
+    for name, state in job.states.items() if job else ():
+        if state.end == "failure":
+            extra = {**speech.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
+            yield _delivery(target, _with(speech, extra=extra), f"a job that ends as {name}", fails=True)
+
+
+def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+    at = f"{operation.pointer}/security" if "security" in operation.data else "/security"
+    for key, says in (("none", "a request without a key"), ("bad", "a request with a wrong key")):
+        yield Case(
+            id=f"{target.id if target else _name(operation)}: {says}",
+            provider=operation.contract.id,
+            operation=operation.id,
+            target=target.name if target else None,
+            expected=Expected(
+                verdict="refused", statuses=statuses_for(operation, "unauthorized"), why="key", says=says, at=at
+            ),
+            wire=wire,
+            key="none" if key == "none" else "bad",
+        )
+
+
+def _situation_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+    for situation in SITUATIONS:
+        statuses = statuses_for(operation, situation)
+        if not statuses or situation in ("invalid", "unauthorized"):
+            continue  # those two are asked for by requests that are just that
+        says = f"the situation {situation}"
+        yield Case(
+            id=f"{_name(operation)}: {says}",
+            provider=operation.contract.id,
+            operation=operation.id,
+            target=target.name if target else None,
+            expected=Expected(
+                verdict="refused",
+                statuses=statuses,
+                why="situation",
+                says=says,
+                at=f"{operation.pointer}/responses/{statuses[0]}",
+            ),
+            wire=with_headers(wire, {SCENARIO_HEADER: situation}),
+        )
+
+
+def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) -> Iterator[Case | Skipped]:
+    """Operations that speak nothing: status, lists, health, downloads."""
+    wire, known = other_operation_wire(operation)
+    if wire is None:
+        yield Skipped(id=_name(operation), reason="no value is known for a required parameter")
+        return
+    if operation.needs_key:
+        yield from _key_cases(operation, wire, None)
+    if emulated:
+        yield from _situation_cases(operation, wire, None)
+    statuses = statuses_for(operation, "not-found")
+    if known:
+        yield _plain_call(contract, operation, wire)
+        yield from parameter_cases(operation, wire, None)
+    elif statuses:
+        says = "an id that nobody gave out"
+        expected = Expected(verdict="refused", statuses=statuses, why="unknown", says=says, at=operation.pointer)
+        yield _plain_call(contract, operation, wire, expected)
+    else:
+        yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
+
+
+def _plain_call(contract: Contract, operation: Operation, wire: WireRequest, expected: Expected | None = None) -> Case:
+    valid = Expected(verdict="accepted", why="valid", says="a plain request", at=operation.pointer)
+    expected = expected or valid
+    return Case(
+        id=f"{_name(operation)}: {expected.says}",
+        provider=contract.id,
+        operation=operation.id,
+        expected=expected,
+        wire=wire,
+    )
+
+
+def _name(operation: Operation) -> str:
+    return f"{operation.contract.id}/{operation.id}"

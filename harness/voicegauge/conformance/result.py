@@ -1,0 +1,67 @@
+"""What a check came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from voicegauge.model import Finding, Provenance, Record, Severity
+
+
+class CaseResult(Record, frozen=True, kw_only=True):
+    """What became of one planned case."""
+
+    id: str
+    operation: str
+    target: str | None = None
+    verdict: Literal["kept", "broken", "skipped"]
+    """Whether the contract was kept; `skipped` where no verdict was possible."""
+    status: int | None = None
+    """The HTTP status of its first answer."""
+    reason: str | None = None
+    """Why it was skipped."""
+
+
+class CheckReport(Record, frozen=True, kw_only=True):
+    """All that `voicegauge check --json` writes."""
+
+    schema: str = "voicegauge/check/1"
+    voicegauge: str
+    created_at: str
+    """UTC, ISO 8601."""
+    finished: bool
+    """False where it was interrupted, or stopped by the budget."""
+    stopped_by: str | None = None
+    """What stopped it, in one line."""
+    seed: int
+    targets: tuple[str, ...]
+    operations: tuple[str, ...] = ()
+    """Those with at least one exchange."""
+    exchanges: dict[Provenance, int] = {}
+    """How many were judged, by where they came from."""
+    cases: tuple[CaseResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """Each rule and place once; `times` counts."""
+    spent_usd: float = 0.0
+
+    def count(self, *severities: Severity) -> int:
+        """How many findings have one of `severities`."""
+        return sum(finding.severity in severities for finding in self.findings)
+
+
+def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each rule and place, with how often it was seen.
+
+    The items of a list are one place: a hundred wrong entries are one finding.
+    """
+    merged: dict[tuple[object, ...], Finding] = {}
+    for finding in findings:
+        where = finding.where
+        pointer = "/".join("*" if token.isdecimal() else token for token in (where.pointer or "").split("/"))
+        key = (finding.rule, finding.severity, where.provider, where.operation, where.file, where.line, pointer)
+        first = merged.get(key)
+        times = finding.times + (first.times if first else 0)
+        merged[key] = msgspec.structs.replace(first or finding, times=times)
+    return tuple(merged.values())

@@ -1,0 +1,257 @@
+"""Sending planned cases to a service and judging what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from voicegauge.checks import Call, Judge, Outcome, RequestOrigin, Rule, Subject
+from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, curl
+from voicegauge.client.client import Key
+from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
+from voicegauge.conformance.cases import Case
+from voicegauge.conformance.collecting import Collector
+from voicegauge.conformance.following import subjects_of_delivery
+from voicegauge.contract import Contract, Operation, Target
+from voicegauge.contract.pricing import quote
+from voicegauge.errors import TransportError, UnreachableError, UsageError
+from voicegauge.model import Delivery, Exchange, Finding, Provenance
+
+BAD_KEY = "invalid-voicegauge-key"
+"""Looks like no provider's key, and says itself what it is."""
+ASKED_AGAIN = 2
+"""Status answers fetched after a job has ended: a late change of mind shows in the second one."""
+MAX_UNREACHABLE = 3
+"""Requests in a row without a connection after which the service is taken to be away."""
+NO_CREDIT = 402
+
+
+class Service(NamedTuple):
+    """A provider as it is reached in this check."""
+
+    contract: Contract
+    client: Client
+    ledger: Ledger | None = None
+    """Money for single calls; deliveries reserve through the client."""
+    prices: Mapping[str, float] = {}
+    """Dollars a request by target id, as the user named them."""
+    provenance: Provenance = Provenance.EMULATED
+
+    def judge(self, rules: Mapping[str, Rule]) -> Judge:
+        """A judge over this service's traffic."""
+        key = self.client.secrets[0] if self.client.secrets else None
+
+        def reproduce(exchange: Exchange) -> str:
+            return curl(exchange.request, self.contract, key=key)
+
+        return Judge(self.provenance, rules, reproduce, self.client.scrub)
+
+
+class Answered(NamedTuple):
+    """What became of one case."""
+
+    findings: list[Finding]
+    status: int | None
+    skipped: str | None = None
+    """Why there is no verdict."""
+
+
+class Runner:
+    """Runs cases against one service, one after the other."""
+
+    def __init__(self, service: Service, rules: Mapping[str, Rule], collector: Collector) -> None:
+        """Findings and results go to `collector`."""
+        self._service, self._collector = service, collector
+        self._client, self._contract = service.client, service.contract
+        self._judge = service.judge(rules)
+        self._unreachable = 0
+
+    async def run(self, cases: Sequence[Case], progress: Callable[[Case], None] | None = None) -> None:
+        """Run `cases` in order.
+
+        Raises:
+            UnreachableError: the service is away.
+            BudgetError: the next case costs more than is left.
+        """
+        for case in cases:
+            if progress is not None:
+                progress(case)
+            try:
+                answered = await self.answer(case)
+            except (TransportError, UsageError) as error:
+                self._note_unreachable(error)
+                self._collector.case_skipped(case, str(error))
+                continue
+            finally:
+                self._note_spending()
+            self._unreachable = 0
+            if answered.skipped is not None and not answered.findings:
+                self._collector.case_skipped(case, answered.skipped, answered.status)
+            else:
+                self._collector.case_done(case, answered.findings, answered.status)
+
+    def _note_unreachable(self, error: Exception) -> None:
+        self._unreachable = self._unreachable + 1 if isinstance(error, UnreachableError) else 0
+        if self._unreachable >= MAX_UNREACHABLE and isinstance(error, UnreachableError):
+            raise error
+
+    def _note_spending(self) -> None:
+        if self._service.ledger is not None:
+            self._collector.spent_usd = self._service.ledger.spent_usd
+
+    async def answer(self, case: Case) -> Answered:
+        """Send one case and judge the answer.
+
+        Raises:
+            TransportError: no answer could be had.
+            BudgetError: it costs more than is left.
+        """
+        return await (self._delivery(case) if case.speech is not None else self._call(case))
+
+    async def probe(self, case: Case) -> Answered:
+        """Send one single call and judge it without keeping what is found; the exchange is counted.
+
+        Raises:
+            TransportError: no answer could be had.
+            BudgetError: it costs more than is left.
+        """
+        subjects, exchange, skipped = await self._subjects(case)
+        self._note_spending()
+        findings = [found for subject in subjects for found in self._judge.findings(subject, case=case.id)]
+        return Answered(findings, exchange.response.status, skipped)
+
+    def keep(self, findings: Sequence[Finding]) -> None:
+        """Keep findings of `probe`."""
+        self._collector.add(findings)
+
+    def _target(self, case: Case) -> Target | None:
+        return self._contract.target(case.target) if case.target else None
+
+    # Single calls
+
+    async def _call(self, case: Case) -> Answered:
+        subjects, exchange, skipped = await self._subjects(case)
+        return Answered(self._collector.judge(self._judge, subjects, case.id), exchange.response.status, skipped)
+
+    async def _subjects(self, case: Case) -> tuple[list[Subject], Exchange, str | None]:
+        """What there is to judge of a single call, its exchange, and why there is no verdict."""
+        operation, target = self._contract.operation(case.operation), self._target(case)
+        reservation = self._reserve(target, case.text_characters)
+        accepted = True
+        try:
+            exchange = await self._send(case)
+            accepted = exchange.response.status < 300
+        except TransportError as error:
+            accepted = error.sent
+            raise
+        finally:
+            if reservation is not None:
+                _close(reservation, paid=accepted)
+        origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
+        call = Call(operation, exchange, target, request_origin=origin)
+        skipped = no_verdict(case, exchange)
+        self._saw([exchange])
+        return ([call] if skipped else [call, Outcome(call, case.expected)]), exchange, skipped
+
+    def _reserve(self, target: Target | None, characters: int) -> Reservation | None:
+        if target is None or self._service.ledger is None:
+            return None
+        price = quote(target, characters, usd=self._service.prices.get(target.id)).usd
+        if price is None:
+            raise UsageError(f"no document says what {target.id} costs: name it with --price {target.id}=USD")
+        return self._service.ledger.reserve(price)
+
+    async def _send(self, case: Case) -> Exchange:
+        """The answer to a case; asked again where it is told to come back later and that is not the point."""
+        assert case.wire is not None, "a single call says what it sends"
+        operation = self._contract.operation(case.operation)
+        keys: dict[str, Key] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
+        waits = retry_waits(self._contract.provider.retry, self._client.dice)
+        while True:
+            exchange = await self._client.call(operation, case.wire, key=keys[case.key])
+            wait = next(waits, None)
+            if wait is None or not told_to_wait(case, exchange, self._contract):
+                return exchange
+            asked = retry_after_s(exchange.response)
+            if asked is not None and asked > MAX_RETRY_AFTER_S:
+                return exchange
+            await self._client.clock.sleep(wait if asked is None else asked)
+
+    # Deliveries
+
+    async def _delivery(self, case: Case) -> Answered:
+        target, speech = self._target(case), case.speech
+        assert target is not None, "a delivery is of a target"
+        assert speech is not None, "a delivery says what is spoken"
+        price = self._service.prices.get(target.id)
+        delivery = await self._client.speak(target, speech, price_usd=price)
+        again = await self._ask_again(target, delivery)
+        self._saw([*delivery.exchanges, *again])
+        subjects = subjects_of_delivery(target, speech, delivery, again)
+        findings = self._collector.judge(self._judge, subjects, case.id)
+        index = delivery.submit_exchange
+        status = None if index is None else delivery.exchanges[index].response.status
+        return Answered(findings, status, _no_delivery(delivery, case))
+
+    async def _ask_again(self, target: Target, delivery: Delivery) -> list[Exchange]:
+        """The status of a job that has ended, asked for again: an end is an end."""
+        status = target.job_operation
+        asked = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
+        if status is None or status.job is None or not asked or not _has_ended(status, asked[-1]):
+            return []
+        found = []
+        for _ in range(ASKED_AGAIN):
+            await self._client.clock.sleep(status.job.poll.min_s)
+            try:
+                found.append(
+                    await self._client.transport.send(
+                        asked[-1].request, provider=self._contract.id, operation=status.id
+                    )
+                )
+            except TransportError:
+                break  # the delivery stands without it
+        return found
+
+    def _saw(self, exchanges: Sequence[Exchange]) -> None:
+        for exchange in exchanges:
+            self._collector.saw(self._service.provenance, exchange.provider, exchange.operation)
+
+
+def _has_ended(status: Operation, last: Exchange) -> bool:
+    job = status.job
+    state = job.states.get(str(Call(status, last).answered(job.state))) if job else None
+    return state is not None and state.end is not None
+
+
+def _close(reservation: Reservation, *, paid: bool) -> None:
+    if paid:
+        reservation.settle()
+    else:
+        reservation.release()
+
+
+def told_to_wait(case: Case, exchange: Exchange, contract: Contract) -> bool:
+    """Whether the answer says "later" to a case that does not ask for that."""
+    status = exchange.response.status
+    return status in contract.provider.retry.statuses and status not in case.expected.statuses
+
+
+def no_verdict(case: Case, exchange: Exchange) -> str | None:
+    """Why an answer says nothing about the contract; `None` where it does.
+
+    A rate limit, a full queue or an empty account answer before the request is looked at.
+    """
+    status = exchange.response.status
+    if status in case.expected.statuses:
+        return None
+    if status in (429, 503):
+        return f"told to come back later ({status})"
+    return "the account has no credit left (402)" if status == NO_CREDIT else None
+
+
+def _no_delivery(delivery: Delivery, case: Case) -> str | None:
+    """Why a delivery came to no verdict; `None` where audio came, or the failure was asked for."""
+    failure = delivery.failure
+    if failure is None or (failure.kind == "failed" and case.fails):
+        return None
+    return f"{failure.kind}: {failure.message}"
