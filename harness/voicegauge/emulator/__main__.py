@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -23,19 +24,22 @@ def main() -> None:
     try:
         contracts = [load_contract(Path(file)) for file in errand.contracts]
         bound = bind(errand.host, errand.port)
-        over = threading.Event()
-        threading.Thread(target=_read_to_end, args=(over,), daemon=True).start()
         port = int(bound.getsockname()[1])
-        ready = Ready(port=port, providers=tuple(contract.id for contract in contracts))
-        serve(contracts, errand.settings, bound, ready=lambda: _say(ready), ended=over.is_set)
+        said = Ready(port=port, providers=tuple(contract.id for contract in contracts))
+
+        def ready(stop: Callable[[], None]) -> None:
+            threading.Thread(target=_read_to_end, args=(stop,), daemon=True).start()
+            _say(said)
+
+        serve(contracts, errand.settings, bound, ready=ready)
     except VoicegaugeError as error:
         _say(Ready(error=str(error)))
 
 
-def _read_to_end(over: threading.Event) -> None:
+def _read_to_end(then: Callable[[], None]) -> None:
     while sys.stdin.buffer.read(65536):
         pass
-    over.set()
+    then()
 
 
 def _say(ready: Ready) -> None:

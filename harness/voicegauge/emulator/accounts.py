@@ -128,6 +128,13 @@ class Accounts:
             raise Refusal("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters a day")
         account.keyless_characters += characters
 
+    def left(self, account: Account, operation: Operation) -> float | None:
+        """What an account has left: credits, or without a key the day's characters."""
+        allowance = operation.limits.keyless
+        if account.keyless and allowance is not None:
+            return float(allowance.characters_per_day - account.keyless_characters)
+        return account.credits
+
     def rate_facts(self, account: Account | None, operation: Operation, now: float) -> Mapping[str, int]:
         """What rate-limit headers tell, by the roles of `x-limits.headers`; "reset" is Unix time."""
         plan = self.plan(operation.limits)

@@ -78,7 +78,7 @@ class Answers:
         reply.job = job
         return reply
 
-    def submitted(self, call: Call, job: EmulatedJob) -> Reply:
+    def submitted(self, call: Call, job: EmulatedJob, *, balance: float | None) -> Reply:
         """A request taken on as a job."""
         operation, target = call.operation, job.target
         status = target.job_operation
@@ -99,7 +99,7 @@ class Answers:
         answer = target.answer
         self._lay(reply, job.constants, where=known)
         self._lay(reply, values)
-        self._lay_money(reply, answer.charged, answer.balance, job.charge, job.account.credits)
+        self._lay_money(reply, answer.charged, answer.balance, job.charge, balance)
         return reply
 
     def _rank_submit(
@@ -109,9 +109,7 @@ class Answers:
         states = [get(example.value, place) in (MISSING, value) for place, value in list(values.items())[1:]]
         asked = call.media.examples if call.media is not None else ()
         request = next((e.value for e in asked if e.name == example.request), None)
-        same = request is not None and all(
-            get(request, place) == value for place, value in target.spec.set.items()
-        )
+        same = request is not None and all(get(request, place) == value for place, value in target.spec.set.items())
         return (*states, same)
 
     def state(self, call: Call, job: EmulatedJob) -> Reply:
@@ -126,6 +124,7 @@ class Answers:
 
         reply = success_reply(operation, "status", draft)
         reply.target, reply.job, reply.call = job.target, job, call
+        reply.body = localise(reply.body, dict.fromkeys(self._shown_ids(job.target, spec), job.id))
         self._lay(reply, job.constants, where=known)
         self._lay(reply, {spec.state: job.state})
         self._lay(reply, self._job_values(spec, job), where=known)
@@ -141,6 +140,16 @@ class Answers:
             if reason in (MISSING, None, ""):
                 self._lay(reply, {spec.reason: "the request could not be processed"})
         return reply
+
+    def _shown_ids(self, target: Target, spec: JobSpec) -> set[str]:
+        """The ids that the examples of a submit's answers print: where else they stand, an id is meant."""
+        found = (
+            get(example.value, spec.submit.id)
+            for response in target.operation.responses.values()
+            for media in response.media.values()
+            for example in media.examples
+        )
+        return {shown for shown in found if isinstance(shown, str) and shown}
 
     def _job_values(self, spec: JobSpec, job: EmulatedJob) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -204,7 +213,8 @@ class Answers:
 
     def status_url(self, call: Call, status: Operation, job_id: str) -> str:
         """The URL that asks for the state of a job."""
-        path, query = status.path, {}
+        path = status.path
+        query: dict[str, str] = {}
         for parameter in status.parameters:
             if parameter.place == "path":
                 value = call.path.get(parameter.name, job_id)
@@ -226,9 +236,7 @@ class Answers:
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
 
-    def _lay_audio(
-        self, reply: Reply, place: AudioPlace, wanted: Utterance, url: str, data: bytes | None
-    ) -> None:
+    def _lay_audio(self, reply: Reply, place: AudioPlace, wanted: Utterance, url: str, data: bytes | None) -> None:
         declared = media_type_of(wanted.format)
         if place.delivered == "bytes":
             reply.body, media = data or b"", reply.spec.media if reply.spec is not None else {}
@@ -309,5 +317,3 @@ def _documented_type(media: Mapping[str, MediaType], wanted: str) -> str:
     if "audio/*" in media or "*/*" in media:
         return wanted
     return "application/octet-stream" if "application/octet-stream" in media else wanted
-
-

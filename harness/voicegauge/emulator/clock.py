@@ -23,7 +23,7 @@ class EmulatedClock:
 
     @property
     def kind(self) -> str:
-        """"real", "virtual" or "per-poll"."""
+        """ "real", "virtual" or "per-poll"."""
         return self._kind
 
     @property

@@ -10,8 +10,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from voicegauge.emulator.faults import FAULTS, Planted
+from voicegauge.emulator.faults import FAULTS
 from voicegauge.emulator.house import House, send_reply
+from voicegauge.emulator.planting import Planted
 from voicegauge.errors import UnknownNameError
 
 

@@ -40,20 +40,24 @@ def error_reply(operation: Operation, refusal: Refusal) -> Reply:
         spec, media, example = found
         status = int(spec.status) if spec.status.isdecimal() else _usual(refusal.situation, spec.status)
         return _error(operation, refusal, status, spec, media, copy.deepcopy(example.value))
+    return _unmarked_error(operation, refusal)
+
+
+def _unmarked_error(operation: Operation, refusal: Refusal) -> Reply:
+    """The error documented under the situation's usual status code, whatever its examples are for."""
     usual = STATUSES.get(refusal.situation, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.response(status)
     media = _json_media(spec)
-    if media is not None:
-        unmarked = next((example for example in media.examples if example.when is None), None)
-        value = copy.deepcopy(unmarked.value) if unmarked else _sampled(media, refusal.detail)
-        return _error(operation, refusal, status, spec, media, value)
-    return _error(operation, refusal, status, spec, None, _borrowed_error(operation, refusal) if spec is None else b"")
+    if media is None:
+        value = _borrowed_error(operation, refusal) if spec is None else b""
+        return _error(operation, refusal, status, spec, None, value)
+    unmarked = next((example for example in media.examples if example.when is None), None)
+    value = copy.deepcopy(unmarked.value) if unmarked else _sampled(media, refusal.detail)
+    return _error(operation, refusal, status, spec, media, value)
 
 
-def _fitting_errors(
-    operation: Operation, refusal: Refusal
-) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
+def _fitting_errors(operation: Operation, refusal: Refusal) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
     situation, about = refusal.situation, refusal.about
     wanted = [f"{situation}:{about}"] if about else []
     wanted.append(situation)
@@ -113,9 +117,7 @@ def success_reply(operation: Operation, kind: Any, draft: Callable[[MediaType], 
     status = int(spec.status) if spec.status.isdecimal() else 200
     media = _json_media(spec)
     if media is not None:
-        return Reply(
-            kind, status, draft(media).value, media.name, spec=spec, media=media, operation=operation
-        )
+        return Reply(kind, status, draft(media).value, media.name, spec=spec, media=media, operation=operation)
     other = next(iter(spec.media.values()), None)
     if other is None:
         return Reply(kind, status, spec=spec, operation=operation)
@@ -139,7 +141,7 @@ def best_draft(
         rank: what speaks for an example, the weightiest first; `None` rules it out.
         seed: values by place of the body, laid down before a body is made out of the schema.
     """
-    ranked = []
+    ranked: list[tuple[Any, ...]] = []
     for example in media.examples:
         weights = rank(example)
         if weights is not None:

@@ -39,9 +39,7 @@ def missing_retry_after(reply: Reply) -> None:
 
 def documents_retry_after(target: Target) -> bool:
     """Whether some answer of the target's operation documents Retry-After."""
-    return any(
-        name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers
-    )
+    return any(name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers)
 
 
 def missing_header(reply: Reply) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from voicegauge.contract import Contract, Operation, Target
+from voicegauge.contract import Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import fault_audio as audio
 from voicegauge.emulator import fault_bodies as bodies
@@ -15,7 +15,6 @@ from voicegauge.emulator import fault_wire as wire
 from voicegauge.emulator.incoming import Call
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
-from voicegauge.errors import UnknownNameError
 
 SLOW_S = 3.0
 """Slow enough to stand out against every made-up time, short enough to wait for."""
@@ -51,138 +50,141 @@ def _has_job(target: Target) -> bool:
 
 
 _ALL = (
-    Fault(id="wrong-type", says="A field of an answer has another JSON type.", reply=bodies.wrong_type, needs=bodies.can_break(bodies.wrong_type)),
-    Fault(id="missing-field", says="A required field of an answer is left out.", reply=bodies.missing_field, needs=bodies.can_break(bodies.missing_field)),
-    Fault(id="renamed-field", says="A required field of an answer has another name.", reply=bodies.renamed_field, needs=bodies.can_break(bodies.renamed_field)),
-    Fault(id="null-field", says="A field that must have a value is null.", reply=bodies.null_field, needs=bodies.can_break(bodies.null_field)),
-    Fault(id="wrong-error-shape", says="Errors have a body of another shape.", reply=bodies.wrong_error_shape, needs=bodies.documents_errors),
+    Fault(
+        id="wrong-type",
+        says="A field of an answer has another JSON type.",
+        reply=bodies.wrong_type,
+        needs=bodies.can_break(bodies.wrong_type),
+    ),
+    Fault(
+        id="missing-field",
+        says="A required field of an answer is left out.",
+        reply=bodies.missing_field,
+        needs=bodies.can_break(bodies.missing_field),
+    ),
+    Fault(
+        id="renamed-field",
+        says="A required field of an answer has another name.",
+        reply=bodies.renamed_field,
+        needs=bodies.can_break(bodies.renamed_field),
+    ),
+    Fault(
+        id="null-field",
+        says="A field that must have a value is null.",
+        reply=bodies.null_field,
+        needs=bodies.can_break(bodies.null_field),
+    ),
+    Fault(
+        id="wrong-error-shape",
+        says="Errors have a body of another shape.",
+        reply=bodies.wrong_error_shape,
+        needs=bodies.documents_errors,
+    ),
     Fault(id="empty-body", says="Answers of success have no body.", reply=bodies.empty_body),
-    Fault(id="wrong-content-type", says="Answers of success name a media type that is not theirs.", reply=bodies.wrong_content_type),
-    Fault(id="unknown-status", says="A job passes through a state that no document names.", path=jobs.unknown_status, needs=_has_job),
-    Fault(id="backwards-transition", says="A job goes back to a state it has left.", path=jobs.backwards, needs=jobs.can_go_back),
-    Fault(id="terminal-flip", says="A job that has succeeded is seen as failed afterwards.", path=jobs.terminal_flip, needs=jobs.can_fail),
-    Fault(id="failure-undone", says="A job that has failed is seen as succeeded afterwards.", path=jobs.failure_undone, needs=jobs.can_fail),
+    Fault(
+        id="wrong-content-type",
+        says="Answers of success name a media type that is not theirs.",
+        reply=bodies.wrong_content_type,
+    ),
+    Fault(
+        id="unknown-status",
+        says="A job passes through a state that no document names.",
+        path=jobs.unknown_status,
+        needs=_has_job,
+    ),
+    Fault(
+        id="backwards-transition",
+        says="A job goes back to a state it has left.",
+        path=jobs.backwards,
+        needs=jobs.can_go_back,
+    ),
+    Fault(
+        id="terminal-flip",
+        says="A job that has succeeded is seen as failed afterwards.",
+        path=jobs.terminal_flip,
+        needs=jobs.can_fail,
+    ),
+    Fault(
+        id="failure-undone",
+        says="A job that has failed is seen as succeeded afterwards.",
+        path=jobs.failure_undone,
+        needs=jobs.can_fail,
+    ),
     Fault(id="stuck-job", says="A job never ends.", path=jobs.stuck, needs=_has_job),
-    Fault(id="completed-without-output", says="A job succeeds, but its answer has no audio.", reply=jobs.without_output, needs=jobs.has_output),
-    Fault(id="failed-without-reason", says="Every job fails, and its answer gives no reason.", path=jobs.fail, reply=jobs.without_reason, needs=jobs.has_reason),
-    Fault(id="bad-timestamps", says="A job ends before it was created.", reply=jobs.bad_timestamps, needs=jobs.has_times),
-    Fault(id="created-changed", says="The time a job was created differs from answer to answer.", reply=jobs.created_changed, needs=jobs.has_created),
-    Fault(id="id-changed", says="Status answers carry the id of another job.", reply=jobs.id_changed, needs=jobs.repeats_id),
-    Fault(id="wrong-polling-url", says="The polling URL leads to another job.", reply=jobs.wrong_polling_url, needs=jobs.gives_url),
+    Fault(
+        id="completed-without-output",
+        says="A job succeeds, but its answer has no audio.",
+        reply=jobs.without_output,
+        needs=jobs.has_output,
+    ),
+    Fault(
+        id="failed-without-reason",
+        says="Every job fails, and its answer gives no reason.",
+        path=jobs.fail,
+        reply=jobs.without_reason,
+        needs=jobs.has_reason,
+    ),
+    Fault(
+        id="bad-timestamps", says="A job ends before it was created.", reply=jobs.bad_timestamps, needs=jobs.has_times
+    ),
+    Fault(
+        id="created-changed",
+        says="The time a job was created differs from answer to answer.",
+        reply=jobs.created_changed,
+        needs=jobs.has_created,
+    ),
+    Fault(
+        id="id-changed",
+        says="Status answers carry the id of another job.",
+        reply=jobs.id_changed,
+        needs=jobs.repeats_id,
+    ),
+    Fault(
+        id="wrong-polling-url",
+        says="The polling URL leads to another job.",
+        reply=jobs.wrong_polling_url,
+        needs=jobs.gives_url,
+    ),
     Fault(id="wrong-charge", says="More is charged than the price.", charge=jobs.overcharge, needs=jobs.tells_charge),
     Fault(id="silent-audio", says="The audio is digital silence.", speech=audio.silent),
     Fault(id="wrong-format", says="The audio is in another format than declared.", speech=audio.wrong_format),
     Fault(id="text-ignored", says="Another text is spoken, much shorter or much longer.", speech=audio.text_ignored),
     Fault(id="truncated-audio", says="The audio ends in the middle.", reply=audio.truncated),
     Fault(id="html-as-audio", says="An HTML page comes where audio is declared.", reply=audio.html),
-    Fault(id="server-error-at-boundary", says="A value at the end of its documented range is answered with 500.", meets=wire.error_at_boundary, needs=wire.has_bounds),
+    Fault(
+        id="server-error-at-boundary",
+        says="A value at the end of its documented range is answered with 500.",
+        meets=wire.error_at_boundary,
+        needs=wire.has_bounds,
+    ),
     Fault(id="flaky-503", says="Every second request for speech is answered with 503.", meets=wire.flaky),
     Fault(id="drops-connection", says="Every answer breaks off in the middle.", reply=wire.drop),
     Fault(id="slow", says=f"Every answer comes {SLOW_S:g} s late.", delay_s=SLOW_S),
-    Fault(id="ignored-key", says="Requests without a key, or with a wrong one, are answered.", waives="key", needs=lambda target: target.needs_key),
+    Fault(
+        id="ignored-key",
+        says="Requests without a key, or with a wrong one, are answered.",
+        waives="key",
+        needs=lambda target: target.needs_key,
+    ),
     Fault(id="accepts-invalid", says="Requests that break the documented bounds are accepted.", waives="request"),
-    Fault(id="missing-retry-after", says="Retry-After is left out where it is documented.", reply=wire.missing_retry_after, needs=wire.documents_retry_after),
-    Fault(id="missing-header", says="Documented headers are left out.", reply=wire.missing_header, needs=wire.documents_headers),
-    Fault(id="undocumented-status", says="Success is answered with a status code that no document names.", reply=wire.undocumented_status, needs=wire.can_surprise),
-)  # fmt: skip
+    Fault(
+        id="missing-retry-after",
+        says="Retry-After is left out where it is documented.",
+        reply=wire.missing_retry_after,
+        needs=wire.documents_retry_after,
+    ),
+    Fault(
+        id="missing-header",
+        says="Documented headers are left out.",
+        reply=wire.missing_header,
+        needs=wire.documents_headers,
+    ),
+    Fault(
+        id="undocumented-status",
+        says="Success is answered with a status code that no document names.",
+        reply=wire.undocumented_status,
+        needs=wire.can_surprise,
+    ),
+)
 FAULTS: Mapping[str, Fault] = {fault.id: fault for fault in _ALL}
 """Every planted fault by its id."""
-
-
-@dataclass(frozen=True)
-class _Planting:
-    fault: Fault
-    provider: str | None
-    place: str | None
-    """A target's name or an operation's id within the provider."""
-
-    def holds(self, operation: Operation | None, target: Target | None) -> bool:
-        """Whether the fault is planted here."""
-        if self.provider is None:
-            return True
-        contract = operation.contract if operation is not None else target.contract if target is not None else None
-        if contract is None or contract.id != self.provider:
-            return False
-        names = (operation.id if operation is not None else None, target.name if target is not None else None)
-        return self.place is None or self.place in names
-
-
-class Planted:
-    """The faults that are planted, and where."""
-
-    def __init__(self, names: Sequence[str], contracts: Iterable[Contract]) -> None:
-        """`names` as in `EmulatorSettings.faults`.
-
-        Raises:
-            UnknownNameError: no such fault, provider, target or operation.
-        """
-        self.names = tuple(names)
-        by_id = {contract.id: contract for contract in contracts}
-        self._plantings = [_read(name, by_id) for name in self.names]
-
-    def replace(self, other: Planted) -> None:
-        """Plant what `other` has planted instead."""
-        self.names, self._plantings = other.names, other._plantings
-
-    def _here(self, operation: Operation | None, target: Target | None) -> Iterator[Fault]:
-        for planting in self._plantings:
-            if planting.holds(operation, target):
-                yield planting.fault
-
-    def spoil(self, reply: Reply) -> None:
-        """Change an answer."""
-        for fault in self._here(reply.operation, reply.target):
-            if fault.reply is not None:
-                fault.reply(reply)
-
-    def path(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
-        """The states a job passes through."""
-        for fault in self._here(target.job_operation, target):
-            if fault.path is not None:
-                path = fault.path(spec, path)
-        return path
-
-    def speech(self, wanted: Utterance, target: Target) -> Utterance:
-        """What is spoken."""
-        for fault in self._here(target.operation, target):
-            if fault.speech is not None:
-                wanted = fault.speech(wanted)
-        return wanted
-
-    def charge(self, amount: float, target: Target) -> float:
-        """What is charged."""
-        for fault in self._here(target.operation, target):
-            if fault.charge is not None:
-                amount = fault.charge(amount)
-        return amount
-
-    def meets(self, call: Call, number: int) -> str | None:
-        """The situation that a request meets."""
-        for fault in self._here(call.operation, None):
-            situation = fault.meets(call, number) if fault.meets is not None else None
-            if situation is not None:
-                return situation
-        return None
-
-    def waives(self, what: Literal["key", "request"], operation: Operation) -> bool:
-        """Whether something is not checked."""
-        return any(fault.waives == what for fault in self._here(operation, None))
-
-    def delay_s(self, operation: Operation, target: Target | None) -> float:
-        """How much later an answer comes."""
-        return sum(fault.delay_s for fault in self._here(operation, target))
-
-
-def _read(name: str, contracts: Mapping[str, Contract]) -> _Planting:
-    fault_id, _, where = name.partition("@")
-    if fault_id not in FAULTS:
-        raise UnknownNameError("fault", fault_id, FAULTS)
-    provider, _, place = where.partition("/")
-    if not provider:
-        return _Planting(FAULTS[fault_id], None, None)
-    if provider not in contracts:
-        raise UnknownNameError("provider", provider, contracts)
-    known: list[Any] = [*contracts[provider].targets, *contracts[provider].operations]
-    if place and place not in known:
-        raise UnknownNameError(f"{provider} target or operation", place, known)
-    return _Planting(FAULTS[fault_id], provider, place or None)

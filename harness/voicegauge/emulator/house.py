@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.clock import EmulatedClock
-from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.planting import Planted
 from voicegauge.emulator.incoming import Incoming
 from voicegauge.emulator.provider import EmulatedProvider
 from voicegauge.emulator.reply import Reply
@@ -89,8 +89,7 @@ class House:
 def raw_path(scope: MutableMapping[str, Any]) -> str:
     """The path as it was sent, so that an escaped slash stays within its parameter."""
     raw: bytes | None = scope.get("raw_path")
-    path = raw.split(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
-    return path
+    return raw.partition(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
 
 
 async def _read_body(request: Request) -> bytes | None:

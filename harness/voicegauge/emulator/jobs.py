@@ -81,7 +81,8 @@ def shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
     The first state alone where no way leads there.
     """
     first = next(iter(spec.states))
-    waiting, seen = deque([(first,)]), {first}
+    waiting: deque[tuple[str, ...]] = deque([(first,)])
+    seen = {first}
     while waiting:
         path = waiting.popleft()
         if path[-1] == end or (end is None and spec.states[path[-1]].end == "success"):

@@ -15,15 +15,15 @@ from voicegauge.emulator.accounts import Account, Accounts
 from voicegauge.emulator.answers import Answers
 from voicegauge.emulator.clock import POLL_STEP_S, EmulatedClock
 from voicegauge.emulator.drafting import STATUSES, error_reply
-from voicegauge.emulator.faults import Planted
 from voicegauge.emulator.headers import dress
 from voicegauge.emulator.incoming import Call, Incoming, Refusal
 from voicegauge.emulator.jobs import EmulatedJob, failures, shortest_path, stays
+from voicegauge.emulator.planting import Planted
 from voicegauge.emulator.reading import read_call, uploads
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.spoken import Utterance, Voice, check_upload, field_of, read_word, utterance
-from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex
+from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex, seeded
 from voicegauge.speech.audio import media_type_of
 
 KEPT_JOBS = 20_000
@@ -128,7 +128,7 @@ class EmulatedProvider:
         emulation = target.spec.emulation
         spoken = f"{target.id}:{wanted.text}"
         self._counts[spoken] += 1
-        rng = random.Random(f"{seed}:{spoken}:{self._counts[spoken]}")
+        rng = seeded(seed, spoken, self._counts[spoken])
         accept_s, queue_s, work_s = (
             self._clock.scaled(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
             for milliseconds in (
@@ -142,7 +142,7 @@ class EmulatedProvider:
             return await self._audio_now(call, target, account, wanted, charge)
         await self._clock.sleep(accept_s)
         job = self._accept(call, target, account, wanted, (queue_s, work_s), charge)
-        return self._answers.submitted(call, job)
+        return self._answers.submitted(call, job, balance=self._left(account, call))
 
     def _target(self, call: Call) -> Target:
         """The target that a request means, by its constants and by the words it needs."""
@@ -197,7 +197,10 @@ class EmulatedProvider:
         if place.delivered == "url":
             self._remember(media_id, target, wanted)
         url = self._answers.audio_url(call.incoming.base_url, place, media_id, wanted.format)
-        return self._answers.spoken(call, target, wanted, data, url, charge=charge, balance=account.credits)
+        return self._answers.spoken(call, target, wanted, data, url, charge=charge, balance=self._left(account, call))
+
+    def _left(self, account: Account, call: Call) -> float | None:
+        return self.accounts.left(account, call.operation)
 
     def _accept(
         self,
@@ -238,7 +241,7 @@ class EmulatedProvider:
 
     def _rng(self) -> random.Random:
         self._ids += 1
-        return random.Random(f"{self._settings.seed}:{self.contract.id}:{self._ids}")
+        return seeded(self._settings.seed, self.contract.id, self._ids)
 
     def _find_job(self, call: Call, account: Account) -> EmulatedJob:
         """The job that one of the request's parameters names.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable, Iterable
 
@@ -14,6 +13,8 @@ from voicegauge.errors import UsageError
 BACKLOG = 2048
 GRACE_S = 1
 """How long answers under way may take once the end is asked for."""
+KEEP_ALIVE_S = 75
+"""Longer than clients keep idle connections, so that they are the ones to close them."""
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -23,7 +24,8 @@ def bind(host: str, port: int) -> socket.socket:
         UsageError: the address cannot be had.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio switches Nagle's algorithm off; with it an answer waits 40 ms for an ACK.
+    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         made.bind((host, port))
@@ -38,19 +40,28 @@ def serve(
     settings: EmulatorSettings,
     bound: socket.socket,
     *,
-    ready: Callable[[], None],
-    ended: Callable[[], bool] = lambda: False,
+    ready: Callable[[Callable[[], None]], None],
 ) -> None:
-    """Answer on `bound` until `ended` says so, or the process is interrupted.
+    """Answer on `bound` until told to stop, or interrupted.
 
     Args:
         contracts: what to play.
         settings: how.
         bound: from `bind`; closed at the end.
-        ready: called once requests are answered.
-        ended: asked ten times a second.
+        ready: called once requests are answered, with the function that ends the serving, from any thread.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; everything is closed by then.
     """
     import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            ready(self.stop)
+
+        def stop(self) -> None:
+            self.should_exit = True
 
     config = uvicorn.Config(
         create_app(contracts, settings),
@@ -59,24 +70,6 @@ def serve(
         lifespan="off",
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=75,  # longer than clients keep idle connections, so that they close first
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
-    server = uvicorn.Server(config)
-
-    async def run() -> None:
-        watch = asyncio.create_task(_watch(server, ready, ended))
-        try:
-            await server.serve([bound])
-        finally:
-            watch.cancel()
-
-    asyncio.run(run())
-
-
-async def _watch(server: object, ready: Callable[[], None], ended: Callable[[], bool]) -> None:
-    while not getattr(server, "started", False):
-        await asyncio.sleep(0.005)
-    ready()
-    while not ended():
-        await asyncio.sleep(0.1)
-    server.should_exit = True  # type: ignore[attr-defined]
+    Server(config).run([bound])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from voicegauge.contract.document import escape
@@ -97,6 +97,9 @@ class Shaper:
         if kind == "array":
             items = _part(self._schemas, schema.get("items", {}), f"{part.pointer}/items")
             return [self._sample(items, depth + 1) for _ in range(schema.get("minItems", 0))]
+        return self._scalar(schema, kind)
+
+    def _scalar(self, schema: Mapping[str, Any], kind: str) -> Any:
         if kind == "string":
             text = _SAMPLES_BY_FORMAT.get(schema.get("format", ""), self._text)
             return text.ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength")]

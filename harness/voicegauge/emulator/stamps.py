@@ -15,6 +15,11 @@ _MILLISECONDS_FROM = 1e11
 """A number this large is no count of seconds since 1970 (that would be the year 5138)."""
 
 
+def seeded(*parts: object) -> random.Random:
+    """A source of numbers that `parts` decide."""
+    return random.Random(":".join(map(str, parts)))  # noqa: S311 - to be repeated, not to be secret
+
+
 def fill_hex(template: str, rng: random.Random) -> str:
     """`template` with every "{hexN}" as N random hexadecimal digits."""
     return _HEX.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)

@@ -100,7 +100,7 @@ def synthesize(
         "word_gap": _word_gap(words_per_minute),
     }
     raw, rate = _worker().speak(wanted)
-    samples = np.frombuffer(raw, "<i2").astype(np.float32) / 32768
+    samples = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
     return _dither(_resample(samples, rate, sample_rate_hz), seed)
 
 
@@ -132,7 +132,7 @@ def guess_language(text: str, default: str) -> str:
 
 def _script_of(language: str) -> str:
     shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
-    base = language.lower().split("-")[0]
+    base = language.lower().partition("-")[0]
     return next((script for script, languages in shared.items() if base in languages), base)
 
 
@@ -184,7 +184,7 @@ def _find_language(language: str) -> str | None:
 
 
 def _base(wanted: str) -> str:
-    base = wanted.split("-")[0]
+    base = wanted.partition("-")[0]
     return _ALIASES.get(base, base)
 
 

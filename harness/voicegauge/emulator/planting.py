@@ -1,0 +1,114 @@
+"""Which faults are planted, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from voicegauge.contract import Contract, Operation, Target
+from voicegauge.contract.extension import JobSpec
+from voicegauge.emulator.faults import FAULTS, Fault
+from voicegauge.emulator.incoming import Call
+from voicegauge.emulator.reply import Reply
+from voicegauge.emulator.spoken import Utterance
+from voicegauge.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class _Planting:
+    fault: Fault
+    provider: str | None
+    place: str | None
+    """A target's name or an operation's id within the provider."""
+
+    def holds(self, operation: Operation | None, target: Target | None) -> bool:
+        """Whether the fault is planted here."""
+        if self.provider is None:
+            return True
+        contract = operation.contract if operation is not None else target.contract if target is not None else None
+        if contract is None or contract.id != self.provider:
+            return False
+        names = (operation.id if operation is not None else None, target.name if target is not None else None)
+        return self.place is None or self.place in names
+
+
+class Planted:
+    """The faults that are planted, and where."""
+
+    def __init__(self, names: Sequence[str], contracts: Iterable[Contract]) -> None:
+        """`names` as in `EmulatorSettings.faults`.
+
+        Raises:
+            UnknownNameError: no such fault, provider, target or operation.
+        """
+        self.names = tuple(names)
+        by_id = {contract.id: contract for contract in contracts}
+        self._plantings = [_read(name, by_id) for name in self.names]
+
+    def replace(self, other: Planted) -> None:
+        """Plant what `other` has planted instead."""
+        self.names, self._plantings = other.names, other._plantings
+
+    def _here(self, operation: Operation | None, target: Target | None) -> Iterator[Fault]:
+        for planting in self._plantings:
+            if planting.holds(operation, target):
+                yield planting.fault
+
+    def spoil(self, reply: Reply) -> None:
+        """Change an answer."""
+        for fault in self._here(reply.operation, reply.target):
+            if fault.reply is not None:
+                fault.reply(reply)
+
+    def path(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
+        """The states a job passes through."""
+        for fault in self._here(target.job_operation, target):
+            if fault.path is not None:
+                path = fault.path(spec, path)
+        return path
+
+    def speech(self, wanted: Utterance, target: Target) -> Utterance:
+        """What is spoken."""
+        for fault in self._here(target.operation, target):
+            if fault.speech is not None:
+                wanted = fault.speech(wanted)
+        return wanted
+
+    def charge(self, amount: float, target: Target) -> float:
+        """What is charged."""
+        for fault in self._here(target.operation, target):
+            if fault.charge is not None:
+                amount = fault.charge(amount)
+        return amount
+
+    def meets(self, call: Call, number: int) -> str | None:
+        """The situation that a request meets."""
+        for fault in self._here(call.operation, None):
+            situation = fault.meets(call, number) if fault.meets is not None else None
+            if situation is not None:
+                return situation
+        return None
+
+    def waives(self, what: Literal["key", "request"], operation: Operation) -> bool:
+        """Whether something is not checked."""
+        return any(fault.waives == what for fault in self._here(operation, None))
+
+    def delay_s(self, operation: Operation, target: Target | None) -> float:
+        """How much later an answer comes."""
+        return sum(fault.delay_s for fault in self._here(operation, target))
+
+
+def _read(name: str, contracts: Mapping[str, Contract]) -> _Planting:
+    fault_id, _, where = name.partition("@")
+    if fault_id not in FAULTS:
+        raise UnknownNameError("fault", fault_id, FAULTS)
+    provider, _, place = where.partition("/")
+    if not provider:
+        return _Planting(FAULTS[fault_id], None, None)
+    if provider not in contracts:
+        raise UnknownNameError("provider", provider, contracts)
+    known: list[Any] = [*contracts[provider].targets, *contracts[provider].operations]
+    if place and place not in known:
+        raise UnknownNameError(f"{provider} target or operation", place, known)
+    return _Planting(FAULTS[fault_id], provider, place or None)
