@@ -15,11 +15,11 @@ from voicegauge.errors import DataError
 from voicegauge.files import write_file
 from voicegauge.model import Run
 from voicegauge.model.run import RUN_SCHEMA_VERSION
+from voicegauge.speech.containers import sniff_container
 
 RUN_FILE = "run.json"
 JOURNAL_FILE = "journal.jsonl"
 AUDIO_FOLDER = "audio"
-_SUFFIXES = {"wav": ".wav", "mp3": ".mp3", "flac": ".flac", "ogg": ".ogg"}
 
 
 class _Version(msgspec.Struct):
@@ -80,13 +80,12 @@ def load_run(path: Path) -> Run:
         raise DataError(f"{file}: is a damaged run: {error}") from error
 
 
-def save_audio(folder: Path, audio: bytes, container: str | None) -> tuple[str, str]:
-    """Keep `audio` under its digest.
+def save_audio(folder: Path, audio: bytes) -> tuple[str, str]:
+    """Keep `audio` under its digest, with the ending that its first bytes ask for.
 
     Args:
         folder: of the run.
         audio: as it was received.
-        container: what it was decoded as; `None` where it could not be.
 
     Returns:
         The SHA-256 digest, and the file's path relative to `folder`.
@@ -95,7 +94,7 @@ def save_audio(folder: Path, audio: bytes, container: str | None) -> tuple[str, 
         UsageError: the file cannot be written.
     """
     digest = hashlib.sha256(audio).hexdigest()
-    name = f"{AUDIO_FOLDER}/{digest}{_SUFFIXES.get(container or '', '.bin')}"
+    name = f"{AUDIO_FOLDER}/{digest}.{sniff_container(audio) or 'bin'}"
     if not (folder / name).exists():
         write_file(folder / name, audio)
     return digest, name

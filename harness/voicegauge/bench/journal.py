@@ -1,0 +1,195 @@
+"""The journal of a run: one JSON line an event, on disk before anything depends on it.
+
+A submit is written down before it is sent and again when it is answered, so that a
+run killed at any moment knows what it paid for:
+
+    {"event": "submitting", "sample": ID, "at": TIME, "usd": PRICE}
+    {"event": "submitted", "sample": ID, "status": 202, "job": JOB or null}
+    {"event": "finished", "sample": {...}, "spent_usd": TOTAL}
+    {"event": "left", "sample": ID}            the user stopped it half-way
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from voicegauge.bench.store import JOURNAL_FILE
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import Record, Sample
+
+
+class Submitting(Record, frozen=True, kw_only=True, tag_field="event", tag="submitting"):
+    """A request is about to be sent, and may be paid for from now on."""
+
+    sample: str
+    at: str
+    """UTC, ISO 8601."""
+    usd: float | None
+    """What it costs by the contract, or as the user said."""
+
+
+class Submitted(Record, frozen=True, kw_only=True, tag_field="event", tag="submitted"):
+    """It was answered."""
+
+    sample: str
+    status: int
+    job: str | None
+    """The job's id, where it was accepted as a job."""
+
+
+class Finished(Record, frozen=True, kw_only=True, tag_field="event", tag="finished"):
+    """It came to its end, well or badly."""
+
+    sample: Sample
+    spent_usd: float
+    """All that the run had spent by then."""
+
+
+class Left(Record, frozen=True, kw_only=True, tag_field="event", tag="left"):
+    """The user stopped the run while it was under way; the provider was told to cancel it, where it can be."""
+
+    sample: str
+
+
+Event = Submitting | Submitted | Finished | Left
+
+
+class Past(Record, frozen=True, kw_only=True):
+    """What a journal says of an interrupted run."""
+
+    finished: dict[str, Sample] = {}
+    """By sample id."""
+    jobs: dict[str, str] = {}
+    """Jobs submitted and not finished: job id by sample id."""
+    left: frozenset[str] = frozenset()
+    """Samples that the user stopped."""
+    spent_usd: float = 0.0
+    """What is finished, and what may have been paid for without being finished."""
+
+
+class Journal:
+    """An open journal; a context manager. Only one process has it open."""
+
+    def __init__(self, folder: Path, *, durable: bool) -> None:
+        """Open (or make) the journal of the run in `folder`.
+
+        Args:
+            folder: of the run.
+            durable: wait for the disk after each line, as money is worth; an emulated run does without.
+
+        Raises:
+            DataError: another process is writing it.
+            UsageError: it cannot be written.
+        """
+        self.path = folder / JOURNAL_FILE
+        self._durable = durable
+        self._broken: UsageError | None = None
+        try:
+            self._file = self.path.open("ab", buffering=0)
+        except OSError as error:
+            raise UsageError(f"cannot write {self.path}: {error.strerror}") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._file.close()
+            raise DataError(f"{folder}: another process is running this benchmark") from error
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self._file.close()
+
+    def write(self, event: Event) -> None:
+        """Append `event`.
+
+        A line that could not be written whole is taken back, and nothing is written
+        after it: what stands is true.
+
+        Raises:
+            UsageError: the disk is full, or the file cannot be written.
+        """
+        if self._broken is not None:
+            raise self._broken
+        line = msgspec.json.encode(event) + b"\n"
+        before = os.fstat(self._file.fileno()).st_size
+        try:
+            written = self._file.write(line)
+            if written != len(line):
+                self._file.write(line[written:])  # says why the disk took no more
+            if self._durable:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            os.ftruncate(self._file.fileno(), before)
+            self._broken = UsageError(
+                f"cannot write {self.path}: {error.strerror}: make room, then give the same command again"
+            )
+            raise self._broken from error
+
+
+def read_past(folder: Path) -> Past:
+    """What the journal in `folder` says; a last line that a crash cut short is left out.
+
+    Raises:
+        DataError: the journal is damaged in its middle.
+    """
+    finished: dict[str, Sample] = {}
+    jobs: dict[str, str] = {}
+    unpaid_for: dict[str, float] = {}
+    left: set[str] = set()
+    spent = 0.0
+    for event in _events(folder / JOURNAL_FILE):
+        match event:
+            case Submitting():
+                unpaid_for[event.sample] = event.usd or 0.0
+                left.discard(event.sample)
+            case Submitted():
+                if event.status >= 400:
+                    unpaid_for.pop(event.sample, None)
+                elif event.job is not None:
+                    jobs[event.sample] = event.job
+            case Finished():
+                finished[event.sample.id] = event.sample
+                spent = event.spent_usd
+                unpaid_for.pop(event.sample.id, None)
+                jobs.pop(event.sample.id, None)
+            case Left():
+                left.add(event.sample)
+    return Past(finished=finished, jobs=jobs, left=frozenset(left), spent_usd=spent + sum(unpaid_for.values()))
+
+
+def _events(path: Path) -> Iterator[Event]:
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    decoder = msgspec.json.Decoder(Event)
+    whole, _, _ = raw.rpartition(b"\n")
+    for number, line in enumerate(whole.split(b"\n"), start=1):
+        if not line:
+            continue
+        try:
+            yield decoder.decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise DataError(f"{path}:{number}: is damaged: {error}") from error
+
+
+def cut_torn_line(folder: Path) -> None:
+    """Remove a last line that a crash cut short, so that the next one starts on a line of its own."""
+    path = folder / JOURNAL_FILE
+    if path.exists():
+        raw = path.read_bytes()
+        os.truncate(path, raw.rfind(b"\n") + 1)
