@@ -1,0 +1,74 @@
+"""Transcripts kept between runs, by what was heard and who heard it.
+
+A recogniser is pinned, so that the digest of the audio, the recogniser's id and the
+language decide the transcript. Several processes may write at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from voicegauge.speech.hearing import HEARING_VERSION, Hearing
+
+CACHE_VARIABLE = "VOICEGAUGE_CACHE"
+"""Environment variable: the folder for what can be made again."""
+_WAIT_S = 30.0
+"""How long a writer waits for another one."""
+_TABLE = """CREATE TABLE IF NOT EXISTS transcript (
+    key TEXT PRIMARY KEY, heard TEXT NOT NULL, transcript TEXT NOT NULL
+) WITHOUT ROWID"""
+
+
+def cache_folder() -> Path:
+    """Give the folder for what can be made again: VOICEGAUGE_CACHE, else the user's cache folder."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
+
+
+class TranscriptCache:
+    """Transcripts of one recogniser.
+
+    A cache that cannot be read or written is an empty one: nothing depends on it but time.
+    """
+
+    def __init__(self, asr_id: str, folder: Path | None = None) -> None:
+        """Open the cache in `folder`, by default `cache_folder()`."""
+        self._asr_id = asr_id
+        self._path = (folder or cache_folder()) / "transcripts.sqlite3"
+
+    def get(self, sha256: str, language: str) -> Hearing | None:
+        """Give what was heard in the audio of that digest; `None` where it was not heard yet."""
+        with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
+            row = connection.execute(
+                "SELECT heard, transcript FROM transcript WHERE key = ?", (self._key(sha256, language),)
+            ).fetchone()
+            return Hearing(row[0], row[1]) if row else None
+        return None
+
+    def put(self, sha256: str, language: str, hearing: Hearing) -> None:
+        """Keep what was heard."""
+        with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO transcript VALUES (?, ?, ?)",
+                (self._key(sha256, language), hearing.heard, hearing.transcript),
+            )
+
+    def _key(self, sha256: str, language: str) -> str:
+        return f"{HEARING_VERSION} {sha256} {language} {self._asr_id}"
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(self._path, timeout=_WAIT_S)
+        try:
+            with connection:  # commits, or rolls back
+                connection.execute(_TABLE)
+                yield connection
+        finally:
+            connection.close()
