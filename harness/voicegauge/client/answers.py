@@ -11,9 +11,7 @@ from voicegauge.contract.document import unescape
 from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import Exchange, Response
 
-_EXPRESSION = re.compile(
-    r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$"
-)
+_EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
 MAX_ID_CHARACTERS = 512
 """An id goes into a URL; longer ones are no ids."""
 

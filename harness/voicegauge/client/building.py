@@ -83,9 +83,7 @@ class Builder:
             filled = filled.replace("{" + parameter.name + "}", safe)
         return self._bases[operation.server.name] + filled
 
-    def build(
-        self, operation: Operation, wire: WireRequest, key: str | None, *, url: str | None = None
-    ) -> Request:
+    def build(self, operation: Operation, wire: WireRequest, key: str | None, *, url: str | None = None) -> Request:
         """The request that `wire` means.
 
         Args:

@@ -299,9 +299,7 @@ class Utterance:
     async def send(self, request: Request, operation: str, address: str | None = None) -> Answer:
         """One exchange, kept."""
         provider = self._target.contract.id
-        exchange = await self._client.transport.send(
-            request, provider=provider, operation=operation, address=address
-        )
+        exchange = await self._client.transport.send(request, provider=provider, operation=operation, address=address)
         self.exchanges.append(exchange)
         return Answer(exchange)
 

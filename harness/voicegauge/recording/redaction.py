@@ -92,11 +92,31 @@ def _base64_forms(secret: bytes) -> Iterator[bytes]:
 
 
 _USUAL_HEADERS = frozenset(
-    (
-        "accept accept-encoding accept-ranges age allow cache-control connection content-disposition "
-        "content-encoding content-language content-length content-type date etag expires host "
-        "last-modified location retry-after server transfer-encoding user-agent vary"
-    ).split()
+    [
+        "accept",
+        "accept-encoding",
+        "accept-ranges",
+        "age",
+        "allow",
+        "cache-control",
+        "connection",
+        "content-disposition",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "date",
+        "etag",
+        "expires",
+        "host",
+        "last-modified",
+        "location",
+        "retry-after",
+        "server",
+        "transfer-encoding",
+        "user-agent",
+        "vary",
+    ]
 )
 """Headers that carry no secret by their nature; their values are still searched and masked."""
 _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
@@ -133,9 +153,7 @@ class Redactor:
         return mask_credentials(url, self._secrets)
 
     def _headers(self, headers: Headers) -> Headers:
-        return tuple(
-            (name, self._url(value) if name.lower() in self._kept else MASK) for name, value in headers
-        )
+        return tuple((name, self._url(value) if name.lower() in self._kept else MASK) for name, value in headers)
 
     def _body(self, body: bytes) -> bytes:
         """Text is masked; anything else is left, and searched for known secrets before it is written."""

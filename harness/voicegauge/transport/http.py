@@ -120,9 +120,7 @@ class Transport:
         for client in self._clients:
             await client.aclose()
 
-    async def send(
-        self, request: Request, *, provider: str, operation: str, address: str | None = None
-    ) -> Exchange:
+    async def send(self, request: Request, *, provider: str, operation: str, address: str | None = None) -> Exchange:
         """Send `request` and read the whole answer, whatever its status.
 
         Args:
@@ -151,14 +149,10 @@ class Transport:
             provider=provider, operation=operation, request=request, response=response[0], timing=response[1]
         )
 
-    async def _receive(
-        self, request: Request, trace: Trace, address: str | None, host: str
-    ) -> tuple[Response, Any]:
+    async def _receive(self, request: Request, trace: Trace, address: str | None, host: str) -> tuple[Response, Any]:
         outgoing = self._prepare(request, trace, address)
         direct = is_loopback(outgoing.url.host) or not goes_through_proxy(request.url)
-        answer = await self._clients[0 if direct else 1].send(
-            outgoing, stream=True, auth=None, follow_redirects=False
-        )
+        answer = await self._clients[0 if direct else 1].send(outgoing, stream=True, auth=None, follow_redirects=False)
         pieces: list[bytes] = []
         size = 0
         try:
@@ -198,9 +192,7 @@ class Transport:
             headers.insert(0, ("Host", url.netloc.decode("ascii")))
             extensions["sni_hostname"] = url.host
             url = url.copy_with(host=address)
-        return httpx.Request(
-            request.method, url, headers=headers, content=request.body or None, extensions=extensions
-        )
+        return httpx.Request(request.method, url, headers=headers, content=request.body or None, extensions=extensions)
 
     def _fail(self, error: Exception, host: str, trace: Trace) -> NoReturn:
         raise _translate(error, host, trace, self._timeouts) from error

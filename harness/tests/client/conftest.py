@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from voicegauge.contract import Contract, load_contract
+
+Edit = Callable[[dict[str, Any]], None]
+
+DOCUMENT: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Acme speech", "version": "1"},
+    "servers": [{"url": "https://api.acme.test", "x-name": "api"}],
+    "security": [{"key": []}],
+    "x-provider": {
+        "id": "acme",
+        "title": "Acme",
+        "key_env": "ACME_KEY",
+        "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
+        "headers": {"X-Client": "tests"},
+        "retry": {"statuses": [429, 503], "first_s": 2, "factor": 2, "max_s": 30, "attempts": 3},
+    },
+    "paths": {
+        "/speech": {
+            "post": {
+                "operationId": "submit",
+                "x-speech": {
+                    "request": {
+                        "text": "body#/text",
+                        "voice": "body#/voice",
+                        "language": {"at": "body#/lang", "map": {"en": "en-US"}},
+                        "seed": "query.seed",
+                        "speed": "header.X-Speed",
+                        "voice_sample_url": "body#/sample",
+                    },
+                    "answer": {"job": "status", "charged": "body#/cost"},
+                    "targets": {"one": {"title": "One", "voice": "alice"}},
+                },
+                "x-pricing": {"per": "request", "usd": 0.01},
+                "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+                "responses": {
+                    "202": {
+                        "description": "queued",
+                        "links": {
+                            "status": {
+                                "operationId": "status",
+                                "parameters": {"job_id": "$response.body#/id"},
+                            }
+                        },
+                    }
+                },
+            }
+        },
+        "/jobs/{job_id}": {
+            "get": {
+                "operationId": "status",
+                "parameters": [
+                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+                "x-job": {
+                    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/poll"},
+                    "id": "body#/id",
+                    "state": "body#/state",
+                    "states": {
+                        "queued": {"next": ["working", "failed", "void"]},
+                        "working": {"next": ["done", "failed", "void"]},
+                        "done": {"end": "success"},
+                        "failed": {"end": "failure"},
+                        "void": {"end": "failure", "charged": False},
+                    },
+                    "audio": {"at": "body#/audio", "delivered": "url", "media_type": "body#/type"},
+                    "reason": "body#/reason",
+                    "charged": "body#/cost",
+                    "poll": {"min_s": 1, "max_s": 4, "factor": 2, "timeout_s": 60},
+                },
+                "responses": {"200": {"description": "state"}},
+            },
+            "delete": {
+                "operationId": "cancel",
+                "parameters": [
+                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+                "responses": {"204": {"description": "cancelled"}},
+            },
+        },
+        "/results/{job_id}": {
+            "get": {
+                "operationId": "result",
+                "parameters": [
+                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+                ],
+                "responses": {"200": {"description": "audio"}},
+            }
+        },
+        "/say": {
+            "post": {
+                "operationId": "say",
+                "x-speech": {
+                    "request": {"text": "body#/input", "format": "body#/format", "voice_sample_upload": "body#/file"},
+                    "answer": {
+                        "audio": {"at": "body", "delivered": "bytes"},
+                        "charged": "header.X-Charged",
+                    },
+                    "targets": {
+                        "sync": {"title": "Sync", "set": {"body#/model": "m1"}, "language": "en", "format": "wav"},
+                        "clone": {"title": "Clone", "needs": ["voice_sample_upload"]},
+                    },
+                },
+                "requestBody": {
+                    "content": {
+                        "application/json": {"schema": {"type": "object"}},
+                        "multipart/form-data": {"schema": {"type": "object"}},
+                    }
+                },
+                "responses": {"200": {"description": "audio"}},
+            }
+        },
+    },
+    "components": {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}},
+}
+
+
+@pytest.fixture(scope="session")
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Contract]:
+    """Load the document of a made-up provider, after `edit` had its way with it."""
+    folder: Path = tmp_path_factory.mktemp("contracts")
+    loaded: dict[str, Contract] = {}
+
+    def make(edit: Edit | None = None) -> Contract:
+        document = copy.deepcopy(DOCUMENT)
+        if edit is not None:
+            edit(document)
+        text = json.dumps(document)
+        if text not in loaded:
+            path = folder / f"acme-{len(loaded)}.json"
+            path.write_text(text)
+            loaded[text] = load_contract(path)
+        return loaded[text]
+
+    return make
+
+
+def job(state: str, **more: Any) -> JSONResponse:
+    """A status answer."""
+    return JSONResponse({"id": "j1", "state": state, **more})
+
+
+class Script:
+    """An ASGI application that answers as told, and keeps what it was asked.
+
+    The last answer of a route repeats; a route that was never told of is a 404.
+    """
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Any]] = {}
+        self.asked: list[tuple[str, Request, bytes]] = []
+
+    def on(self, route: str, *answers: Any) -> Script:
+        """`route` is "METHOD /path"; an answer is a response, or a function of the request."""
+        self.answers[route] = list(answers)
+        return self
+
+    @property
+    def routes(self) -> list[str]:
+        return [route for route, _, _ in self.asked]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        body = await request.body()
+        route = f"{request.method} {request.url.path}"
+        self.asked.append((route, request, body))
+        answers = self.answers.get(route, [Response(status_code=404)])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if callable(answer) and not isinstance(answer, Response):
+            answer = await answer(request)
+        await answer(scope, receive, send)
+
+
+@pytest.fixture
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def status() -> Callable[..., JSONResponse]:
+    """Make a status answer: `status("working", cost=3)`."""
+    return job

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.client import Ledger
+from voicegauge.errors import BudgetError
+
+
+def test_what_is_reserved_is_settled_or_released_once():
+    ledger = Ledger(1.0)
+    first, second = ledger.reserve(0.4), ledger.reserve(0.6)
+    assert (ledger.spent_usd, ledger.reserved_usd, ledger.left_usd) == (0, 1.0, 0)
+    first.settle(0.1)
+    first.settle(0.1)
+    first.release()
+    second.release()
+    assert (ledger.spent_usd, ledger.reserved_usd, ledger.left_usd) == (0.1, 0, 0.9)
+
+
+def test_a_reservation_without_a_bill_costs_what_was_set_aside():
+    ledger = Ledger(1.0, spent_usd=0.5)
+    ledger.reserve(0.25).settle()
+    assert ledger.spent_usd == 0.75
+
+
+def test_a_hundred_cents_are_a_dollar():
+    ledger = Ledger(1.0)
+    for _ in range(100):
+        ledger.reserve(0.01).settle()
+    assert ledger.left_usd == 0
+    with pytest.raises(BudgetError, match=r"costs \$0\.01, but of the budget of \$1 \$1 are spent: raise --max-cost"):
+        ledger.reserve(0.01)
+
+
+def test_free_requests_pass_an_empty_budget():
+    Ledger(0.0).reserve(0.0).settle()
+
+
+def test_a_bill_beyond_the_reservation_is_spent_and_stops_the_next():
+    ledger = Ledger(1.0)
+    ledger.reserve(0.5).settle(5.0)
+    assert ledger.spent_usd == 5.0
+    with pytest.raises(BudgetError):
+        ledger.reserve(0.0000001)
+
+
+def test_without_a_budget_nothing_is_refused():
+    ledger = Ledger()
+    ledger.reserve(1e6).settle()
+    assert ledger.spent_usd == 1e6
+    assert ledger.left_usd == math.inf
+
+
+@pytest.mark.parametrize("usd", [-1.0, math.nan, math.inf])
+def test_what_is_no_price_is_refused(usd):
+    with pytest.raises(ValueError, match="no price"):
+        Ledger(1.0).reserve(usd)
+
+
+@settings(deadline=None)
+@given(
+    budget=st.floats(0, 2),
+    requests=st.lists(
+        st.tuples(st.floats(0, 0.7), st.sampled_from(["settle", "less", "release"]), st.integers(0, 3)), max_size=30
+    ),
+)
+def test_concurrent_requests_never_overspend(budget, requests):
+    async def run() -> None:
+        ledger = Ledger(budget)
+        held: list[float] = []
+
+        async def request(usd: float, end: str, turns: int) -> None:
+            try:
+                reservation = ledger.reserve(usd)
+            except BudgetError:
+                return
+            held.append(ledger.spent_usd + ledger.reserved_usd)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            if end == "release":
+                reservation.release()
+            else:
+                reservation.settle(usd / 2 if end == "less" else None)
+            held.append(ledger.spent_usd + ledger.reserved_usd)
+
+        await asyncio.gather(*(request(*one) for one in requests))
+        assert all(sum_usd <= budget + 1e-9 for sum_usd in held)
+        assert ledger.reserved_usd == 0
+
+    asyncio.run(run())

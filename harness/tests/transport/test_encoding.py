@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.contract.wire import read_form
+from voicegauge.errors import UsageError
+from voicegauge.model import UploadedFile
+from voicegauge.transport import encode_body
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+names = st.text(st.characters(codec="ascii", categories=["L", "N"]), min_size=1, max_size=8)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=6,
+)
+files = st.builds(
+    UploadedFile, filename=names, media_type=st.just("audio/wav"), data=st.binary(max_size=200)
+)
+
+
+@given(json_values)
+def test_json_reads_back(value):
+    media_type, body = encode_body("application/json", value)
+    assert media_type == "application/json"
+    assert json.loads(body) == value
+
+
+@given(st.dictionaries(names, texts, max_size=4))
+def test_urlencoded_reads_back(fields):
+    form = read_form(*encode_body("application/x-www-form-urlencoded", fields))
+    assert form.fields == fields
+
+
+@given(st.dictionaries(names, texts | files, max_size=4))
+def test_multipart_reads_back_and_equal_forms_are_equal_bytes(fields):
+    content_type, body = encode_body("multipart/form-data", fields)
+    form = read_form(content_type, body)
+    assert {**form.fields, **form.files} == fields
+    assert encode_body("multipart/form-data", dict(fields)) == (content_type, body)
+
+
+@pytest.mark.parametrize(("value", "text"), [(2.5, "2.5"), (True, "true"), (3, "3"), ([1, "a"], '[1,"a"]')])
+def test_a_form_field_is_written_as_json_writes_it(value, text):
+    assert read_form(*encode_body("multipart/form-data", {"f": value})).fields == {"f": text}
+    assert read_form(*encode_body("application/x-www-form-urlencoded", {"f": value})).fields == {"f": text}
+
+
+def test_text_and_bytes_go_as_they_are():
+    assert encode_body("text/plain", "héllo") == ("text/plain", "héllo".encode())
+    assert encode_body("application/json", b"{broken") == ("application/json", b"{broken")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body"),
+    [
+        ("application/json", math.nan),
+        ("application/json", "\ud800"),
+        ("application/json", {1, 2}),
+        ("multipart/form-data", ["no", "fields"]),
+        ("application/x-www-form-urlencoded", {"f": UploadedFile(filename="a", media_type="b", data=b"")}),
+        ("text/plain", {"no": "text"}),
+    ],
+)
+def test_what_cannot_be_written_is_one_line(media_type, body):
+    with pytest.raises(UsageError) as caught:
+        encode_body(media_type, body)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import asyncio
+import gzip
+import socket
+import zlib
+
+import pytest
+
+from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError
+from voicegauge.model import Exchange, Request
+from voicegauge.transport import Timeouts, Transport, goes_through_proxy
+
+
+def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    head = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(head).encode() + body
+
+
+async def get(transport: Transport, url: str, *headers: tuple[str, str]) -> Exchange:
+    return await transport.send(Request(method="GET", url=url, headers=headers), provider="p", operation="o")
+
+
+async def test_an_answer_of_any_status_is_an_exchange(listen):
+    async def handler(reader, writer):
+        writer.write(answer(b"gone", "X-Why: moved", status="410 Gone"))
+
+    async with Transport() as transport:
+        exchange = await get(transport, await listen(handler))
+    assert (exchange.provider, exchange.operation) == ("p", "o")
+    assert exchange.response.status == 410
+    assert exchange.response.body == b"gone"
+    assert exchange.response.header("x-why") == "moved"
+
+
+async def test_the_request_goes_out_as_it_is(listen):
+    seen = []
+
+    async def serve(reader, writer):
+        seen.append(await reader.read(3))
+        writer.write(answer(b""))
+
+    url = await listen(serve)
+    async with Transport() as transport:
+        request = Request(method="POST", url=f"{url}/a?b=c", headers=(("X-One", "1"),), body=b"abc")
+        exchange = await transport.send(request, provider="p", operation="o")
+    assert exchange.request == request
+    assert seen == [b"abc"]
+
+
+async def test_nothing_is_added_to_a_request_but_what_http_needs():
+    heads = []
+
+    async def record(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer(b"", "Set-Cookie: a=b", "Connection: close"))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(record, "127.0.0.1", 0)
+    async with server, Transport() as transport:
+        for _ in range(2):
+            await get(transport, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", ("X-Mine", "1"))
+    for head in heads:
+        names = {line.split(b":")[0].lower() for line in head.split(b"\r\n")[1:] if line}
+        assert names == {b"host", b"x-mine"}
+
+
+async def test_the_split_of_an_exchange_is_what_the_server_did(listen):
+    async def handler(reader, writer):
+        await asyncio.sleep(0.15)
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(3):
+            writer.write(b"4\r\nabcd\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.1)
+        writer.write(b"0\r\n\r\n")
+
+    async with Transport() as transport:
+        exchange = await get(transport, await listen(handler))
+    timing = exchange.timing
+    assert timing is not None
+    assert timing.ttfb_ms == pytest.approx(150, abs=60)
+    assert timing.receive_ms == pytest.approx(300, abs=90)
+    assert timing.connect_ms is not None
+    assert timing.tls_ms is None
+    assert [size for _, size in timing.chunks] == [4, 4, 4]
+    gaps = [b - a for (a, _), (b, _) in zip(timing.chunks, timing.chunks[1:], strict=False)]
+    assert gaps == [pytest.approx(100, abs=60)] * 2
+    parts = timing.wait_ms + timing.connect_ms + timing.send_ms + timing.ttfb_ms + timing.receive_ms
+    assert parts == pytest.approx(timing.total_ms, abs=30)
+
+
+async def test_a_warm_connection_has_no_connect_time(serve):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    url = await serve(app)
+    async with Transport() as transport:
+        cold, warm = await get(transport, url), await get(transport, url)
+    assert cold.timing.connect_ms is not None
+    assert warm.timing.connect_ms is None
+    assert warm.timing.started_ms >= cold.timing.started_ms + cold.timing.total_ms
+
+
+async def test_waiting_for_a_connection_is_not_the_servers_time(listen):
+    async def handler(reader, writer):
+        await asyncio.sleep(0.15)
+        writer.write(answer(b"ok", "Connection: close"))
+
+    url = await listen(handler)
+    async with Transport(max_connections=1) as transport:
+        exchanges = await asyncio.gather(get(transport, url), get(transport, url))
+    waits = sorted(exchange.timing.wait_ms for exchange in exchanges)
+    assert waits[0] < 60
+    assert waits[1] > 100
+    assert all(exchange.timing.ttfb_ms < 230 for exchange in exchanges)
+
+
+async def test_in_process_nothing_is_timed(serve):
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": scope["path"].encode()})
+
+    async with Transport(app=app) as transport:
+        exchange = await get(transport, "http://provider.test/x")
+    assert exchange.response.body == b"/x"
+    assert exchange.timing is None
+    assert transport.in_process
+
+
+async def test_redirects_are_answers(listen):
+    async def handler(reader, writer):
+        writer.write(answer(b"", "Location: http://127.0.0.1:1/", status="302 Found"))
+
+    async with Transport() as transport:
+        exchange = await get(transport, await listen(handler))
+    assert exchange.response.status == 302
+
+
+def raw_deflate(data: bytes) -> bytes:
+    squeezer = zlib.compressobj(wbits=-15)
+    return squeezer.compress(data) + squeezer.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"),
+    [
+        ("gzip", gzip.compress),
+        ("gzip", lambda data: gzip.compress(data[:3]) + gzip.compress(data[3:])),
+        ("deflate", zlib.compress),
+        ("deflate", raw_deflate),
+        ("gzip, deflate", lambda data: zlib.compress(gzip.compress(data))),
+        ("identity", bytes),
+    ],
+)
+async def test_content_encodings_are_undone(listen, encoding, compress):
+    wire = compress(b"speech " * 50)
+
+    async def handler(reader, writer):
+        writer.write(answer(wire, f"Content-Encoding: {encoding}"))
+
+    async with Transport() as transport:
+        exchange = await get(transport, await listen(handler))
+    assert exchange.response.body == b"speech " * 50
+    assert sum(size for _, size in exchange.timing.chunks) == len(wire)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "gzip, gzip, gzip"])
+async def test_a_body_that_cannot_be_decoded_comes_as_it_is(listen, encoding):
+    async def handler(reader, writer):
+        writer.write(answer(b"no such thing", f"Content-Encoding: {encoding}"))
+
+    async with Transport() as transport:
+        exchange = await get(transport, await listen(handler))
+    assert exchange.response.body == b"no such thing"
+
+
+@pytest.mark.parametrize(("encoding", "rounds"), [("gzip", 1), ("gzip, gzip", 2)])
+async def test_a_decompression_bomb_is_refused(listen, encoding, rounds):
+    bomb = b"\0" * 50_000_000
+    for _ in range(rounds):
+        bomb = gzip.compress(bomb, 6)
+
+    async def handler(reader, writer):
+        writer.write(answer(bomb, f"Content-Encoding: {encoding}"))
+
+    async with Transport(max_body_bytes=1_000_000) as transport:
+        with pytest.raises(OversizeError, match=r"127\.0\.0\.1.*1000000 bytes"):
+            await get(transport, await listen(handler))
+
+
+async def test_a_body_that_is_too_large_is_refused_while_it_comes(listen):
+    sent = []
+
+    async def handler(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            writer.write(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
+            sent.append(10_000)
+            await writer.drain()
+
+    async with Transport(max_body_bytes=100_000) as transport:
+        with pytest.raises(OversizeError, match="larger than 100000 bytes"):
+            await get(transport, await listen(handler))
+
+
+async def test_a_refused_connection_is_unreachable_and_nothing_was_sent():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    async with Transport() as transport:
+        with pytest.raises(UnreachableError, match=rf"^127\.0\.0\.1:{port}: cannot connect: ") as caught:
+            await get(transport, f"http://127.0.0.1:{port}/?key=sk-secret")
+    assert not caught.value.sent
+    assert "secret" not in str(caught.value)
+
+
+async def test_an_unknown_name_is_unreachable():
+    async with Transport() as transport:
+        with pytest.raises(UnreachableError, match=r"^nowhere\.invalid: ") as caught:
+            await get(transport, "http://nowhere.invalid/")
+    assert not caught.value.sent
+
+
+async def test_a_connection_that_breaks_was_sent(listen):
+    async def handler(reader, writer):
+        writer.close()
+
+    async with Transport() as transport:
+        with pytest.raises(UnreachableError, match="waiting for the answer: the connection broke") as caught:
+            await get(transport, await listen(handler))
+    assert caught.value.sent
+
+
+async def test_plain_http_behind_https_is_unreachable(listen):
+    async def handler(reader, writer):
+        writer.write(answer(b""))
+
+    url = (await listen(handler)).replace("http:", "https:")
+    async with Transport(timeouts=Timeouts(connect_s=0.5)) as transport:
+        with pytest.raises(TransportError) as caught:
+            await get(transport, url)
+    assert not caught.value.sent
+
+
+@pytest.mark.parametrize("url", ["ftp://h/", "http:///x", "http://[::1"])
+async def test_what_is_no_url_is_one_line(url):
+    async with Transport() as transport:
+        with pytest.raises((UnreachableError, ValueError)) as caught:
+            await get(transport, url)
+    assert "\n" not in str(caught.value)
+
+
+async def test_silence_times_out_by_phase(listen):
+    async def handler(reader, writer):
+        await asyncio.sleep(5)
+
+    async with Transport(timeouts=Timeouts(read_s=0.1)) as transport:
+        with pytest.raises(TimedOutError, match=r"waiting for the answer: nothing for 0\.1 s") as caught:
+            await get(transport, await listen(handler))
+    assert caught.value.sent
+
+
+async def test_a_trickle_times_out_in_all(listen):
+    async def handler(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while True:
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    async with Transport(timeouts=Timeouts(read_s=5, total_s=0.3)) as transport:
+        with pytest.raises(TimedOutError, match=r"reading the answer: not done after 0\.3 s in all"):
+            await get(transport, await listen(handler))
+
+
+async def test_waiting_for_a_connection_times_out_unsent(listen):
+    async def handler(reader, writer):
+        await asyncio.sleep(5)
+
+    url = await listen(handler)
+    async with Transport(max_connections=1, timeouts=Timeouts(pool_s=0.1, read_s=1)) as transport:
+        first = asyncio.create_task(get(transport, url))
+        await asyncio.sleep(0.05)
+        with pytest.raises(TimedOutError, match=r"free connection: nothing for 0\.1 s") as caught:
+            await get(transport, url)
+        first.cancel()
+    assert not caught.value.sent
+
+
+async def test_a_host_can_be_reached_at_a_given_address(listen):
+    heads = []
+
+    async def serve(reader, writer):
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answer(b"ok"))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, Transport() as transport:
+        request = Request(method="GET", url=f"http://files.invalid:{port}/a")
+        exchange = await transport.send(request, provider="p", operation="o", address="127.0.0.1")
+    assert exchange.response.body == b"ok"
+    assert f"host: files.invalid:{port}".encode() in heads[0].lower()
+
+
+async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(listen, monkeypatch):
+    proxied = []
+
+    async def handler(reader, writer):
+        proxied.append(1)
+        writer.write(answer(b"by proxy"))
+
+    proxy = await listen(handler)
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    async def direct(reader, writer):
+        writer.write(answer(b"direct"))
+
+    async with Transport() as transport:
+        assert (await get(transport, "http://speech.test/")).response.body == b"by proxy"
+        assert (await get(transport, await listen(direct))).response.body == b"direct"
+        assert goes_through_proxy("http://speech.test/")
+        monkeypatch.setenv("no_proxy", "speech.test")
+        assert not goes_through_proxy("http://speech.test/")
+    assert len(proxied) == 1
