@@ -8,6 +8,7 @@ from typing import Any
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, statuses_for
+from voicegauge.conformance.matching import find_target, place_reader
 from voicegauge.conformance.probes import Probe, probes
 from voicegauge.conformance.requests import fits, voice_sample, with_value
 from voicegauge.contract import MISSING, MediaType, Target, parse_place
@@ -75,7 +76,8 @@ def _documented(target: Target, media: MediaType) -> Iterator[Case]:
         wire = WireRequest(body=body, media_type=media.name)
         if not example.inferred and fits(target.operation, wire):
             says = f"the documented request {example.name!r} ({media.name})"
-            yield _case(target, wire, says, example.pointer, valid=True)
+            meant = find_target(target.operation, place_reader(wire)) or target
+            yield _case(meant, wire, says, example.pointer, valid=True)
 
 
 def _with_sample(media: MediaType, value: Any) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from voicegauge.checks import RULES, Call, Judge, Rule
+from voicegauge.conformance.matching import find_target
 from voicegauge.conformance.samples import sample
-from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation, Target, parse_place
+from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation, parse_place
 from voicegauge.contract.places import read_pointer
 from voicegauge.contract.wire import is_form, is_json
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response, UploadedFile
@@ -133,25 +134,4 @@ def _call(operation: Operation, status: int, media: MediaType, example: Example,
 
 def _with_target(operation: Operation, request: Request, response: Response) -> Call:
     exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=request, response=response)
-    return Call(operation, exchange, target=find_target(Call(operation, exchange)))
-
-
-def find_target(call: Call) -> Target | None:
-    """The target that a request to a speech operation means; `None` where none fits.
-
-    A target fits where its constants are sent and the words it needs are there. Of
-    several the one with the most constants and needs is meant.
-    """
-    operation = call.operation
-    if operation.speech is None:
-        return None
-    fitting = []
-    for target in call.contract.targets.values():
-        spec = target.spec
-        if target.operation is not operation:
-            continue
-        constants = all(call.asked(place) == value for place, value in spec.set.items())
-        needs = all(call.asked(operation.speech.request[word].at) is not MISSING for word in spec.needs)
-        if constants and needs:
-            fitting.append((len(spec.set) + len(spec.needs), target))
-    return max(fitting, key=lambda pair: pair[0], default=(0, None))[1]
+    return Call(operation, exchange, target=find_target(operation, Call(operation, exchange).asked))
