@@ -9,12 +9,13 @@ from __future__ import annotations
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.faults import FAULTS, Fault
 from voicegauge.emulator.running import RunningEmulator, running_emulator
-from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, EmulatorSettings
+from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, SERVER_NAME, EmulatorSettings
 
 __all__ = [
     "CONTROL_PREFIX",
     "FAULTS",
     "SCENARIO_HEADER",
+    "SERVER_NAME",
     "EmulatorSettings",
     "Fault",
     "RunningEmulator",

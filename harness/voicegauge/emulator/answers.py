@@ -72,10 +72,18 @@ class Answers:
             reply.body = {"error": f"{incoming.method} is not allowed here"}
         return reply
 
-    def other(self, operation: Operation, job: EmulatedJob | None = None) -> Reply:
-        """The documented success of an operation that is neither speech nor a job's state."""
+    def other(
+        self, operation: Operation, *, job: EmulatedJob | None = None, query: Mapping[str, Any] | None = None
+    ) -> Reply:
+        """The documented success of an operation that is neither speech nor a job's state.
+
+        Lists are filtered by the parameters of `query` that are named like a field of their items.
+        """
         reply = success_reply(operation, "other", plain_draft)
         reply.job = job
+        if isinstance(reply.body, dict) and query:
+            documented = {p.name for p in operation.parameters if p.place == "query"}
+            _filter_lists(reply.body, {name: value for name, value in query.items() if name in documented})
         return reply
 
     def submitted(self, call: Call, job: EmulatedJob, *, balance: float | None) -> Reply:
@@ -299,6 +307,18 @@ class Answers:
                 continue
             if where is None or where(reply.media, reply.body, place):
                 reply.body = put(reply.body, place, copy.deepcopy(value))
+
+
+def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Leave the items that have the `wanted` values, and correct a count that stands beside its list."""
+    for name, items in list(body.items()):
+        if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+            continue
+        left = [i for i in items if all(key not in i or i[key] == value for key, value in wanted.items())]
+        body[name] = left
+        for other, count in body.items():
+            if count == len(items) and isinstance(count, int) and not isinstance(count, bool):
+                body[other] = len(left)
 
 
 def reply_constants(reply: Reply) -> Mapping[str, Any]:

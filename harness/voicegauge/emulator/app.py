@@ -20,6 +20,8 @@ def create_app(contracts: Iterable[Contract], settings: EmulatorSettings | None 
 
     Raises:
         UnknownNameError: a fault of the settings, or the place it is limited to, is unknown.
+        ContractError: what a contract says of its emulation cannot be done.
+        MissingExtraError: the emulator's voices are not installed.
     """
     from starlette.applications import Starlette
     from starlette.routing import Mount

@@ -23,7 +23,7 @@ class EmulatedClock:
 
     @property
     def kind(self) -> str:
-        """ "real", "virtual" or "per-poll"."""
+        """As `EmulatorSettings.clock` has it."""
         return self._kind
 
     @property

@@ -39,6 +39,8 @@ def _value(reply: Reply, header: Parameter, role: str | None, rate: Mapping[str,
         return str(rate["retry_after"] if reply.situation == "rate-limited" else BUSY_RETRY_S)
     if role == "reset":
         return str(rate["reset"] if _is_time(header) else rate["retry_after"])
+    if role == "remaining" and reply.situation == "rate-limited":
+        return "0"
     if role is not None:
         return str(rate[role]) if role in rate else None
     charged = _charged(reply, header.name)

@@ -12,12 +12,12 @@ from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.clock import EmulatedClock
-from voicegauge.emulator.planting import Planted
 from voicegauge.emulator.incoming import Incoming
+from voicegauge.emulator.planting import Planted
 from voicegauge.emulator.provider import EmulatedProvider
 from voicegauge.emulator.reply import Reply
-from voicegauge.emulator.settings import MAX_REQUEST_BYTES, EmulatorSettings
-from voicegauge.emulator.spoken import Voice
+from voicegauge.emulator.settings import MAX_REQUEST_BYTES, SERVER_NAME, EmulatorSettings
+from voicegauge.emulator.spoken import Voice, check_emulation
 
 KEPT_ENTRIES = 10_000
 MASK = "***"
@@ -28,6 +28,9 @@ class House:
 
     def __init__(self, contracts: Sequence[Contract], settings: EmulatorSettings) -> None:
         """Everything begins new."""
+        for contract in contracts:
+            for target in contract.targets.values():
+                check_emulation(target)
         self.contracts, self.settings = contracts, settings
         self.planted = Planted(settings.faults, contracts)
         self.voice = Voice()
@@ -130,6 +133,7 @@ async def send_reply(reply: Reply, scope: Scope, receive: Receive, send: Send) -
     """Send `reply`; one that is cut breaks off after half of its body."""
     payload = reply.payload()
     headers = {name: value for name, value in reply.headers.items() if name.lower() != "content-type"}
+    headers["Server"] = SERVER_NAME
     if reply.media_type:
         headers["Content-Type"] = reply.media_type
     if not reply.cut:

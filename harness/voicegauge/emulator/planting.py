@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec
@@ -18,19 +18,21 @@ from voicegauge.errors import UnknownNameError
 @dataclass(frozen=True)
 class _Planting:
     fault: Fault
-    provider: str | None
-    place: str | None
-    """A target's name or an operation's id within the provider."""
+    provider: str | None = None
+    target: Target | None = None
+    operation: str | None = None
 
-    def holds(self, operation: Operation | None, target: Target | None) -> bool:
-        """Whether the fault is planted here."""
-        if self.provider is None:
-            return True
-        contract = operation.contract if operation is not None else target.contract if target is not None else None
-        if contract is None or contract.id != self.provider:
-            return False
-        names = (operation.id if operation is not None else None, target.name if target is not None else None)
-        return self.place is None or self.place in names
+    def holds(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
+        """Whether the fault is planted here; before a request's target is known, its operation decides."""
+        here = [operation for operation in operations if operation is not None]
+        if self.provider is not None:
+            contracts = [operation.contract for operation in here] + ([target.contract] if target else [])
+            if all(contract.id != self.provider for contract in contracts):
+                return False
+        if self.target is not None:
+            own = (self.target.operation, self.target.job_operation)
+            return target is self.target if target is not None else any(o is mine for o in here for mine in own)
+        return self.operation is None or any(operation.id == self.operation for operation in here)
 
 
 class Planted:
@@ -50,41 +52,41 @@ class Planted:
         """Plant what `other` has planted instead."""
         self.names, self._plantings = other.names, other._plantings
 
-    def _here(self, operation: Operation | None, target: Target | None) -> Iterator[Fault]:
+    def _here(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
         for planting in self._plantings:
-            if planting.holds(operation, target):
+            if planting.holds(target, operations):
                 yield planting.fault
 
     def spoil(self, reply: Reply) -> None:
         """Change an answer."""
-        for fault in self._here(reply.operation, reply.target):
+        for fault in self._here(reply.target, reply.operation):
             if fault.reply is not None:
                 fault.reply(reply)
 
     def path(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
         """The states a job passes through."""
-        for fault in self._here(target.job_operation, target):
+        for fault in self._here(target, target.operation, target.job_operation):
             if fault.path is not None:
                 path = fault.path(spec, path)
         return path
 
     def speech(self, wanted: Utterance, target: Target) -> Utterance:
         """What is spoken."""
-        for fault in self._here(target.operation, target):
+        for fault in self._here(target, target.operation):
             if fault.speech is not None:
                 wanted = fault.speech(wanted)
         return wanted
 
     def charge(self, amount: float, target: Target) -> float:
         """What is charged."""
-        for fault in self._here(target.operation, target):
+        for fault in self._here(target, target.operation):
             if fault.charge is not None:
                 amount = fault.charge(amount)
         return amount
 
     def meets(self, call: Call, number: int) -> str | None:
         """The situation that a request meets."""
-        for fault in self._here(call.operation, None):
+        for fault in self._here(None, call.operation):
             situation = fault.meets(call, number) if fault.meets is not None else None
             if situation is not None:
                 return situation
@@ -92,11 +94,11 @@ class Planted:
 
     def waives(self, what: Literal["key", "request"], operation: Operation) -> bool:
         """Whether something is not checked."""
-        return any(fault.waives == what for fault in self._here(operation, None))
+        return any(fault.waives == what for fault in self._here(None, operation))
 
     def delay_s(self, operation: Operation, target: Target | None) -> float:
         """How much later an answer comes."""
-        return sum(fault.delay_s for fault in self._here(operation, target))
+        return sum(fault.delay_s for fault in self._here(target, operation))
 
 
 def _read(name: str, contracts: Mapping[str, Contract]) -> _Planting:
@@ -105,10 +107,12 @@ def _read(name: str, contracts: Mapping[str, Contract]) -> _Planting:
         raise UnknownNameError("fault", fault_id, FAULTS)
     provider, _, place = where.partition("/")
     if not provider:
-        return _Planting(FAULTS[fault_id], None, None)
+        return _Planting(FAULTS[fault_id])
     if provider not in contracts:
         raise UnknownNameError("provider", provider, contracts)
-    known: list[Any] = [*contracts[provider].targets, *contracts[provider].operations]
-    if place and place not in known:
-        raise UnknownNameError(f"{provider} target or operation", place, known)
-    return _Planting(FAULTS[fault_id], provider, place or None)
+    contract = contracts[provider]
+    if not place or place in contract.targets:
+        return _Planting(FAULTS[fault_id], provider, target=contract.targets.get(place))
+    if place not in contract.operations:
+        raise UnknownNameError(f"{provider} target or operation", place, [*contract.targets, *contract.operations])
+    return _Planting(FAULTS[fault_id], provider, operation=place)

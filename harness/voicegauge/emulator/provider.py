@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from voicegauge.contract import MISSING, Contract, Operation, Target
-from voicegauge.contract.extension import AudioPlace, JobSpec
+from voicegauge.contract import Contract, Operation, Target
+from voicegauge.contract.extension import JobSpec
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator.accounts import Account, Accounts
 from voicegauge.emulator.answers import Answers
@@ -22,8 +22,9 @@ from voicegauge.emulator.planting import Planted
 from voicegauge.emulator.reading import read_call, uploads
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.spoken import Utterance, Voice, check_upload, field_of, read_word, utterance
+from voicegauge.emulator.spoken import Utterance, Voice, check_upload, field_of, utterance
 from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex, seeded
+from voicegauge.emulator.targets import audio_place, choose_target, count_characters
 from voicegauge.speech.audio import media_type_of
 
 KEPT_JOBS = 20_000
@@ -111,32 +112,20 @@ class EmulatedProvider:
         role = self._roles.get(operation.id)
         if role is not None:
             return await self._follow(call, account, role)
-        return self._answers.other(operation)
+        return self._answers.other(operation, query=call.query)
 
     async def _speech(self, call: Call, account: Account, *, strict: bool) -> Reply:
-        target = self._target(call)
+        target = choose_target(call, strict=strict)
         if account.keyless and target.needs_key and not self._planted.waives("key", call.operation):
             raise Refusal("unauthorized", None, f"{target.name} needs a key")
-        place = self._audio_place(target)
-        seed = self._settings.seed
+        place = audio_place(target)
         if strict:
             self._check_limits(call, target)
-        wanted = utterance(call, target, place, seed, strict=strict)
-        characters = _characters(call, target, wanted)
+        wanted = utterance(call, target, place, self._settings.seed, strict=strict)
+        characters = count_characters(call, target, wanted)
         self.accounts.take_keyless(account, call.operation, characters, self._clock.now())
         charge = self._charge(account, target, characters)
-        emulation = target.spec.emulation
-        spoken = f"{target.id}:{wanted.text}"
-        self._counts[spoken] += 1
-        rng = seeded(seed, spoken, self._counts[spoken])
-        accept_s, queue_s, work_s = (
-            self._clock.scaled(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
-            for milliseconds in (
-                emulation.accept_ms,
-                emulation.queue_ms,
-                emulation.base_ms + emulation.ms_per_character * characters,
-            )
-        )
+        accept_s, queue_s, work_s = self._times_s(target, wanted, characters)
         if target.answer.job is None:
             await self._clock.sleep(accept_s + queue_s + work_s)
             return await self._audio_now(call, target, account, wanted, charge)
@@ -144,20 +133,18 @@ class EmulatedProvider:
         job = self._accept(call, target, account, wanted, (queue_s, work_s), charge)
         return self._answers.submitted(call, job, balance=self._left(account, call))
 
-    def _target(self, call: Call) -> Target:
-        """The target that a request means, by its constants and by the words it needs."""
-        targets = [t for t in self.contract.targets.values() if t.operation is call.operation]
-        scored = [(score, target) for target in targets if (score := _likeness(call, target)) is not None]
-        if scored:
-            return max(scored, key=lambda pair: pair[0])[1]
-        return targets[0]
-
-    def _audio_place(self, target: Target) -> AudioPlace:
-        if target.answer.audio is not None:
-            return target.answer.audio
-        assert target.job_operation is not None
-        assert target.job_operation.job is not None
-        return target.job_operation.job.audio
+    def _times_s(self, target: Target, wanted: Utterance, characters: int) -> tuple[float, float, float]:
+        """How long accepting, waiting and working take: log-normal around the target's made-up times."""
+        emulation = target.spec.emulation
+        spoken = f"{target.id}:{wanted.text}"
+        self._counts[spoken] += 1
+        rng = seeded(self._settings.seed, spoken, self._counts[spoken])
+        work_ms = emulation.base_ms + emulation.ms_per_character * characters
+        accept_s, queue_s, work_s = (
+            self._clock.scaled(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
+            for milliseconds in (emulation.accept_ms, emulation.queue_ms, work_ms)
+        )
+        return accept_s, queue_s, work_s
 
     def _check_limits(self, call: Call, target: Target) -> None:
         limits = call.operation.limits
@@ -191,7 +178,7 @@ class EmulatedProvider:
     async def _audio_now(
         self, call: Call, target: Target, account: Account, wanted: Utterance, charge: float | None
     ) -> Reply:
-        place = self._audio_place(target)
+        place = audio_place(target)
         data = await self._render(target, wanted)
         media_id = fill_hex(target.spec.emulation.id or DEFAULT_ID, self._rng())
         if place.delivered == "url":
@@ -285,7 +272,7 @@ class EmulatedProvider:
             self._look(job)
             job.cancel(_cancelled_state(role.spec), role.spec, self._clock.now())
             self._look(job)
-            return self._answers.other(call.operation, job)
+            return self._answers.other(call.operation, job=job)
         if not self._succeeded(job):
             raise Refusal("not-found", None, "the job has no result yet")
         data = await self._render(job.target, job.utterance)
@@ -331,27 +318,6 @@ class EmulatedProvider:
 def _split(situation: str) -> tuple[str, str | None]:
     name, _, about = situation.partition(":")
     return name, about or None
-
-
-def _characters(call: Call, target: Target, wanted: Utterance) -> int:
-    text = read_word(call, target, "text")
-    return len(text) if isinstance(text, str) else len(wanted.text)
-
-
-def _likeness(call: Call, target: Target) -> int | None:
-    """How much of what makes a target a request shows; `None` where something speaks against it."""
-    score = 0
-    for place, constant in target.spec.set.items():
-        value = call.read(place)
-        if value is not MISSING and value != constant:
-            return None
-        score += 2 * (value == constant)
-    for word in target.spec.needs:
-        if call.read(target.speech.request[word].at) is MISSING:
-            score -= 1
-        else:
-            score += 1
-    return score
 
 
 def _roles(contract: Contract) -> Mapping[str, Role]:

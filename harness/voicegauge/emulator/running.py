@@ -50,7 +50,7 @@ class RunningEmulator:
 
     @property
     def url(self) -> str:
-        """ "http://host:port"."""
+        """Its root: http://host:port."""
         return f"http://{self.host}:{self.port}"
 
     @property

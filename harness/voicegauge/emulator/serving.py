@@ -68,6 +68,7 @@ def serve(
         log_config=None,
         access_log=False,
         lifespan="off",
+        server_header=False,  # every answer has its own
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,

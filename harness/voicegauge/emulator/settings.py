@@ -9,6 +9,8 @@ from voicegauge.model import Record
 SCENARIO_HEADER = "X-Voicegauge-Scenario"
 """Names the situation a request shall meet, as in `extension.Situation`, perhaps with a field
 ("rate-limited", "invalid:text"); or, for a job, the state it shall end in ("state:FAILED")."""
+SERVER_NAME = "voicegauge-emulator"
+"""The `Server` header of every answer: emulated traffic can be told from a provider's."""
 CONTROL_PREFIX = "/_emulator"
 """Routes that no provider has: reset, clock, state, journal, faults, health, media."""
 MAX_REQUEST_BYTES = 128 * 1024 * 1024

@@ -14,7 +14,7 @@ from voicegauge.contract.places import parse_place
 from voicegauge.emulator.incoming import Call, Refusal
 from voicegauge.emulator.shaping import schemas_at
 from voicegauge.model import Record, UploadedFile
-from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, speaks
+from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, speaks, variants
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,6 +183,28 @@ def _known_format(name: str, target: Target, *, strict: bool) -> str:
         return target.spec.emulation.format
     slot = target.speech.request.get("format")
     raise Refusal("invalid", field_of(slot) if slot else None, f"the emulator has no format {name!r}")
+
+
+def check_emulation(target: Target) -> None:
+    """Refuse what `emulation` says and the emulator cannot do.
+
+    Raises:
+        ContractError: an unknown voice or format, or a pattern that is none; names the line.
+        MissingExtraError: the emulator's voices are not installed.
+    """
+    emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
+    document = target.contract.document
+    if emulation.voice is not None and emulation.voice not in variants():
+        raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
+    try:
+        _known_format(emulation.format, target, strict=True)
+    except Refusal as refusal:
+        raise document.error(f"{at}/format", str(refusal)) from refusal
+    for pattern in emulation.unspoken:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise document.error(f"{at}/unspoken", f"{pattern!r} is no regular expression: {error}") from error
 
 
 class Voice:

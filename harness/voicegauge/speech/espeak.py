@@ -170,7 +170,12 @@ def _languages() -> dict[str, str]:
 
 
 @functools.cache
-def _variants() -> frozenset[str]:
+def variants() -> frozenset[str]:
+    """The voice variants there are, for any language.
+
+    Raises:
+        MissingExtraError: espeakng-loader is not installed.
+    """
     return frozenset(path.name for path in (_data() / "voices" / "!v").iterdir())
 
 
@@ -194,9 +199,9 @@ def _voice_name(language: str, voice: str | None) -> str:
         raise ValueError(f"espeak-ng does not speak {language!r}")
     if voice is None:
         return name
-    if voice not in _variants():
+    if voice not in variants():
         # The library itself takes an unknown variant for none.
-        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(_variants()))}")
+        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(variants()))}")
     return f"{name}+{voice}"
 
 
