@@ -20,7 +20,8 @@ from voicegauge.contract.extension import (
     Speech,
     TargetSpec,
 )
-from voicegauge.contract.schema import Schemas, SchemaError
+from voicegauge.contract.schema import SchemaError, Schemas
+from voicegauge.contract.walking import walk
 from voicegauge.errors import UnknownNameError
 
 
@@ -83,9 +84,7 @@ class MediaType(Node):
             node, pointer = self.contract.schemas.resolve(node, pointer)
             if "value" in node:
                 inferred = bool(node.get("x-source", {}).get("inferred", False))
-                found.append(
-                    Example(name, node["value"], node.get("x-when"), node.get("x-request"), pointer, inferred)
-                )
+                found.append(Example(name, node["value"], node.get("x-when"), node.get("x-request"), pointer, inferred))
         if "example" in self.data:
             found.append(Example("example", self.data["example"], None, None, f"{self.pointer}/example"))
         return tuple(found)
@@ -195,6 +194,8 @@ class Operation(Node):
         """Documented responses by status."""
         found = {}
         for status, node in self.data.get("responses", {}).items():
+            if status.startswith("x-"):
+                continue
             node, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/responses/{status}")
             found[status] = ResponseSpec(self.contract, pointer, node, status)
         return found
@@ -218,8 +219,7 @@ class Operation(Node):
     def _pattern(self) -> re.Pattern[str]:
         parts = re.split(r"(\{[^}]+\})", self.path)
         pattern = "".join(
-            f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part)
-            for index, part in enumerate(parts)
+            f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part) for index, part in enumerate(parts)
         )
         return re.compile(f"^{pattern}$")
 
@@ -249,7 +249,7 @@ class Target:
 
     @property
     def id(self) -> str:
-        """"<provider>/<name>"."""
+        """Its full name: <provider>/<name>."""
         return f"{self.contract.id}/{self.name}"
 
     @property
@@ -360,19 +360,9 @@ class Contract:
         import msgspec
 
         found: dict[str, tuple[Dispute, ...]] = {}
-
-        def walk(value: Any, pointer: str) -> None:
-            if isinstance(value, dict):
-                for key in ("x-source", "source"):
-                    source = value.get(key)
-                    if isinstance(source, dict) and source.get("disputed"):
-                        found[pointer] = msgspec.convert(tuple(source["disputed"]), tuple[Dispute, ...])
-                for key, item in value.items():
-                    if key not in ("example", "examples"):
-                        walk(item, f"{pointer}/{escape(key)}")
-            elif isinstance(value, list):
-                for index, item in enumerate(value):
-                    walk(item, f"{pointer}/{index}")
-
-        walk(self.document.data, "")
+        for pointer, node in walk(self.document.data):
+            for key in ("x-source", "source"):
+                source = node.get(key)
+                if isinstance(source, dict) and source.get("disputed"):
+                    found[pointer] = msgspec.convert(source["disputed"], tuple[Dispute, ...])
         return found

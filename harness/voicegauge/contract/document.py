@@ -28,6 +28,8 @@ MAX_VALUES = 500_000
 MAX_CHARACTERS = 64 * 1024 * 1024
 """Of text, counted in the same way."""
 
+_Event = Any
+"""yaml's stubs give events no attributes."""
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
@@ -76,7 +78,7 @@ class _Built(NamedTuple):
 class _Builder:
     """Makes plain data of YAML events."""
 
-    def __init__(self, path: Path, events: Iterator[yaml.Event]) -> None:
+    def __init__(self, path: Path, events: Iterator[_Event]) -> None:
         self._path, self._events = path, events
         self._anchors: dict[str, _Built | None] = {}
         self.lines: dict[str, int] = {}
@@ -97,10 +99,10 @@ class _Builder:
             raise self._error(following, "must be one document; a second one begins here")
         return value
 
-    def _error(self, event: yaml.Event, reason: str) -> ContractError:
+    def _error(self, event: _Event, reason: str) -> ContractError:
         return ContractError(self._path, event.start_mark.line + 1, reason)
 
-    def _value(self, event: yaml.Event, pointer: str, depth: int) -> _Built:
+    def _value(self, event: _Event, pointer: str, depth: int) -> _Built:
         self.lines.setdefault(pointer, event.start_mark.line + 1)
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
@@ -120,7 +122,7 @@ class _Builder:
             self._anchors[event.anchor] = built
         return built
 
-    def _alias(self, event: yaml.Event) -> _Built:
+    def _alias(self, event: _Event) -> _Built:
         if event.anchor not in self._anchors:
             raise self._error(event, f"the alias *{event.anchor} has no anchor before it")
         built = self._anchors[event.anchor]
@@ -128,7 +130,7 @@ class _Builder:
             raise self._error(event, f"the alias *{event.anchor} stands inside its own anchor")
         return built
 
-    def _sequence(self, start: yaml.Event, pointer: str, depth: int) -> _Built:
+    def _sequence(self, start: _Event, pointer: str, depth: int) -> _Built:
         items: list[Any] = []
         values, characters = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
@@ -137,7 +139,7 @@ class _Builder:
             values, characters = self._count(start, values + built.values, characters + built.characters)
         return _Built(items, values, characters)
 
-    def _mapping(self, start: yaml.Event, pointer: str, depth: int) -> _Built:
+    def _mapping(self, start: _Event, pointer: str, depth: int) -> _Built:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         values, characters = 1, 0
@@ -154,25 +156,23 @@ class _Builder:
                 merged = {**self._merge(event, built.value), **merged}
             else:
                 own[key] = built.value
-            values, characters = self._count(
-                start, values + built.values, characters + built.characters + len(key)
-            )
+            values, characters = self._count(start, values + built.values, characters + built.characters + len(key))
         return _Built({**merged, **own} if merged else own, values, characters)
 
-    def _merge(self, event: yaml.Event, value: Any) -> dict[str, Any]:
+    def _merge(self, event: _Event, value: Any) -> dict[str, Any]:
         """What `<<: *anchor` or `<<: [*first, *second]` brings; of one key the first one counts."""
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
             raise self._error(event, "<< takes a mapping or a list of mappings")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
-    def _count(self, start: yaml.Event, values: int, characters: int) -> tuple[int, int]:
+    def _count(self, start: _Event, values: int, characters: int) -> tuple[int, int]:
         if values > MAX_VALUES or characters > MAX_CHARACTERS:
             limit = f"{MAX_VALUES} values or {MAX_CHARACTERS} characters"
             raise self._error(start, f"comes to more than {limit} once its aliases are written out")
         return values, characters
 
-    def _scalar(self, event: yaml.ScalarEvent) -> Any:
+    def _scalar(self, event: _Event) -> Any:
         text, tag = event.value, event.tag
         if tag in ("!", f"{_TAG}str") or (tag is None and not event.implicit[0]):
             return text

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-import msgspec
-
+from voicegauge.contract.consistency import check_consistency
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server, Target
+from voicegauge.contract.converting import convert
 from voicegauge.contract.document import Document, escape, read_document
 from voicegauge.contract.extension import JobSpec, Limits, Price, Provider, Speech
-from voicegauge.contract.places import parse_place
 from voicegauge.contract.schema import Schemas
+from voicegauge.contract.walking import walk
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
-_ID = re.compile(r"^[a-z0-9][a-z0-9._-]*$")
+_ID = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _T = TypeVar("_T")
 
 
@@ -31,77 +31,98 @@ def load_contract(path: Path) -> Contract:
             the `x-` keys; the error names file, line and reason.
     """
     document = read_document(path)
-    _check_openapi(document)
+    bundled = data_dir("contracts") in path.resolve().parents
+    _check_version(document)
+    if not bundled:  # the test suite checks those; the validator costs 0.7 s to import
+        _check_openapi(document)
+    contract = _build(document)
+    check_consistency(contract)
+    if not bundled:
+        _check_schemas(contract)
+    return contract
+
+
+def _build(document: Document) -> Contract:
     root = document.data
     if "x-provider" not in root:
         raise document.error("", "needs x-provider: id, title, key_env and sources")
-    provider = _convert(document, root["x-provider"], "/x-provider", Provider)
+    provider = convert(document, root["x-provider"], "/x-provider", Provider)
     _check_id(document, "/x-provider/id", "provider id", provider.id)
     contract = Contract(
         document=document,
         provider=provider,
         schemas=Schemas(document),
         servers=_servers(document),
-        limits=_convert(document, root.get("x-limits", {}), "/x-limits", Limits),
+        limits=convert(document, root.get("x-limits", {}), "/x-limits", Limits),
     )
     operations = {operation.id: operation for operation in _operations(contract)}
     object.__setattr__(contract, "operations", operations)
     object.__setattr__(contract, "targets", dict(_targets(contract)))
-    _check_references(contract)
     return contract
 
 
-def _check_openapi(document: Document) -> None:
+def _check_version(document: Document) -> None:
     version = document.data.get("openapi")
     if not isinstance(version, str) or not version.startswith("3.1."):
         raise document.error("/openapi", f"must be an OpenAPI 3.1 document, not {version!r}")
-    if data_dir("contracts") in document.path.resolve().parents:
-        return  # the test suite validates these; the validator costs 0.7 s to import
+
+
+def _check_openapi(document: Document) -> None:
     from openapi_spec_validator import OpenAPIV31SpecValidator
 
-    for error in OpenAPIV31SpecValidator(document.data).iter_errors():  # type: ignore[arg-type]
+    for pointer, node in walk(document.data):
+        if isinstance(node.get("$ref"), str):  # the validator does not say where a reference is broken
+            Schemas(document).resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")
+    for error in OpenAPIV31SpecValidator(document.data).iter_errors():
         pointer = "".join(f"/{escape(str(token))}" for token in getattr(error, "absolute_path", ()))
-        raise document.error(pointer, f"is no valid OpenAPI: {str(error.args[0])[:200]}")
+        reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]
+        raise document.error(pointer, f"is no valid OpenAPI: {reason[:200]}")
 
 
-def _convert(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
-    try:
-        return msgspec.convert(_long_form(value, kind), kind)
-    except msgspec.ValidationError as error:
-        reason, _, where = str(error).partition(" - at ")
-        inner = where.strip("`").removeprefix("$").removeprefix("key in ")
-        tokens = re.findall(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]", inner)
-        deeper = pointer
-        for name, index, _any in tokens:
-            deeper += f"/{escape(name or index)}" if name or index else ""
-        raise document.error(deeper, f"{pointer.rpartition('/')[2]}: {reason}") from error
-
-
-def _long_form(value: Any, kind: type[Any]) -> Any:
-    """A bare string among the words of `x-speech.request` is short for `{at: ...}`."""
-    if kind is Speech and isinstance(value, dict) and isinstance(value.get("request"), dict):
-        words = value["request"].items()
-        return {**value, "request": {w: {"at": s} if isinstance(s, str) else s for w, s in words}}
-    return value
+def _check_schemas(contract: Contract) -> None:
+    """A schema that cannot be used is refused here, not in the middle of a check."""
+    for operation in contract.operations.values():
+        for parameter in operation.parameters:
+            if "schema" in parameter.data:
+                contract.schemas.check(f"{parameter.pointer}/schema")
+        bodies = list(operation.request_media.values())
+        for response in operation.responses.values():
+            bodies += response.media.values()
+            for header in response.headers.values():
+                if "schema" in header.data:
+                    contract.schemas.check(f"{header.pointer}/schema")
+        for media in bodies:
+            if media.schema_pointer is not None:
+                contract.schemas.check(media.schema_pointer)
 
 
 def _check_id(document: Document, pointer: str, what: str, name: str) -> None:
-    if not _ID.match(name):
+    if not _ID.fullmatch(name):
         raise document.error(pointer, f"{what} {name!r} must be of a-z, 0-9, '.', '_' and '-'")
+
+
+def _path_items(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Path, pointer and data of every path item."""
+    for path, item in document.data.get("paths", {}).items():
+        if path.startswith("/"):
+            data, pointer = Schemas(document).resolve(item, f"/paths/{escape(path)}")
+            yield path, pointer, data
 
 
 def _servers(document: Document) -> dict[str, Server]:
     nodes = [("/servers", document.data.get("servers", []))]
-    for path, item in document.data.get("paths", {}).items():
-        base = f"/paths/{escape(path)}"
+    for _, base, item in _path_items(document):
         nodes.append((f"{base}/servers", item.get("servers", [])))
         nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in METHODS if m in item]
     found: dict[str, Server] = {}
     for pointer, servers in nodes:
         for index, node in enumerate(servers):
             server = _server(document, f"{pointer}/{index}", node)
-            if found.setdefault(server.name, server).url != server.url:
-                raise document.error(f"{pointer}/{index}", f"two servers are named {server.name!r}: set x-name")
+            for known in found.values():
+                if (known.name == server.name) != (known.url == server.url):
+                    reason = f"the servers {known.name!r} and {server.name!r} share a name or a url: set x-name"
+                    raise document.error(f"{pointer}/{index}", reason)
+            found[server.name] = server
     if not found:
         raise document.error("", "needs servers: at least one with an absolute url")
     return found
@@ -109,21 +130,28 @@ def _servers(document: Document) -> dict[str, Server]:
 
 def _server(document: Document, pointer: str, node: dict[str, Any]) -> Server:
     url = str(node.get("url", ""))
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise document.error(pointer, f"server url {url!r} must be absolute, with http or https")
-    return Server(str(node.get("x-name", parts.netloc)), url.rstrip("/"))
+    for name, variable in node.get("variables", {}).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:
+        usable = False
+    if not usable or re.search(r"[\s{}?#]", url):
+        reason = f"server url {url!r} must be absolute, with http or https, without user, query and fragment"
+        raise document.error(pointer, reason)
+    return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
 
 
 def _operations(contract: Contract) -> Iterator[Operation]:
     document = contract.document
     default_server = next(iter(contract.servers.values()))
     seen: set[str] = set()
-    for path, item in document.data.get("paths", {}).items():
+    for path, base, item in _path_items(document):
         for method in METHODS:
             if method not in item:
                 continue
-            pointer = f"/paths/{escape(path)}/{method}"
+            pointer = f"{base}/{method}"
             node = item[method]
             name = node.get("operationId")
             if not name:
@@ -133,20 +161,26 @@ def _operations(contract: Contract) -> Iterator[Operation]:
             seen.add(name)
             servers = node.get("servers") or item.get("servers")
             server = _server(document, pointer, servers[0]) if servers else default_server
-            yield _operation(contract, path, method, pointer, node, server)
+            shared = [(f"{base}/parameters/{i}", p) for i, p in enumerate(item.get("parameters", []))]
+            yield _operation(contract, (path, method, pointer), node, server, shared)
 
 
 def _operation(
-    contract: Contract, path: str, method: str, pointer: str, node: dict[str, Any], server: Server
+    contract: Contract,
+    where: tuple[str, str, str],
+    node: dict[str, Any],
+    server: Server,
+    shared: list[tuple[str, Any]],
 ) -> Operation:
-    document = contract.document
+    document, (path, method, pointer) = contract.document, where
 
     def extension(key: str, kind: type[_T]) -> _T | None:
         if key not in node:
             return None
         value, at = contract.schemas.resolve(node[key], f"{pointer}/{key}")
-        return _convert(document, value, at, kind)
+        return convert(document, value, at, kind)
 
+    own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
     return Operation(
         contract=contract,
         pointer=pointer,
@@ -154,31 +188,22 @@ def _operation(
         id=node["operationId"],
         method=method.upper(),
         path=path,
-        parameters=tuple(_parameters(contract, path, pointer, node)),
+        parameters=tuple(_parameters(contract, [*shared, *own])),
         server=server,
         security=tuple(node.get("security", document.data.get("security", []))),
         speech=extension("x-speech", Speech),
         job=extension("x-job", JobSpec),
         pricing=extension("x-pricing", Price),
-        limits=_laid_over(contract.limits, extension("x-limits", Limits)),
+        limits=extension("x-limits", Limits) or contract.limits,
     )
 
 
-def _laid_over(common: Limits, own: Limits | None) -> Limits:
-    """An operation's own limits, and the root's for whatever it says nothing of."""
-    said = {name: value for name in Limits.__struct_fields__ if (value := getattr(own, name, None))}
-    return msgspec.structs.replace(common, **said)
-
-
-def _parameters(contract: Contract, path: str, pointer: str, node: dict[str, Any]) -> Iterator[Parameter]:
-    shared = contract.document.data["paths"][path].get("parameters", [])
-    places = [(f"/paths/{escape(path)}/parameters/{i}", p) for i, p in enumerate(shared)]
-    places += [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
+def _parameters(contract: Contract, places: list[tuple[str, Any]]) -> Iterator[Parameter]:
     found: dict[tuple[str, str], Parameter] = {}
     for at, value in places:
-        data, at = contract.schemas.resolve(value, at)
+        data, pointer = contract.schemas.resolve(value, at)
         required = data.get("required", False) or data["in"] == "path"
-        found[data["in"], data["name"]] = Parameter(contract, at, data, data["name"], data["in"], required)
+        found[data["in"], data["name"]] = Parameter(contract, pointer, data, data["name"], data["in"], required)
     yield from found.values()
 
 
@@ -194,59 +219,6 @@ def _targets(contract: Contract) -> Iterator[tuple[str, Target]]:
                 raise contract.document.error(pointer, f"target {name!r} stands twice")
             seen.add(name)
             yield name, Target(name, operation, spec, pointer)
-
-
-def _check_references(contract: Contract) -> None:
-    """Operation ids, states and places that one `x-` key names must exist."""
-    for operation in contract.operations.values():
-        if operation.speech is not None:
-            _check_speech(contract, operation, operation.speech)
-        if operation.job is not None:
-            _check_job(contract, operation, operation.job)
-
-
-def _check_speech(contract: Contract, operation: Operation, speech: Speech) -> None:
-    document, at = contract.document, f"{operation.pointer}/x-speech"
-    if "text" not in speech.request:
-        raise document.error(f"{at}/request", "x-speech.request must say where the text goes")
-    for word, slot in speech.request.items():
-        _check_place(document, f"{at}/request/{word}", slot.at)
-    answer = speech.answer
-    if (answer.job is None) == (answer.audio is None):
-        raise document.error(f"{at}/answer", "x-speech.answer must have either job or audio")
-    if answer.job is not None:
-        status = contract.operations.get(answer.job)
-        if status is None or status.job is None:
-            raise document.error(f"{at}/answer/job", f"{answer.job!r} is no operation with x-job")
-
-
-def _check_job(contract: Contract, operation: Operation, job: JobSpec) -> None:
-    document, at = contract.document, f"{operation.pointer}/x-job"
-    for name, state in job.states.items():
-        for following in state.next:
-            if following not in job.states:
-                raise document.error(f"{at}/states/{escape(name)}/next", f"{following!r} is no state of this job")
-        if bool(state.next) == bool(state.end):
-            raise document.error(
-                f"{at}/states/{escape(name)}", f"state {name!r} must have either next or end: success | failure"
-            )
-    if not any(state.end == "success" for state in job.states.values()):
-        raise document.error(f"{at}/states", "no state ends in success")
-    for key in ("state", "id", "reason", "model", "created", "updated", "completed", "charged"):
-        place = getattr(job, key)
-        if place is not None:
-            _check_place(document, f"{at}/{key}", place)
-    for key in ("result", "cancel"):
-        named = getattr(job, key)
-        if named is not None and named not in contract.operations:
-            raise document.error(f"{at}/{key}", f"{named!r} is no operation of this document")
-
-
-def _check_place(document: Document, pointer: str, place: str) -> None:
-    try:
-        parse_place(place)
-    except ValueError as error:
-        raise document.error(pointer, str(error)) from error
 
 
 def find_contract_files(folder: Path) -> list[Path]:

@@ -36,24 +36,28 @@ def quote(target: Target, characters: int, *, audio_s: float | None = None, usd:
     money = target.contract.provider.credits
     credit_usd = money.usd if money else None
     stated, *others = (_cost(p, characters, audio_s, credit_usd) for p in (price, *price.alternatives))
-    dollars, credits = (
-        stated[unit] if stated[unit] is not None else max((c for o in others if (c := o[unit]) is not None), default=None)
-        for unit in (0, 1)
-    )
+    credits = _first_or_dearest(stated.credits, [other.credits for other in others])
     if usd is not None:
         return Quote(usd, credits, disputed=False)
-    return Quote(dollars, credits, disputed=bool(others))
+    return Quote(_first_or_dearest(stated.usd, [other.usd for other in others]), credits, disputed=bool(others))
 
 
-def _cost(
-    price: Price, characters: int, audio_s: float | None, credit_usd: float | None
-) -> tuple[float | None, float | None]:
+def _first_or_dearest(stated: float | None, others: list[float | None]) -> float | None:
+    return stated if stated is not None else max((other for other in others if other is not None), default=None)
+
+
+class _Cost(NamedTuple):
+    usd: float | None
+    credits: float | None
+
+
+def _cost(price: Price, characters: int, audio_s: float | None, credit_usd: float | None) -> _Cost:
     """Dollars and credits by one reading; dollars by way of credits where it names those alone."""
     units = _units(price, characters, audio_s)
     credits = None if price.credits is None else price.credits * units
     if price.usd is not None:
-        return price.usd * units, credits
-    return (None if credits is None or credit_usd is None else credits * credit_usd), credits
+        return _Cost(price.usd * units, credits)
+    return _Cost(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
 
 def _units(price: Price, characters: int, audio_s: float | None) -> float:
@@ -87,7 +91,7 @@ def describe_price(target: Target) -> str:
 
 
 def _describe(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
-    """ "$0.01 or $0.03 / request (disputed)" of one money's amounts; empty where there is none."""
+    """Such as "$0.01 or $0.03 / request (disputed)" of one money's amounts; empty where there is none."""
     by_unit: dict[str, dict[str, None]] = {}
     for amount, per in amounts:
         if amount is not None:

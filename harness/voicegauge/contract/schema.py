@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
@@ -48,12 +50,25 @@ class Schemas:
 
     @functools.cache  # noqa: B019 - a contract lives as long as the process that loaded it
     def _validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
-        return jsonschema_rs.Draft202012Validator(
-            {"$ref": f"{self._uri}#{_fragment(pointer)}"},
-            registry=self._registry,
-            validate_formats=True,
-            pattern_options=_PATTERNS,
-        )
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                {"$ref": f"{self._uri}#{_fragment(pointer)}"},
+                registry=self._registry,
+                validate_formats=True,
+                pattern_options=_PATTERNS,
+            )
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            where = to_pointer(list(getattr(error, "instance_path", ())))
+            reason = f"is no JSON Schema 2020-12 that can be used: {str(error).splitlines()[0][:200]}"
+            raise self._document.error(where or pointer, reason) from error
+
+    def check(self, pointer: str) -> None:
+        """Refuse a schema that cannot be used.
+
+        Raises:
+            ContractError: a type, a pattern or a reference in it is wrong.
+        """
+        self._validator(pointer)
 
     def fits(self, pointer: str, instance: Any) -> bool:
         """Whether `instance` fits the schema that stands at `pointer`."""
@@ -82,22 +97,51 @@ class Schemas:
             reference = node["$ref"]
             if reference in seen:
                 raise self._document.error(pointer, f"$ref {reference!r} leads back to itself")
-            if not reference.startswith("#"):
-                raise self._document.error(pointer, f"$ref {reference!r} leaves the document")
+            if not reference.startswith("#/"):
+                reason = f"$ref {reference!r} must be a JSON pointer into this document, such as #/components/schemas/X"
+                raise self._document.error(pointer, reason)
             seen.add(reference)
             overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
-            target = read_pointer(self._document.data, [unescape(t) for t in reference[1:].split("/")[1:]])
-            if target is MISSING:
+            target = unquote(reference[1:])
+            node = read_pointer(self._document.data, [unescape(token) for token in target.split("/")[1:]])
+            if node is MISSING:
                 raise self._document.error(pointer, f"$ref {reference!r} leads nowhere")
-            node, pointer = target, reference[1:]
+            pointer = target
         return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
 
 
 def _fragment(pointer: str) -> str:
     """A JSON pointer as a URI fragment (RFC 6901, section 6)."""
-    from urllib.parse import quote
-
     return quote(pointer, safe="/~!$&'()*+,;=:@-._")
+
+
+def lists_place(schemas: Schemas, schema: Any, tokens: list[str]) -> bool:
+    """Whether a value may stand at `tokens` by the document's words.
+
+    `False` only where the schema lists properties and none of them leads there.
+    """
+    return _lists(schemas, schema, tokens) is not False
+
+
+def _lists(schemas: Schemas, schema: Any, tokens: list[str]) -> bool | None:
+    """`None` where the schema says nothing of what it holds."""
+    if not tokens:
+        return True
+    schema, _ = schemas.resolve(schema)
+    if not isinstance(schema, dict):
+        return None
+    properties, token = schema.get("properties"), tokens[0]
+    said: list[bool | None] = []
+    if isinstance(properties, dict):
+        known = token in properties
+        said.append(known and _lists(schemas, properties[token], tokens[1:]) is not False)
+    elif token.isdecimal() and "items" in schema:
+        said.append(_lists(schemas, schema["items"], tokens[1:]))
+    for key in ("allOf", "anyOf", "oneOf"):
+        said += [_lists(schemas, branch, tokens) for branch in schema.get(key, ())]
+    for key in ("then", "else"):
+        said.append(_lists(schemas, schema.get(key), tokens))
+    return True if True in said else False if False in said else None
 
 
 def fit_text(schemas: Schemas, schema: Any, text: str) -> Any:
@@ -133,7 +177,7 @@ def _read_number(text: str) -> Any:
         value = float(text)
     except ValueError:
         return MISSING
-    if value != value or value in (float("inf"), float("-inf")):
+    if not math.isfinite(value):
         return MISSING
     return int(text) if text.lstrip("+-").isdecimal() else value
 

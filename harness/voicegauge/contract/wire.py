@@ -74,7 +74,7 @@ def read_form(content_type: str, body: bytes) -> Form:
     Raises:
         UnreadableBodyError: the body is not what `content_type` says.
     """
-    if content_type.split(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+    if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
         try:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_PARTS)
         except ValueError as error:
