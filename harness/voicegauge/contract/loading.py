@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
+
 from voicegauge.contract.consistency import check_consistency
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server, Target
 from voicegauge.contract.converting import convert
@@ -194,8 +196,14 @@ def _operation(
         speech=extension("x-speech", Speech),
         job=extension("x-job", JobSpec),
         pricing=extension("x-pricing", Price),
-        limits=extension("x-limits", Limits) or contract.limits,
+        limits=_laid_over(contract.limits, extension("x-limits", Limits)),
     )
+
+
+def _laid_over(common: Limits, own: Limits | None) -> Limits:
+    """An operation's own limits, and the root's for whatever it says nothing of."""
+    said = {name: value for name in Limits.__struct_fields__ if (value := getattr(own, name, None))}
+    return msgspec.structs.replace(common, **said)
 
 
 def _parameters(contract: Contract, places: list[tuple[str, Any]]) -> Iterator[Parameter]:
