@@ -49,8 +49,8 @@ def _check_objects(contract: Contract) -> None:
         if isinstance(node.get("$ref"), str):
             leads[pointer] = [contract.schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")[1]]
         for key in ("allOf", "anyOf", "oneOf"):
-            branches = node.get(key, ())
-            leads.setdefault(pointer, []).extend(f"{pointer}/{key}/{i}" for i in range(len(branches)))
+            leads.setdefault(pointer, []).extend(f"{pointer}/{key}/{i}" for i in range(len(node.get(key, ()))))
+        leads[pointer] += [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in node]
         if "x-source" in node:
             convert(document, node["x-source"], f"{pointer}/x-source", Source)
         if "x-advice" in node and not isinstance(node["x-advice"], dict):

@@ -67,6 +67,10 @@ class Document:
         return ContractError(self.path, self.line(pointer), " ".join(reason.split()))
 
 
+def _line(event: _Event) -> int:
+    return int(event.start_mark.line) + 1
+
+
 class _Built(NamedTuple):
     """A value, and how much it comes to with its aliases written out."""
 
@@ -100,10 +104,10 @@ class _Builder:
         return value
 
     def _error(self, event: _Event, reason: str) -> ContractError:
-        return ContractError(self._path, event.start_mark.line + 1, reason)
+        return ContractError(self._path, _line(event), reason)
 
     def _value(self, event: _Event, pointer: str, depth: int) -> _Built:
-        self.lines.setdefault(pointer, event.start_mark.line + 1)
+        self.lines.setdefault(pointer, _line(event))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None and event.tag not in _TAGS:
@@ -150,7 +154,7 @@ class _Builder:
             if key in own:
                 raise self._error(event, f"the key {key!r} stands twice")
             child = f"{pointer}/{escape(key)}"
-            self.lines[child] = event.start_mark.line + 1
+            self.lines[child] = _line(event)
             built = self._value(next(self._events), child, depth + 1)
             if key == "<<" and event.implicit[0]:
                 merged = {**self._merge(event, built.value), **merged}

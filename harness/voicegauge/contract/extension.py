@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 from msgspec import Meta
 
 from voicegauge.model import Record
@@ -327,3 +328,34 @@ class Limits(Record, frozen=True, kw_only=True):
     headers: dict[Literal["limit", "remaining", "reset", "retry_after"], str] = {}
     """Header names that tell of the rate limit."""
     source: Source | None = None
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the `x-` keys, laid over the outline of an OpenAPI document.
+
+    It describes the keys that stand at a fixed place. `x-source` may stand on any
+    object: its schema is `$defs/Source`.
+    """
+    records = (Provider, Speech, JobSpec, Price, Limits, Source)
+    _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
+    slots = defs["Speech"]["properties"]["request"]
+    slots["additionalProperties"] = {"anyOf": [{"type": "string"}, slots["additionalProperties"]]}
+
+    def keys(**kinds: type[Record]) -> dict[str, Any]:
+        properties = {f"x-{key}": {"$ref": f"#/$defs/{kind.__name__}"} for key, kind in kinds.items()}
+        return {"type": "object", "properties": properties}
+
+    operation = keys(speech=Speech, job=JobSpec, pricing=Price, limits=Limits, source=Source)
+    root = keys(provider=Provider, limits=Limits)
+    methods = {"^(get|put|post|delete|options|head|patch)$": operation}
+    root["properties"]["paths"] = {
+        "type": "object",
+        "additionalProperties": {"type": "object", "patternProperties": methods},
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "The x- keys of a voicegauge contract, an OpenAPI 3.1 document",
+        **root,
+        "required": ["x-provider"],
+        "$defs": defs,
+    }
