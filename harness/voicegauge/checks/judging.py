@@ -67,7 +67,8 @@ class Judge:
 
 
 def _shorten(text: str, limit: int) -> str:
-    line = " ".join(text.split())
+    # Nothing from the wire may move a terminal's cursor.
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
@@ -88,6 +89,8 @@ def find_dispute(rule_id: str, subject: Subject, problem: Problem) -> Dispute | 
 
 def _fits(dispute: Dispute, at: str, subject: Subject, exchange: Exchange | None) -> bool:
     exchange = exchange or subject.exchange
+    if dispute.status is not None and exchange.response.status != dispute.status:
+        return False
     if dispute.media_type and exchange.response.media_type != dispute.media_type.lower():
         return False
     if dispute.schema is None:

@@ -1,1 +1,27 @@
 """Conformance: documented examples, recordings, planned cases and fuzzing, judged by the checks."""
+
+from voicegauge.conformance.cases import Case, Skipped
+from voicegauge.conformance.collecting import Collector
+from voicegauge.conformance.documented import documented_findings
+from voicegauge.conformance.engine import Settings, check_documents, check_service, price_of_plan, run_keeping
+from voicegauge.conformance.planning import Plan, plan_cases
+from voicegauge.conformance.recorded import check_recordings, find_recordings
+from voicegauge.conformance.result import CaseResult, CheckReport
+
+__all__ = [
+    "Case",
+    "CaseResult",
+    "CheckReport",
+    "Collector",
+    "Plan",
+    "Settings",
+    "Skipped",
+    "check_documents",
+    "check_recordings",
+    "check_service",
+    "documented_findings",
+    "find_recordings",
+    "plan_cases",
+    "price_of_plan",
+    "run_keeping",
+]

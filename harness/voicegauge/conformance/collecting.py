@@ -26,6 +26,7 @@ class Collector:
         self._exchanges: Counter[Provenance] = Counter()
         self.spent_usd = 0.0
         self.stopped_by: str | None = None
+        self.interrupted = False
 
     def judge(self, judge: Judge, subjects: Iterable[Subject], case: str | None = None) -> list[Finding]:
         """Judge `subjects` and keep what is found."""

@@ -13,7 +13,7 @@ from voicegauge.conformance.cases import Case
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.fuzzing import fuzz_target
-from voicegauge.conformance.planning import Plan, plan_cases
+from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.running import Runner, Service
 from voicegauge.contract import Contract, Target
 from voicegauge.contract.pricing import quote
@@ -128,7 +128,5 @@ def run_keeping(collector: Collector, check: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(check)
     except KeyboardInterrupt:
+        collector.interrupted = True
         collector.stopped_by = "interrupted"
-
-
-__all__ = ["Settings", "check_documents", "check_service", "plan_cases", "price_of_plan", "run_keeping"]

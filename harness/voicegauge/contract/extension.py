@@ -52,6 +52,8 @@ class Dispute(Record, frozen=True, kw_only=True):
     document: str
     rules: tuple[str, ...] = ()
     """Rules whose findings on this part of the contract are disputed, not errors."""
+    status: int | None = None
+    """Only where the answer has this status."""
     media_type: str | None = None
     """Only where the traffic has this media type."""
     schema: dict[str, Any] | None = None

@@ -1,0 +1,206 @@
+"""`voicegauge check`: does the API still do what its document says?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voicegauge.cli.options import (
+    base_url_option,
+    contracts_option,
+    json_option,
+    load_targets,
+    max_cost_option,
+    price_option,
+    seed_option,
+)
+from voicegauge.errors import (
+    EXIT_BUDGET,
+    EXIT_FINDINGS,
+    EXIT_NOTHING_MEASURED,
+    EXIT_OK,
+    BudgetError,
+    NothingMeasuredError,
+    TransportError,
+    UsageError,
+)
+
+if TYPE_CHECKING:
+    from voicegauge.checks import Rule
+    from voicegauge.conformance import CheckReport, Collector, Plan, Settings
+    from voicegauge.contract import Contract, Target
+
+EXIT_INTERRUPTED = 130
+EMULATED_CREDITS = 1e12
+"""A check sends hundreds of requests; what an empty account answers is asked for as a situation."""
+
+
+@click.command("check")
+@click.argument("names", nargs=-1, metavar="[TARGET...]")
+@click.option("--emulated", is_flag=True, help="Send planned cases to the emulator.")
+@click.option("--live", is_flag=True, help="Send planned cases to the service itself, with your key.")
+@click.option("--full", is_flag=True, help="With --live: every valid case too; each one is paid for.")
+@click.option("--fuzz", type=click.IntRange(0, 100_000), default=0, metavar="N", help="N random requests an operation.")
+@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="With --emulated: plant a fault to be found.")
+@click.option("--select", multiple=True, metavar="RULE", help="Only this rule. May be repeated.")
+@click.option("--ignore", multiple=True, metavar="RULE", help="Not this rule. May be repeated.")
+@click.option("--strict", is_flag=True, help="Warnings fail too.")
+@click.option(
+    "--recordings",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="A folder of HAR files to judge instead of the bundled ones. May be repeated.",
+)
+@base_url_option
+@max_cost_option
+@price_option
+@seed_option
+@contracts_option
+@json_option
+def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options: Any) -> int:
+    """Does the API still do what its document says?
+
+    Without --emulated or --live, what the documents print and what was recorded is
+    judged; nothing is sent. Findings are disputed where the documents disagree with each
+    other; those do not fail, and warnings only with --strict.
+    """
+    _check_flags(options)
+    _, targets = load_targets(names, options["contracts"], options["base_url"])
+    from voicegauge.checks import select_rules
+    from voicegauge.conformance import Collector
+
+    rules = select_rules(options["select"], options["ignore"])
+    collector = Collector([target.id for target in targets], options["seed"])
+    contracts = list({target.contract.id: target.contract for target in targets}.values())
+    if options["emulated"]:
+        status = _check_emulated(targets, contracts, rules, collector, options)
+    elif options["live"]:
+        status = _check_live(targets, contracts, rules, collector, options)
+    else:
+        status = _check_printed(contracts, rules, collector, options["recordings"])
+    return _finish(collector.report(), json_to, strict=strict, status=status)
+
+
+def _check_flags(options: dict[str, Any]) -> None:
+    if options["emulated"] and options["live"]:
+        raise UsageError("--emulated and --live exclude each other")
+    for flag, mode in (("base_url", "live"), ("prices", "live"), ("full", "live"), ("faults", "emulated")):
+        if options[flag] and not options[mode]:
+            raise UsageError(f"--{flag.rstrip('s').replace('_', '-')} goes with --{mode}")
+    if options["fuzz"] and not (options["emulated"] or options["live"]):
+        raise UsageError("--fuzz goes with --emulated or --live: documented examples are not sent anywhere")
+    if options["recordings"] and (options["emulated"] or options["live"]):
+        raise UsageError("--recordings goes without --emulated and --live: nothing is sent then")
+
+
+def _check_printed(
+    contracts: Sequence[Contract], rules: dict[str, Rule], collector: Collector, folders: Sequence[Path]
+) -> int:
+    from voicegauge.conformance import check_documents, check_recordings, find_recordings
+    from voicegauge.data import data_dir
+
+    check_documents(contracts, rules, collector)
+    files = [path for folder in folders or (data_dir("fixtures"),) for path in find_recordings(folder)]
+    check_recordings(files, contracts, rules, collector)
+    return EXIT_OK
+
+
+def _check_emulated(
+    targets: Sequence[Target],
+    contracts: Sequence[Contract],
+    rules: dict[str, Rule],
+    collector: Collector,
+    options: dict[str, Any],
+) -> int:
+    from voicegauge.conformance import Settings, plan_cases
+    from voicegauge.emulator import EmulatorSettings, running_emulator
+    from voicegauge.transport import VirtualClock
+
+    plan = plan_cases(targets, emulated=True, every=True)
+    emulator = EmulatorSettings(
+        seed=options["seed"],
+        clock="per-poll",
+        faults=options["faults"],
+        rate_limits=False,
+        credits=EMULATED_CREDITS,
+    )
+    with running_emulator(contracts, emulator) as running:
+        settings = Settings(
+            base_urls={contract.id: {"": running.base_url(contract.id)} for contract in contracts},
+            keys={contract.id: "emulated-key" for contract in contracts},
+            rules=rules,
+            fuzz=options["fuzz"],
+            seed=options["seed"],
+            clock=VirtualClock,
+        )
+        return _send(targets, plan, settings, collector)
+
+
+def _check_live(
+    targets: Sequence[Target],
+    contracts: Sequence[Contract],
+    rules: dict[str, Rule],
+    collector: Collector,
+    options: dict[str, Any],
+) -> int:
+    from voicegauge.client import Ledger, client_key
+    from voicegauge.conformance import Settings, plan_cases, price_of_plan
+    from voicegauge.model import Provenance
+
+    keys = {contract.id: client_key(contract) for contract in contracts}
+    plan = plan_cases(targets, emulated=False, every=options["full"])
+    cost = price_of_plan(plan, targets, options["prices"])
+    budget = options["max_cost"]
+    click.echo(f"live: {len(plan.cases)} requests, about ${cost:.4g} if all goes well; at most ${budget:.4g}", err=True)
+    if cost > budget:
+        raise BudgetError(f"the plan costs about ${cost:.4g}, more than --max-cost {budget:g}")
+    settings = Settings(
+        provenance=Provenance.RECORDED,
+        base_urls={contract.id: options["base_url"] for contract in contracts},
+        keys=keys,
+        rules=rules,
+        ledger=Ledger(budget),
+        prices=options["prices"],
+        fuzz=options["fuzz"],
+        seed=options["seed"],
+    )
+    return _send(targets, plan, settings, collector)
+
+
+def _send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: Collector) -> int:
+    """Run the plan; the status says what stopped it before its end."""
+    from voicegauge.cli.progress import progress
+    from voicegauge.conformance import check_service, run_keeping
+
+    try:
+        with progress(len(plan.cases)) as advance:
+            run_keeping(collector, check_service(targets, plan, settings, collector, advance))
+    except TransportError as error:
+        if not collector.exchanges:
+            raise
+        collector.stopped_by = str(error)
+        return EXIT_NOTHING_MEASURED
+    if collector.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_BUDGET if collector.stopped_by else EXIT_OK
+
+
+def _finish(report: CheckReport, json_to: str | None, *, strict: bool, status: int) -> int:
+    from voicegauge.cli.findings import print_report
+    from voicegauge.cli.output import write_json
+    from voicegauge.model import Severity
+
+    if json_to:
+        write_json(report, json_to)
+    if json_to != "-":
+        print_report(report)
+    if status != EXIT_OK:
+        return status
+    if report.cases and all(case.verdict == "skipped" for case in report.cases):
+        raise NothingMeasuredError(f"no case came to a verdict; the first: {report.cases[0].reason}")
+    failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+    return EXIT_FINDINGS if report.count(*failing) else EXIT_OK

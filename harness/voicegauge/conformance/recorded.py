@@ -1,0 +1,146 @@
+"""Recorded exchanges, put together again: which polls and which audio belong to which request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from voicegauge.checks import Call, Delivered, Judge, Rule, Subject, Trail
+from voicegauge.client import curl
+from voicegauge.conformance.collecting import Collector
+from voicegauge.conformance.matching import find_target
+from voicegauge.contract import MISSING, Contract, Target
+from voicegauge.contract.extension import AudioPlace, Slot
+from voicegauge.errors import DataError
+from voicegauge.model import Delivery, Exchange, SpeechRequest
+from voicegauge.recording import Recording, load_har
+
+
+def find_recordings(folder: Path) -> list[Path]:
+    """The HAR files below `folder`: `<provider>/*.har`, or its own."""
+    return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
+
+
+def check_recordings(
+    files: Sequence[Path], contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector
+) -> None:
+    """Judge every recording whose provider is among `contracts`.
+
+    Raises:
+        DataError: a file is no recording.
+    """
+    by_id = {contract.id: contract for contract in contracts}
+    for path in files:
+        recording = load_har(path)
+        contract = by_id.get(recording.provider)
+        if contract is None:
+            continue
+        judge = Judge(recording.provenance, rules, _reproducer(contract))
+        for exchange in recording.exchanges:
+            collector.saw(recording.provenance, contract.id, exchange.operation)
+        collector.judge(judge, subjects_of_recording(contract, recording), case=path.name)
+
+
+def _reproducer(contract: Contract) -> Callable[[Exchange], str]:
+    return lambda exchange: curl(exchange.request, contract)
+
+
+def subjects_of_recording(contract: Contract, recording: Recording) -> Iterator[Subject]:
+    """Every exchange as a call, every submit with its polls as a job, and the audio it led to.
+
+    Raises:
+        DataError: an exchange is of an operation that the contract does not have.
+    """
+    calls = [call for exchange in recording.exchanges if (call := _call(contract, exchange)) is not None]
+    yield from calls
+    for submit in calls:
+        if submit.target is None or not submit.ok:
+            continue
+        status = submit.target.job_operation
+        polls: list[Call] = []
+        if status is not None and status.job is not None:
+            job_id = submit.answered(status.job.submit.id)
+            polls = [call for call in calls if call.operation is status and _is_of(call, job_id)]
+            polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
+            yield Trail(submit, tuple(polls), status)
+        delivered = _delivered(submit, polls, recording.exchanges)
+        if delivered is not None:
+            yield delivered
+
+
+def _call(contract: Contract, exchange: Exchange) -> Call | None:
+    """The exchange read by its operation; `None` for a download that no document describes."""
+    operation = contract.operations.get(exchange.operation)
+    if operation is None:
+        if exchange.operation.startswith("("):
+            return None
+        raise DataError(f"a recording of {contract.id} has the operation {exchange.operation!r}, its contract has not")
+    call = Call(operation, exchange)
+    return Call(operation, exchange, find_target(operation, call.asked))
+
+
+def _is_of(poll: Call, job_id: object) -> bool:
+    return isinstance(job_id, str) and job_id in unquote(poll.exchange.request.url)
+
+
+def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> Delivered | None:
+    target = submit.target
+    place = submit.operation.speech.answer.audio if submit.operation.speech else None
+    carrier = submit
+    if polls and polls[-1].operation.job is not None:
+        place, carrier = polls[-1].operation.job.audio, polls[-1]
+    if target is None or place is None:
+        return None
+    found = _audio_exchange(carrier, place, exchanges)
+    if found is None or not found.response.body:
+        return None
+    declared = carrier.answered(place.media_type)
+    delivery = Delivery(
+        target=target.id,
+        exchanges=(submit.exchange, found),
+        attempts=1,
+        audio=found.response.body,
+        media_type=declared if isinstance(declared, str) else found.response.media_type or None,
+        audio_exchange=1,
+        submit_exchange=0,
+    )
+    return Delivered(target, _speech(submit, target), delivery)
+
+
+def _audio_exchange(carrier: Call, place: AudioPlace, exchanges: Sequence[Exchange]) -> Exchange | None:
+    """The exchange whose body is the audio; audio inside JSON is left to live checks."""
+    if place.delivered == "bytes":
+        return carrier.exchange if carrier.exchange.response.media_type.startswith("audio/") else None
+    url = carrier.answered(place.at)
+    if place.delivered != "url" or not isinstance(url, str):
+        return None
+    path = urlsplit(url).path
+    return next((e for e in exchanges if urlsplit(e.request.url).path == path and e.response.status == 200), None)
+
+
+def _speech(submit: Call, target: Target) -> SpeechRequest:
+    """What a recorded request asked for, in neutral words."""
+    words = {
+        word: submit.asked(target.speech.request[word].at)
+        for word in ("text", "language", "format", "speed")
+        if word in target.speech.request
+    }
+    text = words.get("text", MISSING)
+    speed = words.get("speed", MISSING)
+    return SpeechRequest(
+        text=_bare(target.speech.request["text"], text) if isinstance(text, str) else "",
+        language=_word(words.get("language")),
+        format=_word(words.get("format")),
+        speed=float(speed) if isinstance(speed, int | float) else None,
+    )
+
+
+def _word(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _bare(slot: Slot, text: str) -> str:
+    """The text without what the contract's template adds around it."""
+    before, _, after = slot.template.partition("{}")
+    return text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)
