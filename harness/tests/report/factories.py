@@ -266,7 +266,7 @@ def _tone(seconds: float) -> bytes:
 
 def _audio(folder: Path, seconds: float) -> AudioFacts:
     content = _tone(round(seconds, 1))
-    digest, file = save_audio(folder, content, "wav")
+    digest, file = save_audio(folder, content)
     return AudioFacts(
         sha256=digest,
         file=file,

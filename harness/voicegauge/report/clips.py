@@ -102,14 +102,14 @@ def players(clips: Iterable[tuple[Path, Clip]], *, limit: int = AUDIO_BYTES) -> 
 
 
 def _player(folder: Path, facts: AudioFacts, limit: int) -> tuple[Player, int]:
-    if facts.container is None:
+    if facts.container is None or facts.audio_s is None:
         return Player(None, "The audio could not be decoded, so there is nothing to play."), 0
     content = _read(folder, facts)
     if content is None:
         return Player(None, "The audio file is not in the run's folder, or is not the one measured."), 0
     kind, note = _MEDIA_TYPES.get(facts.container), ""
     if kind is None or (len(content) > AS_IT_IS_BYTES and kind != "audio/mpeg"):
-        again = _as_mp3(content)
+        again = _as_mp3(content, facts)
         if again is None:
             return Player(None, f"Browsers do not play {facts.container} as it came: {facts.file}"), 0
         content, kind = again
@@ -128,12 +128,12 @@ def _read(folder: Path, facts: AudioFacts) -> bytes | None:
     return content if hashlib.sha256(content).hexdigest() == facts.sha256 else None
 
 
-def _as_mp3(content: bytes) -> tuple[bytes, str] | None:
-    """`content` encoded again; `None` where it cannot be decoded on its own, as raw samples cannot."""
-    from voicegauge.speech.audio import UndecodableAudioError, decode, encode
+def _as_mp3(content: bytes, facts: AudioFacts) -> tuple[bytes, str] | None:
+    """`content` encoded again; `None` where it cannot be decoded any more."""
+    from voicegauge.speech.audio import UndecodableAudioError, decode_saved, encode
 
     try:
-        decoded = decode(content)
+        decoded = decode_saved(content, facts)
     except UndecodableAudioError:
         return None
     return encode(decoded.samples, decoded.sample_rate_hz, "mp3")

@@ -29,8 +29,8 @@ class Highlight(NamedTuple):
     detail: str
     """The interval, or what else must be said with it."""
     target: str
-    rivals: int
-    """Other targets whose interval reaches this one's: they may be as good."""
+    beside: str = ""
+    """Which others may be as good."""
 
 
 def provenance_word(provenance: Provenance) -> str:
@@ -59,6 +59,7 @@ def key_facts(report: Report) -> tuple[Fact, ...]:
             "Vocabulary": _vocabulary,
             "Its settings": lambda r: ", ".join(f"{k} {v}" for k, v in r.judge.settings.items()) if r.judge else "",
             "Normaliser": lambda r: r.judge.normaliser if r.judge else "",
+            "Not scored": _left_out,
             "Scored before by": lambda r: ", ".join(r.judge.others) if r.judge else "",
             "Sent elsewhere": lambda r: ", ".join(f"{k} to {v}" for k, v in r.manifest.base_urls.items()),
             "Spent": _spent,
@@ -81,6 +82,17 @@ def _noted(name: str, run: RunReport) -> str:
     return run.manifest.environment.get(name, "")
 
 
+def incomparable(report: Report) -> tuple[str, ...]:
+    """What the runs differ in that an error rate is a function of; empty where they may be compared."""
+    read: dict[str, Callable[[RunReport], str]] = {
+        "suite": lambda r: r.manifest.suite.sha256,
+        "speech recogniser": _asr,
+        "normaliser": lambda r: r.judge.normaliser if r.judge else "",
+        "provenance": lambda r: r.manifest.provenance,
+    }
+    return tuple(name for name, value in read.items() if len({value(run) for run in report.runs}) > 1)
+
+
 def _collect(report: Report, read: dict[str, Callable[[RunReport], str]]) -> tuple[Fact, ...]:
     return tuple(Fact(name, tuple(value(run) for run in report.runs)) for name, value in read.items())
 
@@ -95,6 +107,12 @@ def _vocabulary(run: RunReport) -> str:
     if run.judge.closed_vocabulary:
         return "CLOSED: it was told which words may occur, so the error rates are flattering"
     return "open: it had to choose among all the words it knows"
+
+
+def _left_out(run: RunReport) -> str:
+    if run.judge is None or not run.judge.left_out:
+        return ""
+    return f"{', '.join(run.judge.left_out)}: languages that the recogniser does not know"
 
 
 def _spent(run: RunReport) -> str:
@@ -114,28 +132,35 @@ def highlights(run: RunReport) -> tuple[Highlight, ...]:
     if rates:
         target, lowest = min(rates, key=lambda pair: pair[1].value)
         name = "Lowest WER" if target.wer else "Lowest CER"
-        ends, rivals = interval(lowest, 100, 1), _rivals(lowest, rates)
-        found.append(Highlight(name, percent(lowest.value), "%", ends, target.target, rivals))
+        ends = interval(lowest, 100, 1)
+        found.append(Highlight(name, percent(lowest.value), "%", ends, target.target, _rivals(lowest, rates)))
     if times:
         target, time = min(times, key=lambda pair: pair[1].value)
-        ends, rivals = interval(time), _rivals(time, times)
-        found.append(Highlight("Shortest time to file", milliseconds(time.value), "ms", ends, target.target, rivals))
+        rivals = _rivals(time, times)
+        found.append(
+            Highlight("Shortest time to file", milliseconds(time.value), "ms", interval(time), target.target, rivals)
+        )
     if prices:
         target, price = min(prices, key=lambda pair: pair[1])
-        same = sum(other == price for _, other in prices) - 1
-        detail = f"texts of {target.cost.characters:,}"
+        same = _others(sum(other == price for _, other in prices) - 1, "at the same price")
+        detail = f"in texts of {target.cost.characters:,}"
         found.append(Highlight("Lowest price, 1M characters", usd(price), "", detail, target.target, same))
     return (*found, _failed(run))
 
 
-def _rivals(best: Estimate, all_of: Sequence[tuple[TargetSummary, Estimate]]) -> int:
-    """How many others' intervals reach the best one's."""
+def _rivals(best: Estimate, all_of: Sequence[tuple[TargetSummary, Estimate]]) -> str:
+    """The others whose interval reaches the best one's."""
     high = best.value if best.high is None else best.high
-    return sum(e is not best and (e.value if e.low is None else e.low) <= high for _, e in all_of)
+    reaching = (e for _, e in all_of if e is not best and (e.value if e.low is None else e.low) <= high)
+    return _others(sum(1 for _ in reaching), "not told apart from it")
+
+
+def _others(count: int, what: str) -> str:
+    return f"and {count} other{'' if count == 1 else 's'} {what}" if count else ""
 
 
 def _failed(run: RunReport) -> Highlight:
     failures, samples = sum(t.failures for t in run.targets), sum(t.samples for t in run.targets)
     worst = max(run.targets, key=lambda t: t.failures, default=None)
     name = worst.target if worst and worst.failures else ""
-    return Highlight("Failed", number(failures), "", f"of {samples:,} requests", name, 0)
+    return Highlight("Failed", number(failures), "", f"of {samples:,} requests", name)

@@ -35,6 +35,8 @@ class Judge(Record, frozen=True, kw_only=True):
     """The engine was told which words may occur, so its error is flattering."""
     floor: tuple[AsrFloor, ...]
     """The engine's own error on reference speech, by language."""
+    left_out: tuple[str, ...]
+    """Languages that the engine does not know: their samples have no error rate."""
     others: tuple[str, ...]
     """ASRs that scored this run earlier; their scores are in the run's file."""
 
@@ -116,6 +118,7 @@ def _judge(run: Run, scores: ScoreSet) -> Judge:
         settings=scores.settings,
         closed_vocabulary=scores.closed_vocabulary,
         floor=scores.floor,
+        left_out=scores.left_out,
         others=tuple(other.asr for other in run.score_sets[:-1]),
     )
 

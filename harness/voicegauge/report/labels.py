@@ -56,24 +56,46 @@ def text_width(text: str) -> float:
     return sum(13.0 if unicodedata.east_asian_width(c) in "WF" else 7.2 for c in text)
 
 
-def place(points: Sequence[tuple[float, float, str]], frame: Box, order: Sequence[int]) -> list[Label | None]:
-    """A label for each of `points`, `None` where no free place is near.
+def place(
+    points: Sequence[tuple[float, float, str]],
+    frame: Box,
+    order: Sequence[int],
+    *,
+    important: int = 0,
+    lines: Sequence[Box] = (),
+) -> list[Label | None]:
+    """A label for each of `points`, `None` where there is no free place for it.
 
     Args:
         points: x, y and name of each.
         frame: what labels must stay within.
         order: indices of the points, those whose names matter most first.
+        important: how many of `order` may stand apart from their point, joined to it by a line.
+        lines: kept clear where there is room nearby; a name may cross them otherwise.
     """
     taken = [_around(x, y) for x, y, _ in points]
     found: list[Label | None] = [None] * len(points)
-    for index in order:
+    for rank, index in enumerate(order):
         x, y, text = points[index]
-        for box in _candidates(x, y, text_width(text)):
-            if box.within(frame) and not any(box.meets(other) for other in taken):
-                taken.append(box)
-                found[index] = Label(text, box, _leader(x, y, box))
-                break
+        label = _label(x, y, text, frame, taken, lines, apart=rank < important)
+        if label:
+            taken.append(label.box)
+            found[index] = label
     return found
+
+
+def _label(
+    x: float, y: float, text: str, frame: Box, taken: Sequence[Box], lines: Sequence[Box], *, apart: bool
+) -> Label | None:
+    free = [
+        Label(text, box, _leader(x, y, box))
+        for box in _candidates(x, y, text_width(text))
+        if box.within(frame) and not any(box.meets(other) for other in taken)
+    ]
+    beside = [label for label in free if label.leader is None]
+    clear = [label for label in beside if not any(label.box.meets(line) for line in lines)]
+    choice = clear or beside or (free if apart else [])
+    return choice[0] if choice else None
 
 
 def _around(x: float, y: float) -> Box:

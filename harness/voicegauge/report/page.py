@@ -14,11 +14,12 @@ from voicegauge.bench.summary import TargetSummary
 from voicegauge.model import Provenance, Run
 from voicegauge.report import text
 from voicegauge.report.clips import Clip, Player, players
-from voicegauge.report.facts import Fact, Highlight, environment, highlights, key_facts
+from voicegauge.report.facts import Fact, Highlight, environment, highlights, incomparable, key_facts
 from voicegauge.report.gather import Report, RunReport
 from voicegauge.report.heat import STEPS, HeatTable, heat_tables
+from voicegauge.report.scales import Scale
 from voicegauge.report.scatter import NARROW, WIDE, Axes, Scatter, measured, scatter, shared_axes
-from voicegauge.report.table import Column, Row, bounds, columns, groups, rows
+from voicegauge.report.table import SORT_KEYS, Column, Row, bounds, columns, groups, order, rows
 from voicegauge.report.timeline import PARTS, Timeline, shared_axis, timeline
 
 COST_LENGTHS = (100, 1_000, 5_000)
@@ -35,6 +36,8 @@ class RunView(NamedTuple):
 
     name: str
     """A letter where there are several runs, else empty."""
+    mixed: bool
+    """Some of the page's runs are emulated and some are not, so each row says it."""
     report: RunReport
     highlights: tuple[Highlight, ...]
     rows: tuple[Row, ...]
@@ -61,15 +64,12 @@ def render_page(report: Report, runs: Sequence[tuple[Path, Run]]) -> str:
     shown = columns(targets, report.characters)
     sounds = _sounds(report, [folder for folder, _ in runs])
     axes, axis = shared_axes(targets), shared_axis(targets)
+    mixed = len({run.manifest.provenance for run in report.runs}) > 1
     views = [
-        _view(run, _letter(i, len(report.runs)), shown, axes, timeline(_ordered(run, shown), axis), sound)
+        _view(run, _letter(i, len(report.runs)), shown, axes, axis, sound, mixed=mixed)
         for i, (run, sound) in enumerate(zip(report.runs, sounds, strict=True))
     ]
     return _render(report, views, shown)
-
-
-def _ordered(run: RunReport, shown: Sequence[Column]) -> list[TargetSummary]:
-    return [row.summary for row in rows(run.targets, shown)]
 
 
 def _letter(index: int, runs: int) -> str:
@@ -91,18 +91,23 @@ def _view(
     name: str,
     shown: Sequence[Column],
     axes: Axes,
-    bars: Timeline,
+    axis: Scale,
     sounds: Sequence[Player],
+    *,
+    mixed: bool,
 ) -> RunView:
     drawn = measured(run.targets)
+    sorted_rows = rows(run.targets, shown)
+    ordered = [row.summary for row in sorted_rows]
     return RunView(
         name=name,
+        mixed=mixed,
         report=run,
         highlights=highlights(run),
-        rows=rows(run.targets, shown),
+        rows=sorted_rows,
         scatters=tuple(scatter(run.targets, axes, size) for size in (WIDE, NARROW)) if drawn else (),
-        timeline=bars,
-        heat=heat_tables([row.summary for row in rows(run.targets, shown)]),
+        timeline=timeline(ordered, axis),
+        heat=heat_tables(ordered),
         clips=tuple(zip(run.worst, sounds, strict=True)),
     )
 
@@ -125,7 +130,10 @@ def _render(report: Report, views: Sequence[RunView], shown: Sequence[Column]) -
     return jinja.get_template("page.html.j2").render(
         report=report,
         views=views,
+        table=sorted(((view, row) for view in views for row in view.rows), key=lambda pair: order(pair[1])),
+        sorted_by=next((key for key in SORT_KEYS if key in {column.key for column in shown}), ""),
         columns=shown,
+        incomparable=incomparable(report),
         groups=groups(shown),
         facts=_facts(key_facts(report)),
         environment=_facts(environment(report)),

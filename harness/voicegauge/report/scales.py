@@ -26,15 +26,17 @@ class Scale(NamedTuple):
         return (value - self.low) / (self.high - self.low)
 
 
-def linear(values: Iterable[float], *, ticks: int = 5) -> Scale:
-    """An axis from 0 to a round number above every one of `values`, with about `ticks` ticks."""
+def linear(values: Iterable[float], *, ticks: int = 5, low: float = 0.0) -> Scale:
+    """An axis from `low`, rounded down, to a round number above all `values`, with about `ticks` ticks."""
     top = max(values, default=0.0)
-    top = top if top > 0 else 1.0
-    raw = top / ticks
+    span = top - low if top > low else max(abs(low), 1.0)
+    raw = span / ticks
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw * (1 - 1e-9))
-    count = math.ceil(top / step - 1e-9)
-    return Scale(0.0, step * count, tuple(step * i for i in range(count + 1)))
+    first = math.floor(low / step + 1e-9)
+    last = max(math.ceil(top / step - 1e-9), first + 1)
+    marks = tuple(step * i for i in range(first, last + 1))
+    return Scale(marks[0], marks[-1], marks)
 
 
 def logarithmic(values: Iterable[float]) -> Scale:
@@ -49,10 +51,12 @@ def logarithmic(values: Iterable[float]) -> Scale:
 
 
 def fitting(values: Iterable[float]) -> Scale:
-    """Linear from 0, or logarithmic where the values spread widely."""
+    """For points, whose place counts and not their length: around them, logarithmic where they spread widely."""
     positive = [value for value in values if value > 0]
-    wide = bool(positive) and max(positive) / min(positive) >= LOG_SPREAD
-    return logarithmic(positive) if wide else linear(positive)
+    if not positive:
+        return linear(())
+    wide = max(positive) / min(positive) >= LOG_SPREAD
+    return logarithmic(positive) if wide else linear(positive, low=min(positive))
 
 
 def _round_down(value: float) -> float:

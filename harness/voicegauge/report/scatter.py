@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from voicegauge.bench.statistics import Estimate
@@ -31,11 +32,12 @@ class Mark(NamedTuple):
 
     x: float
     y: float
+    name: str
     pareto: bool
     says: str
     across: tuple[float, float] | None
     upright: tuple[float, float] | None
-    label: Label | None
+    label: Label | None = None
 
 
 class Scatter(NamedTuple):
@@ -76,23 +78,12 @@ def scatter(targets: Sequence[TargetSummary], axes: Axes, size: tuple[float, flo
     """The picture of `targets`; those of the Pareto set get their names first."""
     width, height = size
     frame = Box(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
-    points = measured(targets)
-    spots = [(_x(frame, axes, time.value), _y(frame, axes, rate.value)) for _, time, rate in points]
-    order = sorted(range(len(points)), key=lambda i: (not points[i][0].pareto, points[i][2].value))
-    named = [(x, y, _name(t)) for (x, y), (t, _, _) in zip(spots, points, strict=True)]
-    labels = place(named, frame, order)
-    marks = tuple(
-        Mark(
-            x=x,
-            y=y,
-            pareto=target.pareto,
-            says=f"{target.target}: {number(time.value)} ms, {number(rate.value * 100, 1)}%",
-            across=_ends(time, lambda value: _x(frame, axes, value)),
-            upright=_ends(rate, lambda value: _y(frame, axes, value)),
-            label=label,
-        )
-        for (x, y), (target, time, rate), label in zip(spots, points, labels, strict=True)
-    )
+    bare = [_mark(target, time, rate, frame, axes) for target, time, rate in measured(targets)]
+    front = _front(bare, frame)
+    order = sorted(range(len(bare)), key=lambda i: (not bare[i].pareto, -bare[i].y))
+    named = [(mark.x, mark.y, mark.name) for mark in bare]
+    best = sum(mark.pareto for mark in bare)
+    labels = place(named, frame, order, important=best, lines=_lines(bare, front))
     return Scatter(
         width=width,
         height=height,
@@ -100,13 +91,21 @@ def scatter(targets: Sequence[TargetSummary], axes: Axes, size: tuple[float, flo
         x_ticks=_x_ticks(frame, axes),
         y_ticks=tuple(Tick(_y(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
         log=axes.x.log,
-        marks=marks,
-        front=_front(marks, frame),
+        marks=tuple(mark._replace(label=label) for mark, label in zip(bare, labels, strict=True)),
+        front=_path(front),
     )
 
 
-def _name(target: TargetSummary) -> str:
-    return visible(shorten(target.target, LABEL_LENGTH))
+def _mark(target: TargetSummary, time: Estimate, rate: Estimate, frame: Box, axes: Axes) -> Mark:
+    return Mark(
+        x=_x(frame, axes, time.value),
+        y=_y(frame, axes, rate.value),
+        name=visible(shorten(target.target, LABEL_LENGTH)),
+        pareto=target.pareto,
+        says=f"{target.target}: {number(time.value)} ms, {number(rate.value * 100, 1)}%",
+        across=_ends(time, lambda value: _x(frame, axes, value)),
+        upright=_ends(rate, lambda value: _y(frame, axes, value)),
+    )
 
 
 def _x(frame: Box, axes: Axes, value: float) -> float:
@@ -129,12 +128,24 @@ def _ends(estimate: Estimate, at: Callable[[float], float]) -> tuple[float, floa
     return at(estimate.low), at(estimate.high)
 
 
-def _front(marks: Sequence[Mark], frame: Box) -> str:
+def _front(marks: Sequence[Mark], frame: Box) -> list[tuple[float, float]]:
     """Steps from the fastest to the most intelligible: whatever lies above and right of them is beaten."""
     best = sorted({(mark.x, mark.y) for mark in marks if mark.pareto})
     if len(best) < 2:
-        return ""
-    path = [f"M{best[0][0]:.1f},{frame.top:.1f}"]
+        return []
+    corners = [(best[0][0], frame.top)]
     for x, y in best:
-        path += [f"H{x:.1f}", f"V{y:.1f}"]
-    return " ".join([*path, f"H{frame.right:.1f}"])
+        corners += [(x, corners[-1][1]), (x, y)]
+    return [*corners, (frame.right, corners[-1][1])]
+
+
+def _path(corners: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(corners))
+
+
+def _lines(marks: Sequence[Mark], front: Sequence[tuple[float, float]]) -> list[Box]:
+    """What names had better not cross: the front and the whiskers."""
+    boxes = [Box(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(front)]
+    boxes += [Box(min(m.across), m.y, max(m.across), m.y) for m in marks if m.across]
+    boxes += [Box(m.x, min(m.upright), m.x, max(m.upright)) for m in marks if m.upright]
+    return boxes

@@ -79,7 +79,7 @@ def groups(shown: Sequence[Column]) -> tuple[tuple[str, int], ...]:
 
 
 def rows(targets: Sequence[TargetSummary], shown: Sequence[Column]) -> tuple[Row, ...]:
-    """One row a target of one run, the lowest error rate first, then the shortest time."""
+    """One row a target of one run, in `order`."""
     table = [(target, tuple(column.read(target) for column in shown)) for target in targets]
     stand_out = [
         _best([cells[i] for _, cells in table], column.better) for i, column in enumerate(shown)
@@ -88,14 +88,20 @@ def rows(targets: Sequence[TargetSummary], shown: Sequence[Column]) -> tuple[Row
         Row(target, cells, tuple(column[i] for column in stand_out))
         for i, (target, cells) in enumerate(table)
     ]
-    return tuple(sorted(made, key=lambda row: _order(row.summary)))
+    return tuple(sorted(made, key=order))
 
 
-def _order(target: TargetSummary) -> tuple[float, float, str]:
-    rate = target.wer or target.cer
+SORT_KEYS = ("wer", "cer", "file")
+"""The columns that rows are sorted by, the first that is shown first; missing numbers go last."""
+
+
+def order(row: Row) -> tuple[float, float, float, str]:
+    """Sorts rows, those of several runs together, by `SORT_KEYS`, then by name."""
+    target = row.summary
     last = float("inf")
     return (
-        rate.corpus.value if rate else last,
+        target.wer.corpus.value if target.wer else last,
+        target.cer.corpus.value if target.cer else last,
         target.file_ms.value if target.file_ms else last,
         target.target,
     )
