@@ -20,9 +20,10 @@ from typing import Self
 
 import msgspec
 
-from voicegauge.bench.store import JOURNAL_FILE
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Record, Sample
+
+JOURNAL_FILE = "journal.jsonl"
 
 
 class Submitting(Record, frozen=True, kw_only=True, tag_field="event", tag="submitting"):
@@ -72,6 +73,11 @@ class Past(Record, frozen=True, kw_only=True):
     """Samples that the user stopped."""
     spent_usd: float = 0.0
     """What is finished, and what may have been paid for without being finished."""
+
+    @property
+    def bought(self) -> bool:
+        """Whether anything would be lost by starting afresh."""
+        return bool(self.jobs) or any(sample.failure is None for sample in self.finished.values())
 
 
 class Journal:

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench.store import save_audio
 from voicegauge.contract import Target
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import DataError
 from voicegauge.model import Sample
-from voicegauge.speech.audio import RawAudio, encode, facts
+from voicegauge.speech.audio import RawAudio, facts
 
 
 def measure_audio(
@@ -22,8 +21,6 @@ def measure_audio(
     on_sample: Callable[[], None] = lambda: None,
 ) -> tuple[Sample, ...]:
     """The samples with what can be measured on their audio, and the time to the first audible speech.
-
-    Raw PCM, which no player knows, is kept as WAV.
 
     Args:
         folder: of the run.
@@ -49,10 +46,7 @@ def _measured(folder: Path, sample: Sample, target: Target | None) -> Sample:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    found, decoded = facts(data, file=sample.audio.file, media_type=sample.audio.media_type, declared=_declared(target))
-    if decoded is not None and decoded.container == "pcm":
-        wav, _ = encode(decoded.samples, decoded.sample_rate_hz, "wav")
-        found = msgspec.structs.replace(found, file=save_audio(folder, wav)[1])
+    found, _ = facts(data, file=sample.audio.file, media_type=sample.audio.media_type, declared=_declared(target))
     latency = sample.latency
     if latency is not None and latency.ttfa_ms is not None and found.leading_silence_s is not None:
         latency = msgspec.structs.replace(latency, ttfs_ms=latency.ttfa_ms + found.leading_silence_s * 1000)

@@ -160,8 +160,9 @@ def make_plan(
 
 
 def speaks(target: Target, language: str) -> bool:
-    """Whether `target` speaks `language`; one whose document names no language is asked for all."""
-    return not target.spec.languages or language in target.spec.languages
+    """Whether `target` speaks `language`. One whose document names none is taken to speak its default, or English."""
+    spec = target.spec
+    return language in (spec.languages or (spec.language or "en",))
 
 
 def _session(session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: PlanSettings) -> Sequence[Round]:

@@ -7,19 +7,58 @@ so that equal answers are kept once and no name comes from the wire.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import msgspec
 
-from voicegauge.errors import DataError
+from voicegauge.bench.journal import read_past
+from voicegauge.errors import DataError, UsageError
 from voicegauge.files import write_file
-from voicegauge.model import Run
+from voicegauge.model import Provenance, Run
 from voicegauge.model.run import RUN_SCHEMA_VERSION
 from voicegauge.speech.containers import sniff_container
 
 RUN_FILE = "run.json"
-JOURNAL_FILE = "journal.jsonl"
 AUDIO_FOLDER = "audio"
+
+
+def new_folder(out: Path, name: str) -> Path:
+    """Make the folder of a new run below `out`: `name`, or `name` with a number where that is taken.
+
+    Raises:
+        UsageError: it cannot be made.
+    """
+    for attempt in itertools.count(1):
+        folder = out / (name if attempt == 1 else f"{name}-{attempt}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not out.is_dir():
+                raise UsageError(f"{out}: is no folder: name another with --out") from None
+            continue
+        except OSError as error:
+            raise UsageError(f"cannot make {folder}: {error.strerror}") from error
+        return folder
+    raise AssertionError("the numbers do not end")
+
+
+def find_unfinished(out: Path, plan_sha256: str) -> Path | None:
+    """The newest interrupted live run below `out` of the plan with that digest.
+
+    Only one that bought something is worth going on with; files that are no runs are passed over.
+    """
+    for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):
+        try:
+            manifest = load_run(file).manifest
+            past = read_past(file.parent)
+        except DataError:
+            continue
+        if manifest.finished or manifest.plan_sha256 != plan_sha256:
+            continue
+        if manifest.provenance is Provenance.RECORDED and past.bought:
+            return file.parent
+    return None
 
 
 class _Version(msgspec.Struct):
@@ -50,6 +89,8 @@ def save_run(folder: Path, run: Run) -> Path:
 def load_run(path: Path) -> Run:
     """The run in the folder `path`, or in the run.json `path`.
 
+    Of a run that was killed, the samples are those of its journal.
+
     Raises:
         DataError: there is none, it is broken, or another version of voicegauge wrote it;
             says how to mend it.
@@ -75,9 +116,12 @@ def load_run(path: Path) -> Run:
             f"this one reads {RUN_SCHEMA_VERSION}): run the benchmark again"
         )
     try:
-        return msgspec.json.decode(raw, type=Run)
+        run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{file}: is a damaged run: {error}") from error
+    if not run.manifest.finished and not run.samples:
+        run = msgspec.structs.replace(run, samples=tuple(read_past(file.parent).finished.values()))
+    return run
 
 
 def save_audio(folder: Path, audio: bytes) -> tuple[str, str]:

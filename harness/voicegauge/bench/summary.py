@@ -154,12 +154,13 @@ Scored = Sequence[tuple[Sample, Score]]
 
 
 def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> Scored:
-    """Each sample with its score.
+    """Each sample with its score; those in a language that the recogniser does not know are left out.
 
     Raises:
-        DataError: the score set lacks one of them.
+        DataError: the score set lacks one of the others.
     """
     scores = {score.sample_id: score for score in score_set.scores}
+    samples = [sample for sample in samples if sample.language not in score_set.left_out]
     lacking = [sample.id for sample in samples if sample.id not in scores]
     if lacking:
         more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""

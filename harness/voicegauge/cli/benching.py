@@ -1,0 +1,319 @@
+"""From the options of `voicegauge bench` to a saved, scored and printed run."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.bench.asking import check_requests, emulated_access, live_access, read_voice
+from voicegauge.bench.journal import Past, read_past
+from voicegauge.bench.manifest import make_manifest
+from voicegauge.bench.measure import measure_audio
+from voicegauge.bench.plan import Plan, PlanSettings, make_plan
+from voicegauge.bench.result import BenchResult, priced
+from voicegauge.bench.runner import Order, Outcome, Stop, carry_out
+from voicegauge.bench.scoring import check_asr, score_run
+from voicegauge.bench.store import find_unfinished, load_run, new_folder, save_run
+from voicegauge.bench.suite import load_suite
+from voicegauge.bench.summary import summarise
+from voicegauge.cli.bench_tables import print_plan, print_summaries
+from voicegauge.cli.options import load_targets
+from voicegauge.cli.output import console, write_json
+from voicegauge.contract import Contract, Target
+from voicegauge.emulator import EmulatorSettings, running_emulator
+from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
+from voicegauge.model import Provenance, Run, Sample, ScoreSet, VoiceSample
+from voicegauge.speech.asr import Spoken
+
+EXIT_INTERRUPTED = 130
+"""What a shell reports for a program ended by Ctrl-C."""
+EMULATED_CREDITS = 1e9
+"""An account that no benchmark empties."""
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """The command's options, as they were read."""
+
+    targets: tuple[str, ...]
+    contracts: tuple[Path, ...]
+    suite_name: str
+    languages: tuple[str, ...]
+    strata: tuple[str, ...]
+    limit: int | None
+    sessions: int
+    repetitions: int
+    warmup: int
+    concurrency: int
+    live: bool
+    base_url: dict[str, str]
+    max_cost: float
+    prices: dict[str, float]
+    voice_sample: str | None
+    faults: tuple[str, ...]
+    asr: str
+    text_length: int
+    out: Path
+    no_report: bool
+    dry_run: bool
+    seed: int
+    json_to: str | None
+
+    @property
+    def provenance(self) -> Provenance:
+        """Of all that the run will receive."""
+        return Provenance.RECORDED if self.live else Provenance.EMULATED
+
+
+def bench(options: BenchOptions) -> int:
+    """Plan, price, carry out, measure, score, save, print; the exit status.
+
+    Raises:
+        VoicegaugeError: as its class says; what was bought is saved first.
+    """
+    _check(options)
+    targets, plan, voice = _plan(options)
+    if options.dry_run:
+        _show_plan(options, plan)
+        return 0
+    check_asr(options.asr, options.provenance, _spoken(plan))
+    if options.live:
+        plan.check_budget(options.max_cost)
+    found = find_unfinished(options.out, plan.sha256) if options.live else None
+    stop = Stop()
+    with _order(options, plan, targets, voice) as order:
+        folder = found or _begin(options, order)
+        outcome = _carry_out(order, folder, read_past(folder) if found else None, stop)
+    run = _save(folder, outcome, order)
+    if stop.asked and stop.error is None:
+        _say(_how_to_go_on(options, folder, outcome, plan))
+        return EXIT_INTERRUPTED
+    _finish(options, folder, run, stop)
+    return 0
+
+
+def _check(options: BenchOptions) -> None:
+    if options.base_url and not options.live:
+        raise UsageError("--base-url goes with --live: without it the emulator answers")
+    if options.faults and options.live:
+        raise UsageError("--fault is for the emulator: leave out --live")
+
+
+def _plan(options: BenchOptions) -> tuple[dict[str, Target], Plan, VoiceSample | None]:
+    catalogue, chosen = load_targets(options.targets, options.contracts, options.base_url)
+    for name in options.prices:
+        catalogue.select([name])
+    suite = load_suite(options.suite_name).select(
+        languages=options.languages, strata=options.strata, limit=options.limit
+    )
+    voice = read_voice(options.voice_sample) if options.voice_sample else None
+    plan = make_plan(
+        suite,
+        chosen,
+        PlanSettings(
+            sessions=options.sessions,
+            repetitions=options.repetitions,
+            warmup=options.warmup,
+            seed=options.seed,
+        ),
+        provenance=options.provenance,
+        prices=options.prices,
+        base_urls=options.base_url,
+        voice_sample=voice,
+    )
+    for target_id in plan.left_out:
+        _say(f"left out: {target_id} speaks no language of the suite {suite.id}")
+    targets = {target.id: target for target in chosen if target.id not in plan.left_out}
+    texts = {one.target: one.text for row in plan.rounds for one in row}
+    check_requests(targets.values(), texts, voice)
+    return targets, plan, voice
+
+
+def _spoken(plan: Plan) -> set[Spoken]:
+    return {Spoken(one.text.language, one.text.text) for row in plan.rounds for one in row}
+
+
+def _show_plan(options: BenchOptions, plan: Plan) -> None:
+    if options.json_to:
+        write_json(priced(plan), options.json_to)
+    if options.json_to != "-":
+        print_plan(plan)
+
+
+@contextlib.contextmanager
+def _order(options: BenchOptions, plan: Plan, targets: dict[str, Target], voice: VoiceSample | None) -> Iterator[Order]:
+    """The order, with an emulator running as long as it is needed."""
+    contracts: list[Contract] = list({t.contract.id: t.contract for t in targets.values()}.values())
+    with contextlib.ExitStack() as stack:
+        if options.live:
+            access = live_access(contracts, options.base_url)
+            money = f"${plan.usd:.4f} of at most ${options.max_cost:g}"
+            _say(f"LIVE: {plan.requests} requests to {', '.join(access)}, {money}")
+        else:
+            settings = EmulatorSettings(
+                seed=options.seed, faults=options.faults, credits=EMULATED_CREDITS, rate_limits=False
+            )
+            access = emulated_access(contracts, stack.enter_context(running_emulator(contracts, settings)))
+        yield Order(
+            plan=plan,
+            targets=targets,
+            access=access,
+            concurrency=options.concurrency,
+            max_cost_usd=options.max_cost if options.live else None,
+            prices=options.prices,
+            voice=voice,
+        )
+
+
+def _begin(options: BenchOptions, order: Order) -> Path:
+    created = datetime.now(UTC)
+    kind = "live" if options.live else "emulated"
+    folder = new_folder(options.out, f"{created:%Y%m%d-%H%M%S}-{order.plan.suite.id}-{kind}")
+    manifest = make_manifest(order, folder.name, created, base_urls=options.base_url)
+    save_run(folder, Run(manifest=manifest, samples=()))
+    return folder
+
+
+def _carry_out(order: Order, folder: Path, past: Past | None, stop: Stop) -> Outcome:
+    if past is not None:
+        _say(f"going on with {folder}: {len(past.finished)} samples are there, {len(past.jobs)} jobs under way")
+    done = len(past.finished) if past else 0
+    with _progress("asking", order.plan.requests, done) as step:
+        try:
+            return asyncio.run(_interruptible(order, folder, past, stop, lambda _: step()))
+        except asyncio.CancelledError:
+            left = read_past(folder)
+            return Outcome(samples=tuple(left.finished.values()), spent_usd=left.spent_usd, complete=False)
+
+
+async def _interruptible(
+    order: Order, folder: Path, past: Past | None, stop: Stop, on_sample: Callable[[Sample], None]
+) -> Outcome:
+    """The first Ctrl-C stops new requests, the second one drops what is under way."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupted() -> None:
+        if stop.asked:
+            task.cancel()
+        else:
+            stop.ask()
+            _say("stopping when what is under way has come in; Ctrl-C again to stop at once")
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        return await carry_out(order, folder, past=past, stop=stop, on_sample=on_sample)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+def _save(folder: Path, outcome: Outcome, order: Order) -> Run:
+    with _progress("measuring audio", len(outcome.samples)) as step:
+        samples = measure_audio(folder, outcome.samples, order.targets, step)
+    manifest = msgspec.structs.replace(
+        load_run(folder).manifest, finished=outcome.complete, spent_usd=outcome.spent_usd
+    )
+    run = Run(manifest=manifest, samples=samples)
+    save_run(folder, run)
+    return run
+
+
+def _how_to_go_on(options: BenchOptions, folder: Path, outcome: Outcome, plan: Plan) -> str:
+    kept = f"stopped: {len(outcome.samples)} of {plan.requests} samples are kept in {folder}"
+    if options.live:
+        return f"{kept}; the same command goes on with the rest"
+    return f"{kept}; score them with: voicegauge score {folder}"
+
+
+def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop) -> None:
+    """Score, report and print what there is; then raise why it is not all.
+
+    Raises:
+        VoicegaugeError: the run was stopped by an error, or nothing was measured.
+    """
+    if stop.error is not None and not isinstance(stop.error, BudgetError):
+        raise stop.error
+    measured = [sample for sample in run.samples if not sample.warmup]
+    if not measured and stop.error is not None:
+        raise stop.error
+    scores = _score(options, folder, run)
+    if scores is not None:
+        run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
+        save_run(folder, run)
+    report = None if options.no_report else _report(folder, run, options.text_length)
+    _print(options, folder, run, scores, report, stop)
+    if stop.error is not None:
+        raise stop.error
+    if all(sample.failure for sample in measured):
+        first = next((s.failure.message for s in measured if s.failure), "no text was spoken")
+        raise NothingMeasuredError(f"every request failed, the first one with: {first}")
+
+
+def _score(options: BenchOptions, folder: Path, run: Run) -> ScoreSet | None:
+    with _progress("transcribing", None) as step:
+        return score_run(folder, run, options.asr, progress=step)
+
+
+def _report(folder: Path, run: Run, characters: int) -> Path:
+    from voicegauge.report import write_report
+
+    return write_report([(folder, run)], folder / REPORT_FILE, characters=characters)
+
+
+def _print(
+    options: BenchOptions, folder: Path, run: Run, scores: ScoreSet | None, report: Path | None, stop: Stop
+) -> None:
+    summaries = summarise(run, scores, characters=options.text_length)
+    if options.json_to:
+        result = BenchResult(
+            provenance=run.manifest.provenance,
+            folder=str(folder),
+            report=str(report) if report else None,
+            manifest=run.manifest,
+            asr=scores.asr if scores else None,
+            asr_reason=scores.asr_reason if scores else None,
+            normaliser=scores.normaliser if scores else None,
+            stopped=str(stop.error) if stop.error else None,
+            targets=summaries,
+        )
+        write_json(result, options.json_to)
+    if options.json_to != "-":
+        print_summaries(summaries, scores, run.manifest.provenance)
+        out = console()
+        out.print(f"run:    {folder}", soft_wrap=True)
+        if report:
+            out.print(f"report: {report}", soft_wrap=True)
+
+
+def _say(line: str) -> None:
+    console(stderr=True).print(line, soft_wrap=True, markup=False)
+
+
+@contextlib.contextmanager
+def _progress(what: str, total: int | None, done: int = 0) -> Iterator[Callable[..., None]]:
+    """A progress bar on a terminal, nothing elsewhere.
+
+    Yields a function: called without arguments it counts one more, else it takes (done, total).
+    """
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    shown = console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=shown, disable=not shown.is_terminal, transient=True) as progress:
+        bar = progress.add_task(what, total=total, completed=done)
+
+        def step(done: int | None = None, total: int | None = None) -> None:
+            if done is None:
+                progress.advance(bar)
+            else:
+                progress.update(bar, completed=done, total=total)
+
+        yield step
