@@ -8,10 +8,10 @@ from typing import Any, get_args
 
 from voicegauge.contract.contract import Contract, MediaType, Operation, Target
 from voicegauge.contract.converting import convert
-from voicegauge.contract.document import escape
-from voicegauge.contract.extension import AudioPlace, JobSpec, Situation, Source, Speech, TargetSpec, Word
+from voicegauge.contract.document import Document, escape
+from voicegauge.contract.extension import AudioPlace, JobSpec, Price, Situation, Source, Speech, TargetSpec, Word
 from voicegauge.contract.places import PlaceKind, parse_place, write_pointer
-from voicegauge.contract.schema import lists_place
+from voicegauge.contract.schema import Schemas, lists_place
 from voicegauge.contract.walking import walk
 from voicegauge.contract.wire import is_form, is_json
 
@@ -23,13 +23,50 @@ _RAW = ("pcm", "mulaw", "alaw", "ulaw")
 """Audio without a header: nothing but the contract tells its sample rate."""
 
 
+def check_objects(schemas: Schemas, document: Document) -> None:
+    """References must lead somewhere and not back to themselves; an operation id stands once.
+
+    Raises:
+        ContractError: names the line of the first object that is wrong.
+    """
+    leads: dict[str, list[str]] = {}
+    operations: set[str] = set()
+    for pointer, node in walk(document.data):
+        leads[pointer] = [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in node]
+        if isinstance(node.get("$ref"), str):
+            leads[pointer].append(schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")[1])
+        for key in ("allOf", "anyOf", "oneOf"):
+            branches = node.get(key)
+            leads[pointer] += [f"{pointer}/{key}/{i}" for i, _ in enumerate(branches if branches else ())]
+        if "operationId" in node and "responses" in node:
+            if node["operationId"] in operations:
+                raise document.error(f"{pointer}/operationId", f"operationId {node['operationId']!r} stands twice")
+            operations.add(node["operationId"])
+    try:
+        TopologicalSorter(leads).prepare()
+    except CycleError as error:
+        raise document.error(error.args[1][0], "the schema leads back to itself without an end") from error
+
+
+def check_schemas(schemas: Schemas, document: Document) -> None:
+    """A schema that cannot be used is refused here, not in the middle of a check.
+
+    Raises:
+        ContractError: names the line of the first one.
+    """
+    for pointer, _ in walk(document.data):
+        parent, _, key = pointer.rpartition("/")
+        if key == "schema" or parent == "/components/schemas":
+            schemas.check(pointer)
+
+
 def check_consistency(contract: Contract) -> None:
     """Refuse what does not hold together.
 
     Raises:
         ContractError: names the line of the first part that leads nowhere.
     """
-    _check_objects(contract)
+    _check_sources(contract)
     for operation in contract.operations.values():
         _check_security(operation)
         _check_responses(operation)
@@ -37,20 +74,15 @@ def check_consistency(contract: Contract) -> None:
             _check_answer(operation, operation.speech)
         if operation.job is not None:
             _check_job(operation, operation.job)
+        _check_price(contract, f"{operation.pointer}/x-pricing", operation.pricing)
     for target in contract.targets.values():
         _check_target(target, target.spec)
+        _check_price(contract, f"{target.pointer}/pricing", target.spec.pricing)
 
 
-def _check_objects(contract: Contract) -> None:
-    """References lead somewhere and not back to themselves; sources are known."""
+def _check_sources(contract: Contract) -> None:
     document, sources = contract.document, contract.provider.sources
-    leads: dict[str, list[str]] = {}
     for pointer, node in walk(document.data):
-        if isinstance(node.get("$ref"), str):
-            leads[pointer] = [contract.schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")[1]]
-        for key in ("allOf", "anyOf", "oneOf"):
-            leads.setdefault(pointer, []).extend(f"{pointer}/{key}/{i}" for i in range(len(node.get(key, ()))))
-        leads[pointer] += [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in node]
         if "x-source" in node:
             convert(document, node["x-source"], f"{pointer}/x-source", Source)
         if "x-advice" in node and not isinstance(node["x-advice"], dict):
@@ -59,10 +91,6 @@ def _check_objects(contract: Contract) -> None:
         if _NAMES_DOCUMENT.search(pointer) and isinstance(named, str) and named not in sources:
             known = ", ".join(sources)
             raise document.error(f"{pointer}/document", f"{named!r} is not among x-provider.sources: {known}")
-    try:
-        TopologicalSorter(leads).prepare()
-    except CycleError as error:
-        raise document.error(error.args[1][0], "the schema leads back to itself without an end") from error
 
 
 def _check_security(operation: Operation) -> None:
@@ -75,14 +103,13 @@ def _check_security(operation: Operation) -> None:
                 known = ", ".join(schemes) or "none"
                 raise operation.contract.document.error(at, f"{name!r} is no security scheme; known: {known}")
             if (operation.speech or operation.job) and not _can_send(schemes[name]):
-                reason = f"the security scheme {name!r} must be apiKey, http bearer or http basic"
+                reason = f"the security scheme {name!r} must be apiKey or http"
                 raise operation.contract.document.error(at, reason)
 
 
 def _can_send(scheme: dict[str, Any]) -> bool:
-    if scheme.get("type") == "apiKey":
-        return True
-    return scheme.get("type") == "http" and str(scheme.get("scheme")).lower() in ("bearer", "basic")
+    """The key alone, or behind a word: bearer, basic, or one of the provider's own such as "Token"."""
+    return scheme.get("type") in ("apiKey", "http")
 
 
 def _check_responses(operation: Operation) -> None:
@@ -171,6 +198,12 @@ def _check_states(operation: Operation, job: JobSpec) -> None:
     for name in job.states:
         if name not in reached:
             raise document.error(f"{at}/{escape(name)}", f"no way leads from {reached[0]!r} to {name!r}")
+
+
+def _check_price(contract: Contract, at: str, price: Price | None) -> None:
+    readings = (price, *price.alternatives) if price else ()
+    if readings and all(reading.usd is None and reading.credits is None for reading in readings):
+        raise contract.document.error(at, "a price needs usd, credits or alternatives that have them")
 
 
 def _check_target(target: Target, spec: TargetSpec) -> None:
