@@ -35,14 +35,8 @@ def dress(reply: Reply, rate: Mapping[str, int]) -> None:
 
 
 def _value(reply: Reply, header: Parameter, role: str | None, rate: Mapping[str, int]) -> str | None:
-    if role == "retry_after":
-        return str(rate["retry_after"] if reply.situation == "rate-limited" else BUSY_RETRY_S)
-    if role == "reset":
-        return str(rate["reset"] if _is_time(header) else rate["retry_after"])
-    if role == "remaining" and reply.situation == "rate-limited":
-        return "0"
     if role is not None:
-        return str(rate[role]) if role in rate else None
+        return _rate_value(reply, header, role, rate)
     charged = _charged(reply, header.name)
     if charged is not None:
         return f"{charged:.6f}".rstrip("0").rstrip(".")
@@ -50,6 +44,17 @@ def _value(reply: Reply, header: Parameter, role: str | None, rate: Mapping[str,
         return None
     shaper = Shaper(header.contract.schemas)
     return str(shaper.sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
+
+
+def _rate_value(reply: Reply, header: Parameter, role: str, rate: Mapping[str, int]) -> str | None:
+    limited = reply.situation == "rate-limited"
+    if role == "retry_after":
+        return str(rate["retry_after"] if limited else BUSY_RETRY_S)
+    if role == "reset":
+        return str(rate["reset"] if _is_time(header) else rate["retry_after"])
+    if role == "remaining" and limited:
+        return "0"
+    return str(rate[role]) if role in rate else None
 
 
 def _charged(reply: Reply, name: str) -> float | None:

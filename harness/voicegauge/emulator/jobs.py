@@ -106,8 +106,7 @@ def stays(spec: JobSpec, path: tuple[str, ...], queue_s: float, work_s: float) -
     the end; where there are none, the first state has both.
     """
     ended = next((i for i, name in enumerate(path) if name in spec.states and spec.states[name].end), len(path) - 1)
-    between = ended - 1
-    found = [queue_s + (work_s if between < 1 else 0.0)]
-    found += [work_s / between] * max(between, 0)
+    between = max(ended - 1, 0)
+    found = [queue_s if between else queue_s + work_s, *[work_s / between for _ in range(between)]]
     found += [HELD_S] * (len(path) - 1 - len(found))
-    return tuple(found[: max(len(path) - 1, 0)])
+    return tuple(found[: len(path) - 1])

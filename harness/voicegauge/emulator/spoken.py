@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VARIANTS = ("m1", "f2", "m3", "f4", "m7", "klatt4", "f5", "m5", "f1", "klatt2", "m2", "f3", "m4", "klatt3")
+VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
 """espeak-ng variants that stay intelligible; one is chosen by the target's name where none is set."""
 PITCH_SPREAD = 9
 """How far a named voice may lie from its target's pitch, so that voices differ."""

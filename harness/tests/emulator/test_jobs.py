@@ -1,0 +1,174 @@
+"""Jobs pass through their documented states, in time or poll by poll."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from voicegauge.emulator import SCENARIO_HEADER
+from voicegauge.speech.audio import decode
+
+
+async def test_each_poll_moves_a_job_on_by_one_state(start: Any) -> None:
+    api = await start()
+    submitted = (await api.submit()).json()
+    assert submitted["state"] == "queued"
+    assert submitted["id"].startswith("job_")
+    assert submitted["poll"] == f"{api.url}/acme/jobs/{submitted['id']}"
+    assert await api.states(submitted["id"], 4) == ["working", "done", "done", "done"]
+
+
+async def test_a_virtual_clock_stands_still_until_it_is_advanced(start: Any) -> None:
+    api = await start(clock="virtual")
+    job = (await api.submit()).json()["id"]
+    assert await api.states(job, 3) == ["queued"] * 3
+    await api.control("POST", "/clock", {"advance_s": 1.01})
+    assert await api.states(job, 2) == ["working"] * 2
+    await api.control("POST", "/clock", {"advance_s": 2.1})
+    done = (await api.send("GET", f"/jobs/{job}")).json()
+    assert done["state"] == "done"
+    spent = datetime.fromisoformat(done["finished"]) - datetime.fromisoformat(done["created"])
+    assert spent.total_seconds() == 3
+
+
+async def test_the_answer_is_the_documented_example_with_what_is_true(start: Any) -> None:
+    api = await start()
+    job = (await api.submit()).json()["id"]
+    await api.states(job, 1)
+    done = (await api.send("GET", f"/jobs/{job}")).json()
+    assert set(done) == {"id", "state", "model", "audio", "type", "cost", "created", "finished"}
+    assert (done["id"], done["model"], done["cost"]) == (job, "model-small", 30)
+    assert done["audio"].startswith(api.url)
+    assert "T" not in done["created"], "in the style of the example"
+    audio = await api.send("GET", done["audio"], key=None)
+    assert audio.headers["Content-Type"] == done["type"]
+    assert decode(audio.content).audio_s > 0.5
+
+
+async def test_a_state_without_an_example_is_made_of_the_schema(start: Any) -> None:
+    api = await start()
+    job = (await api.submit(model="large")).json()["id"]
+    working = (await api.send("GET", f"/jobs/{job}")).json()
+    assert (working["id"], working["state"], working["model"]) == (job, "working", "model-large")
+    assert "audio" not in working
+
+
+async def test_a_job_ends_as_the_scenario_asks_and_an_uncharged_end_is_refunded(start: Any) -> None:
+    api = await start(credits=100)
+    job = (await api.submit(headers={SCENARIO_HEADER: "state:void"})).json()
+    assert job["left"] == 70
+    failed = (await api.send("GET", f"/jobs/{job['id']}")).json()
+    assert (failed["state"], failed["cost"]) == ("void", 0)
+    assert failed["reason"]
+    assert (await api.submit()).json()["left"] == 70
+    job = (await api.submit(headers={SCENARIO_HEADER: "state:failed"})).json()["id"]
+    assert (await api.states(job, 2))[-1] == "failed"
+    assert (await api.submit()).json()["left"] == 10
+
+
+async def test_a_cancelled_job_stays_so(start: Any) -> None:
+    api = await start()
+    job = (await api.submit()).json()["id"]
+    assert (await api.send("DELETE", f"/jobs/{job}")).status_code == 204
+    assert await api.states(job, 2) == ["void", "void"]
+    assert (await api.submit()).json()["left"] == 70
+
+
+async def test_unknown_jobs_and_those_of_others_are_not_found(start: Any) -> None:
+    api = await start()
+    job = (await api.submit()).json()["id"]
+    for path, key in (("/jobs/none", "k"), (f"/jobs/{job}", "another")):
+        answer = await api.send("GET", path, key=key)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_a_real_clock_takes_the_made_up_times(start: Any) -> None:
+    api = await start(clock="real", time_scale=0.0)
+    job = (await api.submit()).json()["id"]
+    assert await api.states(job, 1) == ["done"]
+    api = await start(clock="real", time_scale=50)
+    job = (await api.submit(model="large")).json()["id"]
+    assert await api.states(job, 1) == ["queued"]
+
+
+async def test_the_audio_of_a_job_under_way_cannot_be_had(start: Any) -> None:
+    api = await start(clock="virtual")
+    job = (await api.submit()).json()["id"]
+    media = f"{api.url}/_emulator/media/acme/{job}.wav"
+    assert (await api.send("GET", media)).status_code == 404
+    await api.control("POST", "/clock", {"advance_s": 60})
+    assert (await api.send("GET", media)).status_code == 200
+
+
+async def test_a_documented_download_and_a_result_call_are_used(start: Any) -> None:
+    identified = [{"name": "id", "in": "query", "required": True, "schema": {"type": "string"}}]
+
+    def edit(document: dict[str, Any]) -> None:
+        job = document["paths"]["/jobs/{job_id}"]["get"]["x-job"]
+        job["result"] = "result"
+        job["states"]["done"]["carries"] = []
+        job["audio"] = {"at": "body#/file", "delivered": "url", "download": "download"}
+        document["paths"]["/result"] = {
+            "get": {
+                "operationId": "result",
+                "parameters": identified,
+                "responses": {"200": {"description": "r", "content": {"application/json": {}}}},
+            }
+        }
+        document["paths"]["/files/{id}/{name}"] = {
+            "get": {
+                "operationId": "download",
+                "security": [],
+                "parameters": [
+                    {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+                    for name in ("id", "name")
+                ],
+                "responses": {"200": {"description": "audio", "content": {"audio/x-flac": {}, "audio/mpeg": {}}}},
+            }
+        }
+
+    api = await start(edit=edit)
+    job = (await api.submit()).json()["id"]
+    assert (await api.send("GET", "/result", params={"id": job})).status_code == 404
+    await api.states(job, 2)
+    url = (await api.send("GET", "/result", params={"id": job})).json()["file"]
+    assert url == f"{api.url}/acme/files/{job}/output.flac"
+    audio = await api.send("GET", url, key=None)
+    assert audio.headers["Content-Type"] == "audio/x-flac"
+    assert decode(audio.content).container == "flac"
+    assert (await api.send("GET", "/files/none/output.flac")).status_code == 404
+
+
+async def test_a_reset_forgets_everything_but_the_faults(start: Any) -> None:
+    api = await start(faults=("slow@acme/voices",))
+    job = (await api.submit()).json()["id"]
+    await api.control("POST", "/reset")
+    assert (await api.send("GET", f"/jobs/{job}")).status_code == 404
+    assert (await api.control("GET", "/faults"))["planted"] == ["slow@acme/voices"]
+    state = await api.control("GET", "/state")
+    assert state["acme"]["jobs"] == []
+
+
+@pytest.mark.parametrize("body", [None, {}, {"advance_s": -1}, {"advance_s": "1"}, {"advance_s": True}])
+async def test_a_clock_that_cannot_be_advanced_so_says_how(start: Any, body: Any) -> None:
+    api = await start()
+    answer = await api.http.post(f"{api.url}/_emulator/clock", json=body)
+    assert answer.status_code == 400
+    assert "advance_s" in answer.json()["error"]
+
+
+async def test_equal_requests_in_equal_order_get_equal_answers(start: Any) -> None:
+    async def play(seed: int) -> list[Any]:
+        api = await start(clock="virtual", seed=seed)
+        seen: list[Any] = [(await api.submit()).json() for _ in range(2)]
+        await api.control("POST", "/clock", {"advance_s": 60})
+        for job in [entry["id"] for entry in seen]:
+            state = (await api.send("GET", f"/jobs/{job}")).json()
+            seen += [state["finished"], (await api.send("GET", state["audio"])).content]
+        return [str(entry).replace(api.url, "") for entry in seen]
+
+    first = await play(1)
+    assert await play(1) == first
+    assert (await play(2))[0] != first[0]

@@ -1,0 +1,205 @@
+"""Requests are read and turned down as the contract says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voicegauge.emulator import SCENARIO_HEADER, SERVER_NAME
+from voicegauge.speech.audio import encode
+
+
+async def test_an_unknown_path_is_answered_with_the_documented_not_found(start: Any) -> None:
+    api = await start()
+    answer = await api.send("GET", "/nowhere")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+async def test_a_known_path_with_another_method_names_the_methods(start: Any) -> None:
+    api = await start()
+    answer = await api.send("PUT", "/jobs/1")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET")
+
+
+async def test_the_path_of_a_server_is_an_optional_prefix(start: Any) -> None:
+    api = await start()
+    assert (await api.send("GET", "/base/voices")).status_code == 200
+
+
+async def test_another_provider_is_not_found(start: Any) -> None:
+    api = await start()
+    answer = await api.send("GET", f"{api.url}/nobody/x")
+    assert answer.status_code == 404
+    assert "/acme" in answer.text
+
+
+@pytest.mark.parametrize("key", [None, "invalid", "invalid-too"])
+async def test_no_key_and_a_refused_key_are_unauthorized(start: Any, key: str | None) -> None:
+    api = await start()
+    answer = await api.submit(key=key)
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+
+
+async def test_a_key_under_another_scheme_is_no_key(start: Any) -> None:
+    api = await start()
+    answer = await api.submit(key=None, headers={"Authorization": "Basic a2V5"})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("place", ["header", "query"])
+async def test_an_api_key_goes_where_the_scheme_says(start: Any, place: str) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document["components"]["securitySchemes"]["key"] = {"type": "apiKey", "in": place, "name": "X-Key"}
+
+    api = await start(edit=edit)
+    assert (await api.submit()).status_code == 401
+    sent = {"headers": {"X-Key": "k"}} if place == "header" else {"params": {"X-Key": "k"}}
+    assert (await api.send("POST", "/speech", json={"text": "Hello"}, key=None, **sent)).status_code == 202
+    journal = await api.control("GET", "/journal")
+    assert '"k"' not in str(journal).replace("'", '"')
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ({}, 422, "invalid:text"),
+        ({"text": ""}, 422, "invalid:text"),
+        ({"text": " \n"}, 422, "invalid:text"),
+        ({"text": 5}, 422, "invalid:text"),
+        ({"text": "x" * 61}, 422, "invalid:text"),
+        ({"text": "x" * 101}, 422, "invalid:text"),
+        ({"text": "Hi", "speed": 3}, 400, "invalid"),
+        ({"text": "Hi", "format": "aac"}, 400, "invalid"),
+        ({"text": "Hi", "lang": "klingon"}, 400, "invalid"),
+        (["text"], 400, "invalid"),
+    ],
+)
+async def test_a_broken_body_gets_the_error_that_fits_best(start: Any, body: Any, status: int, code: str) -> None:
+    api = await start()
+    answer = await api.send("POST", "/speech", json=body)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_what_is_no_json_or_of_another_type_is_invalid(start: Any) -> None:
+    api = await start()
+    for content, media_type in ((b"{", "application/json"), (b"text=Hi", "text/plain"), (b"", "application/json")):
+        answer = await api.send("POST", "/speech", content=content, headers={"Content-Type": media_type})
+        assert answer.status_code in (400, 422)
+
+
+async def test_parameters_are_checked_as_what_their_schema_means(start: Any) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document["paths"]["/voices"]["get"]["parameters"].append(
+            {"name": "page", "in": "query", "required": True, "schema": {"type": "integer", "minimum": 1}}
+        )
+
+    api = await start(edit=edit)
+    assert (await api.send("GET", "/voices", params={"page": "2"})).status_code == 200
+    for page in ("0", "two"):
+        assert (await api.send("GET", "/voices", params={"page": page})).status_code == 400
+    assert (await api.send("GET", "/voices")).status_code == 400
+
+
+def _tone(seconds: float = 2.0, rate: int = 16000, name: str = "wav") -> bytes:
+    samples = np.sin(np.arange(int(seconds * rate)) * 0.05).astype(np.float32) * np.float32(0.3)
+    return encode(samples, rate, name)[0]
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (_tone(), 200),
+        (_tone(name="mp3"), 200),
+        (_tone(name="flac"), 400),
+        (_tone(seconds=0.5), 400),
+        (_tone(rate=8000), 400),
+        (b"no audio at all", 400),
+        (_tone(seconds=7), 413),
+    ],
+    ids=["wav", "mp3", "another-format", "too-short", "low-rate", "no-audio", "too-large"],
+)
+async def test_uploads_are_held_against_their_limits(start: Any, data: bytes, status: int) -> None:
+    api = await start()
+    answer = await api.send("POST", "/clone", data={"text": "Hello"}, files={"sample": ("a.wav", data, "audio/wav")})
+    assert answer.status_code == status, answer.text
+
+
+async def test_form_fields_are_read_as_their_schema_means(start: Any) -> None:
+    api = await start()
+    files = {"sample": ("a.wav", _tone(), "audio/wav")}
+    for strength, status in (("9", 200), ("10", 400), ("much", 400)):
+        answer = await api.send("POST", "/clone", data={"text": "Hello", "strength": strength}, files=files)
+        assert answer.status_code == status
+    files["text"] = ("t.txt", b"Hello", "text/plain")
+    assert (await api.send("POST", "/clone", files=files)).status_code == 400
+    assert (await api.send("POST", "/clone", files={"text": (None, "Hi"), "sample": (None, "x")})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("scenario", "status", "code"),
+    [
+        ("rate-limited", 429, "rate-limited"),
+        ("busy", 503, "busy"),
+        ("no-credit", 402, "no-credit"),
+        ("invalid", 400, "invalid"),
+        ("invalid:text", 422, "invalid:text"),
+    ],
+)
+async def test_a_scenario_is_answered_as_documented(start: Any, scenario: str, status: int, code: str) -> None:
+    api = await start()
+    answer = await api.submit(headers={SCENARIO_HEADER: scenario})
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    if status in (429, 503):
+        assert int(answer.headers["Retry-After"]) >= 1
+
+
+async def test_an_error_without_an_example_follows_its_schema(start: Any) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        media = document["paths"]["/speech"]["post"]["responses"]["401"]["content"]["application/json"]
+        media["schema"] = {"type": "object", "required": ["why", "n"], "properties": {"n": {"type": "integer", "minimum": 3}}}
+        del media["examples"]
+
+    api = await start(edit=edit)
+    answer = await api.submit(key=None)
+    assert answer.status_code == 401
+    assert set(answer.json()) == {"why", "n"}
+    assert answer.json()["n"] >= 3
+
+
+async def test_every_answer_says_that_it_is_emulated(start: Any) -> None:
+    api = await start()
+    for answer in (await api.submit(), await api.send("GET", "/nowhere"), await api.submit(key=None)):
+        assert SERVER_NAME in answer.headers["Server"]
+
+
+async def test_a_model_that_no_target_has_is_not_found_where_that_is_documented(start: Any) -> None:
+    api = await start()
+    assert (await api.submit(model="huge")).status_code == 202
+
+    def edit(document: dict[str, Any]) -> None:
+        responses = document["paths"]["/speech"]["post"]["responses"]
+        responses["404"] = document["paths"]["/jobs/{job_id}"]["get"]["responses"]["404"]
+
+    api = await start(edit=edit)
+    assert (await api.submit(model="huge")).status_code == 404
+    assert (await api.submit(model="large")).status_code == 202
+
+
+async def test_lists_are_filtered_by_what_their_items_have(start: Any) -> None:
+    api = await start()
+    listed = (await api.send("GET", "/voices", params={"gender": "f"})).json()
+    assert [voice["id"] for voice in listed["voices"]] == ["a"]
+    assert listed["total"] == 1
+    assert listed["voices"][0]["preview"] == f"{api.url}/acme/a.wav"
+
+
+async def test_the_journal_has_every_request_and_no_secret(start: Any) -> None:
+    api = await start()
+    await api.submit(key="very-secret")
+    await api.send("GET", "/nowhere", key="very-secret")
+    journal = await api.control("GET", "/journal")
+    assert [(entry["operation"], entry["status"]) for entry in journal] == [("submit", 202), (None, 404)]
+    assert journal[0]["target"] == "acme/small"
+    assert "very-secret" not in str(journal)
