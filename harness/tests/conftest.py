@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -26,5 +27,8 @@ async def serve() -> AsyncIterator[Serve]:
 
     yield start
     for server, task in running:
-        server.should_exit = server.force_exit = True
-        await task
+        server.force_exit = True
+        await server.shutdown()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -14,6 +14,9 @@ from voicegauge.contract import Contract, load_contract
 
 Edit = Callable[[dict[str, Any]], None]
 
+ANY_JSON = {"application/json": {"schema": {"type": "object"}}}
+JOB_ID = {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
+
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {"title": "Acme speech", "version": "1"},
@@ -44,10 +47,15 @@ DOCUMENT: dict[str, Any] = {
                     "targets": {"one": {"title": "One", "voice": "alice"}},
                 },
                 "x-pricing": {"per": "request", "usd": 0.01},
-                "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+                "parameters": [
+                    {"name": "seed", "in": "query", "schema": {"type": "integer"}},
+                    {"name": "X-Speed", "in": "header", "schema": {"type": "number"}},
+                ],
+                "requestBody": {"content": ANY_JSON},
                 "responses": {
                     "202": {
                         "description": "queued",
+                        "content": ANY_JSON,
                         "links": {
                             "status": {
                                 "operationId": "status",
@@ -61,9 +69,7 @@ DOCUMENT: dict[str, Any] = {
         "/jobs/{job_id}": {
             "get": {
                 "operationId": "status",
-                "parameters": [
-                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
-                ],
+                "parameters": [JOB_ID],
                 "x-job": {
                     "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/poll"},
                     "id": "body#/id",
@@ -80,23 +86,19 @@ DOCUMENT: dict[str, Any] = {
                     "charged": "body#/cost",
                     "poll": {"min_s": 1, "max_s": 4, "factor": 2, "timeout_s": 60},
                 },
-                "responses": {"200": {"description": "state"}},
+                "responses": {"200": {"description": "state", "content": ANY_JSON}},
             },
             "delete": {
                 "operationId": "cancel",
-                "parameters": [
-                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
-                ],
+                "parameters": [JOB_ID],
                 "responses": {"204": {"description": "cancelled"}},
             },
         },
         "/results/{job_id}": {
             "get": {
                 "operationId": "result",
-                "parameters": [
-                    {"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}
-                ],
-                "responses": {"200": {"description": "audio"}},
+                "parameters": [JOB_ID],
+                "responses": {"200": {"description": "audio", "content": {"audio/wav": {}}}},
             }
         },
         "/say": {
@@ -109,17 +111,20 @@ DOCUMENT: dict[str, Any] = {
                         "charged": "header.X-Charged",
                     },
                     "targets": {
-                        "sync": {"title": "Sync", "set": {"body#/model": "m1"}, "language": "en", "format": "wav"},
+                        "sync": {"title": "Sync", "set": {"body#/model": "m1"}, "languages": ["en"], "format": "wav"},
                         "clone": {"title": "Clone", "needs": ["voice_sample_upload"]},
                     },
                 },
                 "requestBody": {
-                    "content": {
-                        "application/json": {"schema": {"type": "object"}},
-                        "multipart/form-data": {"schema": {"type": "object"}},
+                    "content": {**ANY_JSON, "multipart/form-data": {"schema": {"type": "object"}}}
+                },
+                "responses": {
+                    "200": {
+                        "description": "audio",
+                        "headers": {"X-Charged": {"schema": {"type": "number"}}},
+                        "content": {"audio/wav": {}},
                     }
                 },
-                "responses": {"200": {"description": "audio"}},
             }
         },
     },

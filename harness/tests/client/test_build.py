@@ -51,7 +51,6 @@ def test_url_body_and_headers(client):
         ({"type": "http", "scheme": "bearer"}, "Authorization", "Bearer k:y"),
         ({"type": "http", "scheme": "Token"}, "Authorization", "Token k:y"),
         ({"type": "http", "scheme": "basic"}, "Authorization", "Basic azp5"),
-        ({"type": "oauth2", "flows": {}}, "Authorization", "Bearer k:y"),
     ],
 )
 def test_the_key_goes_where_the_scheme_wants_it(client, scheme, name, value):

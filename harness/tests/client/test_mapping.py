@@ -78,15 +78,19 @@ OPERATION = {
         "answer": {"audio": {"at": "body", "delivered": "bytes"}},
         "targets": {"sync": {"title": "Sync", "set": {"body#/constants": {"list": [1]}}}},
     },
+    "parameters": [
+        {"name": "t", "in": "query", "schema": {"type": "string"}},
+        {"name": "T", "in": "header", "schema": {"type": "string"}},
+    ],
     "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
-    "responses": {"200": {"description": "audio"}},
+    "responses": {"200": {"description": "audio", "content": {"audio/wav": {}}}},
 }
 
 
 @settings(deadline=None)
 @given(
     text=st.text(min_size=1, max_size=30),
-    at=st.sampled_from(["body#/a/b/0/c", "body#/text", "body#/constants/list/1", "query.t", "header.T"]),
+    at=st.sampled_from(["body#/a/b/0/c", "body#/text", "body#/other", "query.t", "header.T"]),
     template=st.sampled_from(["{}", "Speaker 0: {}", "({}) {}"]),
     extra=st.integers(),
 )

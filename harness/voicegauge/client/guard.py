@@ -10,6 +10,10 @@ from urllib.parse import urlsplit
 from voicegauge.errors import UnreachableError
 
 
+_TRANSLATED = [ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")]
+"""NAT64 (RFC 6052) and IPv4-compatible addresses carry an IPv4 address in their last four bytes."""
+
+
 class ForbiddenAddressError(Exception):
     """A URL leads to an address that is not public."""
 
@@ -36,15 +40,25 @@ async def public_address(url: str) -> str:
 
 
 def check_address(host: str, address: str) -> None:
-    """Refuse `address` unless it is public; an IPv4 address inside an IPv6 one counts as itself.
+    """Refuse `address` unless it is public, and so is any IPv4 address inside it.
 
     Raises:
         ForbiddenAddressError: it is not.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(ip, "ipv4_mapped", None) or getattr(ip, "sixtofour", None) or ip
-    if not inner.is_global or inner.is_multicast:
-        raise ForbiddenAddressError(f"{host} is {address}, which is not a public address")
+    for one in (ip, *_embedded(ip)):
+        if not one.is_global or one.is_multicast:
+            raise ForbiddenAddressError(f"{host} is {address}, which is not a public address")
+
+
+def _embedded(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """The IPv4 addresses that an IPv6 address is translated or tunnelled to."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return []
+    found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
+    if any(ip in network for network in _TRANSLATED):
+        found.append(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF))
+    return [address for address in found if address is not None]
 
 
 def check_literal(url: str) -> None:
@@ -59,7 +73,10 @@ def check_literal(url: str) -> None:
     if host == "localhost" or host.endswith(".localhost"):
         raise ForbiddenAddressError(f"{host} is this machine")
     try:
-        ipaddress.ip_address(host)
+        address = str(ipaddress.ip_address(host))
     except ValueError:
-        return
-    check_address(host, host)
+        try:  # "2130706433" and "0x7f.1" are addresses too
+            address = socket.inet_ntoa(socket.inet_aton(host))
+        except OSError:
+            return
+    check_address(host, address)

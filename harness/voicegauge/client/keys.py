@@ -46,14 +46,11 @@ def credentials(operation: Operation, key: str) -> list[Credential]:
 
 
 def _credential(scheme: Mapping[str, Any], key: str) -> Credential:
-    kind = scheme.get("type")
-    if kind == "apiKey":
+    if scheme.get("type") == "apiKey":
         return Credential(str(scheme.get("in", "header")), str(scheme["name"]), key)
-    if kind == "http":
-        word = str(scheme.get("scheme", "bearer"))
-        if word.lower() == "basic":
-            pair = key if ":" in key else f"{key}:"
-            return Credential("header", "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
-        # RFC 9110 compares the word without case, but providers have been seen that do not.
-        return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {key}")
-    return Credential("header", "Authorization", f"Bearer {key}")
+    word = str(scheme.get("scheme", "Bearer"))
+    if word.lower() == "basic":
+        pair = key if ":" in key else f"{key}:"
+        return Credential("header", "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
+    # RFC 9110 compares the word without case, but providers have been seen that do not.
+    return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {key}")

@@ -197,7 +197,7 @@ class Utterance:
             answer = await self._ask(status, request, last=misses >= MAX_MISSES)
             if answer is None or not 200 <= answer.response.status < 300:
                 misses += 1
-                asked = None if answer is None else self._asked_wait(answer, wait)
+                asked = None if answer is None else retry_after_s(answer.response)
                 continue
             misses, asked = 0, retry_after_s(answer.response)
             if self._see_state(status.job, answer, began):

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_address
+from voicegauge.errors import UnreachableError
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "0.0.0.0",
+        "10.1.2.3",
+        "172.16.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "224.0.0.1",
+        "2130706433",
+        "0x7f.1",
+        "[::1]",
+        "[fe80::1]",
+        "[fd00::1]",
+        "[::ffff:127.0.0.1]",
+        "[2002:7f00:1::]",
+        "[64:ff9b::10.0.0.1]",
+    ],
+)
+async def test_addresses_of_ones_own_network_are_refused(host):
+    with pytest.raises(ForbiddenAddressError, match="not a public address|is this machine"):
+        await public_address(f"http://{host}/a.wav")
+    with pytest.raises(ForbiddenAddressError):
+        check_literal(f"http://{host}/a.wav")
+
+
+@pytest.mark.parametrize(("host", "address"), [("1.1.1.1", "1.1.1.1"), ("[2606:4700::1111]", "2606:4700::1111")])
+async def test_public_addresses_pass(host, address):
+    assert await public_address(f"https://{host}/a.wav") == address
+    check_literal(f"https://{host}/a.wav")
+
+
+async def test_an_unknown_name_is_unreachable():
+    with pytest.raises(UnreachableError, match="looking up the name"):
+        await public_address("https://nowhere.invalid/")
+    check_literal("https://nowhere.invalid/")

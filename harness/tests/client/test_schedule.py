@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.client.schedule import poll_waits, retry_after_s, retry_waits
+from voicegauge.contract.extension import Poll, Retry
+from voicegauge.model import Response
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        ("0.5", 0.5),
+        ("-3", 0),
+        ("Thu, 01 Jan 1970 00:01:40 GMT", 90),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("soon", None),
+        ("nan", None),
+        ("inf", None),
+        ("", None),
+        ("Thu, 99 Foo 1970", None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date(value, seconds):
+    response = Response(status=429, headers=(("retry-after", value),))
+    assert retry_after_s(response, now=10) == seconds
+
+
+def test_no_retry_after():
+    assert retry_after_s(Response(status=429)) is None
+
+
+def test_polls_grow_from_min_to_max():
+    waits = poll_waits(Poll(min_s=1, max_s=5, factor=2))
+    assert list(itertools.islice(waits, 5)) == [1, 2, 4, 5, 5]
+
+
+@given(
+    first=st.floats(0.1, 10), factor=st.floats(1, 3), most=st.floats(10, 60), attempts=st.integers(1, 8), seed=st.integers()
+)
+def test_retries_are_never_sooner_than_documented_and_repeat_under_a_seed(first, factor, most, attempts, seed):
+    retry = Retry(first_s=first, factor=factor, max_s=most, attempts=attempts)
+    waits = list(retry_waits(retry, random.Random(seed)))
+    assert len(waits) == attempts - 1
+    for index, wait in enumerate(waits):
+        documented = min(first * factor**index, most)
+        assert documented * 0.999 <= wait <= documented * 1.101
+    assert waits == list(retry_waits(retry, random.Random(seed)))
