@@ -37,7 +37,7 @@ def check_objects(schemas: Schemas, document: Document) -> None:
             leads[pointer].append(schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")[1])
         for key in ("allOf", "anyOf", "oneOf"):
             branches = node.get(key)
-            leads[pointer] += [f"{pointer}/{key}/{i}" for i, _ in enumerate(branches if branches else ())]
+            leads[pointer] += [f"{pointer}/{key}/{i}" for i, _ in enumerate(branches or ())]
         if "operationId" in node and "responses" in node:
             if node["operationId"] in operations:
                 raise document.error(f"{pointer}/operationId", f"operationId {node['operationId']!r} stands twice")

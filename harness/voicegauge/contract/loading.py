@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract.consistency import check_consistency
+from voicegauge.contract.consistency import check_consistency, check_objects, check_schemas
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server, Target
 from voicegauge.contract.converting import convert
 from voicegauge.contract.document import Document, escape, read_document
 from voicegauge.contract.extension import JobSpec, Limits, Price, Provider, Speech
 from voicegauge.contract.schema import Schemas
-from voicegauge.contract.walking import walk
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
 
@@ -34,17 +33,18 @@ def load_contract(path: Path) -> Contract:
     """
     document = read_document(path)
     bundled = data_dir("contracts") in path.resolve().parents
+    schemas = Schemas(document)
     _check_version(document)
+    check_objects(schemas, document)
     if not bundled:  # the test suite checks those; the validator costs 0.7 s to import
+        check_schemas(schemas, document)
         _check_openapi(document)
-    contract = _build(document)
+    contract = _build(document, schemas)
     check_consistency(contract)
-    if not bundled:
-        _check_schemas(contract)
     return contract
 
 
-def _build(document: Document) -> Contract:
+def _build(document: Document, schemas: Schemas) -> Contract:
     root = document.data
     if "x-provider" not in root:
         raise document.error("", "needs x-provider: id, title, key_env and sources")
@@ -53,8 +53,8 @@ def _build(document: Document) -> Contract:
     contract = Contract(
         document=document,
         provider=provider,
-        schemas=Schemas(document),
-        servers=_servers(document),
+        schemas=schemas,
+        servers=_servers(document, schemas),
         limits=convert(document, root.get("x-limits", {}), "/x-limits", Limits),
     )
     operations = {operation.id: operation for operation in _operations(contract)}
@@ -72,30 +72,10 @@ def _check_version(document: Document) -> None:
 def _check_openapi(document: Document) -> None:
     from openapi_spec_validator import OpenAPIV31SpecValidator
 
-    for pointer, node in walk(document.data):
-        if isinstance(node.get("$ref"), str):  # the validator does not say where a reference is broken
-            Schemas(document).resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")
     for error in OpenAPIV31SpecValidator(document.data).iter_errors():
         pointer = "".join(f"/{escape(str(token))}" for token in getattr(error, "absolute_path", ()))
         reason = (str(error.args[0]) if error.args else str(error)).strip().splitlines()[0]
         raise document.error(pointer, f"is no valid OpenAPI: {reason[:200]}")
-
-
-def _check_schemas(contract: Contract) -> None:
-    """A schema that cannot be used is refused here, not in the middle of a check."""
-    for operation in contract.operations.values():
-        for parameter in operation.parameters:
-            if "schema" in parameter.data:
-                contract.schemas.check(f"{parameter.pointer}/schema")
-        bodies = list(operation.request_media.values())
-        for response in operation.responses.values():
-            bodies += response.media.values()
-            for header in response.headers.values():
-                if "schema" in header.data:
-                    contract.schemas.check(f"{header.pointer}/schema")
-        for media in bodies:
-            if media.schema_pointer is not None:
-                contract.schemas.check(media.schema_pointer)
 
 
 def _check_id(document: Document, pointer: str, what: str, name: str) -> None:
@@ -103,17 +83,17 @@ def _check_id(document: Document, pointer: str, what: str, name: str) -> None:
         raise document.error(pointer, f"{what} {name!r} must be of a-z, 0-9, '.', '_' and '-'")
 
 
-def _path_items(document: Document) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def _path_items(document: Document, schemas: Schemas) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Path, pointer and data of every path item."""
     for path, item in document.data.get("paths", {}).items():
         if path.startswith("/"):
-            data, pointer = Schemas(document).resolve(item, f"/paths/{escape(path)}")
+            data, pointer = schemas.resolve(item, f"/paths/{escape(path)}")
             yield path, pointer, data
 
 
-def _servers(document: Document) -> dict[str, Server]:
+def _servers(document: Document, schemas: Schemas) -> dict[str, Server]:
     nodes = [("/servers", document.data.get("servers", []))]
-    for _, base, item in _path_items(document):
+    for _, base, item in _path_items(document, schemas):
         nodes.append((f"{base}/servers", item.get("servers", [])))
         nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in METHODS if m in item]
     found: dict[str, Server] = {}
@@ -148,8 +128,7 @@ def _server(document: Document, pointer: str, node: dict[str, Any]) -> Server:
 def _operations(contract: Contract) -> Iterator[Operation]:
     document = contract.document
     default_server = next(iter(contract.servers.values()))
-    seen: set[str] = set()
-    for path, base, item in _path_items(document):
+    for path, base, item in _path_items(document, contract.schemas):
         for method in METHODS:
             if method not in item:
                 continue
@@ -158,9 +137,6 @@ def _operations(contract: Contract) -> Iterator[Operation]:
             name = node.get("operationId")
             if not name:
                 raise document.error(pointer, "needs an operationId")
-            if name in seen:
-                raise document.error(pointer, f"operationId {name!r} stands twice")
-            seen.add(name)
             servers = node.get("servers") or item.get("servers")
             server = _server(document, pointer, servers[0]) if servers else default_server
             shared = [(f"{base}/parameters/{i}", p) for i, p in enumerate(item.get("parameters", []))]
