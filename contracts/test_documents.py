@@ -1,0 +1,163 @@
+"""Every document in this folder is valid, fits the grammar, and keeps its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from voicegauge.checks import RULES
+from voicegauge.contract import Contract, Example, MediaType, load_contract
+from voicegauge.contract.consistency import check_schemas
+from voicegauge.contract.extension import json_schema
+from voicegauge.contract.loading import find_contract_files
+from voicegauge.contract.schema import to_pointer
+from voicegauge.contract.walking import EXTENSIONS, walk
+
+CONTRACTS = {path.parent.name: load_contract(path) for path in find_contract_files(Path(__file__).parent)}
+OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-when"}
+
+
+@pytest.fixture(params=sorted(CONTRACTS))
+def contract(request: pytest.FixtureRequest) -> Contract:
+    return CONTRACTS[request.param]
+
+
+def test_is_valid_openapi(contract) -> None:
+    assert [str(error) for error in OpenAPIV31SpecValidator(contract.document.data).iter_errors()] == []
+
+
+def test_every_schema_can_be_used(contract) -> None:
+    check_schemas(contract.schemas, contract.document)
+
+
+def test_fits_the_published_grammar(contract) -> None:
+    import jsonschema_rs
+
+    grammar = jsonschema_rs.Draft202012Validator(json_schema())
+    errors = grammar.iter_errors(contract.document.data)
+    assert [f"{to_pointer(list(error.instance_path))}: {error.message}" for error in errors] == []
+
+
+def test_every_x_key_is_known(contract) -> None:
+    unknown = {
+        f"{pointer}/{key}"
+        for pointer, node in walk(contract.document.data)
+        for key in node
+        if key.startswith("x-") and key not in OUR_KEYS
+    }
+    assert unknown == set()
+
+
+def test_the_folder_is_named_after_the_provider(contract) -> None:
+    assert contract.document.path.parent.name == contract.id
+
+
+def bodies(contract: Contract) -> Iterator[MediaType]:
+    for operation in contract.operations.values():
+        yield from operation.request_media.values()
+        for response in operation.responses.values():
+            yield from response.media.values()
+
+
+def callback_bodies(contract: Contract) -> Iterator[MediaType]:
+    """What a provider sends to its caller, which no operation of the contract has."""
+    for pointer, node in walk(contract.document.data):
+        if "/callbacks/" in pointer and "requestBody" in node:
+            body, at = contract.schemas.resolve(node["requestBody"], f"{pointer}/requestBody")
+            for name, data in body["content"].items():
+                yield MediaType(contract, f"{at}/content/{name.replace('/', '~1')}", data, name)
+
+
+def misfits(media: MediaType, example: Example) -> Iterator[str]:
+    """Ways in which an example breaks its schema that no recorded dispute covers."""
+    contract = media.contract
+    for error in media.errors(example.value):
+        disputes = [
+            dispute
+            for dispute, at in contract.disputes(error.schema_pointer)
+            if {"response-schema", "error-shape", "request-schema"} & set(dispute.rules)
+            and (dispute.schema is None or contract.schemas.fits(schema_of(contract, at, dispute.says), example.value))
+        ]
+        if not disputes:
+            yield f"{example.pointer}{error.pointer}: {error.message}"
+
+
+def schema_of(contract: Contract, at: str, says: str) -> str:
+    return next(
+        f"{pointer}/schema"
+        for pointer, node in walk(contract.document.data)
+        if pointer.startswith(f"{at}/x-source/disputed/") and node.get("says") == says
+    )
+
+
+def test_every_example_fits_its_schema(contract) -> None:
+    media = [*bodies(contract), *callback_bodies(contract)]
+    assert [text for m in media for example in m.examples for text in misfits(m, example)] == []
+
+
+def test_parameter_examples_fit(contract) -> None:
+    for operation in contract.operations.values():
+        for parameter in operation.parameters:
+            if "example" in parameter.data:
+                assert list(parameter.errors(parameter.data["example"])) == []
+
+
+def test_every_error_and_every_state_has_an_example(contract) -> None:
+    """The emulator answers with them."""
+    missing: list[str] = []
+    for operation in contract.operations.values():
+        for status, response in operation.responses.items():
+            examples = [example for media in response.media.values() for example in media.examples]
+            if not status.startswith("2") and response.media and not any(example.when for example in examples):
+                missing.append(f"{operation.id} {status}: no example with x-when")
+        if operation.job is not None:
+            shown = {state_of(example, operation.job.state) for example in examples_of(operation)}
+            missing += [
+                f"{operation.id}: no example of {state}" for state in operation.job.states if state not in shown
+            ]
+    assert missing == []
+
+
+def examples_of(operation: Any) -> Iterator[Example]:
+    for media in operation.success.media.values():
+        yield from media.examples
+
+
+def state_of(example: Example, place: str) -> Any:
+    from voicegauge.contract import parse_place, read_pointer
+
+    return read_pointer(example.value, parse_place(place).tokens)
+
+
+def test_every_submit_links_to_its_status(contract) -> None:
+    for target in contract.targets.values():
+        if target.job_operation is not None:
+            linked = [link.get("operationId") for link in target.operation.success.links.values()]
+            assert target.job_operation.id in linked, target.id
+
+
+def test_every_fact_has_a_source(contract) -> None:
+    """An operation, a schema of its own and a price say which document they are from."""
+    without = [operation.id for operation in contract.operations.values() if "x-source" not in operation.data]
+    schemas = contract.document.data.get("components", {}).get("schemas", {})
+    without += [name for name, schema in schemas.items() if "x-source" not in schema]
+    without += [t.id for t in contract.targets.values() if t.pricing is not None and t.pricing.source is None]
+    assert without == []
+
+
+def test_sources_are_all_used(contract) -> None:
+    named = {node.get("document") for _, node in walk(contract.document.data)}
+    assert set(contract.provider.sources) <= named
+
+
+def test_disputes_soften_rules_that_exist(contract) -> None:
+    named = {
+        rule
+        for pointer, node in walk(contract.document.data)
+        for rule in (node.get("rules", ()) if "/disputed/" in pointer else ())
+    }
+    assert named <= set(RULES)
