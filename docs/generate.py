@@ -14,15 +14,16 @@ from typing import Any
 
 import msgspec
 from click.testing import CliRunner
-from voicegauge.bench.compare import Comparison
-from voicegauge.cli.rules import Rules
 
+from voicegauge.bench.compare import Comparison
+from voicegauge.bench.result import BenchResult, PricedPlan
 from voicegauge.cli import cli
 from voicegauge.cli.providers import Providers
+from voicegauge.cli.rules import RuleList
 from voicegauge.conformance import CheckReport
 from voicegauge.contract.extension import json_schema
 from voicegauge.model import Run
-from voicegauge.report import ReportData
+from voicegauge.report.gather import Report
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP_BLOCK = re.compile(r"(<!-- help -->\n```text\n).*?(```\n<!-- /help -->)", re.DOTALL)
@@ -49,11 +50,13 @@ def readme() -> str:
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/contract-extension.schema.json": lambda: as_json(json_schema()),
     "docs/check.schema.json": lambda: as_json(record_schema(CheckReport, "voicegauge check --json")),
-    "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json, and voicegauge bench --json")),
+    "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
+    "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
+    "docs/bench-plan.schema.json": lambda: as_json(record_schema(PricedPlan, "voicegauge bench --dry-run --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
-    "docs/report.schema.json": lambda: as_json(record_schema(ReportData, "voicegauge report --format json")),
+    "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --format json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
-    "docs/rules.schema.json": lambda: as_json(record_schema(Rules, "voicegauge rules --json")),
+    "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "README.md": readme,
 }
 
