@@ -61,10 +61,11 @@ def _fitting_errors(operation: Operation, refusal: Refusal) -> Iterator[tuple[Re
     situation, about = refusal.situation, refusal.about
     wanted = [f"{situation}:{about}"] if about else []
     wanted.append(situation)
+    usual = [str(code) for code in STATUSES.get(situation, ())]
     if situation == "too-large":
         wanted += [f"invalid:{about}", "invalid"]
     for when in wanted:
-        for status, spec in operation.responses.items():
+        for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
             if not status.startswith("2"):
                 for media in spec.media.values():
                     yield from ((spec, media, example) for example in media.examples if example.when == when)

@@ -66,6 +66,8 @@ class EmulatedProvider:
         account: Account | None = None
         try:
             account = self._account(incoming, operation)
+            if operation.job is None and operation.id not in self._roles:
+                self.accounts.admit(account, operation, self._clock.now())
             reply = await self._answer(incoming, operation, path, account)
         except Refusal as refusal:
             reply = error_reply(operation, refusal)
@@ -87,10 +89,7 @@ class EmulatedProvider:
         if situation.partition(":")[0] in STATUSES:
             raise Refusal(*_split(situation), "the scenario that was asked for")
         enforced = not self._planted.waives("key", operation)
-        account = self.accounts.of(incoming, operation, enforced=enforced)
-        if operation.job is None and operation.id not in self._roles:
-            self.accounts.admit(account, operation, self._clock.now())
-        return account
+        return self.accounts.of(incoming, operation, enforced=enforced)
 
     async def _answer(
         self, incoming: Incoming, operation: Operation, path: Mapping[str, str], account: Account

@@ -111,7 +111,7 @@ class Shaper:
         kinds = part.schema.get("type", [])
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         if kinds:
-            return str(next((kind for kind in kinds if kind != "null"), "null"))
+            return "null" if "null" in kinds else str(kinds[0])  # what may be empty is, until it is known
         if "properties" in part.schema or "required" in part.schema:
             return "object"
         if depth < _MAX_DEPTH:

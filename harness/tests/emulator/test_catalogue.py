@@ -1,0 +1,235 @@
+"""Every bundled contract is played so that its own schemas, headers and media types hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from voicegauge.contract import MISSING, Contract, Operation, Target, load_catalogue, parse_place, read_pointer, write_pointer
+from voicegauge.contract.wire import is_form, is_json
+from voicegauge.emulator import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.speech.audio import container_of_media_type, decode, encode, is_silent
+
+CONTRACTS = list(load_catalogue())
+TARGETS = [target for contract in CONTRACTS for target in contract.targets.values()]
+OPERATIONS = [operation for contract in CONTRACTS for operation in contract.operations.values()]
+TEXT = "Good morning, this is a short test."
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[RunningEmulator]:
+    settings = EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False)
+    with running_emulator(CONTRACTS, settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http() -> Iterator[httpx.Client]:
+    with httpx.Client(timeout=60) as client:
+        yield client
+
+
+def _key(contract: Contract, operation: Operation) -> dict[str, Any]:
+    """The key as the operation's first way in asks for it."""
+    sent: dict[str, Any] = {"headers": {}, "params": {}}
+    for name in next(iter(operation.security), {}):
+        scheme = contract.security_schemes[name]
+        if scheme["type"] == "apiKey":
+            sent["headers" if scheme["in"] == "header" else "params"][scheme["name"]] = "k"
+        else:
+            sent["headers"]["Authorization"] = "Bearer k"
+    return sent
+
+
+def _sample() -> bytes:
+    return encode(np.sin(np.arange(6 * 16000) * 0.05).astype(np.float32) * np.float32(0.3), 16000, "wav")[0]
+
+
+def _request(target: Target) -> dict[str, Any]:
+    """A request for speech by the places that the contract gives."""
+    spec, slots = target.spec, target.speech.request
+    words = {
+        "text": TEXT,
+        "language": "en",
+        "voice": spec.voice,
+        "voice_description": spec.voice_description if "voice_description" in spec.needs else None,
+        "voice_sample_url": spec.voice_sample_url or "https://voices.test/a.wav",
+        "voice_sample_upload": _sample() if "voice_sample_upload" in spec.needs else None,
+    }
+    places = dict(spec.set)
+    for word, value in words.items():
+        if word in slots and value is not None:
+            slot = slots[word]  # type: ignore[index]
+            value = slot.map.get(value, value) if isinstance(value, str) else value
+            places[slot.at] = slot.template.replace("{}", value) if isinstance(value, str) else value
+    body: dict[str, Any] = {}
+    sent = _key(target.contract, target.operation)
+    for place, value in places.items():
+        kind, key = parse_place(place)
+        if kind == "body":
+            body = write_pointer(body, parse_place(place).tokens, value)
+        else:
+            sent["headers" if kind == "header" else "params"][key] = value
+    media = spec.media_type or next(iter(target.operation.request_media))
+    if is_json(media):
+        sent["json"] = body
+    else:
+        assert is_form(media)
+        files = {name: value for name, value in body.items() if isinstance(value, bytes)}
+        sent["files"] = {name: ("a.wav", value, "audio/wav") for name, value in files.items()} or None
+        sent["data"] = {name: value for name, value in body.items() if name not in files}
+    return sent
+
+
+def _check(operation: Operation, answer: httpx.Response) -> Any:
+    """The body of an answer that holds to what its operation documents."""
+    spec = operation.response(answer.status_code)
+    assert spec is not None, f"{operation.id}: {answer.status_code} is not documented: {answer.text[:200]}"
+    missing = [name for name, header in spec.headers.items() if header.required and name not in answer.headers]
+    assert not missing, f"{operation.id} {answer.status_code}: no {missing}"
+    if not spec.media:
+        return None
+    media = spec.media.get(answer.headers["Content-Type"].split(";")[0])
+    assert media is not None, f"{operation.id}: {answer.headers['Content-Type']} is not documented"
+    if not is_json(media.name):
+        return answer.content
+    body = json.loads(answer.content)
+    assert [error.message for error in media.errors(body)] == []
+    return body
+
+
+def _at(body: Any, place: str) -> Any:
+    found = read_pointer(body, parse_place(place).tokens)
+    assert found is not MISSING, place
+    return found
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
+def test_every_target_speaks(target: Target, emulator: RunningEmulator, http: httpx.Client) -> None:
+    base = emulator.base_url(target.contract.id)
+    operation = target.operation
+    answer = http.request(operation.method, base + operation.path, **_request(target))
+    body = _check(operation, answer)
+    if target.answer.job is None:
+        assert target.answer.audio is not None
+        assert target.answer.audio.delivered == "bytes"
+        data, declared = answer.content, answer.headers["Content-Type"]
+    else:
+        data, declared = _follow(target, body, base, http)
+    audio = decode(data)
+    assert audio.container == container_of_media_type(declared)
+    assert not is_silent(audio.samples, audio.sample_rate_hz)
+    assert 1 < audio.audio_s < 6
+
+
+def _follow(target: Target, submitted: Any, base: str, http: httpx.Client) -> tuple[bytes, str]:
+    status = target.job_operation
+    assert status is not None
+    assert status.job is not None
+    spec = status.job
+    job = _at(submitted, spec.submit.id)
+    sent = _key(target.contract, status)
+    path = status.path
+    for parameter in status.parameters:
+        if parameter.place == "path":
+            path = path.replace(f"{{{parameter.name}}}", job)
+        elif parameter.required:
+            sent["params"][parameter.name] = job
+    if spec.submit.url is not None:
+        assert _at(submitted, spec.submit.url).startswith(base)
+    seen = []
+    for _ in range(len(spec.states) + 1):
+        body = _check(status, http.request(status.method, base + path, **sent))
+        seen.append(_at(body, spec.state))
+        if spec.id is not None:
+            assert _at(body, spec.id) == job
+        if spec.states[seen[-1]].end:
+            break
+    assert spec.states[seen[-1]].end == "success"
+    for earlier, later in zip(seen, seen[1:], strict=False):
+        assert later in spec.states[earlier].next
+    for place in spec.states[seen[-1]].carries:
+        assert _at(body, place)
+    url = _at(body, spec.audio.at)
+    assert url.startswith(emulated := base.rpartition("/")[0]), f"{url} leaves {emulated}"
+    audio = http.get(url)
+    return audio.content, audio.headers["Content-Type"]
+
+
+@pytest.mark.parametrize("target", [t for t in TARGETS if t.job_operation], ids=lambda target: target.id)
+def test_every_documented_end_is_reached_and_fits_its_schema(
+    target: Target, emulator: RunningEmulator, http: httpx.Client
+) -> None:
+    status = target.job_operation
+    assert status is not None
+    assert status.job is not None
+    base = emulator.base_url(target.contract.id)
+    for name, state in status.job.states.items():
+        if state.end != "failure":
+            continue
+        request = _request(target)
+        request["headers"][SCENARIO_HEADER] = f"state:{name}"
+        submitted = http.request(target.operation.method, base + target.operation.path, **request).json()
+        job = _at(submitted, status.job.submit.id)
+        sent = _key(target.contract, status)
+        path = status.path
+        for parameter in status.parameters:
+            if parameter.place == "path":
+                path = path.replace(f"{{{parameter.name}}}", job)
+            elif parameter.required:
+                sent["params"][parameter.name] = job
+        for _ in status.job.states:
+            body = _check(status, http.request(status.method, base + path, **sent))
+        assert _at(body, status.job.state) == name
+        if status.job.reason is not None:
+            assert _at(body, status.job.reason)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.contract.id}-{operation.id}")
+def test_every_documented_error_is_answered_as_printed(
+    operation: Operation, emulator: RunningEmulator, http: httpx.Client
+) -> None:
+    base = emulator.base_url(operation.contract.id)
+    path = operation.path
+    for parameter in operation.parameters:
+        path = path.replace(f"{{{parameter.name}}}", "x")
+    for status, spec in operation.responses.items():
+        for media in spec.media.values():
+            for example in media.examples:
+                if example.when is None or status.startswith("2"):
+                    continue
+                answer = http.request(operation.method, base + path, headers={SCENARIO_HEADER: example.when})
+                _check(operation, answer)
+                printed = {
+                    code: [e.value for m in other.media.values() for e in m.examples if e.when == example.when]
+                    for code, other in operation.responses.items()
+                }
+                assert answer.json() in printed[str(answer.status_code)]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [o for o in OPERATIONS if o.speech is None and o.job is None and o.method == "GET" and "{" not in o.path],
+    ids=lambda operation: f"{operation.contract.id}-{operation.id}",
+)
+def test_every_plain_question_is_answered(
+    operation: Operation, emulator: RunningEmulator, http: httpx.Client
+) -> None:
+    url = emulator.base_url(operation.contract.id) + operation.path
+    answer = http.get(url, **_key(operation.contract, operation))
+    assert answer.status_code == 200
+    _check(operation, answer)
+
+
+def test_speech_without_a_key_is_refused_where_one_is_needed(emulator: RunningEmulator, http: httpx.Client) -> None:
+    for target in TARGETS:
+        request = _request(target)
+        request["headers"], request["params"] = {}, {}
+        url = emulator.base_url(target.contract.id) + target.operation.path
+        answer = http.request(target.operation.method, url, **request)
+        assert (answer.status_code == 401) == target.needs_key, target.id
