@@ -33,11 +33,11 @@ from voicegauge.speech.audio import encode
 
 HOSTILE = (
     "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>",
+    '"><img src=x onerror=alert(1)>',
     "'--></style></title><svg onload=alert(1)>",
     "{{ 7 * 7 }}{% raw %}",
     "\x00\x1b[31mred\x7f\u202egpj.exe\u2066",
-    "=HYPERLINK(\"http://127.0.0.1/\",\"go\")",
+    '=HYPERLINK("http://127.0.0.1/","go")',
     "| a | b |\n@everyone [x](javascript:alert(1)) `code`",
 )
 
@@ -90,21 +90,48 @@ VOICES = (
     Voice("north/aurora", "Aurora 2", 6_400, 0.02, max_characters=2_000),
     Voice("north/aurora-turbo", "Aurora Turbo", 2_150, 0.055, usd=0.008, price="$0.008 / request (document.txt)"),
     Voice("north/borealis", "Borealis, voice cloning", 11_800, 0.03, failing=0.12, charged_usd=0.02),
-    Voice("pebble/skip", "Skip", 390, 0.16, job=False, usd=None, usd_per_character=0.000016,
-          price="$16 / 1,000,000 characters (pricing page)"),
-    Voice("pebble/skip-hd", "Skip HD", 860, 0.09, job=False, usd=None, usd_per_character=0.00003,
-          price="$30 / 1,000,000 characters (pricing page)"),
-    Voice("pebble/stone", "Stone", 1_240, 0.24, job=False, usd=0.05, disputed=True, max_characters=500,
-          price="$0.05 or $0.10 / request (disputed)"),
+    Voice(
+        "pebble/skip",
+        "Skip",
+        390,
+        0.16,
+        job=False,
+        usd=None,
+        usd_per_character=0.000016,
+        price="$16 / 1,000,000 characters (pricing page)",
+    ),
+    Voice(
+        "pebble/skip-hd",
+        "Skip HD",
+        860,
+        0.09,
+        job=False,
+        usd=None,
+        usd_per_character=0.00003,
+        price="$30 / 1,000,000 characters (pricing page)",
+    ),
+    Voice(
+        "pebble/stone",
+        "Stone",
+        1_240,
+        0.24,
+        job=False,
+        usd=0.05,
+        disputed=True,
+        max_characters=500,
+        price="$0.05 or $0.10 / request (disputed)",
+    ),
     Voice("quay/harbour-mini", "Harbour mini", 760, 0.1, job=False, usd=None, price="not said"),
-)  # fmt: skip
+)
 BROKEN = Voice("quay/harbour-lost", "Harbour, never answers", 30_000, 1.0, failing=1.0)
 
 
 def crowd(count: int = 20) -> tuple[Voice, ...]:
     """Targets so many and so alike that their names compete for room."""
     return tuple(
-        Voice(f"crowd/voice-number-{i}", f"Voice {i}", 900 + 35 * (i % 7) + 9 * i, 0.04 + 0.004 * (i % 5), job=i % 2 == 0)
+        Voice(
+            f"crowd/voice-number-{i}", f"Voice {i}", 900 + 35 * (i % 7) + 9 * i, 0.04 + 0.004 * (i % 5), job=i % 2 == 0
+        )
         for i in range(count)
     )
 
@@ -182,11 +209,11 @@ def _manifest(
         warmup=1,
         concurrency=1,
         seed=seed,
-        environment={"python": "3.11.7", "platform": "Linux-6.1-x86_64", "processor": "x86_64, 2 cores", "httpx": "0.28.1"},
+        environment={"python": "3.11.7", "platform": "Linux-6.1-x86_64", "httpx": "0.28.1"},
         max_cost_usd=1.0,
         spent_usd=0.42,
         plan_sha256=hashlib.sha256(b"plan").hexdigest(),
-    )  # fmt: skip
+    )
 
 
 def _target(voice: Voice) -> TargetRef:
@@ -230,12 +257,22 @@ def _sample(
         latency=None if failed else _latency(voice, rng),
         audio=None if failed else _audio(folder, 1.2 + len(text) / 40),
         cost=Cost(
-            price_usd=None if voice.price == "not said" else (voice.usd or 0) + (voice.usd_per_character or 0) * len(text),
+            price_usd=_price(voice, text),
             charged_usd=voice.charged_usd,
             disputed=voice.disputed,
         ),
-        failure=Failure(kind=rng.choice(("failed", "server", "timeout")), message=message, status=503) if failed else None,
-    )  # fmt: skip
+        failure=_failure(rng, message) if failed else None,
+    )
+
+
+def _price(voice: Voice, text: str) -> float | None:
+    if voice.usd is None and voice.usd_per_character is None:
+        return None
+    return (voice.usd or 0) + (voice.usd_per_character or 0) * len(text)
+
+
+def _failure(rng: random.Random, message: str) -> Failure:
+    return Failure(kind=rng.choice(("failed", "server", "timeout")), message=message, status=503)
 
 
 def _latency(voice: Voice, rng: random.Random) -> Latency:
@@ -287,9 +324,18 @@ def _score(sample: Sample, error: float, rng: random.Random, heard: str | None) 
     units = list(reference) if character else reference.split()
     if sample.audio is None:
         return Score(
-            sample_id=sample.id, heard="missing", unit="character" if character else "word", reference=reference,
-            hypothesis="", transcript="", units=len(units), hits=0, substitutions=0, deletions=len(units), insertions=0,
-        )  # fmt: skip
+            sample_id=sample.id,
+            heard="missing",
+            unit="character" if character else "word",
+            reference=reference,
+            hypothesis="",
+            transcript="",
+            units=len(units),
+            hits=0,
+            substitutions=0,
+            deletions=len(units),
+            insertions=0,
+        )
     kept, subs, dels, inserted = [], 0, 0, 0
     for unit in units:
         if rng.random() >= error:

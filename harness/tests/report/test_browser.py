@@ -30,8 +30,10 @@ DESK = (1280, 900)
 def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """One page of each kind that differs in what it shows."""
     base = tmp_path_factory.mktemp("pages")
-    emulated = make_run(base / "a", (*VOICES, BROKEN))
-    live = make_run(base / "b", languages=LANGUAGES_ALL, provenance=Provenance.RECORDED, closed=False)
+    emulated = make_run(base / "a", (*VOICES, BROKEN), repetitions=2)
+    live = make_run(
+        base / "b", VOICES[1:4], languages=LANGUAGES_ALL, provenance=Provenance.RECORDED, closed=False, repetitions=2
+    )
     hostile = make_run(base / "c", hostile_voices(), heard=HOSTILE[0] + HOSTILE[4], message=HOSTILE[1], repetitions=1)
     lone = make_run(base / "d", VOICES[:1], repetitions=1, texts=2, scored=False, finished=False)
     runs = {"emulated": [emulated], "mixed": [live, emulated], "hostile": [hostile], "lone": [lone]}
@@ -56,9 +58,16 @@ def _local(url: str) -> bool:
     return url.startswith(("file:", "data:"))
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("name", ["emulated", "mixed", "hostile", "lone"])
+@pytest.mark.parametrize(
+    ("name", "size", "scheme"),
+    [
+        ("emulated", PHONE, "light"),
+        ("emulated", DESK, "dark"),
+        ("mixed", PHONE, "dark"),
+        ("mixed", DESK, "light"),
+        ("lone", PHONE, "dark"),
+    ],
+)
 def test_no_accessibility_rule_is_broken(
     browser: Browser, pages: dict[str, Path], name: str, size: tuple[int, int], scheme: str
 ) -> None:
@@ -69,7 +78,7 @@ def test_no_accessibility_rule_is_broken(
         found = Axe().run(page)
         ran = {rule["id"] for rule in found.response["passes"]}
         assert found.violations_count == 0, found.generate_report()
-        assert {"color-contrast", "document-title", "html-has-lang", "svg-img-alt"} & ran >= {"color-contrast"}
+        assert {"color-contrast", "document-title", "html-has-lang", "region"} <= ran
         assert trouble == []
 
 

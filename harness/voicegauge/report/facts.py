@@ -47,7 +47,7 @@ def key_facts(report: Report) -> tuple[Fact, ...]:
             "Run": lambda r: r.manifest.run_id,
             "Started": lambda r: r.manifest.created_at,
             "Finished": lambda r: "yes" if r.manifest.finished else "no: interrupted, what came in is shown",
-            "Suite": lambda r: f"{r.manifest.suite.id}, version {r.manifest.suite.version}, {r.manifest.suite.texts} texts",
+            "Suite": _suite,
             "Targets": lambda r: str(len(r.manifest.targets)),
             "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
             "Sessions": lambda r: str(r.manifest.sessions),
@@ -95,6 +95,11 @@ def incomparable(report: Report) -> tuple[str, ...]:
 
 def _collect(report: Report, read: dict[str, Callable[[RunReport], str]]) -> tuple[Fact, ...]:
     return tuple(Fact(name, tuple(value(run) for run in report.runs)) for name, value in read.items())
+
+
+def _suite(run: RunReport) -> str:
+    suite = run.manifest.suite
+    return f"{suite.id}, version {suite.version}, {suite.texts} texts"
 
 
 def _asr(run: RunReport) -> str:

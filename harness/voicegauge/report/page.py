@@ -6,9 +6,10 @@ import base64
 import hashlib
 import re
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicegauge.bench.summary import TargetSummary
 from voicegauge.model import Provenance, Run
@@ -21,6 +22,9 @@ from voicegauge.report.scales import Scale
 from voicegauge.report.scatter import NARROW, WIDE, Axes, Scatter, measured, scatter, shared_axes
 from voicegauge.report.table import SORT_KEYS, Column, Row, bounds, columns, groups, order, rows
 from voicegauge.report.timeline import PARTS, Timeline, shared_axis, timeline
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 COST_LENGTHS = (100, 1_000, 5_000)
 """Characters of a sentence or two, a paragraph and an article, beside the length that was chosen."""
@@ -73,7 +77,7 @@ def render_page(report: Report, runs: Sequence[tuple[Path, Run]]) -> str:
 
 
 def _letter(index: int, runs: int) -> str:
-    """"A" to "Z", then "27"; a single run needs none."""
+    """Letters from A to Z, then numbers from 27 on; a single run needs none."""
     if runs == 1:
         return ""
     return chr(ord("A") + index) if index < 26 else str(index + 1)
@@ -113,10 +117,39 @@ def _view(
 
 
 def _render(report: Report, views: Sequence[RunView], shown: Sequence[Column]) -> str:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    jinja = Environment(
+    style, script = (_asset(name) for name in ("style.css", "script.js"))
+    return (
+        _jinja()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            views=views,
+            table=sorted(((view, row) for view in views for row in view.rows), key=lambda pair: order(pair[1])),
+            sorted_by=next((key for key in SORT_KEYS if key in {column.key for column in shown}), ""),
+            columns=shown,
+            groups=groups(shown),
+            incomparable=incomparable(report),
+            facts=_facts(key_facts(report)),
+            environment=_facts(environment(report)),
+            lengths=[length for length in COST_LENGTHS if length != report.characters],
+            parts=PARTS,
+            steps=STEPS,
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            policy=_policy(style, script),
+            clips_shown=CLIPS_SHOWN,
+            failures_shown=FAILURES_SHOWN,
+        )
+    )
+
+
+@cache
+def _jinja() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
         loader=PackageLoader("voicegauge.report"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -124,28 +157,15 @@ def _render(report: Report, views: Sequence[RunView], shown: Sequence[Column]) -
         lstrip_blocks=True,
         finalize=_finalize,
     )
-    jinja.filters |= _FILTERS
-    jinja.tests["language"] = lambda value: bool(_LANGUAGE.fullmatch(value))
-    style, script = (_asset(name) for name in ("style.css", "script.js"))
-    return jinja.get_template("page.html.j2").render(
-        report=report,
-        views=views,
-        table=sorted(((view, row) for view in views for row in view.rows), key=lambda pair: order(pair[1])),
-        sorted_by=next((key for key in SORT_KEYS if key in {column.key for column in shown}), ""),
-        columns=shown,
-        incomparable=incomparable(report),
-        groups=groups(shown),
-        facts=_facts(key_facts(report)),
-        environment=_facts(environment(report)),
-        lengths=[length for length in COST_LENGTHS if length != report.characters],
-        parts=PARTS,
-        steps=STEPS,
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
-        policy=_policy(style, script),
-        clips_shown=CLIPS_SHOWN,
-        failures_shown=FAILURES_SHOWN,
-    )
+    made.filters |= {
+        "bounds": bounds,
+        "ms": text.milliseconds,
+        "number": text.number,
+        "percent": text.percent,
+        "usd": text.usd,
+    }
+    made.tests["language"] = lambda value: bool(_LANGUAGE.fullmatch(value))
+    return made
 
 
 def _facts(found: Sequence[Fact]) -> list[Fact]:
@@ -172,12 +192,3 @@ def _policy(style: str, script: str) -> str:
 
 def _digest(content: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
-
-
-_FILTERS = {
-    "bounds": bounds,
-    "ms": text.milliseconds,
-    "number": text.number,
-    "percent": text.percent,
-    "usd": text.usd,
-}

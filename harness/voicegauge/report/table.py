@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from voicegauge.bench.statistics import Estimate, IntervalEstimate
 from voicegauge.bench.summary import ErrorRate, TargetSummary
-from voicegauge.report.text import NONE, interval, milliseconds, number, percent, usd
+from voicegauge.report.text import DASH, NONE, interval, milliseconds, number, percent, usd
 
 
 class Cell(NamedTuple):
@@ -81,13 +81,8 @@ def groups(shown: Sequence[Column]) -> tuple[tuple[str, int], ...]:
 def rows(targets: Sequence[TargetSummary], shown: Sequence[Column]) -> tuple[Row, ...]:
     """One row a target of one run, in `order`."""
     table = [(target, tuple(column.read(target) for column in shown)) for target in targets]
-    stand_out = [
-        _best([cells[i] for _, cells in table], column.better) for i, column in enumerate(shown)
-    ]
-    made = [
-        Row(target, cells, tuple(column[i] for column in stand_out))
-        for i, (target, cells) in enumerate(table)
-    ]
+    stand_out = [_best([cells[i] for _, cells in table], column.better) for i, column in enumerate(shown)]
+    made = [Row(target, cells, tuple(column[i] for column in stand_out)) for i, (target, cells) in enumerate(table)]
     return tuple(sorted(made, key=order))
 
 
@@ -150,7 +145,7 @@ def bounds(between: IntervalEstimate | None) -> str:
     """A time known between two polls, as its two ends."""
     if between is None:
         return NONE
-    return f"{milliseconds(between.low.value)}–{milliseconds(between.high.value)}"
+    return f"{milliseconds(between.low.value)}{DASH}{milliseconds(between.high.value)}"
 
 
 def _processing(target: TargetSummary) -> Cell:

@@ -109,8 +109,7 @@ def _run_markdown(run: RunReport, characters: int) -> list[str]:
     shown = columns(run.targets, characters)
     heads = ["Target", *(" ".join(filter(None, (_head(c.group, c.label), c.unit))) for c in shown)]
     body = [
-        [_escape(row.summary.target), *(_markdown_cell(cell) for cell in row.cells)]
-        for row in rows(run.targets, shown)
+        [_escape(row.summary.target), *(_markdown_cell(cell) for cell in row.cells)] for row in rows(run.targets, shown)
     ]
     return [
         f"### {_heading(run)}",

@@ -6,7 +6,9 @@ import re
 
 from voicegauge.bench.statistics import Estimate
 
-NONE = "–"
+DASH = "\N{EN DASH}"
+"""Between the ends of an interval."""
+NONE = DASH
 """Stands where there is no number."""
 UNKNOWN_END = "?"
 """Stands for the end of an interval that the data do not give."""
@@ -60,7 +62,7 @@ def usd(value: float | None) -> str:
 
 
 def interval(estimate: Estimate, scale: float = 1, decimals: int | None = None) -> str:
-    """The ends of an interval: "390–452", "390–?" where one is not known, "" where neither is."""
+    """The ends of an interval, a question mark where one is not known; empty where neither is."""
     ends = (estimate.low, estimate.high)
     if ends == (None, None):
         return ""
@@ -70,4 +72,4 @@ def interval(estimate: Estimate, scale: float = 1, decimals: int | None = None) 
             return UNKNOWN_END
         return milliseconds(value * scale) if decimals is None else number(value * scale, decimals)
 
-    return f"{end(ends[0])}–{end(ends[1])}"
+    return f"{end(ends[0])}{DASH}{end(ends[1])}"

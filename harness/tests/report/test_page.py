@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import Failure, Provenance, Run
+from voicegauge.report import gather, render_page, write_report
+
+from .factories import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
+
+
+class Skeleton(HTMLParser):
+    """The elements of a page with the names of their attributes, and the text between them."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: set[tuple[str, frozenset[str]]] = set()
+        self.links: list[str] = []
+        self.text = ""
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add((tag, frozenset(name for name, _ in attrs)))
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "action", "poster", "data")]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(*runs: tuple[Path, Run]) -> str:
+    return render_page(gather(runs), runs)
+
+
+@pytest.fixture(scope="module")
+def typical(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return page_of(make_run(tmp_path_factory.mktemp("typical"), (*VOICES[1:5], BROKEN), repetitions=2))
+
+
+def test_an_emulated_page_says_so_in_its_title_its_banner_and_every_section(typical: str) -> None:
+    assert re.search(r"<title>EMULATED: ", typical)
+    assert '<div class="banner" role="note">' in typical
+    assert typical.count('class="tag emulated"') >= 7
+
+
+def test_a_live_page_never_says_emulated(tmp_path: Path) -> None:
+    page = page_of(make_run(tmp_path, VOICES[:1], provenance=Provenance.RECORDED, repetitions=1))
+    assert "EMULATED" not in Skeleton(page).text
+
+
+def test_a_mixed_page_marks_each_emulated_row_and_names_what_must_not_be_compared(tmp_path: Path) -> None:
+    live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.RECORDED, repetitions=1, closed=False)
+    emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=1)
+    page = page_of(live, emulated)
+    comparison = page[page.index('<table class="comparison"') : page.index('<section id="tradeoff"')]
+    assert comparison.count("EMULATED") == 2
+    assert "differ in speech recogniser, provenance" in comparison
+
+
+def test_the_page_asks_for_nothing_but_itself(typical: str) -> None:
+    links = Skeleton(typical).links
+    assert links
+    assert all(link.startswith(("#", "data:audio/mpeg;base64,", "data:audio/wav;base64,")) for link in links)
+    assert not re.search(r"@import|url\((?!\"#)|https?:", typical)
+
+
+def test_the_policy_names_the_digest_of_the_only_script_and_style(typical: str) -> None:
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]+)"', typical)
+    assert policy
+    said = policy[1].replace("&#39;", "'")
+    assert said.startswith("default-src 'none';")
+    for tag, directive in (("script", "script-src"), ("style", "style-src")):
+        contents = re.findall(rf"<{tag}>(.*?)</{tag}>", typical, re.DOTALL)
+        assert len(contents) == 1
+        digest = base64.b64encode(hashlib.sha256(contents[0].encode()).digest()).decode()
+        assert f"{directive} 'sha256-{digest}'" in said
+    assert "unsafe" not in said
+    assert " style=" not in typical
+
+
+def test_equal_runs_give_equal_pages(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, VOICES[:2], repetitions=1) for name in "ab"]
+    assert page_of(runs[0]) == page_of(runs[1])
+
+
+def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
+    kinds = {
+        "nothing scored": make_run(tmp_path / "a", VOICES[:2], scored=False, repetitions=1),
+        "nothing answered": make_run(tmp_path / "b", (BROKEN,), repetitions=1),
+        "one sample": make_run(tmp_path / "c", VOICES[:1], repetitions=1, texts=2),
+        "warm-up only": make_run(tmp_path / "d", VOICES[:1], repetitions=1, texts=1),
+        "no error": make_run(tmp_path / "e", (Voice("a/b", "B", 100, 0.0),), repetitions=1),
+    }
+    for name, run in kinds.items():
+        page = page_of(run)
+        for section in ("comparison", "tradeoff", "latency", "strata", "cost", "clips", "failures", "run", "meaning"):
+            assert f'<section id="{section}"' in page, name
+    assert "Nothing was scored" in page_of(kinds["nothing scored"])
+    assert "No request brought a file" in page_of(kinds["nothing answered"])
+    assert "understood without error" in page_of(kinds["no error"])
+
+
+def test_failures_are_counted_with_their_messages(tmp_path: Path) -> None:
+    page = page_of(make_run(tmp_path, (BROKEN,), repetitions=2, message="quota of <b>today</b> is used up"))
+    assert "quota of &lt;b&gt;today&lt;/b&gt; is used up" in page
+    assert re.search(r">17/17<", page)  # the warm-up is left out
+
+
+def test_languages_stand_apart_and_characters_are_told_from_words(tmp_path: Path) -> None:
+    page = page_of(make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2))
+    assert "By language" in page
+    assert '<bdi>ja</bdi> <span class="unit">CER</span>' in page
+    assert '<bdi lang="ar">' in page
+
+
+def test_a_closed_vocabulary_is_said_aloud(tmp_path: Path) -> None:
+    closed = page_of(make_run(tmp_path / "a", VOICES[:1], repetitions=1))
+    open_ = page_of(make_run(tmp_path / "b", VOICES[:1], repetitions=1, closed=False))
+    assert "Closed vocabulary." in closed
+    assert "CLOSED" in closed
+    assert "Closed vocabulary." not in open_
+
+
+WIRE = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=60), st.text("<>\"'&/={}%\x00\x1b\u202e\u2028 a", max_size=30))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    voices = (VOICES[0], VOICES[3], BROKEN)
+    return make_run(tmp_path_factory.mktemp("small"), voices, repetitions=2, texts=1)
+
+
+def poisoned(run: Run, text: str) -> Run:
+    """`run` with `text` wherever a provider, a contract, a suite or an ASR may have its say."""
+    replace = msgspec.structs.replace
+    name = {target.id: f"{target.id}{text}" for target in run.manifest.targets}
+    targets = tuple(
+        replace(t, id=name[t.id], title=text, price=text, contract_version=text, contract_sha256=text)
+        for t in run.manifest.targets
+    )
+    manifest = replace(
+        run.manifest,
+        run_id=text,
+        created_at=text,
+        targets=targets,
+        suite=replace(run.manifest.suite, id=text, sha256=text),
+        base_urls={text: text},
+        environment={text: text},
+    )
+    samples = tuple(
+        replace(
+            s,
+            target=name[s.target],
+            text=text,
+            stratum=text,
+            language=text,
+            failure=s.failure and Failure(kind="failed", message=text),
+        )
+        for s in run.samples
+    )
+    scores = replace(run.score_sets[0], asr=text, asr_reason=text, normaliser=text, settings={text: text})
+    said = tuple(replace(s, transcript=text, reference=text, hypothesis=text[::-1]) for s in scores.scores)
+    floor = tuple(replace(f, language=text) for f in scores.floor)
+    return replace(
+        run, manifest=manifest, samples=samples, score_sets=(replace(scores, scores=said, floor=floor, left_out=(text,)),)
+    )
+
+
+@given(text=WIRE)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_whatever_a_text_holds_it_stays_text(small: tuple[Path, Run], text: str) -> None:
+    folder, run = small
+    harmless = Skeleton(page_of((folder, poisoned(run, "en"))))
+    page = page_of((folder, poisoned(run, text)))
+    assert Skeleton(page).elements <= harmless.elements | DIFFERENCES
+    assert page.count("<script") == page.count("<style") == 1
+    assert page.encode()  # UTF-8 can write all of it
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029]", page)
+
+
+DIFFERENCES = {
+    (tag, frozenset(names))
+    for tag, names in (
+        ("del", ()),
+        ("ins", ()),
+        ("span", ("class",)),
+        ("span", ("aria-hidden",)),
+        ("bdi", ()),
+        ("bdi", ("lang",)),
+        ("code", ()),
+        ("text", ("x", "y", "text-anchor")),
+        ("line", ("x1", "y1", "x2", "y2")),
+        ("g", ("class",)),
+        ("p", ("class",)),
+    )
+}
+"""Elements that come and go with what was said: word differences, labels that find a place."""
+
+
+def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", VOICES[:1], repetitions=1)
+    out = tmp_path / "deep" / "er" / "page.html"
+    assert write_report([run], out) == out
+    assert out.read_text().rstrip().endswith("</html>")
+    assert [path.name for path in out.parent.iterdir()] == ["page.html"]
+    before = out.read_text()
+    with pytest.raises(UsageError, match="not a regular file"):
+        write_report([run], tmp_path / "deep")
+    assert out.read_text() == before
+
+
+def test_no_run_is_no_report(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no run"):
+        write_report([], tmp_path / "page.html")
