@@ -115,9 +115,7 @@ DOCUMENT: dict[str, Any] = {
                         "clone": {"title": "Clone", "needs": ["voice_sample_upload"]},
                     },
                 },
-                "requestBody": {
-                    "content": {**ANY_JSON, "multipart/form-data": {"schema": {"type": "object"}}}
-                },
+                "requestBody": {"content": {**ANY_JSON, "multipart/form-data": {"schema": {"type": "object"}}}},
                 "responses": {
                     "200": {
                         "description": "audio",

@@ -11,7 +11,7 @@ from voicegauge.errors import UnreachableError
     [
         "127.0.0.1",
         "localhost",
-        "0.0.0.0",
+        "0.0.0.0",  # noqa: S104 - refused
         "10.1.2.3",
         "172.16.0.1",
         "192.168.1.1",
@@ -29,7 +29,7 @@ from voicegauge.errors import UnreachableError
     ],
 )
 async def test_addresses_of_ones_own_network_are_refused(host):
-    with pytest.raises(ForbiddenAddressError, match="not a public address|is this machine"):
+    with pytest.raises(ForbiddenAddressError, match=r"not a public address|is this machine"):
         await public_address(f"http://{host}/a.wav")
     with pytest.raises(ForbiddenAddressError):
         check_literal(f"http://{host}/a.wav")

@@ -55,7 +55,11 @@ def test_an_upload_makes_the_request_multipart(contract):
         ("sync", SpeechRequest(text="hi", language="de"), "takes no language"),
         ("one", SpeechRequest(text="hi", format="mp3"), "takes no format"),
         ("one", SpeechRequest(text="hi", voice_sample=SAMPLE), "as a URL, not as a file"),
-        ("clone", SpeechRequest(text="hi", voice_sample=VoiceSample(url="https://x.test/a")), "as a file, not as a URL"),
+        (
+            "clone",
+            SpeechRequest(text="hi", voice_sample=VoiceSample(url="https://x.test/a")),
+            "as a file, not as a URL",
+        ),
         ("one", SpeechRequest(text="hi", voice_sample=VoiceSample()), "neither a URL nor data"),
         ("one", SpeechRequest(text="hi", extra={"nowhere": 1}), "'nowhere' is no place"),
         ("one", SpeechRequest(text="hi", extra={"body#/text/deeper": 1}), "cannot write to body#/text/deeper"),

@@ -24,10 +24,10 @@ class Watcher:
         self.told = []
 
     def submitting(self, target, request):
-        self.told.append(("submitting", target.id))
+        self.told.append(("submitting", target.id, request.method))
 
     def submitted(self, target, exchange, job_id):
-        self.told.append(("submitted", exchange.response.status, job_id))
+        self.told.append(("submitted", target.id, exchange.response.status, job_id))
 
 
 @pytest.fixture
@@ -219,18 +219,26 @@ async def test_refused_submits_are_sent_again_as_documented(speak, script, statu
     assert clock.sleeps[1] == 7
     assert delivery.job.sightings[0].asked_ms == 0
     assert watcher.told == [
-        ("submitting", "acme/one"),
-        ("submitted", 429, None),
-        ("submitting", "acme/one"),
-        ("submitted", 503, None),
-        ("submitting", "acme/one"),
-        ("submitted", 202, "j1"),
+        ("submitting", "acme/one", "POST"),
+        ("submitted", "acme/one", 429, None),
+        ("submitting", "acme/one", "POST"),
+        ("submitted", "acme/one", 503, None),
+        ("submitting", "acme/one", "POST"),
+        ("submitted", "acme/one", 202, "j1"),
     ]
 
 
 @pytest.mark.parametrize(
     ("status_code", "kind", "sends"),
-    [(429, "rate_limited", 3), (402, "credit", 1), (401, "refused", 1), (422, "refused", 1), (500, "server", 1), (503, "server", 3), (302, "protocol", 1)],
+    [
+        (429, "rate_limited", 3),
+        (402, "credit", 1),
+        (401, "refused", 1),
+        (422, "refused", 1),
+        (500, "server", 1),
+        (503, "server", 3),
+        (302, "protocol", 1),
+    ],
 )
 async def test_a_refusal_says_what_it_is(speak, script, status_code, kind, sends):
     script.on("POST /speech", JSONResponse({"error": f"no {KEY}"}, status_code, headers={"Location": "/elsewhere"}))
@@ -417,7 +425,12 @@ async def test_charges_are_read_from_the_last_word(speak, script, status):
 
 @pytest.mark.parametrize(
     ("last", "spent"),
-    [({"state": "done"}, 0.01), ({"state": "done", "cost": 2}, 0.002), ({"state": "failed"}, 0.01), ({"state": "void"}, 0.0)],
+    [
+        ({"state": "done"}, 0.01),
+        ({"state": "done", "cost": 2}, 0.002),
+        ({"state": "failed"}, 0.01),
+        ({"state": "void"}, 0.0),
+    ],
 )
 async def test_the_ledger_settles_what_became_of_it(speak, script, status, last, spent):
     job_script(script, speak.base, status)
@@ -470,12 +483,12 @@ async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script,
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, ledger=ledger)
         task = asyncio.create_task(client.speak(loaded.target("one"), HELLO, observer=watcher))
-        while len(watcher.told) < 2:
+        while len(watcher.told) < 2:  # noqa: ASYNC110 - an observer has no event
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert watcher.told[-1] == ("submitted", 202, "j1")
+    assert watcher.told[-1] == ("submitted", "acme/one", 202, "j1")
     assert script.routes.count("DELETE /jobs/j1") == cancels
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.01, 0)
 

@@ -19,9 +19,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
     max_leaves=6,
 )
-files = st.builds(
-    UploadedFile, filename=names, media_type=st.just("audio/wav"), data=st.binary(max_size=200)
-)
+files = st.builds(UploadedFile, filename=names, media_type=st.just("audio/wav"), data=st.binary(max_size=200))
 
 
 @given(json_values)

@@ -130,9 +130,14 @@ def link_parameters(answer: Answer, source: Operation, destination: Operation) -
         if link.get("operationId") != destination.id:
             continue
         values = {name: answer.evaluate(value) for name, value in link.get("parameters", {}).items()}
-        usable = {name: value for name, value in values.items() if value is not MISSING and value is not None}
+        usable = {name: value for name, value in values.items() if is_id(value) or _is_constant(value)}
         return usable if len(usable) == len(values) else None
     return None
+
+
+def _is_constant(value: Any) -> bool:
+    """A number or a truth value: what else a URL can carry."""
+    return isinstance(value, bool | int | float)
 
 
 def id_parameter(source: Operation | None, destination: Operation, id_place: str) -> str | None:

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 
 from voicegauge.errors import UnreachableError
 
-
 _TRANSLATED = [ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96")]
 """NAT64 (RFC 6052) and IPv4-compatible addresses carry an IPv4 address in their last four bytes."""
 

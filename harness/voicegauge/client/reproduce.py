@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import shlex
 
 from voicegauge.contract import Contract
 from voicegauge.contract.wire import UnreadableBodyError, read_form
 from voicegauge.model import Request
-from voicegauge.recording import find_secret
 
 MAX_BODY_CHARACTERS = 4_000
 """A longer body is left out: a finding is no place for it."""
@@ -34,8 +34,9 @@ def curl(request: Request, contract: Contract, *, key: str | None = None) -> str
     for name, value in request.headers:
         if name.lower() in _BORING or (multipart and name.lower() == "content-type"):
             continue
-        if hide.is_basic(name, value):
-            parts += ["-u", f'"${hide.variable}"']
+        user = hide.user(name, value)
+        if user is not None:
+            parts += ["-u", _quote(user, hide.variable)]
         else:
             parts += ["-H", _quote(f"{name}: {hide.header(name, value)}", hide.variable)]
     parts += _form(request) if multipart else _data(request.body)
@@ -71,19 +72,29 @@ class _Hide:
         return url
 
     def header(self, name: str, value: str) -> str:
-        """`value` with the key replaced, its scheme word ("Bearer") kept."""
+        """`value` with the key replaced, its scheme word ("Bearer") or cookie name kept."""
         if name.lower() not in self._headers:
             return value
+        if name.lower() == "cookie":
+            cookie, _, rest = value.partition("=")
+            return f"{cookie}={self._value(rest)}"
         word, space, rest = value.partition(" ")
         if not space:
             return self._value(value)
         return f"{word} {self._value(rest)}"
 
-    def is_basic(self, name: str, value: str) -> bool:
-        """Whether this header carries the key as a user name and password."""
+    def user(self, name: str, value: str) -> str | None:
+        """The variable as curl's `-u` wants it, where this header is a user name and password."""
         if name.lower() != "authorization" or not value.lower().startswith("basic "):
-            return False
-        return self._key is None or find_secret(value.encode(), [self._key]) is not None
+            return None
+        try:
+            pair = base64.b64decode(value[len("basic ") :]).decode()
+        except ValueError:
+            pair = ""
+        if self._key is not None and self._key not in pair:
+            return pair
+        # A key that is no pair of its own stands for the user, with an empty password.
+        return f"${self.variable}:" if pair.endswith(":") else f"${self.variable}"
 
     def _value(self, value: str) -> str:
         return f"${self.variable}" if self._key is None or self._key in value else value

@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 """Of the underscored fields; raised when their meaning or shape changes."""
 
 Status = Annotated[int, Meta(ge=0, le=999)]
-SidecarName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\.[a-z0-9]{1,5}$")]
+SidecarName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\.[a-z0-9]{1,5}\Z")]
 """A file beside the HAR file, named by its content's SHA-256: never a path."""
 
 

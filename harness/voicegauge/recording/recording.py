@@ -213,17 +213,18 @@ def load_har(path: Path) -> Recording:
     if log.about.schema_version != har.SCHEMA_VERSION:
         version = f"{log.about.schema_version}, this voicegauge reads version {har.SCHEMA_VERSION}"
         raise DataError(f"{path}: is a recording of schema version {version}: record it again")
+    bodies = _Bodies(path)
     return Recording(
         provenance=log.about.provenance,
         provider=log.about.provider,
         contract_version=log.about.contract_version,
         contract_sha256=log.about.contract_sha256,
         recorded_at=log.about.recorded_at,
-        exchanges=tuple(_from_entry(path, entry) for entry in log.entries),
+        exchanges=tuple(_from_entry(bodies, entry) for entry in log.entries),
     )
 
 
-def _from_entry(path: Path, entry: har.Entry) -> Exchange:
+def _from_entry(bodies: _Bodies, entry: har.Entry) -> Exchange:
     post, content = entry.request.post_data, entry.response.content
     return Exchange(
         provider=entry.provider,
@@ -232,12 +233,12 @@ def _from_entry(path: Path, entry: har.Entry) -> Exchange:
             method=entry.request.method,
             url=entry.request.url,
             headers=_from_pairs(entry.request.headers),
-            body=_body(path, post.text, post.file) if post else b"",
+            body=bodies.read(post.text, post.file) if post else b"",
         ),
         response=Response(
             status=entry.response.status,
             headers=_from_pairs(entry.response.headers),
-            body=_body(path, content.text, content.file),
+            body=bodies.read(content.text, content.file),
         ),
         timing=entry.timing,
     )
@@ -247,14 +248,24 @@ def _from_pairs(pairs: tuple[har.Pair, ...]) -> Headers:
     return tuple((pair.name, pair.value) for pair in pairs)
 
 
-def _body(path: Path, text: str, name: str | None) -> bytes:
-    if name is None:
-        return text.encode()
-    beside = path.parent / name
-    body = _read(beside, MAX_SIDECAR_BYTES)
-    if hashlib.sha256(body).hexdigest() != name.partition(".")[0]:
-        raise DataError(f"{beside}: is not what {path.name} recorded: its SHA-256 is another")
-    return body
+class _Bodies:
+    """Reads bodies; a file that many entries name is read, checked and held once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: dict[str, bytes] = {}
+
+    def read(self, text: str, name: str | None) -> bytes:
+        """The body: `text`, or what the file `name` holds."""
+        if name is None:
+            return text.encode()
+        if name not in self._read:
+            beside = self._path.parent / name
+            body = _read(beside, MAX_SIDECAR_BYTES)
+            if hashlib.sha256(body).hexdigest() != name.partition(".")[0]:
+                raise DataError(f"{beside}: is not what {self._path.name} recorded: its SHA-256 is another")
+            self._read[name] = body
+        return self._read[name]
 
 
 def _read(path: Path, limit: int) -> bytes:

@@ -26,6 +26,8 @@ _PREFIXED = re.compile(
     r"\b(?:(?:sk|pk|rk|xi|ghp|hf|r8)[-_][A-Za-z0-9_-]{12,}|(?:AKIA|ASIA)[0-9A-Z]{16})(?![A-Za-z0-9])"
 )
 """How issuers begin their keys."""
+_SCHEME = re.compile(r"[A-Za-z-]{1,20} ")
+"""The word before the key in an Authorization header."""
 _USER = re.compile(r"(https?://)[^/\s\"'@?#]+@", re.IGNORECASE)
 
 
@@ -153,7 +155,13 @@ class Redactor:
         return mask_credentials(url, self._secrets)
 
     def _headers(self, headers: Headers) -> Headers:
-        return tuple((name, self._url(value) if name.lower() in self._kept else MASK) for name, value in headers)
+        return tuple((name, self._header(name.lower(), value)) for name, value in headers)
+
+    def _header(self, name: str, value: str) -> str:
+        if name in self._kept:
+            return self._url(value)
+        word = _SCHEME.match(value) if name == "authorization" else None
+        return f"{word[0]}{MASK}" if word else MASK
 
     def _body(self, body: bytes) -> bytes:
         """Text is masked; anything else is left, and searched for known secrets before it is written."""

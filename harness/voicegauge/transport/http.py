@@ -8,13 +8,13 @@ import ipaddress
 import re
 import ssl
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
 
 from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError
-from voicegauge.model import Exchange, Record, Request, Response
+from voicegauge.model import Exchange, Record, Request, Response, Timing
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.timing import Trace
 
@@ -139,41 +139,41 @@ class Transport:
         trace = Trace()
         try:
             async with asyncio.timeout(self._timeouts.total_s):
-                response = await self._receive(request, trace, address, host)
+                response, timing = await self._receive(request, trace, address, host)
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
-            raise TimedOutError(message, sent=trace.sent) from None
+            raise TimedOutError(message, sent=trace.sent or self.in_process) from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            self._fail(error, host, trace)
-        return Exchange(
-            provider=provider, operation=operation, request=request, response=response[0], timing=response[1]
-        )
+            raise _translate(error, host, trace, self._timeouts) from error
+        return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
-    async def _receive(self, request: Request, trace: Trace, address: str | None, host: str) -> tuple[Response, Any]:
+    async def _receive(
+        self, request: Request, trace: Trace, address: str | None, host: str
+    ) -> tuple[Response, Timing | None]:
         outgoing = self._prepare(request, trace, address)
         direct = is_loopback(outgoing.url.host) or not goes_through_proxy(request.url)
-        answer = await self._clients[0 if direct else 1].send(outgoing, stream=True, auth=None, follow_redirects=False)
-        pieces: list[bytes] = []
-        size = 0
+        client = self._clients[0 if direct else 1]
+        answer = await client.send(outgoing, stream=True, auth=None, follow_redirects=False)
         try:
-            async for piece in answer.aiter_raw():
-                trace.chunk(len(piece))
-                size += len(piece)
-                if size > self._limit:
-                    raise OversizeError(f"{host}: the answer is larger than {self._limit} bytes")
-                pieces.append(piece)
+            body = await self._read(answer, trace, host)
         finally:
             await answer.aclose()
         timing = trace.timing()
-        body = b"".join(pieces)
-        pieces.clear()
+        body = decode_body(body, answer.headers.get("content-encoding", ""), limit=self._limit, host=host)
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw)
-        response = Response(status=answer.status_code, headers=headers, body=body)
-        encoding = answer.headers.get("content-encoding", "")
-        if encoding:
-            body = decode_body(body, encoding, limit=self._limit, host=host)
-            response = Response(status=answer.status_code, headers=headers, body=body)
-        return response, timing
+        return Response(status=answer.status_code, headers=headers, body=body), timing
+
+    async def _read(self, answer: httpx.Response, trace: Trace, host: str) -> bytes:
+        """The body as it was sent; without a size, pieces are passed on as they come."""
+        pieces: list[bytes] = []
+        size = 0
+        async for piece in answer.aiter_raw():
+            trace.chunk(len(piece))
+            size += len(piece)
+            if size > self._limit:
+                raise OversizeError(f"{host}: the answer is larger than {self._limit} bytes")
+            pieces.append(piece)
+        return b"".join(pieces)
 
     def _prepare(self, request: Request, trace: Trace, address: str | None) -> httpx.Request:
         limits = self._timeouts
@@ -193,9 +193,6 @@ class Transport:
             extensions["sni_hostname"] = url.host
             url = url.copy_with(host=address)
         return httpx.Request(request.method, url, headers=headers, content=request.body or None, extensions=extensions)
-
-    def _fail(self, error: Exception, host: str, trace: Trace) -> NoReturn:
-        raise _translate(error, host, trace, self._timeouts) from error
 
 
 def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> TransportError:

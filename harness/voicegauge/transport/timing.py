@@ -54,7 +54,7 @@ class Trace:
     @property
     def sent(self) -> bool:
         """Whether any of the request may have left."""
-        return "send_request_headers.started" in self._at or self._first is None
+        return "send_request_headers.started" in self._at
 
     def chunk(self, size: int) -> None:
         """Take note of `size` bytes of body."""

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.contract import load_catalogue
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import Exchange, Provenance, Request, Response, Timing
+from voicegauge.recording import MASK, load_har, save_har
+
+KEY = "pk/live+0123456789"
+WAV = b"RIFF\xff\xfe\x00\x01" * 50
+CONTRACT = load_catalogue().provider("pixazo")
+TIMING = Timing(
+    started_at=1_700_000_000.123,
+    started_ms=12.5,
+    wait_ms=0.1,
+    connect_ms=1.5,
+    tls_ms=2.5,
+    send_ms=0.2,
+    ttfb_ms=30.25,
+    receive_ms=4,
+    total_ms=39,
+    chunks=((35.5, 100), (39.0, 300)),
+)
+
+
+def exchange(*, url="https://gateway.pixazo.ai/v1/a", request=b"", answer=b"{}", headers=(), asked=(), timing=None):
+    return Exchange(
+        provider="pixazo",
+        operation="getRequestStatus",
+        request=Request(method="POST", url=url, headers=asked, body=request),
+        response=Response(status=200, headers=(("Content-Type", "audio/wav"), *headers), body=answer),
+        timing=timing,
+    )
+
+
+def save(path: Path, *exchanges: Exchange, **options):
+    return save_har(path, exchanges, provenance=Provenance.RECORDED, contract=CONTRACT, **options)
+
+
+def test_what_was_saved_is_loaded(tmp_path):
+    path = tmp_path / "a.har"
+    when = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+    one = exchange(answer=WAV, request=b'{"text": "hi"}', asked=(("Content-Type", "application/json"),), timing=TIMING)
+    saved = save(path, one, exchange(), recorded_at=when)
+    assert load_har(path) == saved
+    assert saved.exchanges == (one, exchange())
+    assert (saved.provenance, saved.provider, saved.recorded_at) == ("recorded", "pixazo", "2026-01-02T03:04:05+00:00")
+    assert (saved.contract_version, saved.contract_sha256) == (CONTRACT.version, CONTRACT.document.sha256)
+
+
+def test_the_file_is_har_with_audio_beside_it(tmp_path):
+    save(tmp_path / "a.har", exchange(answer=WAV, timing=TIMING, url="https://gateway.pixazo.ai/a?b=c"))
+    log = json.loads((tmp_path / "a.har").read_text())["log"]
+    assert (log["version"], log["creator"]["name"]) == ("1.2", "voicegauge")
+    assert log["_voicegauge"]["provenance"] == "recorded"
+    entry = log["entries"][0]
+    assert entry["startedDateTime"] == "2023-11-14T22:13:20.123000+00:00"
+    assert entry["timings"] == {
+        "blocked": 0.1, "dns": -1, "connect": 4.0, "ssl": 2.5, "send": 0.2, "wait": 30.25, "receive": 4
+    }  # fmt: skip
+    assert entry["request"]["queryString"] == [{"name": "b", "value": "c"}]
+    assert entry["request"]["httpVersion"] == "HTTP/1.1"
+    assert entry["response"]["redirectURL"] == ""
+    assert entry["response"]["content"]["_file"] == f"{hashlib.sha256(WAV).hexdigest()}.wav"
+    assert (tmp_path / entry["response"]["content"]["_file"]).read_bytes() == WAV
+
+
+headers = st.lists(
+    st.tuples(st.sampled_from(["Content-Type", "Date", "X-Webhook-Mode"]), st.text(max_size=10)), max_size=3
+)
+
+
+@settings(deadline=None)
+@given(
+    bodies=st.lists(
+        st.tuples(st.binary(max_size=50), st.binary(max_size=50) | st.text(max_size=50).map(str.encode)), max_size=3
+    ),
+    asked=headers,
+)
+def test_any_body_comes_back(tmp_path_factory, bodies, asked):
+    path = tmp_path_factory.mktemp("har") / "a.har"
+    exchanges = [exchange(request=body, answer=answer, asked=tuple(asked)) for body, answer in bodies]
+    saved = save(path, *exchanges)
+    assert load_har(path) == saved
+    assert [one.response.body for one in saved.exchanges] == [answer for _, answer in bodies]
+
+
+def test_headers_are_kept_by_a_list_of_the_harmless(tmp_path):
+    asked = (
+        ("Ocp-Apim-Subscription-Key", KEY),
+        ("Authorization", "Bearer abc"),
+        ("Cookie", "a=b"),
+        ("X-Webhook-Mode", "sync"),
+        ("X-Private", "mine"),
+        ("Content-Type", "application/json"),
+    )
+    saved = save(tmp_path / "a.har", exchange(asked=asked, headers=(("Set-Cookie", "a=b"), ("X-Trace", "1"))))
+    assert dict(saved.exchanges[0].request.headers) == {
+        "Ocp-Apim-Subscription-Key": MASK,
+        "Authorization": f"Bearer {MASK}",
+        "Cookie": MASK,
+        "X-Webhook-Mode": "sync",
+        "X-Private": MASK,
+        "Content-Type": "application/json",
+    }
+    assert dict(saved.exchanges[0].response.headers) == {
+        "Content-Type": "audio/wav", "Set-Cookie": MASK, "X-Trace": MASK
+    }  # fmt: skip
+
+
+def test_signed_urls_and_echoed_keys_are_masked(tmp_path):
+    url = "https://cdn.test/a.wav?Expires=1&Signature=abc&Key-Pair-Id=K1"
+    answer = json.dumps({"media_url": [url], "message": f"bad key {KEY}"}).encode()
+    saved = save(tmp_path / "a.har", exchange(answer=answer), exchange(url=url), secrets=[KEY])
+    masked = f"https://cdn.test/a.wav?Expires=1&Signature={MASK}&Key-Pair-Id={MASK}"
+    assert json.loads(saved.exchanges[0].response.body) == {"media_url": [masked], "message": f"bad key {MASK}"}
+    assert saved.exchanges[1].request.url == masked
+
+
+@pytest.mark.parametrize(
+    "hidden", [base64.b64encode(b"xy" + KEY.encode()), b"\xff" + KEY.encode(), b"\xff" + quote(KEY, safe="").encode()]
+)
+@pytest.mark.parametrize("place", ["request", "answer"])
+def test_a_secret_that_masking_cannot_reach_stops_the_write(tmp_path, hidden, place):
+    with pytest.raises(DataError, match=r"exchange 2 \(getRequestStatus\), re.* body holds a key") as caught:
+        save(tmp_path / "a.har", exchange(), exchange(**{place: hidden}), secrets=[KEY])
+    assert KEY not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_secret_in_an_id_or_a_header_stops_the_write(tmp_path):
+    encoded = base64.urlsafe_b64encode(KEY.encode()).decode()
+    with pytest.raises(DataError, match="response header Location"):
+        save(tmp_path / "a.har", exchange(headers=(("Location", f"/x/{encoded}"),)), secrets=[KEY])
+    with pytest.raises(DataError, match="URL"):
+        save(tmp_path / "a.har", exchange(url=f"https://gateway.pixazo.ai/{encoded}"), secrets=[KEY])
+    odd = msgspec.structs.replace(exchange(), operation=KEY)
+    with pytest.raises(DataError, match="the file"):
+        save(tmp_path / "a.har", odd, secrets=[KEY])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot write"):
+        save(tmp_path / "file" / "a.har", exchange())
+
+
+def change(path: Path, edit) -> None:
+    document = json.loads(path.read_text())
+    edit(document["log"])
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (lambda log: log.update(version="1.1"), "is HAR '1.1'; 1.2 is read"),
+        (lambda log: log["_voicegauge"].update(schemaVersion=99), "schema version 99, this voicegauge reads version 1"),
+        (lambda log: log["_voicegauge"].update(provenance="guessed"), "is no recording of voicegauge"),
+        (lambda log: log.pop("_voicegauge"), "is no recording of voicegauge"),
+        (
+            lambda log: log["entries"][0]["response"].update(status="200"),
+            r"\$\.log\.entries\[0\]\.response\.status|is no",
+        ),
+        (lambda log: log["entries"][0]["response"]["content"].update(_file="../../etc/passwd"), "is no recording"),
+        (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav/x"), "is no recording"),
+        (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav\n"), "is no recording"),
+        (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav"), "cannot be read"),
+        (lambda log: log["entries"][0]["_timing"].update(more=1), "is no recording"),
+    ],
+)
+def test_what_is_no_recording_is_one_line(tmp_path, edit, words):
+    path = tmp_path / "a.har"
+    save(path, exchange(answer=WAV, timing=TIMING))
+    change(path, edit)
+    with pytest.raises(DataError, match=words) as caught:
+        load_har(path)
+    assert str(caught.value).startswith(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"null"])
+def test_what_is_no_json_is_one_line(tmp_path, content):
+    path = tmp_path / "a.har"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="is no recording of voicegauge"):
+        load_har(path)
+    with pytest.raises(DataError, match="cannot be read"):
+        load_har(tmp_path / "none.har")
+
+
+def test_changed_audio_is_refused(tmp_path):
+    save(tmp_path / "a.har", exchange(answer=WAV))
+    beside = next(tmp_path.glob("*.wav"))
+    beside.write_bytes(WAV + b"!")
+    with pytest.raises(DataError, match=r"is not what a\.har recorded"):
+        load_har(tmp_path / "a.har")

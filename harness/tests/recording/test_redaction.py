@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import base64
+import json
+import time
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from voicegauge.recording import MASK, find_secret, mask_credentials
+
+keys = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=40)
+around = st.binary(max_size=20)
+
+
+@given(key=keys, before=around, after=around)
+def test_a_secret_is_found_in_every_form(key, before, after):
+    raw = key.encode()
+    for form in (raw, quote(key, safe="").encode(), quote_plus(key).encode(), json.dumps(key)[1:-1].encode()):
+        assert find_secret(before + form + after, [key])
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        assert find_secret(encode(before + raw + after), [key]) is not None
+
+
+@given(key=keys, data=st.binary(max_size=200))
+def test_what_holds_no_secret_is_not_refused(key, data):
+    assume(key.encode()[:4] not in data)
+    assume(base64.b64encode(key.encode())[2:6] not in data)
+    if find_secret(data, [key]) is not None:
+        assert quote(key, safe="").encode() in data or base64.b64encode(key.encode())[4:8] in data
+
+
+def test_no_secret_is_in_nothing():
+    assert find_secret(b"anything", []) is None
+    assert find_secret(b"anything", [""]) is None
+
+
+@given(key=keys, text=st.text(max_size=20))
+def test_a_known_secret_is_masked(key, text):
+    assert find_secret(mask_credentials(f"{text}{key} {quote(key, safe='')}", [key]).encode(), [key]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("Authorization: Bearer abcdef123456", f"Authorization: Bearer {MASK}"),
+        ("Basic dXNlcjpwYXNzd29yZA==", f"Basic {MASK}"),
+        ("got sk-tts-0123456789abcdef.", f"got {MASK}."),
+        ("hf_abcdefghijklmnop", MASK),
+        ("https://u:p@h.test/a", f"https://{MASK}@h.test/a"),
+        ("https://h.test/a?x=1&X-Amz-Signature=ab%2F&y=2", f"https://h.test/a?x=1&X-Amz-Signature={MASK}&y=2"),
+        ("https://h.test/a?sig=ab&key=cd#f", f"https://h.test/a?sig={MASK}&key={MASK}#f"),
+        ('{"api_key": "a\\"b", "key": "C"}', f'{{"api_key": "{MASK}", "key": "C"}}'),
+        ('{"access_token":"abc"}', f'{{"access_token":"{MASK}"}}'),
+    ],
+)
+def test_what_looks_like_a_credential_is_masked(text, masked):
+    assert mask_credentials(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Skateboarders ask-and-answer basic things.",
+        '{"status": "COMPLETED", "output": {"media_url": ["https://h.test/v1/xtts-v2-api_019d/output.wav"]}}',
+        "https://h.test/static/downloads/77b71db5/output.mp3?uuid=77b71db532874ce98e84a69a2d740d4c",
+    ],
+)
+def test_what_does_not_is_left_alone(text):
+    assert mask_credentials(text) == text
+
+
+def test_masking_a_long_body_takes_no_long():
+    began = time.perf_counter()
+    for hostile in ('"' + "a" * 200_000, "?" + "a-" * 100_000, "http://" * 30_000, "Bearer " * 30_000, "sk-" * 60_000):
+        mask_credentials(hostile)
+    assert time.perf_counter() - began < 10
