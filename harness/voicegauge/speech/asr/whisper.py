@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pickle
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -88,11 +87,18 @@ class WhisperAsr:
         )
         return str(found["text"]).strip()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the loaded model behind: it is loaded again where it is needed."""
+        return {key: value for key, value in vars(self).items() if key != "_model"}
+
     @cached_property
     def _model(self) -> Any:
         import whisper
 
-        return whisper.load_model(str(self.weights), device="cpu")
+        try:
+            return whisper.load_model(str(self.weights), device="cpu")
+        except (RuntimeError, KeyError, TypeError) as error:  # weights of another shape than stated
+            raise UsageError(f"whisper:{self.weights}: is no Whisper checkpoint") from error
 
 
 def whisper_asr(model: str) -> WhisperAsr:
@@ -157,6 +163,6 @@ def _is_english_only(path: Path) -> bool:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         vocabulary = int(checkpoint["dims"]["n_vocab"])
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - torch raises whatever broken bytes lead it into
         raise UsageError(f"whisper:{path}: is no Whisper checkpoint") from error
     return vocabulary < 51865  # whisper.model.Whisper.is_multilingual

@@ -1,0 +1,94 @@
+"""`voicegauge score`: transcribe a run that was saved, with another recogniser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from voicegauge.cli.options import json_option
+from voicegauge.errors import UsageError
+from voicegauge.model import AsrFloor, Provenance, Record, Run, ScoreSet
+
+
+class Scored(Record, frozen=True, kw_only=True):
+    """What `voicegauge score --json` writes."""
+
+    schema: str = "voicegauge/score/1"
+    run: str
+    """The run's folder."""
+    provenance: Provenance
+    scores: ScoreSet
+
+
+@click.command("score")
+@click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
+@click.option(
+    "--asr",
+    default="auto",
+    show_default=True,
+    envvar="VOICEGAUGE_ASR",
+    show_envvar=True,
+    metavar="SPEC",
+    help="auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER] or pocketsphinx.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that transcribe; one a processor.")
+@json_option
+def command(run: Path, asr: str, workers: int | None, json_to: str | None) -> None:
+    """Transcribe the saved RUN (its folder or its run.json) and count the errors.
+
+    "auto" takes Whisper if its weights are here, else faster-whisper with weights that are
+    here, else, for an emulated run, pocketsphinx, which is told the words that may occur.
+    The scores are kept in the run beside those of other recognisers.
+    """
+    from voicegauge.bench.scoring import score_run
+    from voicegauge.bench.store import load_run, run_folder, save_run
+    from voicegauge.cli.output import write_json
+    from voicegauge.cli.progress import counting
+
+    saved, folder = load_run(run), run_folder(run)
+    with counting("transcribing") as progress:
+        scores = score_run(folder, saved, asr, workers=workers, progress=progress)
+    if scores is None:
+        raise UsageError("--asr none transcribes nothing: name a recogniser")
+    if not scores.scores:
+        raise UsageError(f"{folder}: {_why_nothing(saved, scores)}")
+    save_run(folder, _with_scores(saved, scores))
+    if json_to:
+        write_json(Scored(run=str(folder), provenance=saved.manifest.provenance, scores=scores), json_to)
+    if json_to != "-":
+        _print(saved, scores)
+
+
+def _why_nothing(run: Run, scores: ScoreSet) -> str:
+    if scores.left_out:
+        return f"{scores.asr} knows none of its languages ({', '.join(scores.left_out)}): take another --asr"
+    return "it has no samples to score" + ("" if run.samples else ": it was stopped before the first one")
+
+
+def _with_scores(run: Run, scores: ScoreSet) -> Run:
+    # The same recogniser scored again replaces its scores; the latest stand last.
+    others = tuple(one for one in run.score_sets if (one.asr, one.normaliser) != (scores.asr, scores.normaliser))
+    return msgspec.structs.replace(run, score_sets=(*others, scores))
+
+
+def _print(run: Run, scores: ScoreSet) -> None:
+    from voicegauge.bench.summary import summarise
+    from voicegauge.cli.bench_tables import print_summaries
+    from voicegauge.cli.output import console
+
+    print_summaries(summarise(run, scores), scores, run.manifest.provenance)
+    out = console()
+    for floor in scores.floor:
+        out.print(f"floor: {_floor_line(floor)}", soft_wrap=True)
+    if scores.left_out:
+        out.print(f"not scored: {', '.join(scores.left_out)}, which {scores.asr} does not know", soft_wrap=True)
+
+
+def _floor_line(floor: AsrFloor) -> str:
+    rate = floor.errors / max(floor.units, 1)
+    return (
+        f"{floor.language}: {rate:.1%} of {floor.units} {floor.unit}s of reference speech "
+        f"of the same {floor.texts} texts are misheard"
+    )
