@@ -1,4 +1,10 @@
-"""The pytest plugin: options and fixtures to test a provider from one's own test files.
+"""The pytest plugin: a provider's contract as a test of one's own.
+
+    def test_contract(voicegauge_target, voicegauge_check):
+        voicegauge_check(voicegauge_target)
+
+runs once for every target (see `--vg-target`, `--vg-contracts`), against the emulator, or
+with `--vg-live` against the services themselves. Every fixture can be overridden.
 
 Nothing heavy is imported here: pytest loads this module in every run of whoever
 has voicegauge installed.
@@ -6,13 +12,160 @@ has voicegauge installed.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import pytest
+
+if TYPE_CHECKING:
+    from voicegauge.client import Client
+    from voicegauge.conformance import CheckReport
+    from voicegauge.contract import Catalogue
+    from voicegauge.emulator import RunningEmulator
+
+EMULATED_CREDITS = 1e12
+"""A check sends hundreds of requests."""
+EMULATED_KEY = "emulated-key"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options, all with the prefix `--vg-`."""
+    """Add the options, all with the prefix `--vg-`."""
     group = parser.getgroup("voicegauge", "conformance of speech APIs")
     group.addoption("--vg-target", action="append", default=[], metavar="TARGET", help="only these targets")
     group.addoption("--vg-live", action="store_true", help="ask live services, keys from the environment")
+    group.addoption("--vg-max-cost", type=float, default=1.0, metavar="USD", help="with --vg-live: spend at most this")
     group.addoption("--vg-seed", type=int, default=0, metavar="N", help="makes everything random repeatable")
     group.addoption("--vg-contracts", action="append", default=[], metavar="DIR", help="your own contracts")
+
+
+def _catalogue(config: pytest.Config) -> Catalogue:
+    from voicegauge.contract import load_catalogue
+    from voicegauge.errors import VoicegaugeError
+
+    try:
+        return load_catalogue([Path(folder) for folder in config.getoption("--vg-contracts")])
+    except VoicegaugeError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that takes `voicegauge_target` once for every chosen target."""
+    if "voicegauge_target" not in metafunc.fixturenames:
+        return
+    from voicegauge.errors import VoicegaugeError
+
+    try:
+        targets = _catalogue(metafunc.config).select(metafunc.config.getoption("--vg-target"))
+    except VoicegaugeError as error:
+        raise pytest.UsageError(f"--vg-target: {error}") from error
+    metafunc.parametrize("voicegauge_target", [target.id for target in targets])
+
+
+@pytest.fixture(scope="session")
+def voicegauge_catalogue(pytestconfig: pytest.Config) -> Catalogue:
+    """All contracts: the bundled ones and those of `--vg-contracts`."""
+    return _catalogue(pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Config) -> Iterator[RunningEmulator]:
+    """An emulator of every contract on a real socket; jobs move on with every poll."""
+    from voicegauge.emulator import EmulatorSettings, running_emulator
+
+    settings = EmulatorSettings(
+        seed=pytestconfig.getoption("--vg-seed"), clock="per-poll", rate_limits=False, credits=EMULATED_CREDITS
+    )
+    with running_emulator(voicegauge_catalogue, settings) as running:
+        yield running
+
+
+@pytest.fixture
+def voicegauge_client(
+    voicegauge_catalogue: Catalogue, voicegauge_emulator: RunningEmulator
+) -> Callable[[str], AbstractAsyncContextManager[Client]]:
+    """Connects to a provider as the emulator plays it.
+
+    Used as `async with voicegauge_client("acme") as client: ...`.
+    """
+    from contextlib import asynccontextmanager
+
+    from voicegauge.client import Client
+    from voicegauge.transport import Transport, VirtualClock
+
+    @asynccontextmanager
+    async def connect(provider: str):  # type: ignore[no-untyped-def]  # its type is the fixture's
+        contract = voicegauge_catalogue.provider(provider)
+        base_urls = {"": voicegauge_emulator.base_url(provider)}
+        async with Transport() as transport:
+            yield Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
+
+    return connect
+
+
+@pytest.fixture
+def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckReport]:
+    """Checks targets, and fails the test with every finding that is an error.
+
+    Called as `voicegauge_check("acme/voice-1", fuzz=20)`; returns the report.
+    """
+
+    def check(*names: str, fuzz: int = 0) -> CheckReport:
+        from voicegauge.errors import VoicegaugeError
+        from voicegauge.model import Severity
+
+        try:
+            report = _live(request, names, fuzz) if request.config.getoption("--vg-live") else None
+            report = report or _emulated(request, names, fuzz)
+        except VoicegaugeError as error:
+            pytest.fail(str(error), pytrace=False)
+        bad = [finding for finding in report.findings if finding.severity is Severity.ERROR]
+        if bad or report.stopped_by:
+            lines = [f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})\n    {f.reproduce}" for f in bad]
+            pytest.fail("\n".join([*lines, report.stopped_by or ""]).strip(), pytrace=False)
+        return report
+
+    return check
+
+
+def _emulated(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
+    from voicegauge.conformance import Collector, Settings, check_service, plan_cases, run_keeping
+    from voicegauge.transport import VirtualClock
+
+    catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
+    emulator: RunningEmulator = request.getfixturevalue("voicegauge_emulator")
+    targets = catalogue.select(names)
+    providers = {target.contract.id for target in targets}
+    settings = Settings(
+        base_urls={name: {"": emulator.base_url(name)} for name in providers},
+        keys=dict.fromkeys(providers, EMULATED_KEY),
+        fuzz=fuzz,
+        seed=request.config.getoption("--vg-seed"),
+        clock=VirtualClock,
+    )
+    collector = Collector([target.id for target in targets], settings.seed)
+    plan = plan_cases(targets, emulated=True, every=True)
+    run_keeping(collector, check_service(targets, plan, settings, collector))
+    return collector.report()
+
+
+def _live(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
+    from voicegauge.client import Ledger, client_key
+    from voicegauge.conformance import Collector, Settings, check_service, plan_cases, price_of_plan, run_keeping
+    from voicegauge.model import Provenance
+
+    catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
+    targets = catalogue.select(names)
+    settings = Settings(
+        provenance=Provenance.RECORDED,
+        keys={target.contract.id: client_key(target.contract) for target in targets},
+        ledger=Ledger(request.config.getoption("--vg-max-cost")),
+        fuzz=fuzz,
+        seed=request.config.getoption("--vg-seed"),
+    )
+    collector = Collector([target.id for target in targets], settings.seed)
+    plan = plan_cases(targets, emulated=False, every=False)
+    price_of_plan(plan, targets, settings.prices)
+    run_keeping(collector, check_service(targets, plan, settings, collector))
+    return collector.report()

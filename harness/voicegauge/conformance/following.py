@@ -25,12 +25,13 @@ def subjects_of_delivery(
     polls: list[Call] = []
     for exchange in (*delivery.exchanges, *again):
         operation = contract.operations.get(exchange.operation)
-        if operation is None or operation is target.operation:
+        if operation is None or (submit is not None and exchange is submit.exchange):
             continue
         call = Call(operation, exchange, target, submit=submit)
         polls += [call] if operation is status else []
         yield call
-        yield from _outcome(call)
+        if operation is not target.operation:  # a submit that was sent again is judged by the last one
+            yield from _outcome(call)
     if submit is not None:
         yield submit
         yield from _outcome(submit)
@@ -38,7 +39,8 @@ def subjects_of_delivery(
             failure = delivery.failure
             yield Trail(submit, tuple(polls), status, gave_up=failure is not None and failure.kind == "timeout")
     if delivery.exchanges:
-        yield Delivered(target, speech, delivery, done=_is_done(submit, polls, status))
+        # What a job says after its end is no promise of audio: the client had stopped asking.
+        yield Delivered(target, speech, delivery, done=_is_done(submit, polls[: len(polls) - len(again)], status))
 
 
 def _submit(target: Target, delivery: Delivery) -> Call | None:

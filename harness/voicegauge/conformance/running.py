@@ -139,7 +139,7 @@ class Runner:
         reservation = self._reserve(target, case.text_characters)
         accepted = True
         try:
-            exchange = await self._send(case)
+            *earlier, exchange = await self._send(case)
             accepted = exchange.response.status < 300
         except TransportError as error:
             accepted = error.sent
@@ -150,8 +150,10 @@ class Runner:
         origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped = no_verdict(case, exchange)
-        self._saw([exchange])
-        return ([call] if skipped else [call, Outcome(call, case.expected)]), exchange, skipped
+        self._saw([*earlier, exchange])
+        subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
+        subjects += [call] if skipped else [call, Outcome(call, case.expected)]
+        return subjects, exchange, skipped
 
     def _reserve(self, target: Target | None, characters: int) -> Reservation | None:
         if target is None or self._service.ledger is None:
@@ -161,20 +163,24 @@ class Runner:
             raise UsageError(f"no document says what {target.id} costs: name it with --price {target.id}=USD")
         return self._service.ledger.reserve(price)
 
-    async def _send(self, case: Case) -> Exchange:
-        """The answer to a case; asked again where it is told to come back later and that is not the point."""
+    async def _send(self, case: Case) -> list[Exchange]:
+        """The answers to a case, the one that counts last.
+
+        It is sent again where it is told to come back later and that is not the point.
+        """
         assert case.wire is not None, "a single call says what it sends"
         operation = self._contract.operation(case.operation)
         keys: dict[str, Key] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
         waits = retry_waits(self._contract.provider.retry, self._client.dice)
+        answers: list[Exchange] = []
         while True:
-            exchange = await self._client.call(operation, case.wire, key=keys[case.key])
+            answers.append(await self._client.call(operation, case.wire, key=keys[case.key]))
             wait = next(waits, None)
-            if wait is None or not told_to_wait(case, exchange, self._contract):
-                return exchange
-            asked = retry_after_s(exchange.response)
+            if wait is None or not told_to_wait(case, answers[-1], self._contract):
+                return answers
+            asked = retry_after_s(answers[-1].response)
             if asked is not None and asked > MAX_RETRY_AFTER_S:
-                return exchange
+                return answers
             await self._client.clock.sleep(wait if asked is None else asked)
 
     # Deliveries

@@ -1,0 +1,47 @@
+"""The emulator keeps every bundled contract, whatever the seed: no false alarm."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.conformance import CheckReport
+from voicegauge.emulator import EmulatorSettings, running_emulator
+
+
+@pytest.fixture(scope="module")
+def providers(voicegauge_catalogue) -> list[str]:
+    return [contract.id for contract in voicegauge_catalogue]
+
+
+def test_nothing_is_found_on_any_target_of_any_bundled_contract(check, voicegauge_catalogue, providers) -> None:
+    report: CheckReport = check(providers)
+    assert report.findings == ()
+    assert {case.verdict for case in report.cases} == {"kept"}
+    delivered = {case.target for case in report.cases if "full delivery" in case.id}
+    assert delivered == set(voicegauge_catalogue.targets)
+    operations = {f"{c.id}/{operation}" for c in voicegauge_catalogue for operation in c.operations}
+    assert set(report.operations) >= operations
+
+
+@pytest.mark.parametrize("seed", [1, 20])
+def test_another_seed_raises_no_false_alarm(seed, voicegauge_catalogue, check_at) -> None:
+    targets = ["pixazo/xtts-v2", "pixelapi/voice-clone", "ttsai/piper", "ttsai/kokoro-sync"]
+    settings = EmulatorSettings(seed=seed, clock="per-poll", rate_limits=False, credits=1e9)
+    with running_emulator(voicegauge_catalogue, settings) as running:
+        report = check_at(running, targets, seed=seed, only=lambda case: case.speech is not None)
+    assert report.findings == ()
+
+
+def test_fuzzing_finds_nothing_where_nothing_is_wrong(check) -> None:
+    report = check(["pixelapi/voice-design", "ttsai/kokoro"], only=lambda _: False, fuzz=40, seed=3)
+    assert report.findings == ()
+    assert report.exchanges["emulated"] >= 2 * 40
+
+
+def test_fuzzing_reports_the_smallest_request_that_breaks_a_rule(check, plant) -> None:
+    plant("accepts-invalid@pixelapi")
+    report = check(["pixelapi/voice-design"], only=lambda _: False, fuzz=40, seed=3)
+    assert {finding.rule for finding in report.findings} == {"accepts-invalid"}
+    assert all(finding.reproduce for finding in report.findings)
+    again = check(["pixelapi/voice-design"], only=lambda _: False, fuzz=40, seed=3)
+    assert [finding.case for finding in again.findings] == [finding.case for finding in report.findings]

@@ -1,0 +1,100 @@
+"""Every planted fault is found under the rule that is meant for it, and nothing else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from voicegauge.checks import RULES
+from voicegauge.conformance import Case
+from voicegauge.emulator import FAULTS
+from voicegauge.errors import UnreachableError
+from voicegauge.model import Severity
+
+TARGETS = ("pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro", "ttsai/kokoro-sync")
+
+# fault -> the rule that must find it, and what else may well be seen of it
+FOUND_BY: dict[str, tuple[str, set[str]]] = {
+    "wrong-type": ("response-schema", {"refuses-valid", "job-state-unknown", "job-stuck", "job-timestamps"}),
+    "missing-field": ("response-schema", {"audio-missing", "job-completed-without-output"}),
+    "renamed-field": ("response-schema", {"audio-missing", "job-completed-without-output"}),
+    "null-field": ("response-schema", {"job-state-unknown", "job-id-changed", "audio-missing"}),
+    "wrong-error-shape": ("error-shape", set()),
+    "empty-body": ("empty-body", {"audio-missing"}),
+    "wrong-content-type": ("content-type", {"audio-media-type"}),
+    "unknown-status": ("job-state-unknown", {"response-schema"}),
+    "backwards-transition": ("job-transition-illegal", set()),
+    "terminal-flip": ("job-terminal-changed", set()),
+    "failure-undone": ("job-terminal-changed", set()),
+    "stuck-job": ("job-stuck", set()),
+    "completed-without-output": ("job-completed-without-output", {"response-schema", "audio-missing"}),
+    "failed-without-reason": ("job-failed-without-reason", {"response-schema"}),
+    "bad-timestamps": ("job-timestamps", set()),
+    "created-changed": ("job-created-changed", set()),
+    "id-changed": ("job-id-changed", set()),
+    "wrong-polling-url": ("job-polling-url", set()),
+    "wrong-charge": ("charge-wrong", set()),
+    "silent-audio": ("audio-silent", set()),
+    "wrong-format": ("audio-media-type", {"audio-format"}),
+    "text-ignored": ("audio-length", set()),
+    "truncated-audio": ("audio-truncated", {"audio-length", "audio-undecodable"}),
+    "html-as-audio": ("audio-not-audio", set()),
+    "server-error-at-boundary": ("server-error", {"status-undocumented"}),
+    "flaky-503": ("status-undocumented", set()),
+    "ignored-key": ("auth-not-enforced", {"wrong-error-status", "charge-wrong"}),
+    "accepts-invalid": ("accepts-invalid", {"server-error", "audio-silent"}),
+    "missing-retry-after": ("retry-after-missing", set()),
+    "missing-header": ("header-missing", {"retry-after-missing"}),
+    "undocumented-status": ("status-undocumented", set()),
+}
+# A slow service breaks no statement of its document; one that hangs up gives nothing to judge.
+NO_FINDING = {"slow", "drops-connection"}
+
+
+def _cases_for(rule: str) -> Callable[[Case], bool]:
+    """The cases that a rule needs to see: fewer make the test faster, not weaker."""
+    if rule in ("auth-not-enforced",):
+        return lambda case: case.expected.why == "key"
+    if rule in ("error-shape", "retry-after-missing"):
+        return lambda case: case.expected.why == "situation"
+    if rule in ("accepts-invalid",):
+        return lambda case: case.expected.why == "invalid"
+    if rule in ("server-error", "status-undocumented"):
+        return lambda case: case.expected.why == "valid"
+    return lambda case: case.speech is not None
+
+
+def test_the_table_names_every_fault_and_only_known_rules() -> None:
+    assert FOUND_BY.keys() | NO_FINDING == FAULTS.keys()
+    assert len(FOUND_BY) >= 20
+    assert {rule for rule, _ in FOUND_BY.values()} | set().union(*(more for _, more in FOUND_BY.values())) <= set(RULES)
+
+
+@pytest.mark.parametrize("fault", FOUND_BY)
+def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
+    rule, also = FOUND_BY[fault]
+    plant(fault)
+    # A synchronous call would read out the 100,001 characters that should have been refused.
+    report = check(TARGETS[:3] if fault == "accepts-invalid" else TARGETS, only=_cases_for(rule))
+    errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
+    assert rule in errors
+    assert errors <= {rule, *also}
+    assert any(case.verdict == "broken" for case in report.cases)
+    found = next(finding for finding in report.findings if finding.rule == rule)
+    assert found.where.file
+    assert found.where.line
+    assert found.reproduce
+    assert "test-key" not in str(report)
+
+
+def test_a_slow_service_breaks_no_contract(plant, check) -> None:
+    plant("slow@pixazo/chatterbox")
+    report = check(["pixazo/chatterbox"], only=lambda case: case.expected.why == "key")
+    assert not report.findings
+
+
+def test_a_service_that_hangs_up_is_an_error_and_no_finding(plant, check) -> None:
+    plant("drops-connection")
+    with pytest.raises(UnreachableError, match="broke"):
+        check(["pixelapi/voice-design"])
