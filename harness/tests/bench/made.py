@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
+from voicegauge.bench.contrast import Counted, Timed
 from voicegauge.model import (
     AudioFacts,
     Cost,
@@ -125,6 +126,37 @@ def run(samples: tuple[Sample, ...], *, score_sets: tuple[ScoreSet, ...] = (), *
     return Run(manifest=manifest(**changes), samples=samples, score_sets=score_sets)
 
 
+def heavy_tailed_times(
+    seed: int,
+    *,
+    texts: int = 20,
+    sessions: int = 3,
+    repetitions: int = 1,
+    slower: float = 1.0,
+    drift: float = 0.10,
+) -> list[Timed]:
+    """Lognormal times with one in twenty three times as long, drifting from session to session.
+
+    Texts keep their length from run to run; everything else is drawn anew for each `seed`.
+    """
+    lengths, draw = random.Random("lengths"), random.Random(seed)
+    base = [400 * math.exp(lengths.gauss(0, 0.4)) for _ in range(texts)]
+    made = []
+    for session in range(1, sessions + 1):
+        pace = slower * math.exp(draw.gauss(0, drift))
+        for _ in range(repetitions):
+            for text in range(texts):
+                tail = 3.0 if draw.random() < 0.05 else 1.0
+                made.append(Timed(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
+    return made
+
+
+def drawn_errors(seed: int, texts: int, rate: float) -> list[Counted]:
+    """Errors of texts of ten words, each word misheard with the probability `rate`."""
+    draw = random.Random(f"errors {seed}")
+    return [Counted(str(text), sum(draw.random() < rate for _ in range(10)), 10) for text in range(texts)]
+
+
 def heavy_tailed_run(
     seed: int,
     *,
@@ -135,21 +167,16 @@ def heavy_tailed_run(
     drift: float = 0.10,
     wer: float = 0.10,
 ) -> Run:
-    """Lognormal times with one in twenty three times as long, drifting from session to session.
-
-    Texts keep their length from run to run; everything else is drawn anew for each `seed`.
-    """
-    lengths, draw = random.Random("lengths"), random.Random(seed)
-    base = [400 * math.exp(lengths.gauss(0, 0.4)) for _ in range(texts)]
-    made = []
-    for session in range(1, sessions + 1):
-        pace = slower * math.exp(draw.gauss(0, drift))
-        for repetition in range(1, repetitions + 1):
-            for text in range(texts):
-                tail = 3.0 if draw.random() < 0.05 else 1.0
-                ms = base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))
-                made.append(sample(text, session=session, repetition=repetition, file_ms=ms))
-    samples = tuple(made)
-    rates = random.Random(seed + 1_000_000)
-    scores = score_set(samples, lambda _: sum(rates.random() < wer for _ in range(10)))
+    """A run of `heavy_tailed_times` in which each word is misheard with the probability `wer`."""
+    times = heavy_tailed_times(
+        seed, texts=texts, sessions=sessions, repetitions=repetitions, slower=slower, drift=drift
+    )
+    samples = tuple(
+        sample(
+            timed.text, session=timed.session, repetition=1 + index % (repetitions * texts) // texts, file_ms=timed.ms
+        )
+        for index, timed in enumerate(times)
+    )
+    draw = random.Random(f"errors {seed}")
+    scores = score_set(samples, lambda _: sum(draw.random() < wer for _ in range(10)))
     return run(samples, score_sets=(scores,), sessions=sessions, repetitions=repetitions)

@@ -128,8 +128,8 @@ def compare(baseline: Run, run: Run, settings: CompareSettings | None = None) ->
     """Hold `run` against `baseline`.
 
     Raises:
-        DataError: the runs are not comparable: another suite, provenance, ASR or normaliser,
-            or no target in common.
+        DataError: the runs are not comparable: another suite, provenance, ASR, normaliser
+            or concurrency, or no target in common.
     """
     settings = settings or CompareSettings()
     _check_comparable(baseline, run)
@@ -181,6 +181,11 @@ def _check_comparable(baseline: Run, run: Run) -> None:
         )
     if old.provenance != new.provenance:
         raise DataError(f"not comparable: the baseline is {old.provenance}, the run is {new.provenance}")
+    if old.concurrency != new.concurrency:
+        raise DataError(
+            f"not comparable: the baseline had up to {old.concurrency} requests in flight, "
+            f"the run {new.concurrency}: give both the same --concurrency"
+        )
 
 
 def _common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:

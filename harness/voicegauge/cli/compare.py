@@ -55,6 +55,7 @@ _COLOURS = {"regressed": "red", "improved": "green", "no evidence": "default", "
 def command(
     ctx: click.Context,
     /,
+    *,
     baseline: Path,
     run: Path,
     alpha: float,
@@ -131,4 +132,6 @@ def _value(verdict: Verdict, value: float) -> str:
 def _change(verdict: Verdict, change: float | None) -> str:
     if change is None:
         return ""
-    return f"{100 * change:+.1f} points" if verdict.unit == "rate" else f"{change:+.1%}"
+    if verdict.unit == "rate":
+        return f"{100 * change:+.1f} points"
+    return ">+1000%" if change > 10 else f"{change:+.1%}"

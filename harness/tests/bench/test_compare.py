@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import msgspec
+import pytest
+
+from voicegauge.bench.compare import CompareSettings, Comparison, Verdict, compare, judge
+from voicegauge.bench.contrast import error_rate, typical_time
+from voicegauge.errors import DataError
+from voicegauge.model import Cost, Run, Sample
+
+from .made import (
+    FAILED,
+    SUITE,
+    drawn_errors,
+    heavy_tailed_run,
+    heavy_tailed_times,
+    run,
+    sample,
+    score_set,
+    target_ref,
+)
+
+ROUNDS = 100
+LATENCY = CompareSettings().latency
+ERROR_RATE = CompareSettings().error_rate
+
+
+def verdicts(found: Comparison) -> dict[str, Verdict]:
+    return {verdict.metric: verdict for verdict in found.verdicts}
+
+
+def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
+    """The verdicts on the time to file over many pairs of runs drawn anew."""
+    found: Counter[str] = Counter()
+    for seed in range(ROUNDS):
+        before, after = heavy_tailed_times(2 * seed, **words), heavy_tailed_times(2 * seed + 1, slower=slower, **words)
+        contrast = typical_time(before, after, CompareSettings(seed=seed).allowance)
+        assert contrast is not None
+        found[judge(contrast, LATENCY)] += 1
+    return found
+
+
+def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Counter[str]:
+    """The verdicts on WER over many pairs of runs drawn anew."""
+    found: Counter[str] = Counter()
+    for seed in range(ROUNDS):
+        counted = drawn_errors(2 * seed, texts, before), drawn_errors(2 * seed + 1, texts, after)
+        contrast = error_rate(*counted, CompareSettings(seed=seed).allowance)
+        assert contrast is not None
+        found[judge(contrast, ERROR_RATE)] += 1
+    return found
+
+
+@pytest.mark.parametrize("words", [{"sessions": 1}, {"sessions": 3}, {"sessions": 6, "texts": 8}])
+def test_without_a_change_hardly_any_run_is_called_slower(words: dict[str, int]) -> None:
+    """2% of false alarms are borne, in either direction."""
+    found = slowdowns(**words)
+    assert found["regressed"] <= 0.02 * ROUNDS
+    assert found["improved"] <= 0.02 * ROUNDS
+
+
+@pytest.mark.parametrize("texts", [8, 40])
+def test_without_a_change_hardly_any_run_is_called_less_intelligible(texts: int) -> None:
+    assert mishearings(texts=texts)["regressed"] <= 0.02 * ROUNDS
+
+
+def test_a_slowdown_of_30_percent_is_found_with_enough_sessions_and_texts() -> None:
+    found = slowdowns(sessions=8, texts=40, slower=1.3)
+    assert found["regressed"] >= 0.8 * ROUNDS
+    assert found["improved"] == 0
+
+
+def test_a_speedup_is_an_improvement() -> None:
+    assert slowdowns(sessions=8, texts=40, slower=0.7)["improved"] >= 0.8 * ROUNDS
+
+
+def test_a_worse_wer_is_found_with_enough_texts() -> None:
+    assert mishearings(texts=100, after=0.20)["regressed"] >= 0.9 * ROUNDS
+
+
+def test_one_session_cannot_tell_a_slowdown_from_a_slow_hour() -> None:
+    assert slowdowns(sessions=1, slower=1.2)["underpowered"] >= 0.9 * ROUNDS
+
+
+def test_many_sessions_without_a_change_are_evidence_of_none() -> None:
+    assert slowdowns(sessions=8, texts=40)["no evidence"] >= 0.8 * ROUNDS
+
+
+def test_a_sure_change_too_small_to_matter_is_no_regression() -> None:
+    found = compare(
+        heavy_tailed_run(1, texts=40, drift=0.0),
+        heavy_tailed_run(2, texts=40, drift=0.0, slower=1.07),
+        CompareSettings(session_drift=0.0),
+    )
+    assert verdicts(found)["file_ms"].outcome == "no evidence"
+
+
+def test_a_run_against_itself_shows_nothing() -> None:
+    made = heavy_tailed_run(1, sessions=6, texts=60)
+    found = compare(made, made)
+    assert {verdict.outcome for verdict in found.verdicts} <= {"no evidence", "underpowered"}
+    assert all(verdict.change == 0 for verdict in found.verdicts)
+    assert found.regressions == ()
+
+
+def test_a_95th_percentile_needs_200_samples_a_side() -> None:
+    few = verdicts(compare(heavy_tailed_run(1, texts=60), heavy_tailed_run(2, texts=60)))["file_p95_ms"]
+    assert few.outcome == "underpowered"
+    assert "200" in few.note
+    found = compare(
+        heavy_tailed_run(1, sessions=8, texts=60, repetitions=2),
+        heavy_tailed_run(2, sessions=8, texts=60, repetitions=2, slower=2.0),
+    )
+    assert verdicts(found)["file_p95_ms"].outcome == "regressed"
+
+
+def failing(count: int) -> Run:
+    samples = tuple(sample(i, failure=FAILED if i < count else None) for i in range(100))
+    return run(samples, score_sets=(score_set(samples, lambda _: 0),))
+
+
+def test_failures_are_a_metric_of_their_own_and_deleted_words_another() -> None:
+    found = compare(failing(0), failing(30))
+    assert {verdict.metric for verdict in found.regressions} == {"failures", "wer"}
+    assert verdicts(found)["wer"].run == pytest.approx(0.3)
+    assert verdicts(compare(failing(0), failing(0)))["failures"].outcome == "no evidence"
+    assert verdicts(compare(failing(30), failing(0)))["failures"].outcome == "improved"
+
+
+def test_a_job_known_only_between_polls_is_not_called_slower_for_its_polls() -> None:
+    def polled(low: float, high: float) -> Run:
+        return run(tuple(sample(i, session=s, done=(low, high)) for i in range(20) for s in range(8)), sessions=8)
+
+    wide = verdicts(compare(polled(100, 5000), polled(5000, 10_000)))["done_ms"]
+    assert wide.outcome == "underpowered"
+    assert wide.note == "known only between two polls"
+    sure = verdicts(compare(polled(900, 1000), polled(4900, 5000)))["done_ms"]
+    assert sure.outcome == "regressed"
+    assert sure.low is not None
+    assert 2 < sure.low < sure.change
+
+
+def test_a_dearer_price_is_a_regression_however_few_the_samples() -> None:
+    dear = run((sample(1),), targets=(target_ref(usd=0.02),))
+    found = verdicts(compare(run((sample(1),)), dear))["price"]
+    assert (found.outcome, found.change) == ("regressed", 1.0)
+    assert verdicts(compare(dear, run((sample(1),))))["price"].outcome == "improved"
+
+
+def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
+    def charged(credits: float) -> Run:
+        return run((sample(1, cost=Cost(charged_credits=credits)),))
+
+    assert verdicts(compare(charged(10), charged(20)))["charged"].outcome == "regressed"
+    assert verdicts(compare(charged(10), charged(10)))["charged"].outcome == "no evidence"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"suite": msgspec.structs.replace(SUITE, sha256="6" * 64)}, "suite"),
+        ({"provenance": "recorded"}, "the baseline is emulated, the run is recorded"),
+        ({"concurrency": 2}, "--concurrency"),
+        ({"targets": (target_ref("acme/other"),)}, "no target in common"),
+    ],
+)
+def test_what_is_not_comparable_is_refused(change: dict[str, object], says: str) -> None:
+    with pytest.raises(DataError, match=f"not comparable: .*{says}"):
+        compare(run((sample(1),)), run((sample(1),), **change))
+
+
+@pytest.mark.parametrize("change", [{"asr": "other"}, {"normaliser": "made/2"}, {"settings": {"beam": "5"}}])
+def test_scores_of_another_engine_normaliser_or_setting_are_refused(change: dict[str, object]) -> None:
+    samples = (sample(1),)
+    scores = score_set(samples, lambda _: 1)
+    other = msgspec.structs.replace(scores, **change)
+    with pytest.raises(DataError, match="voicegauge score"):
+        compare(run(samples, score_sets=(scores,)), run(samples, score_sets=(other,)))
+
+
+def test_of_several_score_sets_the_common_one_is_compared() -> None:
+    samples: tuple[Sample, ...] = tuple(sample(i) for i in range(10))
+    one, other = score_set(samples, lambda _: 1, asr="one"), score_set(samples, lambda _: 2, asr="other")
+    found = compare(run(samples, score_sets=(one, other)), run(samples, score_sets=(one,)))
+    assert found.asr == "one"
+    assert verdicts(found)["wer"].change == 0
+
+
+def test_targets_of_one_run_alone_are_named() -> None:
+    both = (target_ref(), target_ref("acme/old"))
+    found = compare(run((sample(1),), targets=both), run((sample(1),)))
+    assert (found.only_in_baseline, found.only_in_run) == (("acme/old",), ())

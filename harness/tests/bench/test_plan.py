@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.bench.plan import Plan, PlanSettings, make_plan
+from voicegauge.bench.suite import Suite
+from voicegauge.contract import Target
+from voicegauge.errors import BudgetError, DataError, UsageError
+from voicegauge.model import Provenance, VoiceSample
+
+LIVE = Provenance.RECORDED
+SETTINGS = st.builds(
+    PlanSettings,
+    sessions=st.integers(1, 3),
+    repetitions=st.integers(1, 3),
+    warmup=st.integers(0, 5),
+    seed=st.integers(0, 99),
+)
+
+
+def plan(suite: Suite, targets: dict[str, Target], settings: PlanSettings | None = None, **words: object) -> Plan:
+    words = {"provenance": LIVE, **words}
+    return make_plan(suite, list(targets.values()), settings or PlanSettings(), **words)  # type: ignore[arg-type]  # as above
+
+
+@given(settings=SETTINGS)
+def test_targets_are_interleaved_sentence_by_sentence(
+    suite: Suite, targets: dict[str, Target], settings: PlanSettings
+) -> None:
+    made = plan(suite, targets, settings)
+    measured = [row for row in made.rounds if not row[0].warmup]
+    speakers = {"en": set(targets), "fr": {"acme/job"}}
+    for row in measured:
+        assert len({one.text.id for one in row}) == 1
+        assert sorted(one.target for one in row) == sorted(speakers[row[0].text.language])
+        assert len({(one.session, one.repetition) for one in row}) == 1
+    rounds = Counter((row[0].session, row[0].repetition, row[0].text.id) for row in measured)
+    assert set(rounds.values()) == {1}
+    assert len(rounds) == settings.sessions * settings.repetitions * len(suite.texts)
+
+
+@given(settings=SETTINGS)
+def test_every_sample_has_an_id_of_its_own_and_sessions_do_not_mix(
+    suite: Suite, targets: dict[str, Target], settings: PlanSettings
+) -> None:
+    made = plan(suite, targets, settings)
+    ids = [one.id for row in made.rounds for one in row]
+    assert len(ids) == len(set(ids)) == made.requests == sum(line.requests for line in made.quoted)
+    sessions = [row[0].session for row in made.rounds]
+    assert sessions == sorted(sessions)
+
+
+@given(settings=SETTINGS)
+def test_each_session_warms_every_target_up_first(
+    suite: Suite, targets: dict[str, Target], settings: PlanSettings
+) -> None:
+    made = plan(suite, targets, settings)
+    for session in range(1, settings.sessions + 1):
+        rows = [row for row in made.rounds if row[0].session == session]
+        assert [row[0].warmup for row in rows] == sorted((row[0].warmup for row in rows), reverse=True)
+        warm = Counter(one.target for row in rows for one in row if one.warmup)
+        assert warm == (Counter(dict.fromkeys(targets, settings.warmup)) if settings.warmup else Counter())
+
+
+@given(settings=SETTINGS)
+def test_the_same_seed_gives_the_same_order(suite: Suite, targets: dict[str, Target], settings: PlanSettings) -> None:
+    assert plan(suite, targets, settings) == plan(suite, targets, settings)
+
+
+def test_another_seed_gives_another_order_and_digest(suite: Suite, targets: dict[str, Target]) -> None:
+    first, second = (plan(suite, targets, PlanSettings(repetitions=5, seed=seed)) for seed in (1, 2))
+    assert [row[0].text.id for row in first.rounds] != [row[0].text.id for row in second.rounds]
+    assert first.sha256 != second.sha256
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base_urls": {"": "http://127.0.0.1:1"}},
+        {"voice_sample": VoiceSample(url="https://example.test/voice.wav")},
+        {"provenance": Provenance.EMULATED},
+        {"settings": PlanSettings(warmup=0)},
+    ],
+)
+def test_whatever_decides_what_is_sent_is_in_the_digest(
+    suite: Suite, targets: dict[str, Target], change: dict[str, object]
+) -> None:
+    assert plan(suite, targets).sha256 != plan(suite, targets, **change).sha256
+    assert plan(suite, targets).sha256 != plan(suite.select(limit=1), targets).sha256
+
+
+def test_the_plan_is_priced_by_request_and_by_character(suite: Suite, targets: dict[str, Target]) -> None:
+    made = plan(suite.select(languages=["en"]), targets, PlanSettings(warmup=0))
+    quoted = {line.target: line for line in made.quoted}
+    characters = sum(len(text.text) for text in suite.texts if text.language == "en")
+    assert quoted["acme/job"].usd == pytest.approx(0.03)
+    assert quoted["acme/now"].usd == pytest.approx(characters * 0.1 / 1000)
+    assert quoted["acme/unpriced"].usd is None
+    refs = {target.id: target for target in made.targets}
+    assert refs["acme/job"].usd_per_request == 0.01
+    assert refs["acme/now"].usd_per_character == pytest.approx(0.0001)
+    assert refs["acme/now"].max_characters == 400
+
+
+def test_a_price_that_nobody_says_is_refused_and_can_be_named(suite: Suite, targets: dict[str, Target]) -> None:
+    with pytest.raises(UsageError, match=r"--price acme/unpriced=USD"):
+        plan(suite, targets).check_budget(1.0)
+    plan(suite, targets, prices={"acme/unpriced": 0.02}).check_budget(1.0)
+
+
+def test_a_plan_dearer_than_the_budget_is_refused_before_anything_is_sent(
+    suite: Suite, targets: dict[str, Target]
+) -> None:
+    made = plan(suite, {"acme/job": targets["acme/job"]})
+    assert made.usd == pytest.approx(0.05)
+    made.check_budget(0.05)
+    with pytest.raises(BudgetError, match=r"5 requests cost \$0\.05"):
+        made.check_budget(0.04)
+
+
+def test_targets_that_speak_no_language_of_the_suite_are_left_out_and_named(
+    suite: Suite, targets: dict[str, Target]
+) -> None:
+    made = plan(suite.select(languages=["fr"]), targets)
+    assert [target.id for target in made.targets] == ["acme/job"]
+    assert set(made.left_out) == set(targets) - {"acme/job"}
+    with pytest.raises(DataError, match="no target speaks"):
+        plan(suite.select(languages=["fr"]), {"acme/now": targets["acme/now"]})

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.bench.statistics import P95_SAMPLES, mean, median, quantile, ratio_of_sums
+
+VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
+
+
+@given(values=VALUES, q=st.sampled_from([0.1, 0.5, 0.95]))
+def test_a_quantile_is_numpys_and_its_interval_lies_within_the_values(
+    values: list[tuple[int, float]], q: float
+) -> None:
+    plain = [value for _, value in values]
+    found = quantile(values, q)
+    assert found is not None
+    assert found.value == pytest.approx(float(np.quantile(plain, q)))
+    assert found.n == len(values)
+    for end in (found.low, found.high):
+        assert end is None or min(plain) <= end <= max(plain)
+    if found.low is not None and found.high is not None:
+        assert found.low <= found.high
+
+
+def test_nothing_comes_of_nothing() -> None:
+    assert median([]) is None
+    assert mean([]) is None
+    assert ratio_of_sums([]) is None
+
+
+def test_one_text_gives_no_interval_and_says_why() -> None:
+    found = median([(1, 5.0), (1, 7.0)])
+    assert found is not None
+    assert (found.value, found.low, found.high, found.note) == (6.0, None, None, "one text: no interval")
+
+
+def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> None:
+    few = quantile([(i, float(i)) for i in range(P95_SAMPLES - 1)], 0.95)
+    many = quantile([(i, float(i)) for i in range(P95_SAMPLES)], 0.95)
+    assert few is not None
+    assert many is not None
+    assert few.high is None
+    assert "no upper bound" in few.note
+    assert few.low is not None
+    assert many.high is not None
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    draw = random.Random(1)
+    values = [(i, draw.lognormvariate(5, 1)) for i in range(30)]
+    assert median(values, seed=4) == median(values, seed=4)
+    assert mean(values, seed=4) != mean(values, seed=5)
+
+
+def test_corpus_wer_weighs_texts_by_their_length() -> None:
+    found = ratio_of_sums([("short", 2, 2), ("long", 0, 18)])
+    assert found is not None
+    assert found.value == pytest.approx(0.1)
+
+
+def test_repeating_the_same_samples_does_not_narrow_the_interval() -> None:
+    draw = random.Random(2)
+    once = [(text, draw.lognormvariate(5, 1)) for text in range(12)]
+    thrice = once * 3
+    one, three = mean(once), mean(thrice)
+    assert one is not None
+    assert three is not None
+    assert (one.low, one.high) == pytest.approx((three.low, three.high))
+
+
+def test_the_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    # Corpus WER of 40 texts of ten words, each text with a rate of its own around 10%.
+    covered = 0
+    for seed in range(200):
+        draw = random.Random(seed)
+        pairs = []
+        for text in range(40):
+            rate = draw.betavariate(2, 18)
+            pairs.append((text, float(sum(draw.random() < rate for _ in range(10))), 10.0))
+        found = ratio_of_sums(pairs, seed=seed)
+        assert found is not None
+        assert found.low is not None
+        assert found.high is not None
+        covered += found.low <= 0.1 <= found.high
+    assert 0.90 <= covered / 200 <= 0.99

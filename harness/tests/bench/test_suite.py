@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicegauge.bench.suite import Suite, load_suite, suite_names
+from voicegauge.errors import DataError, UnknownNameError
+
+
+def test_the_bundled_suites_load_by_name() -> None:
+    assert "smoke" in suite_names()
+    smoke = load_suite("smoke")
+    assert (smoke.id, smoke.ref.texts, {text.language for text in smoke.texts}) == ("smoke", 8, {"en"})
+
+
+def test_a_text_without_a_language_has_the_suites(suite: Suite) -> None:
+    assert {text.id: text.language for text in suite.texts} == {"one": "en", "two": "en", "three": "en", "un": "fr"}
+
+
+def test_the_digest_is_of_the_file_whatever_is_selected(suite: Suite) -> None:
+    assert suite.select(limit=1).ref.sha256 == suite.ref.sha256
+    assert suite.select(limit=1).ref.texts == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "ids"),
+    [
+        ({"languages": ["fr"]}, ["un"]),
+        ({"strata": ["questions"]}, ["three"]),
+        ({"languages": ["en"], "strata": ["plain"]}, ["one", "two"]),
+        ({"limit": 1}, ["one", "un"]),
+        ({}, ["one", "two", "three", "un"]),
+    ],
+)
+def test_texts_are_selected_by_language_stratum_and_number(
+    suite: Suite, words: dict[str, object], ids: list[str]
+) -> None:
+    assert [text.id for text in suite.select(**words).texts] == ids  # type: ignore[arg-type]  # made up above
+
+
+def test_an_unknown_language_or_stratum_names_the_known_ones(suite: Suite) -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown language 'de': .*known: en, fr"):
+        suite.select(languages=["de"])
+    with pytest.raises(UnknownNameError, match="did you mean questions"):
+        suite.select(strata=["question"])
+
+
+def test_a_selection_without_texts_is_refused(suite: Suite) -> None:
+    with pytest.raises(DataError, match="no text"):
+        suite.select(languages=["fr"], strata=["questions"])
+
+
+def test_an_unknown_suite_names_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean smoke"):
+        load_suite("smok")
+
+
+@pytest.mark.parametrize(
+    ("written", "says"),
+    [
+        ("id: x\n", r":1: is no suite: .*missing required field `version`"),
+        ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts: []\n", ":5: a suite has at least one text"),
+        (
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: A}\n  - {id: a, stratum: s, text: B}\n",
+            ":7: the text id 'a' stands twice",
+        ),
+        (
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a/b, stratum: s, text: A}\n",
+            ":6: the text id 'a/b'",
+        ),
+        (
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: ' '}\n",
+            ":6: the text 'a' is empty",
+        ),
+        ("id: x\nversion: one\ntitle: t\nlanguage: en\ntexts: []\n", ":2: is no suite: .*/version"),
+        ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: 3, text: A}\n", ":6: is no suite"),
+        ("id: [\n", "is no YAML"),
+    ],
+)
+def test_a_broken_suite_names_file_line_and_reason(tmp_path: Path, written: str, says: str) -> None:
+    path = tmp_path / "broken.yaml"
+    path.write_text(written)
+    with pytest.raises(DataError, match=says) as caught:
+        load_suite(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="cannot be read: No such file"):
+        load_suite(tmp_path / "none.yaml")
