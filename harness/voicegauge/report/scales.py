@@ -28,13 +28,12 @@ class Scale(NamedTuple):
 
 def linear(values: Iterable[float], *, ticks: int = 5, low: float = 0.0) -> Scale:
     """An axis from `low`, rounded down, to a round number above all `values`, with about `ticks` ticks."""
-    top = max(values, default=0.0)
-    span = top - low if top > low else max(abs(low), 1.0)
-    raw = span / ticks
+    top = max(values, default=low)
+    top = top if top > low else low + max(abs(low), 1.0)
+    raw = (top - low) / ticks
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw * (1 - 1e-9))
-    first = math.floor(low / step + 1e-9)
-    last = max(math.ceil(top / step - 1e-9), first + 1)
+    first, last = math.floor(low / step + 1e-9), math.ceil(top / step - 1e-9)
     marks = tuple(step * i for i in range(first, last + 1))
     return Scale(marks[0], marks[-1], marks)
 

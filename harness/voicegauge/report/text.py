@@ -14,7 +14,7 @@ UNKNOWN_END = "?"
 """Stands for the end of an interval that the data do not give."""
 
 _UNPRINTABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"  # controls; an HTML page may not hold them
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls; an HTML page may not hold them
     "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, which reorder what a reader sees
     "\u2028\u2029\ufeff\ufdd0-\ufdef\ufffe\uffff"  # line separators, byte order mark, no characters at all
     "\ud800-\udfff]"  # halves of a character, which UTF-8 cannot write

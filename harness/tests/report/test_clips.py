@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from voicegauge.bench.store import save_audio
+from voicegauge.model import Run
+from voicegauge.report import gather, render_page
+from voicegauge.report.clips import CLIPS, CLIPS_PER_TARGET, Clip, players, worst_clips
+from voicegauge.speech.audio import decode, encode, facts
+
+from .factories import BROKEN, VOICES, crowd, make_run
+
+replace = msgspec.structs.replace
+
+
+def worst(run: Run) -> tuple[Clip, ...]:
+    return worst_clips(run.samples, run.score_sets[0].scores)
+
+
+def clip_with(folder: Path, clip: Clip, audio: bytes, media_type: str) -> Clip:
+    _, file = save_audio(folder, audio)
+    return replace(clip, audio=facts(audio, file=file, media_type=media_type)[0])
+
+
+def tone(seconds: float) -> np.ndarray:
+    return (0.3 * np.sin(np.arange(int(seconds * 22_050)) / 9)).astype(np.float32)
+
+
+def test_the_worst_come_first_a_few_of_each_target_and_never_a_warm_up(tmp_path: Path) -> None:
+    _, run = make_run(tmp_path, (*crowd(12), BROKEN), repetitions=3)
+    clips = worst(run)
+    rates = [clip.error_rate for clip in clips]
+    assert rates == sorted(rates, reverse=True)
+    assert len(clips) == CLIPS
+    counts = [sum(clip.target == target.id for clip in clips) for target in run.manifest.targets]
+    assert max(counts) == CLIPS_PER_TARGET
+    warm = {sample.id for sample in run.samples if sample.warmup}
+    assert not warm & {clip.sample_id for clip in clips}
+    assert BROKEN.id not in {clip.target for clip in clips}  # it left nothing to listen to
+
+
+def test_a_clip_shows_what_was_sent_and_what_was_heard(tmp_path: Path) -> None:
+    _, run = make_run(tmp_path, VOICES[:1], repetitions=2, heard="something else")
+    clip = worst(run)[0]
+    assert clip.text in {sample.text for sample in run.samples}
+    assert clip.transcript == "something else"
+    assert "".join(piece.heard for piece in clip.diff).replace(" ", "") == "somethingelse"
+
+
+def test_a_small_file_is_played_as_it_came_and_a_large_one_as_mp3(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
+    clip = worst(run)[0]
+    small = clip_with(folder, clip, encode(tone(1), 22_050, "wav")[0], "audio/wav")
+    large = clip_with(folder, clip, encode(tone(9), 22_050, "wav")[0], "audio/wav")
+    kept, smaller = players([(folder, small), (folder, large)])
+    assert (kept.src or "").startswith("data:audio/wav;base64,")
+    assert kept.note == ""
+    assert (smaller.src or "").startswith("data:audio/mpeg;base64,")
+    assert "measured as wav" in smaller.note
+    assert len(smaller.src or "") < large.audio.bytes / 2
+
+
+def test_what_a_provider_calls_its_audio_decides_nothing(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
+    lied = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "flac")[0], 'text/html"><script>')
+    (player,) = players([(folder, lied)])
+    assert (player.src or "").startswith("data:audio/flac;base64,")
+
+
+def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
+    clip = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "wav")[0], "audio/wav")
+    found = players([(folder, clip)] * 4, limit=2 * clip.audio.bytes)
+    assert [player.src is not None for player in found] == [True, True, False, False]
+    assert clip.audio.file in found[3].note
+
+
+def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path / "run", VOICES[:1], repetitions=2)
+    clip = worst(run)[0]
+    secret = encode(tone(1), 22_050, "wav")[0]
+    (tmp_path / "secret.wav").write_bytes(secret)
+    outside = facts(secret, file="../secret.wav", media_type=None)[0]
+    (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
+    linked = replace(outside, file="link.wav")
+    other = replace(clip.audio, sha256="0" * 64)
+    gone = replace(clip.audio, file="audio/gone.wav")
+    found = players([(folder, replace(clip, audio=audio)) for audio in (outside, linked, other, gone)])
+    assert [player.src for player in found] == [None] * 4
+    assert all("not in the run's folder" in player.note for player in found)
+
+
+def test_what_could_not_be_decoded_is_said_to_be_so(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
+    junk = clip_with(folder, worst(run)[0], b"RIFF\0\0\0\0WAVEjunk", "audio/wav")
+    (player,) = players([(folder, junk)])
+    assert player.src is None
+    assert "could not be decoded" in player.note
+
+
+def test_a_page_with_missing_audio_is_a_page(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[:2], repetitions=2)
+    for file in (folder / "audio").iterdir():
+        file.unlink()
+    page = render_page(gather([(folder, run)]), [(folder, run)])
+    assert "<audio" not in page
+    assert "not in the run&#39;s folder" in page
+
+
+def test_a_player_holds_the_speech_that_was_measured(tmp_path: Path) -> None:
+    import base64
+
+    folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
+    clip = worst(run)[0]
+    (player,) = players([(folder, clip)])
+    heard = decode(base64.b64decode((player.src or "").split(",")[1]))
+    assert abs(heard.audio_s - (clip.audio.audio_s or 0)) < 0.2

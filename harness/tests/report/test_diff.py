@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.model import Score
+from voicegauge.report.diff import Piece, word_diff
+
+
+def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
+    return Score(
+        sample_id="s",
+        heard="speech",
+        unit=unit,  # type: ignore[arg-type]
+        reference=reference,
+        hypothesis=hypothesis,
+        transcript=hypothesis,
+        units=0,
+        hits=0,
+        substitutions=0,
+        deletions=0,
+        insertions=0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("reference", "hypothesis", "pieces"),
+    [
+        ("a b c", "a b c", [("equal", "a b c", "a b c")]),
+        ("a b c", "a x c", [("equal", "a", "a"), ("substitution", "b", "x"), ("equal", "c", "c")]),
+        ("a b c", "a c", [("equal", "a", "a"), ("deletion", "b", ""), ("equal", "c", "c")]),
+        ("a c", "a b c", [("equal", "a", "a"), ("insertion", "", "b"), ("equal", "c", "c")]),
+        ("a b", "", [("deletion", "a b", "")]),
+        ("", "a b", [("insertion", "", "a b")]),
+        ("", "", []),
+    ],
+)
+def test_each_kind_of_error_is_told_apart(
+    reference: str, hypothesis: str, pieces: list[tuple[str, str, str]]
+) -> None:
+    assert [(p.kind, p.expected, p.heard) for p in word_diff(score(reference, hypothesis))] == pieces
+
+
+def test_characters_are_joined_without_blanks() -> None:
+    found = word_diff(score("駅の前で", "駅の後で", "character"))
+    assert [(p.kind, p.expected, p.heard) for p in found] == [
+        ("equal", "駅の", "駅の"),
+        ("substitution", "前", "後"),
+        ("equal", "で", "で"),
+    ]
+
+
+def joined(pieces: tuple[Piece, ...], side: str) -> list[str]:
+    return " ".join(getattr(piece, side) for piece in pieces).split()
+
+
+@given(st.text("ab c\n\x1c\u3000"), st.text("ab c\n\x1c\u3000"))
+def test_the_pieces_put_together_are_the_texts(reference: str, hypothesis: str) -> None:
+    pieces = word_diff(score(reference, hypothesis))
+    assert joined(pieces, "expected") == reference.split()
+    assert joined(pieces, "heard") == hypothesis.split()
+    assert all((p.kind == "equal") == (p.expected == p.heard) for p in pieces)

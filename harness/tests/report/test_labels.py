@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from itertools import combinations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.report.labels import LINE_HEIGHT, Box, place, text_width
+
+FRAME = Box(48, 14, 946, 416)
+
+points = st.lists(
+    st.tuples(
+        st.floats(FRAME.left, FRAME.right),
+        st.floats(FRAME.top, FRAME.bottom),
+        st.text("abcdefghij-/", min_size=1, max_size=30),
+    ),
+    max_size=20,
+)
+
+
+@given(points=points, important=st.integers(0, 20))
+@settings(deadline=None)
+def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
+    points: list[tuple[float, float, str]], important: int
+) -> None:
+    labels = [label for label in place(points, FRAME, range(len(points)), important=important) if label]
+    assert not any(a.box.meets(b.box) for a, b in combinations(labels, 2))
+    assert all(label.box.within(FRAME) for label in labels)
+    for x, y, _ in points:
+        assert not any(label.box.meets(Box(x - 5, y - 5, x + 5, y + 5)) for label in labels)
+    for label in labels:
+        assert label.box.right - label.box.left >= text_width(label.text) - 1e-6
+        assert label.box.bottom - label.box.top >= LINE_HEIGHT - 1e-6
+
+
+@given(points=points)
+@settings(deadline=None)
+def test_up_to_twenty_important_names_all_find_a_place(points: list[tuple[float, float, str]]) -> None:
+    assert None not in place(points, FRAME, range(len(points)), important=len(points))
+
+
+def test_a_name_that_does_not_matter_is_left_out_rather_than_led_away() -> None:
+    crowd = [(400.0 + i, 200.0, "a-rather-long-name") for i in range(12)]
+    found = place(crowd, FRAME, range(12), important=3)
+    assert None not in found[:3]
+    assert any(label is None for label in found[3:])
+    assert all(label.leader is None for label in found[3:] if label)
+
+
+def test_a_lone_name_stands_beside_its_point_and_off_a_line_through_it() -> None:
+    line = Box(400, 200, 900, 200)
+    (label,) = place([(400.0, 200.0, "name")], FRAME, [0], lines=[line])
+    assert label is not None
+    assert label.leader is None
+    assert not label.box.meets(line)

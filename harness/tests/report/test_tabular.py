@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.model import Provenance, Run
+from voicegauge.report import Report, gather, render_csv, render_json, render_markdown
+from voicegauge.report.tabular import _escape
+
+from .factories import BROKEN, HOSTILE, VOICES, hostile_voices, make_run
+
+
+@pytest.fixture(scope="module")
+def typical(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Run]:
+    return make_run(tmp_path_factory.mktemp("typical"), (*VOICES[:4], BROKEN), repetitions=2)
+
+
+def rows_of(*runs: tuple[Path, Run]) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(render_csv(runs))))
+
+
+def test_csv_has_one_row_a_sample_of_every_run_with_its_scores(typical: tuple[Path, Run], tmp_path: Path) -> None:
+    other = make_run(tmp_path, VOICES[:1], repetitions=1, scored=False)
+    rows = rows_of(typical, other)
+    samples = [*typical[1].samples, *other[1].samples]
+    assert [row["sample_id"] for row in rows] == [sample.id for sample in samples]
+    scores = {score.sample_id: score for score in typical[1].score_sets[0].scores}
+    for row, sample in zip(rows, typical[1].samples, strict=False):
+        assert row["text"] == sample.text
+        assert row["file_ms"] == (str(sample.latency.file_ms) if sample.latency else "")
+        assert row["failure"] == (sample.failure.kind if sample.failure else "")
+        assert int(row["substitutions"]) == scores[sample.id].substitutions
+        assert float(row["error_rate"]) == scores[sample.id].error_rate
+    assert rows[-1]["asr"] == rows[-1]["error_rate"] == ""
+    assert sum(row["warmup"] == "1" for row in rows) == 6
+
+
+def test_csv_holds_no_formula_and_no_control_character(tmp_path: Path) -> None:
+    text = render_csv([make_run(tmp_path, hostile_voices(), heard="=1+1", message="@SUM(A1)", repetitions=1)])
+    for row in csv.DictReader(io.StringIO(text)):
+        assert not any(value.startswith(("=", "+", "-", "@")) for value in row.values())
+    assert not set(text) & set("\x00\x1b\u202e\u2066")
+
+
+def test_json_is_the_report_whole_and_says_its_schema(typical: tuple[Path, Run]) -> None:
+    report = gather([typical])
+    text = render_json(report)
+    assert text.startswith('{\n  "schema": "voicegauge/report/1"')
+    assert msgspec.json.decode(text, type=Report) == report
+    assert "base64" not in text
+
+
+def test_markdown_is_one_table_a_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
+    live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.RECORDED)
+    text = render_markdown(gather([typical, live]))
+    first, second = text.split("### ")[1:]
+    assert first.startswith("EMULATED: ")
+    assert "EMULATED" not in second
+    table = [line for line in first.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 5
+    assert len({line.count("|") for line in table}) == 1
+    assert "closed vocabulary" in first
+
+
+@given(st.one_of(st.sampled_from(HOSTILE), st.text()))
+@settings(deadline=None)
+def test_no_text_becomes_markup_in_markdown(text: str) -> None:
+    escaped = _escape(text)
+    assert not set(escaped) & set("<>|`*[]~@\n\r\x00\u202e")
+    assert escaped.replace("&#", "").count("&") == 0
+
+
+def test_rows_keep_their_cells_whatever_a_target_is_called(tmp_path: Path) -> None:
+    text = render_markdown(gather([make_run(tmp_path, hostile_voices(), repetitions=1)]))
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(HOSTILE)
+    assert len({line.count("|") for line in table}) == 1
