@@ -36,9 +36,7 @@ def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
         ("", "", []),
     ],
 )
-def test_each_kind_of_error_is_told_apart(
-    reference: str, hypothesis: str, pieces: list[tuple[str, str, str]]
-) -> None:
+def test_each_kind_of_error_is_told_apart(reference: str, hypothesis: str, pieces: list[tuple[str, str, str]]) -> None:
     assert [(p.kind, p.expected, p.heard) for p in word_diff(score(reference, hypothesis))] == pieces
 
 

@@ -130,7 +130,9 @@ def test_a_closed_vocabulary_is_said_aloud(tmp_path: Path) -> None:
     assert "Closed vocabulary." not in open_
 
 
-WIRE = st.one_of(st.sampled_from(HOSTILE), st.text(max_size=60), st.text("<>\"'&/={}%\x00\x1b\u202e\u2028 a", max_size=30))
+WIRE = st.one_of(
+    st.sampled_from(HOSTILE), st.text(max_size=60), st.text("<>\"'&/={}%\x00\x1b\u202e\u2028 a", max_size=30)
+)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +173,10 @@ def poisoned(run: Run, text: str) -> Run:
     said = tuple(replace(s, transcript=text, reference=text, hypothesis=text[::-1]) for s in scores.scores)
     floor = tuple(replace(f, language=text) for f in scores.floor)
     return replace(
-        run, manifest=manifest, samples=samples, score_sets=(replace(scores, scores=said, floor=floor, left_out=(text,)),)
+        run,
+        manifest=manifest,
+        samples=samples,
+        score_sets=(replace(scores, scores=said, floor=floor, left_out=(text,)),),
     )
 
 

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from voicegauge.cli import run as voicegauge
+
+from .factories import VOICES, make_run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("run"), VOICES[:2], repetitions=1)[0]
+
+
+def test_a_page_goes_beside_the_run_and_its_path_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert voicegauge(["report", str(folder)]) == 0
+    page = folder / "report.html"
+    assert page.read_text().startswith("<!doctype html>")
+    assert capsys.readouterr().out == f"wrote {page}\n"
+
+
+def test_a_run_file_is_as_good_as_its_folder_and_several_runs_share_a_page(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = make_run(tmp_path / "other", VOICES[:1], repetitions=1, seed=7)[0]
+    out = tmp_path / "page.html"
+    assert voicegauge(["report", str(folder / "run.json"), str(other), "--out", str(out)]) == 0
+    assert "Run A" in out.read_text()
+    assert "Run B" in out.read_text()
+    assert str(out) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"),
+    [
+        (["--format", "csv"], "run_id,"),
+        (["--format", "markdown"], "### EMULATED"),
+        (["--format", "json"], '{\n  "schema": "voicegauge/report/1"'),
+        (["--json", "-"], '{\n  "schema": "voicegauge/report/1"'),
+        (["--out", "-"], "<!doctype html>"),
+    ],
+)
+def test_data_goes_to_standard_output_alone(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], begins: str
+) -> None:
+    assert voicegauge(["report", str(folder), *arguments]) == 0
+    out = capsys.readouterr()
+    assert out.out.startswith(begins)
+    assert out.err == ""
+
+
+@pytest.mark.parametrize(("name", "begins"), [("a.csv", "run_id,"), ("a.MD", "### "), ("a.json", "{"), ("a", "<!doc")])
+def test_the_suffix_tells_the_format(folder: Path, tmp_path: Path, name: str, begins: str) -> None:
+    assert voicegauge(["report", str(folder), "--out", str(tmp_path / name)]) == 0
+    assert (tmp_path / name).read_text().startswith(begins)
+
+
+def test_the_text_length_is_stated_and_counts(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert voicegauge(["report", str(folder), "--json", "-", "--text-length", "50"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["characters"] == 50
+    cost = report["runs"][0]["targets"][0]["cost"]
+    assert cost["usd_per_1m_characters"] == pytest.approx(VOICES[0].usd * 1e6 / 50)  # type: ignore[operator]
+
+
+def test_what_cannot_be_reported_is_one_line_and_exit_2(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.json"
+    broken.write_text('{"manifest": 3')
+    for arguments in (
+        [str(tmp_path / "nowhere")],
+        [str(broken)],
+        [str(folder), "--out", str(tmp_path)],
+        [str(folder), "--out", str(broken / "below" / "page.html")],
+        [str(folder), "--text-length", "0"],
+        [str(folder), "--format", "pdf"],
+        [str(folder), "--format", "csv", "--open"],
+        [],
+    ):
+        assert voicegauge(["report", *arguments]) == 2, arguments
+        out = capsys.readouterr()
+        assert out.out == ""
+        assert len(out.err.splitlines()) == 1
+        assert out.err.startswith("voicegauge: ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.json"]
+
+
+def test_a_full_disk_leaves_the_old_page_and_no_half_of_a_new_one(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    page.write_text("the old one")
+
+    def small_disk() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096))
+
+    done = subprocess.run(
+        [sys.executable, "-m", "voicegauge", "report", str(folder), "--out", str(page)],
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=small_disk,
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"voicegauge: cannot write {page}: File too large\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+    assert page.read_text() == "the old one"
