@@ -7,9 +7,9 @@ import zlib
 
 import pytest
 
-from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError
+from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Exchange, Request
-from voicegauge.transport import Timeouts, Transport, goes_through_proxy
+from voicegauge.transport import Timeouts, Transport, proxy_for
 
 
 def answer(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
@@ -130,9 +130,10 @@ async def test_in_process_nothing_is_timed(serve):
     assert transport.in_process
 
 
-async def test_redirects_are_answers(listen):
+@pytest.mark.parametrize("location", ["http://127.0.0.1:1/", "::", "http://[::1"])
+async def test_redirects_are_answers(listen, location):
     async def handler(reader, writer):
-        writer.write(answer(b"", "Location: http://127.0.0.1:1/", status="302 Found"))
+        writer.write(answer(b"", f"Location: {location}", status="302 Found"))
 
     async with Transport() as transport:
         exchange = await get(transport, await listen(handler))
@@ -244,12 +245,13 @@ async def test_plain_http_behind_https_is_unreachable(listen):
     assert not caught.value.sent
 
 
-@pytest.mark.parametrize("url", ["ftp://h/", "http:///x", "http://[::1"])
+@pytest.mark.parametrize("url", ["ftp://h/", "http:///x", "http://[::1", "http://h/\ud800", "http://h/\n", "nowhere"])
 async def test_what_is_no_url_is_one_line(url):
     async with Transport() as transport:
-        with pytest.raises((UnreachableError, ValueError)) as caught:
+        with pytest.raises(UnreachableError, match="the request cannot be sent") as caught:
             await get(transport, url)
     assert "\n" not in str(caught.value)
+    assert not caught.value.sent
 
 
 async def test_silence_times_out_by_phase(listen):
@@ -326,7 +328,17 @@ async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(liste
     async with Transport() as transport:
         assert (await get(transport, "http://speech.test/")).response.body == b"by proxy"
         assert (await get(transport, await listen(direct))).response.body == b"direct"
-        assert goes_through_proxy("http://speech.test/")
+        assert proxy_for("http://speech.test/") == proxy
         monkeypatch.setenv("no_proxy", "speech.test")
-        assert not goes_through_proxy("http://speech.test/")
+        assert proxy_for("http://speech.test/") is None
     assert len(proxied) == 1
+
+
+@pytest.mark.parametrize("proxy", ["nonsense://user:word@h.test", "http://[::1"])
+async def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch, proxy):
+    monkeypatch.setenv("https_proxy", proxy)
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with Transport() as transport:
+        with pytest.raises(UsageError, match="the proxy that the environment names cannot be used") as caught:
+            await get(transport, "https://speech.test/")
+    assert "word" not in str(caught.value)

@@ -16,7 +16,7 @@ from voicegauge.contract import Operation
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import UnreachableError
 from voicegauge.model import DOWNLOAD, Failure, Request
-from voicegauge.transport import goes_through_proxy
+from voicegauge.transport import proxy_for
 
 if TYPE_CHECKING:
     from voicegauge.client.client import Client
@@ -80,6 +80,13 @@ def _inline(text: str) -> tuple[bytes, str | None]:
         raise _fail(f"the audio is no base64: {error}") from error
 
 
+def _join(base: str, url: str) -> str:
+    try:
+        return urljoin(base, url)
+    except ValueError as error:
+        raise _fail(f"the audio's URL is no URL: {error}") from error
+
+
 class _Download:
     """Fetches a URL from an answer: without the key, not from private addresses, redirects counted."""
 
@@ -89,14 +96,14 @@ class _Download:
 
     async def fetch(self, url: str, source: Answer, declared: str | None) -> Audio:
         """Follow `url` and its redirects to the audio."""
-        url = urljoin(source.exchange.request.url, url)
+        url = _join(source.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
             request, address = self._request(url), await self._address(url)
             name = self._described.id if self._described else DOWNLOAD
             answer = await self._utterance.insist(request, name, address)
             status, location = answer.response.status, answer.response.header("location")
             if status in _REDIRECTS and location:
-                url = urljoin(url, location)
+                url = _join(url, location)
                 continue
             if not 200 <= status < 300:
                 raise NoDelivery(refusal(answer.response, self._client.secrets, "fetching the audio"))
@@ -118,7 +125,7 @@ class _Download:
         if origin(url) in self._client.origins or self._client.transport.in_process:
             return None
         try:
-            if goes_through_proxy(url):
+            if proxy_for(url) is not None:
                 check_literal(url)
                 return None
             return await public_address(url)

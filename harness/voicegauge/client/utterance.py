@@ -13,7 +13,7 @@ from voicegauge.client.mapping import WireRequest
 from voicegauge.client.observer import Observer
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, poll_waits, retry_after_s, retry_waits
 from voicegauge.contract import Operation, Target
-from voicegauge.contract.extension import AudioPlace, JobSpec
+from voicegauge.contract.extension import AudioPlace, JobSpec, Poll
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Delivery, Exchange, Failure, Job, Request, Sighting
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_MISSES = 5
 """Polls that may fail one after the other: a job that is paid for is not given up for a broken connection."""
+MIN_POLL_S = 0.2
+"""A `Retry-After: 0` must not turn polling into a flood."""
 CANCEL_S = 5.0
 """How long the user who pressed Ctrl-C waits for the provider to be told."""
 
@@ -197,9 +199,9 @@ class Utterance:
             answer = await self._ask(status, request, last=misses >= MAX_MISSES)
             if answer is None or not 200 <= answer.response.status < 300:
                 misses += 1
-                asked = None if answer is None else retry_after_s(answer.response)
+                asked = None if answer is None else _asked_pause(answer, poll)
                 continue
-            misses, asked = 0, retry_after_s(answer.response)
+            misses, asked = 0, _asked_pause(answer, poll)
             if self._see_state(status.job, answer, began):
                 return answer
         last = f", last seen {self._sightings[-1].state!r}" if self._sightings else ""
@@ -359,3 +361,9 @@ class Utterance:
             charged_credits=self._charged[1],
             failure=failure,
         )
+
+
+def _asked_pause(answer: Answer, poll: Poll) -> float | None:
+    """The pause that a status answer asks for, if it does."""
+    asked = retry_after_s(answer.response)
+    return None if asked is None else max(asked, min(MIN_POLL_S, poll.min_s))

@@ -2,7 +2,7 @@
 
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.encoding import encode_body
-from voicegauge.transport.http import Timeouts, Transport, goes_through_proxy
+from voicegauge.transport.http import Timeouts, Transport, proxy_for
 
 __all__ = [
     "Clock",
@@ -11,5 +11,5 @@ __all__ = [
     "Transport",
     "VirtualClock",
     "encode_body",
-    "goes_through_proxy",
+    "proxy_for",
 ]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError
+from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Exchange, Record, Request, Response, Timing
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.timing import Trace
@@ -55,15 +55,17 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def goes_through_proxy(url: str) -> bool:
-    """Whether the environment (HTTPS_PROXY, NO_PROXY, ...) sends `url` through a proxy."""
+def proxy_for(url: str) -> str | None:
+    """The proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `url`; never for this machine."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
     host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
     proxies = getproxies()
-    chosen = parts.scheme in proxies or "all" in proxies
-    return chosen and not is_loopback(host) and not proxy_bypass(host)
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
 class Transport:
@@ -94,20 +96,31 @@ class Transport:
         self._timeouts, self._limit = timeouts, max_body_bytes
         self.in_process = app is not None
         """Whether no socket is used."""
-        self._clients = [self._client(app, max_connections, direct=direct) for direct in (True, False)]
+        self._app, self._max_connections = app, max_connections
+        self._pools: dict[str | None, httpx.AsyncBaseTransport] = {}
 
-    def _client(self, app: Any, max_connections: int, *, direct: bool) -> httpx.AsyncClient:
+    def _pool(self, proxy: str | None) -> httpx.AsyncBaseTransport:
+        """The connections through `proxy`, or direct ones.
+
+        httpx's pools are used without its client, which would read redirects and keep cookies.
+        """
+        if proxy not in self._pools:
+            self._pools[proxy] = self._open_pool(proxy)
+        return self._pools[proxy]
+
+    def _open_pool(self, proxy: str | None) -> httpx.AsyncBaseTransport:
+        if self._app is not None:
+            return httpx.ASGITransport(app=self._app)
         limits = httpx.Limits(
-            max_connections=max_connections,
-            max_keepalive_connections=max_connections,
+            max_connections=self._max_connections,
+            max_keepalive_connections=self._max_connections,
             keepalive_expiry=KEEP_ALIVE_S,
         )
-        return httpx.AsyncClient(
-            verify=_ssl_context(),
-            limits=limits,
-            trust_env=not direct,
-            transport=httpx.ASGITransport(app=app) if app is not None else None,
-        )
+        try:
+            return httpx.AsyncHTTPTransport(verify=_ssl_context(), limits=limits, proxy=proxy)
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            # The proxy's URL may hold a password, so it is not repeated.
+            raise UsageError(f"the proxy that the environment names cannot be used: {_reason(error)}") from error
 
     async def __aenter__(self) -> Self:
         """Return itself."""
@@ -117,8 +130,8 @@ class Transport:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close every connection."""
-        for client in self._clients:
-            await client.aclose()
+        for pool in self._pools.values():
+            await pool.aclose()
 
     async def send(self, request: Request, *, provider: str, operation: str, address: str | None = None) -> Exchange:
         """Send `request` and read the whole answer, whatever its status.
@@ -135,25 +148,24 @@ class Transport:
             TimedOutError: a phase took too long.
             OversizeError: the answer is larger than the limit.
         """
-        host = urlsplit(request.url).netloc.rpartition("@")[2]
         trace = Trace()
+        outgoing = self._prepare(request, trace, address)
+        host = urlsplit(request.url).netloc.rpartition("@")[2]
+        proxy = None if self.in_process or address is not None else proxy_for(request.url)
         try:
             async with asyncio.timeout(self._timeouts.total_s):
-                response, timing = await self._receive(request, trace, address, host)
+                response, timing = await self._receive(outgoing, self._pool(proxy), trace, host)
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+        except httpx.HTTPError as error:
             raise _translate(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
     async def _receive(
-        self, request: Request, trace: Trace, address: str | None, host: str
+        self, outgoing: httpx.Request, pool: httpx.AsyncBaseTransport, trace: Trace, host: str
     ) -> tuple[Response, Timing | None]:
-        outgoing = self._prepare(request, trace, address)
-        direct = is_loopback(outgoing.url.host) or not goes_through_proxy(request.url)
-        client = self._clients[0 if direct else 1]
-        answer = await client.send(outgoing, stream=True, auth=None, follow_redirects=False)
+        answer = await pool.handle_async_request(outgoing)
         try:
             body = await self._read(answer, trace, host)
         finally:
@@ -186,13 +198,20 @@ class Transport:
                 "pool": limits.pool_s,
             },
         }
-        url = httpx.URL(request.url)
-        headers = list(request.headers)
-        if address is not None:
-            headers.insert(0, ("Host", url.netloc.decode("ascii")))
-            extensions["sni_hostname"] = url.host
-            url = url.copy_with(host=address)
-        return httpx.Request(request.method, url, headers=headers, content=request.body or None, extensions=extensions)
+        try:
+            url = httpx.URL(request.url)
+            if not url.host:
+                raise ValueError("its URL names no host")
+            headers = list(request.headers)
+            if address is not None:
+                headers.insert(0, ("Host", url.netloc.decode("ascii")))
+                extensions["sni_hostname"] = url.host
+                url = url.copy_with(host=address)
+            return httpx.Request(
+                request.method, url, headers=headers, content=request.body or None, extensions=extensions
+            )
+        except (ValueError, httpx.InvalidURL) as error:
+            raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
 
 
 def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> TransportError:
@@ -206,7 +225,7 @@ def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> T
         }.get(type(error), limits.total_s)
         sent = trace.sent and not isinstance(error, httpx.ConnectTimeout | httpx.PoolTimeout)
         return TimedOutError(f"{host}: {trace.phase}: nothing for {seconds:g} s", sent=sent)
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError):
+    if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
         return UnreachableError(f"{host}: the request cannot be sent: {_reason(error)}", sent=False)
     if isinstance(error, httpx.ConnectError):
         return UnreachableError(f"{host}: cannot connect: {_reason(error)}", sent=False)
