@@ -111,14 +111,12 @@ def _media_type(delivered: Delivered) -> Iterator[Problem]:
     if delivered.decoded is None:
         return
     container, at = delivered.decoded.container, _audio_place(delivered)
-    for said in dict.fromkeys((delivered.delivery.media_type or "", delivered.exchange.response.media_type)):
+    declared = (delivered.delivery.media_type or "").lower()
+    for said in dict.fromkeys((declared, delivered.exchange.response.media_type)):
         meant = container_of_media_type(said)
-        carried_in_json = said == delivered.exchange.response.media_type and not said.startswith(("audio/", "video/"))
-        if said in _GENERIC or (carried_in_json and meant is None):
-            continue
         if meant is not None and meant != container:
             yield Problem(f"declared {said}, but it is {container}", at, evidence=_audio_head(delivered))
-        elif meant is None and not said.startswith(("audio/", "video/")):
+        elif meant is None and said == declared and not said.startswith(("audio/", "video/")) and said not in _GENERIC:
             yield Problem(f"declared {said}, which is no media type of audio", at)
 
 

@@ -1,0 +1,173 @@
+"""A small contract, and exchanges made by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicegauge.checks import Call, Judge
+from voicegauge.contract import Contract, load_contract
+from voicegauge.model import Exchange, Finding, Provenance, Request, Response
+
+DOCUMENT = """
+openapi: 3.1.0
+info: {title: Acme speech, version: "1"}
+servers: [{url: "https://api.acme.example"}]
+security: [{bearer: []}]
+x-provider:
+  id: acme
+  title: Acme
+  key_env: ACME_API_KEY
+  sources: {acme.txt: {title: Acme, date: 2026-01-01}, old.txt: {title: Older, date: 2025-01-01}}
+  credits: {name: credits}
+paths:
+  /speak:
+    post:
+      operationId: speak
+      x-speech:
+        request: {text: "body#/text", format: "body#/format", language: "body#/language"}
+        answer: {job: status, charged: "body#/used"}
+        targets:
+          voice-1: {title: Voice 1}
+      x-pricing:
+        per: 1k_characters
+        credits: 1000
+        alternatives:
+          - per: 1k_characters
+            credits: 500
+            source: {document: acme.txt, disputed: [{says: Half the price, document: old.txt, rules: [charge-wrong]}]}
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [text]
+              properties:
+                text: {type: string, minLength: 1, maxLength: 100}
+                format: {enum: [wav, mp3]}
+                language: {type: string}
+      responses:
+        "200":
+          description: Accepted
+          x-source:
+            document: acme.txt
+            disputed:
+              - says: The answer has a ticket instead of an id.
+                document: old.txt
+                rules: [response-schema]
+                media_type: application/json
+                schema: {type: object, required: [ticket]}
+          headers:
+            X-Limit: {required: true, schema: {type: integer}}
+          content:
+            application/json:
+              schema:
+                type: object
+                required: [id, state]
+                properties: {id: {type: string}, state: {type: string}, url: {type: string}, used: {type: number}}
+          links:
+            status: {operationId: status, parameters: {id: "$response.body#/id"}}
+        "400":
+          description: Refused
+          content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}
+        "429":
+          description: Later
+          headers: {Retry-After: {schema: {type: integer}}}
+          content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}
+  /jobs/{id}:
+    get:
+      operationId: status
+      parameters: [{name: id, in: path, required: true, schema: {type: string}}]
+      x-job:
+        submit: {id: "body#/id", state: "body#/state", url: "body#/url"}
+        id: body#/id
+        state: body#/state
+        states:
+          new: {next: [busy]}
+          busy: {next: [done, broken]}
+          done: {end: success, carries: ["body#/audio"]}
+          broken: {end: failure, charged: false, carries: ["body#/why"]}
+        audio: {at: "body#/audio", delivered: url, media_type: "body#/type"}
+        reason: body#/why
+        created: body#/created
+        updated: body#/updated
+        completed: body#/completed
+        charged: body#/used
+      responses:
+        "200":
+          description: State
+          content: {application/json: {schema: {type: object}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Error: {type: object, required: [error], properties: {error: {type: string}}}
+"""
+BASE = "https://api.acme.example"
+
+
+@pytest.fixture(scope="session")
+def acme(tmp_path_factory: pytest.TempPathFactory) -> Contract:
+    path: Path = tmp_path_factory.mktemp("acme") / "openapi.yaml"
+    path.write_text(DOCUMENT)
+    return load_contract(path)
+
+
+@pytest.fixture
+def submit(acme: Contract) -> Callable[..., Call]:
+    """A submit of `asked`, answered with `answer` (JSON, or bytes as they are)."""
+
+    def make(
+        answer: Any = None,
+        *,
+        asked: Any = None,
+        status: int = 200,
+        headers: dict[str, str] | None = None,
+        base: str = BASE,
+        origin: Any = "sent",
+    ) -> Call:
+        body = json.dumps({"text": "Hello"} if asked is None else asked).encode()
+        request = Request(
+            method="POST", url=f"{base}/speak", headers=(("Content-Type", "application/json"),), body=body
+        )
+        sent = {"Content-Type": "application/json", "X-Limit": "5", **(headers or {})}
+        given = {"id": "j1", "state": "new"} if answer is None else answer
+        raw = given if isinstance(given, bytes) else json.dumps(given).encode()
+        response = Response(status=status, headers=tuple((k, v) for k, v in sent.items() if v), body=raw)
+        exchange = Exchange(provider="acme", operation="speak", request=request, response=response)
+        return Call(acme.operation("speak"), exchange, acme.target("voice-1"), request_origin=origin)
+
+    return make
+
+
+@pytest.fixture
+def poll(acme: Contract) -> Callable[..., Call]:
+    """A status answer."""
+
+    def make(answer: dict[str, Any], *, status: int = 200, submit: Call | None = None) -> Call:
+        request = Request(method="GET", url=f"{BASE}/jobs/j1")
+        headers = (("Content-Type", "application/json"),)
+        response = Response(status=status, headers=headers, body=json.dumps(answer).encode())
+        exchange = Exchange(provider="acme", operation="status", request=request, response=response)
+        return Call(acme.operation("status"), exchange, submit.target if submit else None, submit=submit)
+
+    return make
+
+
+@pytest.fixture
+def judge() -> Callable[..., list[Finding]]:
+    """Every finding about a subject."""
+
+    def find(subject: Any, **settings: Any) -> list[Finding]:
+        return list(Judge(Provenance.RECORDED, **settings).findings(subject))
+
+    return find
+
+
+@pytest.fixture
+def rules_of(judge: Callable[..., list[Finding]]) -> Callable[..., set[str]]:
+    """The ids of the rules that a subject breaks."""
+    return lambda subject: {finding.rule for finding in judge(subject)}

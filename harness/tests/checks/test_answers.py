@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.model import Severity
+
+
+def test_an_answer_as_documented_breaks_nothing(submit, rules_of) -> None:
+    assert rules_of(submit()) == set()
+    assert rules_of(submit({"error": "too long"}, status=400)) == set()
+
+
+@pytest.mark.parametrize(
+    ("answer", "more", "rule"),
+    [
+        ({"id": 3, "state": "new"}, {}, "response-schema"),
+        ({"state": "new"}, {}, "response-schema"),
+        (b"{", {}, "body-not-json"),
+        (b'{"id": NaN}', {}, "body-not-json"),
+        (b"[" * 100_000, {}, "body-not-json"),
+        (b"", {}, "empty-body"),
+        ({"error": {"code": 1}}, {"status": 400}, "error-shape"),
+        ({"error": "later"}, {"status": 429}, "retry-after-missing"),
+        ({"error": "teapot"}, {"status": 418}, "status-undocumented"),
+        (b"<html>", {"headers": {"Content-Type": "text/html"}}, "content-type"),
+        (b"{}", {"headers": {"Content-Type": ""}, "status": 418}, "status-undocumented"),
+        (None, {"headers": {"X-Limit": ""}}, "header-missing"),
+        (None, {"headers": {"X-Limit": "many"}}, "header-schema"),
+        (None, {"asked": {"format": "wav"}}, "request-schema"),
+        (None, {"asked": {"text": "x" * 101}}, "request-schema"),
+    ],
+)
+def test_each_thing_done_wrong_is_found_under_its_rule(submit, rules_of, answer, more, rule) -> None:
+    assert rules_of(submit(answer, **more)) == {rule}
+
+
+def test_a_request_that_was_refused_or_broken_on_purpose_is_no_finding(submit, rules_of) -> None:
+    assert rules_of(submit({"error": "no"}, asked={}, status=400)) == set()
+    assert rules_of(submit(asked={}, origin="broken")) == set()
+
+
+def test_a_finding_says_where_the_contract_stands_and_what_was_seen(submit, judge, acme) -> None:
+    (finding,) = judge(submit({"id": 3, "state": "new"}), mask=lambda text: text.replace("3", "***"))
+    assert finding.where.file == str(acme.document.path)
+    assert "properties: {id: {type: string}" in acme.document.path.read_text().splitlines()[finding.where.line - 1]
+    assert finding.where.pointer == "/id"
+    assert finding.evidence == "***"
+    assert finding.where.target == "acme/voice-1"
+
+
+def test_evidence_is_short_and_moves_no_cursor(submit, judge) -> None:
+    (finding,) = judge(submit({"id": ["\x1b[2J" * 5000], "state": "new"}))
+    assert len(finding.evidence) <= 240
+    assert len(finding.message) <= 400
+    assert (finding.evidence + finding.message).isprintable()
+
+
+def test_a_hostile_body_gives_a_few_findings_not_a_million(submit, judge) -> None:
+    assert len(judge(submit([1] * 100_000))) < 20
+
+
+def test_traffic_that_keeps_another_documented_reading_is_disputed(submit, judge) -> None:
+    findings = judge(submit({"ticket": 7}))
+    assert {finding.rule for finding in findings} == {"response-schema"}
+    assert {finding.severity for finding in findings} == {Severity.DISPUTED}
+    assert findings[0].reading == "The answer has a ticket instead of an id. (old.txt)"
+
+
+def test_a_dispute_covers_only_what_it_says(submit, judge) -> None:
+    other_shape = judge(submit({"number": 7}))
+    assert {finding.severity for finding in other_shape} == {Severity.ERROR}
+    other_rule = judge(submit({"ticket": 7}, headers={"X-Limit": ""}))
+    assert {(f.rule, f.severity) for f in other_rule} == {
+        ("response-schema", Severity.DISPUTED),
+        ("header-missing", Severity.ERROR),
+    }
+
+
+@pytest.mark.parametrize(
+    ("characters", "used", "expected"),
+    [
+        (5, 5, set()),
+        (5, 6, {("charge-wrong", "error")}),
+        (6, 3, {("charge-wrong", "disputed")}),
+        (5, 0, {("charge-wrong", "error")}),
+        (5, "5.0", {("response-schema", "error")}),
+    ],
+)
+def test_a_charge_is_the_documented_price(submit, judge, characters, used, expected) -> None:
+    call = submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters})
+    assert {(finding.rule, finding.severity.value) for finding in judge(call)} == expected

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voicegauge.checks import Delivered
+from voicegauge.checks.plausible import spoken_range_s
+from voicegauge.model import Delivery, Exchange, Failure, Request, Response, SpeechRequest
+from voicegauge.speech.audio import encode
+
+RATE = 16_000
+TEXT = "Good morning. This is a short test of a long story."
+
+
+def _sound(seconds: float):
+    rng = np.random.default_rng(0)
+    return (0.1 * rng.standard_normal(int(RATE * seconds))).astype(np.float32)
+
+
+def _wav(seconds: float = 3.0) -> bytes:
+    return encode(_sound(seconds), RATE, "wav")[0]
+
+
+@pytest.fixture
+def delivered(acme):
+    def make(audio=None, *, media_type="audio/wav", content_type="audio/wav", failure=None, done=True, **asked):
+        request = Request(method="GET", url="https://cdn.acme.example/x")
+        response = Response(status=200, headers=(("Content-Type", content_type),), body=audio or b"")
+        exchange = Exchange(provider="acme", operation="(download)", request=request, response=response)
+        delivery = Delivery(
+            target="acme/voice-1",
+            exchanges=(exchange,),
+            attempts=1,
+            audio=audio,
+            media_type=media_type,
+            audio_exchange=0,
+            failure=failure,
+        )
+        speech = SpeechRequest(**{"text": TEXT, **asked})
+        return Delivered(acme.target("voice-1"), speech, delivery, done=done)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["wav", "mp3", "flac", "ogg"])
+def test_audio_as_asked_for_breaks_nothing(delivered, rules_of, name) -> None:
+    data, media_type = encode(_sound(3.0), RATE, name)
+    assert rules_of(delivered(data, media_type=media_type, content_type=media_type, format=name)) == set()
+
+
+def test_a_media_type_that_says_nothing_is_no_contradiction(delivered, rules_of) -> None:
+    kind = "application/octet-stream"
+    assert rules_of(delivered(_wav(), media_type=kind, content_type=kind)) == set()
+
+
+@pytest.mark.parametrize(
+    ("audio", "more", "rule"),
+    [
+        (b"<!DOCTYPE html><p>gone", {}, "audio-not-audio"),
+        (b'{"error": "gone"}', {}, "audio-not-audio"),
+        (b"\x00\x01\x02" * 100, {}, "audio-undecodable"),
+        (_wav()[: RATE * 2], {}, "audio-truncated"),
+        (_wav(), {"format": "mp3"}, "audio-format"),
+        (_wav(), {"media_type": "audio/mpeg"}, "audio-media-type"),
+        (_wav(), {"content_type": "audio/mpeg"}, "audio-media-type"),
+        (_wav(), {"media_type": "text/plain"}, "audio-media-type"),
+        (encode(np.zeros(RATE * 3, np.float32), RATE, "wav")[0], {}, "audio-silent"),
+        (_wav(0.3), {}, "audio-length"),
+        (_wav(60.0), {}, "audio-length"),
+        (None, {"failure": Failure(kind="protocol", message="no bytes")}, "audio-missing"),
+    ],
+)
+def test_each_wrong_audio_is_found_under_its_rule(delivered, rules_of, audio, more, rule) -> None:
+    assert rules_of(delivered(audio, **more)) == {rule}
+
+
+def test_a_job_that_was_not_done_owes_no_audio(delivered, rules_of) -> None:
+    failure = Failure(kind="network", message="away")
+    assert rules_of(delivered(None, failure=failure, done=False)) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "real_s"),
+    [
+        ("The quick brown fox jumps over the lazy dog.", "en", 2.6),
+        ("1,000,000", "en", 1.0),
+        ("3.14159265", "en", 4.5),
+        ("今天天气很好,我们去公园散步吧。", "zh", 3.6),
+        ("今天天气很好,我们去公园散步吧。", None, 3.6),
+        ("안녕하세요, 오늘은 날씨가 좋네요.", "ko", 3.0),
+        ("Hi", "en", 0.4),
+        ("(warm elderly man, slow pace) Hello.", "en", 0.6),
+        ("Donaudampfschifffahrtsgesellschaft", "de", 2.8),
+    ],
+)
+def test_real_readings_are_plausible_and_absurd_ones_are_not(text, language, real_s) -> None:
+    low, high = spoken_range_s(text, language)
+    assert low <= real_s <= high
+    assert spoken_range_s(text, language, 2.0)[1] < high
+    assert real_s * 20 + 10 > high

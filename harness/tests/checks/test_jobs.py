@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.checks import Trail
+from voicegauge.checks.jobs import read_timestamp
+
+NEXT = {"new": ["busy"], "busy": ["done", "broken"], "done": [], "broken": []}
+
+
+def _answer(state, **more):
+    carried = {"done": {"audio": "https://cdn/x.wav"}, "broken": {"why": "no voice"}}
+    return {"id": "j1", "state": state, **carried.get(state, {}), **more}
+
+
+@pytest.fixture
+def trail(submit, poll, acme):
+    def make(*answers, first="new", gave_up=False):
+        call = submit({"id": "j1", "state": first})
+        polls = tuple(poll(answer if isinstance(answer, dict) else _answer(answer), submit=call) for answer in answers)
+        return Trail(call, polls, acme.operation("status"), gave_up=gave_up)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "states", [("busy", "done"), ("done",), ("broken",), ("new", "new", "busy", "busy", "done", "done")]
+)
+def test_states_may_be_missed_between_polls(trail, rules_of, states) -> None:
+    assert rules_of(trail(*states)) == set()
+
+
+@pytest.mark.parametrize(
+    ("states", "rule"),
+    [
+        (("busy", "new"), "job-transition-illegal"),
+        (("done", "broken"), "job-terminal-changed"),
+        (("broken", "busy"), "job-terminal-changed"),
+        ((_answer("busy", id="j2"),), "job-id-changed"),
+        (
+            (_answer("busy", created="2026-01-01T00:00:00Z"), _answer("busy", created="2026-01-01T01:00:00Z")),
+            "job-created-changed",
+        ),
+    ],
+)
+def test_each_wrong_course_is_found_under_its_rule(trail, rules_of, states, rule) -> None:
+    assert rules_of(trail(*states)) == {rule}
+
+
+def test_a_job_that_does_not_end_is_stuck(trail, rules_of) -> None:
+    assert rules_of(trail("busy", gave_up=True)) == {"job-stuck"}
+
+
+@given(seen=st.lists(st.sampled_from(sorted(NEXT)), min_size=1, max_size=8))
+def test_exactly_the_courses_that_the_transitions_allow_are_legal(seen, acme) -> None:
+    reach = {"new": {"new", "busy", "done", "broken"}, "busy": {"busy", "done", "broken"}}
+    legal = all(after in reach.get(before, {before}) for before, after in pairwise(["new", *seen]))
+    found = _course_rules(acme, seen)
+    assert (found == set()) is legal
+
+
+def _course_rules(acme, seen):
+    import json
+
+    from voicegauge.checks import Call, Judge
+    from voicegauge.model import Exchange, Provenance, Request, Response
+
+    def call(operation, answer):
+        response = Response(
+            status=200, headers=(("Content-Type", "application/json"),), body=json.dumps(answer).encode()
+        )
+        request = Request(method="GET", url="https://api.acme.example/jobs/j1")
+        return Call(
+            acme.operation(operation),
+            Exchange(provider="acme", operation=operation, request=request, response=response),
+        )
+
+    polls = tuple(call("status", _answer(state)) for state in seen)
+    trail = Trail(call("speak", {"id": "j1", "state": "new"}), polls, acme.operation("status"))
+    return {finding.rule for finding in Judge(Provenance.RECORDED).findings(trail)}
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        (_answer("sleeping"), "job-state-unknown"),
+        (_answer(None), "job-state-unknown"),
+        (_answer("done", audio=""), "job-completed-without-output"),
+        (_answer("done", audio=None), "job-completed-without-output"),
+        (_answer("broken", why=""), "job-failed-without-reason"),
+        (_answer("busy", created="yesterday"), "job-timestamps"),
+        (_answer("done", created="2026-01-02T00:00:00Z", completed="2026-01-01 00:00:00"), "job-timestamps"),
+        (_answer("broken", used=3), "charge-wrong"),
+    ],
+)
+def test_each_wrong_status_answer_is_found_under_its_rule(submit, poll, rules_of, answer, rule) -> None:
+    assert rules_of(poll(answer, submit=submit())) == {rule}
+
+
+def test_both_styles_of_time_may_stand_in_one_answer(poll, rules_of) -> None:
+    answer = _answer("done", created="2026-05-22T13:17:32.110Z", completed="2026-05-22 13:19:23", updated=1_779_456_000)
+    assert rules_of(poll(answer)) <= {"job-timestamps"}
+    assert rules_of(poll({**answer, "updated": "2026-05-22 13:19:23"})) == set()
+
+
+@given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
+def test_whatever_stands_for_a_time_is_read_without_an_error(value) -> None:
+    moment = read_timestamp(value)
+    assert moment is None or moment.tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("https://api.acme.example/jobs/j1", False),
+        ("https://api.acme.example/jobs/j2", True),
+        ("https://api.acme.example/elsewhere/j1", True),
+        ("https://evil.example/jobs/j1", True),
+        ("http://api.acme.example/jobs/j1", True),
+        ("not a url", True),
+        ("http://[::1", True),
+    ],
+)
+def test_a_polling_url_leads_to_this_job_on_a_host_of_the_contract(submit, rules_of, url, wrong) -> None:
+    found = rules_of(submit({"id": "j1", "state": "new", "url": url}))
+    assert found == ({"job-polling-url"} if wrong else set())
+
+
+def test_a_polling_url_may_be_below_the_base_url_in_use(submit, rules_of) -> None:
+    base = "http://127.0.0.1:9/acme"
+    assert rules_of(submit({"id": "j1", "state": "new", "url": f"{base}/jobs/j1"}, base=base)) == set()

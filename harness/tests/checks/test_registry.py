@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.checks import RULES, Call, Delivered, Outcome, Trail, select_rules
+from voicegauge.errors import UnknownNameError
+
+
+def test_every_rule_says_what_it_proves_and_what_it_rests_on() -> None:
+    assert len(RULES) >= 30
+    for rule in RULES.values():
+        assert rule.proves.endswith(".")
+        assert rule.basis
+        assert rule.subject in (Call, Trail, Delivered, Outcome)
+
+
+def test_rules_are_selected_and_ignored_by_name() -> None:
+    assert set(select_rules(("job-stuck", "empty-body"), ("empty-body",))) == {"job-stuck"}
+    assert "job-stuck" not in select_rules((), ("job-stuck",))
+
+
+def test_an_unknown_rule_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean job-stuck"):
+        select_rules(("job-stuk",))
