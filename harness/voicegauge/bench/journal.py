@@ -106,6 +106,8 @@ class Journal:
         except OSError as error:
             self._file.close()
             raise DataError(f"{folder}: another process is running this benchmark") from error
+        # A line that a crash cut short is no line: the next one starts in its place.
+        os.ftruncate(self._file.fileno(), self.path.read_bytes().rfind(b"\n") + 1)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -191,11 +193,3 @@ def _events(path: Path) -> Iterator[Event]:
             yield decoder.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise DataError(f"{path}:{number}: is damaged: {error}") from error
-
-
-def cut_torn_line(folder: Path) -> None:
-    """Remove a last line that a crash cut short, so that the next one starts on a line of its own."""
-    path = folder / JOURNAL_FILE
-    if path.exists():
-        raw = path.read_bytes()
-        os.truncate(path, raw.rfind(b"\n") + 1)

@@ -34,11 +34,9 @@ def new_folder(out: Path, name: str) -> Path:
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
-            if not out.is_dir():
-                raise UsageError(f"{out}: is no folder: name another with --out") from None
             continue
         except OSError as error:
-            raise UsageError(f"cannot make {folder}: {error.strerror}") from error
+            raise UsageError(f"cannot make {folder}: {error.strerror}: name another place with --out") from error
         return folder
     raise AssertionError("the numbers do not end")
 

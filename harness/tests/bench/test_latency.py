@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.bench.latency import measure_latency
+from voicegauge.contract import Target
+from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, Sighting, Timing
+
+
+def exchange(
+    operation: str,
+    at_ms: float,
+    *,
+    total: float = 30.0,
+    receive: float = 10.0,
+    first: float | None = None,
+    media: str = "",
+) -> Exchange:
+    timing = Timing(
+        started_at=0.0,
+        started_ms=1000.0 + at_ms,
+        wait_ms=0.0,
+        connect_ms=None,
+        tls_ms=None,
+        send_ms=1.0,
+        ttfb_ms=total - receive - 1.0,
+        receive_ms=receive,
+        total_ms=total,
+        chunks=() if first is None else ((first, 10), (total, 90)),
+    )
+    response = Response(status=200, headers=(("Content-Type", media or "application/json"),))
+    return Exchange(
+        provider="acme",
+        operation=operation,
+        request=Request(method="POST", url="https://api.acme.test"),
+        response=response,
+        timing=timing,
+    )
+
+
+def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Delivery:
+    """A job that was seen in the states `seen`: (state, asked, answered), the submit's answer first."""
+    exchanges = [exchange("submit", 0.0), exchange("audio", seen[-1][2], total=40.0, first=25.0, media="audio/wav")]
+    sightings = tuple(Sighting(state=state, asked_ms=asked, at_ms=at, exchange=0) for state, asked, at in seen)
+    return Delivery(
+        target=target,
+        exchanges=tuple(exchanges),
+        attempts=1,
+        job=Job(id="1", status_operation="status", sightings=sightings),
+        audio=b"RIFF",
+        audio_exchange=1,
+        submit_exchange=0,
+    )
+
+
+def test_audio_in_the_answer_is_timed_from_the_submit(targets: dict[str, Target]) -> None:
+    answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
+    delivery = Delivery(
+        target="acme/now", exchanges=(answer,), attempts=1, audio=b"RIFF", audio_exchange=0, submit_exchange=0
+    )
+    found = measure_latency(delivery, targets["acme/now"])
+    assert found is not None
+    assert (found.accept_ms, found.ttfb_ms, found.ttfa_ms, found.file_ms) == (100.0, 40.0, 45.0, 100.0)
+    assert (found.download_ms, found.done_ms, found.queue_ms) == (None, None, None)
+
+
+def test_times_count_from_the_last_submit(targets: dict[str, Target]) -> None:
+    refused, answer = exchange("now", 0.0), exchange("now", 5000.0, total=100.0, media="audio/wav")
+    delivery = Delivery(
+        target="acme/now", exchanges=(refused, answer), attempts=2, audio=b"RIFF", audio_exchange=1, submit_exchange=1
+    )
+    found = measure_latency(delivery, targets["acme/now"])
+    assert found is not None
+    assert found.file_ms == 100.0
+
+
+def test_audio_inside_json_is_not_there_before_the_last_byte(targets: dict[str, Target]) -> None:
+    answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="application/json")
+    delivery = Delivery(
+        target="acme/now", exchanges=(answer,), attempts=1, audio=b"RIFF", audio_exchange=0, submit_exchange=0
+    )
+    found = measure_latency(delivery, targets["acme/now"])
+    assert found is not None
+    assert (found.ttfb_ms, found.ttfa_ms) == (40.0, 100.0)
+
+
+def test_a_job_is_known_only_between_two_polls(targets: dict[str, Target]) -> None:
+    found = measure_latency(
+        polled(("queued", 0, 30), ("queued", 100, 110), ("working", 200, 210), ("done", 300, 310)), targets["acme/job"]
+    )
+    assert found is not None
+    assert found.queue_ms == Interval(low_ms=100, high_ms=210)
+    assert found.done_ms == Interval(low_ms=200, high_ms=310)
+    assert found.processing_ms == Interval(low_ms=0, high_ms=210)
+    assert (found.ttfb_ms, found.ttfa_ms, found.file_ms, found.download_ms) == (340.0, 335.0, 350.0, 40.0)
+
+
+def test_a_state_missed_between_polls_widens_what_is_known(targets: dict[str, Target]) -> None:
+    found = measure_latency(polled(("queued", 0, 30), ("done", 5000, 5010)), targets["acme/job"])
+    assert found is not None
+    assert found.queue_ms == Interval(low_ms=0, high_ms=5010)
+    assert found.done_ms == Interval(low_ms=0, high_ms=5010)
+    assert found.processing_ms == Interval(low_ms=0, high_ms=5010)
+
+
+@given(
+    waits=st.lists(st.floats(1, 1000), min_size=2, max_size=12),
+    truth=st.tuples(st.floats(0, 3000), st.floats(0, 3000)),
+)
+def test_the_truth_always_lies_between_the_ends(
+    targets: dict[str, Target], waits: list[float], truth: tuple[float, float]
+) -> None:
+    begun, done = truth[0], truth[0] + truth[1]
+    seen, asked = [("queued", 0.0, 30.0)], 30.0
+    for wait in (*waits, 10_000.0):
+        asked += wait
+        state = "queued" if asked + 5 < begun else "working" if asked + 5 < done else "done"
+        seen.append((state, asked, asked + 10))
+        if state == "done":
+            break
+        asked += 10
+    found = measure_latency(polled(*seen), targets["acme/job"])
+    assert found is not None
+    for interval, value in ((found.queue_ms, begun), (found.done_ms, done), (found.processing_ms, done - begun)):
+        assert interval is not None
+        assert interval.low_ms <= value + 1e-6
+        assert value <= interval.high_ms + 1e-6 or value <= 30.0
+
+
+def test_a_failure_after_the_submit_keeps_the_time_of_its_answer(targets: dict[str, Target]) -> None:
+    failure = Failure(kind="refused", message="no", status=400)
+    delivery = Delivery(
+        target="acme/job", exchanges=(exchange("submit", 0.0),), attempts=1, submit_exchange=0, failure=failure
+    )
+    found = measure_latency(delivery, targets["acme/job"])
+    assert found is not None
+    assert (found.accept_ms, found.file_ms) == (30.0, None)
+
+
+@pytest.mark.parametrize("submit", [None, 0])
+def test_without_a_timed_submit_there_are_no_times(targets: dict[str, Target], submit: int | None) -> None:
+    untimed = Exchange(
+        provider="acme",
+        operation="status",
+        request=Request(method="GET", url="https://api.acme.test"),
+        response=Response(status=200),
+    )
+    delivery = Delivery(
+        target="acme/job", exchanges=(untimed,), attempts=0, audio=b"x", audio_exchange=0, submit_exchange=submit
+    )
+    assert measure_latency(delivery, targets["acme/job"]) is None

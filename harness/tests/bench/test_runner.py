@@ -1,0 +1,307 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from pathlib import Path
+
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voicegauge.bench.asking import Access, emulated_access
+from voicegauge.bench.journal import read_past
+from voicegauge.bench.measure import measure_audio
+from voicegauge.bench.plan import PlanSettings, make_plan
+from voicegauge.bench.runner import Order, Outcome, Stop, carry_out
+from voicegauge.bench.suite import Suite
+from voicegauge.contract import Target
+from voicegauge.emulator import RunningEmulator
+from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
+from voicegauge.model import Provenance
+
+from .conftest import Faulty
+
+ENGLISH = {"languages": ["en"]}
+
+
+def order(
+    suite: Suite,
+    targets: dict[str, Target],
+    where: RunningEmulator | str,
+    *names: str,
+    provenance: Provenance = Provenance.EMULATED,
+    settings: PlanSettings | None = None,
+    **words: object,
+) -> Order:
+    chosen = {f"acme/{name}": targets[f"acme/{name}"] for name in names}
+    contracts = {target.contract.id: target.contract for target in chosen.values()}.values()
+    if isinstance(where, RunningEmulator):
+        access = emulated_access(contracts, where)
+    else:
+        access = {"acme": Access({"": where}, "key")}
+    plan = make_plan(
+        suite.select(**ENGLISH),  # type: ignore[arg-type]  # as it says
+        list(chosen.values()),
+        settings or PlanSettings(warmup=0),
+        provenance=provenance,
+    )
+    return Order(plan=plan, targets=chosen, access=access, **words)  # type: ignore[arg-type]  # words of Order
+
+
+async def test_every_planned_sample_comes_back_timed_and_kept(
+    suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
+) -> None:
+    asked = order(suite, targets, emulator, "job", "now", settings=PlanSettings(warmup=1, repetitions=2))
+    outcome = await carry_out(asked, tmp_path)
+    assert outcome.complete
+    assert [sample.id for sample in outcome.samples] == [one.id for row in asked.plan.rounds for one in row]
+    assert {sample.failure for sample in outcome.samples} == {None}
+    for sample in measure_audio(tmp_path, outcome.samples, targets):
+        latency, audio = sample.latency, sample.audio
+        assert latency is not None
+        assert audio is not None
+        assert latency.file_ms is not None
+        assert latency.ttfa_ms is not None
+        assert latency.ttfs_ms is not None
+        assert latency.ttfa_ms <= latency.file_ms
+        assert latency.ttfs_ms > latency.ttfa_ms
+        assert audio.container == "wav"
+        assert audio.audio_s is not None
+        assert audio.audio_s > 0.5
+        assert (tmp_path / audio.file).stat().st_size == audio.bytes
+        if sample.target == "acme/job":
+            assert sample.request_id is not None
+            assert sample.request_id.startswith("job-")
+            assert sample.polls >= 1
+            assert latency.done_ms is not None
+            # The emulator takes 60 + 60 ms from the moment it takes the job on, at the latest when it says so.
+            assert latency.done_ms.low_ms <= latency.accept_ms + 130
+            assert latency.done_ms.high_ms >= 120
+            assert latency.accept_ms < latency.file_ms
+            assert sample.cost.price_usd == 0.01
+        else:
+            assert (sample.polls, latency.done_ms) == (0, None)
+            assert sample.cost.price_usd == pytest.approx(len(sample.text) * 0.0001)
+
+
+async def test_sessions_are_on_connections_of_their_own(
+    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
+) -> None:
+    peers: list[int] = []
+
+    async def now(request: Request) -> Response:
+        assert request.client is not None
+        peers.append(request.client.port)
+        return Response(b"RIFF", media_type="audio/wav")
+
+    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+    settings = PlanSettings(sessions=2, warmup=1)
+    await carry_out(order(suite, targets, url, "now", settings=settings), tmp_path)
+    assert [len(set(peers[:4])), len(set(peers[4:]))] == [1, 1]
+    assert peers[0] != peers[4]
+
+
+async def test_a_round_is_over_before_the_next_begins_and_its_targets_run_side_by_side(
+    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
+) -> None:
+    under_way: Counter[str] = Counter()
+    seen: list[set[str]] = []
+    most = 0
+
+    async def now(request: Request) -> Response:
+        nonlocal most
+        body = await request.json()
+        under_way[body["text"]] += 1
+        most = max(most, sum(under_way.values()))
+        seen.append({text for text, count in under_way.items() if count})
+        await asyncio.sleep(0.05)
+        under_way[body["text"]] -= 1
+        return Response(b"RIFF", media_type="audio/wav")
+
+    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+    await carry_out(order(suite, targets, url, "now", "unpriced"), tmp_path)
+    assert most == 2
+    assert all(len(texts) == 1 for texts in seen)
+
+
+@pytest.mark.parametrize(("concurrency", "plan_allows"), [(1, None), (8, 1)])
+async def test_neither_the_limit_nor_the_providers_plan_is_exceeded(
+    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path, concurrency: int, plan_allows: int | None
+) -> None:
+    under_way = most = 0
+
+    async def now(_request: Request) -> Response:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+        return Response(b"RIFF", media_type="audio/wav")
+
+    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+    asked = order(suite, targets, url, "now", "unpriced", concurrency=concurrency)
+    access = {"acme": Access({"": url}, "key", plan_allows)}
+    outcome = await carry_out(changed(asked, access=access), tmp_path)
+    assert outcome.complete
+    assert most == 1
+
+
+def changed(asked: Order, **changes: object) -> Order:
+    import dataclasses
+
+    return dataclasses.replace(asked, **changes)  # type: ignore[arg-type]  # fields of Order
+
+
+async def test_failures_are_samples_too(
+    suite: Suite, targets: dict[str, Target], faulty: Faulty, tmp_path: Path
+) -> None:
+    outcome = await carry_out(order(suite, targets, faulty("failed-without-reason@acme/job"), "job", "now"), tmp_path)
+    assert outcome.complete
+    failed = [sample for sample in outcome.samples if sample.failure]
+    assert {sample.target for sample in failed} == {"acme/job"}
+    assert len(failed) == 3
+    assert {sample.failure.kind for sample in failed if sample.failure} == {"failed"}
+    assert all(sample.audio is None and sample.cost.price_usd is None for sample in failed)
+
+
+async def test_retries_are_counted(suite: Suite, targets: dict[str, Target], serve, tmp_path: Path) -> None:
+    asked = 0
+
+    async def now(_request: Request) -> Response:
+        nonlocal asked
+        asked += 1
+        return Response(b"RIFF", media_type="audio/wav") if asked % 2 == 0 else Response("busy", 503)
+
+    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+    outcome = await carry_out(order(suite, targets, url, "now"), tmp_path)
+    assert [sample.attempts for sample in outcome.samples] == [2, 2, 2]
+    events = [json.loads(line)["event"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert events == ["submitting", "submitted", "submitting", "submitted", "finished"] * 3
+
+
+async def test_the_budget_stops_the_run_and_keeps_what_was_bought(
+    suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
+) -> None:
+    stop = Stop()
+    asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
+    outcome = await carry_out(asked, tmp_path, stop=stop)
+    assert isinstance(stop.error, BudgetError)
+    assert (len(outcome.samples), outcome.complete) == (2, False)
+    assert outcome.spent_usd == pytest.approx(0.02)
+    assert read_past(tmp_path).spent_usd == pytest.approx(0.02)
+
+
+async def test_the_budget_of_an_interrupted_run_stays_spent(
+    suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
+) -> None:
+    asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
+    await carry_out(asked, tmp_path)
+    stop = Stop()
+    again = await carry_out(asked, tmp_path, past=read_past(tmp_path), stop=stop)
+    assert isinstance(stop.error, BudgetError)
+    assert len(again.samples) == 2
+
+
+class Shop:
+    """A provider of jobs that counts what it sells; a job ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.sold: list[str] = []
+        self.done = asyncio.Event()
+        self.polled = asyncio.Event()
+
+    @property
+    def app(self) -> Starlette:
+        return Starlette(
+            routes=[
+                Route("/speech", self.submit, methods=["POST"]),
+                Route("/jobs/{id}", self.status),
+                Route("/audio/{id}", self.audio),
+            ]
+        )
+
+    async def submit(self, request: Request) -> Response:
+        body = await request.json()
+        self.sold.append(body["text"])
+        return JSONResponse({"id": f"j{len(self.sold)}", "state": "queued"}, 202)
+
+    async def status(self, request: Request) -> Response:
+        name = request.path_params["id"]
+        self.polled.set()
+        if not self.done.is_set():
+            return JSONResponse({"id": name, "state": "working"})
+        audio = str(request.url.replace(path=f"/audio/{name}"))
+        return JSONResponse({"id": name, "state": "done", "audio": audio, "type": "audio/wav"})
+
+    async def audio(self, request: Request) -> Response:
+        return Response(b"RIFF" + request.path_params["id"].encode(), media_type="audio/wav")
+
+
+async def test_a_run_dropped_half_way_goes_on_without_buying_anything_twice(
+    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
+) -> None:
+    shop = Shop()
+    url = await serve(shop.app)
+    asked = order(suite, targets, url, "job", provenance=Provenance.RECORDED, max_cost_usd=1.0)
+    first = asyncio.create_task(carry_out(asked, tmp_path))
+    await shop.polled.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    past = read_past(tmp_path)
+    assert list(past.jobs.values()) == ["j1"]
+    assert past.left == set(past.jobs)
+
+    shop.done.set()
+    outcome = await carry_out(asked, tmp_path, past=past)
+    assert outcome.complete
+    assert sorted(shop.sold) == sorted(text.text for text in suite.texts if text.language == "en")
+    resumed = next(sample for sample in outcome.samples if sample.request_id == "j1")
+    assert resumed.failure is None
+    assert resumed.audio is not None
+    assert resumed.latency is None, "nobody timed its submit"
+    assert outcome.spent_usd == pytest.approx(0.03)
+
+
+async def test_asked_to_stop_it_sees_through_what_is_under_way(
+    suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
+) -> None:
+    shop, stop = Shop(), Stop()
+    url = await serve(shop.app)
+    asked = order(suite, targets, url, "job", provenance=Provenance.RECORDED, max_cost_usd=1.0)
+    running = asyncio.create_task(carry_out(asked, tmp_path, stop=stop))
+    await shop.polled.wait()
+    stop.ask()
+    shop.done.set()
+    outcome = await running
+    assert len(shop.sold) == len(outcome.samples) == 1
+    assert outcome.samples[0].failure is None
+    assert not outcome.complete
+    again = await carry_out(asked, tmp_path, past=read_past(tmp_path))
+    assert again.complete
+    assert len(shop.sold) == 3
+
+
+async def test_nobody_there_ends_the_run_after_its_first_round(
+    suite: Suite, targets: dict[str, Target], tmp_path: Path
+) -> None:
+    stop = Stop()
+    outcome = await carry_out(order(suite, targets, "http://127.0.0.1:9", "now", "unpriced"), tmp_path, stop=stop)
+    assert isinstance(stop.error, NothingMeasuredError)
+    assert "127.0.0.1:9" in str(stop.error)
+    assert len(outcome.samples) == 2
+
+
+async def test_a_disk_that_takes_no_audio_stops_the_run(
+    suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
+) -> None:
+    (tmp_path / "audio").write_text("in the way")
+    stop = Stop()
+    outcome: Outcome = await carry_out(order(suite, targets, emulator, "now"), tmp_path, stop=stop)
+    assert isinstance(stop.error, UsageError)
+    assert outcome.samples == ()
+    assert len([line for line in (tmp_path / "journal.jsonl").read_text().splitlines() if "submitting" in line]) == 1
