@@ -342,3 +342,19 @@ async def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch, proxy):
         with pytest.raises(UsageError, match="the proxy that the environment names cannot be used") as caught:
             await get(transport, "https://speech.test/")
     assert "word" not in str(caught.value)
+
+
+async def test_hosts_at_one_address_share_no_connection(serve):
+    connections = []
+
+    async def app(scope, receive, send):
+        connections.append(scope["client"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    port = (await serve(app)).rpartition(":")[2]
+    async with Transport() as transport:
+        for host in ("one.invalid", "one.invalid", "two.invalid"):
+            request = Request(method="GET", url=f"http://{host}:{port}/")
+            await transport.send(request, provider="p", operation="o", address="127.0.0.1")
+    assert connections[0] == connections[1] != connections[2]

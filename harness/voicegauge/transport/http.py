@@ -97,16 +97,18 @@ class Transport:
         self.in_process = app is not None
         """Whether no socket is used."""
         self._app, self._max_connections = app, max_connections
-        self._pools: dict[str | None, httpx.AsyncBaseTransport] = {}
+        self._pools: dict[tuple[str | None, str | None], httpx.AsyncBaseTransport] = {}
 
-    def _pool(self, proxy: str | None) -> httpx.AsyncBaseTransport:
+    def _pool(self, proxy: str | None, pinned: str | None) -> httpx.AsyncBaseTransport:
         """The connections through `proxy`, or direct ones.
 
         httpx's pools are used without its client, which would read redirects and keep cookies.
+        They tell connections apart by address, so a host whose address was given has a pool of
+        its own: a connection whose certificate was checked for one name must not serve another.
         """
-        if proxy not in self._pools:
-            self._pools[proxy] = self._open_pool(proxy)
-        return self._pools[proxy]
+        if (proxy, pinned) not in self._pools:
+            self._pools[proxy, pinned] = self._open_pool(proxy)
+        return self._pools[proxy, pinned]
 
     def _open_pool(self, proxy: str | None) -> httpx.AsyncBaseTransport:
         if self._app is not None:
@@ -150,11 +152,14 @@ class Transport:
         """
         trace = Trace()
         outgoing = self._prepare(request, trace, address)
+        if not outgoing.url.host:
+            raise UnreachableError("the request cannot be sent: its URL names no host", sent=False)
         host = urlsplit(request.url).netloc.rpartition("@")[2]
         proxy = None if self.in_process or address is not None else proxy_for(request.url)
+        pool = self._pool(proxy, host if address is not None else None)
         try:
             async with asyncio.timeout(self._timeouts.total_s):
-                response, timing = await self._receive(outgoing, self._pool(proxy), trace, host)
+                response, timing = await self._receive(outgoing, pool, trace, host)
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
@@ -200,8 +205,6 @@ class Transport:
         }
         try:
             url = httpx.URL(request.url)
-            if not url.host:
-                raise ValueError("its URL names no host")
             headers = list(request.headers)
             if address is not None:
                 headers.insert(0, ("Host", url.netloc.decode("ascii")))
