@@ -37,11 +37,14 @@ def check_objects(schemas: Schemas, document: Document) -> None:
             leads[pointer].append(schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")[1])
         for key in ("allOf", "anyOf", "oneOf"):
             branches = node.get(key)
-            leads[pointer] += [f"{pointer}/{key}/{i}" for i, _ in enumerate(branches or ())]
-        if "operationId" in node and "responses" in node:
-            if node["operationId"] in operations:
-                raise document.error(f"{pointer}/operationId", f"operationId {node['operationId']!r} stands twice")
-            operations.add(node["operationId"])
+            leads[pointer] += [
+                f"{pointer}/{key}/{i}" for i in range(len(branches) if isinstance(branches, list) else 0)
+            ]
+        name = node.get("operationId") if "responses" in node else None
+        if isinstance(name, str):
+            if name in operations:
+                raise document.error(f"{pointer}/operationId", f"operationId {name!r} stands twice")
+            operations.add(name)
     try:
         TopologicalSorter(leads).prepare()
     except CycleError as error:

@@ -33,6 +33,7 @@ _Event = Any
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _WORDS: Mapping[str, Any] = {"null": None, "~": None, "": None, "true": True, "false": False}
 _TAG = "tag:yaml.org,2002:"
 _TAGS = ("!", *(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")))
@@ -197,6 +198,15 @@ class _Builder:
         return value
 
 
+def _json_as_yaml(raw: bytes) -> bytes:
+    """JSON without the two things that YAML does not know: tabs that indent, and surrogate pairs."""
+
+    def character(pair: re.Match[bytes]) -> bytes:
+        return pair[1] + bytes.fromhex((pair[2] + pair[3]).decode()).decode("utf-16-be").encode()
+
+    return _SURROGATES.sub(character, raw.replace(b"\t", b" "))
+
+
 def read_document(path: Path) -> Document:
     """Read `path`.
 
@@ -211,8 +221,7 @@ def read_document(path: Path) -> Document:
         raise ContractError(path, None, f"cannot be read: {error.strerror}") from error
     if len(raw) > MAX_DOCUMENT_BYTES:
         raise ContractError(path, None, f"is larger than {MAX_DOCUMENT_BYTES} bytes")
-    # Tabs cannot indent YAML, but they may JSON, whose texts hold none.
-    text = raw.replace(b"\t", b" ") if path.suffix == ".json" else raw
+    text = _json_as_yaml(raw) if path.suffix == ".json" else raw
     try:
         builder = _Builder(path, iter(yaml.parse(text, Loader=_LOADER)))
         data = builder.document()

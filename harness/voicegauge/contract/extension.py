@@ -7,7 +7,7 @@ Places are written as `voicegauge.contract.places` describes.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 from msgspec import Meta
@@ -342,6 +342,7 @@ def json_schema() -> dict[str, Any]:
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
     slots = defs["Speech"]["properties"]["request"]
     slots["additionalProperties"] = {"anyOf": [{"type": "string"}, slots["additionalProperties"]]}
+    slots["propertyNames"] = {"enum": list(get_args(Word))}  # msgspec leaves out what keys may be
 
     def keys(**kinds: type[Record]) -> dict[str, Any]:
         properties = {f"x-{key}": {"$ref": f"#/$defs/{kind.__name__}"} for key, kind in kinds.items()}

@@ -1,0 +1,37 @@
+"""The published JSON Schema of the x- keys says what the loader says."""
+
+from __future__ import annotations
+
+import jsonschema_rs
+import pytest
+import yaml
+
+from voicegauge.contract.extension import json_schema
+
+
+@pytest.fixture(scope="module")
+def grammar() -> jsonschema_rs.Draft202012Validator:
+    return jsonschema_rs.Draft202012Validator(json_schema())
+
+
+def test_the_documented_example_fits(acme, grammar) -> None:
+    assert list(grammar.iter_errors(yaml.safe_load(acme))) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "to"),
+    [
+        ("  key_env: ACME", "  keyenv: ACME"),
+        ("voice: anna\n", "voyce: anna\n"),
+        ("voice: body#", "accent: body#"),
+        ("{end: success,", "{end: well,"),
+        ("{per: 1k_characters,", "{per: word,"),
+        ("usd: 0.02", "usd: -1"),
+        ("delivered: url}", "delivered: pigeon}"),
+        ("x-source: {document: acme.md}\n      x-speech", "x-source: {file: acme.md}\n      x-speech"),
+        ("x-provider:", "x-vendor:"),
+    ],
+)
+def test_what_the_loader_refuses_does_not_fit(acme, grammar, change, to) -> None:
+    assert change in acme
+    assert not grammar.is_valid(yaml.safe_load(acme.replace(change, to, 1)))

@@ -1,0 +1,66 @@
+"""Places are written and read in one way."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.contract import MISSING, parse_place, read_pointer, write_pointer
+from voicegauge.contract.document import escape, unescape
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=15,
+)
+_tokens = st.lists(st.text(max_size=3) | st.integers(0, 12).map(str), max_size=5)
+
+
+@given(tokens=_tokens.filter(bool))
+def test_a_body_place_keeps_its_keys(tokens) -> None:
+    text = "body#" + "".join(f"/{escape(token)}" for token in tokens)
+    place = parse_place(text)
+    assert (place.kind, place.tokens, str(place)) == ("body", tokens, text)
+
+
+@given(kind=st.sampled_from(["query", "path", "header"]), name=st.text(min_size=1))
+def test_a_named_place_keeps_its_name(kind, name) -> None:
+    place = parse_place(f"{kind}.{name}")
+    assert (place.kind, place.key, str(place)) == (kind, name, f"{kind}.{name}")
+
+
+@given(key=st.text())
+def test_escapes_are_undone(key) -> None:
+    assert unescape(escape(key)) == key
+
+
+@pytest.mark.parametrize("text", ["", "text", "/text", "body.text", "body#text", "query.", "cookie.a", "body#/~2"])
+def test_anything_else_is_no_place(text) -> None:
+    with pytest.raises(ValueError, match="is no place"):
+        parse_place(text)
+
+
+@given(root=_json, tokens=_tokens, new=_json)
+def test_what_is_written_is_read(root, tokens, new) -> None:
+    before = copy.deepcopy(root)
+    try:
+        written = write_pointer(root, tokens, new)
+    except ValueError:
+        assert read_pointer(before, tokens) is MISSING
+    else:
+        assert read_pointer(written, tokens) == new
+
+
+def test_missing_lists_and_mappings_are_made() -> None:
+    assert write_pointer(None, ["speakers", "1", "preset"], "anna") == {"speakers": [None, {"preset": "anna"}]}
+    assert write_pointer({"0": {}}, ["0", "a"], 1) == {"0": {"a": 1}}
+
+
+@pytest.mark.parametrize("token", ["x", "-1", "01", "٣", "99999999999", "10000"])
+def test_a_list_takes_an_index_alone(token) -> None:
+    assert read_pointer([1, 2, 3, 4], [token]) is MISSING
+    with pytest.raises(ValueError, match="is no index of a list"):
+        write_pointer([], [token], 1)

@@ -1,0 +1,112 @@
+"""Schemas of a contract: references, problems with their places, form fields."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.contract import SchemaError, fit_text
+from voicegauge.contract.schema import lists_place
+
+EXTRA = """    Words:
+      x-source: {document: acme.md}
+      type: object
+      properties:
+        speed: {type: number}
+        count: {type: integer}
+        loud: {type: boolean}
+        none: {type: [integer, "null"]}
+        either: {anyOf: [{type: boolean}, {type: integer}]}
+        text: {type: string}
+        a/b: {$ref: "#/components/schemas/Job/properties/id", maxLength: 3}
+        inner: {allOf: [{type: object, properties: {deep: {type: array, items: {properties: {x: {}}}}}}]}
+        open: {type: object}
+  responses:
+"""
+
+
+@pytest.fixture
+def words(acme, load):
+    """A contract with a schema of form fields."""
+    contract = load(acme.replace("  responses:\n    Error:", f"{EXTRA}    Error:"))
+    return contract, contract.document.data["components"]["schemas"]["Words"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("speed", "1.5", 1.5),
+        ("speed", "2", 2),
+        ("speed", "1e400", "1e400"),
+        ("speed", "nan", "nan"),
+        ("count", "12", 12),
+        ("count", "1.5", "1.5"),
+        ("count", "9" * 5000, "9" * 5000),
+        ("loud", "TRUE", True),
+        ("loud", "yes", "yes"),
+        ("none", "", None),
+        ("either", "7", 7),
+        ("either", "false", False),
+        ("text", "12", "12"),
+    ],
+)
+def test_a_form_field_is_read_as_its_schema_means(words, name, text, value) -> None:
+    contract, schema = words
+    assert fit_text(contract.schemas, schema["properties"][name], text) == value
+
+
+def test_problems_say_where(words) -> None:
+    contract, _ = words
+    at = "/components/schemas/Words"
+    errors = list(contract.schemas.errors(at, {"speed": "fast", "a/b": "long"}))
+    assert [(e.pointer, e.schema_pointer, e.keyword) for e in errors] == [
+        ("/speed", f"{at}/properties/speed/type", "type"),
+        ("/a~1b", f"{at}/properties/a~1b/maxLength", "maxLength"),
+    ]
+    assert all(isinstance(error, SchemaError) and error.message for error in errors)
+    assert contract.schemas.fits(at, {"speed": 1})
+
+
+def test_keys_beside_a_reference_are_laid_over_it(words) -> None:
+    contract, schema = words
+    node, pointer = contract.schemas.resolve(schema["properties"]["a/b"], "/here")
+    assert node == {"type": "string", "maxLength": 3}
+    assert pointer == "/components/schemas/Job/properties/id"
+
+
+@pytest.mark.parametrize(
+    ("tokens", "listed"),
+    [
+        (["speed"], True),
+        (["velocity"], False),
+        (["inner", "deep", "0", "x"], True),
+        (["inner", "deep", "0", "y"], False),
+        (["inner", "shallow"], False),
+        (["open", "anything", "0"], True),
+    ],
+)
+def test_a_place_is_listed_or_not(words, tokens, listed) -> None:
+    contract, schema = words
+    assert lists_place(contract.schemas, schema, tokens) is listed
+
+
+def test_disputes_are_found_from_the_inside_out(acme, load) -> None:
+    source = "x-source: {document: acme.md, disputed: [{says: %s, document: acme.md}]}"
+    text = acme.replace("x-source: {document: acme.md}", source % "outer", 1)
+    text = text.replace("description: Queued", f"description: Queued\n          {source % 'inner'}")
+    contract = load(text)
+    at = contract.operation("createSpeech").pointer
+    found = [(dispute.says, place) for dispute, place in contract.disputes(f"{at}/responses/202/content")]
+    assert found == [("inner", f"{at}/responses/202"), ("outer", at)]
+    assert not list(contract.disputes(contract.operation("getSpeech").pointer))
+
+
+def test_advice_is_no_bound(acme, load) -> None:
+    text = acme.replace("minLength: 1, maxLength: 1000", "x-advice: {maxLength: 5}")
+    media = load(text).operation("createSpeech").request_media["application/json"]
+    assert list(media.errors({"text": "much longer", "model": "swift-2"})) == []
+
+
+def test_statuses_are_looked_up_by_code_class_and_default(acme, load) -> None:
+    more = "4XX: {description: Refused}\n        default: {description: Other}\n        "
+    operation = load(acme.replace('"429": {$ref', f'{more}"429": {{$ref')).operation("createSpeech")
+    assert [operation.response(status).status for status in (202, 400, 418, 503)] == ["202", "400", "4XX", "default"]
