@@ -67,7 +67,7 @@ def columns(targets: Sequence[TargetSummary], characters: int) -> tuple[Column, 
         Column("million", "Price", "1M chars", f"at {characters:,}", -1, _million),
     )
     failures = Column("failures", "", "Failed", "of all", 0, _failures)
-    kept = [c for c in every if any(c.read(t).sort is not None for t in targets)]
+    kept = [c for c in every if any(c.read(t) != EMPTY for t in targets)]
     shown = [*kept, failures]
     before = ["", *(column.group for column in shown)]
     return tuple(c._replace(starts=c.group != group) for c, group in zip(shown, before, strict=False))
@@ -158,7 +158,8 @@ def _processing(target: TargetSummary) -> Cell:
 def _price(target: TargetSummary) -> Cell:
     cost = target.cost
     if cost.usd_per_request is None:
-        return EMPTY
+        credits = cost.credits_per_request
+        return EMPTY if credits is None else Cell(number(credits), None, "credits")
     charged = cost.charged_usd_per_request
     detail = f"charged {usd(charged)}" if cost.charge_differs and charged is not None else ""
     return Cell(usd(cost.usd_per_request), cost.usd_per_request, detail or _disputed(target))

@@ -39,7 +39,7 @@ def number(value: float | None, decimals: int = 0) -> str:
 
 def milliseconds(value: float | None) -> str:
     """Whole milliseconds; one decimal below 10, where a whole one would be coarse."""
-    return number(value, 1 if value is not None and value < 9.95 else 0)
+    return number(value, 1 if value and value < 9.95 else 0)
 
 
 def duration(ms: float) -> str:

@@ -9,7 +9,7 @@ from voicegauge.bench.summary import TargetSummary
 from voicegauge.report.scales import Scale, linear
 from voicegauge.report.text import duration
 
-Part = Literal["accept", "queue", "queue-or-work", "work", "work-or-done", "first-byte", "transfer"]
+Part = Literal["accept", "queue", "queue-or-work", "work", "work-or-done", "rest", "first-byte", "transfer"]
 
 PARTS: dict[Part, str] = {
     "accept": "accept: until the submit was answered",
@@ -18,6 +18,7 @@ PARTS: dict[Part, str] = {
     "queue-or-work": "queued or being worked on: between two polls",
     "work": "being worked on",
     "work-or-done": "worked on or done already: between two polls",
+    "rest": "in none of the parts: their medians need not add up",
     "transfer": "download",
 }
 """What each part is, in the order of a request's life."""
@@ -87,5 +88,7 @@ def _boundaries(target: TargetSummary) -> list[tuple[Part, float]]:
         ends.append(("queue-or-work", accepted + target.queue_ms.high.value))
     ends.append(("work", target.done_ms.low.value))
     ends.append(("work-or-done", target.done_ms.high.value))
+    fetched = target.download_ms.value if target.download_ms else 0.0
+    ends.append(("rest", target.file_ms.value - fetched))
     ends.append(("transfer", target.file_ms.value))
     return ends
