@@ -44,7 +44,7 @@ def make_checkpoint(path: Path, *, vocabulary: int = 51864) -> Path:
     return path
 
 
-def _fit_decoder(model: Any, steps: int = 80) -> None:
+def _fit_decoder(model: Any, steps: int = 60) -> None:
     import torch
     import whisper
     from whisper.tokenizer import get_tokenizer

@@ -229,6 +229,8 @@ class _Format(NamedTuple):
 
 _MPEG_1_RATES_HZ = (32000, 44100, 48000)
 """The lower rates are MPEG-2, whose frames libsndfile's encoder overfills: decoders complain and skip."""
+_MP3 = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
+"""About 100 kbit/s; its variable rate breaks frames at every sample rate."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 FORMATS = {
     "wav": _Format("audio/wav", "WAV", "PCM_16"),
@@ -268,7 +270,13 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
     buffer = io.BytesIO()
     endian = "LITTLE" if made.container == "RAW" and made.subtype == "PCM_16" else "FILE"
     soundfile.write(
-        buffer, samples, sample_rate_hz, format=made.container, subtype=made.subtype, endian=endian
+        buffer,
+        samples,
+        sample_rate_hz,
+        format=made.container,
+        subtype=made.subtype,
+        endian=endian,
+        **(_MP3 if name == "mp3" else {}),
     )
     data = buffer.getvalue()
     return with_serial(data, _OGG_SERIAL) if made.container == "OGG" else data, made.media_type

@@ -38,6 +38,7 @@ def _load() -> tuple[Any, int]:
 
 def _speak(library: Any, wanted: dict[str, Any]) -> bytes:
     spoken = bytearray()
+    ctypes.CDLL(None).srand(1)  # breathing voices draw noise from rand(), which the library seeds with the time
 
     def collect(samples: Any, count: int, _events: Any) -> int:
         if samples and count > 0:

@@ -163,6 +163,6 @@ def _is_english_only(path: Path) -> bool:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         vocabulary = int(checkpoint["dims"]["n_vocab"])
-    except Exception as error:  # noqa: BLE001 - torch raises whatever broken bytes lead it into
+    except Exception as error:  # torch raises whatever broken bytes lead it into
         raise UsageError(f"whisper:{path}: is no Whisper checkpoint") from error
     return vocabulary < 51865  # whisper.model.Whisper.is_multilingual

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import io
+import math
+import struct
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.speech.audio import (
+    FORMATS,
+    MAX_AUDIO_S,
+    MAX_CHANNELS,
+    RawAudio,
+    UndecodableAudioError,
+    container_of_media_type,
+    decode,
+    decode_saved,
+    encode,
+    facts,
+    is_silent,
+    leading_silence_s,
+    resample,
+    rms_dbfs,
+    sniff_container,
+)
+
+RATE = 24_000
+RAW = {"pcm_s16le", "mulaw"}
+
+
+def tone(seconds: float = 2.0, *, rate: int = RATE, level: float = 0.3, lead_s: float = 0.0) -> np.ndarray:
+    time = np.arange(int(seconds * rate)) / rate
+    sound = level * np.sin(2 * math.pi * 300 * time) * (1 + 0.5 * np.sin(2 * math.pi * 3 * time))
+    return np.concatenate([np.zeros(int(lead_s * rate)), sound]).astype(np.float32)
+
+
+def declared(name: str, rate: int = RATE) -> RawAudio | None:
+    return RawAudio(format=name, sample_rate_hz=rate) if name in RAW else None
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_comes_back_as_it_went_in(name: str) -> None:
+    sound = tone(lead_s=0.2)
+    data, media_type = encode(sound, RATE, name)
+    found = decode(data, declared=declared(name))
+    assert found.channels == 1
+    assert found.audio_s == pytest.approx(2.2, abs=0.001)
+    assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound), abs=0.5)
+    assert leading_silence_s(found.samples, found.sample_rate_hz) == pytest.approx(0.2, abs=0.025)
+    assert not found.truncated
+    assert container_of_media_type(media_type) == found.container
+    assert sniff_container(data) == (None if name in RAW else found.container)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_equal_samples_make_equal_bytes(name: str) -> None:
+    assert encode(tone(), RATE, name) == encode(tone(), RATE, name)
+
+
+@pytest.mark.parametrize("name", ["ogg", "opus"])
+def test_pages_of_ogg_keep_a_true_checksum(name: str) -> None:
+    data, _ = encode(tone(20.0), RATE, name)
+    broken = bytearray(data)
+    broken[-20] ^= 0xFF
+    assert decode(data).audio_s == pytest.approx(20.0, abs=0.001)
+    assert decode(bytes(broken)).audio_s < 19.9, "a page whose checksum is wrong is skipped"
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 22050, 44100, 96000])
+def test_a_codec_takes_any_rate(rate: int) -> None:
+    for name in ("mp3", "opus"):
+        found = decode(encode(tone(rate=rate), rate, name)[0])
+        assert found.audio_s == pytest.approx(2.0, abs=0.001)
+        assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(tone()), abs=0.5)
+
+
+def test_an_unknown_format_names_the_known_ones() -> None:
+    with pytest.raises(ValueError, match="mp3"):
+        encode(tone(), RATE, "midi")
+
+
+@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
+def test_a_streamed_wav_is_read_to_its_end(length: int) -> None:
+    data = bytearray(encode(tone(), RATE, "wav")[0])
+    struct.pack_into("<I", data, 4, length)
+    struct.pack_into("<I", data, 40, length)
+    found = decode(bytes(data))
+    assert found.audio_s == pytest.approx(2.0)
+    assert found.declared_s is None
+    assert not found.truncated
+
+
+@pytest.mark.parametrize("name", ["wav", "mp3", "flac"])
+def test_a_file_cut_short_says_so(name: str) -> None:
+    data, _ = encode(tone(10.0), RATE, name)
+    found = decode(data[: len(data) // 2])
+    assert found.truncated
+    assert found.declared_s == pytest.approx(10.0, abs=0.01)
+    assert 3.0 < found.audio_s < 6.5
+
+
+def test_channels_are_averaged() -> None:
+    sound = tone()
+    file = io.BytesIO()
+    soundfile.write(file, np.stack([sound, np.zeros_like(sound)], axis=1), RATE, format="WAV")
+    found = decode(file.getvalue())
+    assert found.channels == 2
+    assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound) - 6.02, abs=0.01)
+
+
+def test_a_header_wins_over_what_is_declared() -> None:
+    data, _ = encode(tone(), RATE, "wav")
+    found = decode(data, declared=RawAudio(sample_rate_hz=8000))
+    assert (found.container, found.sample_rate_hz) == ("wav", RATE)
+
+
+def test_samples_that_are_no_numbers_are_silence() -> None:
+    sound = tone()
+    sound[:100] = np.nan
+    sound[100:200] = np.inf
+    file = io.BytesIO()
+    soundfile.write(file, sound, RATE, format="WAV", subtype="FLOAT")
+    found = decode(file.getvalue()).samples
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() <= 1.0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"RIFF",
+        b"RIFF\x24\x00\x00\x00WAVE",
+        b"<html>502</html>" * 20,
+        b'{"error": "no audio"}',
+        b"ID3" + bytes(200),
+        b"fLaC" + b"\xff" * 200,
+        b"OggS" + bytes(range(200)),
+        b"\xff\xfb" * 300,
+        encode(np.zeros(0, np.float32), RATE, "wav")[0],
+    ],
+)
+def test_what_is_no_audio_is_refused(data: bytes) -> None:
+    with pytest.raises(UndecodableAudioError):
+        decode(data)
+
+
+def test_audio_longer_than_the_limit_is_refused() -> None:
+    bomb, _ = encode(np.zeros(int(MAX_AUDIO_S + 1) * 8000, np.float32), 8000, "flac")
+    assert len(bomb) < 1_000_000
+    with pytest.raises(UndecodableAudioError, match="longer than 1800 s"):
+        decode(bomb)
+
+
+def test_channels_without_end_are_refused() -> None:
+    file = io.BytesIO()
+    soundfile.write(file, np.zeros((10, MAX_CHANNELS + 1)), RATE, format="WAV")
+    with pytest.raises(UndecodableAudioError, match="channels"):
+        decode(file.getvalue())
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(["wav", "flac", "ogg"]), st.data())
+def test_damaged_files_decode_or_are_refused(name: str, data: st.DataObject) -> None:
+    whole, _ = encode(tone(0.3), RATE, name)
+    broken = bytearray(whole[: data.draw(st.integers(0, len(whole)))])
+    for at in data.draw(st.lists(st.integers(0, max(len(broken) - 1, 0)), max_size=8)):
+        if broken:
+            broken[at] = data.draw(st.integers(0, 255))
+    try:
+        found = decode(bytes(broken))
+    except UndecodableAudioError:
+        return
+    assert 0 < found.audio_s <= MAX_AUDIO_S
+    assert np.isfinite(found.samples).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=400))
+def test_any_bytes_declared_as_samples_decode_or_are_refused(data: bytes) -> None:
+    try:
+        found = decode(data, declared=RawAudio(sample_rate_hz=16_000))
+    except UndecodableAudioError:
+        return
+    assert found.container == "pcm" or sniff_container(data)
+
+
+def test_silence_noise_floor_click_and_speech_level() -> None:
+    rng = np.random.default_rng(0)
+    seconds = np.zeros(RATE, np.float32)
+    assert is_silent(seconds, RATE)
+    assert is_silent(seconds + np.float32(0.4), RATE), "a constant offset is no speech"
+    assert is_silent((rng.standard_normal(RATE) * 10 ** (-60 / 20)).astype(np.float32), RATE)
+    click = seconds.copy()
+    click[1000:1050] = 0.9
+    assert is_silent(click, RATE)
+    assert not is_silent(tone(level=10 ** (-40 / 20)), RATE)
+    assert is_silent(np.zeros(0, np.float32), RATE)
+
+
+def test_leading_silence_ignores_clicks_and_noise() -> None:
+    sound = tone(1.0, lead_s=0.5)
+    sound[2400:2410] = 0.8
+    noise = np.random.default_rng(0).standard_normal(len(sound)).astype(np.float32)
+    assert leading_silence_s(sound + noise * np.float32(0.002), RATE) == pytest.approx(0.5, abs=0.02)
+    assert leading_silence_s(np.zeros(RATE, np.float32), RATE) == 1.0
+
+
+def test_levels_are_those_of_full_scale() -> None:
+    time = np.arange(RATE) / RATE
+    assert rms_dbfs(np.sin(2 * math.pi * 100 * time).astype(np.float32)) == pytest.approx(-3.01, abs=0.01)
+    assert rms_dbfs(np.zeros(10, np.float32)) == -math.inf
+
+
+def test_resampling_keeps_length_and_level() -> None:
+    sound = tone()
+    made = resample(sound, RATE, 16_000)
+    assert len(made) == pytest.approx(32_000, abs=2)
+    assert rms_dbfs(made) == pytest.approx(rms_dbfs(sound), abs=0.05)
+    assert resample(sound, RATE, RATE) is sound
+
+
+def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
+    data, media_type = encode(tone(), 16_000, "mulaw")
+    known, decoded = facts(
+        data, file="audio/x", media_type=media_type, declared=RawAudio(format="mulaw", sample_rate_hz=16_000)
+    )
+    assert decoded is not None
+    assert known.container == "pcm"
+    assert np.array_equal(decode_saved(data, known).samples, decoded.samples)
+
+
+def test_facts_of_what_cannot_be_decoded() -> None:
+    known, decoded = facts(b"OggSbroken", file="audio/x", media_type="audio/ogg")
+    assert decoded is None
+    assert (known.container, known.audio_s, known.bytes) == ("ogg", None, 10)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "container"),
+    [
+        ("audio/mpeg", "mp3"),
+        ("Audio/WAV; codecs=1", "wav"),
+        ("audio/L16;rate=24000", "pcm"),
+        ("application/octet-stream", None),
+        (None, None),
+    ],
+)
+def test_media_types_name_containers(media_type: str | None, container: str | None) -> None:
+    assert container_of_media_type(media_type) == container
