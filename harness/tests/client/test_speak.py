@@ -249,6 +249,14 @@ async def test_a_refusal_says_what_it_is(speak, script, status_code, kind, sends
     assert KEY not in delivery.failure.message
 
 
+@pytest.mark.parametrize("before", [190, 195, 3_000, 4_080, 4_090])
+@pytest.mark.parametrize("filler", ["x", " "])
+async def test_no_part_of_an_echoed_key_is_left_where_a_message_is_cut(speak, script, before, filler):
+    script.on("POST /speech", Response(filler * before + KEY + " " * 5_000, 400))
+    delivery, _ = await speak()
+    assert KEY[:4] not in delivery.failure.message
+
+
 async def test_a_provider_cannot_stall_a_run(speak, script):
     script.on("POST /speech", Response(status_code=429, headers={"Retry-After": "86400"}))
     delivery, clock = await speak()

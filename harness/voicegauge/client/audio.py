@@ -53,7 +53,9 @@ async def fetch_audio(
     else:
         text = answer.text(place.at)
         if text is None:
-            raise _fail(f"{operation.id} answered without audio at {place.at}: {describe(answer.response)}")
+            raise _fail(
+                f"{operation.id} answered without audio at {place.at}: {describe(answer.response, client.secrets)}"
+            )
         if place.delivered == "base64" or text.startswith("data:"):
             data, named = _inline(text)
             audio = Audio(data, declared or named, index)
@@ -115,7 +117,7 @@ class _Download:
         """A GET with nothing of ours in it; the key only where a described download of the provider needs it."""
         parts = origin(url)
         if parts is None:
-            raise _fail(f"the audio's URL is no plain http(s) URL: {self._client.scrub(url[:100])!r}")
+            raise _fail(f"the audio's URL is no plain http(s) URL: {self._client.scrub(url)[:100]!r}")
         if self._described is not None and self._described.needs_key and parts in self._client.origins:
             return self._client.build(self._described, WireRequest(), url=url)
         return self._client.bare_request(url)

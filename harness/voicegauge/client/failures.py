@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.model import Failure, Response
@@ -11,6 +11,8 @@ from voicegauge.recording import mask_credentials
 
 _EXCERPT = 200
 """Characters of a body that a message quotes."""
+_READ = 4_096
+"""Bytes of a body that are looked at for them."""
 
 
 class NoDelivery(Exception):  # noqa: N818 - no error of ours: what became of a request
@@ -38,7 +40,7 @@ def kind_of_error(error: TransportError) -> FailureKind:
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
 
-def refusal(response: Response, secrets: Iterable[str], doing: str = "") -> Failure:
+def refusal(response: Response, secrets: Sequence[str], doing: str = "") -> Failure:
     """The failure that an answer other than 2xx means.
 
     Args:
@@ -46,15 +48,16 @@ def refusal(response: Response, secrets: Iterable[str], doing: str = "") -> Fail
         secrets: masked in its excerpt: some providers echo the key.
         doing: what was asked, where it was not the submit.
     """
-    message = f"{doing + ': ' if doing else ''}{describe(response)}"
-    return Failure(
-        kind=kind_of_status(response.status), message=mask_credentials(message, secrets), status=response.status
-    )
+    message = f"{doing + ': ' if doing else ''}{describe(response, secrets)}"
+    return Failure(kind=kind_of_status(response.status), message=message, status=response.status)
 
 
-def describe(response: Response) -> str:
-    """The status and the beginning of the body, on one line."""
-    text = response.body[: 4 * _EXCERPT].decode(errors="replace")
+def describe(response: Response, secrets: Sequence[str]) -> str:
+    """The status and the beginning of the body, on one line, masked before it is cut."""
+    text = response.body[:_READ].decode(errors="replace")
+    if len(response.body) > _READ:
+        text = text[: -max(map(len, secrets), default=1)]  # no half of a secret at the end
+    text = mask_credentials(text, secrets)
     words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     if not words:
         return f"HTTP {response.status} with an empty body"

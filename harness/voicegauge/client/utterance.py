@@ -162,7 +162,9 @@ class Utterance:
         request = self._poll_by_id(status, self._job_id) if self._job_id is not None else None
         if request is None:
             place = status.job.submit.id
-            self._fail(f"the answer to the submit has no usable job id at {place}: {describe(submit.response)}")
+            self._fail(
+                f"the answer to the submit has no usable job id at {place}: {describe(submit.response, self._client.secrets)}"
+            )
         return request
 
     def _poll_by_id(self, status: Operation, job_id: str) -> Request | None:
@@ -225,7 +227,9 @@ class Utterance:
         """Note the state; whether the job has ended well. An unknown state is noted and waited for."""
         state = answer.text(job.state)
         if state is None:
-            self._fail(f"the status answer has no state at {job.state}: {describe(answer.response)}")
+            self._fail(
+                f"the status answer has no state at {job.state}: {describe(answer.response, self._client.secrets)}"
+            )
         self._sight(state, began, len(self.exchanges) - 1)
         self._stop_on_failure(job, state, answer)
         known = job.states.get(state)
