@@ -79,7 +79,7 @@ def _words(target: Target, speech: SpeechRequest) -> dict[Word, Any]:
         **_sample_words(target, speech),
     }
     defaults: dict[Word, Any] = {
-        "voice": spec.voice,
+        "voice": spec.voices.get(speech.language or "", spec.voice),
         "voice_description": spec.voice_description,
         "voice_sample_url": spec.voice_sample_url if speech.voice_sample is None else None,
         "language": spec.language,

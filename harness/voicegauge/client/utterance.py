@@ -162,9 +162,8 @@ class Utterance:
         request = self._poll_by_id(status, self._job_id) if self._job_id is not None else None
         if request is None:
             place = status.job.submit.id
-            self._fail(
-                f"the answer to the submit has no usable job id at {place}: {describe(submit.response, self._client.secrets)}"
-            )
+            said = describe(submit.response, self._client.secrets)
+            self._fail(f"the answer to the submit has no usable job id at {place}: {said}")
         return request
 
     def _poll_by_id(self, status: Operation, job_id: str) -> Request | None:
