@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 
 import pytest
+
 from .tiny_whisper import convert, make_checkpoint
 
 

@@ -17,7 +17,7 @@ from voicegauge.speech.normalise import normaliser_for, unit_of
         ("en-GB", "The colour of March 14th", "the color of march 14th"),
         ("fr", "Où est-ce ? L'été.", "où est ce l été"),
         ("de-AT", "Straße, grün.", "straße grün"),
-        ("zh-CN", "你好，世界！ABC", "你好世界abc"),
+        ("zh-CN", "你好、世界。ABC", "你好世界abc"),
         ("ja", "「今日は、良い天気です。」", "今日は良い天気です"),
         ("ko", "안녕 하세요.", "안녕하세요"),
         ("th", "สวัสดี ครับ", "สวัสดีครับ"),

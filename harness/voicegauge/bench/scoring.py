@@ -39,7 +39,7 @@ Progress = Callable[[int, int], None]
 
 
 def check_asr(spec: str, provenance: Provenance, texts: Iterable[Spoken]) -> Choice:
-    """Choose the recogniser before anything is paid for; `Choice.asr` is `None` for "none".
+    """Choose the recogniser before anything is paid for; `Choice.asr` is `None` where there is none to trust.
 
     Raises:
         VoicegaugeError: as `speech.asr.choose_asr` does.
@@ -55,7 +55,7 @@ def score_run(
     workers: int | None = None,
     progress: Progress | None = None,
 ) -> ScoreSet | None:
-    """Score every sample of `run` but its warm-ups; `None` where `asr_spec` is "none".
+    """Score every sample of `run` but its warm-ups; `None` where `check_asr` finds no recogniser.
 
     Args:
         folder: of the run; the samples' audio lies there.

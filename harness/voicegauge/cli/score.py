@@ -39,10 +39,11 @@ def command(run: Path, asr: str, workers: int | None, json_to: str | None) -> No
     """Transcribe the saved RUN (its folder or its run.json) and count the errors.
 
     "auto" takes Whisper if its weights are here, else faster-whisper with weights that are
-    here, else, for an emulated run, pocketsphinx, which is told the words that may occur.
+    here, else, for an emulated run, pocketsphinx, which is told the words that may occur; for
+    a live run without weights it finds nobody to trust.
     The scores are kept in the run beside those of other recognisers.
     """
-    from voicegauge.bench.scoring import score_run
+    from voicegauge.bench.scoring import check_asr, score_run
     from voicegauge.bench.store import load_run, run_folder, save_run
     from voicegauge.cli.output import write_json
     from voicegauge.cli.progress import counting
@@ -51,7 +52,7 @@ def command(run: Path, asr: str, workers: int | None, json_to: str | None) -> No
     with counting("transcribing") as progress:
         scores = score_run(folder, saved, asr, workers=workers, progress=progress)
     if scores is None:
-        raise UsageError("--asr none transcribes nothing: name a recogniser")
+        raise UsageError(f"nothing was transcribed: {check_asr(asr, saved.manifest.provenance, ()).reason}")
     if not scores.scores:
         raise UsageError(f"{folder}: {_why_nothing(saved, scores)}")
     save_run(folder, _with_scores(saved, scores))

@@ -33,12 +33,12 @@ def _load() -> tuple[Any, int]:
     rate = library.espeak_Initialize(_SYNCHRONOUS, 0, espeakng_loader.get_data_path().encode(), _DONT_EXIT)
     if rate <= 0:
         raise OSError("espeak-ng could not be initialised")
+    library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # breathing voices draw noise, seeded with the time until now
     return library, rate
 
 
 def _speak(library: Any, wanted: dict[str, Any]) -> bytes:
     spoken = bytearray()
-    ctypes.CDLL(None).srand(1)  # breathing voices draw noise from rand(), which the library seeds with the time
 
     def collect(samples: Any, count: int, _events: Any) -> int:
         if samples and count > 0:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.errors import UnknownNameError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr.base import Asr
 from voicegauge.speech.asr.faster_whisper import cached_models, faster_whisper_asr
@@ -50,7 +50,7 @@ class Choice(NamedTuple):
     """What was chosen."""
 
     asr: Asr | None
-    """`None` for "none"."""
+    """`None` for "none", and where "auto" finds nothing to trust."""
     reason: str
 
 
@@ -74,7 +74,7 @@ def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[Spoken]) ->
 
     Raises:
         UnknownNameError: no such engine or model.
-        UsageError: the weights are not to be had, or "auto" finds nothing to trust.
+        UsageError: the weights of the engine named are not to be had.
         MissingExtraError: the engine is not installed.
     """
     engine, _, model = spec.partition(":")
@@ -109,9 +109,10 @@ def _choose(provenance: Provenance, texts: Sequence[Spoken]) -> Choice:
         return Choice(
             pocketsphinx_asr(_english_texts(texts)), "no weights of Whisper are here, and the run is emulated"
         )
-    raise UsageError(
+    return Choice(
+        None,
         f"no weights of Whisper are here, and {EMBEDDED} is no judge of a live service: --asr whisper "
-        f"downloads a model, --asr whisper:FILE takes one, --asr {EMBEDDED} insists, --asr {NONE} does without"
+        f"downloads a model, --asr whisper:FILE takes one, --asr {EMBEDDED} insists",
     )
 
 

@@ -1,0 +1,162 @@
+"""Scoring as it is done for a user: real audio, a real recogniser, processes of its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from voicegauge.bench.scoring import check_asr, score_run
+from voicegauge.bench.store import save_audio
+from voicegauge.errors import DataError
+from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
+from voicegauge.speech.asr import Spoken
+from voicegauge.speech.audio import RawAudio, encode, facts
+from voicegauge.speech.espeak import synthesize
+
+from .made import run, sample
+
+RATE = 16_000
+TEXT = "The box was thrown beside the parked truck."
+WORDS = 8
+
+
+def speech(text: str = TEXT, language: str = "en") -> NDArray[np.float32]:
+    return synthesize(
+        text, language=language, voice="klatt5", words_per_minute=175, pitch=50, sample_rate_hz=RATE, seed=0
+    )
+
+
+@pytest.fixture(autouse=True)
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights of Whisper, no transcripts from before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("VOICEGAUGE_WHISPER", raising=False)
+    monkeypatch.delenv("VOICEGAUGE_CACHE", raising=False)
+
+
+@dataclass
+class Folder:
+    """The folder of a run that grows."""
+
+    path: Path
+    samples: list[Sample] = field(default_factory=list)
+
+    def add(self, audio: bytes | None, declared: RawAudio | None = None, **words: object) -> Sample:
+        made = sample(len(self.samples), words=TEXT, failure=None if audio else FAILURE)
+        measured = None
+        if audio:
+            _, file = save_audio(self.path, audio)
+            measured, _ = facts(audio, file=file, media_type="audio/wav", declared=declared)
+        self.samples.append(msgspec.structs.replace(made, audio=measured, **words))
+        return self.samples[-1]
+
+    def run(self, **changes: object) -> Run:
+        return run(tuple(self.samples), **changes)
+
+    def scored(self, asr: str = "auto") -> ScoreSet:
+        found = score_run(self.path, self.run(), asr, workers=1)
+        assert found is not None
+        return found
+
+
+FAILURE = Failure(kind="server", message="500", status=500)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    (tmp_path / "run").mkdir()
+    return Folder(tmp_path / "run")
+
+
+def wav(samples: NDArray[np.float32]) -> bytes:
+    return encode(samples, RATE, "wav")[0]
+
+
+def test_every_sample_is_scored_whatever_was_heard(folder: Folder) -> None:
+    spoken = folder.add(wav(speech()))
+    silent = folder.add(wav(np.zeros(RATE, np.float32)))
+    broken = folder.add(b"<html>502 Bad Gateway</html>")
+    failed = folder.add(None)
+    folder.add(wav(speech()), warmup=True)
+    scores = {score.sample_id: score for score in folder.scored().scores}
+    assert set(scores) == {spoken.id, silent.id, broken.id, failed.id}
+    assert scores[spoken.id].error_rate <= 0.4
+    lost = {silent.id: "silence", broken.id: "undecodable", failed.id: "missing"}
+    for name, heard in lost.items():
+        assert (scores[name].heard, scores[name].deletions, scores[name].units) == (heard, WORDS, WORDS)
+
+
+def test_the_set_says_who_heard_and_how_well_it_hears(folder: Folder) -> None:
+    folder.add(wav(speech()))
+    found = folder.scored()
+    assert found.asr.startswith("pocketsphinx:en-us@")
+    assert found.asr_reason == "no weights of Whisper are here, and the run is emulated"
+    assert found.normaliser == "whisper-english/1"
+    assert found.closed_vocabulary
+    assert {"pocketsphinx", "jiwer", "silence_gate", "floor_voice"} <= set(found.settings)
+    (floor,) = found.floor
+    assert (floor.language, floor.unit, floor.units, floor.texts) == ("en", "word", WORDS, 1)
+    assert floor.errors <= 3
+
+
+def test_languages_that_the_engine_does_not_know_are_left_out_openly(folder: Folder) -> None:
+    english = folder.add(wav(speech()))
+    folder.add(wav(speech("Guten Morgen.", "de")), language="de", text="Guten Morgen.")
+    folder.add(None, language="ja", text="おはよう。")
+    found = folder.scored()
+    assert found.left_out == ("de", "ja")
+    assert [score.sample_id for score in found.scores] == [english.id]
+    assert [floor.language for floor in found.floor] == ["en"]
+
+
+def test_samples_without_a_header_are_read_as_they_were_declared(folder: Folder) -> None:
+    raw, _ = encode(speech(), RATE, "pcm_s16le")
+    folder.add(raw, RawAudio(sample_rate_hz=RATE))
+    folder.add(wav(speech()))
+    first, second = folder.scored().scores
+    assert first.heard == "speech"
+    assert first.transcript == second.transcript
+
+
+def test_scoring_again_gives_the_same_and_asks_nobody(folder: Folder) -> None:
+    folder.add(wav(speech()))
+    folder.add(wav(speech()[: RATE // 2]))
+    steps: list[tuple[int, int]] = []
+    first = score_run(folder.path, folder.run(), "auto", workers=2, progress=lambda *step: steps.append(step))
+    assert steps[0] == (0, 3)
+    assert steps[-1] == (3, 3), "two samples and the reference"
+    steps.clear()
+    again = score_run(folder.path, folder.run(), "auto", workers=2, progress=lambda *step: steps.append(step))
+    assert again == first
+    assert steps == [(3, 3)]
+
+
+@pytest.mark.parametrize("damage", ["gone", "changed", "outside"])
+def test_audio_that_is_not_what_was_received_is_refused(folder: Folder, damage: str) -> None:
+    made = folder.add(wav(speech()))
+    assert made.audio is not None
+    path = folder.path / made.audio.file
+    if damage == "gone":
+        path.unlink()
+    elif damage == "changed":
+        path.write_bytes(wav(speech("Something else.")))
+    else:
+        audio = msgspec.structs.replace(made.audio, file="../../secret.wav")
+        folder.samples = [msgspec.structs.replace(made, audio=audio)]
+    with pytest.raises(DataError, match=r"\.wav") as caught:
+        folder.scored()
+    assert "\n" not in str(caught.value)
+
+
+def test_nobody_scores_nothing(folder: Folder) -> None:
+    folder.add(wav(speech()))
+    assert score_run(folder.path, folder.run(), "none") is None
+    live = folder.run(provenance=Provenance.RECORDED)
+    assert score_run(folder.path, live, "auto") is None
+    assert "--asr whisper" in check_asr("auto", Provenance.RECORDED, [Spoken("en", TEXT)]).reason
