@@ -118,7 +118,8 @@ def speech_request(target: Target, text: SuiteText, voice: VoiceSample | None = 
         sample = None  # it takes a URL, and has a default one
     if sample is None and "voice_sample_upload" in needs:
         sample = reference_voice()
-    return SpeechRequest(text=text.text, language=text.language if "language" in places else None, voice_sample=sample)
+    told = "language" in places or text.language in target.spec.languages
+    return SpeechRequest(text=text.text, language=text.language if told else None, voice_sample=sample)
 
 
 def check_requests(targets: Iterable[Target], texts: Mapping[str, SuiteText], voice: VoiceSample | None) -> None:

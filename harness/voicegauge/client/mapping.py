@@ -116,9 +116,9 @@ def _check_needs(target: Target, words: dict[Word, Any]) -> None:
 
 
 def _goes_without_saying(spec: TargetSpec, word: Word, value: Any) -> bool:
-    """Whether the target does what `word` asks for anyway: its only language, its only format."""
+    """Whether the target does what `word` asks for anyway: a language that text and voice tell, its only format."""
     if word == "language":
-        return [value] == [*(spec.languages or [spec.language])]
+        return value in (spec.languages or (spec.language,))
     if word == "format":
         return [value] == [*(spec.formats or [spec.format])]
     return False

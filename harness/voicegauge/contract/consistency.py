@@ -129,7 +129,7 @@ def _check_responses(operation: Operation) -> None:
                 if example.when is not None and str(example.when).partition(":")[0] not in _SITUATIONS:
                     reason = f"x-when must be one of {', '.join(_SITUATIONS)}, not {example.when!r}"
                     raise contract.document.error(f"{example.pointer}/x-when", reason)
-                if example.request is not None and example.request not in asked:
+                if example.request is not None and str(example.request) not in asked:
                     reason = f"x-request names {example.request!r}, which is no example of the request"
                     raise contract.document.error(f"{example.pointer}/x-request", reason)
 
@@ -220,7 +220,7 @@ def _check_target(target: Target, spec: TargetSpec) -> None:
         if key not in words:
             raise document.error(f"{target.pointer}/needs", f"needs {key}, but x-speech.request has no place for it")
     for key in _DEFAULTS:
-        if getattr(spec, key) is not None and key not in words:
+        if (getattr(spec, key) is not None or (key == "voice" and spec.voices)) and key not in words:
             reason = f"has a default {key}, but x-speech.request has no place for it"
             raise document.error(f"{target.pointer}/{key}", reason)
     for place in spec.set:

@@ -210,6 +210,8 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     """Constants to send: {"body#/model": kokoro}."""
     voice: str | None = None
     """The default voice."""
+    voices: dict[str, str] = {}
+    """The default voice of a language, where it is another one: {zh: "Bowen [ZH]"}."""
     voice_description: str | None = None
     voice_sample_url: str | None = None
     needs: tuple[Word, ...] = ()

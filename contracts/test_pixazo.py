@@ -1,0 +1,91 @@
+"""What is special in Pixazo's documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicegauge.client import to_wire
+from voicegauge.contract import load_contract
+from voicegauge.contract.pricing import quote
+from voicegauge.model import SpeechRequest
+
+PIXAZO = load_contract(Path(__file__).parent / "pixazo" / "openapi.yaml")
+STATUS = PIXAZO.operation("getRequestStatus").success.media["application/json"]
+
+
+def valid(operation: str, body: dict[str, Any]) -> bool:
+    return not list(PIXAZO.operation(operation).request_media["application/json"].errors(body))
+
+
+def status(**changes: Any) -> dict[str, Any]:
+    example = next(example for example in STATUS.examples if example.name == "chatterboxCompleted")
+    return {**example.value, **changes}
+
+
+def test_every_model_is_polled_at_one_endpoint() -> None:
+    assert sorted(PIXAZO.targets) == ["chatterbox", "vibevoice", "vibevoice-realtime", "xtts-v2"]
+    assert {target.answer.job for target in PIXAZO.targets.values()} == {"getRequestStatus"}
+
+
+@pytest.mark.parametrize("time", ["2026-05-22T13:17:32.110Z", "2026-05-22 13:19:23"])
+def test_both_styles_of_time_are_documented(time) -> None:
+    assert not list(STATUS.errors(status(created_at=time, completed_at=time)))
+    assert list(STATUS.errors(status(created_at="22/05/2026")))
+
+
+@pytest.mark.parametrize("output", [None, {"media_url": [], "media_type": "audio/wav"}, {"media_url": ["https://a.b"]}])
+def test_a_completed_request_carries_its_audio(output) -> None:
+    assert list(STATUS.errors(status(output=output)))
+
+
+def test_an_error_is_not_charged_and_says_why() -> None:
+    job = PIXAZO.operation("getRequestStatus").job
+    assert {name: state.charged for name, state in job.states.items() if state.end} == {
+        "COMPLETED": None,
+        "FAILED": None,
+        "ERROR": False,
+    }
+    assert list(STATUS.errors(status(status="ERROR", error=None, output=None)))
+
+
+def test_recommended_lengths_and_typical_ranges_are_no_bounds() -> None:
+    assert valid("generateXtts", {"speaker": "https://a.example/b.wav", "text": "a" * 501})
+    assert valid("generateVibevoice", {"script": "Speaker 0: Hello.", "cfg_scale": 3.0})
+    assert not valid("generateChatterbox", {"text": "Hello.", "cfg": 2.1})
+
+
+@pytest.mark.parametrize(
+    ("script", "fits"),
+    [
+        ("Speaker 0: Hello.", True),
+        ("Speaker 0: Hello.\nSpeaker 1: Hi.", True),
+        ("Hello.", False),
+        ("Speaker 0: Hello.\nHi.", False),
+    ],
+)
+def test_every_line_of_a_realtime_script_names_its_speaker(script, fits) -> None:
+    speakers = [{"preset": "Frank [EN]"}]
+    assert valid("generateVibevoiceRealtime", {"script": script, "speakers": speakers}) is fits
+
+
+def test_a_text_becomes_a_script_with_a_voice_of_its_language() -> None:
+    target = PIXAZO.target("vibevoice")
+    assert to_wire(target, SpeechRequest(text="Hello.", language="en")).body == {
+        "script": "Speaker 0: Hello.",
+        "speakers": [{"preset": "Alice [EN]"}],
+    }
+    chinese = to_wire(target, SpeechRequest(text="你好。", language="zh"))
+    assert chinese.body["speakers"] == [{"preset": "Bowen [ZH]"}]
+
+
+def test_prices() -> None:
+    quotes = {name: quote(target, 100)[::2] for name, target in PIXAZO.targets.items()}
+    assert quotes == {
+        "xtts-v2": (0.015, False),
+        "chatterbox": (0.03, True),
+        "vibevoice": (1.25, True),
+        "vibevoice-realtime": (None, False),
+    }

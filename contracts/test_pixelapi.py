@@ -1,0 +1,72 @@
+"""What is special in PixelAPI's documents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicegauge.client import to_wire
+from voicegauge.contract import load_contract
+from voicegauge.contract.pricing import quote
+from voicegauge.model import SpeechRequest, VoiceSample
+
+PIXELAPI = load_contract(Path(__file__).parent / "pixelapi" / "openapi.yaml")
+GENERATE = PIXELAPI.operation("generateSpeech")
+SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
+
+
+@pytest.mark.parametrize("media_type", ["multipart/form-data", "application/x-www-form-urlencoded"])
+@pytest.mark.parametrize(
+    ("fields", "fits"),
+    [
+        ({"text": "a" * 500}, True),
+        ({"text": "a" * 501}, False),
+        ({"text": " \n"}, False),
+        ({}, False),
+        ({"text": "Hi", "language": "auto", "cfg_value": 0.5, "inference_timesteps": 20}, True),
+        ({"text": "Hi", "cfg_value": 5.1}, False),
+        ({"text": "Hi", "inference_timesteps": 3}, False),
+        ({"text": "Hi", "language": "xx"}, False),
+    ],
+)
+def test_bounds(media_type, fields, fits) -> None:
+    errors = list(GENERATE.request_media[media_type].errors(fields))
+    assert (errors == []) is fits
+
+
+def test_a_recording_makes_it_voice_cloning() -> None:
+    design = to_wire(PIXELAPI.target("voice-design"), SpeechRequest(text="Hi"))
+    clone = to_wire(PIXELAPI.target("voice-clone"), SpeechRequest(text="Hi", voice_sample=SAMPLE))
+    assert design.media_type == "application/x-www-form-urlencoded"
+    assert design.body["voice_description"] == "warm, professional male narrator"
+    assert clone.media_type == "multipart/form-data"
+    assert clone.body["voice_ref"].data == b"RIFF"
+
+
+def test_a_credit_is_worth_a_tenth_of_a_cent() -> None:
+    assert quote(PIXELAPI.target("voice-design"), 500) == (0.05, 50, False)
+    assert quote(PIXELAPI.target("voice-clone"), 500) == (0.10, 100, False)
+    credits = PIXELAPI.provider.credits
+    assert credits.usd * 50 == pytest.approx(0.05)
+    assert credits.free == 500
+
+
+def test_thirty_one_languages_and_auto() -> None:
+    languages = PIXELAPI.document.data["components"]["schemas"]["Language"]["enum"]
+    assert languages[0] == "auto"
+    assert len(set(languages)) == 32
+    assert set(PIXELAPI.target("voice-clone").spec.languages) == set(languages[1:])
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_refusal_for_now_says_when_to_come_back(status) -> None:
+    assert GENERATE.response(status).headers["Retry-After"].required
+
+
+def test_every_status_answer_has_its_times_and_its_price() -> None:
+    media = PIXELAPI.operation("getSpeechStatus").success.media["application/json"]
+    whole = {"status": "queued", "credits_used": 50, "created_at": "2026-03-31T10:00:00Z", "completed_at": None}
+    assert not list(media.errors(whole))
+    for key in whole:
+        assert list(media.errors({name: value for name, value in whole.items() if name != key}))
