@@ -130,13 +130,14 @@ def _spent(run: RunReport) -> str:
 
 def highlights(run: RunReport) -> tuple[Highlight, ...]:
     """The lowest error rate, the shortest time, the lowest price and the failures of a run."""
-    rates = [(t, rate.corpus) for t in run.targets if (rate := t.wer or t.cer)]
+    words = [(t, t.wer.corpus) for t in run.targets if t.wer]
+    rates = words or [(t, t.cer.corpus) for t in run.targets if t.cer]
     times = [(t, t.file_ms) for t in run.targets if t.file_ms]
     prices = [(t, price) for t in run.targets if (price := t.cost.usd_per_1m_characters) is not None]
     found = []
     if rates:
         target, lowest = min(rates, key=lambda pair: pair[1].value)
-        name = "Lowest WER" if target.wer else "Lowest CER"
+        name = "Lowest WER" if words else "Lowest CER"
         ends = interval(lowest, 100, 1)
         found.append(Highlight(name, percent(lowest.value), "%", ends, target.target, _rivals(lowest, rates)))
     if times:
