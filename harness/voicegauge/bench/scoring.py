@@ -6,11 +6,12 @@ processes of its own, so that it disturbs no timing of this one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from importlib import metadata
@@ -160,7 +161,8 @@ def _hear_all(asr: Asr, clips: Iterable[_Clip], workers: int, progress: Progress
         min(workers, len(lacking)), mp_context=get_context("spawn"), initializer=_start_worker, initargs=(asr,)
     )
     try:
-        asked = {pool.submit(_hear_clip, clip): clip for clip in lacking}
+        with _interrupts_held():
+            asked = {pool.submit(_hear_clip, clip): clip for clip in lacking}
         for future in as_completed(asked):
             key = asked[future].key
             heard[key] = future.result()
@@ -175,12 +177,21 @@ def _hear_all(asr: Asr, clips: Iterable[_Clip], workers: int, progress: Progress
     return heard
 
 
+@contextlib.contextmanager
+def _interrupts_held() -> Iterator[None]:
+    # Processes started meanwhile never hear Ctrl-C, not even while they load: this one ends them.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 _worker_asr: Asr | None = None
 
 
 def _start_worker(asr: Asr) -> None:
     global _worker_asr  # noqa: PLW0603 - the one recogniser of this process, loaded once
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears Ctrl-C and ends us
     # Decoders in C complain to stderr about broken audio; what matters comes back as a result.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     _worker_asr = asr

@@ -1,0 +1,156 @@
+"""`voicegauge score` as a shell sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from voicegauge.bench.store import load_run, save_audio, save_run
+from voicegauge.cli import run as run_cli
+from voicegauge.model import Manifest, Provenance, Run, Sample, ScoreSet, SuiteRef
+from voicegauge.model.run import RUN_SCHEMA_VERSION
+from voicegauge.speech.audio import encode, facts
+from voicegauge.speech.espeak import synthesize
+
+TEXTS = ("The box was thrown beside the parked truck.", "The kettle is on the stove.")
+
+
+def spoken(folder: Path, text: str, index: int) -> Sample:
+    samples = synthesize(
+        text, language="en", voice="klatt5", words_per_minute=175, pitch=50, sample_rate_hz=16_000, seed=index
+    )
+    audio, media_type = encode(samples, 16_000, "wav")
+    _, file = save_audio(folder, audio)
+    return Sample(
+        id=f"acme/voice-1/{index}/1/{index}",
+        target="acme/voice-1",
+        text_id=str(index),
+        text=text,
+        language="en",
+        stratum="plain",
+        session=1,
+        repetition=1,
+        warmup=False,
+        started_at="2026-11-21T00:00:00Z",
+        attempts=1,
+        polls=0,
+        audio=facts(audio, file=file, media_type=media_type)[0],
+    )
+
+
+def made_run(folder: Path, count: int, provenance: Provenance = Provenance.EMULATED) -> Run:
+    return Run(
+        manifest=Manifest(
+            schema_version=RUN_SCHEMA_VERSION,
+            run_id="made",
+            created_at="2026-11-21T00:00:00Z",
+            finished=True,
+            voicegauge="0",
+            provenance=provenance,
+            suite=SuiteRef(id="made", version=1, sha256="5" * 64, texts=2),
+            targets=(),
+            sessions=1,
+            repetitions=1,
+            warmup=0,
+            concurrency=1,
+            seed=0,
+        ),
+        samples=tuple(spoken(folder, TEXTS[index % 2], index) for index in range(count)),
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for variable in ("XDG_CACHE_HOME", "HF_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "cache"))
+    for variable in ("VOICEGAUGE_WHISPER", "VOICEGAUGE_CACHE", "VOICEGAUGE_ASR"):
+        monkeypatch.delenv(variable, raising=False)
+    made = tmp_path / "run"
+    save_run(made, made_run(made, 2))
+    return made
+
+
+def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path) -> None:
+    run = load_run(folder)
+    other = ScoreSet(asr="another", asr_reason="asked for", normaliser="whisper-english/1")
+    save_run(folder, msgspec.structs.replace(run, score_sets=(other,)))
+    for _ in range(2):
+        assert run_cli(["score", str(folder), "--workers", "1"]) == 0
+    kept = load_run(folder).score_sets
+    assert [one.asr.partition(":")[0] for one in kept] == ["another", "pocketsphinx"]
+    assert len(kept[1].scores) == 2
+
+
+def test_it_prints_the_table_or_the_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["score", str(folder / "run.json")]) == 0
+    shown = capsys.readouterr().out
+    assert "EMULATED" in shown
+    assert "of reference speech" in shown
+    assert run_cli(["score", str(folder), "--json", "-"]) == 0
+    written = json.loads(capsys.readouterr().out)
+    assert (written["schema"], written["provenance"]) == ("voicegauge/score/1", "emulated")
+    assert len(written["scores"]["scores"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--asr", "none"], "nothing was transcribed: asked for none"),
+        (["--asr", "whisperer"], "did you mean whisper?"),
+        (["--asr", "whisper:/absent.pt"], "no such file"),
+        (["--workers", "0"], "--workers"),
+    ],
+)
+def test_a_mistake_is_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+) -> None:
+    assert run_cli(["score", str(folder), *arguments]) == 2
+    shown = capsys.readouterr()
+    assert says in shown.err
+    assert shown.err.count("\n") == 1
+    assert load_run(folder).score_sets == ()
+
+
+def test_a_live_run_without_weights_says_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    save_run(folder, made_run(folder, 1, Provenance.RECORDED))
+    assert run_cli(["score", str(folder)]) == 2
+    assert "--asr whisper" in capsys.readouterr().err
+
+
+def test_a_run_in_an_unknown_language_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = load_run(folder)
+    german = tuple(msgspec.structs.replace(sample, language="de") for sample in run.samples)
+    save_run(folder, msgspec.structs.replace(run, samples=german))
+    assert run_cli(["score", str(folder)]) == 2
+    assert "knows none of its languages (de): take another --asr" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_in_one_line_and_leaves_no_process(folder: Path) -> None:
+    save_run(folder, made_run(folder, 60))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "voicegauge", "score", str(folder), "--workers", "1"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    cache = folder.parent / "cache" / "voicegauge" / "transcripts.sqlite3"
+    deadline = time.monotonic() + 60
+    while not (cache.exists() and cache.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said.strip() == "voicegauge: stopped"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert load_run(folder).score_sets == ()
