@@ -2,14 +2,24 @@ from __future__ import annotations
 
 import functools
 import json
+import socket
+import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
 import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
 from voicegauge.contract import Catalogue
 from voicegauge.emulator import RunningEmulator
+from voicegauge.speech.audio import encode
 from voicegauge.transport import VirtualClock
 
 Check = Callable[..., CheckReport]
@@ -69,3 +79,110 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
 def check(check_at: Check, voicegauge_emulator: RunningEmulator) -> Check:
     """Check targets against the emulator that all tests share."""
     return functools.partial(check_at, voicegauge_emulator)
+
+
+ACME = """
+openapi: 3.1.0
+info: {title: Acme speech, version: "1"}
+servers: [{url: "https://api.acme.example"}]
+security: [{bearer: []}]
+x-provider:
+  id: acme
+  title: Acme
+  key_env: ACME_API_KEY
+  sources: {acme.txt: {title: Acme, date: 2026-01-01}}
+paths:
+  /speak:
+    post:
+      operationId: speak
+      x-speech:
+        request: {text: "body#/text", speed: "body#/speed"}
+        answer: {audio: {at: body, delivered: bytes, format: wav}}
+        targets:
+          voice-1: {title: Voice 1}
+      x-pricing: PRICE
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              required: [text]
+              properties:
+                text: {type: string, minLength: 1, maxLength: 200}
+                speed: {type: number, minimum: 0.5, maximum: 2}
+      responses:
+        "200": {description: Audio, content: {audio/wav: {}}}
+        "400": {description: Refused, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+        "402": {description: No money, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+        "401": {description: No key, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+components:
+  securitySchemes: {bearer: {type: http, scheme: bearer}}
+  schemas:
+    Error: {type: object, required: [error], properties: {error: {type: string}}}
+"""
+ACME_KEY = "sk-acme-0123456789abcdef"
+
+
+class Acme:
+    """A small provider on a real socket, written without its contract in sight."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.keys: list[str] = []
+        self.texts: list[str] = []
+        self.accepts_anything = False
+        self.status_of_all: int | None = None
+
+    async def speak(self, request: Request) -> Response:
+        key = request.headers.get("authorization", "")
+        self.keys.append(key)
+        if self.status_of_all is not None:
+            return JSONResponse({"error": "not now"}, self.status_of_all)
+        if key != f"Bearer {ACME_KEY}":
+            return JSONResponse({"error": "no key"}, 401)
+        try:
+            body = json.loads(await request.body())
+            text, speed = body["text"], body.get("speed", 1)
+            valid = isinstance(text, str) and 1 <= len(text) <= 200
+            valid = valid and isinstance(speed, int | float) and not isinstance(speed, bool) and 0.5 <= speed <= 2
+        except (ValueError, KeyError, TypeError, AttributeError):
+            text, speed, valid = "", 1, False
+        if not valid and not self.accepts_anything:
+            return JSONResponse({"error": "not valid"}, 400)
+        self.texts.append(str(text))
+        return Response(_noise(len(str(text)) / 15 + 0.3), media_type="audio/wav")
+
+
+def _noise(seconds: float) -> bytes:
+    rate = 8_000
+    samples = 0.1 * np.random.default_rng(0).standard_normal(int(rate * seconds))
+    return encode(samples.astype(np.float32), rate, "wav")[0]
+
+
+@pytest.fixture
+def acme() -> Iterator[Acme]:
+    """A provider of one's own, answering in a thread."""
+    provider = Acme()
+    app = Starlette(routes=[Route("/speak", provider.speak, methods=["POST"])])
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical", ws="none", lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    provider.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    yield provider
+    server.should_exit = True
+    thread.join(10)
+    listening.close()
+
+
+@pytest.fixture
+def acme_contracts(tmp_path: Path) -> Callable[..., Path]:
+    """A folder with the one document that describes it."""
+
+    def write(price: str = "{per: request, usd: 0.001, source: {document: acme.txt}}") -> Path:
+        folder = tmp_path / "my-contracts" / "acme"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "openapi.yaml").write_text(ACME.replace("PRICE", price))
+        return folder.parent
+
+    return write

@@ -72,3 +72,13 @@ def statuses_for(operation: Operation, situation: Situation) -> tuple[int, ...]:
     }
     usual = {status for status in USUAL_STATUSES[situation] if str(status) in operation.responses}
     return tuple(sorted(named or usual))
+
+
+def tells_nothing(status: int) -> str | None:
+    """Why an answer of `status` to a valid request is no verdict on it; `None` where it is one.
+
+    A rate limit, a full queue or an empty account answer before the request is looked at.
+    """
+    if status in (429, 503):
+        return f"told to come back later ({status})"
+    return "the account has no credit left (402)" if status == 402 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voicegauge.checks import Call, Delivered, Expected, Outcome, Subject, Trail
+from voicegauge.conformance.cases import tells_nothing
 from voicegauge.contract import Operation, Target
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
@@ -49,8 +50,8 @@ def _submit(target: Target, delivery: Delivery) -> Call | None:
 
 
 def _outcome(call: Call) -> Iterator[Outcome]:
-    """Every call on the way is valid; one that was told to come back later is no verdict."""
-    if call.status in call.contract.provider.retry.statuses:
+    """Every call on the way is valid and must be accepted."""
+    if call.status in call.contract.provider.retry.statuses or tells_nothing(call.status):
         return
     says = "a valid request" if call.operation.speech else f"{call.operation.id} for a job that was accepted"
     yield Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=call.operation.pointer))

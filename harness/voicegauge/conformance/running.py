@@ -9,7 +9,7 @@ from voicegauge.checks import Call, Judge, Outcome, RequestOrigin, Rule, Subject
 from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, curl
 from voicegauge.client.client import Key
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
-from voicegauge.conformance.cases import Case
+from voicegauge.conformance.cases import Case, tells_nothing
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
 from voicegauge.contract import Contract, Operation, Target
@@ -23,7 +23,6 @@ ASKED_AGAIN = 2
 """Status answers fetched after a job has ended: a late change of mind shows in the second one."""
 MAX_UNREACHABLE = 3
 """Requests in a row without a connection after which the service is taken to be away."""
-NO_CREDIT = 402
 
 
 class Service(NamedTuple):
@@ -243,16 +242,9 @@ def told_to_wait(case: Case, exchange: Exchange, contract: Contract) -> bool:
 
 
 def no_verdict(case: Case, exchange: Exchange) -> str | None:
-    """Why an answer says nothing about the contract; `None` where it does.
-
-    A rate limit, a full queue or an empty account answer before the request is looked at.
-    """
+    """Why an answer says nothing about the contract; `None` where it does."""
     status = exchange.response.status
-    if status in case.expected.statuses:
-        return None
-    if status in (429, 503):
-        return f"told to come back later ({status})"
-    return "the account has no credit left (402)" if status == NO_CREDIT else None
+    return None if status in case.expected.statuses else tells_nothing(status)
 
 
 def _no_delivery(delivery: Delivery, case: Case) -> str | None:

@@ -1,0 +1,101 @@
+"""`voicegauge check` and `voicegauge rules` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from voicegauge import cli
+
+
+@pytest.fixture
+def voicegauge(capfd):
+    def run(*arguments: str):
+        status = cli.run(list(arguments))
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_by_default_nothing_is_sent_and_disputes_do_not_fail(voicegauge) -> None:
+    status, out, err = voicegauge("check")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[-1].startswith("DOCUMENTED ")
+    assert "disputed" in out
+    assert " error " not in out
+
+
+def test_the_report_is_json_on_standard_output(voicegauge) -> None:
+    status, out, _ = voicegauge("check", "pixelapi", "--json", "-")
+    report = json.loads(out)
+    assert status == 0
+    assert report["schema"] == "voicegauge/check/1"
+    assert set(report["exchanges"]) == {"documented"}
+    assert report["finished"]
+
+
+def test_a_planted_fault_is_found_and_fails(voicegauge) -> None:
+    status, out, _ = voicegauge("check", "pixelapi/voice-design", "--emulated", "--fault", "ignored-key")
+    assert status == 1
+    assert "auth-not-enforced" in out
+    assert "openapi.yaml:" in out
+    assert out.splitlines()[-1].startswith("EMULATED ")
+
+
+def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
+    ignored = ["--ignore", "auth-not-enforced", "--ignore", "wrong-error-status", "--ignore", "charge-wrong"]
+    arguments = ["check", "pixelapi/voice-design", "--emulated", "--fault", "ignored-key"]
+    assert voicegauge(*arguments, *ignored)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "--emulated", "--live"], "exclude each other"),
+        (["check", "--fault", "slow"], "--fault goes with --emulated"),
+        (["check", "--base-url", "http://127.0.0.1:1", "pixelapi"], "--base-url goes with --live"),
+        (["check", "--price", "a/b=1"], "--price goes with --live"),
+        (["check", "--full"], "--full goes with --live"),
+        (["check", "--fuzz", "5"], "--fuzz goes with --emulated or --live"),
+        (["check", "pixelapi/voice-desing"], "did you mean pixelapi/voice-design?"),
+        (["check", "--select", "job-stuk"], "did you mean job-stuck?"),
+        (["check", "--emulated", "pixelapi", "--fault", "sloww"], "did you mean slow?"),
+        (["check", "--contracts", "/nonexistent"], "/nonexistent"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_2(voicegauge, arguments, said) -> None:
+    status, out, err = voicegauge(*arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_rules_are_listed(voicegauge) -> None:
+    status, out, _ = voicegauge("rules", "--json", "-")
+    assert status == 0
+    rows = json.loads(out)
+    assert rows["schema"] == "voicegauge/rules/1"
+    assert {"id", "severity", "proves", "basis", "subject"} == set(rows["rules"][0])
+    assert "job-terminal-changed" in voicegauge("rules")[1]
+
+
+def test_ctrl_c_keeps_what_was_found(tmp_path) -> None:
+    out = tmp_path / "out.json"
+    command = [sys.executable, "-m", "voicegauge", "check", "--emulated", "--fault", "wrong-error-shape"]
+    command += ["--fuzz", "100000", "pixelapi", "--json", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ})
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    report = json.loads(out.read_text())
+    assert process.returncode == 130
+    assert (report["finished"], report["stopped_by"]) == (False, "interrupted")
+    assert report["exchanges"]["emulated"] > 0
+    assert b"Traceback" not in err

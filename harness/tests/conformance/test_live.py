@@ -1,0 +1,119 @@
+"""A provider that is one document in a folder of the user's own, asked over the network."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from voicegauge import cli
+
+KEY = "sk-acme-0123456789abcdef"
+
+
+@pytest.fixture
+def live(acme, acme_contracts, monkeypatch, capfd):
+    """Run `voicegauge check acme/voice-1 --live`; answers with status, report, stdout and stderr."""
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+
+    def run(*more, price=None, url=None):
+        folder = acme_contracts(price) if price else acme_contracts()
+        arguments = ["check", "acme/voice-1", "--contracts", str(folder), "--live", "--base-url", url or acme.url]
+        status = cli.run([*arguments, "--json", str(folder / "out.json"), *more])
+        written = folder / "out.json"
+        report = json.loads(written.read_text()) if written.exists() else None
+        out, err = capfd.readouterr()
+        return status, report, out, err
+
+    return run
+
+
+def test_a_provider_as_one_document_is_checked_without_python(live, acme) -> None:
+    status, report, out, err = live()
+    assert (status, report["findings"]) == (0, [])
+    assert {case["verdict"] for case in report["cases"]} == {"kept"}
+    assert report["schema"] == "voicegauge/check/1"
+    assert list(report["exchanges"]) == ["recorded"]
+    assert report["spent_usd"] == pytest.approx(0.001)
+    assert len(acme.texts) == 1
+    assert "RECORDED" in out
+    assert "about $0.001" in err
+
+
+def test_the_key_is_sent_and_never_shown(live, acme) -> None:
+    acme.accepts_anything = True
+    status, report, out, err = live()
+    assert status == 1
+    assert f"Bearer {KEY}" in acme.keys
+    assert report["findings"]
+    assert KEY not in json.dumps(report) + out + err
+    assert "$ACME_API_KEY" in report["findings"][0]["reproduce"]
+
+
+def test_a_service_that_takes_anything_is_found_out(live, acme) -> None:
+    acme.accepts_anything = True
+    _, report, out, _ = live()
+    assert {finding["rule"] for finding in report["findings"]} == {"accepts-invalid"}
+    assert "openapi.yaml:" in out
+    assert "curl" in out
+
+
+def test_every_valid_case_is_sent_only_when_asked_for(live, acme) -> None:
+    status, report, _, _ = live("--full")
+    assert status == 0
+    assert len(acme.texts) > 5
+    assert report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
+
+
+def test_a_plan_dearer_than_the_budget_sends_nothing(live, acme) -> None:
+    status, report, _, err = live("--max-cost", "0.0005")
+    assert (status, report, acme.keys) == (4, None, [])
+    assert "more than --max-cost" in err
+
+
+def test_the_budget_ends_a_check_that_costs_more_than_planned(live, acme) -> None:
+    acme.accepts_anything = True
+    status, report, out, _ = live("--max-cost", "0.003")
+    assert status == 4
+    assert report["spent_usd"] <= 0.003
+    assert len(acme.texts) == 3
+    assert report["findings"]
+    assert not report["finished"]
+    assert "Stopped early" in out
+
+
+def test_an_unknown_price_is_refused_until_it_is_named(live, acme) -> None:
+    price = "{per: request, credits: 5, source: {document: acme.txt}}"
+    status, _, _, err = live(price=price)
+    assert (status, acme.keys) == (2, [])
+    assert "--price acme/voice-1=USD" in err
+    assert live("--price", "acme/voice-1=0.002", price=price)[0] == 0
+
+
+def test_a_service_that_is_away_is_one_line(live, capfd) -> None:
+    status, report, out, err = live(url="http://127.0.0.1:9")
+    assert (status, report, out) == (3, None, "")
+    assert len([line for line in err.splitlines() if line.startswith("voicegauge: ")]) == 1
+
+
+def test_a_service_without_credit_gives_no_verdict(live, acme) -> None:
+    acme.status_of_all = 402
+    status, report, _, err = live()
+    assert report["findings"] == []
+    assert status == 3
+    assert {case["verdict"] for case in report["cases"]} == {"skipped"}
+    assert "no case came to a verdict" in err
+
+
+def test_a_missing_key_names_the_variable(live, monkeypatch) -> None:
+    monkeypatch.delenv("ACME_API_KEY")
+    status, _, _, err = live()
+    assert status == 2
+    assert "ACME_API_KEY" in err
+
+
+def test_fuzzing_a_live_service_keeps_to_the_budget(live, acme) -> None:
+    status, report, _, _ = live("--fuzz", "30", "--max-cost", "0.011", "--seed", "5")
+    assert status == 4
+    assert len(acme.texts) <= 11
+    assert report["findings"] == []

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.client import to_wire
+from voicegauge.conformance import plan_cases
+from voicegauge.conformance.probes import probes, text_of
+from voicegauge.conformance.requests import base_speech, fits
+from voicegauge.conformance.samples import sample
+from voicegauge.conformance.strategies import inside
+from voicegauge.contract import MISSING, load_catalogue
+
+CATALOGUE = load_catalogue()
+TARGETS = CATALOGUE.select([])
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
+def test_the_request_that_cases_start_from_is_valid(target) -> None:
+    assert fits(target.operation, to_wire(target, base_speech(target)))
+
+
+def test_a_plan_is_deterministic_and_refusals_come_first() -> None:
+    plan = plan_cases(TARGETS, emulated=True, every=True)
+    assert plan == plan_cases(TARGETS, emulated=True, every=True)
+    verdicts = [case.expected.verdict for case in plan.cases]
+    assert verdicts == sorted(verdicts, reverse=True)
+    assert len({case.id for case in plan.cases}) == len(plan.cases)
+
+
+def test_what_is_expected_is_what_the_schema_says() -> None:
+    for case in plan_cases(TARGETS, emulated=True, every=True).cases:
+        if case.wire is None or case.expected.why not in ("valid", "invalid") or "/x-limits/" in case.expected.at:
+            continue
+        operation = CATALOGUE.provider(case.provider).operation(case.operation)
+        if "parameters" not in case.expected.at:
+            assert fits(operation, case.wire) is (case.expected.verdict == "accepted"), case.id
+
+
+def test_every_case_stands_at_a_line_of_its_contract() -> None:
+    for case in plan_cases(TARGETS, emulated=True, every=True).cases:
+        assert CATALOGUE.provider(case.provider).document.line(case.expected.at), case.id
+
+
+def test_a_live_plan_pays_for_one_delivery_a_target() -> None:
+    paid = [case for case in plan_cases(TARGETS, emulated=False, every=False).cases if case.paid]
+    assert sorted(f"{case.provider}/{case.target}" for case in paid) == sorted(target.id for target in TARGETS)
+
+
+@pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
+def test_every_documented_bound_is_tried_from_both_sides(bound) -> None:
+    cases = plan_cases(TARGETS, emulated=True, every=True).cases
+    verdicts = {case.expected.verdict for case in cases if case.expected.at.rpartition("/")[2] == bound}
+    assert verdicts >= ({"refused"} if bound == "required" else {"refused", "accepted"})
+
+
+@given(st.integers(1, 1000))
+def test_a_text_has_exactly_the_length_asked_for(length) -> None:
+    text = text_of(length)
+    assert len(text) == length
+    assert text == text.strip()
+
+
+SCHEMAS = st.recursive(
+    st.one_of(
+        st.builds(
+            lambda low, more: {"type": "string", "minLength": low, "maxLength": low + more}, _ := st.integers(0, 9), _
+        ),
+        st.builds(lambda low, more: {"type": "integer", "minimum": low, "maximum": low + more}, _, _),
+        st.builds(lambda low, more: {"type": "number", "minimum": low, "exclusiveMaximum": low + more + 1}, _, _),
+        st.just({"type": "boolean"}),
+        st.just({"type": ["string", "null"]}),
+        st.just({"enum": ["a", 2, None]}),
+        st.just({"type": "string", "format": "uri"}),
+    ),
+    lambda inner: st.one_of(
+        st.builds(lambda items: {"type": "array", "items": items, "minItems": 1, "maxItems": 3}, inner),
+        st.builds(lambda a, b: {"type": "object", "required": ["a"], "properties": {"a": a, "b": b}}, inner, inner),
+        st.builds(lambda a, b: {"anyOf": [a, b]}, inner, inner),
+    ),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(schema=SCHEMAS, data=st.data())
+def test_what_is_drawn_from_a_schema_fits_it(schema, data) -> None:
+    import jsonschema_rs
+
+    validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    schemas = CATALOGUE.provider("pixelapi").schemas
+    assert validator.is_valid(data.draw(inside(schemas, schema)))
+    made = sample(schemas, schema)
+    assert made is MISSING or validator.is_valid(made)
+    for probe in probes(schemas, schema, ""):
+        if not probe.path and "anyOf" not in schema:
+            assert validator.is_valid(probe.value) is probe.valid, probe

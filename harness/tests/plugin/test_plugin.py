@@ -1,0 +1,109 @@
+"""The plugin as a user's own test run sees it: pytest in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+
+@pytest.fixture
+def run(pytester: pytest.Pytester):
+    """Write a test file and run pytest on it, warnings as errors."""
+
+    def run_it(code: str, *arguments: str) -> pytest.RunResult:
+        pytester.makepyfile(textwrap.dedent(code))
+        return pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", *arguments)
+
+    return run_it
+
+
+FIVE_LINES = """
+    def test_contract(voicegauge_target, voicegauge_check):
+        report = voicegauge_check(voicegauge_target)
+        assert report.exchanges["emulated"] > 10
+"""
+
+
+def test_five_lines_check_every_chosen_target(run) -> None:
+    result = run(FIVE_LINES, "--vg-target", "pixelapi", "-v")
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["*test_contract?pixelapi/voice-design? PASSED*"])
+
+
+def test_a_broken_contract_fails_with_rule_place_and_command(run) -> None:
+    result = run(
+        """
+        import pytest
+        from voicegauge.emulator import EmulatorSettings, running_emulator
+
+        @pytest.fixture(scope="session")
+        def voicegauge_emulator(voicegauge_catalogue):
+            settings = EmulatorSettings(clock="per-poll", rate_limits=False, credits=1e9, faults=("ignored-key",))
+            with running_emulator(voicegauge_catalogue, settings) as running:
+                yield running
+
+        def test_contract(voicegauge_check):
+            voicegauge_check("pixelapi/voice-design")
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*auth-not-enforced*openapi.yaml:*", "*curl *"])
+
+
+def test_a_client_of_the_emulator_is_at_hand(run) -> None:
+    result = run(
+        """
+        import asyncio
+        from voicegauge.model import SpeechRequest
+
+        def test_speaks(voicegauge_client, voicegauge_catalogue):
+            async def speak():
+                async with voicegauge_client("pixelapi") as client:
+                    target = voicegauge_catalogue.provider("pixelapi").target("voice-design")
+                    return await client.speak(target, SpeechRequest(text="Hello there."))
+            delivery = asyncio.run(speak())
+            assert delivery.audio
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_an_unknown_target_is_one_line_with_the_nearest(run) -> None:
+    result = run(FIVE_LINES, "--vg-target", "pixelapi/voice-desing")
+    assert result.ret != 0
+    assert "did you mean pixelapi/voice-design?" in result.stdout.str() + result.stderr.str()
+    assert "Traceback" not in result.stderr.str()
+
+
+def test_a_live_run_without_a_key_names_the_variable(run, monkeypatch) -> None:
+    monkeypatch.delenv("PIXELAPI_KEY", raising=False)
+    result = run(
+        """
+        def test_contract(voicegauge_check):
+            voicegauge_check("pixelapi")
+        """,
+        "--vg-live",
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*PIXELAPI_KEY*"])
+
+
+def test_other_runs_are_left_alone(run) -> None:
+    result = run("def test_nothing(): pass\n", "-v")
+    result.assert_outcomes(passed=1)
+    assert "emulator" not in result.stdout.str()
+
+
+def test_loading_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys, voicegauge.plugin; print(*(m for m in sys.modules if m.partition('.')[0] in sys.argv[1:]))"
+    heavy = ["httpx", "numpy", "hypothesis", "starlette", "msgspec", "yaml", "jsonschema_rs", "soundfile"]
+    found = subprocess.run(
+        [sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert found.stdout.strip() == ""
