@@ -1,0 +1,91 @@
+"""Whatever is sent, a provider without faults answers with one of its own documented answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voicegauge.contract import Contract
+from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=50),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = ("text", "model", "voice", "lang", "format", "speed", "seed", "sample", "strength")
+BODY = st.dictionaries(st.sampled_from(FIELDS), JSON | st.sampled_from(["small", "auto", "zh", "mp3", 1.5]), max_size=6)
+
+
+@pytest.fixture(scope="module")
+def emulator(plain_acme: Contract) -> Iterator[RunningEmulator]:
+    with running_emulator([plain_acme], EmulatorSettings(clock="per-poll", credits=1e12, rate_limits=False)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def http(emulator: RunningEmulator) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=emulator.base_url("acme"), headers={"Authorization": "Bearer k"}, timeout=60) as client:
+        yield client
+
+
+FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@FUZZ
+@given(body=BODY | JSON)
+def test_any_json_is_answered_as_documented(http: httpx.Client, body: Any) -> None:
+    answer = http.post("/speech", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert answer.status_code in (202, 400, 422)
+    assert isinstance(answer.json(), dict)
+
+
+@FUZZ
+@given(body=BODY, files=st.dictionaries(st.sampled_from(FIELDS), st.binary(max_size=60), max_size=3))
+def test_any_form_is_answered_as_documented(http: httpx.Client, body: Any, files: Any) -> None:
+    fields = {name: str(value) for name, value in body.items() if name not in files}
+    answer = http.post("/clone", data=fields, files=files or {"other": b""})
+    assert answer.status_code in (200, 400, 413)
+
+
+@FUZZ
+@given(
+    body=st.binary(max_size=80),
+    media_type=st.sampled_from(
+        ["application/json", "multipart/form-data", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+    ),
+    path=st.sampled_from(["/speech", "/clone", "/now"]),
+)
+def test_any_bytes_are_answered_as_documented(http: httpx.Client, body: bytes, media_type: str, path: str) -> None:
+    answer = http.post(path, content=body, headers={"Content-Type": media_type})
+    assert answer.status_code in (200, 202, 400, 413, 422)
+
+
+@FUZZ
+@given(path=st.text(st.characters(codec="utf-8"), max_size=30), method=st.sampled_from(["GET", "POST", "DELETE", "PUT"]))
+def test_any_path_is_answered_as_documented(http: httpx.Client, path: str, method: str) -> None:
+    try:
+        answer = http.request(method, f"/jobs/{path}")
+    except httpx.InvalidURL:
+        return
+    assert answer.status_code in (404, 405)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(texts=st.lists(st.sampled_from(["Hi there", "Good day", "How now"]), min_size=2, max_size=8))
+def test_jobs_at_once_keep_their_own_ids_and_texts(emulator: RunningEmulator, texts: list[str]) -> None:
+    async def ask() -> list[Any]:
+        headers = {"Authorization": "Bearer k"}
+        async with httpx.AsyncClient(base_url=emulator.base_url("acme"), headers=headers, verify=False) as client:
+            return await asyncio.gather(*(client.post("/speech", json={"text": text}) for text in texts))
+
+    answers = [answer.json() for answer in asyncio.run(ask())]
+    assert len({answer["id"] for answer in answers}) == len(texts)
+    assert {answer["cost"] for answer in answers} == {30}

@@ -1,0 +1,197 @@
+"""Each planted fault changes what it says, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from voicegauge.contract import Contract, load_catalogue
+from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
+from voicegauge.errors import UnknownNameError
+from voicegauge.speech.audio import decode, is_silent
+
+TEXT = "Good morning, this is a test of ten words or so."
+
+
+class Step:
+    """One answer, with what changes from run to run left out."""
+
+    def __init__(self, answer: httpx.Response | None, root: str) -> None:
+        self.status = answer.status_code if answer is not None else 0
+        self.content = answer.content if answer is not None else b""
+        headers = answer.headers.items() if answer is not None else ()
+        self.headers = {name: value for name, value in headers if name not in ("date", "server", "content-length")}
+        self.text = self.content.decode(errors="replace").replace(root, "ROOT")
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Step) and (self.status, self.headers, self.text) == (
+            other.status,
+            other.headers,
+            other.text,
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # steps are compared, never looked up
+
+
+Steps = dict[str, Step]
+
+
+async def _play(api: Any) -> Steps:
+    """Requests of every kind: a job to its end and beyond, speech at once, a list, and errors."""
+    steps: Steps = {}
+
+    async def note(name: str, method: str, path: str, **more: Any) -> Step:
+        try:
+            answer = await api.send(method, path, **more)
+        except httpx.TransportError:
+            answer = None
+        steps[name] = Step(answer, api.url)
+        return steps[name]
+
+    await note("submit", "POST", "/speech", json={"text": TEXT, "format": "wav"})
+    job = (await api.control("GET", "/state"))["acme"]["jobs"][0]["id"]
+    for number in (1, 2, 3, 4):
+        await note(f"poll{number}", "GET", f"/jobs/{job}")
+    await note("audio", "GET", f"{api.url}/_emulator/media/acme/{job}.wav")
+    await note("now", "POST", "/now", data={"text": TEXT})
+    await note("list", "GET", "/voices")
+    await note("fastest", "POST", "/speech", json={"text": TEXT, "speed": 2})
+    await note("no-key", "POST", "/speech", json={"text": TEXT}, key=None)
+    await note("too-fast", "POST", "/speech", json={"text": TEXT, "speed": 3})
+    await note("limited", "POST", "/speech", json={"text": TEXT}, headers={SCENARIO_HEADER: "rate-limited"})
+    return steps
+
+
+SUBMITS = {"submit", "fastest"}
+POLLS = {"poll1", "poll2", "poll3", "poll4"}
+ENDED = {"poll2", "poll3", "poll4"}
+ERRORS = {"no-key", "too-fast", "limited"}
+ALL = SUBMITS | POLLS | ERRORS | {"audio", "now", "list"}
+HAS_AUDIO = {"audio", "now"}
+
+
+def _states(steps: Steps) -> list[str]:
+    return [steps[name].json["state"] for name in sorted(POLLS)]
+
+
+def _shorter_or_longer(right: Steps, wrong: Steps) -> bool:
+    ratio = decode(wrong["now"].content).audio_s / decode(right["now"].content).audio_s
+    return ratio < 0.5 or ratio > 2
+
+
+Check = Callable[[Steps, Steps], bool]
+EXPECTED: dict[str, tuple[set[str], Check]] = {
+    "wrong-type": (SUBMITS | POLLS, lambda _, wrong: isinstance(wrong["submit"].json["cost"], dict)),
+    "missing-field": (SUBMITS | POLLS, lambda _, wrong: "cost" not in wrong["submit"].json),
+    "renamed-field": (SUBMITS | POLLS, lambda _, wrong: {"cost_", "id"} <= set(wrong["submit"].json)),
+    "null-field": (SUBMITS | POLLS, lambda _, wrong: wrong["submit"].json["cost"] is None),
+    "wrong-error-shape": (ERRORS, lambda _, wrong: isinstance(wrong["no-key"].json, list)),
+    "empty-body": (SUBMITS | POLLS | {"audio", "now", "list"}, lambda _, wrong: wrong["now"].content == b""),
+    "wrong-content-type": (
+        SUBMITS | POLLS | {"audio", "now", "list"},
+        lambda right, wrong: (wrong["submit"].headers["content-type"], wrong["submit"].text)
+        == ("text/plain", right["submit"].text),
+    ),
+    "unknown-status": (ENDED, lambda _, wrong: _states(wrong)[1] == "voicegauge-unknown"),
+    "backwards-transition": (
+        ENDED,
+        lambda _, wrong: _states(wrong) == ["working", "queued", "working", "done"],
+    ),
+    "terminal-flip": ({"poll3", "poll4", "audio"}, lambda _, wrong: _states(wrong)[1:3] == ["done", "failed"]),
+    "failure-undone": (ENDED, lambda _, wrong: _states(wrong)[1:3] == ["failed", "done"]),
+    "stuck-job": (ENDED | {"audio"}, lambda _, wrong: _states(wrong) == ["working"] * 4),
+    "completed-without-output": (ENDED, lambda _, wrong: wrong["poll2"].json["audio"] is None),
+    "failed-without-reason": (
+        ENDED | {"audio"},
+        lambda _, wrong: (wrong["poll2"].json["state"], wrong["poll2"].json["reason"]) == ("failed", None),
+    ),
+    "bad-timestamps": (POLLS, lambda _, wrong: wrong["poll2"].json["created"] > wrong["poll2"].json["finished"]),
+    "created-changed": (POLLS, lambda _, wrong: wrong["poll1"].json["created"] != wrong["poll2"].json["created"]),
+    "id-changed": (POLLS, lambda right, wrong: wrong["poll1"].json["id"] != right["poll1"].json["id"]),
+    "wrong-polling-url": (SUBMITS, lambda _, wrong: wrong["submit"].json["id"] not in wrong["submit"].json["poll"]),
+    "wrong-charge": (
+        SUBMITS | POLLS | {"now"},
+        lambda right, wrong: wrong["submit"].json["cost"] > 2 * right["submit"].json["cost"],
+    ),
+    "silent-audio": (HAS_AUDIO, lambda _, wrong: is_silent(decode(wrong["now"].content).samples, 24000)),
+    "wrong-format": (
+        HAS_AUDIO,
+        lambda right, wrong: decode(wrong["now"].content).container == "flac"
+        and wrong["now"].headers == right["now"].headers,
+    ),
+    "text-ignored": (HAS_AUDIO, _shorter_or_longer),
+    "truncated-audio": (HAS_AUDIO, lambda right, wrong: right["audio"].content.startswith(wrong["audio"].content)),
+    "html-as-audio": (
+        HAS_AUDIO,
+        lambda right, wrong: "<html>" in wrong["now"].text and wrong["now"].headers == right["now"].headers,
+    ),
+    "server-error-at-boundary": ({"fastest"}, lambda _, wrong: wrong["fastest"].status == 500),
+    "flaky-503": ({"now"}, lambda _, wrong: wrong["now"].status == 503),
+    "drops-connection": (ALL, lambda _, wrong: wrong["submit"].status == 0),
+    "slow": (set(), lambda right, wrong: right == wrong),
+    "ignored-key": ({"no-key"}, lambda _, wrong: wrong["no-key"].status == 202),
+    "accepts-invalid": ({"too-fast"}, lambda _, wrong: wrong["too-fast"].status == 202),
+    "missing-retry-after": ({"limited"}, lambda _, wrong: "retry-after" not in wrong["limited"].headers),
+    "missing-header": (SUBMITS | {"now"}, lambda _, wrong: "x-limit" not in wrong["submit"].headers),
+    "undocumented-status": (SUBMITS | POLLS | {"now", "list"}, lambda _, wrong: wrong["submit"].status == 203),
+}
+
+
+def test_every_fault_is_expected_to_do_something() -> None:
+    assert set(EXPECTED) == set(FAULTS)
+    assert len(FAULTS) >= 20
+    assert len({fault.says for fault in FAULTS.values()}) == len(FAULTS)
+
+
+@pytest.mark.parametrize("fault", sorted(set(EXPECTED) - {"slow", "flaky-503"}))
+async def test_a_fault_changes_what_it_says_and_nothing_else(start: Any, fault: str) -> None:
+    right = await _play(await start(credits=1e9))
+    wrong = await _play(await start(credits=1e9, faults=(fault,)))
+    steps, check = EXPECTED[fault]
+    assert {name for name in right if right[name] != wrong[name]} == steps
+    assert check(right, wrong)
+
+
+async def test_a_flaky_provider_is_busy_every_second_time(start: Any) -> None:
+    api = await start(faults=("flaky-503",), credits=1e9)
+    assert [(await api.submit()).status_code for _ in range(4)] == [503, 202, 503, 202]
+    assert (await api.send("GET", "/voices")).status_code == 200
+
+
+async def test_a_slow_provider_answers_late_and_right(start: Any) -> None:
+    api = await start(faults=("slow@acme/voices",), clock="real", time_scale=0)
+    answer = await api.send("GET", "/voices")
+    assert answer.elapsed.total_seconds() >= 3
+    assert answer.json()["total"] == 2
+    assert (await api.submit()).elapsed.total_seconds() < 3
+
+
+async def test_a_fault_can_be_limited_to_a_target_or_an_operation(start: Any) -> None:
+    for place, small, large in (("small", True, False), ("submit", True, True), ("status", False, False)):
+        api = await start(faults=(f"empty-body@acme/{place}",), credits=1e9)
+        assert ((await api.submit()).content == b"") == small
+        assert ((await api.submit(model="large")).content == b"") == large
+    api = await start(faults=("wrong-error-shape@acme/small",))
+    assert isinstance((await api.submit(key=None)).json(), list), "before the target is known, its operation decides"
+
+
+@pytest.mark.parametrize("name", ["nonsense", "slow@nobody", "slow@acme/nothing"])
+def test_an_unknown_fault_or_place_says_what_is_known(plain_acme: Contract, name: str) -> None:
+    with pytest.raises(UnknownNameError, match="known: "):
+        create_app([plain_acme], EmulatorSettings(faults=(name,)))
+
+
+def test_a_fault_tells_which_targets_it_concerns() -> None:
+    targets = load_catalogue().targets.values()
+    for fault in FAULTS.values():
+        assert any(fault.needs(target) for target in targets), fault.id
+    concerned = {target.id for target in targets if FAULTS["wrong-polling-url"].needs(target)}
+    assert concerned == {t.id for t in targets if t.job_operation and t.job_operation.job.submit.url}  # type: ignore[union-attr]

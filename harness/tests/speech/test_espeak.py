@@ -1,0 +1,146 @@
+"""espeak-ng speaks the same for the same words, in the languages and at the rates asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.speech.audio import is_silent, rms_dbfs
+from voicegauge.speech.espeak import guess_language, speaks, synthesize, variants
+
+TEXT = "The quick brown fox jumps over the lazy dog."
+PLAIN: dict[str, Any] = {
+    "language": "en",
+    "voice": "f2",
+    "words_per_minute": 165,
+    "pitch": 50,
+    "sample_rate_hz": 16000,
+    "seed": 0,
+}
+
+
+def _speak(text: str = TEXT, **changes: Any) -> Any:
+    return synthesize(text, **{**PLAIN, **changes})
+
+
+def test_speech_is_mono_float_and_audible() -> None:
+    samples = _speak()
+    assert (samples.dtype, samples.ndim) == (np.float32, 1)
+    assert 1.5 < len(samples) / 16000 < 4
+    assert -40 < rms_dbfs(samples) < -5
+    assert float(np.abs(samples).max()) <= 1.01
+
+
+def test_equal_words_give_equal_samples_whatever_was_said_before() -> None:
+    first = _speak()
+    _speak("Something else in between.", language="de", voice="m3", words_per_minute=300)
+    assert np.array_equal(first, _speak())
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from voicegauge.speech.espeak import synthesize; "
+        f"sys.stdout.buffer.write(synthesize({TEXT!r}, **{PLAIN!r}).tobytes())",
+    ]
+    assert subprocess.run(command, capture_output=True, check=True).stdout == first.tobytes()
+
+
+@pytest.mark.parametrize("change", [{"seed": 1}, {"voice": "m3"}, {"voice": None}, {"pitch": 80}, {"language": "fr"}])
+def test_every_argument_is_heard(change: dict[str, Any]) -> None:
+    assert not np.array_equal(_speak(), _speak(**change))
+
+
+def test_the_seed_changes_no_more_than_a_dither() -> None:
+    one, two = _speak(seed=1), _speak(seed=2)
+    assert len(one) == len(two)
+    assert rms_dbfs(one - two) < rms_dbfs(one) - 40
+
+
+@pytest.mark.parametrize(("slow", "fast"), [(20, 40), (40, 80), (80, 160), (160, 320), (320, 640)])
+def test_twice_the_rate_is_about_half_the_time(slow: int, fast: int) -> None:
+    ratio = len(_speak(words_per_minute=slow)) / len(_speak(words_per_minute=fast))
+    assert 1.4 < ratio < 2.7
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 24000, 48000])
+def test_the_sample_rate_leaves_the_length_alone(rate: int) -> None:
+    assert len(_speak(sample_rate_hz=rate)) / rate == pytest.approx(len(_speak()) / 16000, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    "language", ["en", "en-US", "en-GB", "zh", "zh-CN", "zh-TW", "pt", "pt-BR", "no", "ja", "ko", "ar", "hi", "de_DE"]
+)
+def test_languages_go_by_their_usual_codes(language: str) -> None:
+    assert speaks(language)
+    assert not is_silent(_speak("Hello", language=language), 16000)
+
+
+def test_unknown_languages_and_variants_are_refused() -> None:
+    assert not speaks("tlh")
+    with pytest.raises(ValueError, match="does not speak 'tlh'"):
+        _speak(language="tlh")
+    with pytest.raises(ValueError, match="no variant 'nobody'; it has "):
+        _speak(voice="nobody")
+    with pytest.raises(ValueError, match="at most"):
+        _speak("x" * 200_000)
+    assert "klatt4" in variants()
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "language"),
+    [
+        ("Hello", "en", "en"),
+        ("Hallo", "de", "de"),
+        ("Привет", "en", "ru"),
+        ("Привіт", "uk", "uk"),
+        ("你好", "en", "zh"),
+        ("今日は天気がいい", "en", "ja"),
+        ("안녕하세요", "en", "ko"),
+        ("नमस्ते", "mr", "mr"),
+        ("Hello 你", "en", "en"),
+        ("12 + 3", "fr", "fr"),
+    ],
+)
+def test_the_script_tells_the_language(text: str, default: str, language: str) -> None:
+    assert guess_language(text, default) == language
+
+
+def test_threads_may_speak_at_once() -> None:
+    texts = [f"Number {number}." for number in range(6)]
+    alone = [_speak(text) for text in texts]
+    together: list[Any] = [None] * len(texts)
+
+    def run(index: int) -> None:
+        together[index] = _speak(texts[index])
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(texts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_a_speaking_process_that_died_is_started_again() -> None:
+    first = _speak()
+    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    workers = [int(line.split()[0]) for line in listed.stdout.splitlines() if "espeak_worker" in line]
+    assert workers
+    for pid in workers:
+        os.kill(pid, signal.SIGKILL)
+    assert np.array_equal(first, _speak())
+
+
+@settings(max_examples=40, deadline=None)
+@given(text=st.text(max_size=60), rate=st.integers(1, 900), pitch=st.integers(-5, 200))
+def test_any_text_is_spoken_without_an_error(text: str, rate: int, pitch: int) -> None:
+    samples = _speak(text, words_per_minute=max(rate, 40), pitch=pitch)
+    assert np.isfinite(samples).all()
