@@ -1,0 +1,95 @@
+"""Bodies are read as what they call themselves, or refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.contract.wire import (
+    MAX_JSON_DEPTH,
+    MAX_PARTS,
+    UnreadableBodyError,
+    read_form,
+    read_json,
+)
+
+MULTIPART = 'multipart/form-data; boundary="b"'
+
+
+def part(name: str, data: bytes, more: str = "") -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + data + b"\r\n"
+
+
+@given(st.recursive(st.none() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)))
+def test_json_is_read(value) -> None:
+    assert read_json(json.dumps(value).encode()) == value
+    assert read_json(b"\xef\xbb\xbf" + json.dumps(value).encode()) == value
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "is no JSON"),
+        (b"{", "is no JSON"),
+        (b"\xff", "is no JSON"),
+        (b"[NaN]", "NaN is no JSON value"),
+        (b"-Infinity", "-Infinity is no JSON value"),
+        (b"[" * 100_000, "is no JSON"),
+        (b"[" * 65 + b"]" * 65, f"is nested deeper than {MAX_JSON_DEPTH}"),
+        (b"9" * 5000, "is no JSON"),
+    ],
+)
+def test_what_is_no_json_is_refused(body, reason) -> None:
+    with pytest.raises(UnreadableBodyError, match=reason):
+        read_json(body)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_json_or_refused(body) -> None:
+    try:
+        value = read_json(body)
+    except UnreadableBodyError:
+        value = None
+    assert json.loads(json.dumps(value)) == value
+
+
+def test_a_form_has_fields_and_files() -> None:
+    body = part("text", "Grüße".encode()) + part("ref", b"\x00\xff", '; filename="a.wav"\r\nContent-Type: audio/wav')
+    form = read_form(MULTIPART, body + b"--b--\r\n")
+    assert form.fields == {"text": "Grüße"}
+    assert (form.files["ref"].filename, form.files["ref"].media_type) == ("a.wav", "audio/wav")
+    assert form.files["ref"].data == b"\x00\xff"
+
+
+def test_an_urlencoded_form_has_fields() -> None:
+    form = read_form("application/x-www-form-urlencoded; charset=utf-8", b"text=a+b%26c&empty=&text=last")
+    assert form.fields == {"text": "last", "empty": ""}
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "reason"),
+    [
+        ("multipart/form-data", b"", "names no boundary"),
+        (MULTIPART, b"no parts at all", "is no multipart body"),
+        (MULTIPART, part("a", b"\xff\xfe") + b"--b--\r\n", "is no multipart body"),
+        (MULTIPART, part("a", b"x") * (MAX_PARTS + 1) + b"--b--\r\n", f"has more than {MAX_PARTS} parts"),
+        ("application/x-www-form-urlencoded", b"&".join([b"a=b"] * (MAX_PARTS + 1)), "is no form"),
+        ("application/x-www-form-urlencoded", b"a=\xff", "is no form"),
+    ],
+)
+def test_what_is_no_form_is_refused(content_type, body, reason) -> None:
+    with pytest.raises(UnreadableBodyError, match=reason):
+        read_form(content_type, body)
+
+
+@given(st.binary(max_size=200), st.sampled_from([MULTIPART, "application/x-www-form-urlencoded"]))
+def test_any_bytes_are_a_form_or_refused(body, content_type) -> None:
+    for data in (body, b"--b\r\n" + body, part("a", body)):
+        try:
+            form = read_form(content_type, data)
+        except UnreadableBodyError:
+            continue
+        assert all(isinstance(text, str) for text in form.fields.values())
