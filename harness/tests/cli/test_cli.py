@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -151,6 +150,6 @@ def test_a_top_level_setting_of_another_command_is_no_mistake(folder: Path) -> N
 def test_output_to_a_full_disk_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     if not Path("/dev/full").exists():
         pytest.fail("this test needs /dev/full, which Linux has")
-    os.symlink("/dev/full", folder / "full")
+    (folder / "full").symlink_to("/dev/full")
     assert run(["providers", "--json", str(folder / "nodir" / ".." / "full" / "x")]) == 2
     one_line(capsys)
