@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from voicegauge.bench.plan import Plan
 from voicegauge.bench.suite import SuiteText
 from voicegauge.client import Client, Ledger, client_key, to_wire
 from voicegauge.contract import Contract, Target
@@ -122,11 +123,12 @@ def speech_request(target: Target, text: SuiteText, voice: VoiceSample | None = 
     return SpeechRequest(text=text.text, language=text.language if told else None, voice_sample=sample)
 
 
-def check_requests(targets: Iterable[Target], texts: Mapping[str, SuiteText], voice: VoiceSample | None) -> None:
-    """Shape one request a target, so that one that cannot be asked is known before anything is sent.
+def check_requests(plan: Plan, targets: Mapping[str, Target], voice: VoiceSample | None) -> None:
+    """Shape a request for each target and language, so that what cannot be asked is known before anything is sent.
 
     Raises:
         UsageError: a target needs something that is missing.
     """
-    for target in targets:
-        to_wire(target, speech_request(target, texts[target.id], voice))
+    kinds = {(one.target, one.text.language): one.text for row in plan.rounds for one in row}
+    for (name, _), text in kinds.items():
+        to_wire(targets[name], speech_request(targets[name], text, voice))

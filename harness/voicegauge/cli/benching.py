@@ -84,9 +84,10 @@ def bench(options: BenchOptions) -> int:
     if options.dry_run:
         _show_plan(options, plan)
         return 0
-    check_asr(options.asr, options.provenance, _spoken(plan))
     if options.live:
         plan.check_budget(options.max_cost)
+        live_access(_contracts(targets), options.base_url)
+    unheard = _check_asr(options, plan)
     found = find_unfinished(options.out, plan.sha256) if options.live else None
     stop = Stop()
     with _order(options, plan, targets, voice) as order:
@@ -96,7 +97,7 @@ def bench(options: BenchOptions) -> int:
     if stop.asked and stop.error is None:
         _say(_how_to_go_on(options, folder, outcome, plan))
         return EXIT_INTERRUPTED
-    _finish(options, folder, run, stop)
+    _finish(options, folder, run, stop, unheard)
     return 0
 
 
@@ -132,13 +133,19 @@ def _plan(options: BenchOptions) -> tuple[dict[str, Target], Plan, VoiceSample |
     for target_id in plan.left_out:
         _say(f"left out: {target_id} speaks no language of the suite {suite.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.left_out}
-    texts = {one.target: one.text for row in plan.rounds for one in row}
-    check_requests(targets.values(), texts, voice)
+    check_requests(plan, targets, voice)
     return targets, plan, voice
 
 
-def _spoken(plan: Plan) -> set[Spoken]:
-    return {Spoken(one.text.language, one.text.text) for row in plan.rounds for one in row}
+def _contracts(targets: dict[str, Target]) -> list[Contract]:
+    return list({target.contract.id: target.contract for target in targets.values()}.values())
+
+
+def _check_asr(options: BenchOptions, plan: Plan) -> str | None:
+    """Why nothing will be transcribed; `None` where something will. An unusable engine is refused here."""
+    spoken = {Spoken(one.text.language, one.text.text) for row in plan.rounds for one in row}
+    choice = check_asr(options.asr, options.provenance, spoken)
+    return None if choice.asr else choice.reason
 
 
 def _show_plan(options: BenchOptions, plan: Plan) -> None:
@@ -151,7 +158,7 @@ def _show_plan(options: BenchOptions, plan: Plan) -> None:
 @contextlib.contextmanager
 def _order(options: BenchOptions, plan: Plan, targets: dict[str, Target], voice: VoiceSample | None) -> Iterator[Order]:
     """The order, with an emulator running as long as it is needed."""
-    contracts: list[Contract] = list({t.contract.id: t.contract for t in targets.values()}.values())
+    contracts = _contracts(targets)
     with contextlib.ExitStack() as stack:
         if options.live:
             access = live_access(contracts, options.base_url)
@@ -233,7 +240,7 @@ def _how_to_go_on(options: BenchOptions, folder: Path, outcome: Outcome, plan: P
     return f"{kept}; score them with: voicegauge score {folder}"
 
 
-def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop) -> None:
+def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop, unheard: str | None) -> None:
     """Score, report and print what there is; then raise why it is not all.
 
     Raises:
@@ -250,6 +257,8 @@ def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop) -> None:
         save_run(folder, run)
     report = None if options.no_report else _report(folder, run, options.text_length)
     _print(options, folder, run, scores, report, stop)
+    if unheard:
+        _say(f"no error rates: {unheard}")
     if stop.error is not None:
         raise stop.error
     if all(sample.failure for sample in measured):

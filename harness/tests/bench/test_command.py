@@ -1,0 +1,308 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from voicegauge.bench.journal import read_past
+from voicegauge.bench.store import load_run
+from voicegauge.cli import run as voicegauge
+from voicegauge.emulator import RunningEmulator
+from voicegauge.speech.audio import encode
+
+Bench = Callable[..., list[str]]
+QUICK = ("--asr", "none", "--no-report", "--warmup", "0", "--language", "en")
+
+
+@pytest.fixture
+def bench(contracts_folder: Path, suite_file: Path, tmp_path: Path) -> Bench:
+    """The words of a command line that benchmarks acme into `tmp_path`."""
+
+    def words(*more: str) -> list[str]:
+        where = ["--contracts", str(contracts_folder), "--suite", str(suite_file), "--out", str(tmp_path / "runs")]
+        return ["bench", *where, *more]
+
+    return words
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ACME_KEY", "sk-acme-0123456789abcdef")
+
+
+def live(emulator: RunningEmulator) -> tuple[str, ...]:
+    return ("--live", "--base-url", emulator.base_url("acme"))
+
+
+def submits(emulator: RunningEmulator) -> int:
+    """How many requests for speech the emulator was sent."""
+    with urllib.request.urlopen(f"{emulator.control_url}/journal") as answer:  # noqa: S310 - our own loopback
+        entries = json.load(answer)
+    listed = entries["entries"] if isinstance(entries, dict) else entries
+    return sum(entry["method"] == "POST" for entry in listed)
+
+
+def reset(emulator: RunningEmulator) -> None:
+    request = urllib.request.Request(f"{emulator.control_url}/reset", method="POST")  # noqa: S310 - our own loopback
+    with urllib.request.urlopen(request):  # noqa: S310 - our own loopback
+        pass
+
+
+def start(words: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "voicegauge", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(path: Path, pattern: str, count: int = 1) -> Path:
+    """The folder whose journal holds `pattern` `count` times."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for journal in path.glob("*/journal.jsonl"):
+            if journal.read_text().count(pattern) >= count:
+                return journal.parent
+        time.sleep(0.01)
+    raise AssertionError(f"no {pattern} in {path}")
+
+
+def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "result.json"
+    status = voicegauge(bench("acme/job", "acme/now", "--language", "en", "--limit", "2", "--json", str(out)))
+    printed = capsys.readouterr().out
+    assert status == 0
+    assert "EMULATED" in printed
+    assert "acme/job" in printed
+    result: dict[str, Any] = json.loads(out.read_bytes())
+    assert (result["schema"], result["provenance"], result["stopped"]) == ("voicegauge/bench/1", "emulated", None)
+    assert [target["samples"] for target in result["targets"]] == [2, 2]
+    assert all(target["wer"]["units"] > 0 for target in result["targets"])
+    saved = load_run(Path(result["folder"]))
+    assert saved.manifest.finished
+    assert saved.manifest.spent_usd == 0
+    assert len(saved.samples) == 6
+    assert len(saved.score_sets) == 1
+    page = Path(result["report"]).read_text()
+    assert "EMULATED" in page
+    assert "acme/now" in page
+
+
+def test_the_dry_run_prices_and_sends_nothing(
+    bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reset(emulator)
+    assert voicegauge(bench("acme/job", *live(emulator), "--dry-run", "--json", "-")) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["schema"], plan["requests"]) == ("voicegauge/bench-plan/1", 5)
+    assert plan["usd"] == pytest.approx(0.05)
+    assert submits(emulator) == 0
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_live_benchmark_is_recorded_and_says_what_it_spent(
+    bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert voicegauge(bench("acme/job", *live(emulator), *QUICK)) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    saved = load_run(folder)
+    assert saved.manifest.provenance == "recorded"
+    assert saved.manifest.spent_usd == pytest.approx(0.03)
+    assert saved.manifest.max_cost_usd == 1.0
+    assert saved.manifest.base_urls == {"acme": emulator.base_url("acme")}
+    assert "LIVE: 3 requests to acme, $0.0300 of at most $1" in capsys.readouterr().err
+    for file in folder.rglob("*"):
+        assert file.is_dir() or b"sk-acme" not in file.read_bytes()
+
+
+def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
+    bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reset(emulator)
+    words = bench("acme/slow-job", *live(emulator), *QUICK)
+    process = start(words)
+    folder = wait_for(tmp_path / "runs", '"submitted"', 2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    past = read_past(folder)
+    assert len(past.jobs) == 1
+    assert not load_run(folder).manifest.finished
+    assert voicegauge(words) == 0
+    assert f"going on with {folder}" in " ".join(capsys.readouterr().err.split())
+    saved = load_run(folder)
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
+    assert saved.manifest.finished
+    assert [sample.failure for sample in saved.samples] == [None, None, None]
+    assert submits(emulator) == 3
+    assert saved.manifest.spent_usd == pytest.approx(0.03)
+    # A run that is whole is not gone on with: the command given again is a new run.
+    assert voicegauge(words) == 0
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_ctrl_c_sees_through_what_is_paid_for_and_says_how_to_go_on(
+    bench: Bench, tmp_path: Path, emulator: RunningEmulator
+) -> None:
+    reset(emulator)
+    words = bench("acme/slow-job", *live(emulator), *QUICK)
+    process = start(words)
+    folder = wait_for(tmp_path / "runs", '"submitted"')
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert "1 of 3 samples are kept" in errors
+    assert "the same command goes on" in errors
+    saved = load_run(folder)
+    assert [sample.failure for sample in saved.samples] == [None]
+    assert submits(emulator) == 1
+    assert voicegauge(words) == 0
+    assert submits(emulator) == 3
+
+
+def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
+    bench: Bench, tmp_path: Path, emulator: RunningEmulator
+) -> None:
+    reset(emulator)
+    words = bench("acme/slow-job", *live(emulator), *QUICK)
+    process = start(words)
+    folder = wait_for(tmp_path / "runs", '"submitted"')
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert len(read_past(folder).jobs) == 1
+    assert voicegauge(words) == 0
+    assert submits(emulator) == 3
+    assert load_run(folder).manifest.finished
+
+
+def complaint(words: list[str], capsys: pytest.CaptureFixture[str], status: int) -> str:
+    """The one line that the command ends with."""
+    assert voicegauge(words) == status
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("voicegauge: ")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_a_plan_dearer_than_the_budget_is_refused_unsent(
+    bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reset(emulator)
+    words = bench("acme/job", *live(emulator), *QUICK, "--max-cost", "0.02")
+    assert "3 requests cost $0.0300, more than --max-cost 0.02" in complaint(words, capsys, 4)
+    assert submits(emulator) == 0
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["acme/unpriced", "--live", "--base-url", "http://127.0.0.1:9"], "--price acme/unpriced=USD"),
+        (["acme/jobs"], "did you mean acme/job?"),
+        (["acme/job", "--base-url", "http://127.0.0.1:9"], "--base-url goes with --live"),
+        (["acme/job", "--live", "--fault", "slow"], "--fault is for the emulator"),
+        (["acme/job", "--fault", "nonsense"], "unknown fault 'nonsense'"),
+        (["acme/job", "--language", "xx"], "unknown language 'xx'"),
+        (["acme/job", "--voice-sample", "/none.wav"], "/none.wav: cannot be read"),
+        (["acme/job", "--price", "acme/nobody=1"], "unknown target 'acme/nobody'"),
+        (["acme/job", "--asr", "nonsense"], "nonsense"),
+        (["acme/job", "--asr", "none", "--out", "/dev/null"], "--out"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    bench: Bench, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    assert says in complaint(bench(*words), capsys, 2)
+
+
+def test_a_missing_key_names_its_variable(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("ACME_KEY")
+    assert "ACME_KEY" in complaint(bench("acme/job", "--live"), capsys, 2)
+
+
+def test_a_host_that_does_not_answer_is_exit_3(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    words = bench("acme/job", "--live", "--base-url", "http://127.0.0.1:9", *QUICK)
+    assert "127.0.0.1:9" in complaint(words, capsys, 3)
+
+
+def test_when_every_request_fails_nothing_was_measured(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = bench("acme/job", *QUICK, "--fault", "failed-without-reason")
+    assert "every request failed" in complaint(words, capsys, 3)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert [sample.failure is None for sample in load_run(folder).samples] == [False] * 3
+
+
+def test_two_runs_are_compared_and_a_regression_is_exit_1(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for more in ((), ("--fault", "failed-without-reason@acme/job")):
+        assert voicegauge(bench("acme/job", "acme/now", *QUICK, "--repetitions", "6", *more)) == 0
+    good, bad = sorted((tmp_path / "runs").iterdir())
+    capsys.readouterr()
+    assert voicegauge(["compare", str(good), str(bad), "--json", "-"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["schema"] == "voicegauge/compare/1"
+    regressed = {(v["target"], v["metric"]) for v in found["verdicts"] if v["outcome"] == "regressed"}
+    assert ("acme/job", "failures") in regressed
+    assert voicegauge(["compare", str(good), str(good)]) == 0
+    assert "EMULATED" in capsys.readouterr().out
+    assert "cannot be read" in complaint(["compare", str(good), str(tmp_path / "none")], capsys, 2)
+
+
+@pytest.mark.slow
+async def test_a_thousand_samples_hold_under_500_megabytes(
+    bench: Bench, tmp_path: Path, serve: Callable[[Any], Awaitable[str]]
+) -> None:
+    """Every answer is a megabyte: all of them together would not fit."""
+    audio = encode(np.zeros(500_000, dtype=np.float32), 24_000, "wav")[0]
+
+    async def now(_request: Request) -> Response:
+        return Response(audio, media_type="audio/wav")
+
+    url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
+    words = bench("acme/now", "--live", "--base-url", url, *QUICK, "--repetitions", "334", "--max-cost", "10")
+    result = tmp_path / "result.json"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "voicegauge", *words, "--json", str(result), stdout=subprocess.DEVNULL
+    )
+    peak = await _peak_kilobytes(process)
+    assert process.returncode == 0
+    (found,) = json.loads(result.read_bytes())["targets"]
+    assert (found["samples"], found["failures"]) == (1002, 0)
+    assert 0 < peak < 500_000
+
+
+async def _peak_kilobytes(process: asyncio.subprocess.Process) -> int:
+    peak = 0
+    ended = asyncio.create_task(process.wait())
+    while not ended.done():
+        with contextlib.suppress(OSError):
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            peak = max([peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
+        await asyncio.sleep(0.1)
+    return peak
