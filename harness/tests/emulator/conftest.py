@@ -105,7 +105,10 @@ DOCUMENT: dict[str, Any] = {
                 "responses": {
                     "202": {
                         "description": "queued",
-                        "headers": {"X-Limit": {"required": True, "schema": {"type": "integer"}}, "X-Left": {"schema": {"type": "integer"}}},
+                        "headers": {
+                            "X-Limit": {"required": True, "schema": {"type": "integer"}},
+                            "X-Left": {"schema": {"type": "integer"}},
+                        },
                         "content": {
                             "application/json": {
                                 "schema": {
@@ -225,7 +228,11 @@ DOCUMENT: dict[str, Any] = {
                     "required": True,
                     "content": {
                         "application/x-www-form-urlencoded": {
-                            "schema": {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+                            "schema": {
+                                "type": "object",
+                                "required": ["text"],
+                                "properties": {"text": {"type": "string"}},
+                            }
                         }
                     },
                 },
@@ -256,8 +263,14 @@ DOCUMENT: dict[str, Any] = {
                 },
                 "x-speech": {
                     "request": {"text": "body#/text", "voice_sample_upload": "body#/sample"},
-                    "answer": {"audio": {"at": "body#/audio", "delivered": "base64", "format": "pcm_s16le",
-                                         "sample_rate_hz": 8000}},
+                    "answer": {
+                        "audio": {
+                            "at": "body#/audio",
+                            "delivered": "base64",
+                            "format": "pcm_s16le",
+                            "sample_rate_hz": 8000,
+                        }
+                    },
                     "targets": {"clone": {"title": "Clone", "needs": ["voice_sample_upload"]}},
                 },
                 "requestBody": {
@@ -308,7 +321,11 @@ DOCUMENT: dict[str, Any] = {
                                     "list": {
                                         "value": {
                                             "voices": [
-                                                {"id": "a", "gender": "f", "preview": "https://api.acme.test/base/a.wav"},
+                                                {
+                                                    "id": "a",
+                                                    "gender": "f",
+                                                    "preview": "https://api.acme.test/base/a.wav",
+                                                },
                                                 {"id": "b", "gender": "m"},
                                             ],
                                             "total": 2,
@@ -386,7 +403,8 @@ Start = Callable[..., Awaitable[Api]]
 @pytest.fixture
 async def start(serve: Serve, acme: Callable[[Edit | None], Contract]) -> AsyncIterator[Start]:
     """Start an emulator of the made-up contract on a real socket; jobs move on with every poll unless told else."""
-    async with httpx.AsyncClient(timeout=30, verify=False) as http:
+    # Plain HTTP alone is spoken: without `verify` no certificates are read, which takes longer than a test.
+    async with httpx.AsyncClient(timeout=30, verify=False) as http:  # noqa: S501
 
         async def begin(contract: Contract | None = None, *, edit: Edit | None = None, **settings: Any) -> Api:
             settings = {"clock": "per-poll", **settings}

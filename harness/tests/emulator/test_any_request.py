@@ -59,7 +59,12 @@ def test_any_form_is_answered_as_documented(http: httpx.Client, body: Any, files
 @given(
     body=st.binary(max_size=80),
     media_type=st.sampled_from(
-        ["application/json", "multipart/form-data", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+        [
+            "application/json",
+            "multipart/form-data",
+            "multipart/form-data; boundary=x",
+            "application/x-www-form-urlencoded",
+        ]
     ),
     path=st.sampled_from(["/speech", "/clone", "/now"]),
 )
@@ -69,7 +74,9 @@ def test_any_bytes_are_answered_as_documented(http: httpx.Client, body: bytes, m
 
 
 @FUZZ
-@given(path=st.text(st.characters(codec="utf-8"), max_size=30), method=st.sampled_from(["GET", "POST", "DELETE", "PUT"]))
+@given(
+    path=st.text(st.characters(codec="utf-8"), max_size=30), method=st.sampled_from(["GET", "POST", "DELETE", "PUT"])
+)
 def test_any_path_is_answered_as_documented(http: httpx.Client, path: str, method: str) -> None:
     try:
         answer = http.request(method, f"/jobs/{path}")
@@ -83,7 +90,7 @@ def test_any_path_is_answered_as_documented(http: httpx.Client, path: str, metho
 def test_jobs_at_once_keep_their_own_ids_and_texts(emulator: RunningEmulator, texts: list[str]) -> None:
     async def ask() -> list[Any]:
         headers = {"Authorization": "Bearer k"}
-        async with httpx.AsyncClient(base_url=emulator.base_url("acme"), headers=headers, verify=False) as client:
+        async with httpx.AsyncClient(base_url=emulator.base_url("acme"), headers=headers) as client:
             return await asyncio.gather(*(client.post("/speech", json={"text": text}) for text in texts))
 
     answers = [answer.json() for answer in asyncio.run(ask())]

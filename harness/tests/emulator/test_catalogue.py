@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +11,16 @@ import httpx
 import numpy as np
 import pytest
 
-from voicegauge.contract import MISSING, Contract, Operation, Target, load_catalogue, parse_place, read_pointer, write_pointer
+from voicegauge.contract import (
+    MISSING,
+    Contract,
+    Operation,
+    Target,
+    load_catalogue,
+    parse_place,
+    read_pointer,
+    write_pointer,
+)
 from voicegauge.contract.wire import is_form, is_json
 from voicegauge.emulator import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.speech.audio import container_of_media_type, decode, encode, is_silent
@@ -151,7 +161,7 @@ def _follow(target: Target, submitted: Any, base: str, http: httpx.Client) -> tu
         if spec.states[seen[-1]].end:
             break
     assert spec.states[seen[-1]].end == "success"
-    for earlier, later in zip(seen, seen[1:], strict=False):
+    for earlier, later in itertools.pairwise(seen):
         assert later in spec.states[earlier].next
     for place in spec.states[seen[-1]].carries:
         assert _at(body, place)
@@ -217,9 +227,7 @@ def test_every_documented_error_is_answered_as_printed(
     [o for o in OPERATIONS if o.speech is None and o.job is None and o.method == "GET" and "{" not in o.path],
     ids=lambda operation: f"{operation.contract.id}-{operation.id}",
 )
-def test_every_plain_question_is_answered(
-    operation: Operation, emulator: RunningEmulator, http: httpx.Client
-) -> None:
+def test_every_plain_question_is_answered(operation: Operation, emulator: RunningEmulator, http: httpx.Client) -> None:
     url = emulator.base_url(operation.contract.id) + operation.path
     answer = http.get(url, **_key(operation.contract, operation))
     assert answer.status_code == 200

@@ -97,8 +97,9 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "empty-body": (SUBMITS | POLLS | {"audio", "now", "list"}, lambda _, wrong: wrong["now"].content == b""),
     "wrong-content-type": (
         SUBMITS | POLLS | {"audio", "now", "list"},
-        lambda right, wrong: (wrong["submit"].headers["content-type"], wrong["submit"].text)
-        == ("text/plain", right["submit"].text),
+        lambda right, wrong: (
+            (wrong["submit"].headers["content-type"], wrong["submit"].text) == ("text/plain", right["submit"].text)
+        ),
     ),
     "unknown-status": (ENDED, lambda _, wrong: _states(wrong)[1] == "voicegauge-unknown"),
     "backwards-transition": (
@@ -124,8 +125,9 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "silent-audio": (HAS_AUDIO, lambda _, wrong: is_silent(decode(wrong["now"].content).samples, 24000)),
     "wrong-format": (
         HAS_AUDIO,
-        lambda right, wrong: decode(wrong["now"].content).container == "flac"
-        and wrong["now"].headers == right["now"].headers,
+        lambda right, wrong: (
+            decode(wrong["now"].content).container == "flac" and wrong["now"].headers == right["now"].headers
+        ),
     ),
     "text-ignored": (HAS_AUDIO, _shorter_or_longer),
     "truncated-audio": (HAS_AUDIO, lambda right, wrong: right["audio"].content.startswith(wrong["audio"].content)),

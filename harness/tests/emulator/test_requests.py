@@ -84,7 +84,15 @@ async def test_a_broken_body_gets_the_error_that_fits_best(start: Any, body: Any
 
 async def test_what_is_no_json_or_of_another_type_is_invalid(start: Any) -> None:
     api = await start()
-    for content, media_type in ((b"{", "application/json"), (b"text=Hi", "text/plain"), (b"", "application/json")):
+    half_a_pair = b'{"text": "Hi \\ud800"}'
+    for content, media_type in (
+        (b"{", "application/json"),
+        (b"text=Hi", "text/plain"),
+        (b"", "application/json"),
+        (half_a_pair, "application/json"),
+        (b'{"text": "Hi", "speed": 1e999}', "application/json"),
+        (b'{"text": "Hi", "seed": ' + b"9" * 6000 + b"}", "application/json"),
+    ):
         answer = await api.send("POST", "/speech", content=content, headers={"Content-Type": media_type})
         assert answer.status_code in (400, 422)
 
@@ -158,7 +166,11 @@ async def test_a_scenario_is_answered_as_documented(start: Any, scenario: str, s
 async def test_an_error_without_an_example_follows_its_schema(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         media = document["paths"]["/speech"]["post"]["responses"]["401"]["content"]["application/json"]
-        media["schema"] = {"type": "object", "required": ["why", "n"], "properties": {"n": {"type": "integer", "minimum": 3}}}
+        media["schema"] = {
+            "type": "object",
+            "required": ["why", "n"],
+            "properties": {"n": {"type": "integer", "minimum": 3}},
+        }
         del media["examples"]
 
     api = await start(edit=edit)

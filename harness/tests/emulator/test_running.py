@@ -47,12 +47,16 @@ def test_it_answers_within_the_context_and_no_longer(plain_acme: Contract) -> No
 def test_a_taken_port_and_an_unknown_fault_are_one_line_each(plain_acme: Contract) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"):
-            with running_emulator([plain_acme], port=port):
-                pass
-    with pytest.raises(UsageError, match="unknown fault 'nonsense'"):
-        with running_emulator([plain_acme], EmulatorSettings(faults=("nonsense",))):
+        with (
+            pytest.raises(UsageError, match=f"cannot listen on 127.0.0.1:{port}"),
+            running_emulator([plain_acme], port=port),
+        ):
             pass
+    with (
+        pytest.raises(UsageError, match="unknown fault 'nonsense'"),
+        running_emulator([plain_acme], EmulatorSettings(faults=("nonsense",))),
+    ):
+        pass
 
 
 _PARENT = """
@@ -115,6 +119,5 @@ def test_a_contract_whose_emulation_cannot_be_done_names_its_line(tmp_path: Any,
 
     contract = acme(edit)
     contract.document.path.write_text(json.dumps(json.loads(contract.document.path.read_text()), indent=1))
-    with pytest.raises(UsageError, match=r"openapi.json:\d+: .*no variant 'nobody'"):
-        with running_emulator([contract]):
-            pass
+    with pytest.raises(UsageError, match=r"openapi.json:\d+: .*no variant 'nobody'"), running_emulator([contract]):
+        pass

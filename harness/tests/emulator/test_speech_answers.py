@@ -43,7 +43,12 @@ async def test_a_job_delivers_the_format_asked_for(
 
 @pytest.mark.parametrize(
     ("name", "media_type", "container"),
-    [(None, "audio/mpeg", "mp3"), ("wav", "audio/x-wav", "wav"), ("ogg", "audio/ogg", "ogg"), ("opus", "audio/ogg", "ogg")],
+    [
+        (None, "audio/mpeg", "mp3"),
+        ("wav", "audio/x-wav", "wav"),
+        ("ogg", "audio/ogg", "ogg"),
+        ("opus", "audio/ogg", "ogg"),
+    ],
 )
 async def test_audio_at_once_has_a_documented_media_type(
     start: Any, name: str | None, media_type: str, container: str

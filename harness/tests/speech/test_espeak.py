@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,12 @@ def test_equal_words_give_equal_samples_whatever_was_said_before() -> None:
     first = _speak()
     _speak("Something else in between.", language="de", voice="m3", words_per_minute=300)
     assert np.array_equal(first, _speak())
-    command = [
-        sys.executable,
-        "-c",
-        "import sys; from voicegauge.speech.espeak import synthesize; "
-        f"sys.stdout.buffer.write(synthesize({TEXT!r}, **{PLAIN!r}).tobytes())",
-    ]
-    assert subprocess.run(command, capture_output=True, check=True).stdout == first.tobytes()
+    script = f"""
+import sys
+from voicegauge.speech.espeak import synthesize
+sys.stdout.buffer.write(synthesize({TEXT!r}, **{PLAIN!r}).tobytes())
+"""
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == first.tobytes()
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"voice": "m3"}, {"voice": None}, {"pitch": 80}, {"language": "fr"}])
@@ -81,6 +81,20 @@ def test_the_sample_rate_leaves_the_length_alone(rate: int) -> None:
 def test_languages_go_by_their_usual_codes(language: str) -> None:
     assert speaks(language)
     assert not is_silent(_speak("Hello", language=language), 16000)
+
+
+@pytest.mark.parametrize("voice", ["f2", "f3", "f5", "whisper"])
+def test_voices_that_breathe_do_so_in_the_same_way_in_every_process(voice: str) -> None:
+    samples = []
+    for wait_s in (0.0, 1.1):  # the library seeds its noise with the time in seconds
+        time.sleep(wait_s)
+        script = f"""
+import sys
+from voicegauge.speech.espeak import synthesize
+sys.stdout.buffer.write(synthesize({TEXT!r}, **{ {**PLAIN, "voice": voice}!r}).tobytes())
+"""
+        samples.append(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)
+    assert samples[0] == samples[1]
 
 
 def test_unknown_languages_and_variants_are_refused() -> None:
@@ -131,7 +145,9 @@ def test_threads_may_speak_at_once() -> None:
 
 def test_a_speaking_process_that_died_is_started_again() -> None:
     first = _speak()
-    listed = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True)
+    listed = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True
+    )
     workers = [int(line.split()[0]) for line in listed.stdout.splitlines() if "espeak_worker" in line]
     assert workers
     for pid in workers:
