@@ -35,16 +35,6 @@ def test_what_is_there_for_the_emulator_keeps_the_contract_too(contract) -> None
     assert [finding.message for finding in findings if finding.severity is not Severity.DISPUTED] == []
 
 
-def test_a_dispute_names_rules_that_exist(contract) -> None:
-    named = {rule for dispute, _ in _disputes(contract) for rule in dispute.rules}
-    assert named <= set(RULES)
-
-
-def _disputes(contract):
-    pointers = contract._disputes_at
-    return [(dispute, place) for place, disputes in pointers.items() for dispute in disputes]
-
-
 @pytest.mark.parametrize(("contract", "name"), OPERATIONS, ids=lambda value: getattr(value, "id", value))
 def test_every_operation_is_planned_for(contract, name) -> None:
     plan = plan_cases(list(contract.targets.values()), emulated=True, every=True)

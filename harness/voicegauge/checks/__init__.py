@@ -7,11 +7,12 @@ They see exchanges and contracts, never sockets.
 from voicegauge.checks import answers, jobs, outcomes, audio, charges  # noqa: F401, I001
 from voicegauge.checks.judging import Judge, find_dispute
 from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
-from voicegauge.checks.subjects import Call, Delivered, Expected, Outcome, RequestOrigin, Subject, Trail
+from voicegauge.checks.subjects import Call, Callback, Delivered, Expected, Outcome, RequestOrigin, Subject, Trail
 
 __all__ = [
     "RULES",
     "Call",
+    "Callback",
     "Delivered",
     "Expected",
     "Judge",

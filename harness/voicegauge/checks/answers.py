@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects import Call, request_media_type
+from voicegauge.checks.subjects import Call, Callback, request_media_type
 from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
 from voicegauge.contract.document import unescape
 from voicegauge.contract.places import read_pointer
-from voicegauge.contract.wire import is_json
+from voicegauge.contract.wire import UnreadableBodyError, is_json, read_json
 
 NO_BODY = (204, 205, 304)
 """Statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
@@ -105,6 +105,22 @@ def _body_problems(call: Call) -> Iterator[Problem]:
         return
     for error, _ in zip(media.errors(call.answer), range(MAX_SCHEMA_PROBLEMS), strict=False):
         yield _schema_problem(error, call.answer)
+
+
+@rule(
+    "callback-schema",
+    on=Callback,
+    proves="What is sent to a callback or webhook fits its documented schema.",
+    basis="callbacks, webhooks",
+)
+def _callback_schema(callback: Callback) -> Iterator[Problem]:
+    try:
+        value = read_json(callback.exchange.request.body)
+    except UnreadableBodyError as unreadable:
+        yield Problem(f"the callback {unreadable}", callback.media.pointer)
+        return
+    for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_PROBLEMS), strict=False):
+        yield _schema_problem(error, value)
 
 
 def _schema_problem(error: SchemaError, value: Any) -> Problem:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voicegauge.checks.registry import RULES, Problem, Rule
-from voicegauge.checks.subjects import Call, Outcome, Subject
+from voicegauge.checks.subjects import Call, Callback, Outcome, Subject
 from voicegauge.contract import MISSING
 from voicegauge.contract.document import unescape
 from voicegauge.contract.extension import Dispute
@@ -62,7 +62,8 @@ class Judge:
 
     def _reproduce(self, subject: Subject, exchange: Exchange) -> str | None:
         call = subject.call if isinstance(subject, Outcome) else subject
-        unknown = isinstance(call, Call) and call.request_origin == "unknown"
+        # What a document prints without its request, or what the provider sends, cannot be sent again.
+        unknown = isinstance(call, Callback) or (isinstance(call, Call) and call.request_origin == "unknown")
         return None if unknown or self.reproduce is None else self.mask(self.reproduce(exchange))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from voicegauge.contract import MISSING, Contract, Operation, ResponseSpec, Target, fit_text, parse_place
+from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec, Target, fit_text, parse_place
 from voicegauge.contract.extension import AudioPlace, JobSpec
 from voicegauge.contract.places import read_pointer
 from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
@@ -282,6 +282,28 @@ class Delivered:
         return (*places, f"{job.pointer}/x-job/audio") if job else places
 
 
+@dataclass(frozen=True, eq=False)
+class Callback:
+    """What a provider sends to a URL of the user's, as it is documented."""
+
+    media: MediaType
+    """The documented body of the callback."""
+    exchange: Exchange
+    operation: Operation
+    """An operation that leads to it; any of the contract's for a webhook that stands alone."""
+    target: Target | None = None
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it is judged by."""
+        return self.media.contract
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about it may stand at."""
+        return (self.media.pointer,)
+
+
 class Expected(Record, frozen=True, kw_only=True):
     """What a planned case should be answered with."""
 
@@ -329,4 +351,4 @@ class Outcome:
         return self.call.around
 
 
-Subject = Call | Trail | Delivered | Outcome
+Subject = Call | Callback | Trail | Delivered | Outcome

@@ -19,7 +19,7 @@ class RuleRow(Record, frozen=True, kw_only=True):
     basis: str
     """The statements of a contract that it rests on."""
     subject: str
-    """What it looks at: "call", "trail" (a job), "delivered" (audio) or "outcome" (a planned case)."""
+    """What it looks at: "call", "callback", "trail" (a job), "delivered" (audio) or "outcome" (a planned case)."""
 
 
 class RuleList(Record, frozen=True, kw_only=True):

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from voicegauge.checks import RULES, Call, Judge, Rule
+from voicegauge.checks import RULES, Call, Callback, Judge, Rule
+from voicegauge.conformance.callbacks import documented_callbacks
 from voicegauge.conformance.matching import find_target
 from voicegauge.conformance.samples import sample
 from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation, parse_place
@@ -51,15 +53,18 @@ def documented_requests(contract: Contract, *, inferred: bool = False) -> Iterat
 
 def documented_findings(
     contract: Contract, rules: Mapping[str, Rule] | None = None, *, inferred: bool = False
-) -> Iterator[tuple[Call, list[Finding]]]:
-    """Every documented example with what is wrong with it."""
+) -> Iterator[tuple[Exchange, list[Finding]]]:
+    """Every documented example, as the exchange it stands for, with what is wrong with it."""
     chosen = {name: rule for name, rule in (rules or RULES).items() if name not in NOT_PRINTED}
     judge = Judge(Provenance.DOCUMENTED, chosen)
-    for call in documented_calls(contract, inferred=inferred):
-        yield call, list(judge.findings(call))
+    answers: Iterator[Call | Callback] = chain(
+        documented_calls(contract, inferred=inferred), documented_callbacks(contract, inferred=inferred)
+    )
+    for subject in answers:
+        yield subject.exchange, list(judge.findings(subject))
     requests = Judge(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
     for call in documented_requests(contract, inferred=inferred):
-        yield call, list(requests.findings(call))
+        yield call.exchange, list(requests.findings(call))
 
 
 def _code(status: str) -> int:

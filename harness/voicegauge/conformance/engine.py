@@ -45,8 +45,8 @@ class Settings:
 def check_documents(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
     """Judge every example that the documents print."""
     for contract in contracts:
-        for call, findings in documented_findings(contract, rules):
-            collector.saw(Provenance.DOCUMENTED, contract.id, call.operation.id)
+        for exchange, findings in documented_findings(contract, rules):
+            collector.saw(Provenance.DOCUMENTED, contract.id, exchange.operation)
             collector.add(findings)
 
 
