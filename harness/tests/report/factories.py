@@ -226,6 +226,7 @@ def _target(voice: Voice) -> TargetRef:
         usd_per_request=voice.usd,
         usd_per_character=voice.usd_per_character,
         price_disputed=voice.disputed,
+        price_sources=("Pricing page, 2026-11-20",),
         max_characters=voice.max_characters,
         languages=("en", "de"),
     )

@@ -146,7 +146,9 @@ def poisoned(run: Run, text: str) -> Run:
     replace = msgspec.structs.replace
     name = {target.id: f"{target.id}{text}" for target in run.manifest.targets}
     targets = tuple(
-        replace(t, id=name[t.id], title=text, price=text, contract_version=text, contract_sha256=text)
+        replace(
+            t, id=name[t.id], title=text, price=text, price_sources=(text,), contract_version=text, contract_sha256=text
+        )
         for t in run.manifest.targets
     )
     manifest = replace(

@@ -11,7 +11,7 @@ import msgspec
 
 from voicegauge.bench.suite import Suite, SuiteText
 from voicegauge.contract import Target
-from voicegauge.contract.pricing import describe_price, quote
+from voicegauge.contract.pricing import describe_price, price_sources, quote
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Provenance, Record, SuiteRef, TargetRef, VoiceSample
 
@@ -226,6 +226,7 @@ def target_ref(target: Target, usd: float | None = None) -> TargetRef:
         credits_per_request=one.credits if per == "request" else None,
         credits_per_character=_per_character(one.credits) if per.endswith("characters") else None,
         price_disputed=one.disputed,
+        price_sources=price_sources(target) if usd is None else (),
         max_characters=_max_characters(target),
         languages=target.spec.languages,
     )

@@ -90,6 +90,16 @@ def describe_price(target: Target) -> str:
     return ", ".join(filter(None, (dollars, credits))) or "not said"
 
 
+def price_sources(target: Target) -> tuple[str, ...]:
+    """Titles and dates of the documents that state the price, each once; empty where none does."""
+    price = target.pricing
+    if price is None:
+        return ()
+    documents = target.contract.provider.sources
+    named = (documents[p.source.document] for p in (price, *price.alternatives) if p.source)
+    return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in named))
+
+
 def _describe(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
     """Such as "$0.01 or $0.03 / request (disputed)" of one money's amounts; empty where there is none."""
     by_unit: dict[str, dict[str, None]] = {}

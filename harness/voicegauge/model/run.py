@@ -34,6 +34,8 @@ class TargetRef(Record, frozen=True, kw_only=True):
     credits_per_request: float | None = None
     credits_per_character: float | None = None
     price_disputed: bool = False
+    price_sources: tuple[str, ...] = ()
+    """Titles and dates of the documents that state the price; empty where none does."""
     max_characters: int | None = None
     """The longest text of one request; `None` where no document says."""
     languages: tuple[str, ...] = ()
