@@ -252,3 +252,33 @@ def test_facts_of_what_cannot_be_decoded() -> None:
 )
 def test_media_types_name_containers(media_type: str | None, container: str | None) -> None:
     assert container_of_media_type(media_type) == container
+
+
+def by_ffmpeg(container: str, codec: str, sound: np.ndarray) -> bytes:
+    import av
+
+    file = io.BytesIO()
+    with av.open(file, "w", format=container) as out:
+        stream = out.add_stream(codec, rate=48_000, layout="mono")
+        whole = av.AudioFifo()
+        block = av.AudioFrame.from_ndarray(sound[None, :], format="fltp", layout="mono")
+        block.sample_rate = 48_000
+        whole.write(block)
+        while (frame := whole.read(960, partial=True)) is not None:
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "name"), [("ipod", "aac", "m4a"), ("adts", "aac", "aac"), ("webm", "libopus", "webm")]
+)
+def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(container: str, codec: str, name: str) -> None:
+    sound = tone(rate=48_000)
+    data = by_ffmpeg(container, codec, sound)
+    found = decode(data)
+    assert (found.container, found.sample_rate_hz, found.channels) == (name, 48_000, 1)
+    assert found.audio_s == pytest.approx(2.0, abs=0.06)
+    assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound), abs=0.5)
+    with pytest.raises(UndecodableAudioError):
+        decode(data[:40])

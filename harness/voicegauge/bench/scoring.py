@@ -23,8 +23,9 @@ from voicegauge.errors import DataError, MissingExtraError, UsageError
 from voicegauge.model import AsrFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr
 from voicegauge.speech.asr.cache import TranscriptCache
-from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, encode, facts
+from voicegauge.speech.audio import encode, facts
 from voicegauge.speech.hearing import Hearing, hear
+from voicegauge.speech.levels import MIN_SPEECH_S, SILENCE_DBFS
 from voicegauge.speech.metrics import score
 from voicegauge.speech.normalise import normaliser_for
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.model import AudioFacts, Record
+from voicegauge.speech import ffmpeg
 from voicegauge.speech.containers import (
     container_of_media_type,
     declares_length,
@@ -25,6 +26,7 @@ from voicegauge.speech.containers import (
     mend_streamed_wav,
     sniff_container,
 )
+from voicegauge.speech.levels import active_s, is_silent, leading_silence_s, rms_dbfs
 from voicegauge.speech.ogg import with_serial
 
 __all__ = [
@@ -57,16 +59,6 @@ RATES_HZ = (1_000, 384_000)
 """Sample rates that audio can have; a header that states others is broken."""
 _BLOCK_FRAMES = 4096
 """Read at once: what comes before a broken block is kept."""
-
-SILENCE_DBFS = -50.0
-"""A frame below this holds no speech. Speech levels are set around -26 dBov (ITU-T P.56, P.800
-practice), its weak parts lie some 20 dB lower, and the noise floor of 16 bits is near -96 dBFS."""
-SPEECH_RANGE_DB = 30.0
-"""A frame this far below the loudest one is background, so that a noise floor is no onset."""
-MIN_SPEECH_S = 0.1
-"""Shorter than the shortest word: what is active for less is a click."""
-FRAME_S = 0.01
-"""Levels are taken over frames of 10 ms, the step of speech recognisers."""
 
 
 class UndecodableAudioError(ValueError):
@@ -134,6 +126,8 @@ def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
     import soundfile
 
     container = sniff_container(data)
+    if container in ffmpeg.CONTAINERS:
+        return _decode_by_ffmpeg(data, container)
     try:
         if container is None and declared is not None:
             return _decode_raw(data, declared)
@@ -142,6 +136,20 @@ def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         what = f"{container} that cannot be read" if container else "no audio container that is known"
         raise UndecodableAudioError(f"{len(data)} bytes: {what}") from error
+
+
+def _decode_by_ffmpeg(data: bytes, container: str) -> Decoded:
+    if not ffmpeg.available():
+        raise UndecodableAudioError(f"{container} is read by PyAV, which is not installed: pip install av")
+    try:
+        track = ffmpeg.read_track(data, MAX_AUDIO_S)
+        _check_shape(track.sample_rate_hz, track.channels)
+    except ValueError as error:
+        raise UndecodableAudioError(f"{len(data)} bytes of {container}: {error}") from error
+    if not len(track.samples):
+        raise UndecodableAudioError(f"{len(data)} bytes of {container} without a single sample")
+    audio_s = len(track.samples) / track.sample_rate_hz
+    return Decoded(_settled(track.samples), track.sample_rate_hz, track.channels, container, track.codec, audio_s, None)
 
 
 def _decode_raw(data: bytes, declared: RawAudio) -> Decoded:
@@ -202,7 +210,10 @@ def _read_samples(file: Any, limit: int) -> Samples:
         if frames > limit:
             raise UndecodableAudioError(f"audio longer than {limit / file.samplerate:.0f} s")
         blocks.append(block.mean(axis=1, dtype=np.float32))
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    return _settled(np.concatenate(blocks) if blocks else np.zeros(0, np.float32))
+
+
+def _settled(samples: Samples) -> Samples:
     # A float file may hold anything; a player clips as well.
     return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32)
 
@@ -292,54 +303,6 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     return resampled
 
 
-def rms_dbfs(samples: Samples) -> float:
-    """The level of all samples in dB relative to full scale; -inf for digital silence."""
-    if not len(samples):
-        return -math.inf
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
-    return 10 * math.log10(power) if power > 0 else -math.inf
-
-
-def is_silent(samples: Samples, sample_rate_hz: int) -> bool:
-    """Whether less than `MIN_SPEECH_S` lies above `SILENCE_DBFS`.
-
-    A recogniser may hear words in silence, so that this is asked first. A constant offset does not count.
-    """
-    return active_s(samples, sample_rate_hz) < MIN_SPEECH_S
-
-
-def active_s(samples: Samples, sample_rate_hz: int) -> float:
-    """Seconds of frames above `SILENCE_DBFS`."""
-    return float(np.count_nonzero(_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_S
-
-
-def leading_silence_s(samples: Samples, sample_rate_hz: int) -> float:
-    """Seconds before the first audible frame, to 10 ms; the whole length where all is silent.
-
-    Audible is what is above `SILENCE_DBFS` and within `SPEECH_RANGE_DB` of the loudest
-    frame for two frames on end, so that neither a click nor a noise floor is an onset.
-    """
-    levels = _frame_levels(samples, sample_rate_hz)
-    if not len(levels):
-        return len(samples) / sample_rate_hz
-    audible = levels > max(SILENCE_DBFS, float(levels.max()) - SPEECH_RANGE_DB)
-    held = audible[:-1] & audible[1:]
-    if not held.any():
-        return len(samples) / sample_rate_hz
-    return float(np.argmax(held)) * FRAME_S
-
-
-def _frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
-    # RMS of each whole frame in dBFS, without the constant offset.
-    length = max(1, round(sample_rate_hz * FRAME_S))
-    count = len(samples) // length
-    if not count:
-        return np.zeros(0)
-    frames = samples[: count * length].astype(np.float64).reshape(count, length) - float(np.mean(samples))
-    power = np.maximum(np.mean(np.square(frames), axis=1), 1e-20)
-    return np.asarray(10 * np.log10(power), dtype=np.float64)
-
-
 def decode_saved(data: bytes, known: AudioFacts) -> Decoded:
     """Decode audio that was measured before, with what was declared of it then.
 
@@ -348,9 +311,7 @@ def decode_saved(data: bytes, known: AudioFacts) -> Decoded:
     """
     declared = None
     if known.raw_format and known.sample_rate_hz:
-        declared = RawAudio(
-            format=known.raw_format, sample_rate_hz=known.sample_rate_hz, channels=known.channels or 1
-        )
+        declared = RawAudio(format=known.raw_format, sample_rate_hz=known.sample_rate_hz, channels=known.channels or 1)
     return decode(data, declared=declared)
 
 
