@@ -20,6 +20,7 @@ from voicegauge.bench.result import BenchResult, PricedPlan
 from voicegauge.cli import cli
 from voicegauge.cli.providers import Providers
 from voicegauge.cli.rules import RuleList
+from voicegauge.cli.score import Scored
 from voicegauge.conformance import CheckReport
 from voicegauge.contract.extension import json_schema
 from voicegauge.model import Run
@@ -53,6 +54,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(PricedPlan, "voicegauge bench --dry-run --json")),
+    "docs/score.schema.json": lambda: as_json(record_schema(Scored, "voicegauge score --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --format json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
