@@ -3,14 +3,19 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
+from voicegauge.bench.scoring import score_run
+from voicegauge.bench.store import save_audio
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr
-from voicegauge.speech.asr.base import digest
+from voicegauge.speech.asr.base import RATE_HZ, digest
+from voicegauge.speech.audio import encode, facts
 
+from ..bench.made import run, sample  # noqa: TID252 - tests are no package that could be named
 from .tiny_whisper import TEXTS, sound
 
 TEXT = [Spoken("en", "The kettle is on the stove.")]
@@ -176,3 +181,19 @@ def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: P
     (tmp_path / "model.bin").write_bytes((converted / "model.bin").read_bytes())
     with pytest.raises(UsageError, match=r"has no tokenizer\.json: .*--copy_files"):
         choose(f"faster-whisper:{tmp_path}")
+
+
+def test_a_run_is_scored_by_it_in_processes_of_its_own(spec: str, bare: Path) -> None:
+    samples = []
+    for name, text in TEXTS.items():
+        audio, media_type = encode(sound(name), RATE_HZ, "wav")
+        _, file = save_audio(bare, audio)
+        measured, _ = facts(audio, file=file, media_type=media_type)
+        samples.append(msgspec.structs.replace(sample(name, words=text), audio=measured))
+    found = score_run(bare, run(tuple(samples)), spec, workers=2)
+    assert found is not None
+    assert [score.errors for score in found.scores] == [0, 0]
+    assert [score.transcript for score in found.scores] == [text.strip() for text in TEXTS.values()]
+    assert found.asr == asr_of(spec).id
+    assert found.asr_reason == "asked for"
+    assert not found.closed_vocabulary
