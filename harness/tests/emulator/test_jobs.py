@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -66,6 +67,29 @@ async def test_a_job_ends_as_the_scenario_asks_and_an_uncharged_end_is_refunded(
     job = (await api.submit(headers={SCENARIO_HEADER: "state:failed"})).json()["id"]
     assert (await api.states(job, 2))[-1] == "failed"
     assert (await api.submit()).json()["left"] == 10
+
+
+async def test_a_refund_needs_nobody_to_ask(start: Any) -> None:
+    api = await start(clock="virtual", credits=100)
+    await api.submit(headers={SCENARIO_HEADER: "state:void"})
+    assert (await api.submit()).json()["left"] == 40
+    await api.control("POST", "/clock", {"advance_s": 60})
+    assert (await api.submit()).json()["left"] == 40
+
+
+async def test_constants_stand_where_the_answer_has_their_place(start: Any) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        target = document["paths"]["/speech"]["post"]["x-speech"]["targets"]["small"]
+        target["emulation"]["constants"] = {"body#/trace": "t-{hex4}", "body#/nowhere": 1}
+        media = document["paths"]["/speech"]["post"]["responses"]["202"]["content"]["application/json"]
+        media["schema"]["properties"]["trace"] = {"type": "string"}
+
+    api = await start(edit=edit)
+    first, second = (await api.submit()).json(), (await api.submit()).json()
+    traces = [first["trace"], second["trace"]]
+    assert all(re.fullmatch("t-[0-9a-f]{4}", trace) for trace in traces)
+    assert traces[0] != traces[1]
+    assert "nowhere" not in second
 
 
 async def test_a_cancelled_job_stays_so(start: Any) -> None:

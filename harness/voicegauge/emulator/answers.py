@@ -105,7 +105,7 @@ class Answers:
         if places.url is not None:
             values[places.url] = self.status_url(call, status, job.id)
         answer = target.answer
-        self._lay(reply, job.constants, where=known)
+        self.lay_constants(reply, job.constants)
         self._lay(reply, values)
         self._lay_money(reply, answer.charged, answer.balance, job.charge, balance)
         return reply
@@ -133,7 +133,7 @@ class Answers:
         reply = success_reply(operation, "status", draft)
         reply.target, reply.job, reply.call = job.target, job, call
         reply.body = localise(reply.body, dict.fromkeys(self._shown_ids(job.target, spec), job.id))
-        self._lay(reply, job.constants, where=known)
+        self.lay_constants(reply, job.constants)
         self._lay(reply, {spec.state: job.state})
         self._lay(reply, self._job_values(spec, job), where=known)
         self._lay_times(reply, spec, job)
@@ -207,8 +207,11 @@ class Answers:
         reply.target, reply.call = target, call
         self._lay_audio(reply, answer.audio, wanted, url, data)
         self._lay_money(reply, answer.charged, answer.balance, charge, balance)
-        self._lay(reply, target.spec.emulation.constants, where=known)
         return reply
+
+    def lay_constants(self, reply: Reply, constants: Mapping[str, Any]) -> None:
+        """Write what always holds one value, where the body has its place."""
+        self._lay(reply, constants, where=known)
 
     def as_download(self, reply: Reply, call: Call) -> None:
         """Make `reply`, which carries audio, the documented answer of a download operation."""

@@ -55,6 +55,7 @@ class EmulatedProvider:
         self._media: OrderedDict[str, tuple[Target, Utterance]] = OrderedDict()
         self._counts: Counter[str] = Counter()
         self._ids = 0
+        self._refundable: list[EmulatedJob] = []
         self._roles = _roles(contract)
 
     async def handle(self, incoming: Incoming) -> Reply:
@@ -168,6 +169,7 @@ class EmulatedProvider:
             return None
         if account.keyless:
             return 0.0
+        self._settle_refunds()
         if account.credits is not None and account.credits < amount:
             raise Refusal("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
         amount = self._planted.charge(amount, target)
@@ -179,11 +181,14 @@ class EmulatedProvider:
     ) -> Reply:
         place = audio_place(target)
         data = await self._render(target, wanted)
-        media_id = fill_hex(target.spec.emulation.id or DEFAULT_ID, self._rng())
+        rng = self._rng()
+        media_id = fill_hex(target.spec.emulation.id or DEFAULT_ID, rng)
         if place.delivered == "url":
             self._remember(media_id, target, wanted)
         url = self._answers.audio_url(call.incoming.base_url, place, media_id, wanted.format)
-        return self._answers.spoken(call, target, wanted, data, url, charge=charge, balance=self._left(account, call))
+        reply = self._answers.spoken(call, target, wanted, data, url, charge=charge, balance=self._left(account, call))
+        self._answers.lay_constants(reply, _constants(target, rng))
+        return reply
 
     def _left(self, account: Account, call: Call) -> float | None:
         return self.accounts.left(account, call.operation)
@@ -215,12 +220,12 @@ class EmulatedProvider:
             stays_s=stays(spec, path, *times_s),
             created=self._clock.now(),
             charge=charge,
-            constants={
-                place: fill_hex(value, rng) if isinstance(value, str) else value
-                for place, value in target.spec.emulation.constants.items()
-            },
+            constants=_constants(target, rng),
         )
         self.jobs[job.id] = job
+        last = spec.states.get(path[-1])
+        if last is not None and last.charged is False:
+            self._refundable.append(job)
         while len(self.jobs) > KEPT_JOBS:
             self.jobs.popitem(last=False)
         return job
@@ -256,6 +261,12 @@ class EmulatedProvider:
             job.refunded = True
             job.account.pay(-job.charge if job.charge else None)
         return state
+
+    def _settle_refunds(self) -> None:
+        """Look at the jobs that will be refunded, so that whoever never asks has the money back as well."""
+        for job in self._refundable:
+            self._look(job)
+        self._refundable = [job for job in self._refundable if not job.refunded]
 
     def settle(self) -> None:
         """Bring every job up to now, so that refunds are made."""
@@ -312,6 +323,14 @@ class EmulatedProvider:
 
     async def _render(self, target: Target, wanted: Utterance) -> bytes:
         return await self._voice.speak(self._planted.speech(wanted, target))
+
+
+def _constants(target: Target, rng: random.Random) -> dict[str, object]:
+    """The target's constants with their random digits drawn."""
+    return {
+        place: fill_hex(value, rng) if isinstance(value, str) else value
+        for place, value in target.spec.emulation.constants.items()
+    }
 
 
 def _split(situation: str) -> tuple[str, str | None]:
