@@ -56,7 +56,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(PricedPlan, "voicegauge bench --dry-run --json")),
     "docs/score.schema.json": lambda: as_json(record_schema(Scored, "voicegauge score --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
-    "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --format json")),
+    "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "README.md": readme,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from voicegauge.model import Run
     from voicegauge.report import Report
 
-SUFFIXES = {".html": "html", ".htm": "html", ".json": "json", ".csv": "csv", ".md": "markdown"}
+SUFFIXES = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
 """They tell the format where `--format` does not."""
 PAGE = "report.html"
 
@@ -32,8 +32,8 @@ PAGE = "report.html"
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["html", "json", "csv", "markdown"]),
-    help="A page, all its numbers, one row a sample, or a table.  [default: by the suffix of FILE, else html]",
+    type=click.Choice(["html", "csv", "markdown"]),
+    help="A page, one row a sample, or a table.  [default: by the suffix of FILE, else html]",
 )
 @click.option(
     "--text-length",
@@ -78,10 +78,8 @@ def command(
 
 
 def _render(form: str, report: Report, runs: Sequence[tuple[Path, Run]]) -> str:
-    from voicegauge.report import render_csv, render_json, render_markdown, render_page
+    from voicegauge.report import render_csv, render_markdown, render_page
 
     if form == "csv":
         return render_csv(runs)
-    if form == "json":
-        return render_json(report)
     return render_markdown(report) if form == "markdown" else render_page(report, runs)

@@ -3,13 +3,12 @@
 from voicegauge.report.gather import Report, gather
 from voicegauge.report.page import render_page
 from voicegauge.report.tabular import render_csv, render_markdown
-from voicegauge.report.writing import render_json, write_report
+from voicegauge.report.writing import write_report
 
 __all__ = [
     "Report",
     "gather",
     "render_csv",
-    "render_json",
     "render_markdown",
     "render_page",
     "write_report",

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from voicegauge.bench.cost import TEXT_LENGTH
 from voicegauge.files import write_file
 from voicegauge.model import Run
-from voicegauge.report.gather import Report, gather
+from voicegauge.report.gather import gather
 from voicegauge.report.page import render_page
 
 
@@ -31,8 +29,3 @@ def write_report(runs: Sequence[tuple[Path, Run]], out: Path, *, characters: int
     """
     write_file(out, render_page(gather(runs, characters=characters), runs).encode())
     return out
-
-
-def render_json(report: Report) -> str:
-    """The report as JSON; its shape is the record `Report`, without audio."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n"
