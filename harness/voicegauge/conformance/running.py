@@ -16,9 +16,8 @@ from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.errors import TransportError, UnreachableError, UsageError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance
+from voicegauge.recording import BAD_KEY
 
-BAD_KEY = "invalid-voicegauge-key"
-"""Looks like no provider's key, and says itself what it is."""
 ASKED_AGAIN = 2
 """Status answers fetched after a job has ended: a late change of mind shows in the second one."""
 MAX_UNREACHABLE = 3

@@ -90,3 +90,5 @@ class Exchange(Record, frozen=True, kw_only=True):
     request: Request
     response: Response
     timing: Timing | None = None
+    group: str | None = None
+    """What belongs together in a recording shares it: the submit, the polls and the download of one job."""

@@ -30,10 +30,21 @@ class Pair(_Har, frozen=True, kw_only=True):
     value: str
 
 
-class PostData(_Har, frozen=True, kw_only=True):
-    """A request's body: text, or the name of a sidecar file."""
+class Param(_Har, frozen=True, kw_only=True, omit_defaults=True):
+    """A field of a multipart body: its text, or its file."""
+
+    name: str
+    value: str = ""
+    file_name: str | None = None
+    content_type: str | None = None
+    file: SidecarName | None = field(default=None, name="_file")
+
+
+class PostData(_Har, frozen=True, kw_only=True, omit_defaults=True):
+    """A request's body: fields, text, or the name of a sidecar file."""
 
     mime_type: str
+    params: tuple[Param, ...] = ()
     text: str = ""
     file: SidecarName | None = field(default=None, name="_file")
 
@@ -52,7 +63,7 @@ class HarRequest(_Har, frozen=True, kw_only=True):
     body_size: int = -1
 
 
-class Content(_Har, frozen=True, kw_only=True):
+class Content(_Har, frozen=True, kw_only=True, omit_defaults=True):
     """A response's body: text, or the name of a sidecar file."""
 
     size: int
@@ -98,6 +109,7 @@ class Entry(_Har, frozen=True, kw_only=True):
     timings: Timings
     provider: str = field(name="_provider")
     operation: str = field(name="_operation")
+    group: str | None = field(default=None, name="_group")
     timing: Timing | None = field(default=None, name="_timing")
     """Exactly as measured, with the arrival of each chunk; `null` where nobody measured."""
 
@@ -119,6 +131,8 @@ class About(_Har, frozen=True, kw_only=True):
     contract_sha256: str = field(name="contractSha256")
     recorded_at: str
     """UTC, ISO 8601."""
+    scrubbed: dict[str, int] = {}
+    """Places in which something was masked, with how often."""
 
 
 class Log(_Har, frozen=True, kw_only=True):

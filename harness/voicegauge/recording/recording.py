@@ -14,10 +14,12 @@ from voicegauge import __version__
 from voicegauge.contract import Contract
 from voicegauge.errors import DataError
 from voicegauge.files import write_file
-from voicegauge.model import Exchange, Provenance, Record, Request, Response
+from voicegauge.model import Exchange, Provenance, Record, Request, Response, UploadedFile
 from voicegauge.model.exchange import Headers
 from voicegauge.recording import har
-from voicegauge.recording.redaction import Redactor, find_secret
+from voicegauge.recording.bodies import base_type, multipart_fields
+from voicegauge.recording.redaction import Redactor
+from voicegauge.transport import encode_body
 
 MAX_HAR_BYTES = 64 * 2**20
 MAX_SIDECAR_BYTES = 64 * 2**20
@@ -44,6 +46,8 @@ class Recording(Record, frozen=True, kw_only=True):
     recorded_at: str
     """UTC, ISO 8601."""
     exchanges: tuple[Exchange, ...]
+    scrubbed: dict[str, int] = {}
+    """Places in which something was masked ("request header authorization"), with how often."""
 
 
 class _Sidecars:
@@ -71,6 +75,7 @@ def save_har(
     provenance: Provenance,
     contract: Contract,
     secrets: Iterable[str] = (),
+    mask: Iterable[str] = (),
     recorded_at: dt.datetime | None = None,
 ) -> Recording:
     """Write `exchanges` to `path`, and their audio to files beside it, without secrets.
@@ -84,17 +89,18 @@ def save_har(
         provenance: where they came from.
         contract: its documented headers are kept.
         secrets: the keys in use.
+        mask: further names of fields, parameters and headers to mask.
         recorded_at: now, if left out.
 
     Returns:
         What was written: masked, so it may differ from `exchanges`.
 
     Raises:
-        DataError: a secret is left in some form; nothing is written. Names the place.
+        DataError: a secret is left in some form, or what looks like one; nothing is written.
+            Names the place.
         UsageError: `path` cannot be written.
     """
-    known = tuple(secrets)
-    redactor = Redactor(contract, known)
+    redactor = Redactor(contract, tuple(secrets), mask)
     masked = tuple(redactor.exchange(exchange) for exchange in exchanges)
     when = recorded_at or dt.datetime.now(dt.UTC)
     recording = Recording(
@@ -104,32 +110,17 @@ def save_har(
         contract_sha256=contract.document.sha256,
         recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
         exchanges=masked,
+        scrubbed={place: count for place, count in sorted(redactor.scrubbed.items()) if count},
     )
-    _refuse_secrets(path, masked, known)
+    for number, exchange in enumerate(masked, 1):
+        redactor.refuse(str(path), number, exchange)
     sidecars = _Sidecars()
     document = msgspec.json.format(msgspec.json.encode(_to_har(recording, sidecars)), indent=1)
-    _refuse(path, "the file", document, known)
+    redactor.refuse_bytes(str(path), "the file", document)
     for name, body in sidecars.files.items():
         write_file(path.parent / name, body)
     write_file(path, document + b"\n")
     return recording
-
-
-def _refuse_secrets(path: Path, exchanges: Sequence[Exchange], secrets: Sequence[str]) -> None:
-    for number, exchange in enumerate(exchanges, 1):
-        where = f"exchange {number} ({exchange.operation})"
-        _refuse(path, f"{where}, URL", exchange.request.url.encode(), secrets)
-        _refuse(path, f"{where}, request body", exchange.request.body, secrets)
-        _refuse(path, f"{where}, response body", exchange.response.body, secrets)
-        for side, headers in (("request", exchange.request.headers), ("response", exchange.response.headers)):
-            for name, value in headers:
-                _refuse(path, f"{where}, {side} header {name}", f"{name}: {value}".encode(), secrets)
-
-
-def _refuse(path: Path, where: str, data: bytes, secrets: Sequence[str]) -> None:
-    form = find_secret(data, secrets)
-    if form is not None:
-        raise DataError(f"{path} is not written: {where} holds a key ({form})")
 
 
 def _to_har(recording: Recording, sidecars: _Sidecars) -> har.HarFile:
@@ -140,6 +131,7 @@ def _to_har(recording: Recording, sidecars: _Sidecars) -> har.HarFile:
         contract_version=recording.contract_version,
         contract_sha256=recording.contract_sha256,
         recorded_at=recording.recorded_at,
+        scrubbed=recording.scrubbed,
     )
     entries = tuple(_to_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
     creator = har.Creator(name="voicegauge", version=__version__)
@@ -159,25 +151,39 @@ def _to_entry(exchange: Exchange, recording: Recording, sidecars: _Sidecars) -> 
         timings=har.timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
+        group=exchange.group,
         timing=timing,
     )
 
 
 def _to_request(request: Request, sidecars: _Sidecars) -> har.HarRequest:
-    post_data = None
-    if request.body:
-        mime_type = request.header("content-type") or ""
-        text, name = sidecars.place(request.body, mime_type.split(";")[0].strip().lower())
-        post_data = har.PostData(mime_type=mime_type, text=text, file=name)
     query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
     return har.HarRequest(
         method=request.method,
         url=request.url,
         headers=_to_pairs(request.headers),
         query_string=_to_pairs(tuple(query)),
-        post_data=post_data,
+        post_data=_to_post_data(request, sidecars) if request.body else None,
         body_size=len(request.body),
     )
+
+
+def _to_post_data(request: Request, sidecars: _Sidecars) -> har.PostData:
+    """A multipart body as its fields, if they make the same body again; any other as it is."""
+    mime_type = request.header("content-type") or ""
+    fields = multipart_fields(mime_type, request.body)
+    if fields and encode_body("multipart/form-data", fields) == (mime_type, request.body):
+        params = tuple(_to_param(name, value, sidecars) for name, value in fields.items())
+        return har.PostData(mime_type=mime_type, params=params)
+    text, name = sidecars.place(request.body, base_type(mime_type))
+    return har.PostData(mime_type=mime_type, text=text, file=name)
+
+
+def _to_param(name: str, value: str | UploadedFile, sidecars: _Sidecars) -> har.Param:
+    if isinstance(value, str):
+        return har.Param(name=name, value=value)
+    text, file = sidecars.place(value.data, base_type(value.media_type))
+    return har.Param(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
 
 
 def _to_response(response: Response, sidecars: _Sidecars) -> har.HarResponse:
@@ -221,6 +227,7 @@ def load_har(path: Path) -> Recording:
         contract_sha256=log.about.contract_sha256,
         recorded_at=log.about.recorded_at,
         exchanges=tuple(_from_entry(bodies, entry) for entry in log.entries),
+        scrubbed=log.about.scrubbed,
     )
 
 
@@ -233,7 +240,7 @@ def _from_entry(bodies: _Bodies, entry: har.Entry) -> Exchange:
             method=entry.request.method,
             url=entry.request.url,
             headers=_from_pairs(entry.request.headers),
-            body=bodies.read(post.text, post.file) if post else b"",
+            body=_from_post_data(bodies, post) if post else b"",
         ),
         response=Response(
             status=entry.response.status,
@@ -241,7 +248,23 @@ def _from_entry(bodies: _Bodies, entry: har.Entry) -> Exchange:
             body=bodies.read(content.text, content.file),
         ),
         timing=entry.timing,
+        group=entry.group,
     )
+
+
+def _from_post_data(bodies: _Bodies, post: har.PostData) -> bytes:
+    if not post.params:
+        return bodies.read(post.text, post.file)
+    fields = {param.name: _from_param(bodies, param) for param in post.params}
+    return encode_body(base_type(post.mime_type), fields)[1]
+
+
+def _from_param(bodies: _Bodies, param: har.Param) -> str | UploadedFile:
+    if param.file_name is None:
+        return param.value
+    media_type = param.content_type or "application/octet-stream"
+    data = bodies.read(param.value, param.file)
+    return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
 
 
 def _from_pairs(pairs: tuple[har.Pair, ...]) -> Headers:

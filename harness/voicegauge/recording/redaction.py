@@ -1,98 +1,32 @@
-"""Keeping secrets out of what is written: known keys are refused, likely ones are masked."""
+"""Keeping secrets out of what is written: likely ones are masked, what cannot be masked stops the write."""
 
 from __future__ import annotations
 
-import base64
-import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from urllib.parse import quote, quote_plus
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
 
 from voicegauge.contract import Contract
+from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Request, Response
 from voicegauge.model.exchange import Headers
-
-MASK = "[redacted]"
-
-_NAMES = r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|token|signature|secret|password|credential)"
-_QUERY_NAMES = rf"(?:{_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
-"""Signed URLs use short names that mean other things elsewhere: a song has a "key" too."""
-_QUERY = re.compile(rf"([?&;]{_QUERY_NAMES}=)[^&#\s\"'<>\\]+", re.IGNORECASE)
-_FIELD = re.compile(rf"(\"{_NAMES}\"\s*:\s*\")(?:[^\"\\]|\\.)+", re.IGNORECASE)
-_AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
-_PREFIXED = re.compile(
-    r"\b(?:(?:sk|pk|rk|xi|ghp|hf|r8)[-_][A-Za-z0-9_-]{12,}|(?:AKIA|ASIA)[0-9A-Z]{16})(?![A-Za-z0-9])"
+from voicegauge.recording.bodies import mask_body
+from voicegauge.recording.credentials import (
+    BAD_KEY,
+    MASK,
+    find_credential,
+    find_secret,
+    looks_opaque,
+    mask_credentials,
+    mask_parameter,
+    names_credential,
 )
-"""How issuers begin their keys."""
+
 _SCHEME = re.compile(r"[A-Za-z-]{1,20} ")
 """The word before the key in an Authorization header."""
-_USER = re.compile(r"(https?://)[^/\s\"'@?#]+@", re.IGNORECASE)
-
-
-def mask_credentials(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` with `secrets`, and everything that looks like a credential, replaced by `MASK`.
-
-    Looks like one: "Bearer ...", "sk-...", a user name in a URL, a query parameter or a
-    JSON field named as keys, tokens and signatures are.
-    """
-    for secret in secrets:
-        for _, form in _text_forms(secret):
-            text = text.replace(form, MASK)
-    text = _USER.sub(rf"\1{MASK}@", text)
-    text = _QUERY.sub(rf"\1{MASK}", text)
-    text = _FIELD.sub(rf"\1{MASK}", text)
-    text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
-    return _PREFIXED.sub(MASK, text)
-
-
-def mask_parameter(url: str, name: str) -> str:
-    """`url` with the query parameter `name` masked, whatever it looks like."""
-    return re.sub(rf"([?&]{re.escape(name)}=)[^&#]*", rf"\1{MASK}", url)
-
-
-def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
-    """The form in which one of `secrets` stands in `data`; `None` where none does.
-
-    Looked for as it is, as JSON writes it, URL-encoded, and in base64 at each of the
-    three alignments, with either alphabet.
-    """
-    for secret in secrets:
-        for form, needle in _text_forms(secret):
-            if needle.encode() in data:
-                return form
-        for digits in _base64_forms(secret.encode()):
-            if digits in data:
-                return "base64"
-    return None
-
-
-def _text_forms(secret: str) -> Iterator[tuple[str, str]]:
-    if not secret:
-        return
-    yield "as it is", secret
-    yield "as JSON", json.dumps(secret)[1:-1]
-    yield "URL-encoded", quote(secret, safe="")
-    yield "URL-encoded", quote_plus(secret)
-    yield "URL-encoded", re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), quote(secret, safe=""))
-
-
-_MIN_BASE64 = 6
-"""A shorter needle would be found in any audio by chance."""
-
-
-def _base64_forms(secret: bytes) -> Iterator[bytes]:
-    """What base64 makes of `secret` wherever it begins, less the digits its neighbours have a part in."""
-    for shift in range(3):
-        encoded = base64.b64encode(b"\0" * shift + secret)
-        whole_bits = 8 * (shift + len(secret))
-        needle = encoded[(8 * shift + 5) // 6 : whole_bits // 6]
-        if len(needle) >= _MIN_BASE64:
-            yield needle
-            yield needle.replace(b"+", b"-").replace(b"/", b"_")
-
-
 _USUAL_HEADERS = frozenset(
     [
         "accept",
@@ -121,56 +55,124 @@ _USUAL_HEADERS = frozenset(
     ]
 )
 """Headers that carry no secret by their nature; their values are still searched and masked."""
+_OWN_HEADERS = "x-voicegauge-"
+"""What voicegauge tells its own emulator."""
 _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_MEND = "name the field to be masked with --mask, or leave the case out"
 
 
 class Redactor:
-    """Masks the exchanges of one provider."""
+    """Masks the exchanges of one provider, and refuses what it cannot mask."""
 
-    def __init__(self, contract: Contract, secrets: Sequence[str] = ()) -> None:
-        """Headers and query parameters of the contract's security schemes are masked whole."""
-        self._secrets = secrets
+    def __init__(self, contract: Contract, secrets: Sequence[str] = (), mask: Iterable[str] = ()) -> None:
+        """Headers and query parameters of the contract's security schemes are masked whole.
+
+        Args:
+            contract: its documented headers are kept.
+            secrets: the keys in use; found in any form they are masked, or stop the write.
+            mask: further names of fields, parameters and headers to mask.
+        """
+        self._secrets = tuple(secret for secret in secrets if secret)
+        self._mask = frozenset(name.lower() for name in mask)
         schemes = [s for s in contract.security_schemes.values() if s.get("type") == "apiKey"]
-        self._queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
-        keys = _KEY_HEADERS | {str(s.get("name")).lower() for s in schemes}
-        self._kept = (_USUAL_HEADERS | _documented_headers(contract)) - keys
+        self._queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"] + list(self._mask)
+        self._keys = _KEY_HEADERS | {str(s.get("name")).lower() for s in schemes}
+        kept = _USUAL_HEADERS | _documented_headers(contract)
+        self._kept = {name for name in kept - self._keys - self._mask if not names_credential(name)}
+        self.scrubbed: Counter[str] = Counter()
+        """Places in which something was masked, with how often."""
 
     def exchange(self, exchange: Exchange) -> Exchange:
         """`exchange` with everything masked that is or looks like a secret."""
-        request, response = exchange.request, exchange.response
-        masked_request = Request(
-            method=request.method,
-            url=self._url(request.url),
-            headers=self._headers(request.headers),
-            body=self._body(request.body),
-        )
-        masked_response = Response(
-            status=response.status, headers=self._headers(response.headers), body=self._body(response.body)
-        )
-        return msgspec.structs.replace(exchange, request=masked_request, response=masked_response)
+        request, response = self.request(exchange.request), exchange.response
+        headers, body = self._message("response", response.headers, response.body)
+        masked = Response(status=response.status, headers=headers, body=body)
+        return msgspec.structs.replace(exchange, request=request, response=masked)
 
-    def _url(self, url: str) -> str:
+    def request(self, request: Request) -> Request:
+        """`request` with everything masked that is or looks like a secret."""
+        headers, body = self._message("request", request.headers, request.body)
+        return Request(method=request.method, url=self._url(request.url, "request URL"), headers=headers, body=body)
+
+    def _message(self, side: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+        content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
+
+        def mask(value: str, name: str, place: str) -> str:
+            return self._value(value, name, f"{side} body {place}".strip())
+
+        new_type, new_body = mask_body(content_type, body, mask)
+        changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
+        kept = ((name, changed.get(name.lower(), value)) for name, value in headers)
+        return tuple((name, self._header(side, name.lower(), value)) for name, value in kept), new_body
+
+    def _note(self, before: str, after: str, place: str) -> str:
+        self.scrubbed[place] += before != after
+        return after
+
+    def _value(self, value: str, name: str, place: str) -> str:
+        if name and value and value != BAD_KEY and (names_credential(name) or name.lower() in self._mask):
+            return self._note(value, MASK, place)
+        return self._note(value, self._text(value), place)
+
+    def _text(self, text: str) -> str:
         for name in self._queries:
-            url = mask_parameter(url, name)
-        return mask_credentials(url, self._secrets)
+            text = mask_parameter(text, name)
+        return mask_credentials(text, self._secrets)
 
-    def _headers(self, headers: Headers) -> Headers:
-        return tuple((name, self._header(name.lower(), value)) for name, value in headers)
+    def _url(self, url: str, place: str) -> str:
+        return url if BAD_KEY in url else self._note(url, self._text(url), place)
 
-    def _header(self, name: str, value: str) -> str:
-        if name in self._kept:
-            return self._url(value)
+    def _header(self, side: str, name: str, value: str) -> str:
+        place = f"{side} header {name}"
+        if name in self._kept or name.startswith(_OWN_HEADERS) or BAD_KEY in value:
+            return self._note(value, self._text(value), place) if BAD_KEY not in value else value
         word = _SCHEME.match(value) if name == "authorization" else None
-        return f"{word[0]}{MASK}" if word else MASK
+        return self._note(value, f"{word[0]}{MASK}" if word else MASK, place)
 
-    def _body(self, body: bytes) -> bytes:
-        """Text is masked; anything else is left, and searched for known secrets before it is written."""
-        try:
-            text = body.decode()
-        except UnicodeDecodeError:
-            return body
-        masked = mask_credentials(text, self._secrets)
-        return body if masked == text else masked.encode()
+    # What is left after masking
+
+    def refuse(self, name: str, number: int, exchange: Exchange) -> None:
+        """Refuse `exchange`, masked before, if anything in it still is or looks like a credential.
+
+        Raises:
+            DataError: says the place, never the secret; `name` is what is not written.
+        """
+        where = f"exchange {number} ({exchange.operation})"
+        request, response = exchange.request, exchange.response
+        self.refuse_bytes(name, f"{where}, URL", request.url.encode())
+        for key, value in parse_qsl(urlsplit(request.url).query):
+            self._refuse_opaque(name, f"{where}, query parameter {key}", value)
+        for side, message in (("request", request), ("response", response)):
+            for key, value in message.headers:
+                self.refuse_bytes(name, f"{where}, {side} header {key}", f"{key}: {value}".encode())
+                self._refuse_opaque(name, f"{where}, {side} header {key}", value)
+            self._refuse_body(name, f"{where}, {side} body", message)
+
+    def _refuse_body(self, name: str, where: str, message: Request | Response) -> None:
+        self.refuse_bytes(name, where, message.body)
+
+        def look(value: str, _field: str, place: str) -> str:
+            self._refuse_opaque(name, f"{where} {place}".strip(), value)
+            return value
+
+        mask_body(message.header("content-type") or "", message.body, look)
+
+    def _refuse_opaque(self, name: str, where: str, value: str) -> None:
+        if looks_opaque(value):
+            raise DataError(f"{name} is not written: {where} holds what looks like a credential; {_MEND}")
+
+    def refuse_bytes(self, name: str, where: str, data: bytes) -> None:
+        """Refuse `data` if it holds a known key in any form, or what has the form of a key.
+
+        Raises:
+            DataError: it does; `where` names the place.
+        """
+        form = find_secret(data, self._secrets)
+        if form is not None:
+            raise DataError(f"{name} is not written: {where} holds a key ({form})")
+        what = find_credential(data)
+        if what is not None:
+            raise DataError(f"{name} is not written: {where} holds what looks like {what}; {_MEND}")
 
 
 def _documented_headers(contract: Contract) -> frozenset[str]:

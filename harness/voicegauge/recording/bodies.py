@@ -1,0 +1,108 @@
+"""Request and response bodies taken apart, masked where needed, and put together again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.model import UploadedFile
+from voicegauge.transport import encode_body
+
+MaskText = Callable[[str, str, str], str]
+"""(value, name of its field, place) -> the value, or a mask."""
+
+
+def base_type(content_type: str) -> str:
+    """A content type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
+    """The fields of a multipart body in their order; `None` where it is none."""
+    if base_type(content_type) != "multipart/form-data":
+        return None
+    try:
+        form = read_form(content_type, body)
+    except UnreadableBodyError:
+        return None
+    fields: dict[str, str | UploadedFile] = {**form.fields, **form.files}
+    return dict(sorted(fields.items(), key=lambda item: body.find(f'name="{item[0]}"'.encode())))
+
+
+def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
+    """`body` with every text in it passed through `mask`; as it was, to the byte, where nothing changed.
+
+    Returns:
+        The content type (a new boundary where a multipart body changed) and the body.
+    """
+    media_type = base_type(content_type)
+    try:
+        if is_json(media_type) and body:
+            value = read_json(body)
+            masked = _mask_json(value, "", "", mask)
+            return content_type, body if masked == value else _dump(masked)
+        if is_form(media_type) and body:
+            return _mask_form(content_type, body, mask)
+        text = body.decode()
+    except (UnreadableBodyError, UnicodeDecodeError):
+        return content_type, _mask_readable(body, mask)
+    masked_text = mask(text, "", "")
+    return content_type, body if masked_text == text else masked_text.encode()
+
+
+def _mask_readable(body: bytes, mask: MaskText) -> bytes:
+    """What calls itself JSON or a form and is none is text perhaps."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return body
+    masked = mask(text, "", "")
+    return body if masked == text else masked.encode()
+
+
+def _dump(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def _mask_json(value: Any, name: str, place: str, mask: MaskText) -> Any:
+    """A list's and a mapping's texts bear the name of the field that holds them."""
+    if isinstance(value, str):
+        return mask(value, name, place)
+    if isinstance(value, list):
+        return [_mask_json(item, name, f"{place}/*", mask) for item in value]
+    if isinstance(value, dict):
+        masked = {}
+        for key, item in value.items():
+            inner = key if not isinstance(item, dict) else ""
+            masked[mask(key, "", place)] = _mask_json(item, inner or key, f"{place}/{key[:60]}", mask)
+        return masked
+    return value
+
+
+def _mask_form(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
+    if base_type(content_type) == "application/x-www-form-urlencoded":
+        pairs = parse_qsl(body.decode(), keep_blank_values=True)
+        masked_pairs = [(name, mask(value, name, f"/{name[:60]}")) for name, value in pairs]
+        return content_type, body if masked_pairs == pairs else urlencode(masked_pairs).encode()
+    fields = multipart_fields(content_type, body)
+    if fields is None:
+        raise UnreadableBodyError("is no multipart body")
+    masked = {name: _mask_part(name, value, mask) for name, value in fields.items()}
+    return (content_type, body) if masked == fields else encode_body("multipart/form-data", masked)
+
+
+def _mask_part(name: str, value: str | UploadedFile, mask: MaskText) -> str | UploadedFile:
+    place = f"/{name[:60]}"
+    if isinstance(value, str):
+        return mask(value, name, place)
+    filename = mask(value.filename, "", f"{place}, file name")
+    try:
+        data = mask(value.data.decode(), "", f"{place}, file").encode()
+    except UnicodeDecodeError:
+        data = value.data
+    return msgspec.structs.replace(value, filename=filename, data=data)
