@@ -63,7 +63,7 @@ def sample(
     done: tuple[float, float] | None = None,
     audio_s: float | None = 2.0,
     failure: Failure | None = None,
-    cost: Cost = Cost(price_usd=0.01),
+    cost: Cost | None = None,
     language: str = "en",
     stratum: str = "plain",
     words: str = "one two three four five six seven eight nine ten",
@@ -93,7 +93,7 @@ def sample(
         else AudioFacts(
             sha256="a" * 64, file="audio/a.wav", bytes=1, media_type=None, container="wav", audio_s=audio_s
         ),
-        cost=cost,
+        cost=cost or Cost(price_usd=0.01),
         failure=failure,
     )
 

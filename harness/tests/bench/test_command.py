@@ -118,17 +118,19 @@ def test_the_dry_run_prices_and_sends_nothing(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_live_benchmark_is_recorded_and_says_what_it_spent(
+def test_live_against_an_emulator_says_what_it_spent_and_still_says_emulated(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert voicegauge(bench("acme/job", *live(emulator), *QUICK)) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     saved = load_run(folder)
-    assert saved.manifest.provenance == "recorded"
+    assert saved.manifest.provenance == "emulated"
     assert saved.manifest.spent_usd == pytest.approx(0.03)
     assert saved.manifest.max_cost_usd == 1.0
     assert saved.manifest.base_urls == {"acme": emulator.base_url("acme")}
-    assert "LIVE: 3 requests to acme, $0.0300 of at most $1" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "LIVE: 3 requests to acme, $0.0300 of at most $1" in printed.err
+    assert "EMULATED" in printed.out
     for file in folder.rglob("*"):
         assert file.is_dir() or b"sk-acme" not in file.read_bytes()
 
@@ -274,35 +276,52 @@ def test_two_runs_are_compared_and_a_regression_is_exit_1(
     assert "cannot be read" in complaint(["compare", str(good), str(tmp_path / "none")], capsys, 2)
 
 
-@pytest.mark.slow
-async def test_a_thousand_samples_hold_under_500_megabytes(
-    bench: Bench, tmp_path: Path, serve: Callable[[Any], Awaitable[str]]
-) -> None:
-    """Every answer is a megabyte: all of them together would not fit."""
-    audio = encode(np.zeros(500_000, dtype=np.float32), 24_000, "wav")[0]
+Serve = Callable[[Any], Awaitable[str]]
+
+
+async def against_a_service(words: list[str], audio: bytes, serve: Serve) -> tuple[int | None, int]:
+    """The exit status and the peak of memory, in kB, of a live benchmark of a service that answers `audio`."""
 
     async def now(_request: Request) -> Response:
         return Response(audio, media_type="audio/wav")
 
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
-    words = bench("acme/now", "--live", "--base-url", url, *QUICK, "--repetitions", "334", "--max-cost", "10")
-    result = tmp_path / "result.json"
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "voicegauge", *words, "--json", str(result), stdout=subprocess.DEVNULL
+        sys.executable, "-m", "voicegauge", *words, "--live", "--base-url", url, stdout=subprocess.DEVNULL
     )
-    peak = await _peak_kilobytes(process)
-    assert process.returncode == 0
-    (found,) = json.loads(result.read_bytes())["targets"]
-    assert (found["samples"], found["failures"]) == (1002, 0)
-    assert 0 < peak < 500_000
-
-
-async def _peak_kilobytes(process: asyncio.subprocess.Process) -> int:
     peak = 0
     ended = asyncio.create_task(process.wait())
     while not ended.done():
-        with contextlib.suppress(OSError):
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            peak = max([peak, *(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))])
+        peak = max(peak, peak_kilobytes(process.pid))
         await asyncio.sleep(0.1)
-    return peak
+    return process.returncode, peak
+
+
+def peak_kilobytes(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return max((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), default=0)
+    return 0
+
+
+async def test_what_a_service_answered_is_recorded(bench: Bench, tmp_path: Path, serve: Serve) -> None:
+    audio = encode(np.zeros(24_000, dtype=np.float32), 24_000, "wav")[0]
+    status, _ = await against_a_service(bench("acme/now", *QUICK), audio, serve)
+    assert status == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    saved = load_run(folder)
+    assert saved.manifest.provenance == "recorded"
+    assert [sample.audio and sample.audio.audio_s for sample in saved.samples] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.slow
+async def test_a_thousand_samples_hold_under_500_megabytes(bench: Bench, tmp_path: Path, serve: Serve) -> None:
+    """Every answer is 0.6 MB: all of them together would not fit."""
+    audio = encode(np.zeros(300_000, dtype=np.float32), 24_000, "wav")[0]
+    result = tmp_path / "result.json"
+    words = bench("acme/now", *QUICK, "--repetitions", "334", "--max-cost", "10", "--json", str(result))
+    status, peak = await against_a_service(words, audio, serve)
+    assert status == 0
+    (found,) = json.loads(result.read_bytes())["targets"]
+    assert (found["samples"], found["failures"]) == (1002, 0)
+    assert 0 < peak < 500_000

@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from pathlib import Path
 
-
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -62,8 +62,8 @@ def test_an_unknown_suite_names_the_nearest() -> None:
         ("id: x\n", r":1: is no suite: .*missing required field `version`"),
         ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts: []\n", ":5: a suite has at least one text"),
         (
-            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: A}\n  - {id: a, stratum: s, text: B}\n",
-            ":7: the text id 'a' stands twice",
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n- &a {id: a, stratum: s, text: A}\n- *a\n",
+            "the text id 'a' stands twice",
         ),
         (
             "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a/b, stratum: s, text: A}\n",

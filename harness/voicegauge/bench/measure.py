@@ -10,7 +10,7 @@ import msgspec
 from voicegauge.contract import Target
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import DataError
-from voicegauge.model import Sample
+from voicegauge.model import AudioFacts, Sample
 from voicegauge.speech.audio import RawAudio, facts
 
 
@@ -31,22 +31,26 @@ def measure_audio(
     Raises:
         DataError: a file of the run is missing.
     """
+    known: dict[AudioFacts, AudioFacts] = {}
     measured = []
     for sample in samples:
-        measured.append(_measured(folder, sample, targets.get(sample.target)))
+        if sample.audio is not None and sample.audio not in known:
+            known[sample.audio] = _facts(folder, sample.audio, targets.get(sample.target))
+        measured.append(_with(sample, known[sample.audio]) if sample.audio is not None else sample)
         on_sample()
     return tuple(measured)
 
 
-def _measured(folder: Path, sample: Sample, target: Target | None) -> Sample:
-    if sample.audio is None or sample.audio.container is not None:
-        return sample
-    path = folder / sample.audio.file
+def _facts(folder: Path, kept: AudioFacts, target: Target | None) -> AudioFacts:
+    path = folder / kept.file
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    found, _ = facts(data, file=sample.audio.file, media_type=sample.audio.media_type, declared=_declared(target))
+    return facts(data, file=kept.file, media_type=kept.media_type, declared=_declared(target))[0]
+
+
+def _with(sample: Sample, found: AudioFacts) -> Sample:
     latency = sample.latency
     if latency is not None and latency.ttfa_ms is not None and found.leading_silence_s is not None:
         latency = msgspec.structs.replace(latency, ttfs_ms=latency.ttfa_ms + found.leading_silence_s * 1000)

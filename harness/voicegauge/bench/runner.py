@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +21,7 @@ from voicegauge.bench.store import save_audio
 from voicegauge.client import Client, Ledger
 from voicegauge.contract import Target
 from voicegauge.contract.pricing import quote
+from voicegauge.emulator.settings import SERVER_NAME
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
     AudioFacts,
@@ -77,6 +78,8 @@ class Outcome:
     spent_usd: float
     complete: bool
     """Nothing that was planned is missing."""
+    emulated: bool = False
+    """Somebody who answered said that it was voicegauge's emulator."""
 
 
 async def carry_out(
@@ -124,34 +127,47 @@ class _Runner:
         self._order, self._folder, self._journal, self._past = order, folder, journal, past
         self._stop, self._on_sample = stop, on_sample
         self._samples = dict(past.finished)
+        self._emulated = order.plan.provenance is Provenance.EMULATED
         self._ledger = None if order.max_cost_usd is None else Ledger(order.max_cost_usd, spent_usd=past.spent_usd)
         self._slots = asyncio.Semaphore(order.concurrency)
         self._gates = gates(order.access, order.concurrency)
         self._contracts = {target.contract.id: target.contract for target in order.targets.values()}
 
     async def run(self) -> Outcome:
-        """Session by session, each on connections of its own."""
+        """Session by session, each on connections of its own.
+
+        Cancelled after it was asked to stop, it drops what is under way and says what there is.
+        """
         rounds = self._order.plan.rounds
-        for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
-            if self._stop.asked:
-                break
-            async with Transport() as transport:
-                clients = open_clients(
-                    self._contracts.values(),
-                    self._order.access,
-                    transport,
-                    self._ledger,
-                    self._order.plan.settings.seed,
-                )
-                for row in session:
-                    if not self._stop.asked:
-                        await self._round(row, clients)
+        task = asyncio.current_task()
+        try:
+            for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
+                if not self._stop.asked:
+                    await self._session(session)
+        except asyncio.CancelledError:
+            if not self._stop.asked or task is None:
+                raise
+            task.uncancel()
         planned = [one.id for row in rounds for one in row]
         return Outcome(
             samples=tuple(self._samples[name] for name in planned if name in self._samples),
             spent_usd=self._spent_usd,
             complete=all(name in self._samples for name in planned),
+            emulated=self._emulated,
         )
+
+    async def _session(self, rounds: Iterable[Round]) -> None:
+        async with Transport() as transport:
+            clients = open_clients(
+                self._contracts.values(),
+                self._order.access,
+                transport,
+                self._ledger,
+                self._order.plan.settings.seed,
+            )
+            for row in rounds:
+                if not self._stop.asked:
+                    await self._round(row, clients)
 
     @property
     def _spent_usd(self) -> float:
@@ -198,6 +214,8 @@ class _Runner:
         else:
             speech = speech_request(target, planned.text, self._order.voice)
             delivery = await client.speak(target, speech, observer=observer, price_usd=usd)
+        answers = (exchange.response for exchange in delivery.exchanges)
+        self._emulated |= any(answer.header("server") == SERVER_NAME for answer in answers)
         sample = self._sample(planned, target, delivery, started)
         self._journal.write(Finished(sample=sample, spent_usd=self._spent_usd))
         self._samples[planned.id] = sample

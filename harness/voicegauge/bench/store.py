@@ -15,7 +15,7 @@ import msgspec
 from voicegauge.bench.journal import read_past
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import write_file
-from voicegauge.model import Provenance, Run
+from voicegauge.model import Run
 from voicegauge.model.run import RUN_SCHEMA_VERSION
 from voicegauge.speech.containers import sniff_container
 
@@ -42,7 +42,7 @@ def new_folder(out: Path, name: str) -> Path:
 
 
 def find_unfinished(out: Path, plan_sha256: str) -> Path | None:
-    """The newest interrupted live run below `out` of the plan with that digest.
+    """The newest interrupted run below `out` of the plan with that digest.
 
     Only one that bought something is worth going on with; files that are no runs are passed over.
     """
@@ -52,9 +52,7 @@ def find_unfinished(out: Path, plan_sha256: str) -> Path | None:
             past = read_past(file.parent)
         except DataError:
             continue
-        if manifest.finished or manifest.plan_sha256 != plan_sha256:
-            continue
-        if manifest.provenance is Provenance.RECORDED and past.bought:
+        if not manifest.finished and manifest.plan_sha256 == plan_sha256 and past.bought:
             return file.parent
     return None
 

@@ -194,11 +194,7 @@ def _carry_out(order: Order, folder: Path, past: Past | None, stop: Stop) -> Out
         _say(f"going on with {folder}: {len(past.finished)} samples are there, {len(past.jobs)} jobs under way")
     done = len(past.finished) if past else 0
     with _progress("asking", order.plan.requests, done) as step:
-        try:
-            return asyncio.run(_interruptible(order, folder, past, stop, lambda _: step()))
-        except asyncio.CancelledError:
-            left = read_past(folder)
-            return Outcome(samples=tuple(left.finished.values()), spent_usd=left.spent_usd, complete=False)
+        return asyncio.run(_interruptible(order, folder, past, stop, lambda _: step()))
 
 
 async def _interruptible(
@@ -228,6 +224,8 @@ def _save(folder: Path, outcome: Outcome, order: Order) -> Run:
     manifest = msgspec.structs.replace(
         load_run(folder).manifest, finished=outcome.complete, spent_usd=outcome.spent_usd
     )
+    if outcome.emulated:
+        manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
     run = Run(manifest=manifest, samples=samples)
     save_run(folder, run)
     return run
@@ -257,7 +255,7 @@ def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop, unheard: 
         save_run(folder, run)
     report = None if options.no_report else _report(folder, run, options.text_length)
     _print(options, folder, run, scores, report, stop)
-    if unheard:
+    if unheard and scores is None:
         _say(f"no error rates: {unheard}")
     if stop.error is not None:
         raise stop.error
