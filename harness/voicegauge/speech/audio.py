@@ -139,8 +139,6 @@ def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
 
 
 def _decode_by_ffmpeg(data: bytes, container: str) -> Decoded:
-    if not ffmpeg.available():
-        raise UndecodableAudioError(f"{container} is read by PyAV, which is not installed: pip install av")
     try:
         track = ffmpeg.read_track(data, MAX_AUDIO_S)
         _check_shape(track.sample_rate_hz, track.channels)

@@ -1,8 +1,7 @@
-"""Containers that libsndfile does not read (m4a, aac, webm), by PyAV where it is installed."""
+"""Containers that libsndfile does not read (m4a, aac, webm), by PyAV."""
 
 from __future__ import annotations
 
-import importlib.util
 import io
 from typing import NamedTuple
 
@@ -20,11 +19,6 @@ class Track(NamedTuple):
     sample_rate_hz: int
     channels: int
     codec: str
-
-
-def available() -> bool:
-    """Tell whether PyAV is installed; it comes with the extra `faster-whisper`."""
-    return importlib.util.find_spec("av") is not None
 
 
 def read_track(data: bytes, max_s: float) -> Track:
