@@ -25,10 +25,6 @@ if TYPE_CHECKING:
     from voicegauge.contract import Catalogue
     from voicegauge.emulator import RunningEmulator
 
-EMULATED_CREDITS = 1e12
-"""A check sends hundreds of requests."""
-EMULATED_KEY = "emulated-key"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options, all with the prefix `--vg-`."""
@@ -72,11 +68,10 @@ def voicegauge_catalogue(pytestconfig: pytest.Config) -> Catalogue:
 @pytest.fixture(scope="session")
 def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Config) -> Iterator[RunningEmulator]:
     """An emulator of every contract on a real socket; jobs move on with every poll."""
-    from voicegauge.emulator import EmulatorSettings, running_emulator
+    from voicegauge.conformance import emulator_settings
+    from voicegauge.emulator import running_emulator
 
-    settings = EmulatorSettings(
-        seed=pytestconfig.getoption("--vg-seed"), clock="per-poll", rate_limits=False, credits=EMULATED_CREDITS
-    )
+    settings = emulator_settings(seed=pytestconfig.getoption("--vg-seed"))
     with running_emulator(voicegauge_catalogue, settings) as running:
         yield running
 
@@ -92,6 +87,7 @@ def voicegauge_client(
     from contextlib import asynccontextmanager
 
     from voicegauge.client import Client
+    from voicegauge.conformance.emulated import KEY
     from voicegauge.transport import Transport, VirtualClock
 
     @asynccontextmanager
@@ -99,7 +95,7 @@ def voicegauge_client(
         contract = voicegauge_catalogue.provider(provider)
         base_urls = {"": voicegauge_emulator.base_url(provider)}
         async with Transport() as transport:
-            yield Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
+            yield Client(contract, transport, base_urls=base_urls, key=KEY, clock=VirtualClock())
 
     return connect
 
@@ -130,20 +126,12 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
 
 
 def _emulated(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
-    from voicegauge.conformance import Collector, Settings, check_service, plan_cases, run_keeping
-    from voicegauge.transport import VirtualClock
+    from voicegauge.conformance import Collector, check_service, plan_cases, run_keeping, settings_for
 
     catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
     emulator: RunningEmulator = request.getfixturevalue("voicegauge_emulator")
     targets = catalogue.select(names)
-    providers = {target.contract.id for target in targets}
-    settings = Settings(
-        base_urls={name: {"": emulator.base_url(name)} for name in providers},
-        keys=dict.fromkeys(providers, EMULATED_KEY),
-        fuzz=fuzz,
-        seed=request.config.getoption("--vg-seed"),
-        clock=VirtualClock,
-    )
+    settings = settings_for(emulator, targets, fuzz=fuzz, seed=request.config.getoption("--vg-seed"))
     collector = Collector([target.id for target in targets], settings.seed)
     plan = plan_cases(targets, emulated=True, every=True)
     run_keeping(collector, check_service(targets, plan, settings, collector))

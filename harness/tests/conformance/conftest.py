@@ -16,11 +16,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
+from voicegauge.conformance import (
+    Case,
+    CheckReport,
+    Collector,
+    Plan,
+    check_service,
+    plan_cases,
+    run_keeping,
+    settings_for,
+)
 from voicegauge.contract import Catalogue
 from voicegauge.emulator import RunningEmulator
 from voicegauge.speech.audio import encode
-from voicegauge.transport import VirtualClock
 
 Check = Callable[..., CheckReport]
 
@@ -58,16 +66,9 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
         seed: int = 0,
     ) -> CheckReport:
         targets = voicegauge_catalogue.select(names)
-        providers = {target.contract.id for target in targets}
         plan = plan_cases(targets, emulated=True, every=True)
         chosen = Plan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
-        settings = Settings(
-            base_urls={name: {"": emulator.base_url(name)} for name in providers},
-            keys=dict.fromkeys(providers, "test-key"),
-            fuzz=fuzz,
-            seed=seed,
-            clock=VirtualClock,
-        )
+        settings = settings_for(emulator, targets, fuzz=fuzz, seed=seed)
         collector = Collector(names, seed)
         run_keeping(collector, check_service(targets, chosen, settings, collector))
         return collector.report()

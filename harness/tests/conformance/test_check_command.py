@@ -86,16 +86,20 @@ def test_rules_are_listed(voicegauge) -> None:
     assert "job-terminal-changed" in voicegauge("rules")[1]
 
 
-def test_ctrl_c_keeps_what_was_found(tmp_path) -> None:
+def test_ctrl_c_keeps_what_was_found(tmp_path, acme, acme_contracts) -> None:
     out = tmp_path / "out.json"
-    command = [sys.executable, "-m", "voicegauge", "check", "--emulated", "--fault", "wrong-error-shape"]
-    command += ["--fuzz", "100000", "pixelapi", "--json", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ})
-    time.sleep(4)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    acme.accepts_anything = True
+    command = [sys.executable, "-m", "voicegauge", "check", "acme", "--contracts", str(acme_contracts())]
+    command += ["--live", "--base-url", acme.url, "--fuzz", "100000", "--max-cost", "1000", "--json", str(out)]
+    environment = {**os.environ, "ACME_API_KEY": "sk-acme-0123456789abcdef"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        deadline = time.monotonic() + 60
+        while len(acme.keys) < 30 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
     report = json.loads(out.read_text())
     assert process.returncode == 130
     assert (report["finished"], report["stopped_by"]) == (False, "interrupted")
-    assert report["exchanges"]["emulated"] > 0
+    assert "accepts-invalid" in {finding["rule"] for finding in report["findings"]}
     assert b"Traceback" not in err

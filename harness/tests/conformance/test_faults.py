@@ -8,6 +8,7 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.conformance import Case
+from voicegauge.conformance.emulated import KEY
 from voicegauge.emulator import FAULTS
 from voicegauge.errors import UnreachableError
 from voicegauge.model import Severity
@@ -85,7 +86,7 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
     assert found.where.file
     assert found.where.line
     assert found.reproduce
-    assert "test-key" not in str(report)
+    assert KEY not in str(report)
 
 
 def test_a_slow_service_breaks_no_contract(plant, check) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from voicegauge.cli import EXIT_INTERRUPTED
 from voicegauge.cli.options import (
     base_url_option,
     contracts_option,
@@ -32,10 +34,6 @@ if TYPE_CHECKING:
     from voicegauge.checks import Rule
     from voicegauge.conformance import CheckReport, Collector, Plan, Settings
     from voicegauge.contract import Contract, Target
-
-EXIT_INTERRUPTED = 130
-EMULATED_CREDITS = 1e12
-"""A check sends hundreds of requests; what an empty account answers is asked for as a situation."""
 
 
 @click.command("check")
@@ -116,27 +114,13 @@ def _check_emulated(
     collector: Collector,
     options: dict[str, Any],
 ) -> int:
-    from voicegauge.conformance import Settings, plan_cases
-    from voicegauge.emulator import EmulatorSettings, running_emulator
-    from voicegauge.transport import VirtualClock
+    from voicegauge.conformance import emulator_settings, plan_cases, settings_for
+    from voicegauge.emulator import running_emulator
 
     plan = plan_cases(targets, emulated=True, every=True)
-    emulator = EmulatorSettings(
-        seed=options["seed"],
-        clock="per-poll",
-        faults=options["faults"],
-        rate_limits=False,
-        credits=EMULATED_CREDITS,
-    )
+    emulator = emulator_settings(seed=options["seed"], faults=options["faults"])
     with running_emulator(contracts, emulator) as running:
-        settings = Settings(
-            base_urls={contract.id: {"": running.base_url(contract.id)} for contract in contracts},
-            keys={contract.id: "emulated-key" for contract in contracts},
-            rules=rules,
-            fuzz=options["fuzz"],
-            seed=options["seed"],
-            clock=VirtualClock,
-        )
+        settings = settings_for(running, targets, rules=rules, fuzz=options["fuzz"], seed=options["seed"])
         return _send(targets, plan, settings, collector)
 
 
@@ -176,6 +160,10 @@ def _send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: 
     from voicegauge.cli.progress import progress
     from voicegauge.conformance import check_service, run_keeping
 
+    if settings.fuzz:
+        # Hypothesis keeps tables that are slow to make; not in the folder that the user stands in.
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "voicegauge" / "hypothesis"))
     try:
         with progress(len(plan.cases)) as advance:
             run_keeping(collector, check_service(targets, plan, settings, collector, advance))

@@ -3,6 +3,7 @@
 from voicegauge.conformance.cases import Case, Skipped
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
+from voicegauge.conformance.emulated import emulator_settings, settings_for
 from voicegauge.conformance.engine import Settings, check_documents, check_service, price_of_plan, run_keeping
 from voicegauge.conformance.planning import Plan, plan_cases
 from voicegauge.conformance.recorded import check_recordings, find_recordings
@@ -20,8 +21,10 @@ __all__ = [
     "check_recordings",
     "check_service",
     "documented_findings",
+    "emulator_settings",
     "find_recordings",
     "plan_cases",
     "price_of_plan",
     "run_keeping",
+    "settings_for",
 ]

@@ -12,7 +12,6 @@ from voicegauge.client import Client, Ledger
 from voicegauge.conformance.cases import Case
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
-from voicegauge.conformance.fuzzing import fuzz_target
 from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.running import Runner, Service
 from voicegauge.contract import Contract, Target
@@ -102,9 +101,13 @@ async def check_service(
 
 async def _fuzz(service: Service, targets: Sequence[Target], settings: Settings, collector: Collector) -> None:
     """One target of each operation: the schema is the operation's."""
+    if not settings.fuzz:
+        return
+    from voicegauge.conformance.fuzzing import fuzz_target  # Hypothesis costs 0.2 s to import
+
     seen: set[str] = set()
     for target in targets:
-        if settings.fuzz and target.contract is service.contract and target.operation.id not in seen:
+        if target.contract is service.contract and target.operation.id not in seen:
             seen.add(target.operation.id)
             runner = Runner(service, settings.rules, collector)
             await fuzz_target(target, runner, collector, examples=settings.fuzz, seed=settings.seed)

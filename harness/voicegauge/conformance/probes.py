@@ -76,7 +76,11 @@ def probes(schemas: Schemas, schema: Any, pointer: str, path: tuple[str, ...] = 
 
 def _inner_probes(schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...]) -> Iterator[Probe]:
     for key, inner in schema.get("properties", {}).items():
-        yield from probes(schemas, inner, f"{pointer}/properties/{escape(key)}", (*path, key))
+        place = (*path, key)
+        for probe in probes(schemas, inner, f"{pointer}/properties/{escape(key)}", place):
+            # A service may well take null for "left out"; no document says that it must not.
+            if probe.value is not None or probe.valid or probe.path != place or key in schema.get("required", ()):
+                yield probe
     if isinstance(schema.get("items"), dict):
         yield from probes(schemas, schema["items"], f"{pointer}/items", (*path, "0"))
 

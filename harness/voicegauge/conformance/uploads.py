@@ -11,7 +11,6 @@ from voicegauge.conformance.requests import voice_sample
 from voicegauge.contract import Target, parse_place
 from voicegauge.contract.extension import Situation, Upload
 from voicegauge.model import Record, UploadedFile
-from voicegauge.speech.audio import decode, encode
 
 READINGS_OF_MB = 2**20 / 10**6
 """A limit in MB may be meant in MiB: only what passes both readings is surely too large."""
@@ -41,6 +40,8 @@ def upload_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
 
 
 def _broken_uploads(upload: Upload) -> Iterator[BrokenUpload]:
+    from voicegauge.speech.audio import decode, encode  # numpy
+
     voice = voice_sample()
     data = voice.data or b""
     if upload.max_bytes is not None:
