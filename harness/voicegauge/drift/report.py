@@ -86,37 +86,43 @@ def shorten(value: Any) -> str:
 
 def change(
     rule: str,
-    message: str,
     *,
     at: str,
     operation: str | None = None,
     old: Spot | None = None,
     new: Spot | None = None,
     values: Mapping[str, Any] | None = None,
+    message: str | None = None,
 ) -> Change:
     """A change under `rule`, at the level that the catalogue gives it.
 
     Args:
         rule: an id of `RULES`.
-        message: one sentence, without the place.
         at: the part of the operation.
         operation: its id.
         old: where it stands in the older one.
         new: where it stands in the newer one.
         values: "old" and "new", where there are any to show; they must not hold secrets.
+        message: one sentence, without the place; what the rule means, with the values, if left out.
     """
-    values = values or {}
+    shown = {side: shorten(value) for side, value in (values or {}).items()}
     return Change(
         rule=rule,
         level=RULES[rule].level,
-        message=message,
+        message=message or _sentence(RULES[rule].means, shown),
         operation=operation,
         at=at,
         old=old,
         new=new,
-        old_value=shorten(values["old"]) if "old" in values else None,
-        new_value=shorten(values["new"]) if "new" in values else None,
+        old_value=shown.get("old"),
+        new_value=shown.get("new"),
     )
+
+
+def _sentence(means: str, shown: Mapping[str, str]) -> str:
+    if len(shown) == 2:
+        return f"{means}: {shown['old']}, now {shown['new']}"
+    return ": ".join((means, *shown.values()))
 
 
 def make_report(comparison: Comparison, old: Side, new: Side, changes: Iterable[Change]) -> DriftReport:

@@ -1,0 +1,80 @@
+"""`voicegauge drift`: what changed between two contracts or recordings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegauge.cli.options import json_option
+from voicegauge.cli.output import console, write_json
+from voicegauge.errors import EXIT_FINDINGS
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from voicegauge.drift import Change, DriftReport
+
+_STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "safe": "dim"}
+
+
+@click.command("drift")
+@click.argument("old")
+@click.argument("new")
+@click.option(
+    "--fail-on",
+    type=click.Choice(list(_STYLES)),
+    default="breaking",
+    show_default=True,
+    help="The mildest change that makes the exit status 1.",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Lines for a terminal, or tables for a pull request.",
+)
+@json_option
+@click.pass_context
+def command(ctx: click.Context, /, *, old: str, new: str, fail_on: str, form: str, json_to: str | None) -> None:
+    """Say what changed from OLD to NEW, and whom it breaks.
+
+    Each is an OpenAPI document, a recording (a .har file or a folder of them), or the name
+    of a bundled contract. `voicegauge rules drift` lists the rules.
+    """
+    from voicegauge.drift import Level, compare
+    from voicegauge.drift.markdown import render_markdown
+
+    report = compare(old, new)
+    if json_to:
+        write_json(report, json_to)
+    if json_to != "-":
+        if form == "markdown":
+            click.echo(render_markdown(report), nl=False)
+        else:
+            _print(report)
+    if report.reaches(Level(fail_on)):
+        ctx.exit(EXIT_FINDINGS)
+
+
+def _print(report: DriftReport) -> None:
+    out = console()
+    for found in report.changes:
+        _print_change(out, found)
+    counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)
+    sides = " to ".join(f"{side.title} {side.version}".strip() or side.file for side in (report.old, report.new))
+    out.print(f"{sides}: {counts or 'nothing has changed'}", style="bold", soft_wrap=True, markup=False)
+
+
+def _print_change(out: Console, found: Change) -> None:
+    from rich.text import Text
+
+    also = f" and {len(found.also)} more" if found.also else ""
+    where = f"{found.operation}{also}: {found.at}" if found.operation else found.at
+    title = Text.assemble((found.level.value, _STYLES[found.level.value]), f" {found.rule}  ", (where, "bold"))
+    out.print(title, soft_wrap=True)
+    out.print(f"  {found.message}", soft_wrap=True, markup=False)
+    spots = " -> ".join(str(spot) for spot in (found.old, found.new) if spot is not None)
+    out.print(f"  {spots}", style="dim", soft_wrap=True, markup=False)

@@ -1,0 +1,197 @@
+"""The rules over what OpenAPI lacks: one row for each fact that the `x-` keys can state.
+
+A row names a place in the record of a key (`voicegauge.contract.extension`), how two
+values there are compared, and the level of each way in which they can differ. Its rules
+follow from it. A place without a row is compared by nobody: titles, sources, and all
+that is said for the emulator alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from voicegauge.drift.registry import Level, Rule
+
+B, P, S = Level.BREAKING, Level.POSSIBLY_BREAKING, Level.SAFE
+
+How = Literal["amount", "value", "names", "listed", "flag"]
+"""
+- amount: a number that grows or shrinks; `None` where it is not stated
+- value: anything else that is there or not, and the same or not
+- names: a list or the keys of a mapping; the order is of no consequence
+- listed: the same, where an empty one says nothing
+- flag: true or not
+"""
+_SAYS = {
+    "increased": "was raised",
+    "decreased": "was lowered",
+    "set": "is stated now and was not before",
+    "unset": "is no longer stated",
+    "added": "is new",
+    "removed": "was removed",
+    "changed": "was changed",
+    "began": "holds now and did not before",
+    "ended": "holds no longer",
+}
+
+
+class Row(NamedTuple):
+    """A fact that a key can state."""
+
+    path: str
+    """Where in the record: "states/*/charged"; empty for the whole key."""
+    stem: str
+    """What the ids of its rules begin with."""
+    says: str
+    how: How
+    levels: dict[str, Level]
+    """By the end of the id. A difference that is not among them is none."""
+
+
+def _amount(path: str, stem: str, says: str, levels: tuple[Level, Level, Level, Level]) -> Row:
+    """A number; the levels of its being raised, lowered, stated, and stated no longer."""
+    names = ("increased", "decreased", "set", "unset")
+    return Row(path, stem, says, "amount", dict(zip(names, levels, strict=True)))
+
+
+def _value(path: str, stem: str, says: str, levels: tuple[Level, Level, Level]) -> Row:
+    """A text or a part; the levels of its coming, going and changing."""
+    return Row(path, stem, says, "value", dict(zip(("added", "removed", "changed"), levels, strict=True)))
+
+
+def _names(path: str, stem: str, says: str, levels: tuple[Level, Level]) -> Row:
+    """Names; the levels of one more and one less."""
+    return Row(path, stem, says, "names", dict(zip(("added", "removed"), levels, strict=True)))
+
+
+def _listed(path: str, stem: str, says: str) -> Row:
+    """What a client may choose from, where a document lists it at all."""
+    return Row(path, stem, says, "listed", {"added": S, "removed": B, "set": P, "unset": P})
+
+
+def _flag(path: str, stem: str, says: str, levels: tuple[Level, Level]) -> Row:
+    """True or not; the levels of beginning and ending to hold."""
+    return Row(path, stem, says, "flag", dict(zip(("began", "ended"), levels, strict=True)))
+
+
+def _price(path: str) -> tuple[Row, ...]:
+    inside = f"{path}/" if path else ""
+    return (
+        Row(path, "price", "The price", "value", {"added": P, "removed": P}),
+        _amount(f"{inside}usd", "price-usd", "The price in dollars", (P, S, P, P)),
+        _amount(f"{inside}credits", "price-credits", "The price in the provider's own money", (P, S, P, P)),
+        Row(f"{inside}per", "price-unit", "What the price is for", "value", {"changed": P}),
+        _names(f"{inside}alternatives", "price-reading", "Another reading of the price", (P, S)),
+    )
+
+
+def _audio(path: str, stem: str) -> tuple[Row, ...]:
+    return (
+        Row(f"{path}/at", f"{stem}-place", "The place of the audio", "value", {"changed": B}),
+        Row(f"{path}/delivered", f"{stem}-delivery", "How the audio is delivered", "value", {"changed": B}),
+        _value(f"{path}/format", f"{stem}-format", "The format that the audio always has", (S, P, B)),
+        _value(f"{path}/media_type", f"{stem}-media-type-place", "The place of the audio's media type", (S, P, B)),
+        _value(f"{path}/sample_rate_hz", f"{stem}-sample-rate", "The sample rate of raw audio", (S, B, B)),
+        Row(f"{path}/channels", f"{stem}-channels", "The number of channels of raw audio", "value", {"changed": B}),
+        _value(f"{path}/download", f"{stem}-download", "The operation that the audio's URL leads to", (S, P, P)),
+    )
+
+
+PROVIDER = (
+    Row("id", "provider-id", "The provider's id, which targets begin with,", "value", {"changed": B}),
+    Row("key_env", "provider-key-variable", "The environment variable of the key", "value", {"changed": P}),
+    _flag("key_optional", "provider-key-optional", "That some operations answer without a key", (S, B)),
+    _names("headers", "provider-header", "A header that goes with every request", (P, S)),
+    Row("headers/*", "provider-header", "A header that goes with every request", "value", {"changed": P}),
+    _amount("credits/usd", "credit-price", "The dollars for one credit", (P, S, S, P)),
+    _amount("credits/free", "free-credits", "What a new account is given", (S, P, S, P)),
+    Row("credits/name", "credit-name", "The name of the provider's own money", "value", {"changed": S}),
+    _names("retry/statuses", "retry-status", "A status after which to send again", (S, P)),
+    _amount("retry/first_s", "retry-first-wait", "The first wait before sending again", (P, S, S, S)),
+    _amount("retry/max_s", "retry-longest-wait", "The longest wait before sending again", (P, S, S, S)),
+    _amount("retry/factor", "retry-factor", "The growth of the wait before sending again", (P, S, S, S)),
+    _amount("retry/attempts", "retry-attempts", "How often a request is worth sending", (S, P, S, S)),
+)
+LIMITS = (
+    _names("plans", "plan", "A plan", (S, P)),
+    _amount("plans/*/requests_per_minute", "plan-requests", "The requests a minute of a plan", (S, P, P, S)),
+    _amount("plans/*/concurrent", "plan-concurrent", "The requests at one time of a plan", (S, P, P, S)),
+    _amount("plans/*/text_characters", "plan-text-length", "The longest text of a plan", (S, B, P, S)),
+    _names("uploads", "upload-limit", "A limit on an upload", (P, S)),
+    _amount("uploads/*/max_bytes", "upload-size", "The largest upload", (S, B, P, S)),
+    _amount("uploads/*/min_s", "upload-length", "The shortest recording that is taken", (B, S, P, S)),
+    _amount("uploads/*/min_sample_rate_hz", "upload-sample-rate", "The lowest sample rate taken", (B, S, P, S)),
+    _listed("uploads/*/formats", "upload-format", "A format of uploads"),
+    Row("keyless", "keyless-allowance", "What can be had without a key", "value", {"added": S, "removed": B}),
+    _amount("keyless/characters_per_day", "keyless-characters", "The free characters a day", (S, P, S, S)),
+    _names("headers", "limit-header", "A header that tells of the rate limit", (S, P)),
+    Row("headers/*", "limit-header", "A header that tells of the rate limit", "value", {"changed": P}),
+)
+JOB = (
+    Row("", "job", "That the operation tells of a job", "value", {"added": P, "removed": B}),
+    _names("states", "job-state", "A state of a job", (P, S)),
+    _names("states/*/next", "job-transition", "A transition between states", (P, S)),
+    _value("states/*/end", "job-state-end", "That a job ends in a state, and how,", (B, B, B)),
+    _flag("states/*/charged", "job-charge", "That a job which ends in a state is paid for", (P, S)),
+    _names("states/*/carries", "job-carries", "A place that is never empty in a state", (S, B)),
+    Row("submit/id", "job-submit-id-place", "The place of the id in the submit's answer", "value", {"changed": B}),
+    _value("submit/state", "job-submit-state-place", "The place of the state in the submit's answer", (S, P, B)),
+    _value("submit/url", "job-submit-url-place", "The place of the URL to poll in the submit's answer", (S, P, B)),
+    _value("id", "job-id-place", "The place of the job's id", (S, P, B)),
+    Row("state", "job-state-place", "The place of the job's state", "value", {"changed": B}),
+    *_audio("audio", "job-audio"),
+    _value("result", "job-result-call", "The call that fetches the result", (B, B, B)),
+    _value("reason", "job-reason-place", "The place of the reason of a failure", (S, P, P)),
+    _value("model", "job-model-place", "The place of the model's name", (S, P, P)),
+    _value("created", "job-created-place", "The place of the time of creation", (S, P, P)),
+    _value("updated", "job-updated-place", "The place of the time of the last change", (S, P, P)),
+    _value("completed", "job-completed-place", "The place of the time of completion", (S, P, P)),
+    _value("charged", "job-charged-place", "The place of what was charged", (S, P, P)),
+    _amount("poll/min_s", "job-poll-shortest", "The shortest time between two polls", (P, S, S, S)),
+    _amount("poll/max_s", "job-poll-longest", "The longest time between two polls", (S, S, S, S)),
+    _amount("poll/factor", "job-poll-factor", "The growth of the time between polls", (S, S, S, S)),
+    _amount("poll/timeout_s", "job-poll-timeout", "The time after which a job is given up", (P, S, S, S)),
+    _value("cancel", "job-cancel-call", "The call that cancels a job", (S, B, P)),
+)
+SPEECH = (
+    Row("", "speech", "That the operation speaks", "value", {"added": S, "removed": B}),
+    _names("request", "speech-word", "A word of a request for speech", (S, B)),
+    Row("request/*/at", "speech-word-place", "The place of a word of a request", "value", {"changed": B}),
+    Row("request/*/template", "speech-word-template", "How a word of a request is written", "value", {"changed": P}),
+    _names("request/*/map", "speech-word-value", "The provider's own name for a word's value", (S, P)),
+    Row("request/*/map/*", "speech-word-value", "The provider's own name for a word's value", "value", {"changed": P}),
+    _value("answer/job", "speech-job-call", "The call that tells of the job which answers", (B, B, B)),
+    Row("answer/audio", "speech-audio", "That the answer carries audio", "value", {"added": S, "removed": B}),
+    *_audio("answer/audio", "speech-audio"),
+    _value("answer/charged", "speech-charged-place", "The place of what was charged", (S, P, P)),
+    _value("answer/balance", "speech-balance-place", "The place of what is left", (S, P, P)),
+    _names("targets", "target", "A target", (S, B)),
+    _value("targets/*/model", "target-model", "What answers call the target's model", (S, P, P)),
+    _names("targets/*/set", "target-constant", "A constant to send for a target", (B, B)),
+    Row("targets/*/set/*", "target-constant", "A constant to send for a target", "value", {"changed": B}),
+    _value("targets/*/voice", "target-voice", "The default voice of a target", (S, P, P)),
+    _value("targets/*/voice_description", "target-voice-description", "The default description", (S, P, P)),
+    _value("targets/*/voice_sample_url", "target-voice-sample", "The default voice sample", (S, P, P)),
+    _names("targets/*/needs", "target-need", "A word that a target needs", (B, S)),
+    _value("targets/*/language", "target-default-language", "The default language of a target", (S, P, P)),
+    _listed("targets/*/languages", "target-language", "A language of a target"),
+    _value("targets/*/format", "target-default-format", "The default format of a target", (S, P, P)),
+    _listed("targets/*/formats", "target-format", "A format of a target"),
+    _amount("targets/*/text_characters", "target-text-length", "The longest advisable text", (S, P, P, S)),
+    _value("targets/*/media_type", "target-media-type", "The media type of a target's requests", (P, P, B)),
+    _flag("targets/*/keyless", "target-keyless", "That a target answers without a key", (S, B)),
+    *_price("targets/*/pricing"),
+)
+PRICING = _price("")
+
+
+def rules() -> Iterable[Rule]:
+    """All rules over the `x-` keys; rows with one stem share theirs."""
+    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *PRICING)
+    found = {
+        f"{row.stem}-{action}": Rule(f"{row.stem}-{action}", level, f"{row.says} {_SAYS[action]}", "contracts")
+        for row in rows
+        for action, level in row.levels.items()
+    }
+    return found.values()

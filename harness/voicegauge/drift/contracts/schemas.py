@@ -1,0 +1,247 @@
+"""Two schemas compared keyword by keyword, and all the schemas inside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from voicegauge.contract.document import escape
+from voicegauge.drift.contracts.branches import compare_branches, compare_wrapping
+from voicegauge.drift.contracts.part import Part, canonical_json, same_json
+from voicegauge.drift.contracts.schema import Applied, Schema
+from voicegauge.drift.contracts.schema_rules import ASSERTIONS, BOUNDS, KINDS, Kind, rule_id
+from voicegauge.drift.contracts.scope import Pair, Scope
+from voicegauge.drift.contracts.types import Found, are_disjoint, compare_types
+from voicegauge.drift.report import Change
+
+
+def compare_schemas(scope: Scope, stem: str, old: Part, new: Part) -> Iterator[Change]:
+    """Every change between the schemas at `old` and `new`; a missing one means that anything fits.
+
+    Args:
+        scope: the place of both.
+        stem: the kind of place, one of `KINDS`.
+        old: the older schema.
+        new: the newer one.
+    """
+    begin = Pair(scope, KINDS[stem], (old,) if old.there else (), (new,) if new.there else (), old, new)
+    stack, seen = [begin], set[tuple[Any, ...]]()
+    while stack:  # no recursion: a chain of references may be longer than Python's stack
+        pair = stack.pop()
+        if pair.key in seen:
+            continue
+        seen.add(pair.key)
+        following: list[Pair] = []
+        yield from _compare(pair, following)
+        stack.extend(reversed(following))
+
+
+def _compare(pair: Pair, following: list[Pair]) -> Iterator[Change]:
+    """The changes of one pair; the pairs inside it are put into `following`."""
+    old, new = pair.forms()
+    wrapping = list(compare_wrapping(pair, old, new, following))
+    if wrapping or following:
+        yield from wrapping
+        return
+    for action, before, after, values in _words(old, new):
+        yield pair.scope.change(rule_id(pair.kind, action), before, after, **values)
+    if are_disjoint(old, new):
+        return
+    yield from _properties(pair, old, new, following)
+    yield from _inner(pair, old, new, following)
+    yield from compare_branches(pair, old, new, following)
+
+
+def _words(old: Schema, new: Schema) -> Iterator[Found]:
+    """The changes of keywords that are plain data."""
+    yield from compare_types(old, new)
+    yield from _values(old, new)
+    for keyword, name in BOUNDS.items():
+        yield from _bound(name, old.word(keyword), new.word(keyword))
+    for keyword in ("pattern", "multipleOf", "dependentRequired"):
+        yield from _plain(ASSERTIONS[keyword], old.word(keyword), new.word(keyword))
+    yield from _plain("default-value", old.word("default"), new.word("default"))
+    for keyword, name in (("contentMediaType", "content-media-type"), ("contentEncoding", "content-encoding")):
+        yield from (
+            found._replace(action=f"{name}-changed") for found in _plain("", old.word(keyword), new.word(keyword))
+        )
+    advice = _plain("", old.word("x-advice"), new.word("x-advice"))
+    yield from (found._replace(action="advice-changed") for found in advice)
+    yield from _flag(("deprecated", "reactivated"), old.word("deprecated"), new.word("deprecated"))
+    yield from _flag(("unique-items-set", "unique-items-unset"), old.word("uniqueItems"), new.word("uniqueItems"))
+    yield from _discriminator(old.word("discriminator"), new.word("discriminator"))
+
+
+def _bound(name: str, old: Part, new: Part) -> Iterator[Found]:
+    if old.there and new.there:
+        if old.value != new.value:
+            direction = "increased" if new.value > old.value else "decreased"
+            yield Found(f"{name}-{direction}", old, new, {"old": old.value, "new": new.value})
+    elif new.there:
+        yield Found(f"{name}-set", old, new, {"new": new.value})
+    elif old.there:
+        yield Found(f"{name}-unset", old, new, {"old": old.value})
+
+
+def _plain(name: str, old: Part, new: Part) -> Iterator[Found]:
+    """Added, removed or changed."""
+    if old.there and new.there:
+        if not same_json(old.value, new.value):
+            yield Found(f"{name}-changed", old, new, {"old": old.value, "new": new.value})
+    elif new.there:
+        yield Found(f"{name}-added", old, new, {"new": new.value})
+    elif old.there:
+        yield Found(f"{name}-removed", old, new, {"old": old.value})
+
+
+def _flag(names: tuple[str, str], old: Part, new: Part) -> Iterator[Found]:
+    """The first of `names` where it was set, the second where it was unset."""
+    if (old.value is True) != (new.value is True):
+        yield Found(names[0] if new.value is True else names[1], old, new, {})
+
+
+def _values(old: Schema, new: Schema) -> Iterator[Found]:
+    """Enumerations, and a `const`, which is one of a single value. Null is a matter of nullability."""
+    before, after = old.word("const"), new.word("const")
+    if before.there or after.there:
+        listed = (old if after.there else new).values
+        if listed is None or (before.there and after.there):
+            yield from _plain("const", before, after)
+            return
+    before, after = (s.word("const" if s.word("const").there else "enum") for s in (old, new))
+    was, now = _listed(old), _listed(new)
+    if was is None and now is not None:
+        yield Found("became-enum", before, after, {"new": list(now.values())})
+    elif was is not None and now is None:
+        yield Found("enum-unset", before, after, {"old": list(was.values())})
+    elif was is not None and now is not None:
+        added = [value for key, value in now.items() if key not in was]
+        removed = [value for key, value in was.items() if key not in now]
+        if removed:
+            yield Found("enum-value-removed", before, after, {"old": removed})
+        if added:
+            yield Found("enum-value-added", before, after, {"new": added})
+
+
+def _listed(schema: Schema) -> dict[bytes, Any] | None:
+    values = schema.values
+    return None if values is None else {canonical_json(value): value for value in values if value is not None}
+
+
+def _discriminator(old: Part, new: Part) -> Iterator[Found]:
+    if not (old.there and new.there):
+        yield from _plain("discriminator", old, new)
+        return
+    for found in _plain("", old.child("propertyName"), new.child("propertyName")):
+        yield found._replace(action="discriminator-property-name-changed")
+    before, after = old.child("mapping"), new.child("mapping")
+    for key in dict.fromkeys([key for part in (before, after) for key, _ in part.children()]):
+        for found in _plain("discriminator-mapping", before.child(key), after.child(key)):
+            yield found._replace(action=found.action.replace("-removed", "-deleted"))
+
+
+def _properties(pair: Pair, old: Schema, new: Schema, following: list[Pair]) -> Iterator[Change]:
+    """Properties that came, went or are required otherwise; those on both sides are put into `following`."""
+    inner = KINDS[pair.kind.inner]
+    for name in dict.fromkeys((*old.properties, *new.properties, *old.required, *new.required)):
+        scope = pair.scope.inside(f"/{escape(name)}")
+        places = _place(old, name), _place(new, name)
+        was, now = old.properties.get(name, ()), new.properties.get(name, ())
+        forms = scope.old.normal(was, places[0]), scope.new.normal(now, places[1])
+        if bool(was) != bool(now) and not (old.requires(name) and new.requires(name)):
+            if not _is_hidden(inner, *forms):
+                yield from _presence(scope, inner, name, (old, new), (*places, forms[1]))
+            continue
+        yield from _access(scope, inner, new.requires(name), forms)
+        if not _is_hidden(inner, *forms):
+            yield from _need(scope, inner, name, (old, new), forms)
+            if was or now:
+                following.append(Pair(scope, inner, was, now, *places))
+
+
+def _is_hidden(inner: Kind, *forms: Schema) -> bool:
+    """Whether it does not travel this way: what is only read is not sent, what is only written not answered."""
+    return any(("readOnly" if inner.sent else "writeOnly") in form.words for form in forms)
+
+
+def _place(schema: Schema, name: str) -> Part:
+    applied = schema.properties.get(name)
+    return applied[0] if applied else schema.place.child("properties").child(name)
+
+
+def _presence(
+    scope: Scope, inner: Kind, name: str, both: tuple[Schema, Schema], places: tuple[Part, Part, Schema]
+) -> Iterator[Change]:
+    old, new = both
+    before, after, form = places
+    added = name in new.properties
+    required = (new if added else old).requires(name)
+    need = "required" if required else "optional"
+    if not inner.sent:
+        rule = f"{inner.message}-{need}-property-{'added' if added else 'removed'}"
+    elif not added:
+        rule = f"{inner.stem}-removed"
+    else:
+        rule = f"new-{need}-{inner.stem}" + ("-with-default" if required and "default" in form.words else "")
+    yield scope.change(rule, before, after)
+
+
+def _need(
+    scope: Scope, inner: Kind, name: str, both: tuple[Schema, Schema], forms: tuple[Schema, Schema]
+) -> Iterator[Change]:
+    old, new = both
+    if old.requires(name) == new.requires(name):
+        return
+    rule = f"{inner.stem}-became-{'required' if new.requires(name) else 'optional'}"
+    if inner.sent and new.requires(name) and "default" in forms[1].words:
+        rule += "-with-default"
+    yield scope.change(rule, old.word("required"), new.word("required"))
+
+
+def _access(scope: Scope, inner: Kind, required: bool, forms: tuple[Schema, Schema]) -> Iterator[Change]:
+    need = "required" if required else "optional"
+    for keyword, name in (("readOnly", "read-only"), ("writeOnly", "write-only")):
+        before, after = (form.word(keyword) for form in forms)
+        for action, *_ in _flag((f"became-{name}", f"became-not-{name}"), before, after):
+            yield scope.change(f"{inner.message}-{need}-property-{action}", before, after)
+
+
+def _inner(pair: Pair, old: Schema, new: Schema, following: list[Pair]) -> Iterator[Change]:
+    """The other schemas inside: those of items are compared, those that assert something count as a whole."""
+    inner = KINDS[pair.kind.inner]
+    closed = [_is_closed(schema) for schema in (old, new)]
+    before, after = (schema.place.child("additionalProperties") for schema in (old, new))
+    if closed[0] != closed[1]:
+        action = "additional-properties-forbidden" if closed[1] else "additional-properties-allowed"
+        yield pair.scope.change(rule_id(pair.kind, action), before, after)
+    for keyword, at in (("items", "/*"), ("additionalProperties", "/*")):
+        was, now = old.below.get(keyword, ()), new.below.get(keyword, ())
+        if (was or now) and (keyword == "items" or not any(closed)):
+            places = (old.place.child(keyword), new.place.child(keyword))
+            following.append(Pair(pair.scope.inside(at), inner, was, now, *places))
+    for keyword, name in ASSERTIONS.items():
+        for action, first, second in _assertion(pair, keyword, old, new):
+            yield pair.scope.change(rule_id(pair.kind, f"{name}-{action}"), first, second)
+
+
+def _is_closed(schema: Schema) -> bool:
+    return any(part.value is False for part in schema.below.get("additionalProperties", ()))
+
+
+def _assertion(pair: Pair, keyword: str, old: Schema, new: Schema) -> Iterator[tuple[str, Part, Part]]:
+    was: dict[str, Applied] = {}
+    now: dict[str, Applied] = {}
+    for found, schema in ((was, old), (now, new)):
+        found.update(schema.mappings.get(keyword, {}))
+        if keyword in schema.below:
+            found[""] = schema.below[keyword]
+    for name in dict.fromkeys((*was, *now)):
+        before, after = (schema.place.child(keyword) for schema in (old, new))
+        if name:
+            before, after = before.child(name), after.child(name)
+        if name not in was:
+            yield "added", before, after
+        elif name not in now:
+            yield "removed", before, after
+        elif pair.scope.old.fingerprint(was[name]) != pair.scope.new.fingerprint(now[name]):
+            yield "changed", before, after

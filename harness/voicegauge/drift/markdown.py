@@ -1,0 +1,58 @@
+"""A report as Markdown, fit for a pull request or an issue."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from voicegauge.drift.registry import Level
+from voicegauge.drift.report import Change, DriftReport
+
+MAX_ROWS = 200
+"""Of one level; GitHub refuses comments above 65,536 characters. The JSON has all."""
+_HEADINGS = {
+    Level.BREAKING: "Breaking",
+    Level.POSSIBLY_BREAKING: "Possibly breaking",
+    Level.SAFE: "Safe",
+}
+
+
+def render_markdown(report: DriftReport) -> str:
+    """One table for each level that has changes; the safe ones are folded."""
+    counts = ", ".join(f"{report.counts[level]} {level.value}" for level in Level)
+    lines = ["# API drift", "", f"{_side(report, old=True)} → {_side(report, old=False)}: {counts}.", ""]
+    for level, changes in groupby(report.changes, key=lambda change: change.level):
+        lines += _section(level, list(changes))
+    if not report.changes:
+        lines += ["Nothing has changed.", ""]
+    return "\n".join(lines)
+
+
+def _side(report: DriftReport, *, old: bool) -> str:
+    side = report.old if old else report.new
+    return f"{_escape(side.title)} {_escape(side.version)} (`{side.file}`)".strip()
+
+
+def _section(level: Level, changes: list[Change]) -> list[str]:
+    heading = f"{_HEADINGS[level]} ({len(changes)})"
+    rows = [_row(change) for change in changes[:MAX_ROWS]]
+    if len(changes) > MAX_ROWS:
+        rows.append(f"| | | and {len(changes) - MAX_ROWS} more | |")
+    table = ["| Where | Rule | What | Stands at |", "|---|---|---|---|", *rows, ""]
+    if level is Level.SAFE:
+        return ["<details>", f"<summary>{heading}</summary>", "", *table, "</details>", ""]
+    return [f"## {heading}", "", *table]
+
+
+def _row(change: Change) -> str:
+    also = f" and {len(change.also)} more" if change.also else ""
+    where = f"{_escape(change.operation)}{also}: {_escape(change.at)}" if change.operation else _escape(change.at)
+    spots = " → ".join(_escape(str(spot)) for spot in (change.old, change.new) if spot is not None)
+    return f"| {where} | `{change.rule}` | {_escape(change.message)} | {spots} |"
+
+
+def _escape(text: str) -> str:
+    """Text of a document, which may be hostile, as Markdown that says just that, in one cell."""
+    flat = " ".join(text.split())
+    for sign in "\\`*_[]<>|#@~":
+        flat = flat.replace(sign, f"\\{sign}")
+    return flat
