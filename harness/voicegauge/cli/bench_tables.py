@@ -52,7 +52,9 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
 
 
 def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None) -> list[str]:
-    lines = ["* no target of this run is both faster and more intelligible; medians, 95% intervals in brackets"]
+    lines = ["medians, 95% intervals in brackets"]
+    if any(one.pareto for one in summaries):
+        lines.append("* no other target of this run is both faster and more intelligible")
     if summaries:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
     if any(one.done_ms for one in summaries):
