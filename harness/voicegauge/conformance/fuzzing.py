@@ -77,10 +77,18 @@ def inside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[tupl
 
 
 def _texts(slot: Slot, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Texts for the place of the text; behind what its template adds only plain words are drawn."""
+    """Texts for the place of the text, with something to say: whether blanks alone are spoken is not documented.
+
+    Behind what a template adds only plain words are drawn.
+    """
     if slot.template == "{}":
-        return drawn
-    return st.text("abc ,.", min_size=1).map(lambda said: slot.template.replace("{}", said))
+        return drawn.filter(_says_something)
+    words = st.text("abc ,.", min_size=1).filter(_says_something)
+    return words.map(lambda said: slot.template.replace("{}", said))
+
+
+def _says_something(text: Any) -> bool:
+    return isinstance(text, str) and any(character.isalnum() for character in text)
 
 
 def is_open_field(target: Target, name: str, schema: Any) -> bool:
