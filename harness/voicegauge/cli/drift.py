@@ -71,10 +71,7 @@ def _print(report: DriftReport) -> None:
 def _print_change(out: Console, found: Change) -> None:
     from rich.text import Text
 
-    also = f" and {len(found.also)} more" if found.also else ""
-    where = f"{found.operation}{also}: {found.at}" if found.operation else found.at
-    title = Text.assemble((found.level.value, _STYLES[found.level.value]), f" {found.rule}  ", (where, "bold"))
+    title = Text.assemble((found.level.value, _STYLES[found.level.value]), f" {found.rule}  ", (found.where, "bold"))
     out.print(title, soft_wrap=True)
     out.print(f"  {found.message}", soft_wrap=True, markup=False)
-    spots = " -> ".join(str(spot) for spot in (found.old, found.new) if spot is not None)
-    out.print(f"  {spots}", style="dim", soft_wrap=True, markup=False)
+    out.print(f"  {found.spots}", style="dim", soft_wrap=True, markup=False)

@@ -43,7 +43,8 @@ def _recognise(name: str) -> tuple[Thing, Path]:
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
     bundled = data_dir("contracts") / name / "openapi.yaml"
     if path.name == name and bundled.is_file():
-        return "contract", bundled
+        inside = bundled.is_relative_to(Path.cwd())
+        return "contract", bundled.relative_to(Path.cwd()) if inside else bundled
     raise UsageError(f"{name}: no such file or folder, and no bundled contract of that name")
 
 

@@ -44,10 +44,8 @@ def _section(level: Level, changes: list[Change]) -> list[str]:
 
 
 def _row(change: Change) -> str:
-    also = f" and {len(change.also)} more" if change.also else ""
-    where = f"{_escape(change.operation)}{also}: {_escape(change.at)}" if change.operation else _escape(change.at)
-    spots = " → ".join(_escape(str(spot)) for spot in (change.old, change.new) if spot is not None)
-    return f"| {where} | `{change.rule}` | {_escape(change.message)} | {spots} |"
+    cells = (_escape(change.where), f"`{change.rule}`", _escape(change.message), _escape(change.spots))
+    return f"| {' | '.join(cells)} |"
 
 
 def _escape(text: str) -> str:

@@ -49,13 +49,25 @@ class Change(Record, frozen=True, kw_only=True):
     at: str
     """The part of the operation: "request body#/text", "200 header.Retry-After", "x-job/poll/min_s"."""
     old: Spot | None
-    """Where it stands in the older one; for something added, what holds it or `None`."""
+    """Where it stands in the older one, or what would hold it; `None` for a part that is new as a whole."""
     new: Spot | None
+    """The same of the newer one; `None` for a part that is gone."""
     old_value: str | None = None
     """As JSON, shortened; `None` where there is none."""
     new_value: str | None = None
     also: tuple[str, ...] = ()
     """Further operations that the same difference reaches, through a part they share."""
+
+    @property
+    def where(self) -> str:
+        """The operations and the part: "speak and 2 more: request body/text"."""
+        more = f" and {len(self.also)} more" if self.also else ""
+        return f"{self.operation}{more}: {self.at}" if self.operation else self.at
+
+    @property
+    def spots(self) -> str:
+        """Both places: "old.yaml:3 -> new.yaml:4"."""
+        return f"{self.old or ''} -> {self.new or ''}".strip()
 
 
 class DriftReport(Record, frozen=True, kw_only=True):

@@ -104,7 +104,7 @@ PROVIDER = (
     _flag("key_optional", "provider-key-optional", "That some operations answer without a key", (S, B)),
     _names("headers", "provider-header", "A header that goes with every request", (P, S)),
     Row("headers/*", "provider-header", "A header that goes with every request", "value", {"changed": P}),
-    _amount("credits/usd", "credit-price", "The dollars for one credit", (P, S, S, P)),
+    _amount("credits/usd", "credit-price", "The price of one credit", (P, S, S, P)),
     _amount("credits/free", "free-credits", "What a new account is given", (S, P, S, P)),
     Row("credits/name", "credit-name", "The name of the provider's own money", "value", {"changed": S}),
     _names("retry/statuses", "retry-status", "A status after which to send again", (S, P)),
@@ -115,8 +115,8 @@ PROVIDER = (
 )
 LIMITS = (
     _names("plans", "plan", "A plan", (S, P)),
-    _amount("plans/*/requests_per_minute", "plan-requests", "The requests a minute of a plan", (S, P, P, S)),
-    _amount("plans/*/concurrent", "plan-concurrent", "The requests at one time of a plan", (S, P, P, S)),
+    _amount("plans/*/requests_per_minute", "plan-requests", "The number of requests a minute of a plan", (S, P, P, S)),
+    _amount("plans/*/concurrent", "plan-concurrent", "The number of requests at one time of a plan", (S, P, P, S)),
     _amount("plans/*/text_characters", "plan-text-length", "The longest text of a plan", (S, B, P, S)),
     _names("uploads", "upload-limit", "A limit on an upload", (P, S)),
     _amount("uploads/*/max_bytes", "upload-size", "The largest upload", (S, B, P, S)),
@@ -124,7 +124,7 @@ LIMITS = (
     _amount("uploads/*/min_sample_rate_hz", "upload-sample-rate", "The lowest sample rate taken", (B, S, P, S)),
     _listed("uploads/*/formats", "upload-format", "A format of uploads"),
     Row("keyless", "keyless-allowance", "What can be had without a key", "value", {"added": S, "removed": B}),
-    _amount("keyless/characters_per_day", "keyless-characters", "The free characters a day", (S, P, S, S)),
+    _amount("keyless/characters_per_day", "keyless-characters", "The number of free characters a day", (S, P, S, S)),
     _names("headers", "limit-header", "A header that tells of the rate limit", (S, P)),
     Row("headers/*", "limit-header", "A header that tells of the rate limit", "value", {"changed": P}),
 )

@@ -25,9 +25,9 @@ def compare_request_bodies(scope: Scope, old: Part, new: Part) -> Iterator[Chang
         yield from _compare_media(inside, stem, before, after)
     elif after.there:
         need = "required" if required[1] else "optional"
-        yield inside.change("callback-payload-added" if scope.callback else f"request-body-added-{need}", before, after)
+        yield inside.change("callback-payload-added" if scope.callback else f"request-body-added-{need}", None, after)
     elif before.there:
-        yield inside.change("callback-payload-removed" if scope.callback else "request-body-removed", before, after)
+        yield inside.change("callback-payload-removed" if scope.callback else "request-body-removed", before, None)
 
 
 def compare_responses(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
@@ -42,8 +42,7 @@ def compare_responses(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
         action = "added" if status in now else "removed"
         kind = "success" if status.startswith("2") else "non-success"
         rule = f"callback-response-status-{action}" if scope.callback else f"response-{kind}-status-{action}"
-        holders = [part.child("responses") for part in (old, new)]
-        yield inside.change(rule, was.get(status, holders[0]), now.get(status, holders[1]))
+        yield inside.change(rule, was.get(status), now.get(status))
 
 
 def _responses(operation: Part) -> dict[str, Part]:
@@ -67,9 +66,9 @@ def _compare_media(scope: Scope, stem: str, old: Part, new: Part) -> Iterator[Ch
     for name in dict.fromkeys((*was, *now)):
         inside = scope.inside(f" ({name})") if several else scope
         if name not in now:
-            yield inside.change(f"{stem}-media-type-removed", was[name], new.child("content"), old=name)
+            yield inside.change(f"{stem}-media-type-removed", was[name], None, old=name)
         elif name not in was:
-            yield inside.change(f"{stem}-media-type-added", old.child("content"), now[name], new=name)
+            yield inside.change(f"{stem}-media-type-added", None, now[name], new=name)
         else:
             before, after = was[name].child("schema"), now[name].child("schema")
             if before.there == after.there or scope.callback:
@@ -109,16 +108,16 @@ def _compare_headers(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
     was, now = _headers(old), _headers(new)
     for name in dict.fromkeys((*was, *now)):
         inside = scope.inside(f" header {name}")
-        before = was.get(name, old.child("headers"))
-        after = now.get(name, new.child("headers"))
-        need = "required" if before.get("required") is True else "optional"
-        if name not in was:
-            yield inside.change("response-header-added", before, after)
-        elif name not in now:
-            yield inside.change(f"{need}-response-header-removed", before, after)
+        before, after = was.get(name), now.get(name)
+        required = [part is not None and part.get("required") is True for part in (before, after)]
+        if before is None:
+            yield inside.change("response-header-added", None, after)
+        elif after is None:
+            need = "required" if required[0] else "optional"
+            yield inside.change(f"{need}-response-header-removed", before, None)
         else:
-            if (need == "required") != (after.get("required") is True):
-                action = "became-optional" if need == "required" else "became-required"
+            if required[0] != required[1]:
+                action = "became-required" if required[1] else "became-optional"
                 yield inside.change(f"response-header-{action}", before, after)
             yield from compare_schemas(inside, "response-header", before.child("schema"), after.child("schema"))
 
@@ -133,9 +132,9 @@ def _compare_links(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
     for name in dict.fromkeys((*was, *now)):
         inside = scope.inside(f" link {name}")
         if name not in now:
-            yield inside.change("response-link-removed", was[name], new.child("links"))
+            yield inside.change("response-link-removed", was[name], None)
         elif name not in was:
-            yield inside.change("response-link-added", old.child("links"), now[name])
+            yield inside.change("response-link-added", None, now[name])
         elif not same_json(_leads(was[name]), _leads(now[name])):
             yield inside.change("response-link-changed", was[name], now[name])
 

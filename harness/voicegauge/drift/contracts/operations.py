@@ -48,11 +48,11 @@ def compare_operations(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
         else:
             what = "api" if key[0] in templates else "api-path"
             how = "with" if operation.part.get("deprecated") is True else "without"
-            yield inside.change(f"{what}-removed-{how}-deprecation", operation.part, _missing(new, operation))
+            yield inside.change(f"{what}-removed-{how}-deprecation", operation.part, None)
     for key, operation in now.items():
         if key not in was:
             inside = replace(scope, operation=operation.name)
-            yield inside.change("endpoint-added", _missing(old, operation), operation.part)
+            yield inside.change("endpoint-added", None, operation.part)
     yield from _compare_webhooks(scope, old, new)
 
 
@@ -70,10 +70,6 @@ def _operations(paths: Part) -> dict[_Key, Operation]:
     return found
 
 
-def _missing(root: Part, operation: Operation) -> Part:
-    return root.child("paths").child(operation.path).child(operation.method)
-
-
 def _compare(scope: Scope, old: Operation, new: Operation, roots: tuple[Part, Part]) -> Iterator[Change]:
     yield from _about_itself(scope, old.part, new.part)
     yield from _servers(scope, old, new, roots)
@@ -82,7 +78,7 @@ def _compare(scope: Scope, old: Operation, new: Operation, roots: tuple[Part, Pa
     yield from compare_request_bodies(scope, old.part, new.part)
     yield from compare_responses(scope, old.part, new.part)
     yield from compare_operation_keys(scope, old.part, new.part, roots)
-    yield from _compare_calls(scope, "callback", _callbacks(old.part), _callbacks(new.part), roots)
+    yield from _compare_calls(scope, "callback", _callbacks(old.part), _callbacks(new.part))
 
 
 def _about_itself(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
@@ -101,10 +97,10 @@ def _about_itself(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
     tags = [[tag for _, tag in part.child("tags").children()] for part in (old, new)]
     for tag in tags[0]:
         if tag.value not in [other.value for other in tags[1]]:
-            yield scope.change("api-tag-removed", tag, new.child("tags"), old=tag.value)
+            yield scope.change("api-tag-removed", tag, None, old=tag.value)
     for tag in tags[1]:
         if tag.value not in [other.value for other in tags[0]]:
-            yield scope.change("api-tag-added", old.child("tags"), tag, new=tag.value)
+            yield scope.change("api-tag-added", None, tag, new=tag.value)
 
 
 def _servers(scope: Scope, old: Operation, new: Operation, roots: tuple[Part, Part]) -> Iterator[Change]:
@@ -126,10 +122,10 @@ def compare_servers(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
     was, now = _urls(old), _urls(new)
     for url, part in was.items():
         if url not in now:
-            yield scope.change("server-removed", part, new, old=url)
+            yield scope.change("server-removed", part, None, old=url)
     for url, part in now.items():
         if url not in was:
-            yield scope.change("server-added", old, part, new=url)
+            yield scope.change("server-added", None, part, new=url)
 
 
 def _urls(servers: Part) -> dict[str, Part]:
@@ -162,20 +158,17 @@ def _compare_webhooks(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
         {key: called for name, item in root.child("webhooks").children() for key, called in _calls(name, item)}
         for root in (old, new)
     ]
-    yield from _compare_calls(scope, "webhook", both[0], both[1], (old, new))
+    yield from _compare_calls(scope, "webhook", both[0], both[1])
 
 
-def _compare_calls(
-    scope: Scope, what: str, old: dict[str, Operation], new: dict[str, Operation], roots: tuple[Part, Part]
-) -> Iterator[Change]:
+def _compare_calls(scope: Scope, what: str, old: dict[str, Operation], new: dict[str, Operation]) -> Iterator[Change]:
     """Calls that the provider makes: their requests are read, and their answers sent, by the client."""
-    holder = "callbacks" if what == "callback" else "webhooks"
     for key in dict.fromkeys((*old, *new)):
         inside = replace(scope.inside(f"{what} {key.partition(' ')[2]} "), callback=True)
         if key not in new:
-            yield inside.change(f"{what}-removed", old[key].part, roots[1].child(holder))
+            yield inside.change(f"{what}-removed", old[key].part, None)
         elif key not in old:
-            yield inside.change(f"{what}-added", roots[0].child(holder), new[key].part)
+            yield inside.change(f"{what}-added", None, new[key].part)
         else:
             was, now = old[key], new[key]
             yield from compare_parameters(inside, (was.path, was.item, was.part), (now.path, now.item, now.part))

@@ -49,10 +49,10 @@ def compare_parameters(scope: Scope, old: Place, new: Place) -> Iterator[Change]
     for key in dict.fromkeys((*was, *now)):
         if key not in now:
             inside = scope.inside(was[key].at)
-            yield inside.change(_removed(scope, was[key]), was[key].part, new[2].child("parameters"))
+            yield inside.change(_removed(scope, was[key]), was[key].part, None)
         elif key not in was:
             inside = scope.inside(now[key].at)
-            yield inside.change(_added(scope, now[key]), old[2].child("parameters"), now[key].part)
+            yield inside.change(_added(scope, now[key]), None, now[key].part)
         else:
             yield from _compare(scope.inside(now[key].at), was[key], now[key])
 

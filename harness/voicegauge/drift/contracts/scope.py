@@ -30,14 +30,21 @@ class Scope:
         """A part of this place."""
         return replace(self, at=f"{self.at}{at}")
 
-    def change(self, rule: str, old: Part, new: Part, /, **values: Any) -> Change:
-        """A change here; `values` are "old" and "new", where they say more than that a thing came or went."""
+    def change(self, rule: str, old: Part | None, new: Part | None, /, **values: Any) -> Change:
+        """A change here.
+
+        Args:
+            rule: an id of the catalogue.
+            old: the part that changed or went; one that is missing stands for what would hold it.
+            new: the part that changed or came.
+            values: "old" and "new", where they say more than that a thing came or went.
+        """
         return change(
             rule,
             at=self.at.strip() or "operation",
             operation=self.operation,
-            old=old.spot,
-            new=new.spot,
+            old=None if old is None else old.spot,
+            new=None if new is None else new.spot,
             values=values,
         )
 

@@ -40,9 +40,9 @@ def compare_security(scope: Scope, operations: Both, roots: Both) -> Iterator[Ch
         yield inside.change("security-ways-in-replaced", holders[0], holders[1])
     for key in dict.fromkeys((*was, *now)):
         if key and key not in now:
-            yield inside.change(f"{stem}-removed", was[key].part, holders[1])
+            yield inside.change(f"{stem}-removed", was[key].part, None)
         elif key and key not in was:
-            yield inside.change(f"{stem}-added", holders[0], now[key].part)
+            yield inside.change(f"{stem}-added", None, now[key].part)
         elif key:
             yield from _scopes(inside, stem, was[key], now[key])
 
@@ -94,15 +94,14 @@ def compare_schemes(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
     """Security schemes that came, went or changed; one that only has another name is left out."""
     was, now = _schemes(old), _schemes(new)
     known = [{_content(part) for part in found.values()} for found in (was, now)]
-    holders = [root.child("components").child("securitySchemes") for root in (old, new)]
     for name in dict.fromkeys((*was, *now)):
         inside = scope.inside(f"security scheme {name}")
         if name not in now:
             if _content(was[name]) not in known[1]:
-                yield inside.change("api-security-component-removed", was[name], holders[1])
+                yield inside.change("api-security-component-removed", was[name], None)
         elif name not in was:
             if _content(now[name]) not in known[0]:
-                yield inside.change("api-security-component-added", holders[0], now[name])
+                yield inside.change("api-security-component-added", None, now[name])
         else:
             yield from _compare_scheme(inside, was[name], now[name])
 
