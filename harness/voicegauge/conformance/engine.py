@@ -13,7 +13,7 @@ from voicegauge.conformance.cases import Case
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.planning import Plan
-from voicegauge.conformance.running import Runner, Service
+from voicegauge.conformance.running import Keep, Runner, Service
 from voicegauge.contract import Contract, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.errors import BudgetError, UsageError
@@ -39,6 +39,8 @@ class Settings:
     seed: int = 0
     clock: Callable[[], Clock] | None = None
     """Makes the clock that a client waits by; the real one if left out."""
+    keep: Keep | None = None
+    """Is given the exchanges of each case, to be recorded."""
 
 
 def check_documents(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
@@ -123,7 +125,7 @@ def _service(contract: Contract, transport: Transport, settings: Settings) -> Se
         ledger=settings.ledger,
         seed=settings.seed,
     )
-    return Service(contract, client, settings.ledger, settings.prices, settings.provenance)
+    return Service(contract, client, settings.ledger, settings.prices, settings.provenance, settings.keep)
 
 
 def run_keeping(collector: Collector, check: Coroutine[Any, Any, None]) -> None:

@@ -24,6 +24,10 @@ MAX_UNREACHABLE = 3
 """Requests in a row without a connection after which the service is taken to be away."""
 
 
+Keep = Callable[[Case, Sequence[Exchange]], None]
+"""Is given all exchanges of a case once it is through."""
+
+
 class Service(NamedTuple):
     """A provider as it is reached in this check."""
 
@@ -34,6 +38,7 @@ class Service(NamedTuple):
     prices: Mapping[str, float] = {}
     """Dollars a request by target id, as the user named them."""
     provenance: Provenance = Provenance.EMULATED
+    keep: Keep | None = None
 
     def judge(self, rules: Mapping[str, Rule]) -> Judge:
         """A judge over this service's traffic."""
@@ -148,7 +153,7 @@ class Runner:
         origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped = no_verdict(case, exchange)
-        self._saw([*earlier, exchange])
+        self._saw(case, [*earlier, exchange])
         subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
         subjects += [call] if skipped else [call, Outcome(call, case.expected)]
         return subjects, exchange, skipped
@@ -190,7 +195,7 @@ class Runner:
         price = self._service.prices.get(target.id)
         delivery = await self._client.speak(target, speech, price_usd=price)
         again = await self._ask_again(target, delivery)
-        self._saw([*delivery.exchanges, *again])
+        self._saw(case, [*delivery.exchanges, *again])
         subjects = subjects_of_delivery(target, speech, delivery, again)
         findings = self._collector.judge(self._judge, subjects, case.id)
         index = delivery.submit_exchange
@@ -216,9 +221,11 @@ class Runner:
                 break  # the delivery stands without it
         return found
 
-    def _saw(self, exchanges: Sequence[Exchange]) -> None:
+    def _saw(self, case: Case, exchanges: Sequence[Exchange]) -> None:
         for exchange in exchanges:
             self._collector.saw(self._service.provenance, exchange.provider, exchange.operation)
+        if self._service.keep is not None:
+            self._service.keep(case, exchanges)
 
 
 def _has_ended(status: Operation, last: Exchange) -> bool:

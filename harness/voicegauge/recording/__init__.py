@@ -1,14 +1,20 @@
 """Recorded traffic on disk: HAR files with provenance and without secrets, and their replay."""
 
 from voicegauge.recording.credentials import BAD_KEY, MASK, find_secret, mask_credentials
+from voicegauge.recording.homes import Canonical
+from voicegauge.recording.playing import ReplayApp
 from voicegauge.recording.recording import Recording, load_har, save_har
 from voicegauge.recording.redaction import Redactor
+from voicegauge.recording.replay import Replay
 
 __all__ = [
     "BAD_KEY",
     "MASK",
+    "Canonical",
     "Recording",
     "Redactor",
+    "Replay",
+    "ReplayApp",
     "find_secret",
     "load_har",
     "mask_credentials",

@@ -1,0 +1,84 @@
+"""A recorded answer as it goes out again: its headers, and its body in the pieces it came in."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+from voicegauge.model import Exchange, Record, Response
+from voicegauge.model.exchange import Headers
+from voicegauge.transport import Clock
+
+_MADE_ANEW = frozenset(
+    {"connection", "content-encoding", "content-length", "date", "keep-alive", "trailer", "transfer-encoding"}
+)
+"""Headers of the recorded connection, not of the answer: the body was decoded when it was recorded."""
+
+
+class Piece(Record, frozen=True, kw_only=True):
+    """A part of a body."""
+
+    after_s: float
+    """When it is sent, counted from the whole request's arrival."""
+    data: bytes
+
+
+class Schedule(Record, frozen=True, kw_only=True):
+    """When an answer is sent."""
+
+    headers_after_s: float
+    """Counted from the whole request's arrival."""
+    pieces: tuple[Piece, ...]
+
+
+def schedule(exchange: Exchange, pace: float) -> Schedule:
+    """The recorded times of an answer, each multiplied by `pace`.
+
+    Args:
+        exchange: one without timing is sent at once.
+        pace: 1 as recorded, 0.1 ten times as fast, 0 without any pause.
+    """
+    timing, body = exchange.timing, exchange.response.body
+    if timing is None or pace == 0:
+        return Schedule(headers_after_s=0.0, pieces=(Piece(after_s=0.0, data=body),))
+    headers_ms = timing.total_ms - timing.receive_ms  # of the recorded call, in which the request was sent too
+    pieces = tuple(
+        Piece(after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
+        for at_ms, data in _cut(body, timing.chunks)
+    )
+    return Schedule(headers_after_s=pace * timing.ttfb_ms / 1000, pieces=pieces)
+
+
+def _cut(body: bytes, chunks: tuple[tuple[float, int], ...]) -> Iterator[tuple[float, bytes]]:
+    """`body` cut where it was; a body that is longer now, or was compressed, is cut in proportion."""
+    arrived = sum(size for _, size in chunks)
+    scale = len(body) / arrived if arrived else 0.0
+    start = came = 0
+    for at_ms, size in chunks:
+        came += size
+        end = round(came * scale)
+        yield at_ms, body[start:end]
+        start = end
+    if not arrived:
+        yield 0.0, body
+
+
+def answer_headers(response: Response) -> Headers:
+    """The headers that are sent again."""
+    return tuple((name, value) for name, value in response.headers if name.lower() not in _MADE_ANEW)
+
+
+async def paced(plan: Schedule, clock: Clock, began: float) -> AsyncIterator[bytes]:
+    """The pieces of `plan`, each at its hour; `began` is when the request had arrived, by `clock`.
+
+    Hours are absolute, so that one late piece delays no other.
+    """
+    for piece in plan.pieces:
+        await until(clock, began + piece.after_s)
+        yield piece.data
+
+
+async def until(clock: Clock, hour: float) -> None:
+    """Wait for `hour`; return at once where it has passed."""
+    left = hour - clock.monotonic()
+    if left > 0:
+        await clock.sleep(left)
