@@ -7,6 +7,7 @@ the schema itself, so that an expectation is never guessed.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -137,6 +138,8 @@ def _string_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], 
 def _number_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
     whole = "integer" in _types(schema) and "number" not in _types(schema)
     step = 1 if whole else 0.01
+    low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
+    high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
     for keyword, sign, exclusive in (
         ("minimum", 1, False),
         ("exclusiveMinimum", 1, True),
@@ -148,6 +151,8 @@ def _number_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], 
             continue
         for value, valid in ((bound + sign * step, True), (bound, not exclusive), (bound - sign * step, False)):
             rounded = value if whole else round(value, 6)
+            if valid and not low < rounded < high and rounded != bound:
+                continue  # the range is narrower than a step
             yield Probe(path, rounded, f"{name} {rounded}", f"{pointer}/{keyword}", valid=valid)
     if whole:
         yield Probe(path, 1.5, f"{name} 1.5, no whole number", f"{pointer}/type", valid=False)
