@@ -304,6 +304,28 @@ class Callback:
         return (self.media.pointer,)
 
 
+@dataclass(frozen=True, eq=False)
+class Aged:
+    """A recording, by the oldest exchange in it."""
+
+    operation: Operation
+    exchange: Exchange
+    name: str
+    """Of its file."""
+    age_days: float
+    target: Target | None = None
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it is judged by."""
+        return self.operation.contract
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about it may stand at."""
+        return ()
+
+
 class Expected(Record, frozen=True, kw_only=True):
     """What a planned case should be answered with."""
 
@@ -351,4 +373,4 @@ class Outcome:
         return self.call.around
 
 
-Subject = Call | Callback | Trail | Delivered | Outcome
+Subject = Aged | Call | Callback | Trail | Delivered | Outcome

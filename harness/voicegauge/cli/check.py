@@ -103,7 +103,7 @@ def _check_printed(
 
     check_documents(contracts, rules, collector)
     files = [path for folder in folders or (data_dir("fixtures"),) for path in find_recordings(folder)]
-    check_recordings(files, contracts, rules, collector)
+    check_recordings(files, contracts, rules, collector, ci=bool(os.environ.get("CI")))
     return EXIT_OK
 
 

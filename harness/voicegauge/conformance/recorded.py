@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from voicegauge.checks import Call, Delivered, Judge, Rule, Subject, Trail
+import msgspec
+
+from voicegauge.checks import Aged, Call, Delivered, Judge, Outcome, Rule, Subject, Trail
 from voicegauge.client import curl
+from voicegauge.conformance.cases import Case
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.matching import find_target
+from voicegauge.conformance.planning import plan_cases
+from voicegauge.conformance.running import no_verdict
 from voicegauge.contract import MISSING, Contract, Target
 from voicegauge.contract.extension import AudioPlace, Slot
 from voicegauge.errors import DataError
-from voicegauge.model import Delivery, Exchange, SpeechRequest
+from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, SpeechRequest
 from voicegauge.recording import Recording, load_har
+from voicegauge.recording.ageing import age_days
 
 
 def find_recordings(folder: Path) -> list[Path]:
@@ -23,37 +30,88 @@ def find_recordings(folder: Path) -> list[Path]:
 
 
 def check_recordings(
-    files: Sequence[Path], contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector
+    files: Sequence[Path],
+    contracts: Sequence[Contract],
+    rules: Mapping[str, Rule],
+    collector: Collector,
+    *,
+    now: datetime | None = None,
+    ci: bool = False,
 ) -> None:
     """Judge every recording whose provider is among `contracts`.
+
+    Args:
+        files: HAR files.
+        contracts: of the providers to judge.
+        rules: to apply.
+        collector: takes what is found.
+        now: to count the age of recordings from; this moment if left out.
+        ci: whether a recording that is too old is an error, not a warning.
 
     Raises:
         DataError: a file is no recording.
     """
     by_id = {contract.id: contract for contract in contracts}
+    cases: dict[str, Mapping[str, Case]] = {}
     for path in files:
         recording = load_har(path)
         contract = by_id.get(recording.provider)
         if contract is None:
             continue
+        if contract.id not in cases:
+            cases[contract.id] = cases_by_id(contract)
         judge = Judge(recording.provenance, rules, _reproducer(contract))
         for exchange in recording.exchanges:
             collector.saw(recording.provenance, contract.id, exchange.operation)
-        collector.judge(judge, subjects_of_recording(contract, recording), case=path.name)
+        collector.judge(judge, subjects_of_recording(contract, recording, cases[contract.id]), case=path.name)
+        collector.add(_ageing(judge, path, contract, recording, now or datetime.now(UTC), ci=ci))
+
+
+def cases_by_id(contract: Contract) -> dict[str, Case]:
+    """Every case that a contract leads to: what is recorded of one is expected to be answered as it says."""
+    plan = plan_cases(list(contract.targets.values()), emulated=True, every=True)
+    return {case.id: case for case in plan.cases}
 
 
 def _reproducer(contract: Contract) -> Callable[[Exchange], str]:
     return lambda exchange: curl(exchange.request, contract)
 
 
-def subjects_of_recording(contract: Contract, recording: Recording) -> Iterator[Subject]:
+def _ageing(
+    judge: Judge, path: Path, contract: Contract, recording: Recording, now: datetime, *, ci: bool
+) -> Iterator[Finding]:
+    """What is too old, with the command that records it again; the emulator's answers do not age."""
+    known = [exchange for exchange in recording.exchanges if exchange.operation in contract.operations]
+    if recording.provenance is not Provenance.RECORDED or not known:
+        return
+    oldest = max(known, key=lambda exchange: age_days(recording, exchange, now))
+    target = contract.targets.get(path.stem)
+    operation = contract.operation(oldest.operation)
+    aged = Aged(operation, oldest, path.name, age_days(recording, oldest, now), target)
+    command = f"voicegauge record {target.id if target else contract.id} --live --out {path.parent.parent}"
+    for finding in judge.findings(aged, case=path.name):
+        severity = Severity.ERROR if ci else finding.severity
+        yield msgspec.structs.replace(finding, severity=severity, reproduce=command)
+
+
+def subjects_of_recording(
+    contract: Contract, recording: Recording, cases: Mapping[str, Case] | None = None
+) -> Iterator[Subject]:
     """Every exchange as a call, every submit with its polls as a job, and the audio it led to.
+
+    Args:
+        contract: of the recording's provider.
+        recording: what was said.
+        cases: by id; the exchanges that were recorded for one are judged by what it expects.
 
     Raises:
         DataError: an exchange is of an operation that the contract does not have.
     """
-    calls = [call for exchange in recording.exchanges if (call := _call(contract, exchange)) is not None]
+    known = cases or {}
+    read = (_call(contract, exchange, known) for exchange in recording.exchanges)
+    calls = [call for call in read if call is not None]
     yield from calls
+    yield from _outcomes(calls, known)
     for submit in calls:
         if submit.target is None or not submit.ok:
             continue
@@ -61,7 +119,7 @@ def subjects_of_recording(contract: Contract, recording: Recording) -> Iterator[
         polls: list[Call] = []
         if status is not None and status.job is not None:
             job_id = submit.answered(status.job.submit.id)
-            polls = [call for call in calls if call.operation is status and _is_of(call, job_id)]
+            polls = [call for call in calls if call.operation is status and _is_of(call, submit, job_id)]
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
             yield Trail(submit, tuple(polls), status)
         delivered = _delivered(submit, polls, recording.exchanges)
@@ -69,7 +127,7 @@ def subjects_of_recording(contract: Contract, recording: Recording) -> Iterator[
             yield delivered
 
 
-def _call(contract: Contract, exchange: Exchange) -> Call | None:
+def _call(contract: Contract, exchange: Exchange, cases: Mapping[str, Case]) -> Call | None:
     """The exchange read by its operation; `None` for a download that no document describes."""
     operation = contract.operations.get(exchange.operation)
     if operation is None:
@@ -77,10 +135,24 @@ def _call(contract: Contract, exchange: Exchange) -> Call | None:
             return None
         raise DataError(f"a recording of {contract.id} has the operation {exchange.operation!r}, its contract has not")
     call = Call(operation, exchange)
-    return Call(operation, exchange, find_target(operation, call.asked))
+    case = cases.get(exchange.group or "")
+    broken = case is not None and case.expected.verdict == "refused"
+    target = find_target(operation, call.asked)
+    return Call(operation, exchange, target, request_origin="broken" if broken else "sent")
 
 
-def _is_of(poll: Call, job_id: object) -> bool:
+def _outcomes(calls: Sequence[Call], cases: Mapping[str, Case]) -> Iterator[Outcome]:
+    """What each recorded case was answered with: its last answer to the operation that it is about."""
+    last = {(call.exchange.group or "", call.operation.id): call for call in calls}
+    for (group, operation), call in last.items():
+        case = cases.get(group)
+        if case is not None and case.operation == operation and no_verdict(case, call.exchange) is None:
+            yield Outcome(call, case.expected)
+
+
+def _is_of(poll: Call, submit: Call, job_id: object) -> bool:
+    if poll.exchange.group != submit.exchange.group:
+        return False
     return isinstance(job_id, str) and job_id in unquote(poll.exchange.request.url)
 
 

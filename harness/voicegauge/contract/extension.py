@@ -104,6 +104,13 @@ class Retry(Record, frozen=True, kw_only=True):
     source: Source | None = None
 
 
+class RecordingRules(Record, frozen=True, kw_only=True):
+    """How long what was recorded of a provider is believed."""
+
+    max_age_days: Annotated[float, Meta(gt=0)] = 90.0
+    """Counted from the oldest exchange with the live service; emulated ones do not age."""
+
+
 class Provider(Record, frozen=True, kw_only=True):
     """`x-provider` at the root."""
 
@@ -118,6 +125,7 @@ class Provider(Record, frozen=True, kw_only=True):
     retry: Retry = Retry()
     headers: dict[str, str] = {}
     """Sent with every request, as the documents ask."""
+    recordings: RecordingRules = RecordingRules()
 
 
 class Slot(Record, frozen=True, kw_only=True):
