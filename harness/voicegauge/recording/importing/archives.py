@@ -1,0 +1,172 @@
+"""HAR files of browsers and proxies, which leave out more than HAR 1.2 allows.
+
+Chrome writes binary content as base64 and can leave out all content; Firefox says so in a
+comment and cuts long answers; mitmproxy and Charles write sizes of compressed bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voicegauge.errors import UsageError
+from voicegauge.model import UploadedFile
+from voicegauge.model.exchange import Headers, header
+from voicegauge.recording.bodies import base_type
+from voicegauge.recording.importing.interaction import (
+    Entry,
+    Interaction,
+    NotImportedError,
+    Source,
+    as_mapping,
+    as_status,
+    as_text,
+    from_base64,
+    to_bytes,
+    to_time,
+)
+from voicegauge.transport import encode_body
+
+_REPLACEMENT = "\ufffd"
+_TEXTUAL = ("json", "text/", "xml", "javascript", "urlencoded")
+
+
+def archive(data: Any) -> Source | None:
+    """The interactions of a HAR file, in the order in which they began; `None` where `data` is none."""
+    log = data.get("log") if isinstance(data, dict) else None
+    entries = log.get("entries") if isinstance(log, dict) else None
+    if not isinstance(entries, list):
+        return None
+    creator = log.get("creator") if isinstance(log, dict) else None
+    name = creator.get("name") if isinstance(creator, dict) else None
+    return Source(f"a HAR file of {name}" if isinstance(name, str) else "a HAR file", _entries(_in_order(entries)))
+
+
+def _in_order(entries: list[Any]) -> list[Any]:
+    times = [to_time(entry.get("startedDateTime")) if isinstance(entry, dict) else None for entry in entries]
+    if any(time is None for time in times):
+        return entries
+    return [entry for _, entry in sorted(zip(times, entries, strict=True), key=lambda pair: pair[0] or 0)]
+
+
+def _entries(items: list[Any]) -> Iterator[Entry]:
+    for item in items:
+        request = item.get("request") if isinstance(item, dict) else None
+        request = request if isinstance(request, dict) else {}
+        yield Entry(str(request.get("method", "?")).upper(), str(request.get("url", "?")), _reader(item))
+
+
+def _reader(item: Any) -> Any:
+    return lambda: _interaction(as_mapping(item, "request and response"))
+
+
+def _interaction(entry: Mapping[str, Any]) -> Interaction:
+    request, response = as_mapping(entry.get("request"), "request"), as_mapping(entry.get("response"), "response")
+    status = as_status(response.get("status"))
+    if status == 101 or "_webSocketMessages" in entry:
+        raise NotImportedError("is a WebSocket: its messages are not imported")
+    content = as_mapping(response.get("content") or {}, "content")
+    response_headers = _with_type(_headers(response.get("headers")), content.get("mimeType"))
+    post = as_mapping(request.get("postData") or {}, "postData")
+    request_headers = _with_type(_headers(request.get("headers")), post.get("mimeType"))
+    content_type, body, notes = _request_body(post, header(request_headers, "content-type") or "", request)
+    if content_type:
+        request_headers = tuple(p for p in request_headers if p[0].lower() != "content-type")
+        request_headers = (*request_headers, ("Content-Type", content_type))
+    return Interaction(
+        method=as_text(request.get("method"), "method").upper(),
+        url=as_text(request.get("url"), "URL").partition("#")[0],
+        request_headers=request_headers,
+        request_body=body,
+        status=status,
+        response_headers=response_headers,
+        response_body=_content(content, response, status, header(response_headers, "content-type") or ""),
+        recorded_at=to_time(entry.get("startedDateTime")),
+        notes=notes,
+    )
+
+
+def _headers(value: Any) -> Headers:
+    """Without the pseudo headers of HTTP/2, which are the request line."""
+    pairs = value if isinstance(value, list) else []
+    named = [pair for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("name"), str)]
+    return tuple(
+        (pair["name"], as_text(pair.get("value") or "", "header value"))
+        for pair in named
+        if not pair["name"].startswith(":")
+    )
+
+
+def _with_type(headers: Headers, media_type: Any) -> Headers:
+    if header(headers, "content-type") or not isinstance(media_type, str) or media_type in ("", "x-unknown"):
+        return headers
+    return (*headers, ("Content-Type", media_type))
+
+
+def _content(content: Mapping[str, Any], response: Mapping[str, Any], status: int, content_type: str) -> bytes:
+    """The answer's body; a body that was received but not kept, or not as a whole, is refused."""
+    text, size = content.get("text"), _size(content.get("size"))
+    if not text:
+        if not size and _size(response.get("bodySize")) <= 0:
+            return b""
+        comment = content.get("comment")
+        said = f" ({comment})" if isinstance(comment, str) and comment else ""
+        raise NotImportedError(f"its answer's body is not in the file{said}: {size} bytes were received")
+    if status == 304:
+        raise NotImportedError("was answered from a cache")
+    if content.get("encoding") == "base64":
+        body = from_base64(text, "content")
+    else:
+        text = as_text(text, "content")
+        body = to_bytes(text)
+        if _REPLACEMENT in text and not any(word in content_type for word in _TEXTUAL):
+            raise NotImportedError("its answer's bytes were saved as text and are damaged")
+    # Proxies write the compressed size, which is smaller; a larger one means that the rest was cut off.
+    if size > len(body):
+        raise NotImportedError(f"its answer is truncated: {len(body)} of {size} bytes are in the file")
+    return body
+
+
+def _size(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _request_body(
+    post: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
+) -> tuple[str | None, bytes, tuple[str, ...]]:
+    """(a new content type if one is needed, the body, what is missing)."""
+    text, params = post.get("text"), post.get("params")
+    if text:
+        encoded = post.get("encoding") == "base64"
+        body = from_base64(text, "request body") if encoded else to_bytes(as_text(text, "request body"))
+        sent = _size(request.get("bodySize"))
+        if sent > len(body):
+            return None, body, (f"the request's body is cut: {len(body)} of {sent} bytes are in the file",)
+        return None, body, ()
+    if isinstance(params, list) and params:
+        return _form(params, content_type)
+    if _size(request.get("bodySize")) > 0:
+        return None, b"", ("the request's body is not in the file",)
+    return None, b"", ()
+
+
+def _form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
+    """A form made anew of its fields: their order and values are the file's, the boundary is not."""
+    multipart = base_type(content_type) == "multipart/form-data"
+    fields: dict[str, str | UploadedFile] = {}
+    lost = []
+    for item in params:
+        param = as_mapping(item, "field")
+        name, value = as_text(param.get("name"), "field name"), as_text(param.get("value") or "", "field")
+        filename = param.get("fileName")
+        if multipart and isinstance(filename, str):
+            kind = " ".join(str(param.get("contentType") or "application/octet-stream").split())
+            fields[name] = UploadedFile(filename=filename, media_type=kind, data=to_bytes(value))
+            lost += [] if value else [f"the bytes of the uploaded file {name!r} are not in the file"]
+        else:
+            fields[name] = value
+    kind = "multipart/form-data" if multipart else "application/x-www-form-urlencoded"
+    try:
+        return *encode_body(kind, fields), tuple(lost)
+    except UsageError as error:
+        raise NotImportedError(f"its form cannot be written: {error}") from error
