@@ -55,6 +55,11 @@ def _amount(path: str, stem: str, says: str, levels: tuple[Level, Level, Level, 
     return Row(path, stem, says, "amount", dict(zip(names, levels, strict=True)))
 
 
+def _measure(path: str, stem: str, says: str, levels: tuple[Level, Level]) -> Row:
+    """A number that always has a value; the levels of its being raised and lowered."""
+    return Row(path, stem, says, "amount", dict(zip(("increased", "decreased"), levels, strict=True)))
+
+
 def _value(path: str, stem: str, says: str, levels: tuple[Level, Level, Level]) -> Row:
     """A text or a part; the levels of its coming, going and changing."""
     return Row(path, stem, says, "value", dict(zip(("added", "removed", "changed"), levels, strict=True)))
@@ -108,10 +113,10 @@ PROVIDER = (
     _amount("credits/free", "free-credits", "What a new account is given", (S, P, S, P)),
     Row("credits/name", "credit-name", "The name of the provider's own money", "value", {"changed": S}),
     _names("retry/statuses", "retry-status", "A status after which to send again", (S, P)),
-    _amount("retry/first_s", "retry-first-wait", "The first wait before sending again", (P, S, S, S)),
-    _amount("retry/max_s", "retry-longest-wait", "The longest wait before sending again", (P, S, S, S)),
-    _amount("retry/factor", "retry-factor", "The growth of the wait before sending again", (P, S, S, S)),
-    _amount("retry/attempts", "retry-attempts", "How often a request is worth sending", (S, P, S, S)),
+    _measure("retry/first_s", "retry-first-wait", "The first wait before sending again", (P, S)),
+    _measure("retry/max_s", "retry-longest-wait", "The longest wait before sending again", (P, S)),
+    _measure("retry/factor", "retry-factor", "The growth of the wait before sending again", (P, S)),
+    _measure("retry/attempts", "retry-attempts", "How often a request is worth sending", (S, P)),
 )
 LIMITS = (
     _names("plans", "plan", "A plan", (S, P)),
@@ -124,7 +129,7 @@ LIMITS = (
     _amount("uploads/*/min_sample_rate_hz", "upload-sample-rate", "The lowest sample rate taken", (B, S, P, S)),
     _listed("uploads/*/formats", "upload-format", "A format of uploads"),
     Row("keyless", "keyless-allowance", "What can be had without a key", "value", {"added": S, "removed": B}),
-    _amount("keyless/characters_per_day", "keyless-characters", "The number of free characters a day", (S, P, S, S)),
+    _measure("keyless/characters_per_day", "keyless-characters", "The number of free characters a day", (S, P)),
     _names("headers", "limit-header", "A header that tells of the rate limit", (S, P)),
     Row("headers/*", "limit-header", "A header that tells of the rate limit", "value", {"changed": P}),
 )
@@ -148,10 +153,10 @@ JOB = (
     _value("updated", "job-updated-place", "The place of the time of the last change", (S, P, P)),
     _value("completed", "job-completed-place", "The place of the time of completion", (S, P, P)),
     _value("charged", "job-charged-place", "The place of what was charged", (S, P, P)),
-    _amount("poll/min_s", "job-poll-shortest", "The shortest time between two polls", (P, S, S, S)),
-    _amount("poll/max_s", "job-poll-longest", "The longest time between two polls", (S, S, S, S)),
-    _amount("poll/factor", "job-poll-factor", "The growth of the time between polls", (S, S, S, S)),
-    _amount("poll/timeout_s", "job-poll-timeout", "The time after which a job is given up", (P, S, S, S)),
+    _measure("poll/min_s", "job-poll-shortest", "The shortest time between two polls", (P, S)),
+    _measure("poll/max_s", "job-poll-longest", "The longest time between two polls", (S, S)),
+    _measure("poll/factor", "job-poll-factor", "The growth of the time between polls", (S, S)),
+    _measure("poll/timeout_s", "job-poll-timeout", "The time after which a job is given up", (P, S)),
     _value("cancel", "job-cancel-call", "The call that cancels a job", (S, B, P)),
 )
 SPEECH = (

@@ -1,0 +1,276 @@
+"""One contract, and an edit of it for each rule over the `x-` keys."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .made import GONE, Edit, put
+
+B, P, S = "breaking", "possibly-breaking", "safe"
+SPEAK = "/paths/~1speak/post"
+ROOT = "/x-provider"
+LIMITS = "/x-limits"
+JOB = "/paths/~1jobs~1{id}/get/x-job"
+SPEECH = f"{SPEAK}/x-speech"
+TARGET = f"{SPEECH}/targets/one"
+AUDIO = {
+    "at": "body#/audio",
+    "delivered": "base64",
+    "format": "pcm_s16le",
+    "sample_rate_hz": 24000,
+    "media_type": "body#/type",
+    "download": "getAudio",
+}
+
+BASE: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Acme", "version": "1"},
+    "servers": [{"url": "https://api.acme.test"}],
+    "x-provider": {
+        "id": "acme",
+        "title": "Acme",
+        "key_env": "ACME_KEY",
+        "sources": {},
+        "headers": {"X-Client": "one"},
+        "credits": {"name": "coins", "usd": 0.01, "free": 100},
+        "retry": {"statuses": [429, 503], "first_s": 1, "max_s": 30, "factor": 2, "attempts": 4},
+    },
+    "x-limits": {
+        "plans": {"free": {"requests_per_minute": 10, "concurrent": 2, "text_characters": 1000}},
+        "uploads": {"file": {"max_bytes": 1000, "min_s": 3, "min_sample_rate_hz": 16000, "formats": ["wav", "mp3"]}},
+        "keyless": {"characters_per_day": 500},
+        "headers": {"limit": "X-Limit"},
+    },
+    "paths": {
+        "/speak": {
+            "post": {
+                "operationId": "speak",
+                "x-pricing": {"per": "request", "usd": 0.02, "credits": 2},
+                "x-limits": {"plans": {"pro": {"concurrent": 20}}},
+                "x-speech": {
+                    "request": {
+                        "text": "body#/text",
+                        "language": {"at": "body#/lang", "template": "{}", "map": {"en": "en-US"}},
+                    },
+                    "answer": {
+                        "job": "job",
+                        "audio": {**AUDIO},
+                        "charged": "body#/charged",
+                        "balance": "body#/balance",
+                    },
+                    "targets": {
+                        "one": {
+                            "title": "One",
+                            "model": "one-v1",
+                            "set": {"body#/model": "one"},
+                            "voice": "anna",
+                            "voice_description": "calm",
+                            "voice_sample_url": "https://acme.test/anna.wav",
+                            "needs": ["voice"],
+                            "language": "en",
+                            "languages": ["en", "de"],
+                            "format": "wav",
+                            "formats": ["wav", "mp3"],
+                            "text_characters": 500,
+                            "media_type": "application/json",
+                            "pricing": {
+                                "per": "1k_characters",
+                                "usd": 0.3,
+                                "alternatives": [{"per": "request", "usd": 1}],
+                            },
+                        }
+                    },
+                },
+            }
+        },
+        "/jobs/{id}": {
+            "get": {
+                "operationId": "job",
+                "x-job": {
+                    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/url"},
+                    "id": "body#/id",
+                    "state": "body#/state",
+                    "states": {
+                        "QUEUED": {"next": ["DONE"]},
+                        "DONE": {"end": "success", "charged": True, "carries": ["body#/audio"]},
+                        "FAILED": {"end": "failure"},
+                    },
+                    "audio": {**AUDIO},
+                    "result": "result",
+                    "reason": "body#/reason",
+                    "model": "body#/model",
+                    "created": "body#/created",
+                    "updated": "body#/updated",
+                    "completed": "body#/completed",
+                    "charged": "body#/charged",
+                    "poll": {"min_s": 1, "max_s": 5, "factor": 1.5, "timeout_s": 300},
+                    "cancel": "cancel",
+                },
+            }
+        },
+    },
+}
+
+
+class KeyEdit(NamedTuple):
+    """An edit of `BASE` and what is found: there, and where it is undone."""
+
+    forth: dict[str, str]
+    """Level by id."""
+    back: dict[str, str]
+    edit: Edit
+
+
+def _amount(pointer: str, stem: str, levels: str) -> list[KeyEdit]:
+    """A number that is larger, and one that is gone; `levels` are those of raised, lowered, set and unset."""
+    raised, lowered, came, went = (_LEVELS[letter] for letter in levels)
+    return [
+        KeyEdit({f"{stem}-increased": raised}, {f"{stem}-decreased": lowered}, put(pointer, 100_000)),
+        KeyEdit({f"{stem}-unset": went}, {f"{stem}-set": came}, put(pointer, GONE)),
+    ]
+
+
+def _grown(pointer: str, stem: str, levels: str) -> list[KeyEdit]:
+    """A number with a default: it is never gone."""
+    raised, lowered = (_LEVELS[letter] for letter in levels)
+    return [KeyEdit({f"{stem}-increased": raised}, {f"{stem}-decreased": lowered}, put(pointer, 100_000))]
+
+
+def _value(pointer: str, stem: str, levels: str, other: Any = "body#/other") -> list[KeyEdit]:
+    """Levels of added, removed and changed; "-" where it cannot be."""
+    added, removed, changed = levels
+    found = []
+    if added != "-":
+        found.append(
+            KeyEdit({f"{stem}-removed": _LEVELS[removed]}, {f"{stem}-added": _LEVELS[added]}, put(pointer, GONE))
+        )
+    if changed != "-":
+        both = {f"{stem}-changed": _LEVELS[changed]}
+        found.append(KeyEdit(both, both, put(pointer, other)))
+    return found
+
+
+def _names(pointer: str, stem: str, levels: str, value: Any) -> list[KeyEdit]:
+    """One name more; levels of added and removed."""
+    added, removed = (_LEVELS[letter] for letter in levels)
+    return [KeyEdit({f"{stem}-added": added}, {f"{stem}-removed": removed}, put(pointer, value))]
+
+
+def _listed(pointer: str, stem: str, value: Any) -> list[KeyEdit]:
+    """A list to choose from: one more, and none named at all."""
+    return [
+        *_names(f"{pointer}/-", stem, "SB", value),
+        KeyEdit({f"{stem}-unset": P}, {f"{stem}-set": P}, put(pointer, GONE)),
+    ]
+
+
+def _flag(pointer: str, stem: str, levels: str, *, value: bool = True) -> list[KeyEdit]:
+    began, ended = ({f"{stem}-began": _LEVELS[levels[0]]}, {f"{stem}-ended": _LEVELS[levels[1]]})
+    return [KeyEdit(*((began, ended) if value else (ended, began)), put(pointer, value))]
+
+
+def _audio(pointer: str, stem: str) -> list[KeyEdit]:
+    return [
+        *_value(f"{pointer}/at", f"{stem}-place", "--B"),
+        *_value(f"{pointer}/delivered", f"{stem}-delivery", "--B", "url"),
+        *_value(f"{pointer}/format", f"{stem}-format", "SPB", "wav"),
+        *_value(f"{pointer}/media_type", f"{stem}-media-type-place", "SPB"),
+        *_value(f"{pointer}/sample_rate_hz", f"{stem}-sample-rate", "SBB", 16000),
+        *_value(f"{pointer}/channels", f"{stem}-channels", "--B", 2),
+        *_value(f"{pointer}/download", f"{stem}-download", "SPP", "fetchAudio"),
+    ]
+
+
+def _price(pointer: str) -> list[KeyEdit]:
+    return [
+        *_value(pointer, "price", "PP-"),
+        *_amount(f"{pointer}/usd", "price-usd", "PSPP"),
+        *_value(f"{pointer}/per", "price-unit", "--P", "minute"),
+    ]
+
+
+_LEVELS = {"B": B, "P": P, "S": S}
+
+KEY_EDITS = [
+    *_value(f"{ROOT}/id", "provider-id", "--B", "apex"),
+    *_value(f"{ROOT}/key_env", "provider-key-variable", "--P", "ACME_TOKEN"),
+    *_flag(f"{ROOT}/key_optional", "provider-key-optional", "SB"),
+    *_names(f"{ROOT}/headers/X-App", "provider-header", "PS", "two"),
+    *_value(f"{ROOT}/headers/X-Client", "provider-header", "--P", "two"),
+    *_amount(f"{ROOT}/credits/usd", "credit-price", "PSSP"),
+    *_amount(f"{ROOT}/credits/free", "free-credits", "SPSP"),
+    *_value(f"{ROOT}/credits/name", "credit-name", "--S", "stars"),
+    *_names(f"{ROOT}/retry/statuses/-", "retry-status", "SP", 500),
+    *_grown(f"{ROOT}/retry/first_s", "retry-first-wait", "PS"),
+    *_grown(f"{ROOT}/retry/max_s", "retry-longest-wait", "PS"),
+    *_grown(f"{ROOT}/retry/factor", "retry-factor", "PS"),
+    *_grown(f"{ROOT}/retry/attempts", "retry-attempts", "SP"),
+    *_names(f"{LIMITS}/plans/pro", "plan", "SP", {"concurrent": 9}),
+    *_amount(f"{LIMITS}/plans/free/requests_per_minute", "plan-requests", "SPPS"),
+    *_amount(f"{LIMITS}/plans/free/concurrent", "plan-concurrent", "SPPS"),
+    *_amount(f"{LIMITS}/plans/free/text_characters", "plan-text-length", "SBPS"),
+    *_amount(f"{SPEAK}/x-limits/plans/pro/concurrent", "plan-concurrent", "SPPS"),
+    *_names(f"{LIMITS}/uploads/sample", "upload-limit", "PS", {"max_bytes": 9}),
+    *_amount(f"{LIMITS}/uploads/file/max_bytes", "upload-size", "SBPS"),
+    *_amount(f"{LIMITS}/uploads/file/min_s", "upload-length", "BSPS"),
+    *_amount(f"{LIMITS}/uploads/file/min_sample_rate_hz", "upload-sample-rate", "BSPS"),
+    *_listed(f"{LIMITS}/uploads/file/formats", "upload-format", "ogg"),
+    *_value(f"{LIMITS}/keyless", "keyless-allowance", "SB-"),
+    *_grown(f"{LIMITS}/keyless/characters_per_day", "keyless-characters", "SP"),
+    *_names(f"{LIMITS}/headers/remaining", "limit-header", "SP", "X-Left"),
+    *_value(f"{LIMITS}/headers/limit", "limit-header", "--P", "X-Most"),
+    *_value(JOB, "job", "PB-"),
+    *_names(f"{JOB}/states/PAUSED", "job-state", "PS", {"next": ["QUEUED"]}),
+    *_names(f"{JOB}/states/QUEUED/next/-", "job-transition", "PS", "FAILED"),
+    *_value(f"{JOB}/states/FAILED/end", "job-state-end", "BBB", "success"),
+    *_flag(f"{JOB}/states/DONE/charged", "job-charge", "PS", value=False),
+    *_names(f"{JOB}/states/DONE/carries/-", "job-carries", "SB", "body#/type"),
+    *_value(f"{JOB}/submit/id", "job-submit-id-place", "--B"),
+    *_value(f"{JOB}/submit/state", "job-submit-state-place", "SPB"),
+    *_value(f"{JOB}/submit/url", "job-submit-url-place", "SPB"),
+    *_value(f"{JOB}/id", "job-id-place", "SPB"),
+    *_value(f"{JOB}/state", "job-state-place", "--B"),
+    *_audio(f"{JOB}/audio", "job-audio"),
+    *_value(f"{JOB}/result", "job-result-call", "BBB", "fetch"),
+    *_value(f"{JOB}/reason", "job-reason-place", "SPP"),
+    *_value(f"{JOB}/model", "job-model-place", "SPP"),
+    *_value(f"{JOB}/created", "job-created-place", "SPP"),
+    *_value(f"{JOB}/updated", "job-updated-place", "SPP"),
+    *_value(f"{JOB}/completed", "job-completed-place", "SPP"),
+    *_value(f"{JOB}/charged", "job-charged-place", "SPP"),
+    *_grown(f"{JOB}/poll/min_s", "job-poll-shortest", "PS"),
+    *_grown(f"{JOB}/poll/max_s", "job-poll-longest", "SS"),
+    *_grown(f"{JOB}/poll/factor", "job-poll-factor", "SS"),
+    *_grown(f"{JOB}/poll/timeout_s", "job-poll-timeout", "PS"),
+    *_value(f"{JOB}/cancel", "job-cancel-call", "SBP", "stop"),
+    *_value(SPEECH, "speech", "SB-"),
+    *_names(f"{SPEECH}/request/speed", "speech-word", "SB", "body#/speed"),
+    *_value(f"{SPEECH}/request/text", "speech-word-place", "--B"),
+    *_value(f"{SPEECH}/request/language/template", "speech-word-template", "--P", "<{}>"),
+    *_names(f"{SPEECH}/request/language/map/de", "speech-word-value", "SP", "de-DE"),
+    *_value(f"{SPEECH}/request/language/map/en", "speech-word-value", "--P", "en-GB"),
+    *_value(f"{SPEECH}/answer/job", "speech-job-call", "BBB", "status"),
+    *_value(f"{SPEECH}/answer/audio", "speech-audio", "SB-"),
+    *_audio(f"{SPEECH}/answer/audio", "speech-audio"),
+    *_value(f"{SPEECH}/answer/charged", "speech-charged-place", "SPP"),
+    *_value(f"{SPEECH}/answer/balance", "speech-balance-place", "SPP"),
+    *_names(f"{SPEECH}/targets/two", "target", "SB", {"title": "Two"}),
+    *_value(f"{TARGET}/model", "target-model", "SPP", "one-v2"),
+    *_names(f"{TARGET}/set/body#~1fast", "target-constant", "BB", True),
+    *_value(f"{TARGET}/set/body#~1model", "target-constant", "--B", "two"),
+    *_value(f"{TARGET}/voice", "target-voice", "SPP", "bea"),
+    *_value(f"{TARGET}/voice_description", "target-voice-description", "SPP", "lively"),
+    *_value(f"{TARGET}/voice_sample_url", "target-voice-sample", "SPP", "https://acme.test/bea.wav"),
+    *_names(f"{TARGET}/needs/-", "target-need", "BS", "language"),
+    *_value(f"{TARGET}/language", "target-default-language", "SPP", "de"),
+    *_listed(f"{TARGET}/languages", "target-language", "fr"),
+    *_value(f"{TARGET}/format", "target-default-format", "SPP", "mp3"),
+    *_listed(f"{TARGET}/formats", "target-format", "ogg"),
+    *_amount(f"{TARGET}/text_characters", "target-text-length", "SPPS"),
+    *_value(f"{TARGET}/media_type", "target-media-type", "PPB", "text/plain"),
+    *_flag(f"{TARGET}/keyless", "target-keyless", "SB"),
+    *_price(f"{TARGET}/pricing"),
+    *_names(f"{TARGET}/pricing/alternatives/-", "price-reading", "PS", {"per": "request", "usd": 3}),
+    *_price(f"{SPEAK}/x-pricing"),
+    *_amount(f"{SPEAK}/x-pricing/credits", "price-credits", "PSPP"),
+]

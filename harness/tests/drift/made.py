@@ -1,0 +1,65 @@
+"""Documents made for a test, and the changes between two of them."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from voicegauge.drift import Change, DriftReport, compare
+
+Edit = Callable[[dict[str, Any]], None]
+Drift = Callable[[Mapping[str, Any], Mapping[str, Any]], DriftReport]
+GONE: Any = object()
+"""Given as a value: the key goes."""
+
+
+def drift_in(folder: Path) -> Drift:
+    """Compare two documents by way of files in `folder`."""
+
+    def run(old: Mapping[str, Any], new: Mapping[str, Any]) -> DriftReport:
+        paths = folder / "old.json", folder / "new.json"
+        for path, document in zip(paths, (old, new), strict=True):
+            path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+        return compare(str(paths[0]), str(paths[1]))
+
+    return run
+
+
+def put(pointer: str, value: Any) -> Edit:
+    """Put `value` at `pointer`, "~1" standing for "/"; "-" appends to a list."""
+
+    def edit(document: dict[str, Any]) -> None:
+        *tokens, last = (token.replace("~1", "/") for token in pointer.split("/")[1:])
+        place: Any = document
+        for token in tokens:
+            place = place[int(token)] if isinstance(place, list) else place.setdefault(token, {})
+        if value is GONE:
+            del place[int(last) if isinstance(place, list) else last]
+        elif isinstance(place, list):
+            place[len(place) if last == "-" else int(last) :] = [copy.deepcopy(value)]
+        else:
+            place[last] = copy.deepcopy(value)
+
+    return edit
+
+
+def edited(document: Mapping[str, Any], *edits: Edit) -> dict[str, Any]:
+    """A copy of `document` with `edits`."""
+    made: dict[str, Any] = copy.deepcopy(dict(document))
+    for edit in edits:
+        edit(made)
+    return made
+
+
+def said(report: DriftReport) -> list[str]:
+    """The rules of a report, in no order."""
+    return sorted(change.rule for change in report.changes)
+
+
+def only(report: DriftReport) -> Change:
+    """The only change of a report."""
+    assert len(report.changes) == 1, [(change.rule, change.where, change.message) for change in report.changes]
+    return report.changes[0]

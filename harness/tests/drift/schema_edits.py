@@ -1,0 +1,254 @@
+"""Two schemas for each action of the schema rules, with the level where the client sends and where it reads."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+B, P, S = "breaking", "possibly-breaking", "safe"
+TEXT: dict[str, Any] = {"type": "string"}
+NUMBER: dict[str, Any] = {"type": "number"}
+LIST: dict[str, Any] = {"type": "array", "items": TEXT}
+OBJECT: dict[str, Any] = {"type": "object"}
+CAT = {"type": "object", "required": ["claw"], "properties": {"claw": TEXT}}
+DOG = {"type": "object", "required": ["tail"], "properties": {"tail": TEXT}}
+COW = {"type": "object", "required": ["horn"], "properties": {"horn": TEXT}}
+
+PLACES = {
+    "request-body": lambda schema: {"requestBody": _content(schema)},
+    "request-property": lambda schema: {"requestBody": _content(_holding(schema))},
+    "request-parameter": lambda schema: {"parameters": [{"in": "query", "name": "q", "schema": schema}]},
+    "request-parameter-property": lambda schema: {
+        "parameters": [{"in": "query", "name": "q", "schema": _holding(schema)}]
+    },
+    "response-body": lambda schema: {"responses": {"200": _content(schema)}},
+    "response-property": lambda schema: {"responses": {"200": _content(_holding(schema))}},
+    "response-header": lambda schema: {"responses": {"200": {"headers": {"X-Rate": {"schema": schema}}}}},
+    "callback-body": lambda schema: _callback({"requestBody": _content(schema)}),
+    "callback-property": lambda schema: _callback({"requestBody": _content(_holding(schema))}),
+    "callback-parameter": lambda schema: _callback({"parameters": [{"in": "header", "name": "X", "schema": schema}]}),
+}
+"""An operation with a schema in the place that the ids of its rules begin with."""
+HOLDERS = {
+    "request-property": "request-body",
+    "request-parameter-property": "request-parameter",
+    "response-property": "response-body",
+    "callback-property": "callback-body",
+}
+"""Where an object's properties are of the kind that the key names."""
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _holding(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {"p": schema}}
+
+
+def _callback(operation: dict[str, Any]) -> dict[str, Any]:
+    return {"callbacks": {"done": {"{$request.body#/url}": {"post": operation}}}}
+
+
+def document(place: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """A document with `schema` in one of `PLACES`."""
+    operation = {"operationId": "speak", **PLACES[place](schema)}
+    return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": {"/speak": {"post": operation}}}
+
+
+def is_sent(place: str) -> bool:
+    """Whether the client sends what stands in `place`."""
+    return place.startswith("request")
+
+
+class SchemaEdit(NamedTuple):
+    """A schema before and after."""
+
+    action: str
+    """The end of the rule's id."""
+    sent: str
+    """The level where the client sends the value."""
+    read: str
+    """The level where the client reads it."""
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+
+def _bound(name: str, keyword: str, base: dict[str, Any], *, upper: bool) -> list[SchemaEdit]:
+    """A bound at 8 and at 9; raising an upper one lets more values through, raising a lower one fewer."""
+    more, fewer = (S, B), (B, S)
+    low, high = {**base, keyword: 8}, {**base, keyword: 9}
+    return [
+        SchemaEdit(f"{name}-increased", *(more if upper else fewer), low, high),
+        SchemaEdit(f"{name}-decreased", *(fewer if upper else more), high, low),
+        SchemaEdit(f"{name}-set", P, S, base, low),
+        SchemaEdit(f"{name}-unset", *more, low, base),
+    ]
+
+
+def _narrowing(name: str, base: dict[str, Any], one: dict[str, Any], other: dict[str, Any]) -> list[SchemaEdit]:
+    """A keyword that refuses values: added, removed, changed."""
+    return [
+        SchemaEdit(f"{name}-added", B, S, base, {**base, **one}),
+        SchemaEdit(f"{name}-removed", S, B, {**base, **one}, base),
+        SchemaEdit(f"{name}-changed", B, B, {**base, **one}, {**base, **other}),
+    ]
+
+
+def _noted(name: str, base: dict[str, Any], one: dict[str, Any], other: dict[str, Any]) -> list[SchemaEdit]:
+    """A keyword that refuses nothing."""
+    both = {**base, **one}
+    return [
+        SchemaEdit(f"{name}-added", S, S, base, both),
+        SchemaEdit(f"{name}-removed", S, S, both, base),
+        SchemaEdit(f"{name}-changed", S, S, both, {**base, **other}),
+    ]
+
+
+def _mapping(**named: str) -> dict[str, Any]:
+    mapping = {"mapping": {key: f"#/{value}" for key, value in named.items()}} if named else {}
+    return {"discriminator": {"propertyName": "kind", **mapping}}
+
+
+_CONTAINS = {"type": "array", "contains": {"type": "string"}}
+_BOTH = {"oneOf": [CAT, DOG]}
+_ANY = {"anyOf": [CAT, DOG]}
+
+SCHEMA_EDITS = [
+    *_bound("max", "maximum", NUMBER, upper=True),
+    *_bound("min", "minimum", NUMBER, upper=False),
+    *_bound("exclusive-max", "exclusiveMaximum", NUMBER, upper=True),
+    *_bound("exclusive-min", "exclusiveMinimum", NUMBER, upper=False),
+    *_bound("max-length", "maxLength", TEXT, upper=True),
+    *_bound("min-length", "minLength", TEXT, upper=False),
+    *_bound("max-items", "maxItems", LIST, upper=True),
+    *_bound("min-items", "minItems", LIST, upper=False),
+    *_bound("max-properties", "maxProperties", OBJECT, upper=True),
+    *_bound("min-properties", "minProperties", OBJECT, upper=False),
+    *_bound("max-contains", "maxContains", _CONTAINS, upper=True),
+    *_bound("min-contains", "minContains", _CONTAINS, upper=False),
+    *_narrowing("not", TEXT, {"not": {"const": "a"}}, {"not": {"const": "b"}}),
+    *_narrowing("if", OBJECT, {"if": {"required": ["a"]}}, {"if": {"required": ["b"]}}),
+    *_narrowing("then", OBJECT, {"then": {"required": ["a"]}}, {"then": {"required": ["b"]}}),
+    *_narrowing("else", OBJECT, {"else": {"required": ["a"]}}, {"else": {"required": ["b"]}}),
+    *_narrowing("contains", LIST, {"contains": {"const": "a"}}, {"contains": {"const": "b"}}),
+    *_narrowing("property-names", OBJECT, {"propertyNames": {"maxLength": 3}}, {"propertyNames": {"maxLength": 4}}),
+    *_narrowing("unevaluated-items", LIST, {"unevaluatedItems": False}, {"unevaluatedItems": TEXT}),
+    *_narrowing("unevaluated-properties", OBJECT, {"unevaluatedProperties": False}, {"unevaluatedProperties": TEXT}),
+    *_narrowing("content-schema", TEXT, {"contentSchema": TEXT}, {"contentSchema": NUMBER}),
+    *_narrowing("pattern-property", OBJECT, {"patternProperties": {"^a": TEXT}}, {"patternProperties": {"^a": NUMBER}}),
+    *_narrowing("dependent-schema", OBJECT, {"dependentSchemas": {"a": CAT}}, {"dependentSchemas": {"a": DOG}}),
+    *_narrowing("const", TEXT, {"const": "a"}, {"const": "b"}),
+    *_narrowing("multiple-of", NUMBER, {"multipleOf": 2}, {"multipleOf": 3}),
+    *_narrowing("dependent-required", OBJECT, {"dependentRequired": {"a": ["b"]}}, {"dependentRequired": {"a": ["c"]}}),
+    SchemaEdit("pattern-added", B, S, TEXT, {**TEXT, "pattern": "^a"}),
+    SchemaEdit("pattern-removed", S, S, {**TEXT, "pattern": "^a"}, TEXT),
+    SchemaEdit("pattern-changed", P, S, {**TEXT, "pattern": "^a"}, {**TEXT, "pattern": "^b"}),
+    SchemaEdit("one-of-added", S, B, _BOTH, {"oneOf": [CAT, DOG, COW]}),
+    SchemaEdit("one-of-removed", B, S, {"oneOf": [CAT, DOG, COW]}, _BOTH),
+    SchemaEdit("one-of-set", B, S, OBJECT, {**OBJECT, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+    SchemaEdit("one-of-unset", S, B, {**OBJECT, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, OBJECT),
+    SchemaEdit("any-of-added", S, S, _ANY, {"anyOf": [CAT, DOG, COW]}),
+    SchemaEdit("any-of-removed", B, S, {"anyOf": [CAT, DOG, COW]}, _ANY),
+    SchemaEdit("any-of-set", B, S, OBJECT, {**OBJECT, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+    SchemaEdit("any-of-unset", S, B, {**OBJECT, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, OBJECT),
+    SchemaEdit("all-of-added", B, S, {"allOf": [_ANY]}, {"allOf": [_ANY, {"anyOf": [CAT, COW]}]}),
+    SchemaEdit("all-of-removed", P, S, {"allOf": [_ANY, {"anyOf": [CAT, COW]}]}, {"allOf": [_ANY]}),
+    SchemaEdit("prefix-items-added", S, B, {**LIST, "prefixItems": [TEXT]}, {**LIST, "prefixItems": [TEXT, NUMBER]}),
+    SchemaEdit("prefix-items-removed", B, S, {**LIST, "prefixItems": [TEXT, NUMBER]}, {**LIST, "prefixItems": [TEXT]}),
+    SchemaEdit("wrapped-in-one-of", B, B, CAT, _BOTH),
+    SchemaEdit("unwrapped-from-one-of", B, B, _BOTH, CAT),
+    SchemaEdit("type-generalized", S, B, {"type": "integer"}, NUMBER),
+    SchemaEdit("type-specialized", B, S, NUMBER, {"type": "integer"}),
+    SchemaEdit("type-changed", B, B, TEXT, {"type": "boolean"}),
+    SchemaEdit("list-of-types-widened", S, B, TEXT, {"type": ["string", "boolean"]}),
+    SchemaEdit("list-of-types-narrowed", B, S, {"anyOf": [TEXT, {"type": "boolean"}]}, TEXT),
+    SchemaEdit("became-nullable", S, B, TEXT, {"type": ["string", "null"]}),
+    SchemaEdit("became-not-nullable", B, S, {"anyOf": [TEXT, {"type": "null"}]}, TEXT),
+    SchemaEdit("enum-value-added", S, P, {**TEXT, "enum": ["a"]}, {**TEXT, "enum": ["a", "b"]}),
+    SchemaEdit("enum-value-removed", B, S, {**TEXT, "enum": ["a", "b"]}, {**TEXT, "enum": ["a"]}),
+    SchemaEdit("became-enum", B, S, TEXT, {**TEXT, "enum": ["a", "b"]}),
+    SchemaEdit("enum-unset", S, P, {**TEXT, "enum": ["a", "b"]}, TEXT),
+    SchemaEdit("unique-items-set", B, S, LIST, {**LIST, "uniqueItems": True}),
+    SchemaEdit("unique-items-unset", S, B, {**LIST, "uniqueItems": True}, LIST),
+    SchemaEdit("additional-properties-forbidden", B, S, OBJECT, {**OBJECT, "additionalProperties": False}),
+    SchemaEdit("additional-properties-allowed", S, P, {**OBJECT, "additionalProperties": False}, OBJECT),
+    SchemaEdit("content-media-type-changed", B, B, {**TEXT, "contentMediaType": "audio/wav"}, TEXT),
+    SchemaEdit("content-encoding-changed", B, B, {**TEXT, "contentEncoding": "base64"}, TEXT),
+    *_noted("default-value", TEXT, {"default": "a"}, {"default": "b"}),
+    SchemaEdit("discriminator-added", S, S, OBJECT, {**OBJECT, **_mapping()}),
+    SchemaEdit("discriminator-removed", S, S, {**OBJECT, **_mapping()}, OBJECT),
+    SchemaEdit(
+        "discriminator-property-name-changed",
+        *(S, S, {**OBJECT, **_mapping()}, {**OBJECT, "discriminator": {"propertyName": "sort"}}),
+    ),
+    SchemaEdit("discriminator-mapping-added", S, S, {**OBJECT, **_mapping()}, {**OBJECT, **_mapping(a="x")}),
+    SchemaEdit("discriminator-mapping-deleted", S, S, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping()}),
+    SchemaEdit("discriminator-mapping-changed", S, S, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping(a="y")}),
+    SchemaEdit("deprecated", S, S, TEXT, {**TEXT, "deprecated": True}),
+    SchemaEdit("reactivated", S, S, {**TEXT, "deprecated": True}, TEXT),
+    SchemaEdit("advice-changed", S, S, {**TEXT, "x-advice": {"maxLength": 5}}, {**TEXT, "x-advice": {"maxLength": 6}}),
+]
+
+
+def expected(place: str, edit: SchemaEdit) -> tuple[str, str]:
+    """The id and the level of the rule that `edit` must be found under in `place`."""
+    action, level = edit.action, edit.sent if is_sent(place) else edit.read
+    if place == "request-parameter" and action.startswith("default-value"):
+        level = B
+    if place == "request-parameter-property" and action == "type-changed":
+        level = P
+    if action == "type-specialized" and place in ("request-body", "request-property", "request-parameter"):
+        action = "type-changed"
+    if (place, action) == ("response-body", "enum-value-removed"):
+        return "response-mediatype-enum-value-removed", level
+    return f"{place}-{action}", level
+
+
+class PropertyEdit(NamedTuple):
+    """An object before and after, and what is expected of its property."""
+
+    rule: str
+    """With {kind} for "request-property" and {message} for "request"."""
+    level: str
+    sent: bool
+    old: dict[str, Any]
+    new: dict[str, Any]
+
+
+def _object(**properties: dict[str, Any]) -> dict[str, Any]:
+    """An object; a property whose schema has "must" is required."""
+    required = [name for name, schema in properties.items() if schema.get("must")]
+    plain = {name: {k: v for k, v in schema.items() if k != "must"} for name, schema in properties.items()}
+    return {"type": "object", "properties": plain, "required": required}
+
+
+_MUST = {**TEXT, "must": True}
+_HAS, _HAS_NOT, _NEEDS = _object(a=TEXT, b=TEXT), _object(b=TEXT), _object(a=_MUST, b=TEXT)
+_DEFAULT = {**TEXT, "default": "x"}
+PROPERTY_EDITS = [
+    PropertyEdit("new-required-{kind}", B, True, _HAS_NOT, _NEEDS),
+    PropertyEdit("new-required-{kind}-with-default", B, True, _HAS_NOT, _object(a={**_MUST, "default": "x"}, b=TEXT)),
+    PropertyEdit("new-optional-{kind}", S, True, _HAS_NOT, _HAS),
+    PropertyEdit("{kind}-removed", P, True, _NEEDS, _HAS_NOT),
+    PropertyEdit("{kind}-became-required", B, True, _HAS, _NEEDS),
+    PropertyEdit(
+        "{kind}-became-required-with-default", B, True, _object(a=_DEFAULT), _object(a={**_DEFAULT, "must": True})
+    ),
+    PropertyEdit("{kind}-became-optional", S, True, _NEEDS, _HAS),
+    PropertyEdit("{message}-required-property-removed", B, False, _NEEDS, _HAS_NOT),
+    PropertyEdit("{message}-optional-property-removed", P, False, _HAS, _HAS_NOT),
+    PropertyEdit("{message}-required-property-added", S, False, _HAS_NOT, _NEEDS),
+    PropertyEdit("{message}-optional-property-added", S, False, _HAS_NOT, _HAS),
+    PropertyEdit("{kind}-became-required", S, False, _HAS, _NEEDS),
+    PropertyEdit("{kind}-became-optional", B, False, _NEEDS, _HAS),
+]
+for _way in ("read", "write"):
+    for _need, _base in (("optional", TEXT), ("required", _MUST)):
+        _only = _object(a={**_base, f"{_way}Only": True})
+        for _sent in (True, False):
+            _shows = P if (_way, _need, _sent) == ("write", "required", False) else S
+            _rule = f"{{message}}-{_need}-property-became-{{not}}{_way}-only"
+            PROPERTY_EDITS += [
+                PropertyEdit(_rule.replace("{not}", ""), S, _sent, _object(a=_base), _only),
+                PropertyEdit(_rule.replace("{not}", "not-"), _shows, _sent, _only, _object(a=_base)),
+            ]

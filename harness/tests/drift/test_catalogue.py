@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from voicegauge.drift import RULES, Level
+
+from .key_edits import KEY_EDITS
+from .operation_edits import OPERATION_EDITS
+from .schema_edits import HOLDERS, PLACES, PROPERTY_EDITS, SCHEMA_EDITS, expected, is_sent
+
+OASDIFF = Path(__file__).parent / "oasdiff.txt"
+"""Ids and levels of oasdiff's checks, as its rules of August 2026 have them; only those that voicegauge has too."""
+LEVELS = {"ERR": Level.BREAKING, "WARN": Level.POSSIBLY_BREAKING, "INFO": Level.SAFE}
+CONTRACT_RULES = {rule.id for rule in RULES.values() if rule.comparison == "contracts"}
+
+
+def proved() -> set[str]:
+    """The rules that the pairs of the other modules show at work."""
+    found = {expected(place, edit)[0] for place in PLACES for edit in SCHEMA_EDITS}
+    for kind, place in HOLDERS.items():
+        fitting = [edit for edit in PROPERTY_EDITS if edit.sent is is_sent(place)]
+        found |= {edit.rule.format(kind=kind, message=kind.partition("-")[0]) for edit in fitting}
+    for edit, _ in OPERATION_EDITS:
+        found |= edit.rules.keys()
+    for key_edit in KEY_EDITS:
+        found |= key_edit.forth.keys() | key_edit.back.keys()
+    return found
+
+
+def test_every_rule_is_shown_at_work() -> None:
+    assert proved() == CONTRACT_RULES
+
+
+def test_a_rule_that_oasdiff_has_too_bears_its_level() -> None:
+    shared = dict(line.split() for line in OASDIFF.read_text(encoding="utf-8").splitlines())
+    assert len(shared) > 400
+    assert {name: RULES[name].level for name in shared} == {name: LEVELS[level] for name, level in shared.items()}
+
+
+def test_a_rule_says_what_is_different_in_one_sentence() -> None:
+    for rule in RULES.values():
+        assert rule.means[0].isupper()
+        assert not rule.means.endswith(".")
+        assert len(rule.means) > len("It is new")

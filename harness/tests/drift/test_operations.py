@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import pytest
+
+from .made import Drift, edited
+from .operation_edits import BASE, OPERATION_EDITS, OperationEdit
+
+
+@pytest.mark.parametrize(
+    ("edit", "undone"),
+    OPERATION_EDITS,
+    ids=lambda value: "+".join(value.rules) if isinstance(value, OperationEdit) else "",
+)
+def test_a_change_of_an_operation_has_its_rule(drift: Drift, edit: OperationEdit, undone: bool) -> None:
+    old, new = BASE, edited(BASE, *edit.edits)
+    report = drift(new, old) if undone else drift(old, new)
+    assert {found.rule: found.level.value for found in report.changes} == edit.rules
+    assert len(report.changes) == len(edit.rules)
+    assert {found.operation for found in report.changes} == {edit.where}
