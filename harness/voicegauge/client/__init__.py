@@ -1,6 +1,7 @@
 """One async client over any contract: submit, poll as documented, download, pay within a budget."""
 
-from voicegauge.client.client import DEFAULT_KEY, Client
+from voicegauge.client.client import Client
+from voicegauge.client.connection import DEFAULT_KEY
 from voicegauge.client.keys import client_key
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.mapping import WireRequest, to_wire

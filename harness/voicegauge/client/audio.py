@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from voicegauge.client.answers import Answer
-from voicegauge.client.building import origin
+from voicegauge.client.building import bare_request, origin
+from voicegauge.client.calls import Calls
 from voicegauge.client.failures import NoDelivery, describe, refusal
 from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_address
 from voicegauge.client.mapping import WireRequest
@@ -17,10 +18,6 @@ from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import UnreachableError
 from voicegauge.model import DOWNLOAD, Failure, Request
 from voicegauge.transport import proxy_for
-
-if TYPE_CHECKING:
-    from voicegauge.client.client import Client
-    from voicegauge.client.utterance import Utterance
 
 MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -39,9 +36,7 @@ def _fail(message: str) -> NoDelivery:
     return NoDelivery(Failure(kind="protocol", message=message))
 
 
-async def fetch_audio(
-    utterance: Utterance, client: Client, answer: Answer, place: AudioPlace, operation: Operation, index: int
-) -> Audio:
+async def fetch_audio(calls: Calls, answer: Answer, place: AudioPlace, operation: Operation, index: int) -> Audio:
     """The audio that `answer` (exchange `index`, of `operation`) carries or leads to.
 
     Raises:
@@ -53,14 +48,13 @@ async def fetch_audio(
     else:
         text = answer.text(place.at)
         if text is None:
-            raise _fail(
-                f"{operation.id} answered without audio at {place.at}: {describe(answer.response, client.secrets)}"
-            )
+            said = describe(answer.response, calls.connection.secrets)
+            raise _fail(f"{operation.id} answered without audio at {place.at}: {said}")
         if place.delivered == "base64" or text.startswith("data:"):
             data, named = _inline(text)
             audio = Audio(data, declared or named, index)
         else:
-            audio = await _Download(utterance, client, place).fetch(text, answer, declared)
+            audio = await _Download(calls, place).fetch(text, answer, declared)
     if not audio.data:
         raise _fail(f"{operation.id} led to audio of no bytes")
     return audio
@@ -92,9 +86,9 @@ def _join(base: str, url: str) -> str:
 class _Download:
     """Fetches a URL from an answer: without the key, not from private addresses, redirects counted."""
 
-    def __init__(self, utterance: Utterance, client: Client, place: AudioPlace) -> None:
-        self._utterance, self._client = utterance, client
-        self._described = client.contract.operation(place.download) if place.download else None
+    def __init__(self, calls: Calls, place: AudioPlace) -> None:
+        self._calls, self._connection = calls, calls.connection
+        self._described = self._connection.contract.operation(place.download) if place.download else None
 
     async def fetch(self, url: str, source: Answer, declared: str | None) -> Audio:
         """Follow `url` and its redirects to the audio."""
@@ -102,29 +96,29 @@ class _Download:
         for _ in range(MAX_REDIRECTS + 1):
             request, address = self._request(url), await self._address(url)
             name = self._described.id if self._described else DOWNLOAD
-            answer = await self._utterance.insist(request, name, address)
+            answer = await self._calls.insist(request, name, address)
             status, location = answer.response.status, answer.response.header("location")
             if status in _REDIRECTS and location:
                 url = _join(url, location)
                 continue
             if not 200 <= status < 300:
-                raise NoDelivery(refusal(answer.response, self._client.secrets, "fetching the audio"))
+                raise NoDelivery(refusal(answer.response, self._connection.secrets, "fetching the audio"))
             media_type = declared or answer.response.media_type or None
-            return Audio(answer.response.body, media_type, len(self._utterance.exchanges) - 1)
+            return Audio(answer.response.body, media_type, len(self._calls.exchanges) - 1)
         raise _fail(f"the audio's URL redirects more than {MAX_REDIRECTS} times")
 
     def _request(self, url: str) -> Request:
         """A GET with nothing of ours in it; the key only where a described download of the provider needs it."""
         parts = origin(url)
         if parts is None:
-            raise _fail(f"the audio's URL is no plain http(s) URL: {self._client.scrub(url)[:100]!r}")
-        if self._described is not None and self._described.needs_key and parts in self._client.origins:
-            return self._client.build(self._described, WireRequest(), url=url)
-        return self._client.bare_request(url)
+            raise _fail(f"the audio's URL is no plain http(s) URL: {self._connection.scrub(url)[:100]!r}")
+        if self._described is not None and self._described.needs_key and parts in self._connection.origins:
+            return self._connection.build(self._described, WireRequest(), url=url)
+        return bare_request(url)
 
     async def _address(self, url: str) -> str | None:
         """The address to connect to; `None` where the URL is the provider's own, or a proxy resolves it."""
-        if origin(url) in self._client.origins or self._client.transport.in_process:
+        if origin(url) in self._connection.origins or self._connection.transport.in_process:
             return None
         try:
             if proxy_for(url) is not None:

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from voicegauge.client.answers import Answer, id_parameter, is_id, link_parameters, place_parameters
 from voicegauge.client.audio import Audio, fetch_audio
 from voicegauge.client.building import origin
-from voicegauge.client.failures import NoDelivery, describe, kind_of_error, refusal
+from voicegauge.client.calls import Calls
+from voicegauge.client.connection import Connection
+from voicegauge.client.failures import NoDelivery, describe, refusal
 from voicegauge.client.mapping import WireRequest
 from voicegauge.client.observer import Observer
-from voicegauge.client.schedule import MAX_RETRY_AFTER_S, poll_waits, retry_after_s, retry_waits
+from voicegauge.client.schedule import poll_waits, retry_after_s, retry_waits
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import AudioPlace, JobSpec, Poll
 from voicegauge.errors import TransportError, UsageError
-from voicegauge.model import Delivery, Exchange, Failure, Job, Request, Sighting
-
-if TYPE_CHECKING:
-    from voicegauge.client.client import Client
+from voicegauge.model import Delivery, Failure, Job, Request, Sighting
 
 MAX_MISSES = 5
 """Polls that may fail one after the other: a job that is paid for is not given up for a broken connection."""
 MIN_POLL_S = 0.2
 """A `Retry-After: 0` must not turn polling into a flood."""
+MAY_BE_PAID = "; it may have been paid for, so it was not sent again"
 CANCEL_S = 5.0
 """How long the user who pressed Ctrl-C waits for the provider to be told."""
 
@@ -31,18 +31,18 @@ CANCEL_S = 5.0
 class Utterance:
     """The course of one request for speech; used once."""
 
-    def __init__(self, client: Client, target: Target, observer: Observer | None) -> None:
+    def __init__(self, connection: Connection, target: Target, observer: Observer | None) -> None:
         """`observer` is told of every submit."""
-        self._client, self._target, self._observer = client, target, observer
-        self._clock = client.clock
-        self._started = client.clock.monotonic()
+        self._connection, self._target, self._observer = connection, target, observer
+        self._calls = Calls(connection)
+        self._clock = connection.clock
+        self._started = connection.clock.monotonic()
         self._job_id: str | None = None
         self._ended = False
         self._sightings: list[Sighting] = []
         self._attempts = 0
         self._submit_index: int | None = None
         self._charged: tuple[float | None, float | None] = (None, None)
-        self.exchanges: list[Exchange] = []
         self.may_be_paid = False
         """Whether the provider may ask money for what was sent so far."""
 
@@ -88,7 +88,7 @@ class Utterance:
 
     async def _submit(self, request: Request) -> Answer:
         retry = self._target.contract.provider.retry
-        for wait in (*retry_waits(retry, self._client.dice), None):
+        for wait in (*retry_waits(retry, self._connection.dice), None):
             if self._observer is not None:
                 self._observer.submitting(self._target, request)
             self._attempts += 1
@@ -99,10 +99,12 @@ class Utterance:
             except TransportError as error:
                 self.may_be_paid = error.sent
                 if error.sent or wait is None:
-                    self._fail_on_error(error, "; it may have been paid for, so it was not sent again")
+                    raise self._calls.failed_on(
+                        error, "; it may have been paid for, so it was not sent again"
+                    ) from error
                 await self._clock.sleep(wait)
                 continue
-            self._submit_index = len(self.exchanges) - 1
+            self._submit_index = len(self._calls.exchanges) - 1
             status = answer.response.status
             accepted = 200 <= status < 300
             self.may_be_paid = accepted or (status >= 500 and status not in retry.statuses)
@@ -110,8 +112,8 @@ class Utterance:
             if accepted:
                 return answer
             if status not in retry.statuses or wait is None:
-                raise NoDelivery(refusal(answer.response, self._client.secrets))
-            await self._clock.sleep(self._asked_wait(answer, wait))
+                raise NoDelivery(refusal(answer.response, self._connection.secrets))
+            await self._clock.sleep(self._calls.asked_wait(answer, wait))
         raise AssertionError("the last send has no wait")
 
     def _tell(self, answer: Answer, *, accepted: bool) -> None:
@@ -123,15 +125,6 @@ class Utterance:
         if self._observer is not None:
             self._observer.submitted(self._target, answer.exchange, self._job_id)
 
-    def _asked_wait(self, answer: Answer, wait: float) -> float:
-        """`Retry-After` where there is one, else `wait`."""
-        asked = retry_after_s(answer.response)
-        if asked is not None and asked > MAX_RETRY_AFTER_S:
-            bad = refusal(answer.response, self._client.secrets)
-            message = f"{bad.message}; asks to wait {asked:.0f} s, more than {MAX_RETRY_AFTER_S:.0f}"
-            raise NoDelivery(Failure(kind=bad.kind, message=message, status=bad.status))
-        return wait if asked is None else asked
-
     # Following a job
 
     async def _follow(self, submit: Answer, status: Operation) -> Audio:
@@ -142,7 +135,7 @@ class Utterance:
             return await self._audio(submit, AudioPlace(at="body", delivered="bytes"), self._target.operation)
         state = submit.text(job.submit.state)
         if state is not None:
-            self._sight(state, self._started, len(self.exchanges) - 1)
+            self._sight(state, self._started, len(self._calls.exchanges) - 1)
             self._stop_on_failure(job, state, submit)
             known = job.states.get(state)
             if known is not None and known.end == "success" and (job.result or submit.text(job.audio.at)):
@@ -157,12 +150,12 @@ class Utterance:
         if by_link is not None:
             return self._call(status, by_link)
         url = submit.text(status.job.submit.url)
-        if url is not None and origin(url) in self._client.origins:
-            return self._client.build(status, WireRequest(), url=url)
+        if url is not None and origin(url) in self._connection.origins:
+            return self._connection.build(status, WireRequest(), url=url)
         request = self._poll_by_id(status, self._job_id) if self._job_id is not None else None
         if request is None:
             place = status.job.submit.id
-            said = describe(submit.response, self._client.secrets)
+            said = describe(submit.response, self._connection.secrets)
             self._fail(f"the answer to the submit has no usable job id at {place}: {said}")
         return request
 
@@ -175,7 +168,7 @@ class Utterance:
         placed = place_parameters(operation, values)
         wire = WireRequest(path=placed["path"], query=placed["query"], headers=placed["header"])
         try:
-            return self._client.build(operation, wire)
+            return self._connection.build(operation, wire)
         except UsageError as error:
             # The values came from the provider: this is its fault, not the user's.
             self._fail(str(error))
@@ -214,12 +207,12 @@ class Utterance:
             answer = await self._send(request, status)
         except TransportError as error:
             if last:
-                self._fail_on_error(error, f" in {MAX_MISSES + 1} polls on end")
+                raise self._calls.failed_on(error, f" in {MAX_MISSES + 1} polls on end") from error
             return None
         code = answer.response.status
         passing = code >= 500 or code in (408, 425, *self._target.contract.provider.retry.statuses)
         if not 200 <= code < 300 and (last or not passing):
-            raise NoDelivery(refusal(answer.response, self._client.secrets, "asking for the job's state"))
+            raise NoDelivery(refusal(answer.response, self._connection.secrets, "asking for the job's state"))
         return answer
 
     def _see_state(self, job: JobSpec, answer: Answer, began: float) -> bool:
@@ -227,9 +220,9 @@ class Utterance:
         state = answer.text(job.state)
         if state is None:
             self._fail(
-                f"the status answer has no state at {job.state}: {describe(answer.response, self._client.secrets)}"
+                f"the status answer has no state at {job.state}: {describe(answer.response, self._connection.secrets)}"
             )
-        self._sight(state, began, len(self.exchanges) - 1)
+        self._sight(state, began, len(self._calls.exchanges) - 1)
         self._stop_on_failure(job, state, answer)
         known = job.states.get(state)
         return known is not None and known.end == "success"
@@ -254,7 +247,7 @@ class Utterance:
         if known.end == "failure":
             self.may_be_paid = known.charged is not False
             reason = answer.text(job.reason) or "no reason given"
-            raise NoDelivery(Failure(kind="failed", message=self._client.scrub(f"{state}: {reason}")))
+            raise NoDelivery(Failure(kind="failed", message=self._connection.scrub(f"{state}: {reason}")))
 
     # The audio
 
@@ -274,42 +267,19 @@ class Utterance:
         return await self._audio(result, job.audio, operation)
 
     async def _audio(self, answer: Answer, place: AudioPlace, operation: Operation) -> Audio:
-        index = len(self.exchanges) - 1
-        return await fetch_audio(self, self._client, answer, place, operation, index)
-
-    async def insist(self, request: Request, operation: str, address: str | None = None) -> Answer:
-        """Send a call that costs nothing until it is answered with anything but "try again"."""
-        retry = self._target.contract.provider.retry
-        for wait in (*retry_waits(retry, self._client.dice), None):
-            try:
-                answer = await self.send(request, operation, address)
-            except TransportError as error:
-                if wait is None:
-                    self._fail_on_error(error, "")
-                await self._clock.sleep(wait)
-                continue
-            if answer.response.status not in retry.statuses or wait is None:
-                return answer
-            await self._clock.sleep(self._asked_wait(answer, wait))
-        raise AssertionError("the last send has no wait")
+        index = len(self._calls.exchanges) - 1
+        return await fetch_audio(self._calls, answer, place, operation, index)
 
     async def _insist(self, request: Request, operation: Operation) -> Answer:
-        answer = await self.insist(request, operation.id)
+        answer = await self._calls.insist(request, operation.id)
         if not 200 <= answer.response.status < 300:
-            raise NoDelivery(refusal(answer.response, self._client.secrets, "asking for the result"))
+            raise NoDelivery(refusal(answer.response, self._connection.secrets, "asking for the result"))
         return answer
 
     # What all of them use
 
-    async def send(self, request: Request, operation: str, address: str | None = None) -> Answer:
-        """One exchange, kept."""
-        provider = self._target.contract.id
-        exchange = await self._client.transport.send(request, provider=provider, operation=operation, address=address)
-        self.exchanges.append(exchange)
-        return Answer(exchange)
-
     async def _send(self, request: Request, operation: Operation) -> Answer:
-        return await self.send(request, operation.id)
+        return await self._calls.send(request, operation.id)
 
     def _note_charge(self, answer: Answer, place: str | None) -> None:
         """Keep what the provider says it charged; the last word counts."""
@@ -323,11 +293,7 @@ class Utterance:
             self._charged = (None if money.usd is None else amount * money.usd, amount)
 
     def _fail(self, message: str) -> NoReturn:
-        raise NoDelivery(Failure(kind="protocol", message=self._client.scrub(message)))
-
-    def _fail_on_error(self, error: TransportError, more: str) -> NoReturn:
-        said = more if error.sent else ""
-        raise NoDelivery(Failure(kind=kind_of_error(error), message=self._client.scrub(f"{error}{said}"))) from error
+        raise NoDelivery(Failure(kind="protocol", message=self._connection.scrub(message)))
 
     async def _cancel(self) -> None:
         """Tell the provider that the job is not wanted any more, where it can be told."""
@@ -353,7 +319,7 @@ class Utterance:
             job = Job(id=self._job_id, status_operation=status.id, sightings=tuple(self._sightings))
         return Delivery(
             target=self._target.id,
-            exchanges=tuple(self.exchanges),
+            exchanges=tuple(self._calls.exchanges),
             attempts=self._attempts,
             job=job,
             audio=audio.data if audio else None,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voicegauge.checks import Call, Judge, Outcome, RequestOrigin, Rule, Subject
 from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, curl
-from voicegauge.client.client import Key
+from voicegauge.client.connection import Key
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.conformance.cases import Case, tells_nothing
 from voicegauge.conformance.collecting import Collector
