@@ -21,6 +21,7 @@ EXIT_INTERRUPTED = 130
 COMMANDS = {
     "providers": "Contracts, targets and prices, and which keys are set.",
     "check": "Does the API still do what its document says?",
+    "record": "Save what a provider answers as fixtures, without secrets.",
     "drift": "What changed between two contracts or recordings, and whom it breaks.",
     "bench": "Measure latency, cost and intelligibility.",
     "score": "Transcribe a run again with another ASR.",

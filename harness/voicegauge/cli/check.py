@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli import EXIT_INTERRUPTED
 from voicegauge.cli.options import (
     base_url_option,
     contracts_option,
@@ -19,20 +19,12 @@ from voicegauge.cli.options import (
     price_option,
     seed_option,
 )
-from voicegauge.errors import (
-    EXIT_BUDGET,
-    EXIT_FINDINGS,
-    EXIT_NOTHING_MEASURED,
-    EXIT_OK,
-    BudgetError,
-    NothingMeasuredError,
-    TransportError,
-    UsageError,
-)
+from voicegauge.cli.sending import live_settings, send
+from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 
 if TYPE_CHECKING:
     from voicegauge.checks import Rule
-    from voicegauge.conformance import CheckReport, Collector, Plan, Settings
+    from voicegauge.conformance import CheckReport, Collector
     from voicegauge.contract import Contract, Target
 
 
@@ -121,7 +113,7 @@ def _check_emulated(
     emulator = emulator_settings(seed=options["seed"], faults=options["faults"])
     with running_emulator(contracts, emulator) as running:
         settings = settings_for(running, targets, rules=rules, fuzz=options["fuzz"], seed=options["seed"])
-        return _send(targets, plan, settings, collector)
+        return send(targets, plan, settings, collector)
 
 
 def _check_live(
@@ -131,50 +123,11 @@ def _check_live(
     collector: Collector,
     options: dict[str, Any],
 ) -> int:
-    from voicegauge.client import Ledger, client_key
-    from voicegauge.conformance import Settings, plan_cases, price_of_plan
-    from voicegauge.model import Provenance
+    from voicegauge.conformance import plan_cases
 
-    keys = {contract.id: client_key(contract) for contract in contracts}
     plan = plan_cases(targets, emulated=False, every=options["full"])
-    cost = price_of_plan(plan, targets, options["prices"])
-    budget = options["max_cost"]
-    click.echo(f"live: {len(plan.cases)} requests, about ${cost:.4g} if all goes well; at most ${budget:.4g}", err=True)
-    if cost > budget:
-        raise BudgetError(f"the plan costs about ${cost:.4g}, more than --max-cost {budget:g}")
-    settings = Settings(
-        provenance=Provenance.RECORDED,
-        base_urls={contract.id: options["base_url"] for contract in contracts},
-        keys=keys,
-        rules=rules,
-        ledger=Ledger(budget),
-        prices=options["prices"],
-        fuzz=options["fuzz"],
-        seed=options["seed"],
-    )
-    return _send(targets, plan, settings, collector)
-
-
-def _send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: Collector) -> int:
-    """Run the plan; the status says what stopped it before its end."""
-    from voicegauge.cli.progress import progress
-    from voicegauge.conformance import check_service, run_keeping
-
-    if settings.fuzz:
-        # Hypothesis keeps tables that are slow to make; not in the folder that the user stands in.
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "voicegauge" / "hypothesis"))
-    try:
-        with progress(len(plan.cases)) as advance:
-            run_keeping(collector, check_service(targets, plan, settings, collector, advance))
-    except TransportError as error:
-        if not collector.exchanges:
-            raise
-        collector.stopped_by = str(error)
-        return EXIT_NOTHING_MEASURED
-    if collector.interrupted:
-        return EXIT_INTERRUPTED
-    return EXIT_BUDGET if collector.stopped_by else EXIT_OK
+    settings = live_settings(plan, targets, contracts, options)
+    return send(targets, plan, replace(settings, rules=rules, fuzz=options["fuzz"]), collector)
 
 
 def _finish(report: CheckReport, json_to: str | None, *, strict: bool, status: int) -> int:

@@ -14,7 +14,7 @@ from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.bodies import body_cases
 from voicegauge.conformance.cases import Case, Skipped, statuses_for
 from voicegauge.conformance.parameters import other_operation_wire, parameter_cases
-from voicegauge.conformance.requests import base_speech, with_headers
+from voicegauge.conformance.requests import TEXT, base_speech, with_headers
 from voicegauge.conformance.uploads import upload_cases
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import Situation
@@ -32,17 +32,18 @@ class Plan(Record, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...] = ()
 
 
-def plan_cases(targets: Sequence[Target], *, emulated: bool, every: bool) -> Plan:
+def plan_cases(targets: Sequence[Target], *, emulated: bool, every: bool, text: str = TEXT) -> Plan:
     """The cases of `targets` and of the other operations of their providers.
 
     Args:
         targets: what is checked.
         emulated: whether situations can be asked for, such as a full queue.
         every: whether valid requests that cost money are planned beyond one delivery a target.
+        text: what requests say that are not about their text.
     """
     cases: dict[str, Case] = {}
     skipped: dict[str, Skipped] = {}
-    for item in _all_cases(targets, emulated=emulated, every=every):
+    for item in _all_cases(targets, text, emulated=emulated, every=every):
         if isinstance(item, Skipped):
             skipped.setdefault(item.id, item)
         elif every or not item.paid or item.speech is not None:
@@ -55,13 +56,13 @@ def _turn(case: Case) -> int:
     return (case.expected.verdict == "accepted") + (case.speech is not None)
 
 
-def _all_cases(targets: Sequence[Target], *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
     planned: set[tuple[str, str]] = set()
     for target in targets:
         first = (target.contract.id, target.operation.id) not in planned
         planned.add((target.contract.id, target.operation.id))
         try:
-            yield from _target_cases(target, first=first, emulated=emulated, every=every)
+            yield from _target_cases(target, text, first=first, emulated=emulated, every=every)
         except (UsageError, OSError) as error:
             yield Skipped(id=target.id, reason=str(error))
     for contract in {target.contract.id: target.contract for target in targets}.values():
@@ -70,8 +71,8 @@ def _all_cases(targets: Sequence[Target], *, emulated: bool, every: bool) -> Ite
                 yield from _other_cases(contract, operation, emulated=emulated)
 
 
-def _target_cases(target: Target, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
-    speech = base_speech(target)
+def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+    speech = base_speech(target, text=text)
     wire = to_wire(target, speech)
     operation = target.operation
     if target.needs_key:

@@ -3,7 +3,7 @@
 from voicegauge.recording.credentials import BAD_KEY, MASK, find_secret, mask_credentials
 from voicegauge.recording.homes import Canonical
 from voicegauge.recording.playing import ReplayApp
-from voicegauge.recording.recording import Recording, load_har, save_har
+from voicegauge.recording.recording import Recording, groups_of, load_har, save_har
 from voicegauge.recording.redaction import Redactor
 from voicegauge.recording.replay import Replay
 
@@ -16,6 +16,7 @@ __all__ = [
     "Replay",
     "ReplayApp",
     "find_secret",
+    "groups_of",
     "load_har",
     "mask_credentials",
     "save_har",

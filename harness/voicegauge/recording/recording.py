@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
@@ -26,6 +27,7 @@ MAX_SIDECAR_BYTES = 64 * 2**20
 MAX_INLINE_BYTES = 256 * 2**10
 """A longer body goes into a file of its own, so that the HAR file can be read by people."""
 
+_FILE = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
 _EXTENSIONS = {
     "audio/wav": "wav",
     "audio/x-wav": "wav",
@@ -48,6 +50,14 @@ class Recording(Record, frozen=True, kw_only=True):
     exchanges: tuple[Exchange, ...]
     scrubbed: dict[str, int] = {}
     """Places in which something was masked ("request header authorization"), with how often."""
+
+
+def groups_of(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
+    """Exchanges by their group, in order."""
+    found: dict[str | None, list[Exchange]] = {}
+    for exchange in exchanges:
+        found.setdefault(exchange.group, []).append(exchange)
+    return {name: tuple(group) for name, group in found.items()}
 
 
 class _Sidecars:
@@ -79,6 +89,8 @@ def save_har(
     recorded_at: dt.datetime | None = None,
 ) -> Recording:
     """Write `exchanges` to `path`, and their audio to files beside it, without secrets.
+
+    Files beside it that only the recording it replaces has named are removed.
 
     Headers that are neither usual nor documented, and everything that looks like a
     credential, are masked. Then all that would be written is searched for `secrets`.
@@ -117,10 +129,28 @@ def save_har(
     sidecars = _Sidecars()
     document = msgspec.json.format(msgspec.json.encode(_to_har(recording, sidecars)), indent=1)
     redactor.refuse_bytes(str(path), "the file", document)
+    before = _files_named_in(path)
     for name, body in sidecars.files.items():
         write_file(path.parent / name, body)
     write_file(path, document + b"\n")
+    _remove_orphans(path.parent, before)
     return recording
+
+
+def _files_named_in(path: Path) -> set[str]:
+    """The sidecar files that the HAR file `path` names; none where there is no such file."""
+    try:
+        return {found[1].decode() for found in _FILE.finditer(path.read_bytes())}
+    except OSError:
+        return set()
+
+
+def _remove_orphans(folder: Path, names: set[str]) -> None:
+    """Remove those of the sidecar files `names` that no recording in `folder` names any more."""
+    for har_file in folder.glob("*.har") if names else ():
+        names -= _files_named_in(har_file)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _to_har(recording: Recording, sidecars: _Sidecars) -> har.HarFile:

@@ -1,0 +1,81 @@
+"""What `check` and `record` share: a plan that is priced, then sent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voicegauge.cli import EXIT_INTERRUPTED
+from voicegauge.errors import EXIT_BUDGET, EXIT_NOTHING_MEASURED, EXIT_OK, BudgetError, TransportError
+
+if TYPE_CHECKING:
+    from voicegauge.conformance import Collector, Plan, Settings
+    from voicegauge.contract import Contract, Target
+
+
+def live_settings(
+    plan: Plan, targets: Sequence[Target], contracts: Sequence[Contract], options: dict[str, Any]
+) -> Settings:
+    """How the services themselves are asked: keys from the environment, a budget for `plan`.
+
+    Says on standard error what it will cost.
+
+    Args:
+        plan: what will be sent.
+        targets: of the plan.
+        contracts: of the targets.
+        options: `prices`, `max_cost`, `base_url` and `seed` of the command line.
+
+    Raises:
+        MissingKeyError: the key of a provider is not set.
+        UsageError: nobody says what a target costs.
+        BudgetError: the plan costs more than the budget.
+    """
+    from voicegauge.client import Ledger, client_key
+    from voicegauge.conformance import Settings, price_of_plan
+    from voicegauge.model import Provenance
+
+    keys = {contract.id: client_key(contract) for contract in contracts}
+    cost = price_of_plan(plan, targets, options["prices"])
+    budget = options["max_cost"]
+    click.echo(f"live: {len(plan.cases)} requests, about ${cost:.4g} if all goes well; at most ${budget:.4g}", err=True)
+    if cost > budget:
+        raise BudgetError(f"the plan costs about ${cost:.4g}, more than --max-cost {budget:g}")
+    return Settings(
+        provenance=Provenance.RECORDED,
+        base_urls={contract.id: options["base_url"] for contract in contracts},
+        keys=keys,
+        ledger=Ledger(budget),
+        prices=options["prices"],
+        seed=options["seed"],
+    )
+
+
+def send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: Collector) -> int:
+    """Run the plan; the status says what stopped it before its end.
+
+    Raises:
+        TransportError: not even one answer could be had.
+    """
+    from voicegauge.cli.progress import progress
+    from voicegauge.conformance import check_service, run_keeping
+
+    if settings.fuzz:
+        # Hypothesis keeps tables that are slow to make; not in the folder that the user stands in.
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "voicegauge" / "hypothesis"))
+    try:
+        with progress(len(plan.cases)) as advance:
+            run_keeping(collector, check_service(targets, plan, settings, collector, advance))
+    except TransportError as error:
+        if not collector.exchanges:
+            raise
+        collector.stopped_by = str(error)
+        return EXIT_NOTHING_MEASURED
+    if collector.interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_BUDGET if collector.stopped_by else EXIT_OK
