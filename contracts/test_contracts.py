@@ -8,10 +8,11 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.checks import RULES
-from voicegauge.conformance import Collector, check_recordings, documented_findings, find_recordings, plan_cases
+from voicegauge.conformance import Collector, check_recordings, documented_findings, plan_cases
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.data import data_dir
 from voicegauge.model import Severity
+from voicegauge.recording import find_recordings
 
 CONTRACTS = list(load_catalogue())
 OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in contract.operations]

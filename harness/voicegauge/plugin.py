@@ -6,14 +6,21 @@
 runs once for every target (see `--vg-target`, `--vg-contracts`), against the emulator, or
 with `--vg-live` against the services themselves. Every fixture can be overridden.
 
+    def test_my_client(voicegauge_replay):
+        replay = voicegauge_replay("fixtures/acme", only="a full delivery")
+        my_client.speak("Good morning.", url=replay.base_url("acme"))
+
+runs one's own client on recordings, and fails for requests that are not recorded and for
+recorded ones that are not sent.
+
 Nothing heavy is imported here: pytest loads this module in every run of whoever
 has voicegauge installed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +31,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport
     from voicegauge.contract import Catalogue
     from voicegauge.emulator import RunningEmulator
+    from voicegauge.recording import Replay, ReplayApp
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -98,6 +106,71 @@ def voicegauge_client(
             yield Client(contract, transport, base_urls=base_urls, key=KEY, clock=VirtualClock())
 
     return connect
+
+
+class Replayed:
+    """Recordings on a real socket, for one test."""
+
+    def __init__(self, app: ReplayApp, root: str, *, unused_ok: bool) -> None:
+        """`root` is the server's URL."""
+        self.app, self.root, self._unused_ok = app, root, unused_ok
+
+    @property
+    def replay(self) -> Replay:
+        """What is recorded, what was not asked for, and what was asked for in vain."""
+        return self.app.replay
+
+    def base_url(self, provider: str) -> str:
+        """The base URL that stands for all servers of a provider."""
+        return f"{self.root}/{provider}"
+
+    def complaints(self) -> list[str]:
+        """Why the test fails, if it does."""
+        unused = [] if self._unused_ok else [f"recorded, and not asked for: {name}" for name in self.replay.unused]
+        return [*self.replay.unmatched, *unused]
+
+
+_REPLAYED = pytest.StashKey[list[Replayed]]()
+
+
+@pytest.fixture
+def voicegauge_replay(
+    voicegauge_catalogue: Catalogue, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Replayed]]:
+    """Replays recordings to a client of one's own.
+
+    Called as `voicegauge_replay("fixtures/acme", only="a full delivery", pace=0, unused_ok=False)`
+    with HAR files or folders of them. The test fails if anything else is asked for, or, but
+    for `unused_ok`, if a recorded request is not.
+    """
+    replayed = request.node.stash.setdefault(_REPLAYED, [])
+    with ExitStack() as stack:
+
+        def start(*paths: str | Path, only: str = "", pace: float = 0.0, unused_ok: bool = False) -> Replayed:
+            from voicegauge.emulator.serving import running_app
+            from voicegauge.errors import VoicegaugeError
+            from voicegauge.recording import Replay, ReplayApp, load_recordings
+
+            try:
+                recordings = load_recordings([Path(path) for path in paths], only=only)
+                app = ReplayApp(Replay(recordings, voicegauge_catalogue), pace=pace)
+            except VoicegaugeError as error:
+                pytest.fail(str(error), pytrace=False)
+            one = Replayed(app, stack.enter_context(running_app(app)), unused_ok=unused_ok)
+            replayed.append(one)
+            return one
+
+        yield start
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Fail a test that passed for what its replays complain of."""
+    result = yield
+    complaints = [text for one in item.stash.get(_REPLAYED, []) for text in one.complaints()]
+    if complaints:
+        pytest.fail("\n".join(complaints), pytrace=False)
+    return result
 
 
 @pytest.fixture

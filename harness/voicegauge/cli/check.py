@@ -90,8 +90,9 @@ def _check_flags(options: dict[str, Any]) -> None:
 def _check_printed(
     contracts: Sequence[Contract], rules: dict[str, Rule], collector: Collector, folders: Sequence[Path]
 ) -> int:
-    from voicegauge.conformance import check_documents, check_recordings, find_recordings
+    from voicegauge.conformance import check_documents, check_recordings
     from voicegauge.data import data_dir
+    from voicegauge.recording import find_recordings
 
     check_documents(contracts, rules, collector)
     files = [path for folder in folders or (data_dir("fixtures"),) for path in find_recordings(folder)]

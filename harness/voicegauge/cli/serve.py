@@ -43,6 +43,20 @@ from voicegauge.errors import EXIT_OK
     show_default=True,
     help="Multiplies the made-up times.",
 )
+@click.option(
+    "--replay",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="Answer from recordings instead: a .har file or a folder of them. May be repeated.",
+)
+@click.option(
+    "--pace",
+    type=click.FloatRange(0, 1000),
+    default=1.0,
+    show_default=True,
+    help="With --replay: multiplies the recorded pauses; 0 leaves them out.",
+)
 @click.option("--plan", metavar="NAME", help="The plan of every account; by default the one with the highest rate.")
 @click.option("--credits", type=click.FloatRange(min=0), help="What a new account has; by default as documented.")
 @seed_option
@@ -54,6 +68,8 @@ def command(  # noqa: PLR0917 - click passes options by name
     faults: tuple[str, ...],
     clock: str,
     time_scale: float,
+    replay: tuple[Path, ...],
+    pace: float,
     plan: str | None,
     credits: float | None,
     seed: int,
@@ -62,6 +78,8 @@ def command(  # noqa: PLR0917 - click passes options by name
     """Answer as the providers' contracts say, on a port of this machine, with real speech.
 
     Nothing here comes from a provider: whatever is measured against it is EMULATED.
+    With --replay, recorded answers are given to whoever asks the same; the exit status
+    is 1 if anything else was asked for.
     """
     from voicegauge.emulator import EmulatorSettings
     from voicegauge.emulator.serving import bind, serve
@@ -69,6 +87,10 @@ def command(  # noqa: PLR0917 - click passes options by name
     if "list" in faults:
         return _list_faults()
     chosen = _choose(providers, contracts)
+    if replay:
+        from voicegauge.cli.replaying import serve_recordings
+
+        return serve_recordings(replay, chosen, host=host, port=port, pace=pace)
     settings = EmulatorSettings(
         seed=seed,
         clock=clock,  # type: ignore[arg-type]  # click has checked it
@@ -78,7 +100,7 @@ def command(  # noqa: PLR0917 - click passes options by name
         credits=credits,
     )
     bound = bind(host, port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{bound.getsockname()[1]}"
+    url = url_of(host, bound.getsockname()[1])
     try:
         serve(chosen, settings, bound, ready=lambda _stop: _announce(chosen, url))
     except KeyboardInterrupt:
@@ -86,6 +108,11 @@ def command(  # noqa: PLR0917 - click passes options by name
     finally:
         bound.close()
     return EXIT_OK
+
+
+def url_of(host: str, port: int) -> str:
+    """The address of a server on this machine."""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _read_loopback(host: str) -> str:

@@ -6,7 +6,7 @@ from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.emulated import emulator_settings, settings_for
 from voicegauge.conformance.engine import Settings, check_documents, check_service, price_of_plan, run_keeping
 from voicegauge.conformance.planning import Plan, plan_cases
-from voicegauge.conformance.recorded import check_recordings, find_recordings
+from voicegauge.conformance.recorded import check_recordings
 from voicegauge.conformance.result import CaseResult, CheckReport
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "check_service",
     "documented_findings",
     "emulator_settings",
-    "find_recordings",
     "plan_cases",
     "price_of_plan",
     "run_keeping",

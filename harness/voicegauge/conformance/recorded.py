@@ -24,11 +24,6 @@ from voicegauge.recording import Recording, load_har
 from voicegauge.recording.ageing import age_days
 
 
-def find_recordings(folder: Path) -> list[Path]:
-    """The HAR files below `folder`: `<provider>/*.har`, or its own."""
-    return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
-
-
 def check_recordings(
     files: Sequence[Path],
     contracts: Sequence[Contract],

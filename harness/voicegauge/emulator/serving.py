@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.app import create_app
@@ -13,6 +16,8 @@ from voicegauge.errors import UsageError
 BACKLOG = 2048
 GRACE_S = 1
 """How long answers under way may take once the end is asked for."""
+START_LIMIT_S = 60.0
+STOP_LIMIT_S = 10.0
 KEEP_ALIVE_S = 75
 """Longer than clients keep idle connections, so that they are the ones to close them."""
 
@@ -42,13 +47,22 @@ def serve(
     *,
     ready: Callable[[Callable[[], None]], None],
 ) -> None:
-    """Answer on `bound` until told to stop, or interrupted.
+    """Play `contracts` on `bound` until told to stop, or interrupted.
 
     Args:
         contracts: what to play.
         settings: how.
         bound: from `bind`; closed at the end.
         ready: called once requests are answered, with the function that ends the serving, from any thread.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; everything is closed by then.
+    """
+    serve_app(create_app(contracts, settings), bound, ready=ready)
+
+
+def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], None]], None]) -> None:
+    """Answer on `bound` with the ASGI application `app`; the rest is as for `serve`.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; everything is closed by then.
@@ -64,7 +78,7 @@ def serve(
             self.should_exit = True
 
     config = uvicorn.Config(
-        create_app(contracts, settings),
+        app,
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -74,3 +88,27 @@ def serve(
         timeout_keep_alive=KEEP_ALIVE_S,
     )
     Server(config).run([bound])
+
+
+@contextlib.contextmanager
+def running_app(app: Any) -> Iterator[str]:
+    """The ASGI application `app` on a free port of this machine, in a thread; gives its root URL."""
+    bound = bind("127.0.0.1", 0)
+    started = threading.Event()
+    stops: list[Callable[[], None]] = []
+
+    def ready(stop: Callable[[], None]) -> None:
+        stops.append(stop)
+        started.set()
+
+    thread = threading.Thread(target=serve_app, args=(app, bound), kwargs={"ready": ready}, daemon=True)
+    thread.start()
+    try:
+        if not started.wait(START_LIMIT_S):
+            raise UsageError("the server did not start")
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        for stop in stops:
+            stop()
+        thread.join(STOP_LIMIT_S)
+        bound.close()
