@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from voicegauge.bench.scoring import check_asr, score_run
 from voicegauge.bench.store import save_audio
-from voicegauge.errors import DataError
+from voicegauge.errors import DataError, UnreachableError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.asr import Spoken
 from voicegauge.speech.audio import RawAudio, encode, facts
@@ -160,3 +160,22 @@ def test_nobody_scores_nothing(folder: Folder) -> None:
     live = folder.run(provenance=Provenance.RECORDED)
     assert score_run(folder.path, live, "auto") is None
     assert "--asr whisper" in check_asr("auto", Provenance.RECORDED, [Spoken("en", TEXT)]).reason
+
+
+def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from distributed import LocalCluster
+
+    folder.add(wav(speech()))
+    folder.add(wav(speech("The kettle is on the stove.")), text="The kettle is on the stove.")
+    here = folder.scored()
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(folder.path / "another-cache"))
+    with LocalCluster(n_workers=1, processes=False, dashboard_address=None, protocol="tcp") as cluster:
+        there = score_run(folder.path, folder.run(), "auto", cluster=cluster.scheduler_address)
+    assert there == here
+
+
+def test_no_scheduler_at_the_address_is_one_line(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("voicegauge.bench.transcribing.CONNECT_S", 0.2)
+    folder.add(wav(speech()))
+    with pytest.raises(UnreachableError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1:"):
+        score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")

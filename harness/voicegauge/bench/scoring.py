@@ -6,25 +6,19 @@ processes of its own, so that it disturbs no timing of this one.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import signal
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Sequence
 from importlib import metadata
-from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
 
-from voicegauge.errors import DataError, MissingExtraError, UsageError
+from voicegauge.bench.transcribing import Clip, HeardClips, Progress, transcribe
+from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr
-from voicegauge.speech.asr.cache import TranscriptCache
 from voicegauge.speech.audio import encode, facts
-from voicegauge.speech.hearing import Hearing, hear
+from voicegauge.speech.hearing import Hearing
 from voicegauge.speech.levels import MIN_SPEECH_S, SILENCE_DBFS
 from voicegauge.speech.metrics import score
 from voicegauge.speech.normalise import normaliser_for
@@ -35,9 +29,6 @@ REFERENCE_VOICE = "klatt5"
 """The espeak-ng variant that the embedded recogniser hears best: the floor is what it still mishears."""
 REFERENCE_WPM = 175
 _REFERENCE_RATE_HZ = 24_000
-
-Progress = Callable[[int, int], None]
-"""Called with the clips transcribed so far and all of them."""
 
 
 def check_asr(spec: str, provenance: Provenance, texts: Iterable[Spoken]) -> Choice:
@@ -55,6 +46,7 @@ def score_run(
     asr_spec: str,
     *,
     workers: int | None = None,
+    cluster: str | None = None,
     progress: Progress | None = None,
 ) -> ScoreSet | None:
     """Score every sample of `run` but its warm-ups; `None` where `check_asr` finds no recogniser.
@@ -65,10 +57,12 @@ def score_run(
             `ScoreSet.left_out` names those languages.
         asr_spec: as `speech.asr.choosing` says.
         workers: processes; by default one a processor, at most `MAX_WORKERS`.
+        cluster: the address of a Dask scheduler, whose workers transcribe instead.
         progress: told of each clip.
 
     Raises:
         DataError: an audio file of the run is missing or was changed.
+        UnreachableError: no scheduler answers at `cluster`.
         VoicegaugeError: as `speech.asr.choose_asr` does.
     """
     samples = [sample for sample in run.samples if not sample.warmup]
@@ -83,7 +77,13 @@ def score_run(
         references = _references(Path(made), covered)
         clips = [_clip_of(folder, sample.language, sample.audio) for sample in covered if sample.audio]
         clips += references.values()
-        heard = _hear_all(asr, clips, workers or min(os.cpu_count() or 1, MAX_WORKERS), progress)
+        heard = transcribe(
+            asr,
+            clips,
+            workers=workers or min(os.cpu_count() or 1, MAX_WORKERS),
+            cluster=cluster,
+            progress=progress,
+        )
     return ScoreSet(
         asr=asr.id,
         asr_reason=reason,
@@ -96,27 +96,14 @@ def score_run(
     )
 
 
-class _Clip(NamedTuple):
-    path: Path
-    facts: AudioFacts
-    language: str
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.facts.sha256, self.language
-
-
-_HeardClips = dict[tuple[str, str], Hearing]
-
-
-def _clip_of(folder: Path, language: str, audio: AudioFacts) -> _Clip:
+def _clip_of(folder: Path, language: str, audio: AudioFacts) -> Clip:
     path = (folder / audio.file).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise DataError(f"{folder}: the run names an audio file outside its folder: {audio.file}")
-    return _Clip(path, audio, language)
+    return Clip(path, audio, language)
 
 
-def _references(folder: Path, samples: Sequence[Sample]) -> dict[Spoken, _Clip]:
+def _references(folder: Path, samples: Sequence[Sample]) -> dict[Spoken, Clip]:
     # The same texts in one fixed voice, in the languages that there is a voice for.
     from voicegauge.speech.espeak import speaks, synthesize
 
@@ -139,77 +126,13 @@ def _references(folder: Path, samples: Sequence[Sample]) -> dict[Spoken, _Clip]:
     return made
 
 
-def _save_reference(folder: Path, language: str, wav: bytes) -> _Clip:
+def _save_reference(folder: Path, language: str, wav: bytes) -> Clip:
     measured, _ = facts(wav, file=f"{hashlib.sha256(wav).hexdigest()}.wav", media_type="audio/wav")
     (folder / measured.file).write_bytes(wav)
     return _clip_of(folder, language, measured)
 
 
-def _hear_all(asr: Asr, clips: Iterable[_Clip], workers: int, progress: Progress | None) -> _HeardClips:
-    wanted = {clip.key: clip for clip in clips}
-    cache = TranscriptCache(asr.id)
-    heard = {key: found for key in wanted if (found := cache.get(*key)) is not None}
-    lacking = [clip for key, clip in wanted.items() if key not in heard]
-
-    def tell() -> None:
-        if progress:
-            progress(len(heard), len(wanted))
-
-    tell()
-    if not lacking:
-        return heard
-    pool = ProcessPoolExecutor(
-        min(workers, len(lacking)), mp_context=get_context("spawn"), initializer=_start_worker, initargs=(asr,)
-    )
-    try:
-        with _interrupts_held():
-            asked = {pool.submit(_hear_clip, clip): clip for clip in lacking}
-        for future in as_completed(asked):
-            key = asked[future].key
-            heard[key] = future.result()
-            cache.put(*key, heard[key])
-            tell()
-    except BrokenProcessPool as error:
-        raise UsageError(
-            "a transcribing process died, perhaps for want of memory: take --workers 1 or a smaller model"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)  # after Ctrl-C as well: waits for the clips in hand alone
-    return heard
-
-
-@contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    # Processes started meanwhile never hear Ctrl-C, not even while they load: this one ends them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-_worker_asr: Asr | None = None
-
-
-def _start_worker(asr: Asr) -> None:
-    global _worker_asr  # noqa: PLW0603 - the one recogniser of this process, loaded once
-    # Decoders in C complain to stderr about broken audio; what matters comes back as a result.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
-    _worker_asr = asr
-
-
-def _hear_clip(clip: _Clip) -> Hearing:
-    assert _worker_asr is not None
-    try:
-        data = clip.path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{clip.path}: the audio of the run cannot be read: {error.strerror}") from error
-    if hashlib.sha256(data).hexdigest() != clip.facts.sha256:
-        raise DataError(f"{clip.path}: the audio of the run was changed: its digest is another one")
-    return hear(_worker_asr, data, clip.facts, clip.language)
-
-
-def _score_sample(sample: Sample, heard: _HeardClips) -> Score:
+def _score_sample(sample: Sample, heard: HeardClips) -> Score:
     found = Hearing("missing", "")
     if sample.audio:
         found = heard[sample.audio.sha256, sample.language]
@@ -222,7 +145,7 @@ def _score_sample(sample: Sample, heard: _HeardClips) -> Score:
     )
 
 
-def _floor(references: dict[Spoken, _Clip], heard: _HeardClips) -> tuple[AsrFloor, ...]:
+def _floor(references: dict[Spoken, Clip], heard: HeardClips) -> tuple[AsrFloor, ...]:
     scored: dict[str, list[Score]] = {}
     for text, clip in references.items():
         found = heard[clip.key]

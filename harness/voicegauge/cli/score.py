@@ -34,8 +34,16 @@ class Scored(Record, frozen=True, kw_only=True):
     help="auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER] or pocketsphinx.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that transcribe; one a processor.")
+@click.option(
+    "--dask",
+    "cluster",
+    envvar="VOICEGAUGE_DASK",
+    show_envvar=True,
+    metavar="ADDRESS",
+    help="Transcribe on a Dask cluster, such as tcp://HOST:8786, whose workers have voicegauge and the weights.",
+)
 @json_option
-def command(run: Path, asr: str, workers: int | None, json_to: str | None) -> None:
+def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_to: str | None) -> None:
     """Transcribe the saved RUN (its folder or its run.json) and count the errors.
 
     "auto" takes Whisper if its weights are here, else faster-whisper with weights that are
@@ -50,7 +58,7 @@ def command(run: Path, asr: str, workers: int | None, json_to: str | None) -> No
 
     saved, folder = load_run(run), run_folder(run)
     with counting("transcribing") as progress:
-        scores = score_run(folder, saved, asr, workers=workers, progress=progress)
+        scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=progress)
     if scores is None:
         raise UsageError(f"nothing was transcribed: {check_asr(asr, saved.manifest.provenance, ()).reason}")
     if not scores.scores:
