@@ -13,7 +13,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from voicegauge.drift.contracts.part import Part, canonical_json
-from voicegauge.drift.contracts.schema import AROUND, TITLES, Applied, Schema, lay_together, read_schema, texts
+from voicegauge.drift.contracts.schema import (
+    AROUND,
+    TITLES,
+    Applied,
+    Schema,
+    is_single,
+    lay_together,
+    read_schema,
+    texts,
+)
 
 MAX_NESTING = 60
 """Of branches in branches, and of schemas that are compared as a whole; what lies deeper counts as equal."""
@@ -107,7 +116,7 @@ class Normaliser:
         schema = self.normal(applied, applied[0])
         text = canonical_json(
             [
-                {name: _comparable(name, word) for name, word in schema.words.items()},
+                dict(_comparable(name, word) for name, word in schema.words.items()),
                 schema.takes_null,
                 {name: _in_order(name, [below(branch) for branch in found]) for name, found in schema.lists.items()},
                 {
@@ -134,7 +143,8 @@ def _fragments(applied: Applied) -> Iterator[Schema]:
         own = read_schema(part)
         if not own.is_empty:
             yield own
-        following = [branch for _, branch in part.child("allOf").children()]
+        lists = ["allOf", *(key for key in ("anyOf", "oneOf") if is_single(part, key))]
+        following = [branch for key in lists for _, branch in part.child(key).children()]
         reference = part.child("$ref")
         if isinstance(reference.value, str):
             following.insert(0, reference.target())
@@ -177,13 +187,14 @@ def _is_null(schema: Schema) -> bool:
     return schema.is_mere and schema.words.keys() == {"type"} and schema.types == frozenset()
 
 
-def _comparable(key: str, word: Part) -> object:
-    """The value of a keyword; lists whose order says nothing, in one order."""
+def _comparable(key: str, word: Part) -> tuple[str, object]:
+    """A keyword and its value; a `const` as an enumeration, and lists whose order says nothing in one order."""
     if key == "type":
-        return sorted(set(texts(word.value)) - {"null"})
-    if key in ("enum", "required"):
-        return sorted({canonical_json(value).decode() for value in word.value})
-    return word.value
+        return key, sorted(set(texts(word.value)) - {"null"})
+    if key in ("enum", "required", "const"):
+        values = [word.value] if key == "const" else word.value
+        return key.replace("const", "enum"), sorted({canonical_json(value).decode() for value in values})
+    return key, word.value
 
 
 def _in_order(key: str, prints: list[str]) -> list[str]:

@@ -134,22 +134,32 @@ def texts(value: Any) -> list[str]:
 
 
 def read_schema(part: Part) -> Schema:
-    """The keywords that stand in `part` itself, but for `allOf` and `$ref`; nothing fits a schema `false`."""
+    """The keywords that stand in `part` itself, but for `allOf`, single branches and `$ref`.
+
+    Nothing fits a schema that is `false`.
+    """
     if part.value is False:
         return Schema(part, below={"not": ()})
-    words = {key: word for key in WORDS if (word := _word(part, key)) is not None}
+    keys = part.value.keys() if isinstance(part.value, dict) else ()
+    words = {key: word for key in WORDS if key in keys and (word := _word(part, key)) is not None}
     lists = {
         key: tuple((branch,) for _, branch in part.child(key).children())
         for key in LISTS
-        if key != "allOf" and isinstance(part.child(key).value, list)
+        if key in keys and key != "allOf" and isinstance(part.value[key], list) and not is_single(part, key)
     }
     mappings = {
         key: {name: (child,) for name, child in part.child(key).children()}
         for key in MAPPINGS
-        if isinstance(part.child(key).value, dict)
+        if key in keys and isinstance(part.value[key], dict)
     }
-    below = {key: (part.child(key),) for key in BELOW if part.child(key).value not in (MISSING, True, {})}
+    below = {key: (part.child(key),) for key in BELOW if key in keys and part.value[key] not in (True, {})}
     return Schema(part, words, {k: v for k, v in lists.items() if v}, {k: v for k, v in mappings.items() if v}, below)
+
+
+def is_single(part: Part, key: str) -> bool:
+    """Whether `key` is an `anyOf` or `oneOf` of one branch, which must fit then."""
+    value = part.get(key)
+    return key in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 
 
 def _word(part: Part, key: str) -> Part | None:

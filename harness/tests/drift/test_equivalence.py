@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voicegauge.contract import load_catalogue
+from voicegauge.drift import compare
+
+from . import key_edits, operation_edits
+from .made import Drift
+from .rewrites import REWRITES
+
+CONTRACTS = {contract.id: contract.document for contract in load_catalogue()}
+DOCUMENTS: dict[str, dict[str, Any]] = {
+    **{name: document.data for name, document in CONTRACTS.items()},
+    "made for the rules of operations": operation_edits.BASE,
+    "made for the rules of keys": key_edits.BASE,
+}
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+def test_a_contract_has_not_changed_from_itself(name: str) -> None:
+    assert compare(name, str(CONTRACTS[name].path)).changes == ()
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_another_spelling_is_no_change(drift: Drift, name: str, rewrite: str) -> None:
+    document = DOCUMENTS[name]
+    assert drift(document, REWRITES[rewrite](document, Random(1))).changes == ()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    name=st.sampled_from(sorted(DOCUMENTS)),
+    rewrites=st.lists(st.sampled_from(sorted(REWRITES)), min_size=2, max_size=4, unique=True),
+    random=st.randoms(use_true_random=False),
+    back=st.booleans(),
+)
+def test_no_row_of_rewrites_is_a_change(
+    drift: Drift, name: str, rewrites: list[str], random: Random, back: bool
+) -> None:
+    document = rewritten = DOCUMENTS[name]
+    for rewrite in rewrites:
+        rewritten = REWRITES[rewrite](rewritten, random)
+    old, new = (rewritten, document) if back else (document, rewritten)
+    assert drift(old, new).changes == ()
