@@ -52,6 +52,7 @@ class Judge:
                 pointer=problem.pointer,
                 file=str(contract.document.path),
                 line=contract.document.line(problem.at),
+                statement=problem.at,
             ),
             provenance=self.provenance,
             case=case,

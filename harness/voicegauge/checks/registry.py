@@ -11,8 +11,8 @@ nothing of findings, disputes or masks: `voicegauge.checks.judge` makes findings
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from voicegauge.errors import UnknownNameError
@@ -69,13 +69,22 @@ def rule(
     return register
 
 
-def select_rules(select: tuple[str, ...] = (), ignore: tuple[str, ...] = ()) -> dict[str, Rule]:
+def select_rules(
+    select: tuple[str, ...] = (), ignore: tuple[str, ...] = (), severities: Mapping[str, Severity] | None = None
+) -> dict[str, Rule]:
     """The rules named in `select` (all of them for none) without those in `ignore`.
+
+    Args:
+        select: ids.
+        ignore: ids.
+        severities: by id, for rules that weigh more or less than they say themselves.
 
     Raises:
         UnknownNameError: a name is no rule; says the nearest.
     """
-    for name in (*select, *ignore):
+    graded = severities or {}
+    for name in (*select, *ignore, *graded):
         if name not in RULES:
             raise UnknownNameError("rule", name, RULES)
-    return {name: found for name, found in RULES.items() if (not select or name in select) and name not in ignore}
+    chosen = [name for name in RULES if (not select or name in select) and name not in ignore]
+    return {name: replace(RULES[name], severity=graded.get(name, RULES[name].severity)) for name in chosen}

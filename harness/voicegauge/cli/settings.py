@@ -1,11 +1,14 @@
 """Settings from a file: `voicegauge.toml`, or `[tool.voicegauge]` of `pyproject.toml`.
 
 A key at the top holds for every command that has such an option; a table named
-like a command holds for that one. Flags win over the environment, which wins over the file.
+like a command holds for that one; a table inside it, for an option that takes pairs.
+Flags win over the environment, which wins over the file.
 
     seed = 7
     [bench]
     suite = "standard"
+    [check.severity]
+    retry-after-missing = "info"
 """
 
 from __future__ import annotations
@@ -70,14 +73,19 @@ def defaults_for(
             if key not in load:
                 raise UnknownNameError(f"command in {file.name}", key, load)
         elif key in options:
-            found[str(options[key].name)] = value
+            found[str(options[key].name)] = _as_flags(value)
         else:
             _check_known_elsewhere(key, load, file)
     for key, value in table.items():
         if key not in options:
             raise UnknownNameError(f"setting [{command.name}] in {file.name}", key, options)
-        found[str(options[key].name)] = value
+        found[str(options[key].name)] = _as_flags(value)
     return found
+
+
+def _as_flags(value: Any) -> Any:
+    """What a flag would say: the pairs of a table as NAME=VALUE."""
+    return [f"{name}={inner}" for name, inner in value.items()] if isinstance(value, dict) else value
 
 
 def _check_known_elsewhere(key: str, load: Mapping[str, Callable[[], click.Command]], file: Path) -> None:

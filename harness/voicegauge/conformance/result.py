@@ -52,15 +52,13 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One finding for each rule and place, with how often it was seen.
+    """One finding for each fingerprint, with how often it was seen.
 
-    The items of a list are one place: a hundred wrong entries are one finding.
+    What is disputed in one answer and an error in another stays two.
     """
-    merged: dict[tuple[object, ...], Finding] = {}
+    merged: dict[tuple[str, Severity], Finding] = {}
     for finding in findings:
-        where = finding.where
-        pointer = "/".join("*" if token.isdecimal() else token for token in (where.pointer or "").split("/"))
-        key = (finding.rule, finding.severity, where.provider, where.operation, where.file, where.line, pointer)
+        key = (finding.fingerprint, finding.severity)
         first = merged.get(key)
         times = finding.times + (first.times if first else 0)
         merged[key] = msgspec.structs.replace(first or finding, times=times)

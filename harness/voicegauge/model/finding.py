@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 from voicegauge.model.base import Provenance, Record, Severity
 
 
@@ -17,6 +20,8 @@ class Where(Record, frozen=True, kw_only=True):
     """The contract document that states what was broken."""
     line: int | None = None
     """The line of that document, counted from 1."""
+    statement: str | None = None
+    """JSON pointer into that document, to what was broken."""
 
 
 class Finding(Record, frozen=True, kw_only=True):
@@ -38,3 +43,17 @@ class Finding(Record, frozen=True, kw_only=True):
     """For a disputed finding: the other reading of the documents that the traffic keeps."""
     times: int = 1
     """How often it was seen; the rest tells of the first time."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the finding across runs: 16 hexadecimal digits.
+
+        It rests on the rule, the provider, the operation, the broken statement of the contract
+        and the place in the traffic, so that it stays when lines move, when messages are
+        worded anew and when another target of the operation shows it first. The items of a
+        list are one place.
+        """
+        where = self.where
+        pointer = "/".join("*" if token.isdecimal() else token for token in (where.pointer or "").split("/"))
+        parts = [self.rule, where.provider, where.operation, where.statement, pointer]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
