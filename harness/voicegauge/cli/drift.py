@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import json_option
+from voicegauge.cli.options import contracts_option, json_option
 from voicegauge.cli.output import console, write_json
 from voicegauge.errors import EXIT_FINDINGS
+from voicegauge.files import write_file
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from voicegauge.drift import Change, DriftReport
+    from voicegauge.drift import Change, DriftReport, Proposal
 
 _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "safe": "dim"}
 
@@ -36,18 +38,40 @@ _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "safe": "dim"}
     show_default=True,
     help="Lines for a terminal, or tables for a pull request.",
 )
+@click.option(
+    "--propose",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="OLD a contract, NEW traffic: write what the contract lacks as a patch to review, for `patch -p0`.",
+)
+@contracts_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, *, old: str, new: str, fail_on: str, form: str, json_to: str | None) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    old: str,
+    new: str,
+    fail_on: str,
+    form: str,
+    propose: Path | None,
+    contracts: tuple[Path, ...],
+    json_to: str | None,
+) -> None:
     """Say what changed from OLD to NEW, and whom it breaks.
 
     Each is an OpenAPI document, a recording (a .har file or a folder of them), or the name
     of a bundled contract. `voicegauge rules drift` lists the rules.
     """
-    from voicegauge.drift import Level, compare
+    from voicegauge.drift import Level, compare, propose_changes
     from voicegauge.drift.markdown import render_markdown
 
-    report = compare(old, new)
+    if propose is None:
+        report = compare(old, new, contracts)
+    else:
+        report, proposal = propose_changes(old, new)
+        write_file(propose, proposal.patch().encode())
     if json_to:
         write_json(report, json_to)
     if json_to != "-":
@@ -55,6 +79,8 @@ def command(ctx: click.Context, /, *, old: str, new: str, fail_on: str, form: st
             click.echo(render_markdown(report), nl=False)
         else:
             _print(report)
+            if propose is not None:
+                _print_proposal(propose, proposal)
     if report.reaches(Level(fail_on)):
         ctx.exit(EXIT_FINDINGS)
 
@@ -66,6 +92,11 @@ def _print(report: DriftReport) -> None:
     counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)
     sides = " to ".join(f"{side.title} {side.version}".strip() or side.file for side in (report.old, report.new))
     out.print(f"{sides}: {counts or 'nothing has changed'}", style="bold", soft_wrap=True, markup=False)
+
+
+def _print_proposal(file: Path, proposal: Proposal) -> None:
+    left = f"; {len(proposal.left)} changes are left to a person" if proposal.left else ""
+    console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True, markup=False)
 
 
 def _print_change(out: Console, found: Change) -> None:

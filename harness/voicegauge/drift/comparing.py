@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from voicegauge.contract.loading import find_contract_files
+from voicegauge.contract.loading import find_contract_files, load_contract
 from voicegauge.data import data_dir
 from voicegauge.drift.contracts import compare_contracts
+from voicegauge.drift.observed.against import compare_with_contract
+from voicegauge.drift.observed.files import recording_against_contract, recording_against_recording, traffic_of
+from voicegauge.drift.proposing import Proposal, propose
 from voicegauge.drift.report import DriftReport
 from voicegauge.errors import UsageError
 
 Thing = Literal["contract", "recording"]
 
-COMPARISONS: dict[tuple[Thing, Thing], Callable[[Path, Path], DriftReport]] = {
-    ("contract", "contract"): compare_contracts,
+COMPARISONS: dict[tuple[Thing, Thing], Callable[[Path, Path, Sequence[Path]], DriftReport]] = {
+    ("contract", "contract"): lambda old, new, _: compare_contracts(old, new),
+    ("contract", "recording"): lambda old, new, _: recording_against_contract(old, new),
+    ("recording", "recording"): recording_against_recording,
 }
-"""By what the older one and the newer one are."""
+"""By what the older one and the newer one are; the last argument is folders of contracts."""
 
 
-def compare(old: str, new: str) -> DriftReport:
+def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
     """What changed from `old` to `new`: paths of contracts or recordings, or ids of bundled contracts.
+
+    Args:
+        old: the older one.
+        new: the newer one; traffic counts as newer than the contract it is compared with.
+        contracts: folders of contracts beside the bundled ones, to read recordings by.
 
     Raises:
         UsageError: one of them is nothing that can be compared, or not with the other.
@@ -32,7 +42,23 @@ def compare(old: str, new: str) -> DriftReport:
     if (first, second) not in COMPARISONS:
         known = ", ".join(f"a {one} with a {other}" for one, other in COMPARISONS)
         raise UsageError(f"cannot compare a {first} with a {second}: known are {known}")
-    return COMPARISONS[first, second](before, after)
+    return COMPARISONS[first, second](before, after, contracts)
+
+
+def propose_changes(old: str, new: str) -> tuple[DriftReport, Proposal]:
+    """What the traffic at `new` shows that the contract `old` does not say, and the contract with that added.
+
+    Raises:
+        UsageError: `old` is no contract or `new` is no recording.
+        ContractError: the contract cannot be used.
+        DataError: the recording cannot be used, or is of another provider.
+    """
+    (first, before), (second, after) = _recognise(old), _recognise(new)
+    if (first, second) != ("contract", "recording"):
+        raise UsageError("a change is proposed to a contract for a recording: voicegauge drift CONTRACT RECORDING")
+    traffic = traffic_of(load_contract(before), after)
+    report = compare_with_contract(traffic)
+    return report, propose(traffic, report)
 
 
 def _recognise(name: str) -> tuple[Thing, Path]:

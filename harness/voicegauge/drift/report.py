@@ -155,5 +155,6 @@ def make_report(comparison: Comparison, old: Side, new: Side, changes: Iterable[
 
 def _merge(same: list[Change]) -> Change:
     first = same[0]
-    others = dict.fromkeys(found.operation for found in same if found.operation not in (None, first.operation))
+    reached = (name for found in same for name in (found.operation, *found.also))
+    others = dict.fromkeys(name for name in reached if name not in (None, first.operation))
     return msgspec.structs.replace(first, also=tuple(name for name in others if name is not None))

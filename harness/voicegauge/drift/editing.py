@@ -1,0 +1,162 @@
+"""Adding to a YAML or JSON document without touching what stands there: comments, order and style stay.
+
+The document is composed into nodes that know where they begin and end; an addition is a
+piece of text at one place of the source. Additions are collected and applied at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import yaml
+
+from voicegauge.contract.document import unescape
+
+INDENT = 2
+_WIDTH = 120
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
+_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
+
+
+class Insertion(NamedTuple):
+    """A piece of text before the character `at` of the source."""
+
+    at: int
+    text: str
+
+
+class NotAddedError(Exception):
+    """Why something cannot be added: the place is no mapping or no list."""
+
+
+class Editor:
+    """Collects additions to one document."""
+
+    def __init__(self, source: str, *, json_only: bool = False) -> None:
+        """`source` is a YAML document; `json_only` keeps additions to JSON, quoted and braced."""
+        self._source, self._json = source, json_only
+        self._root: Any = yaml.compose(source, Loader=yaml.SafeLoader)
+        self._insertions: list[Insertion] = []
+        self._added: dict[str, dict[str, Any]] = {}
+
+    def result(self) -> str:
+        """The document with everything that was added."""
+        done, pieces = 0, []
+        for at, piece in sorted(self._insertions, key=lambda insertion: insertion.at):
+            pieces += [self._source[done:at], piece]
+            done = at
+        return "".join((*pieces, self._source[done:]))
+
+    def has(self, pointer: str) -> bool:
+        """Whether something stands at `pointer`, without following references."""
+        try:
+            self._node(pointer)
+        except NotAddedError:
+            return False
+        return True
+
+    def add_key(self, pointer: str, key: str, value: Any) -> None:
+        """Add `key: value` as the last entry of the mapping at `pointer`; a key that stands there is left.
+
+        Raises:
+            NotAddedError: no mapping stands there.
+        """
+        node = self._node(pointer)
+        if not isinstance(node, yaml.MappingNode):
+            raise NotAddedError(f"{pointer} is no mapping")
+        if any(name.value == key for name, _ in node.value) or key in self._added.setdefault(pointer, {}):
+            return
+        self._added[pointer][key] = value
+        if node.flow_style:
+            empty = not node.value and len(self._added[pointer]) == 1
+            self._insert(node.end_mark.index - 1, f"{'' if empty else ', '}{self._flow({key: value})[1:-1]}", node)
+        else:
+            self._insert(self._line_after(node), "".join(self._block(key, value, node.start_mark.column)))
+
+    def add_item(self, pointer: str, value: Any) -> None:
+        """Add `value` as the last item of the list at `pointer`; one that stands there is left.
+
+        Raises:
+            NotAddedError: no list stands there.
+        """
+        node = self._node(pointer)
+        if not isinstance(node, yaml.SequenceNode):
+            raise NotAddedError(f"{pointer} is no list")
+        token = self._flow(value)
+        if token in self._added.setdefault(pointer, {}):
+            return
+        self._added[pointer][token] = value
+        if node.flow_style:
+            empty = not node.value and len(self._added[pointer]) == 1
+            self._insert(node.end_mark.index - 1, f"{'' if empty else ', '}{token}", node)
+        else:
+            self._insert(self._line_after(node), f"{' ' * node.start_mark.column}- {token}\n")
+
+    def _insert(self, at: int, text: str, flow: Any = None) -> None:
+        if flow is not None:
+            while self._source[at - 1].isspace():  # before a bracket on a line of its own
+                at -= 1
+        self._insertions.append(Insertion(at, text))
+
+    def _node(self, pointer: str) -> Any:
+        node = self._root
+        for token in map(unescape, pointer.split("/")[1:]):
+            if isinstance(node, yaml.MappingNode):
+                node = next((value for key, value in node.value if key.value == token), None)
+            elif isinstance(node, yaml.SequenceNode) and token.isdecimal() and int(token) < len(node.value):
+                node = node.value[int(token)]
+            else:
+                node = None
+            if node is None:
+                raise NotAddedError(f"nothing stands at {pointer}")
+        return node
+
+    def _line_after(self, node: Any) -> int:
+        """The beginning of the line after the last one that holds a part of `node`."""
+        last = _last(node)
+        end = last.end_mark.index
+        if isinstance(last, yaml.ScalarNode) and last.style in ("|", ">"):
+            end = max(end - 1, 0)  # a block of text ends with its line
+            while end > 0 and self._source[end].isspace():
+                end -= 1
+        newline = self._source.find("\n", end)
+        if newline < 0:
+            raise NotAddedError("the document does not end with a line break")
+        return newline + 1
+
+    def _block(self, key: str, value: Any, column: int) -> Iterator[str]:
+        """`key: value` on lines of their own; what fits a line stays on it."""
+        margin, name = " " * column, self._scalar(key)
+        flow = self._flow(value)
+        if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _WIDTH:
+            yield f"{margin}{name}: {flow}\n"
+            return
+        yield f"{margin}{name}:\n"
+        for inner, item in value.items():
+            yield from self._block(inner, item, column + INDENT)
+
+    def _flow(self, value: Any) -> str:
+        if isinstance(value, Mapping):
+            return "{" + ", ".join(f"{self._scalar(str(k))}: {self._flow(v)}" for k, v in value.items()) + "}"
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            return "[" + ", ".join(self._flow(item) for item in value) + "]"
+        return self._scalar(value)
+
+    def _scalar(self, value: Any) -> str:
+        plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS
+        return value if plain and not self._json else json.dumps(value, ensure_ascii=not self._is_utf8(value))
+
+    def _is_utf8(self, value: Any) -> bool:
+        """Whether `value` may stand unescaped: letters may, control characters may not."""
+        return not isinstance(value, str) or value.isprintable()
+
+
+def _last(node: Any) -> Any:
+    """The last scalar or flow part inside `node`."""
+    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+        entry = node.value[-1]
+        node = entry[1] if isinstance(entry, tuple) else entry
+    return node

@@ -1,0 +1,59 @@
+"""Comparisons by path: which contract a recording is read by, and which files a folder holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from voicegauge.contract import Contract, load_catalogue, load_contract
+from voicegauge.drift.observed.against import compare_with_contract
+from voicegauge.drift.observed.between import compare_recordings
+from voicegauge.drift.observed.traffic import Traffic, load_recordings, read_traffic
+from voicegauge.drift.report import DriftReport
+from voicegauge.errors import DataError
+
+
+def traffic_of(contract: Contract, path: Path) -> Traffic:
+    """The recordings of a file or a folder as traffic with `contract`.
+
+    Raises:
+        DataError: one of them is no recording, or is of another provider; or there is none.
+    """
+    recordings = load_recordings(path)
+    if not recordings:
+        raise DataError(f"{path}: holds no recording")
+    return read_traffic(contract, str(path), recordings)
+
+
+def recording_against_contract(contract: Path, recording: Path) -> DriftReport:
+    """What the traffic at `recording` shows that the contract at `contract` does not say, and the other way round.
+
+    Raises:
+        ContractError: the contract cannot be used.
+        DataError: the recording cannot be used, or is of another provider.
+    """
+    return compare_with_contract(traffic_of(load_contract(contract), recording))
+
+
+def recording_against_recording(old: Path, new: Path, contracts: Sequence[Path] = ()) -> DriftReport:
+    """What changed from the traffic at `old` to that at `new`.
+
+    Args:
+        old: a recording, or a folder of one provider's recordings.
+        new: the same, recorded later.
+        contracts: folders of contracts beside the bundled ones.
+
+    Raises:
+        DataError: a recording cannot be used, or there is no contract of its provider.
+    """
+    recordings = load_recordings(old)
+    if not recordings:
+        raise DataError(f"{old}: holds no recording")
+    provider = recordings[0][1].provider
+    known = {contract.id: contract for contract in load_catalogue(contracts)}
+    if provider not in known:
+        raise DataError(
+            f"{old}: is a recording of {provider}, of which no contract is known: name its folder with --contracts"
+        )
+    contract = known[provider]
+    return compare_recordings(read_traffic(contract, str(old), recordings), traffic_of(contract, new))
