@@ -1,0 +1,238 @@
+"""Replay over real sockets and through respx."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import httpx
+import msgspec
+import pytest
+
+from voicegauge.client import Client, to_wire
+from voicegauge.contract import load_catalogue
+from voicegauge.emulator.serving import running_app
+from voicegauge.errors import MissingExtraError
+from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
+from voicegauge.recording import Recording, Replay, ReplayApp
+from voicegauge.recording.router import UnmatchedRequestError, replay_router
+from voicegauge.transport import Transport, VirtualClock
+
+CATALOGUE = load_catalogue()
+PIXAZO = CATALOGUE.provider("pixazo")
+SUBMIT = "https://gateway.pixazo.ai/voice-clone/v1/xtts-v2/generate"
+STATUS = "https://gateway.pixazo.ai/v2/requests/status/job-1"
+AUDIO = "https://cdn.example/v1/out.wav?Signature=[redacted]"
+JSON = ("Content-Type", "application/json")
+
+
+def exchange(operation, url, answer, *, asked=None, timing=None, headers=()):
+    body = b"" if asked is None else json.dumps(asked).encode()
+    sent = () if operation == "(download)" else (("Ocp-Apim-Subscription-Key", "[redacted]"),)
+    payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    media_type = "audio/wav" if isinstance(answer, bytes) else "application/json"
+    return Exchange(
+        provider="pixazo",
+        operation=operation,
+        request=Request(method="GET" if asked is None else "POST", url=url, headers=(*sent, JSON), body=body),
+        response=Response(status=200, headers=(("Content-Type", media_type), *headers), body=payload),
+        timing=timing,
+        group="one",
+    )
+
+
+def replay(*exchanges: Exchange) -> Replay:
+    recording = Recording(
+        provenance=Provenance.RECORDED,
+        provider="pixazo",
+        contract_version="1",
+        contract_sha256="",
+        recorded_at="2026-01-01T00:00:00+00:00",
+        exchanges=exchanges,
+    )
+    return Replay([recording], [PIXAZO])
+
+
+def job(asked=None):
+    body = {"text": "Good morning."} if asked is None else asked
+    output = {"media_url": [AUDIO], "media_type": "audio/wav"}
+    return (
+        exchange(
+            "generateXtts", SUBMIT, {"request_id": "job-1", "status": "QUEUED", "polling_url": STATUS}, asked=body
+        ),
+        exchange("getRequestStatus", STATUS, {"request_id": "job-1", "status": "PROCESSING"}),
+        *[exchange("getRequestStatus", STATUS, {"request_id": "job-1", "status": "COMPLETED", "output": output})] * 3,
+        exchange("(download)", AUDIO, b"RIFF...."),
+    )
+
+
+def streamed(gaps_ms: list[float], *, ttfb_ms: float = 30.0, piece: int = 500) -> Exchange:
+    """A recorded answer whose body came in pieces with these gaps, the first `gaps_ms[0]` after the headers."""
+    wait_ms, send_ms = 3.0, 1.0
+    at_ms, chunks = wait_ms + send_ms + ttfb_ms, []
+    for gap in gaps_ms:
+        at_ms += gap
+        chunks.append((at_ms, piece))
+    timing = Timing(
+        started_at=1.7e9,
+        started_ms=0,
+        wait_ms=wait_ms,
+        connect_ms=None,
+        tls_ms=None,
+        send_ms=send_ms,
+        ttfb_ms=ttfb_ms,
+        receive_ms=at_ms - wait_ms - send_ms - ttfb_ms,
+        total_ms=at_ms,
+        chunks=tuple(chunks),
+    )
+    body = bytes(range(250)) * (piece * len(gaps_ms) // 250)
+    return exchange("(download)", "https://cdn.example/stream", body, timing=timing)
+
+
+async def arrivals_ms(url: str) -> tuple[float, list[float], bytes]:
+    """When the headers and each piece of the body came, in milliseconds after the request was sent."""
+    async with httpx.AsyncClient(trust_env=False) as client:
+        await client.get(url)  # a connection, and every import
+        began = time.perf_counter()
+        async with client.stream("GET", url) as answer:
+            headers = (time.perf_counter() - began) * 1000
+            came, body = [], b""
+            async for piece in answer.aiter_raw():
+                came.append((time.perf_counter() - began) * 1000)
+                body += piece
+    return headers, came, body
+
+
+@pytest.mark.parametrize(
+    ("gaps_ms", "pace"),
+    [
+        ([0, 40, 40, 40, 40], 1.0),
+        ([20, 0.1, 90, 15, 200, 60], 1.0),
+        ([50, 500, 250, 100], 0.2),
+        ([5, 10, 15, 20, 25, 30, 35], 2.0),
+    ],
+)
+async def test_a_streams_gaps_are_replayed_within_ten_milliseconds(gaps_ms, pace) -> None:
+    recorded = streamed(gaps_ms)
+    # The best of a few: a busy machine may hold up any one piece, a wrong schedule holds up all.
+    errors = []
+    with running_app(ReplayApp(replay(recorded), pace=pace)) as root:
+        for _ in range(5):
+            headers, came, body = await arrivals_ms(f"{root}/pixazo/_at/cdn.example/stream")
+            assert body == recorded.response.body
+            wanted = [pace * (30 + sum(gaps_ms[: n + 1])) for n in range(len(gaps_ms))]
+            merged = [at for at, gap in zip(wanted, [99, *gaps_ms[1:]], strict=True) if gap > 1]
+            errors.append(max(abs(headers - 30 * pace), abs(came[0] - merged[0]), *_gap_errors(came, merged)))
+    assert min(errors) < 10
+
+
+def _gap_errors(came: list[float], wanted: list[float]) -> list[float]:
+    """How far each gap is from the recorded one; pieces sent at one time may come as one."""
+    assert len(came) in (len(wanted), len(wanted) + 1)
+    ends = [min(came, key=lambda at, want=want: abs(at - want)) for want in wanted]
+    return [
+        abs((one - before) - (want - earlier))
+        for before, one, earlier, want in zip(ends, ends[1:], wanted, wanted[1:], strict=False)
+    ]
+
+
+async def test_pace_nought_leaves_every_pause_out(serve) -> None:
+    base = await serve(ReplayApp(replay(streamed([2_000, 60_000])), pace=0))
+    headers, came, _ = await arrivals_ms(f"{base}/pixazo/_at/cdn.example/stream")
+    assert headers < 1_000
+    assert came[-1] < 1_000
+
+
+async def test_a_body_that_was_compressed_when_it_was_recorded_is_cut_in_proportion(serve) -> None:
+    recorded = streamed([0, 1, 1, 1], piece=500)
+    longer = msgspec.structs.replace(recorded.response, body=b"x" * 5_000)
+    base = await serve(ReplayApp(replay(msgspec.structs.replace(recorded, response=longer)), pace=1))
+    _, _, body = await arrivals_ms(f"{base}/pixazo/_at/cdn.example/stream")
+    assert body == b"x" * 5_000
+
+
+async def test_a_client_is_led_from_submit_to_audio_on_one_socket(serve) -> None:
+    """Polling and audio URLs lead back to the replay, another host's too."""
+    target = PIXAZO.target("xtts-v2")
+    spoken = SpeechRequest(text="Good morning.")
+    async with Transport() as transport:
+        wire = Client(PIXAZO, transport, key="k").build(target.operation, to_wire(target, spoken))
+        played = replay(*job(json.loads(wire.body)))
+        base = await serve(ReplayApp(played))
+        client = Client(PIXAZO, transport, base_urls={"": f"{base}/pixazo"}, key="k", clock=VirtualClock())
+        delivery = await client.speak(target, spoken)
+    assert delivery.audio == b"RIFF....", delivery.failure
+    assert [one.request.url.removeprefix(base) for one in delivery.exchanges] == [
+        "/pixazo/voice-clone/v1/xtts-v2/generate",
+        "/pixazo/v2/requests/status/job-1",
+        "/pixazo/v2/requests/status/job-1",
+        "/pixazo/_at/cdn.example/v1/out.wav?Signature=[redacted]",
+    ]
+    assert (played.unmatched, played.unused) == ([], [])
+
+
+async def test_an_unmatched_request_is_answered_with_the_difference(serve) -> None:
+    told = []
+    base = await serve(ReplayApp(replay(*job()), tell=told.append))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.post(f"{base}/pixazo/voice-clone/v1/xtts-v2/generate", json={"text": "else"})
+        nowhere = await client.get(f"{base}/nobody/at/all")
+    assert answer.status_code == nowhere.status_code == 501
+    assert answer.headers["x-voicegauge-replay"] == "unmatched"
+    assert 'body /text: recorded "Good morning.", sent "else"' in answer.text
+    assert "key: recorded sent, sent none" in answer.text
+    assert told == [answer.text.strip(), nowhere.text.strip()]
+
+
+async def test_headers_of_the_recorded_connection_are_made_anew(serve) -> None:
+    headers = (
+        ("Content-Encoding", "gzip"), ("Transfer-Encoding", "chunked"), ("Content-Length", "3"), ("X-Trace", "t"),
+        ("Date", "Thu, 01 Jan 2026 00:00:00 GMT"), ("Set-Cookie", "a"), ("Set-Cookie", "b"),
+    )  # fmt: skip
+    base = await serve(ReplayApp(replay(exchange("(download)", AUDIO, b"RIFF....", headers=headers))))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answer = await client.get(f"{base}/pixazo/_at/cdn.example/v1/out.wav?Signature=1")
+    assert answer.content == b"RIFF...."
+    assert answer.headers["x-trace"] == "t"
+    assert answer.headers.get_list("set-cookie") == ["a", "b"]
+    assert len(answer.headers.get_list("date")) == 1
+    assert "2026 00:00:00" not in answer.headers["date"]
+
+
+def test_a_client_of_ones_own_through_respx() -> None:
+    played = replay(*job())
+    headers = {"Ocp-Apim-Subscription-Key": "mine"}
+    with replay_router(played), httpx.Client(headers=headers) as client:
+        accepted = client.post(SUBMIT, json={"text": "Good morning."}).json()
+        while (told := client.get(accepted["polling_url"]).json())["status"] != "COMPLETED":
+            pass
+        assert httpx.get(told["output"]["media_url"][0].replace("[redacted]", "x")).content == b"RIFF...."
+        with pytest.raises(UnmatchedRequestError, match=r'recorded "Good morning.", sent "Bye'):
+            client.post(SUBMIT, json={"text": "Bye."})
+    assert played.unused == []
+
+
+async def test_streams_keep_their_pace_through_respx() -> None:
+    with replay_router(replay(streamed([0, 60, 60])), pace=1.0):
+        async with httpx.AsyncClient() as client:
+            began = time.perf_counter()
+            async with client.stream("GET", "https://cdn.example/stream") as answer:
+                came = [time.perf_counter() - began async for _ in answer.aiter_raw()]
+    assert len(came) == 3
+    assert came[-1] - came[0] == pytest.approx(0.12, abs=0.03)
+
+
+def test_without_respx_the_way_to_it_is_said(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "respx", None)
+    with pytest.raises(MissingExtraError, match=r"voicegauge\[replay\]"):
+        replay_router(replay(*job()))
+
+
+async def test_many_ask_at_one_time(serve) -> None:
+    base = await serve(ReplayApp(replay(streamed([0, 5, 5])), pace=1))
+    async with httpx.AsyncClient(trust_env=False) as client:
+        url = f"{base}/pixazo/_at/cdn.example/stream"
+        answers = await asyncio.gather(*(client.get(url) for _ in range(20)))
+    assert {answer.status_code for answer in answers} == {200}
