@@ -79,7 +79,14 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["providers", "--jsom", "-"], ["--jsom"]),
         (["providers", "--contracts", "nowhere"], ["nowhere"]),
         (["bench", "pixazo/xtts-v3"], ["'pixazo/xtts-v3'", "did you mean pixazo/xtts-v2?"]),
-        (["bench", "pixazo", "--base-url", "ftp://x"], ["--base-url", "ftp://x"]),
+        (["bench", "pixazo", "--live", "--base-url", "ftp://x"], ["--base-url", "https"]),
+        (["bench", "pixazo", "--live", "--base-url", "http://[::1"], ["--base-url", "https"]),
+        (["bench", "pixazo", "--live", "--base-url", "http://x:99999"], ["--base-url", "https"]),
+        (["bench", "pixazo", "--live", "--base-url", "http://a b"], ["--base-url", "https"]),
+        (["bench", "pixazo", "--live", "--base-url", "http://x/y?z=1"], ["--base-url", "query"]),
+        (["bench", "--max-cost", "nan"], ["--max-cost", "nan"]),
+        (["bench", "--max-cost", "inf"], ["--max-cost", "inf"]),
+        (["compare", "a", "b", "--min-slowdown", "nan"], ["--min-slowdown", "nan"]),
         (["bench", "pixazo", "--base-url", "http://127.0.0.1:1"], ["--base-url", "--live"]),
         (["bench", "pixazo", "--live", "--base-url", "nope=http://127.0.0.1:1"], ["nope", "gateway"]),
         (["check", "pixazo", "pixelapi", "--live", "--base-url", "http://127.0.0.1:1"], ["one provider"]),
@@ -94,6 +101,11 @@ def test_a_mistake_is_one_line_and_exit_2(
     line = one_line(capsys)
     for word in words:
         assert word in line
+
+
+def test_a_password_in_a_base_url_is_not_repeated(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["check", "pixazo", "--live", "--base-url", "http://me:hunter2@127.0.0.1:9"]) == 2
+    assert "hunter2" not in one_line(capsys)
 
 
 def test_a_broken_contract_names_file_line_and_reason(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,6 +144,8 @@ def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.
         ("[providers]\njsn = 'x'\n", "did you mean json?"),
         ("providers = 3\n", "must be a table"),
         ("= 3\n", "voicegauge.toml"),
+        ("live = true\n", "--live"),
+        ("[providers]\nlive = true\n", "--live"),
     ],
 )
 def test_a_setting_that_means_nothing_is_refused(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import json_option, seed_option
+from voicegauge.cli.options import FiniteRange, json_option, seed_option
 from voicegauge.cli.output import console, table, write_json
 from voicegauge.errors import EXIT_FINDINGS
 
@@ -22,28 +22,28 @@ _COLOURS = {"regressed": "red", "improved": "green", "no evidence": "default", "
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=FiniteRange(0, 1, min_open=True, max_open=True),
     default=0.01,
     show_default=True,
     help="Chance of a false alarm, for each metric of each target.",
 )
 @click.option(
     "--min-slowdown",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.10,
     show_default=True,
     help="A smaller part by which times grow is no regression, however sure.",
 )
 @click.option(
     "--min-wer",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.02,
     show_default=True,
     help="The same for error rates, as a difference: 0.02 is two points.",
 )
 @click.option(
     "--session-drift",
-    type=click.FloatRange(min=0),
+    type=FiniteRange(min=0),
     default=0.10,
     show_default=True,
     help="Spread of times from session to session, assumed until sessions show it.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,17 @@ from voicegauge.contract import Catalogue, Contract, Target, load_catalogue
 from voicegauge.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class FiniteRange(click.FloatRange):
+    """A range of numbers proper: `nan` and `inf`, which no comparison stops, are refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """`value` as a number of the range."""
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number to reckon with.", param, ctx)
+        return number
 
 
 def contracts_option(command: F) -> F:
@@ -63,18 +75,30 @@ def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequen
     for value in values:
         head, mark, tail = value.partition("=")
         server, url = (head, tail) if mark and "/" not in head else ("", value)
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise click.BadParameter(f"{value!r}: write [SERVER=]http://HOST or https://HOST")
+        if not _is_base_url(url):
+            # The value is not repeated: there may be a password in it.
+            raise click.BadParameter(
+                "write [SERVER=]http://HOST[:PORT][/PATH], or the same with https, without user, query or fragment"
+            )
         found[server] = url.rstrip("/")
     return found
+
+
+def _is_base_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is none
+    except ValueError:
+        return False
+    extra = "@" in parts.netloc or parts.query or parts.fragment or any(sign.isspace() for sign in url)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not extra
 
 
 def max_cost_option(command: F) -> F:
     """`--max-cost USD`: passed as `max_cost`."""
     return click.option(
         "--max-cost",
-        type=click.FloatRange(min=0),
+        type=FiniteRange(min=0),
         default=1.0,
         show_default=True,
         envvar="VOICEGAUGE_MAX_COST",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from voicegauge.cli.options import contracts_option, seed_option
+from voicegauge.cli.options import FiniteRange, contracts_option, seed_option
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.errors import EXIT_OK
 
@@ -38,7 +38,7 @@ from voicegauge.errors import EXIT_OK
 )
 @click.option(
     "--time-scale",
-    type=click.FloatRange(0, 1000),
+    type=FiniteRange(0, 1000),
     default=1.0,
     show_default=True,
     help="Multiplies the made-up times.",
@@ -52,13 +52,13 @@ from voicegauge.errors import EXIT_OK
 )
 @click.option(
     "--pace",
-    type=click.FloatRange(0, 1000),
+    type=FiniteRange(0, 1000),
     default=1.0,
     show_default=True,
     help="With --replay: multiplies the recorded pauses; 0 leaves them out.",
 )
 @click.option("--plan", metavar="NAME", help="The plan of every account; by default the one with the highest rate.")
-@click.option("--credits", type=click.FloatRange(min=0), help="What a new account has; by default as documented.")
+@click.option("--credits", type=FiniteRange(min=0), help="What a new account has; by default as documented.")
 @seed_option
 @contracts_option
 def command(  # noqa: PLR0917 - click passes options by name

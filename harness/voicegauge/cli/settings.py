@@ -22,6 +22,9 @@ import click
 
 from voicegauge.errors import UnknownNameError, UsageError
 
+PAYING = "live"
+"""The flag that no file may set: nothing is paid that the command line does not say."""
+
 
 def read_settings(folder: Path) -> tuple[dict[str, Any], Path | None]:
     """The settings of `folder` and the file they stand in; empty where there is none.
@@ -68,6 +71,9 @@ def defaults_for(
     if not isinstance(table, dict):
         raise UsageError(f"{file.name}: {command.name} must be a table of settings")
     found: dict[str, Any] = {}
+    for key, value in [*settings.items(), *table.items()]:
+        if key == PAYING and value is not False and not isinstance(value, dict):
+            raise UsageError(f"{file.name}: {key} is no setting, it costs money: write --{key} on the command line")
     for key, value in settings.items():
         if isinstance(value, dict):
             if key not in load:
