@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
+import jsonschema_rs
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import Exchange, Provenance, Request, Response, Timing
-from voicegauge.recording import MASK, load_har, save_har
+from voicegauge.model import Exchange, Provenance, Request, Response, Timing, UploadedFile
+from voicegauge.recording import MASK, groups_of, load_har, save_har
+from voicegauge.transport import encode_body
 
 KEY = "pk/live+0123456789"
 WAV = b"RIFF\xff\xfe\x00\x01" * 50
@@ -207,3 +209,78 @@ def test_changed_audio_is_refused(tmp_path):
     beside.write_bytes(WAV + b"!")
     with pytest.raises(DataError, match=r"is not what a\.har recorded"):
         load_har(tmp_path / "a.har")
+
+
+HAR_1_2 = json.loads((Path(__file__).parent / "har-1.2.schema.json").read_text())
+
+
+def _problems(path: Path) -> list[str]:
+    found = jsonschema_rs.validator_for(HAR_1_2).iter_errors(json.loads(path.read_text()))
+    return [f"{error.instance_path}: {error.message}" for error in found]
+
+
+def form(**fields) -> tuple[tuple[tuple[str, str], ...], bytes]:
+    content_type, body = encode_body("multipart/form-data", fields)
+    return (("Content-Type", content_type),), body
+
+
+VOICE = UploadedFile(filename="me.wav", media_type="audio/wav", data=WAV)
+
+
+def test_what_is_written_is_valid_har(tmp_path):
+    asked, body = form(text="hi", voice=VOICE, note="")
+    save(
+        tmp_path / "a.har",
+        exchange(answer=WAV, timing=TIMING),
+        exchange(request=body, asked=asked),
+        exchange(request=b"\xff\xfe", asked=(("Content-Type", "audio/wav"),), answer=b""),
+        exchange(url="https://gateway.pixazo.ai/v1/a?b=&c=d", headers=(("Location", "https://cdn.test/x"),)),
+    )
+    assert _problems(tmp_path / "a.har") == []
+
+
+def test_the_schema_would_tell():
+    broken = {"log": {"version": "1.2", "creator": {"name": "x", "version": "1"}, "entries": [{"time": 1}], "more": 1}}
+    errors = [error.message for error in jsonschema_rs.validator_for(HAR_1_2).iter_errors(broken)]
+    assert len(errors) >= 6
+
+
+def test_multipart_is_written_as_its_fields_with_one_file_for_equal_uploads(tmp_path):
+    one, two = form(text="hi", voice=VOICE, language="en"), form(text="bye", voice=VOICE)
+    exchanges = [exchange(request=body, asked=asked) for asked, body in (one, two)]
+    saved = save(tmp_path / "a.har", *exchanges)
+    log = json.loads((tmp_path / "a.har").read_text())["log"]
+    digest = hashlib.sha256(WAV).hexdigest()
+    assert log["entries"][0]["request"]["postData"]["params"] == [
+        {"name": "text", "value": "hi"},
+        {"name": "voice", "fileName": "me.wav", "contentType": "audio/wav", "_file": f"{digest}.wav"},
+        {"name": "language", "value": "en"},
+    ]
+    assert [path.name for path in tmp_path.glob("*.wav")] == [f"{digest}.wav"]
+    assert load_har(tmp_path / "a.har") == saved
+    assert [one.request for one in saved.exchanges] == [one.request for one in exchanges]
+
+
+def test_multipart_that_others_wrote_comes_back_to_the_byte(tmp_path):
+    body = b'--x\r\nContent-Disposition: form-data; name="a"\r\nX-Odd: 1\r\n\r\n1\r\n--x--\r\n'
+    asked = (("Content-Type", "multipart/form-data; boundary=x"),)
+    save(tmp_path / "a.har", exchange(request=body, asked=asked))
+    assert load_har(tmp_path / "a.har").exchanges[0].request.body == body
+
+
+def test_groups_and_what_was_masked_come_back(tmp_path):
+    grouped = msgspec.structs.replace(exchange(asked=(("Authorization", "Bearer abcdefgh"),)), group="a job")
+    save(tmp_path / "a.har", grouped, exchange())
+    loaded = load_har(tmp_path / "a.har")
+    assert [one.group for one in loaded.exchanges] == ["a job", None]
+    assert groups_of(loaded.exchanges) == {"a job": loaded.exchanges[:1], None: loaded.exchanges[1:]}
+    assert loaded.scrubbed == {"request header authorization": 1}
+
+
+def test_files_that_nothing_names_any_more_go_and_others_stay(tmp_path):
+    save(tmp_path / "a.har", exchange(answer=WAV), exchange(answer=WAV + b"2"))
+    save(tmp_path / "b.har", exchange(answer=WAV))
+    (tmp_path / "mine.wav").write_bytes(b"")
+    save(tmp_path / "a.har", exchange(answer=WAV + b"3"))
+    assert {path.read_bytes() for path in tmp_path.glob("*.wav")} == {WAV, WAV + b"3", b""}
+    assert load_har(tmp_path / "b.har").exchanges[0].response.body == WAV

@@ -13,8 +13,8 @@ from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read
 from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 
-MaskText = Callable[[str, str, str], str]
-"""(value, name of its field, place) -> the value, or a mask."""
+MaskText = Callable[[str, str], str]
+"""(value, place such as "/auth/tokens/*") -> the value, or a mask; the place of a whole text is ""."""
 
 
 def base_type(content_type: str) -> str:
@@ -44,14 +44,14 @@ def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byte
     try:
         if is_json(media_type) and body:
             value = read_json(body)
-            masked = _mask_json(value, "", "", mask)
+            masked = _mask_json(value, "", mask)
             return content_type, body if masked == value else _dump(masked)
         if is_form(media_type) and body:
             return _mask_form(content_type, body, mask)
         text = body.decode()
     except (UnreadableBodyError, UnicodeDecodeError):
         return content_type, _mask_readable(body, mask)
-    masked_text = mask(text, "", "")
+    masked_text = mask(text, "")
     return content_type, body if masked_text == text else masked_text.encode()
 
 
@@ -61,7 +61,7 @@ def _mask_readable(body: bytes, mask: MaskText) -> bytes:
         text = body.decode()
     except UnicodeDecodeError:
         return body
-    masked = mask(text, "", "")
+    masked = mask(text, "")
     return body if masked == text else masked.encode()
 
 
@@ -69,25 +69,20 @@ def _dump(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _mask_json(value: Any, name: str, place: str, mask: MaskText) -> Any:
-    """A list's and a mapping's texts bear the name of the field that holds them."""
+def _mask_json(value: Any, place: str, mask: MaskText) -> Any:
     if isinstance(value, str):
-        return mask(value, name, place)
+        return mask(value, place)
     if isinstance(value, list):
-        return [_mask_json(item, name, f"{place}/*", mask) for item in value]
+        return [_mask_json(item, f"{place}/*", mask) for item in value]
     if isinstance(value, dict):
-        masked = {}
-        for key, item in value.items():
-            inner = key if not isinstance(item, dict) else ""
-            masked[mask(key, "", place)] = _mask_json(item, inner or key, f"{place}/{key[:60]}", mask)
-        return masked
+        return {mask(key, ""): _mask_json(item, f"{place}/{key}", mask) for key, item in value.items()}
     return value
 
 
 def _mask_form(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
     if base_type(content_type) == "application/x-www-form-urlencoded":
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
-        masked_pairs = [(name, mask(value, name, f"/{name[:60]}")) for name, value in pairs]
+        masked_pairs = [(name, mask(value, f"/{name}")) for name, value in pairs]
         return content_type, body if masked_pairs == pairs else urlencode(masked_pairs).encode()
     fields = multipart_fields(content_type, body)
     if fields is None:
@@ -97,12 +92,11 @@ def _mask_form(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byt
 
 
 def _mask_part(name: str, value: str | UploadedFile, mask: MaskText) -> str | UploadedFile:
-    place = f"/{name[:60]}"
     if isinstance(value, str):
-        return mask(value, name, place)
-    filename = mask(value.filename, "", f"{place}, file name")
+        return mask(value, f"/{name}")
+    filename = mask(value.filename, f"/{name}, file name")
     try:
-        data = mask(value.data.decode(), "", f"{place}, file").encode()
+        data = mask(value.data.decode(), f"/{name}, file").encode()
     except UnicodeDecodeError:
         data = value.data
     return msgspec.structs.replace(value, filename=filename, data=data)

@@ -41,7 +41,7 @@ _SAID = re.compile(
     re.IGNORECASE,
 )
 """What an error message calls a key: "Invalid API key 8f3a..."."""
-_USER = re.compile(r"(https?://)(?!\[redacted\])[^/\s\"'@?#]+@", re.IGNORECASE)
+_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
 _OPAQUE = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
 _MIN_ENTROPY = 4.2
 """Bits a character. Hexadecimal ids have 4 at most, words and file names less; random base64 has 5 and more."""
@@ -58,7 +58,7 @@ def mask_credentials(text: str, secrets: Iterable[str] = ()) -> str:
         for _, form in _text_forms(secret):
             text = text.replace(form, MASK)
     text = _PRIVATE_KEY.sub(MASK, text)
-    text = _USER.sub(rf"\1{MASK}@", text)
+    text = _USER.sub(r"\1redacted@", text)  # in brackets it would be read as an IPv6 address
     text = _QUERY.sub(rf"\1{MASK}", text)
     text = _FIELD.sub(rf"\1{MASK}", text)
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)

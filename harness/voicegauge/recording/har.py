@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from voicegauge.model import Provenance, Timing
 
@@ -58,7 +58,7 @@ class HarRequest(_Har, frozen=True, kw_only=True):
     cookies: tuple[Pair, ...] = ()
     headers: tuple[Pair, ...] = ()
     query_string: tuple[Pair, ...] = ()
-    post_data: PostData | None = None
+    post_data: PostData | UnsetType = UNSET
     headers_size: int = -1
     body_size: int = -1
 

@@ -7,7 +7,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -187,13 +187,13 @@ def _to_entry(exchange: Exchange, recording: Recording, sidecars: _Sidecars) -> 
 
 
 def _to_request(request: Request, sidecars: _Sidecars) -> har.HarRequest:
-    query = parse_qsl(urlsplit(request.url).query, keep_blank_values=True)
+    query = parse_qsl(request.url.partition("?")[2].partition("#")[0], keep_blank_values=True)
     return har.HarRequest(
         method=request.method,
         url=request.url,
         headers=_to_pairs(request.headers),
         query_string=_to_pairs(tuple(query)),
-        post_data=_to_post_data(request, sidecars) if request.body else None,
+        post_data=_to_post_data(request, sidecars) if request.body else msgspec.UNSET,
         body_size=len(request.body),
     )
 
@@ -270,7 +270,7 @@ def _from_entry(bodies: _Bodies, entry: har.Entry) -> Exchange:
             method=entry.request.method,
             url=entry.request.url,
             headers=_from_pairs(entry.request.headers),
-            body=_from_post_data(bodies, post) if post else b"",
+            body=b"" if post is msgspec.UNSET else _from_post_data(bodies, post),
         ),
         response=Response(
             status=entry.response.status,

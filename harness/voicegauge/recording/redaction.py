@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -58,6 +58,8 @@ _USUAL_HEADERS = frozenset(
 _OWN_HEADERS = "x-voicegauge-"
 """What voicegauge tells its own emulator."""
 _KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_SHOWN = 120
+"""Characters of a place."""
 _MEND = "name the field to be masked with --mask, or leave the case out"
 
 
@@ -97,8 +99,8 @@ class Redactor:
     def _message(self, side: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
 
-        def mask(value: str, name: str, place: str) -> str:
-            return self._value(value, name, f"{side} body {place}".strip())
+        def mask(value: str, place: str) -> str:
+            return self._value(value, place, f"{side} body {place[:_SHOWN]}".strip())
 
         new_type, new_body = mask_body(content_type, body, mask)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
@@ -106,13 +108,18 @@ class Redactor:
         return tuple((name, self._header(side, name.lower(), value)) for name, value in kept), new_body
 
     def _note(self, before: str, after: str, place: str) -> str:
-        self.scrubbed[place] += before != after
+        if before != after:
+            self.scrubbed[self._text(place)] += 1
         return after
 
-    def _value(self, value: str, name: str, place: str) -> str:
-        if name and value and value != BAD_KEY and (names_credential(name) or name.lower() in self._mask):
+    def _value(self, value: str, inner: str, place: str) -> str:
+        """What lies inside a field that is named as secrets are, is one, however deep."""
+        if value and value != BAD_KEY and any(self._is_secret(name) for name in inner.split("/")):
             return self._note(value, MASK, place)
         return self._note(value, self._text(value), place)
+
+    def _is_secret(self, name: str) -> bool:
+        return names_credential(name) or name.lower() in self._mask
 
     def _text(self, text: str) -> str:
         for name in self._queries:
@@ -140,7 +147,7 @@ class Redactor:
         where = f"exchange {number} ({exchange.operation})"
         request, response = exchange.request, exchange.response
         self.refuse_bytes(name, f"{where}, URL", request.url.encode())
-        for key, value in parse_qsl(urlsplit(request.url).query):
+        for key, value in parse_qsl(request.url.partition("?")[2]):
             self._refuse_opaque(name, f"{where}, query parameter {key}", value)
         for side, message in (("request", request), ("response", response)):
             for key, value in message.headers:
@@ -151,8 +158,8 @@ class Redactor:
     def _refuse_body(self, name: str, where: str, message: Request | Response) -> None:
         self.refuse_bytes(name, where, message.body)
 
-        def look(value: str, _field: str, place: str) -> str:
-            self._refuse_opaque(name, f"{where} {place}".strip(), value)
+        def look(value: str, place: str) -> str:
+            self._refuse_opaque(name, f"{where} {place[:_SHOWN]}".strip(), value)
             return value
 
         mask_body(message.header("content-type") or "", message.body, look)
