@@ -7,6 +7,7 @@ import json
 import pytest
 
 from voicegauge import cli
+from voicegauge.emulator import EmulatorSettings, running_emulator
 
 KEY = "sk-acme-0123456789abcdef"
 
@@ -38,6 +39,16 @@ def test_a_provider_as_one_document_is_checked_without_python(live, acme) -> Non
     assert len(acme.texts) == 1
     assert "RECORDED" in out
     assert "about $0.001" in err
+
+
+def test_what_the_emulator_answers_is_emulated_however_it_is_reached(live, acme_contracts) -> None:
+    settings = EmulatorSettings(faults=("wrong-content-type",))
+    with running_emulator([acme_contracts() / "acme" / "openapi.yaml"], settings) as emulator:
+        status, report, out, _ = live(url=emulator.base_url("acme"))
+    assert status == 1
+    assert list(report["exchanges"]) == ["emulated"]
+    assert {finding["provenance"] for finding in report["findings"]} == {"emulated"}
+    assert "RECORDED" not in out
 
 
 def test_the_key_is_sent_and_never_shown(live, acme) -> None:

@@ -21,7 +21,7 @@ from voicegauge.bench.store import save_audio
 from voicegauge.client import Client, Ledger
 from voicegauge.contract import Target
 from voicegauge.contract.pricing import quote
-from voicegauge.emulator.settings import SERVER_NAME
+from voicegauge.emulator.settings import from_emulator
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
     AudioFacts,
@@ -214,8 +214,7 @@ class _Runner:
         else:
             speech = speech_request(target, planned.text, self._order.voice)
             delivery = await client.speak(target, speech, observer=observer, price_usd=usd)
-        answers = (exchange.response for exchange in delivery.exchanges)
-        self._emulated |= any(answer.header("server") == SERVER_NAME for answer in answers)
+        self._emulated |= any(map(from_emulator, delivery.exchanges))
         sample = self._sample(planned, target, delivery, started)
         self._journal.write(Finished(sample=sample, spent_usd=self._spent_usd))
         self._samples[planned.id] = sample

@@ -170,9 +170,9 @@ def _keys(contract: Contract) -> tuple[str, ...]:
 
 def _provenance(imported: Imported) -> Provenance:
     """What the emulator answered stays emulated, whichever tool recorded it."""
-    from voicegauge.emulator import SERVER_NAME
+    from voicegauge.emulator import from_emulator
 
-    emulated = any(exchange.response.header("server") == SERVER_NAME for exchange in imported.exchanges)
+    emulated = any(map(from_emulator, imported.exchanges))
     return Provenance.EMULATED if emulated else Provenance.RECORDED
 
 

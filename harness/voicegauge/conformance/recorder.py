@@ -18,7 +18,7 @@ from voicegauge.conformance.cases import Case
 from voicegauge.conformance.planning import Plan, plan_cases
 from voicegauge.conformance.recorded import cases_by_id
 from voicegauge.contract import Contract, Target
-from voicegauge.emulator import SERVER_NAME
+from voicegauge.emulator import from_emulator
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
 from voicegauge.recording import Canonical, Recording, groups_of
 from voicegauge.recording.ageing import age_days
@@ -171,7 +171,7 @@ class Recorder:
 
     def keep(self, case: Case, exchanges: Sequence[Exchange]) -> None:
         """Take what was said in `case`."""
-        self.met_emulator |= any(exchange.response.header("server") == SERVER_NAME for exchange in exchanges)
+        self.met_emulator |= any(map(from_emulator, exchanges))
         canonical = self._canonical[case.provider]
         grouped = (msgspec.structs.replace(exchange, group=case.id) for exchange in exchanges)
         self.groups[case.id] = tuple(canonical.exchange(exchange) for exchange in grouped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from voicegauge.checks import Call, Judge, Outcome, RequestOrigin, Rule, Subject
@@ -14,6 +15,7 @@ from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.pricing import quote
+from voicegauge.emulator import from_emulator
 from voicegauge.errors import TransportError, UnreachableError, UsageError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance
 from voicegauge.recording import BAD_KEY
@@ -222,8 +224,10 @@ class Runner:
         return found
 
     def _saw(self, case: Case, exchanges: Sequence[Exchange]) -> None:
+        if any(map(from_emulator, exchanges)):
+            self._judge = replace(self._judge, provenance=Provenance.EMULATED)
         for exchange in exchanges:
-            self._collector.saw(self._service.provenance, exchange.provider, exchange.operation)
+            self._collector.saw(self._judge.provenance, exchange.provider, exchange.operation)
         if self._service.keep is not None:
             self._service.keep(case, exchanges)
 

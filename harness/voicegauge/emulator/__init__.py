@@ -9,7 +9,7 @@ from __future__ import annotations
 from voicegauge.emulator.app import create_app
 from voicegauge.emulator.faults import FAULTS, Fault
 from voicegauge.emulator.running import RunningEmulator, running_emulator
-from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, SERVER_NAME, EmulatorSettings
+from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, SERVER_NAME, EmulatorSettings, from_emulator
 
 __all__ = [
     "CONTROL_PREFIX",
@@ -20,5 +20,6 @@ __all__ = [
     "Fault",
     "RunningEmulator",
     "create_app",
+    "from_emulator",
     "running_emulator",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.model import Record
+from voicegauge.model import Exchange, Record
 
 SCENARIO_HEADER = "X-Voicegauge-Scenario"
 """Names the situation a request shall meet, as in `extension.Situation`, perhaps with a field
@@ -36,3 +36,8 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     """What every new account has; `x-provider.credits.free` where left out."""
     rate_limits: bool = True
     """Whether rate and concurrency limits are enforced; headers tell of them in either case."""
+
+
+def from_emulator(exchange: Exchange) -> bool:
+    """Whether the emulator answered, however it was reached: such an exchange is never `recorded`."""
+    return exchange.response.header("server") == SERVER_NAME
