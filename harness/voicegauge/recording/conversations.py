@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import msgspec
 
@@ -64,7 +64,7 @@ def _links(contract: Contract, exchange: Exchange) -> Iterator[str]:
         yield url
         yield urlsplit(url).path
         return
-    path = relative_path(contract, url)
-    for value in (operation.match(path or "") or {}).values():
-        if len(value) >= MIN_LINK_CHARACTERS:
-            yield unquote(value)
+    values = [unquote(value) for value in (operation.match(relative_path(contract, url) or "") or {}).values()]
+    if operation.job is not None:  # elsewhere a parameter may name what any answer names: a model, a language
+        values += [value for _, value in parse_qsl(urlsplit(url).query)]
+    yield from (value for value in values if len(value) >= MIN_LINK_CHARACTERS)

@@ -23,13 +23,16 @@ class Matched(NamedTuple):
 def match(pair: Pair, old: tuple[Applied, ...], new: tuple[Applied, ...]) -> Matched:
     """Pair off equal branches, then those of one name, then the last two."""
     left, right = list(old), list(new)
+    changed = []
     by_print = {pair.scope.new.fingerprint(branch): branch for branch in reversed(right)}
     for branch in old:
-        same = by_print.get(pair.scope.old.fingerprint(branch))
+        known = pair.scope.old.fingerprint(branch)
+        same = by_print.get(known)
         if same is not None and same in right:
             left.remove(branch)
             right.remove(same)
-    changed = []
+            if not known.is_whole:
+                changed.append((branch, same))
     by_name = {name: branch for branch in reversed(right) if (name := _name(branch))}
     for branch in tuple(left):
         same = by_name.get(_name(branch))

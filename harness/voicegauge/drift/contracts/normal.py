@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from voicegauge.drift.contracts.part import Part, canonical_json
 from voicegauge.drift.contracts.schema import (
@@ -25,7 +26,17 @@ from voicegauge.drift.contracts.schema import (
 )
 
 MAX_NESTING = 60
-"""Of branches in branches, and of schemas that are compared as a whole; what lies deeper counts as equal."""
+"""Of branches in branches; deeper ones stay as they are spelled."""
+MAX_DEPTH = 12
+"""Of a schema that is compared as a whole; what lies deeper counts as equal. Each depth is printed once."""
+
+
+class Print(NamedTuple):
+    """A fingerprint of a schema."""
+
+    digest: bytes
+    is_whole: bool
+    """Nothing of the schema lies too deep to be in it."""
 
 
 class Normaliser:
@@ -35,7 +46,7 @@ class Normaliser:
         """Begin with none."""
         self._normal: dict[tuple[str, ...], Schema] = {}
         self._open: set[tuple[str, ...]] = set()
-        self._prints: dict[tuple[str, ...], bytes] = {}
+        self._prints: dict[tuple[tuple[str, ...], int], Print] = {}
 
     def normal(self, applied: Applied, place: Part) -> Schema:
         """The normal form of the parts in `applied`; `place` stands for it where there are none.
@@ -91,45 +102,36 @@ class Normaliser:
             return replace(schema, words={**schema.words, "type": stated}, lists=left, null=null)
         return replace(schema, lists={**left, key: others}, null=null)
 
-    def fingerprint(self, applied: Applied) -> bytes:
-        """Equal for schemas that say the same."""
-        return self._fingerprint(applied, [])[0]
+    def fingerprint(self, applied: Applied) -> Print:
+        """Equal for schemas that say the same, as far as `MAX_DEPTH` lets it see."""
+        return self._fingerprint(applied, MAX_DEPTH)
 
-    def _fingerprint(self, applied: Applied, path: list[tuple[str, ...]]) -> tuple[bytes, int]:
-        """The print, and the outermost step of `path` that it leads back to."""
+    def _fingerprint(self, applied: Applied, depth: int) -> Print:
         key = tuple(part.pointer for part in applied)
-        if key in self._prints:
-            return self._prints[key], len(path)
-        if key in path:
-            return b"back %d" % (len(path) - path.index(key)), path.index(key)
-        if not key or len(path) > MAX_NESTING:
-            return b"", len(path)
-        inside = [*path, key]
-        outermost = len(path)
+        if not key or depth == 0:
+            return Print(b"", is_whole=not key)
+        known = self._prints.get((key, 0)) or self._prints.get((key, depth))
+        if known is None:
+            known = self._printed(applied, depth)
+            self._prints[key, 0 if known.is_whole else depth] = known
+        return known
+
+    def _printed(self, applied: Applied, depth: int) -> Print:
+        inside: list[Print] = []
 
         def below(parts: Applied) -> str:
-            nonlocal outermost
-            made, back = self._fingerprint(parts, inside)
-            outermost = min(outermost, back)
-            return made.hex()
+            inside.append(self._fingerprint(parts, depth - 1))
+            return inside[-1].digest.hex()
 
         schema = self.normal(applied, applied[0])
-        text = canonical_json(
-            [
-                dict(_comparable(name, word) for name, word in schema.words.items()),
-                schema.takes_null,
-                {name: _in_order(name, [below(branch) for branch in found]) for name, found in schema.lists.items()},
-                {
-                    name: {child: below(parts) for child, parts in found.items()}
-                    for name, found in schema.mappings.items()
-                },
-                {name: below(parts) for name, parts in schema.below.items()},
-            ]
-        )
-        made = hashlib.sha256(text).digest()
-        if outermost >= len(path):
-            self._prints[key] = made
-        return made, outermost
+        lists = {name: _in_order(name, [below(branch) for branch in found]) for name, found in schema.lists.items()}
+        mappings = {
+            name: {child: below(parts) for child, parts in found.items()} for name, found in schema.mappings.items()
+        }
+        words = dict(_comparable(name, word) for name, word in schema.words.items())
+        inner = {name: below(parts) for name, parts in schema.below.items()}
+        text = canonical_json([words, schema.takes_null, lists, mappings, inner])
+        return Print(hashlib.sha256(text).digest(), is_whole=all(print_.is_whole for print_ in inside))
 
 
 def _fragments(applied: Applied) -> Iterator[Schema]:

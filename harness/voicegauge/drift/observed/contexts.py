@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.observed.leaves import Fields, Leaf, learn_names, take_apart
+from voicegauge.drift.observed.leaves import Fields, Leaf, Names, learn_names, take_apart
 from voicegauge.drift.observed.pairing import Pair
 from voicegauge.drift.observed.traffic import Seen
 
@@ -63,22 +63,20 @@ class Bodies(NamedTuple):
 
     cases: list[tuple[str, list[Taken], list[Taken]]]
     """(case, older, newer); answers without JSON are left out, cases without any on one side too."""
-    names: dict[str, str]
-    """Which field names the entries of a list, by its path."""
 
 
 def take_bodies(cases: Sequence[Both]) -> Bodies:
     """The JSON of `cases`, taken apart, the entries of lists by the field that names them."""
     names = learn_names(_values(both.old for both in cases), _values(both.new for both in cases))
     taken = [(both.case, _take(both.old, names), _take(both.new, names)) for both in cases]
-    return Bodies([(case, old, new) for case, old, new in taken if old and new], names)
+    return Bodies([(case, old, new) for case, old, new in taken if old and new])
 
 
 def _values(sides: Iterator[tuple[Seen, ...]]) -> list[object]:
     return [seen.value for side in sides for seen in side if seen.value is not MISSING]
 
 
-def _take(side: Sequence[Seen], names: dict[str, str]) -> list[Taken]:
+def _take(side: Sequence[Seen], names: Names) -> list[Taken]:
     found = []
     for seen in side:
         if seen.value is not MISSING:

@@ -162,14 +162,14 @@ def value_changes(context: Context, bodies: Bodies, *, skip: Collection[str], kn
         skip: fields that other rules tell of: the job's state, the charge.
         known: the values that the document prints for a field.
     """
-    naming = {f"{path}/{ANY}/{escape(field)}" for path, field in bodies.names.items()}
     for path, held in _held(bodies).items():
         if path in skip:
             continue
-        if path in naming or path.endswith(f"/{ANY}"):
+        if path.endswith(f"/{ANY}"):
             yield from _entry_changes(context, path, held)
-            continue
         for part, (old, new) in _by_part(held).items():
+            if path.endswith(f"/{ANY}") and not part:
+                continue  # words of a list are told as its entries; of URLs in it the parts count
             found = shift(old, new, known=known(path) if not part else frozenset())
             if found is not None:
                 yield _value_change(context, path, part, held, found)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, combinations
 from typing import Any, NamedTuple
 
 from voicegauge.contract.document import escape
 
 ANY = "*"
 """Stands for an index in a path."""
+_MAX_WORDS = 8
+"""Fields of an entry, of which two may name it together."""
 _MIN_SHARED = 0.5
 """Of the entries that have a name on both sides, for the field to name them."""
 
@@ -36,8 +38,8 @@ class Fields(NamedTuple):
     names: tuple[str, ...]
 
 
-Names = Mapping[str, str]
-"""By the path of a list of mappings: the field that names its entries."""
+Names = Mapping[str, tuple[str, ...]]
+"""By the path of a list of mappings: the field that names its entries, or the two that do together."""
 
 
 def kind_of(value: Any) -> str:
@@ -64,33 +66,37 @@ def _take(value: Any, path: str, item: str, names: Names) -> Iterator[Leaf | Fie
             yield from _take(part, f"{path}/{escape(key)}", item, names)
     elif isinstance(value, list):
         yield Leaf(path, item, "array", None)
+        fields = names.get(path)
         for index, part in enumerate(value):
-            yield from _take(part, f"{path}/{ANY}", f"{item}/{_name(part, index, names.get(path))}", names)
+            name = _name(part, index, fields)
+            if fields is not None:
+                yield Leaf(f"{path}/{ANY}", item, "string", name)
+            yield from _take(part, f"{path}/{ANY}", f"{item}/{name}", names)
     else:
         yield Leaf(path, item, kind_of(value), value)
 
 
-def _name(part: Any, index: int, field: str | None) -> str:
-    """What tells an entry from its neighbours: its naming field, itself if it is a scalar, else its index."""
+def _name(part: Any, index: int, fields: tuple[str, ...] | None) -> str:
+    """What tells an entry from its neighbours: what its naming fields hold, else its index; words are all alike."""
     if isinstance(part, dict):
-        return json.dumps(part.get(field)) if field else str(index)
+        return ", ".join(str(part.get(field)) for field in fields) if fields else str(index)
     return str(index) if isinstance(part, list) else ANY
 
 
-def learn_names(old: Iterable[Any], new: Iterable[Any]) -> dict[str, str]:
-    """Which field names the entries of each list of mappings.
+def learn_names(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+    """Which field, or which two, name the entries of each list of mappings.
 
-    The first one that every entry has, that differs between the entries of one list, and
+    The first ones that every entry has, that differ between the entries of one list, and
     that most entries of the older side share with the newer one.
     """
     before, after = _lists(old), _lists(new)
     found = {}
     for path in before.keys() & after.keys():
-        for field in _candidates(before[path] + after[path]):
-            ours = {json.dumps(entry[field]) for entries in before[path] for entry in entries}
-            theirs = {json.dumps(entry[field]) for entries in after[path] for entry in entries}
+        for fields in _candidates(before[path] + after[path]):
+            ours = {_name(entry, 0, fields) for entries in before[path] for entry in entries}
+            theirs = {_name(entry, 0, fields) for entries in after[path] for entry in entries}
             if len(ours & theirs) >= _MIN_SHARED * min(len(ours), len(theirs)) > 0:
-                found[path] = field
+                found[path] = fields
                 break
     return found
 
@@ -113,13 +119,13 @@ def _lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]]:
     return found
 
 
-def _candidates(lists: list[list[dict[str, Any]]]) -> Iterator[str]:
-    for field in lists[0][0]:
-        if all(_tells_apart(field, entries) for entries in lists):
-            yield field
+def _candidates(lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
+    first = lists[0][0]
+    words = [name for name in first if all(_is_word(entry.get(name)) for entries in lists for entry in entries)]
+    for fields in chain(((name,) for name in words), combinations(words[:_MAX_WORDS], 2)):
+        if all(len({_name(entry, 0, fields) for entry in entries}) == len(entries) for entries in lists):
+            yield fields
 
 
-def _tells_apart(field: str, entries: list[dict[str, Any]]) -> bool:
-    values = [entry.get(field) for entry in entries]
-    named = all(isinstance(value, str | int) and not isinstance(value, bool) for value in values)
-    return named and len(set(values)) == len(values)
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str | int) and not isinstance(value, bool)

@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from voicegauge.drift.observed.traffic import Seen, Traffic
 
-MIN_LIKENESS = 0.3
-"""Share of equal values from which two requests are taken for the same case with another text or id."""
+MIN_LIKENESS = 0.5
+"""From which two requests are taken for the same case with another text or id; another value in a place counts half."""
+_DECISIVE = ("key", "header x-voicegauge-")
+"""Places whose values make another case of a request."""
 
 
 class Pair(NamedTuple):
@@ -35,21 +37,23 @@ def pair_off(old: Traffic, new: Traffic) -> Pairing:
     left_over: list[tuple[Seen, ...]] = []
     for operation, asked in before.items():
         rest = after.get(operation, [])
-        unmatched = []
+        unmatched, repeated = [], []
         for content, conversation in asked:
             twin = next((entry for entry in rest if entry[0] == content), None)
             if twin is None:
                 unmatched.append((content, conversation))
                 continue
             rest.remove(twin)
+            repeated.append(content)
             pairs.append(Pair(conversation, twin[1], same=True))
         for content, conversation in unmatched:
             best = max(rest, key=lambda entry: _likeness(content, entry[0]), default=None)
-            if best is None or _likeness(content, best[0]) < MIN_LIKENESS:
+            if best is not None and _likeness(content, best[0]) >= MIN_LIKENESS:
+                rest.remove(best)
+                repeated.append(content)
+                pairs.append(Pair(conversation, best[1], same=False))
+            elif content not in repeated:  # how often a request is made is the client's affair
                 left_over.append(conversation)
-                continue
-            rest.remove(best)
-            pairs.append(Pair(conversation, best[1], same=False))
     return Pairing(pairs, left_over)
 
 
@@ -65,5 +69,8 @@ def _by_operation(traffic: Traffic) -> dict[str, list[tuple[_Content, tuple[Seen
 
 
 def _likeness(one: _Content, other: _Content) -> float:
-    ours, theirs = set(one.items()), set(other.items())
-    return len(ours & theirs) / max(1, len(ours | theirs))
+    places = one.keys() | other.keys()
+    if any(one.get(place) != other.get(place) for place in places if place.startswith(_DECISIVE)):
+        return 0.0
+    equal = sum(one.get(place) == other.get(place) for place in places)
+    return (equal + (len(one.keys() & other.keys()) - equal) / 2) / max(1, len(places))
