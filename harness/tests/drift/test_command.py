@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from voicegauge.cli import run
+from voicegauge.drift import RULES, DriftReport
+
+from .made import GONE, edited, put
+from .operation_edits import BASE, SPEAK
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def voicegauge(capsys: pytest.CaptureFixture[str]) -> Command:
+    def call(*arguments: str) -> tuple[int, str, str]:
+        status = run(arguments)
+        return status, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Callable[..., tuple[str, str]]:
+    """The base document and an edit of it, as files."""
+
+    def write(*edits: Any) -> tuple[str, str]:
+        for name, document in (("old.json", BASE), ("new.json", edited(BASE, *edits))):
+            (tmp_path / name).write_text(json.dumps(document, indent=1), encoding="utf-8")
+        return str(tmp_path / "old.json"), str(tmp_path / "new.json")
+
+    return write
+
+
+SAFE = put(f"{SPEAK}/tags/-", "beta")
+POSSIBLE = put(f"{SPEAK}/parameters/0", GONE)
+BREAKING = put("/paths/~1jobs~1{id}/delete", GONE)
+
+
+@pytest.mark.parametrize(
+    ("edits", "statuses"),
+    [
+        ((), {"breaking": 0, "possibly-breaking": 0, "safe": 0}),
+        ((SAFE,), {"breaking": 0, "possibly-breaking": 0, "safe": 1}),
+        ((SAFE, POSSIBLE), {"breaking": 0, "possibly-breaking": 1, "safe": 1}),
+        ((SAFE, BREAKING), {"breaking": 1, "possibly-breaking": 1, "safe": 1}),
+    ],
+    ids=["none", "safe", "possibly-breaking", "breaking"],
+)
+def test_the_exit_status_follows_the_worst_change(
+    voicegauge: Command, files: Any, edits: tuple[Any, ...], statuses: dict[str, int]
+) -> None:
+    paths = files(*edits)
+    assert {level: voicegauge("drift", *paths, "--fail-on", level)[0] for level in statuses} == statuses
+    assert voicegauge("drift", *paths)[0] == statuses["breaking"]
+
+
+def test_the_worst_change_comes_first_with_its_rule_and_places(voicegauge: Command, files: Any) -> None:
+    old, new = files(SAFE, BREAKING)
+    status, out, err = voicegauge("drift", old, new)
+    lines = out.splitlines()
+    assert (status, err) == (1, "")
+    assert lines[0] == "breaking api-removed-without-deprecation  cancel: operation"
+    assert lines[2].strip().startswith(f"{old}:")
+    assert lines[3] == "safe api-tag-added  speak: operation"
+    assert lines[-1] == "Acme 1 to Acme 1: 1 breaking, 1 safe"
+
+
+def test_nothing_changed_says_so(voicegauge: Command, files: Any) -> None:
+    old, new = files()
+    assert voicegauge("drift", old, new)[1] == "Acme 1 to Acme 1: nothing has changed\n"
+    assert "Nothing has changed." in voicegauge("drift", old, new, "--format", "markdown")[1]
+
+
+def test_json_is_the_whole_report(voicegauge: Command, files: Any, tmp_path: Path) -> None:
+    paths = files(SAFE, BREAKING)
+    out = voicegauge("drift", *paths, "--json", "-")[1]
+    report = msgspec.json.decode(out.encode(), type=DriftReport)
+    assert json.loads(out)["schema"] == "voicegauge/drift/1"
+    assert report.counts == {"breaking": 1, "possibly-breaking": 0, "safe": 1}
+    assert (report.old.file, report.new.file) == paths
+    voicegauge("drift", *paths, "--json", str(tmp_path / "drift.json"))
+    assert json.loads((tmp_path / "drift.json").read_bytes()) == json.loads(out)
+
+
+def test_markdown_has_a_table_a_level_and_cannot_be_broken_out_of(voicegauge: Command, files: Any) -> None:
+    paths = files(BREAKING, put(f"{SPEAK}/tags/-", "x | <img src=x> @everyone [a](b)\n\n# heading `code`"))
+    out = voicegauge("drift", *paths, "--format", "markdown")[1]
+    assert "## Breaking (1)" in out
+    assert "<summary>Safe (1)</summary>" in out
+    (row,) = [line for line in out.splitlines() if "api-tag-added" in line]
+    assert row.replace("\\|", "").count("|") == 5
+    for sign in ("<img", "@everyone", "](b)", "`code`"):
+        assert sign not in row.replace("\\" + sign[0], "")
+
+
+def test_what_cannot_be_compared_is_one_line(voicegauge: Command, files: Any, tmp_path: Path) -> None:
+    old, _ = files()
+    (tmp_path / "bad.yaml").write_text("openapi: 1\n", encoding="utf-8")
+    for second in (str(tmp_path / "bad.yaml"), str(tmp_path / "none.yaml")):
+        status, out, err = voicegauge("drift", old, second)
+        assert (status, out) == (2, "")
+        assert err.startswith("voicegauge: ")
+        assert err.count("\n") == 1
+
+
+def test_rules_lists_them_by_the_words_of_their_ids(voicegauge: Command) -> None:
+    rows = json.loads(voicegauge("rules", "drift", "--json", "-")[1])["drift"]
+    assert {row["id"] for row in rows} == set(RULES)
+    out = voicegauge("rules", "webhook", "removed")[1]
+    assert "webhook-removed" in out
+    assert "webhook-added" not in out
+    assert f"{len(RULES):,} rules of drift" in voicegauge("rules")[1]

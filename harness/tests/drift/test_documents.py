@@ -1,0 +1,203 @@
+"""What documents may look like: of another OpenAPI, entangled, wrong, or out to do harm."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from voicegauge.contract import load_catalogue
+from voicegauge.drift import compare
+from voicegauge.errors import ContractError, UsageError, VoicegaugeError
+
+from . import key_edits, operation_edits
+from .made import GONE, Drift, edited, only, put, said
+from .schema_edits import CAT, TEXT, document
+
+Write = Callable[[str, str], str]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write_text(name: str, text: str) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write_text
+
+
+def with_schemas(schema: dict[str, Any], **schemas: Any) -> dict[str, Any]:
+    return {**document("request-body", schema), "components": {"schemas": schemas}}
+
+
+def ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_a_document_of_openapi_3_0_without_any_x_key_is_compared(write: Write) -> None:
+    text = """
+openapi: 3.0.3
+info: {title: Acme, version: "1"}
+paths:
+  /speak:
+    post:
+      requestBody:
+        content:
+          application/json:
+            schema:
+              type: object
+              properties:
+                speed: {type: number, minimum: 0, exclusiveMinimum: true, nullable: true}
+      responses: {"200": {description: Audio}}
+"""
+    newer = text.replace("3.0.3", "3.1.0").replace(
+        "type: number, minimum: 0, exclusiveMinimum: true, nullable: true",
+        "type: [number, 'null'], exclusiveMinimum: 0",
+    )
+    assert compare(write("old.yaml", text), write("new.yaml", newer)).changes == ()
+    bounded = newer.replace("exclusiveMinimum: 0", "exclusiveMinimum: 1")
+    found = only(compare(write("old.yaml", text), write("new.yaml", bounded)))
+    assert found.rule == "request-property-exclusive-min-increased"
+    assert found.operation == "POST /speak"
+    assert found.message.endswith(": 0, now 1")
+
+
+def test_a_change_names_its_lines_in_both_files(write: Write) -> None:
+    text = "openapi: 3.1.0\npaths:\n  /speak:\n    get:\n      deprecated: false\n      operationId: speak\n"
+    found = only(compare(write("a/x.yaml", text), write("b/x.yaml", "# moved\n" + text.replace("false", "true"))))
+    assert (found.old.line, found.new.line) == (5, 6)
+    assert found.spots == f"{found.old.file}:5 -> {found.new.file}:6"
+
+
+def test_a_change_of_a_shared_part_is_told_once_with_all_operations(drift: Drift) -> None:
+    older = with_schemas(ref("Voice"), Voice=CAT)
+    older["paths"]["/again"] = {"post": {**older["paths"]["/speak"]["post"], "operationId": "again"}}
+    newer = edited(older, put("/components/schemas/Voice/properties/claw/maxLength", 5))
+    found = only(drift(older, newer))
+    assert (found.operation, found.also) == ("speak", ("again",))
+    assert found.where == "speak and 1 more: request body/claw"
+
+
+def test_schemas_that_lead_back_to_themselves_are_compared(drift: Drift) -> None:
+    node = {"type": "object", "properties": {"next": {"anyOf": [ref("Node"), {"type": "null"}]}, "name": TEXT}}
+    older = with_schemas(ref("Node"), Node=node)
+    newer = edited(older, put("/components/schemas/Node/properties/name/maxLength", 5))
+    assert only(drift(older, newer)).rule == "request-property-max-length-set"
+    tangled = with_schemas({"oneOf": [ref("A"), ref("B")]}, A={"oneOf": [ref("B"), CAT]}, B={"anyOf": [ref("A"), CAT]})
+    assert drift(tangled, tangled).changes == ()
+
+
+def test_a_long_chain_of_references_is_followed_to_its_end(drift: Drift) -> None:
+    chain = {f"S{i}": {"type": "object", "properties": {"p": ref(f"S{i + 1}")}} for i in range(1200)}
+    older = with_schemas(ref("S0"), **chain, S1200=TEXT)
+    newer = edited(older, put("/components/schemas/S1200/maxLength", 5))
+    assert only(drift(older, newer)).rule == "request-property-max-length-set"
+
+
+@pytest.mark.parametrize(
+    "schemas",
+    [
+        {f"S{i}": {"anyOf": [ref(f"S{i + 1}"), ref(f"S{i + 1}")]} for i in range(40)} | {"S40": TEXT},
+        {f"S{i}": {"allOf": [ref(f"S{i + 1}"), ref(f"S{i + 1}")]} for i in range(40)} | {"S40": TEXT},
+        {f"S{i}": {"not": {"oneOf": [ref(f"S{i + 1}"), ref(f"S{i + 1}"), CAT]}} for i in range(40)} | {"S40": TEXT},
+        {f"S{i}": {"anyOf": [ref(f"S{j}") for j in range(12)]} for i in range(12)} | {"S40": TEXT},
+        {f"S{i}": {"allOf": [ref(f"S{i + 1}")]} for i in range(1200)} | {"S1200": TEXT},
+        {f"S{i}": {"anyOf": [ref(f"S{i + 1}"), CAT]} for i in range(1200)} | {"S1200": TEXT},
+    ],
+    ids=["anyOf", "allOf", "not", "all to all", "chain of allOf", "chain of anyOf"],
+)
+def test_a_schema_that_unfolds_without_end_is_compared_in_time(drift: Drift, schemas: dict[str, Any]) -> None:
+    older = with_schemas({"type": "object", "not": ref("S0"), "properties": {"p": ref("S0")}}, **schemas)
+    assert drift(older, older).changes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("swagger: '2.0'\n", "must be an OpenAPI 3 document"),
+        ("openapi: 2.0\n", "must be an OpenAPI 3 document"),
+        ("openapi: 3.1.0\npaths: []\n", "must be a mapping from paths"),
+        ("openapi: 3.1.0\npaths: {/a: {get: {requestBody: {$ref: '#/nowhere'}}}}\n", "leads nowhere"),
+        ("openapi: 3.1.0\npaths: {/a: {get: {requestBody: {$ref: 'other.yaml'}}}}\n", "must lead into this document"),
+        (
+            """{openapi: 3.1.0, paths: {/a: {get: {requestBody: {$ref: '#/components/x/a'}}}},
+                components: {x: {a: {$ref: '#/components/x/b'}, b: {$ref: '#/components/x/a'}}}}""",
+            "circle",
+        ),
+        ("- a list\n", "must be a mapping"),
+    ],
+)
+def test_a_document_that_cannot_be_used_is_refused_with_its_line(write: Write, text: str, reason: str) -> None:
+    path = write("bad.yaml", text)
+    with pytest.raises(ContractError, match=reason) as caught:
+        compare(path, path)
+    assert caught.value.line
+
+
+def test_an_x_key_that_breaks_its_grammar_is_refused(drift: Drift) -> None:
+    wrong = edited(key_edits.BASE, put("/x-provider/retry/attempts", "many"))
+    with pytest.raises(ContractError, match=r"x-provider.*attempts"):
+        drift(key_edits.BASE, wrong)
+
+
+def test_x_keys_of_others_are_left_alone(drift: Drift) -> None:
+    older = operation_edits.BASE
+    newer = edited(older, put("/paths/~1speak/post/x-pricing", "as you like"), put("/x-limits", {"a": 1}))
+    assert drift(older, newer).changes == ()
+
+
+def test_what_is_no_document_and_no_recording_is_refused(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no such file or folder"):
+        compare("nobody", "pixazo")
+    write("several/a.yaml", "openapi: 3.1.0\n")
+    write("several/b.yaml", "openapi: 3.1.0\n")
+    with pytest.raises(UsageError, match="several contracts"):
+        compare(str(tmp_path / "several"), "pixazo")
+
+
+def test_a_folder_of_one_contract_and_a_bundled_name_will_do(write: Write) -> None:
+    write("acme/openapi.yaml", "openapi: 3.1.0\npaths: {}\n")
+    folder = Path(write("acme/openapi.yaml", "openapi: 3.1.0\npaths: {}\n")).parent
+    report = compare(str(folder), "pixelapi")
+    assert said(report).count("endpoint-added") == len(load_catalogue().provider("pixelapi").operations)
+    assert report.new.file.endswith("contracts/pixelapi/openapi.yaml")
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x", "#/paths", "object", "null"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "a", "$ref", "anyOf"]), inner),
+    max_leaves=5,
+)
+
+
+def places(node: Any, pointer: str = "") -> list[str]:
+    """Every pointer below `node`."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    found = []
+    for key, item in items:
+        below = f"{pointer}/{str(key).replace('/', '~1')}"
+        found += [below, *places(item, below)]
+    return found
+
+
+MIXED = {**operation_edits.BASE, "paths": {**operation_edits.BASE["paths"], **document("request-body", CAT)["paths"]}}
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(base=st.sampled_from([MIXED, key_edits.BASE]), data=st.data())
+def test_no_document_makes_it_fail_otherwise_than_by_saying_what_is_wrong(
+    drift: Drift, base: dict[str, Any], data: st.DataObject
+) -> None:
+    pointer = data.draw(st.sampled_from(places(base)))
+    broken = edited(base, put(pointer, data.draw(JUNK | st.just(GONE))))
+    for old, new in ((base, broken), (broken, base), (broken, broken)):
+        with contextlib.suppress(VoicegaugeError):
+            report = drift(old, new)
+            assert old is not new or not report.changes

@@ -1,0 +1,65 @@
+"""The change that the provider's own documents show: callbacks by header, told of in May and not in April."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+from voicegauge.contract import load_catalogue
+from voicegauge.drift import DriftReport
+
+from .made import Drift
+
+SUBMITS = {"generateXtts", "generateChatterbox", "generateVibevoice", "generateVibevoiceRealtime"}
+
+
+def april(document: dict[str, Any]) -> dict[str, Any]:
+    """The contract without X-Webhook-Mode and without what a callback carries."""
+    older = copy.deepcopy(document)
+    older["info"]["version"] = "2026-04-15"
+    components = older["components"]
+    del components["parameters"]["webhookMode"]
+    for item in older["paths"].values():
+        for operation in item.values():
+            kept = [p for p in operation.get("parameters", ()) if not p.get("$ref", "").endswith("/webhookMode")]
+            operation["parameters"] = kept
+    (callback,) = components["callbacks"]["webhookHeader"].values()
+    del callback["post"]["requestBody"]
+    return older
+
+
+@pytest.fixture
+def reports(drift: Drift) -> tuple[DriftReport, DriftReport]:
+    may = load_catalogue().provider("pixazo").document.data
+    return drift(april(may), may), drift(may, april(may))
+
+
+def test_the_new_header_and_payload_are_found(reports: tuple[DriftReport, DriftReport]) -> None:
+    forward, _ = reports
+    assert [(found.rule, found.level) for found in forward.changes] == [
+        ("new-optional-request-parameter", "safe"),
+        ("callback-payload-added", "safe"),
+    ]
+    header, payload = forward.changes
+    assert header.at == "header X-Webhook-Mode"
+    assert {header.operation, *header.also} == {"generateXtts", "generateChatterbox"}
+    assert payload.at == "callback {$request.header.X-Webhook-URL} body"
+    assert {payload.operation, *payload.also} == SUBMITS
+    assert not forward.reaches(forward.changes[0].level.BREAKING)
+
+
+def test_taking_them_back_would_break_clients(reports: tuple[DriftReport, DriftReport]) -> None:
+    _, backward = reports
+    assert [(found.rule, found.level) for found in backward.changes] == [
+        ("callback-payload-removed", "breaking"),
+        ("request-parameter-removed", "possibly-breaking"),
+    ]
+
+
+def test_a_version_that_differs_in_name_alone_is_no_change(drift: Drift) -> None:
+    may = load_catalogue().provider("pixazo").document.data
+    report = drift({**may, "info": {**may["info"], "version": "2026-04-15"}}, may)
+    assert report.changes == ()
+    assert (report.old.version, report.new.version) == ("2026-04-15", may["info"]["version"])
