@@ -236,6 +236,8 @@ def _write(
 
 
 def _agree(path: Path, replaced: Recording, provenance: Provenance, found: Changes) -> bool:
+    if not (found.added or found.removed or found.changed):
+        return True  # only the times are new
     was = "" if replaced.provenance is provenance else f" ({replaced.provenance.value} by {provenance.value})"
     click.echo(f"{path}{was}: {_say(found)}", err=True)
     return click.confirm("Overwrite it?", default=True, err=True)

@@ -1,0 +1,184 @@
+"""`voicegauge record` as a person uses it: the emulator, and a live service of one's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.model import Provenance
+from voicegauge.recording import find_secret, load_har
+
+from .conftest import ACME_KEY
+
+
+@pytest.fixture
+def record(tmp_path, capfd):
+    """Run the command; answers with its status, its JSON and what it said on standard error."""
+
+    def run(*arguments: str):
+        status = cli.run(["record", *arguments, "--out", str(tmp_path / "fixtures"), "--json", "-"])
+        said = capfd.readouterr()
+        return status, json.loads(said.out) if said.out else None, said.err
+
+    return run
+
+
+@pytest.fixture
+def live(record, acme, acme_contracts, monkeypatch):
+    monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
+    folder = acme_contracts()
+
+    def run(*arguments: str):
+        where = ("--contracts", str(folder), "--base-url", acme.url)
+        return record("acme/voice-1", "--live", *where, *arguments)
+
+    return run
+
+
+def test_the_emulator_is_recorded_once(record, tmp_path) -> None:
+    status, result, _ = record("pixelapi/voice-design", "--emulated")
+    assert status == 0
+    assert result["schema"] == "voicegauge/record/1"
+    paths = {Path(file["path"]).name for file in result["files"]}
+    assert paths == {"voice-design.har", "getSpeechStatus.har"}
+    assert all(file["written"] and file["provenance"] == "emulated" for file in result["files"])
+    assert result["scrubbed"]["request header authorization"] > 0
+    assert result["skipped"] == {}
+    assert (result["findings"], result["spent_usd"]) == (0, 0)
+    status, result, said = record("pixelapi/voice-design", "--emulated")
+    assert (status, result["files"]) == (0, [])
+    assert "nothing is missing or stale" in said
+    assert cli.run(["check", "pixelapi", "--recordings", str(tmp_path / "fixtures")]) == 0
+
+
+def test_what_is_missing_is_added_and_the_rest_left_alone(record, tmp_path) -> None:
+    record("pixelapi/voice-design", "--emulated")
+    path = tmp_path / "fixtures" / "pixelapi" / "voice-design.har"
+    document = json.loads(path.read_text())
+    entries = document["log"]["entries"]
+    gone = entries[0]["_group"]
+    document["log"]["entries"] = [entry for entry in entries if entry["_group"] != gone]
+    path.write_text(json.dumps(document))
+    before = load_har(path).exchanges
+    status, _, said = record("pixelapi/voice-design", "--emulated")
+    assert status == 2
+    assert "would overwrite 1 recording" in said
+    assert "--yes" in said
+    status, result, _ = record("pixelapi/voice-design", "--emulated", "--yes")
+    (file,) = result["files"]
+    assert (status, file["cases"]) == (0, 1)
+    assert file["changes"] == {"added": 1, "removed": 0, "changed": 0, "same": len(before), "fields": []}
+    assert load_har(path).exchanges[: len(before)] == before
+
+
+def test_equal_seeds_give_equal_recordings_but_for_times(record) -> None:
+    record("pixelapi/voice-design", "--emulated")
+    _, result, _ = record("pixelapi/voice-design", "--emulated", "--refresh", "all", "--yes")
+    fields = {field for file in result["files"] for field in file["changes"]["fields"]}
+    assert fields <= {"getSpeechStatus response /created_at", "getSpeechStatus response /completed_at"}
+    _, result, _ = record("pixelapi/voice-design", "--emulated", "--refresh", "all", "--yes", "--seed", "1")
+    fields = {field for file in result["files"] for field in file["changes"]["fields"]}
+    assert "generateSpeech response /id" in fields
+
+
+def test_a_live_service_is_recorded_within_its_budget_and_its_key_is_not(live, acme, tmp_path) -> None:
+    status, result, said = live()
+    assert status == 0
+    assert "live: " in said
+    (file,) = result["files"]
+    recording = load_har(Path(file["path"]))
+    assert recording.provenance is Provenance.RECORDED
+    assert {e.request.url.rpartition("/")[0] for e in recording.exchanges} == {"https://api.acme.example"}
+    assert {e.group.partition(": ")[2] for e in recording.exchanges} >= {"a full delivery", "a request without a key"}
+    assert result["spent_usd"] == pytest.approx(0.001)
+    assert acme.keys.count(f"Bearer {ACME_KEY}") > 0
+    for path in (tmp_path / "fixtures").rglob("*.*"):
+        assert find_secret(path.read_bytes(), [ACME_KEY]) is None
+    asked = len(acme.keys)
+    assert live()[0] == 0
+    assert len(acme.keys) == asked
+
+
+def test_a_plan_beyond_the_budget_sends_nothing(live, acme) -> None:
+    status, _, said = live("--max-cost", "0.0001")
+    assert status == 4
+    assert "more than --max-cost" in said
+    assert acme.keys == []
+
+
+def test_on_a_pipe_nothing_is_paid_for_a_file_that_may_not_be_overwritten(live, acme) -> None:
+    live()
+    asked = len(acme.keys)
+    status, _, said = live("--refresh", "all")
+    assert status == 2
+    assert "--yes" in said
+    assert len(acme.keys) == asked
+
+
+def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
+    acme.status_of_all = 402
+    status, result, _ = live()
+    assert "no credit" in next(iter(result["skipped"].values()))
+    written = [load_har(path) for path in (tmp_path / "fixtures").rglob("*.har")]
+    assert not any("delivery" in e.group for recording in written for e in recording.exchanges)
+    assert status == 0
+
+
+def test_the_emulator_is_not_passed_off_as_live(record, voicegauge_emulator, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("PIXELAPI_KEY", "emulated-key")
+    where = ("--base-url", voicegauge_emulator.base_url("pixelapi"), "--price", "pixelapi/voice-design=0.001")
+    status, _, said = record("pixelapi/voice-design", "--live", *where)
+    assert status == 2
+    assert "the emulator that answered" in said
+    assert not (tmp_path / "fixtures").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["pixazo"], "--live (it costs money) or --emulated"),
+        (["pixazo", "--live", "--emulated"], "--live (it costs money) or --emulated"),
+        (["pixazo", "--emulated", "--base-url", "http://127.0.0.1:1"], "--base-url goes with --live"),
+        (["pixazoo", "--emulated"], "did you mean pixazo"),
+    ],
+)
+def test_a_mistake_is_one_line(record, arguments, words) -> None:
+    status, _, said = record(*arguments)
+    assert status == 2
+    assert words in said
+    assert len(said.splitlines()) == 1
+
+
+def _on_a_terminal(folder: Path, answer: str) -> str:
+    """Record with everything due anew, standard input a terminal on which `answer` is typed."""
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "voicegauge", "record", "pixelapi/voice-design", "--emulated"]
+    os.write(leader, f"{answer}\n".encode())
+    done = subprocess.run(
+        [*command, "--refresh", "all", "--seed", "5", "--out", str(folder)],
+        stdin=follower, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, check=False, start_new_session=True, timeout=120,
+    )  # fmt: skip
+    os.close(follower)
+    os.close(leader)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("Overwrite it?") == 1  # the other file differs in its times alone
+    assert "changed: getSpeechStatus" in done.stdout
+    return done.stdout
+
+
+def test_a_terminal_is_asked_with_the_difference_shown(record, tmp_path) -> None:
+    record("pixelapi/voice-design", "--emulated")
+    folder = tmp_path / "fixtures"
+    before = (folder / "pixelapi" / "voice-design.har").read_bytes()
+    assert "left " in _on_a_terminal(folder, "n")
+    assert (folder / "pixelapi" / "voice-design.har").read_bytes() == before
+    assert "wrote " in _on_a_terminal(folder, "y")
+    assert (folder / "pixelapi" / "voice-design.har").read_bytes() != before

@@ -1,0 +1,225 @@
+"""What is recorded: which cases, which of them are due, and that the same questions get the same answers again."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from voicegauge.checks import RULES
+from voicegauge.conformance import Collector, Settings, check_recordings, check_service, run_keeping, settings_for
+from voicegauge.conformance.recorder import TEXT, Recorder, Refreshing, file_of, plan_to_record
+from voicegauge.emulator.serving import running_app
+from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
+from voicegauge.recording import Recording, Replay, ReplayApp, load_har, load_recordings, save_har
+from voicegauge.transport import VirtualClock
+
+NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
+TARGETS = ["pixelapi", "pixazo/xtts-v2", "ttsai/kokoro", "ttsai/kokoro-sync", "ttsai/clone-chatterbox"]
+
+
+@pytest.fixture(scope="module")
+def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Path:
+    """Recordings of a few targets, made on the emulator."""
+    folder = tmp_path_factory.mktemp("fixtures")
+    targets = voicegauge_catalogue.select(TARGETS)
+    contracts = {target.contract.id: target.contract for target in targets}
+    plan = plan_to_record(targets, emulated=True, every=False)
+    settings = settings_for(voicegauge_emulator, targets)
+    recorder = Recorder(contracts, settings.base_urls)
+    collector = Collector([], 0)
+    settings = dataclasses.replace(settings, keep=recorder.keep)
+    run_keeping(collector, check_service(targets, plan, settings, collector))
+    assert recorder.met_emulator
+    for update in _refreshing(contracts).updates(plan, folder, {}):
+        contract = contracts[update.provider]
+        save_har(update.path, update.merged(recorder.groups), provenance=Provenance.EMULATED, contract=contract)
+    return folder
+
+
+def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> Refreshing:
+    return Refreshing(contracts, provenance, refresh, NOW)
+
+
+def test_every_delivery_is_recorded_and_a_handful_of_refusals_of_each_operation(voicegauge_catalogue) -> None:
+    targets = voicegauge_catalogue.select([])
+    plan = plan_to_record(targets, emulated=True, every=False)
+    delivered = {f"{case.provider}/{case.target}" for case in plan.cases if case.speech is not None and not case.fails}
+    assert delivered == {target.id for target in targets}
+    assert {case.speech.text for case in plan.cases if case.speech is not None} == {TEXT}
+    refusals = [case for case in plan.cases if case.expected.verdict == "refused"]
+    kinds = [(c.provider, c.operation, c.expected.why, c.expected.statuses, c.key, c.expected.says) for c in refusals]
+    assert len(kinds) == len(set(kinds))
+    assert len(plan.cases) < 200
+    every = plan_to_record(targets, emulated=True, every=True)
+    assert len(every.cases) > len(plan.cases)
+    assert {case.id for case in plan.cases} <= {case.id for case in every.cases}
+
+
+def test_what_was_recorded_keeps_the_contract_and_replays_to_the_same_questions(recorded, voicegauge_catalogue) -> None:
+    """Every case, asked with another key at a replay, is answered as the emulator did: nothing unmatched or unused."""
+    collector = Collector([], 0)
+    check_recordings(sorted(recorded.glob("*/*.har")), list(voicegauge_catalogue), RULES, collector)
+    assert [f.message for f in collector.report().findings if f.severity is not Severity.DISPUTED] == []
+
+    targets = voicegauge_catalogue.select(TARGETS)
+    plan = plan_to_record(targets, emulated=True, every=False)
+    replay = Replay(load_recordings([recorded]), voicegauge_catalogue)
+    again = Collector([], 0)
+    with running_app(ReplayApp(replay)) as root:
+        providers = {target.contract.id for target in targets}
+        settings = Settings(
+            base_urls={name: {"": f"{root}/{name}"} for name in providers},
+            keys=dict.fromkeys(providers, "another-key"),
+            clock=VirtualClock,
+        )
+        run_keeping(again, check_service(targets, plan, settings, again))
+    report = again.report()
+    assert (replay.unmatched, replay.unused) == ([], [])
+    assert {case.verdict for case in report.cases} == {"kept"}
+    assert [f.message for f in report.findings if f.severity is not Severity.DISPUTED] == []
+
+
+def test_a_recording_knows_no_port_and_no_key(recorded) -> None:
+    written = b"".join(path.read_bytes() for path in recorded.rglob("*.har"))
+    assert b"127.0.0.1" not in written
+    assert b"emulated-key" not in written
+    one = load_har(recorded / "pixazo" / "xtts-v2.har")
+    assert {exchange.request.url.split("/")[2] for exchange in one.exchanges} == {"gateway.pixazo.ai"}
+    jobs = {}
+    for exchange in one.exchanges:
+        jobs.setdefault(exchange.group, []).append(exchange.operation)
+    assert jobs["pixazo/xtts-v2: a full delivery"][:2] == ["generateXtts", "getRequestStatus"]
+    assert "(download)" in jobs["pixazo/xtts-v2: a full delivery"]
+
+
+def test_a_refusal_that_turned_into_an_answer_is_found_in_a_recording(recorded, voicegauge_catalogue, tmp_path) -> None:
+    """A recorded case is judged by what it expects, like a live one."""
+    contract = voicegauge_catalogue.provider("pixazo")
+    one = load_har(recorded / "pixazo" / "xtts-v2.har")
+    good = next(e for e in one.exchanges if e.operation == "generateXtts" and e.response.status == 202)
+    changed = [
+        msgspec.structs.replace(e, response=good.response) if "without a key" in e.group else e for e in one.exchanges
+    ]
+    save_har(tmp_path / "pixazo" / "a.har", changed, provenance=Provenance.EMULATED, contract=contract)
+    collector = Collector([], 0)
+    check_recordings([tmp_path / "pixazo" / "a.har"], [contract], RULES, collector)
+    assert "auth-not-enforced" in {f.rule for f in collector.report().findings if f.severity is Severity.ERROR}
+
+
+# What is due
+
+
+def _exchange(group: str | None, at: dt.datetime | None = None) -> Exchange:
+    times = {"started_ms": 0, "wait_ms": 0, "connect_ms": None, "tls_ms": None, "send_ms": 0, "ttfb_ms": 1}
+    timing = None if at is None else Timing(started_at=at.timestamp(), receive_ms=1, total_ms=2, **times)
+    return Exchange(
+        provider="pixazo",
+        operation="generateXtts",
+        request=Request(method="POST", url="https://gateway.pixazo.ai/x"),
+        response=Response(status=202),
+        timing=timing,
+        group=group,
+    )
+
+
+@pytest.fixture
+def case(voicegauge_catalogue):
+    """A plan of one target's file, its contract, and what is due in it."""
+    targets = voicegauge_catalogue.select(["pixazo/xtts-v2"])
+    contract = targets[0].contract
+    plan = plan_to_record(targets, emulated=True, every=False)
+    path = file_of(plan.cases[0], Path("out"))
+
+    def due(old: Recording | None, **options):
+        refreshing = _refreshing({"pixazo": contract}, **options)
+        updates = refreshing.updates(plan, Path("out"), {} if old is None else {path: old})
+        return next((update for update in updates if update.path == path), None)
+
+    due.contract, due.planned = contract, [c.id for c in plan.cases if file_of(c, Path("out")) == path]
+    return due
+
+
+def _recording(case, *exchanges, provenance=Provenance.EMULATED, sha=None, at=NOW) -> Recording:
+    return Recording(
+        provenance=provenance,
+        provider="pixazo",
+        contract_version="1",
+        contract_sha256=sha or case.contract.document.sha256,
+        recorded_at=at.isoformat(),
+        exchanges=exchanges,
+    )
+
+
+def _ids(update) -> list[str]:
+    return [] if update is None else [one.id for one in update.due]
+
+
+def test_what_is_missing_is_due_and_what_is_there_is_not(case) -> None:
+    assert _ids(case(None)) == case.planned
+    there = case.planned[1:]
+    assert _ids(case(_recording(case, *map(_exchange, there)))) == case.planned[:1]
+    assert case(_recording(case, *map(_exchange, case.planned))) is None
+    assert _ids(case(_recording(case, *map(_exchange, case.planned)), refresh="all")) == case.planned
+
+
+def test_emulated_traffic_is_stale_when_the_contract_has_changed_and_never_by_age(case) -> None:
+    old = NOW - dt.timedelta(days=5_000)
+    assert case(_recording(case, *(_exchange(name, old) for name in case.planned), at=old)) is None
+    assert _ids(case(_recording(case, *map(_exchange, case.planned), sha="other"))) == case.planned
+
+
+def test_live_traffic_is_stale_by_the_age_of_each_case(case) -> None:
+    fresh, old = NOW - dt.timedelta(days=89), NOW - dt.timedelta(days=91)
+    groups = [_exchange(name, old if index == 2 else fresh) for index, name in enumerate(case.planned)]
+    update = case(_recording(case, *groups, provenance=Provenance.RECORDED, sha="x"), provenance=Provenance.RECORDED)
+    assert _ids(update) == [case.planned[2]]
+
+
+def test_emulated_traffic_replaces_live_traffic_only_when_all_is_refreshed(case) -> None:
+    live = _recording(case, *map(_exchange, case.planned), provenance=Provenance.RECORDED)
+    assert case(live) is None
+    update = case(live, refresh="all")
+    assert _ids(update) == case.planned
+    assert (update.old, update.replaced) == (None, live)
+    emulated = _recording(case, *map(_exchange, case.planned))
+    assert _ids(case(emulated, provenance=Provenance.RECORDED)) == case.planned
+
+
+def test_a_file_keeps_its_order_what_was_imported_and_what_could_not_be_recorded_again(case) -> None:
+    first, second, third = case.planned[:3]
+    groups = [_exchange(None), _exchange(second), _exchange("a case that no contract leads to"), _exchange(third)]
+    update = case(_recording(case, *groups, sha="other"))
+    fresh = {first: [_exchange(first, NOW)], third: [_exchange(third, NOW)]}
+    merged = update.merged(fresh)
+    assert [exchange.group for exchange in merged] == [None, second, third, first]
+    assert merged[2].timing is not None
+    assert merged[1].timing is None
+
+
+# Age as a finding
+
+
+@pytest.mark.parametrize(
+    ("days", "provenance", "ci", "severity"),
+    [
+        (89, Provenance.RECORDED, True, None),
+        (91, Provenance.RECORDED, False, Severity.WARNING),
+        (91, Provenance.RECORDED, True, Severity.ERROR),
+        (5000, Provenance.EMULATED, True, None),
+    ],
+)
+def test_an_expired_recording_is_a_warning_and_an_error_in_ci(case, tmp_path, days, provenance, ci, severity) -> None:
+    path = tmp_path / "pixazo" / "xtts-v2.har"
+    at = NOW - dt.timedelta(days=days)
+    save_har(path, [_exchange("x", at), _exchange("y", NOW)], provenance=provenance, contract=case.contract)
+    collector = Collector([], 0)
+    check_recordings([path], [case.contract], {"recording-stale": RULES["recording-stale"]}, collector, now=NOW, ci=ci)
+    findings = collector.report().findings
+    assert [finding.severity for finding in findings] == ([severity] if severity else [])
+    for finding in findings:
+        assert finding.message == "xtts-v2.har was recorded 91 days ago; after 90 it proves nothing"
+        assert finding.reproduce == f"voicegauge record pixazo/xtts-v2 --live --out {tmp_path}"
