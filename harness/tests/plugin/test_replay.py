@@ -1,0 +1,167 @@
+"""`voicegauge_replay` in a user's own tests, and `voicegauge serve --replay` beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.contract import load_catalogue
+from voicegauge.model import Exchange, Provenance, Request, Response
+from voicegauge.recording import save_har
+
+pytest_plugins = ["pytester"]
+
+CONTRACT = load_catalogue().provider("pixazo")
+STATUS = "https://gateway.pixazo.ai/v2/requests/status/"
+
+
+def _poll(job: str, state: str) -> Exchange:
+    body = json.dumps({"request_id": job, "status": state}).encode()
+    return Exchange(
+        provider="pixazo",
+        operation="getRequestStatus",
+        request=Request(method="GET", url=STATUS + job, headers=(("Ocp-Apim-Subscription-Key", "k"),)),
+        response=Response(status=200, headers=(("Content-Type", "application/json"),), body=body),
+        group=f"job {job}",
+    )
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Recordings of two jobs."""
+    exchanges = [_poll("a", "PROCESSING"), *[_poll("a", "COMPLETED")] * 2, _poll("b", "FAILED")]
+    path = tmp_path / "recorded" / "pixazo" / "jobs.har"
+    save_har(path, exchanges, provenance=Provenance.RECORDED, contract=CONTRACT)
+    return path.parent.parent
+
+
+CLIENT = """
+import json
+import urllib.request
+
+def ask(base, job, key="mine"):
+    request = urllib.request.Request(f"{base}/v2/requests/status/{job}", headers={"Ocp-Apim-Subscription-Key": key})
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["status"]
+"""
+
+
+@pytest.fixture
+def run(pytester, folder):
+    def run_it(test: str) -> pytest.RunResult:
+        code = CLIENT + textwrap.dedent(test).replace("FOLDER", repr(str(folder)))
+        pytester.makepyfile(code)
+        return pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
+
+    return run_it
+
+
+def test_a_client_runs_on_recordings(run) -> None:
+    result = run(
+        """
+        def test_mine(voicegauge_replay):
+            base = voicegauge_replay(FOLDER).base_url("pixazo")
+            assert [ask(base, "a") for _ in range(3)] == ["PROCESSING", "COMPLETED", "COMPLETED"]
+            assert ask(base, "b") == "FAILED"
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
+def test_what_is_not_asked_for_fails_the_test_unless_it_is_left_out_or_may_be(run) -> None:
+    result = run(
+        """
+        def test_forgets(voicegauge_replay):
+            assert ask(voicegauge_replay(FOLDER).base_url("pixazo"), "a")
+
+        def test_takes_one(voicegauge_replay):
+            assert ask(voicegauge_replay(FOLDER, only="job a").base_url("pixazo"), "a")
+
+        def test_may_forget(voicegauge_replay):
+            assert ask(voicegauge_replay(FOLDER, unused_ok=True).base_url("pixazo"), "a")
+        """
+    )
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["recorded, and not asked for: pixazo getRequestStatus (job b)"])
+
+
+def test_what_is_not_recorded_fails_the_test_even_if_the_client_bears_it(run) -> None:
+    result = run(
+        """
+        import contextlib
+
+        def test_other(voicegauge_replay):
+            base = voicegauge_replay(FOLDER, only="job b").base_url("pixazo")
+            ask(base, "b")
+            with contextlib.suppress(Exception):
+                ask(base, "c")
+        """
+    )
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "no recorded request of pixazo is this getRequestStatus: GET *status/c",
+            "*path request_id: recorded b, sent c",
+        ]
+    )
+
+
+def test_a_folder_without_recordings_fails_in_one_line(run) -> None:
+    result = run(
+        """
+        def test_none(voicegauge_replay, tmp_path):
+            voicegauge_replay(tmp_path)
+
+        def test_no_such_group(voicegauge_replay):
+            voicegauge_replay(FOLDER, only="nobody")
+        """
+    )
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["*holds no recording*", "*no recorded group has 'nobody' in its name*"])
+
+
+def _get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
+    request = urllib.request.Request(url, headers=headers or {})  # noqa: S310 - loopback
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+@pytest.mark.parametrize(("asked", "status"), [(["a", "a", "b"], 0), (["a", "nobody"], 1)])
+def test_recordings_are_served_on_a_port(folder, asked, status) -> None:
+    command = [sys.executable, "-m", "voicegauge", "serve", "--replay", str(folder), "--port", "0", "--pace", "0"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        announced = [process.stdout.readline() for _ in range(3)]
+        url = announced[0].split()[3]
+        codes = [_get(f"{url}/pixazo/v2/requests/status/{job}", {"ocp-apim-subscription-key": "x"})[0] for job in asked]
+        process.send_signal(signal.SIGINT)
+        said, complained = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert codes == [501 if job == "nobody" else 200 for job in asked]
+    assert process.returncode == status
+    assert f"{len({'a', 'b'} & set(asked))} of 2 recorded requests were asked for" in said
+    assert "2 recorded requests, RECORDED" in announced[2]
+    assert ("the nearest recorded is" in complained) == bool(status)
+    assert "Traceback" not in complained
+
+
+def test_a_replay_without_recordings_is_one_line(tmp_path, capfd) -> None:
+    assert cli.run(["serve", "--replay", str(tmp_path), "--port", "0"]) == 2
+    assert "holds no recording" in capfd.readouterr().err
