@@ -41,6 +41,8 @@ class Settings:
     """Makes the clock that a client waits by; the real one if left out."""
     keep: Keep | None = None
     """Is given the exchanges of each case, to be recorded."""
+    app: Any = None
+    """An ASGI application that is called in this process instead of the network."""
 
 
 def check_documents(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
@@ -89,7 +91,7 @@ async def check_service(
     for name in plan.skipped:
         collector.not_planned(name.id, name.reason)
     contracts = {target.contract.id: target.contract for target in targets}
-    async with Transport() as transport:
+    async with Transport(app=settings.app) as transport:
         for contract in contracts.values():
             service = _service(contract, transport, settings)
             cases = [case for case in plan.cases if case.provider == contract.id]
