@@ -94,7 +94,7 @@ def find_credential(data: bytes) -> str | None:
 
     Tags inside audio are read this way: nobody would look for a key there.
     """
-    text = data.decode("latin-1").replace(MASK, "")
+    text = data.decode("latin-1").replace(MASK, "*")  # what follows on the next line is none of its own
     for pattern, what in ((_PREFIXED, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization")):
         found = pattern.search(text)
         if found is not None and BAD_KEY not in found[0]:

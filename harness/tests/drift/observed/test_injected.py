@@ -14,6 +14,7 @@ from voicegauge.model import Exchange
 from .emulated import record, spoken, traffic
 from .injections import INJECTIONS, Injected, NotApplicableError
 
+pytestmark = pytest.mark.slow
 SEEDS = (1, 2, 3)
 WANTED = 100
 

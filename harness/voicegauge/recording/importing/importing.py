@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -132,7 +133,7 @@ class _Reader:
     def _exchange(self, interaction: Interaction) -> Exchange:
         request = Request(
             method=interaction.method,
-            url=interaction.url,
+            url=_readable_url(interaction.url),
             headers=interaction.request_headers,
             body=_inflated(interaction.request_headers, interaction.request_body, "request"),
         )
@@ -148,7 +149,7 @@ class _Reader:
         )
 
     def _operation(self, request: Request) -> str:
-        path = _path(self._contract, request.url)
+        path = relative_path(self._contract, request.url)
         match = self._contract.match(request.method, path) if path is not None else None
         if match is not None:
             return match[0].id
@@ -173,11 +174,16 @@ class _Reader:
         return False
 
 
-def _path(contract: Contract, url: str) -> str | None:
+_DEFAULT_PORT = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")
+
+
+def _readable_url(url: str) -> str:
+    """`url` without the port that every client leaves out and some tools write."""
     try:
-        return relative_path(contract, url)
+        urlsplit(url)
     except ValueError:
         raise NotImportedError("its URL cannot be read") from None
+    return _DEFAULT_PORT.sub(lambda found: found[1] or found[2], url)
 
 
 def _inflated(headers: Headers, body: bytes, what: str) -> bytes:

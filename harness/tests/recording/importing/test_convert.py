@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from voicegauge.cli import cli
+from voicegauge.contract import load_catalogue
+from voicegauge.errors import DataError, UsageError
+from voicegauge.recording import load_har
+from voicegauge.recording.importing import import_recording
+
+from .foreign import AUDIO, FORMATS, KEY, conversation
+
+
+def _convert(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, ["convert", *map(str, arguments)], catch_exceptions=True)
+
+
+def _write(folder: Path, name: str, key: str = KEY) -> Path:
+    foreign = FORMATS[name]
+    items = [i for i in conversation(key) if foreign.binary or i.response_body != AUDIO]
+    file = folder / f"{name}{Path(foreign.filename).suffix}"
+    file.write_text(foreign.write(items), "utf-8")
+    return file
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_becomes_a_recording_without_its_key(name: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = _convert(_write(tmp_path, name), "--provider", "pixelapi", "--out", out, "--json", tmp_path / "said.json")
+    assert done.exit_code == 0, done.output
+    recording = load_har(out / f"{name}.har")
+    assert recording.provenance == "recorded"
+    assert len(recording.exchanges) >= 3
+    assert all(KEY.encode() not in file.read_bytes() for file in out.iterdir())
+    (said,) = json.loads((tmp_path / "said.json").read_text())["files"]
+    assert said["scrubbed"]["request header authorization"] >= 3
+    assert KEY not in done.output
+
+
+@pytest.mark.parametrize("name", ["vcrpy_1_yaml", "har_chrome", "ruby_binary", "tapes"])
+def test_a_recording_becomes_a_cassette_that_reads_back_the_same(name: str, tmp_path: Path) -> None:
+    assert _convert(_write(tmp_path, name), "--provider", "pixelapi", "--out", tmp_path / "har").exit_code == 0
+    har = tmp_path / "har" / f"{name}.har"
+    done = _convert(har, "--to", "vcr", "--out", tmp_path / "vcr")
+    assert done.exit_code == 0, done.output
+    cassette = tmp_path / "vcr" / f"{name}.yaml"
+    data = yaml.safe_load(cassette.read_text())
+    assert data["version"] == 1
+    assert data["interactions"][3]["response"]["body"]["string"] == AUDIO
+    assert data["interactions"][0]["request"]["headers"]["Authorization"] == ["Bearer [redacted]"]
+    again = import_recording(cassette, load_catalogue().provider("pixelapi"))
+    before = load_har(har).exchanges
+    assert [e.response.body for e in again.exchanges] == [e.response.body for e in before]
+    assert [e.request for e in again.exchanges] == [e.request for e in before]
+    assert [e.operation for e in again.exchanges] == [e.operation for e in before]
+
+
+SEED = "Zt4nQ8wLxV0pHs7RbYk2"
+
+
+def _seeded() -> list[str]:
+    """The same key wherever one may stand, in the forms that it may have there."""
+    wrapped = base64.b64encode(f"user:{SEED}".encode()).decode()
+    texts = (
+        f'{{"id": "abcdef", "status": "queued", "credits_used": 1, "note": "key {SEED} seen"}}',
+        f'{{"id": "abcdef", "status": "queued", "credits_used": 1, "api_key": "{SEED}"}}',
+        f'{{"id": "abcdef", "status": "queued", "credits_used": 1, "url": "https://u:{SEED}@x.example/"}}',
+        f'{{"id": "abcdef", "status": "queued", "credits_used": 1, "blob": "{wrapped}"}}',
+        f'{{"id": "abcdef", "status": "queued", "credits_used": 1, "next": "https://x.example/?token={quote(SEED)}"}}',
+    )
+    return list(texts)
+
+
+@pytest.mark.parametrize("to", ["har", "vcr"])
+@pytest.mark.parametrize("name", ["vcrpy_1_yaml", "vcrpy_0_json", "ruby_base64", "har_chrome", "tapes", "betamax"])
+def test_seeded_keys_are_never_written(name: str, to: str, tmp_path: Path) -> None:
+    needles = (SEED.encode(), base64.b64encode(f"user:{SEED}".encode()), base64.b64encode(SEED.encode()))
+    for number, body in enumerate(_seeded()):
+        first = conversation(SEED)[0]
+        places = [
+            first._replace(response_body=body.encode()),
+            first._replace(response_headers=(*first.response_headers, ("X-Debug", SEED))),
+            first._replace(request_headers=(*first.request_headers, ("Cookie", f"session={SEED}; a=b"))),
+            first._replace(request_body=f"text=Hi&voice_description={SEED}".encode()),
+            first._replace(url=f"{first.url}?access_token={SEED}"),
+            first._replace(response_headers=(*first.response_headers, ("Location", f"https://x.example/?sig={SEED}"))),
+        ]
+        file = tmp_path / f"{number}{Path(FORMATS[name].filename).suffix}"
+        file.write_text(FORMATS[name].write(places))
+        out = tmp_path / f"out-{number}"
+        done = _convert(file, "--provider", "pixelapi", "--to", to, "--out", out)
+        assert done.exit_code == 0 or isinstance(done.exception, DataError), done.output
+        written = list(out.iterdir()) if out.exists() else []
+        assert bool(written) == (done.exit_code == 0)
+        for path in written:
+            assert not any(needle in path.read_bytes() for needle in needles), path
+        assert SEED not in done.output
+        assert SEED not in str(done.exception)
+
+
+def test_what_the_emulator_answered_stays_emulated(tmp_path: Path) -> None:
+    items = [
+        i._replace(response_headers=(*i.response_headers, ("Server", "voicegauge-emulator"))) for i in conversation()
+    ]
+    (tmp_path / "c.yaml").write_text(FORMATS["vcrpy_1_yaml"].write(items))
+    assert _convert(tmp_path / "c.yaml", "--provider", "pixelapi", "--out", tmp_path / "o").exit_code == 0
+    assert load_har(tmp_path / "o" / "c.har").provenance == "emulated"
+
+
+def test_traffic_with_a_stand_in_is_brought_home(tmp_path: Path) -> None:
+    items = [i._replace(url=i.url.replace("https://api.pixelapi.dev", "http://localhost:9/p")) for i in conversation()]
+    (tmp_path / "c.yaml").write_text(FORMATS["vcrpy_1_yaml"].write(items))
+    base = ("--base-url", "http://localhost:9/p")
+    assert _convert(tmp_path / "c.yaml", "--provider", "pixelapi", *base, "--out", tmp_path / "o").exit_code == 0
+    exchange = load_har(tmp_path / "o" / "c.har").exchanges[0]
+    assert exchange.request.url == "https://api.pixelapi.dev/v1/tts/generate"
+
+
+def test_refusals(tmp_path: Path) -> None:
+    file = _write(tmp_path, "vcrpy_1_yaml")
+    assert "--provider" in str(_convert(file).exception)
+    nothing = _convert(file, "--provider", "pixazo", "--out", tmp_path / "o").exception
+    assert isinstance(nothing, DataError)
+    assert "nothing in it can be imported" in str(nothing)
+    assert _convert(file, "--provider", "pixelapi", "--out", tmp_path / "o").exit_code == 0
+    again = _convert(file, "--provider", "pixelapi", "--out", tmp_path / "o").exception
+    assert isinstance(again, UsageError)
+    assert "there already" in str(again)
+    own = _convert(tmp_path / "o" / "vcrpy_1_yaml.har", "--out", tmp_path / "p").exception
+    assert "--to vcr" in str(own)
+
+
+def test_a_file_without_times_says_that_its_age_is_unknown(tmp_path: Path) -> None:
+    done = _convert(_write(tmp_path, "vcrpy_1_yaml"), "--provider", "pixelapi", "--out", tmp_path / "o")
+    assert "its own time on disk is taken" in done.output

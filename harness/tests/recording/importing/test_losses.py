@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.contract import Catalogue, load_catalogue
+from voicegauge.errors import DataError
+from voicegauge.recording.importing import Imported, import_recording
+
+from .foreign import API, AUDIO, FORMATS, JSON, conversation, har, har_entry
+
+Read = Callable[[str, str], Imported]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture
+def read(catalogue: Catalogue, tmp_path: Path) -> Read:
+    def import_text(filename: str, text: str) -> Imported:
+        (tmp_path / filename).write_text(text, "utf-8")
+        return import_recording(tmp_path / filename, catalogue.provider("pixelapi"))
+
+    return import_text
+
+
+def _har(read: Read, index: int, change: Callable[[dict[str, Any]], Any], **content: Any) -> Imported:
+    entries = [har_entry(item) for item in conversation()]
+    entries[index] = har_entry(conversation()[index], **content)
+    change(entries[index])
+    return read("one.har", har(entries))
+
+
+@pytest.mark.parametrize(
+    ("change", "content", "says"),
+    [
+        (lambda e: e["request"].update(url="https://other.example/v1/x"), {}, "host 'other.example' is none of"),
+        (lambda e: e["request"].update(url=f"{API}/v2/unknown"), {}, "no operation of the contract is GET /v2/unknown"),
+        (lambda e: e["response"]["content"].pop("text"), {}, "body is not in the file"),
+        (lambda e: e["response"]["content"].pop("text"), {"comment": "not included"}, "(not included)"),
+        (dict, {"size": 5000}, "truncated"),
+        (lambda e: e["response"].update(status=0), {}, "no answer was received"),
+        (lambda e: e["response"].update(status=101), {}, "WebSocket"),
+        (lambda e: e["response"].pop("status"), {}, "no status code"),
+        (lambda e: e.pop("request"), {}, "has no request"),
+        (dict, {"encoding": "base64", "text": "%%%"}, "no base64"),
+    ],
+)
+def test_what_cannot_be_imported_is_said_for_its_interaction(
+    read: Read, change: Callable[[dict[str, Any]], Any], content: dict[str, Any], says: str
+) -> None:
+    imported = _har(read, 1, change, **content)
+    (remark,) = imported.remarks
+    assert says in remark.says
+    assert (remark.number, remark.imported) == (2, False)
+    assert len(imported.exchanges) == 3
+
+
+def test_audio_that_was_saved_as_text_is_damaged(read: Read) -> None:
+    text = AUDIO.decode("utf-8", "replace")
+    imported = _har(read, 3, lambda e: e["response"]["content"].pop("encoding"), text=text)
+    assert "damaged" in imported.remarks[0].says
+
+
+def test_what_is_imported_though_something_is_lost(read: Read) -> None:
+    def stream(entry: dict[str, Any]) -> None:
+        entry["response"]["headers"].append({"name": "transfer-encoding", "value": "chunked"})
+
+    (remark,) = _har(read, 3, stream).remarks
+    assert remark.imported
+    assert "stream, flattened" in remark.says
+
+
+def test_an_upload_whose_bytes_a_browser_left_out(read: Read) -> None:
+    def upload(entry: dict[str, Any]) -> None:
+        entry["request"]["headers"] = [{"name": "Content-Type", "value": "multipart/form-data; boundary=x"}]
+        fields = [
+            {"name": "text", "value": "Hi"},
+            {"name": "voice_ref", "fileName": "v.wav", "contentType": "audio/wav"},
+        ]
+        entry["request"]["postData"] = {"mimeType": "multipart/form-data; boundary=x", "params": fields}
+
+    imported = _har(read, 0, upload)
+    assert "'voice_ref' are not in the file" in imported.remarks[0].says
+    assert b'filename="v.wav"' in imported.exchanges[0].request.body
+
+
+def test_a_tape_without_its_audio_and_one_without_its_request(read: Read) -> None:
+    tapes = json.loads(FORMATS["tapes"].write(conversation()))
+    items = list(tapes.values())
+    items[0]["init"].pop("body")
+    items[3]["response"]["body"] = ""
+    imported = read("tapes.json", json.dumps(tapes))
+    assert [(r.number, r.imported) for r in imported.remarks] == [(1, True), (4, False)]
+
+
+def test_a_body_in_a_coding_that_is_not_read(read: Read) -> None:
+    items = [
+        i._replace(response_headers=(JSON, ("content-encoding", "br")), response_body=b"\x1b\x07\x80\xff")
+        for i in conversation()
+    ]
+    imported = read("cassette.yaml", FORMATS["vcrpy_1_yaml"].write(items))
+    assert not imported.exchanges
+    assert "compressed with br" in imported.remarks[0].says
+
+
+def test_a_body_that_decompresses_without_end(read: Read) -> None:
+    bomb = gzip.compress(b"\0" * (65 * 2**20))
+    items = [
+        i._replace(response_headers=(JSON, ("content-encoding", "gzip")), response_body=bomb)
+        for i in conversation()[:1]
+    ]
+    imported = read("cassette.yaml", FORMATS["vcrpy_1_yaml"].write(items))
+    assert "decompresses to more than" in imported.remarks[0].says
+
+
+def test_no_tag_makes_an_object(read: Read, tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    text = FORMATS["vcrpy_1_yaml"].write(conversation())
+    for tag in (
+        f"!!python/object/apply:os.system ['touch {trace}']",
+        f"!!python/object/new:subprocess.Popen [['touch', '{trace}']]",
+        "!ruby/object:Gem::Installer {i: x}",
+    ):
+        imported = read("cassette.yaml", f"recorded_with: {tag}\n{text}")
+        assert len(imported.exchanges) == 4
+    assert not trace.exists()
+
+
+def test_aliases_do_not_multiply(read: Read) -> None:
+    lines = ["a0: &a0 [x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 40)]
+    text = (
+        "\n".join(lines)
+        + "\ninteractions:\n- request: {method: GET, uri: 'https://a.example/', headers: {x: *a39}}\n  response: {}\n"
+    )
+    began = time.monotonic()
+    assert not read("cassette.yaml", text).exchanges
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    ("filename", "text", "says"),
+    [
+        ("a.yaml", "- [", "is no YAML"),
+        ("a.har", "{", "is no JSON"),
+        ("a.json", "[" * 5000, "is no JSON"),
+        ("a.yaml", "- " * 200 + "x", "nested deeper"),
+        ("a.yaml", "a: *b", "no anchor"),
+        ("a.yaml", "a: !!binary '*'\n? [x]\n: y", "no text nor bytes"),
+        ("a.yaml", "just: text", "is no VCR cassette, no HAR file and no file of tapes"),
+        ("a.json", "42", "is no VCR cassette"),
+        ("a.yaml", "", "is no VCR cassette"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(read: Read, filename: str, text: str, says: str) -> None:
+    with pytest.raises(DataError) as refused:
+        read(filename, text)
+    message = str(refused.value)
+    assert "\n" not in message
+    assert says in message or says == "no text nor bytes"
+
+
+def test_odd_interactions_are_left_out_one_by_one(read: Read) -> None:
+    good = yaml.safe_load(FORMATS["vcrpy_1_yaml"].write(conversation()[:1]))["interactions"][0]
+    odd: list[Any] = [None, 7, {}, {"request": {}}, {"request": {"method": "GET"}, "response": {}}]
+    odd += [
+        {**good, "request": {**good["request"], "headers": 3}},
+        {**good, "request": {**good["request"], "body": [1]}},
+    ]
+    odd += [{**good, "response": {**good["response"], "status": {"code": "many"}}}]
+    odd += [
+        {**good, "request": {**good["request"], "uri": "https://[bad/"}},
+        {**good, "request": {**good["request"], "uri": [1]}},
+    ]
+    imported = read("cassette.yaml", yaml.safe_dump({"interactions": [*odd, good], "version": 1}))
+    assert len(imported.exchanges) == 1
+    assert len([r for r in imported.remarks if not r.imported]) == len(odd)
