@@ -23,6 +23,7 @@ from voicegauge.cli.rules import RuleList
 from voicegauge.cli.score import Scored
 from voicegauge.conformance import CheckReport
 from voicegauge.contract.extension import json_schema
+from voicegauge.drift import DriftReport
 from voicegauge.model import Run
 from voicegauge.report.gather import Report
 
@@ -58,6 +59,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
+    "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "README.md": readme,
 }

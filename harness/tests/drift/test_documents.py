@@ -190,7 +190,7 @@ def places(node: Any, pointer: str = "") -> list[str]:
 MIXED = {**operation_edits.BASE, "paths": {**operation_edits.BASE["paths"], **document("request-body", CAT)["paths"]}}
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(base=st.sampled_from([MIXED, key_edits.BASE]), data=st.data())
 def test_no_document_makes_it_fail_otherwise_than_by_saying_what_is_wrong(
     drift: Drift, base: dict[str, Any], data: st.DataObject
@@ -201,3 +201,10 @@ def test_no_document_makes_it_fail_otherwise_than_by_saying_what_is_wrong(
         with contextlib.suppress(VoicegaugeError):
             report = drift(old, new)
             assert old is not new or not report.changes
+
+
+def test_branches_that_stand_twice_are_paired_off_one_by_one(drift: Drift) -> None:
+    older = document("response-body", {"oneOf": [CAT, CAT, TEXT]})
+    newer = document("response-body", {"oneOf": [TEXT, CAT, CAT, CAT]})
+    assert drift(older, older).changes == ()
+    assert only(drift(older, newer)).rule == "response-body-one-of-added"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
+from voicegauge.drift.contracts.normal import Print
 from voicegauge.drift.contracts.schema import Applied, Schema
 from voicegauge.drift.contracts.schema_rules import BRANCHES, KINDS, rule_id
 from voicegauge.drift.contracts.scope import Pair
@@ -20,26 +21,29 @@ class Matched(NamedTuple):
     added: list[Applied]
 
 
+class _Signs(NamedTuple):
+    """What branches are told apart by, in each document; an empty sign tells nothing."""
+
+    old: Callable[[Applied], Hashable]
+    new: Callable[[Applied], Hashable]
+
+
 def match(pair: Pair, old: tuple[Applied, ...], new: tuple[Applied, ...]) -> Matched:
     """Pair off equal branches, then those of one name, then the last two."""
+    changed: list[tuple[Applied, Applied]] = []
     left, right = list(old), list(new)
-    changed = []
-    by_print = {pair.scope.new.fingerprint(branch): branch for branch in reversed(right)}
-    for branch in old:
-        known = pair.scope.old.fingerprint(branch)
-        same = by_print.get(known)
-        if same is not None and same in right:
-            left.remove(branch)
-            right.remove(same)
-            if not known.is_whole:
-                changed.append((branch, same))
-    by_name = {name: branch for branch in reversed(right) if (name := _name(branch))}
-    for branch in tuple(left):
-        same = by_name.get(_name(branch))
-        if same is not None and same in right:
-            left.remove(branch)
-            right.remove(same)
-            changed.append((branch, same))
+    for sign in (_Signs(pair.scope.old.fingerprint, pair.scope.new.fingerprint), _Signs(_name, _name)):
+        waiting: dict[Hashable, list[Applied]] = {}
+        for branch in right:
+            waiting.setdefault(sign.new(branch), []).append(branch)
+        for branch in tuple(left):
+            known = sign.old(branch)
+            if known and waiting.get(known):
+                same = waiting[known].pop(0)
+                left.remove(branch)
+                right.remove(same)
+                if not (isinstance(known, Print) and known.is_whole):
+                    changed.append((branch, same))
     if len(left) == len(right) == 1:
         changed.append((left.pop(), right.pop()))
     return Matched(changed, left, right)
