@@ -192,3 +192,10 @@ def test_targets_of_one_run_alone_are_named() -> None:
     both = (target_ref(), target_ref("acme/old"))
     found = compare(run((sample(1),), targets=both), run((sample(1),)))
     assert (found.only_in_baseline, found.only_in_run) == (("acme/old",), ())
+
+
+@pytest.mark.parametrize("samples", [(), (msgspec.structs.replace(sample(1), warmup=True),)])
+def test_a_run_without_a_sample_is_no_good_news(samples: tuple[Sample, ...]) -> None:
+    for pair in ((run(samples), run((sample(1),))), (run((sample(1),)), run(samples))):
+        with pytest.raises(DataError, match="has no sample"):
+            compare(*pair)

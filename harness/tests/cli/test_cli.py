@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -84,6 +85,10 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["bench", "pixazo", "--live", "--base-url", "http://x:99999"], ["--base-url", "https"]),
         (["bench", "pixazo", "--live", "--base-url", "http://a b"], ["--base-url", "https"]),
         (["bench", "pixazo", "--live", "--base-url", "http://x/y?z=1"], ["--base-url", "query"]),
+        (["bench", "--voice-sample", "no-audio.txt"], ["no-audio.txt", "no voice sample"]),
+        (["bench", "--suite", "no-audio.txt"], ["unknown suite"]),
+        (["serve", "--plan", "freee"], ["unknown plan 'freee'"]),
+        (["report", "nowhere", "--json", "-", "--out", "-"], ["standard output"]),
         (["bench", "--max-cost", "nan"], ["--max-cost", "nan"]),
         (["bench", "--max-cost", "inf"], ["--max-cost", "inf"]),
         (["compare", "a", "b", "--min-slowdown", "nan"], ["--min-slowdown", "nan"]),
@@ -97,6 +102,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
 def test_a_mistake_is_one_line_and_exit_2(
     folder: Path, arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (folder / "no-audio.txt").write_text("hello")
     assert run(arguments) == 2
     line = one_line(capsys)
     for word in words:
@@ -167,3 +173,40 @@ def test_output_to_a_full_disk_is_one_line(folder: Path, capsys: pytest.CaptureF
     (folder / "full").symlink_to("/dev/full")
     assert run(["providers", "--json", str(folder / "nodir" / ".." / "full" / "x")]) == 2
     one_line(capsys)
+
+
+def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    script = line.replace("voicegauge", f"{sys.executable} -m voicegauge")
+    return subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_reader_that_goes_away_is_no_finding(folder: Path) -> None:
+    done = shell("voicegauge report nowhere | true; voicegauge rules | true; echo ${PIPESTATUS[0]}", folder)
+    assert done.stdout.strip() == "141"
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_standard_output_swallows_what_is_printed(folder: Path) -> None:
+    done = shell("voicegauge providers --json out.json >&-", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads((folder / "out.json").read_text())["providers"]
+
+
+@pytest.mark.parametrize("columns", ["wide", "0", "-5", ""])
+def test_a_width_that_means_nothing_is_none(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run(["providers"]) == 0
+    assert "pixazo/xtts-v2" in capsys.readouterr().out
+
+
+def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path: Path) -> None:
+    """A module that is imported first raises what Ctrl-C raises."""
+    (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "voicegauge", "rules"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "voicegauge: stopped")

@@ -12,10 +12,12 @@ import time
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, running_emulator
+from voicegauge.emulator.running import Errand
 from voicegauge.errors import UsageError
 
 
@@ -67,6 +69,24 @@ with running_emulator([Path(sys.argv[1])]) as emulator:
     print(emulator.control_url, flush=True)
     time.sleep(60)
 """
+
+
+def test_it_ends_without_a_word_when_its_parent_has_gone_before_it_is_ready(plain_acme: Contract) -> None:
+    errand = Errand(contracts=(str(plain_acme.document.path),), settings=EmulatorSettings())
+    with subprocess.Popen(
+        [sys.executable, "-m", "voicegauge.emulator"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        process.stdin.write(msgspec.json.encode(errand) + b"\n")
+        process.stdin.close()
+        assert process.wait(20) == 0
+        assert process.stderr.read() == b""
 
 
 def test_it_ends_when_its_parent_is_killed(plain_acme: Contract) -> None:

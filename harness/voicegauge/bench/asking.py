@@ -16,6 +16,7 @@ from voicegauge.data import data_dir
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import DataError
 from voicegauge.model import SpeechRequest, VoiceSample
+from voicegauge.speech.audio import UndecodableAudioError, decode
 from voicegauge.transport import Transport
 
 MAX_VOICE_BYTES = 64 * 2**20
@@ -89,7 +90,7 @@ def read_voice(name: str) -> VoiceSample:
     """A voice sample from a URL, or from the file `name`.
 
     Raises:
-        DataError: the file cannot be read, or is too large.
+        DataError: the file cannot be read, is too large or no audio.
     """
     if name.startswith(("http://", "https://")):
         return VoiceSample(url=name)
@@ -100,6 +101,10 @@ def read_voice(name: str) -> VoiceSample:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        decode(data)
+    except UndecodableAudioError as error:
+        raise DataError(f"{path}: is no voice sample: {error}") from error
     media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
     return VoiceSample(data=data, filename=path.name, media_type=media_type)
 

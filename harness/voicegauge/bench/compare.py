@@ -174,6 +174,9 @@ def _side(run: Run) -> Side:
 
 def _check_comparable(baseline: Run, run: Run) -> None:
     old, new = baseline.manifest, run.manifest
+    for side in (baseline, run):
+        if all(sample.warmup for sample in side.samples):
+            raise DataError(f"not comparable: the run {side.manifest.run_id} has no sample: it was stopped too early")
     if old.suite.sha256 != new.suite.sha256:
         raise DataError(
             f"not comparable: the baseline spoke the suite {old.suite.id}/{old.suite.version} "

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
@@ -17,6 +15,9 @@ from voicegauge.errors import EXIT_UNUSABLE, UnknownNameError, VoicegaugeError
 
 EXIT_INTERRUPTED = 130
 """What a shell reports for a program ended by Ctrl-C."""
+
+EXIT_UNREAD = 141
+"""What a shell reports for a program whose output nobody reads any more (`| head`)."""
 
 COMMANDS = {
     "providers": "Contracts, targets and prices, and which keys are set.",
@@ -100,6 +101,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _complain("stopped", EXIT_INTERRUPTED)
+    except SystemExit:  # click and rich end so, and only so, when whoever read the output has gone
+        result = EXIT_UNREAD
     except OSError as error:
         if error.filename is None and error.errno is None:
             raise
@@ -112,8 +115,3 @@ def _complain(message: str, status: int) -> int:
     line = " ".join(message.split())
     click.echo(f"voicegauge: {line}", err=True)
     return status
-
-
-def main() -> NoReturn:
-    """The entry point of the `voicegauge` command."""
-    sys.exit(run())

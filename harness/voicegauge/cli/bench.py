@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from voicegauge.cli.options import (
+    asr_option,
     base_url_option,
     contracts_option,
     json_option,
@@ -40,7 +41,7 @@ from voicegauge.cli.options import (
 @price_option
 @click.option("--voice-sample", metavar="FILE", help="A recording (or its URL) for targets that clone a voice.")
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Plant a fault in the emulator.")
-@click.option("--asr", default="auto", show_default=True, help="What transcribes: see `voicegauge score --help`.")
+@asr_option
 @click.option("--text-length", type=click.IntRange(min=1), default=500, show_default=True, help="For $/1M characters.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Runs go here."

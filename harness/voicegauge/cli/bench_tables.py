@@ -48,7 +48,7 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
         )
     out.print(rows)
     for line in _legend(summaries, scores):
-        out.print(line)
+        out.print(line, soft_wrap=True)
 
 
 def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None) -> list[str]:

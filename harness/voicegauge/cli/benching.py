@@ -26,6 +26,7 @@ from voicegauge.bench.summary import summarise
 from voicegauge.cli.bench_tables import print_plan, print_summaries
 from voicegauge.cli.options import load_targets
 from voicegauge.cli.output import console, write_json
+from voicegauge.cli.progress import progress
 from voicegauge.contract import Contract, Target
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
@@ -193,8 +194,8 @@ def _carry_out(order: Order, folder: Path, past: Past | None, stop: Stop) -> Out
     if past is not None:
         _say(f"going on with {folder}: {len(past.finished)} samples are there, {len(past.jobs)} jobs under way")
     done = len(past.finished) if past else 0
-    with _progress("asking", order.plan.requests, done) as step:
-        return asyncio.run(_interruptible(order, folder, past, stop, lambda _: step()))
+    with progress("asking", order.plan.requests, done) as bar:
+        return asyncio.run(_interruptible(order, folder, past, stop, lambda _: bar.advance()))
 
 
 async def _interruptible(
@@ -219,8 +220,8 @@ async def _interruptible(
 
 
 def _save(folder: Path, outcome: Outcome, order: Order) -> Run:
-    with _progress("measuring audio", len(outcome.samples)) as step:
-        samples = measure_audio(folder, outcome.samples, order.targets, step)
+    with progress("measuring audio", len(outcome.samples)) as bar:
+        samples = measure_audio(folder, outcome.samples, order.targets, bar.advance)
     manifest = msgspec.structs.replace(
         load_run(folder).manifest, finished=outcome.complete, spent_usd=outcome.spent_usd
     )
@@ -265,8 +266,8 @@ def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop, unheard: 
 
 
 def _score(options: BenchOptions, folder: Path, run: Run) -> ScoreSet | None:
-    with _progress("transcribing", None) as step:
-        return score_run(folder, run, options.asr, progress=step)
+    with progress("transcribing") as bar:
+        return score_run(folder, run, options.asr, progress=bar.at)
 
 
 def _report(folder: Path, run: Run, characters: int) -> Path:
@@ -302,25 +303,3 @@ def _print(
 
 def _say(line: str) -> None:
     console(stderr=True).print(line, soft_wrap=True, markup=False)
-
-
-@contextlib.contextmanager
-def _progress(what: str, total: int | None, done: int = 0) -> Iterator[Callable[..., None]]:
-    """A progress bar on a terminal, nothing elsewhere.
-
-    Yields a function: called without arguments it counts one more, else it takes (done, total).
-    """
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    shown = console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=shown, disable=not shown.is_terminal, transient=True) as progress:
-        bar = progress.add_task(what, total=total, completed=done)
-
-        def step(done: int | None = None, total: int | None = None) -> None:
-            if done is None:
-                progress.advance(bar)
-            else:
-                progress.update(bar, completed=done, total=total)
-
-        yield step

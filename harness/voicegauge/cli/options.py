@@ -55,6 +55,7 @@ def seed_option(command: F) -> F:
         default=0,
         show_default=True,
         envvar="VOICEGAUGE_SEED",
+        show_envvar=True,
         help="Makes everything random repeatable.",
     )(command)
 
@@ -102,8 +103,22 @@ def max_cost_option(command: F) -> F:
         default=1.0,
         show_default=True,
         envvar="VOICEGAUGE_MAX_COST",
+        show_envvar=True,
         metavar="USD",
         help="With --live: stop before spending more than this.",
+    )(command)
+
+
+def asr_option(command: F) -> F:
+    """`--asr SPEC`: what transcribes, passed as `asr`."""
+    return click.option(
+        "--asr",
+        default="auto",
+        show_default=True,
+        envvar="VOICEGAUGE_ASR",
+        show_envvar=True,
+        metavar="SPEC",
+        help="What transcribes: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], pocketsphinx or none.",
     )(command)
 
 

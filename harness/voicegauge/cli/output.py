@@ -25,7 +25,9 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else int(os.environ.get("COLUMNS", PIPE_WIDTH))
+    columns = os.environ.get("COLUMNS", "")
+    wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_WIDTH
+    width = None if stream.isatty() else wanted
     return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
 
 

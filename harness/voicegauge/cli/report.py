@@ -60,6 +60,8 @@ def command(
     form = form or SUFFIXES.get(Path(out or "").suffix.lower(), "html")
     if show and (form != "html" or out == "-"):
         raise UsageError("--open shows a page: name no other --format, and a file with --out")
+    if json_to == "-" and out == "-":
+        raise UsageError("--json - and --out - both write to standard output: give one of them a file")
     loaded = [(run_folder(path), load_run(path)) for path in runs]
     report = gather(loaded, characters=text_length or TEXT_LENGTH)
     if json_to:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from voicegauge.cli.options import json_option
+from voicegauge.cli.options import asr_option, json_option
 from voicegauge.errors import UsageError
 from voicegauge.model import AsrFloor, Provenance, Record, Run, ScoreSet
 
@@ -24,15 +24,7 @@ class Scored(Record, frozen=True, kw_only=True):
 
 @click.command("score")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
-@click.option(
-    "--asr",
-    default="auto",
-    show_default=True,
-    envvar="VOICEGAUGE_ASR",
-    show_envvar=True,
-    metavar="SPEC",
-    help="auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER] or pocketsphinx.",
-)
+@asr_option
 @click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that transcribe; one a processor.")
 @click.option(
     "--dask",
@@ -54,11 +46,11 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     from voicegauge.bench.scoring import check_asr, score_run
     from voicegauge.bench.store import load_run, run_folder, save_run
     from voicegauge.cli.output import write_json
-    from voicegauge.cli.progress import counting
+    from voicegauge.cli.progress import progress
 
     saved, folder = load_run(run), run_folder(run)
-    with counting("transcribing") as progress:
-        scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=progress)
+    with progress("transcribing") as bar:
+        scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=bar.at)
     if scores is None:
         raise UsageError(f"nothing was transcribed: {check_asr(asr, saved.manifest.provenance, ()).reason}")
     if not scores.scores:

@@ -69,8 +69,8 @@ def send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: C
         cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "voicegauge" / "hypothesis"))
     try:
-        with progress(len(plan.cases)) as advance:
-            run_keeping(collector, check_service(targets, plan, settings, collector, advance))
+        with progress("asking", len(plan.cases)) as bar:
+            run_keeping(collector, check_service(targets, plan, settings, collector, bar.advance))
     except TransportError as error:
         if not collector.exchanges:
             raise

@@ -9,7 +9,7 @@ import click
 
 from voicegauge.cli.options import FiniteRange, contracts_option, seed_option
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.errors import EXIT_OK
+from voicegauge.errors import EXIT_OK, UnknownNameError
 
 
 @click.command("serve")
@@ -91,6 +91,9 @@ def command(  # noqa: PLR0917 - click passes options by name
         from voicegauge.cli.replaying import serve_recordings
 
         return serve_recordings(replay, chosen, host=host, port=port, pace=pace)
+    plans = {name for contract in chosen for name in contract.limits.plans}
+    if plan is not None and plan not in plans:
+        raise UnknownNameError("plan", plan, plans)
     settings = EmulatorSettings(
         seed=seed,
         clock=clock,  # type: ignore[arg-type]  # click has checked it

@@ -230,5 +230,5 @@ def read_document(path: Path) -> Document:
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ContractError(path, mark.line + 1 if mark else None, f"is no YAML: {reason}") from error
     if not isinstance(data, dict):
-        raise ContractError(path, 1, "must be a mapping with the keys of an OpenAPI document")
+        raise ContractError(path, 1, "must be a mapping: keys with values")
     return Document(path, data, builder.lines, hashlib.sha256(raw).hexdigest())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -29,7 +30,8 @@ def main() -> None:
 
         def ready(stop: Callable[[], None]) -> None:
             threading.Thread(target=_read_to_end, args=(stop,), daemon=True).start()
-            _say(said)
+            with contextlib.suppress(BrokenPipeError):  # who asked has gone, and standard input ends too
+                _say(said)
 
         serve(contracts, errand.settings, bound, ready=ready)
     except VoicegaugeError as error:
@@ -37,7 +39,8 @@ def main() -> None:
 
 
 def _read_to_end(then: Callable[[], None]) -> None:
-    while sys.stdin.buffer.read(65536):
+    # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
+    while os.read(sys.stdin.fileno(), 65536):
         pass
     then()
 

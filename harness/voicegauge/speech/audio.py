@@ -26,6 +26,7 @@ from voicegauge.speech.containers import (
     mend_streamed_wav,
     sniff_container,
 )
+from voicegauge.speech.interrupts import ctrl_c_held
 from voicegauge.speech.levels import active_s, is_silent, leading_silence_s, rms_dbfs
 from voicegauge.speech.ogg import with_serial
 
@@ -113,6 +114,7 @@ _RAW = {
 }
 
 
+@ctrl_c_held()
 def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
     """The samples of `data`.
 
@@ -259,6 +261,7 @@ def media_type_of(name: str) -> str:
     return FORMATS[name].media_type
 
 
+@ctrl_c_held()
 def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str]:
     """`samples` in the format `name` and its media type; 16 bits where the format has bits.
 

@@ -238,4 +238,4 @@ def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> T
 def _reason(error: Exception) -> str:
     """The library's words on one line, without the number of the system's error."""
     words = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
-    return words or type(error).__name__
+    return words.rstrip(".") or type(error).__name__

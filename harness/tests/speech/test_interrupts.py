@@ -1,0 +1,69 @@
+"""Ctrl-C while audio is read and written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from voicegauge.speech.interrupts import ctrl_c_held
+
+
+def press_ctrl_c() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
+    reached: list[bool] = []
+
+    @ctrl_c_held()
+    def work() -> None:
+        press_ctrl_c()
+        reached.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_nothing_is_raised_where_nothing_came() -> None:
+    with ctrl_c_held():
+        pass
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_an_interrupt_is_not_lost_in_an_error() -> None:
+    @ctrl_c_held()
+    def work() -> None:
+        press_ctrl_c()
+        raise ValueError("torn")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+
+
+def test_who_handles_ctrl_c_otherwise_goes_on_doing_so() -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
+    try:
+        with ctrl_c_held():
+            press_ctrl_c()
+            assert seen == [signal.SIGINT]
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_other_threads_are_let_be() -> None:
+    done: list[bool] = []
+
+    def work() -> None:
+        with ctrl_c_held():
+            done.append(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(10)
+    assert done == [True]
