@@ -19,6 +19,7 @@ from voicegauge.bench.compare import Comparison
 from voicegauge.bench.result import BenchResult, PricedPlan
 from voicegauge.cli import cli
 from voicegauge.cli.providers import Providers
+from voicegauge.cli.record import RecordResult
 from voicegauge.cli.rules import RuleList
 from voicegauge.cli.score import Scored
 from voicegauge.conformance import CheckReport
@@ -58,6 +59,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/score.schema.json": lambda: as_json(record_schema(Scored, "voicegauge score --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
+    "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
     "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
