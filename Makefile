@@ -6,13 +6,16 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 # What a commit is checked with beside the tests.
 CODE := harness contracts benchmarks
 
+# Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: bench test quick lint types layers wheel docs sample lock clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
 
 test: $(VENV)/.full     ## the whole suite, Whisper included
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 quick: $(VENV)/.full    ## the suite without the slow tests
 	$(BIN)/python -m pytest -m "not slow and not browser"
