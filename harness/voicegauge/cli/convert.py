@@ -205,7 +205,9 @@ def _print(converted: Converted) -> None:
         verb = "" if remark.imported else "left out: "
         place = f"{remark.number} ({remark.request})" if remark.number else remark.request
         out.print(f"{converted.file}: {place}: {verb}{remark.says}", soft_wrap=True, markup=False)
-    masked = f", {sum(converted.scrubbed.values())} places masked" if converted.scrubbed else ""
+    masked = ", ".join(f"{place} ({count})" for place, count in converted.scrubbed.items())
     lost = f", {converted.left_out} left out" if converted.left_out else ""
-    counts = f"{converted.exchanges} exchanges{lost}{masked}"
+    counts = f"{converted.exchanges} exchanges{lost}"
     out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.written}", soft_wrap=True, markup=False)
+    if masked:
+        out.print(f"{converted.file}: masked: {masked}", soft_wrap=True, markup=False)

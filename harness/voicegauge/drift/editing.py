@@ -40,7 +40,8 @@ class Editor:
         self._source, self._json = source, json_only
         self._root: Any = yaml.compose(source, Loader=yaml.SafeLoader)
         self._insertions: list[Insertion] = []
-        self._added: dict[str, dict[str, Any]] = {}
+        self._added: dict[int, set[str]] = {}
+        """What was added to a node, by its identity: aliases lead to one node from several places."""
 
     def result(self) -> str:
         """The document with everything that was added."""
@@ -67,14 +68,13 @@ class Editor:
         node = self._node(pointer)
         if not isinstance(node, yaml.MappingNode):
             raise NotAddedError(f"{pointer} is no mapping")
-        if any(name.value == key for name, _ in node.value) or key in self._added.setdefault(pointer, {}):
+        if any(name.value == key for name, _ in node.value) or not self._is_new(node, key):
             return
-        self._added[pointer][key] = value
         if node.flow_style:
-            empty = not node.value and len(self._added[pointer]) == 1
-            self._insert(node.end_mark.index - 1, f"{'' if empty else ', '}{self._flow({key: value})[1:-1]}", node)
+            self._into_brackets(node, self._flow({key: value})[1:-1])
         else:
-            self._insert(self._line_after(node), "".join(self._block(key, value, node.start_mark.column)))
+            column = node.value[0][0].start_mark.column  # the node itself may begin with its anchor
+            self._insertions.append(Insertion(self._line_after(node), "".join(self._block(key, value, column))))
 
     def add_item(self, pointer: str, value: Any) -> None:
         """Add `value` as the last item of the list at `pointer`; one that stands there is left.
@@ -85,21 +85,29 @@ class Editor:
         node = self._node(pointer)
         if not isinstance(node, yaml.SequenceNode):
             raise NotAddedError(f"{pointer} is no list")
-        token = self._flow(value)
-        if token in self._added.setdefault(pointer, {}):
+        written = self._flow(value)
+        if not self._is_new(node, written):
             return
-        self._added[pointer][token] = value
         if node.flow_style:
-            empty = not node.value and len(self._added[pointer]) == 1
-            self._insert(node.end_mark.index - 1, f"{'' if empty else ', '}{token}", node)
+            self._into_brackets(node, written)
         else:
-            self._insert(self._line_after(node), f"{' ' * node.start_mark.column}- {token}\n")
+            first = node.value[0].start_mark.index
+            margin = self._source[self._source.rfind("\n", 0, first) + 1 : self._source.rfind("-", 0, first)]
+            self._insertions.append(Insertion(self._line_after(node), f"{margin}- {written}\n"))
 
-    def _insert(self, at: int, text: str, flow: Any = None) -> None:
-        if flow is not None:
-            while self._source[at - 1].isspace():  # before a bracket on a line of its own
-                at -= 1
-        self._insertions.append(Insertion(at, text))
+    def _is_new(self, node: Any, written: str) -> bool:
+        added = self._added.setdefault(id(node), set())
+        if written in added:
+            return False
+        added.add(written)
+        return True
+
+    def _into_brackets(self, node: Any, text: str) -> None:
+        at = node.end_mark.index - 1
+        while self._source[at - 1].isspace():  # before a bracket on a line of its own
+            at -= 1
+        first = not node.value and len(self._added[id(node)]) == 1
+        self._insertions.append(Insertion(at, text if first else f", {text}"))
 
     def _node(self, pointer: str) -> Any:
         node = self._root

@@ -14,6 +14,7 @@ from voicegauge.contract.document import unescape
 from voicegauge.contract.places import read_pointer
 from voicegauge.contract.wire import is_json
 from voicegauge.drift.editing import Editor, NotAddedError
+from voicegauge.drift.observed.against import USUAL_HEADERS
 from voicegauge.drift.observed.leaves import ANY, kind_of
 from voicegauge.drift.observed.traffic import Seen, Traffic
 from voicegauge.drift.report import Change, DriftReport
@@ -108,14 +109,15 @@ class Proposal:
 
     def _add_header(self, change: Change, seen: Seen, pointer: str) -> bool:
         name = change.at.partition("header.")[2]
-        text = seen.exchange.response.header(name) or ""
-        kind = "integer" if text.isdecimal() else "string"
-        stated = {"schema": {"type": kind}, "x-source": self._origin()}
+        stated = self._header(seen.exchange.response.header(name) or "")
         if self._editor.has(f"{pointer}/headers"):
             self._editor.add_key(f"{pointer}/headers", name, stated)
         else:
             self._headers.setdefault(pointer, {}).setdefault(name, stated)
         return True
+
+    def _header(self, text: str) -> dict[str, Any]:
+        return {"schema": {"type": "integer" if text.isdecimal() else "string"}, "x-source": self._origin()}
 
     def _add_value(self, pointer: str, value: Any) -> bool:
         """`pointer` leads to the broken keyword."""
@@ -140,6 +142,13 @@ class Proposal:
             "description": "Seen in traffic; no document describes it",
             "x-source": self._origin(),
         }
+        headers = {
+            name: self._header(text)
+            for name, text in seen.exchange.response.headers
+            if name.lower() not in USUAL_HEADERS | {limit.lower() for limit in self._contract.limits.headers.values()}
+        }
+        if headers:
+            stated["headers"] = headers
         if seen.exchange.response.body and seen.exchange.response.media_type:
             stated["content"] = {seen.exchange.response.media_type: self._media(seen)}
         return stated
