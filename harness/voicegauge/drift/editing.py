@@ -26,6 +26,8 @@ class Insertion(NamedTuple):
 
     at: int
     text: str
+    depth: int
+    """Of the node it is added to: what ends on one line is added to from the inside out."""
 
 
 class NotAddedError(Exception):
@@ -46,7 +48,7 @@ class Editor:
     def result(self) -> str:
         """The document with everything that was added."""
         done, pieces = 0, []
-        for at, piece in sorted(self._insertions, key=lambda insertion: insertion.at):
+        for at, piece, _ in sorted(self._insertions, key=lambda insertion: (insertion.at, -insertion.depth)):
             pieces += [self._source[done:at], piece]
             done = at
         return "".join((*pieces, self._source[done:]))
@@ -71,10 +73,11 @@ class Editor:
         if any(name.value == key for name, _ in node.value) or not self._is_new(node, key):
             return
         if node.flow_style:
-            self._into_brackets(node, self._flow({key: value})[1:-1])
+            self._into_brackets(node, self._flow({key: value})[1:-1], pointer.count("/"))
         else:
             column = node.value[0][0].start_mark.column  # the node itself may begin with its anchor
-            self._insertions.append(Insertion(self._line_after(node), "".join(self._block(key, value, column))))
+            text = "".join(self._block(key, value, column))
+            self._insertions.append(Insertion(self._line_after(node), text, pointer.count("/")))
 
     def add_item(self, pointer: str, value: Any) -> None:
         """Add `value` as the last item of the list at `pointer`; one that stands there is left.
@@ -89,11 +92,11 @@ class Editor:
         if not self._is_new(node, written):
             return
         if node.flow_style:
-            self._into_brackets(node, written)
+            self._into_brackets(node, written, pointer.count("/"))
         else:
             first = node.value[0].start_mark.index
             margin = self._source[self._source.rfind("\n", 0, first) + 1 : self._source.rfind("-", 0, first)]
-            self._insertions.append(Insertion(self._line_after(node), f"{margin}- {written}\n"))
+            self._insertions.append(Insertion(self._line_after(node), f"{margin}- {written}\n", pointer.count("/")))
 
     def _is_new(self, node: Any, written: str) -> bool:
         added = self._added.setdefault(id(node), set())
@@ -102,12 +105,12 @@ class Editor:
         added.add(written)
         return True
 
-    def _into_brackets(self, node: Any, text: str) -> None:
+    def _into_brackets(self, node: Any, text: str, depth: int) -> None:
         at = node.end_mark.index - 1
         while self._source[at - 1].isspace():  # before a bracket on a line of its own
             at -= 1
         first = not node.value and len(self._added[id(node)]) == 1
-        self._insertions.append(Insertion(at, text if first else f", {text}"))
+        self._insertions.append(Insertion(at, text if first else f", {text}", depth))
 
     def _node(self, pointer: str) -> Any:
         node = self._root
@@ -124,16 +127,24 @@ class Editor:
 
     def _line_after(self, node: Any) -> int:
         """The beginning of the line after the last one that holds a part of `node`."""
-        last = _last(node)
-        end = last.end_mark.index
-        if isinstance(last, yaml.ScalarNode) and last.style in ("|", ">"):
-            end = max(end - 1, 0)  # a block of text ends with its line
-            while end > 0 and self._source[end].isspace():
-                end -= 1
-        newline = self._source.find("\n", end)
+        newline = self._source.find("\n", self._end(node))
         if newline < 0:
             raise NotAddedError("the document does not end with a line break")
         return newline + 1
+
+    def _end(self, node: Any) -> int:
+        """Where the last line of `node` is; an alias is a line of its own, what it stands for is elsewhere."""
+        while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
+            last = node.value[-1]
+            before, part = last if isinstance(last, tuple) else (node, last)
+            if part.start_mark.index < before.start_mark.index:
+                return self._before_space(node.end_mark.index) if before is node else int(before.end_mark.index)
+            node = part
+        is_block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+        return self._before_space(node.end_mark.index) if is_block else int(node.end_mark.index)
+
+    def _before_space(self, index: int) -> int:
+        return len(self._source[:index].rstrip())
 
     def _block(self, key: str, value: Any, column: int) -> Iterator[str]:
         """`key: value` on lines of their own; what fits a line stays on it."""
@@ -160,11 +171,3 @@ class Editor:
     def _is_utf8(self, value: Any) -> bool:
         """Whether `value` may stand unescaped: letters may, control characters may not."""
         return not isinstance(value, str) or value.isprintable()
-
-
-def _last(node: Any) -> Any:
-    """The last scalar or flow part inside `node`."""
-    while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
-        entry = node.value[-1]
-        node = entry[1] if isinstance(entry, tuple) else entry
-    return node

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.contract.document import escape, read_document
+from voicegauge.data import data_dir
+from voicegauge.drift.editing import Editor, NotAddedError
+
+CONTRACTS = sorted(data_dir("contracts").glob("*/openapi.yaml"))
+VALUE = {
+    "type": ["string", "null"],
+    "says": "yes: #no",
+    "on": {"deep": [1, 2.5, True, None, "käse", "a\tb"]},
+    "empty": {},
+}
+ITEM = "a, new: item"
+
+
+def _places(value: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict | list):
+        yield pointer, value
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, part in items:
+            yield from _places(part, f"{pointer}/{escape(str(key))}")
+
+
+def _expected(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {**{key: _expected(part) for key, part in value.items()}, "added key": VALUE}
+    if isinstance(value, list):
+        return [*map(_expected, value), ITEM]
+    return value
+
+
+@pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.parent.name)
+@pytest.mark.parametrize("form", ["yaml", "json", "json on one line"])
+def test_something_is_added_to_every_mapping_and_every_list(path: Path, form: str, tmp_path: Path) -> None:
+    data = read_document(path).data
+    text = path.read_text("utf-8")
+    if form != "yaml":
+        text = json.dumps(data, indent=2 if form == "json" else None, ensure_ascii=False) + "\n"
+    editor = Editor(text, json_only=form != "yaml")
+    for pointer, value in _places(data):
+        if isinstance(value, dict):
+            editor.add_key(pointer, "added key", VALUE)
+        else:
+            editor.add_item(pointer, ITEM)
+    changed = tmp_path / f"changed.{form[:4]}"
+    changed.write_text(editor.result(), "utf-8")
+    assert read_document(changed).data == _expected(data)
+    if form != "yaml":
+        json.loads(editor.result())
+
+
+@pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.parent.name)
+def test_what_stands_there_stays_to_the_letter(path: Path) -> None:
+    text = path.read_text("utf-8")
+    editor = Editor(text)
+    editor.add_key("/x-provider/sources", "new.txt", {"title": "New", "date": "2026-01-01"})
+    editor.add_key("/info", "title", "a key that stands there is left")
+    after = editor.result().splitlines()
+    added = [line for line in after if line not in text.splitlines()]
+    assert len(added) == 1
+    assert [line for line in after if line not in added] == text.splitlines()
+
+
+def test_places_that_do_not_exist_are_refused() -> None:
+    editor = Editor("a: [1]\nb: {}\nc: text\n")
+    for pointer, add in (("/x", editor.add_key), ("/c", editor.add_key), ("/a", editor.add_key)):
+        with pytest.raises(NotAddedError):
+            add(pointer, "k", 1)
+    with pytest.raises(NotAddedError):
+        editor.add_item("/b", 1)
+    editor.add_key("/b", "k", 1)
+    editor.add_key("/b", "l", 2)
+    editor.add_item("/a", 2)
+    editor.add_item("/a", 2)
+    assert yaml.safe_load(editor.result()) == {"a": [1, 2], "b": {"k": 1, "l": 2}, "c": "text"}
