@@ -19,6 +19,13 @@ from voicegauge.cli.options import (
     price_option,
     seed_option,
 )
+from voicegauge.cli.outputs import (
+    check_outputs,
+    output_options,
+    settle_baseline,
+    severity_option,
+    write_outputs,
+)
 from voicegauge.cli.sending import live_settings, send
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 
@@ -37,7 +44,9 @@ if TYPE_CHECKING:
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="With --emulated: plant a fault to be found.")
 @click.option("--select", multiple=True, metavar="RULE", help="Only this rule. May be repeated.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Not this rule. May be repeated.")
+@severity_option
 @click.option("--strict", is_flag=True, help="Warnings fail too.")
+@output_options
 @click.option(
     "--recordings",
     multiple=True,
@@ -56,14 +65,15 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
 
     Without --emulated or --live, what the documents print and what was recorded is
     judged; nothing is sent. Findings are disputed where the documents disagree with each
-    other; those do not fail, and warnings only with --strict.
+    other; those do not fail, and warnings only with --strict. What is graded info never fails.
     """
     _check_flags(options)
+    check_outputs(json_to, options)
     _, targets = load_targets(names, options["contracts"], options["base_url"])
     from voicegauge.checks import select_rules
     from voicegauge.conformance import Collector
 
-    rules = select_rules(options["select"], options["ignore"])
+    rules = select_rules(options["select"], options["ignore"], options["severities"])
     collector = Collector([target.id for target in targets], options["seed"])
     contracts = list({target.contract.id: target.contract for target in targets}.values())
     if options["emulated"]:
@@ -72,7 +82,8 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
         status = _check_live(targets, contracts, rules, collector, options)
     else:
         status = _check_printed(contracts, rules, collector, options["recordings"])
-    return _finish(collector.report(), json_to, strict=strict, status=status)
+    report = settle_baseline(collector.report(), options)
+    return _finish(report, json_to, options, strict=strict, status=status)
 
 
 def _check_flags(options: dict[str, Any]) -> None:
@@ -131,8 +142,8 @@ def _check_live(
     return send(targets, plan, replace(settings, rules=rules, fuzz=options["fuzz"]), collector)
 
 
-def _finish(report: CheckReport, json_to: str | None, *, strict: bool, status: int) -> int:
-    from voicegauge.cli.findings import print_report
+def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *, strict: bool, status: int) -> int:
+    from voicegauge.cli.findings import print_report, summary_line
     from voicegauge.cli.output import write_json
     from voicegauge.model import Severity
 
@@ -140,6 +151,7 @@ def _finish(report: CheckReport, json_to: str | None, *, strict: bool, status: i
         write_json(report, json_to)
     if json_to != "-":
         print_report(report)
+    write_outputs(report, options, summary_line(report), strict=strict)
     if status != EXIT_OK:
         return status
     if report.cases and all(case.verdict == "skipped" for case in report.cases):

@@ -27,7 +27,9 @@ def print_report(report: CheckReport) -> None:
     for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _operation(f))):
         _print_group(out, list(group))
     _print_skipped(out, report)
-    out.print(_summary(report), style="bold", soft_wrap=True, markup=False)
+    for entry in report.unused_baseline:
+        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True, markup=False)
+    out.print(summary_line(report), style="bold", soft_wrap=True, markup=False)
 
 
 def _operation(finding: Finding) -> str:
@@ -82,7 +84,8 @@ def _print_skipped(out: Console, report: CheckReport) -> None:
         out.print(f"no verdict in {count} case{_s(count)}: {reason}", style="dim", soft_wrap=True, markup=False)
 
 
-def _summary(report: CheckReport) -> str:
+def summary_line(report: CheckReport) -> str:
+    """What was judged, what was found and what was spent, in one line."""
     seen = " + ".join(f"{provenance.upper()} {count}" for provenance, count in report.exchanges.items())
     counts = [_count(report, severity) for severity in _ORDER]
     verdict = ", ".join(count for count in counts if count) or "nothing found"
@@ -90,6 +93,8 @@ def _summary(report: CheckReport) -> str:
     if report.cases:
         parts.append(f"{len(report.cases)} cases")
     parts.append(f"{len(report.operations)} operations: {verdict}")
+    if report.accepted:
+        parts.append(f"{len(report.accepted)} accepted by the baseline")
     if report.spent_usd:
         parts.append(f"${report.spent_usd:.4g} spent")
     line = ", ".join(parts)

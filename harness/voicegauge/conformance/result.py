@@ -44,6 +44,10 @@ class CheckReport(Record, frozen=True, kw_only=True):
     cases: tuple[CaseResult, ...] = ()
     findings: tuple[Finding, ...] = ()
     """Each rule and place once; `times` counts."""
+    accepted: tuple[Finding, ...] = ()
+    """Those that the baseline accepts; they are not among `findings`."""
+    unused_baseline: tuple[str, ...] = ()
+    """What the baseline accepts and nothing broke any more, a line each."""
     spent_usd: float = 0.0
 
     def count(self, *severities: Severity) -> int:

@@ -1,0 +1,211 @@
+"""JUnit, SARIF, annotations and baselines of `voicegauge check`, read as their consumers read them."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from junitparser import JUnitXml
+from sarif_pydantic import Sarif
+
+from voicegauge import cli
+from voicegauge.conformance import CheckReport
+from voicegauge.conformance.outputs import junit_xml, sarif_json, step_summary, workflow_commands
+from voicegauge.model import Finding, Provenance, Severity, Where
+
+KEY = "sk-acme-0123456789abcdef"
+HOSTILE = "\x00\x1b[31m 100%,\r\n::error::x ]]> <b> | `@all` \ud800é"
+
+
+def finding(**changes) -> Finding:
+    where = {"provider": "acme", "operation": "speak", "file": str(Path.cwd() / "a, b.yaml"), "line": 7}
+    given = {"rule": "response-schema", "severity": Severity.ERROR, "message": HOSTILE, "where": Where(**where)}
+    return Finding(**{**given, "provenance": Provenance.EMULATED, **changes})
+
+
+def report(*findings: Finding) -> CheckReport:
+    return CheckReport(
+        voicegauge="0", created_at="2026-01-01T00:00:00+00:00", finished=True, seed=0, targets=("acme/voice-1",),
+        operations=("acme/speak", "acme/list"), findings=findings,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def check(acme, acme_contracts, monkeypatch, capfd, tmp_path):
+    """`voicegauge check acme --live` at a provider that takes anything: status and output."""
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    monkeypatch.chdir(tmp_path)
+    acme.accepts_anything = True
+
+    def run(*more: str):
+        arguments = ["check", "acme", "--contracts", str(acme_contracts()), "--live", "--base-url", acme.url, *more]
+        status = cli.run(arguments)
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return run
+
+
+def test_junit_is_read_by_a_parser_with_the_right_counts() -> None:
+    warning = finding(rule="retry-after-missing", severity=Severity.WARNING)
+    for strict, failures in ((False, 1), (True, 2)):
+        text = junit_xml(report(finding(), warning), strict=strict).encode("utf-8", "strict")
+        (suite,) = JUnitXml.fromstring(text)
+        assert (suite.name, suite.tests, suite.failures, suite.errors) == ("acme", 3, failures, 0)
+        assert "keeps its contract" in [case.name for case in suite if not case.result]
+        assert sum(bool(case.result) for case in suite) == failures
+
+
+def test_junit_of_a_run_names_rule_operation_and_command(check) -> None:
+    status, _, _ = check("--junit", "out/junit.xml", "--max-cost", "1")
+    (suite,) = JUnitXml.fromfile("out/junit.xml")
+    (broken,) = [case for case in suite if case.result]
+    assert status == 1
+    assert (broken.classname, broken.name) == ("acme.speak", "accepts-invalid")
+    assert "curl" in broken.result[0].text
+    assert KEY not in Path("out/junit.xml").read_text()
+
+
+def test_sarif_is_read_by_its_model_and_every_result_has_its_rule_and_place(check) -> None:
+    check("--sarif", "out.sarif")
+    text = Path("out.sarif").read_text()
+    log = json.loads(text)
+    (run,) = Sarif.model_validate(log).runs
+    rules = [rule.id for rule in run.tool.driver.rules]
+    assert run.results
+    for result in run.results:
+        assert rules[result.rule_index] == result.rule_id
+        place = result.locations[0].physical_location
+        document = Path(unquote(place.artifact_location.uri))
+        assert document.is_file()
+        assert 1 <= place.region.start_line <= len(document.read_text().splitlines())
+    prints = [result["partialFingerprints"]["voicegauge/v1"] for result in log["runs"][0]["results"]]
+    assert len(set(prints)) == len(prints)
+    assert KEY not in text
+
+
+def test_sarif_of_hostile_words_and_foreign_files_is_valid(tmp_path: Path) -> None:
+    text = sarif_json(report(finding(message="\x00\x1b100%")), tmp_path)
+    (result,) = json.loads(text)["runs"][0]["results"]
+    assert result["message"]["text"] == "\x00\x1b100%"
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"].startswith("file:///")
+
+
+def read_command(line: str) -> tuple[str, dict[str, str], str]:
+    """A workflow command as the runner reads it: unescaped in reverse order."""
+    kind, properties, data = re.fullmatch(r"::(\w+) (.*?)::(.*)", line).groups()
+
+    def plain(text: str) -> str:
+        for code, character in (("%0D", "\r"), ("%0A", "\n"), ("%3A", ":"), ("%2C", ","), ("%25", "%")):
+            text = text.replace(code, character)
+        return text
+
+    pairs = (pair.split("=", 1) for pair in properties.split(","))
+    return kind, {name: plain(value) for name, value in pairs}, plain(data)
+
+
+def test_an_annotation_is_one_line_that_reads_back_whole() -> None:
+    (line,) = workflow_commands(report(finding()), Path.cwd()).removesuffix("\n").split("\n")
+    kind, properties, message = read_command(line)
+    assert kind == "error"
+    assert properties == {"file": "a, b.yaml", "line": "7", "title": "response-schema acme/speak"}
+    assert message.startswith(HOSTILE)
+
+
+def test_severities_become_commands_and_a_file_elsewhere_is_left_out(tmp_path: Path) -> None:
+    found = [finding(severity=severity) for severity in (Severity.INFO, Severity.WARNING, Severity.DISPUTED)]
+    lines = [read_command(line) for line in workflow_commands(report(*found), tmp_path).splitlines()]
+    assert [kind for kind, _, _ in lines] == ["warning", "notice", "notice"]
+    assert all("file" not in properties for _, properties, _ in lines)
+
+
+def test_a_summary_is_a_table_that_words_from_outside_do_not_break() -> None:
+    *_, row = step_summary(report(finding()), "all in one line").rstrip().splitlines()
+    assert len(re.findall(r"(?<!\\)\|", row)) == 5
+    assert "<b>" not in row
+    assert "@all" not in row
+
+
+def test_github_is_spoken_to_on_request(check, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+    (tmp_path / "summary.md").write_text("before\n")
+    _, out, _ = check()
+    assert "::error" not in out
+    _, out, _ = check("--github")
+    commands = [read_command(line) for line in out.splitlines() if line.startswith("::")]
+    assert {properties["file"] for _, properties, _ in commands} == {"my-contracts/acme/openapi.yaml"}
+    summary = (tmp_path / "summary.md").read_text()
+    assert summary.startswith("before\n## voicegauge\n")
+    assert summary.count("accepts-invalid") == len(commands)
+    assert KEY not in summary + out
+
+
+def test_github_and_json_do_not_share_standard_output(check) -> None:
+    status, out, err = check("--github", "--json", "-")
+    assert (status, out) == (2, "")
+    assert "give --json a file" in err
+
+
+def test_a_baseline_accepts_what_is_known_and_lets_new_findings_fail(check, acme) -> None:
+    assert check("--write-baseline", "known.json")[0] == 0
+    status, out, _ = check("--baseline", "known.json")
+    assert status == 0
+    assert "accepted by the baseline" in out
+    known = json.loads(Path("known.json").read_text())
+    assert known["schema"] == "voicegauge/baseline/1"
+    known["accepted"].pop()
+    Path("known.json").write_text(json.dumps(known))
+    status, _, _ = check("--baseline", "known.json", "--json", "out.json", "--sarif", "out.sarif")
+    written = json.loads(Path("out.json").read_text())
+    assert status == 1
+    assert len(written["findings"]) == 1
+    results = json.loads(Path("out.sarif").read_text())["runs"][0]["results"]
+    assert sum("suppressions" in result for result in results) == len(written["accepted"]) > 0
+    acme.accepts_anything = False
+    status, out, _ = check("--baseline", "known.json")
+    assert status == 0
+    assert out.count("take it out of the baseline") == len(known["accepted"])
+
+
+def test_a_fingerprint_does_not_rest_on_lines_words_or_places_in_a_list() -> None:
+    def seen(line: int, pointer: str, **more: object) -> str:
+        where = Where(provider="acme", operation="speak", line=line, pointer=pointer, statement="/paths", **more)
+        return finding(where=where, message=str(line)).fingerprint
+
+    assert seen(1, "/items/0/id") == seen(9, "/items/12/id", file="other.yaml", target="acme/voice-2")
+    assert seen(1, "/items/0/id") != seen(1, "/items/0/name")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"schema": "voicegauge/baseline/2"}', '{"accepted": [{}]}'])
+def test_what_is_no_baseline_is_one_line(check, text) -> None:
+    Path("known.json").write_text(text)
+    status, _, err = check("--baseline", "known.json")
+    assert status == 2
+    assert "known.json is no baseline" in err
+    assert "Traceback" not in err
+
+
+def test_a_rule_can_be_graded_by_flag_and_by_settings(check) -> None:
+    assert check("--severity", "accepts-invalid=warning")[0] == 0
+    assert check("--severity", "accepts-invalid=warning", "--strict")[0] == 1
+    assert check("--severity", "accepts-invalid=info", "--strict")[0] == 0
+    Path("voicegauge.toml").write_text('[check.severity]\naccepts-invalid = "warning"\n')
+    assert check()[0] == 0
+    assert check("--severity", "accepts-invalid=error")[0] == 1
+
+
+@pytest.mark.parametrize("value", ["accepts-invalid", "accepts-invalid=fatal", "accepts-invalid=disputed", "=error"])
+def test_a_grade_that_is_none_is_one_line(check, value) -> None:
+    status, _, err = check("--severity", value)
+    assert status == 2
+    assert "RULE=warning" in err
+
+
+def test_a_grade_for_no_rule_names_the_nearest(check) -> None:
+    status, _, err = check("--severity", "accept-invalid=info")
+    assert status == 2
+    assert "did you mean accepts-invalid?" in err
