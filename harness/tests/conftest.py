@@ -8,6 +8,11 @@ from typing import Any
 
 import pytest
 import uvicorn
+from hypothesis import settings
+
+# A busy machine is no fault: no example has a time of its own. Under CI Hypothesis draws the same examples each time.
+settings.register_profile("voicegauge", parent=settings.default, deadline=None)
+settings.load_profile("voicegauge")
 
 Serve = Callable[[Any], Awaitable[str]]
 
