@@ -132,3 +132,15 @@ async def test_equal_requests_give_equal_bytes_and_a_seed_changes_them(start: An
         fresh = await start(credits=1e9)
         assert (await _speak(fresh, format=name))[1].content == first
     assert (await _speak(api, format="wav", seed=4))[1].content != (await _speak(api, format="wav"))[1].content
+
+
+async def test_audio_is_of_the_documented_media_type_where_nobody_names_a_format(start: Any) -> None:
+    def mend(document: dict[str, Any]) -> None:
+        now = document["paths"]["/now"]["post"]
+        now["responses"]["200"]["content"] = {"audio/flac": {}}
+        del now["x-speech"]["targets"]["now"]["emulation"]
+
+    api = await start(edit=mend)
+    answer = await api.send("POST", "/now", data={"text": "Hello there"})
+    assert answer.headers["Content-Type"] == "audio/flac"
+    assert decode(answer.content).container == "flac"

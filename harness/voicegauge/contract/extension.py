@@ -182,8 +182,8 @@ class Emulation(Record, frozen=True, kw_only=True):
     jitter: float = 0.15
     """Standard deviation of the logarithm of each time."""
     sample_rate_hz: int = 24000
-    format: str = "wav"
-    """What it answers with where the request names no format."""
+    format: str | None = None
+    """What it answers with where the request names no format; by default a documented media type, else WAV."""
     lead_s: float = 0.12
     """Silence before the speech."""
     id: str | None = None

@@ -161,14 +161,25 @@ def _wanted_language(call: Call, target: Target, text: str, *, strict: bool) -> 
 
 def _wanted_format(call: Call, target: Target) -> str:
     value = read_word(call, target, "format")
-    return value if isinstance(value, str) and value else target.spec.emulation.format
+    return value if isinstance(value, str) and value else _usual_format(target)
+
+
+def _usual_format(target: Target) -> str:
+    """Where the request names no format: what the emulation says, else a documented media type, else WAV."""
+    if target.spec.emulation.format is not None:
+        return target.spec.emulation.format
+    job = target.job_operation.job if target.job_operation else None
+    answers = target.contract.operation(job.result) if job and job.result else target.operation
+    documented = (_format_named(name) for name in answers.success.media if name.startswith("audio/"))
+    return next((name for name in documented if name), "wav")
 
 
 _FORMATS = {"pcm": "pcm_s16le", "raw": "pcm_s16le", "l16": "pcm_s16le", "linear16": "pcm_s16le", "wave": "wav",
             "ogg_vorbis": "ogg", "vorbis": "ogg", "ogg_opus": "opus", "ulaw": "mulaw", "mpeg": "mp3"}  # fmt: skip
 
 
-def _known_format(name: str, target: Target, *, strict: bool) -> str:
+def _format_named(name: str) -> str | None:
+    """The format that a word or a media type means; `None` where there is none such."""
     from voicegauge.speech.audio import FORMATS
 
     wanted = name.lower().removeprefix("audio/")
@@ -177,10 +188,15 @@ def _known_format(name: str, target: Target, *, strict: bool) -> str:
         return wanted
     stem = re.split(r"[_\-.]", wanted)[0]  # "mp3_44100_128", "pcm_16000"
     stem = _FORMATS.get(stem, stem)
-    if stem in FORMATS:
-        return stem
+    return stem if stem in FORMATS else None
+
+
+def _known_format(name: str, target: Target, *, strict: bool) -> str:
+    known = _format_named(name)
+    if known is not None:
+        return known
     if not strict:
-        return target.spec.emulation.format
+        return _usual_format(target)
     slot = target.speech.request.get("format")
     raise Refusal("invalid", field_of(slot) if slot else None, f"the emulator has no format {name!r}")
 
@@ -197,7 +213,7 @@ def check_emulation(target: Target) -> None:
     if emulation.voice is not None and emulation.voice not in variants():
         raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
     try:
-        _known_format(emulation.format, target, strict=True)
+        _known_format(emulation.format or "wav", target, strict=True)
     except Refusal as refusal:
         raise document.error(f"{at}/format", str(refusal)) from refusal
     for pattern in emulation.unspoken:
