@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from voicegauge.checks import RULES
+
 pytest_plugins = ["pytester"]
 
 
@@ -54,6 +56,75 @@ def test_a_broken_contract_fails_with_rule_place_and_command(run) -> None:
     )
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*auth-not-enforced*openapi.yaml:*", "*curl *"])
+
+
+BY_RULE = """
+    import pytest
+
+    @pytest.mark.voicegauge("pixelapi/voice-design")
+    def test_contract(voicegauge_rule):
+        voicegauge_rule.hold()
+"""
+
+
+def test_five_lines_are_a_test_for_each_rule(run) -> None:
+    result = run(BY_RULE, "-v")
+    result.assert_outcomes(passed=len(RULES))
+    result.stdout.fnmatch_lines(["*test_contract?pixelapi-auth-not-enforced? PASSED*"])
+
+
+def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worker(run) -> None:
+    result = run(BY_RULE, "--vg-fault", "ignored-key", "-n", "2")
+    outcomes = result.parseoutcomes()
+    assert outcomes["failed"] + outcomes["passed"] == len(RULES)
+    assert 1 <= outcomes["failed"] <= 4
+    result.stdout.fnmatch_lines(["*auth-not-enforced: *openapi.yaml:*", "*curl *"])
+
+
+def test_a_fault_for_a_live_service_is_refused(run) -> None:
+    result = run(BY_RULE, "--vg-fault", "ignored-key", "--vg-live")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+
+
+LIVE = {
+    "rules": """
+        def test_rule(voicegauge_rule):
+            voicegauge_rule.hold()
+    """,
+    "checks": """
+        import pytest
+
+        @pytest.mark.parametrize("turn", range(6))
+        def test_check(voicegauge_check, turn):
+            voicegauge_check("acme")
+    """,
+}
+
+
+@pytest.fixture
+def live(run, acme, acme_contracts, monkeypatch):
+    """Run tests at a provider on a real socket that counts what it is paid for, in two workers."""
+    monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
+    folder = acme_contracts()
+    document = folder / "acme" / "openapi.yaml"
+    document.write_text(document.read_text().replace("https://api.acme.example", acme.url))
+
+    def run_it(code: str, *more: str) -> pytest.RunResult:
+        options = ["--vg-live", "--vg-contracts", str(folder), "--vg-target", "acme", "-n", "2"]
+        return run(code, *options, *more)
+
+    return run_it
+
+
+def test_workers_pay_for_one_check_of_a_provider_together(live, acme) -> None:
+    live(LIVE["rules"]).assert_outcomes(passed=len(RULES))
+    assert len(acme.texts) == 1
+
+
+def test_workers_share_the_budget(live, acme) -> None:
+    """A check costs 0.001: of six, the budget pays for three."""
+    live(LIVE["checks"], "--vg-max-cost", "0.0035").assert_outcomes(passed=3, failed=3)
+    assert len(acme.texts) == 3
 
 
 def test_a_client_of_the_emulator_is_at_hand(run) -> None:
@@ -107,3 +178,9 @@ def test_loading_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
         [sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     assert found.stdout.strip() == ""
+
+
+def test_the_example_in_the_readme_passes(run) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    code = readme.split("```python\n", 1)[1].split("```", 1)[0]
+    run(code).assert_outcomes(passed=1)
