@@ -8,7 +8,7 @@ from pathlib import Path
 from voicegauge.contract import Contract, load_catalogue, load_contract
 from voicegauge.drift.observed.against import compare_with_contract
 from voicegauge.drift.observed.between import compare_recordings
-from voicegauge.drift.observed.traffic import Traffic, load_recordings, read_traffic
+from voicegauge.drift.observed.traffic import Traffic, named_recordings, read_traffic
 from voicegauge.drift.report import DriftReport
 from voicegauge.errors import DataError
 
@@ -19,10 +19,7 @@ def traffic_of(contract: Contract, path: Path) -> Traffic:
     Raises:
         DataError: one of them is no recording, or is of another provider; or there is none.
     """
-    recordings = load_recordings(path)
-    if not recordings:
-        raise DataError(f"{path}: holds no recording")
-    return read_traffic(contract, str(path), recordings)
+    return read_traffic(contract, str(path), named_recordings(path))
 
 
 def recording_against_contract(contract: Path, recording: Path) -> DriftReport:
@@ -46,9 +43,7 @@ def recording_against_recording(old: Path, new: Path, contracts: Sequence[Path] 
     Raises:
         DataError: a recording cannot be used, or there is no contract of its provider.
     """
-    recordings = load_recordings(old)
-    if not recordings:
-        raise DataError(f"{old}: holds no recording")
+    recordings = named_recordings(old)
     provider = recordings[0][1].provider
     known = {contract.id: contract for contract in load_catalogue(contracts)}
     if provider not in known:

@@ -15,7 +15,7 @@ from voicegauge.contract.wire import UnreadableBodyError, is_json, read_json
 from voicegauge.drift.report import Side, Spot
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange
-from voicegauge.recording import MASK, Recording, load_har
+from voicegauge.recording import MASK, Recording, find_recordings, load_har
 from voicegauge.recording.asking import Asked, ask
 from voicegauge.recording.conversations import conversations
 
@@ -120,18 +120,15 @@ class Traffic:
     conversations: tuple[tuple[Seen, ...], ...] = field(repr=False)
 
 
-def recording_files(path: Path) -> list[Path]:
-    """`path`, or the HAR files below it."""
-    return sorted(path.rglob("*.har")) if path.is_dir() else [path]
-
-
-def load_recordings(path: Path) -> list[tuple[str, Recording]]:
-    """The recordings of a file or a folder, by file.
+def named_recordings(path: Path) -> list[tuple[str, Recording]]:
+    """The recordings of a file or a folder, with their files; at least one.
 
     Raises:
-        DataError: one of them is no recording of voicegauge, or they are of several providers.
+        DataError: there is none, one is no recording of voicegauge, or they are of several providers.
     """
-    loaded = [(str(file), load_har(file)) for file in recording_files(path)]
+    loaded = [(str(file), load_har(file)) for file in (find_recordings(path) if path.is_dir() else [path])]
+    if not loaded:
+        raise DataError(f"{path}: holds no recording (*.har)")
     providers = sorted({recording.provider for _, recording in loaded})
     if len(providers) > 1:
         raise DataError(f"{path}: holds recordings of {', '.join(providers)}: name one provider's folder")
