@@ -24,8 +24,8 @@ def test_the_request_that_cases_start_from_is_valid(target) -> None:
 def test_a_plan_is_deterministic_and_refusals_come_first() -> None:
     plan = plan_cases(TARGETS, emulated=True, every=True)
     assert plan == plan_cases(TARGETS, emulated=True, every=True)
-    verdicts = [case.expected.verdict for case in plan.cases]
-    assert verdicts == sorted(verdicts, reverse=True)
+    paid = [case.expected.verdict != "refused" for case in plan.cases]
+    assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
 
 

@@ -329,11 +329,13 @@ class Aged:
 class Expected(Record, frozen=True, kw_only=True):
     """What a planned case should be answered with."""
 
-    verdict: Literal["accepted", "refused"]
+    verdict: Literal["accepted", "refused", "either"]
+    """`either`: no document says; a service that fails is wrong all the same."""
     statuses: tuple[int, ...] = ()
     """The documented statuses that would be right; empty for any of the verdict's kind."""
-    why: Literal["valid", "invalid", "key", "unknown", "situation"]
-    """What the case is about: `key` a missing or bad one, `unknown` an id nobody gave out."""
+    why: Literal["valid", "invalid", "key", "unknown", "situation", "unsaid"]
+    """What the case is about: `key` a missing or bad one, `unknown` an id nobody gave out,
+    `unsaid` what no document speaks of."""
     says: str
     """In words, what is special about the request."""
     at: str

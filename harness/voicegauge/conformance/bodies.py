@@ -33,6 +33,38 @@ def body_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
         yield from _documented(target, media)
 
 
+def left_out_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
+    """The same request as every documented media type, and each time without each field that may be left out."""
+    for media in target.operation.request_media.values():
+        same = WireRequest(
+            path=wire.path, query=wire.query, headers=wire.headers, body=wire.body, media_type=media.name
+        )
+        if not isinstance(wire.body, dict) or not fits(target.operation, same) or _has_file(media, wire.body):
+            continue
+        yield _case(target, same, f"the request as {media.name}", media.pointer, valid=True)
+        for name in _droppable(target, wire):
+            changed = with_value(same, (name,), MISSING)
+            if fits(target.operation, changed):
+                says = f"{name} left out, as it may be ({media.name})"
+                yield _case(target, changed, says, media.schema_pointer or media.pointer, valid=True)
+
+
+def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
+    """Whether a file would have to go where no file can."""
+    return media.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
+
+
+def _droppable(target: Target, wire: WireRequest) -> list[str]:
+    """The fields of `wire` that its target is not about."""
+    kept = [
+        *target.spec.set,
+        *(target.speech.request[word].at for word in target.spec.needs),
+        target.speech.request["text"].at,
+    ]
+    fixed = {parse_place(place).tokens[0] for place in kept if parse_place(place).kind == "body"}
+    return [name for name in wire.body if name not in fixed]
+
+
 def probe_case(target: Target, wire: WireRequest, probe: Probe) -> Case | None:
     """The case of one probe; `None` where its request is not what the probe is meant to make it."""
     if not probe.path or (probe.valid and not is_open(target, probe)):

@@ -46,8 +46,8 @@ class Case(Record, frozen=True, kw_only=True):
 
     @property
     def paid(self) -> bool:
-        """Whether being accepted as expected costs money."""
-        return self.target is not None and self.expected.verdict == "accepted"
+        """Whether it costs money where it is accepted, as it may be."""
+        return self.target is not None and self.expected.verdict != "refused"
 
 
 class Skipped(Record, frozen=True, kw_only=True):

@@ -11,10 +11,13 @@ from typing import get_args
 
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest, to_wire
-from voicegauge.conformance.bodies import body_cases
+from voicegauge.conformance.bodies import body_cases, left_out_cases
 from voicegauge.conformance.cases import Case, Skipped, statuses_for
+from voicegauge.conformance.combining import combination_cases
+from voicegauge.conformance.ordering import ordered
 from voicegauge.conformance.parameters import other_operation_wire, parameter_cases
 from voicegauge.conformance.requests import TEXT, base_speech, with_headers
+from voicegauge.conformance.texts import text_cases
 from voicegauge.conformance.uploads import upload_cases
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import Situation
@@ -32,7 +35,9 @@ class Plan(Record, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...] = ()
 
 
-def plan_cases(targets: Sequence[Target], *, emulated: bool, every: bool, text: str = TEXT) -> Plan:
+def plan_cases(
+    targets: Sequence[Target], *, emulated: bool, every: bool, text: str = TEXT, max_calls: int | None = None
+) -> Plan:
     """The cases of `targets` and of the other operations of their providers.
 
     Args:
@@ -40,6 +45,7 @@ def plan_cases(targets: Sequence[Target], *, emulated: bool, every: bool, text: 
         emulated: whether situations can be asked for, such as a full queue.
         every: whether valid requests that cost money are planned beyond one delivery a target.
         text: what requests say that are not about their text.
+        max_calls: of `every`, how many requests that may be paid are kept: those that show the most.
     """
     cases: dict[str, Case] = {}
     skipped: dict[str, Skipped] = {}
@@ -48,12 +54,7 @@ def plan_cases(targets: Sequence[Target], *, emulated: bool, every: bool, text: 
             skipped.setdefault(item.id, item)
         elif every or not item.paid or item.speech is not None:
             cases.setdefault(item.id, item)
-    return Plan(cases=tuple(sorted(cases.values(), key=_turn)), skipped=tuple(skipped.values()))
-
-
-def _turn(case: Case) -> int:
-    """Refusals first, then single calls, then deliveries; otherwise the order of the contract."""
-    return (case.expected.verdict == "accepted") + (case.speech is not None)
+    return Plan(cases=tuple(ordered(cases.values(), max_calls)), skipped=tuple(skipped.values()))
 
 
 def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
@@ -65,6 +66,8 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
             yield from _target_cases(target, text, first=first, emulated=emulated, every=every)
         except (UsageError, OSError) as error:
             yield Skipped(id=target.id, reason=str(error))
+    if every:
+        yield from _combinations(targets, text)
     for contract in {target.contract.id: target.contract for target in targets}.values():
         for operation in contract.operations.values():
             if operation.speech is None:
@@ -81,14 +84,29 @@ def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, eve
         if emulated:
             yield from _situation_cases(operation, wire, target)
         yield from body_cases(target, wire)
+        yield from left_out_cases(target, wire)
+        yield from text_cases(target, wire)
         yield from parameter_cases(operation, wire, target)
-        yield from upload_cases(target, wire)
+    yield from upload_cases(target, wire)  # of the first target that takes one: their ids are the operation's
     yield _delivery(target, speech, "a full delivery")
     if every:
         for name in target.spec.formats if "format" in target.speech.request else ():
             yield _delivery(target, _with(speech, format=name), f"a full delivery as {name}")
     if emulated:
         yield from _failing_deliveries(target, speech)
+
+
+def _combinations(targets: Sequence[Target], text: str) -> Iterator[Case]:
+    """Pairs of values, for each operation over all of its targets."""
+    starts: dict[tuple[str, str], list[tuple[Target, WireRequest]]] = {}
+    for target in targets:
+        try:
+            wire = to_wire(target, base_speech(target, text=text))
+        except (UsageError, OSError):
+            continue  # told of as a skipped target
+        starts.setdefault((target.contract.id, target.operation.id), []).append((target, wire))
+    for same in starts.values():
+        yield from combination_cases(same)
 
 
 def _delivery(target: Target, speech: SpeechRequest, says: str, *, fails: bool = False) -> Case:

@@ -103,6 +103,9 @@ def _enum_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], na
         yield Probe(path, value, f"{name} {json.dumps(value, ensure_ascii=False)}", keyword, valid=True)
     if values:
         yield Probe(path, _OUTSIDE_ENUM, f"{name} {_OUTSIDE_ENUM!r}, not one of its values", keyword, valid=False)
+        capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
+        for value in capitals[:1]:
+            yield Probe(path, value, f"{name} {value!r}, a value in capital letters", keyword, valid=False)
 
 
 def _type_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.checks import Call, Judge, Outcome, RequestOrigin, Rule, Subject
+import msgspec
+
+from voicegauge.checks import Call, Expected, Judge, Outcome, RequestOrigin, Rule, Subject
 from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, curl
 from voicegauge.client.connection import Key
+from voicegauge.client.keys import credentials
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.conformance.cases import Case, tells_nothing
 from voicegauge.conformance.collecting import Collector
@@ -154,11 +157,16 @@ class Runner:
                 _close(reservation, paid=accepted)
         origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
-        skipped = no_verdict(case, exchange)
+        skipped = self._no_verdict(case, exchange)
         self._saw(case, [*earlier, exchange])
         subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
         subjects += [call] if skipped else [call, Outcome(call, case.expected)]
         return subjects, exchange, skipped
+
+    def _no_verdict(self, case: Case, exchange: Exchange) -> str | None:
+        """As `no_verdict`; the emulator is never short of anything, so its refusals mean the request."""
+        emulated = self._service.provenance is Provenance.EMULATED
+        return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange)
 
     def _reserve(self, target: Target | None, characters: int) -> Reservation | None:
         if target is None or self._service.ledger is None:
@@ -197,8 +205,9 @@ class Runner:
         price = self._service.prices.get(target.id)
         delivery = await self._client.speak(target, speech, price_usd=price)
         again = await self._ask_again(target, delivery)
-        self._saw(case, [*delivery.exchanges, *again])
-        subjects = subjects_of_delivery(target, speech, delivery, again)
+        keyless = await self._ask_without_key(target, again)
+        self._saw(case, [*delivery.exchanges, *again, *(outcome.exchange for outcome in keyless)])
+        subjects = [*subjects_of_delivery(target, speech, delivery, again), *keyless]
         findings = self._collector.judge(self._judge, subjects, case.id)
         index = delivery.submit_exchange
         status = None if index is None else delivery.exchanges[index].response.status
@@ -222,6 +231,23 @@ class Runner:
             except TransportError:
                 break  # the delivery stands without it
         return found
+
+    async def _ask_without_key(self, target: Target, again: Sequence[Exchange]) -> list[Outcome]:
+        """The status of a job that is there, asked for by nobody: an unknown id would be refused in any case."""
+        status = target.job_operation
+        if status is None or not status.needs_key or not again or not self._client.secrets:
+            return []
+        names = {credential.name.lower() for credential in credentials(status, self._client.secrets[0])}
+        headers = tuple((name, value) for name, value in again[-1].request.headers if name.lower() not in names)
+        request = msgspec.structs.replace(again[-1].request, headers=headers)
+        try:
+            exchange = await self._client.transport.send(request, provider=self._contract.id, operation=status.id)
+        except TransportError:
+            return []  # the delivery stands without it
+        says = f"{status.id} of a job that is there, without a key"
+        at = f"{status.pointer}/security" if "security" in status.data else "/security"
+        call = Call(status, exchange, target, request_origin="broken")
+        return [Outcome(call, Expected(verdict="refused", why="key", says=says, at=at))]
 
     def _saw(self, case: Case, exchanges: Sequence[Exchange]) -> None:
         if any(map(from_emulator, exchanges)):

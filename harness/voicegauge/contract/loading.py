@@ -40,12 +40,17 @@ def load_contract(path: Path) -> Contract:
     if not bundled:  # the test suite checks those; the validator costs 0.7 s to import
         check_schemas(schemas, document)
         _check_openapi(document)
-    contract = _build(document, schemas)
+    contract = build_contract(document, schemas)
     check_consistency(contract)
     return contract
 
 
-def _build(document: Document, schemas: Schemas) -> Contract:
+def build_contract(document: Document, schemas: Schemas) -> Contract:
+    """The contract of a document that was read or made, without the checks of `load_contract`.
+
+    Raises:
+        ContractError: it breaks the grammar of the `x-` keys.
+    """
     root = document.data
     if "x-provider" not in root:
         raise document.error("", "needs x-provider: id, title, key_env and sources")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from voicegauge.contract import Contract
@@ -11,12 +11,21 @@ from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from voicegauge.emulator.faults import Fault
 
-def create_app(contracts: Iterable[Contract], settings: EmulatorSettings | None = None) -> Starlette:
+
+def create_app(
+    contracts: Iterable[Contract], settings: EmulatorSettings | None = None, *, own_faults: Sequence[Fault] = ()
+) -> Starlette:
     """An application that plays the providers of `contracts`.
 
     Every provider answers under "/<provider id>/", all its servers sharing that prefix; the control
     routes lie under "/_emulator/".
+
+    Args:
+        contracts: what is played.
+        settings: how.
+        own_faults: faults beside the known ones, planted everywhere; their hooks choose where they act.
 
     Raises:
         UnknownNameError: a fault of the settings, or the place it is limited to, is unknown.
@@ -29,6 +38,6 @@ def create_app(contracts: Iterable[Contract], settings: EmulatorSettings | None 
     from voicegauge.emulator.control import control_routes
     from voicegauge.emulator.house import House
 
-    house = House(tuple(contracts), settings or EmulatorSettings())
+    house = House(tuple(contracts), settings or EmulatorSettings(), own_faults)
     routes: list[Any] = [Mount(CONTROL_PREFIX, routes=control_routes(house)), Mount("/", app=house)]
     return Starlette(routes=routes)

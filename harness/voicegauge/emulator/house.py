@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.clock import EmulatedClock
+from voicegauge.emulator.faults import Fault
 from voicegauge.emulator.incoming import Incoming
 from voicegauge.emulator.planting import Planted
 from voicegauge.emulator.provider import EmulatedProvider
@@ -26,13 +27,15 @@ MASK = "***"
 class House:
     """The providers, their common clock and voice, and what was asked of them."""
 
-    def __init__(self, contracts: Sequence[Contract], settings: EmulatorSettings) -> None:
+    def __init__(
+        self, contracts: Sequence[Contract], settings: EmulatorSettings, own_faults: Sequence[Fault] = ()
+    ) -> None:
         """Everything begins new."""
         for contract in contracts:
             for target in contract.targets.values():
                 check_emulation(target)
         self.contracts, self.settings = contracts, settings
-        self.planted = Planted(settings.faults, contracts)
+        self.planted = Planted(settings.faults, contracts, own_faults)
         self.voice = Voice()
         self.journal: deque[dict[str, Any]] = deque(maxlen=KEPT_ENTRIES)
         self.reset()

@@ -38,15 +38,15 @@ class _Planting:
 class Planted:
     """The faults that are planted, and where."""
 
-    def __init__(self, names: Sequence[str], contracts: Iterable[Contract]) -> None:
-        """`names` as in `EmulatorSettings.faults`.
+    def __init__(self, names: Sequence[str], contracts: Iterable[Contract], own: Sequence[Fault] = ()) -> None:
+        """`names` as in `EmulatorSettings.faults`; faults of one's `own` are planted everywhere.
 
         Raises:
             UnknownNameError: no such fault, provider, target or operation.
         """
         self.names = tuple(names)
         by_id = {contract.id: contract for contract in contracts}
-        self._plantings = [_read(name, by_id) for name in self.names]
+        self._plantings = [_read(name, by_id) for name in self.names] + [_Planting(fault) for fault in own]
 
     def replace(self, other: Planted) -> None:
         """Plant what `other` has planted instead."""

@@ -242,7 +242,8 @@ class EmulatedProvider:
         """
         for value in (*call.path.values(), *call.query.values()):
             job = self.jobs.get(str(value))
-            if job is not None and (not call.operation.needs_key or job.account is account):
+            anyones = not call.operation.needs_key or self._planted.waives("key", call.operation)
+            if job is not None and (anyones or job.account is account):
                 return job
         raise Refusal("not-found", None, "no such job")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import re
 import zlib
 from collections import OrderedDict
@@ -246,8 +247,12 @@ class Voice:
         return data
 
 
+@functools.lru_cache(maxsize=KEPT)
 def render(wanted: Utterance) -> bytes:
-    """The audio of `wanted`, encoded; equal utterances give equal bytes."""
+    """The audio of `wanted`, encoded; equal utterances give equal bytes.
+
+    What one emulator has spoken lately, another one in this process need not speak again.
+    """
     import numpy as np
 
     from voicegauge.speech.audio import encode

@@ -1,0 +1,64 @@
+"""How many faulty providers voicegauge finds: `PYTHONPATH=benchmarks python -m mutation`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+
+from mutation.generating import mutants
+from mutation.hunting import Hunt, cases_for, clean_run, hunt
+from voicegauge.conformance import emulator_settings, plan_cases
+from voicegauge.contract import Contract, load_catalogue
+
+
+async def hunt_all(contract: Contract, every: int = 1) -> list[Hunt]:
+    """Every mutant of `contract`, or every so-many-th, checked."""
+    targets = list(contract.targets.values())
+    cases = plan_cases(targets, emulated=True, every=True).cases
+    findings, calls = await clean_run(contract, cases, emulator_settings())
+    assert not findings, f"a correct provider must give no finding: {findings[0]}"
+    found = list(mutants(contract, calls.exchanges))[::every]
+    return [await hunt(mutant, contract, cases_for(mutant, contract, cases)) for mutant in found]
+
+
+def main() -> None:
+    """Print found and total by class of fault, and each one that was not found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("providers", nargs="*", help="ids; all of them if left out")
+    parser.add_argument("--every", type=int, default=1, help="only every N-th mutant")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    hunts: list[Hunt] = []
+    for contract in load_catalogue():
+        if not options.providers or contract.id in options.providers:
+            hunts += asyncio.run(hunt_all(contract, options.every))
+    _print(hunts)
+    print(f"{time.perf_counter() - started:.0f} s")
+
+
+def _print(hunts: Sequence[Hunt]) -> None:
+    by_kind: dict[str, list[Hunt]] = defaultdict(list)
+    for result in hunts:
+        by_kind[result.mutant.kind].append(result)
+    print(f"{'fault':28} {'found':>10} {'calls':>7} {'accepted':>9}   (sent until found, mean)")
+    for kind, results in sorted(by_kind.items()):
+        _print_line(kind, results)
+    _print_line("all", hunts)
+    for result in hunts:
+        if result.found is None:
+            others = ", ".join(sorted({finding.rule for finding in result.others})) or "nothing"
+            print(f"not found: {result.mutant.id} (found: {others}{'; ' + result.error if result.error else ''})")
+
+
+def _print_line(kind: str, results: Sequence[Hunt]) -> None:
+    found = sum(result.found is not None for result in results)
+    sent = sum(result.calls.sent for result in results) / len(results)
+    accepted = sum(result.calls.accepted for result in results) / len(results)
+    print(f"{kind:28} {found:>4} /{len(results):>4} {sent:>7.1f} {accepted:>9.1f}")
+
+
+if __name__ == "__main__":
+    main()

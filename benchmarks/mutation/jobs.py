@@ -1,0 +1,192 @@
+"""Faults of jobs, charges and audio."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from mutation.mutant import Mutant, on_reply
+from voicegauge.contract import Operation, Target, parse_place, read_pointer, write_pointer
+from voicegauge.contract.extension import JobSpec
+from voicegauge.emulator import Fault
+from voicegauge.emulator.fault_audio import carries_audio
+from voicegauge.emulator.jobs import shortest_path
+from voicegauge.emulator.reply import Reply
+from voicegauge.emulator.spoken import Utterance
+
+UNKNOWN = "paused-by-mutation"
+MOVES = frozenset({"job-transition-illegal", "job-terminal-changed"})
+FLIPS = frozenset({"job-terminal-changed"})
+AUDIO = frozenset(
+    {"audio-truncated", "audio-length", "audio-undecodable", "audio-not-audio", "audio-missing", "empty-body"}
+)
+FORMAT = frozenset({"audio-format", "audio-media-type"})
+
+
+def job_mutants(operation: Operation) -> Iterator[Mutant]:
+    """Every fault of the states of a status operation's jobs."""
+    job = operation.job
+    if job is None:
+        return
+    path = shortest_path(job)
+    for kind, says, rules, states in _paths(job, path):
+        yield Mutant(
+            kind=kind,
+            id=f"{operation.contract.id}/{operation.id}: {says} ({' > '.join(states)})",
+            operation=operation.id,
+            rules=rules,
+            contract=operation.contract,
+            faults=(Fault(id="mutant", says=says, path=_follow(operation, states)),),
+        )
+
+
+def _follow(operation: Operation, states: tuple[str, ...]) -> Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]]:
+    def path(spec: JobSpec, planned: tuple[str, ...]) -> tuple[str, ...]:
+        return states if spec is operation.job else planned
+
+    return path
+
+
+Path = tuple[str, str, frozenset[str], tuple[str, ...]]
+"""Class of fault, what is wrong, the rules that fit, the states that a job passes through."""
+
+
+def _paths(job: JobSpec, path: tuple[str, ...]) -> Iterator[Path]:
+    ends = [name for name, state in job.states.items() if state.end is not None]
+    for index in range(1, len(path)):
+        stuck = path[:index]
+        yield "transition removed", f"{path[index - 1]} leads nowhere", frozenset({"job-stuck"}), stuck
+        unknown = (*path[:index], UNKNOWN, *path[index:])
+        yield "transition added", f"an unknown state after {path[index - 1]}", frozenset({"job-state-unknown"}), unknown
+    for index in range(1, len(path) - 1):
+        before, after = path[index - 1], path[index]
+        if before not in _reached(job, after):
+            back = (*path[: index + 1], before, *path[index:])
+            yield "transition reversed", f"{after} leads back to {before}", MOVES, back
+            again = (*path[: index + 1], *path[: index + 1], *path[index:])
+            yield "transition repeated", f"everything up to {after} twice", MOVES, again
+    for end in ends:
+        way = shortest_path(job, end)
+        for other in job.states:
+            if other != end:
+                kind = "terminal flip" if other in ends else "transition added"
+                yield kind, f"{end} leads to {other}", FLIPS, (*way, other)
+
+
+def _reached(job: JobSpec, start: str) -> set[str]:
+    found, left = set(), [start]
+    while left:
+        for name in job.states[left.pop()].next:
+            if name not in found:
+                found.add(name)
+                left.append(name)
+    return found
+
+
+# Charges
+
+
+def charge_mutants(target: Target) -> Iterator[Mutant]:
+    """Another amount than the price, where an answer tells what was charged."""
+    job = target.job_operation.job if target.job_operation else None
+    told = target.answer.charged or (job.charged if job is not None else None)
+    if told is None or target.pricing is None:
+        return
+    changes: dict[str, Callable[[float], float]] = {
+        "twice the price": lambda amount: amount * 2,
+        "one more": lambda amount: amount + 1,
+        "a tenth less": lambda amount: amount * 0.9,
+        "nothing": lambda _amount: 0.0,
+        "ten times the price": lambda amount: amount * 10,
+    }
+    for says, change in changes.items():
+        yield _of_target(target, "charge changed", f"charges {says}", {"charge-wrong"}, charge=change)
+    if job is not None and job.charged is not None and target.job_operation is not None:
+        place, operation = job.charged, target.job_operation.id
+        yield _of_target(
+            target,
+            "charge changed",
+            "charges more when asked again",
+            {"charge-wrong"},
+            reply=_charging_more(place, operation),
+        )
+
+
+def _charging_more(place: str, operation: str) -> Callable[[Reply], None]:
+    tokens = parse_place(place).tokens
+
+    def apply(reply: Reply) -> None:
+        if reply.operation is not None and reply.operation.id == operation and reply.is_json and reply.status < 300:
+            amount = read_pointer(reply.body, tokens)
+            if isinstance(amount, int | float):
+                reply.body = write_pointer(reply.body, tokens, amount + 7)
+
+    return apply
+
+
+# Audio
+
+
+def audio_mutants(target: Target) -> Iterator[Mutant]:
+    """What is delivered is cut, silent, of another format, or no audio."""
+    for share in (0.1, 0.5, 0.8):
+        yield _of_target(target, "audio truncated", f"{share:.0%} of the file", AUDIO, reply=_cut(share))
+    yield _of_target(target, "audio silenced", "digital silence", {"audio-silent"}, speech=_changed(silent=True))
+    for name in ("wav", "flac", "ogg", "mp3"):
+        says = f"always {name}"
+        place = target.job_operation.job.audio if target.job_operation and target.job_operation.job else None
+        place = place or target.answer.audio
+        if place is not None and name != (place.format or target.spec.emulation.format or "wav"):
+            yield _of_target(target, "audio re-encoded", says, FORMAT, speech=_changed(format=name))
+    for says, data, rules in (
+        ("an HTML page", b"<!doctype html><html>Bad Gateway</html>", {"audio-not-audio"}),
+        ("JSON", b'{"error": "not found"}', {"audio-not-audio"}),
+        ("nothing", b"", {"audio-missing", "empty-body"}),
+        ("noise", bytes(range(256)) * 40, {"audio-undecodable", "audio-length", "audio-silent", "audio-format"}),
+    ):
+        yield _of_target(target, "audio replaced", f"{says} for audio", rules, reply=_replaced(data))
+    words = "A much longer text than anybody asked for. " * 20
+    yield _of_target(target, "audio replaced", "another text", {"audio-length"}, speech=_changed(text=words))
+
+
+def _changed(**changes: object) -> Callable[[Utterance], Utterance]:
+    return lambda wanted: msgspec.structs.replace(wanted, **changes)
+
+
+def _cut(share: float) -> Callable[[Reply], None]:
+    def apply(reply: Reply) -> None:
+        if carries_audio(reply):
+            reply.body = reply.body[: int(len(reply.body) * share)]
+
+    return apply
+
+
+def _replaced(data: bytes) -> Callable[[Reply], None]:
+    def apply(reply: Reply) -> None:
+        if carries_audio(reply):
+            reply.raw = data
+
+    return apply
+
+
+def _of_target(
+    target: Target,
+    kind: str,
+    says: str,
+    rules: set[str] | frozenset[str],
+    *,
+    reply: Callable[[Reply], None] | None = None,
+    speech: Callable[[Utterance], Utterance] | None = None,
+    charge: Callable[[float], float] | None = None,
+) -> Mutant:
+    fault = on_reply(says, reply) if reply else Fault(id="mutant", says=says, speech=speech, charge=charge)
+    return Mutant(
+        kind=kind,
+        id=f"{target.id}: {says}",
+        operation=target.operation.id,
+        target=target.name,
+        rules=frozenset(rules),
+        contract=target.contract,
+        faults=(fault,),
+    )

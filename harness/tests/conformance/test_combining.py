@@ -1,0 +1,130 @@
+"""Combinations: every pair of values meets, and the order of a plan makes the most of few requests."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from voicegauge.checks import Expected
+from voicegauge.client import WireRequest, to_wire
+from voicegauge.conformance import Case, plan_cases
+from voicegauge.conformance.combining import combination_cases, covering_rows, factors, speaks
+from voicegauge.conformance.ordering import ordered
+from voicegauge.conformance.requests import base_speech, fits, with_value
+from voicegauge.contract import MISSING, load_catalogue
+
+CATALOGUE = load_catalogue()
+TARGETS = CATALOGUE.select([])
+FEW_CALLS = 40
+
+
+def _value(wire, name):
+    return repr(wire.body.get(name, MISSING))
+
+
+def _valid(target, wire, fields):
+    """Every combination that the document allows."""
+    for values in itertools.product(*(field.values for field in fields)):
+        changed = wire
+        for field, value in zip(fields, values, strict=True):
+            changed = with_value(changed, (field.name,), value)
+        spoken = all(speaks(target, field, value) for field, value in zip(fields, values, strict=True))
+        if spoken and fits(target.operation, changed):
+            yield changed
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5), data=st.data())
+def test_every_two_indexes_meet_that_may(sizes, data) -> None:
+    last = data.draw(st.lists(st.booleans(), min_size=sizes[0] * sizes[-1], max_size=sizes[0] * sizes[-1]))
+
+    def possible(row):
+        return len(row) < len(sizes) or last[row[0] * sizes[-1] + row[-1]]
+
+    rows = covering_rows(sizes, possible)
+    assert all(possible(row) for row in rows)
+    for one, two in itertools.combinations(range(len(sizes)), 2):
+        every = [row for row in itertools.product(*map(range, sizes)) if possible(row)]
+        assert {(row[one], row[two]) for row in rows} == {(row[one], row[two]) for row in every}
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
+def test_every_two_values_of_two_fields_meet_in_a_valid_request(target) -> None:
+    wire = to_wire(target, base_speech(target))
+    fields = list(factors(target, wire))
+    cases = list(combination_cases([(target, wire)]))
+    every = list(_valid(target, wire, fields))
+    for one, two in itertools.combinations(fields, 2):
+        met = {(_value(case.wire, one.name), _value(case.wire, two.name)) for case in cases}
+        assert met == {(_value(valid, one.name), _value(valid, two.name)) for valid in every}
+    assert all(fits(target.operation, case.wire) for case in cases)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
+def test_combinations_are_the_same_each_time(target) -> None:
+    wire = to_wire(target, base_speech(target))
+    assert list(combination_cases([(target, wire)])) == list(combination_cases([(target, wire)]))
+
+
+def _case(index: int, body: dict[str, object], verdict: str) -> Case:
+    return Case(
+        id=str(index),
+        provider="acme",
+        operation="speak",
+        target="voice-1",
+        expected=Expected(verdict=verdict, why="valid", says=str(index), at=""),  # type: ignore[arg-type]
+        wire=WireRequest(body=body, media_type="application/json"),
+    )
+
+
+BODIES = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), max_size=4)
+VERDICTS = st.sampled_from(["accepted", "refused", "either"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(drawn=st.lists(st.tuples(BODIES, VERDICTS), max_size=20), most=st.integers(0, 20))
+def test_refusals_come_first_and_a_cut_plan_is_the_beginning_of_the_whole(drawn, most) -> None:
+    cases = [_case(index, body, verdict) for index, (body, verdict) in enumerate(drawn)]
+    whole = ordered(cases)
+    assert sorted(case.id for case in whole) == sorted(case.id for case in cases)
+    assert [case.paid for case in whole] == sorted(case.paid for case in whole)
+    cut = ordered(cases, most)
+    assert cut == whole[: len(cut)]
+    assert sum(case.paid for case in cut) == min(most, sum(case.paid for case in cases))
+
+
+@given(drawn=st.lists(BODIES, min_size=2, max_size=20))
+def test_no_request_comes_before_one_that_shows_more_values(drawn) -> None:
+    cases = [_case(index, body, "accepted") for index, body in enumerate(drawn)]
+    seen: set[tuple[str, object]] = set()
+    names = sorted({name for body in drawn for name in body})
+    whole = ordered(cases)
+
+    def new(case: Case) -> int:
+        return len({(name, case.wire.body.get(name)) for name in names} - seen)  # type: ignore[union-attr]
+
+    for index, case in enumerate(whole):
+        # Pairs weigh in, but all pairs of four fields are fewer than one value's weight.
+        assert new(case) >= max(map(new, whole[index:]))
+        seen |= {(name, case.wire.body.get(name)) for name in names}  # type: ignore[union-attr]
+
+
+def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> None:
+    target = CATALOGUE.provider("pixelapi").target("voice-design")
+    plan = plan_cases([target], emulated=False, every=True, max_calls=FEW_CALLS)
+    paid = [case for case in plan.cases if case.paid]
+    assert len(paid) == FEW_CALLS
+    sent = [case.wire for case in paid if case.wire is not None]
+    for field in factors(target, to_wire(target, base_speech(target))):
+        assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
+
+
+def test_a_plan_has_a_text_of_every_class_and_uploads_of_every_kind() -> None:
+    ids = " ".join(case.id for case in plan_cases(TARGETS, emulated=True, every=True).cases)
+    for says in ("emoji", "right to left", "combining marks", "control characters", "SSML", "very long word", "blanks"):
+        assert says in ids
+    for says in ("90 s", "0.5 s", "10995117 bytes", "8000 Hz", "as flac", "breaks off", "nothing in it"):
+        assert f"pixelapi/generateSpeech: a recording {says}" in ids or says in ids

@@ -1,0 +1,49 @@
+"""A sample of faulty providers is found out, and correct ones are not blamed; `benchmarks/mutation` runs all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from mutation.clean import clean_check
+from mutation.generating import mutants
+from mutation.hunting import cases_for, clean_run, hunt
+
+from voicegauge.conformance import emulator_settings, plan_cases
+from voicegauge.contract import load_catalogue
+
+CATALOGUE = load_catalogue()
+CONTRACT = CATALOGUE.provider("pixelapi")
+CASES = plan_cases(list(CONTRACT.targets.values()), emulated=True, every=True).cases
+SAMPLE = 30
+
+
+def _mutants():
+    _, calls = asyncio.run(clean_run(CONTRACT, CASES, emulator_settings()))
+    return list(mutants(CONTRACT, calls.exchanges))
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    return _mutants()
+
+
+async def test_a_sample_of_faulty_providers_is_found_under_a_fitting_rule(faulty) -> None:
+    assert len(faulty) >= 250
+    sample = faulty[:: len(faulty) // SAMPLE]
+    results = [await hunt(mutant, CONTRACT, cases_for(mutant, CONTRACT, CASES)) for mutant in sample]
+    assert [result.mutant.id for result in results if result.found is None] == []
+    assert all(result.found.rule in result.mutant.rules for result in results)
+
+
+def test_mutants_are_the_same_each_time_and_no_two_alike(faulty) -> None:
+    ids = [mutant.id for mutant in faulty]
+    assert [mutant.id for mutant in _mutants()] == ids
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_no_correct_provider_is_blamed_whatever_the_latencies_and_the_order(seed) -> None:
+    findings, sent = await clean_check(CONTRACT, CASES, seed)
+    assert findings == ()
+    assert sent > 30

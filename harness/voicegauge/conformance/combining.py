@@ -1,0 +1,193 @@
+"""Valid requests that combine values: every pair of two parameters' values stands in one of them.
+
+A fault that needs two parameters at once is invisible to cases that change one value;
+most such faults need no more than two (Kuhn, Wallace, Gallo, IEEE TSE 30(6), 2004).
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from voicegauge.checks import Expected
+from voicegauge.client import WireRequest
+from voicegauge.conformance.bodies import is_file_field, is_open
+from voicegauge.conformance.cases import Case
+from voicegauge.conformance.probes import Probe
+from voicegauge.conformance.requests import fits, with_value
+from voicegauge.contract import MISSING, MediaType, Target, parse_place
+from voicegauge.contract.document import escape
+from voicegauge.model import UploadedFile
+
+
+class Factor(NamedTuple):
+    """A field and the values it is tried with; `MISSING` leaves it out."""
+
+    name: str
+    values: tuple[Any, ...]
+    pointer: str
+    """Where its schema stands."""
+
+
+Start = tuple[Target, WireRequest]
+"""A target and the valid request to it that a combination changes."""
+
+
+def combination_cases(starts: Sequence[Start]) -> Iterator[Case]:
+    """Requests in which every two values of two fields meet, the targets of the operation among them.
+
+    Args:
+        starts: every target of one operation that is checked, with a valid request to it.
+    """
+    fields = list(factors(*starts[0]))
+    if len(fields) + (len(starts) > 1) < 2:
+        return
+
+    def possible(row: Sequence[int]) -> bool:
+        target, wire = starts[row[0]]
+        values = [field.values[index] for field, index in zip(fields, row[1:], strict=False)]
+        if not all(speaks(target, field, value) for field, value in zip(fields, values, strict=False)):
+            return False
+        return len(values) < len(fields) or fits(target.operation, _laid_over(wire, fields, values))
+
+    for row in covering_rows([len(starts), *(len(field.values) for field in fields)], possible):
+        target, wire = starts[row[0]]
+        yield _case(target, wire, fields, [field.values[index] for field, index in zip(fields, row[1:], strict=True)])
+
+
+def covering_rows(sizes: Sequence[int], possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
+    """Rows of one index for each of `sizes`, in which every two indexes meet that may.
+
+    Args:
+        sizes: how many values each parameter has.
+        possible: whether the beginning of a row may stand in a request.
+    """
+    from allpairspy import AllPairs
+
+    rows = [tuple(row) for row in AllPairs([range(size) for size in sizes], filter_func=possible)]
+    met = {pair for row in rows for pair in _pairs(row)}
+    # Where not everything is possible, the greedy search gives up some pairs that are.
+    for one, two in itertools.combinations(range(len(sizes)), 2):
+        for a, b in itertools.product(range(sizes[one]), range(sizes[two])):
+            if (one, a, two, b) not in met:
+                row = _completed(sizes, {one: a, two: b}, possible)
+                rows += [row] if row else []
+                met.update(_pairs(row))
+    return rows
+
+
+def _pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
+    for (one, a), (two, b) in itertools.combinations(enumerate(row), 2):
+        yield one, a, two, b
+
+
+def _completed(
+    sizes: Sequence[int], fixed: Mapping[int, int], possible: Callable[[Sequence[int]], bool], row: tuple[int, ...] = ()
+) -> tuple[int, ...]:
+    """The first possible row with the `fixed` indexes; an empty one where there is none."""
+    if len(row) == len(sizes):
+        return row
+    at = len(row)
+    for index in [fixed[at]] if at in fixed else range(sizes[at]):
+        longer = (*row, index)
+        found = _completed(sizes, fixed, possible, longer) if possible(longer) else ()
+        if found:
+            return found
+    return ()
+
+
+def factors(target: Target, wire: WireRequest) -> Iterator[Factor]:
+    """The fields of `wire` whose values are free: choices, numbers at their bounds, and what may be left out."""
+    media = target.operation.request_media.get(wire.media_type or "")
+    if media is None or not isinstance(media.schema, dict) or not isinstance(wire.body, dict):
+        return
+    schemas = target.contract.schemas
+    root = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
+    kept = {parse_place(slot.at).tokens[0] for word, slot in target.speech.request.items() if word in target.spec.needs}
+    kept |= {parse_place(place).tokens[0] for place in target.spec.set} | set(media.schema.get("required", ()))
+    for name, inner in media.schema.get("properties", {}).items():
+        schema, pointer = schemas.resolve(inner, f"{root}/properties/{escape(name)}")
+        if not isinstance(schema, dict):
+            continue
+        free = [
+            value for value in _values(schema) if is_open(target, Probe((name,), value, name, f"{pointer}/enum", True))
+        ]
+        printed = [
+            value
+            for value in _documented_values(media, name)
+            if is_open(target, Probe((name,), value, name, f"{pointer}/type", True))
+        ]
+        values = free or printed or ([wire.body[name]] if name in wire.body else [])
+        if name not in kept:
+            values = [*values, MISSING]
+        if len(values) > 1:
+            yield Factor(name, tuple(values), pointer)
+
+
+def _values(schema: dict[str, Any]) -> list[Any]:
+    if "enum" in schema:
+        return list(schema["enum"])
+    if schema.get("type") == "boolean":
+        return [True, False]
+    if schema.get("type") in ("integer", "number"):
+        return [schema[bound] for bound in ("minimum", "maximum") if bound in schema] or [schema.get("default", 1)]
+    return []
+
+
+def _documented_values(media: MediaType, name: str) -> list[Any]:
+    """A value that a printed request has; a file's name is none."""
+    values = (example.value.get(name) for example in media.examples if isinstance(example.value, dict))
+    schema = media.schema.get("properties", {}).get(name, {})
+    known = [] if is_file_field(media, schema) else [value for value in values if value is not None]
+    return known[:1]
+
+
+def speaks(target: Target, field: Factor, value: Any) -> bool:
+    """Whether the target is documented to take `value`; what it says nothing of, it takes."""
+    request = target.speech.request
+    for slot, named in ((request.get("format"), target.spec.formats), (request.get("language"), target.spec.languages)):
+        if slot is not None and named and parse_place(slot.at).tokens == [field.name] and value is not MISSING:
+            return value in {slot.map.get(known, known) for known in named}
+    return True
+
+
+def _case(target: Target, wire: WireRequest, fields: Sequence[Factor], values: Sequence[Any]) -> Case:
+    operation = target.operation
+    wire = _laid_over(wire, fields, values)
+    said = ", ".join(_said(field, value) for field, value in zip(fields, values, strict=True))
+    tokens = parse_place(target.speech.request["text"].at).tokens
+    text = wire.body.get(tokens[0]) if len(tokens) == 1 else None
+    return Case(
+        id=f"{operation.contract.id}/{operation.id}: {target.name} with {said}",
+        provider=operation.contract.id,
+        operation=operation.id,
+        target=target.name,
+        expected=Expected(
+            verdict="accepted", why="valid", says=f"{target.name} with {said}", at=_stands(target, fields)
+        ),
+        wire=wire,
+        text_characters=len(text) if isinstance(text, str) else 0,
+    )
+
+
+def _laid_over(wire: WireRequest, fields: Sequence[Factor], values: Sequence[Any]) -> WireRequest:
+    for field, value in zip(fields, values, strict=True):
+        wire = with_value(wire, (field.name,), value)
+    return wire
+
+
+def _said(field: Factor, value: Any) -> str:
+    if value is MISSING:
+        return f"no {field.name}"
+    shown = value.filename if isinstance(value, UploadedFile) else json.dumps(value, ensure_ascii=False)
+    return f"{field.name} {shown:.40}"
+
+
+def _stands(target: Target, fields: Sequence[Factor]) -> str:
+    """What a refusal would speak against: a disputed field first, so that the dispute is heard."""
+    for field in fields:
+        if any("refuses-valid" in dispute.rules for dispute, _ in target.contract.disputes(field.pointer)):
+            return field.pointer
+    return f"{target.operation.pointer}/requestBody"
