@@ -19,14 +19,14 @@ from voicegauge.conformance.following import subjects_of_delivery
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import from_emulator
-from voicegauge.errors import TransportError, UnreachableError, UsageError
+from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance
 from voicegauge.recording import BAD_KEY
 
 ASKED_AGAIN = 2
 """Status answers fetched after a job has ended: a late change of mind shows in the second one."""
 MAX_UNREACHABLE = 3
-"""Requests in a row without a connection after which the service is taken to be away."""
+"""Requests in a row without a connection or an answer in time after which the service is taken to be away."""
 
 
 Keep = Callable[[Case, Sequence[Exchange]], None]
@@ -79,6 +79,7 @@ class Runner:
 
         Raises:
             UnreachableError: the service is away.
+            TimedOutError: it takes connections and does not answer.
             BudgetError: the next case costs more than is left.
         """
         for case in cases:
@@ -99,8 +100,9 @@ class Runner:
                 self._collector.case_done(case, answered.findings, answered.status)
 
     def _note_unreachable(self, error: Exception) -> None:
-        self._unreachable = self._unreachable + 1 if isinstance(error, UnreachableError) else 0
-        if self._unreachable >= MAX_UNREACHABLE and isinstance(error, UnreachableError):
+        silent = isinstance(error, UnreachableError | TimedOutError)
+        self._unreachable = self._unreachable + 1 if silent else 0
+        if self._unreachable >= MAX_UNREACHABLE:
             raise error
 
     def _note_spending(self) -> None:
