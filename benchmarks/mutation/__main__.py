@@ -14,6 +14,16 @@ from voicegauge.conformance import emulator_settings, plan_cases
 from voicegauge.contract import Contract, load_catalogue
 
 
+REASONS = (
+    ("webhook", "a URL that the service would call is never sent"),
+    ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT` is never sent as valid: it is ten minutes of speech"),
+    ("voice has minLength", "a voice is a name: one of a single character is nobody's"),
+    ("answered as 400", "both statuses are documented for what was asked"),
+    ("must be there", "the target is about this field: none of its requests goes without"),
+)
+"""Why a mutant is not found, by a part of its id."""
+
+
 async def hunt_all(contract: Contract, every: int = 1) -> list[Hunt]:
     """Every mutant of `contract`, or every so-many-th, checked."""
     targets = list(contract.targets.values())
@@ -50,7 +60,8 @@ def _print(hunts: Sequence[Hunt]) -> None:
     for result in hunts:
         if result.found is None:
             others = ", ".join(sorted({finding.rule for finding in result.others})) or "nothing"
-            print(f"not found: {result.mutant.id} (found: {others}{'; ' + result.error if result.error else ''})")
+            reason = next((why for part, why in REASONS if part in result.mutant.id), result.error or "not known")
+            print(f"not found: {result.mutant.id} (found instead: {others}): {reason}")
 
 
 def _print_line(kind: str, results: Sequence[Hunt]) -> None:
