@@ -37,7 +37,7 @@ def test_the_report_is_json_on_standard_output(voicegauge) -> None:
     report = json.loads(out)
     assert status == 0
     assert report["schema"] == "voicegauge/check/1"
-    assert set(report["exchanges"]) == {"documented"}
+    assert set(report["exchanges"]) == {"documented", "emulated"}  # the examples, and the bundled recordings
     assert report["finished"]
 
 
