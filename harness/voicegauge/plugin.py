@@ -3,8 +3,15 @@
     def test_contract(voicegauge_target, voicegauge_check):
         voicegauge_check(voicegauge_target)
 
-runs once for every target (see `--vg-target`, `--vg-contracts`), against the emulator, or
-with `--vg-live` against the services themselves. Every fixture can be overridden.
+or, one test for each rule, after a single check of each provider:
+
+    def test_contract(voicegauge_rule):
+        voicegauge_rule.hold()
+
+The first runs once for every target (see `--vg-target`, `--vg-contracts`), against the emulator, or
+with `--vg-live` against the services themselves. `@pytest.mark.voicegauge("acme")` names the
+targets in the file. All tests of a run share one budget and one check of a provider, under
+pytest-xdist too. Every fixture can be overridden.
 
     def test_my_client(voicegauge_replay):
         replay = voicegauge_replay("fixtures/acme", only="a full delivery")
@@ -19,10 +26,11 @@ has voicegauge installed.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -31,6 +39,7 @@ if TYPE_CHECKING:
     from voicegauge.conformance import CheckReport
     from voicegauge.contract import Catalogue
     from voicegauge.emulator import RunningEmulator
+    from voicegauge.model import Finding
     from voicegauge.recording import Replay, ReplayApp
 
 
@@ -41,6 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vg-live", action="store_true", help="ask live services, keys from the environment")
     group.addoption("--vg-max-cost", type=float, default=1.0, metavar="USD", help="with --vg-live: spend at most this")
     group.addoption("--vg-seed", type=int, default=0, metavar="N", help="makes everything random repeatable")
+    group.addoption("--vg-fault", action="append", default=[], metavar="FAULT", help="plant a fault in the emulator")
     group.addoption("--vg-contracts", action="append", default=[], metavar="DIR", help="your own contracts")
 
 
@@ -54,17 +64,34 @@ def _catalogue(config: pytest.Config) -> Catalogue:
         raise pytest.UsageError(str(error)) from error
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker and refuse options that exclude each other."""
+    config.addinivalue_line("markers", "voicegauge(*targets): the targets that the test is about")
+    if config.getoption("--vg-live") and config.getoption("--vg-fault"):
+        raise pytest.UsageError("--vg-fault plants faults in the emulator; --vg-live does not ask it")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that takes `voicegauge_target` once for every chosen target."""
-    if "voicegauge_target" not in metafunc.fixturenames:
+    """Run a test that takes `voicegauge_target` or `voicegauge_rule` once for each of them."""
+    if not {"voicegauge_target", "voicegauge_rule"} & set(metafunc.fixturenames):
         return
+    from voicegauge.checks import RULES
     from voicegauge.errors import VoicegaugeError
 
+    marker = metafunc.definition.get_closest_marker("voicegauge")
+    names = metafunc.config.getoption("--vg-target") or list(marker.args if marker else ())
     try:
-        targets = _catalogue(metafunc.config).select(metafunc.config.getoption("--vg-target"))
+        targets = _catalogue(metafunc.config).select(names)
     except VoicegaugeError as error:
         raise pytest.UsageError(f"--vg-target: {error}") from error
-    metafunc.parametrize("voicegauge_target", [target.id for target in targets])
+    if "voicegauge_target" in metafunc.fixturenames:
+        metafunc.parametrize("voicegauge_target", [target.id for target in targets])
+    if "voicegauge_rule" in metafunc.fixturenames:
+        providers = dict.fromkeys(target.contract.id for target in targets)
+        chosen = {name: tuple(t.id for t in targets if t.contract.id == name) for name in providers}
+        pairs = [(names, rule) for names in chosen.values() for rule in RULES]
+        ids = [f"{names[0].partition('/')[0]}-{rule}" for names, rule in pairs]
+        metafunc.parametrize("voicegauge_rule", pairs, ids=ids, indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -79,7 +106,7 @@ def voicegauge_emulator(voicegauge_catalogue: Catalogue, pytestconfig: pytest.Co
     from voicegauge.conformance import emulator_settings
     from voicegauge.emulator import running_emulator
 
-    settings = emulator_settings(seed=pytestconfig.getoption("--vg-seed"))
+    settings = emulator_settings(seed=pytestconfig.getoption("--vg-seed"), faults=pytestconfig.getoption("--vg-fault"))
     with running_emulator(voicegauge_catalogue, settings) as running:
         yield running
 
@@ -181,21 +208,87 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
     """
 
     def check(*names: str, fuzz: int = 0) -> CheckReport:
-        from voicegauge.errors import VoicegaugeError
         from voicegauge.model import Severity
 
-        try:
-            report = _live(request, names, fuzz) if request.config.getoption("--vg-live") else None
-            report = report or _emulated(request, names, fuzz)
-        except VoicegaugeError as error:
-            pytest.fail(str(error), pytrace=False)
+        report = _run_check(request, names, fuzz)
         bad = [finding for finding in report.findings if finding.severity is Severity.ERROR]
         if bad or report.stopped_by:
-            lines = [f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})\n    {f.reproduce}" for f in bad]
-            pytest.fail("\n".join([*lines, report.stopped_by or ""]).strip(), pytrace=False)
+            pytest.fail(_told(bad, report.stopped_by), pytrace=False)
         return report
 
     return check
+
+
+class Verdict(NamedTuple):
+    """How one rule came out at one provider."""
+
+    rule: str
+    report: CheckReport
+    """Of the whole check of the provider."""
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Where the rule was broken, disputed places too."""
+        return [finding for finding in self.report.findings if finding.rule == self.rule]
+
+    def hold(self) -> None:
+        """Fail the test where the rule was broken, or where the check did not come to its end."""
+        from voicegauge.model import Severity
+
+        bad = [finding for finding in self.findings if finding.severity is Severity.ERROR]
+        if bad or self.report.stopped_by:
+            pytest.fail(_told(bad, self.report.stopped_by), pytrace=False)
+
+
+@pytest.fixture
+def voicegauge_rule(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    """One rule at one provider; the first test that asks checks the provider, the others read its report."""
+    names, rule = request.param
+    file = _shared_folder(request.config, tmp_path_factory) / f"{names[0].partition('/')[0]}-{_digest(names)}.json"
+    return Verdict(rule, _checked_once(request, names, file))
+
+
+def _checked_once(request: pytest.FixtureRequest, names: tuple[str, ...], file: Path) -> CheckReport:
+    import fcntl
+
+    import msgspec
+
+    from voicegauge.conformance import CheckReport
+    from voicegauge.files import write_file
+
+    with file.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            write_file(file, msgspec.json.encode(_run_check(request, names, 0)))
+    return msgspec.json.decode(file.read_bytes(), type=CheckReport)
+
+
+def _digest(names: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _shared_folder(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share, and no other run."""
+    worker = getattr(config, "workerinput", None)
+    base = factory.getbasetemp()
+    folder = base.parent / f"voicegauge-{worker['testrunuid']}" if worker else base / "voicegauge"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def _told(bad: list[Finding], stopped_by: str | None) -> str:
+    lines = [f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})\n    {f.reproduce}" for f in bad]
+    return "\n".join([*lines, stopped_by or ""]).strip()
+
+
+def _run_check(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
+    from voicegauge.errors import VoicegaugeError
+
+    run = _live if request.config.getoption("--vg-live") else _emulated
+    try:
+        return run(request, names, fuzz)
+    except VoicegaugeError as error:
+        pytest.fail(str(error), pytrace=False)
 
 
 def _emulated(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
@@ -212,21 +305,21 @@ def _emulated(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int)
 
 
 def _live(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
-    from voicegauge.client import Ledger, client_key
+    from voicegauge.client import client_key
+    from voicegauge.client.shared import SharedBudget
     from voicegauge.conformance import Collector, Settings, check_service, plan_cases, price_of_plan, run_keeping
     from voicegauge.model import Provenance
 
     catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
     targets = catalogue.select(names)
-    settings = Settings(
-        provenance=Provenance.RECORDED,
-        keys={target.contract.id: client_key(target.contract) for target in targets},
-        ledger=Ledger(request.config.getoption("--vg-max-cost")),
-        fuzz=fuzz,
-        seed=request.config.getoption("--vg-seed"),
-    )
-    collector = Collector([target.id for target in targets], settings.seed)
+    keys = {target.contract.id: client_key(target.contract) for target in targets}
+    seed = request.config.getoption("--vg-seed")
     plan = plan_cases(targets, emulated=False, every=False)
-    price_of_plan(plan, targets, settings.prices)
-    run_keeping(collector, check_service(targets, plan, settings, collector))
+    price_of_plan(plan, targets, {})
+    folder = _shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
+    budget = SharedBudget(folder / "budget", request.config.getoption("--vg-max-cost"))
+    collector = Collector([target.id for target in targets], seed)
+    with budget.ledger() as ledger:
+        settings = Settings(provenance=Provenance.RECORDED, keys=keys, ledger=ledger, fuzz=fuzz, seed=seed)
+        run_keeping(collector, check_service(targets, plan, settings, collector))
     return collector.report()

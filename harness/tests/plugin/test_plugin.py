@@ -86,47 +86,6 @@ def test_a_fault_for_a_live_service_is_refused(run) -> None:
     assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
-LIVE = {
-    "rules": """
-        def test_rule(voicegauge_rule):
-            voicegauge_rule.hold()
-    """,
-    "checks": """
-        import pytest
-
-        @pytest.mark.parametrize("turn", range(6))
-        def test_check(voicegauge_check, turn):
-            voicegauge_check("acme")
-    """,
-}
-
-
-@pytest.fixture
-def live(run, acme, acme_contracts, monkeypatch):
-    """Run tests at a provider on a real socket that counts what it is paid for, in two workers."""
-    monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
-    folder = acme_contracts()
-    document = folder / "acme" / "openapi.yaml"
-    document.write_text(document.read_text().replace("https://api.acme.example", acme.url))
-
-    def run_it(code: str, *more: str) -> pytest.RunResult:
-        options = ["--vg-live", "--vg-contracts", str(folder), "--vg-target", "acme", "-n", "2"]
-        return run(code, *options, *more)
-
-    return run_it
-
-
-def test_workers_pay_for_one_check_of_a_provider_together(live, acme) -> None:
-    live(LIVE["rules"]).assert_outcomes(passed=len(RULES))
-    assert len(acme.texts) == 1
-
-
-def test_workers_share_the_budget(live, acme) -> None:
-    """A check costs 0.001: of six, the budget pays for three."""
-    live(LIVE["checks"], "--vg-max-cost", "0.0035").assert_outcomes(passed=3, failed=3)
-    assert len(acme.texts) == 3
-
-
 def test_a_client_of_the_emulator_is_at_hand(run) -> None:
     result = run(
         """

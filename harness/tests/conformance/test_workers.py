@@ -1,0 +1,93 @@
+"""Tests of a user's own that ask a live service from several workers: nothing is paid for twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from voicegauge.checks import RULES
+from voicegauge.client.shared import SharedBudget
+from voicegauge.errors import BudgetError
+
+pytest_plugins = ["pytester"]
+
+LIVE = {
+    "rules": """
+        def test_rule(voicegauge_rule):
+            voicegauge_rule.hold()
+    """,
+    "checks": """
+        import pytest
+
+        @pytest.mark.parametrize("turn", range(6))
+        def test_check(voicegauge_check, turn):
+            voicegauge_check("acme")
+    """,
+}
+
+
+@pytest.fixture
+def live(pytester, acme, acme_contracts, monkeypatch):
+    """Run tests at a provider on a real socket that counts what it is paid for, in two workers."""
+    monkeypatch.setenv("ACME_API_KEY", "sk-acme-0123456789abcdef")
+    folder = acme_contracts()
+    document = folder / "acme" / "openapi.yaml"
+    document.write_text(document.read_text().replace("https://api.acme.example", acme.url))
+
+    def run_it(code: str, *more: str) -> pytest.RunResult:
+        options = ["--vg-live", "--vg-contracts", str(folder), "--vg-target", "acme", "-n", "2"]
+        pytester.makepyfile(textwrap.dedent(code))
+        return pytester.runpytest_subprocess(
+            "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", *options, *more
+        )
+
+    return run_it
+
+
+def test_workers_pay_for_one_check_of_a_provider_together(live, acme) -> None:
+    live(LIVE["rules"]).assert_outcomes(passed=len(RULES))
+    assert len(acme.texts) == 1
+
+
+def test_workers_share_the_budget(live, acme) -> None:
+    """A check costs 0.001: of six, the budget pays for three."""
+    live(LIVE["checks"], "--vg-max-cost", "0.0035").assert_outcomes(passed=3, failed=3)
+    assert len(acme.texts) == 3
+
+
+def _spend(file: Path, times: int) -> None:
+    for _ in range(times):
+        with SharedBudget(file, 0.05).ledger() as ledger:
+            try:
+                ledger.reserve(0.001).settle()
+            except BudgetError:
+                return
+
+
+def _die(file: Path) -> None:
+    with SharedBudget(file, 1.0).ledger() as ledger:
+        ledger.reserve(0.001)
+        os._exit(1)
+
+
+def test_processes_that_spend_at_once_stay_within_the_budget(tmp_path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_spend, args=(tmp_path / "budget", 40)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    with SharedBudget(tmp_path / "budget", 0.05).ledger() as ledger:
+        assert ledger.spent_usd == 0.05
+
+
+def test_what_a_dead_process_had_is_given_to_nobody(tmp_path) -> None:
+    dying = multiprocessing.get_context("spawn").Process(target=_die, args=(tmp_path / "budget",))
+    dying.start()
+    dying.join()
+    with pytest.raises(BudgetError, match="nobody knows"), SharedBudget(tmp_path / "budget", 1.0).ledger():
+        pass
