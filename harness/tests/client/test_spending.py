@@ -1,0 +1,69 @@
+"""A thousand simulated runs: retries, broken connections, bills and tasks at once never overspend."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from voicegauge.client import Ledger
+from voicegauge.errors import BudgetError
+from voicegauge.transport import VirtualClock
+
+RUNS = 1_000
+
+
+class Provider:
+    """Takes time, says "later", breaks connections before and after taking money, and bills at most its price."""
+
+    def __init__(self, dice: random.Random, clock: VirtualClock) -> None:
+        self.dice, self.clock, self.paid_micro = dice, clock, 0
+
+    async def answer(self, price_micro: int) -> tuple[str, int | None]:
+        await self.clock.sleep(self.dice.random())
+        fate = self.dice.choice(["later", "refused", "lost before", "lost after", "billed", "unbilled"])
+        if fate == "billed":
+            bill = self.dice.randint(0, price_micro)
+            self.paid_micro += bill
+            return fate, bill
+        self.paid_micro += price_micro if fate in ("lost after", "unbilled") else 0
+        return fate, None
+
+
+async def ask(provider: Provider, ledger: Ledger, price_micro: int) -> bool:
+    """One request with up to three retries, each under a reservation of its own; False once the budget says no."""
+    for _ in range(4):
+        try:
+            reservation = ledger.reserve(price_micro / 1e6)
+        except BudgetError:
+            return False
+        fate, bill = await provider.answer(price_micro)
+        if fate in ("later", "lost before", "refused"):
+            reservation.release()
+        else:
+            reservation.settle(None if bill is None else bill / 1e6)
+        if fate != "later":
+            break
+        await provider.clock.sleep(provider.dice.random())
+    return True
+
+
+async def run(seed: int) -> tuple[Provider, Ledger, int, int]:
+    dice = random.Random(seed)
+    budget_micro = dice.randint(0, 200_000)
+    provider, ledger = Provider(dice, VirtualClock()), Ledger(budget_micro / 1e6)
+    prices = [dice.randint(1, 9_000) for _ in range(20)]
+    done = await asyncio.gather(*(ask(provider, ledger, price) for price in prices))
+    return provider, ledger, budget_micro, done.count(False)
+
+
+def test_a_thousand_runs_overspend_by_nothing() -> None:
+    stopped = 0
+    for seed in range(RUNS):
+        provider, ledger, budget_micro, refused = asyncio.run(run(seed))
+        assert provider.paid_micro <= budget_micro, seed
+        assert ledger.spent_usd * 1e6 == pytest.approx(provider.paid_micro, abs=1e-3), seed
+        assert ledger.reserved_usd == 0
+        stopped += refused > 0
+    assert RUNS / 10 < stopped < RUNS  # some budgets end a run, others bear it
