@@ -13,7 +13,6 @@ from mutation.hunting import Hunt, cases_for, clean_run, hunt
 from voicegauge.conformance import emulator_settings, plan_cases
 from voicegauge.contract import Contract, load_catalogue
 
-
 REASONS = (
     ("webhook", "a URL that the service would call is never sent"),
     ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT` is never sent as valid: it is ten minutes of speech"),
