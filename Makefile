@@ -4,21 +4,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 # What a commit is checked with beside the tests.
-CODE := harness contracts benchmarks
+CODE := harness contracts benchmarks docs
 
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test quick lint types layers wheel docs sample lock clean
+.PHONY: bench test slow lint types layers wheel docs lock clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
 
-test: $(VENV)/.full     ## the whole suite, Whisper included
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+test: $(VENV)/.full     ## the suite, Whisper included
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser"
 
-quick: $(VENV)/.full    ## the suite without the slow tests
-	$(BIN)/python -m pytest -m "not slow and not browser"
+slow: $(VENV)/.full     ## what takes long: simulations, memory, the wheel, the report in a browser
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or browser"
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check $(CODE)

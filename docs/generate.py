@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from voicegauge.bench.compare import Comparison
 from voicegauge.bench.result import BenchResult, PricedPlan
 from voicegauge.cli import cli
+from voicegauge.cli.convert import Conversion
 from voicegauge.cli.providers import Providers
 from voicegauge.cli.record import RecordResult
 from voicegauge.cli.rules import RuleList
@@ -60,6 +61,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
+    "docs/convert.schema.json": lambda: as_json(record_schema(Conversion, "voicegauge convert --json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
     "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
