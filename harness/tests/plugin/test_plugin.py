@@ -142,4 +142,4 @@ def test_loading_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
 def test_the_example_in_the_readme_passes(run) -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     code = readme.split("```python\n", 1)[1].split("```", 1)[0]
-    run(code).assert_outcomes(passed=1)
+    run(code).assert_outcomes(passed=len(RULES))

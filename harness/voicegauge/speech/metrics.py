@@ -39,9 +39,7 @@ def _units(text: str, unit: Unit) -> list[str]:
     return text.split() if unit == "word" else list(text)
 
 
-def score(
-    *, sample_id: str, reference: str, transcript: str, language: str, heard: Heard = "speech"
-) -> Score:
+def score(*, sample_id: str, reference: str, transcript: str, language: str, heard: Heard = "speech") -> Score:
     """Score what was `heard` where the text `reference` was asked for.
 
     Anything heard but speech counts as every unit deleted, whatever `transcript` says.
