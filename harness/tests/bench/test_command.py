@@ -135,6 +135,7 @@ def test_live_against_an_emulator_says_what_it_spent_and_still_says_emulated(
         assert file.is_dir() or b"sk-acme" not in file.read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -259,6 +260,7 @@ def test_when_every_request_fails_nothing_was_measured(
     assert [sample.failure is None for sample in load_run(folder).samples] == [False] * 3
 
 
+@pytest.mark.slow
 def test_two_runs_are_compared_and_a_regression_is_exit_1(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

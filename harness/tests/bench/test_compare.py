@@ -66,12 +66,14 @@ def test_without_a_change_hardly_any_run_is_called_less_intelligible(texts: int)
     assert mishearings(texts=texts)["regressed"] <= 0.02 * ROUNDS
 
 
+@pytest.mark.slow
 def test_a_slowdown_of_30_percent_is_found_with_enough_sessions_and_texts() -> None:
     found = slowdowns(sessions=8, texts=40, slower=1.3)
     assert found["regressed"] >= 0.8 * ROUNDS
     assert found["improved"] == 0
 
 
+@pytest.mark.slow
 def test_a_speedup_is_an_improvement() -> None:
     assert slowdowns(sessions=8, texts=40, slower=0.7)["improved"] >= 0.8 * ROUNDS
 
@@ -84,6 +86,7 @@ def test_one_session_cannot_tell_a_slowdown_from_a_slow_hour() -> None:
     assert slowdowns(sessions=1, slower=1.2)["underpowered"] >= 0.9 * ROUNDS
 
 
+@pytest.mark.slow
 def test_many_sessions_without_a_change_are_evidence_of_none() -> None:
     assert slowdowns(sessions=8, texts=40)["no evidence"] >= 0.8 * ROUNDS
 

@@ -28,6 +28,7 @@ def faulty():
     return _mutants()
 
 
+@pytest.mark.slow
 async def test_a_sample_of_faulty_providers_is_found_under_a_fitting_rule(faulty) -> None:
     assert len(faulty) >= 250
     sample = faulty[:: len(faulty) // SAMPLE]

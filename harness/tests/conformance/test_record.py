@@ -78,6 +78,7 @@ def test_what_is_missing_is_added_and_the_rest_left_alone(record, tmp_path) -> N
     assert load_har(path).exchanges[: len(before)] == before
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_recordings_but_for_times(record) -> None:
     record("pixelapi/voice-design", "--emulated")
     _, result, _ = record("pixelapi/voice-design", "--emulated", "--refresh", "all", "--yes")
@@ -131,6 +132,7 @@ def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
     assert status == 0
 
 
+@pytest.mark.slow
 def test_the_emulator_is_not_passed_off_as_live(record, voicegauge_emulator, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PIXELAPI_KEY", "emulated-key")
     where = ("--base-url", voicegauge_emulator.base_url("pixelapi"), "--price", "pixelapi/voice-design=0.001")
@@ -174,6 +176,7 @@ def _on_a_terminal(folder: Path, answer: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_terminal_is_asked_with_the_difference_shown(record, tmp_path) -> None:
     record("pixelapi/voice-design", "--emulated")
     folder = tmp_path / "fixtures"

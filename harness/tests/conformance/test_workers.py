@@ -48,11 +48,13 @@ def live(pytester, acme, acme_contracts, monkeypatch):
     return run_it
 
 
+@pytest.mark.slow
 def test_workers_pay_for_one_check_of_a_provider_together(live, acme) -> None:
     live(LIVE["rules"]).assert_outcomes(passed=len(RULES))
     assert len(acme.texts) == 1
 
 
+@pytest.mark.slow
 def test_workers_share_the_budget(live, acme) -> None:
     """A check costs 0.001: of six, the budget pays for three."""
     live(LIVE["checks"], "--vg-max-cost", "0.0035").assert_outcomes(passed=3, failed=3)

@@ -190,6 +190,7 @@ def places(node: Any, pointer: str = "") -> list[str]:
 MIXED = {**operation_edits.BASE, "paths": {**operation_edits.BASE["paths"], **document("request-body", CAT)["paths"]}}
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(base=st.sampled_from([MIXED, key_edits.BASE]), data=st.data())
 def test_no_document_makes_it_fail_otherwise_than_by_saying_what_is_wrong(

@@ -32,12 +32,14 @@ FIVE_LINES = """
 """
 
 
+@pytest.mark.slow
 def test_five_lines_check_every_chosen_target(run) -> None:
     result = run(FIVE_LINES, "--vg-target", "pixelapi", "-v")
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*test_contract?pixelapi/voice-design? PASSED*"])
 
 
+@pytest.mark.slow
 def test_a_broken_contract_fails_with_rule_place_and_command(run) -> None:
     result = run(
         """
@@ -73,6 +75,7 @@ def test_five_lines_are_a_test_for_each_rule(run) -> None:
     result.stdout.fnmatch_lines(["*test_contract?pixelapi-auth-not-enforced? PASSED*"])
 
 
+@pytest.mark.slow
 def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worker(run) -> None:
     result = run(BY_RULE, "--vg-fault", "ignored-key", "-n", "2")
     outcomes = result.parseoutcomes()

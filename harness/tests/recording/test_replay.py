@@ -86,6 +86,7 @@ def random_life(rng: random.Random) -> list[str]:
     return [state for state, n in zip(("QUEUED", "PROCESSING", end), counts, strict=True) for _ in range(n)]
 
 
+@pytest.mark.slow
 def test_five_hundred_polling_schedules_finish() -> None:
     """From half as many polls as were recorded to five times as many, at any times, to the end."""
 

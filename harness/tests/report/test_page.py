@@ -182,6 +182,7 @@ def poisoned(run: Run, text: str) -> Run:
     )
 
 
+@pytest.mark.slow
 @given(text=WIRE)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_whatever_a_text_holds_it_stays_text(small: tuple[Path, Run], text: str) -> None:

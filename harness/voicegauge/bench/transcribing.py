@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +19,7 @@ from voicegauge.model import AudioFacts
 from voicegauge.speech.asr import Asr
 from voicegauge.speech.asr.cache import TranscriptCache
 from voicegauge.speech.hearing import Hearing, hear
+from voicegauge.speech.hush import hush_decoders
 
 CLUSTER_WINDOW = 64
 """Clips under way on a cluster at once: enough for a rack of workers, and few enough for the scheduler's memory."""
@@ -105,7 +105,7 @@ class _Pool(NamedTuple):
 
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[_Pool]:
-    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_silence_decoders)
+    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=hush_decoders)
     try:
         yield _Pool(executor, 2 * workers, remote=False)
     except BrokenProcessPool as error:
@@ -153,11 +153,6 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _silence_decoders() -> None:
-    # Decoders in C complain to stderr about broken audio; what matters comes back as a result.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 _loaded: dict[str, Asr] = {}

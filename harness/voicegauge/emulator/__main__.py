@@ -16,10 +16,12 @@ from voicegauge.contract import load_contract
 from voicegauge.emulator.running import Errand, Ready
 from voicegauge.emulator.serving import bind, serve
 from voicegauge.errors import VoicegaugeError
+from voicegauge.speech.hush import hush_decoders
 
 
 def main() -> None:
     """Answer until standard input ends."""
+    hush_decoders()
     logging.disable(logging.CRITICAL)  # broken connections are part of the play
     errand = msgspec.json.decode(sys.stdin.buffer.readline(), type=Errand)
     try:
