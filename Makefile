@@ -18,7 +18,8 @@ test: $(VENV)/.full     ## the suite, Whisper included
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow and not browser"
 
 slow: $(VENV)/.full     ## what takes long: simulations, memory, the wheel, the report in a browser
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or browser"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow and not browser"
+	$(BIN)/python -m pytest -m browser
 
 lint: $(VENV)/.full
 	$(BIN)/ruff check $(CODE)

@@ -133,6 +133,18 @@ def test_a_run_in_an_unknown_language_is_refused(folder: Path, capsys: pytest.Ca
     assert "knows none of its languages (de): take another --asr" in capsys.readouterr().err
 
 
+def gone(group: int) -> bool:
+    """Whether the last process of a group ends; Python's own resource tracker takes a moment."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_it_in_one_line_and_leaves_no_process(folder: Path) -> None:
     save_run(folder, made_run(folder, 60))
@@ -151,6 +163,5 @@ def test_ctrl_c_ends_it_in_one_line_and_leaves_no_process(folder: Path) -> None:
     _, said = process.communicate(timeout=30)
     assert process.returncode == 130
     assert said.strip() == "voicegauge: stopped"
-    with pytest.raises(ProcessLookupError):
-        os.killpg(process.pid, 0)
+    assert gone(process.pid)
     assert load_run(folder).score_sets == ()
