@@ -1,0 +1,43 @@
+"""The keys beginning with `x-` that say what OpenAPI cannot.
+
+These records are the grammar: `docs/contract-extension.schema.json` is generated
+from them, and a document that does not fit is refused with file, line and reason.
+Places are written as `voicegauge.contract.places` describes.
+"""
+
+from voicegauge.contract.extension.job import JobSpec, Poll, State, Submitted
+from voicegauge.contract.extension.limits import Keyless, Limits, Plan, Upload
+from voicegauge.contract.extension.provider import Credits, Provider, RecordingRules, Retry
+from voicegauge.contract.extension.published import json_schema
+from voicegauge.contract.extension.situations import Situation
+from voicegauge.contract.extension.sources import Amount, Dispute, Source, SourceDocument
+from voicegauge.contract.extension.speech import Answer, AudioPlace, Emulation, Price, Slot, Speech, TargetSpec, Word
+
+__all__ = [
+    "Amount",
+    "Answer",
+    "AudioPlace",
+    "Credits",
+    "Dispute",
+    "Emulation",
+    "JobSpec",
+    "Keyless",
+    "Limits",
+    "Plan",
+    "Poll",
+    "Price",
+    "Provider",
+    "RecordingRules",
+    "Retry",
+    "Situation",
+    "Slot",
+    "Source",
+    "SourceDocument",
+    "Speech",
+    "State",
+    "Submitted",
+    "TargetSpec",
+    "Upload",
+    "Word",
+    "json_schema",
+]

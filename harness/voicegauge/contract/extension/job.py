@@ -1,0 +1,64 @@
+"""`x-job` on a status operation: the states of a job, and how to ask for them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.contract.extension.sources import Source
+from voicegauge.contract.extension.speech import AudioPlace
+from voicegauge.model import Record
+
+
+class State(Record, frozen=True, kw_only=True):
+    """A state of a job."""
+
+    next: tuple[str, ...] = ()
+    """States that may be entered from this one; those that lead on may be missed between polls."""
+    end: Literal["success", "failure"] | None = None
+    charged: bool | None = None
+    """Whether a job that ends here is paid for; `None` where no document says."""
+    carries: tuple[str, ...] = ()
+    """Places of the status answer that must not be empty in this state."""
+
+
+class Poll(Record, frozen=True, kw_only=True):
+    """How often to ask, as the document recommends."""
+
+    min_s: float = 1.0
+    max_s: float = 5.0
+    factor: float = 1.5
+    """Growth from `min_s` to `max_s`."""
+    timeout_s: float = 300.0
+    source: Source | None = None
+
+
+class Submitted(Record, frozen=True, kw_only=True):
+    """Where the submit's answer carries what the status answer carries elsewhere or not at all."""
+
+    id: str
+    state: str | None = None
+    url: str | None = None
+    """A URL to poll, used only if its host is the contract's own."""
+
+
+class JobSpec(Record, frozen=True, kw_only=True):
+    """`x-job` on a status operation."""
+
+    submit: Submitted
+    id: str | None = None
+    """The place of the id in a status answer; `None` where it is not repeated."""
+    state: str
+    states: dict[str, State]
+    """In the order of a job's life: the first one is where it starts."""
+    audio: AudioPlace
+    result: str | None = None
+    """The operation id of a second call that fetches the result, where there is one."""
+    reason: str | None = None
+    model: str | None = None
+    created: str | None = None
+    updated: str | None = None
+    completed: str | None = None
+    charged: str | None = None
+    poll: Poll = Poll()
+    cancel: str | None = None
+    """The operation id that cancels a job."""

@@ -1,0 +1,47 @@
+"""`x-limits`: what an account, an upload or a caller without a key may ask for."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.contract.extension.sources import Source
+from voicegauge.model import Record
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """Limits of one plan of a provider."""
+
+    requests_per_minute: int | None = None
+    concurrent: int | None = None
+    text_characters: int | None = None
+    source: Source | None = None
+
+
+class Upload(Record, frozen=True, kw_only=True):
+    """Limits of an uploaded recording."""
+
+    max_bytes: int | None = None
+    min_s: float | None = None
+    min_sample_rate_hz: int | None = None
+    formats: tuple[str, ...] = ()
+    source: Source | None = None
+
+
+class Keyless(Record, frozen=True, kw_only=True):
+    """What can be had without a key."""
+
+    characters_per_day: int
+    source: Source | None = None
+
+
+class Limits(Record, frozen=True, kw_only=True):
+    """`x-limits` at the root, or on an operation: what it says there is laid over the root's."""
+
+    plans: dict[str, Plan] = {}
+    """The first one is what a new account has."""
+    uploads: dict[str, Upload] = {}
+    """By form field."""
+    keyless: Keyless | None = None
+    headers: dict[Literal["limit", "remaining", "reset", "retry_after"], str] = {}
+    """Header names that tell of the rate limit."""
+    source: Source | None = None

@@ -1,0 +1,57 @@
+"""`x-provider` at the root: who answers, what its money is, when to ask again."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from voicegauge.contract.extension.sources import Source, SourceDocument
+from voicegauge.model import Record
+
+
+class Credits(Record, frozen=True, kw_only=True):
+    """The provider's own money."""
+
+    name: str = "credits"
+    usd: float | None = None
+    """Dollars for one; `None` where no document says."""
+    free: float | None = None
+    """What a new account is given."""
+    source: Source | None = None
+
+
+class Retry(Record, frozen=True, kw_only=True):
+    """When to send a request again, as the document recommends."""
+
+    statuses: tuple[int, ...] = (429, 503)
+    first_s: float = 1.0
+    factor: float = 2.0
+    max_s: float = 30.0
+    attempts: int = 4
+    """All sends, the first included."""
+    source: Source | None = None
+
+
+class RecordingRules(Record, frozen=True, kw_only=True):
+    """How long what was recorded of a provider is believed."""
+
+    max_age_days: Annotated[float, Meta(gt=0)] = 90.0
+    """Counted from the oldest exchange with the live service; emulated ones do not age."""
+
+
+class Provider(Record, frozen=True, kw_only=True):
+    """`x-provider` at the root."""
+
+    id: str
+    title: str
+    key_env: str
+    """The environment variable that holds the key."""
+    key_optional: bool = False
+    """Some operations answer without a key."""
+    sources: dict[str, SourceDocument]
+    credits: Credits | None = None
+    retry: Retry = Retry()
+    headers: dict[str, str] = {}
+    """Sent with every request, as the documents ask."""
+    recordings: RecordingRules = RecordingRules()

@@ -1,0 +1,18 @@
+"""Why a request is refused."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Situation = Literal[
+    "invalid",
+    "unauthorized",
+    "no-credit",
+    "forbidden",
+    "not-found",
+    "too-large",
+    "rate-limited",
+    "internal",
+    "busy",
+]
+"""Why a request is refused. Each has a usual status code; `x-when` on an example says more."""
