@@ -130,6 +130,38 @@ async def test_in_process_nothing_is_timed(serve):
     assert transport.in_process
 
 
+async def test_an_application_in_process_that_breaks_off_is_a_broken_connection():
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    async with Transport(app=app) as transport:
+        with pytest.raises(UnreachableError, match="the answer broke off") as broken:
+            await get(transport, "http://provider.test/x")
+    assert broken.value.sent
+
+
+async def test_an_application_in_process_is_asked_as_a_server_asks_it():
+    seen = {}
+
+    async def app(scope, receive, send):
+        seen.update(scope, body=(await receive())["body"])
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"X-One", b"1")]})
+        await send({"type": "http.response.body", "body": b"a", "more_body": True})
+        await send({"type": "http.response.body", "body": b"b"})
+        assert (await receive())["type"] == "http.disconnect"
+
+    url = "http://provider.test:81/a%2Fb/c?x=1%202"
+    request = Request(method="POST", url=url, headers=(("X-Key", "k"),), body=b"hello")
+    async with Transport(app=app) as transport:
+        exchange = await transport.send(request, provider="p", operation="o")
+    assert exchange.response.body == b"ab"
+    assert exchange.response.header("x-one") == "1"
+    assert (seen["method"], seen["raw_path"], seen["query_string"]) == ("POST", b"/a%2Fb/c", b"x=1%202")
+    assert seen["body"] == b"hello"
+    assert dict(seen["headers"]) == {b"host": b"provider.test:81", b"x-key": b"k", b"content-length": b"5"}
+
+
 @pytest.mark.parametrize("location", ["http://127.0.0.1:1/", "::", "http://[::1"])
 async def test_redirects_are_answers(listen, location):
     async def handler(reader, writer):

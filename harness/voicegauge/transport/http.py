@@ -7,6 +7,7 @@ import functools
 import ipaddress
 import re
 import ssl
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ import httpx
 from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Exchange, Record, Request, Response, Timing
 from voicegauge.transport.decoding import decode_body
+from voicegauge.transport.in_process import call_app
 from voicegauge.transport.timing import Trace
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -111,8 +113,6 @@ class Transport:
         return self._pools[proxy, pinned]
 
     def _open_pool(self, proxy: str | None) -> httpx.AsyncBaseTransport:
-        if self._app is not None:
-            return httpx.ASGITransport(app=self._app)
         limits = httpx.Limits(
             max_connections=self._max_connections,
             max_keepalive_connections=self._max_connections,
@@ -151,21 +151,37 @@ class Transport:
             OversizeError: the answer is larger than the limit.
         """
         trace = Trace()
-        outgoing = self._prepare(request, trace, address)
-        if not outgoing.url.host:
-            raise UnreachableError("the request cannot be sent: its URL names no host", sent=False)
-        host = urlsplit(request.url).netloc.rpartition("@")[2]
-        proxy = None if self.in_process or address is not None else proxy_for(request.url)
-        pool = self._pool(proxy, host if address is not None else None)
+        url = _parse(request.url)
+        host = url.netloc.decode("ascii")
         try:
             async with asyncio.timeout(self._timeouts.total_s):
-                response, timing = await self._receive(outgoing, pool, trace, host)
+                if self._app is not None:
+                    response, timing = await self._ask_app(request, url), None
+                else:
+                    response, timing = await self._ask_host(request, url, trace, address)
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
         except httpx.HTTPError as error:
             raise _translate(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
+
+    async def _ask_app(self, request: Request, url: httpx.URL) -> Response:
+        status, headers, body = await call_app(self._app, request, url, self._limit)
+        return self._response(status, headers, body, url.netloc.decode("ascii"))
+
+    async def _ask_host(
+        self, request: Request, url: httpx.URL, trace: Trace, address: str | None
+    ) -> tuple[Response, Timing | None]:
+        outgoing = self._prepare(request, url, trace, address)
+        host = url.netloc.decode("ascii")
+        proxy = None if address is not None else proxy_for(request.url)
+        return await self._receive(outgoing, self._pool(proxy, host if address is not None else None), trace, host)
+
+    def _response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
+        told = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+        encoding = ", ".join(value for name, value in told if name.lower() == "content-encoding")
+        return Response(status=status, headers=told, body=decode_body(body, encoding, limit=self._limit, host=host))
 
     async def _receive(
         self, outgoing: httpx.Request, pool: httpx.AsyncBaseTransport, trace: Trace, host: str
@@ -176,9 +192,7 @@ class Transport:
         finally:
             await answer.aclose()
         timing = trace.timing()
-        body = decode_body(body, answer.headers.get("content-encoding", ""), limit=self._limit, host=host)
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers.raw)
-        return Response(status=answer.status_code, headers=headers, body=body), timing
+        return self._response(answer.status_code, answer.headers.raw, body, host), timing
 
     async def _read(self, answer: httpx.Response, trace: Trace, host: str) -> bytes:
         """The body as it was sent; without a size, pieces are passed on as they come."""
@@ -192,7 +206,7 @@ class Transport:
             pieces.append(piece)
         return b"".join(pieces)
 
-    def _prepare(self, request: Request, trace: Trace, address: str | None) -> httpx.Request:
+    def _prepare(self, request: Request, url: httpx.URL, trace: Trace, address: str | None) -> httpx.Request:
         limits = self._timeouts
         extensions: dict[str, Any] = {
             "trace": trace,
@@ -204,7 +218,6 @@ class Transport:
             },
         }
         try:
-            url = httpx.URL(request.url)
             headers = list(request.headers)
             if address is not None:
                 headers.insert(0, ("Host", url.netloc.decode("ascii")))
@@ -215,6 +228,18 @@ class Transport:
             )
         except (ValueError, httpx.InvalidURL) as error:
             raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
+
+
+@functools.lru_cache(maxsize=256)
+def _parse(url: str) -> httpx.URL:
+    """`url`, which must be absolute; most requests of a run have one of few."""
+    try:
+        parsed = httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
+    if not parsed.host:
+        raise UnreachableError("the request cannot be sent: its URL names no host", sent=False)
+    return parsed
 
 
 def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> TransportError:
