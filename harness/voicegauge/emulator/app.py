@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 
 if TYPE_CHECKING:
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from voicegauge.emulator.faults import Fault
 
 
 def create_app(
     contracts: Iterable[Contract], settings: EmulatorSettings | None = None, *, own_faults: Sequence[Fault] = ()
-) -> Starlette:
+) -> ASGIApp:
     """An application that plays the providers of `contracts`.
 
     Every provider answers under "/<provider id>/", all its servers sharing that prefix; the control
@@ -39,5 +39,11 @@ def create_app(
     from voicegauge.emulator.house import House
 
     house = House(tuple(contracts), settings or EmulatorSettings(), own_faults)
-    routes: list[Any] = [Mount(CONTROL_PREFIX, routes=control_routes(house)), Mount("/", app=house)]
-    return Starlette(routes=routes)
+    control = Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(house))])
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        # Only the few control routes go through a router: a provider's requests are found by its contract.
+        controlling = scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/")
+        await (control if controlling else house)(scope, receive, send)
+
+    return app

@@ -123,7 +123,7 @@ class _Media:
             await Response("no such file\n", 404)(scope, receive, send)
             return
         self._house.planted.spoil(reply)
-        await send_reply(reply, scope, receive, send)
+        await send_reply(reply, send)
 
 
 async def _json(request: Request) -> Any:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import MutableMapping, Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
-from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -53,7 +54,6 @@ class House:
         """Answer one request to a provider."""
         if scope["type"] != "http":
             return
-        request = Request(scope, receive)
         provider_id, _, rest = raw_path(scope).lstrip("/").partition("/")
         provider = self.providers.get(provider_id)
         if provider is None:
@@ -61,16 +61,16 @@ class House:
             await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
             return
         try:
-            body = await _read_body(request)
-        except ClientDisconnect:
+            body = await _read_body(receive)
+        except ConnectionError:
             return
         if body is None:
             await Response("the body is too large\n", 413)(scope, receive, send)
             return
-        incoming = _incoming(request, provider_id, f"/{rest}", body)
+        incoming = _incoming(scope, provider_id, f"/{rest}", body)
         reply = await provider.handle(incoming)
         self._note(provider, incoming, reply)
-        await send_reply(reply, scope, receive, send)
+        await send_reply(reply, send)
 
     def _note(self, provider: EmulatedProvider, incoming: Incoming, reply: Reply) -> None:
         secrets = _secret_names(provider.contract)
@@ -98,10 +98,18 @@ def raw_path(scope: MutableMapping[str, Any]) -> str:
     return raw.partition(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
 
 
-async def _read_body(request: Request) -> bytes | None:
-    """The body; `None` where it is larger than any documented one may be."""
-    parts, size = [], 0
-    async for chunk in request.stream():
+async def _read_body(receive: Receive) -> bytes | None:
+    """The body; `None` where it is larger than any documented one may be.
+
+    Raises:
+        ConnectionError: the client has left.
+    """
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        chunk, more = message.get("body", b""), message.get("more_body", False)
         size += len(chunk)
         if size > MAX_REQUEST_BYTES:
             return None
@@ -109,20 +117,27 @@ async def _read_body(request: Request) -> bytes | None:
     return b"".join(parts)
 
 
-def _incoming(request: Request, provider_id: str, path: str, body: bytes) -> Incoming:
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")[0].strip()
-    host = request.headers.get("host") or request.url.netloc
+def _incoming(scope: Scope, provider_id: str, path: str, body: bytes) -> Incoming:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
+    host = headers.get("host") or _netloc(scope)
     return Incoming(
-        method=request.method,
+        method=scope["method"],
         path=path,
-        query=dict(request.query_params),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        headers=headers,
         body=body,
-        base_url=f"{request.url.scheme}://{host}/{provider_id}",
-        client=forwarded or (request.client.host if request.client else "unknown"),
+        base_url=f"{scope['scheme']}://{host}/{provider_id}",
+        client=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
     )
 
 
+def _netloc(scope: Scope) -> str:
+    host, port = scope.get("server") or ("localhost", None)
+    return host if port is None else f"{host}:{port}"
+
+
+@functools.lru_cache(maxsize=64)
 def _secret_names(contract: Contract) -> frozenset[str]:
     names = {str(scheme.get("name", "authorization")).lower() for scheme in contract.security_schemes.values()}
     return frozenset(names | {"authorization", "cookie"})
@@ -132,16 +147,16 @@ def _masked(values: Any, secrets: frozenset[str]) -> dict[str, str]:
     return {name: MASK if name.lower() in secrets else value for name, value in values.items()}
 
 
-async def send_reply(reply: Reply, scope: Scope, receive: Receive, send: Send) -> None:
+async def send_reply(reply: Reply, send: Send) -> None:
     """Send `reply`; one that is cut breaks off after half of its body."""
     payload = reply.payload()
-    headers = {name: value for name, value in reply.headers.items() if name.lower() != "content-type"}
-    headers["Server"] = SERVER_NAME
+    headers = {name.lower(): value for name, value in reply.headers.items() if name.lower() != "content-type"}
+    headers["server"] = SERVER_NAME
     if reply.media_type:
-        headers["Content-Type"] = reply.media_type
-    if not reply.cut:
-        await Response(payload, reply.status, headers)(scope, receive, send)
-        return
-    response = Response(payload or b" ", reply.status, headers)
-    await send({"type": "http.response.start", "status": reply.status, "headers": response.raw_headers})
-    await send({"type": "http.response.body", "body": payload[: len(payload) // 2], "more_body": True})
+        headers["content-type"] = reply.media_type
+    if reply.status >= 200 and reply.status not in (204, 304):  # RFC 9110, section 8.6
+        headers["content-length"] = str(len(payload) or int(reply.cut))
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+    sent = payload[: len(payload) // 2] if reply.cut else payload
+    await send({"type": "http.response.body", "body": sent, "more_body": reply.cut})
