@@ -11,6 +11,7 @@ from voicegauge.contract.contract import (
     Server,
     Target,
 )
+from voicegauge.contract.intakes import Intake
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.places import MISSING, Place, parse_place, read_pointer, write_pointer
 from voicegauge.contract.schema import SchemaError, fit_text
@@ -20,6 +21,7 @@ __all__ = [
     "Catalogue",
     "Contract",
     "Example",
+    "Intake",
     "MediaType",
     "Operation",
     "Parameter",

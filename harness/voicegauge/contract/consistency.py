@@ -9,7 +9,18 @@ from typing import Any, get_args
 from voicegauge.contract.contract import Contract, MediaType, Operation, Target
 from voicegauge.contract.converting import convert
 from voicegauge.contract.document import Document, escape
-from voicegauge.contract.extension import AudioPlace, JobSpec, Price, Situation, Source, Speech, TargetSpec, Word
+from voicegauge.contract.extension import (
+    AudioPlace,
+    JobSpec,
+    Price,
+    Situation,
+    Source,
+    Speech,
+    TargetSpec,
+    Transcription,
+    Word,
+)
+from voicegauge.contract.intakes import IntakeUse
 from voicegauge.contract.places import PlaceKind, parse_place, write_pointer
 from voicegauge.contract.schema import Schemas, lists_place
 from voicegauge.contract.walking import walk
@@ -75,12 +86,16 @@ def check_consistency(contract: Contract) -> None:
         _check_responses(operation)
         if operation.speech is not None:
             _check_answer(operation, operation.speech)
+        if operation.intake is not None:
+            _check_intake(operation, operation.intake)
         if operation.job is not None:
             _check_job(operation, operation.job)
         _check_price(contract, f"{operation.pointer}/x-pricing", operation.pricing)
     for target in contract.targets.values():
         _check_target(target, target.spec)
         _check_price(contract, f"{target.pointer}/pricing", target.spec.pricing)
+    for intake in contract.intakes.values():
+        _check_price(contract, f"{intake.pointer}/pricing", intake.spec.pricing)
 
 
 def _check_sources(contract: Contract) -> None:
@@ -105,7 +120,7 @@ def _check_security(operation: Operation) -> None:
             if name not in schemes:
                 known = ", ".join(schemes) or "none"
                 raise operation.contract.document.error(at, f"{name!r} is no security scheme; known: {known}")
-            if (operation.speech or operation.job) and not _can_send(schemes[name]):
+            if (operation.speech or operation.job or operation.intake) and not _can_send(schemes[name]):
                 reason = f"the security scheme {name!r} must be apiKey or http"
                 raise operation.contract.document.error(at, reason)
 
@@ -156,6 +171,30 @@ def _check_answer(operation: Operation, speech: Speech) -> None:
         _check_audio(operation, f"{at}/answer/audio", answer.audio)
     for key in ("charged", "balance"):
         _check_answer_place(operation, f"{at}/answer/{key}", getattr(answer, key))
+
+
+def _check_intake(operation: Operation, intake: IntakeUse) -> None:
+    key = "x-transcription" if isinstance(intake, Transcription) else "x-conversion"
+    at, document = f"{operation.pointer}/{key}", operation.contract.document
+    if "x-transcription" in operation.data and "x-conversion" in operation.data:
+        raise document.error(at, "an operation has either x-transcription or x-conversion")
+    if "audio" not in intake.request:
+        raise document.error(f"{at}/request", f"{key}.request must say where the audio goes")
+    for word, slot in intake.request.items():
+        _check_request_place(operation, f"{at}/request/{word}", slot.at)
+    for name, spec in intake.targets.items():
+        for place in spec.set:
+            _check_request_place(operation, f"{at}/targets/{escape(name)}/set/{escape(place)}", place)
+    places: dict[str, str | None] = {"charged": intake.answer.charged}
+    if isinstance(intake, Transcription):
+        places |= {key: getattr(intake.answer, key) for key in ("text", "language", "audio_s", "segments")}
+    else:
+        places |= {f"facts/{fact}": place for fact, place in intake.answer.facts.items()}
+        places["stems/at"] = intake.answer.stems.at if intake.answer.stems else None
+        if intake.answer.audio is not None:
+            _check_audio(operation, f"{at}/answer/audio", intake.answer.audio)
+    for name, answered in places.items():
+        _check_answer_place(operation, f"{at}/answer/{name}", answered)
 
 
 def _check_audio(operation: Operation, at: str, audio: AudioPlace) -> None:

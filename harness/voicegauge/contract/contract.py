@@ -20,6 +20,7 @@ from voicegauge.contract.extension import (
     Speech,
     TargetSpec,
 )
+from voicegauge.contract.intakes import Intake, IntakeUse
 from voicegauge.contract.schema import SchemaError, Schemas
 from voicegauge.contract.walking import walk
 from voicegauge.errors import UnknownNameError
@@ -169,6 +170,8 @@ class Operation(Node):
     job: JobSpec | None
     pricing: Price | None
     limits: Limits
+    intake: IntakeUse | None = None
+    """Where it is sent audio: `x-transcription` or `x-conversion`."""
 
     @property
     def needs_key(self) -> bool:
@@ -291,6 +294,8 @@ class Contract:
     operations: Mapping[str, Operation] = field(repr=False, default_factory=dict)
     targets: Mapping[str, Target] = field(repr=False, default_factory=dict)
     """By name within the provider."""
+    intakes: Mapping[str, Intake] = field(repr=False, default_factory=dict)
+    """What takes audio in, by name within the provider."""
 
     @property
     def id(self) -> str:

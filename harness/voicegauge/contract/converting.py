@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from voicegauge.contract.document import Document, escape
-from voicegauge.contract.extension import Speech
+from voicegauge.contract.extension import Conversion, Speech, Transcription
 from voicegauge.contract.places import MISSING, read_pointer
 
 _PATH = re.compile(r"`\$([^`]*)`")
@@ -38,8 +38,9 @@ def convert(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
 
 
 def _long_form(value: Any, kind: type[Any]) -> Any:
-    """A bare string among the words of `x-speech.request` is short for `{at: ...}`."""
-    if kind is Speech and isinstance(value, dict) and isinstance(value.get("request"), dict):
+    """A bare string among the words of a `request` is short for `{at: ...}`."""
+    has_words = kind in (Speech, Transcription, Conversion)
+    if has_words and isinstance(value, dict) and isinstance(value.get("request"), dict):
         words = value["request"].items()
         return {**value, "request": {w: {"at": s} if isinstance(s, str) else s for w, s in words}}
     return value

@@ -14,7 +14,8 @@ from voicegauge.contract.consistency import check_consistency, check_objects, ch
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server, Target
 from voicegauge.contract.converting import convert
 from voicegauge.contract.document import Document, escape, read_document
-from voicegauge.contract.extension import JobSpec, Limits, Price, Provider, Speech
+from voicegauge.contract.extension import Conversion, JobSpec, Limits, Price, Provider, Speech, Transcription
+from voicegauge.contract.intakes import Intake
 from voicegauge.contract.schema import Schemas
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
@@ -66,6 +67,7 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
     operations = {operation.id: operation for operation in _operations(contract)}
     object.__setattr__(contract, "operations", operations)
     object.__setattr__(contract, "targets", dict(_targets(contract)))
+    object.__setattr__(contract, "intakes", dict(_intakes(contract)))
     return contract
 
 
@@ -183,6 +185,7 @@ def _operation(
         job=extension("x-job", JobSpec),
         pricing=extension("x-pricing", Price),
         limits=_laid_over(contract.limits, extension("x-limits", Limits)),
+        intake=extension("x-transcription", Transcription) or extension("x-conversion", Conversion),
     )
 
 
@@ -213,6 +216,19 @@ def _targets(contract: Contract) -> Iterator[tuple[str, Target]]:
                 raise contract.document.error(pointer, f"target {name!r} stands twice")
             seen.add(name)
             yield name, Target(name, operation, spec, pointer)
+
+
+def _intakes(contract: Contract) -> Iterator[tuple[str, Intake]]:
+    seen = set(contract.targets)
+    for operation in contract.operations.values():
+        key = "x-transcription" if isinstance(operation.intake, Transcription) else "x-conversion"
+        for name, spec in operation.intake.targets.items() if operation.intake else ():
+            pointer = f"{operation.pointer}/{key}/targets/{escape(name)}"
+            _check_id(contract.document, pointer, "target", name)
+            if name in seen:
+                raise contract.document.error(pointer, f"target {name!r} stands twice")
+            seen.add(name)
+            yield name, Intake(name, operation, spec, pointer)
 
 
 def find_contract_files(folder: Path) -> list[Path]:

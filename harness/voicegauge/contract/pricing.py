@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension import Price
+from voicegauge.contract.intakes import Intake
 
 SPEECH_CHARACTERS_PER_S = 15.0
 """English is read at about 150 words, or 900 characters, a minute: the guess for a price per minute."""
@@ -21,12 +22,12 @@ class Quote(NamedTuple):
     """The documents disagree; an amount that the price itself does not name is the dearest reading."""
 
 
-def quote(target: Target, characters: int, *, audio_s: float | None = None, usd: float | None = None) -> Quote:
+def quote(target: Target | Intake, characters: int, *, audio_s: float | None = None, usd: float | None = None) -> Quote:
     """The price of a request of `characters` to `target`.
 
     Args:
         target: whose price counts.
-        characters: length of the text.
+        characters: length of the text; 0 for audio that is sent.
         audio_s: length of the audio, where it is known; guessed from the text otherwise.
         usd: a price for one request that the user named; wins over the contract's.
     """
@@ -78,7 +79,7 @@ _UNITS = {
 }
 
 
-def describe_price(target: Target) -> str:
+def describe_price(target: Target | Intake) -> str:
     """The price in words, with what is disputed about it: "$0.015 / request"."""
     price = target.pricing
     if price is None:
@@ -90,7 +91,7 @@ def describe_price(target: Target) -> str:
     return ", ".join(filter(None, (dollars, credits))) or "not said"
 
 
-def price_sources(target: Target) -> tuple[str, ...]:
+def price_sources(target: Target | Intake) -> tuple[str, ...]:
     """Titles and dates of the documents that state the price, each once; empty where none does."""
     price = target.pricing
     if price is None:

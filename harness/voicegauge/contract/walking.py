@@ -7,7 +7,12 @@ from typing import Any
 
 from voicegauge.contract.document import escape
 
-EXTENSIONS = frozenset({"x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"})
+EXTENSIONS = frozenset(
+    (
+        *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),
+        *("x-transcription", "x-conversion"),
+    )
+)
 """The keys whose grammar is `voicegauge.contract.extension`."""
 _NAMES = frozenset(
     (

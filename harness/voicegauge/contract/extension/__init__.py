@@ -5,6 +5,18 @@ from them, and a document that does not fit is refused with file, line and reaso
 Places are written as `voicegauge.contract.places` describes.
 """
 
+from voicegauge.contract.extension.intake import (
+    Conversion,
+    ConversionAnswer,
+    Fact,
+    IntakeTarget,
+    IntakeWord,
+    Purpose,
+    Segment,
+    Stems,
+    TranscriptAnswer,
+    Transcription,
+)
 from voicegauge.contract.extension.job import JobSpec, Poll, State, Submitted
 from voicegauge.contract.extension.limits import Keyless, Limits, Plan, Upload
 from voicegauge.contract.extension.provider import Credits, Provider, RecordingRules, Retry
@@ -17,9 +29,14 @@ __all__ = [
     "Amount",
     "Answer",
     "AudioPlace",
+    "Conversion",
+    "ConversionAnswer",
     "Credits",
     "Dispute",
     "Emulation",
+    "Fact",
+    "IntakeTarget",
+    "IntakeWord",
     "JobSpec",
     "Keyless",
     "Limits",
@@ -27,16 +44,21 @@ __all__ = [
     "Poll",
     "Price",
     "Provider",
+    "Purpose",
     "RecordingRules",
     "Retry",
+    "Segment",
     "Situation",
     "Slot",
     "Source",
     "SourceDocument",
     "Speech",
     "State",
+    "Stems",
     "Submitted",
     "TargetSpec",
+    "TranscriptAnswer",
+    "Transcription",
     "Upload",
     "Word",
     "json_schema",

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 import msgspec
 
+from voicegauge.contract.extension.intake import Conversion, Fact, IntakeWord, Transcription
 from voicegauge.contract.extension.job import JobSpec
 from voicegauge.contract.extension.limits import Limits
 from voicegauge.contract.extension.provider import Provider
@@ -20,17 +21,27 @@ def json_schema() -> dict[str, Any]:
     It describes the keys that stand at a fixed place. `x-source` may stand on any
     object: its schema is `$defs/Source`.
     """
-    records = (Provider, Speech, JobSpec, Price, Limits, Source)
+    records = (Provider, Speech, JobSpec, Price, Limits, Source, Transcription, Conversion)
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
-    slots = defs["Speech"]["properties"]["request"]
-    slots["additionalProperties"] = {"anyOf": [{"type": "string"}, slots["additionalProperties"]]}
-    slots["propertyNames"] = {"enum": list(get_args(Word))}  # msgspec leaves out what keys may be
+    for name, words in (("Speech", Word), ("Transcription", IntakeWord), ("Conversion", IntakeWord)):
+        slots = defs[name]["properties"]["request"]
+        slots["additionalProperties"] = {"anyOf": [{"type": "string"}, slots["additionalProperties"]]}
+        slots["propertyNames"] = {"enum": list(get_args(words))}  # msgspec leaves out what keys may be
+    defs["ConversionAnswer"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(Fact))}
 
     def keys(**kinds: type[Record]) -> dict[str, Any]:
         properties = {f"x-{key}": {"$ref": f"#/$defs/{kind.__name__}"} for key, kind in kinds.items()}
         return {"type": "object", "properties": properties}
 
-    operation = keys(speech=Speech, job=JobSpec, pricing=Price, limits=Limits, source=Source)
+    operation = keys(
+        speech=Speech,
+        job=JobSpec,
+        transcription=Transcription,
+        conversion=Conversion,
+        pricing=Price,
+        limits=Limits,
+        source=Source,
+    )
     root = keys(provider=Provider, limits=Limits)
     methods = {"^(get|put|post|delete|options|head|patch)$": operation}
     root["properties"]["paths"] = {

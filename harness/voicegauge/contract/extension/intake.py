@@ -1,0 +1,129 @@
+"""`x-transcription` and `x-conversion`: operations that are sent audio, and the targets that they serve."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from voicegauge.contract.extension.sources import Source
+from voicegauge.contract.extension.speech import AudioPlace, Price, Slot
+from voicegauge.model import Record
+
+IntakeWord = Literal[
+    "audio",
+    "language",
+    "timestamps",
+    "diarize",
+    "voice",
+    "format",
+    "sample_rate",
+    "channels",
+    "bitrate",
+    "speed",
+    "stems",
+]
+"""The neutral words of a request that carries audio. `language` is that of the speech, or the one to translate into."""
+Fact = Literal[
+    "transcript",
+    "translation",
+    "source_language",
+    "target_language",
+    "key",
+    "scale",
+    "bpm",
+    "time_signature",
+    "camelot",
+    "compatible_keys",
+]
+"""What an answer may say of the audio beside the audio itself."""
+Purpose = Literal["voice", "translate", "style", "enhance", "separate", "dereverb", "analyse", "convert"]
+"""What a conversion does: another voice, another language, another delivery, less noise, its stems,
+less echo, facts alone, another format."""
+
+
+class IntakeEmulation(Record, frozen=True, kw_only=True):
+    """How the emulator plays a target. Numbers are made up: they say nothing of the provider."""
+
+    base_ms: float = 250.0
+    ms_per_audio_s: float = 40.0
+    jitter: float = 0.15
+    """Standard deviation of the logarithm of the time."""
+    format: str | None = None
+    """What audio is answered in where the request names no format; by default that of the upload."""
+
+
+class IntakeTarget(Record, frozen=True, kw_only=True):
+    """One model or mode that an operation serves."""
+
+    title: str
+    set: dict[str, Any] = {}
+    """Constants to send: {"body#/model": whisper}."""
+    voice: str | None = None
+    """The default voice."""
+    language: str | None = None
+    """The default language."""
+    languages: tuple[str, ...] = ()
+    """Neutral codes of the speech it knows; empty where the document names none."""
+    pricing: Price | None = None
+    emulation: IntakeEmulation = IntakeEmulation()
+    source: Source | None = None
+
+
+class Segment(Record, frozen=True, kw_only=True):
+    """The keys of one segment of a transcript; times in seconds."""
+
+    start: str = "start"
+    end: str = "end"
+    text: str = "text"
+    speaker: str | None = None
+    words: str | None = None
+    """A list of words with times of their own, where word timestamps were asked for."""
+
+
+class TranscriptAnswer(Record, frozen=True, kw_only=True):
+    """Where a transcript stands in an answer."""
+
+    text: str
+    language: str | None = None
+    audio_s: str | None = None
+    """The length of the audio, in seconds."""
+    segments: str | None = None
+    segment: Segment = Segment()
+    charged: str | None = None
+    """The place that says what was charged, in credits (or in dollars without credits)."""
+
+
+class Transcription(Record, frozen=True, kw_only=True):
+    """`x-transcription` on an operation: it turns speech into text."""
+
+    request: dict[IntakeWord, Slot]
+    answer: TranscriptAnswer
+    targets: dict[str, IntakeTarget]
+
+
+class Stems(Record, frozen=True, kw_only=True):
+    """Where the parts of a mix stand in an answer."""
+
+    at: str
+    """The place of their list."""
+    name: str = "name"
+    url: str = "url"
+
+
+class ConversionAnswer(Record, frozen=True, kw_only=True):
+    """What a conversion is answered with: audio, stems, facts, or several of them."""
+
+    audio: AudioPlace | None = None
+    stems: Stems | None = None
+    facts: dict[Fact, str] = {}
+    """Their places."""
+    charged: str | None = None
+    """The place that says what was charged, in credits (or in dollars without credits)."""
+
+
+class Conversion(Record, frozen=True, kw_only=True):
+    """`x-conversion` on an operation: it turns audio into other audio, or says something of it."""
+
+    does: Purpose
+    request: dict[IntakeWord, Slot]
+    answer: ConversionAnswer
+    targets: dict[str, IntakeTarget]
