@@ -12,9 +12,9 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance import CheckReport
-from voicegauge.conformance.outputs import junit_xml, sarif_json, step_summary, workflow_commands
+from voicegauge.conformance import CheckReport, results_of
 from voicegauge.model import Finding, Provenance, Severity, Where
+from voicegauge.outputs import Results, junit_xml, sarif_json, step_summary, workflow_commands
 
 KEY = "sk-acme-0123456789abcdef"
 HOSTILE = "\x00\x1b[31m 100%,\r\n::error::x ]]> <b> | `@all` \ud800é"
@@ -26,10 +26,13 @@ def finding(**changes) -> Finding:
     return Finding(**{**given, "provenance": Provenance.EMULATED, **changes})
 
 
-def report(*findings: Finding) -> CheckReport:
-    return CheckReport(
-        voicegauge="0", created_at="2026-01-01T00:00:00+00:00", finished=True, seed=0, targets=("acme/voice-1",),
-        operations=("acme/speak", "acme/list"), findings=findings,
+def report(*findings: Finding, strict: bool = False) -> Results:
+    return results_of(
+        CheckReport(
+            voicegauge="0", created_at="2026-01-01T00:00:00+00:00", finished=True, seed=0, targets=("acme/voice-1",),
+            operations=("acme/speak", "acme/list"), findings=findings,
+        ),
+        strict=strict,
     )  # fmt: skip
 
 
@@ -52,7 +55,7 @@ def check(acme, acme_contracts, monkeypatch, capfd, tmp_path):
 def test_junit_is_read_by_a_parser_with_the_right_counts() -> None:
     warning = finding(rule="retry-after-missing", severity=Severity.WARNING)
     for strict, failures in ((False, 1), (True, 2)):
-        text = junit_xml(report(finding(), warning), strict=strict).encode("utf-8", "strict")
+        text = junit_xml(report(finding(), warning, strict=strict)).encode("utf-8", "strict")
         (suite,) = JUnitXml.fromstring(text)
         assert (suite.name, suite.tests, suite.failures, suite.errors) == ("acme", 3, failures, 0)
         assert "keeps its contract" in [case.name for case in suite if not case.result]

@@ -71,7 +71,7 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
     check_outputs(json_to, options)
     _, targets = load_targets(names, options["contracts"], options["base_url"])
     from voicegauge.checks import select_rules
-    from voicegauge.conformance import Collector
+    from voicegauge.conformance import Collector, apply_baseline, make_baseline
 
     rules = select_rules(options["select"], options["ignore"], options["severities"])
     collector = Collector([target.id for target in targets], options["seed"])
@@ -82,7 +82,7 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
         status = _check_live(targets, contracts, rules, collector, options)
     else:
         status = _check_printed(contracts, rules, collector, options["recordings"])
-    report = settle_baseline(collector.report(), options)
+    report = settle_baseline(collector.report(), options, make_baseline, apply_baseline)
     return _finish(report, json_to, options, strict=strict, status=status)
 
 
@@ -145,13 +145,16 @@ def _check_live(
 def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *, strict: bool, status: int) -> int:
     from voicegauge.cli.findings import print_report, summary_line
     from voicegauge.cli.output import write_json
+    from voicegauge.conformance import results_of
     from voicegauge.model import Severity
+    from voicegauge.outputs import step_summary
 
     if json_to:
         write_json(report, json_to)
     if json_to != "-":
         print_report(report)
-    write_outputs(report, options, summary_line(report), strict=strict)
+    line = summary_line(report)
+    write_outputs(results_of(report, strict=strict), options, lambda results: step_summary(results, line))
     if status != EXIT_OK:
         return status
     if report.cases and all(case.verdict == "skipped" for case in report.cases):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from voicegauge.cli.options import contracts_option, json_option
 from voicegauge.cli.output import console, write_json
+from voicegauge.cli.outputs import check_outputs, output_options, settle_baseline, write_outputs
 from voicegauge.errors import EXIT_FINDINGS
 from voicegauge.files import write_file
 
@@ -44,6 +45,7 @@ _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "safe": "dim"}
     metavar="FILE",
     help="OLD a contract, NEW traffic: write what the contract lacks as a patch to review, for `patch -p0`.",
 )
+@output_options
 @contracts_option
 @json_option
 @click.pass_context
@@ -58,20 +60,25 @@ def command(
     propose: Path | None,
     contracts: tuple[Path, ...],
     json_to: str | None,
+    **options: Any,
 ) -> None:
     """Say what changed from OLD to NEW, and whom it breaks.
 
     Each is an OpenAPI document, a recording (a .har file or a folder of them), or the name
-    of a bundled contract. `voicegauge rules drift` lists the rules.
+    of a bundled contract. `voicegauge rules drift` lists the rules. In JUnit XML, SARIF and
+    annotations a breaking change is an error, a possibly breaking one a warning and a safe
+    one a note; in JUnit XML what --fail-on names and what is worse is a failure.
     """
-    from voicegauge.drift import Level, compare, propose_changes
+    from voicegauge.drift import Level, apply_baseline, compare, make_baseline, propose_changes, results_of
     from voicegauge.drift.markdown import render_markdown
 
+    check_outputs(json_to, options)
     if propose is None:
         report = compare(old, new, contracts)
     else:
         report, proposal = propose_changes(old, new)
         write_file(propose, proposal.patch().encode())
+    report = settle_baseline(report, options, make_baseline, apply_baseline)
     if json_to:
         write_json(report, json_to)
     if json_to != "-":
@@ -81,6 +88,7 @@ def command(
             _print(report)
             if propose is not None:
                 _print_proposal(propose, proposal)
+    write_outputs(results_of(report, Level(fail_on)), options, lambda _: render_markdown(report))
     if report.reaches(Level(fail_on)):
         ctx.exit(EXIT_FINDINGS)
 
@@ -89,9 +97,13 @@ def _print(report: DriftReport) -> None:
     out = console()
     for found in report.changes:
         _print_change(out, found)
+    for entry in report.unused_baseline:
+        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True, markup=False)
     counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)
     sides = " to ".join(f"{side.title} {side.version}".strip() or side.file for side in (report.old, report.new))
-    out.print(f"{sides}: {counts or 'nothing has changed'}", style="bold", soft_wrap=True, markup=False)
+    accepted = f", {len(report.accepted)} accepted by the baseline" if report.accepted else ""
+    nothing = "nothing else has changed" if accepted else "nothing has changed"
+    out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True, markup=False)
 
 
 def _print_proposal(file: Path, proposal: Proposal) -> None:

@@ -1,4 +1,4 @@
-"""What `voicegauge check` writes beside its words on the terminal, and the baseline it reads."""
+"""What `check` and `drift` write beside their words on the terminal, and the baseline they read."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
 if TYPE_CHECKING:
-    from voicegauge.conformance import CheckReport
+    from voicegauge.outputs import Baseline, Results
 
+R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
 GRADES = ("error", "warning", "info")
 
@@ -28,11 +29,11 @@ def output_options(command: F) -> F:
             "--baseline",
             type=click.Path(exists=True, dir_okay=False, path_type=Path),
             metavar="FILE",
-            help="Tell only of findings that FILE does not accept.",
+            help="Tell only of what FILE does not accept.",
         ),
         click.option("--github", is_flag=True, help="Annotations and a step summary for GitHub Actions."),
-        click.option("--sarif", type=file, metavar="FILE", help="Write findings as SARIF 2.1.0 to FILE."),
-        click.option("--junit", type=file, metavar="FILE", help="Write findings as JUnit XML to FILE."),
+        click.option("--sarif", type=file, metavar="FILE", help="Write what is found as SARIF 2.1.0 to FILE."),
+        click.option("--junit", type=file, metavar="FILE", help="Write what is found as JUnit XML to FILE."),
     ):
         option(command)
     return command
@@ -72,8 +73,16 @@ def check_outputs(json_to: str | None, options: dict[str, Any]) -> None:
         raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
 
 
-def settle_baseline(report: CheckReport, options: dict[str, Any]) -> CheckReport:
-    """The report with accepted findings apart, by the baseline that is given or written now.
+def settle_baseline(
+    report: R, options: dict[str, Any], make: Callable[[R], Baseline], apply: Callable[[R, Baseline], R]
+) -> R:
+    """The report with accepted items apart, by the baseline that is given or written now.
+
+    Args:
+        report: what was found.
+        options: of the command line.
+        make: the baseline that accepts all of a report.
+        apply: a report with the items of a baseline apart.
 
     Raises:
         DataError: the file is no baseline.
@@ -81,41 +90,39 @@ def settle_baseline(report: CheckReport, options: dict[str, Any]) -> CheckReport
     """
     import msgspec
 
-    from voicegauge.conformance.baseline import apply_baseline, load_baseline, make_baseline
+    from voicegauge.outputs import load_baseline
 
     if options["baseline"]:
-        report = apply_baseline(report, load_baseline(options["baseline"]))
+        report = apply(report, load_baseline(options["baseline"]))
     if options["write_baseline"]:
-        made = make_baseline(report)
+        made = make(report)
         write_file(options["write_baseline"], msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")
-        whole = msgspec.structs.replace(report, findings=(*report.findings, *report.accepted))
-        report = apply_baseline(whole, made)
+        report = apply(report, made)
     return report
 
 
-def write_outputs(report: CheckReport, options: dict[str, Any], line: str, *, strict: bool) -> None:
+def write_outputs(results: Results, options: dict[str, Any], summary: Callable[[Results], str]) -> None:
     """Write the files that were asked for, and speak to GitHub.
 
     Args:
-        report: what was found.
+        results: what was found.
         options: of the command line.
-        line: what sums the report up.
-        strict: whether warnings fail too.
+        summary: the Markdown of the step's summary.
 
     Raises:
         UsageError: a file cannot be written.
     """
-    from voicegauge.conformance.outputs import junit_xml, sarif_json, step_summary, workflow_commands
+    from voicegauge.outputs import junit_xml, sarif_json, workflow_commands
 
     root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
     if options["junit"]:
-        write_file(options["junit"], junit_xml(report, strict=strict).encode())
+        write_file(options["junit"], junit_xml(results).encode())
     if options["sarif"]:
-        write_file(options["sarif"], sarif_json(report, root).encode())
+        write_file(options["sarif"], sarif_json(results, root).encode())
     if options["github"]:
-        click.echo(workflow_commands(report, root), nl=False)
-        summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        if summary:
+        click.echo(workflow_commands(results, root), nl=False)
+        step = os.environ.get("GITHUB_STEP_SUMMARY")
+        if step:
             # Other commands of the step write to this file too.
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(step_summary(report, line))
+            with Path(step).open("a", encoding="utf-8") as file:
+                file.write(summary(results))

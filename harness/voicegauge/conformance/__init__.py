@@ -1,5 +1,6 @@
 """Conformance: documented examples, recordings, planned cases and fuzzing, judged by the checks."""
 
+from voicegauge.conformance.baseline import apply_baseline, make_baseline
 from voicegauge.conformance.cases import Case, Skipped
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
@@ -8,6 +9,7 @@ from voicegauge.conformance.engine import Settings, check_documents, check_servi
 from voicegauge.conformance.planning import Plan, plan_cases
 from voicegauge.conformance.recorded import check_recordings
 from voicegauge.conformance.result import CaseResult, CheckReport
+from voicegauge.conformance.told import results_of
 
 __all__ = [
     "Case",
@@ -17,13 +19,16 @@ __all__ = [
     "Plan",
     "Settings",
     "Skipped",
+    "apply_baseline",
     "check_documents",
     "check_recordings",
     "check_service",
     "documented_findings",
     "emulator_settings",
+    "make_baseline",
     "plan_cases",
     "price_of_plan",
+    "results_of",
     "run_keeping",
     "settings_for",
 ]

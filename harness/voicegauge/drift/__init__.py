@@ -1,9 +1,11 @@
 """Drift: how an API has changed, from two contracts, from traffic and a contract, or from two recordings."""
 
+from voicegauge.drift.baseline import apply_baseline, make_baseline
 from voicegauge.drift.comparing import compare, propose_changes
 from voicegauge.drift.proposing import Proposal
 from voicegauge.drift.registry import RULES, Comparison, Level, Rule
 from voicegauge.drift.report import Change, DriftReport, Side, Spot
+from voicegauge.drift.told import results_of
 
 __all__ = [
     "RULES",
@@ -15,6 +17,9 @@ __all__ = [
     "Rule",
     "Side",
     "Spot",
+    "apply_baseline",
     "compare",
+    "make_baseline",
     "propose_changes",
+    "results_of",
 ]

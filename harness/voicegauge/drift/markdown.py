@@ -6,6 +6,7 @@ from itertools import groupby
 
 from voicegauge.drift.registry import Level
 from voicegauge.drift.report import Change, DriftReport
+from voicegauge.outputs import as_text
 
 MAX_ROWS = 200
 """Of one level; GitHub refuses comments above 65,536 characters. The JSON has all."""
@@ -22,14 +23,16 @@ def render_markdown(report: DriftReport) -> str:
     lines = ["# API drift", "", f"{_side(report, old=True)} → {_side(report, old=False)}: {counts}.", ""]
     for level, changes in groupby(report.changes, key=lambda change: change.level):
         lines += _section(level, list(changes))
+    if report.accepted:
+        lines += [f"{len(report.accepted)} more are accepted by the baseline.", ""]
     if not report.changes:
-        lines += ["Nothing has changed.", ""]
+        lines += ["Nothing else has changed." if report.accepted else "Nothing has changed.", ""]
     return "\n".join(lines)
 
 
 def _side(report: DriftReport, *, old: bool) -> str:
     side = report.old if old else report.new
-    return f"{_escape(side.title)} {_escape(side.version)} (`{side.file}`)".strip()
+    return f"{as_text(side.title)} {as_text(side.version)} (`{side.file}`)".strip()
 
 
 def _section(level: Level, changes: list[Change]) -> list[str]:
@@ -44,13 +47,5 @@ def _section(level: Level, changes: list[Change]) -> list[str]:
 
 
 def _row(change: Change) -> str:
-    cells = (_escape(change.where), f"`{change.rule}`", _escape(change.message), _escape(change.spots))
+    cells = (as_text(change.where), f"`{change.rule}`", as_text(change.message), as_text(change.spots))
     return f"| {' | '.join(cells)} |"
-
-
-def _escape(text: str) -> str:
-    """Text of a document, which may be hostile, as Markdown that says just that, in one cell."""
-    flat = " ".join(text.split())
-    for sign in "\\`*_[]<>|#@~":
-        flat = flat.replace(sign, f"\\{sign}")
-    return flat

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -59,6 +61,12 @@ class Change(Record, frozen=True, kw_only=True):
     """Further operations that the same difference reaches, through a part they share."""
 
     @property
+    def fingerprint(self) -> str:
+        """Names the change across comparisons, whatever lines it stands on: 16 hexadecimal digits."""
+        parts = (self.rule, self.operation, self.at, self.old_value, self.new_value)
+        return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
+
+    @property
     def where(self) -> str:
         """The operations and the part: "speak and 2 more: request body/text"."""
         more = f" and {len(self.also)} more" if self.also else ""
@@ -81,6 +89,15 @@ class DriftReport(Record, frozen=True, kw_only=True):
     """Changes by level; every level is there."""
     changes: tuple[Change, ...]
     """The worst first; of one level, in the order of the documents."""
+    accepted: tuple[Change, ...] = ()
+    """Those that the baseline accepts; they are neither counted nor among `changes`."""
+    unused_baseline: tuple[str, ...] = ()
+    """What the baseline accepts and has not changed any more, a line each."""
+
+    @property
+    def name(self) -> str:
+        """The API's: its title, else the older file's name."""
+        return self.old.title or self.new.title or Path(self.old.file).name
 
     def reaches(self, level: Level) -> bool:
         """Whether a change is as bad as `level` or worse."""
@@ -149,8 +166,13 @@ def make_report(comparison: Comparison, old: Side, new: Side, changes: Iterable[
     merged = [_merge(same) for same in shared.values()]
     order = list(Level)
     merged.sort(key=lambda found: order.index(found.level))
-    counts = {level: sum(found.level is level for found in merged) for level in Level}
-    return DriftReport(comparison=comparison, old=old, new=new, counts=counts, changes=tuple(merged))
+    return DriftReport(comparison=comparison, old=old, new=new, counts=count_levels(merged), changes=tuple(merged))
+
+
+def count_levels(changes: Iterable[Change]) -> dict[Level, int]:
+    """How many changes are of each level; every level is there."""
+    levels = [found.level for found in changes]
+    return {level: levels.count(level) for level in Level}
 
 
 def _merge(same: list[Change]) -> Change:
