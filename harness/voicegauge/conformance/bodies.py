@@ -10,8 +10,8 @@ from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, statuses_for
 from voicegauge.conformance.matching import find_target, place_reader
 from voicegauge.conformance.probes import Probe, probes
-from voicegauge.conformance.requests import fits, voice_sample, with_value
-from voicegauge.contract import MISSING, MediaType, Target, parse_place
+from voicegauge.conformance.requests import fits, is_file_field, text_characters, voice_sample, with_value
+from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_place
 from voicegauge.contract.wire import is_form
 from voicegauge.model import UploadedFile
 
@@ -19,34 +19,41 @@ TEXT_LIMIT = 10_000
 """Characters of the longest valid text that is sent: ten minutes of speech, at a price."""
 
 
-def body_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
-    """Every probe of the body's schema, missing required fields, and documented examples."""
-    media = target.operation.request_media.get(wire.media_type or "")
-    if media is None or not fits(target.operation, wire):
+def body_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+    """Every probe of the body's schema, missing required fields, and documented examples.
+
+    Args:
+        operation: what is called.
+        wire: a valid request to it.
+        target: what of the operation's is asked for; `None` for one that speaks nothing.
+    """
+    media = operation.request_media.get(wire.media_type or "")
+    if media is None or not fits(operation, wire):
         return
-    for probe in probes(target.contract.schemas, media.schema, media.schema_pointer or media.pointer):
-        case = probe_case(target, wire, probe)
+    for probe in probes(operation.contract.schemas, media.schema, media.schema_pointer or media.pointer):
+        case = probe_case(operation, wire, probe, target)
         if case is not None:
             yield case
-    yield from _missing_fields(target, wire, media)
-    for media in target.operation.request_media.values():
-        yield from _documented(target, media)
+    yield from _missing_fields(operation, wire, media, target)
+    for media in operation.request_media.values():
+        yield from _documented(operation, media, target)
 
 
 def left_out_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
     """The same request as every documented media type, and each time without each field that may be left out."""
-    for media in target.operation.request_media.values():
+    operation = target.operation
+    for media in operation.request_media.values():
         same = WireRequest(
             path=wire.path, query=wire.query, headers=wire.headers, body=wire.body, media_type=media.name
         )
-        if not isinstance(wire.body, dict) or not fits(target.operation, same) or _has_file(media, wire.body):
+        if not isinstance(wire.body, dict) or not fits(operation, same) or _has_file(media, wire.body):
             continue
-        yield _case(target, same, f"the request as {media.name}", media.pointer, valid=True)
+        yield _case(operation, same, f"the request as {media.name}", media.pointer, target, valid=True)
         for name in _droppable(target, wire):
             changed = with_value(same, (name,), MISSING)
-            if fits(target.operation, changed):
+            if fits(operation, changed):
                 says = f"{name} left out, as it may be ({media.name})"
-                yield _case(target, changed, says, media.schema_pointer or media.pointer, valid=True)
+                yield _case(operation, changed, says, media.schema_pointer or media.pointer, target, valid=True)
 
 
 def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
@@ -65,14 +72,21 @@ def _droppable(target: Target, wire: WireRequest) -> list[str]:
     return [name for name in wire.body if name not in fixed]
 
 
-def probe_case(target: Target, wire: WireRequest, probe: Probe) -> Case | None:
+def probe_case(operation: Operation, wire: WireRequest, probe: Probe, target: Target | None) -> Case | None:
     """The case of one probe; `None` where its request is not what the probe is meant to make it."""
-    if not probe.path or (probe.valid and not is_open(target, probe)):
+    opened = is_open(target, probe) if target is not None else _is_open_anywhere(probe)
+    if not probe.path or (probe.valid and not opened):
         return None
     changed = with_value(wire, probe.path, probe.value)
-    if changed.body == wire.body or fits(target.operation, changed) is not probe.valid:
+    if changed.body == wire.body or fits(operation, changed) is not probe.valid:
         return None
-    return _case(target, changed, probe.says, probe.at, valid=probe.valid)
+    return _case(operation, changed, probe.says, probe.at, target, valid=probe.valid)
+
+
+def _is_open_anywhere(probe: Probe) -> bool:
+    """As `is_open`, where nothing is spoken: a text with a documented length is free, any other may name a thing."""
+    keyword = probe.at.rpartition("/")[2]
+    return not isinstance(probe.value, str) or keyword in ("enum", "const", "maxLength")
 
 
 def is_open(target: Target, probe: Probe) -> bool:
@@ -93,23 +107,32 @@ def is_open(target: Target, probe: Probe) -> bool:
     return path == places.get("voice_description")
 
 
-def _missing_fields(target: Target, wire: WireRequest, media: MediaType) -> Iterator[Case]:
+def _missing_fields(
+    operation: Operation, wire: WireRequest, media: MediaType, target: Target | None
+) -> Iterator[Case]:
     schema = media.schema if isinstance(media.schema, dict) else {}
     pointer = media.contract.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     for name in schema.get("required", ()):
         changed = with_value(wire, (name,), MISSING)
-        if not fits(target.operation, changed):
-            yield _case(target, changed, f"{name} left out", f"{pointer}/required", valid=False)
+        if not fits(operation, changed):
+            yield _case(operation, changed, f"{name} left out", f"{pointer}/required", target, valid=False)
 
 
-def _documented(target: Target, media: MediaType) -> Iterator[Case]:
+def _documented(operation: Operation, media: MediaType, target: Target | None) -> Iterator[Case]:
     for example in media.examples:
         body = _with_sample(media, example.value)
         wire = WireRequest(body=body, media_type=media.name)
-        if not example.inferred and fits(target.operation, wire):
+        if not example.inferred and fits(operation, wire) and not _names_what_was_made(operation, wire):
             says = f"the documented request {example.name!r} ({media.name})"
-            meant = find_target(target.operation, place_reader(wire)) or target
-            yield _case(meant, wire, says, example.pointer, valid=True)
+            meant = find_target(operation, place_reader(wire)) or target
+            yield _case(operation, wire, says, example.pointer, meant, valid=True)
+
+
+def _names_what_was_made(operation: Operation, wire: WireRequest) -> bool:
+    """Whether a printed request names a thing that another call makes: a saved voice is there for its owner alone."""
+    read = place_reader(wire)
+    uses = (use for maker in operation.contract.operations.values() for use in maker.uses_of(operation))
+    return any(read(use.id) is not MISSING for use in uses)
 
 
 def _with_sample(media: MediaType, value: Any) -> Any:
@@ -123,20 +146,14 @@ def _with_sample(media: MediaType, value: Any) -> Any:
     }
 
 
-def is_file_field(media: MediaType, schema: Any) -> bool:
-    """Whether a form field carries a file."""
-    schema, _ = media.contract.schemas.resolve(schema)
-    binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
-    return binary and media.name == "multipart/form-data"
-
-
 def _file(name: str) -> UploadedFile:
     voice = voice_sample()
     return UploadedFile(filename=name, media_type=voice.media_type, data=voice.data or b"")
 
 
-def _case(target: Target, wire: WireRequest, says: str, at: str, *, valid: bool) -> Case:
-    operation = target.operation
+def _case(
+    operation: Operation, wire: WireRequest, says: str, at: str, target: Target | None, *, valid: bool
+) -> Case:
     expected = Expected(
         verdict="accepted" if valid else "refused",
         statuses=() if valid else statuses_for(operation, "invalid"),
@@ -144,14 +161,12 @@ def _case(target: Target, wire: WireRequest, says: str, at: str, *, valid: bool)
         says=says,
         at=at,
     )
-    tokens = parse_place(target.speech.request["text"].at).tokens
-    text = wire.body.get(tokens[0]) if isinstance(wire.body, dict) and len(tokens) == 1 else None
     return Case(
         id=f"{operation.contract.id}/{operation.id}: {says}",
         provider=operation.contract.id,
         operation=operation.id,
-        target=target.name,
+        target=target.name if target else None,
         expected=expected,
         wire=wire,
-        text_characters=len(text) if isinstance(text, str) else 0,
+        text_characters=text_characters(operation, wire),
     )

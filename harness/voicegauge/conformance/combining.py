@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
-from voicegauge.conformance.bodies import is_file_field, is_open
+from voicegauge.conformance.bodies import is_open
 from voicegauge.conformance.cases import Case
 from voicegauge.conformance.probes import Probe
-from voicegauge.conformance.requests import fits, with_value
+from voicegauge.conformance.requests import fits, is_file_field, text_characters, with_value
 from voicegauge.contract import MISSING, MediaType, Target, parse_place
 from voicegauge.contract.document import escape
 from voicegauge.model import UploadedFile
@@ -157,8 +157,6 @@ def _case(target: Target, wire: WireRequest, fields: Sequence[Factor], values: S
     operation = target.operation
     wire = _laid_over(wire, fields, values)
     said = ", ".join(_said(field, value) for field, value in zip(fields, values, strict=True))
-    tokens = parse_place(target.speech.request["text"].at).tokens
-    text = wire.body.get(tokens[0]) if len(tokens) == 1 else None
     return Case(
         id=f"{operation.contract.id}/{operation.id}: {target.name} with {said}",
         provider=operation.contract.id,
@@ -168,7 +166,7 @@ def _case(target: Target, wire: WireRequest, fields: Sequence[Factor], values: S
             verdict="accepted", why="valid", says=f"{target.name} with {said}", at=_stands(target, fields)
         ),
         wire=wire,
-        text_characters=len(text) if isinstance(text, str) else 0,
+        text_characters=text_characters(operation, wire),
     )
 
 

@@ -9,6 +9,7 @@ from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, statuses_for
 from voicegauge.conformance.probes import Probe, probes
+from voicegauge.conformance.requests import plain_body
 from voicegauge.conformance.samples import sample
 from voicegauge.contract import MISSING, Operation, Parameter, Target, fit_text
 
@@ -77,9 +78,10 @@ def other_operation_wire(operation: Operation) -> tuple[WireRequest | None, bool
     """A request to an operation that speaks nothing, and whether what it names is there.
 
     Ids cannot be known beforehand: they are made up. `None` where no value is known for
-    a required parameter, or a body is wanted.
+    a required parameter or field.
     """
-    if operation.request_media:
+    body = plain_body(operation)
+    if body is None:
         return None, False
     path: dict[str, Any] = {}
     query: dict[str, Any] = {}
@@ -92,7 +94,7 @@ def other_operation_wire(operation: Operation) -> tuple[WireRequest | None, bool
             return None, False
         known = known and found
         (path if parameter.place == "path" else query)[parameter.name] = value
-    return WireRequest(path=path, query=query), known
+    return WireRequest(path=path, query=query, body=body.body, media_type=body.media_type), known
 
 
 def _value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:

@@ -83,7 +83,7 @@ def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, eve
     if first:
         if emulated:
             yield from _situation_cases(operation, wire, target)
-        yield from body_cases(target, wire)
+        yield from body_cases(operation, wire, target)
         yield from left_out_cases(target, wire)
         yield from text_cases(target, wire)
         yield from parameter_cases(operation, wire, target)

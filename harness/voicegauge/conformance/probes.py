@@ -6,16 +6,21 @@ the schema itself, so that an expectation is never guessed.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from voicegauge.conformance.samples import sample
+from voicegauge.contract import MISSING
 from voicegauge.contract.document import escape
 from voicegauge.contract.schema import Schemas
 
 MAX_TEXT = 200_000
 """Characters of the longest text that is made: twice the longest documented bound known to us."""
+MAX_ITEMS = 1_000
+"""Items of the longest list that is made."""
 MAX_DEPTH = 3
 """Objects and lists inside a body that are looked into."""
 _FILLER = "The quick brown fox jumps over the lazy dog. "
@@ -65,6 +70,8 @@ def probes(schemas: Schemas, schema: Any, pointer: str, path: tuple[str, ...] = 
         return
     name = path[-1] if path else "body"
     yield from _enum_probes(schema, pointer, path, name)
+    yield from _excluded_probes(schema, pointer, path, name)
+    yield from _length_probes(schemas, schema, pointer, path, name)
     for kind in _types(schema):
         yield from _BY_TYPE.get(kind, _no_probes)(schema, pointer, path, name)
     yield from _type_probes(schema, pointer, path, name)
@@ -170,6 +177,26 @@ def _boolean_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...],
 def _array_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
     if schema.get("minItems", 0) > 0:
         yield Probe(path, [], f"{name} without an item", f"{pointer}/minItems", valid=False)
+
+
+def _length_probes(
+    schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
+) -> Iterator[Probe]:
+    """Lists of as many items as are allowed, of one less and of one more."""
+    item, most = sample(schemas, schema.get("items", {})), schema.get("maxItems")
+    if most is None or item is MISSING or most > MAX_ITEMS:
+        return
+    for count, valid in ((most - 1, True), (most, True), (most + 1, False)):
+        if count >= max(schema.get("minItems", 0), 1):
+            items = [copy.deepcopy(item) for _ in range(count)]
+            yield Probe(path, items, f"{name} of {count} items", f"{pointer}/maxItems", valid=valid)
+
+
+def _excluded_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+    excluded = schema.get("not")
+    for value in excluded.get("enum", ()) if isinstance(excluded, dict) else ():
+        says = f"{name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
+        yield Probe(path, value, says, f"{pointer}/not", valid=False)
 
 
 _BY_TYPE = {

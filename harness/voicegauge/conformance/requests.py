@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.samples import sample
-from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, write_pointer
+from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, parse_place, write_pointer
 from voicegauge.contract.places import read_pointer
 from voicegauge.contract.wire import is_form
 from voicegauge.data import data_dir
@@ -35,6 +36,59 @@ def voice_sample() -> VoiceSample:
     """The bundled recording of a voice: twelve seconds, for targets that clone one."""
     path = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
+
+
+def plain_body(operation: Operation) -> WireRequest | None:
+    """The least body that an operation without a target must accept: required fields, and a voice for each file.
+
+    `None` where no value is known for one of them.
+    """
+    media = next(iter(operation.request_media.values()), None)
+    if media is None:
+        return WireRequest()
+    wire = WireRequest(body={}, media_type=media.name)
+    for name in _required(operation, media.schema):
+        inner = media.schema.get("properties", {}).get(name, {})
+        value = _uploaded() if is_file_field(media, inner) else sample(operation.contract.schemas, inner)
+        if value is MISSING:
+            return None
+        wire = with_value(wire, (name,), value)
+    return wire if fits(operation, wire) else None
+
+
+def _required(operation: Operation, schema: Any) -> Iterator[str]:
+    """The fields that a body must have; of several ways that a schema leaves open, the first."""
+    schema, _ = operation.contract.schemas.resolve(schema)
+    if not isinstance(schema, dict):
+        return
+    yield from schema.get("required", ())
+    for keyword in ("anyOf", "oneOf"):
+        yield from _required(operation, next(iter(schema.get(keyword, ())), None))
+
+
+def is_file_field(media: MediaType, schema: Any) -> bool:
+    """Whether a form field carries a file."""
+    schema, _ = media.contract.schemas.resolve(schema)
+    binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
+    return binary and media.name == "multipart/form-data"
+
+
+def _uploaded() -> UploadedFile:
+    voice = voice_sample()
+    return UploadedFile(filename=voice.filename, media_type=voice.media_type, data=voice.data or b"")
+
+
+def text_characters(operation: Operation, wire: WireRequest) -> int:
+    """The length of what `wire` asks to be spoken, for its price: every text of a batch, 0 where nothing is."""
+    if operation.speech is None:
+        return 0
+    tokens = parse_place(operation.speech.request["text"].at).tokens
+    texts = [read_pointer(wire.body, tokens)]
+    if operation.batch is not None:
+        items = parse_place(operation.batch.items).tokens
+        listed = read_pointer(wire.body, items)
+        texts = [read_pointer(item, tokens[len(items) + 1 :]) for item in listed] if isinstance(listed, list) else []
+    return sum(len(text) for text in texts if isinstance(text, str))
 
 
 def _missing_parameters(operation: Operation, wire: WireRequest) -> dict[str, Any]:

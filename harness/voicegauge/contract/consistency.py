@@ -154,7 +154,7 @@ def _check_answer(operation: Operation, speech: Speech) -> None:
     if "text" not in speech.request:
         raise contract.document.error(f"{at}/request", "x-speech.request must say where the text goes")
     for word, slot in speech.request.items():
-        _check_request_place(operation, f"{at}/request/{word}", slot.at)
+        check_request_place(operation, f"{at}/request/{word}", slot.at)
         if "{}" not in slot.template:
             raise contract.document.error(f"{at}/request/{word}", f"the template of {word} has no {{}} for the value")
     answer = speech.answer
@@ -166,11 +166,11 @@ def _check_answer(operation: Operation, speech: Speech) -> None:
             raise contract.document.error(f"{at}/answer/job", f"{answer.job!r} is no operation with x-job")
         submit = status.job.submit
         for key, place in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
-            _check_answer_place(operation, f"{status.pointer}/x-job/submit/{key}", place)
+            check_answer_place(operation, f"{status.pointer}/x-job/submit/{key}", place)
     if answer.audio is not None:
         _check_audio(operation, f"{at}/answer/audio", answer.audio)
     for key in ("charged", "balance"):
-        _check_answer_place(operation, f"{at}/answer/{key}", getattr(answer, key))
+        check_answer_place(operation, f"{at}/answer/{key}", getattr(answer, key))
 
 
 def _check_intake(operation: Operation, intake: IntakeUse) -> None:
@@ -181,10 +181,10 @@ def _check_intake(operation: Operation, intake: IntakeUse) -> None:
     if "audio" not in intake.request:
         raise document.error(f"{at}/request", f"{key}.request must say where the audio goes")
     for word, slot in intake.request.items():
-        _check_request_place(operation, f"{at}/request/{word}", slot.at)
+        check_request_place(operation, f"{at}/request/{word}", slot.at)
     for name, spec in intake.targets.items():
         for place in spec.set:
-            _check_request_place(operation, f"{at}/targets/{escape(name)}/set/{escape(place)}", place)
+            check_request_place(operation, f"{at}/targets/{escape(name)}/set/{escape(place)}", place)
     places: dict[str, str | None] = {"charged": intake.answer.charged}
     if isinstance(intake, Transcription):
         places |= {key: getattr(intake.answer, key) for key in ("text", "language", "audio_s", "segments")}
@@ -194,16 +194,16 @@ def _check_intake(operation: Operation, intake: IntakeUse) -> None:
         if intake.answer.audio is not None:
             _check_audio(operation, f"{at}/answer/audio", intake.answer.audio)
     for name, answered in places.items():
-        _check_answer_place(operation, f"{at}/answer/{name}", answered)
+        check_answer_place(operation, f"{at}/answer/{name}", answered)
 
 
 def _check_audio(operation: Operation, at: str, audio: AudioPlace) -> None:
     document = operation.contract.document
     if audio.delivered == "bytes" and audio.at != "body":
         raise document.error(at, f"audio delivered as bytes is at body, not at {audio.at}")
-    _check_answer_place(operation, f"{at}/at", audio.at)
-    _check_answer_place(operation, f"{at}/media_type", audio.media_type)
-    _check_operation(operation, f"{at}/download", audio.download)
+    check_answer_place(operation, f"{at}/at", audio.at)
+    check_answer_place(operation, f"{at}/media_type", audio.media_type)
+    check_operation(operation, f"{at}/download", audio.download)
     if audio.format is not None and audio.format.startswith(_RAW) and audio.sample_rate_hz is None:
         raise document.error(at, f"raw audio ({audio.format}) needs its sample_rate_hz")
 
@@ -212,12 +212,12 @@ def _check_job(operation: Operation, job: JobSpec) -> None:
     document, at = operation.contract.document, f"{operation.pointer}/x-job"
     _check_states(operation, job)
     for key in ("state", "id", "reason", "model", "created", "updated", "completed", "charged"):
-        _check_answer_place(operation, f"{at}/{key}", getattr(job, key))
+        check_answer_place(operation, f"{at}/{key}", getattr(job, key))
     for name, state in job.states.items():
         for index, place in enumerate(state.carries):
-            _check_answer_place(operation, f"{at}/states/{escape(name)}/carries/{index}", place)
-    _check_operation(operation, f"{at}/result", job.result)
-    _check_operation(operation, f"{at}/cancel", job.cancel)
+            check_answer_place(operation, f"{at}/states/{escape(name)}/carries/{index}", place)
+    check_operation(operation, f"{at}/result", job.result)
+    check_operation(operation, f"{at}/cancel", job.cancel)
     _check_audio(operation.contract.operation(job.result) if job.result else operation, f"{at}/audio", job.audio)
     if job.poll.min_s > job.poll.max_s:
         raise document.error(f"{at}/poll", f"poll.min_s ({job.poll.min_s:g}) is more than max_s ({job.poll.max_s:g})")
@@ -263,7 +263,7 @@ def _check_target(target: Target, spec: TargetSpec) -> None:
             reason = f"has a default {key}, but x-speech.request has no place for it"
             raise document.error(f"{target.pointer}/{key}", reason)
     for place in spec.set:
-        _check_request_place(operation, f"{target.pointer}/set/{escape(place)}", place)
+        check_request_place(operation, f"{target.pointer}/set/{escape(place)}", place)
     _check_body(target, [*spec.set, *(slot.at for slot in words.values())])
     for place in spec.emulation.constants:
         _parse(operation, f"{target.pointer}/emulation/constants", place, ("body", "header"))
@@ -288,7 +288,8 @@ def _check_body(target: Target, places: list[str]) -> None:
                 raise target.contract.document.error(target.pointer, reason) from error
 
 
-def _check_operation(operation: Operation, at: str, name: str | None) -> None:
+def check_operation(operation: Operation, at: str, name: str | None) -> None:
+    """Refuse a `name` that is no operation of the document."""
     if name is not None and name not in operation.contract.operations:
         raise operation.contract.document.error(at, f"{name!r} is no operation of this document")
 
@@ -304,7 +305,8 @@ def _parse(operation: Operation, at: str, text: str, kinds: tuple[PlaceKind, ...
     return place.kind, place.tokens if place.kind == "body" else [place.key]
 
 
-def _check_request_place(operation: Operation, at: str, text: str) -> None:
+def check_request_place(operation: Operation, at: str, text: str) -> None:
+    """Refuse a place that no request to `operation` has."""
     kind, tokens = _parse(operation, at, text, ("body", "query", "path", "header"))
     if kind == "path" and f"{{{tokens[0]}}}" not in operation.path:
         raise operation.contract.document.error(at, f"{text!r}: the path {operation.path} has no {{{tokens[0]}}}")
@@ -312,7 +314,8 @@ def _check_request_place(operation: Operation, at: str, text: str) -> None:
         _check_listed(operation, at, text, tokens, list(operation.request_media.values()), "request")
 
 
-def _check_answer_place(operation: Operation, at: str, text: str | None) -> None:
+def check_answer_place(operation: Operation, at: str, text: str | None) -> None:
+    """Refuse a place that no answer of `operation` has."""
     if text is None:
         return
     kind, tokens = _parse(operation, at, text, ("body", "header"))

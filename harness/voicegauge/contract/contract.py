@@ -12,13 +12,17 @@ from urllib.parse import urlsplit
 from voicegauge.contract.document import Document, escape
 from voicegauge.contract.extension import (
     Answer,
+    Batch,
+    Chat,
     Dispute,
     JobSpec,
     Limits,
     Price,
     Provider,
+    Resource,
     Speech,
     TargetSpec,
+    Use,
 )
 from voicegauge.contract.intakes import Intake, IntakeUse
 from voicegauge.contract.schema import SchemaError, Schemas
@@ -170,6 +174,9 @@ class Operation(Node):
     job: JobSpec | None
     pricing: Price | None
     limits: Limits
+    resource: Resource | None = None
+    batch: Batch | None = None
+    chat: Chat | None = None
     intake: IntakeUse | None = None
     """Where it is sent audio: `x-transcription` or `x-conversion`."""
 
@@ -177,6 +184,10 @@ class Operation(Node):
     def needs_key(self) -> bool:
         """Whether no way in is documented that does without a key."""
         return bool(self.security) and all(self.security)
+
+    def uses_of(self, other: Operation) -> Iterator[Use]:
+        """How `other` takes the ids of what this operation makes."""
+        yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
 
     @property
     def takes_key(self) -> bool:
@@ -226,13 +237,16 @@ class Operation(Node):
         )
         return re.compile(f"^{pattern}$")
 
+    @functools.cached_property
+    def _path_names(self) -> list[str]:
+        return re.findall(r"\{([^}]+)\}", self.path)
+
     def match(self, path: str) -> dict[str, str] | None:
         """The path parameters where `path` is this operation's; `None` where it is not."""
         found = self._pattern.match(path)
         if not found:
             return None
-        names = re.findall(r"\{([^}]+)\}", self.path)
-        return dict(zip(names, found.groups(), strict=True))
+        return dict(zip(self._path_names, found.groups(), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,7 +280,7 @@ class Target:
         """What its operation answers with."""
         return self.speech.answer
 
-    @property
+    @functools.cached_property
     def job_operation(self) -> Operation | None:
         """The status operation; `None` where the answer is audio."""
         return self.contract.operation(self.answer.job) if self.answer.job else None

@@ -14,8 +14,20 @@ from voicegauge.contract.consistency import check_consistency, check_objects, ch
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server, Target
 from voicegauge.contract.converting import convert
 from voicegauge.contract.document import Document, escape, read_document
-from voicegauge.contract.extension import Conversion, JobSpec, Limits, Price, Provider, Speech, Transcription
+from voicegauge.contract.extension import (
+    Batch,
+    Chat,
+    Conversion,
+    JobSpec,
+    Limits,
+    Price,
+    Provider,
+    Resource,
+    Speech,
+    Transcription,
+)
 from voicegauge.contract.intakes import Intake
+from voicegauge.contract.keeping import check_keeping
 from voicegauge.contract.schema import Schemas
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
@@ -43,6 +55,7 @@ def load_contract(path: Path) -> Contract:
         _check_openapi(document)
     contract = build_contract(document, schemas)
     check_consistency(contract)
+    check_keeping(contract)
     return contract
 
 
@@ -185,6 +198,9 @@ def _operation(
         job=extension("x-job", JobSpec),
         pricing=extension("x-pricing", Price),
         limits=_laid_over(contract.limits, extension("x-limits", Limits)),
+        resource=extension("x-resource", Resource),
+        batch=extension("x-batch", Batch),
+        chat=extension("x-chat", Chat),
         intake=extension("x-transcription", Transcription) or extension("x-conversion", Conversion),
     )
 

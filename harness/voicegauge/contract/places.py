@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Literal, NamedTuple, cast
 
@@ -37,9 +38,15 @@ class Place(NamedTuple):
     @property
     def tokens(self) -> list[str]:
         """The keys of a body place, outermost first."""
-        return [unescape(token) for token in self.key.split("/")[1:]]
+        return list(_tokens(self.key))
 
 
+@functools.lru_cache(maxsize=4096)
+def _tokens(pointer: str) -> tuple[str, ...]:
+    return tuple(unescape(token) for token in pointer.split("/")[1:])
+
+
+@functools.lru_cache(maxsize=4096)
 def parse_place(text: str) -> Place:
     """Parse a place.
 

@@ -25,6 +25,13 @@ class Form(NamedTuple):
     files: dict[str, UploadedFile]
 
 
+def _refuse_constant(constant: str) -> Any:
+    raise UnreadableBodyError(f"{constant} is no JSON value")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
 def read_json(body: bytes) -> Any:
     """The JSON value of `body`.
 
@@ -32,16 +39,14 @@ def read_json(body: bytes) -> Any:
         UnreadableBodyError: no JSON, not UTF-8, nested too deep, or with NaN or Infinity.
     """
 
-    def refuse(constant: str) -> Any:
-        raise UnreadableBodyError(f"{constant} is no JSON value")
-
     try:
-        value = json.loads(body.decode("utf-8-sig"), parse_constant=refuse)
+        value = _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         if isinstance(error, UnreadableBodyError):
             raise
         raise UnreadableBodyError(f"is no JSON: {error}") from error
-    if _depth(value) > MAX_JSON_DEPTH:
+    # Nothing is nested deeper than it has brackets that open.
+    if body.count(b"{") + body.count(b"[") >= MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
         raise UnreadableBodyError(f"is nested deeper than {MAX_JSON_DEPTH}")
     return value
 

@@ -21,6 +21,7 @@ from voicegauge.contract.extension.job import JobSpec, Poll, State, Submitted
 from voicegauge.contract.extension.limits import Keyless, Limits, Plan, Upload
 from voicegauge.contract.extension.provider import Credits, Provider, RecordingRules, Retry
 from voicegauge.contract.extension.published import json_schema
+from voicegauge.contract.extension.resources import Batch, Chat, Deletion, Listing, Resource, Setting, Use
 from voicegauge.contract.extension.situations import Situation
 from voicegauge.contract.extension.sources import Amount, Dispute, Source, SourceDocument
 from voicegauge.contract.extension.speech import Answer, AudioPlace, Emulation, Price, Slot, Speech, TargetSpec, Word
@@ -29,9 +30,12 @@ __all__ = [
     "Amount",
     "Answer",
     "AudioPlace",
+    "Batch",
+    "Chat",
     "Conversion",
     "ConversionAnswer",
     "Credits",
+    "Deletion",
     "Dispute",
     "Emulation",
     "Fact",
@@ -40,14 +44,17 @@ __all__ = [
     "JobSpec",
     "Keyless",
     "Limits",
+    "Listing",
     "Plan",
     "Poll",
     "Price",
     "Provider",
     "Purpose",
     "RecordingRules",
+    "Resource",
     "Retry",
     "Segment",
+    "Setting",
     "Situation",
     "Slot",
     "Source",
@@ -60,6 +67,7 @@ __all__ = [
     "TranscriptAnswer",
     "Transcription",
     "Upload",
+    "Use",
     "Word",
     "json_schema",
 ]

@@ -10,6 +10,7 @@ from voicegauge.contract.extension.intake import Conversion, Fact, IntakeWord, T
 from voicegauge.contract.extension.job import JobSpec
 from voicegauge.contract.extension.limits import Limits
 from voicegauge.contract.extension.provider import Provider
+from voicegauge.contract.extension.resources import Batch, Chat, Resource
 from voicegauge.contract.extension.sources import Source
 from voicegauge.contract.extension.speech import Price, Speech, Word
 from voicegauge.model import Record
@@ -21,7 +22,10 @@ def json_schema() -> dict[str, Any]:
     It describes the keys that stand at a fixed place. `x-source` may stand on any
     object: its schema is `$defs/Source`.
     """
-    records = (Provider, Speech, JobSpec, Price, Limits, Source, Transcription, Conversion)
+    records = (
+        *(Provider, Speech, JobSpec, Price, Limits, Source, Transcription, Conversion),
+        *(Resource, Batch, Chat),
+    )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
     for name, words in (("Speech", Word), ("Transcription", IntakeWord), ("Conversion", IntakeWord)):
         slots = defs[name]["properties"]["request"]
@@ -40,6 +44,9 @@ def json_schema() -> dict[str, Any]:
         conversion=Conversion,
         pricing=Price,
         limits=Limits,
+        resource=Resource,
+        batch=Batch,
+        chat=Chat,
         source=Source,
     )
     root = keys(provider=Provider, limits=Limits)

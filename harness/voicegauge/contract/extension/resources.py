@@ -1,0 +1,115 @@
+"""`x-resource`, `x-batch` and `x-chat`: what a provider keeps from one call to the next."""
+
+from __future__ import annotations
+
+from voicegauge.contract.extension.sources import Source
+from voicegauge.contract.extension.speech import AudioPlace
+from voicegauge.model import Record
+
+
+class Listing(Record, frozen=True, kw_only=True):
+    """The operation that lists what an account has made."""
+
+    operation: str
+    used: str | None = None
+    """The place of the answer that counts them."""
+    limit: str | None = None
+    """The place of the answer that says how many an account may have."""
+
+
+class Setting(Record, frozen=True, kw_only=True):
+    """An operation that brings a thing into a state."""
+
+    operation: str
+    id: str
+    """The place of the id in its request."""
+    state: str
+
+
+class Use(Record, frozen=True, kw_only=True):
+    """An operation that takes the id of a thing."""
+
+    operation: str
+    id: str
+    """The place of the id in its request."""
+    instead: tuple[str, ...] = ()
+    """Places of its request that the id stands for: they are left out."""
+    states: tuple[str, ...] = ()
+    """In which it may be used; in any where none is named."""
+    server: str | None = None
+    """The `x-name` of the server that takes it, where that is not the operation's own."""
+    source: Source | None = None
+
+
+class Deletion(Record, frozen=True, kw_only=True):
+    """The operation that deletes a thing."""
+
+    operation: str
+    id: str
+    """The place of the id in its request."""
+
+
+class Resource(Record, frozen=True, kw_only=True):
+    """`x-resource` on the operation that makes a thing which is there in later calls, for its account alone."""
+
+    name: str
+    """What a thing is called: "saved voice"."""
+    id: str
+    """The place of its id in the answer that makes it, and its name in each item of a list."""
+    state: str | None = None
+    """The place of its state, likewise; `None` where it has none."""
+    states: tuple[str, ...] = ()
+    """All of them, the first being that of a new thing."""
+    list: Listing | None = None
+    delete: Deletion | None = None
+    set: tuple[Setting, ...] = ()
+    """In the order in which they can be called on a new thing."""
+    uses: tuple[Use, ...] = ()
+    new_id: str = "{hex12}"
+    """How the emulator forms ids; "{hexN}" stands for N hexadecimal digits."""
+    source: Source | None = None
+
+
+class Batch(Record, frozen=True, kw_only=True):
+    """`x-batch` on an operation with `x-speech` that takes many requests at once, each a job of its own."""
+
+    items: str
+    """The place of the list in the request; `x-speech.request` names places in its first item."""
+    each: str
+    """The operation that an item is a request to."""
+    results: str
+    """The place of the list of their jobs in the status answer, in the order of the request."""
+    job: str
+    """The name, in an item of `results`, of its job's id."""
+    index: str | None = None
+    """Likewise the number of the item, from 0."""
+    state: str | None = None
+    charged: str | None = None
+    url: str | None = None
+    """Likewise where its audio is, once it has succeeded."""
+    total: str | None = None
+    """The place of the number of items, in both answers."""
+    completed: str | None = None
+    """The place of the number of items that have ended, in both answers."""
+    source: Source | None = None
+
+
+class Chat(Record, frozen=True, kw_only=True):
+    """`x-chat` on an operation that answers what is said to it in words and in speech."""
+
+    text: str
+    """The place of what is said, as text."""
+    audio: str | None = None
+    """The place of what is said, as a recording."""
+    heard: str | None = None
+    """The place of the answer that repeats what was said."""
+    reply: str
+    """The place of the answer in words."""
+    spoken: AudioPlace
+    """Where the answer is in speech."""
+    speaker: str
+    """The target whose voice the emulator answers with."""
+    voice: str | None = None
+    """The place of the voice that is asked for."""
+    charged: str | None = None
+    source: Source | None = None
