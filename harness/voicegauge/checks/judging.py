@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -32,10 +33,16 @@ class Judge:
 
     def findings(self, subject: Subject, *, case: str | None = None) -> Iterator[Finding]:
         """Every finding of the rules that look at this kind of subject."""
+        for rule in self._by_subject.get(type(subject), ()):
+            for problem in rule.check(subject):
+                yield self._finding(rule, subject, problem, case)
+
+    @functools.cached_property
+    def _by_subject(self) -> Mapping[type[Subject], list[Rule]]:
+        found: dict[type[Subject], list[Rule]] = {}
         for rule in self.rules.values():
-            if isinstance(subject, rule.subject):
-                for problem in rule.check(subject):
-                    yield self._finding(rule, subject, problem, case)
+            found.setdefault(rule.subject, []).append(rule)
+        return found
 
     def _finding(self, rule: Rule, subject: Subject, problem: Problem, case: str | None) -> Finding:
         exchange = problem.exchange or subject.exchange

@@ -55,12 +55,10 @@ class Call:
         """The documented response; `None` where the status is not documented."""
         return self.operation.response(self.status)
 
-    @functools.cached_property
+    @property
     def answer(self) -> Any:
         """The JSON value of the answer; `MISSING` where it is not to be read as JSON."""
-        if not self.exchange.response.body or self.json_error is not None or not self.expects_json:
-            return MISSING
-        return read_json(self.exchange.response.body)
+        return self._read[0]
 
     @property
     def expects_json(self) -> bool:
@@ -70,16 +68,19 @@ class Call:
             return is_json(media_type)
         return bool(self.spec and self.spec.media) and all(map(is_json, self.spec.media if self.spec else ()))
 
-    @functools.cached_property
+    @property
     def json_error(self) -> str | None:
         """Why the body is no JSON, where it should be."""
-        if not self.expects_json or not self.exchange.response.body:
-            return None
+        return self._read[1]
+
+    @functools.cached_property
+    def _read(self) -> tuple[Any, str | None]:
+        if not self.exchange.response.body or not self.expects_json:
+            return MISSING, None
         try:
-            read_json(self.exchange.response.body)
+            return read_json(self.exchange.response.body), None
         except UnreadableBodyError as error:
-            return str(error)
-        return None
+            return MISSING, str(error)
 
     @functools.cached_property
     def request_value(self) -> Any:

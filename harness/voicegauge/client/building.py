@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -14,6 +16,7 @@ from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Request
 from voicegauge.transport import encode_body
 
+_PRINTABLE = re.compile(r"[ -~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _OWN_HEADERS = {
     "User-Agent": f"voicegauge/{__version__}",
@@ -26,6 +29,7 @@ Origin = tuple[str, str, int]
 """Scheme, host and port: a key that goes to https://h must not go to http://h."""
 
 
+@functools.lru_cache(maxsize=256)
 def origin(url: str) -> Origin | None:
     """The origin of an absolute http(s) URL; `None` for anything else, or one with a user name in it."""
     try:
@@ -149,7 +153,7 @@ def _lay_over(headers: dict[str, str], more: Mapping[str, str]) -> None:
 
 def _checked(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
-        if not value.isascii() or any(ord(character) < 32 or ord(character) == 127 for character in value):
+        if not _PRINTABLE.fullmatch(value):
             raise UsageError(f"the header {name} can carry printable ASCII characters only")
     return tuple(headers.items())
 

@@ -38,7 +38,6 @@ def read_json(body: bytes) -> Any:
     Raises:
         UnreadableBodyError: no JSON, not UTF-8, nested too deep, or with NaN or Infinity.
     """
-
     try:
         value = _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:

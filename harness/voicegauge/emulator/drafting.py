@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ class Draft(NamedTuple):
 
 def error_reply(operation: Operation, refusal: Refusal) -> Reply:
     """The documented error whose `x-when` fits best, else one under the usual status code."""
-    found = next(_fitting_errors(operation, refusal), None)
+    found = _fitting_error(operation, refusal.situation, refusal.about)
     if found is not None:
         spec, media, example = found
         status = int(spec.status) if spec.status.isdecimal() else _usual(refusal.situation, spec.status)
@@ -57,8 +58,16 @@ def _unmarked_error(operation: Operation, refusal: Refusal) -> Reply:
     return _error(operation, refusal, status, spec, media, value)
 
 
-def _fitting_errors(operation: Operation, refusal: Refusal) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
-    situation, about = refusal.situation, refusal.about
+@functools.lru_cache(maxsize=1024)
+def _fitting_error(
+    operation: Operation, situation: str, about: str | None
+) -> tuple[ResponseSpec, MediaType, Example] | None:
+    return next(_fitting_errors(operation, situation, about), None)
+
+
+def _fitting_errors(
+    operation: Operation, situation: str, about: str | None
+) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
     wanted = [f"{situation}:{about}"] if about else []
     wanted.append(situation)
     usual = [str(code) for code in STATUSES.get(situation, ())]
@@ -146,8 +155,7 @@ def best_draft(
     for example in media.examples:
         weights = rank(example)
         if weights is not None:
-            fits = not any(True for _ in media.errors(example.value))
-            ranked.append((fits, *weights, example.inferred, -len(ranked), example))
+            ranked.append((_fits(media, example), *weights, example.inferred, -len(ranked), example))
     if ranked:
         example = max(ranked, key=lambda entry: entry[:-1])[-1]
         return Draft(copy.deepcopy(example.value), example)
@@ -158,6 +166,11 @@ def best_draft(
     schema, pointer = media.data.get("schema", {}), media.schema_pointer or media.pointer
     value = shaper.sample(schema, pointer) if value is None else shaper.complete(schema, pointer, value)
     return Draft(value, None)
+
+
+@functools.lru_cache(maxsize=1024)
+def _fits(media: MediaType, example: Example) -> bool:
+    return next(media.errors(example.value), None) is None
 
 
 def get(body: Any, place: str | None) -> Any:

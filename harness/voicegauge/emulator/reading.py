@@ -71,7 +71,7 @@ def _read_body(incoming: Incoming, operation: Operation) -> tuple[MediaType | No
         raise Refusal("invalid", None, f"the body must be {' or '.join(known)}, not {name or 'without a type'}")
     try:
         if is_json(media.name):
-            return media, _whole(read_json(incoming.body))
+            return media, _whole(read_json(incoming.body), incoming.body)
         if is_form(media.name):
             return media, _fit_form(media, content_type, incoming.body)
     except UnreadableBodyError as error:
@@ -79,8 +79,10 @@ def _read_body(incoming: Incoming, operation: Operation) -> tuple[MediaType | No
     return media, incoming.body
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: Any, body: bytes) -> Any:
     """`value`, which must be text that can be written: JSON may escape one half of a surrogate pair."""
+    if b"\\u" not in body:
+        return value
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

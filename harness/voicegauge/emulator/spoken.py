@@ -7,7 +7,7 @@ import functools
 import re
 import zlib
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import AudioPlace, Slot, Word
@@ -274,22 +274,37 @@ def render(wanted: Utterance) -> bytes:
     return encode(samples, wanted.sample_rate_hz, wanted.format)[0]
 
 
+class _Measured(NamedTuple):
+    container: str
+    audio_s: float
+    sample_rate_hz: int
+
+
+@functools.lru_cache(maxsize=16)
+def _measured(data: bytes) -> _Measured | str:
+    """What a recording is, or why it cannot be decoded; the same one is often uploaded again."""
+    from voicegauge.speech.audio import UndecodableAudioError, decode
+
+    try:
+        audio = decode(data)
+    except UndecodableAudioError as error:
+        return str(error)
+    return _Measured(audio.container, audio.audio_s, audio.sample_rate_hz)
+
+
 def check_upload(file: UploadedFile, field: str, limits: Any) -> None:
     """Hold an uploaded recording against `x-limits.uploads`.
 
     Raises:
         Refusal: it is too large, no audio, too short, of another format or of too low a rate.
     """
-    from voicegauge.speech.audio import UndecodableAudioError, decode
-
     if limits.max_bytes is not None and len(file.data) > limits.max_bytes:
         raise Refusal("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
     if not (limits.formats or limits.min_s or limits.min_sample_rate_hz):
         return
-    try:
-        audio = decode(file.data)
-    except UndecodableAudioError as error:
-        raise Refusal("invalid", field, f"{field} is no audio: {error}") from error
+    audio = _measured(file.data)
+    if isinstance(audio, str):
+        raise Refusal("invalid", field, f"{field} is no audio: {audio}")
     if limits.formats and audio.container not in [name.lower() for name in limits.formats]:
         raise Refusal("invalid", field, f"{field} must be {' or '.join(limits.formats)}, not {audio.container}")
     if limits.min_s is not None and audio.audio_s < limits.min_s:

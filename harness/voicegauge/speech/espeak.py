@@ -115,6 +115,8 @@ def speaks(language: str) -> bool:
 
 def guess_language(text: str, default: str) -> str:
     """The language that the script of `text` tells, else `default`; most letters decide."""
+    if text.isascii():
+        return default
     counts: dict[str, int] = {}
     for letter in text:
         code = ord(letter)
