@@ -95,11 +95,11 @@ def test_every_sample_is_scored_whatever_was_heard(folder: Folder) -> None:
 def test_the_set_says_who_heard_and_how_well_it_hears(folder: Folder) -> None:
     folder.add(wav(speech()))
     found = folder.scored()
-    assert found.asr.startswith("pocketsphinx:en-us@")
-    assert found.asr_reason == "no weights of Whisper are here, and the run is emulated"
+    assert found.asr.startswith("whisper:embedded@")
+    assert found.asr_reason == "no official weights of Whisper are here, and the run is emulated"
     assert found.normaliser == "whisper-english/1"
     assert found.closed_vocabulary
-    assert {"pocketsphinx", "jiwer", "silence_gate", "floor_voice"} <= set(found.settings)
+    assert {"openai-whisper", "jiwer", "silence_gate", "floor_voice"} <= set(found.settings)
     (floor,) = found.floor
     assert (floor.language, floor.unit, floor.units, floor.texts) == ("en", "word", WORDS, 1)
     assert floor.errors <= 3

@@ -85,7 +85,7 @@ def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path) -> No
     for _ in range(2):
         assert run_cli(["score", str(folder), "--workers", "1"]) == 0
     kept = load_run(folder).score_sets
-    assert [one.asr.partition(":")[0] for one in kept] == ["another", "pocketsphinx"]
+    assert [one.asr.partition(":")[0] for one in kept] == ["another", "whisper"]
     assert len(kept[1].scores) == 2
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,9 @@ from .tiny_whisper import convert, make_checkpoint
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with warnings.catch_warnings():
-        # whisper leaves its vocabulary file to the garbage collector.
-        warnings.filterwarnings("ignore", "unclosed file", ResourceWarning)
-        return make_checkpoint(tmp_path_factory.mktemp("whisper") / "own.pt")
+    return make_checkpoint(tmp_path_factory.mktemp("whisper") / "own.pt")
 
 
 @pytest.fixture(scope="session")
 def converted(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return convert(checkpoint, tmp_path_factory.mktemp("converted"))
+    return convert(checkpoint, tmp_path_factory.mktemp("converted") / "own")

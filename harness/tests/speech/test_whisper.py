@@ -101,7 +101,7 @@ def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
         assert reason == "the weights of Whisper are here"
     french = choose("auto", texts=[*TEXT, Spoken("fr", "Bonjour.")]).asr
     assert french is not None
-    assert french.id.startswith("pocketsphinx"), "an English model does not serve a run that holds French"
+    assert french.id.startswith("whisper:embedded@"), "an English model does not serve a run that holds French"
 
 
 def test_auto_takes_what_the_environment_names(bare: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,14 +125,14 @@ def test_without_weights_an_emulated_run_gets_the_embedded_one(bare: Path) -> No
     asr, reason = choose("auto")
     assert asr is not None
     assert asr.closed_vocabulary
-    assert reason == "no weights of Whisper are here, and the run is emulated"
+    assert reason == "no official weights of Whisper are here, and the run is emulated"
 
 
 def test_without_weights_a_live_run_gets_nobody_but_whom_it_names(bare: Path) -> None:
     asr, reason = choose("auto", Provenance.RECORDED)
     assert asr is None
-    assert "no judge of a live service: --asr whisper" in reason
-    named = choose("pocketsphinx", Provenance.RECORDED).asr
+    assert "no judge of a live service: `voicegauge asr install base.en` gets them" in reason
+    named = choose("embedded", Provenance.RECORDED).asr
     assert named is not None
 
 

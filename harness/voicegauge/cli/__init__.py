@@ -26,6 +26,7 @@ COMMANDS = {
     "drift": "What changed between two contracts or recordings, and whom it breaks.",
     "bench": "Measure latency, cost and intelligibility.",
     "score": "Transcribe a run again with another ASR.",
+    "asr": "Recognisers that are here, and Whisper's official weights.",
     "compare": "Tell regressions from noise between two runs.",
     "report": "Write runs as one self-contained HTML page.",
     "serve": "The emulator on a port of this machine.",

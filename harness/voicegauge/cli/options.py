@@ -118,7 +118,7 @@ def asr_option(command: F) -> F:
         envvar="VOICEGAUGE_ASR",
         show_envvar=True,
         metavar="SPEC",
-        help="What transcribes: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], pocketsphinx or none.",
+        help="What transcribes: auto, whisper[:MODEL|FILE], faster-whisper[:MODEL|FOLDER], embedded or none.",
     )(command)
 
 

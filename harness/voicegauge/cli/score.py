@@ -39,8 +39,8 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     """Transcribe the saved RUN (its folder or its run.json) and count the errors.
 
     "auto" takes Whisper if its weights are here, else faster-whisper with weights that are
-    here, else, for an emulated run, pocketsphinx, which is told the words that may occur; for
-    a live run without weights it finds nobody to trust.
+    here, else, for an emulated run, the small Whisper of the package, which knows the suites'
+    words and few others; for a live run without weights it finds nobody to trust.
     The scores are kept in the run beside those of other recognisers.
     """
     from voicegauge.bench.scoring import check_asr, score_run

@@ -1,10 +1,10 @@
 """Which recogniser serves, and why.
 
 auto                    Whisper if its weights are here, else faster-whisper with weights here,
-                        else, for an emulated run, the embedded recogniser
+                        else, for an emulated run, the small Whisper that the package carries
 whisper[:MODEL|FILE]    openai-whisper
 faster-whisper[:MODEL|FOLDER]
-pocketsphinx            the embedded recogniser, whatever the run
+embedded                the small Whisper of the package, whatever the run
 none                    nothing is transcribed
 """
 
@@ -18,17 +18,15 @@ from typing import NamedTuple
 from voicegauge.errors import UnknownNameError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr.base import Asr
+from voicegauge.speech.asr.embedded import EMBEDDED, embedded_asr
 from voicegauge.speech.asr.faster_whisper import cached_models, faster_whisper_asr
-from voicegauge.speech.asr.pocketsphinx import pocketsphinx_asr
 from voicegauge.speech.asr.whisper import cached_weights, whisper_asr
 from voicegauge.speech.normalise import base_language
 
 WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
 """Environment variable: the model or checkpoint file that `auto` and `whisper` take."""
 NONE = "none"
-EMBEDDED = "pocketsphinx"
-"""The recogniser that needs no download; the one place to exchange it."""
-_PREFERRED = (
+PREFERRED = (
     "small.en",
     "small",
     "base.en",
@@ -69,8 +67,7 @@ def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[Spoken]) ->
     Args:
         spec: as the module says.
         provenance: of the run; a live one is not given to the embedded recogniser unasked.
-        texts: that are spoken: their languages decide between models, and the embedded recogniser
-            is told their words.
+        texts: that are spoken: their languages decide between models.
 
     Raises:
         UnknownNameError: no such engine or model.
@@ -85,7 +82,7 @@ def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[Spoken]) ->
     makers: dict[str, Callable[[], Asr]] = {
         "whisper": lambda: whisper_asr(model or _default_whisper(texts)),
         "faster-whisper": lambda: faster_whisper_asr(model or _default_faster_whisper(texts)),
-        EMBEDDED: lambda: pocketsphinx_asr(_english_texts(texts)),
+        EMBEDDED: embedded_asr,
     }
     if engine not in makers:
         raise UnknownNameError("ASR", engine, ("auto", *makers, NONE))
@@ -106,26 +103,21 @@ def _choose(provenance: Provenance, texts: Sequence[Spoken]) -> Choice:
             if model in here:
                 return Choice(faster_whisper_asr(model), "weights for faster-whisper are here")
     if provenance is Provenance.EMULATED:
-        return Choice(
-            pocketsphinx_asr(_english_texts(texts)), "no weights of Whisper are here, and the run is emulated"
-        )
+        return Choice(embedded_asr(), "no official weights of Whisper are here, and the run is emulated")
     return Choice(
         None,
-        f"no weights of Whisper are here, and {EMBEDDED} is no judge of a live service: --asr whisper "
-        f"downloads a model, --asr whisper:FILE takes one, --asr {EMBEDDED} insists",
+        "no official weights of Whisper are here, and the embedded Whisper is no judge of a live service: "
+        f"`voicegauge asr install {_default_name(texts)}` gets them, --asr whisper:FILE takes a file, "
+        f"--asr {EMBEDDED} insists",
     )
 
 
 def _preferred(texts: Sequence[Spoken]) -> list[str]:
-    return [name for name in _PREFERRED if _all_english(texts) or not name.endswith(".en")]
+    return [name for name in PREFERRED if _all_english(texts) or not name.endswith(".en")]
 
 
 def _all_english(texts: Sequence[Spoken]) -> bool:
-    return len(_english_texts(texts)) == len(texts)
-
-
-def _english_texts(texts: Sequence[Spoken]) -> list[str]:
-    return [spoken.text for spoken in texts if base_language(spoken.language) == "en"]
+    return all(base_language(spoken.language) == "en" for spoken in texts)
 
 
 def _default_whisper(texts: Sequence[Spoken]) -> str:

@@ -29,8 +29,9 @@ class FasterWhisperAsr:
     folder: Path
     sha256: str
     """Of the weights; its first hex digits."""
-
-    closed_vocabulary = False
+    closed_vocabulary: bool = False
+    no_speech_threshold: float | None = None
+    """Probability of silence above which a window has no transcript; never where it is `None`."""
 
     @property
     def id(self) -> str:
@@ -48,6 +49,7 @@ class FasterWhisperAsr:
             "compute_type": "float32",
             "max_new_tokens": str(SAMPLE_LEN),
             "timestamps": f"beyond {WINDOW_S} s",
+            "no_speech_threshold": str(self.no_speech_threshold),
             "vad_filter": "False",
             "threads": "1",
             **versions("faster-whisper", "ctranslate2"),
@@ -68,7 +70,7 @@ class FasterWhisperAsr:
             condition_on_previous_text=False,
             compression_ratio_threshold=None,
             log_prob_threshold=None,
-            no_speech_threshold=None,
+            no_speech_threshold=self.no_speech_threshold,
             max_new_tokens=SAMPLE_LEN,
             without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
             vad_filter=False,

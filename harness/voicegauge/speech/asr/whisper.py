@@ -35,8 +35,9 @@ class WhisperAsr:
     sha256: str
     """Its first hex digits."""
     english_only: bool
-
-    closed_vocabulary = False
+    closed_vocabulary: bool = False
+    no_speech_threshold: float | None = None
+    """Probability of silence above which a window has no transcript; never where it is `None`."""
 
     @property
     def id(self) -> str:
@@ -53,6 +54,7 @@ class WhisperAsr:
             "fp16": "False",
             "sample_len": str(SAMPLE_LEN),
             "timestamps": f"beyond {WINDOW_S} s",
+            "no_speech_threshold": str(self.no_speech_threshold),
             "threads": "1",
             **versions("openai-whisper", "torch"),
         }
@@ -81,7 +83,7 @@ class WhisperAsr:
             condition_on_previous_text=False,
             compression_ratio_threshold=None,
             logprob_threshold=None,
-            no_speech_threshold=None,
+            no_speech_threshold=self.no_speech_threshold,
             without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
             verbose=None,
         )

@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pickle
+import threading
+from collections.abc import Callable, Iterable
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from voicegauge.bench.suite import load_suite
+from voicegauge.errors import UsageError
+from voicegauge.speech.asr import RATE_HZ, Asr
+from voicegauge.speech.asr.embedded import WEIGHTS, embedded_faster_whisper, embedded_whisper, known_words
+from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.metrics import score
+
+TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")
+Samples = NDArray[np.float32]
+Worsen = Callable[[Samples], Samples]
+
+
+@pytest.fixture(params=[embedded_whisper, embedded_faster_whisper], ids=["openai-whisper", "faster-whisper"])
+def asr(request: pytest.FixtureRequest) -> Asr:
+    made: Asr = request.param()
+    return made
+
+
+def speech(text: str) -> Samples:
+    return synthesize(
+        text, language="en", voice="klatt4", words_per_minute=170, pitch=55, sample_rate_hz=RATE_HZ, seed=0
+    )
+
+
+def error_rate(asr: Asr, texts: Iterable[str], worsen: Worsen = lambda samples: samples) -> float:
+    scored = [
+        score(sample_id=text, reference=text, transcript=asr.transcribe(worsen(speech(text)), "en"), language="en")
+        for text in texts
+    ]
+    return sum(one.errors for one in scored) / sum(one.units for one in scored)
+
+
+def noise(samples: Samples, level: float, seed: int = 1) -> Samples:
+    return np.random.default_rng(seed).standard_normal(len(samples), dtype=np.float32) * np.float32(level)
+
+
+def with_noise(snr_db: float) -> Worsen:
+    def worsen(samples: Samples) -> Samples:
+        return samples + noise(samples, float(np.sqrt(np.mean(np.square(samples)))) * 10 ** (-snr_db / 20))
+
+    return worsen
+
+
+def kept(share: float) -> Worsen:
+    return lambda samples: samples[: int(len(samples) * share)]
+
+
+def with_lost_frames(share: float) -> Worsen:
+    def worsen(samples: Samples) -> Samples:
+        frame = RATE_HZ // 50
+        frames = samples[: len(samples) // frame * frame].reshape(-1, frame).copy()
+        frames[np.random.default_rng(1).random(len(frames)) < share] = 0
+        return frames.reshape(-1)
+
+    return worsen
+
+
+def test_a_clear_voice_is_mostly_understood(asr: Asr) -> None:
+    assert error_rate(asr, TEXTS[:4]) <= 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [with_noise(snr) for snr in (40, 20, 10, 0)],
+        [kept(share) for share in (1.0, 0.75, 0.5, 0.25)],
+        [with_lost_frames(share) for share in (0.0, 0.05, 0.2, 0.5)],
+    ],
+    ids=["noise", "truncation", "lost frames"],
+)
+def test_the_error_rises_with_the_damage(steps: list[Worsen]) -> None:
+    rates = [error_rate(embedded_whisper(), TEXTS, worsen) for worsen in steps]
+    assert all(after >= before - 0.01 for before, after in pairwise(rates)), rates
+    assert rates[0] < 0.2
+    assert rates[-1] > 0.5
+
+
+def test_silence_and_noise_have_no_words_of_a_suite(asr: Asr) -> None:
+    silence = np.zeros(3 * RATE_HZ, np.float32)
+    assert asr.transcribe(silence, "en") == ""
+    for level in (0.001, 0.1):
+        assert len(asr.transcribe(noise(silence, level), "en").split()) <= 2
+
+
+def test_another_sentence_is_not_taken_for_the_text(asr: Asr) -> None:
+    said = asr.transcribe(speech(TEXTS[0]), "en")
+    assert score(sample_id="other", reference=TEXTS[1], transcript=said, language="en").error_rate >= 0.8
+
+
+def test_both_engines_hear_the_same_words() -> None:
+    first, second = embedded_whisper(), embedded_faster_whisper()
+    for text in TEXTS[:5]:
+        assert first.transcribe(speech(text), "en") == second.transcribe(speech(text), "en")
+
+
+def test_what_was_heard_before_does_not_matter(asr: Asr) -> None:
+    samples = speech(TEXTS[3])
+    first = asr.transcribe(samples, "en")
+    asr.transcribe(with_noise(0)(speech(TEXTS[0])), "en")
+    assert asr.transcribe(samples, "en") == first
+    assert pickle.loads(pickle.dumps(asr)).transcribe(samples, "en") == first  # noqa: S301 - our own bytes
+
+
+def test_it_says_that_it_is_flattered(asr: Asr) -> None:
+    assert asr.closed_vocabulary
+    assert asr.id.partition("@")[0].endswith(":embedded")
+    assert [asr.knows(language) for language in ("en-GB", "de")] == [True, False]
+
+
+def test_it_knows_the_words_of_the_suites() -> None:
+    words = {word.strip(".,!?") for text in TEXTS for word in text.lower().split() if word.isalpha()}
+    assert words <= known_words()
+
+
+def test_the_package_carries_at_most_6_mb() -> None:
+    assert WEIGHTS.stat().st_size <= 6_000_000
+
+
+@pytest.mark.parametrize("make", [embedded_whisper, embedded_faster_whisper])
+def test_it_is_spread_out_once_however_many_ask(
+    make: Callable[[], Asr], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
+    made: list[str] = []
+    threads = [threading.Thread(target=lambda: made.append(make().id)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == [make().id] * 4
+    assert len(list((tmp_path / "embedded").iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be_written_is_one_line_with_the_mend(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "file" / "below"))
+    with pytest.raises(UsageError, match=r"cannot be written .*: set VOICEGAUGE_CACHE"):
+        embedded_whisper()

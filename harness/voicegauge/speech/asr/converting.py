@@ -1,0 +1,119 @@
+"""Whisper's weights as a CTranslate2 folder, which faster-whisper loads without torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Weights = Mapping[str, NDArray[np.float32]]
+"""By openai-whisper's names of its parameters."""
+
+
+class Shape(NamedTuple):
+    """Layers and attention heads, which the weights alone do not tell."""
+
+    encoder_layers: int
+    decoder_layers: int
+    heads: int
+
+
+def convert(weights: Weights, shape: Shape, tokens: Sequence[str], suppressed: Sequence[int], folder: Path) -> None:
+    """Write the model and its tokenizer to `folder`, which must not exist.
+
+    Args:
+        weights: of an English-only Whisper.
+        shape: of its network.
+        tokens: every token of the vocabulary, bytes as GPT-2's printable characters.
+        suppressed: tokens that no transcript begins with.
+        folder: gets model.bin, config.json, vocabulary and tokenizer.json.
+    """
+    from ctranslate2.specs import whisper_spec
+
+    spec: Any = whisper_spec.WhisperSpec(shape.encoder_layers, shape.heads, shape.decoder_layers, shape.heads)
+    _set_encoder(spec.encoder, weights)
+    _set_decoder(spec.decoder, weights)
+    spec.register_vocabulary(list(tokens))
+    spec.config.suppress_ids, spec.config.suppress_ids_begin = [], list(suppressed)
+    spec.config.lang_ids, spec.config.alignment_heads = [], [(0, 0)]
+    spec.validate()
+    spec.optimize()
+    folder.mkdir()
+    spec.save(str(folder))
+    _write_tokenizer(tokens, folder / "tokenizer.json")
+
+
+def _set_linear(spec: Any, weights: Weights, *names: str) -> None:
+    # Several projections of one attention are stacked; Whisper's keys have no bias.
+    spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
+    spec.bias = np.concatenate(
+        [weights.get(f"{name}.bias", np.zeros(len(weights[f"{name}.weight"]), np.float32)) for name in names]
+    )
+
+
+def _set_norm(spec: Any, weights: Weights, name: str) -> None:
+    spec.gamma, spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
+
+
+def _set_attention(spec: Any, weights: Weights, name: str, *, own: bool) -> None:
+    _set_norm(spec.layer_norm, weights, f"{name}_ln")
+    if own:
+        _set_linear(spec.linear[0], weights, f"{name}.query", f"{name}.key", f"{name}.value")
+    else:
+        _set_linear(spec.linear[0], weights, f"{name}.query")
+        _set_linear(spec.linear[1], weights, f"{name}.key", f"{name}.value")
+    _set_linear(spec.linear[-1], weights, f"{name}.out")
+
+
+def _set_feed_forward(spec: Any, weights: Weights, name: str) -> None:
+    _set_norm(spec.layer_norm, weights, f"{name}.mlp_ln")
+    _set_linear(spec.linear_0, weights, f"{name}.mlp.0")
+    _set_linear(spec.linear_1, weights, f"{name}.mlp.2")
+
+
+def _set_encoder(spec: Any, weights: Weights) -> None:
+    for conv, name in ((spec.conv1, "conv1"), (spec.conv2, "conv2")):
+        conv.weight, conv.bias = weights[f"encoder.{name}.weight"], weights[f"encoder.{name}.bias"]
+    spec.position_encodings.encodings = weights["encoder.positional_embedding"]
+    _set_norm(spec.layer_norm, weights, "encoder.ln_post")
+    for index, layer in enumerate(spec.layer):
+        _set_attention(layer.self_attention, weights, f"encoder.blocks.{index}.attn", own=True)
+        _set_feed_forward(layer.ffn, weights, f"encoder.blocks.{index}")
+
+
+def _set_decoder(spec: Any, weights: Weights) -> None:
+    spec.embeddings.weight = spec.projection.weight = weights["decoder.token_embedding.weight"]
+    spec.position_encodings.encodings = weights["decoder.positional_embedding"]
+    _set_norm(spec.layer_norm, weights, "decoder.ln")
+    for index, layer in enumerate(spec.layer):
+        _set_attention(layer.self_attention, weights, f"decoder.blocks.{index}.attn", own=True)
+        _set_attention(layer.attention, weights, f"decoder.blocks.{index}.cross_attn", own=False)
+        _set_feed_forward(layer.ffn, weights, f"decoder.blocks.{index}")
+
+
+def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    plain = {token: index for index, token in enumerate(tokens) if not token.startswith("<|")}
+    made = Tokenizer(models.BPE(vocab=plain, merges=[]))
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    written = json.loads(made.to_str())
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    written["added_tokens"] = [
+        {"id": index, "content": token, "special": True, **flags}
+        for index, token in enumerate(tokens)
+        if token.startswith("<|")
+    ]
+    path.write_text(json.dumps(written), encoding="utf-8")
+
+
+def printable_bytes() -> dict[int, str]:
+    """GPT-2's table: printable bytes stand for themselves, the others for characters from 256 on."""
+    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    moved = [byte for byte in range(256) if byte not in kept]
+    return {byte: chr(byte) for byte in kept} | {byte: chr(256 + at) for at, byte in enumerate(moved)}
