@@ -24,6 +24,7 @@ from voicegauge.cli.record import RecordResult
 from voicegauge.cli.rules import RuleList
 from voicegauge.cli.score import Scored
 from voicegauge.conformance import CheckReport
+from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import json_schema
 from voicegauge.drift import DriftReport
 from voicegauge.model import Run
@@ -54,6 +55,7 @@ def readme() -> str:
 DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/contract-extension.schema.json": lambda: as_json(json_schema()),
     "docs/check.schema.json": lambda: as_json(record_schema(CheckReport, "voicegauge check --json")),
+    "docs/check-plan.schema.json": lambda: as_json(record_schema(PricedCheck, "voicegauge check --dry-run --json")),
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(PricedPlan, "voicegauge bench --dry-run --json")),

@@ -64,6 +64,9 @@ def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
         (["check", "--price", "a/b=1"], "--price goes with --live"),
         (["check", "--full"], "--full goes with --live"),
         (["check", "--fuzz", "5"], "--fuzz goes with --emulated or --live"),
+        (["check", "--max-calls", "5"], "--max-calls goes with --emulated or --live"),
+        (["check", "--dry-run"], "--dry-run goes with --emulated or --live"),
+        (["check", "--emulated", "--max-calls", "-1"], "--max-calls"),
         (["check", "pixelapi/voice-desing"], "did you mean pixelapi/voice-design?"),
         (["check", "--select", "job-stuk"], "did you mean job-stuck?"),
         (["check", "--emulated", "pixelapi", "--fault", "sloww"], "did you mean slow?"),
@@ -75,6 +78,14 @@ def test_a_mistake_is_one_line_and_exit_2(voicegauge, arguments, said) -> None:
     assert (status, out) == (2, "")
     assert said in err
     assert len(err.splitlines()) == 1
+
+
+def test_a_plan_for_the_emulator_says_what_the_service_would_ask(voicegauge) -> None:
+    status, out, err = voicegauge("check", "pixelapi", "--emulated", "--max-calls", "5", "--dry-run", "--json", "-")
+    plan = json.loads(out)
+    assert (status, err) == (0, "")
+    assert (plan["provenance"], plan["spending"]["total"]["paid"]) == ("emulated", 5)
+    assert plan["spending"]["total"]["usd"] > 0
 
 
 def test_rules_are_listed(voicegauge) -> None:

@@ -76,10 +76,47 @@ def test_every_valid_case_is_sent_only_when_asked_for(live, acme) -> None:
     assert report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
 
 
+def test_a_few_calls_are_those_that_show_the_most(live, acme) -> None:
+    status, report, _, err = live("--max-calls", "4")
+    assert (status, len(acme.texts)) == (0, 4)
+    assert "4 that may be paid for, about $0.004" in err
+    kinds = {case["id"].partition(": ")[2] for case in report["cases"] if case["verdict"] == "kept"}
+    assert "a full delivery" in kinds
+
+
+def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
+    status, plan, out, err = live("--full", "--dry-run")
+    assert (status, acme.keys, err) == (0, [], "")
+    assert plan["schema"] == "voicegauge/check-plan/1"
+    paid = [case for case in plan["cases"] if case["paid"]]
+    assert plan["spending"]["total"]["usd"] == pytest.approx(sum(case["usd"] for case in paid))
+    assert sum(part["paid"] for part in plan["spending"]["by_kind"].values()) == len(paid) > 5
+    assert f"{len(paid)} that may be paid for" in out
+    verdicts = [case["expects"] for case in plan["cases"]]
+    assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "refused")
+
+
+def test_what_was_spent_is_told_by_target_kind_and_rule(live, acme) -> None:
+    _, report, out, _ = live("--full")
+    spending = report["spending"]
+    assert spending["total"]["usd"] == report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
+    assert spending["total"]["paid"] == len(acme.texts)
+    assert spending["total"]["requests"] == report["exchanges"]["recorded"]
+    for part in ("by_target", "by_operation", "by_kind"):
+        assert sum(spent["usd"] for spent in spending[part].values()) == pytest.approx(report["spent_usd"])
+    assert spending["by_kind"]["invalid"]["usd"] == 0 < spending["by_kind"]["valid"]["usd"]
+    # Audio is judged where it was fetched whole: in the delivery alone.
+    assert spending["by_rule"]["audio-silent"]["usd"] == spending["by_kind"]["delivery"]["usd"] > 0
+    assert spending["by_rule"]["server-error"]["usd"] == report["spent_usd"]
+    assert "spent by kind: " in out
+    assert "by rule: " in out
+
+
 def test_a_plan_dearer_than_the_budget_sends_nothing(live, acme) -> None:
     status, report, _, err = live("--max-cost", "0.0005")
     assert (status, report, acme.keys) == (4, None, [])
     assert "more than --max-cost" in err
+    assert "--max-calls 0 fits" in err
 
 
 def test_the_budget_ends_a_check_that_costs_more_than_planned(live, acme) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -31,7 +31,7 @@ from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, Usag
 
 if TYPE_CHECKING:
     from voicegauge.checks import Rule
-    from voicegauge.conformance import CheckReport, Collector
+    from voicegauge.conformance import CheckReport, Collector, Plan, PricedPlan
     from voicegauge.contract import Contract, Target
 
 
@@ -40,6 +40,13 @@ if TYPE_CHECKING:
 @click.option("--emulated", is_flag=True, help="Send planned cases to the emulator.")
 @click.option("--live", is_flag=True, help="Send planned cases to the service itself, with your key.")
 @click.option("--full", is_flag=True, help="With --live: every valid case too; each one is paid for.")
+@click.option(
+    "--max-calls",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Of all requests that may be paid for, only the N that show the most; what is refused is free.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
 @click.option("--fuzz", type=click.IntRange(0, 100_000), default=0, metavar="N", help="N random requests an operation.")
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="With --emulated: plant a fault to be found.")
 @click.option("--select", multiple=True, metavar="RULE", help="Only this rule. May be repeated.")
@@ -76,10 +83,12 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
     rules = select_rules(options["select"], options["ignore"], options["severities"])
     collector = Collector([target.id for target in targets], options["seed"])
     contracts = list({target.contract.id: target.contract for target in targets}.values())
-    if options["emulated"]:
-        status = _check_emulated(targets, contracts, rules, collector, options)
-    elif options["live"]:
-        status = _check_live(targets, contracts, rules, collector, options)
+    if options["emulated"] or options["live"]:
+        planned = _plan(targets, contracts, options)
+        if options["dry_run"]:
+            return _show_plan(planned.priced, json_to)
+        run = _check_emulated if options["emulated"] else _check_live
+        status = run(planned, rules, collector, options)
     else:
         status = _check_printed(contracts, rules, collector, options["recordings"])
     report = settle_baseline(collector.report(), options, make_baseline, apply_baseline)
@@ -89,11 +98,14 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
 def _check_flags(options: dict[str, Any]) -> None:
     if options["emulated"] and options["live"]:
         raise UsageError("--emulated and --live exclude each other")
+    for flag in ("fuzz", "max_calls", "dry_run"):
+        if options[flag] not in (None, False, 0) and not (options["emulated"] or options["live"]):
+            raise UsageError(
+                f"--{flag.replace('_', '-')} goes with --emulated or --live: nothing else is sent anywhere"
+            )
     for flag, mode in (("base_url", "live"), ("prices", "live"), ("full", "live"), ("faults", "emulated")):
         if options[flag] and not options[mode]:
             raise UsageError(f"--{flag.rstrip('s').replace('_', '-')} goes with --{mode}")
-    if options["fuzz"] and not (options["emulated"] or options["live"]):
-        raise UsageError("--fuzz goes with --emulated or --live: documented examples are not sent anywhere")
     if options["recordings"] and (options["emulated"] or options["live"]):
         raise UsageError("--recordings goes without --emulated and --live: nothing is sent then")
 
@@ -111,35 +123,50 @@ def _check_printed(
     return EXIT_OK
 
 
-def _check_emulated(
-    targets: Sequence[Target],
-    contracts: Sequence[Contract],
-    rules: dict[str, Rule],
-    collector: Collector,
-    options: dict[str, Any],
-) -> int:
-    from voicegauge.conformance import emulator_settings, plan_cases, settings_for
+class _Planned(NamedTuple):
+    targets: Sequence[Target]
+    contracts: Sequence[Contract]
+    plan: Plan
+    priced: PricedPlan
+
+
+def _plan(targets: Sequence[Target], contracts: Sequence[Contract], options: dict[str, Any]) -> _Planned:
+    from voicegauge.conformance import plan_cases, priced
+    from voicegauge.model import Provenance
+
+    emulated, most = options["emulated"], options["max_calls"]
+    every = emulated or options["full"] or most is not None
+    plan = plan_cases(targets, emulated=emulated, every=every, max_calls=most)
+    provenance = Provenance.EMULATED if emulated else Provenance.RECORDED
+    return _Planned(targets, contracts, plan, priced(plan, targets, options["prices"], provenance=provenance))
+
+
+def _show_plan(plan: PricedPlan, json_to: str | None) -> int:
+    from voicegauge.cli.money import print_plan
+    from voicegauge.cli.output import write_json
+
+    if json_to:
+        write_json(plan, json_to)
+    if json_to != "-":
+        print_plan(plan)
+    return EXIT_OK
+
+
+def _check_emulated(planned: _Planned, rules: dict[str, Rule], collector: Collector, options: dict[str, Any]) -> int:
+    from voicegauge.cli.money import plan_line
+    from voicegauge.conformance import emulator_settings, settings_for
     from voicegauge.emulator import running_emulator
 
-    plan = plan_cases(targets, emulated=True, every=True)
     emulator = emulator_settings(seed=options["seed"], faults=options["faults"])
-    with running_emulator(contracts, emulator) as running:
-        settings = settings_for(running, targets, rules=rules, fuzz=options["fuzz"], seed=options["seed"])
-        return send(targets, plan, settings, collector)
+    with running_emulator(planned.contracts, emulator) as running:
+        click.echo(plan_line(planned.priced), err=True)
+        settings = settings_for(running, planned.targets, rules=rules, fuzz=options["fuzz"], seed=options["seed"])
+        return send(planned.targets, planned.plan, settings, collector)
 
 
-def _check_live(
-    targets: Sequence[Target],
-    contracts: Sequence[Contract],
-    rules: dict[str, Rule],
-    collector: Collector,
-    options: dict[str, Any],
-) -> int:
-    from voicegauge.conformance import plan_cases
-
-    plan = plan_cases(targets, emulated=False, every=options["full"])
-    settings = live_settings(plan, targets, contracts, options)
-    return send(targets, plan, replace(settings, rules=rules, fuzz=options["fuzz"]), collector)
+def _check_live(planned: _Planned, rules: dict[str, Rule], collector: Collector, options: dict[str, Any]) -> int:
+    settings = live_settings(planned.priced, planned.contracts, options)
+    return send(planned.targets, planned.plan, replace(settings, rules=rules, fuzz=options["fuzz"]), collector)
 
 
 def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *, strict: bool, status: int) -> int:

@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicegauge.cli.money import print_spending
 from voicegauge.cli.output import console
 from voicegauge.model import Finding, Severity
 
@@ -29,6 +30,7 @@ def print_report(report: CheckReport) -> None:
     _print_skipped(out, report)
     for entry in report.unused_baseline:
         out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True, markup=False)
+    print_spending(out, report)
     out.print(summary_line(report), style="bold", soft_wrap=True, markup=False)
 
 

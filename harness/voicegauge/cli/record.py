@@ -153,7 +153,10 @@ def _record(
 
     collector = Collector([target.id for target in targets], options["seed"])
     if options["live"]:
-        settings = live_settings(plan, targets, list(contracts.values()), options)
+        from voicegauge.conformance import priced
+
+        cost = priced(plan, targets, options["prices"], provenance=Provenance.RECORDED)
+        settings = live_settings(cost, list(contracts.values()), options)
         recorder, status = _send(targets, contracts, plan, settings, collector)
         if recorder.met_emulator:
             raise UsageError("it is the emulator that answered: nothing is written; record it with --emulated")

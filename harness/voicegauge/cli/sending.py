@@ -13,21 +13,18 @@ from voicegauge.cli import EXIT_INTERRUPTED
 from voicegauge.errors import EXIT_BUDGET, EXIT_NOTHING_MEASURED, EXIT_OK, BudgetError, TransportError
 
 if TYPE_CHECKING:
-    from voicegauge.conformance import Collector, Plan, Settings
+    from voicegauge.conformance import Collector, Plan, PricedPlan, Settings
     from voicegauge.contract import Contract, Target
 
 
-def live_settings(
-    plan: Plan, targets: Sequence[Target], contracts: Sequence[Contract], options: dict[str, Any]
-) -> Settings:
+def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict[str, Any]) -> Settings:
     """How the services themselves are asked: keys from the environment, a budget for `plan`.
 
     Says on standard error what it will cost.
 
     Args:
         plan: what will be sent.
-        targets: of the plan.
-        contracts: of the targets.
+        contracts: of its targets.
         options: `prices`, `max_cost`, `base_url` and `seed` of the command line.
 
     Raises:
@@ -35,16 +32,18 @@ def live_settings(
         UsageError: nobody says what a target costs.
         BudgetError: the plan costs more than the budget.
     """
+    from voicegauge.cli.money import plan_line
     from voicegauge.client import Ledger, client_key
-    from voicegauge.conformance import Settings, price_of_plan
+    from voicegauge.conformance import Settings, refuse_unpriced
     from voicegauge.model import Provenance
 
     keys = {contract.id: client_key(contract) for contract in contracts}
-    cost = price_of_plan(plan, targets, options["prices"])
+    refuse_unpriced(plan)
     budget = options["max_cost"]
-    click.echo(f"live: {len(plan.cases)} requests, about ${cost:.4g} if all goes well; at most ${budget:.4g}", err=True)
-    if cost > budget:
-        raise BudgetError(f"the plan costs about ${cost:.4g}, more than --max-cost {budget:g}")
+    click.echo(f"{plan_line(plan)}; at most ${budget:.4g}", err=True)
+    if plan.usd > budget:
+        fits = f"; --max-calls {plan.fitting(budget)} fits" if "max_calls" in options else ""
+        raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than --max-cost {budget:g}{fits}")
     return Settings(
         provenance=Provenance.RECORDED,
         base_urls={contract.id: options["base_url"] for contract in contracts},

@@ -5,10 +5,12 @@ from voicegauge.conformance.cases import Case, Skipped
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.emulated import emulator_settings, settings_for
-from voicegauge.conformance.engine import Settings, check_documents, check_service, price_of_plan, run_keeping
+from voicegauge.conformance.engine import Settings, check_documents, check_service, run_keeping
 from voicegauge.conformance.planning import Plan, plan_cases
+from voicegauge.conformance.pricing import PricedPlan, price_of_plan, priced, refuse_unpriced
 from voicegauge.conformance.recorded import check_recordings
 from voicegauge.conformance.result import CaseResult, CheckReport
+from voicegauge.conformance.spending import Spending, Spent
 from voicegauge.conformance.told import results_of
 
 __all__ = [
@@ -17,8 +19,11 @@ __all__ = [
     "CheckReport",
     "Collector",
     "Plan",
+    "PricedPlan",
     "Settings",
     "Skipped",
+    "Spending",
+    "Spent",
     "apply_baseline",
     "check_documents",
     "check_recordings",
@@ -28,6 +33,8 @@ __all__ = [
     "make_baseline",
     "plan_cases",
     "price_of_plan",
+    "priced",
+    "refuse_unpriced",
     "results_of",
     "run_keeping",
     "settings_for",

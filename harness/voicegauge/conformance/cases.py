@@ -23,6 +23,9 @@ USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
 }
 """What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-when`."""
 
+Kind = Literal["delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "fuzzing"]
+"""`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; the others as `Expected.why`."""
+
 
 class Case(Record, frozen=True, kw_only=True):
     """One planned request."""
@@ -43,6 +46,15 @@ class Case(Record, frozen=True, kw_only=True):
     """A delivery whose job is asked to end in failure."""
     text_characters: int = 0
     """Length of its text, for its price."""
+    fuzzed: bool = False
+    """Drawn at random, not planned."""
+
+    @property
+    def kind(self) -> Kind:
+        """What it is among the cases of a check."""
+        if self.fuzzed:
+            return "fuzzing"
+        return "delivery" if self.speech is not None else self.expected.why
 
     @property
     def paid(self) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from voicegauge import __version__
-from voicegauge.checks import Judge, Subject
+from voicegauge.checks import Judge, Rule, Subject
 from voicegauge.conformance.cases import Case
 from voicegauge.conformance.result import CaseResult, CheckReport, merge_findings
+from voicegauge.conformance.spending import Account, Spent
 from voicegauge.model import Finding, Provenance, Severity
 
 
@@ -24,7 +25,7 @@ class Collector:
         self._cases: list[CaseResult] = []
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
-        self.spent_usd = 0.0
+        self._account = Account()
         self.stopped_by: str | None = None
         self.interrupted = False
 
@@ -42,6 +43,14 @@ class Collector:
         """Count one exchange."""
         self._exchanges[provenance] += 1
         self._operations.setdefault(f"{provider}/{operation}")
+
+    def judging(self, rules: Iterable[Rule]) -> None:
+        """From now on these rules judge what services answer."""
+        self._account.judging(rules)
+
+    def book(self, case: Case, spent: Spent, judged: Iterable[type[Subject]]) -> None:
+        """Keep what a case came to, and which kinds of subject were judged in it."""
+        self._account.book(case, spent, judged)
 
     def case_done(self, case: Case, findings: Iterable[Finding], status: int | None) -> None:
         """Keep the result of a case that was answered."""
@@ -63,6 +72,7 @@ class Collector:
 
     def report(self, *, finished: bool = True) -> CheckReport:
         """What was gathered so far."""
+        spending = self._account.spending()
         return CheckReport(
             voicegauge=__version__,
             created_at=self._created_at,
@@ -74,7 +84,8 @@ class Collector:
             exchanges=dict(self._exchanges),
             cases=tuple(self._cases),
             findings=merge_findings(self._findings),
-            spent_usd=self.spent_usd,
+            spent_usd=spending.total.usd,
+            spending=spending,
         )
 
 

@@ -15,8 +15,7 @@ from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.running import Keep, Runner, Service
 from voicegauge.contract import Contract, Target
-from voicegauge.contract.pricing import quote
-from voicegauge.errors import BudgetError, UsageError
+from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
 from voicegauge.transport import Clock, Transport
 
@@ -51,29 +50,6 @@ def check_documents(contracts: Sequence[Contract], rules: Mapping[str, Rule], co
         for exchange, findings in documented_findings(contract, rules):
             collector.saw(Provenance.DOCUMENTED, contract.id, exchange.operation)
             collector.add(findings)
-
-
-def price_of_plan(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:
-    """What the plan costs if every case is answered as expected, in dollars.
-
-    Raises:
-        UsageError: nobody says what a target costs.
-    """
-    by_id = {target.id: target for target in targets}
-    total, unknown = 0.0, []
-    for case in plan.cases:
-        target = by_id.get(f"{case.provider}/{case.target}") if case.target else None
-        if target is None:
-            continue
-        price = quote(target, case.text_characters, usd=prices.get(target.id)).usd
-        if price is None:
-            unknown.append(target.id)
-        elif case.paid:
-            total += price
-    if unknown:
-        names = " ".join(f"--price {name}=USD" for name in dict.fromkeys(unknown))
-        raise UsageError(f"no document says what a request costs: name it with {names}")
-    return total
 
 
 async def check_service(

@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 
+from voicegauge.conformance.spending import Spending
 from voicegauge.model import Finding, Provenance, Record, Severity
 
 
@@ -49,6 +50,8 @@ class CheckReport(Record, frozen=True, kw_only=True):
     unused_baseline: tuple[str, ...] = ()
     """What the baseline accepts and nothing broke any more, a line each."""
     spent_usd: float = 0.0
+    spending: Spending = Spending()
+    """What requests and money went to; empty where nothing was sent."""
 
     def count(self, *severities: Severity) -> int:
         """How many findings have one of `severities`."""

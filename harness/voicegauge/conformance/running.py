@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import msgspec
@@ -16,6 +17,7 @@ from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_w
 from voicegauge.conformance.cases import Case, tells_nothing
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
+from voicegauge.conformance.spending import count
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import from_emulator
@@ -62,6 +64,16 @@ class Answered(NamedTuple):
     status: int | None
     skipped: str | None = None
     """Why there is no verdict."""
+    exchange: Exchange | None = None
+    """Of a single call: the one that counts."""
+
+
+@dataclass
+class _Booking:
+    """What a case came to, while it runs."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    judged: set[type[Subject]] = field(default_factory=set)
 
 
 class Runner:
@@ -73,6 +85,8 @@ class Runner:
         self._client, self._contract = service.client, service.contract
         self._judge = service.judge(rules)
         self._unreachable = 0
+        self._booking = _Booking()
+        collector.judging(rules.values())
 
     async def run(self, cases: Sequence[Case], progress: Callable[[Case], None] | None = None) -> None:
         """Run `cases` in order.
@@ -86,13 +100,12 @@ class Runner:
             if progress is not None:
                 progress(case)
             try:
-                answered = await self.answer(case)
+                with self._booked(case):
+                    answered = await self.answer(case)
             except (TransportError, UsageError) as error:
                 self._note_unreachable(error)
                 self._collector.case_skipped(case, str(error))
                 continue
-            finally:
-                self._note_spending()
             self._unreachable = 0
             if answered.skipped is not None and not answered.findings:
                 self._collector.case_skipped(case, answered.skipped, answered.status)
@@ -105,9 +118,25 @@ class Runner:
         if self._unreachable >= MAX_UNREACHABLE:
             raise error
 
-    def _note_spending(self) -> None:
-        if self._service.ledger is not None:
-            self._collector.spent_usd = self._service.ledger.spent_usd
+    @contextmanager
+    def _booked(self, case: Case) -> Iterator[None]:
+        """Note what `case` comes to while the context lasts: cases run one after the other."""
+        ledger, self._booking = self._service.ledger, _Booking()
+        before = ledger.spent_usd if ledger is not None else 0.0
+        try:
+            yield
+        finally:
+            usd = ledger.spent_usd - before if ledger is not None else 0.0
+            spent = count(self._contract, self._booking.exchanges, usd)
+            self._collector.book(case, spent, self._booking.judged)
+
+    def judged(self, subjects: Iterable[Subject], case: Case) -> list[Finding]:
+        """What is found of `subjects`; whoever asks keeps it."""
+        found: list[Finding] = []
+        for subject in subjects:
+            self._booking.judged.add(type(subject))
+            found += self._judge.findings(subject, case=case.id)
+        return found
 
     async def answer(self, case: Case) -> Answered:
         """Send one case and judge the answer.
@@ -125,10 +154,9 @@ class Runner:
             TransportError: no answer could be had.
             BudgetError: it costs more than is left.
         """
-        subjects, exchange, skipped = await self._subjects(case)
-        self._note_spending()
-        findings = [found for subject in subjects for found in self._judge.findings(subject, case=case.id)]
-        return Answered(findings, exchange.response.status, skipped)
+        with self._booked(case):
+            subjects, exchange, skipped = await self._subjects(case)
+            return Answered(self.judged(subjects, case), exchange.response.status, skipped, exchange)
 
     def keep(self, findings: Sequence[Finding]) -> None:
         """Keep findings of `probe`."""
@@ -141,7 +169,12 @@ class Runner:
 
     async def _call(self, case: Case) -> Answered:
         subjects, exchange, skipped = await self._subjects(case)
-        return Answered(self._collector.judge(self._judge, subjects, case.id), exchange.response.status, skipped)
+        return Answered(self._kept(subjects, case), exchange.response.status, skipped, exchange)
+
+    def _kept(self, subjects: Iterable[Subject], case: Case) -> list[Finding]:
+        findings = self.judged(subjects, case)
+        self._collector.add(findings)
+        return findings
 
     async def _subjects(self, case: Case) -> tuple[list[Subject], Exchange, str | None]:
         """What there is to judge of a single call, its exchange, and why there is no verdict."""
@@ -210,7 +243,7 @@ class Runner:
         keyless = await self._ask_without_key(target, again)
         self._saw(case, [*delivery.exchanges, *again, *(outcome.exchange for outcome in keyless)])
         subjects = [*subjects_of_delivery(target, speech, delivery, again), *keyless]
-        findings = self._collector.judge(self._judge, subjects, case.id)
+        findings = self._kept(subjects, case)
         index = delivery.submit_exchange
         status = None if index is None else delivery.exchanges[index].response.status
         return Answered(findings, status, _no_delivery(delivery, case))
@@ -252,8 +285,9 @@ class Runner:
         return [Outcome(call, Expected(verdict="refused", why="key", says=says, at=at))]
 
     def _saw(self, case: Case, exchanges: Sequence[Exchange]) -> None:
-        if any(map(from_emulator, exchanges)):
+        if self._judge.provenance is not Provenance.EMULATED and any(map(from_emulator, exchanges)):
             self._judge = replace(self._judge, provenance=Provenance.EMULATED)
+        self._booking.exchanges += exchanges
         for exchange in exchanges:
             self._collector.saw(self._judge.provenance, exchange.provider, exchange.operation)
         if self._service.keep is not None:

@@ -1,0 +1,118 @@
+"""What a plan costs, before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from voicegauge.conformance.cases import Case, Kind, Skipped
+from voicegauge.conformance.planning import Plan
+from voicegauge.conformance.spending import Account, Spending, Spent
+from voicegauge.contract import Target
+from voicegauge.contract.pricing import quote
+from voicegauge.errors import UsageError
+from voicegauge.model import Provenance, Record
+
+
+class PricedCase(Record, frozen=True, kw_only=True):
+    """One case of a plan."""
+
+    id: str
+    kind: Kind
+    expects: str
+    """accepted, refused, or either where no document says."""
+    paid: bool
+    """Whether it costs money where it is accepted, as it may be."""
+    usd: float | None = None
+    """Dollars if it is answered as expected; `None` where nobody says what it costs."""
+
+
+class PricedPlan(Record, frozen=True, kw_only=True):
+    """A check that would be carried out (`voicegauge check --dry-run --json`)."""
+
+    schema: str = "voicegauge/check-plan/1"
+    provenance: Provenance
+    targets: tuple[str, ...]
+    cases: tuple[PricedCase, ...]
+    """In the order of sending."""
+    skipped: tuple[Skipped, ...] = ()
+    """What cannot be planned."""
+    unpriced: tuple[str, ...] = ()
+    """Targets of which nobody says what a request costs; they count as nothing."""
+    spending: Spending
+    """What it would come to at the service, if all is answered as expected; not by rule."""
+
+    @property
+    def usd(self) -> float:
+        """The price of it all, in dollars, without the targets that have none."""
+        return self.spending.total.usd
+
+    def fitting(self, budget_usd: float) -> int:
+        """How many of the requests that may be paid the budget reaches for, from the first one on."""
+        left, count = budget_usd, 0
+        for case in self.cases:
+            if case.paid:
+                left -= case.usd or 0.0
+                if left < -1e-9:  # less than a thousandth of the smallest amount that is kept
+                    break
+                count += 1
+        return count
+
+
+def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *, provenance: Provenance) -> PricedPlan:
+    """What `plan` costs.
+
+    Args:
+        plan: what would be sent.
+        targets: of the plan.
+        prices: dollars a request by target id, as the user named them.
+        provenance: who would be asked.
+    """
+    by_id = {target.id: target for target in targets}
+    account, cases = Account(), []
+    unpriced: dict[str, None] = {}
+    for case in plan.cases:
+        target = by_id.get(f"{case.provider}/{case.target}")
+        usd = _price(case, target, prices)
+        if usd is None and target is not None:
+            unpriced[target.id] = None
+        account.book(case, Spent(requests=1, paid=int(case.paid), usd=usd or 0.0))
+        expects = case.expected.verdict
+        cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, paid=case.paid, usd=usd))
+    return PricedPlan(
+        provenance=provenance,
+        targets=tuple(by_id),
+        cases=tuple(cases),
+        skipped=plan.skipped,
+        unpriced=tuple(unpriced),
+        spending=account.spending(),
+    )
+
+
+def _price(case: Case, target: Target | None, prices: Mapping[str, float]) -> float | None:
+    """Dollars of one case: nothing where it should be refused, `None` where nobody says."""
+    if target is None:
+        return 0.0
+    usd = quote(target, case.text_characters, usd=prices.get(target.id)).usd
+    return usd if usd is None or case.paid else 0.0
+
+
+def price_of_plan(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:
+    """What the plan costs if every case is answered as expected, in dollars.
+
+    Raises:
+        UsageError: nobody says what a target costs.
+    """
+    found = priced(plan, targets, prices, provenance=Provenance.RECORDED)
+    refuse_unpriced(found)
+    return found.usd
+
+
+def refuse_unpriced(plan: PricedPlan) -> None:
+    """Refuse to send what nobody knows the price of.
+
+    Raises:
+        UsageError: nobody says what a target costs.
+    """
+    if plan.unpriced:
+        names = " ".join(f"--price {name}=USD" for name in plan.unpriced)
+        raise UsageError(f"no document says what a request costs: name it with {names}")
