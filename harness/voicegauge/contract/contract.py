@@ -103,7 +103,7 @@ class Parameter(Node):
     place: Literal["path", "query", "header", "cookie"]
     required: bool
 
-    @property
+    @functools.cached_property
     def schema(self) -> Any:
         """The schema behind any reference."""
         return self.contract.schemas.resolve(self.data.get("schema", {}))[0]

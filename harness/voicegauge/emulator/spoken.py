@@ -9,7 +9,7 @@ import zlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from voicegauge.contract import MISSING, Target
+from voicegauge.contract import MISSING, MediaType, Operation, Target
 from voicegauge.contract.extension import AudioPlace, Slot, Word
 from voicegauge.contract.places import parse_place
 from voicegauge.emulator.incoming import Call, Refusal
@@ -64,13 +64,18 @@ def read_word(call: Call, target: Target, word: Word) -> Any:
 
 def default_at(call: Call, place: str) -> Any:
     """What the contract says is meant where nothing stands at `place`; `MISSING` where it says nothing."""
+    return _default(call.operation, call.media, place)
+
+
+@functools.lru_cache(maxsize=1024)
+def _default(operation: Operation, media: MediaType | None, place: str) -> Any:
     kind, key = parse_place(place)
     if kind == "body":
-        if call.media is None:
+        if media is None:
             return MISSING
-        found = schemas_at(call.operation.contract.schemas, call.media.schema, parse_place(place).tokens)
+        found = schemas_at(operation.contract.schemas, media.schema, parse_place(place).tokens)
     else:
-        found = (p.schema for p in call.operation.parameters if p.place == kind and p.name.lower() == key.lower())
+        found = (p.schema for p in operation.parameters if p.place == kind and p.name.lower() == key.lower())
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
 
 
