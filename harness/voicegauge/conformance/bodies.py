@@ -112,10 +112,12 @@ def _missing_fields(
 ) -> Iterator[Case]:
     schema = media.schema if isinstance(media.schema, dict) else {}
     pointer = media.contract.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
-    for name in schema.get("required", ()):
+    either = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
+    for name in (*schema.get("required", ()), *(name for name in either if name in wire.body)):
         changed = with_value(wire, (name,), MISSING)
         if not fits(operation, changed):
-            yield _case(operation, changed, f"{name} left out", f"{pointer}/required", target, valid=False)
+            at = f"{pointer}/{'anyOf' if name in either else 'required'}"
+            yield _case(operation, changed, f"{name} left out", at, target, valid=False)
 
 
 def _documented(operation: Operation, media: MediaType, target: Target | None) -> Iterator[Case]:

@@ -22,6 +22,7 @@ class Upload(Record, frozen=True, kw_only=True):
 
     max_bytes: int | None = None
     min_s: float | None = None
+    max_s: float | None = None
     min_sample_rate_hz: int | None = None
     formats: tuple[str, ...] = ()
     source: Source | None = None
