@@ -266,8 +266,12 @@ def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop, unheard: 
 
 
 def _score(options: BenchOptions, folder: Path, run: Run) -> ScoreSet | None:
-    with progress("transcribing") as bar:
-        return score_run(folder, run, options.asr, progress=bar.at)
+    try:
+        with progress("transcribing") as bar:
+            return score_run(folder, run, options.asr, progress=bar.at)
+    except KeyboardInterrupt:
+        _say(f"the run is kept: `voicegauge score {folder}` goes on with what is not transcribed yet")
+        raise
 
 
 def _report(folder: Path, run: Run, characters: int) -> Path:
