@@ -60,7 +60,7 @@ def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None) -> list
     if any(one.done_ms for one in summaries):
         lines.append("job done: seen only by polling, so it is known between two polls; time to file includes polling")
     if scores:
-        closed = ", which knows few words, among them all of the texts" if scores.closed_vocabulary else ""
+        closed = ", which knows few words, among them those of the bundled suites" if scores.closed_vocabulary else ""
         lines.append(f"WER by {scores.asr}{closed} ({scores.asr_reason}); normaliser {scores.normaliser}")
     for one in summaries:
         if one.failures:

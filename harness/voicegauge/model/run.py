@@ -93,7 +93,7 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     left_out: tuple[str, ...] = ()
     """Languages that the engine does not know: their samples have no score."""
     closed_vocabulary: bool = False
-    """The engine knows few words, among them all of the texts, so its error is flattering."""
+    """The engine knows few words, among them those of the bundled suites, so its error is flattering."""
     scores: tuple[Score, ...] = ()
     floor: tuple[AsrFloor, ...] = ()
 

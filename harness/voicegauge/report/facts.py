@@ -110,7 +110,7 @@ def _vocabulary(run: RunReport) -> str:
     if run.judge is None:
         return ""
     if run.judge.closed_vocabulary:
-        return "CLOSED: it knows few words, among them all of the texts, so the error rates are flattering"
+        return "CLOSED: it knows few words, among them those of the bundled suites, so the error rates are flattering"
     return "open: it had to choose among all the words it knows"
 
 

@@ -32,7 +32,7 @@ class Judge(Record, frozen=True, kw_only=True):
     normaliser: str
     settings: dict[str, str]
     closed_vocabulary: bool
-    """The engine knows few words, among them all of the texts, so its error is flattering."""
+    """The engine knows few words, among them those of the bundled suites, so its error is flattering."""
     floor: tuple[AsrFloor, ...]
     """The engine's own error on reference speech, by language."""
     left_out: tuple[str, ...]

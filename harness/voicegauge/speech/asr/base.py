@@ -30,7 +30,7 @@ class Asr(Protocol):
 
     @property
     def closed_vocabulary(self) -> bool:
-        """Whether it knows few words, among them all of the texts, so that its error is flattering."""
+        """Whether it knows few words, among them those of the bundled suites, so that its error is flattering."""
 
     @property
     def settings(self) -> Mapping[str, str]:
