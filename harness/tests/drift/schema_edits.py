@@ -55,6 +55,13 @@ def document(place: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": {"/speak": {"post": operation}}}
 
 
+def document_of(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A document with a schema in each of several places; operations bear the places' names."""
+    operations = {place: {"operationId": place, **PLACES[place](schema)} for place, schema in schemas.items()}
+    paths = {f"/{place}": {"post": operation} for place, operation in operations.items()}
+    return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": paths}
+
+
 def is_sent(place: str) -> bool:
     """Whether the client sends what stands in `place`."""
     return place.startswith("request")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.contract import load_catalogue
@@ -191,7 +191,7 @@ MIXED = {**operation_edits.BASE, "paths": {**operation_edits.BASE["paths"], **do
 
 
 @pytest.mark.slow
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, deadline=None)
 @given(base=st.sampled_from([MIXED, key_edits.BASE]), data=st.data())
 def test_no_document_makes_it_fail_otherwise_than_by_saying_what_is_wrong(
     drift: Drift, base: dict[str, Any], data: st.DataObject

@@ -4,7 +4,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.contract import load_catalogue
@@ -34,7 +34,7 @@ def test_another_spelling_is_no_change(drift: Drift, name: str, rewrite: str) ->
     assert drift(document, REWRITES[rewrite](document, Random(1))).changes == ()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None)
 @given(
     name=st.sampled_from(sorted(DOCUMENTS)),
     rewrites=st.lists(st.sampled_from(sorted(REWRITES)), min_size=2, max_size=4, unique=True),

@@ -30,7 +30,8 @@ MAX_CHARACTERS = 64 * 1024 * 1024
 
 _Event = Any
 """yaml's stubs give events no attributes."""
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""For every document: the two differ in what they take, and the one in C is ten times as fast."""
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
@@ -223,7 +224,7 @@ def read_document(path: Path) -> Document:
         raise ContractError(path, None, f"is larger than {MAX_DOCUMENT_BYTES} bytes")
     text = _json_as_yaml(raw) if path.suffix == ".json" else raw
     try:
-        builder = _Builder(path, iter(yaml.parse(text, Loader=_LOADER)))
+        builder = _Builder(path, iter(yaml.parse(text, Loader=LOADER)))
         data = builder.document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from voicegauge.contract.document import unescape
+from voicegauge.contract.document import LOADER, unescape
 
 INDENT = 2
 _WIDTH = 120
@@ -40,7 +40,7 @@ class Editor:
     def __init__(self, source: str, *, json_only: bool = False) -> None:
         """`source` is a YAML document; `json_only` keeps additions to JSON, quoted and braced."""
         self._source, self._json = source, json_only
-        self._root: Any = yaml.compose(source, Loader=yaml.SafeLoader)
+        self._root: Any = yaml.compose(source, Loader=LOADER)
         self._insertions: list[Insertion] = []
         self._added: dict[int, set[str]] = {}
         """What was added to a node, by its identity: aliases lead to one node from several places."""

@@ -37,8 +37,9 @@ class Part:
 
     def child(self, key: str | int) -> Part:
         """The part below `key`; missing where this is no mapping, no list, or lacks it."""
-        pointer = f"{self.pointer}/{escape(str(key))}"
-        return Part(self.document, pointer, read_pointer(self.value, [str(key)]))
+        name, value = str(key), self.value
+        inner = value.get(name, MISSING) if isinstance(value, dict) else read_pointer(value, [name])
+        return Part(self.document, f"{self.pointer}/{escape(name)}", inner)
 
     def children(self) -> Iterator[tuple[str, Part]]:
         """The parts of a mapping by key, of a list by index, of anything else none."""

@@ -14,6 +14,18 @@ from voicegauge.drift.contracts.scope import Pair, Scope
 from voicegauge.drift.contracts.types import Found, are_disjoint, compare_types
 from voicegauge.drift.report import Change
 
+_PLAIN = {
+    **{keyword: ASSERTIONS[keyword] for keyword in ("pattern", "multipleOf", "dependentRequired")},
+    "default": "default-value",
+}
+"""Keywords whose value is added, removed or changed, by the name of it in rules."""
+_CHANGED = {"contentMediaType": "content-media-type", "contentEncoding": "content-encoding", "x-advice": "advice"}
+"""Keywords of which any difference is a change."""
+_FLAGS = {
+    "deprecated": ("deprecated", "reactivated"),
+    "uniqueItems": ("unique-items-set", "unique-items-unset"),
+}
+
 
 def compare_schemas(scope: Scope, stem: str, old: Part, new: Part) -> Iterator[Change]:
     """Every change between the schemas at `old` and `new`; a missing one means that anything fits.
@@ -24,16 +36,29 @@ def compare_schemas(scope: Scope, stem: str, old: Part, new: Part) -> Iterator[C
         old: the older schema.
         new: the newer one.
     """
+    shared = (stem, _shared(old), _shared(new))
+    if shared in scope.unchanged:
+        return
     begin = Pair(scope, KINDS[stem], (old,) if old.there else (), (new,) if new.there else (), old, new)
-    stack, seen = [begin], set[tuple[Any, ...]]()
+    stack, seen, changed = [begin], set[tuple[Any, ...]](), False
     while stack:  # no recursion: a chain of references may be longer than Python's stack
         pair = stack.pop()
         if pair.key in seen:
             continue
         seen.add(pair.key)
         following: list[Pair] = []
-        yield from _compare(pair, following)
+        for found in _compare(pair, following):
+            changed = True
+            yield found
         stack.extend(reversed(following))
+    if not changed:
+        scope.unchanged.add(shared)
+
+
+def _shared(part: Part) -> str:
+    """Equal for the places of one component: the pointer behind a bare reference."""
+    is_bare = isinstance(part.value, dict) and part.value.keys() == {"$ref"}
+    return part.followed().pointer if is_bare else part.pointer
 
 
 def _compare(pair: Pair, following: list[Pair]) -> Iterator[Change]:
@@ -56,20 +81,21 @@ def _words(old: Schema, new: Schema) -> Iterator[Found]:
     """The changes of keywords that are plain data."""
     yield from compare_types(old, new)
     yield from _values(old, new)
-    for keyword, name in BOUNDS.items():
-        yield from _bound(name, old.word(keyword), new.word(keyword))
-    for keyword in ("pattern", "multipleOf", "dependentRequired"):
-        yield from _plain(ASSERTIONS[keyword], old.word(keyword), new.word(keyword))
-    yield from _plain("default-value", old.word("default"), new.word("default"))
-    for keyword, name in (("contentMediaType", "content-media-type"), ("contentEncoding", "content-encoding")):
-        yield from (
-            found._replace(action=f"{name}-changed") for found in _plain("", old.word(keyword), new.word(keyword))
-        )
-    advice = _plain("", old.word("x-advice"), new.word("x-advice"))
-    yield from (found._replace(action="advice-changed") for found in advice)
-    yield from _flag(("deprecated", "reactivated"), old.word("deprecated"), new.word("deprecated"))
-    yield from _flag(("unique-items-set", "unique-items-unset"), old.word("uniqueItems"), new.word("uniqueItems"))
-    yield from _discriminator(old.word("discriminator"), new.word("discriminator"))
+    for keyword in dict.fromkeys((*old.words, *new.words)):
+        yield from _word(keyword, old.word(keyword), new.word(keyword))
+
+
+def _word(keyword: str, old: Part, new: Part) -> Iterator[Found]:
+    if keyword in BOUNDS:
+        yield from _bound(BOUNDS[keyword], old, new)
+    elif keyword in _PLAIN:
+        yield from _plain(_PLAIN[keyword], old, new)
+    elif keyword in _CHANGED:
+        yield from (found._replace(action=f"{_CHANGED[keyword]}-changed") for found in _plain("", old, new))
+    elif keyword in _FLAGS:
+        yield from _flag(_FLAGS[keyword], old, new)
+    elif keyword == "discriminator":
+        yield from _discriminator(old, new)
 
 
 def _bound(name: str, old: Part, new: Part) -> Iterator[Found]:
@@ -219,8 +245,9 @@ def _inner(pair: Pair, old: Schema, new: Schema, following: list[Pair]) -> Itera
         if (was or now) and (keyword == "items" or not any(closed)):
             places = (old.place.child(keyword), new.place.child(keyword))
             following.append(Pair(pair.scope.inside(at), inner, was, now, *places))
+    said = {*old.mappings, *old.below, *new.mappings, *new.below}
     for keyword, name in ASSERTIONS.items():
-        for action, first, second in _assertion(pair, keyword, old, new):
+        for action, first, second in _assertion(pair, keyword, old, new) if keyword in said else ():
             yield pair.scope.change(rule_id(pair.kind, f"{name}-{action}"), first, second)
 
 

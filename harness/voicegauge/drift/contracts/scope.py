@@ -25,6 +25,8 @@ class Scope:
     old: Normaliser = field(default_factory=Normaliser, repr=False)
     """The schemas of the older document."""
     new: Normaliser = field(default_factory=Normaliser, repr=False)
+    unchanged: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
+    """What has been compared without finding a change: the kind of place and both pointers."""
 
     def inside(self, at: str) -> Scope:
         """A part of this place."""

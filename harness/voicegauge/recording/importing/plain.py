@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import yaml
 
+from voicegauge.contract.document import LOADER
 from voicegauge.errors import DataError
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_DEPTH = 60
 """Cassettes nest to about 8."""
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _EMPTY = ("", "~", "null", "Null", "NULL")
 
 
@@ -48,7 +48,7 @@ def read_plain(path: Path) -> Any:
 
 def _read_yaml(path: Path, raw: bytes) -> Any:
     try:
-        return _Builder(path, iter(yaml.parse(raw, Loader=_LOADER))).document()
+        return _Builder(path, iter(yaml.parse(raw, Loader=LOADER))).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
