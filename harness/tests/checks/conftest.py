@@ -87,7 +87,7 @@ paths:
         id: body#/id
         state: body#/state
         states:
-          new: {next: [busy]}
+          new: {next: [busy], max_s: 60, partial: true}
           busy: {next: [done, broken]}
           done: {end: success, carries: ["body#/audio"]}
           broken: {end: failure, charged: false, carries: ["body#/why"]}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from voicegauge.checks import Trail
 from voicegauge.checks.jobs import read_timestamp
+from voicegauge.model import Sighting
 
 NEXT = {"new": ["busy"], "busy": ["done", "broken"], "done": [], "broken": []}
 
@@ -19,10 +20,10 @@ def _answer(state, **more):
 
 @pytest.fixture
 def trail(submit, poll, acme):
-    def make(*answers, first="new", gave_up=False):
+    def make(*answers, first="new", gave_up=False, sightings=()):
         call = submit({"id": "j1", "state": first})
         polls = tuple(poll(answer if isinstance(answer, dict) else _answer(answer), submit=call) for answer in answers)
-        return Trail(call, polls, acme.operation("status"), gave_up=gave_up)
+        return Trail(call, polls, acme.operation("status"), gave_up=gave_up, sightings=sightings)
 
     return make
 
@@ -45,10 +46,34 @@ def test_states_may_be_missed_between_polls(trail, rules_of, states) -> None:
             (_answer("busy", created="2026-01-01T00:00:00Z"), _answer("busy", created="2026-01-01T01:00:00Z")),
             "job-created-changed",
         ),
+        ((_answer("done", used=3), _answer("done", used=4)), "job-charge-changed"),
     ],
 )
 def test_each_wrong_course_is_found_under_its_rule(trail, rules_of, states, rule) -> None:
     assert rules_of(trail(*states)) == {rule}
+
+
+def test_what_is_charged_may_change_until_the_end_and_not_after(trail, rules_of) -> None:
+    assert rules_of(trail(_answer("busy", used=5), _answer("done", used=3), _answer("done", used=3))) == set()
+
+
+def _seen(*states):
+    """States seen by questions ten seconds apart, each answered after one."""
+    return tuple(
+        Sighting(state=state, asked_ms=10_000.0 * index, at_ms=10_000.0 * index + 1_000, exchange=index)
+        for index, state in enumerate(states)
+    )
+
+
+@pytest.mark.parametrize(("polls", "long"), [(6, False), (7, False), (8, True)])
+def test_a_state_lasts_no_longer_than_documented(trail, rules_of, polls, long) -> None:
+    """60 s are allowed in `new`; from the first answer to the last question it is 10 s less than between polls."""
+    found = rules_of(trail("busy", "done", sightings=_seen(*["new"] * polls, "busy", "done")))
+    assert found == ({"job-state-too-long"} if long else set())
+
+
+def test_a_state_without_a_bound_and_an_end_last_as_long_as_they_like(trail, rules_of) -> None:
+    assert rules_of(trail("busy", "done", sightings=_seen("new", *["busy"] * 90, *["done"] * 90))) == set()
 
 
 def test_a_job_that_does_not_end_is_stuck(trail, rules_of) -> None:
@@ -95,10 +120,16 @@ def _course_rules(acme, seen):
         (_answer("busy", created="yesterday"), "job-timestamps"),
         (_answer("done", created="2026-01-02T00:00:00Z", completed="2026-01-01 00:00:00"), "job-timestamps"),
         (_answer("broken", used=3), "charge-wrong"),
+        (_answer("busy", audio="https://cdn/x.wav"), "job-output-early"),
     ],
 )
 def test_each_wrong_status_answer_is_found_under_its_rule(submit, poll, rules_of, answer, rule) -> None:
     assert rules_of(poll(answer, submit=submit())) == {rule}
+
+
+@pytest.mark.parametrize("audio", [None, "", [], "https://cdn/part.wav"])
+def test_a_part_may_be_there_before_the_end_where_the_document_says_so(poll, rules_of, audio) -> None:
+    assert rules_of(poll(_answer("new", audio=audio))) == set()
 
 
 def test_both_styles_of_time_may_stand_in_one_answer(poll, rules_of) -> None:

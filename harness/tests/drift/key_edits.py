@@ -91,7 +91,7 @@ BASE: dict[str, Any] = {
                     "id": "body#/id",
                     "state": "body#/state",
                     "states": {
-                        "QUEUED": {"next": ["DONE"]},
+                        "QUEUED": {"next": ["DONE"], "max_s": 60},
                         "DONE": {"end": "success", "charged": True, "carries": ["body#/audio"]},
                         "FAILED": {"end": "failure"},
                     },
@@ -225,6 +225,8 @@ KEY_EDITS = [
     *_value(f"{JOB}/states/FAILED/end", "job-state-end", "BBB", "success"),
     *_flag(f"{JOB}/states/DONE/charged", "job-charge", "PS", value=False),
     *_names(f"{JOB}/states/DONE/carries/-", "job-carries", "SB", "body#/type"),
+    *_flag(f"{JOB}/states/QUEUED/partial", "job-partial", "PS"),
+    *_amount(f"{JOB}/states/QUEUED/max_s", "job-state-time", "PSPS"),
     *_value(f"{JOB}/submit/id", "job-submit-id-place", "--B"),
     *_value(f"{JOB}/submit/state", "job-submit-state-place", "SPB"),
     *_value(f"{JOB}/submit/url", "job-submit-url-place", "SPB"),

@@ -4,10 +4,21 @@ They see exchanges and contracts, never sockets.
 """
 
 # Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
-from voicegauge.checks import answers, jobs, outcomes, audio, charges, ageing  # noqa: F401, I001
+from voicegauge.checks import answers, jobs, accounts, outcomes, audio, charges, ageing  # noqa: F401, I001
 from voicegauge.checks.judging import Judge, find_dispute
 from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
-from voicegauge.checks.subjects import Aged, Call, Callback, Delivered, Expected, Outcome, RequestOrigin, Subject, Trail
+from voicegauge.checks.subjects import (
+    Aged,
+    Call,
+    Callback,
+    Delivered,
+    Expected,
+    Jobs,
+    Outcome,
+    RequestOrigin,
+    Subject,
+    Trail,
+)
 
 __all__ = [
     "RULES",
@@ -16,6 +27,7 @@ __all__ = [
     "Callback",
     "Delivered",
     "Expected",
+    "Jobs",
     "Judge",
     "Outcome",
     "Problem",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -15,6 +15,7 @@ from voicegauge.checks.subjects import Call, Trail
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.document import escape
 from voicegauge.contract.extension import JobSpec
+from voicegauge.model import Severity
 
 CLOCK_SLACK_S = 1.0
 """Timestamps of different parts of one service may be rounded to seconds, each its own way."""
@@ -81,6 +82,24 @@ def _carries(call: Call, end: str) -> Iterator[Problem]:
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
             yield Problem(f"{name}, but {place} {seen}", _at(call, "states", name, "carries"), _pointer(place))
+
+
+@rule(
+    "job-output-early",
+    on=Call,
+    proves="A job that has not ended carries no audio, but for the states that may carry a part of it.",
+    basis="x-job.states.*.partial",
+    severity=Severity.WARNING,
+)
+def _output_early(call: Call) -> Iterator[Problem]:
+    job = _job(call)
+    state = job.states.get(_state(call, job) or "") if job else None
+    if job is None or state is None or state.end is not None or state.partial or job.result is not None:
+        return
+    place, name = job.audio.at, _state(call, job) or ""
+    value = call.answered(place)
+    if value is not MISSING and value not in (None, "", [], {}):
+        yield Problem(f"{name}, and {place} carries audio already", _at(call, "states", name), _pointer(place))
 
 
 def _pointer(place: str) -> str | None:
@@ -209,6 +228,45 @@ def _stuck(trail: Trail) -> Iterator[Problem]:
         last = _seen(trail)[-1][0] if _seen(trail) else "no state"
         message = f"still {last} after {len(trail.polls)} polls, where {job.poll.timeout_s:g} s are allowed"
         yield Problem(message, f"{trail.status_operation.pointer}/x-job/poll")
+
+
+@rule(
+    "job-state-too-long",
+    on=Trail,
+    proves="A job stays in a state no longer than the document gives it.",
+    basis="x-job.states.*.max_s",
+)
+def _state_too_long(trail: Trail) -> Iterator[Problem]:
+    for name, same in groupby(trail.sightings, key=lambda sighting: sighting.state):
+        state, seen = trail.spec.states.get(name), list(same)
+        # It was in this state from the first answer at the latest until the last question at the least.
+        stayed_s = (seen[-1].asked_ms - seen[0].at_ms) / 1000
+        if state is not None and state.end is None and state.max_s is not None and stayed_s > state.max_s:
+            at = f"{trail.status_operation.pointer}/x-job/states/{escape(name)}/max_s"
+            yield Problem(f"{name} for {stayed_s:.1f} s or more, where {state.max_s:g} s are allowed", at)
+
+
+@rule(
+    "job-charge-changed",
+    on=Trail,
+    proves="What a job was charged does not change once it has ended.",
+    basis="x-job.charged",
+)
+def _charge_changed(trail: Trail) -> Iterator[Problem]:
+    job = trail.spec
+    ended = [poll for poll in trail.polls if poll.ok and _has_ended(job, _state(poll, job))]
+    charges = [(charge, poll) for poll in ended if (charge := poll.answered(job.charged)) not in (MISSING, None)]
+    for (before, _), (after, poll) in pairwise(charges):
+        if after != before:
+            at = f"{trail.status_operation.pointer}/x-job/charged"
+            message = f"charged {before!r:.40} when it had ended, and {after!r:.40} when asked again"
+            yield Problem(message, at, _pointer(job.charged or ""), exchange=poll.exchange)
+            return
+
+
+def _has_ended(job: JobSpec, name: str | None) -> bool:
+    state = job.states.get(name or "")
+    return state is not None and state.end is not None
 
 
 @rule(

@@ -15,7 +15,7 @@ from voicegauge.contract import MISSING, Contract, MediaType, Operation, Respons
 from voicegauge.contract.extension import AudioPlace, JobSpec
 from voicegauge.contract.places import read_pointer
 from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.model import Delivery, Exchange, Record, Request, SpeechRequest
+from voicegauge.model import Delivery, Exchange, Record, Request, Sighting, SpeechRequest
 
 if TYPE_CHECKING:
     from voicegauge.speech.audio import Decoded  # numpy
@@ -185,6 +185,8 @@ class Trail:
     status_operation: Operation
     gave_up: bool = False
     """No terminal state was seen in the time that the contract gives."""
+    sightings: tuple[Sighting, ...] = ()
+    """When each state was seen, where somebody looked at a clock."""
 
     @property
     def contract(self) -> Contract:
@@ -216,6 +218,40 @@ class Trail:
     def around(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about this job may stand at."""
         return (f"{self.status_operation.pointer}/x-job", *self.submit.around)
+
+
+@dataclass(frozen=True, eq=False)
+class Jobs:
+    """Several jobs on one account, each as far as it was seen."""
+
+    trails: tuple[Trail, ...]
+    latest: Trail
+    """The one that was asked for last."""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract they are judged by."""
+        return self.latest.contract
+
+    @property
+    def operation(self) -> Operation:
+        """The status operation."""
+        return self.latest.operation
+
+    @property
+    def target(self) -> Target | None:
+        """What was asked for."""
+        return self.latest.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange about the latest."""
+        return self.latest.exchange
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about these jobs may stand at."""
+        return self.latest.around
 
 
 @dataclass(frozen=True, eq=False)
@@ -376,4 +412,4 @@ class Outcome:
         return self.call.around
 
 
-Subject = Aged | Call | Callback | Trail | Delivered | Outcome
+Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Outcome

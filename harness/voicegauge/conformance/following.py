@@ -37,8 +37,9 @@ def subjects_of_delivery(
         yield submit
         yield from _outcome(submit)
         if status is not None and submit.ok:
-            failure = delivery.failure
-            yield Trail(submit, tuple(polls), status, gave_up=failure is not None and failure.kind == "timeout")
+            gave_up = delivery.failure is not None and delivery.failure.kind == "timeout"
+            seen = delivery.job.sightings if delivery.job is not None else ()
+            yield Trail(submit, tuple(polls), status, gave_up=gave_up, sightings=seen)
     if delivery.exchanges:
         # What a job says after its end is no promise of audio: the client had stopped asking.
         yield Delivered(target, speech, delivery, done=_is_done(submit, polls[: len(polls) - len(again)], status))

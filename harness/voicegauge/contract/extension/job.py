@@ -19,6 +19,10 @@ class State(Record, frozen=True, kw_only=True):
     """Whether a job that ends here is paid for; `None` where no document says."""
     carries: tuple[str, ...] = ()
     """Places of the status answer that must not be empty in this state."""
+    partial: bool = False
+    """Whether the answer may carry audio before the job has ended, such as the part that is ready."""
+    max_s: float | None = None
+    """The longest time, in seconds, that a document gives a job in this state."""
 
 
 class Poll(Record, frozen=True, kw_only=True):

@@ -140,6 +140,8 @@ JOB = (
     _value("states/*/end", "job-state-end", "That a job ends in a state, and how,", (B, B, B)),
     _flag("states/*/charged", "job-charge", "That a job which ends in a state is paid for", (P, S)),
     _names("states/*/carries", "job-carries", "A place that is never empty in a state", (S, B)),
+    _flag("states/*/partial", "job-partial", "That a state may carry audio before the job has ended", (P, S)),
+    _amount("states/*/max_s", "job-state-time", "The longest time in a state", (P, S, P, S)),
     Row("submit/id", "job-submit-id-place", "The place of the id in the submit's answer", "value", {"changed": B}),
     _value("submit/state", "job-submit-state-place", "The place of the state in the submit's answer", (S, P, B)),
     _value("submit/url", "job-submit-url-place", "The place of the URL to poll in the submit's answer", (S, P, B)),
