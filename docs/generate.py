@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from voicegauge.bench.compare import Comparison
 from voicegauge.bench.result import BenchResult, PricedPlan
 from voicegauge.cli import cli
+from voicegauge.cli.asr import Recognisers
 from voicegauge.cli.convert import Conversion
 from voicegauge.cli.providers import Providers
 from voicegauge.cli.record import RecordResult
@@ -60,6 +61,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(PricedPlan, "voicegauge bench --dry-run --json")),
     "docs/score.schema.json": lambda: as_json(record_schema(Scored, "voicegauge score --json")),
+    "docs/asr.schema.json": lambda: as_json(record_schema(Recognisers, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
