@@ -20,6 +20,11 @@ SLOW_S = 3.0
 """Slow enough to stand out against every made-up time, short enough to wait for."""
 
 
+Waived = Literal["key", "request", "account", "deletion", "state", "items"]
+"""A check of requests: of the key, of the schema, of whose a kept thing is, whether it is deleted, its state, or of how
+many items a batch has."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Fault:
     """One thing done wrong. Exactly one of the hooks is set."""
@@ -39,7 +44,7 @@ class Fault:
     """Changes what is charged."""
     meets: Callable[[Call, int], str | None] | None = None
     """The situation a request meets; called with its number among those to its operation."""
-    waives: Literal["key", "request"] | None = None
+    waives: Waived | None = None
     """What is no longer checked."""
     delay_s: float = 0.0
     """How much later every answer comes."""

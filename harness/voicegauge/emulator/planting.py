@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator.faults import FAULTS, Fault
+from voicegauge.emulator.faults import FAULTS, Fault, Waived
 from voicegauge.emulator.incoming import Call
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
@@ -92,7 +91,7 @@ class Planted:
                 return situation
         return None
 
-    def waives(self, what: Literal["key", "request"], operation: Operation) -> bool:
+    def waives(self, what: Waived, operation: Operation) -> bool:
         """Whether something is not checked."""
         return any(fault.waives == what for fault in self._here(None, operation))
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from voicegauge.contract import Contract, Operation, Target
-from voicegauge.contract.extension import JobSpec
-from voicegauge.contract.pricing import quote
+from voicegauge.contract.extension import Batch, Chat, JobSpec, Price
+from voicegauge.contract.pricing import Quote, quote
 from voicegauge.emulator.accounts import Account, Accounts
 from voicegauge.emulator.answers import Answers
+from voicegauge.emulator.batches import EmulatedBatch, calls_of_items, lay_progress
+from voicegauge.emulator.chats import emulated_answer, recording_of, spoken_by, text_of
 from voicegauge.emulator.clock import POLL_STEP_S, EmulatedClock
-from voicegauge.emulator.drafting import STATUSES, error_reply
+from voicegauge.emulator.drafting import STATUSES, error_reply, plain_draft, put, success_reply
 from voicegauge.emulator.headers import dress
+from voicegauge.emulator.hearing import hear
 from voicegauge.emulator.incoming import Call, Incoming, Refusal
 from voicegauge.emulator.jobs import EmulatedJob, failures, shortest_path, stays
 from voicegauge.emulator.planting import Planted
 from voicegauge.emulator.reading import read_call, uploads
 from voicegauge.emulator.reply import Reply
+from voicegauge.emulator.resources import Kept, Shelf
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.spoken import Utterance, Voice, check_upload, field_of, utterance
 from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex, seeded
@@ -40,6 +45,17 @@ class Role(NamedTuple):
     spec: JobSpec | None
 
 
+class Asked(NamedTuple):
+    """What a request asks to be spoken, and how long that takes."""
+
+    target: Target
+    wanted: Utterance
+    characters: int
+    accept_s: float
+    queue_s: float
+    work_s: float
+
+
 class EmulatedProvider:
     """Answers the requests to one provider."""
 
@@ -57,6 +73,7 @@ class EmulatedProvider:
         self._ids = 0
         self._refundable: list[EmulatedJob] = []
         self._roles = _roles(contract)
+        self.shelf = Shelf(contract, planted, quota=settings.rate_limits)
 
     async def handle(self, incoming: Incoming) -> Reply:
         """The answer to `incoming`, faults and all."""
@@ -101,6 +118,15 @@ class EmulatedProvider:
         met = self._planted.meets(call, self._counts[operation.id])
         if met is not None:
             raise Refusal(met, None, "a planted fault")
+        limited = call.operation.limits.uploads
+        for field, file in uploads(call.body) if strict else ():
+            if field in limited:
+                check_upload(file, field, limited[field])
+        things = self.shelf.check_uses(call, account)
+        if self.shelf.plays(operation):
+            return self.shelf.answer(call, account, self._clock.now(), self._rng())
+        if operation.chat is not None:
+            return await self._chat(call, operation.chat, account, things)
         if operation.speech is not None:
             account.in_flight += 1
             try:
@@ -115,6 +141,23 @@ class EmulatedProvider:
         return self._answers.other(operation, query=call.query)
 
     async def _speech(self, call: Call, account: Account, *, strict: bool) -> Reply:
+        if call.operation.batch is not None:
+            return await self._batch(call, call.operation.batch, account, strict=strict)
+        asked = self._asked(call, account, strict=strict)
+        charge = self._charge(account, asked.target, asked.characters)
+        if asked.target.answer.job is None:
+            await self._clock.sleep(asked.accept_s + asked.queue_s + asked.work_s)
+            return await self._audio_now(call, asked.target, account, asked.wanted, charge)
+        await self._clock.sleep(asked.accept_s)
+        job = self._accept(call, asked, account, charge)
+        return self._answers.submitted(call, job, balance=self._left(account, call))
+
+    def _asked(self, call: Call, account: Account, *, strict: bool) -> Asked:
+        """What a request asks to be spoken, of which target.
+
+        Raises:
+            Refusal: it may not be asked.
+        """
         target = choose_target(call, strict=strict)
         if account.keyless and target.needs_key and not self._planted.waives("key", call.operation):
             raise Refusal("unauthorized", None, f"{target.name} needs a key")
@@ -124,14 +167,56 @@ class EmulatedProvider:
         wanted = utterance(call, target, place, self._settings.seed, strict=strict)
         characters = count_characters(call, target, wanted)
         self.accounts.take_keyless(account, call.operation, characters, self._clock.now())
-        charge = self._charge(account, target, characters)
-        accept_s, queue_s, work_s = self._times_s(target, wanted, characters)
-        if target.answer.job is None:
-            await self._clock.sleep(accept_s + queue_s + work_s)
-            return await self._audio_now(call, target, account, wanted, charge)
-        await self._clock.sleep(accept_s)
-        job = self._accept(call, target, account, wanted, (queue_s, work_s), charge)
-        return self._answers.submitted(call, job, balance=self._left(account, call))
+        return Asked(target, wanted, characters, *self._times_s(target, wanted, characters))
+
+    async def _batch(self, call: Call, batch: Batch, account: Account, *, strict: bool) -> Reply:
+        """Every item taken on as a job of its own, or none of them."""
+        asked = [(item, self._asked(item, account, strict=strict)) for item in calls_of_items(call, batch)]
+        charges: list[float | None] = []
+        try:
+            charges += (self._charge(account, one.target, one.characters) for _, one in asked)
+        except Refusal:
+            account.pay(-sum(charge or 0 for charge in charges))
+            raise
+        await self._clock.sleep(asked[0][1].accept_s)
+        items = [self._accept(item, one, account, paid) for (item, one), paid in zip(asked, charges, strict=True)]
+        whole = self._asked(call, account, strict=False)
+        whole = whole._replace(queue_s=0.0, work_s=max(sum(item.stays_s) for item in items))
+        job = self._accept(call, whole, account, sum(charge or 0 for charge in charges), items=items)
+        reply = self._answers.submitted(call, job, balance=self._left(account, call))
+        return self._with_progress(reply, job)
+
+    def _with_progress(self, reply: Reply, job: EmulatedJob) -> Reply:
+        batch = job.target.operation.batch
+        if batch is not None and isinstance(job, EmulatedBatch):
+            base = reply.call.incoming.base_url if reply.call is not None else ""
+            urls = {
+                item.id: self._answers.audio_url(base, audio_place(item.target), item.id, item.utterance.format)
+                for item in job.items
+                if self._succeeded(item)
+            }
+            lay_progress(reply, batch, job, urls)
+        return reply
+
+    async def _chat(self, call: Call, chat: Chat, account: Account, things: list[Kept]) -> Reply:
+        reply = success_reply(call.operation, "other", plain_draft)
+        recording = recording_of(call, chat)
+        heard = text_of(call, chat) if recording is None else await hear(recording, "audio")
+        charge = self._take(account, call.operation.pricing)
+        if call.operation.resource is not None:
+            kept = things[0] if things else self.shelf.make(call, reply, account, self._clock.now(), self._rng())
+            kept.said.append(heard)
+            reply.body = put(reply.body, kept.resource.id, kept.id)
+        answer = emulated_answer(kept.said if call.operation.resource is not None else [heard])
+        target = self.contract.target(chat.speaker)
+        wanted = utterance(spoken_by(call, target, answer, chat.voice), target, chat.spoken, self._settings.seed)
+        media_id = fill_hex(DEFAULT_ID, self._rng())
+        self._remember(media_id, target, wanted)
+        url = self._answers.audio_url(call.incoming.base_url, chat.spoken, media_id, wanted.format)
+        for place, value in ((chat.heard, heard), (chat.reply, answer), (chat.spoken.at, url), (chat.charged, charge)):
+            if place is not None and value is not None:
+                reply.body = put(reply.body, place, value)
+        return reply
 
     def _times_s(self, target: Target, wanted: Utterance, characters: int) -> tuple[float, float, float]:
         """How long accepting, waiting and working take: log-normal around the target's made-up times."""
@@ -148,9 +233,6 @@ class EmulatedProvider:
 
     def _check_limits(self, call: Call, target: Target) -> None:
         limits = call.operation.limits
-        for field, file in uploads(call.body):
-            if field in limits.uploads:
-                check_upload(file, field, limits.uploads[field])
         text = call.read(target.speech.request["text"].at)
         longest = self.accounts.plan(limits).text_characters
         if isinstance(text, str) and longest is not None and len(text) > longest:
@@ -164,7 +246,12 @@ class EmulatedProvider:
             Refusal: the account does not reach.
         """
         price = quote(target, characters)
-        amount = price.credits if self.contract.provider.credits is not None else price.usd
+        return self._take(account, price, lambda amount: self._planted.charge(amount, target))
+
+    def _take(
+        self, account: Account, price: Quote | Price | None, change: Callable[[float], float] = lambda amount: amount
+    ) -> float | None:
+        amount = (price.credits if self.contract.provider.credits is not None else price.usd) if price else None
         if amount is None:
             return None
         if account.keyless:
@@ -172,7 +259,7 @@ class EmulatedProvider:
         self._settle_refunds()
         if account.credits is not None and account.credits < amount:
             raise Refusal("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
-        amount = self._planted.charge(amount, target)
+        amount = change(amount)
         account.pay(amount)
         return amount
 
@@ -194,14 +281,9 @@ class EmulatedProvider:
         return self.accounts.left(account, call.operation)
 
     def _accept(
-        self,
-        call: Call,
-        target: Target,
-        account: Account,
-        wanted: Utterance,
-        times_s: tuple[float, float],
-        charge: float | None,
+        self, call: Call, asked: Asked, account: Account, charge: float | None, items: list[EmulatedJob] | None = None
     ) -> EmulatedJob:
+        target = asked.target
         assert target.job_operation is not None
         spec = target.job_operation.job
         assert spec is not None
@@ -211,13 +293,13 @@ class EmulatedProvider:
             raise Refusal("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
         path = self._planted.path(spec, shortest_path(spec, end), target)
         rng = self._rng()
-        job = EmulatedJob(
+        job = (EmulatedJob if items is None else functools.partial(EmulatedBatch, items=items))(
             id=fill_hex(target.spec.emulation.id or DEFAULT_ID, rng),
             target=target,
             account=account,
-            utterance=wanted,
+            utterance=asked.wanted,
             path=path,
-            stays_s=stays(spec, path, *times_s),
+            stays_s=stays(spec, path, asked.queue_s, asked.work_s),
             created=self._clock.now(),
             charge=charge,
             constants=_constants(target, rng),
@@ -252,7 +334,7 @@ class EmulatedProvider:
         if self._clock.per_poll:
             self._clock.advance(POLL_STEP_S)
         self._look(job, poll=True)
-        return self._answers.state(call, job)
+        return self._with_progress(self._answers.state(call, job), job)
 
     def _look(self, job: EmulatedJob, *, poll: bool = False) -> str:
         state = job.look(self._clock, poll=poll)

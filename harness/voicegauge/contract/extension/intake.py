@@ -20,6 +20,7 @@ IntakeWord = Literal[
     "bitrate",
     "speed",
     "stems",
+    "strength",
 ]
 """The neutral words of a request that carries audio. `language` is that of the speech, or the one to translate into."""
 Fact = Literal[
@@ -107,6 +108,8 @@ class Stems(Record, frozen=True, kw_only=True):
     """The place of their list."""
     name: str = "name"
     url: str = "url"
+    download: str | None = None
+    """The operation id that the URLs lead to, where the document describes it."""
 
 
 class ConversionAnswer(Record, frozen=True, kw_only=True):
