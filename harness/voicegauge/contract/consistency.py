@@ -192,7 +192,7 @@ def _check_intake(operation: Operation, intake: IntakeUse) -> None:
         places |= {f"facts/{fact}": place for fact, place in intake.answer.facts.items()}
         if intake.answer.stems is not None:
             places["stems/at"] = intake.answer.stems.at
-            _check_operation(operation, f"{at}/answer/stems/download", intake.answer.stems.download)
+            check_operation(operation, f"{at}/answer/stems/download", intake.answer.stems.download)
         if intake.answer.audio is not None:
             _check_audio(operation, f"{at}/answer/audio", intake.answer.audio)
     for name, answered in places.items():
