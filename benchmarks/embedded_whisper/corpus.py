@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import time
-from functools import cache
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
@@ -16,7 +15,6 @@ import numpy as np
 import sentences
 from numpy.typing import NDArray
 
-from voicegauge.contract import load_catalogue
 from voicegauge.emulator.spoken import PITCH_SPREAD
 from voicegauge.speech.audio import decode, encode, resample
 from voicegauge.speech.espeak import synthesize
@@ -33,26 +31,38 @@ COMMA_SHARE = 0.07
 
 
 class Voice(NamedTuple):
-    """How the emulator plays one target."""
+    """An espeak-ng variant, its rate and its pitch."""
 
-    variant: str | None
+    variant: str
     words_per_minute: int
     pitch: int
 
 
-@cache
-def voices() -> tuple[Voice, ...]:
-    """The emulator's voices, as the contracts name them; one that several targets have stands as often."""
-    found = [
-        Voice(target.spec.emulation.voice, target.spec.emulation.words_per_minute, target.spec.emulation.pitch)
-        for target in load_catalogue().targets.values()
-    ]
-    return tuple(sorted(found, key=str))
+VOICES = (
+    Voice("f2", 155, 60),
+    Voice("klatt", 160, 50),
+    Voice("klatt3", 160, 45),
+    Voice("klatt3", 165, 40),
+    Voice("klatt3", 170, 50),
+    Voice("klatt3", 170, 62),
+    Voice("klatt4", 165, 64),
+    Voice("klatt4", 165, 64),
+    Voice("klatt4", 170, 40),
+    Voice("klatt4", 170, 55),
+    Voice("klatt4", 170, 55),
+    Voice("klatt5", 165, 38),
+    Voice("klatt5", 170, 34),
+    Voice("klatt5", 175, 45),
+    Voice("klatt5", 175, 58),
+    Voice("klatt6", 155, 40),
+    Voice("klatt6", 180, 60),
+)
+"""The emulator's; one that several targets have stands as often. Another list makes another corpus."""
 
 
 def say(text: str, random: Random) -> NDArray[np.float32]:
     """`text` in one of the emulator's voices, a little faster or slower, higher or lower."""
-    voice = random.choice(voices())
+    voice = random.choice(VOICES)
     samples = synthesize(
         punctuate(text, random),
         language="en",

@@ -1,8 +1,6 @@
 """Trains the embedded Whisper: openai-whisper's own architecture, small, on the emulator's voices.
 
-    python corpus.py shards short:0-5 medium:0-20 long:0-20
-    python train.py shards work            # resumes what was interrupted
-    python export.py work/last.pt ...
+`make whisper` makes the corpus, trains, exports and measures; what was interrupted goes on where it stood.
 
 Why it learns: first short clips on a short encoder context, until attention finds the words; a CTC
 loss over phonemes on the encoder beside the decoder's own; the full 30 s context only at the end.
