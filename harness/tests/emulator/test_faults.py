@@ -138,6 +138,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "server-error-at-boundary": ({"fastest"}, lambda _, wrong: wrong["fastest"].status == 500),
     "flaky-503": ({"now"}, lambda _, wrong: wrong["now"].status == 503),
     "drops-connection": (ALL, lambda _, wrong: wrong["submit"].status == 0),
+    "crosstalk": (set(), lambda right, wrong: right == wrong),  # there is one job at a time
     "slow": (set(), lambda right, wrong: right == wrong),
     "ignored-key": ({"no-key"}, lambda _, wrong: wrong["no-key"].status == 202),
     "accepts-invalid": ({"too-fast"}, lambda _, wrong: wrong["too-fast"].status == 202),
@@ -160,6 +161,12 @@ async def test_a_fault_changes_what_it_says_and_nothing_else(start: Any, fault: 
     steps, check = EXPECTED[fault]
     assert {name for name in right if right[name] != wrong[name]} == steps
     assert check(right, wrong)
+
+
+async def test_crosstalk_tells_of_the_job_that_was_submitted_last(start: Any) -> None:
+    api = await start(credits=1e9, faults=("crosstalk",))
+    first, second = [(await api.submit()).json()["id"] for _ in range(2)]
+    assert [(await api.send("GET", f"/jobs/{job}")).json()["id"] for job in (first, second)] == [second, second]
 
 
 async def test_a_flaky_provider_is_busy_every_second_time(start: Any) -> None:

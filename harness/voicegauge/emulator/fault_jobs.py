@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator.drafting import get, put
-from voicegauge.emulator.jobs import failures, shortest_path
+from voicegauge.emulator.jobs import EmulatedJob, failures, shortest_path
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.stamps import stamp
 
@@ -159,6 +161,12 @@ def gives_url(target: Target) -> bool:
     """Whether the submit's answer has a polling URL."""
     spec = _spec(target)
     return spec is not None and spec.submit.url is not None
+
+
+def latest(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
+    """The last job of the same account and operation."""
+    alike = (j for j in reversed(jobs) if j.account is job.account and j.target.answer.job == job.target.answer.job)
+    return next(alike, job)
 
 
 def _other(text: str) -> str:

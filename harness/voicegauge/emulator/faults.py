@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +13,7 @@ from voicegauge.emulator import fault_bodies as bodies
 from voicegauge.emulator import fault_jobs as jobs
 from voicegauge.emulator import fault_wire as wire
 from voicegauge.emulator.incoming import Call
+from voicegauge.emulator.jobs import EmulatedJob
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
 
@@ -38,6 +39,8 @@ class Fault:
     """Changes an answer before it is sent."""
     path: Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]] | None = None
     """Changes the states a job passes through."""
+    job: Callable[[EmulatedJob, Sequence[EmulatedJob]], EmulatedJob] | None = None
+    """Changes which job a status answer tells of; called with all jobs, the oldest first."""
     speech: Callable[[Utterance], Utterance] | None = None
     """Changes what is spoken."""
     charge: Callable[[float], float] | None = None
@@ -143,6 +146,12 @@ _ALL = (
         says="Status answers carry the id of another job.",
         reply=jobs.id_changed,
         needs=jobs.repeats_id,
+    ),
+    Fault(
+        id="crosstalk",
+        says="Status answers tell of the job that was submitted last, whichever is asked for.",
+        job=jobs.latest,
+        needs=_has_job,
     ),
     Fault(
         id="wrong-polling-url",

@@ -9,6 +9,7 @@ from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator.faults import FAULTS, Fault, Waived
 from voicegauge.emulator.incoming import Call
+from voicegauge.emulator.jobs import EmulatedJob
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
 from voicegauge.errors import UnknownNameError
@@ -68,6 +69,13 @@ class Planted:
             if fault.path is not None:
                 path = fault.path(spec, path)
         return path
+
+    def job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
+        """The job that a status answer tells of."""
+        for fault in self._here(job.target, job.target.job_operation):
+            if fault.job is not None:
+                job = fault.job(job, tuple(jobs))
+        return job
 
     def speech(self, wanted: Utterance, target: Target) -> Utterance:
         """What is spoken."""

@@ -330,7 +330,7 @@ class EmulatedProvider:
         raise Refusal("not-found", None, "no such job")
 
     def _status(self, call: Call, account: Account) -> Reply:
-        job = self._find_job(call, account)
+        job = self._planted.job(self._find_job(call, account), self.jobs.values())
         if self._clock.per_poll:
             self._clock.advance(POLL_STEP_S)
         self._look(job, poll=True)
