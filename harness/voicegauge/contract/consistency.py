@@ -201,8 +201,8 @@ def _check_intake(operation: Operation, intake: IntakeUse) -> None:
 
 def _check_audio(operation: Operation, at: str, audio: AudioPlace) -> None:
     document = operation.contract.document
-    if audio.delivered == "bytes" and audio.at != "body":
-        raise document.error(at, f"audio delivered as bytes is at body, not at {audio.at}")
+    if audio.delivered in ("bytes", "stream") and audio.at != "body":
+        raise document.error(at, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
     check_answer_place(operation, f"{at}/at", audio.at)
     check_answer_place(operation, f"{at}/media_type", audio.media_type)
     check_operation(operation, f"{at}/download", audio.download)

@@ -21,6 +21,7 @@ from voicegauge.contract.extension import (
     Provider,
     Resource,
     Speech,
+    StreamSpec,
     TargetSpec,
     Use,
 )
@@ -175,6 +176,7 @@ class Operation(Node):
     pricing: Price | None
     limits: Limits
     resource: Resource | None = None
+    stream: StreamSpec | None = None
     batch: Batch | None = None
     chat: Chat | None = None
     intake: IntakeUse | None = None

@@ -24,11 +24,13 @@ from voicegauge.contract.extension import (
     Provider,
     Resource,
     Speech,
+    StreamSpec,
     Transcription,
 )
 from voicegauge.contract.intakes import Intake
 from voicegauge.contract.keeping import check_keeping
 from voicegauge.contract.schema import Schemas
+from voicegauge.contract.streaming import check_streams
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
 
@@ -56,6 +58,7 @@ def load_contract(path: Path) -> Contract:
     contract = build_contract(document, schemas)
     check_consistency(contract)
     check_keeping(contract)
+    check_streams(contract)
     return contract
 
 
@@ -199,6 +202,7 @@ def _operation(
         pricing=extension("x-pricing", Price),
         limits=_laid_over(contract.limits, extension("x-limits", Limits)),
         resource=extension("x-resource", Resource),
+        stream=extension("x-stream", StreamSpec),
         batch=extension("x-batch", Batch),
         chat=extension("x-chat", Chat),
         intake=extension("x-transcription", Transcription) or extension("x-conversion", Conversion),

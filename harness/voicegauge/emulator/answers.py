@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote as quote_url
 from urllib.parse import urlencode, urlsplit
 
-from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation, Target, parse_place
+from voicegauge.contract import MISSING, Contract, Example, Intake, MediaType, Operation, Target, parse_place
 from voicegauge.contract.extension import AudioPlace, JobSpec
 from voicegauge.emulator.drafting import (
     Draft,
@@ -22,6 +22,7 @@ from voicegauge.emulator.drafting import (
     put,
     success_reply,
 )
+from voicegauge.emulator.files import Made
 from voicegauge.emulator.incoming import Call, Incoming, Refusal
 from voicegauge.emulator.jobs import EmulatedJob
 from voicegauge.emulator.reply import Reply
@@ -29,7 +30,8 @@ from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.emulator.shaping import schemas_at
 from voicegauge.emulator.spoken import Utterance
 from voicegauge.emulator.stamps import stamp
-from voicegauge.speech.audio import container_of_media_type, media_type_of
+from voicegauge.speech.audio import container_of_media_type
+from voicegauge.speech.transcoding import media_type_of
 
 EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
 """File endings that are not the format's own name."""
@@ -142,7 +144,7 @@ class Answers:
         state = spec.states.get(job.state)
         if state is not None and state.end == "success" and spec.result is None:
             url = self.audio_url(call.incoming.base_url, spec.audio, job.id, job.utterance.format)
-            self._lay_audio(reply, spec.audio, job.utterance, url, None)
+            self._lay_audio(reply, spec.audio, job.utterance.format, url, None)
         if state is not None and state.end == "failure" and spec.reason is not None:
             reason = get(reply.body, spec.reason)
             if reason in (MISSING, None, ""):
@@ -186,7 +188,7 @@ class Answers:
         url = self.audio_url(call.incoming.base_url, place, job.id, job.utterance.format)
         reply = success_reply(call.operation, "result", plain_draft)
         reply.target, reply.job, reply.call = job.target, job, call
-        self._lay_audio(reply, place, job.utterance, url, data)
+        self._lay_audio(reply, place, job.utterance.format, url, data)
         return reply
 
     def spoken(
@@ -205,8 +207,21 @@ class Answers:
         assert answer.audio is not None
         reply = success_reply(call.operation, "speech", plain_draft)
         reply.target, reply.call = target, call
-        self._lay_audio(reply, answer.audio, wanted, url, data)
+        self._lay_audio(reply, answer.audio, wanted.format, url, data)
         self._lay_money(reply, answer.charged, answer.balance, charge, balance)
+        return reply
+
+    def taken(
+        self, call: Call, intake: Intake, values: Mapping[str, Any], made: Made | None, url: str, charge: float | None
+    ) -> Reply:
+        """The answer to audio that was taken in: `values` by place, and what was made, or its `url`."""
+        reply = success_reply(call.operation, "taken", plain_draft)
+        reply.call = call
+        self._lay(reply, values)
+        audio = intake.conversion.answer.audio if intake.conversion else None
+        if audio is not None and made is not None:
+            self._lay_audio(reply, audio, made.format, url, made.data)
+        self._lay_money(reply, intake.use.answer.charged, None, charge, None)
         return reply
 
     def lay_constants(self, reply: Reply, constants: Mapping[str, Any]) -> None:
@@ -247,8 +262,8 @@ class Answers:
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
 
-    def _lay_audio(self, reply: Reply, place: AudioPlace, wanted: Utterance, url: str, data: bytes | None) -> None:
-        declared = media_type_of(wanted.format)
+    def _lay_audio(self, reply: Reply, place: AudioPlace, name: str, url: str, data: bytes | None) -> None:
+        declared = media_type_of(name)
         if place.delivered == "bytes":
             reply.body, media = data or b"", reply.spec.media if reply.spec is not None else {}
             reply.media_type = _documented_type(media, declared)
@@ -259,7 +274,7 @@ class Answers:
         if place.media_type is not None and place.media_type not in reply_constants(reply):
             shown = get(reply.body, place.media_type)
             plain = isinstance(shown, str) and "/" not in shown
-            self._lay(reply, {place.media_type: wanted.format if plain else declared})
+            self._lay(reply, {place.media_type: name if plain else declared})
 
     def _lay_money(
         self, reply: Reply, charged: str | None, balance: str | None, charge: float | None, left: float | None

@@ -11,6 +11,7 @@ from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import fault_audio as audio
 from voicegauge.emulator import fault_bodies as bodies
 from voicegauge.emulator import fault_jobs as jobs
+from voicegauge.emulator import fault_uploads as uploads
 from voicegauge.emulator import fault_wire as wire
 from voicegauge.emulator.incoming import Call
 from voicegauge.emulator.jobs import EmulatedJob
@@ -21,9 +22,9 @@ SLOW_S = 3.0
 """Slow enough to stand out against every made-up time, short enough to wait for."""
 
 
-Waived = Literal["key", "request", "account", "deletion", "state", "items"]
-"""A check of requests: of the key, of the schema, of whose a kept thing is, whether it is deleted, its state, or of how
-many items a batch has."""
+Waived = Literal["key", "request", "account", "deletion", "state", "items", "upload-size", "upload-format"]
+"""A check of requests: of the key, of the schema, of whose a kept thing is, whether it is deleted, its state, of how
+many items a batch has, or of the size or the format of an upload."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +182,30 @@ _ALL = (
         needs=lambda target: target.needs_key,
     ),
     Fault(id="accepts-invalid", says="Requests that break the documented bounds are accepted.", waives="request"),
+    Fault(
+        id="upload-limit-ignored",
+        says="Recordings beyond the documented size are accepted.",
+        waives="upload-size",
+        needs=uploads.limits_size,
+    ),
+    Fault(
+        id="upload-format-ignored",
+        says="Uploads of any format, and what is no audio, are accepted.",
+        waives="upload-format",
+        needs=uploads.limits_formats,
+    ),
+    Fault(
+        id="other-transcript",
+        says="The transcript is that of another recording.",
+        reply=uploads.other_transcript,
+        needs=uploads.transcribes,
+    ),
+    Fault(
+        id="other-rate",
+        says="Audio is converted to another sample rate than asked for.",
+        reply=uploads.other_rate,
+        needs=uploads.converts,
+    ),
     Fault(
         id="missing-retry-after",
         says="Retry-After is left out where it is documented.",

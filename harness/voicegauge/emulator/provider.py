@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import random
 from collections import Counter, OrderedDict
@@ -9,8 +10,8 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from voicegauge.contract import Contract, Operation, Target
-from voicegauge.contract.extension import Batch, Chat, JobSpec, Price
+from voicegauge.contract import Contract, Intake, Operation, Target
+from voicegauge.contract.extension import Batch, Chat, Conversion, JobSpec, Price
 from voicegauge.contract.pricing import Quote, quote
 from voicegauge.emulator.accounts import Account, Accounts
 from voicegauge.emulator.answers import Answers
@@ -18,19 +19,21 @@ from voicegauge.emulator.batches import EmulatedBatch, calls_of_items, lay_progr
 from voicegauge.emulator.chats import emulated_answer, recording_of, spoken_by, text_of
 from voicegauge.emulator.clock import POLL_STEP_S, EmulatedClock
 from voicegauge.emulator.drafting import STATUSES, error_reply, plain_draft, put, success_reply
+from voicegauge.emulator.files import Files
 from voicegauge.emulator.headers import dress
 from voicegauge.emulator.hearing import hear
 from voicegauge.emulator.incoming import Call, Incoming, Refusal
+from voicegauge.emulator.intake import Intakes, check_uploads
 from voicegauge.emulator.jobs import EmulatedJob, failures, shortest_path, stays
 from voicegauge.emulator.planting import Planted
-from voicegauge.emulator.reading import read_call, uploads
+from voicegauge.emulator.reading import read_call
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.resources import Kept, Shelf
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.spoken import Utterance, Voice, check_upload, field_of, utterance
+from voicegauge.emulator.spoken import Utterance, Voice, field_of, utterance
 from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex, seeded
 from voicegauge.emulator.targets import audio_place, choose_target, count_characters
-from voicegauge.speech.audio import media_type_of
+from voicegauge.speech.transcoding import media_type_of
 
 KEPT_JOBS = 20_000
 """Older jobs are forgotten, so that a long run does not grow without end."""
@@ -73,6 +76,16 @@ class EmulatedProvider:
         self._ids = 0
         self._refundable: list[EmulatedJob] = []
         self._roles = _roles(contract)
+        self._files = Files()
+        self._intakes = Intakes(
+            answers=self._answers,
+            clock=clock,
+            planted=planted,
+            voice=voice,
+            files=self._files,
+            charge=lambda account, intake, audio_s: self._charge(account, intake, 0, audio_s),
+            dice=self._rng,
+        )
         self.shelf = Shelf(contract, planted, quota=settings.rate_limits)
 
     async def handle(self, incoming: Incoming) -> Reply:
@@ -118,27 +131,25 @@ class EmulatedProvider:
         met = self._planted.meets(call, self._counts[operation.id])
         if met is not None:
             raise Refusal(met, None, "a planted fault")
-        limited = call.operation.limits.uploads
-        for field, file in uploads(call.body) if strict else ():
-            if field in limited:
-                check_upload(file, field, limited[field])
+        if strict:
+            await asyncio.to_thread(check_uploads, call, self._planted)
         things = self.shelf.check_uses(call, account)
         if self.shelf.plays(operation):
             return self.shelf.answer(call, account, self._clock.now(), self._rng())
         if operation.chat is not None:
             return await self._chat(call, operation.chat, account, things)
-        if operation.speech is not None:
+        if operation.speech is not None or operation.intake is not None:
             account.in_flight += 1
             try:
+                if operation.intake is not None:
+                    return await self._intakes.answer(call, account, strict=strict)
                 return await self._speech(call, account, strict=strict)
             finally:
                 account.in_flight -= 1
         if operation.job is not None:
             return self._status(call, account)
         role = self._roles.get(operation.id)
-        if role is not None:
-            return await self._follow(call, account, role)
-        return self._answers.other(operation, query=call.query)
+        return await self._follow(call, account, role) if role else self._answers.other(operation, query=call.query)
 
     async def _speech(self, call: Call, account: Account, *, strict: bool) -> Reply:
         if call.operation.batch is not None:
@@ -239,13 +250,15 @@ class EmulatedProvider:
             field = field_of(target.speech.request["text"])
             raise Refusal("invalid", field, f"{field} is longer than {longest} characters")
 
-    def _charge(self, account: Account, target: Target, characters: int) -> float | None:
+    def _charge(
+        self, account: Account, target: Target | Intake, characters: int, audio_s: float | None = None
+    ) -> float | None:
         """Take the price, in credits where the provider has them, else in dollars.
 
         Raises:
             Refusal: the account does not reach.
         """
-        price = quote(target, characters)
+        price = quote(target, characters, audio_s=audio_s)
         return self._take(account, price, lambda amount: self._planted.charge(amount, target))
 
     def _take(
@@ -385,6 +398,9 @@ class EmulatedProvider:
             job = self.jobs.get(media_id)
             if job is not None and self._succeeded(job):
                 return await self._audio_reply(job.target, job.utterance, job)
+            made = self._files.find(media_id)
+            if made is not None:
+                return Reply("audio", 200, made.data, media_type_of(made.format))
             if media_id in self._media:
                 return await self._audio_reply(*self._media[media_id], None)
         return None
@@ -431,9 +447,11 @@ def _roles(contract: Contract) -> Mapping[str, Role]:
                 named = getattr(operation.job, name)
                 if named:
                     found[named] = Role(name, operation.job)
-        for place in places:
-            if place is not None and place.download:
-                found[place.download] = Role("download", None)
+        downloads = [place.download for place in places if place is not None]
+        if isinstance(operation.intake, Conversion):
+            made = operation.intake.answer
+            downloads += [place.download for place in (made.audio, made.stems) if place is not None]
+        found.update((name, Role("download", None)) for name in downloads if name)
     return found
 
 

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
     from voicegauge.emulator.incoming import Call
     from voicegauge.emulator.jobs import EmulatedJob
 
-Kind = Literal["submit", "speech", "status", "result", "audio", "other", "error"]
-"""What an answer is: a job accepted, speech at once, a job's state, its result, audio behind a URL, ..."""
+Kind = Literal["submit", "speech", "status", "result", "audio", "taken", "other", "error"]
+"""What an answer is: a job accepted, speech at once, a job's state, its result, audio behind a URL,
+audio that was taken in, ..."""
 
 
 @dataclass

@@ -305,7 +305,7 @@ def check_upload(file: UploadedFile, field: str, limits: Any) -> None:
     """
     if limits.max_bytes is not None and len(file.data) > limits.max_bytes:
         raise Refusal("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
-    if not (limits.formats or limits.min_s or limits.min_sample_rate_hz):
+    if not (limits.formats or limits.min_s or limits.max_s or limits.min_sample_rate_hz):
         return
     audio = _measured(file.data)
     if isinstance(audio, str):
@@ -314,5 +314,7 @@ def check_upload(file: UploadedFile, field: str, limits: Any) -> None:
         raise Refusal("invalid", field, f"{field} must be {' or '.join(limits.formats)}, not {audio.container}")
     if limits.min_s is not None and audio.audio_s < limits.min_s:
         raise Refusal("invalid", field, f"{field} must last at least {limits.min_s:g} s")
+    if limits.max_s is not None and audio.audio_s > limits.max_s:
+        raise Refusal("invalid", field, f"{field} must last at most {limits.max_s:g} s")
     if limits.min_sample_rate_hz is not None and audio.sample_rate_hz < limits.min_sample_rate_hz:
         raise Refusal("invalid", field, f"{field} must have at least {limits.min_sample_rate_hz} Hz")

@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from voicegauge.speech import audio
 from voicegauge.speech.audio import MAX_AUDIO_S, UndecodableAudioError, encode
 
 Samples = NDArray[np.float32]
 LOSSY = {"mp3": ("mp3", "libmp3lame"), "m4a": ("ipod", "aac"), "aac": ("adts", "aac")}
 """Formats that FFmpeg writes, each with its muxer and codec; the others are `audio.FORMATS`."""
-OTHER_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac"}
-"""Of formats that `audio.encode` does not make."""
+_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac"}
 DEFAULT_KBPS = 128
 _MP3_OPTIONS = {"reservoir": "0"}
 """Below 32 kHz the encoder overfills its reservoir, and decoders complain."""
@@ -47,6 +47,11 @@ def transcode(data: bytes, wanted: Wanted) -> bytes:
     """
     samples, rate = read_channels(data, wanted.sample_rate_hz, wanted.channels)
     return write_audio(samples, rate, wanted.format, wanted.bitrate_kbps)
+
+
+def media_type_of(name: str) -> str:
+    """The media type of a format that `write_audio` makes."""
+    return _MEDIA_TYPES.get(name) or audio.media_type_of(name)
 
 
 def read_channels(data: bytes, rate: int | None = None, channels: int | None = None) -> tuple[Samples, int]:

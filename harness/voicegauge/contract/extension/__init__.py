@@ -25,6 +25,7 @@ from voicegauge.contract.extension.resources import Batch, Chat, Deletion, Listi
 from voicegauge.contract.extension.situations import Situation
 from voicegauge.contract.extension.sources import Amount, Dispute, Source, SourceDocument
 from voicegauge.contract.extension.speech import Answer, AudioPlace, Emulation, Price, Slot, Speech, TargetSpec, Word
+from voicegauge.contract.extension.streams import EventAudio, EventSpec, StreamSpec
 
 __all__ = [
     "Amount",
@@ -38,6 +39,8 @@ __all__ = [
     "Deletion",
     "Dispute",
     "Emulation",
+    "EventAudio",
+    "EventSpec",
     "Fact",
     "IntakeTarget",
     "IntakeWord",
@@ -62,6 +65,7 @@ __all__ = [
     "Speech",
     "State",
     "Stems",
+    "StreamSpec",
     "Submitted",
     "TargetSpec",
     "TranscriptAnswer",

@@ -13,6 +13,7 @@ from voicegauge.contract.extension.provider import Provider
 from voicegauge.contract.extension.resources import Batch, Chat, Resource
 from voicegauge.contract.extension.sources import Source
 from voicegauge.contract.extension.speech import Price, Speech, Word
+from voicegauge.contract.extension.streams import StreamSpec
 from voicegauge.model import Record
 
 
@@ -24,7 +25,7 @@ def json_schema() -> dict[str, Any]:
     """
     records = (
         *(Provider, Speech, JobSpec, Price, Limits, Source, Transcription, Conversion),
-        *(Resource, Batch, Chat),
+        *(Resource, Batch, Chat, StreamSpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
     for name, words in (("Speech", Word), ("Transcription", IntakeWord), ("Conversion", IntakeWord)):
@@ -40,6 +41,7 @@ def json_schema() -> dict[str, Any]:
     operation = keys(
         speech=Speech,
         job=JobSpec,
+        stream=StreamSpec,
         transcription=Transcription,
         conversion=Conversion,
         pricing=Price,

@@ -35,7 +35,8 @@ class AudioPlace(Record, frozen=True, kw_only=True):
     """Where audio is in an answer."""
 
     at: str
-    delivered: Literal["bytes", "url", "base64"]
+    delivered: Literal["bytes", "url", "base64", "stream"]
+    """`stream`: in the events that the operation's `x-stream` describes."""
     media_type: str | None = None
     """The place that declares the media type; for bytes the Content-Type does."""
     format: str | None = None
@@ -58,6 +59,15 @@ class Answer(Record, frozen=True, kw_only=True):
     """The place that says what was charged, in credits (or in dollars without credits)."""
     balance: str | None = None
     """The place that says what is left."""
+
+
+class Pace(Record, frozen=True, kw_only=True):
+    """How the emulator sends audio piece by piece."""
+
+    chunk_s: float = 0.25
+    """Audio in a piece, in seconds."""
+    speed: float = 4.0
+    """Times real time: above 1 a player never waits."""
 
 
 class Emulation(Record, frozen=True, kw_only=True):
@@ -86,6 +96,8 @@ class Emulation(Record, frozen=True, kw_only=True):
 
     "{hexN}" in a text stands for N hexadecimal digits, drawn once a job.
     """
+    pace: Pace | None = None
+    """For audio as bytes: sent as it is made, not at once. A stream of events has one in any case."""
     unspoken: tuple[str, ...] = ()
     """Regular expressions of what a text may carry and no voice says, such as "^[(][^)]*[)]" for a cue."""
 

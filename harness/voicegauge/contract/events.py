@@ -1,0 +1,138 @@
+"""A stream of events as its contract reads it: what kind each one is, its data, and the audio in it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from voicegauge.contract.extension import EventAudio, StreamSpec
+from voicegauge.contract.places import MISSING, parse_place, read_pointer
+from voicegauge.contract.sse import Message, MessageParser
+from voicegauge.contract.wire import UnreadableBodyError, read_json
+
+KIND_FIELD = "event"
+_DATA = "data"
+
+
+def data_tokens(place: str) -> list[str]:
+    """The keys that lead to a place of an event's data, outermost first; none for all of it.
+
+    Raises:
+        ValueError: `place` is neither "data" nor "data#/pointer".
+    """
+    if place != _DATA and not place.startswith(f"{_DATA}#/"):
+        raise ValueError(f"{place!r} is no place of an event: write data or data#/pointer")
+    return parse_place(f"body{place.removeprefix(_DATA)}").tokens
+
+
+class Event(NamedTuple):
+    """One event of a stream."""
+
+    kind: str | None
+    """As its contract names it, known or not; `None` where it tells none."""
+    text: str
+    """Its data as it came."""
+    value: Any
+    """Its data as JSON; `MISSING` where it is none."""
+    end: int
+    """Bytes of the body up to its end."""
+
+    def read(self, place: str | None) -> Any:
+        """What stands at a place of its data; `MISSING` where nothing does."""
+        if place is None:
+            return MISSING
+        tokens = data_tokens(place)
+        return read_pointer(self.value, tokens) if tokens else self.text
+
+
+class StreamReader:
+    """Reads a stream as it comes, in pieces cut anywhere."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        """Nothing has come yet."""
+        self._spec, self._parser = spec, MessageParser()
+        self.events: list[Event] = []
+        self.ending: Event | None = None
+        """The first event that ends the stream, well or badly."""
+        self.marked = False
+        """Whether the end marker has come."""
+        self.error: str | None = None
+        """Why nothing more could be read."""
+        self._end: str | None = None
+
+    def feed(self, piece: bytes) -> None:
+        """Read on; after an error nothing is read any more."""
+        if self.error is not None:
+            return
+        try:
+            for message in self._parser.feed(piece):
+                self._take(message)
+        except UnreadableBodyError as error:
+            self.error = str(error)
+
+    def _take(self, message: Message) -> None:
+        if self._spec.marker is not None and message.data == self._spec.marker:
+            self.marked = True
+            return
+        try:
+            value = read_json(message.data.encode())
+        except UnreadableBodyError:
+            value = MISSING
+        event = Event(None, message.data, value, message.end)
+        kind = message.event if self._spec.kind == KIND_FIELD else event.read(self._spec.kind)
+        event = event._replace(kind=kind if isinstance(kind, str) else None)
+        self.events.append(event)
+        known = self._spec.events.get(event.kind or "")
+        if self.ending is None and known is not None and known.end is not None:
+            self.ending, self._end = event, known.end
+
+    @property
+    def failed(self) -> bool:
+        """Whether the stream has ended in failure."""
+        return self._end == "failure"
+
+    @property
+    def ended(self) -> bool:
+        """Whether all has come that a whole stream has; a failure needs no marker."""
+        return self._end is not None and (self._spec.marker is None or self.marked or self.failed)
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an event has begun and not ended."""
+        return self._parser.unfinished
+
+    def audio(self) -> Iterator[tuple[Event, bytes]]:
+        """Each event that carries audio, with its bytes.
+
+        Raises:
+            UnreadableBodyError: what stands there is no audio in the encoding of the contract.
+        """
+        for event in self.events:
+            if event.kind == self._spec.audio.event:
+                yield event, audio_of(event, self._spec.audio)
+
+
+def read_stream(spec: StreamSpec, body: bytes) -> StreamReader:
+    """A stream that has come whole."""
+    reader = StreamReader(spec)
+    reader.feed(body)
+    return reader
+
+
+def audio_of(event: Event, place: EventAudio) -> bytes:
+    """The audio in one event.
+
+    Raises:
+        UnreadableBodyError: there is none, or it is not in its encoding.
+    """
+    text = event.read(place.at)
+    if not isinstance(text, str):
+        raise UnreadableBodyError(f"has no text at {place.at}")
+    try:
+        if place.encoding == "hex":
+            return bytes.fromhex(text)
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UnreadableBodyError(f"has no {place.encoding} at {place.at}: {error}") from error
