@@ -4,18 +4,18 @@ They see exchanges and contracts, never sockets.
 """
 
 # Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
-from voicegauge.checks import answers, jobs, accounts, outcomes, audio, charges, ageing  # noqa: F401, I001
+from voicegauge.checks import answers, jobs, resources, accounts, outcomes, audio, charges, ageing  # noqa: F401, I001
+from voicegauge.checks.calls import Call, RequestOrigin
 from voicegauge.checks.judging import Judge, find_dispute
+from voicegauge.checks.lives import Life
 from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
 from voicegauge.checks.subjects import (
     Aged,
-    Call,
     Callback,
     Delivered,
     Expected,
     Jobs,
     Outcome,
-    RequestOrigin,
     Subject,
     Trail,
 )
@@ -29,6 +29,7 @@ __all__ = [
     "Expected",
     "Jobs",
     "Judge",
+    "Life",
     "Outcome",
     "Problem",
     "RequestOrigin",

@@ -6,8 +6,9 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from voicegauge.checks.calls import Call, request_media_type
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects import Call, Callback, request_media_type
+from voicegauge.checks.subjects import Callback
 from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
 from voicegauge.contract.document import unescape
 from voicegauge.contract.places import read_pointer

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import msgspec
 
+from voicegauge.checks.calls import Call
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import Price
 from voicegauge.contract.pricing import quote

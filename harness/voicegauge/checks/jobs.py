@@ -10,8 +10,9 @@ from itertools import groupby, pairwise
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from voicegauge.checks.calls import Call
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects import Call, Trail
+from voicegauge.checks.subjects import Trail
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.document import escape
 from voicegauge.contract.extension import JobSpec

@@ -6,8 +6,9 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from voicegauge.checks.calls import Call
 from voicegauge.checks.registry import RULES, Problem, Rule
-from voicegauge.checks.subjects import Call, Callback, Outcome, Subject
+from voicegauge.checks.subjects import Callback, Outcome, Subject
 from voicegauge.contract import MISSING
 from voicegauge.contract.document import unescape
 from voicegauge.contract.extension import Dispute

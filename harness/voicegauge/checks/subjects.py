@@ -8,172 +8,16 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import TYPE_CHECKING, Literal
 
-from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec, Target, fit_text, parse_place
+from voicegauge.checks.calls import Call
+from voicegauge.checks.lives import Life
+from voicegauge.contract import Contract, MediaType, Operation, Target
 from voicegauge.contract.extension import AudioPlace, JobSpec
-from voicegauge.contract.places import read_pointer
-from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.model import Delivery, Exchange, Record, Request, Sighting, SpeechRequest
+from voicegauge.model import Delivery, Exchange, Record, Sighting, SpeechRequest
 
 if TYPE_CHECKING:
     from voicegauge.speech.audio import Decoded  # numpy
-
-RequestOrigin = Literal["sent", "broken", "unknown"]
-"""`broken`: made invalid on purpose. `unknown`: a document shows the answer alone."""
-
-
-@dataclass(frozen=True, eq=False)
-class Call:
-    """One exchange, read by the operation it belongs to."""
-
-    operation: Operation
-    exchange: Exchange
-    target: Target | None = None
-    request_origin: RequestOrigin = "sent"
-    submit: Call | None = None
-    """For a status answer: the request whose job it tells of."""
-
-    @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.operation.contract
-
-    @property
-    def status(self) -> int:
-        """The HTTP status of the answer."""
-        return self.exchange.response.status
-
-    @property
-    def ok(self) -> bool:
-        """Whether the status is 2xx."""
-        return 200 <= self.status < 300
-
-    @functools.cached_property
-    def spec(self) -> ResponseSpec | None:
-        """The documented response; `None` where the status is not documented."""
-        return self.operation.response(self.status)
-
-    @property
-    def answer(self) -> Any:
-        """The JSON value of the answer; `MISSING` where it is not to be read as JSON."""
-        return self._read[0]
-
-    @property
-    def expects_json(self) -> bool:
-        """Whether the answer calls itself JSON, or names no type where JSON alone is documented."""
-        media_type = self.exchange.response.media_type
-        if media_type:
-            return is_json(media_type)
-        return bool(self.spec and self.spec.media) and all(map(is_json, self.spec.media if self.spec else ()))
-
-    @property
-    def json_error(self) -> str | None:
-        """Why the body is no JSON, where it should be."""
-        return self._read[1]
-
-    @functools.cached_property
-    def _read(self) -> tuple[Any, str | None]:
-        if not self.exchange.response.body or not self.expects_json:
-            return MISSING, None
-        try:
-            return read_json(self.exchange.response.body), None
-        except UnreadableBodyError as error:
-            return MISSING, str(error)
-
-    @functools.cached_property
-    def request_value(self) -> Any:
-        """The request body as a JSON value; form fields are read as their schema means them.
-
-        `MISSING` where there is none or it cannot be read. A file stands as text of
-        as many characters as it has bytes.
-        """
-        request = self.exchange.request
-        media_type = request_media_type(request)
-        if not request.body:
-            return MISSING
-        try:
-            if is_json(media_type):
-                return read_json(request.body)
-            if is_form(media_type):
-                return self._form_value(request, media_type)
-        except UnreadableBodyError:
-            return MISSING
-        return MISSING
-
-    def _form_value(self, request: Request, media_type: str) -> dict[str, Any]:
-        form = read_form(request.header("content-type") or "", request.body)
-        media = self.operation.request_media.get(media_type)
-        schema = media.schema if media else {}
-        properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
-        schemas = self.contract.schemas
-        value: dict[str, Any] = {
-            name: fit_text(schemas, properties.get(name, {}), text) for name, text in form.fields.items()
-        }
-        value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
-        return value
-
-    @functools.cached_property
-    def path_parameters(self) -> dict[str, str]:
-        """The parameters in the request's path, whatever base URL it was sent to."""
-        path = urlsplit(self.exchange.request.url).path
-        segments = path.split("/")
-        for start in range(1, len(segments)):
-            found = self.operation.match("/" + "/".join(segments[start:]))
-            if found is not None:
-                return {name: unquote(value) for name, value in found.items()}
-        return {}
-
-    @functools.cached_property
-    def base_url(self) -> str | None:
-        """The URL that the operation's path was appended to."""
-        parts = urlsplit(self.exchange.request.url)
-        segments = parts.path.split("/")
-        for start in range(1, len(segments)):
-            if self.operation.match("/" + "/".join(segments[start:])) is not None:
-                return f"{parts.scheme}://{parts.netloc}{'/'.join(segments[:start])}"
-        return None
-
-    def asked(self, place: str) -> Any:
-        """The value at `place` of the request, or `MISSING`."""
-        where = parse_place(place)
-        if where.kind == "body":
-            return read_pointer(self.request_value, where.tokens)
-        if where.kind == "path":
-            return self.path_parameters.get(where.key, MISSING)
-        if where.kind == "query":
-            query = dict(parse_qsl(urlsplit(self.exchange.request.url).query, keep_blank_values=True))
-            return query.get(where.key, MISSING)
-        value = self.exchange.request.header(where.key)
-        return MISSING if value is None else value
-
-    def answered(self, place: str | None) -> Any:
-        """The value at `place` of the answer, or `MISSING`."""
-        if place is None:
-            return MISSING
-        where = parse_place(place)
-        if where.kind == "body":
-            return read_pointer(self.answer, where.tokens)
-        if where.kind == "header":
-            value = self.exchange.response.header(where.key)
-            return MISSING if value is None else value
-        return MISSING
-
-    @property
-    def around(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about this call may stand at."""
-        places = [f"{self.operation.pointer}/responses/{self.status}"]
-        if self.spec is not None:
-            places += [self.spec.pointer, f"{self.operation.pointer}/responses/{self.spec.status}"]
-        if self.target is not None:
-            places.append(self.target.pointer)
-        return (*places, f"{self.operation.pointer}/requestBody", self.operation.pointer)
-
-
-def request_media_type(request: Request) -> str:
-    """The content type of a request without its parameters, in lower case."""
-    return (request.header("content-type") or "").split(";")[0].strip().lower()
 
 
 @dataclass(frozen=True, eq=False)
@@ -412,4 +256,4 @@ class Outcome:
         return self.call.around
 
 
-Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Outcome
+Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Life | Outcome

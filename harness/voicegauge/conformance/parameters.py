@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -101,5 +102,6 @@ def _value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
     """A value for a required parameter, and whether it means something that is there."""
     if "enum" in parameter.schema or "default" in parameter.schema:
         return sample(operation.contract.schemas, parameter.schema), True
-    unknown = next((text for text in _UNKNOWN_IDS if fits_parameter(parameter, text)), MISSING)
+    blanked = re.sub("[0-9a-f]", "0", str(parameter.data.get("example", "")))  # in the form of the documented one
+    unknown = next((text for text in (*_UNKNOWN_IDS, blanked) if text and fits_parameter(parameter, text)), MISSING)
     return unknown, False
