@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 
 import httpx
 import msgspec
@@ -20,6 +21,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.errors import MissingExtraError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, save_har
+from voicegauge.recording.pacing import be_punctual
 from voicegauge.recording.router import UnmatchedRequestError, replay_router
 from voicegauge.transport import Transport, VirtualClock
 
@@ -32,6 +34,7 @@ JSON = ("Content-Type", "application/json")
 TTFB_MS = 30.0
 PIECE = 500
 """Bytes of a piece."""
+ROUNDS = 4
 
 
 def exchange(operation, url, answer, *, asked=None, timing=None, headers=()):
@@ -113,8 +116,8 @@ async def arrivals_ms(url: str) -> tuple[float, list[tuple[float, int]], bytes]:
 
 STREAMS = {
     "even": [0, 40, 40, 40, 40],
-    "odd": [20, 0.1, 90, 15, 200, 60],
-    "slow": [50, 300, 150],
+    "odd": [20, 0.1, 90, 15, 120, 60],
+    "slow": [50, 150, 100],
     "growing": [5, 10, 15, 20, 25, 30, 35],
 }
 
@@ -129,6 +132,7 @@ def paced_server(request, tmp_path_factory) -> Iterator[tuple[str, float]]:
     with subprocess.Popen(
         [*command, "--pace", str(request.param)],
         stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
         text=True,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     ) as process:
@@ -136,23 +140,31 @@ def paced_server(request, tmp_path_factory) -> Iterator[tuple[str, float]]:
         process.terminate()
 
 
-@pytest.mark.parametrize("name", STREAMS)
-async def test_a_streams_gaps_are_replayed_within_ten_milliseconds(paced_server, name) -> None:
+@pytest.fixture
+def punctual() -> Iterator[bool]:
+    """The client wakes in time too, where the system lets it: its own lateness is not the server's."""
+    yield be_punctual()
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
+async def test_a_streams_gaps_are_replayed_within_ten_milliseconds(paced_server, punctual) -> None:
+    """All streams at one time, several times."""
     root, pace = paced_server
-    gaps_ms = STREAMS[name]
-    worst, all_errors = [], []
-    for _ in range(5):
+
+    async def errors_ms(name: str) -> list[float]:
         headers, came, body = await arrivals_ms(f"{root}/pixazo/_at/cdn.example/{name}")
+        gaps_ms = STREAMS[name]
         assert body == streamed(gaps_ms).response.body
         ends = [min(at for at, size in came if size >= PIECE * n) for n in range(1, len(gaps_ms) + 1)]
         gaps = [after - before for before, after in zip([headers, *ends], ends, strict=False)]
-        errors = [abs(headers - TTFB_MS * pace)]
-        errors += [abs(gap - pace * wanted) for gap, wanted in zip(gaps, gaps_ms, strict=True)]
-        worst.append(max(errors))
-        all_errors += errors
-    # A busy machine may hold up any one piece; a wrong schedule would hold up all.
-    assert min(worst) < 10
-    assert statistics.median(all_errors) < 5
+        late = [gap - pace * wanted for gap, wanted in zip(gaps, gaps_ms, strict=True)]
+        return [abs(error) for error in (headers - pace * TTFB_MS, *late)]
+
+    errors = []
+    for _ in range(ROUNDS):
+        errors += chain.from_iterable(await asyncio.gather(*map(errors_ms, STREAMS)))
+    assert statistics.quantiles(errors, n=20)[-1] < 10, errors  # p95
+    assert statistics.median(errors) < (2 if punctual else 5)
 
 
 async def test_pace_nought_leaves_every_pause_out(serve) -> None:

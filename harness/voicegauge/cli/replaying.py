@@ -36,6 +36,7 @@ def serve_recordings(paths: Sequence[Path], contracts: Sequence[Contract], *, ho
     """
     from voicegauge.emulator.serving import bind, serve_app
     from voicegauge.recording import Replay, ReplayApp, load_recordings
+    from voicegauge.recording.pacing import be_punctual
 
     ids = {contract.id for contract in contracts}
     recordings = [recording for recording in load_recordings(paths) if recording.provider in ids]
@@ -44,6 +45,8 @@ def serve_recordings(paths: Sequence[Path], contracts: Sequence[Contract], *, ho
     app = ReplayApp(replay, pace=pace, tell=lambda text: errors.print(text, style="yellow", markup=False))
     bound = bind(host, port)
     url = url_of(host, bound.getsockname()[1])
+    if pace > 0:
+        be_punctual()
     try:
         serve_app(app, bound, ready=lambda _stop: _announce(recordings, replay, url))
     except KeyboardInterrupt:
