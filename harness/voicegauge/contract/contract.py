@@ -24,6 +24,7 @@ from voicegauge.contract.extension import (
     StreamSpec,
     TargetSpec,
     Use,
+    Webhook,
 )
 from voicegauge.contract.intakes import Intake, IntakeUse
 from voicegauge.contract.schema import SchemaError, Schemas
@@ -179,6 +180,7 @@ class Operation(Node):
     stream: StreamSpec | None = None
     batch: Batch | None = None
     chat: Chat | None = None
+    webhook: Webhook | None = None
     intake: IntakeUse | None = None
     """Where it is sent audio: `x-transcription` or `x-conversion`."""
 

@@ -26,11 +26,13 @@ from voicegauge.contract.extension import (
     Speech,
     StreamSpec,
     Transcription,
+    Webhook,
 )
 from voicegauge.contract.intakes import Intake
 from voicegauge.contract.keeping import check_keeping
 from voicegauge.contract.schema import Schemas
 from voicegauge.contract.streaming import check_streams
+from voicegauge.contract.webhooks import check_webhooks
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
 
@@ -58,6 +60,7 @@ def load_contract(path: Path) -> Contract:
     contract = build_contract(document, schemas)
     check_consistency(contract)
     check_keeping(contract)
+    check_webhooks(contract)
     check_streams(contract)
     return contract
 
@@ -205,6 +208,7 @@ def _operation(
         stream=extension("x-stream", StreamSpec),
         batch=extension("x-batch", Batch),
         chat=extension("x-chat", Chat),
+        webhook=extension("x-webhook", Webhook),
         intake=extension("x-transcription", Transcription) or extension("x-conversion", Conversion),
     )
 

@@ -26,6 +26,14 @@ from voicegauge.contract.extension.situations import Situation
 from voicegauge.contract.extension.sources import Amount, Dispute, Source, SourceDocument
 from voicegauge.contract.extension.speech import Answer, AudioPlace, Emulation, Price, Slot, Speech, TargetSpec, Word
 from voicegauge.contract.extension.streams import EventAudio, EventSpec, StreamSpec
+from voicegauge.contract.extension.webhooks import (
+    Posts,
+    Webhook,
+    WebhookBody,
+    WebhookEmulation,
+    WebhookMode,
+    WebhookUrl,
+)
 
 __all__ = [
     "Amount",
@@ -50,6 +58,7 @@ __all__ = [
     "Listing",
     "Plan",
     "Poll",
+    "Posts",
     "Price",
     "Provider",
     "Purpose",
@@ -72,6 +81,11 @@ __all__ = [
     "Transcription",
     "Upload",
     "Use",
+    "Webhook",
+    "WebhookBody",
+    "WebhookEmulation",
+    "WebhookMode",
+    "WebhookUrl",
     "Word",
     "json_schema",
 ]

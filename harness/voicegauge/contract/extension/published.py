@@ -14,6 +14,7 @@ from voicegauge.contract.extension.resources import Batch, Chat, Resource
 from voicegauge.contract.extension.sources import Source
 from voicegauge.contract.extension.speech import Price, Speech, Word
 from voicegauge.contract.extension.streams import StreamSpec
+from voicegauge.contract.extension.webhooks import Webhook
 from voicegauge.model import Record
 
 
@@ -25,7 +26,7 @@ def json_schema() -> dict[str, Any]:
     """
     records = (
         *(Provider, Speech, JobSpec, Price, Limits, Source, Transcription, Conversion),
-        *(Resource, Batch, Chat, StreamSpec),
+        *(Resource, Batch, Chat, Webhook, StreamSpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
     for name, words in (("Speech", Word), ("Transcription", IntakeWord), ("Conversion", IntakeWord)):
@@ -49,6 +50,7 @@ def json_schema() -> dict[str, Any]:
         resource=Resource,
         batch=Batch,
         chat=Chat,
+        webhook=Webhook,
         source=Source,
     )
     root = keys(provider=Provider, limits=Limits)
