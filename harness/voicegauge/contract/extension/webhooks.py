@@ -1,0 +1,79 @@
+"""`x-webhook` on an operation whose request may name a URL that is told of the job.
+
+What is sent there stands in OpenAPI's own `callbacks` and `webhooks`; this says when, and what it means.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from voicegauge.contract.extension.sources import Source
+from voicegauge.model import Record
+
+Posts = Literal["terminal", "progress", "any"]
+"""`terminal`: one POST when the job has ended. `progress`: others before it. `any`: no document says which others."""
+
+
+class WebhookMode(Record, frozen=True, kw_only=True):
+    """Where a request chooses when it is told."""
+
+    at: str
+    values: dict[str, Posts]
+    default: str
+    """The value that counts where none is sent."""
+
+
+class WebhookUrl(Record, frozen=True, kw_only=True):
+    """A place of the request that names the URL."""
+
+    at: str
+    mode: WebhookMode | None = None
+    """`None` where nothing can be chosen: one POST at the end."""
+
+
+class WebhookBody(Record, frozen=True, kw_only=True):
+    """A body of its own; places of what is sent, but for `given`."""
+
+    id: str
+    given: str | None = None
+    """The place of the same id in the answer to the request; `x-job.submit.id` if left out."""
+    state: str
+    states: dict[str, Literal["success", "failure"]]
+    """What the values of `state` mean."""
+    result: str | None = None
+    """The URL of the result."""
+    charged: str | None = None
+    created: str | None = None
+    completed: str | None = None
+
+
+class WebhookEmulation(Record, frozen=True, kw_only=True):
+    """How the emulator plays it; these numbers are made up."""
+
+    cycle_s: float = 5.0
+    """From one POST of progress to the next."""
+    attempts: int = 3
+    """How often a POST is tried that is not answered with 2xx."""
+    wait_s: float = 1.0
+    """Between two attempts."""
+    timeout_s: float = 5.0
+    """How long the receiver may take to answer."""
+
+
+class Webhook(Record, frozen=True, kw_only=True):
+    """`x-webhook` on an operation."""
+
+    url: tuple[WebhookUrl, ...]
+    """The first one that a request holds counts."""
+    callback: str
+    """The operation id, in `callbacks` of this operation or in `webhooks`, that says what is sent."""
+    body: WebhookBody | None = None
+    """`None` where what is sent has the shape of the status answer."""
+    https: bool = False
+    """Whether URLs with plain http are refused."""
+    progress_max_s: float | None = None
+    """The longest time between two POSTs of progress."""
+    repeats: bool = False
+    """Whether a receiver is told to expect the same POST more than once."""
+    emulation: WebhookEmulation = WebhookEmulation()
+    source: Source | None = None
