@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -23,13 +23,13 @@ from voicegauge.cli.options import (
 from voicegauge.cli.output import console, write_json
 from voicegauge.cli.sending import live_settings, send
 from voicegauge.errors import EXIT_OK, DataError, UsageError
-from voicegauge.model import Provenance, Record
+from voicegauge.model import Exchange, Provenance, Record
 from voicegauge.recording import Recording, load_har, save_har
 from voicegauge.recording.difference import Changes, changes
 
 if TYPE_CHECKING:
-    from voicegauge.conformance import Collector, Plan, Settings
-    from voicegauge.conformance.recorder import Recorder, Update
+    from voicegauge.conformance import Case, Collector, Plan
+    from voicegauge.conformance.recorder import Update
     from voicegauge.contract import Contract, Target
 
 FIELDS_SHOWN = 4
@@ -98,7 +98,8 @@ def command(names: tuple[str, ...], json_to: str | None, **options: Any) -> int:
 
     The planned cases of TARGET, a provider or PROVIDER/TARGET, are sent one after another.
     What has a recording that is fresh is left out; before a file is overwritten, the
-    difference is shown.
+    difference is shown. A live recording that is cut off goes on where it was: what has been
+    answered lies in DIR/.unfinished until its file is written.
     """
     if options["live"] == options["emulated"]:
         raise UsageError("say which to record: --live (it costs money) or --emulated")
@@ -153,25 +154,12 @@ def _record(
 
     collector = Collector([target.id for target in targets], options["seed"])
     if options["live"]:
-        from voicegauge.conformance import priced
-
-        cost = priced(plan, targets, options["prices"], provenance=Provenance.RECORDED)
-        settings = live_settings(cost, list(contracts.values()), options)
-        recorder, status = _send(targets, contracts, plan, settings, collector)
-        if recorder.met_emulator:
-            raise UsageError("it is the emulator that answered: nothing is written; record it with --emulated")
+        recorded = _record_live(targets, contracts, plan, collector, options)
     else:
-        from voicegauge.conformance import emulator_settings, settings_for
-        from voicegauge.emulator import running_emulator
-
-        with running_emulator(contracts.values(), emulator_settings(seed=options["seed"])) as running:
-            settings = settings_for(running, targets, seed=options["seed"])
-            recorder, status = _send(targets, contracts, plan, settings, collector)
+        recorded = _record_emulator(targets, contracts, plan, collector, options)
     report = collector.report()
     skipped = {case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"}
-    groups = {name: group for name, group in recorder.groups.items() if name not in skipped}
-    secrets = [key for key in settings.keys.values() if key]
-    files, scrubbed = _write(updates, groups, contracts, secrets, options)
+    files, scrubbed = _write(updates, recorded, contracts, options)
     result = RecordResult(
         files=tuple(files),
         scrubbed=dict(sorted(scrubbed.items())),
@@ -180,26 +168,76 @@ def _record(
         spent_usd=report.spent_usd,
         stopped_by=report.stopped_by,
     )
-    return result, status
+    return result, recorded.status
 
 
-def _send(
-    targets: Sequence[Target], contracts: Mapping[str, Contract], plan: Plan, settings: Settings, collector: Collector
-) -> tuple[Recorder, int]:
+class _Recorded(NamedTuple):
+    """What was answered."""
+
+    groups: Mapping[str, Sequence[Exchange]]
+    """By case id."""
+    secrets: Sequence[str]
+    status: int
+    settle: Callable[[Sequence[Case]], None]
+    """To be told the cases of each file that is done with."""
+
+
+def _record_live(
+    targets: Sequence[Target],
+    contracts: Mapping[str, Contract],
+    plan: Plan,
+    collector: Collector,
+    options: dict[str, Any],
+) -> _Recorded:
     from dataclasses import replace
 
+    from voicegauge.conformance import Plan, priced
     from voicegauge.conformance.recorder import Recorder
+    from voicegauge.conformance.unfinished import Unfinished
 
-    recorder = Recorder(contracts, settings.base_urls)
-    status = send(targets, plan, replace(settings, keep=recorder.keep), collector)
-    return recorder, status
+    unfinished = Unfinished(options["out"], contracts, mask=options["mask"])
+    taken = unfinished.taken(plan.cases, datetime.now(UTC))
+    if taken:
+        click.echo(f"{len(taken)} cases are there from a recording that was cut off", err=True)
+    left = Plan(cases=tuple(case for case in plan.cases if case.id not in taken), skipped=plan.skipped)
+    cost = priced(left, targets, options["prices"], provenance=Provenance.RECORDED)
+    settings = live_settings(cost, list(contracts.values()), options)
+    secrets = [key for key in settings.keys.values() if key]
+    recorder = Recorder(contracts, settings.base_urls, replace(unfinished, secrets=secrets))
+    status = send(targets, left, replace(settings, keep=recorder.keep), collector)
+    if recorder.met_emulator:
+        raise UsageError("it is the emulator that answered: nothing is written; record it with --emulated")
+    found = {**taken, **recorder.groups}
+    return _Recorded(
+        {case.id: found[case.id] for case in plan.cases if case.id in found}, secrets, status, unfinished.drop
+    )
+
+
+def _record_emulator(
+    targets: Sequence[Target],
+    contracts: Mapping[str, Contract],
+    plan: Plan,
+    collector: Collector,
+    options: dict[str, Any],
+) -> _Recorded:
+    from dataclasses import replace
+
+    from voicegauge.conformance import emulator_settings, settings_for
+    from voicegauge.conformance.recorder import Recorder
+    from voicegauge.emulator import running_emulator
+
+    with running_emulator(contracts.values(), emulator_settings(seed=options["seed"])) as running:
+        settings = settings_for(running, targets, seed=options["seed"])
+        recorder = Recorder(contracts, settings.base_urls)
+        status = send(targets, plan, replace(settings, keep=recorder.keep), collector)
+    secrets = [key for key in settings.keys.values() if key]
+    return _Recorded(recorder.groups, secrets, status, lambda _cases: None)
 
 
 def _write(
     updates: Sequence[Update],
-    groups: Mapping[str, Any],
+    recorded: _Recorded,
     contracts: Mapping[str, Contract],
-    secrets: Sequence[str],
     options: dict[str, Any],
 ) -> tuple[list[RecordedFile], Counter[str]]:
     """Write every file that can be; the first that cannot is raised when the others are safe."""
@@ -207,10 +245,10 @@ def _write(
     files, refused = [], None
     provenance = Provenance.EMULATED if options["emulated"] else Provenance.RECORDED
     for update in updates:
-        cases = sum(case.id in groups for case in update.due)
+        cases = sum(case.id in recorded.groups for case in update.due)
         if not cases:
             continue
-        exchanges = update.merged(groups)
+        exchanges = update.merged(recorded.groups)
         found = changes(update.replaced, exchanges)
         agreed = update.replaced is None or options["yes"] or _agree(update.path, update.replaced, provenance, found)
         try:
@@ -218,9 +256,15 @@ def _write(
             if agreed:
                 contract, mask = contracts[update.provider], options["mask"]
                 saved = save_har(
-                    update.path, exchanges, provenance=provenance, contract=contract, secrets=secrets, mask=mask
+                    update.path,
+                    exchanges,
+                    provenance=provenance,
+                    contract=contract,
+                    secrets=recorded.secrets,
+                    mask=mask,
                 )
                 scrubbed.update(saved.scrubbed)
+            recorded.settle(update.due)
         except DataError as error:
             refused = refused or error
         files.append(

@@ -39,7 +39,7 @@ class Settings:
     clock: Callable[[], Clock] | None = None
     """Makes the clock that a client waits by; the real one if left out."""
     keep: Keep | None = None
-    """Is given the exchanges of each case, to be recorded."""
+    """Is given the exchanges of each case that came to a verdict, to be recorded."""
     app: Any = None
     """An ASGI application that is called in this process instead of the network."""
 

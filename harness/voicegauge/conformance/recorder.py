@@ -17,6 +17,7 @@ import msgspec
 from voicegauge.conformance.cases import Case
 from voicegauge.conformance.planning import Plan, plan_cases
 from voicegauge.conformance.recorded import cases_by_id
+from voicegauge.conformance.unfinished import Unfinished
 from voicegauge.contract import Contract, Target
 from voicegauge.emulator import from_emulator
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
@@ -161,8 +162,20 @@ class Refreshing:
 class Recorder:
     """Gathers the exchanges of each case while a plan is sent, moved to the contract's own servers."""
 
-    def __init__(self, contracts: Mapping[str, Contract], base_urls: Mapping[str, Mapping[str, str]]) -> None:
-        """`base_urls` by provider id, as the client was given them."""
+    def __init__(
+        self,
+        contracts: Mapping[str, Contract],
+        base_urls: Mapping[str, Mapping[str, str]],
+        unfinished: Unfinished | None = None,
+    ) -> None:
+        """Set it up.
+
+        Args:
+            contracts: by provider id.
+            base_urls: by provider id, as the client was given them.
+            unfinished: takes each case as it comes, too.
+        """
+        self._unfinished = unfinished
         self._canonical = {name: Canonical(c, base_urls.get(name, {})) for name, c in contracts.items()}
         self.groups: dict[str, tuple[Exchange, ...]] = {}
         """By case id."""
@@ -175,3 +188,5 @@ class Recorder:
         canonical = self._canonical[case.provider]
         grouped = (msgspec.structs.replace(exchange, group=case.id) for exchange in exchanges)
         self.groups[case.id] = tuple(canonical.exchange(exchange) for exchange in grouped)
+        if self._unfinished is not None:
+            self._unfinished.keep(case, self.groups[case.id])

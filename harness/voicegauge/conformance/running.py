@@ -193,7 +193,7 @@ class Runner:
         origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped = self._no_verdict(case, exchange)
-        self._saw(case, [*earlier, exchange])
+        self._saw(case, [*earlier, exchange], skipped)
         subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
         subjects += [call] if skipped else [call, Outcome(call, case.expected)]
         return subjects, exchange, skipped
@@ -241,12 +241,13 @@ class Runner:
         delivery = await self._client.speak(target, speech, price_usd=price)
         again = await self._ask_again(target, delivery)
         keyless = await self._ask_without_key(target, again)
-        self._saw(case, [*delivery.exchanges, *again, *(outcome.exchange for outcome in keyless)])
+        skipped = _no_delivery(delivery, case)
+        self._saw(case, [*delivery.exchanges, *again, *(outcome.exchange for outcome in keyless)], skipped)
         subjects = [*subjects_of_delivery(target, speech, delivery, again), *keyless]
         findings = self._kept(subjects, case)
         index = delivery.submit_exchange
         status = None if index is None else delivery.exchanges[index].response.status
-        return Answered(findings, status, _no_delivery(delivery, case))
+        return Answered(findings, status, skipped)
 
     async def _ask_again(self, target: Target, delivery: Delivery) -> list[Exchange]:
         """The status of a job that has ended, asked for again: an end is an end."""
@@ -284,13 +285,13 @@ class Runner:
         call = Call(status, exchange, target, request_origin="broken")
         return [Outcome(call, Expected(verdict="refused", why="key", says=says, at=at))]
 
-    def _saw(self, case: Case, exchanges: Sequence[Exchange]) -> None:
+    def _saw(self, case: Case, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
         if self._judge.provenance is not Provenance.EMULATED and any(map(from_emulator, exchanges)):
             self._judge = replace(self._judge, provenance=Provenance.EMULATED)
         self._booking.exchanges += exchanges
         for exchange in exchanges:
             self._collector.saw(self._judge.provenance, exchange.provider, exchange.operation)
-        if self._service.keep is not None:
+        if self._service.keep is not None and skipped is None:
             self._service.keep(case, exchanges)
 
 

@@ -1,0 +1,101 @@
+"""`voicegauge record --live`, cut off by `kill -9`: what has been answered is not asked for again."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.errors import EXIT_OK
+from voicegauge.recording import Recording, find_secret, load_har
+
+from .conftest import ACME_KEY, Acme
+
+ANSWERED = 3
+
+
+def requested(recording: Recording) -> list[tuple[str | None, int]]:
+    return [(exchange.group, exchange.response.status) for exchange in recording.exchanges]
+
+
+@pytest.fixture
+def arguments(acme: Acme, acme_contracts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
+    where = ["--contracts", str(acme_contracts()), "--base-url", acme.url]
+    return ["record", "acme/voice-1", "--live", *where, "--out"]
+
+
+@pytest.fixture
+def killed(acme: Acme, arguments: list[str], tmp_path: Path) -> Path:
+    """The folder of a recording that was killed when its provider had answered `ANSWERED` requests."""
+    folder = tmp_path / "fixtures"
+    acme.silent_after = ANSWERED
+    command = [sys.executable, "-m", "voicegauge", *arguments, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as process:
+        late = time.monotonic() + 60
+        while len(acme.keys) <= ANSWERED and process.poll() is None and time.monotonic() < late:
+            time.sleep(0.02)
+        process.kill()
+    acme.silent_after = None
+    assert len(acme.keys) == ANSWERED + 1
+    return folder
+
+
+def test_a_killed_recording_goes_on_where_it_was(
+    acme: Acme, arguments: list[str], killed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert not list(killed.rglob("*.har"))
+    parts = list(killed.rglob("*.part"))
+    assert len(parts) == ANSWERED
+    for path in killed.rglob("*.*"):
+        assert path.is_dir() or find_secret(path.read_bytes(), [ACME_KEY]) is None
+    asked = len(acme.keys)
+    assert cli.run([*arguments, str(killed)]) == EXIT_OK
+    assert f"{ANSWERED} cases are there from a recording that was cut off" in capfd.readouterr().err
+    rest = len(acme.keys) - asked
+    assert not (killed / ".unfinished").exists()
+    whole = tmp_path / "whole"
+    asked = len(acme.keys)
+    assert cli.run([*arguments, str(whole)]) == EXIT_OK
+    assert rest == len(acme.keys) - asked - ANSWERED
+    recordings = [load_har(folder / "acme" / "voice-1.har") for folder in (killed, whole)]
+    assert requested(recordings[0]) == requested(recordings[1])
+
+
+def test_what_was_cut_off_is_neither_checked_nor_replayed(killed: Path) -> None:
+    assert cli.run(["check", "pixelapi", "--recordings", str(killed)]) == EXIT_OK
+
+
+def test_what_was_cut_off_long_ago_is_asked_for_again(acme: Acme, arguments: list[str], killed: Path) -> None:
+    for part in killed.rglob("*.part"):
+        text = part.read_text()
+        old = re.sub(r'("started_at": )[\d.]+', r"\g<1>1000000000.0", text)
+        assert old != text
+        part.write_text(old)
+    asked = len(acme.keys)
+    assert cli.run([*arguments, str(killed)]) == EXIT_OK
+    recording = load_har(killed / "acme" / "voice-1.har")
+    assert len(acme.keys) - asked == len(recording.exchanges)
+    assert not (killed / ".unfinished").exists()
+
+
+def test_what_looks_like_a_credential_is_not_kept_aside_either(
+    acme: Acme, arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It stops the file; the cases that are harmless are not paid for again with --mask."""
+    acme.leaks = "Zq3vX8kLw0TnB5rYc7HdM2sJf9GpE4uA"
+    status = cli.run([*arguments, str(tmp_path / "fixtures")])
+    assert status == 2
+    assert "looks like a credential" in capfd.readouterr().err
+    asked = len(acme.keys)
+    assert cli.run([*arguments, str(tmp_path / "fixtures"), "--mask", "trace"]) == EXIT_OK
+    assert 0 < len(acme.keys) - asked < asked
+    for path in (tmp_path / "fixtures").rglob("*.*"):
+        assert path.is_dir() or acme.leaks.encode() not in path.read_bytes()
