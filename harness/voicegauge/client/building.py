@@ -69,8 +69,8 @@ class Builder:
         self.origins = frozenset(one for one in found if one is not None)
         """The only ones that a key is sent to."""
 
-    def url(self, operation: Operation, path: Mapping[str, Any]) -> str:
-        """The URL of `operation`, its path filled in.
+    def url(self, operation: Operation, path: Mapping[str, Any], server: str | None = None) -> str:
+        """The URL of `operation`, its path filled in, at its own server or the one named.
 
         Raises:
             UsageError: a parameter of the path is missing or empty.
@@ -85,7 +85,7 @@ class Builder:
             # A segment of dots alone would climb out of its path.
             safe = quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
             filled = filled.replace("{" + parameter.name + "}", safe)
-        return self._bases[operation.server.name] + filled
+        return self._bases[server or operation.server.name] + filled
 
     def build(self, operation: Operation, wire: WireRequest, key: str | None, *, url: str | None = None) -> Request:
         """The request that `wire` means.

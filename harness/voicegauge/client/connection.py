@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from voicegauge.client.building import Builder
 from voicegauge.client.mapping import WireRequest
+from voicegauge.client.streams import stream_watch
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Request
 from voicegauge.recording import mask_credentials
@@ -88,12 +89,22 @@ class Connection:
         """
         return self._builder.build(operation, wire, self._key if key is Default.KEY else key, url=url)
 
-    async def call(self, operation: Operation, wire: WireRequest, *, key: Key = DEFAULT_KEY) -> Exchange:
+    async def call(
+        self, operation: Operation, wire: WireRequest, *, key: Key = DEFAULT_KEY, server: str | None = None
+    ) -> Exchange:
         """One exchange: no retry, no redirect followed.
+
+        Args:
+            operation: of this client's contract.
+            wire: what it is sent.
+            key: instead of the client's own; `None` sends none.
+            server: the `x-name` of another server than the operation's own.
 
         Raises:
             UsageError: something in `wire` cannot be sent.
             TransportError: no answer could be had.
         """
-        request = self.build(operation, wire, key=key)
-        return await self.transport.send(request, provider=self.contract.id, operation=operation.id)
+        url = self._builder.url(operation, wire.path, server) if server is not None else None
+        request = self.build(operation, wire, key=key, url=url)
+        done = stream_watch(self.contract, operation.id)
+        return await self.transport.send(request, provider=self.contract.id, operation=operation.id, done=done)

@@ -23,8 +23,9 @@ USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
 }
 """What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-when`."""
 
-Kind = Literal["delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "fuzzing"]
-"""`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; the others as `Expected.why`."""
+Kind = Literal["delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "fuzzing", "life"]
+"""`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; `life`: something
+kept is followed to its end; the others as `Expected.why`."""
 
 
 class Case(Record, frozen=True, kw_only=True):
@@ -42,6 +43,8 @@ class Case(Record, frozen=True, kw_only=True):
     speech: SpeechRequest | None = None
     """What a delivery asks for: the job is followed to its end and the audio fetched."""
     key: Literal["own", "none", "bad"] = "own"
+    life: bool = False
+    """What is made is followed to its end; `wire` makes it."""
     fails: bool = False
     """A delivery whose job is asked to end in failure."""
     text_characters: int = 0
@@ -54,12 +57,14 @@ class Case(Record, frozen=True, kw_only=True):
         """What it is among the cases of a check."""
         if self.fuzzed:
             return "fuzzing"
+        if self.life:
+            return "life"
         return "delivery" if self.speech is not None else self.expected.why
 
     @property
     def paid(self) -> bool:
         """Whether it costs money where it is accepted, as it may be."""
-        return self.target is not None and self.expected.verdict != "refused"
+        return self.life or (self.target is not None and self.expected.verdict != "refused")
 
 
 class Skipped(Record, frozen=True, kw_only=True):

@@ -11,9 +11,11 @@ from typing import get_args
 
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest, to_wire
+from voicegauge.conformance.batching import batch_case
 from voicegauge.conformance.bodies import body_cases, left_out_cases
 from voicegauge.conformance.cases import Case, Skipped, statuses_for
 from voicegauge.conformance.combining import combination_cases
+from voicegauge.conformance.lives import life_case
 from voicegauge.conformance.ordering import ordered
 from voicegauge.conformance.parameters import other_operation_wire, parameter_cases
 from voicegauge.conformance.requests import TEXT, base_speech, with_headers
@@ -87,6 +89,8 @@ def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, eve
         yield from left_out_cases(target, wire)
         yield from text_cases(target, wire)
         yield from parameter_cases(operation, wire, target)
+        batch = batch_case(target, wire)
+        yield from [batch] if batch is not None else []
     yield from upload_cases(target, wire)  # of the first target that takes one: their ids are the operation's
     yield _delivery(target, speech, "a full delivery")
     if every:
@@ -130,10 +134,13 @@ def _with(speech: SpeechRequest, **changes: object) -> SpeechRequest:
 
 def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[Case]:
     job = target.job_operation.job if target.job_operation else None
-    for name, state in job.states.items() if job else ():
-        if state.end == "failure":
-            extra = {**speech.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
-            yield _delivery(target, _with(speech, extra=extra), f"a job that ends as {name}", fails=True)
+    states = job.states if job else {}
+    events = target.operation.stream.events if target.operation.stream else {}
+    ends = [(name, f"a job that ends as {name}") for name, state in states.items() if state.end == "failure"]
+    ends += [(name, f"a stream that ends in {name}") for name, event in events.items() if event.end == "failure"]
+    for name, says in ends:
+        extra = {**speech.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
+        yield _delivery(target, _with(speech, extra=extra), says, fails=True)
 
 
 def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
@@ -188,6 +195,9 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) ->
     if known:
         yield _plain_call(contract, operation, wire)
         yield from parameter_cases(operation, wire, None)
+        yield from body_cases(operation, wire, None)
+        life = life_case(operation)
+        yield from [life] if life is not None else []
     elif statuses:
         says = "an id that nobody gave out"
         expected = Expected(verdict="refused", statuses=statuses, why="unknown", says=says, at=operation.pointer)

@@ -10,13 +10,15 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.checks import Call, Expected, Judge, Outcome, RequestOrigin, Rule, Subject
-from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, curl
+from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, WireRequest, curl
 from voicegauge.client.connection import Key
 from voicegauge.client.keys import credentials
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
+from voicegauge.conformance.batching import batch_subjects
 from voicegauge.conformance.cases import Case, tells_nothing
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
+from voicegauge.conformance.lives import Course, Who
 from voicegauge.conformance.spending import count
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.pricing import quote
@@ -27,6 +29,8 @@ from voicegauge.recording import BAD_KEY
 
 ASKED_AGAIN = 2
 """Status answers fetched after a job has ended: a late change of mind shows in the second one."""
+OTHER_KEY = "another-emulated-key"
+"""The emulator takes any key: this one is another account's."""
 MAX_UNREACHABLE = 3
 """Requests in a row without a connection or an answer in time after which the service is taken to be away."""
 
@@ -145,10 +149,16 @@ class Runner:
             TransportError: no answer could be had.
             BudgetError: it costs more than is left.
         """
+        if case.life:
+            return await self._life(case)
         return await (self._delivery(case) if case.speech is not None else self._call(case))
 
-    async def probe(self, case: Case) -> Answered:
+    async def probe(self, case: Case, read: Callable[[Exchange], Iterable[Subject]] | None = None) -> Answered:
         """Send one single call and judge it without keeping what is found; the exchange is counted.
+
+        Args:
+            case: what is sent.
+            read: what there is to judge of its answer, if there is a verdict; the call and its outcome if left out.
 
         Raises:
             TransportError: no answer could be had.
@@ -156,7 +166,13 @@ class Runner:
         """
         with self._booked(case):
             subjects, exchange, skipped = await self._subjects(case)
+            if read is not None and skipped is None:
+                subjects = list(read(exchange))
             return Answered(self.judged(subjects, case), exchange.response.status, skipped, exchange)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, by the clock that the service is asked by."""
+        await self._client.clock.sleep(seconds)
 
     def keep(self, findings: Sequence[Finding]) -> None:
         """Keep findings of `probe`."""
@@ -230,6 +246,33 @@ class Runner:
             if asked is not None and asked > MAX_RETRY_AFTER_S:
                 return answers
             await self._client.clock.sleep(wait if asked is None else asked)
+
+    # What is kept from one call to the next
+
+    async def _life(self, case: Case) -> Answered:
+        exchanges: list[Exchange] = []
+
+        async def send(operation: Operation, wire: WireRequest, who: Who, server: str | None) -> Exchange:
+            key: Key = OTHER_KEY if who == "other" else DEFAULT_KEY
+            exchange = await self._client.call(operation, wire, key=key, server=server)
+            exchanges.append(exchange)
+            return exchange
+
+        assert case.wire is not None, "what is made is made by a request"
+        operation, target = self._contract.operation(case.operation), self._target(case)
+        if target is not None:
+            course = batch_subjects(target, case.wire, send, self._client.clock)
+        else:
+            course = Course(operation, send, others=self._service.provenance is Provenance.EMULATED).subjects(case.wire)
+        subjects: list[Subject] = []
+        reservation = self._reserve(target, case.text_characters)
+        try:
+            subjects += [subject async for subject in course]
+        finally:
+            if reservation is not None:
+                _close(reservation, paid=bool(exchanges))
+            self._saw(case, exchanges, None)
+        return Answered(self._kept(subjects, case), exchanges[0].response.status)
 
     # Deliveries
 

@@ -6,25 +6,29 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from voicegauge.contract import Target
-from voicegauge.contract.extension import JobSpec
+from voicegauge.contract import Operation, Target
+from voicegauge.contract.extension import JobSpec, Resource
 from voicegauge.emulator import fault_audio as audio
 from voicegauge.emulator import fault_bodies as bodies
 from voicegauge.emulator import fault_jobs as jobs
+from voicegauge.emulator import fault_streams as streams
 from voicegauge.emulator import fault_uploads as uploads
 from voicegauge.emulator import fault_wire as wire
 from voicegauge.emulator.incoming import Call
 from voicegauge.emulator.jobs import EmulatedJob
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
+from voicegauge.emulator.streams import Beat
 
 SLOW_S = 3.0
 """Slow enough to stand out against every made-up time, short enough to wait for."""
 
 
-Waived = Literal["key", "request", "account", "deletion", "state", "items", "upload-size", "upload-format"]
-"""A check of requests: of the key, of the schema, of whose a kept thing is, whether it is deleted, its state, of how
-many items a batch has, or of the size or the format of an upload."""
+Waived = Literal[
+    "key", "request", "items", "upload-size", "upload-format", "account", "deletion", "delisting", "state"
+]
+"""What is not seen to: the key, the schema of requests, the length of lists in them, the size or the format of an upload;
+of things that are kept whose they are, that they are deleted, that lists leave those out, and their state."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,8 @@ class Fault:
     """Changes which job a status answer tells of; called with all jobs, the oldest first."""
     speech: Callable[[Utterance], Utterance] | None = None
     """Changes what is spoken."""
+    beats: Callable[[Operation, list[Beat]], list[Beat]] | None = None
+    """Changes the pieces of an answer that goes out as it is made."""
     charge: Callable[[float], float] | None = None
     """Changes what is charged."""
     meets: Callable[[Call, int], str | None] | None = None
@@ -56,6 +62,16 @@ class Fault:
 
 def _has_job(target: Target) -> bool:
     return target.answer.job is not None
+
+
+def keeps(fits: Callable[[Resource], bool]) -> Callable[[Target], bool]:
+    """Whether a target's contract has things that are kept and `fits`."""
+
+    def needed(target: Target) -> bool:
+        resources = (operation.resource for operation in target.contract.operations.values())
+        return any(resource is not None and fits(resource) for resource in resources)
+
+    return needed
 
 
 _ALL = (
@@ -206,6 +222,31 @@ _ALL = (
         reply=uploads.other_rate,
         needs=uploads.converts,
     ),
+    Fault(id="accepts-too-many", says="Lists of more items than are documented are accepted.", waives="items"),
+    Fault(
+        id="uses-deleted",
+        says="What was deleted can still be used.",
+        waives="deletion",
+        needs=keeps(lambda resource: resource.delete is not None),
+    ),
+    Fault(
+        id="lists-deleted",
+        says="What was deleted is still listed.",
+        waives="delisting",
+        needs=keeps(lambda resource: resource.delete is not None and resource.list is not None),
+    ),
+    Fault(
+        id="ignores-state",
+        says="What is put away can still be used.",
+        waives="state",
+        needs=keeps(lambda resource: any(use.states for use in resource.uses)),
+    ),
+    Fault(
+        id="shares-accounts",
+        says="What one account has made can be used by another one.",
+        waives="account",
+        needs=keeps(lambda _: True),
+    ),
     Fault(
         id="missing-retry-after",
         says="Retry-After is left out where it is documented.",
@@ -217,6 +258,48 @@ _ALL = (
         says="Documented headers are left out.",
         reply=wire.missing_header,
         needs=wire.documents_headers,
+    ),
+    Fault(
+        id="stream-event-missing",
+        says="A stream lacks one of its events with audio.",
+        beats=streams.event_missing,
+        needs=streams.numbers,
+    ),
+    Fault(
+        id="stream-reordered",
+        says="The first event of a stream comes last.",
+        beats=streams.reordered,
+        needs=streams.has_order,
+    ),
+    Fault(
+        id="stream-truncated",
+        says="A stream ends in the middle, without the event that ends it.",
+        beats=streams.truncated,
+        needs=streams.streams,
+    ),
+    Fault(
+        id="stream-stalled",
+        says="A stream pauses for longer than it may.",
+        beats=streams.stalled,
+        needs=streams.bounds_gaps,
+    ),
+    Fault(
+        id="stream-unknown-event",
+        says="A stream has an event that no document names.",
+        beats=streams.unknown_event,
+        needs=streams.streams,
+    ),
+    Fault(
+        id="stream-wrong-data",
+        says="The data of a stream's events has another shape.",
+        beats=streams.wrong_data,
+        needs=streams.describes_data,
+    ),
+    Fault(
+        id="stream-unreadable-audio",
+        says="The audio in a stream's events is not in its encoding.",
+        beats=streams.unreadable_audio,
+        needs=streams.streams,
     ),
     Fault(
         id="undocumented-status",

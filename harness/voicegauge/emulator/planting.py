@@ -12,6 +12,7 @@ from voicegauge.emulator.incoming import Call
 from voicegauge.emulator.jobs import EmulatedJob
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
+from voicegauge.emulator.streams import Beat
 from voicegauge.errors import UnknownNameError
 
 
@@ -62,6 +63,13 @@ class Planted:
         for fault in self._here(reply.target, reply.operation):
             if fault.reply is not None:
                 fault.reply(reply)
+
+    def beats(self, reply: Reply, beats: list[Beat]) -> list[Beat]:
+        """The pieces of an answer that goes out as it is made."""
+        for fault in self._here(reply.target, reply.operation):
+            if fault.beats is not None and reply.operation is not None:
+                beats = fault.beats(reply.operation, beats)
+        return beats
 
     def path(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
         """The states a job passes through."""

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from voicegauge.contract import Contract, Intake, Operation, Target
 from voicegauge.contract.extension import Batch, Chat, Conversion, JobSpec, Price
+from voicegauge.contract.extension.speech import Pace
 from voicegauge.contract.pricing import Quote, quote
 from voicegauge.emulator.accounts import Account, Accounts
 from voicegauge.emulator.answers import Answers
@@ -32,12 +33,12 @@ from voicegauge.emulator.resources import Kept, Shelf
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.spoken import Utterance, Voice, field_of, utterance
 from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex, seeded
+from voicegauge.emulator.streams import STATE_SCENARIO, Pacing, length_s, pace_of, wanted_end
 from voicegauge.emulator.targets import audio_place, choose_target, count_characters
 from voicegauge.speech.transcoding import media_type_of
 
 KEPT_JOBS = 20_000
 """Older jobs are forgotten, so that a long run does not grow without end."""
-STATE_SCENARIO = "state:"
 
 
 class Role(NamedTuple):
@@ -106,6 +107,8 @@ class EmulatedProvider:
         dress(reply, self.accounts.rate_facts(account, operation, self._clock.now()))
         await self._clock.sleep(self._planted.delay_s(operation, reply.target))
         self._planted.spoil(reply)
+        if reply.pacing is not None:
+            reply.beats = self._planted.beats(reply, reply.pacing.beats(reply.body))
         return reply
 
     def _route(self, incoming: Incoming) -> tuple[Operation, dict[str, str]]:
@@ -126,7 +129,8 @@ class EmulatedProvider:
         self, incoming: Incoming, operation: Operation, path: Mapping[str, str], account: Account
     ) -> Reply:
         strict = not self._planted.waives("request", operation)
-        call = read_call(incoming, operation, path, strict=strict)
+        ignored = ("maxItems",) if self._planted.waives("items", operation) else ()
+        call = read_call(incoming, operation, path, strict=strict, ignored=ignored)
         self._counts[operation.id] += 1
         met = self._planted.meets(call, self._counts[operation.id])
         if met is not None:
@@ -157,8 +161,13 @@ class EmulatedProvider:
         asked = self._asked(call, account, strict=strict)
         charge = self._charge(account, asked.target, asked.characters)
         if asked.target.answer.job is None:
-            await self._clock.sleep(asked.accept_s + asked.queue_s + asked.work_s)
-            return await self._audio_now(call, asked.target, account, asked.wanted, charge)
+            work_s = asked.queue_s + asked.work_s
+            pace = pace_of(asked.target)
+            await self._clock.sleep(asked.accept_s + (work_s if pace is None else 0))
+            reply = await self._audio_now(call, asked.target, account, asked.wanted, charge)
+            if pace is not None:
+                await self._in_pieces(reply, pace, asked.wanted, work_s)
+            return reply
         await self._clock.sleep(asked.accept_s)
         job = self._accept(call, asked, account, charge)
         return self._answers.submitted(call, job, balance=self._left(account, call))
@@ -289,6 +298,22 @@ class EmulatedProvider:
         reply = self._answers.spoken(call, target, wanted, data, url, charge=charge, balance=self._left(account, call))
         self._answers.lay_constants(reply, _constants(target, rng))
         return reply
+
+    async def _in_pieces(self, reply: Reply, pace: Pace, wanted: Utterance, first_s: float) -> None:
+        """Have the audio of `reply` sent piece by piece."""
+        assert reply.call is not None
+        assert reply.target is not None
+        operation = reply.call.operation
+        reply.pacing = Pacing(
+            operation=operation,
+            audio_s=await asyncio.to_thread(length_s, reply.body, wanted),
+            first_s=first_s,
+            pace=pace,
+            jitter=reply.target.spec.emulation.jitter,
+            rng=self._rng(),
+            scaled=self._clock.scaled,
+            end=wanted_end(operation, (reply.call.incoming.header(SCENARIO_HEADER) or "").strip()),
+        )
 
     def _left(self, account: Account, call: Call) -> float | None:
         return self.accounts.left(account, call.operation)

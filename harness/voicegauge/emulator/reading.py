@@ -17,7 +17,14 @@ from voicegauge.model import UploadedFile
 _REQUIRED = re.compile(r'^"(.+)" is a required property')
 
 
-def read_call(incoming: Incoming, operation: Operation, path: Mapping[str, str], *, strict: bool = True) -> Call:
+def read_call(
+    incoming: Incoming,
+    operation: Operation,
+    path: Mapping[str, str],
+    *,
+    strict: bool = True,
+    ignored: tuple[str, ...] = (),
+) -> Call:
     """The request read as `operation`.
 
     Args:
@@ -25,6 +32,7 @@ def read_call(incoming: Incoming, operation: Operation, path: Mapping[str, str],
         operation: what it was routed to.
         path: the path's parameters, as text.
         strict: whether what breaks the contract is refused; what cannot be read at all is in any case.
+        ignored: keywords of the body's schema that may be broken nevertheless.
 
     Raises:
         Refusal: a parameter or the body is not as documented.
@@ -40,7 +48,7 @@ def read_call(incoming: Incoming, operation: Operation, path: Mapping[str, str],
             values[parameter.place].update(_read_parameter(parameter, sources[parameter.place], key, strict))
     media, body = _read_body(incoming, operation)
     if strict and media is not None and body is not MISSING:
-        _check_body(media, body)
+        _check_body(media, body, ignored)
     return Call(incoming, operation, values["path"], values["query"], values["header"], body, media)
 
 
@@ -112,10 +120,12 @@ def _fit_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any
     return {**values, **form.files}
 
 
-def _check_body(media: MediaType, body: Any) -> None:
+def _check_body(media: MediaType, body: Any, ignored: tuple[str, ...]) -> None:
     if isinstance(body, dict) and is_form(media.name):
         body = {name: _for_schema(media, name, value) for name, value in body.items()}
     for error in media.errors(body):
+        if error.keyword in ignored:
+            continue
         about = _field(error)
         raise Refusal("invalid", about, f"{about or 'body'}: {error.message}")
 

@@ -148,12 +148,12 @@ class Shelf:
                 return kept
         raise Refusal("not-found", _field(place), f"there is no {resource.name} {given!r:.80}")
 
-    def _forgives(self, what: Literal["account", "deletion", "state"], operation: Operation) -> bool:
+    def _forgives(self, what: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
         return self._planted.waives(what, operation)
 
     def _list(self, call: Call, account: Account, resource: Resource) -> Reply:
         reply = success_reply(call.operation, "other", plain_draft)
-        shown = list(self._of(account, resource, deleted=self._forgives("deletion", call.operation)))
+        shown = list(self._of(account, resource, deleted=self._forgives("delisting", call.operation)))
         name = parse_place(resource.id).tokens[-1]
         for key, items in reply.body.items() if isinstance(reply.body, dict) else ():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
