@@ -14,11 +14,12 @@ from voicegauge.conformance import emulator_settings, plan_cases
 from voicegauge.contract import Contract, load_catalogue
 
 REASONS = (
-    ("webhook", "a URL that the service would call is never sent"),
+    ("pronunciations is sent", "no document says what form it has, so it is never sent"),
+    ("maxLength 100001", "so long a text makes more audio than one answer may have: there is no verdict"),
     ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT` is never sent as valid: it is ten minutes of speech"),
     ("voice has minLength", "a voice is a name: one of a single character is nobody's"),
+    ("uuid is not held to its pattern", "an id that nobody gave out is refused in any case"),
     ("answered as 400", "both statuses are documented for what was asked"),
-    ("must be there", "the target is about this field: none of its requests goes without"),
 )
 """Why a mutant is not found, by a part of its id."""
 

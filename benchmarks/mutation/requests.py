@@ -129,7 +129,9 @@ def _enum_edits(field: Field) -> Iterator[Edit]:
     if not field.constant:  # a target that is not there cannot be played
         yield "takes any value", "enumeration value added", ACCEPTS, drop
     if any(isinstance(value, str) and value != value.upper() for value in values):
-        yield "takes capital letters", "enumeration value added", ACCEPTS, any_case
+        # What chooses the target is then refused as a target that is not there.
+        rules = ACCEPTS | {"wrong-error-status"} if field.constant else ACCEPTS
+        yield "takes capital letters", "enumeration value added", rules, any_case
     for value in values if len(values) > 1 else ():
         yield f"refuses {value!r}", "enumeration value changed", REFUSES, _without_value(value)
 

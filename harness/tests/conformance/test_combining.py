@@ -54,7 +54,7 @@ def test_every_two_indexes_meet_that_may(sizes, data) -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_every_two_values_of_two_fields_meet_in_a_valid_request(target) -> None:
     wire = to_wire(target, base_speech(target))
-    fields = list(factors(target, wire))
+    fields = list(factors([(target, wire)]))
     cases = list(combination_cases([(target, wire)]))
     every = list(_valid(target, wire, fields))
     for one, two in itertools.combinations(fields, 2):
@@ -118,8 +118,24 @@ def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> No
     paid = [case for case in plan.cases if case.paid]
     assert len(paid) == FEW_CALLS
     sent = [case.wire for case in paid if case.wire is not None]
-    for field in factors(target, to_wire(target, base_speech(target))):
+    for field in factors([(target, to_wire(target, base_speech(target)))]):
         assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
+
+
+def test_a_field_without_a_list_of_values_is_tried_with_what_documents_say_for_the_target() -> None:
+    targets = [target for target in TARGETS if target.id in ("ttsai/kokoro", "ttsai/piper")]
+    starts = [(target, to_wire(target, base_speech(target))) for target in targets]
+    fields = {field.name: field for field in factors(starts)}
+    assert fields["language"].values == ("en", MISSING)
+    assert not speaks(targets[1], fields["language"], "ja")
+    assert "user_voice_id" not in fields  # it names a thing, and no document prints one
+
+
+def test_a_field_that_may_be_empty_is_tried_with_its_default() -> None:
+    target = CATALOGUE.provider("pixazo").target("xtts-v2")
+    fields = {field.name: field for field in factors([(target, to_wire(target, base_speech(target)))])}
+    assert fields["webhook"].values == (None, MISSING)
+    assert fields["webhook_events_filter"].values == (["*"], MISSING)
 
 
 def test_a_plan_has_a_text_of_every_class_and_uploads_of_every_kind() -> None:

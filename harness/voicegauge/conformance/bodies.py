@@ -49,7 +49,7 @@ def left_out_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
         if not isinstance(wire.body, dict) or not fits(operation, same) or _has_file(media, wire.body):
             continue
         yield _case(operation, same, f"the request as {media.name}", media.pointer, target, valid=True)
-        for name in _droppable(target, wire):
+        for name in _droppable(target, wire, media):
             changed = with_value(same, (name,), MISSING)
             if fits(operation, changed):
                 says = f"{name} left out, as it may be ({media.name})"
@@ -61,15 +61,21 @@ def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
     return media.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
 
 
-def _droppable(target: Target, wire: WireRequest) -> list[str]:
-    """The fields of `wire` that its target is not about."""
+def _droppable(target: Target, wire: WireRequest, media: MediaType) -> list[str]:
+    """The fields of `wire` that its target is not about, or that say what is meant without them as well."""
     kept = [
         *target.spec.set,
         *(target.speech.request[word].at for word in target.spec.needs),
         target.speech.request["text"].at,
     ]
     fixed = {parse_place(place).tokens[0] for place in kept if parse_place(place).kind == "body"}
-    return [name for name in wire.body if name not in fixed]
+    properties = media.schema.get("properties", {}) if isinstance(media.schema, dict) else {}
+    defaults = {name: target.contract.schemas.resolve(schema)[0] for name, schema in properties.items()}
+    return [
+        name
+        for name, value in wire.body.items()
+        if name not in fixed or defaults.get(name, {}).get("default", MISSING) == value
+    ]
 
 
 def probe_case(operation: Operation, wire: WireRequest, probe: Probe, target: Target | None) -> Case | None:
@@ -107,9 +113,7 @@ def is_open(target: Target, probe: Probe) -> bool:
     return path == places.get("voice_description")
 
 
-def _missing_fields(
-    operation: Operation, wire: WireRequest, media: MediaType, target: Target | None
-) -> Iterator[Case]:
+def _missing_fields(operation: Operation, wire: WireRequest, media: MediaType, target: Target | None) -> Iterator[Case]:
     schema = media.schema if isinstance(media.schema, dict) else {}
     pointer = media.contract.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     either = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
@@ -153,9 +157,7 @@ def _file(name: str) -> UploadedFile:
     return UploadedFile(filename=name, media_type=voice.media_type, data=voice.data or b"")
 
 
-def _case(
-    operation: Operation, wire: WireRequest, says: str, at: str, target: Target | None, *, valid: bool
-) -> Case:
+def _case(operation: Operation, wire: WireRequest, says: str, at: str, target: Target | None, *, valid: bool) -> Case:
     expected = Expected(
         verdict="accepted" if valid else "refused",
         statuses=() if valid else statuses_for(operation, "invalid"),

@@ -15,10 +15,12 @@ from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.bodies import is_open
 from voicegauge.conformance.cases import Case
+from voicegauge.conformance.matching import find_target, place_reader
 from voicegauge.conformance.probes import Probe
 from voicegauge.conformance.requests import fits, is_file_field, text_characters, with_value
 from voicegauge.contract import MISSING, MediaType, Target, parse_place
 from voicegauge.contract.document import escape
+from voicegauge.contract.wire import is_form
 from voicegauge.model import UploadedFile
 
 
@@ -29,6 +31,8 @@ class Factor(NamedTuple):
     values: tuple[Any, ...]
     pointer: str
     """Where its schema stands."""
+    known: Mapping[str, Sequence[Any]] | None = None
+    """By target name, the values that it is documented with; `None` where its schema alone decides."""
 
 
 Start = tuple[Target, WireRequest]
@@ -41,7 +45,7 @@ def combination_cases(starts: Sequence[Start]) -> Iterator[Case]:
     Args:
         starts: every target of one operation that is checked, with a valid request to it.
     """
-    fields = list(factors(*starts[0]))
+    fields = list(factors(starts))
     if len(fields) + (len(starts) > 1) < 2:
         return
 
@@ -98,32 +102,68 @@ def _completed(
     return ()
 
 
-def factors(target: Target, wire: WireRequest) -> Iterator[Factor]:
-    """The fields of `wire` whose values are free: choices, numbers at their bounds, and what may be left out."""
+def factors(starts: Sequence[Start]) -> Iterator[Factor]:
+    """The fields of an operation whose values are free: choices, numbers at their bounds, what may be left out.
+
+    A field that names a thing, or whose form no schema says, is tried with what a document
+    prints for the target, what it states as default or example, and the languages listed.
+
+    Args:
+        starts: as for `combination_cases`; the first one's request has the fields that are kept as they are.
+    """
+    target, wire = starts[0]
     media = target.operation.request_media.get(wire.media_type or "")
     if media is None or not isinstance(media.schema, dict) or not isinstance(wire.body, dict):
         return
     schemas = target.contract.schemas
     root = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
-    kept = {parse_place(slot.at).tokens[0] for word, slot in target.speech.request.items() if word in target.spec.needs}
-    kept |= {parse_place(place).tokens[0] for place in target.spec.set} | set(media.schema.get("required", ()))
+    kept = _kept(target) | set(media.schema.get("required", ()))
     for name, inner in media.schema.get("properties", {}).items():
         schema, pointer = schemas.resolve(inner, f"{root}/properties/{escape(name)}")
         if not isinstance(schema, dict):
             continue
-        free = [
+        values = [
             value for value in _values(schema) if is_open(target, Probe((name,), value, name, f"{pointer}/enum", True))
         ]
-        printed = [
-            value
-            for value in _documented_values(media, name)
-            if is_open(target, Probe((name,), value, name, f"{pointer}/type", True))
-        ]
-        values = free or printed or ([wire.body[name]] if name in wire.body else [])
+        known = None
+        if not values and name not in kept:
+            known = {start[0].name: _known(start, media, name) for start in starts}
+            values = [next(iter(found)) for found in known.values() if found]
+            values = [value for index, value in enumerate(values) if value not in values[:index]]
         if name not in kept:
             values = [*values, MISSING]
         if len(values) > 1:
-            yield Factor(name, tuple(values), pointer)
+            yield Factor(name, tuple(values), pointer, known)
+
+
+def _kept(target: Target) -> set[str]:
+    """The fields that make a request one to `target`."""
+    needed = [slot.at for word, slot in target.speech.request.items() if word in target.spec.needs]
+    return {parse_place(place).tokens[0] for place in (*needed, *target.spec.set)}
+
+
+def _known(start: Start, media: MediaType, name: str) -> list[Any]:
+    """The values that `name` is documented with for a target, the surest first: that of its valid request.
+
+    None for a file, and for what another call makes: whose it is no document can say.
+    """
+    target, wire = start
+    schema, _ = media.contract.schemas.resolve(media.schema.get("properties", {}).get(name, {}))
+    makers = target.contract.operations.values()
+    made = {use.id for maker in makers for use in maker.uses_of(target.operation)}
+    if is_file_field(media, schema) or f"body#/{escape(name)}" in made:
+        return []
+    language = target.speech.request.get("language")
+    found: list[Any] = [wire.body[name]] if name in wire.body else []
+    if language is not None and parse_place(language.at).tokens == [name]:
+        found += [language.map.get(known, known) for known in target.spec.languages]
+    for example in media.examples:
+        meant = find_target(target.operation, place_reader(WireRequest(body=example.value)))
+        if isinstance(example.value, dict) and name in example.value and meant is target:
+            found.append(example.value[name])
+    found += [schema[key] for key in ("default", "example") if key in schema]
+    found += schema.get("examples", [])
+    return [value for value in found if value is not None or not is_form(media.name)]
 
 
 def _values(schema: dict[str, Any]) -> list[Any]:
@@ -136,19 +176,15 @@ def _values(schema: dict[str, Any]) -> list[Any]:
     return []
 
 
-def _documented_values(media: MediaType, name: str) -> list[Any]:
-    """A value that a printed request has; a file's name is none."""
-    values = (example.value.get(name) for example in media.examples if isinstance(example.value, dict))
-    schema = media.schema.get("properties", {}).get(name, {})
-    known = [] if is_file_field(media, schema) else [value for value in values if value is not None]
-    return known[:1]
-
-
 def speaks(target: Target, field: Factor, value: Any) -> bool:
     """Whether the target is documented to take `value`; what it says nothing of, it takes."""
+    if value is MISSING:
+        return field.name not in _kept(target)
+    if field.known is not None:
+        return value in field.known.get(target.name, ())
     request = target.speech.request
     for slot, named in ((request.get("format"), target.spec.formats), (request.get("language"), target.spec.languages)):
-        if slot is not None and named and parse_place(slot.at).tokens == [field.name] and value is not MISSING:
+        if slot is not None and named and parse_place(slot.at).tokens == [field.name]:
             return value in {slot.map.get(known, known) for known in named}
     return True
 

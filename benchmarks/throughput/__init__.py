@@ -1,0 +1,1 @@
+"""How many cases a core gets through, with Schemathesis beside it."""
