@@ -105,7 +105,7 @@ def _body_problems(call: Call) -> Iterator[Problem]:
     if media is None or call.answer is MISSING:
         return
     for error, _ in zip(media.errors(call.answer), range(MAX_SCHEMA_PROBLEMS), strict=False):
-        yield _schema_problem(error, call.answer)
+        yield schema_problem(error, call.answer)
 
 
 @rule(
@@ -121,10 +121,11 @@ def _callback_schema(callback: Callback) -> Iterator[Problem]:
         yield Problem(f"the callback {unreadable}", callback.media.pointer)
         return
     for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_PROBLEMS), strict=False):
-        yield _schema_problem(error, value)
+        yield schema_problem(error, value)
 
 
-def _schema_problem(error: SchemaError, value: Any) -> Problem:
+def schema_problem(error: SchemaError, value: Any) -> Problem:
+    """The problem that `value` does not fit its schema."""
     place = f"{error.pointer}: " if error.pointer else ""
     found = read_pointer(value, [unescape(token) for token in error.pointer.split("/")[1:]])
     evidence = None if found is MISSING else json.dumps(found, ensure_ascii=False)[:1000]
@@ -165,7 +166,7 @@ def _request_body_problems(call: Call) -> Iterator[Problem]:
         return
     if call.request_value is not MISSING:
         for error in media.errors(call.request_value):
-            problem = _schema_problem(error, call.request_value)
+            problem = schema_problem(error, call.request_value)
             yield problem._replace(message=f"request {problem.message}")
 
 

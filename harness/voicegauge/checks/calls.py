@@ -8,7 +8,9 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from voicegauge.contract import MISSING, Contract, Operation, ResponseSpec, Target, fit_text, parse_place
+from voicegauge.contract.events import StreamReader, read_stream
 from voicegauge.contract.places import read_pointer
+from voicegauge.contract.sse import MEDIA_TYPE
 from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import Exchange, Request
 
@@ -73,6 +75,14 @@ class Call:
             return read_json(self.exchange.response.body), None
         except UnreadableBodyError as error:
             return MISSING, str(error)
+
+    @functools.cached_property
+    def stream(self) -> StreamReader | None:
+        """The events of a streamed answer; `None` where it is none, or has no body."""
+        spec, response = self.operation.stream, self.exchange.response
+        if spec is None or not self.ok or response.media_type != MEDIA_TYPE or not response.body:
+            return None
+        return read_stream(spec, response.body)
 
     @functools.cached_property
     def request_value(self) -> Any:

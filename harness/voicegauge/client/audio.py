@@ -13,6 +13,7 @@ from voicegauge.client.calls import Calls
 from voicegauge.client.failures import NoDelivery, describe, refusal
 from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_address
 from voicegauge.client.mapping import WireRequest
+from voicegauge.client.streams import stream_audio
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import UnreachableError
@@ -43,7 +44,9 @@ async def fetch_audio(calls: Calls, answer: Answer, place: AudioPlace, operation
         NoDelivery: there is none, or it could not be had.
     """
     declared = answer.text(place.media_type)
-    if place.delivered == "bytes":
+    if place.delivered == "stream":
+        audio = Audio(stream_audio(calls.connection, answer, operation), declared, index)
+    elif place.delivered == "bytes":
         audio = Audio(answer.response.body, declared or answer.response.media_type or None, index)
     else:
         text = answer.text(place.at)

@@ -6,6 +6,7 @@ from voicegauge.client.answers import Answer
 from voicegauge.client.connection import Connection
 from voicegauge.client.failures import NoDelivery, kind_of_error, refusal
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
+from voicegauge.client.streams import stream_watch
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Failure, Request
 
@@ -22,7 +23,11 @@ class Calls:
         """One exchange, kept."""
         reached = self.connection
         exchange = await reached.transport.send(
-            request, provider=reached.contract.id, operation=operation, address=address
+            request,
+            provider=reached.contract.id,
+            operation=operation,
+            address=address,
+            done=stream_watch(reached.contract, operation),
         )
         self.exchanges.append(exchange)
         return Answer(exchange)

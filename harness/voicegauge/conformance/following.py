@@ -60,6 +60,6 @@ def _outcome(call: Call) -> Iterator[Outcome]:
 
 def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
     if status is None or status.job is None:
-        return submit is not None and submit.ok
+        return submit is not None and submit.ok and not (submit.stream is not None and submit.stream.failed)
     states = [status.job.states.get(str(poll.answered(status.job.state))) for poll in polls if poll.ok]
     return any(state is not None and state.end == "success" for state in states)

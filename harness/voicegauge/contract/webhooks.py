@@ -41,9 +41,7 @@ def _bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
 def _sent(contract: Contract, items: Mapping[str, Any], at: str) -> Iterator[tuple[str, MediaType]]:
     for key, item in items.items():
         node = item.get("post", {})
-        body, pointer = contract.schemas.resolve(
-            node.get("requestBody", {}), f"{at}/{escape(key)}/post/requestBody"
-        )
+        body, pointer = contract.schemas.resolve(node.get("requestBody", {}), f"{at}/{escape(key)}/post/requestBody")
         for name, data in body.get("content", {}).items():
             if is_json(name):
                 yield (
@@ -119,5 +117,3 @@ def _check_body(operation: Operation, media: MediaType, webhook: Webhook) -> Non
     check_answer_place(operation, f"{at}/given", body.given)
     if "success" not in body.states.values():
         raise document.error(f"{at}/states", "no state means success")
-
-

@@ -264,6 +264,9 @@ class Answers:
 
     def _lay_audio(self, reply: Reply, place: AudioPlace, name: str, url: str, data: bytes | None) -> None:
         declared = media_type_of(name)
+        if place.delivered == "stream":
+            reply.body = data or b""
+            return
         if place.delivered == "bytes":
             reply.body, media = data or b"", reply.spec.media if reply.spec is not None else {}
             reply.media_type = _documented_type(media, declared)

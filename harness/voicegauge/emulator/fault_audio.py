@@ -39,7 +39,9 @@ def truncated(reply: Reply) -> None:
 
 def html(reply: Reply) -> None:
     """A proxy's error page under the media type of audio."""
-    if carries_audio(reply):
+    if carries_audio(reply) and reply.pacing is not None:
+        reply.body = _HTML
+    elif carries_audio(reply):
         reply.raw = _HTML
 
 

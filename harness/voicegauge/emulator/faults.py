@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,9 +13,11 @@ from voicegauge.emulator import fault_bodies as bodies
 from voicegauge.emulator import fault_jobs as jobs
 from voicegauge.emulator import fault_streams as streams
 from voicegauge.emulator import fault_uploads as uploads
+from voicegauge.emulator import fault_webhooks as webhooks
 from voicegauge.emulator import fault_wire as wire
 from voicegauge.emulator.incoming import Call
 from voicegauge.emulator.jobs import EmulatedJob
+from voicegauge.emulator.posts import Post
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
 from voicegauge.emulator.streams import Beat
@@ -25,10 +27,10 @@ SLOW_S = 3.0
 
 
 Waived = Literal[
-    "key", "request", "items", "upload-size", "upload-format", "account", "deletion", "delisting", "state"
+    "key", "request", "items", "upload-size", "upload-format", "account", "deletion", "delisting", "state", "webhook-https"
 ]
 """What is not seen to: the key, the schema of requests, the length of lists in them, the size or the format of an upload;
-of things that are kept whose they are, that they are deleted, that lists leave those out, and their state."""
+of things that are kept whose they are, that they are deleted, that lists leave those out, their state; and that webhook URLs have https."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,8 @@ class Fault:
     """Changes the pieces of an answer that goes out as it is made."""
     charge: Callable[[float], float] | None = None
     """Changes what is charged."""
+    posts: Callable[[Post], Iterable[Post]] | None = None
+    """Changes what a receiver of webhooks is told."""
     meets: Callable[[Call, int], str | None] | None = None
     """The situation a request meets; called with its number among those to its operation."""
     waives: Waived | None = None
@@ -306,6 +310,31 @@ _ALL = (
         says="Success is answered with a status code that no document names.",
         reply=wire.undocumented_status,
         needs=wire.can_surprise,
+    ),
+    Fault(id="webhook-never", says="A webhook is never sent.", posts=webhooks.never, needs=webhooks.has_webhook),
+    Fault(
+        id="webhook-twice",
+        says="The end of a job is told twice, differently.",
+        posts=webhooks.twice,
+        needs=webhooks.has_webhook,
+    ),
+    Fault(
+        id="webhook-early",
+        says="Progress is told to whoever asked for the end alone.",
+        posts=webhooks.early,
+        needs=webhooks.can_be_early,
+    ),
+    Fault(
+        id="webhook-wrong-shape",
+        says="What a webhook sends lacks a field.",
+        posts=webhooks.wrong_shape,
+        needs=webhooks.can_break,
+    ),
+    Fault(
+        id="webhook-plain-http",
+        says="Webhook URLs with plain http are accepted where https is needed.",
+        waives="webhook-https",
+        needs=webhooks.needs_https,
     ),
 )
 FAULTS: Mapping[str, Fault] = {fault.id: fault for fault in _ALL}

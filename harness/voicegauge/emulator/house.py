@@ -20,6 +20,7 @@ from voicegauge.emulator.provider import EmulatedProvider
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.settings import MAX_REQUEST_BYTES, SERVER_NAME, EmulatorSettings
 from voicegauge.emulator.spoken import Voice, check_emulation
+from voicegauge.emulator.streams import send_beats
 
 KEPT_ENTRIES = 10_000
 MASK = "***"
@@ -70,7 +71,11 @@ class House:
         incoming = _incoming(scope, provider_id, f"/{rest}", body)
         reply = await provider.handle(incoming)
         self._note(provider, incoming, reply)
-        await send_reply(reply, send)
+        if reply.beats is not None and reply.raw is None:
+            await send({"type": "http.response.start", "status": reply.status, "headers": _head(reply)})
+            await send_beats(reply, reply.beats, self.clock, receive, send)
+        else:
+            await send_reply(reply, send)
 
     def _note(self, provider: EmulatedProvider, incoming: Incoming, reply: Reply) -> None:
         secrets = _secret_names(provider.contract)
@@ -147,16 +152,20 @@ def _masked(values: Any, secrets: frozenset[str]) -> dict[str, str]:
     return {name: MASK if name.lower() in secrets else value for name, value in values.items()}
 
 
-async def send_reply(reply: Reply, send: Send) -> None:
-    """Send `reply`; one that is cut breaks off after half of its body."""
-    payload = reply.payload()
+def _head(reply: Reply) -> list[tuple[bytes, bytes]]:
     headers = {name.lower(): value for name, value in reply.headers.items() if name.lower() != "content-type"}
     headers["server"] = SERVER_NAME
     if reply.media_type:
         headers["content-type"] = reply.media_type
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def send_reply(reply: Reply, send: Send) -> None:
+    """Send `reply`; one that is cut breaks off after half of its body."""
+    payload = reply.payload()
+    head = _head(reply)
     if reply.status >= 200 and reply.status not in (204, 304):  # RFC 9110, section 8.6
-        headers["content-length"] = str(len(payload) or int(reply.cut))
-    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": reply.status, "headers": raw})
+        head.append((b"content-length", b"%d" % (len(payload) or int(reply.cut))))
+    await send({"type": "http.response.start", "status": reply.status, "headers": head})
     sent = payload[: len(payload) // 2] if reply.cut else payload
     await send({"type": "http.response.body", "body": sent, "more_body": reply.cut})

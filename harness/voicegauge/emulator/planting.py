@@ -10,6 +10,7 @@ from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator.faults import FAULTS, Fault, Waived
 from voicegauge.emulator.incoming import Call
 from voicegauge.emulator.jobs import EmulatedJob
+from voicegauge.emulator.posts import Post
 from voicegauge.emulator.reply import Reply
 from voicegauge.emulator.spoken import Utterance
 from voicegauge.emulator.streams import Beat
@@ -106,6 +107,14 @@ class Planted:
             if situation is not None:
                 return situation
         return None
+
+    def posts(self, post: Post, target: Target | None, operation: Operation) -> Iterable[Post]:
+        """What a receiver is told instead of `post`."""
+        posts: Iterable[Post] = (post,)
+        for fault in self._here(target, operation):
+            if fault.posts is not None:
+                posts = [changed for one in posts for changed in fault.posts(one)]
+        return posts
 
     def waives(self, what: Waived, operation: Operation) -> bool:
         """Whether something is not checked."""

@@ -35,6 +35,7 @@ from voicegauge.emulator.spoken import Utterance, Voice, field_of, utterance
 from voicegauge.emulator.stamps import DEFAULT_ID, fill_hex, seeded
 from voicegauge.emulator.streams import STATE_SCENARIO, Pacing, length_s, pace_of, wanted_end
 from voicegauge.emulator.targets import audio_place, choose_target, count_characters
+from voicegauge.emulator.webhooks import Webhooks
 from voicegauge.speech.transcoding import media_type_of
 
 KEPT_JOBS = 20_000
@@ -87,6 +88,9 @@ class EmulatedProvider:
             charge=lambda account, intake, audio_s: self._charge(account, intake, 0, audio_s),
             dice=self._rng,
         )
+        self.webhooks = Webhooks(
+            answers=self._answers, clock=clock, planted=planted, settings=settings, look=self._look
+        )
         self.shelf = Shelf(contract, planted, quota=settings.rate_limits)
 
     async def handle(self, incoming: Incoming) -> Reply:
@@ -106,6 +110,7 @@ class EmulatedProvider:
         reply.body = self._answers.localised(reply.body, incoming.base_url) if reply.is_json else reply.body
         dress(reply, self.accounts.rate_facts(account, operation, self._clock.now()))
         await self._clock.sleep(self._planted.delay_s(operation, reply.target))
+        await self.webhooks.follow(reply)
         self._planted.spoil(reply)
         if reply.pacing is not None:
             reply.beats = self._planted.beats(reply, reply.pacing.beats(reply.body))
@@ -137,6 +142,7 @@ class EmulatedProvider:
             raise Refusal(met, None, "a planted fault")
         if strict:
             await asyncio.to_thread(check_uploads, call, self._planted)
+        self.webhooks.check(call)
         things = self.shelf.check_uses(call, account)
         if self.shelf.plays(operation):
             return self.shelf.answer(call, account, self._clock.now(), self._rng())

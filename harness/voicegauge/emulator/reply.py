@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from voicegauge.contract import Operation, Target
     from voicegauge.emulator.incoming import Call
     from voicegauge.emulator.jobs import EmulatedJob
+    from voicegauge.emulator.streams import Beat, Pacing
 
 Kind = Literal["submit", "speech", "status", "result", "audio", "taken", "other", "error"]
 """What an answer is: a job accepted, speech at once, a job's state, its result, audio behind a URL,
@@ -38,6 +39,10 @@ class Reply:
     call: Call | None = None
     situation: str | None = None
     """Why it is an error."""
+    pacing: Pacing | None = None
+    """How its body, which is audio, goes out piece by piece."""
+    beats: list[Beat] | None = None
+    """The pieces themselves, sent instead of `body`."""
     cut: bool = False
     """The connection breaks before the body's end."""
     raw: bytes | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-import ipaddress
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError, UsageError
+from voicegauge.hosts import is_loopback
 from voicegauge.model import Exchange, Record, Request, Response, Timing
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.in_process import call_app
@@ -24,6 +25,10 @@ MAX_BODY_BYTES = 64 * 2**20
 """Six minutes of 16-bit stereo at 48 kHz: beyond any one utterance."""
 KEEP_ALIVE_S = 30.0
 """Idle connections are kept longer than any documented poll interval, so that polls stay warm."""
+
+
+LINGER_S = 0.5
+"""How long a stream that says it has ended is read on: what comes after its end is wrong, and should be seen."""
 
 
 class Timeouts(Record, frozen=True, kw_only=True):
@@ -45,16 +50,6 @@ class Timeouts(Record, frozen=True, kw_only=True):
 def _ssl_context() -> ssl.SSLContext:
     """One for all clients: making it costs 30 ms. SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
     return httpx.create_ssl_context()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host` names this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def proxy_for(url: str) -> str | None:
@@ -135,7 +130,15 @@ class Transport:
         for pool in self._pools.values():
             await pool.aclose()
 
-    async def send(self, request: Request, *, provider: str, operation: str, address: str | None = None) -> Exchange:
+    async def send(
+        self,
+        request: Request,
+        *,
+        provider: str,
+        operation: str,
+        address: str | None = None,
+        done: Callable[[bytes], bool] | None = None,
+    ) -> Exchange:
         """Send `request` and read the whole answer, whatever its status.
 
         Args:
@@ -144,6 +147,8 @@ class Transport:
             operation: name what is asked, for the exchange.
             address: an IP address to connect to instead of looking up the host's name; TLS and
                 the Host header still go by the name.
+            done: given each piece of a stream of events as it comes; where it says that all is there,
+                the connection has `LINGER_S` left to end. Not asked in process.
 
         Raises:
             UnreachableError: no connection, or it broke; `sent` says whether the request had left.
@@ -158,7 +163,7 @@ class Transport:
                 if self._app is not None:
                     response, timing = await self._ask_app(request, url), None
                 else:
-                    response, timing = await self._ask_host(request, url, trace, address)
+                    response, timing = await self._ask_host(request, url, trace, address, done)
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
@@ -171,39 +176,42 @@ class Transport:
         return self._response(status, headers, body, url.netloc.decode("ascii"))
 
     async def _ask_host(
-        self, request: Request, url: httpx.URL, trace: Trace, address: str | None
+        self, request: Request, url: httpx.URL, trace: Trace, address: str | None, done: Callable[[bytes], bool] | None
     ) -> tuple[Response, Timing | None]:
         outgoing = self._prepare(request, url, trace, address)
         host = url.netloc.decode("ascii")
         proxy = None if address is not None else proxy_for(request.url)
-        return await self._receive(outgoing, self._pool(proxy, host if address is not None else None), trace, host)
+        pool = self._pool(proxy, host if address is not None else None)
+        answer = await pool.handle_async_request(outgoing)
+        try:
+            body = await self._read(answer, trace, host, done if _is_stream(answer) else None)
+        finally:
+            await answer.aclose()
+        timing = trace.timing()
+        return self._response(answer.status_code, answer.headers.raw, body, host), timing
 
     def _response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
         told = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
         encoding = ", ".join(value for name, value in told if name.lower() == "content-encoding")
         return Response(status=status, headers=told, body=decode_body(body, encoding, limit=self._limit, host=host))
 
-    async def _receive(
-        self, outgoing: httpx.Request, pool: httpx.AsyncBaseTransport, trace: Trace, host: str
-    ) -> tuple[Response, Timing | None]:
-        answer = await pool.handle_async_request(outgoing)
-        try:
-            body = await self._read(answer, trace, host)
-        finally:
-            await answer.aclose()
-        timing = trace.timing()
-        return self._response(answer.status_code, answer.headers.raw, body, host), timing
-
-    async def _read(self, answer: httpx.Response, trace: Trace, host: str) -> bytes:
+    async def _read(
+        self, answer: httpx.Response, trace: Trace, host: str, done: Callable[[bytes], bool] | None
+    ) -> bytes:
         """The body as it was sent; without a size, pieces are passed on as they come."""
         pieces: list[bytes] = []
-        size = 0
-        async for piece in answer.aiter_raw():
-            trace.chunk(len(piece))
-            size += len(piece)
-            if size > self._limit:
-                raise OversizeError(f"{host}: the answer is larger than {self._limit} bytes")
-            pieces.append(piece)
+        size, ended = 0, False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None) as rest:
+                async for piece in answer.aiter_raw():
+                    trace.chunk(len(piece))
+                    size += len(piece)
+                    if size > self._limit:
+                        raise OversizeError(f"{host}: the answer is larger than {self._limit} bytes")
+                    pieces.append(piece)
+                    if done is not None and not ended and done(piece):
+                        ended = True
+                        rest.reschedule(asyncio.get_running_loop().time() + LINGER_S)
         return b"".join(pieces)
 
     def _prepare(self, request: Request, url: httpx.URL, trace: Trace, address: str | None) -> httpx.Request:
@@ -228,6 +236,12 @@ class Transport:
             )
         except (ValueError, httpx.InvalidURL) as error:
             raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
+
+
+def _is_stream(answer: httpx.Response) -> bool:
+    """Whether it is a stream of events, in no encoding: pieces of a compressed one cannot be read one by one."""
+    headers = answer.headers
+    return headers.get("content-type", "").lower().startswith("text/event-stream") and "content-encoding" not in headers
 
 
 @functools.lru_cache(maxsize=256)

@@ -1,0 +1,144 @@
+"""Streamed speech: a whole one is right, and whatever a stream does wrong is found under its rule."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from voicegauge.checks import RULES, Call, Judge
+from voicegauge.client import Client
+from voicegauge.conformance import documented_findings
+from voicegauge.contract import Contract, load_contract
+from voicegauge.emulator import FAULTS, EmulatorSettings, running_emulator
+from voicegauge.model import Delivery, Exchange, Finding, Provenance, Request, Response, Severity, SpeechRequest
+from voicegauge.transport import Transport
+
+TARGET = "ttsai/kokoro-stream"
+BOUND_S = 0.4
+
+# fault -> the rule that must find it, and what else may well be seen of it
+FOUND_BY: dict[str, tuple[str, set[str]]] = {
+    "stream-event-missing": ("stream-index", {"audio-truncated", "audio-length"}),
+    "stream-reordered": ("stream-order", set()),
+    "stream-truncated": ("stream-end-missing", {"audio-missing"}),
+    "stream-unknown-event": ("stream-event-unknown", set()),
+    "stream-wrong-data": ("stream-event-schema", {"stream-audio-unreadable", "audio-missing"}),
+    "stream-unreadable-audio": ("stream-audio-unreadable", {"audio-missing"}),
+    "empty-body": ("empty-body", {"audio-missing"}),
+    "wrong-content-type": ("content-type", {"audio-missing"}),
+    "silent-audio": ("audio-silent", set()),
+    "wrong-format": ("audio-format", {"audio-media-type"}),
+    "truncated-audio": ("audio-truncated", {"audio-length"}),
+    "html-as-audio": ("audio-not-audio", set()),
+}
+
+
+def test_the_table_names_every_fault_of_streams() -> None:
+    assert {name for name in FAULTS if name.startswith("stream-")} == {*FOUND_BY, "stream-stalled"} - {
+        name for name in FOUND_BY if not name.startswith("stream-")
+    }
+
+
+def test_a_stream_that_is_right_has_nothing_found(check) -> None:
+    report = check([TARGET], only=lambda case: case.speech is not None)
+    assert not report.findings
+    ends = {case.id.rpartition(": ")[2]: case.verdict for case in report.cases}
+    assert ends["a full delivery"] == "kept"
+    assert ends["a stream that ends in error"] == "kept"
+
+
+@pytest.mark.parametrize("fault", FOUND_BY)
+def test_a_fault_of_a_stream_is_found_under_its_rule(fault, plant, check) -> None:
+    rule, also = FOUND_BY[fault]
+    plant(f"{fault}@{TARGET}")
+    report = check([TARGET], only=lambda case: case.speech is not None and not case.fails)
+    errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
+    assert rule in errors
+    assert errors <= {rule, *also}
+    found = next(finding for finding in report.findings if finding.rule == rule)
+    assert found.where.line
+    assert found.where.operation == "streamSpeech"
+
+
+@pytest.fixture
+def bounded(tmp_path: Path, voicegauge_catalogue) -> Contract:
+    """The bundled contract, with a short longest pause."""
+    text = voicegauge_catalogue.contract("ttsai").document.path.read_text()
+    path = tmp_path / "ttsai" / "openapi.yaml"
+    path.parent.mkdir()
+    path.write_text(text.replace("max_gap_s: 10\n", f"max_gap_s: {BOUND_S}\n"))
+    return load_contract(path)
+
+
+def _speak(contract: Contract, base_url: str) -> Delivery:
+    async def speak() -> Delivery:
+        async with Transport() as transport:
+            client = Client(contract, transport, base_urls={"": base_url}, key="sk-tts-emulated")
+            return await client.speak(contract.target("kokoro-stream"), SpeechRequest(text="Hello from the stream."))
+
+    return asyncio.run(speak())
+
+
+def _findings(contract: Contract, exchange: Exchange) -> Iterator[Finding]:
+    return Judge(Provenance.EMULATED).findings(Call(contract.operation("streamSpeech"), exchange))
+
+
+def test_a_stalled_stream_is_found_by_the_times_of_its_pieces(bounded) -> None:
+    settings = EmulatorSettings(time_scale=0.05, faults=("stream-stalled",))
+    with running_emulator([bounded], settings) as emulator:
+        delivery = _speak(bounded, emulator.base_url("ttsai"))
+    assert delivery.audio
+    found = list(_findings(bounded, delivery.exchanges[-1]))
+    assert [finding.rule for finding in found] == ["stream-stalled"]
+    assert f"at most {BOUND_S:g} s" in found[0].message
+
+
+def _answer(contract: Contract, body: bytes) -> Exchange:
+    operation = contract.operation("streamSpeech")
+    response = Response(status=200, headers=(("Content-Type", "text/event-stream"),), body=body)
+    request = Request(method="POST", url=f"{operation.server.url}{operation.path}")
+    return Exchange(provider=contract.id, operation=operation.id, request=request, response=response)
+
+
+AUDIO = b'event: audio\ndata: {"index": 0, "audio": "AAAA"}\n\n'
+START, DONE = b'event: start\ndata: {"status": "processing"}\n\n', b'event: done\ndata: {"status": "completed"}\n\n'
+
+
+@pytest.mark.parametrize(
+    ("body", "rules"),
+    [
+        (START + AUDIO + DONE, set()),
+        (b": hello\r\n\r\n" + (START + AUDIO + DONE).replace(b"\n", b"\r\n"), set()),
+        (START + AUDIO, {"stream-end-missing"}),
+        (START + AUDIO + DONE[:-1], {"stream-end-missing"}),
+        (START + DONE, {"stream-order", "stream-audio-missing"}),
+        (AUDIO + DONE, {"stream-order"}),
+        (START + AUDIO + DONE + AUDIO, {"stream-order", "stream-index"}),
+        (START + AUDIO + AUDIO + DONE, {"stream-index"}),
+        (START + b"data: {}\n\n" + AUDIO + DONE, {"stream-event-unknown"}),
+        (START + AUDIO.replace(b'"AAAA"', b"7") + DONE, {"stream-event-schema", "stream-audio-unreadable"}),
+        (START + AUDIO + b"event: done\ndata: soon\n\n", {"stream-event-schema"}),
+        (b"<html>", {"stream-unreadable"}),
+        (b"\xff\xfe" * 50, {"stream-unreadable"}),
+        (b'event: error\ndata: {"error": {"code": "internal_error", "message": "No."}}\n\n', set()),
+        (b'event: error\ndata: {"error": "No."}\n\n', {"stream-event-schema"}),
+    ],
+)
+def test_every_stream_is_judged_by_the_same_rules_whoever_made_it(body, rules, voicegauge_catalogue) -> None:
+    contract = voicegauge_catalogue.contract("ttsai")
+    assert {finding.rule for finding in _findings(contract, _answer(contract, body))} == rules
+    assert all(rule in RULES for rule in rules)
+
+
+def test_a_documented_stream_is_judged_too(tmp_path: Path, voicegauge_catalogue) -> None:
+    text = voicegauge_catalogue.contract("ttsai").document.path.read_text()
+    path = tmp_path / "openapi.yaml"
+    written = 'value: "event: start\\ndata: {}\\n\\n"'
+    media = "            text/event-stream:\n              schema: {type: string}\n"
+    assert media in text
+    path.write_text(text.replace(media, f"{media}              examples: {{printed: {{{written}}}}}\n"))
+    found = {one.rule for _, findings in documented_findings(load_contract(path)) for one in findings}
+    assert {"stream-event-schema", "stream-end-missing"} <= found
