@@ -26,6 +26,7 @@ from voicegauge.cli.outputs import (
     severity_option,
     write_outputs,
 )
+from voicegauge.cli.rerecording import record_again
 from voicegauge.cli.sending import live_settings, send
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 
@@ -73,6 +74,7 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
     Without --emulated or --live, what the documents print and what was recorded is
     judged; nothing is sent. Findings are disputed where the documents disagree with each
     other; those do not fail, and warnings only with --strict. What is graded info never fails.
+    On a terminal, recordings that are too old can be made anew at once.
     """
     _check_flags(options)
     check_outputs(json_to, options)
@@ -91,6 +93,10 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
         status = run(planned, rules, collector, options)
     else:
         status = _check_printed(contracts, rules, collector, options["recordings"])
+        offered: set[str] = set()
+        while json_to != "-" and record_again(collector.report(), options, offered):
+            collector = Collector([target.id for target in targets], options["seed"])
+            status = _check_printed(contracts, rules, collector, options["recordings"])
     report = settle_baseline(collector.report(), options, make_baseline, apply_baseline)
     return _finish(report, json_to, options, strict=strict, status=status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,7 +84,9 @@ def _ageing(
     target = contract.targets.get(path.stem)
     operation = contract.operation(oldest.operation)
     aged = Aged(operation, oldest, path.name, age_days(recording, oldest, now), target)
-    command = f"voicegauge record {target.id if target else contract.id} --live --out {path.parent.parent}"
+    command = (
+        f"voicegauge record {target.id if target else contract.id} --live --out {shlex.quote(str(path.parent.parent))}"
+    )
     for finding in judge.findings(aged, case=path.name):
         severity = Severity.ERROR if ci else finding.severity
         yield msgspec.structs.replace(finding, severity=severity, reproduce=command)

@@ -1,0 +1,93 @@
+"""Recordings that are too old: `voicegauge check` offers a person on a terminal to make them anew, and nobody else."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.recording import load_har
+
+from .conftest import ACME_KEY, Acme
+
+OLD = 1_600_000_000
+
+
+@pytest.fixture
+def aged(
+    acme: Acme, acme_contracts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> tuple[list[str], Path]:
+    """The arguments of a check of one recording that is years old, and the recording."""
+    monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
+    monkeypatch.delenv("CI", raising=False)
+    contracts, out = acme_contracts(), tmp_path / "my fixtures"
+    document = contracts / "acme" / "openapi.yaml"
+    document.write_text(document.read_text().replace("https://api.acme.example", acme.url))
+    assert cli.run(["record", "acme/voice-1", "--live", "--contracts", str(contracts), "--out", str(out)]) == 0
+    path = out / "acme" / "voice-1.har"
+    path.write_text(re.sub(r'("started_at": )[\d.]+', rf"\g<1>{OLD}", path.read_text()))
+    return ["check", "acme", "--contracts", str(contracts), "--recordings", str(out)], path
+
+
+def started_at(path: Path) -> float:
+    return min(exchange.timing.started_at for exchange in load_har(path).exchanges if exchange.timing)
+
+
+def on_a_terminal(arguments: list[str], answer: str) -> tuple[int, str]:
+    """Standard input and standard error are a terminal, on which `answer` is typed."""
+    leader, follower = pty.openpty()
+    os.write(leader, f"{answer}\n".encode())
+    done = subprocess.run(
+        [sys.executable, "-m", "voicegauge", *arguments],
+        stdin=follower, stdout=subprocess.PIPE, stderr=follower, text=True, check=False,
+        start_new_session=True, timeout=120,
+    )  # fmt: skip
+    said = os.read(leader, 65_536)
+    os.close(follower)
+    os.close(leader)
+    assert b"Run them now?" in said, said
+    return done.returncode, done.stdout
+
+
+def test_a_person_who_agrees_has_them_recorded_and_judged_again(aged: tuple[list[str], Path]) -> None:
+    arguments, path = aged
+    status, out = on_a_terminal(arguments, "y")
+    assert (status, "recording-stale" in out) == (0, False)
+    assert f"wrote {path}" in out
+    assert started_at(path) > OLD + 1e8
+
+
+def test_a_person_who_does_not_agree_is_told_the_command(aged: tuple[list[str], Path], acme: Acme) -> None:
+    arguments, path = aged
+    asked = len(acme.keys)
+    status, out = on_a_terminal([*arguments, "--strict"], "n")
+    assert status == 1
+    assert f"voicegauge record acme/voice-1 --live --out '{path.parent.parent}'" in out
+    assert (started_at(path), len(acme.keys)) == (OLD, asked)
+
+
+@pytest.mark.parametrize(("ci", "expected"), [(None, 0), ("true", 1)])
+def test_without_a_terminal_nothing_is_asked_and_ci_fails(
+    aged: tuple[list[str], Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    ci: str | None,
+    expected: int,
+) -> None:
+    arguments, path = aged
+    if ci is not None:
+        monkeypatch.setenv("CI", ci)
+    capfd.readouterr()
+    status = cli.run(arguments)
+    said = capfd.readouterr()
+    assert status == expected
+    assert "recording-stale" in said.out
+    assert "Run them now?" not in said.out + said.err
+    assert started_at(path) == OLD
