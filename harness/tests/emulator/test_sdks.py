@@ -1,0 +1,151 @@
+"""Clients that others wrote, unmodified, against `voicegauge serve` over a real socket.
+
+What a client cannot do because it contradicts the provider's document is asserted as
+such, and stands as disputed in the contract.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import openai
+import pytest
+import tts_ai
+
+from voicegauge.contract import load_catalogue
+from voicegauge.speech.audio import decode
+
+TEXT = "Good morning. This is a short test."
+
+
+@pytest.fixture(scope="module")
+def base_url() -> Iterator[str]:
+    command = [sys.executable, "-m", "voicegauge", "serve", "ttsai", "--port", "0", "--time-scale", "0.05"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = next(url for line in process.stdout if (url := re.search(r"http://\S+/ttsai", line)))
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+@pytest.fixture(scope="module")
+def client(base_url) -> Iterator[tts_ai.TTSClient]:
+    """Its two base URLs are the provider's web host and its GPU host: here one emulator is both."""
+    with tts_ai.TTSClient(api_key="sk-tts-test", base_url=base_url, gpu_url=base_url, max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def openai_client(base_url) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(api_key="sk-tts-test", base_url=f"{base_url}/v1", max_retries=0) as made:
+        yield made
+
+
+def disputes(operation: str) -> str:
+    contract = load_catalogue().provider("ttsai")
+    pointer = contract.operation(operation).pointer
+    return " ".join(dispute.says for dispute, _ in contract.disputes(f"{pointer}/responses/200"))
+
+
+@pytest.mark.parametrize(("name", "container"), [("wav", "wav"), ("mp3", "mp3"), ("flac", "flac")])
+def test_ttsai_generates_at_once(client, name, container) -> None:
+    audio = decode(client.generate(TEXT, model="kokoro", voice="af_bella", output_format=name))
+    assert audio.container == container
+    assert audio.audio_s > 1
+
+
+def test_ttsai_generates_as_a_job_and_polls_for_it(client) -> None:
+    job = client.generate_async(TEXT, model="piper", voice="en_US-lessac-medium", language="en")
+    assert (len(job.uuid), job.status) == (32, "queued")
+    assert decode(client.poll_result(job.uuid, timeout=30, interval=0.05)).audio_s > 1
+
+
+def test_ttsai_lists_voices_and_models(client) -> None:
+    voices = client.list_voices(model="kokoro", language="en")
+    assert {voice.name for voice in voices} == {"Bella", "Adam"}
+    assert {model.name for model in client.list_models()} >= {"Kokoro", "Chatterbox"}
+
+
+def test_ttsai_transcribes(client) -> None:
+    heard = client.transcribe(client.generate(TEXT, output_format="wav"), language="en")
+    assert heard.language == "en"
+    assert heard.text
+    assert " ".join(segment["text"] for segment in heard.segments).split() == heard.text.split()
+
+
+def test_ttsai_speaks_a_batch(client) -> None:
+    items = [{"text": f"{TEXT} Number {n}.", "model": "kokoro", "voice": "af_bella"} for n in range(3)]
+    batch = client.batch_generate(items)
+    assert (batch.total, batch.status) == (3, "processing")
+    assert client.batch_result(batch.batch_id).batch_id == batch.batch_id
+    done = client.batch_generate_and_wait(items, timeout=30, interval=0.1)
+    assert (done.status, done.completed, [item.index for item in done.items]) == ("completed", 3, [0, 1, 2])
+    assert done.credits_charged == sum(item.credits for item in done.items) > 0
+    assert all(decode(client._session.get(item.url, timeout=30).content).audio_s > 1 for item in done.items)
+
+
+def test_ttsai_tells_errors_by_their_status(client, base_url) -> None:
+    with pytest.raises(tts_ai.TTSError, match="Model or voice not found") as unknown:
+        client.generate(TEXT, model="no-such-model")
+    assert unknown.value.status_code == 404
+    with (
+        tts_ai.TTSClient(api_key="invalid-key", base_url=base_url, max_retries=0) as stranger,
+        pytest.raises(tts_ai.AuthenticationError, match="Missing or invalid API key"),
+    ):
+        stranger.generate(TEXT)
+
+
+def test_what_ttsai_asks_otherwise_than_documented_is_disputed(client) -> None:
+    with pytest.raises(tts_ai.TTSError) as clone:
+        client.clone_voice("Narrator", client.generate(TEXT), text=TEXT)
+    assert clone.value.status_code == 404
+    assert "/api/v1/voice-clone/" in disputes("cloneVoice")
+    voices = client.list_voices()
+    assert {(voice.voice_id, voice.model_name) for voice in voices} == {("", "")}
+    assert "voice_id, model_name" in disputes("listVoices")
+    assert {model.credits_per_1k for model in client.list_models()} == {0}
+    assert "credits_per_1k" in disputes("listModels")
+    job = client.generate_async(TEXT)
+    client.poll_result(job.uuid, timeout=30, interval=0.05)  # it looks for cdn_url and url, and falls back on a path
+    assert "cdn_url or url" in disputes("getSpeechResult")
+
+
+@pytest.mark.parametrize("name", ["opus", "aac"])
+def test_formats_that_ttsai_offers_and_no_document_names_are_disputed(client, name) -> None:
+    with pytest.raises(tts_ai.TTSError) as refused:
+        client.generate(TEXT, output_format=name)
+    assert refused.value.status_code == 400
+    contract = load_catalogue().provider("ttsai")
+    place = "/components/schemas/OpenAiSpeechRequest/properties/response_format"
+    assert any("opus" in dispute.says and "aac" in dispute.says for dispute, _ in contract.disputes(place))
+
+
+@pytest.mark.parametrize("name", ["wav", "mp3", "flac"])
+def test_openai_speaks(openai_client, name) -> None:
+    answer = openai_client.audio.speech.create(model="kokoro", voice="am_adam", input=TEXT, response_format=name)
+    audio = decode(answer.content)
+    assert (audio.container, audio.audio_s > 1) == (name, True)
+
+
+def test_openai_hears_the_speed_and_tells_errors(openai_client) -> None:
+    def length(speed: float) -> float:
+        spoken = openai_client.audio.speech.create(model="kokoro", voice="af_bella", input=TEXT, speed=speed)
+        return decode(spoken.content).audio_s
+
+    assert length(2.0) < 0.7 * length(1.0)
+    with pytest.raises(openai.NotFoundError):
+        openai_client.audio.speech.create(model="tts-9", voice="af_bella", input=TEXT)
+    with pytest.raises(openai.BadRequestError):
+        openai_client.audio.speech.create(model="kokoro", voice="af_bella", input="")
+
+
+def test_openai_writes_a_file(openai_client, tmp_path) -> None:
+    arguments = {"model": "kokoro", "voice": "af_bella", "input": TEXT, "response_format": "mp3"}
+    with openai_client.audio.speech.with_streaming_response.create(**arguments) as answer:
+        answer.stream_to_file(tmp_path / "speech.mp3")
+    assert decode((tmp_path / "speech.mp3").read_bytes()).container == "mp3"
