@@ -54,7 +54,7 @@ def test_a_stream_that_is_right_has_nothing_found(check) -> None:
 def test_a_fault_of_a_stream_is_found_under_its_rule(fault, plant, check) -> None:
     rule, also = FOUND_BY[fault]
     plant(f"{fault}@{TARGET}")
-    report = check([TARGET], only=lambda case: case.speech is not None and not case.fails)
+    report = check([TARGET], only=lambda case: case.id.endswith(": a full delivery"))
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert rule in errors
     assert errors <= {rule, *also}
@@ -66,7 +66,7 @@ def test_a_fault_of_a_stream_is_found_under_its_rule(fault, plant, check) -> Non
 @pytest.fixture
 def bounded(tmp_path: Path, voicegauge_catalogue) -> Contract:
     """The bundled contract, with a short longest pause."""
-    text = voicegauge_catalogue.contract("ttsai").document.path.read_text()
+    text = voicegauge_catalogue.provider("ttsai").document.path.read_text()
     path = tmp_path / "ttsai" / "openapi.yaml"
     path.parent.mkdir()
     path.write_text(text.replace("max_gap_s: 10\n", f"max_gap_s: {BOUND_S}\n"))
@@ -126,15 +126,17 @@ START, DONE = b'event: start\ndata: {"status": "processing"}\n\n', b'event: done
         (b'event: error\ndata: {"error": {"code": "internal_error", "message": "No."}}\n\n', set()),
         (b'event: error\ndata: {"error": "No."}\n\n', {"stream-event-schema"}),
     ],
+    ids=lambda value: "-".join(sorted(value)) if isinstance(value, set) else "",
 )
 def test_every_stream_is_judged_by_the_same_rules_whoever_made_it(body, rules, voicegauge_catalogue) -> None:
-    contract = voicegauge_catalogue.contract("ttsai")
-    assert {finding.rule for finding in _findings(contract, _answer(contract, body))} == rules
-    assert all(rule in RULES for rule in rules)
+    contract = voicegauge_catalogue.provider("ttsai")
+    found = {finding.rule for finding in _findings(contract, _answer(contract, body))}
+    assert found - {"header-missing"} == rules  # nobody wrote headers here
+    assert rules <= set(RULES)
 
 
 def test_a_documented_stream_is_judged_too(tmp_path: Path, voicegauge_catalogue) -> None:
-    text = voicegauge_catalogue.contract("ttsai").document.path.read_text()
+    text = voicegauge_catalogue.provider("ttsai").document.path.read_text()
     path = tmp_path / "openapi.yaml"
     written = 'value: "event: start\\ndata: {}\\n\\n"'
     media = "            text/event-stream:\n              schema: {type: string}\n"
