@@ -85,7 +85,7 @@ class Exchange(Record, frozen=True, kw_only=True):
     """One request and its response.
 
     `operation` is the contract's operation id; `timing` is `None` where nobody
-    measured (a documented example, an imported recording).
+    measured (a documented example, an imported cassette).
     """
 
     provider: str

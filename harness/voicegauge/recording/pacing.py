@@ -44,13 +44,16 @@ def schedule(exchange: Exchange, pace: float) -> Schedule:
     headers_ms = timing.total_ms - timing.receive_ms  # of the recorded call, in which the request was sent too
     pieces = tuple(
         Piece(after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
-        for at_ms, data in _cut(body, timing.chunks)
+        for at_ms, data in _cut(body, timing.chunks, timing.total_ms)
     )
     return Schedule(headers_after_s=pace * timing.ttfb_ms / 1000, pieces=pieces)
 
 
-def _cut(body: bytes, chunks: tuple[tuple[float, int], ...]) -> Iterator[tuple[float, bytes]]:
-    """`body` cut where it was; a body that is longer now, or was compressed, is cut in proportion."""
+def _cut(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
+    """`body` cut where it was; a body that is longer now, or was compressed, is cut in proportion.
+
+    Where nobody knows its pieces it is one, which came when the last byte did.
+    """
     arrived = sum(size for _, size in chunks)
     scale = len(body) / arrived if arrived else 0.0
     start = came = 0
@@ -60,7 +63,7 @@ def _cut(body: bytes, chunks: tuple[tuple[float, int], ...]) -> Iterator[tuple[f
         yield at_ms, body[start:end]
         start = end
     if not arrived:
-        yield 0.0, body
+        yield total_ms, body
 
 
 def answer_headers(response: Response) -> Headers:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from voicegauge.contract import Catalogue, load_catalogue
-from voicegauge.model import DOWNLOAD
+from voicegauge.model import DOWNLOAD, Exchange, Timing
 from voicegauge.recording.importing import import_recording
+from voicegauge.recording.pacing import schedule
 
 from .foreign import AUDIO, FORMATS, OPERATIONS, conversation
 
@@ -69,3 +72,47 @@ def test_a_download_is_one_only_if_an_answer_names_it(catalogue: Catalogue, tmp_
     assert not imported.exchanges
     assert "output.example" in imported.remarks[0].says
     assert DOWNLOAD not in {exchange.operation for exchange in imported.exchanges}
+
+
+def timed(catalogue: Catalogue, folder: Path, **entry: Any) -> tuple[Timing | None, Exchange]:
+    """The times of the first entry of a browser's HAR file with `entry` changed, and the exchange."""
+    log = json.loads(FORMATS["har_chrome"].write(conversation()))
+    log["log"]["entries"] = [{**log["log"]["entries"][0], **entry}]
+    file = folder / "one.har"
+    file.write_text(json.dumps(log))
+    (exchange,) = import_recording(file, catalogue.provider("pixelapi")).exchanges
+    return exchange.timing, exchange
+
+
+def test_times_of_a_har_file_are_kept_and_replayed(catalogue: Catalogue, tmp_path: Path) -> None:
+    phases = {"blocked": 2, "dns": 3, "connect": 30, "ssl": 20, "send": 1, "wait": 400, "receive": 50.5}
+    timing, exchange = timed(catalogue, tmp_path, startedDateTime="2026-03-01T10:00:00+01:00", timings=phases)
+    assert timing is not None
+    assert timing.started_at == 1_772_355_600
+    assert (timing.wait_ms, timing.connect_ms, timing.tls_ms, timing.send_ms) == (2, 13, 20, 1)
+    assert (timing.ttfb_ms, timing.receive_ms, timing.total_ms) == (400, 50.5, 486.5)
+    plan = schedule(exchange, 1.0)
+    assert plan.headers_after_s == 0.4
+    assert [round(piece.after_s, 6) for piece in plan.pieces] == [0.4505]
+
+
+@pytest.mark.parametrize(
+    ("phases", "kept"),
+    [
+        ({"send": 0, "wait": 10, "receive": 0}, True),
+        ({"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 10, "receive": 1}, True),
+        ({"send": 0, "wait": 0, "receive": 0}, False),
+        ({"send": 1, "wait": -1, "receive": 1}, False),
+        ({"wait": "10", "receive": 1}, False),
+        ({"wait": 1e308, "receive": 1e308}, False),
+        ({"wait": True, "receive": 1}, False),
+        ([], False),
+        (None, False),
+    ],
+)
+def test_times_that_nobody_measured_are_none(catalogue: Catalogue, tmp_path: Path, phases: Any, kept: bool) -> None:
+    timing, _ = timed(catalogue, tmp_path, timings=phases)
+    assert (timing is not None) is kept
+    if timing is not None:
+        assert (timing.connect_ms, timing.tls_ms, timing.ttfb_ms) == (None, None, 10)
+    assert timed(catalogue, tmp_path, timings=phases, startedDateTime="some day")[0] is None

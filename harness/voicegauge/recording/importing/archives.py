@@ -6,11 +6,12 @@ comment and cuts long answers; mitmproxy and Charles write sizes of compressed b
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voicegauge.errors import UsageError
-from voicegauge.model import UploadedFile
+from voicegauge.model import Timing, UploadedFile
 from voicegauge.model.exchange import Headers, header
 from voicegauge.recording.bodies import base_type
 from voicegauge.recording.importing.interaction import (
@@ -28,6 +29,8 @@ from voicegauge.recording.importing.interaction import (
 from voicegauge.transport import encode_body
 
 _REPLACEMENT = "\ufffd"
+MAX_PHASE_MS = 86_400_000
+"""A day: a longer phase is no measurement."""
 _TEXTUAL = ("json", "text/", "xml", "javascript", "urlencoded")
 
 
@@ -82,8 +85,41 @@ def _interaction(entry: Mapping[str, Any]) -> Interaction:
         response_headers=response_headers,
         response_body=_content(content, response, status, header(response_headers, "content-type") or ""),
         recorded_at=to_time(entry.get("startedDateTime")),
+        timing=_timing(to_time(entry.get("startedDateTime")), entry.get("timings")),
         notes=notes,
     )
+
+
+def _timing(began: dt.datetime | None, phases: Any) -> Timing | None:
+    """HAR's phases as ours; `None` where the file does not say when, or nobody measured.
+
+    HAR counts the TLS handshake to `connect` and the name look-up apart; a phase that did
+    not happen is -1. Tools that measure nothing write zeros.
+    """
+    if began is None or not isinstance(phases, dict):
+        return None
+    blocked, dns, connect, tls, send, wait, receive = (
+        _milliseconds(phases.get(name)) for name in ("blocked", "dns", "connect", "ssl", "send", "wait", "receive")
+    )
+    if wait is None or receive is None or not wait + receive:
+        return None
+    opened = None if dns is None and connect is None else (dns or 0.0) + max((connect or 0.0) - (tls or 0.0), 0.0)
+    return Timing(
+        started_at=began.timestamp(),
+        started_ms=began.timestamp() * 1000,
+        wait_ms=blocked or 0.0,
+        connect_ms=opened,
+        tls_ms=tls,
+        send_ms=send or 0.0,
+        ttfb_ms=wait,
+        receive_ms=receive,
+        total_ms=sum((blocked or 0.0, opened or 0.0, tls or 0.0, send or 0.0, wait, receive)),
+    )
+
+
+def _milliseconds(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= MAX_PHASE_MS else None
 
 
 def _headers(value: Any) -> Headers:

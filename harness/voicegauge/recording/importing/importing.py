@@ -146,6 +146,7 @@ class _Reader:
             operation=self._operation(exchange.request),
             request=exchange.request,
             response=exchange.response,
+            timing=interaction.timing,
         )
 
     def _operation(self, request: Request) -> str:

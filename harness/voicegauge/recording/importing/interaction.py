@@ -10,6 +10,7 @@ import email.utils
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from voicegauge.model import Timing
 from voicegauge.model.exchange import Headers
 
 
@@ -29,6 +30,8 @@ class Interaction(NamedTuple):
     response_body: bytes
     """As the file holds it: perhaps still compressed."""
     recorded_at: dt.datetime | None = None
+    timing: Timing | None = None
+    """As far as the file has it: when the pieces of a body came is in none."""
     notes: tuple[str, ...] = ()
     """What the file lost, one sentence each."""
 
