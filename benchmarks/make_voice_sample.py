@@ -12,11 +12,7 @@ import soundfile
 from voicegauge.speech.espeak import Samples, synthesize
 
 SAMPLE = Path(__file__).parent / "suites" / "voice" / "reference.mp3"
-TEXT = (
-    "This is a short recording of a voice that belongs to nobody. "
-    "It reads a few calm sentences, without music and without noise. "
-    "The river was quiet in the morning, and a small boat lay under the old bridge."
-)
+TEXT = SAMPLE.with_suffix(".txt").read_text(encoding="utf-8").strip()
 """Between 10 and 30 seconds when spoken: the narrowest advice among the providers' documents."""
 SAMPLE_RATE_HZ = 32_000
 """The lowest rate at which libsndfile's MP3 encoder is sound; every provider asks for 16 kHz or more."""

@@ -4,11 +4,12 @@ They see exchanges and contracts, never sockets.
 """
 
 # Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
-from voicegauge.checks import answers, jobs, resources, accounts, outcomes, audio, charges, ageing  # noqa: F401, I001
+from voicegauge.checks import answers, streams, jobs, resources, accounts, outcomes, audio, charges, intakes, ageing  # noqa: F401, I001
 from voicegauge.checks.calls import Call, RequestOrigin
 from voicegauge.checks.judging import Judge, find_dispute
 from voicegauge.checks.lives import Life
 from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
+from voicegauge.checks.taken import TakenIn
 from voicegauge.checks.subjects import (
     Aged,
     Callback,
@@ -35,6 +36,7 @@ __all__ = [
     "RequestOrigin",
     "Rule",
     "Subject",
+    "TakenIn",
     "Trail",
     "find_dispute",
     "rule",

@@ -2,6 +2,7 @@
 
 from voicegauge.client.client import Client
 from voicegauge.client.connection import DEFAULT_KEY
+from voicegauge.client.intake import Fetched, fetch_made, intake_wire
 from voicegauge.client.keys import client_key
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.mapping import WireRequest, to_wire
@@ -11,11 +12,14 @@ from voicegauge.client.reproduce import curl
 __all__ = [
     "DEFAULT_KEY",
     "Client",
+    "Fetched",
     "Ledger",
     "Observer",
     "Reservation",
     "WireRequest",
     "client_key",
     "curl",
+    "fetch_made",
+    "intake_wire",
     "to_wire",
 ]

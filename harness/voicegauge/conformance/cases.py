@@ -28,6 +28,14 @@ Kind = Literal["delivery", "valid", "invalid", "key", "unknown", "situation", "u
 kept is followed to its end; the others as `Expected.why`."""
 
 
+class Padding(Record, frozen=True, kw_only=True):
+    """A WAV in a form field is sent larger than it is in the plan."""
+
+    field: str
+    size: int
+    """What it is padded to, in bytes."""
+
+
 class Case(Record, frozen=True, kw_only=True):
     """One planned request."""
 
@@ -49,6 +57,11 @@ class Case(Record, frozen=True, kw_only=True):
     """A delivery whose job is asked to end in failure."""
     text_characters: int = 0
     """Length of its text, for its price."""
+    audio_s: float = 0.0
+    """Length of the recording that it sends, for its price."""
+    padding: Padding | None = None
+    whole: bool = False
+    """A single call that shows the whole of an answer, as a delivery does of speech."""
     fuzzed: bool = False
     """Drawn at random, not planned."""
 

@@ -15,19 +15,24 @@ from voicegauge.conformance.batching import batch_case
 from voicegauge.conformance.bodies import body_cases, left_out_cases
 from voicegauge.conformance.cases import Case, Skipped, statuses_for
 from voicegauge.conformance.combining import combination_cases
+from voicegauge.conformance.intakes import intake_cases
 from voicegauge.conformance.lives import life_case
 from voicegauge.conformance.ordering import ordered
 from voicegauge.conformance.parameters import other_operation_wire, parameter_cases
 from voicegauge.conformance.requests import TEXT, base_speech, with_headers
 from voicegauge.conformance.texts import text_cases
 from voicegauge.conformance.uploads import upload_cases
-from voicegauge.contract import Contract, Operation, Target
+from voicegauge.contract import Contract, Operation, Target, parse_place
 from voicegauge.contract.extension import Situation
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
-from voicegauge.model import Record, SpeechRequest
+from voicegauge.model import Record, SpeechRequest, UploadedFile
 
 SITUATIONS: tuple[Situation, ...] = get_args(Situation)
+
+
+LARGE_BYTES = 32 * 2**20
+"""An upload that takes a while on most lines."""
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -38,7 +43,13 @@ class Plan(Record, frozen=True, kw_only=True):
 
 
 def plan_cases(
-    targets: Sequence[Target], *, emulated: bool, every: bool, text: str = TEXT, max_calls: int | None = None
+    targets: Sequence[Target],
+    *,
+    emulated: bool,
+    every: bool,
+    text: str = TEXT,
+    max_calls: int | None = None,
+    large_uploads: bool | None = None,
 ) -> Plan:
     """The cases of `targets` and of the other operations of their providers.
 
@@ -48,13 +59,17 @@ def plan_cases(
         every: whether valid requests that cost money are planned beyond one delivery a target.
         text: what requests say that are not about their text.
         max_calls: of `every`, how many requests that may be paid are kept: those that show the most.
+        large_uploads: whether uploads of tens of megabytes are planned; by default where the emulator answers.
     """
+    large = emulated if large_uploads is None else large_uploads
     cases: dict[str, Case] = {}
     skipped: dict[str, Skipped] = {}
     for item in _all_cases(targets, text, emulated=emulated, every=every):
         if isinstance(item, Skipped):
             skipped.setdefault(item.id, item)
-        elif every or not item.paid or item.speech is not None:
+        elif not large and item.padding is not None and item.padding.size > LARGE_BYTES:
+            continue
+        elif every or not item.paid or item.speech is not None or item.whole:
             cases.setdefault(item.id, item)
     return Plan(cases=tuple(ordered(cases.values(), max_calls)), skipped=tuple(skipped.values()))
 
@@ -70,10 +85,18 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
             yield Skipped(id=target.id, reason=str(error))
     if every:
         yield from _combinations(targets, text)
+    chosen: dict[str, set[str]] = {}
+    for target in targets:
+        chosen.setdefault(target.contract.id, set()).add(target.name)
     for contract in {target.contract.id: target.contract for target in targets}.values():
         for operation in contract.operations.values():
-            if operation.speech is None:
-                yield from _other_cases(contract, operation, emulated=emulated)
+            if operation.speech is not None:
+                continue
+            cases = _other_cases(contract, operation, emulated=emulated)
+            if operation.intake is None:
+                yield from cases
+            elif contract.targets.keys() <= chosen[contract.id]:  # paid for as well: only of a whole provider
+                yield from intake_cases(operation, cases)
 
 
 def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
@@ -91,7 +114,9 @@ def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, eve
         yield from parameter_cases(operation, wire, target)
         batch = batch_case(target, wire)
         yield from [batch] if batch is not None else []
-    yield from upload_cases(target, wire)  # of the first target that takes one: their ids are the operation's
+    slot = target.speech.request.get("voice_sample_upload")
+    if slot is not None and "voice_sample_upload" in target.spec.needs:  # the first target's: ids are the operation's
+        yield from upload_cases(operation, wire, parse_place(slot.at).tokens[0], target.name)
     yield _delivery(target, speech, "a full delivery")
     if every:
         for name in target.spec.formats if "format" in target.speech.request else ():
@@ -196,6 +221,7 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) ->
         yield _plain_call(contract, operation, wire)
         yield from parameter_cases(operation, wire, None)
         yield from body_cases(operation, wire, None)
+        yield from _limited_uploads(operation, wire)
         life = life_case(operation)
         yield from [life] if life is not None else []
     elif statuses:
@@ -204,6 +230,13 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) ->
         yield _plain_call(contract, operation, wire, expected)
     else:
         yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
+
+
+def _limited_uploads(operation: Operation, wire: WireRequest) -> Iterator[Case]:
+    body = wire.body if isinstance(wire.body, dict) else {}
+    for field in operation.limits.uploads:
+        if isinstance(body.get(field), UploadedFile):
+            yield from upload_cases(operation, wire, field, None)
 
 
 def _plain_call(contract: Contract, operation: Operation, wire: WireRequest, expected: Expected | None = None) -> Case:

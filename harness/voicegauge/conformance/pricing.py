@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from voicegauge.conformance.cases import Case, Kind, Skipped
 from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.spending import Account, Spending, Spent
-from voicegauge.contract import Target
+from voicegauge.contract import Intake, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record
@@ -67,7 +67,9 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
         prices: dollars a request by target id, as the user named them.
         provenance: who would be asked.
     """
-    by_id = {target.id: target for target in targets}
+    contracts = {target.contract.id: target.contract for target in targets}
+    by_id: dict[str, Target | Intake] = {target.id: target for target in targets}
+    by_id |= {intake.id: intake for contract in contracts.values() for intake in contract.intakes.values()}
     account, cases = Account(), []
     unpriced: dict[str, None] = {}
     for case in plan.cases:
@@ -80,7 +82,7 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
         cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, paid=case.paid, usd=usd))
     return PricedPlan(
         provenance=provenance,
-        targets=tuple(by_id),
+        targets=tuple(target.id for target in targets),
         cases=tuple(cases),
         skipped=plan.skipped,
         unpriced=tuple(unpriced),
@@ -88,11 +90,11 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
     )
 
 
-def _price(case: Case, target: Target | None, prices: Mapping[str, float]) -> float | None:
+def _price(case: Case, target: Target | Intake | None, prices: Mapping[str, float]) -> float | None:
     """Dollars of one case: nothing where it should be refused, `None` where nobody says."""
     if target is None:
         return 0.0
-    usd = quote(target, case.text_characters, usd=prices.get(target.id)).usd
+    usd = quote(target, case.text_characters, audio_s=case.audio_s or None, usd=prices.get(target.id)).usd
     return usd if usd is None or case.paid else 0.0
 
 

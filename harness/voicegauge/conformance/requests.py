@@ -38,6 +38,11 @@ def voice_sample() -> VoiceSample:
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
 
 
+def voice_text() -> str:
+    """What the bundled recording says."""
+    return (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8").strip()
+
+
 def plain_body(operation: Operation) -> WireRequest | None:
     """The least body that an operation without a target must accept: required fields, and a voice for each file.
 

@@ -18,9 +18,11 @@ from voicegauge.conformance.batching import batch_subjects
 from voicegauge.conformance.cases import Case, tells_nothing
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
+from voicegauge.conformance.intakes import taken_in
 from voicegauge.conformance.lives import Course, Who
 from voicegauge.conformance.spending import count
-from voicegauge.contract import Contract, Operation, Target
+from voicegauge.conformance.uploads import padded
+from voicegauge.contract import Contract, Intake, Operation, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
@@ -179,7 +181,10 @@ class Runner:
         self._collector.add(findings)
 
     def _target(self, case: Case) -> Target | None:
-        return self._contract.target(case.target) if case.target else None
+        return self._contract.targets.get(case.target) if case.target else None
+
+    def _intake(self, case: Case) -> Intake | None:
+        return self._contract.intakes.get(case.target) if case.target else None
 
     # Single calls
 
@@ -195,7 +200,7 @@ class Runner:
     async def _subjects(self, case: Case) -> tuple[list[Subject], Exchange, str | None]:
         """What there is to judge of a single call, its exchange, and why there is no verdict."""
         operation, target = self._contract.operation(case.operation), self._target(case)
-        reservation = self._reserve(target, case.text_characters)
+        reservation = self._reserve(case)
         accepted = True
         try:
             *earlier, exchange = await self._send(case)
@@ -208,8 +213,11 @@ class Runner:
                 _close(reservation, paid=accepted)
         origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
-        skipped = self._no_verdict(case, exchange)
-        self._saw(case, [*earlier, exchange], skipped)
+        skipped, fetched = self._no_verdict(case, exchange), list[Exchange]()
+        intake = self._intake(case)
+        if intake is not None and call.ok:
+            call, fetched = await taken_in(self._client, intake, case, call)
+        self._saw(case, [*earlier, exchange, *fetched], skipped)
         subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
         subjects += [call] if skipped else [call, Outcome(call, case.expected)]
         return subjects, exchange, skipped
@@ -219,10 +227,12 @@ class Runner:
         emulated = self._service.provenance is Provenance.EMULATED
         return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange)
 
-    def _reserve(self, target: Target | None, characters: int) -> Reservation | None:
+    def _reserve(self, case: Case) -> Reservation | None:
+        target = self._target(case) or self._intake(case)
         if target is None or self._service.ledger is None:
             return None
-        price = quote(target, characters, usd=self._service.prices.get(target.id)).usd
+        named = self._service.prices.get(target.id)
+        price = quote(target, case.text_characters, audio_s=case.audio_s or None, usd=named).usd
         if price is None:
             raise UsageError(f"no document says what {target.id} costs: name it with --price {target.id}=USD")
         return self._service.ledger.reserve(price)
@@ -232,13 +242,14 @@ class Runner:
 
         It is sent again where it is told to come back later and that is not the point.
         """
-        assert case.wire is not None, "a single call says what it sends"
+        wire = padded(case)
+        assert wire is not None, "a single call says what it sends"
         operation = self._contract.operation(case.operation)
         keys: dict[str, Key] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
         waits = retry_waits(self._contract.provider.retry, self._client.dice)
         answers: list[Exchange] = []
         while True:
-            answers.append(await self._client.call(operation, case.wire, key=keys[case.key]))
+            answers.append(await self._client.call(operation, wire, key=keys[case.key]))
             wait = next(waits, None)
             if wait is None or not told_to_wait(case, answers[-1], self._contract):
                 return answers
@@ -265,7 +276,7 @@ class Runner:
         else:
             course = Course(operation, send, others=self._service.provenance is Provenance.EMULATED).subjects(case.wire)
         subjects: list[Subject] = []
-        reservation = self._reserve(target, case.text_characters)
+        reservation = self._reserve(case)
         try:
             subjects += [subject async for subject in course]
         finally:
