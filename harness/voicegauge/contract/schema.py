@@ -43,13 +43,18 @@ class Schemas:
         """`document` is the parsed contract; its schemas are JSON Schema 2020-12."""
         self._document = document
         self._uri = f"voicegauge:///{document.sha256}"
+        self._made: dict[str, jsonschema_rs.Draft202012Validator] = {}
 
     @functools.cached_property
     def _registry(self) -> jsonschema_rs.Registry:
         return jsonschema_rs.Registry([(self._uri, self._document.data)], draft=jsonschema_rs.Draft202012)
 
-    @functools.cache  # noqa: B019 - a contract lives as long as the process that loaded it
     def _validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+        if pointer not in self._made:
+            self._made[pointer] = self._make_validator(pointer)
+        return self._made[pointer]
+
+    def _make_validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
         try:
             return jsonschema_rs.Draft202012Validator(
                 {"$ref": f"{self._uri}#{_fragment(pointer)}"},

@@ -58,7 +58,7 @@ def _unmarked_error(operation: Operation, refusal: Refusal) -> Reply:
     return _error(operation, refusal, status, spec, media, value)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _fitting_error(
     operation: Operation, situation: str, about: str | None
 ) -> tuple[ResponseSpec, MediaType, Example] | None:
@@ -168,7 +168,7 @@ def best_draft(
     return Draft(value, None)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _fits(media: MediaType, example: Example) -> bool:
     return next(media.errors(example.value), None) is None
 

@@ -67,7 +67,7 @@ def default_at(call: Call, place: str) -> Any:
     return _default(call.operation, call.media, place)
 
 
-@functools.lru_cache(maxsize=1024)
+@functools.lru_cache(maxsize=256)
 def _default(operation: Operation, media: MediaType | None, place: str) -> Any:
     kind, key = parse_place(place)
     if kind == "body":
