@@ -85,6 +85,15 @@ def test_what_answers_show_beyond_the_document(
     assert (rule, STATUS, at) in _found(contract, _edited(exchanges, STATUS, edit))
 
 
+def test_of_a_masked_value_the_type_alone_is_judged(contract: Contract, exchanges: Exchanges) -> None:
+    masked = _edited(exchanges, STATUS, lambda v: v.update(status="[redacted]"))
+    assert not {found for found in _found(contract, masked) if found[0] == "observed-value-undocumented"}
+    typed = _edited(exchanges, STATUS, lambda v: v.update(credits_used="[redacted]"))
+    assert ("observed-type-undocumented", STATUS, "200 body#/credits_used") in _found(contract, typed)
+    null = _edited(exchanges, STATUS, lambda v: v.update(id=None))
+    assert ("observed-type-undocumented", STATUS, "200 body#/id") in _found(contract, null)
+
+
 def test_a_transition_that_is_not_documented(contract: Contract, exchanges: Exchanges) -> None:
     back = {"processing": "completed", "completed": "processing"}
     edited = _edited(exchanges, STATUS, lambda v: v.update(status=back[v["status"]]))

@@ -144,6 +144,47 @@ def test_keys_that_were_masked_are_no_values(contract: Contract) -> None:
     assert _rules(contract, old, new) == []
 
 
+MASKED = {"detail": "no", "auth": {"token": "[redacted]", "kind": "bearer"}}
+
+
+@pytest.mark.parametrize(
+    ("auth", "expected"),
+    [
+        ({"token": "[redacted]", "kind": "bearer"}, []),
+        ({"token": "another", "kind": "bearer"}, []),
+        ({"token": None, "kind": "bearer"}, [("recorded-type-changed", "404 body#/auth/token")]),
+        ({"token": 7, "kind": "bearer"}, [("recorded-type-changed", "404 body#/auth/token")]),
+        ({"token": ["[redacted]"], "kind": "bearer"}, [("recorded-type-changed", "404 body#/auth/token")]),
+        ({"kind": "bearer"}, [("recorded-field-gone", "404 body#/auth/token")]),
+        ({"token": "[redacted]", "kind": "basic"}, [("recorded-value-new", "404 body#/auth/kind")]),
+    ],
+)
+def test_of_a_masked_field_presence_and_type_are_compared(
+    contract: Contract, auth: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    old, new = _calls(MASKED, MASKED), _calls(*({**MASKED, "auth": auth},) * 2)
+    assert _rules(contract, old, new) == expected
+
+
+def test_a_masked_field_that_is_sometimes_gone_or_new(contract: Contract) -> None:
+    old, new = _calls(*(MASKED,) * 3), _calls(MASKED, {**MASKED, "auth": {"kind": "bearer"}}, MASKED)
+    assert _rules(contract, old, new) == [("recorded-field-sometimes-gone", "404 body#/auth/token")]
+    assert _rules(contract, _calls({"detail": "no"}), _calls(MASKED)) == [("recorded-field-new", "404 body#/auth")]
+
+
+def test_calls_whose_value_is_masked_do_not_hide_the_others(contract: Contract) -> None:
+    old = _calls(*({"free": value} for value in ("a", "a", "[redacted]")))
+    new = _calls(*({"free": value} for value in ("b", "b", "[redacted]")))
+    assert _rules(contract, old, new) == [("recorded-value-new", "404 body#/free")]
+
+
+@pytest.mark.parametrize(("side", "rule"), [("new", "recorded-header-gone"), ("old", "recorded-header-new")])
+def test_a_masked_header_that_comes_or_goes_is_found(contract: Contract, side: str, rule: str) -> None:
+    keyed = tuple(with_response(e, headers=(*e.response.headers, ("X-Key", "[redacted]"))) for e in _calls({}, {}))
+    old, new = (keyed, _calls({}, {})) if side == "new" else (_calls({}, {}), keyed)
+    assert _rules(contract, old, new) == [(rule, "404 header.x-key")]
+
+
 def test_the_rules_are_in_the_catalogue() -> None:
     mine = {rule.id for rule in RULES.values() if rule.comparison == "recordings"}
     assert mine == set(BETWEEN_RECORDINGS)

@@ -129,9 +129,9 @@ def _error_change(seen: Seen, error: SchemaError) -> Iterator[Change]:
     value = read_pointer(seen.value, tokens)
     if error.keyword in ("additionalProperties", "unevaluatedProperties", "patternProperties", "false"):
         return  # told as undocumented fields
-    if isinstance(value, str) and MASK in value:
-        return
     rule = _rule_of(seen, error, value)
+    if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
+        return  # of what was masked, only the type is the provider's: it was a text
     path = _general(seen.value, tokens)
     yield _change(
         seen,

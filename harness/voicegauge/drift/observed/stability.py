@@ -61,14 +61,13 @@ def shift(old: Observed, new: Observed, *, known: frozenset[Scalar] = frozenset(
     where calls of one recording share them. `known` are values that a document prints: they
     are the provider's even if one call alone shows them.
     """
+    old, new = _without_masked(old, new)
     shared = old.keys() & new.keys()
     differing = [case for case in shared if old[case] != new[case]]
     if not differing or _is_volatile(old) or _is_volatile(new):
         return None
     before = frozenset().union(*old.values())
     after = frozenset().union(*new.values())
-    if any(isinstance(value, str) and MASK in value for value in before | after):
-        return None
     if len(differing) <= len(shared) / 2 and len(shared) > 1:
         before = frozenset().union(*(old[case] for case in differing))
         after = frozenset().union(*(new[case] for case in differing))
@@ -78,6 +77,17 @@ def shift(old: Observed, new: Observed, *, known: frozenset[Scalar] = frozenset(
     if _are_times(gone | added):
         return None
     return Shift(_sorted(gone), _sorted(added)) if gone or added else None
+
+
+def _without_masked(old: Observed, new: Observed) -> tuple[Observed, Observed]:
+    """Both without the calls in which either was masked: what stands there is not the provider's any more."""
+    masked = {case for side in (old, new) for case, values in side.items() if any(map(_is_masked, values))}
+    kept = [{case: values for case, values in side.items() if case not in masked} for side in (old, new)]
+    return kept[0], kept[1]
+
+
+def _is_masked(value: Scalar) -> bool:
+    return isinstance(value, str) and MASK in value
 
 
 def _is_volatile(observed: Observed) -> bool:
@@ -108,6 +118,7 @@ def shift_of_lists(old: Observed, new: Observed) -> Shift | None:
     """What changed in lists of words; `None` where nothing did, or where they have too little in common."""
     before: frozenset[Scalar] = frozenset().union(*(old[case] for case in old.keys() & new.keys()))
     after: frozenset[Scalar] = frozenset().union(*(new[case] for case in old.keys() & new.keys()))
+    before, after = (frozenset(value for value in side if not _is_masked(value)) for side in (before, after))
     if before == after or len(before & after) < len(before | after) / 2:
         return None
     return Shift(_sorted(before - after), _sorted(after - before))
