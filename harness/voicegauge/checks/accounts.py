@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from itertools import combinations
 
 from voicegauge.checks.registry import Problem, rule
@@ -33,17 +33,15 @@ def _id_reused(jobs: Jobs) -> Iterator[Problem]:
 )
 def _crosstalk(jobs: Jobs) -> Iterator[Problem]:
     for one, other in combinations(jobs.trails, 2):
-        given, again = _audio(one), _audio(other)
-        if given is not None and given == again and one.submit.exchange.request != other.submit.exchange.request:
+        both = _audio(one) & _audio(other)
+        if both and one.submit.exchange.request != other.submit.exchange.request:
             at = f"{jobs.operation.pointer}/x-job/audio"
             pointer = jobs.latest.spec.audio.at.partition("#")[2] or None
-            yield Problem("two jobs with different requests deliver the same audio", at, pointer, f"{given!s:.200}")
+            yield Problem("two jobs with different requests deliver the same audio", at, pointer, min(both))
 
 
-def _audio(trail: Trail) -> Hashable | None:
-    """What the last status answer gives as the audio: a URL, or base64; `None` where it gives none."""
+def _audio(trail: Trail) -> set[str]:
+    """What status answers gave as the audio: URLs, or base64; nothing where a call of its own fetches it."""
     job = trail.spec
-    if job.result is not None or not trail.polls or not trail.polls[-1].ok:
-        return None
-    value = trail.polls[-1].answered(job.audio.at)
-    return value if isinstance(value, str) and value else None
+    found = [poll.answered(job.audio.at) for poll in trail.polls if poll.ok] if job.result is None else []
+    return {value for value in found if isinstance(value, str) and value}

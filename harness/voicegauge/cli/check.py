@@ -27,8 +27,9 @@ from voicegauge.cli.outputs import (
     write_outputs,
 )
 from voicegauge.cli.rerecording import record_again
-from voicegauge.cli.sending import live_settings, send
+from voicegauge.cli.sending import live_settings, send, user_cache
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
+from voicegauge.files import write_file
 
 if TYPE_CHECKING:
     from voicegauge.checks import Rule
@@ -49,6 +50,18 @@ if TYPE_CHECKING:
 )
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
 @click.option("--fuzz", type=click.IntRange(0, 100_000), default=0, metavar="N", help="N random requests an operation.")
+@click.option(
+    "--failures",
+    metavar="DIR",
+    help="With --fuzz: keep in DIR what failed and try it first; none keeps nothing.  "
+    "[default: a folder of the user's cache; none where CI is set]",
+)
+@click.option(
+    "--write-tests",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="With --fuzz: write each finding to DIR as a pytest test that sends it again.",
+)
 @click.option("--fault", "faults", multiple=True, metavar="FAULT", help="With --emulated: plant a fault to be found.")
 @click.option("--select", multiple=True, metavar="RULE", help="Only this rule. May be repeated.")
 @click.option("--ignore", multiple=True, metavar="RULE", help="Not this rule. May be repeated.")
@@ -112,6 +125,9 @@ def _check_flags(options: dict[str, Any]) -> None:
     for flag, mode in (("base_url", "live"), ("prices", "live"), ("full", "live"), ("faults", "emulated")):
         if options[flag] and not options[mode]:
             raise UsageError(f"--{flag.rstrip('s').replace('_', '-')} goes with --{mode}")
+    for flag in ("failures", "write_tests"):
+        if options[flag] and not options["fuzz"]:
+            raise UsageError(f"--{flag.replace('_', '-')} goes with --fuzz")
     if options["recordings"] and (options["emulated"] or options["live"]):
         raise UsageError("--recordings goes without --emulated and --live: nothing is sent then")
 
@@ -166,13 +182,18 @@ def _check_emulated(planned: _Planned, rules: dict[str, Rule], collector: Collec
     emulator = emulator_settings(seed=options["seed"], faults=options["faults"])
     with running_emulator(planned.contracts, emulator) as running:
         click.echo(plan_line(planned.priced), err=True)
-        settings = settings_for(running, planned.targets, rules=rules, fuzz=options["fuzz"], seed=options["seed"])
+        settings = settings_for(running, planned.targets, rules=rules, seed=options["seed"], **_fuzzing(options))
         return send(planned.targets, planned.plan, settings, collector)
 
 
 def _check_live(planned: _Planned, rules: dict[str, Rule], collector: Collector, options: dict[str, Any]) -> int:
     settings = live_settings(planned.priced, planned.contracts, options)
-    return send(planned.targets, planned.plan, replace(settings, rules=rules, fuzz=options["fuzz"]), collector)
+    return send(planned.targets, planned.plan, replace(settings, rules=rules, **_fuzzing(options)), collector)
+
+
+def _fuzzing(options: dict[str, Any]) -> dict[str, Any]:
+    folder = options["failures"] or ("none" if os.environ.get("CI") else str(user_cache() / "failures"))
+    return {"fuzz": options["fuzz"], "failures": None if folder == "none" else Path(folder)}
 
 
 def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *, strict: bool, status: int) -> int:
@@ -186,6 +207,8 @@ def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *
         write_json(report, json_to)
     if json_to != "-":
         print_report(report)
+    if options["write_tests"]:
+        _write_tests(report, options["write_tests"])
     line = summary_line(report)
     write_outputs(results_of(report, strict=strict), options, lambda results: step_summary(results, line))
     if status != EXIT_OK:
@@ -194,3 +217,10 @@ def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *
         raise NothingMeasuredError(f"no case came to a verdict; the first: {report.cases[0].reason}")
     failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     return EXIT_FINDINGS if report.count(*failing) else EXIT_OK
+
+
+def _write_tests(report: CheckReport, folder: Path) -> None:
+    files = {f"test_{f.rule.replace('-', '_')}_{f.fingerprint[:8]}.py": f.test for f in report.findings if f.test}
+    for name, text in files.items():
+        write_file(folder / name, text.encode())
+    click.echo(f"wrote {len(files)} test{'' if len(files) == 1 else 's'} to {folder}", err=True)

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from voicegauge.contract import Contract, Target
 
 
+def user_cache() -> Path:
+    """voicegauge's folder in the user's cache; it need not be there."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
+
+
 def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict[str, Any]) -> Settings:
     """How the services themselves are asked: keys from the environment, a budget for `plan`.
 
@@ -65,8 +70,7 @@ def send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: C
 
     if settings.fuzz:
         # Hypothesis keeps tables that are slow to make; not in the folder that the user stands in.
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache / "voicegauge" / "hypothesis"))
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(user_cache() / "hypothesis"))
     try:
         with progress("asking", len(plan.cases)) as bar:
             run_keeping(collector, check_service(targets, plan, settings, collector, bar.advance))

@@ -5,7 +5,7 @@ from voicegauge.conformance.cases import Case, Skipped
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.emulated import emulator_settings, settings_for
-from voicegauge.conformance.engine import Settings, check_documents, check_service, run_keeping
+from voicegauge.conformance.engine import Settings, check_documents, check_jobs, check_service, run_keeping
 from voicegauge.conformance.planning import Plan, plan_cases
 from voicegauge.conformance.pricing import PricedPlan, price_of_plan, priced, refuse_unpriced
 from voicegauge.conformance.recorded import check_recordings
@@ -26,6 +26,7 @@ __all__ = [
     "Spent",
     "apply_baseline",
     "check_documents",
+    "check_jobs",
     "check_recordings",
     "check_service",
     "documented_findings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from voicegauge.checks import RULES, Rule
 from voicegauge.conformance.engine import Settings
@@ -28,6 +29,7 @@ def settings_for(
     *,
     rules: Mapping[str, Rule] = RULES,
     fuzz: int = 0,
+    failures: Path | None = None,
     seed: int = 0,
 ) -> Settings:
     """How `targets` are checked at an emulator; waiting between polls costs no time."""
@@ -38,6 +40,7 @@ def settings_for(
         keys=dict.fromkeys(providers, KEY),
         rules=rules,
         fuzz=fuzz,
+        failures=failures,
         seed=seed,
         clock=VirtualClock,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from voicegauge.checks import RULES, Rule
@@ -35,6 +36,8 @@ class Settings:
     """Dollars a request by target id."""
     fuzz: int = 0
     """Random requests to each operation, inside its schema and as many outside."""
+    failures: Path | None = None
+    """Where fuzzing keeps what failed, to try it first the next time; `None` keeps nothing."""
     seed: int = 0
     clock: Callable[[], Clock] | None = None
     """Makes the clock that a client waits by; the real one if left out."""
@@ -80,17 +83,43 @@ async def check_service(
 
 
 async def _fuzz(service: Service, targets: Sequence[Target], settings: Settings, collector: Collector) -> None:
-    """One target of each operation: the schema is the operation's."""
+    """One target of each operation: the schema is the operation's, and so are its jobs."""
     if not settings.fuzz:
         return
     from voicegauge.conformance.fuzzing import fuzz_target  # Hypothesis costs 0.2 s to import
+    from voicegauge.conformance.interleaving import interleave_jobs
+    from voicegauge.conformance.searching import Effort
 
-    seen: set[str] = set()
+    effort = Effort(settings.fuzz, settings.seed, settings.failures)
+    own = effort.below(settings.provenance.value, service.contract.id)
+    firsts: dict[str, Target] = {}
     for target in targets:
-        if target.contract is service.contract and target.operation.id not in seen:
-            seen.add(target.operation.id)
-            runner = Runner(service, settings.rules, collector)
-            await fuzz_target(target, runner, collector, examples=settings.fuzz, seed=settings.seed)
+        if target.contract is service.contract:
+            firsts.setdefault(target.operation.id, target)
+    for target in firsts.values():
+        runner = Runner(service, settings.rules, collector)
+        await fuzz_target(target, runner, collector, own)
+        if target.job_operation is not None:
+            await interleave_jobs(target, runner, own)
+
+
+async def check_jobs(target: Target, steps: Sequence[str], settings: Settings, collector: Collector) -> None:
+    """Take `steps` with jobs of `target`, as `interleaving` writes them, and keep what is found.
+
+    Raises:
+        UsageError: the target has no jobs, or a step is none.
+        TransportError: no answer could be had.
+    """
+    from voicegauge.conformance.interleaving import Interleaving
+
+    async with Transport(app=settings.app) as transport:
+        runner = Runner(_service(target.contract, transport, settings), settings.rules, collector)
+        jobs = Interleaving(target, runner)
+        try:
+            for step in steps:
+                runner.keep(await jobs.step(step))
+        except BudgetError as error:
+            collector.stopped_by = str(error)
 
 
 def _service(contract: Contract, transport: Transport, settings: Settings) -> Service:

@@ -39,6 +39,8 @@ class Finding(Record, frozen=True, kw_only=True):
     """The piece of traffic that shows it, shortened and without secrets."""
     reproduce: str | None = None
     """A shell command that sends the request again; keys stand as environment variables."""
+    test: str | None = None
+    """A pytest test that sends it again, for what was found by fuzzing; it needs voicegauge's plugin."""
     reading: str | None = None
     """For a disputed finding: the other reading of the documents that the traffic keeps."""
     times: int = 1
