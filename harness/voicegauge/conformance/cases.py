@@ -23,7 +23,9 @@ USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
 }
 """What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-when`."""
 
-Kind = Literal["delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "fuzzing", "life"]
+Kind = Literal[
+    "delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http", "fuzzing", "life"
+]
 """`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; `life`: something
 kept is followed to its end; the others as `Expected.why`."""
 
