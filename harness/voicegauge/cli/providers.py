@@ -9,7 +9,7 @@ import click
 
 from voicegauge.cli.options import contracts_option, json_option
 from voicegauge.cli.output import console, table, write_json
-from voicegauge.contract import Contract, Target, load_catalogue
+from voicegauge.contract import Contract, Operation, Target, load_catalogue
 from voicegauge.contract.pricing import describe_price
 from voicegauge.model import Record
 
@@ -28,6 +28,27 @@ class TargetRow(Record, frozen=True, kw_only=True):
     needs: tuple[str, ...]
 
 
+class OperationRow(Record, frozen=True, kw_only=True):
+    """One documented operation as `--json` shows it."""
+
+    id: str
+    method: str
+    path: str
+    server: str
+    """The URL that the path is appended to."""
+    title: str
+    document: str | None
+    """The source that describes it."""
+    inferred: bool
+    """Whether that source does not name its method and path outright."""
+    disputed: tuple[str, ...]
+    """Other readings of the operation, its requests and its answers, each in a sentence."""
+    emulation: str
+    """How the emulator plays it."""
+    checks: tuple[str, ...]
+    """The rules that have something to look at in it."""
+
+
 class ProviderRow(Record, frozen=True, kw_only=True):
     """One provider as `--json` shows it."""
 
@@ -38,7 +59,7 @@ class ProviderRow(Record, frozen=True, kw_only=True):
     servers: dict[str, str]
     key_env: str
     key_set: bool
-    operations: tuple[str, ...]
+    operations: tuple[OperationRow, ...]
     targets: tuple[TargetRow, ...]
 
 
@@ -62,6 +83,27 @@ def _target_row(target: Target) -> TargetRow:
     )
 
 
+def _operation_row(operation: Operation) -> OperationRow:
+    from voicegauge.checks.applying import rules_of
+    from voicegauge.contract.walking import walk
+    from voicegauge.emulator.playing import how_played
+
+    source = operation.data.get("x-source", {})
+    said = [d["says"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
+    return OperationRow(
+        id=operation.id,
+        method=operation.method,
+        path=operation.path,
+        server=operation.server.url,
+        title=str(operation.data.get("summary", "")),
+        document=source.get("document"),
+        inferred=bool(source.get("inferred", False)),
+        disputed=tuple(said),
+        emulation=how_played(operation),
+        checks=tuple(rule.id for rule in rules_of(operation)),
+    )
+
+
 def _provider_row(contract: Contract) -> ProviderRow:
     return ProviderRow(
         id=contract.id,
@@ -71,7 +113,7 @@ def _provider_row(contract: Contract) -> ProviderRow:
         servers={server.name: server.url for server in contract.servers.values()},
         key_env=contract.provider.key_env,
         key_set=bool(os.environ.get(contract.provider.key_env)),
-        operations=tuple(contract.operations),
+        operations=tuple(_operation_row(operation) for operation in contract.operations.values()),
         targets=tuple(_target_row(target) for target in contract.targets.values()),
     )
 
@@ -97,6 +139,13 @@ def _print(result: Providers) -> None:
                 row.id, row.title, row.answer, row.price, str(len(row.languages)) if row.languages else "not said"
             )
     out.print(targets)
+    operations = table("operation", "", "the emulator", "checks", right=("checks",))
+    for provider in result.providers:
+        for operation in provider.operations:
+            where = f"{operation.method} {operation.path}{' (inferred)' if operation.inferred else ''}"
+            name = f"{provider.id}/{operation.id}"
+            operations.add_row(name, where, operation.emulation, str(len(operation.checks)))
+    out.print(operations)
     keys = table("provider", "contract of", "operations", "key", "", right=("operations",))
     for provider in result.providers:
         state = "[green]set[/]" if provider.key_set else "not set"
