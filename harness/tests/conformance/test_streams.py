@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -54,7 +54,7 @@ def test_a_stream_that_is_right_has_nothing_found(check) -> None:
 def test_a_fault_of_a_stream_is_found_under_its_rule(fault, plant, check) -> None:
     rule, also = FOUND_BY[fault]
     plant(f"{fault}@{TARGET}")
-    report = check([TARGET], only=lambda case: case.id.endswith(": a full delivery"))
+    report = check([TARGET], only=lambda case: case.id.endswith(": a full delivery as mp3"))
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert rule in errors
     assert errors <= {rule, *also}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from voicegauge.bench.arriving import measure_streaming
 from voicegauge.contract import Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.contract.wire import is_json
@@ -30,8 +31,11 @@ def measure_latency(delivery: Delivery, target: Target) -> Latency | None:
         return latency
     start, timing = exchange.timing.started_ms - submit.started_ms, exchange.timing
     whole = start + timing.total_ms
-    # Audio inside JSON cannot be played before its last byte is there.
-    first_audio = whole if is_json(exchange.response.media_type) else start + _first_piece(timing)
+    streaming = measure_streaming(delivery, target)
+    if streaming is not None:
+        first_audio = streaming.pieces[0][0]
+    else:  # audio inside JSON cannot be played before its last byte is there
+        first_audio = whole if is_json(exchange.response.media_type) else start + _first_piece(timing)
     return Latency(
         accept_ms=latency.accept_ms,
         queue_ms=queue,

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
+from voicegauge.bench.arriving import with_playback
 from voicegauge.contract import Target
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import DataError
 from voicegauge.model import AudioFacts, Sample
 from voicegauge.speech.audio import RawAudio, facts
+from voicegauge.speech.timeline import Timeline, timeline
 
 
 def measure_audio(
@@ -31,7 +34,7 @@ def measure_audio(
     Raises:
         DataError: a file of the run is missing.
     """
-    known: dict[AudioFacts, AudioFacts] = {}
+    known: dict[AudioFacts, _Measured] = {}
     measured = []
     for sample in samples:
         if sample.audio is not None and sample.audio not in known:
@@ -41,20 +44,30 @@ def measure_audio(
     return tuple(measured)
 
 
-def _facts(folder: Path, kept: AudioFacts, target: Target | None) -> AudioFacts:
+class _Measured(NamedTuple):
+    facts: AudioFacts
+    timeline: Timeline | None
+    """Of audio that can be decoded."""
+
+
+def _facts(folder: Path, kept: AudioFacts, target: Target | None) -> _Measured:
     path = folder / kept.file
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    return facts(data, file=kept.file, media_type=kept.media_type, declared=_declared(target))[0]
+    found, decoded = facts(data, file=kept.file, media_type=kept.media_type, declared=_declared(target))
+    return _Measured(found, timeline(data, decoded) if decoded is not None else None)
 
 
-def _with(sample: Sample, found: AudioFacts) -> Sample:
-    latency = sample.latency
-    if latency is not None and latency.ttfa_ms is not None and found.leading_silence_s is not None:
-        latency = msgspec.structs.replace(latency, ttfs_ms=latency.ttfa_ms + found.leading_silence_s * 1000)
-    return msgspec.structs.replace(sample, audio=found, latency=latency)
+def _with(sample: Sample, found: _Measured) -> Sample:
+    latency, streaming, lead_s = sample.latency, sample.streaming, found.facts.leading_silence_s
+    if latency is not None and latency.ttfa_ms is not None and lead_s is not None:
+        heard_ms = latency.ttfa_ms + lead_s * 1000
+        if streaming is not None and found.timeline is not None:
+            streaming, heard_ms = with_playback(streaming, found.timeline, lead_s)
+        latency = msgspec.structs.replace(latency, ttfs_ms=heard_ms)
+    return msgspec.structs.replace(sample, audio=found.facts, latency=latency, streaming=streaming)
 
 
 def _declared(target: Target | None) -> RawAudio | None:

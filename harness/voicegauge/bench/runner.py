@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from voicegauge.bench.arriving import measure_streaming
 from voicegauge.bench.asking import Access, gates, open_clients, speech_request
 from voicegauge.bench.journal import Finished, Journal, Left, Past, Submitted, Submitting
 from voicegauge.bench.latency import measure_latency
@@ -250,6 +251,7 @@ class _Runner:
             polls=_polls(delivery),
             request_id=delivery.job.id if delivery.job else None,
             latency=measure_latency(delivery, target),
+            streaming=measure_streaming(delivery, target),
             audio=audio,
             cost=self._cost(planned, target, delivery),
             failure=delivery.failure,

@@ -65,6 +65,26 @@ class LanguageWer(Record, frozen=True, kw_only=True):
     rate: ErrorRate
 
 
+class StreamSummary(Record, frozen=True, kw_only=True):
+    """How the audio of a target that streams comes; medians unless the name says otherwise.
+
+    Times are milliseconds from the start of the submit; `None` where no sample has one.
+    """
+
+    first_event_ms: Estimate | None
+    """Until the first event, for a stream of events."""
+    speech_ms: Estimate | None
+    """Until the first audible speech had come."""
+    gap_p50_ms: Estimate | None
+    """The median pause between two pieces of audio."""
+    gap_max_ms: Estimate | None
+    """The longest pause of a sample."""
+    underruns: Estimate | None
+    """Mean number of times that a player would have run out of audio."""
+    underrun_ms: Estimate | None
+    """Mean time that it would have waited."""
+
+
 class TargetSummary(Record, frozen=True, kw_only=True):
     """One row of the comparison: medians with 95% intervals unless the name says otherwise.
 
@@ -99,6 +119,8 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     file_ms: Estimate | None
     """Time to file: until the last byte of audio, polling included."""
     file_p95_ms: Estimate | None
+    streaming: StreamSummary | None
+    """`None` where no audio came as a stream."""
     audio_s: Estimate | None
     """Length of the audio."""
     rtf: Estimate | None
@@ -207,6 +229,7 @@ def _summarise(
         ttfs_ms=time(lambda latency: latency.ttfs_ms),
         file_ms=time(lambda latency: latency.file_ms),
         file_p95_ms=quantile(_values(samples, file_ms), 0.95, seed=seed),
+        streaming=_streaming(samples, seed),
         audio_s=middle(sample_audio_s),
         rtf=middle(real_time_factor),
         characters_per_s=middle(_characters_per_s),
@@ -216,6 +239,23 @@ def _summarise(
         languages=_languages(scored, seed),
         cost=target_cost(target, samples, characters),
         pareto=False,
+    )
+
+
+def _streaming(samples: Sequence[Sample], seed: int) -> StreamSummary | None:
+    if all(sample.streaming is None for sample in samples):
+        return None
+
+    def values(name: str) -> list[tuple[str, float]]:
+        return _values(samples, lambda sample: getattr(sample.streaming, name) if sample.streaming else None)
+
+    return StreamSummary(
+        first_event_ms=median(values("first_event_ms"), seed=seed),
+        speech_ms=median(values("speech_ms"), seed=seed),
+        gap_p50_ms=median(values("gap_p50_ms"), seed=seed),
+        gap_max_ms=median(values("gap_max_ms"), seed=seed),
+        underruns=mean(values("underruns"), seed=seed),
+        underrun_ms=mean(values("underrun_ms"), seed=seed),
     )
 
 

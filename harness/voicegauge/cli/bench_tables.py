@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.plan import Plan
 from voicegauge.bench.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.summary import ErrorRate, TargetSummary
+from voicegauge.bench.summary import ErrorRate, StreamSummary, TargetSummary
 from voicegauge.cli.output import console, table
 from voicegauge.model import Provenance, ScoreSet
 
@@ -62,11 +62,22 @@ def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None) -> list
     if scores:
         closed = ", which knows few words, among them those of the bundled suites" if scores.closed_vocabulary else ""
         lines.append(f"WER by {scores.asr}{closed} ({scores.asr_reason}); normaliser {scores.normaliser}")
+    lines += [_streamed(one.target, one.streaming) for one in summaries if one.streaming]
     for one in summaries:
         if one.failures:
             kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_kinds.items())
             lines.append(f"[red]{one.target}[/]: {one.failures} of {one.samples} failed ({kinds})")
     return lines
+
+
+def _streamed(target: str, stream: StreamSummary) -> str:
+    times = (stream.speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.underrun_ms)
+    speech, gap, longest, waited = (_number(time, interval=False) for time in times)
+    ran_out = _number(stream.underruns, digits=2, interval=False)
+    return (
+        f"{target} streams: first speech after {speech} ms, pauses of {gap} ms (longest {longest} ms), "
+        f"a player runs out {ran_out} times a sample and waits {waited} ms"
+    )
 
 
 def _number(estimate: Estimate | None, *, digits: int = 0, interval: bool = True) -> str:

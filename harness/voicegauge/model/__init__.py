@@ -4,6 +4,7 @@ from voicegauge.model.base import Provenance, Record, Severity
 from voicegauge.model.exchange import DOWNLOAD, Exchange, Request, Response, Timing, UploadedFile
 from voicegauge.model.finding import Finding, Where
 from voicegauge.model.job import Delivery, Failure, Interval, Job, Sighting
+from voicegauge.model.received import Received
 from voicegauge.model.run import (
     AsrFloor,
     Manifest,
@@ -12,7 +13,7 @@ from voicegauge.model.run import (
     SuiteRef,
     TargetRef,
 )
-from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score
+from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score, Streaming
 from voicegauge.model.speech import SpeechRequest, VoiceSample
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Latency",
     "Manifest",
     "Provenance",
+    "Received",
     "Record",
     "Request",
     "Response",
@@ -39,6 +41,7 @@ __all__ = [
     "Severity",
     "Sighting",
     "SpeechRequest",
+    "Streaming",
     "SuiteRef",
     "TargetRef",
     "Timing",

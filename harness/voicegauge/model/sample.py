@@ -26,9 +26,31 @@ class Latency(Record, frozen=True, kw_only=True):
     ttfa_ms: float | None = None
     """Until the first byte of audio data."""
     ttfs_ms: float | None = None
-    """Until the first audible speech: `ttfa_ms` and the leading silence."""
+    """Until the first audible speech is heard: `ttfa_ms` and the leading silence; later where a player would wait."""
     file_ms: float | None = None
     """Until the last byte of audio: the time to file."""
+
+
+class Streaming(Record, frozen=True, kw_only=True):
+    """How audio came as a stream, in the answer to the request itself, to be played from the first piece on.
+
+    Times are milliseconds from the start of the submit.
+    """
+
+    first_event_ms: float | None = None
+    """Until the first event had come; `None` for plain bytes."""
+    pieces: tuple[tuple[float, int], ...]
+    """Each arrival as (time, bytes of audio until then); those within a millisecond are one."""
+    gap_p50_ms: float | None = None
+    """The median pause between two pieces; `None` where there is one alone."""
+    gap_max_ms: float | None = None
+    """The longest pause between two pieces."""
+    speech_ms: float | None = None
+    """Until the first audible speech had come: the bytes up to it, not the silence before it."""
+    underruns: int | None = None
+    """How often a player that starts with the first audio would have run out of it."""
+    underrun_ms: float | None = None
+    """How long that player would have waited in all."""
 
 
 class AudioFacts(Record, frozen=True, kw_only=True):
@@ -80,6 +102,8 @@ class Sample(Record, frozen=True, kw_only=True):
     polls: int
     request_id: str | None = None
     latency: Latency | None = None
+    streaming: Streaming | None = None
+    """Where the audio came as a stream that was timed."""
     audio: AudioFacts | None = None
     cost: Cost = Cost()
     failure: Failure | None = None

@@ -61,6 +61,10 @@ def columns(targets: Sequence[TargetSummary], characters: int) -> tuple[Column, 
         Column("ttfa", "Parts of it, p50", "TTFA", "ms", -1, lambda t: _time(t.ttfa_ms)),
         Column("accept", "Parts of it, p50", "Accept", "ms", -1, lambda t: _time(t.accept_ms)),
         Column("processing", "Parts of it, p50", "Processing", "ms, bounds", 0, _processing),
+        Column("speech", "Streams", "First speech", "ms", -1, lambda t: _stream(t, "speech_ms")),
+        Column("gap", "Streams", "Gap", "ms", -1, lambda t: _stream(t, "gap_p50_ms")),
+        Column("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _stream(t, "gap_max_ms")),
+        Column("underrun", "Streams", "Underruns", "mean", -1, _underruns),
         Column("rtf", "Speed", "RTF", "", -1, lambda t: _plain(t.rtf, 2)),
         Column("speed", "Speed", "Rate", "chars/s", 1, lambda t: _plain(t.characters_per_s, 1)),
         Column("request", "Price", "Request", "mean", -1, _price),
@@ -129,6 +133,18 @@ def _time(e: Estimate | None) -> Cell:
     if e is None:
         return EMPTY
     return Cell(milliseconds(e.value), e.value, interval(e), _note(e), e.low, e.high)
+
+
+def _stream(target: TargetSummary, name: str) -> Cell:
+    return EMPTY if target.streaming is None else _time(getattr(target.streaming, name))
+
+
+def _underruns(target: TargetSummary) -> Cell:
+    if target.streaming is None or target.streaming.underruns is None:
+        return EMPTY
+    waited = target.streaming.underrun_ms
+    cell = _plain(target.streaming.underruns, 2)
+    return cell._replace(detail=f"{milliseconds(waited.value)} ms waited") if waited and waited.value else cell
 
 
 def _plain(e: Estimate | None, decimals: int) -> Cell:

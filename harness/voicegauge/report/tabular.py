@@ -65,6 +65,7 @@ def _sample_row(run: Run, sample: Sample) -> dict[str, Value]:
         "failure_status": sample.failure.status if sample.failure else None,
         "failure_message": sample.failure.message if sample.failure else None,
         **_latency_row(sample),
+        **_streaming_row(sample),
         **_audio_row(sample),
         "price_usd": sample.cost.price_usd,
         "price_credits": sample.cost.price_credits,
@@ -82,6 +83,11 @@ def _latency_row(sample: Sample) -> dict[str, Value]:
         row[f"{name}_low_ms"] = between.low_ms if between else None
         row[f"{name}_high_ms"] = between.high_ms if between else None
     return row
+
+
+def _streaming_row(sample: Sample) -> dict[str, Value]:
+    names = ("first_event_ms", "speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "underrun_ms")
+    return {f"stream_{name}": value for name, value in _fields(sample.streaming, *names).items()}
 
 
 def _audio_row(sample: Sample) -> dict[str, Value]:
