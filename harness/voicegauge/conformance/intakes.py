@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -11,7 +10,7 @@ from voicegauge.checks import Call, Expected, TakenIn
 from voicegauge.client import Client, WireRequest, fetch_made, intake_wire
 from voicegauge.conformance.cases import Case, Skipped
 from voicegauge.conformance.matching import place_reader
-from voicegauge.conformance.requests import voice_sample, voice_text
+from voicegauge.conformance.requests import Sentence, spoken_sentence, voice_sample, with_required
 from voicegauge.contract import Intake, Operation, parse_place
 from voicegauge.contract.extension import IntakeWord
 from voicegauge.model import Exchange, UploadedFile
@@ -51,8 +50,8 @@ def _whole(intake: Intake, words: tuple[Word, ...]) -> Case:
         operation=intake.operation.id,
         target=intake.name,
         expected=Expected(verdict="accepted", why="valid", says=says, at=intake.pointer),
-        wire=intake_wire(intake, _recording(), dict(words)),
-        audio_s=_recording_s(),
+        wire=with_required(intake.operation, intake_wire(intake, _sentence(intake).file, dict(words))),
+        audio_s=_sentence(intake).audio_s,
         whole=not words,
     )
 
@@ -61,39 +60,40 @@ def _meant(case: Case, intakes: list[Intake]) -> Case:
     """`case` with the intake that its request means: the one whose constants it holds, else the first."""
     read = place_reader(case.wire or WireRequest())
     named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.set.items())), intakes[0])
-    return msgspec.structs.replace(case, target=named.name, audio_s=_recording_s())
+    sentence, wire = _sentence(named), case.wire
+    if wire is not None and _uploaded(named, case) == voice_sample().data:
+        field = parse_place(named.use.request["audio"].at).tokens[0]
+        wire = msgspec.structs.replace(wire, body={**wire.body, field: sentence.file})
+    return msgspec.structs.replace(case, target=named.name, wire=wire, audio_s=sentence.audio_s)
 
 
-@functools.cache
-def _recording_s() -> float:
-    from voicegauge.speech.audio import decode
-
-    return decode(_recording().data).audio_s
-
-
-def _recording() -> UploadedFile:
-    voice = voice_sample()
-    return UploadedFile(filename=voice.filename, media_type=voice.media_type, data=voice.data or b"")
+def _sentence(intake: Intake) -> Sentence:
+    """The recording that is sent, in a format that the operation takes."""
+    field = parse_place(intake.use.request["audio"].at).tokens[0]
+    limits = intake.operation.limits.uploads.get(field)
+    formats = limits.formats if limits is not None else ()
+    return spoken_sentence("wav" if not formats or "wav" in formats else formats[0])
 
 
 async def taken_in(client: Client, intake: Intake, case: Case, call: Call) -> tuple[TakenIn, list[Exchange]]:
     """An accepted `call` with the audio that it leads to, and the exchanges that fetched that."""
+    sentence = _sentence(intake)
     fetched = await fetch_made(client, intake, call.exchange)
     taken = TakenIn(
         intake.operation,
         call.exchange,
         request_origin=call.request_origin,
         intake=intake,
-        said=voice_text() if _sends_the_recording(intake, case) else None,
+        said=sentence.text if _uploaded(intake, case) == sentence.file.data else None,
         fetched=fetched.pieces,
         failure=fetched.failure.message if fetched.failure else None,
     )
     return taken, list(fetched.exchanges)
 
 
-def _sends_the_recording(intake: Intake, case: Case) -> bool:
-    """Whether what is spoken in the upload is known: it is the bundled recording."""
+def _uploaded(intake: Intake, case: Case) -> bytes | None:
+    """The recording that a case sends."""
     body = case.wire.body if case.wire is not None else None
     field = parse_place(intake.use.request["audio"].at).tokens[0]
     file = body.get(field) if isinstance(body, dict) else None
-    return isinstance(file, UploadedFile) and file.data == _recording().data
+    return file.data if isinstance(file, UploadedFile) else None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
+
+import msgspec
 
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.samples import sample
@@ -15,6 +18,8 @@ from voicegauge.data import data_dir
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
+SENTENCE_S = 3.44
+"""Into the pause behind the first sentence of the bundled recording."""
 TEXT = "Good morning. This is a short test of a long story."
 """Two sentences: long enough that a voice must say something, and cheap."""
 
@@ -38,9 +43,26 @@ def voice_sample() -> VoiceSample:
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
 
 
-def voice_text() -> str:
-    """What the bundled recording says."""
-    return (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8").strip()
+class Sentence(NamedTuple):
+    """A recording and what it says."""
+
+    file: UploadedFile
+    text: str
+    audio_s: float
+
+
+@functools.cache
+def spoken_sentence(name: str = "wav") -> Sentence:
+    """The first sentence of the bundled recording, in the format `name`: enough to hear, and quickly sent."""
+    from voicegauge.speech.audio import decode
+    from voicegauge.speech.transcoding import media_type_of, write_audio
+
+    whole = (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
+    decoded = decode(voice_sample().data or b"")
+    samples = decoded.samples[: round(SENTENCE_S * decoded.sample_rate_hz)]
+    data = write_audio(samples, decoded.sample_rate_hz, name)
+    file = UploadedFile(filename=f"sentence.{name}", media_type=media_type_of(name), data=data)
+    return Sentence(file, f"{whole.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 
 def plain_body(operation: Operation) -> WireRequest | None:
@@ -106,6 +128,21 @@ def _missing_parameters(operation: Operation, wire: WireRequest) -> dict[str, An
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
             extra[f"{parameter.place}.{parameter.name}"] = value
     return extra
+
+
+def with_required(operation: Operation, wire: WireRequest) -> WireRequest:
+    """`wire` with a value for each required field that it lacks.
+
+    Raises:
+        UsageError: no value is known for one.
+    """
+    return msgspec.structs.replace(
+        wire,
+        body={
+            **wire.body,
+            **{place.partition("#/")[2]: value for place, value in _missing_fields(operation, wire).items()},
+        },
+    )
 
 
 def _missing_fields(operation: Operation, wire: WireRequest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, Padding, statuses_for
-from voicegauge.conformance.requests import voice_sample
+from voicegauge.conformance.requests import spoken_sentence, voice_sample
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import Situation, Upload
 from voicegauge.model import Record, UploadedFile
@@ -77,7 +77,7 @@ def _odd_uploads(upload: Upload, *, cloned: bool) -> tuple[OddUpload, ...]:
     """The recordings for one set of limits; what no document speaks of is tried with a voice to clone alone."""
     from voicegauge.speech.audio import decode  # numpy
 
-    voice = voice_sample().data or b""
+    voice = (voice_sample().data or b"") if cloned else spoken_sentence().file.data
     decoded = decode(voice)
     found = [*_of_size(decoded, upload), *_of_length(decoded, upload, cloned=cloned), *_of_format(decoded, upload)]
     found += [*_of_rate(decoded, upload), _text(upload), _empty()]
@@ -92,7 +92,7 @@ def _of_size(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
         return
     wav = _wav(decoded.samples, decoded.sample_rate_hz, "large.wav")
     surely = int(upload.max_bytes / READINGS_OF_MB)
-    sizes = [(surely - 1, True), (surely, True), (upload.max_bytes, True), (upload.max_bytes + 1, False)]
+    sizes = [(surely, True), (upload.max_bytes, True), (upload.max_bytes + 1, False)]
     for size, valid in sizes:
         if valid and upload.formats and "wav" not in upload.formats:
             continue
