@@ -4,7 +4,8 @@ They see exchanges and contracts, never sockets.
 """
 
 # Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
-from voicegauge.checks import answers, streams, jobs, resources, accounts, outcomes, audio, charges, intakes, ageing  # noqa: F401, I001
+from voicegauge.checks import answers, streams, jobs, resources, accounts, outcomes  # noqa: F401, I001
+from voicegauge.checks import audio, charges, intakes, webhooks, ageing  # noqa: F401
 from voicegauge.checks.calls import Call, RequestOrigin
 from voicegauge.checks.judging import Judge, find_dispute
 from voicegauge.checks.lives import Life
@@ -12,7 +13,6 @@ from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
 from voicegauge.checks.taken import TakenIn
 from voicegauge.checks.subjects import (
     Aged,
-    Callback,
     Delivered,
     Expected,
     Jobs,
@@ -20,6 +20,7 @@ from voicegauge.checks.subjects import (
     Subject,
     Trail,
 )
+from voicegauge.checks.told import Callback, Told
 
 __all__ = [
     "RULES",
@@ -37,6 +38,7 @@ __all__ = [
     "Rule",
     "Subject",
     "TakenIn",
+    "Told",
     "Trail",
     "find_dispute",
     "rule",

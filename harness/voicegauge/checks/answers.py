@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.checks.calls import Call, request_media_type
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects import Callback
+from voicegauge.checks.told import Callback
 from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
 from voicegauge.contract.document import unescape
 from voicegauge.contract.places import read_pointer

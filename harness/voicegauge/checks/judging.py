@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 from voicegauge.checks.calls import Call
 from voicegauge.checks.registry import RULES, Problem, Rule
-from voicegauge.checks.subjects import Callback, Outcome, Subject
+from voicegauge.checks.subjects import Outcome, Subject
+from voicegauge.checks.told import Callback, Told
 from voicegauge.contract import MISSING
 from voicegauge.contract.document import unescape
 from voicegauge.contract.extension import Dispute
@@ -72,7 +73,8 @@ class Judge:
     def _reproduce(self, subject: Subject, exchange: Exchange) -> str | None:
         call = subject.call if isinstance(subject, Outcome) else subject
         # What a document prints without its request, or what the provider sends, cannot be sent again.
-        unknown = isinstance(call, Callback) or (isinstance(call, Call) and call.request_origin == "unknown")
+        sent_by_it = isinstance(call, Callback) or (isinstance(call, Told) and call.submit is None)
+        unknown = sent_by_it or (isinstance(call, Call) and call.request_origin == "unknown")
         return None if unknown or self.reproduce is None else self.mask(self.reproduce(exchange))
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 
 from voicegauge.checks.calls import Call
 from voicegauge.checks.lives import Life
-from voicegauge.contract import Contract, MediaType, Operation, Target
+from voicegauge.checks.told import Callback, Told
+from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import AudioPlace, JobSpec
 from voicegauge.model import Delivery, Exchange, Record, Sighting, SpeechRequest
 
@@ -164,28 +165,6 @@ class Delivered:
 
 
 @dataclass(frozen=True, eq=False)
-class Callback:
-    """What a provider sends to a URL of the user's, as it is documented."""
-
-    media: MediaType
-    """The documented body of the callback."""
-    exchange: Exchange
-    operation: Operation
-    """An operation that leads to it; any of the contract's for a webhook that stands alone."""
-    target: Target | None = None
-
-    @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.media.contract
-
-    @property
-    def around(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about it may stand at."""
-        return (self.media.pointer,)
-
-
-@dataclass(frozen=True, eq=False)
 class Aged:
     """A recording, by the oldest exchange in it."""
 
@@ -214,9 +193,9 @@ class Expected(Record, frozen=True, kw_only=True):
     """`either`: no document says; a service that fails is wrong all the same."""
     statuses: tuple[int, ...] = ()
     """The documented statuses that would be right; empty for any of the verdict's kind."""
-    why: Literal["valid", "invalid", "key", "unknown", "situation", "unsaid"]
+    why: Literal["valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http"]
     """What the case is about: `key` a missing or bad one, `unknown` an id nobody gave out,
-    `unsaid` what no document speaks of."""
+    `unsaid` what no document speaks of, `plain-http` a webhook URL without TLS."""
     says: str
     """In words, what is special about the request."""
     at: str
@@ -256,4 +235,4 @@ class Outcome:
         return self.call.around
 
 
-Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Life | Outcome
+Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Life | Told | Outcome

@@ -7,7 +7,7 @@ from typing import Literal
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.contract import Operation
-from voicegauge.contract.extension import Situation
+from voicegauge.contract.extension import Posts, Situation
 from voicegauge.model import Record, SpeechRequest
 
 USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
@@ -23,9 +23,7 @@ USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
 }
 """What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-when`."""
 
-Kind = Literal[
-    "delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http", "fuzzing", "life"
-]
+Kind = Literal["delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http", "fuzzing", "life"]
 """`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; `life`: something
 kept is followed to its end; the others as `Expected.why`."""
 
@@ -36,6 +34,15 @@ class Padding(Record, frozen=True, kw_only=True):
     field: str
     size: int
     """What it is padded to, in bytes."""
+
+
+class UrlOf(Record, frozen=True, kw_only=True):
+    """A request names a URL that is listened at."""
+
+    at: str
+    """The place of the request; the URL itself is known when it is sent."""
+    posts: Posts
+    """What should come there."""
 
 
 class Case(Record, frozen=True, kw_only=True):
@@ -62,6 +69,7 @@ class Case(Record, frozen=True, kw_only=True):
     audio_s: float = 0.0
     """Length of the recording that it sends, for its price."""
     padding: Padding | None = None
+    webhook: UrlOf | None = None
     whole: bool = False
     """A single call that shows the whole of an answer, as a delivery does of speech."""
     fuzzed: bool = False

@@ -20,7 +20,9 @@ KEY = "emulated-key"
 
 def emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorSettings:
     """An emulator in which nothing takes time and no limit is met by accident."""
-    return EmulatorSettings(seed=seed, clock="per-poll", faults=tuple(faults), rate_limits=False, credits=CREDITS)
+    return EmulatorSettings(
+        seed=seed, clock="per-poll", faults=tuple(faults), rate_limits=False, credits=CREDITS, webhook_http=True
+    )
 
 
 def settings_for(

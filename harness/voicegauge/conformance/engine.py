@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.running import Keep, Runner, Service
+from voicegauge.conformance.webhooks import receiver_for
 from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
+from voicegauge.receiver import Receiver
 from voicegauge.transport import Clock, Transport
 
 
@@ -43,6 +45,8 @@ class Settings:
     """Makes the clock that a client waits by; the real one if left out."""
     keep: Keep | None = None
     """Is given the exchanges of each case that came to a verdict, to be recorded."""
+    receiver: Receiver | None = None
+    """For webhooks; where the emulator is asked, there is one without."""
     app: Any = None
     """An ASGI application that is called in this process instead of the network."""
 
@@ -69,6 +73,18 @@ async def check_service(
     """
     for name in plan.skipped:
         collector.not_planned(name.id, name.reason)
+    with receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
+        settings = replace(settings, receiver=receiver)
+        await _check_services(targets, plan, settings, collector, progress)
+
+
+async def _check_services(
+    targets: Sequence[Target],
+    plan: Plan,
+    settings: Settings,
+    collector: Collector,
+    progress: Callable[[Case], None] | None,
+) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
     async with Transport(app=settings.app) as transport:
         for contract in contracts.values():
@@ -132,7 +148,9 @@ def _service(contract: Contract, transport: Transport, settings: Settings) -> Se
         ledger=settings.ledger,
         seed=settings.seed,
     )
-    return Service(contract, client, settings.ledger, settings.prices, settings.provenance, settings.keep)
+    return Service(
+        contract, client, settings.ledger, settings.prices, settings.provenance, settings.keep, settings.receiver
+    )
 
 
 def run_keeping(collector: Collector, check: Coroutine[Any, Any, None]) -> None:

@@ -22,6 +22,7 @@ from voicegauge.conformance.parameters import other_operation_wire, parameter_ca
 from voicegauge.conformance.requests import TEXT, base_speech, with_headers
 from voicegauge.conformance.texts import text_cases
 from voicegauge.conformance.uploads import upload_cases
+from voicegauge.conformance.webhooks import with_webhooks
 from voicegauge.contract import Contract, Operation, Target, parse_place
 from voicegauge.contract.extension import Situation
 from voicegauge.emulator import SCENARIO_HEADER
@@ -50,6 +51,7 @@ def plan_cases(
     text: str = TEXT,
     max_calls: int | None = None,
     large_uploads: bool | None = None,
+    webhooks: bool = False,
 ) -> Plan:
     """The cases of `targets` and of the other operations of their providers.
 
@@ -60,11 +62,15 @@ def plan_cases(
         text: what requests say that are not about their text.
         max_calls: of `every`, how many requests that may be paid are kept: those that show the most.
         large_uploads: whether uploads of tens of megabytes are planned; by default where the emulator answers.
+        webhooks: whether requests are planned that name a URL to be told at.
     """
     large = emulated if large_uploads is None else large_uploads
     cases: dict[str, Case] = {}
     skipped: dict[str, Skipped] = {}
-    for item in _all_cases(targets, text, emulated=emulated, every=every):
+    items = _all_cases(targets, text, emulated=emulated, every=every)
+    if webhooks:
+        items = with_webhooks(items, {target.contract.id: target.contract for target in targets})
+    for item in items:
         if isinstance(item, Skipped):
             skipped.setdefault(item.id, item)
         elif not large and item.padding is not None and item.padding.size > LARGE_BYTES:

@@ -22,11 +22,13 @@ from voicegauge.conformance.intakes import taken_in
 from voicegauge.conformance.lives import Course, Who
 from voicegauge.conformance.spending import count
 from voicegauge.conformance.uploads import padded
+from voicegauge.conformance.webhooks import Listening
 from voicegauge.contract import Contract, Intake, Operation, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance
+from voicegauge.receiver import Receiver
 from voicegauge.recording import BAD_KEY
 
 ASKED_AGAIN = 2
@@ -52,6 +54,8 @@ class Service(NamedTuple):
     """Dollars a request by target id, as the user named them."""
     provenance: Provenance = Provenance.EMULATED
     keep: Keep | None = None
+    receiver: Receiver | None = None
+    """Takes in what is told to the URLs that requests name."""
 
     def judge(self, rules: Mapping[str, Rule]) -> Judge:
         """A judge over this service's traffic."""
@@ -151,6 +155,8 @@ class Runner:
             TransportError: no answer could be had.
             BudgetError: it costs more than is left.
         """
+        if case.webhook is not None:
+            return await self._webhook(case)
         if case.life:
             return await self._life(case)
         return await (self._delivery(case) if case.speech is not None else self._call(case))
@@ -284,6 +290,17 @@ class Runner:
                 _close(reservation, paid=bool(exchanges))
             self._saw(case, exchanges, None)
         return Answered(self._kept(subjects, case), exchanges[0].response.status)
+
+    # Webhooks
+
+    async def _webhook(self, case: Case) -> Answered:
+        emulated = self._service.provenance is Provenance.EMULATED
+        listening = Listening(case, self._service.receiver, emulated=emulated)
+        answered = await self.answer(listening.case)
+        told = await listening.told(self._contract.operation(case.operation), self._booking.exchanges)
+        if told is None:
+            return answered
+        return answered._replace(findings=[*answered.findings, *self._kept([*told.callbacks, told], case)])
 
     # Deliveries
 

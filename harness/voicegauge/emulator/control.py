@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -55,13 +56,15 @@ class _Control:
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
             return _refused('send {"advance_s": seconds}, 0 or more')
         self._house.clock.advance(float(seconds))
+        for provider in self._house.providers.values():
+            await provider.webhooks.catch_up()
         return await self.clock(request)
 
     async def state(self, _request: Request) -> Response:
         """Accounts and jobs of every provider; keys are not shown."""
         found = {}
         for name, provider in self._house.providers.items():
-            provider.settle()
+            provider.orders.settle()
             found[name] = {
                 "accounts": [
                     {
@@ -82,8 +85,9 @@ class _Control:
                         "refunded": job.refunded,
                         "created": job.created,
                     }
-                    for job in provider.jobs.values()
+                    for job in provider.orders.jobs.values()
                 ],
+                "webhooks": [dataclasses.asdict(sent) for sent in provider.webhooks.sent],
             }
         return JSONResponse(found)
 

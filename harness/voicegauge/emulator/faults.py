@@ -27,10 +27,20 @@ SLOW_S = 3.0
 
 
 Waived = Literal[
-    "key", "request", "items", "upload-size", "upload-format", "account", "deletion", "delisting", "state", "webhook-https"
+    "key",
+    "request",
+    "items",
+    "upload-size",
+    "upload-format",
+    "account",
+    "deletion",
+    "delisting",
+    "state",
+    "webhook-https",
 ]
-"""What is not seen to: the key, the schema of requests, the length of lists in them, the size or the format of an upload;
-of things that are kept whose they are, that they are deleted, that lists leave those out, their state; and that webhook URLs have https."""
+"""What is not seen to: the key, the schema of requests, the length of lists in them, the size or the format of an
+upload; of things that are kept whose they are, that they are deleted, that lists leave those out, and their state;
+that webhook URLs have https."""
 
 
 @dataclass(frozen=True, kw_only=True)

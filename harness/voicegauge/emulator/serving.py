@@ -91,9 +91,9 @@ def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], N
 
 
 @contextlib.contextmanager
-def running_app(app: Any) -> Iterator[str]:
-    """The ASGI application `app` on a free port of this machine, in a thread; gives its root URL."""
-    bound = bind("127.0.0.1", 0)
+def running_app(app: Any, *, port: int = 0) -> Iterator[str]:
+    """The ASGI application `app` on a port of this machine, by default a free one, in a thread; gives its root URL."""
+    bound = bind("127.0.0.1", port)
     started = threading.Event()
     stops: list[Callable[[], None]] = []
 

@@ -34,6 +34,10 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     with the highest rate."""
     credits: float | None = None
     """What every new account has; `x-provider.credits.free` where left out."""
+    webhook_http: bool = False
+    """Whether webhook URLs with plain http are taken where a document refuses them, if they lead to this machine."""
+    webhook_hosts: tuple[str, ...] = ()
+    """Hosts beyond this machine that webhooks are sent to; to all others nothing is."""
     rate_limits: bool = True
     """Whether rate and concurrency limits are enforced; headers tell of them in either case."""
 
