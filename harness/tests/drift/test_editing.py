@@ -82,3 +82,13 @@ def test_places_that_do_not_exist_are_refused() -> None:
     editor.add_item("/a", 2)
     editor.add_item("/a", 2)
     assert yaml.safe_load(editor.result()) == {"a": [1, 2], "b": {"k": 1, "l": 2}, "c": "text"}
+
+
+def test_what_a_merge_brings_is_edited_where_it_stands() -> None:
+    text = "a: &base\n  x: {y: 1}\n  z: 1\nb:\n  <<: *base\n  w: 1\nc: {<<: [*base], w: 1}\n"
+    editor = Editor(text)
+    editor.add_key("/b/x", "new", 2)
+    editor.add_key("/c", "z", 3)  # it stands there already
+    editor.add_key("/c", "v", 4)
+    assert editor.has("/c/x/y")
+    assert editor.result() == text.replace("{y: 1}", "{y: 1, new: 2}").replace("w: 1}", "w: 1, v: 4}")

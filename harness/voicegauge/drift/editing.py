@@ -18,6 +18,7 @@ from voicegauge.contract.document import LOADER, unescape
 INDENT = 2
 _WIDTH = 120
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
+_MERGE = "tag:yaml.org,2002:merge"
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 
 
@@ -70,7 +71,7 @@ class Editor:
         node = self._node(pointer)
         if not isinstance(node, yaml.MappingNode):
             raise NotAddedError(f"{pointer} is no mapping")
-        if any(name.value == key for name, _ in node.value) or not self._is_new(node, key):
+        if key in _entries(node) or not self._is_new(node, key):
             return
         if node.flow_style:
             self._into_brackets(node, self._flow({key: value})[1:-1], pointer.count("/"))
@@ -116,7 +117,7 @@ class Editor:
         node = self._root
         for token in map(unescape, pointer.split("/")[1:]):
             if isinstance(node, yaml.MappingNode):
-                node = next((value for key, value in node.value if key.value == token), None)
+                node = _entries(node).get(token)
             elif isinstance(node, yaml.SequenceNode) and token.isdecimal() and int(token) < len(node.value):
                 node = node.value[int(token)]
             else:
@@ -171,3 +172,13 @@ class Editor:
     def _is_utf8(self, value: Any) -> bool:
         """Whether `value` may stand unescaped: letters may, control characters may not."""
         return not isinstance(value, str) or value.isprintable()
+
+
+def _entries(node: yaml.MappingNode) -> dict[str, Any]:
+    """The values of a mapping by key, its own and those that `<<` brings; of one key the first one counts."""
+    found = {key.value: value for key, value in node.value if key.tag != _MERGE}
+    for key, value in node.value:
+        if key.tag == _MERGE:
+            for brought in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+                found = {**_entries(brought), **found}
+    return found
