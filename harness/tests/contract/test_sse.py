@@ -1,0 +1,92 @@
+"""Server-sent events are read as WHATWG HTML says, however the bytes are cut."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from voicegauge.contract import sse
+from voicegauge.contract.sse import Message, MessageParser
+from voicegauge.contract.wire import UnreadableBodyError
+
+
+def read(*pieces: bytes) -> list[Message]:
+    parser = MessageParser()
+    return [message for piece in pieces for message in parser.feed(piece)]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("data: a\n\n", [("message", "a")]),
+        ("data:a\ndata: b\ndata\n\n", [("message", "a\nb\n")]),
+        ("event: x\ndata: 1\n\ndata: 2\n\n", [("x", "1"), ("message", "2")]),
+        ("event: x\n\ndata: 2\n\n", [("message", "2")]),
+        (": a comment\n\n:\n\ndata: 1\n\n", [("message", "1")]),
+        ("id: 7\nretry: 10\nunknown: y\ndata: 1\n\n", [("message", "1")]),
+        ("data: a\r\n\r\ndata: b\r\rdata: c\n\n", [("message", "a"), ("message", "b"), ("message", "c")]),
+        ("data: a\r\ndata: b\r\n\r\n", [("message", "a\nb")]),
+        ("data:  two spaces\n\n", [("message", " two spaces")]),
+        ("data: a: b\n\n", [("message", "a: b")]),
+        ("data:\n\n", [("message", "")]),
+        ("\ufeffdata: a\n\n", [("message", "a")]),
+        ("data: \u2028not a line\x0bend\n\n", [("message", "\u2028not a line\x0bend")]),
+        ("data: never ended\n", []),
+        ("", []),
+    ],
+)
+def test_messages(body, told) -> None:
+    assert [(message.event, message.data) for message in read(body.encode())] == told
+
+
+LINES = st.sampled_from(["data: a", "data", "event: x", ": c", "id: 1", "", "data: \u00e9\u2028", "nonsense"])
+ENDS = st.sampled_from(["\n", "\r", "\r\n"])
+BODIES = st.lists(st.tuples(LINES, ENDS), max_size=20).map(lambda pairs: "".join(a + b for a, b in pairs).encode())
+
+
+@given(BODIES, st.lists(st.integers(0, 200)))
+@example(b"data: a\r\n\r\ndata: b\n\n", [9, 10])
+@example(b"\xef\xbb\xbfdata: a\n\n", [1, 2])
+def test_where_the_bytes_are_cut_does_not_matter(body, cuts) -> None:
+    places = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    pieces = [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    assert read(*pieces) == read(body)
+
+
+@given(BODIES)
+def test_a_message_is_there_at_its_end_and_not_before(body) -> None:
+    for number, message in enumerate(read(body), 1):
+        assert len(read(body[: message.end])) == number
+        assert len(read(body[: message.end - 1])) == number - 1
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_can_be_read(body) -> None:
+    read(body)
+
+
+def test_a_stream_that_ends_in_a_message_says_so() -> None:
+    parser = MessageParser()
+    parser.feed(b"data: a\n")
+    assert parser.unfinished
+    parser.feed(b"\n")
+    assert not parser.unfinished
+
+
+def test_a_message_without_end_meets_a_limit(monkeypatch) -> None:
+    monkeypatch.setattr(sse, "MAX_MESSAGE_BYTES", 1000)
+    parser = MessageParser()
+    with pytest.raises(UnreadableBodyError, match="more than 1000 bytes"):
+        for _ in range(100):
+            parser.feed(b"data: " + b"x" * 50)
+    parser = MessageParser()
+    with pytest.raises(UnreadableBodyError, match="more than 1000 bytes"):
+        for _ in range(100):
+            parser.feed(b"data: " + b"x" * 50 + b"\n")
+
+
+def test_so_do_messages_without_number(monkeypatch) -> None:
+    monkeypatch.setattr(sse, "MAX_MESSAGES", 10)
+    with pytest.raises(UnreadableBodyError, match="more than 10 messages"):
+        read(b"data: 1\n\n" * 11)

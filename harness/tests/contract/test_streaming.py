@@ -1,0 +1,143 @@
+"""What a document says of its streams must hold together, and a stream is read as it says."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from voicegauge.contract import MISSING, Contract, load_contract
+from voicegauge.contract.events import read_stream
+from voicegauge.contract.wire import UnreadableBodyError
+from voicegauge.errors import ContractError
+
+STREAM: dict[str, Any] = {
+    "kind": "data#/type",
+    "events": {
+        "speech.audio.delta": {
+            "next": ["speech.audio.delta", "speech.audio.done", "error"],
+            "schema": {"type": "object", "properties": {"type": {}, "audio": {"type": "string"}}},
+        },
+        "speech.audio.done": {"end": "success", "schema": {"type": "object", "properties": {"type": {}}}},
+        "error": {"end": "failure", "schema": {"type": "object", "properties": {"type": {}, "message": {}}}},
+    },
+    "audio": {"event": "speech.audio.delta", "at": "data#/audio"},
+    "reason": "data#/message",
+    "marker": "[DONE]",
+}
+DOCUMENT: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Acme", "version": "1"},
+    "servers": [{"url": "https://api.acme.test"}],
+    "x-provider": {
+        "id": "acme",
+        "title": "Acme",
+        "key_env": "ACME_KEY",
+        "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
+    },
+    "paths": {
+        "/say": {
+            "post": {
+                "operationId": "say",
+                "x-speech": {
+                    "request": {"text": "body#/text"},
+                    "answer": {"audio": {"at": "body", "delivered": "stream"}},
+                    "targets": {"one": {"title": "One"}},
+                },
+                "x-stream": STREAM,
+                "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+                "responses": {
+                    "200": {"description": "audio", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+                },
+            }
+        }
+    },
+}
+
+
+def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
+    """The contract, with `value` at `path` of its operation; nothing there for `None`."""
+    document = copy.deepcopy(DOCUMENT)
+    *way, last = path.split("/") if path else [""]
+    node = document["paths"]["/say"]["post"]
+    for token in way:
+        node = node[token]
+    if path and value is None:
+        del node[last]
+    elif path:
+        node[last] = value
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(document))
+    return load_contract(file)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "reason"),
+    [
+        ("x-stream", None, "needs an x-stream on its operation"),
+        ("x-speech/answer/audio/delivered", "bytes", "answers with audio delivered as stream"),
+        ("x-speech/answer/audio/at", "body#/audio", "audio delivered as stream is at body"),
+        ("responses/200/content", {"audio/wav": {}}, "documented as text/event-stream"),
+        ("x-stream/kind", "body#/type", "is no place of an event"),
+        ("x-stream/kind", "data#/kind", "'data#/kind' is not in the schema of the event"),
+        ("x-stream/audio/event", "audio", "'audio' is no event of this stream"),
+        ("x-stream/audio/at", "data#/sound", "'data#/sound' is not in the schema"),
+        ("x-stream/audio/index", "data#/number", "'data#/number' is not in the schema"),
+        ("x-stream/reason", "data#/why", "'data#/why' is not in the schema"),
+        ("x-stream/events/error/schema", None, "has no schema"),
+        ("x-stream/events/error/end", None, "must have either next or end"),
+        ("x-stream/events/error/next", ["error"], "must have either next or end"),
+        ("x-stream/events/speech.audio.delta/next", ["done"], "'done' is no event of this stream"),
+        ("x-stream/events/speech.audio.delta/next", ["error"], "no way leads from"),
+        ("x-stream/events/speech.audio.done/end", "failure", "no event ends the stream in success"),
+        ("x-stream/max_gap_s", 0, "max_gap_s"),
+        ("x-stream/encoding", "base64", "unknown field"),
+    ],
+)
+def test_what_does_not_hold_together_is_refused_with_its_line(tmp_path, path, value, reason) -> None:
+    with pytest.raises(ContractError, match=reason) as refused:
+        _load(tmp_path, path, value)
+    assert refused.value.line
+
+
+def _event(**data: Any) -> bytes:
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+def test_kinds_are_read_where_the_document_says(tmp_path) -> None:
+    spec = _load(tmp_path).operation("say").stream
+    assert spec is not None
+    body = _event(type="speech.audio.delta", audio="aGVs") + _event(type="speech.audio.delta", audio="bG8=")
+    stream = read_stream(spec, body + _event(type="speech.audio.done"))
+    assert [event.kind for event in stream.events] == ["speech.audio.delta"] * 2 + ["speech.audio.done"]
+    assert b"".join(piece for _, piece in stream.audio()) == b"hello"
+    assert not stream.ended  # the marker is documented and has not come
+    stream.feed(b"data: [DONE]\n\n")
+    assert stream.ended
+    assert len(stream.events) == 3
+
+
+def test_a_failure_needs_no_marker(tmp_path) -> None:
+    spec = _load(tmp_path).operation("say").stream
+    assert spec is not None
+    stream = read_stream(spec, _event(type="error", message="no"))
+    assert stream.ended
+    assert stream.failed
+    assert stream.ending is not None
+    assert stream.ending.read(spec.reason) == "no"
+
+
+def test_audio_may_be_all_of_the_data_in_hexadecimal(tmp_path) -> None:
+    audio = {"event": "sound", "at": "data", "encoding": "hex"}
+    events = {"sound": {"next": ["sound", "end"]}, "end": {"end": "success"}}
+    spec = _load(tmp_path, "x-stream", {"events": events, "audio": audio}).operation("say").stream
+    assert spec is not None
+    stream = read_stream(spec, b"event: sound\ndata: 6869\n\nevent: sound\ndata: zz\n\nevent: end\ndata: -\n\n")
+    assert stream.ended
+    pieces = stream.audio()
+    assert next(pieces)[1] == b"hi"
+    with pytest.raises(UnreadableBodyError, match="no hex at data"):
+        next(pieces)
