@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from voicegauge.data import data_dir
+from voicegauge.speech.audio import UndecodableAudioError, decode, rms_dbfs
+from voicegauge.speech.transcoding import Wanted, apply_filters, read_channels, transcode, write_audio
+
+RATE_HZ = 32_000
+
+
+def stereo(seconds: float = 0.5) -> np.ndarray:
+    """A low tone on the left, a high one on the right."""
+    times = np.arange(int(RATE_HZ * seconds)) / RATE_HZ
+    return np.stack([np.sin(2 * np.pi * tone * times) for tone in (300, 2000)], axis=1).astype(np.float32) / 2
+
+
+def peak_hz(samples: np.ndarray, rate: int) -> float:
+    return float(np.argmax(np.abs(np.fft.rfft(samples))) * rate / len(samples))
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
+@pytest.mark.parametrize("name", ["mp3", "wav", "flac", "ogg", "m4a", "aac"])
+def test_format_rate_and_channels_are_those_asked_for(name, rate, channels) -> None:
+    source = write_audio(stereo(), RATE_HZ, "wav")
+    made = decode(transcode(source, Wanted(name, rate, channels, 64)))
+    assert (made.container, made.sample_rate_hz, made.channels) == (name, rate, channels)
+    assert made.audio_s == pytest.approx(0.5, abs=0.1)
+    assert rms_dbfs(made.samples) > -20
+
+
+def test_channels_stay_apart() -> None:
+    samples, rate = read_channels(transcode(write_audio(stereo(), RATE_HZ, "wav"), Wanted("flac", 44_100, 2)))
+    assert [peak_hz(samples[:, side], rate) for side in (0, 1)] == pytest.approx([300, 2000], abs=5)
+
+
+def test_what_is_not_asked_for_stays() -> None:
+    made = decode(transcode(write_audio(stereo(), RATE_HZ, "wav"), Wanted("flac")))
+    assert (made.sample_rate_hz, made.channels) == (RATE_HZ, 2)
+
+
+@pytest.mark.parametrize("name", ["mp3", "m4a"])
+def test_a_higher_bit_rate_makes_a_larger_file(name) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ).astype(np.float32)
+    sizes = [len(write_audio(noise, RATE_HZ, name, kbps)) for kbps in (64, 128)]
+    assert sizes[1] > 1.5 * sizes[0]
+
+
+@pytest.mark.parametrize("data", [b"", b"no audio at all", b"RIFF" + bytes(100), bytes(5000)])
+def test_what_is_no_audio_is_refused(data) -> None:
+    with pytest.raises(UndecodableAudioError):
+        read_channels(data)
+
+
+@pytest.mark.parametrize("cut", [100, 1000, 4000])
+def test_a_recording_that_breaks_off_gives_what_is_there_or_is_refused(cut) -> None:
+    data = (data_dir("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes()
+    try:
+        samples, _ = read_channels(data[:cut])
+    except UndecodableAudioError:
+        return
+    assert len(samples)
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(ValueError, match="unknown audio format 'mp5'"):
+        write_audio(stereo(), RATE_HZ, "mp5")
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.5, 2.0])
+def test_tempo_changes_the_length_and_not_the_pitch(factor) -> None:
+    tone = stereo(2.0)[:, 0]
+    made = apply_filters(tone, RATE_HZ, [("atempo", str(factor))])
+    assert len(made) / RATE_HZ == pytest.approx(2.0 / factor, abs=0.1)
+    assert peak_hz(made, RATE_HZ) == pytest.approx(300, abs=10)
