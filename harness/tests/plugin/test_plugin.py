@@ -69,12 +69,6 @@ BY_RULE = """
 """
 
 
-def test_five_lines_are_a_test_for_each_rule(run) -> None:
-    result = run(BY_RULE, "-v")
-    result.assert_outcomes(passed=len(RULES))
-    result.stdout.fnmatch_lines(["*test_contract?pixelapi-auth-not-enforced? PASSED*"])
-
-
 @pytest.mark.slow
 def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worker(run) -> None:
     result = run(BY_RULE, "--vg-fault", "ignored-key", "-n", "2")
@@ -84,9 +78,50 @@ def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worke
     result.stdout.fnmatch_lines(["*auth-not-enforced: *openapi.yaml:*", "*curl *"])
 
 
-def test_a_fault_for_a_live_service_is_refused(run) -> None:
-    result = run(BY_RULE, "--vg-fault", "ignored-key", "--vg-live")
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--vg-fault", "ignored-key", "--vg-live"), "--vg-live does not ask it"),
+        (("--vg-price", "acme/voice-1=0.02"), "--vg-price goes with --vg-live"),
+        (("--vg-price", "acme/voice-1", "--vg-live"), "write PROVIDER/TARGET=USD"),
+        (("--vg-max-calls", "-1"), "--vg-max-calls -1"),
+        (("--vg-max-cost", "nan"), "--vg-max-cost nan"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(run, options, said) -> None:
+    result = run(BY_RULE, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert said in result.stderr.str()
+
+
+SENT_AGAIN = """
+    def test_right(voicegauge_send):
+        voicegauge_send("pixelapi/voice-design", {"text": "Hello there."})
+        voicegauge_send("pixelapi/voice-design", {"text": "a" * 501}, expect="refused")
+        voicegauge_send("pixelapi/voice-design", without=["text"], expect="refused")
+
+    def test_wrong(voicegauge_send):
+        voicegauge_send("pixelapi/voice-design", {"text": "a" * 501})
+
+    def test_jobs(voicegauge_jobs):
+        voicegauge_jobs("pixazo/chatterbox", ["submit", "submit", "poll 2", "poll 1", "unknown 1"])
+
+    def test_no_such_job(voicegauge_jobs):
+        voicegauge_jobs("pixazo/chatterbox", ["poll 1"])
+"""
+
+
+def test_what_was_found_by_fuzzing_is_sent_again(run) -> None:
+    result = run(SENT_AGAIN)
+    result.assert_outcomes(passed=2, failed=2)
+    result.stdout.fnmatch_lines(["refuses-valid: *openapi.yaml:*", "*curl *"])
+    result.stdout.fnmatch_lines(["*'poll 1': of 0 jobs, write submit, poll N*"])
+
+
+def test_what_was_found_by_fuzzing_is_found_again_in_a_faulty_emulator(run) -> None:
+    result = run(SENT_AGAIN, "--vg-fault", "crosstalk", "--vg-fault", "accepts-invalid")
+    result.assert_outcomes(failed=4)
+    result.stdout.fnmatch_lines(["accepts-invalid: *openapi.yaml:*", "*curl *", "job-id-changed: *"])
 
 
 def test_a_client_of_the_emulator_is_at_hand(run) -> None:
@@ -142,7 +177,9 @@ def test_loading_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
     assert found.stdout.strip() == ""
 
 
-def test_the_example_in_the_readme_passes(run) -> None:
+def test_the_five_lines_of_the_readme_are_a_test_for_each_rule(run) -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     code = readme.split("```python\n", 1)[1].split("```", 1)[0]
-    run(code).assert_outcomes(passed=len(RULES))
+    result = run(code, "-v", "--vg-max-calls", "8")
+    result.assert_outcomes(passed=len(RULES))
+    result.stdout.fnmatch_lines(["*test_contract?pixelapi-auth-not-enforced? PASSED*"])

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import click
 
 from voicegauge.contract import Catalogue, Contract, Target, load_catalogue
+from voicegauge.contract.pricing import read_price
 from voicegauge.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -44,6 +45,29 @@ def json_option(command: F) -> F:
     """`--json FILE`: passed as `json_to`, "-" for standard output."""
     return click.option(
         "--json", "json_to", metavar="FILE", help="Write the result as JSON to FILE; - for standard output."
+    )(command)
+
+
+def public_url_option(command: F) -> F:
+    """`--public-url URL`: passed as `public_url`."""
+    return click.option(
+        "--public-url",
+        envvar="VOICEGAUGE_PUBLIC_URL",
+        show_envvar=True,
+        metavar="URL",
+        help="Where a tunnel leads from to the receiver of webhooks on this machine; with https.",
+    )(command)
+
+
+def listen_port_option(command: F) -> F:
+    """`--listen-port PORT`: passed as `listen_port`."""
+    return click.option(
+        "--listen-port",
+        "--port",
+        type=click.IntRange(0, 65535),
+        default=8090,
+        show_default=True,
+        help="Of the receiver of webhooks; 0 takes a free one.",
     )(command)
 
 
@@ -135,16 +159,10 @@ def price_option(command: F) -> F:
 
 
 def _read_prices(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for value in values:
-        target, _, amount = value.partition("=")
-        try:
-            found[target] = float(amount)
-        except ValueError:
-            found[target] = -1.0
-        if not target or not 0 <= found[target] < float("inf"):
-            raise click.BadParameter(f"{value!r}: write PROVIDER/TARGET=USD, such as acme/voice-1=0.02")
-    return found
+    try:
+        return dict(map(read_price, values))
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def load_targets(

@@ -9,6 +9,7 @@ from voicegauge.conformance.engine import Settings, check_documents, check_jobs,
 from voicegauge.conformance.planning import Plan, plan_cases
 from voicegauge.conformance.pricing import PricedPlan, price_of_plan, priced, refuse_unpriced
 from voicegauge.conformance.recorded import check_recordings
+from voicegauge.conformance.reproducing import changed_request, request_case
 from voicegauge.conformance.result import CaseResult, CheckReport
 from voicegauge.conformance.spending import Spending, Spent
 from voicegauge.conformance.told import results_of
@@ -25,6 +26,7 @@ __all__ = [
     "Spending",
     "Spent",
     "apply_baseline",
+    "changed_request",
     "check_documents",
     "check_jobs",
     "check_recordings",
@@ -36,6 +38,7 @@ __all__ = [
     "price_of_plan",
     "priced",
     "refuse_unpriced",
+    "request_case",
     "results_of",
     "run_keeping",
     "settings_for",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from voicegauge.contract.contract import Target
 from voicegauge.contract.extension import Price
 from voicegauge.contract.intakes import Intake
+from voicegauge.errors import UsageError
 
 SPEECH_CHARACTERS_PER_S = 15.0
 """English is read at about 150 words, or 900 characters, a minute: the guess for a price per minute."""
@@ -20,6 +21,22 @@ class Quote(NamedTuple):
     credits: float | None
     disputed: bool
     """The documents disagree; an amount that the price itself does not name is the dearest reading."""
+
+
+def read_price(written: str) -> tuple[str, float]:
+    """A price that the user names for requests to a target: "acme/voice-1=0.02", in dollars.
+
+    Raises:
+        UsageError: it is written in another way, or is no amount.
+    """
+    target, _, amount = written.partition("=")
+    try:
+        usd = float(amount)
+    except ValueError:
+        usd = -1.0
+    if not target or not 0 <= usd < float("inf"):
+        raise UsageError(f"{written!r}: write PROVIDER/TARGET=USD, such as acme/voice-1=0.02")
+    return target, usd
 
 
 def quote(target: Target | Intake, characters: int, *, audio_s: float | None = None, usd: float | None = None) -> Quote:

@@ -20,24 +20,29 @@ pytest-xdist too. Every fixture can be overridden.
 runs one's own client on recordings, and fails for requests that are not recorded and for
 recorded ones that are not sent.
 
+What `voicegauge check --fuzz N --write-tests DIR` writes are tests that take `voicegauge_send` or
+`voicegauge_jobs`.
+
 Nothing heavy is imported here: pytest loads this module in every run of whoever
 has voicegauge installed.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 
+from voicegauge.plugin.running import check as check_all
+from voicegauge.plugin.running import checked_once, hold, read_prices, run
+
 if TYPE_CHECKING:
     from voicegauge.client import Client
-    from voicegauge.conformance import CheckReport
-    from voicegauge.contract import Catalogue
+    from voicegauge.conformance import CheckReport, Collector, Settings
+    from voicegauge.contract import Catalogue, Target
     from voicegauge.emulator import RunningEmulator
     from voicegauge.model import Finding
     from voicegauge.recording import Replay, ReplayApp
@@ -49,6 +54,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--vg-target", action="append", default=[], metavar="TARGET", help="only these targets")
     group.addoption("--vg-live", action="store_true", help="ask live services, keys from the environment")
     group.addoption("--vg-max-cost", type=float, default=1.0, metavar="USD", help="with --vg-live: spend at most this")
+    group.addoption("--vg-price", action="append", default=[], metavar="TARGET=USD", help="dollars a request")
+    group.addoption("--vg-max-calls", type=int, metavar="N", help="send only the N paid requests that show the most")
     group.addoption("--vg-seed", type=int, default=0, metavar="N", help="makes everything random repeatable")
     group.addoption("--vg-fault", action="append", default=[], metavar="FAULT", help="plant a fault in the emulator")
     group.addoption("--vg-contracts", action="append", default=[], metavar="DIR", help="your own contracts")
@@ -69,6 +76,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "voicegauge(*targets): the targets that the test is about")
     if config.getoption("--vg-live") and config.getoption("--vg-fault"):
         raise pytest.UsageError("--vg-fault plants faults in the emulator; --vg-live does not ask it")
+    if config.getoption("--vg-price") and not config.getoption("--vg-live"):
+        raise pytest.UsageError("--vg-price goes with --vg-live: the emulator asks for no money")
+    read_prices(config)
+    for name in ("--vg-max-cost", "--vg-max-calls"):
+        if not 0 <= (config.getoption(name) or 0) < float("inf"):
+            raise pytest.UsageError(f"{name} {config.getoption(name)}: not a number from 0 on")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -208,15 +221,60 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
     """
 
     def check(*names: str, fuzz: int = 0) -> CheckReport:
-        from voicegauge.model import Severity
-
-        report = _run_check(request, names, fuzz)
-        bad = [finding for finding in report.findings if finding.severity is Severity.ERROR]
-        if bad or report.stopped_by:
-            pytest.fail(_told(bad, report.stopped_by), pytrace=False)
+        report = check_all(request, names, fuzz)
+        hold(report, report.findings)
         return report
 
     return check
+
+
+@pytest.fixture
+def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport]:
+    """Sends one request, and fails the test if the answer breaks a rule.
+
+    Called as `voicegauge_send("acme/voice-1", {"speed": 9}, without=["format"], expect="refused")`:
+    a plain valid request with these fields of its body changed or left out, to be `accepted`
+    (as it is unless said) or `refused`. `voicegauge check --fuzz N --write-tests DIR` writes such tests.
+    """
+
+    def send(
+        target: str,
+        changes: Mapping[str, object] | None = None,
+        *,
+        without: Sequence[str] = (),
+        expect: Literal["accepted", "refused"] = "accepted",
+    ) -> CheckReport:
+        from voicegauge.conformance import Plan, changed_request, check_service, request_case
+
+        def drive(targets: list[Target], settings: Settings, collector: Collector) -> Coroutine[Any, Any, None]:
+            wire = changed_request(targets[0], changes or {}, without)
+            case = request_case(targets[0], wire, expect, f"{target} {dict(changes or {})!r:.60}")
+            return check_service(targets, Plan(cases=(case,)), settings, collector)
+
+        report = run(request, (target,), drive)
+        hold(report, report.findings)
+        return report
+
+    return send
+
+
+@pytest.fixture
+def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[str]], CheckReport]:
+    """Takes steps with several jobs of one account, and fails the test if a rule is broken.
+
+    Called as `voicegauge_jobs("acme/voice-1", ["submit", "submit", "poll 2", "late 1"])`; jobs are
+    counted from 1. The steps are submit, poll N, late N (long after), cancel N, and unknown N: an
+    id like that of job N, and nobody's.
+    """
+
+    def take(target: str, steps: Sequence[str]) -> CheckReport:
+        from voicegauge.conformance import check_jobs
+
+        report = run(request, (target,), lambda targets, *where: check_jobs(targets[0], steps, *where))
+        hold(report, report.findings)
+        return report
+
+    return take
 
 
 class Verdict(NamedTuple):
@@ -233,93 +291,11 @@ class Verdict(NamedTuple):
 
     def hold(self) -> None:
         """Fail the test where the rule was broken, or where the check did not come to its end."""
-        from voicegauge.model import Severity
-
-        bad = [finding for finding in self.findings if finding.severity is Severity.ERROR]
-        if bad or self.report.stopped_by:
-            pytest.fail(_told(bad, self.report.stopped_by), pytrace=False)
+        hold(self.report, self.findings)
 
 
 @pytest.fixture
-def voicegauge_rule(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+def voicegauge_rule(request: pytest.FixtureRequest) -> Verdict:
     """One rule at one provider; the first test that asks checks the provider, the others read its report."""
     names, rule = request.param
-    file = _shared_folder(request.config, tmp_path_factory) / f"{names[0].partition('/')[0]}-{_digest(names)}.json"
-    return Verdict(rule, _checked_once(request, names, file))
-
-
-def _checked_once(request: pytest.FixtureRequest, names: tuple[str, ...], file: Path) -> CheckReport:
-    import fcntl
-
-    import msgspec
-
-    from voicegauge.conformance import CheckReport
-    from voicegauge.files import write_file
-
-    with file.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not file.exists():
-            write_file(file, msgspec.json.encode(_run_check(request, names, 0)))
-    return msgspec.json.decode(file.read_bytes(), type=CheckReport)
-
-
-def _digest(names: tuple[str, ...]) -> str:
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
-def _shared_folder(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
-    """A folder that all workers of this run share, and no other run."""
-    worker = getattr(config, "workerinput", None)
-    base = factory.getbasetemp()
-    folder = base.parent / f"voicegauge-{worker['testrunuid']}" if worker else base / "voicegauge"
-    folder.mkdir(exist_ok=True)
-    return folder
-
-
-def _told(bad: list[Finding], stopped_by: str | None) -> str:
-    lines = [f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})\n    {f.reproduce}" for f in bad]
-    return "\n".join([*lines, stopped_by or ""]).strip()
-
-
-def _run_check(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
-    from voicegauge.errors import VoicegaugeError
-
-    run = _live if request.config.getoption("--vg-live") else _emulated
-    try:
-        return run(request, names, fuzz)
-    except VoicegaugeError as error:
-        pytest.fail(str(error), pytrace=False)
-
-
-def _emulated(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
-    from voicegauge.conformance import Collector, check_service, plan_cases, run_keeping, settings_for
-
-    catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
-    emulator: RunningEmulator = request.getfixturevalue("voicegauge_emulator")
-    targets = catalogue.select(names)
-    settings = settings_for(emulator, targets, fuzz=fuzz, seed=request.config.getoption("--vg-seed"))
-    collector = Collector([target.id for target in targets], settings.seed)
-    plan = plan_cases(targets, emulated=True, every=True)
-    run_keeping(collector, check_service(targets, plan, settings, collector))
-    return collector.report()
-
-
-def _live(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
-    from voicegauge.client import client_key
-    from voicegauge.client.shared import SharedBudget
-    from voicegauge.conformance import Collector, Settings, check_service, plan_cases, price_of_plan, run_keeping
-    from voicegauge.model import Provenance
-
-    catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
-    targets = catalogue.select(names)
-    keys = {target.contract.id: client_key(target.contract) for target in targets}
-    seed = request.config.getoption("--vg-seed")
-    plan = plan_cases(targets, emulated=False, every=False)
-    price_of_plan(plan, targets, {})
-    folder = _shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
-    budget = SharedBudget(folder / "budget", request.config.getoption("--vg-max-cost"))
-    collector = Collector([target.id for target in targets], seed)
-    with budget.ledger() as ledger:
-        settings = Settings(provenance=Provenance.RECORDED, keys=keys, ledger=ledger, fuzz=fuzz, seed=seed)
-        run_keeping(collector, check_service(targets, plan, settings, collector))
-    return collector.report()
+    return Verdict(rule, checked_once(request, names))

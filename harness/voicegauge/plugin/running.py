@@ -1,0 +1,135 @@
+"""Asking services from a test: the emulator, or what is live within one budget."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from voicegauge.conformance import CheckReport, Collector, Settings
+    from voicegauge.contract import Catalogue, Target
+    from voicegauge.emulator import RunningEmulator
+    from voicegauge.model import Finding
+
+    Drive = Callable[[list[Target], Settings, Collector], Coroutine[Any, Any, None]]
+    """From targets, settings and a collector to the check that is to be awaited."""
+
+
+def checked_once(request: pytest.FixtureRequest, names: tuple[str, ...]) -> CheckReport:
+    """The check of targets, made by the first test of this run that asks, on whichever worker."""
+    import fcntl
+
+    import msgspec
+
+    from voicegauge.conformance import CheckReport
+    from voicegauge.files import write_file
+
+    folder = _shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
+    file = folder / f"{names[0].partition('/')[0]}-{_digest(names)}.json"
+    with file.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            write_file(file, msgspec.json.encode(check(request, names, 0)))
+    return msgspec.json.decode(file.read_bytes(), type=CheckReport)
+
+
+def _digest(names: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _shared_folder(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share, and no other run."""
+    worker = getattr(config, "workerinput", None)
+    base = factory.getbasetemp()
+    folder = base.parent / f"voicegauge-{worker['testrunuid']}" if worker else base / "voicegauge"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def hold(report: CheckReport, findings: Sequence[Finding]) -> None:
+    """Fail the test for the errors among `findings`, or where the check did not come to a verdict."""
+    from voicegauge.model import Severity
+
+    bad = [finding for finding in findings if finding.severity is Severity.ERROR]
+    lines = [f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})\n    {f.reproduce}" for f in bad]
+    if report.stopped_by:
+        lines.append(report.stopped_by)
+    elif report.cases and all(case.verdict == "skipped" for case in report.cases):
+        lines.append(f"no case came to a verdict; the first: {report.cases[0].reason}")
+    if lines:
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
+def check(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
+    """All planned cases of targets, and random requests."""
+    from voicegauge.conformance import check_service, plan_cases, price_of_plan
+    from voicegauge.model import Provenance
+
+    most = request.config.getoption("--vg-max-calls")
+
+    def drive(targets: list[Target], settings: Settings, collector: Collector) -> Coroutine[Any, Any, None]:
+        emulated = settings.provenance is Provenance.EMULATED
+        plan = plan_cases(targets, emulated=emulated, every=emulated or most is not None, max_calls=most)
+        if not emulated:
+            price_of_plan(plan, targets, settings.prices)  # refuses what nobody knows the price of
+        return check_service(targets, plan, replace(settings, fuzz=fuzz), collector)
+
+    return run(request, names, drive)
+
+
+def run(request: pytest.FixtureRequest, names: tuple[str, ...], drive: Drive) -> CheckReport:
+    """What came of `drive`; what cannot be done fails the test in one line."""
+    from voicegauge.conformance import Collector, run_keeping
+    from voicegauge.errors import VoicegaugeError
+
+    catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
+    collector = Collector(names, request.config.getoption("--vg-seed"))
+    wrong = None
+    try:
+        targets = catalogue.select(names)
+        with _settings(request, targets) as settings:
+            run_keeping(collector, drive(targets, settings, collector))
+    except VoicegaugeError as error:
+        wrong = str(error)
+    if wrong is not None:  # out here, so that the test's report does not show where it was raised
+        pytest.fail(wrong, pytrace=False)
+    return collector.report()
+
+
+@contextmanager
+def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator[Settings]:
+    """How services are asked: the emulator, or with what is left of the budget the services themselves."""
+    from voicegauge.client import client_key
+    from voicegauge.client.shared import SharedBudget
+    from voicegauge.conformance import Settings, settings_for
+    from voicegauge.model import Provenance
+
+    config = request.config
+    seed = config.getoption("--vg-seed")
+    if not config.getoption("--vg-live"):
+        emulator: RunningEmulator = request.getfixturevalue("voicegauge_emulator")
+        yield settings_for(emulator, targets, seed=seed)
+        return
+    keys = {target.contract.id: client_key(target.contract) for target in targets}
+    folder = _shared_folder(config, request.getfixturevalue("tmp_path_factory"))
+    with SharedBudget(folder / "budget", config.getoption("--vg-max-cost")).ledger() as ledger:
+        yield Settings(provenance=Provenance.RECORDED, keys=keys, ledger=ledger, prices=read_prices(config), seed=seed)
+
+
+def read_prices(config: pytest.Config) -> dict[str, float]:
+    """What `--vg-price` names, dollars a request by target id."""
+    if not config.getoption("--vg-price"):
+        return {}
+    from voicegauge.contract.pricing import read_price
+    from voicegauge.errors import VoicegaugeError
+
+    try:
+        return dict(map(read_price, config.getoption("--vg-price")))
+    except VoicegaugeError as error:
+        raise pytest.UsageError(f"--vg-price: {error}") from error
