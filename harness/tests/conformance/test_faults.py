@@ -54,8 +54,6 @@ NO_FINDING = {"slow", "drops-connection"}
 # One job at a time shows nothing of it: `test_interleaving.py` finds it.
 AMONG_JOBS = {"crosstalk"}
 # One call shows nothing of it, or it takes a batch: `test_lives.py` finds these.
-ELSEWHERE = ("stream-", "upload-", "other-", "webhook-")
-"""Beginnings of the names that `test_streams.py`, `test_intakes.py` and `test_webhooks.py` have tables of their own for."""
 AMONG_CALLS = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many"}
 
 # They need a target that streams: `test_streams.py` finds these.
