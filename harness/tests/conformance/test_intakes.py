@@ -1,0 +1,148 @@
+"""Operations that are sent audio: covered whole, nothing found of a clean service, every planted fault found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
+from voicegauge.conformance.emulated import KEY, emulator_settings
+from voicegauge.conformance.requests import spoken_sentence
+from voicegauge.contract import Catalogue, Contract
+from voicegauge.contract.extension import Situation
+from voicegauge.emulator import create_app, hearing
+from voicegauge.model import Severity
+from voicegauge.transport import VirtualClock
+
+URL = "http://127.0.0.1:9"
+MEGABYTE = 10**6
+
+# fault -> the rule that finds it, and the cases that show it
+FOUND_BY: dict[str, tuple[str, Callable[[Case], bool]]] = {
+    "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
+    "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
+    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.whole),
+    "other-rate": ("converted-format", lambda case: "sample_rate" in case.id and case.expected.verdict == "accepted"),
+}
+
+
+class Parrot:
+    """A recogniser that knows what the one recording says."""
+
+    id, closed_vocabulary, settings = "parrot", True, {}
+
+    def knows(self, language: str) -> bool:
+        return language == "en"
+
+    def transcribe(self, samples: object, language: str) -> str:
+        return spoken_sentence().text
+
+
+@pytest.fixture(scope="module")
+def ttsai(voicegauge_catalogue: Catalogue) -> Contract:
+    return voicegauge_catalogue.provider("ttsai")
+
+
+@pytest.fixture(scope="module")
+def cases(ttsai: Contract) -> list[Case]:
+    plan = plan_cases(list(ttsai.targets.values()), emulated=True, every=True)
+    taking = {intake.operation.id for intake in ttsai.intakes.values()}
+    return [case for case in plan.cases if case.operation in taking]
+
+
+@pytest.fixture
+def check(ttsai: Contract, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., CheckReport]]:
+    """Check some of the cases against an emulator in this process that hears well."""
+    monkeypatch.setattr(hearing, "recogniser", Parrot)
+    hearing._kept.clear()
+
+    def run(only: Callable[[Case], bool], *faults: str) -> CheckReport:
+        targets = list(ttsai.targets.values())
+        settings = Settings(
+            base_urls={"ttsai": {"": f"{URL}/ttsai"}},
+            keys={"ttsai": KEY},
+            clock=VirtualClock,
+            app=create_app([ttsai], emulator_settings(faults=faults)),
+        )
+        collector = Collector(["ttsai"], 0)
+        plan = Plan(cases=tuple(filter(only, cases)))
+        run_keeping(collector, check_service(targets, plan, settings, collector))
+        return collector.report()
+
+    yield run
+    hearing._kept.clear()
+
+
+def small(case: Case) -> bool:
+    return case.padding is None
+
+
+def test_a_clean_service_breaks_nothing(check, cases) -> None:
+    report = check(small)
+    assert [f"{finding.rule}: {finding.message}" for finding in report.findings] == []
+    assert {case.verdict for case in report.cases} == {"kept"}
+    assert len(report.cases) == len(list(filter(small, cases))) > 200
+
+
+@pytest.mark.parametrize("fault", FOUND_BY)
+def test_a_planted_fault_is_found_under_its_rule(fault, check) -> None:
+    rule, only = FOUND_BY[fault]
+    report = check(only, fault)
+    assert {finding.rule for finding in report.findings if finding.severity is Severity.ERROR} == {rule}
+    assert all(finding.where.line and finding.reproduce for finding in report.findings)
+
+
+def test_every_operation_has_its_success_and_every_documented_error(ttsai, cases) -> None:
+    asked: dict[str, set[int]] = {}
+    for case in cases:
+        asked.setdefault(case.operation, set()).update(case.expected.statuses)
+    for intake in ttsai.intakes.values():
+        operation = intake.operation
+        assert any(case.target == intake.name and case.whole for case in cases), intake.id
+        documented = {int(status) for status in operation.responses if not status.startswith("2")}
+        assert documented <= asked[operation.id]
+
+
+@pytest.mark.parametrize(
+    ("operation", "megabytes"),
+    [("transcribe", 100), ("translateSpeech", 100), ("convertVoice", 50), ("restyleSpeech", 50)],
+)
+def test_sizes_below_at_and_beyond_each_limit(cases, operation, megabytes) -> None:
+    sizes = {case.padding.size: case.expected.verdict for case in cases if case.operation == operation and case.padding}
+    limit = megabytes * 2**20
+    assert sizes == {megabytes * MEGABYTE: "accepted", limit: "accepted", limit + 1: "refused"}
+
+
+def test_a_limit_is_held_to_the_byte(check) -> None:
+    report = check(lambda case: case.operation == "convertVoice" and case.padding is not None)
+    assert not report.findings
+    assert sorted(case.status for case in report.cases) == [200, 200, 413]
+
+
+def test_bounds_and_choices_are_each_tried(cases) -> None:
+    tried = {case.id.partition("/")[2] for case in cases}
+    for says in ("enhanceAudio: strength 0", "enhanceAudio: strength 3", "enhanceAudio: strength 4"):
+        assert says in tried
+    for says in ("removeEcho: intensity 5", "removeEcho: intensity 6", "convertAudio: bitrate 320"):
+        assert says in tried
+    assert {f"separateAudio: stems {count}" for count in (2, 4, 5, 6)} <= tried
+
+
+def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
+    targets = list(ttsai.targets.values())
+    live = plan_cases(targets, emulated=False, every=False)
+    assert max(case.padding.size for case in live.cases if case.padding) < 32 * 2**20
+    asked = plan_cases(targets, emulated=False, every=False, large_uploads=True)
+    assert max(case.padding.size for case in asked.cases if case.padding) == 100 * 2**20 + 1
+
+
+def test_every_paid_call_names_what_is_paid(cases) -> None:
+    accepted = [case for case in cases if case.expected.verdict == "accepted"]
+    assert all(case.paid and case.target and case.audio_s > 0 for case in accepted)
+
+
+def test_situations_are_asked_for(cases) -> None:
+    situations: tuple[Situation, ...] = ("no-credit", "forbidden", "rate-limited", "internal", "busy")
+    for situation in situations:
+        assert f"ttsai/transcribe: the situation {situation}" in {case.id for case in cases}
