@@ -1,0 +1,162 @@
+"""Streams of the emulator: the documented events, real speech in them, sent as it is made over a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from voicegauge.contract import Contract, load_contract
+from voicegauge.data import data_dir
+from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
+from voicegauge.speech.audio import decode
+
+TEXT = "Good morning, this is a test of ten words or so."
+ASKED = {"model": "kokoro", "text": TEXT, "voice": "af_bella", "format": "wav"}
+PLACE = "/ttsai/v1/tts/stream/"
+
+
+class Received(NamedTuple):
+    """One event, and when it came, in seconds after the head."""
+
+    kind: str
+    data: dict[str, Any]
+    at_s: float
+
+
+@pytest.fixture(scope="session")
+def ttsai() -> Contract:
+    return load_contract(data_dir("contracts") / "ttsai" / "openapi.yaml")
+
+
+@pytest.fixture
+def edited(tmp_path: Path) -> Callable[[str, str], Contract]:
+    """The bundled contract with one text in it replaced."""
+
+    def edit(old: str, new: str) -> Contract:
+        text = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text()
+        assert old in text
+        path = tmp_path / "openapi.yaml"
+        path.write_text(text.replace(old, new))
+        return load_contract(path)
+
+    return edit
+
+
+async def _events(url: str, **headers: str) -> list[Received]:
+    """Read by a client of another make; events are split by hand."""
+    async with (
+        httpx.AsyncClient(verify=False) as http,  # noqa: S501 - plain HTTP alone
+        http.stream("POST", url + PLACE, json=ASKED, headers={"Authorization": "Bearer k", **headers}) as answer,
+    ):
+        assert answer.headers["content-type"] == "text/event-stream"
+        assert "content-length" not in answer.headers
+        began, rest, found = time.monotonic(), "", []
+        async for piece in answer.aiter_text():
+            *whole, rest = (rest + piece).split("\n\n")
+            for block in whole:
+                lines = dict(line.split(": ", 1) for line in block.split("\n"))
+                found.append(Received(lines["event"], json.loads(lines["data"]), time.monotonic() - began))
+        assert not rest
+    return found
+
+
+def _speech(events: list[Received]) -> bytes:
+    return b"".join(base64.b64decode(event.data["audio"]) for event in events if event.kind == "audio")
+
+
+async def test_a_stream_has_the_documented_events_and_the_whole_speech(serve, ttsai) -> None:
+    url = await serve(create_app([ttsai], EmulatorSettings(clock="per-poll")))
+    events = await _events(url)
+    kinds = [event.kind for event in events]
+    assert (kinds[0], kinds[-1]) == ("start", "done")
+    assert set(kinds[1:-1]) == {"audio"}
+    assert [event.data["index"] for event in events[1:-1]] == list(range(len(events) - 2))
+    audio = decode(_speech(events))
+    assert not audio.truncated
+    assert len(events) - 2 == pytest.approx(audio.audio_s / 0.25, abs=1)
+    assert 2 < audio.audio_s < 8
+
+
+async def test_pieces_come_as_fast_as_the_contract_says(serve, edited) -> None:
+    pace = "ms_per_character: 0\n              format: mp3\n          melotts-stream"
+    contract = edited(pace, pace.replace("format", "jitter: 0\n              pace: {chunk_s: 0.5, speed: 2.5}\n              format"))
+    events = await _events(await serve(create_app([contract], EmulatorSettings())))
+    audio = [event for event in events if event.kind == "audio"]
+    took_s = audio[-1].at_s - audio[0].at_s
+    assert took_s >= 0.2 * (len(audio) - 1) - 0.02
+    assert took_s < decode(_speech(events)).audio_s, "faster than real time"
+    assert events[0].at_s < audio[0].at_s < audio[1].at_s
+
+
+async def test_a_stream_can_be_asked_to_fail(serve, ttsai) -> None:
+    url = await serve(create_app([ttsai], EmulatorSettings(clock="per-poll")))
+    events = await _events(url, **{SCENARIO_HEADER: "state:error"})
+    assert [event.kind for event in events] == ["start", "audio", "error"]
+    assert events[-1].data["error"]["message"]
+
+
+async def test_a_client_that_leaves_ends_the_stream(serve, edited) -> None:
+    """A stream that would take minutes is over as soon as nobody reads it."""
+    contract = edited("speed: 1.5}", "speed: 0.01}")
+    emulator, over = create_app([contract], EmulatorSettings()), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await emulator(scope, receive, send)
+        over.set()
+
+    url = await serve(app)
+    asked = {**ASKED, "model": "chatterbox", "voice": "default"}
+    async with httpx.AsyncClient(verify=False) as http:  # noqa: S501 - plain HTTP alone
+        headers = {"Authorization": "Bearer k"}
+        async with http.stream("POST", url + PLACE, json=asked, headers=headers) as answer:
+            async for piece in answer.aiter_text():
+                assert piece.startswith("event: start")
+                break
+        assert not over.is_set()
+    await asyncio.wait_for(over.wait(), 5)
+
+
+async def test_audio_as_bytes_can_be_sent_as_it_is_made(serve, edited) -> None:
+    contract = edited("ms_per_character: 1.5\n              format: wav", "pace: {chunk_s: 0.25, speed: 10}")
+    url = await serve(create_app([contract], EmulatorSettings()))
+    asked = {"model": "kokoro", "input": TEXT, "voice": "af_bella", "response_format": "wav"}
+    pieces: list[tuple[float, bytes]] = []
+    async with httpx.AsyncClient(verify=False) as http:  # noqa: S501 - plain HTTP alone
+        headers = {"Authorization": "Bearer k"}
+        async with http.stream("POST", f"{url}/ttsai/v1/audio/speech", json=asked, headers=headers) as answer:
+            assert "content-length" not in answer.headers
+            pieces += [(time.monotonic(), piece) async for piece in answer.aiter_raw()]
+    assert len(pieces) > 4
+    assert pieces[-1][0] - pieces[0][0] > 0.1
+    assert not decode(b"".join(piece for _, piece in pieces)).truncated
+
+
+FAULTY: dict[str, Callable[[list[str]], bool]] = {
+    "stream-event-missing": lambda kinds: kinds[0] == "start" and kinds[-1] == "done",
+    "stream-reordered": lambda kinds: (kinds[0], kinds[-2], kinds[-1]) == ("audio", "done", "start"),
+    "stream-truncated": lambda kinds: kinds[0] == "start" and kinds[-1] == "audio",
+    "stream-stalled": lambda kinds: kinds[-1] == "done",
+    "stream-unknown-event": lambda kinds: kinds[1] not in ("start", "audio", "done", "error"),
+    "stream-wrong-data": lambda kinds: kinds[-1] == "done",
+    "stream-unreadable-audio": lambda kinds: kinds[-1] == "done",
+}
+SAME_KINDS = {"stream-stalled", "stream-wrong-data", "stream-unreadable-audio"}
+
+
+@pytest.mark.parametrize("fault", sorted(name for name in FAULTS if name.startswith("stream-")))
+async def test_a_fault_of_streams_changes_what_it_says(fault, serve, ttsai) -> None:
+    right = await _events(await serve(create_app([ttsai], EmulatorSettings(clock="per-poll"))))
+    wrong = await _events(await serve(create_app([ttsai], EmulatorSettings(clock="per-poll", faults=(fault,)))))
+    kinds = [event.kind for event in wrong]
+    assert FAULTY[fault](kinds)
+    assert (kinds == [event.kind for event in right]) == (fault in SAME_KINDS)
+    told = [event.data for event in wrong] != [event.data for event in right]
+    assert told == (fault != "stream-stalled"), "a stall takes time alone"
