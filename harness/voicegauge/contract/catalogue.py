@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -64,5 +65,13 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
     Raises:
         ContractError: a document cannot be used.
     """
-    files = [path for folder in (data_dir("contracts"), *folders) for path in find_contract_files(folder)]
-    return Catalogue(load_contract(path) for path in files)
+    bundled = [_bundled(path, path.stat().st_mtime_ns) for path in find_contract_files(data_dir("contracts"))]
+    own = [load_contract(path) for folder in folders for path in find_contract_files(folder)]
+    return Catalogue([*bundled, *own])
+
+
+@functools.lru_cache(maxsize=64)
+def _bundled(path: Path, changed_ns: int) -> Contract:
+    """A bundled contract, read once a process for as long as its file stays as it is: nobody changes a contract."""
+    del changed_ns
+    return load_contract(path)
