@@ -20,6 +20,7 @@ from voicegauge.bench.result import BenchResult, PricedPlan
 from voicegauge.cli import cli
 from voicegauge.cli.asr import Recognisers
 from voicegauge.cli.convert import Conversion
+from voicegauge.cli.listen import Listened
 from voicegauge.cli.providers import Providers
 from voicegauge.cli.record import RecordResult
 from voicegauge.cli.rules import RuleList
@@ -67,6 +68,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
     "docs/convert.schema.json": lambda: as_json(record_schema(Conversion, "voicegauge convert --json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
+    "docs/listen.schema.json": lambda: as_json(record_schema(Listened, "voicegauge listen --json")),
     "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "README.md": readme,

@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "Tell regressions from noise between two runs.",
     "report": "Write runs as one self-contained HTML page.",
     "serve": "The emulator on a port of this machine.",
+    "listen": "Takes webhooks in and judges them.",
     "convert": "Recordings of other tools into ours, and ours into a VCR cassette.",
     "rules": "Every check: what it proves and how bad it is.",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ from voicegauge.cli.options import (
     load_targets,
     max_cost_option,
     price_option,
+    public_url_option,
     seed_option,
 )
 from voicegauge.cli.outputs import (
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from voicegauge.checks import Rule
     from voicegauge.conformance import CheckReport, Collector, Plan, PricedPlan
     from voicegauge.contract import Contract, Target
+    from voicegauge.receiver import Receiver
 
 
 @click.command("check")
@@ -76,6 +79,14 @@ if TYPE_CHECKING:
     help="A folder of HAR files to judge instead of the bundled ones. May be repeated.",
 )
 @base_url_option
+@public_url_option
+@click.option(
+    "--listen-port",
+    type=click.IntRange(0, 65535),
+    default=8090,
+    show_default=True,
+    help="With --public-url: the port of this machine that the tunnel leads to.",
+)
 @max_cost_option
 @price_option
 @seed_option
@@ -114,6 +125,10 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
     return _finish(report, json_to, options, strict=strict, status=status)
 
 
+_MODES = {"base_url": "live", "prices": "live", "full": "live", "public_url": "live", "faults": "emulated"}
+"""The flag that another one goes with."""
+
+
 def _check_flags(options: dict[str, Any]) -> None:
     if options["emulated"] and options["live"]:
         raise UsageError("--emulated and --live exclude each other")
@@ -122,7 +137,7 @@ def _check_flags(options: dict[str, Any]) -> None:
             raise UsageError(
                 f"--{flag.replace('_', '-')} goes with --emulated or --live: nothing else is sent anywhere"
             )
-    for flag, mode in (("base_url", "live"), ("prices", "live"), ("full", "live"), ("faults", "emulated")):
+    for flag, mode in _MODES.items():
         if options[flag] and not options[mode]:
             raise UsageError(f"--{flag.rstrip('s').replace('_', '-')} goes with --{mode}")
     for flag in ("failures", "write_tests"):
@@ -158,7 +173,8 @@ def _plan(targets: Sequence[Target], contracts: Sequence[Contract], options: dic
 
     emulated, most = options["emulated"], options["max_calls"]
     every = emulated or options["full"] or most is not None
-    plan = plan_cases(targets, emulated=emulated, every=every, max_calls=most)
+    webhooks = emulated or options["public_url"] is not None
+    plan = plan_cases(targets, emulated=emulated, every=every, max_calls=most, webhooks=webhooks)
     provenance = Provenance.EMULATED if emulated else Provenance.RECORDED
     return _Planned(targets, contracts, plan, priced(plan, targets, options["prices"], provenance=provenance))
 
@@ -188,7 +204,18 @@ def _check_emulated(planned: _Planned, rules: dict[str, Rule], collector: Collec
 
 def _check_live(planned: _Planned, rules: dict[str, Rule], collector: Collector, options: dict[str, Any]) -> int:
     settings = live_settings(planned.priced, planned.contracts, options)
-    return send(planned.targets, planned.plan, replace(settings, rules=rules, **_fuzzing(options)), collector)
+    settings = replace(settings, rules=rules, **_fuzzing(options))
+    with _receiver(options) as receiver:
+        return send(planned.targets, planned.plan, replace(settings, receiver=receiver), collector)
+
+
+def _receiver(options: dict[str, Any]) -> AbstractContextManager[Receiver | None]:
+    """What webhooks are sent to, where a tunnel leads to this machine."""
+    from voicegauge.receiver import running_receiver
+
+    if options["public_url"] is None:
+        return nullcontext()
+    return running_receiver(port=options["listen_port"], public_url=options["public_url"])
 
 
 def _fuzzing(options: dict[str, Any]) -> dict[str, Any]:

@@ -52,22 +52,8 @@ def public_url_option(command: F) -> F:
     """`--public-url URL`: passed as `public_url`."""
     return click.option(
         "--public-url",
-        envvar="VOICEGAUGE_PUBLIC_URL",
-        show_envvar=True,
         metavar="URL",
         help="Where a tunnel leads from to the receiver of webhooks on this machine; with https.",
-    )(command)
-
-
-def listen_port_option(command: F) -> F:
-    """`--listen-port PORT`: passed as `listen_port`."""
-    return click.option(
-        "--listen-port",
-        "--port",
-        type=click.IntRange(0, 65535),
-        default=8090,
-        show_default=True,
-        help="Of the receiver of webhooks; 0 takes a free one.",
     )(command)
 
 

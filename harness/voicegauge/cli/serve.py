@@ -57,6 +57,14 @@ from voicegauge.errors import EXIT_OK, UnknownNameError
     show_default=True,
     help="With --replay: multiplies the recorded pauses; 0 leaves them out.",
 )
+@click.option("--webhook-http", is_flag=True, help="Take webhook URLs with plain http that lead to this machine.")
+@click.option(
+    "--webhook-host",
+    "webhook_hosts",
+    multiple=True,
+    metavar="HOST",
+    help="Send webhooks to this host, too; without, to this machine alone. May be repeated.",
+)
 @click.option("--plan", metavar="NAME", help="The plan of every account; by default the one with the highest rate.")
 @click.option("--credits", type=FiniteRange(min=0), help="What a new account has; by default as documented.")
 @seed_option
@@ -70,6 +78,8 @@ def command(  # noqa: PLR0917 - click passes options by name
     time_scale: float,
     replay: tuple[Path, ...],
     pace: float,
+    webhook_http: bool,
+    webhook_hosts: tuple[str, ...],
     plan: str | None,
     credits: float | None,
     seed: int,
@@ -101,6 +111,8 @@ def command(  # noqa: PLR0917 - click passes options by name
         faults=faults,
         plan=plan,
         credits=credits,
+        webhook_http=webhook_http,
+        webhook_hosts=webhook_hosts,
     )
     bound = bind(host, port)
     url = url_of(host, bound.getsockname()[1])

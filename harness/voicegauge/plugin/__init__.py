@@ -20,6 +20,12 @@ pytest-xdist too. Every fixture can be overridden.
 runs one's own client on recordings, and fails for requests that are not recorded and for
 recorded ones that are not sent.
 
+    async def test_my_webhooks(voicegauge_webhooks):
+        job = my_client.submit("Good morning.", webhook=voicegauge_webhooks.url)
+        told = await voicegauge_webhooks.next(job.id)
+
+receives what a provider, or the emulator, sends to a URL of this machine.
+
 What `voicegauge check --fuzz N --write-tests DIR` writes are tests that take `voicegauge_send` or
 `voicegauge_jobs`.
 
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
     from voicegauge.contract import Catalogue, Target
     from voicegauge.emulator import RunningEmulator
     from voicegauge.model import Finding
+    from voicegauge.receiver import Receiver
     from voicegauge.recording import Replay, ReplayApp
 
 
@@ -168,6 +175,18 @@ class Replayed:
         """Why the test fails, if it does."""
         unused = [] if self._unused_ok else [f"recorded, and not asked for: {name}" for name in self.replay.unused]
         return [*self.replay.unmatched, *unused]
+
+
+@pytest.fixture
+def voicegauge_webhooks() -> Iterator[Receiver]:
+    """A receiver of webhooks on this machine: `url` is one that nobody else has, `await next(id)` what came.
+
+    `next` waits for ten seconds, or for `timeout_s`; `received` is all that came.
+    """
+    from voicegauge.receiver import running_receiver
+
+    with running_receiver() as receiver:
+        yield receiver
 
 
 _REPLAYED = pytest.StashKey[list[Replayed]]()

@@ -75,7 +75,8 @@ def check(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> 
 
     def drive(targets: list[Target], settings: Settings, collector: Collector) -> Coroutine[Any, Any, None]:
         emulated = settings.provenance is Provenance.EMULATED
-        plan = plan_cases(targets, emulated=emulated, every=emulated or most is not None, max_calls=most)
+        every = emulated or most is not None
+        plan = plan_cases(targets, emulated=emulated, every=every, max_calls=most, webhooks=emulated)
         if not emulated:
             price_of_plan(plan, targets, settings.prices)  # refuses what nobody knows the price of
         return check_service(targets, plan, replace(settings, fuzz=fuzz), collector)
