@@ -66,3 +66,51 @@ def test_it_works_from_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:
     assert benched.returncode == 0, benched.stdout + benched.stderr
     assert "EMULATED" in benched.stdout
     assert list((tmp_path / "runs").rglob("*.html"))
+
+
+FIVE_LINES = """\
+import pytest
+
+@pytest.mark.voicegauge("pixelapi/voice-design")
+def test_contract(voicegauge_rule):
+    voicegauge_rule.hold()
+"""
+# Runs what a failure says while the emulator is still there, as a person would.
+REPRODUCE = """\
+import subprocess
+from pathlib import Path
+
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    report = yield
+    for line in report.longreprtext.splitlines():
+        if line.strip().startswith("curl "):
+            again = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+            Path("again.txt").write_text(again.stdout)
+    return report
+"""
+
+
+def test_five_lines_in_an_empty_folder_fail_on_a_faulty_emulator_and_say_how_to_see_it(
+    unpacked: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "test_contract.py").write_text(FIVE_LINES)
+    (tmp_path / "conftest.py").write_text(REPRODUCE)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--vg-max-calls", "5"]
+    environment = {**os.environ, "PYTHONPATH": str(unpacked), "PIXELAPI_KEY": "a-key-of-mine", "NO_COLOR": "1"}
+
+    def run(*more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *more], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+
+    clean = run()
+    assert clean.returncode == 0, clean.stdout
+    faulty = run("--vg-fault", "ignored-key")
+    assert faulty.returncode == 1, faulty.stdout
+    told = next(line for line in faulty.stdout.splitlines() if line.startswith("auth-not-enforced: "))
+    assert f"({unpacked}/voicegauge/data/contracts/pixelapi/openapi.yaml:" in told
+    assert "Traceback" not in faulty.stdout
+    assert (tmp_path / "again.txt").read_text().startswith("HTTP/1.1 200")
