@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -50,7 +52,7 @@ BODIES = st.lists(st.tuples(LINES, ENDS), max_size=20).map(lambda pairs: "".join
 @example(b"\xef\xbb\xbfdata: a\n\n", [1, 2])
 def test_where_the_bytes_are_cut_does_not_matter(body, cuts) -> None:
     places = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
-    pieces = [body[start:end] for start, end in zip(places, places[1:], strict=False)]
+    pieces = [body[start:end] for start, end in pairwise(places)]
     assert read(*pieces) == read(body)
 
 
@@ -74,16 +76,11 @@ def test_a_stream_that_ends_in_a_message_says_so() -> None:
     assert not parser.unfinished
 
 
-def test_a_message_without_end_meets_a_limit(monkeypatch) -> None:
+@pytest.mark.parametrize("end", [b"", b"\n"])
+def test_a_message_without_end_meets_a_limit(monkeypatch, end) -> None:
     monkeypatch.setattr(sse, "MAX_MESSAGE_BYTES", 1000)
-    parser = MessageParser()
     with pytest.raises(UnreadableBodyError, match="more than 1000 bytes"):
-        for _ in range(100):
-            parser.feed(b"data: " + b"x" * 50)
-    parser = MessageParser()
-    with pytest.raises(UnreadableBodyError, match="more than 1000 bytes"):
-        for _ in range(100):
-            parser.feed(b"data: " + b"x" * 50 + b"\n")
+        read(*([b"data: " + b"x" * 50 + end] * 100))
 
 
 def test_so_do_messages_without_number(monkeypatch) -> None:

@@ -87,7 +87,8 @@ async def test_a_stream_has_the_documented_events_and_the_whole_speech(serve, tt
 
 async def test_pieces_come_as_fast_as_the_contract_says(serve, edited) -> None:
     pace = "ms_per_character: 0\n              format: mp3\n          melotts-stream"
-    contract = edited(pace, pace.replace("format", "jitter: 0\n              pace: {chunk_s: 0.5, speed: 2.5}\n              format"))
+    steady = "jitter: 0\n              pace: {chunk_s: 0.5, speed: 2.5}\n              format"
+    contract = edited(pace, pace.replace("format", steady))
     events = await _events(await serve(create_app([contract], EmulatorSettings())))
     audio = [event for event in events if event.kind == "audio"]
     took_s = audio[-1].at_s - audio[0].at_s

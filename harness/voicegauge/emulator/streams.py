@@ -190,9 +190,7 @@ def length_s(data: bytes, wanted: Utterance) -> float:
     return decode(data, declared=raw).audio_s
 
 
-async def send_beats(
-    reply: Reply, beats: Sequence[Beat], clock: EmulatedClock, receive: Receive, send: Send
-) -> None:
+async def send_beats(reply: Reply, beats: Sequence[Beat], clock: EmulatedClock, receive: Receive, send: Send) -> None:
     """Send the body of `reply` piece by piece, each in its time, until the client leaves.
 
     A reply that is cut breaks off in the middle.

@@ -1,0 +1,217 @@
+"""How streamed audio arrived, and how it would have played."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voicegauge.bench.arriving import measure_streaming, play, with_playback
+from voicegauge.bench.latency import measure_latency
+from voicegauge.client import Client
+from voicegauge.contract import Contract, Target, load_contract
+from voicegauge.data import data_dir
+from voicegauge.emulator import EmulatorSettings, create_app
+from voicegauge.emulator.serving import running_app
+from voicegauge.model import Delivery, Exchange, Request, Response, SpeechRequest, Streaming, Timing
+from voicegauge.speech.audio import FORMATS, RawAudio, decode, encode, leading_silence_s
+from voicegauge.speech.timeline import timeline
+from voicegauge.transport import Transport
+
+BUNDLED = data_dir("contracts") / "ttsai" / "openapi.yaml"
+
+
+@pytest.fixture(scope="module")
+def ttsai() -> Contract:
+    return load_contract(BUNDLED)
+
+
+def _delivery(target: Target, media_type: str, pieces: list[tuple[float, bytes]], **headers: str) -> Delivery:
+    """An answer whose body came in `pieces`: (milliseconds after the call, bytes)."""
+    last = pieces[-1][0]
+    timing = Timing(
+        started_at=0.0,
+        started_ms=5000.0,
+        wait_ms=0.0,
+        connect_ms=None,
+        tls_ms=None,
+        send_ms=1.0,
+        ttfb_ms=4.0,
+        receive_ms=last - 5.0,
+        total_ms=last,
+        chunks=tuple((at, len(data)) for at, data in pieces),
+    )
+    response = Response(
+        status=200,
+        headers=(("Content-Type", media_type), *headers.items()),
+        body=b"".join(data for _, data in pieces),
+    )
+    exchange = Exchange(
+        provider="ttsai",
+        operation=target.operation.id,
+        request=Request(method="POST", url="https://api.tts.ai"),
+        response=response,
+        timing=timing,
+    )
+    return Delivery(
+        target=target.id, exchanges=(exchange,), attempts=1, audio=b"x", audio_exchange=0, submit_exchange=0
+    )
+
+
+def _event(kind: str, **data: object) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+
+def _audio(size: int, index: int) -> bytes:
+    return _event("audio", index=index, audio=base64.b64encode(b"x" * size).decode())
+
+
+def test_events_are_timed_by_the_piece_that_completes_them(ttsai) -> None:
+    first, second = _audio(100, 0), _audio(50, 1)
+    pieces = [
+        (10.0, _event("start", status="processing")),
+        (20.0, first[:30]),
+        (35.0, first[30:] + second[:9]),
+        (60.0, second[9:]),
+        (61.5, _event("done", status="completed")),
+    ]
+    target = ttsai.target("kokoro-stream")
+    delivery = _delivery(target, "text/event-stream", pieces)
+    found = measure_streaming(delivery, target)
+    assert found == Streaming(first_event_ms=10.0, pieces=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0)
+    latency = measure_latency(delivery, target)
+    assert latency is not None
+    assert (latency.ttfa_ms, latency.file_ms) == (35.0, 61.5)
+
+
+def test_bytes_without_a_length_are_a_stream_too(ttsai) -> None:
+    pieces = [(10.0, b"a" * 44), (10.4, b"b" * 6), (30.0, b"c" * 50), (90.0, b"d" * 100)]
+    target = ttsai.target("kokoro-sync")
+    found = measure_streaming(_delivery(target, "audio/wav", pieces), target)
+    assert found == Streaming(pieces=((10.0, 50), (30.0, 100), (90.0, 200)), gap_p50_ms=40.0, gap_max_ms=60.0)
+
+
+@pytest.mark.parametrize("header", [{"Content-Length": "100"}, {}])
+def test_what_was_there_as_a_whole_is_no_stream(header, ttsai) -> None:
+    """Bytes with a length, and audio behind a URL."""
+    target = ttsai.target("kokoro-sync" if header else "kokoro")
+    assert measure_streaming(_delivery(target, "audio/wav", [(10.0, b"a" * 100)], **header), target) is None
+
+
+@pytest.mark.parametrize(
+    ("pieces", "stalls", "heard", "came"),
+    [
+        ([(100, 1.0)], (), 350, 100),
+        ([(100, 0.0), (150, 1.0)], (), 400, 150),
+        ([(100, 0.2), (300, 1.0)], (), 350, 300),
+        ([(100, 0.2), (400, 1.0)], (100,), 450, 400),
+        ([(100, 0.2), (400, 0.3), (600, 1.0)], (100, 100), 450, 400),
+        ([(100, 0.5), (599, 0.6), (900, 0.7)], (200,), 350, 100),
+        ([(100, 0.1)], (), 100, 100),
+    ],
+)
+def test_playback_waits_when_the_audio_has_run_out(pieces, stalls, heard, came) -> None:
+    played = play([(float(at), seconds) for at, seconds in pieces], 0.25)
+    assert played.stalls_ms == pytest.approx(stalls)
+    assert played.heard_ms == pytest.approx(heard)
+    assert played.came_ms == came
+
+
+ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, max_size=12).map(
+    lambda steps: list(zip(accumulate(at for at, _ in steps), accumulate(seconds for _, seconds in steps), strict=True))
+)
+
+
+@given(ARRIVALS, st.floats(1.0, 20.0))
+def test_audio_that_comes_faster_never_makes_a_player_wait_longer(arrivals, factor) -> None:
+    slow = play(arrivals, 0.0)
+    fast = play([(at / factor, seconds) for at, seconds in arrivals], 0.0)
+    assert sum(fast.stalls_ms) <= sum(slow.stalls_ms) + len(arrivals)
+    assert all(stall > 0 for stall in slow.stalls_ms)
+    assert slow.heard_ms >= slow.came_ms
+
+
+@given(ARRIVALS)
+def test_a_player_is_not_through_before_the_last_audio_has_come(arrivals) -> None:
+    played = play(arrivals, 0.0)
+    bringing = [at for (_, before), (at, after) in pairwise([(0.0, 0.0), *arrivals]) if after > before]
+    if bringing:
+        through_ms = bringing[0] + arrivals[-1][1] * 1000 + sum(played.stalls_ms)
+        assert through_ms >= bringing[-1] - len(arrivals), "waits below a millisecond each are not counted"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_timeline_rises_with_the_bytes_to_the_whole_length(name) -> None:
+    rate, seconds = 24_000, 3.0
+    noise = 0.1 * np.random.default_rng(0).standard_normal(int(rate * seconds))
+    data = encode(noise.astype(np.float32), rate, name)[0]
+    found = timeline(data, decode(data, declared=RawAudio(format=name, sample_rate_hz=rate)))
+    playable = [found.playable_s(round(len(data) * part / 50)) for part in range(51)]
+    assert all(before <= after for before, after in pairwise(playable))
+    assert playable[0] == 0
+    assert playable[-1] == pytest.approx(seconds, abs=0.1)
+    assert playable[40] == pytest.approx(0.8 * seconds, abs=1.1), "a page of Ogg may hold a second"
+
+
+def _contract(tmp_path: Path, old: str, new: str) -> Contract:
+    text = BUNDLED.read_text()
+    assert old in text
+    path = tmp_path / "openapi.yaml"
+    path.write_text(text.replace(old, new))
+    return load_contract(path)
+
+
+def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
+    """Speech over a real socket, and how it came."""
+    target = contract.target(name)
+
+    async def speak(url: str) -> Delivery:
+        async with Transport() as transport:
+            client = Client(contract, transport, base_urls={"": f"{url}/ttsai"}, key="sk-tts-emulated")
+            return await client.speak(target, SpeechRequest(text="Hello from a stream of speech.", format="wav"))
+
+    with running_app(create_app([contract], EmulatorSettings(time_scale=0.5))) as url:
+        delivery = asyncio.run(speak(url))
+    assert delivery.audio is not None, delivery.failure
+    found = measure_streaming(delivery, target)
+    assert found is not None
+    decoded = decode(delivery.audio)
+    lead_s = leading_silence_s(decoded.samples, decoded.sample_rate_hz)
+    return with_playback(found, timeline(delivery.audio, decoded), lead_s)[0], delivery
+
+
+def test_a_stream_slower_than_speech_runs_dry(tmp_path) -> None:
+    contract = _contract(tmp_path, "speed: 1.5}", "speed: 0.3}")  # with the times halved 0.6 of real time
+    found, _ = _spoken(contract, "chatterbox-stream")
+    assert found.underruns is not None
+    assert found.underruns >= 2
+    assert found.underrun_ms is not None
+    assert found.underrun_ms > 300
+    assert found.gap_max_ms is not None
+    assert found.gap_max_ms > 500
+
+
+def test_a_stream_faster_than_speech_does_not(ttsai) -> None:
+    found, delivery = _spoken(ttsai, "kokoro-stream")
+    assert (found.underruns, found.underrun_ms) == (0, 0)
+    latency = measure_latency(delivery, ttsai.target("kokoro-stream"))
+    assert latency is not None
+    assert found.first_event_ms is not None
+    assert found.speech_ms is not None
+    assert found.first_event_ms < latency.ttfa_ms <= found.speech_ms < latency.file_ms
+
+
+def test_chunked_bytes_over_a_socket_are_measured(tmp_path) -> None:
+    old = "ms_per_character: 1.5\n              format: wav"
+    found, _ = _spoken(_contract(tmp_path, old, "pace: {chunk_s: 0.25, speed: 4}"), "kokoro-sync")
+    assert found.first_event_ms is None
+    assert len(found.pieces) > 4
+    assert found.gap_p50_ms == pytest.approx(31, rel=0.8)
+    assert found.speech_ms is not None
