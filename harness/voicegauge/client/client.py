@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from voicegauge.client.connection import Connection
+from voicegauge.client.intake import intake_wire
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.mapping import to_wire
 from voicegauge.client.observer import Observer
 from voicegauge.client.utterance import Utterance
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import Contract, Intake, Target
+from voicegauge.contract.extension import IntakeWord
 from voicegauge.contract.pricing import quote
 from voicegauge.errors import UsageError
-from voicegauge.model import Delivery, SpeechRequest
+from voicegauge.model import Delivery, Request, SpeechRequest, UploadedFile
 from voicegauge.transport import Clock, Transport
 
 
@@ -75,8 +78,10 @@ class Client(Connection):
             BudgetError: less than the price is left of the budget. Nothing was sent.
         """
         request = self.build(target.operation, to_wire(target, speech))
-        reservation = self._reserve(target, len(speech.text), price_usd)
-        utterance = Utterance(self, target, observer)
+        price = quote(target, len(speech.text), usd=price_usd).usd
+        return await self._see_through(Utterance(self, target, observer), request, self._reserve(target, price))
+
+    async def _see_through(self, utterance: Utterance, request: Request, reservation: Reservation | None) -> Delivery:
         try:
             delivery = await utterance.speak(request)
         except BaseException:
@@ -84,6 +89,34 @@ class Client(Connection):
             raise
         _close(reservation, paid=utterance.may_be_paid, charged_usd=delivery.charged_usd)
         return delivery
+
+    async def send_audio(
+        self,
+        intake: Intake,
+        audio: UploadedFile,
+        *,
+        audio_s: float,
+        words: Mapping[IntakeWord, Any] = {},
+        observer: Observer | None = None,
+        price_usd: float | None = None,
+    ) -> Delivery:
+        """Send audio to be transcribed or converted, and fetch what comes of it. As `speak`.
+
+        Args:
+            intake: of this client's contract.
+            audio: what is sent.
+            audio_s: its length, for its price.
+            words: neutral words beside it.
+            observer: told of every submit.
+            price_usd: of this request, where the user knows better than the contract.
+
+        Raises:
+            UsageError: the operation takes no such word, or a budget is set and nobody knows the price.
+            BudgetError: less than the price is left of the budget. Nothing was sent.
+        """
+        request = self.build(intake.operation, intake_wire(intake, audio, words))
+        price = quote(intake, 0, audio_s=audio_s, usd=price_usd).usd
+        return await self._see_through(Utterance(self, intake, observer), request, self._reserve(intake, price))
 
     async def resume(self, target: Target, job_id: str, *, observer: Observer | None = None) -> Delivery:
         """See a job through that was submitted before; nothing is reserved or paid again.
@@ -95,10 +128,9 @@ class Client(Connection):
         """
         return await Utterance(self, target, observer).resume(job_id)
 
-    def _reserve(self, target: Target, characters: int, price_usd: float | None) -> Reservation | None:
+    def _reserve(self, target: Target | Intake, price: float | None) -> Reservation | None:
         if self._ledger is None:
             return None
-        price = quote(target, characters, usd=price_usd).usd
         if price is None:
             raise UsageError(f"no document says what {target.id} costs: name the price of a request")
         return self._ledger.reserve(price)

@@ -1,9 +1,9 @@
-"""One request for speech, from submit to audio, as the contract says."""
+"""One request for speech, or one that sends audio, from submit to what it leads to, as the contract says."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from voicegauge.client.answers import Answer, id_parameter, is_id, link_parameters, place_parameters
 from voicegauge.client.audio import Audio, fetch_audio
@@ -14,7 +14,7 @@ from voicegauge.client.failures import NoDelivery, describe, refusal
 from voicegauge.client.mapping import WireRequest
 from voicegauge.client.observer import Observer
 from voicegauge.client.schedule import poll_waits, retry_after_s, retry_waits
-from voicegauge.contract import Operation, Target
+from voicegauge.contract import Intake, Operation, Target
 from voicegauge.contract.extension import AudioPlace, JobSpec, Poll
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Delivery, Failure, Job, Request, Sighting
@@ -28,10 +28,18 @@ CANCEL_S = 5.0
 """How long the user who pressed Ctrl-C waits for the provider to be told."""
 
 
+class Transcript(NamedTuple):
+    """What was heard in audio that was sent."""
+
+    text: str
+    exchange: int
+    """Index of the exchange that carried it."""
+
+
 class Utterance:
     """The course of one request for speech; used once."""
 
-    def __init__(self, connection: Connection, target: Target, observer: Observer | None) -> None:
+    def __init__(self, connection: Connection, target: Target | Intake, observer: Observer | None) -> None:
         """`observer` is told of every submit."""
         self._connection, self._target, self._observer = connection, target, observer
         self._calls = Calls(connection)
@@ -57,21 +65,32 @@ class Utterance:
 
     async def _see_through(self, course: Any) -> Delivery:
         try:
-            return self._delivery(audio=await course)
+            return self._delivery(made=await course)
         except NoDelivery as bad:
             return self._delivery(failure=bad.failure)
         except asyncio.CancelledError:
             await self._cancel()
             raise
 
-    async def _spoken(self, request: Request) -> Audio:
+    async def _spoken(self, request: Request) -> Audio | Transcript:
         submit = await self._submit(request)
         answer = self._target.answer
         if answer.audio is not None:
             self._note_charge(submit, answer.charged)
             return await self._audio(submit, answer.audio, self._target.operation)
-        assert self._target.job_operation is not None
+        if self._target.job_operation is None:
+            self._note_charge(submit, answer.charged)
+            return self._transcript(submit)
         return await self._follow(submit, self._target.job_operation)
+
+    def _transcript(self, submit: Answer) -> Transcript:
+        assert isinstance(self._target, Intake)
+        use = self._target.transcription
+        text = submit.read(use.answer.text) if use else None
+        if not isinstance(text, str):
+            place = use.answer.text if use else "body"
+            self._fail(f"the answer has no text at {place}: {describe(submit.response, self._connection.secrets)}")
+        return Transcript(text, len(self._calls.exchanges) - 1)
 
     async def _resumed(self, job_id: str) -> Audio:
         status = self._target.job_operation
@@ -312,7 +331,7 @@ class Utterance:
         except (TransportError, NoDelivery, TimeoutError):
             return  # the job runs on, as it would have without the call
 
-    def _delivery(self, *, audio: Audio | None = None, failure: Failure | None = None) -> Delivery:
+    def _delivery(self, *, made: Audio | Transcript | None = None, failure: Failure | None = None) -> Delivery:
         status = self._target.job_operation
         job = None
         if status is not None and (self._job_id is not None or self._sightings):
@@ -322,9 +341,10 @@ class Utterance:
             exchanges=tuple(self._calls.exchanges),
             attempts=self._attempts,
             job=job,
-            audio=audio.data if audio else None,
-            media_type=audio.media_type if audio else None,
-            audio_exchange=audio.exchange if audio else None,
+            audio=made.data if isinstance(made, Audio) else None,
+            text=made.text if isinstance(made, Transcript) else None,
+            media_type=made.media_type if isinstance(made, Audio) else None,
+            audio_exchange=made.exchange if made else None,
             submit_exchange=self._submit_index,
             charged_usd=self._charged[0],
             charged_credits=self._charged[1],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voicegauge.contract.extension import Conversion, IntakeTarget, Price, Transcription
+from voicegauge.contract.extension import Answer, Conversion, IntakeTarget, Price, Transcription
 
 if TYPE_CHECKING:
     from voicegauge.contract.contract import Contract, Operation
@@ -48,6 +48,17 @@ class Intake:
     def conversion(self) -> Conversion | None:
         """What it does to audio; `None` where it gives a transcript."""
         return self.use if isinstance(self.use, Conversion) else None
+
+    @property
+    def answer(self) -> Answer:
+        """What it answers with, in the words of speech: audio, or neither audio nor a job for a transcript."""
+        audio = self.conversion.answer.audio if self.conversion else None
+        return Answer(audio=audio, charged=self.use.answer.charged)
+
+    @property
+    def job_operation(self) -> Operation | None:
+        """None: audio is taken in by one call."""
+        return None
 
     @property
     def needs_key(self) -> bool:

@@ -49,9 +49,9 @@ class Failure(Record, frozen=True, kw_only=True):
 
 
 class Delivery(Record, frozen=True, kw_only=True):
-    """All that one request for speech led to.
+    """All that one request for speech, or one that sent audio, led to.
 
-    Exactly one of `audio` and `failure` is set.
+    Exactly one of `audio`, `text` and `failure` is set.
     """
 
     target: str
@@ -60,10 +60,12 @@ class Delivery(Record, frozen=True, kw_only=True):
     """Submits sent, retries included."""
     job: Job | None = None
     audio: bytes | None = None
+    text: str | None = None
+    """What was heard, where audio was sent to be transcribed."""
     media_type: str | None = None
     """What the provider declares the audio to be; `None` where it declares nothing."""
     audio_exchange: int | None = None
-    """Index of the exchange that carried the audio."""
+    """Index of the exchange that carried the audio, or the text."""
     submit_exchange: int | None = None
     """Index of the last submit."""
     charged_usd: float | None = None
