@@ -30,7 +30,8 @@ def body_cases(operation: Operation, wire: WireRequest, target: Target | None) -
     media = operation.request_media.get(wire.media_type or "")
     if media is None or not fits(operation, wire):
         return
-    for probe in probes(operation.contract.schemas, media.schema, media.schema_pointer or media.pointer):
+    schema, pointer = media.data.get("schema", {}), media.schema_pointer or media.pointer
+    for probe in probes(operation.contract.schemas, schema, pointer):
         case = probe_case(operation, wire, probe, target)
         if case is not None:
             yield case

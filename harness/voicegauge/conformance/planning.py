@@ -6,8 +6,10 @@ out before money is spent on it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import get_args
+
+import msgspec
 
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest, to_wire
@@ -19,7 +21,7 @@ from voicegauge.conformance.intakes import intake_cases
 from voicegauge.conformance.lives import life_case
 from voicegauge.conformance.ordering import ordered
 from voicegauge.conformance.parameters import other_operation_wire, parameter_cases
-from voicegauge.conformance.requests import TEXT, base_speech, with_headers
+from voicegauge.conformance.requests import TEXT, base_speech, plain_body, with_headers
 from voicegauge.conformance.texts import text_cases
 from voicegauge.conformance.uploads import upload_cases
 from voicegauge.conformance.webhooks import with_webhooks
@@ -30,6 +32,8 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
 
 SITUATIONS: tuple[Situation, ...] = get_args(Situation)
+PLAINLY_MET: tuple[Situation, ...] = ("invalid", "unauthorized")
+"""Requests can be just that."""
 
 
 LARGE_BYTES = 32 * 2**20
@@ -158,8 +162,6 @@ def _delivery(target: Target, speech: SpeechRequest, says: str, *, fails: bool =
 
 
 def _with(speech: SpeechRequest, **changes: object) -> SpeechRequest:
-    import msgspec
-
     return msgspec.structs.replace(speech, **changes)
 
 
@@ -190,11 +192,14 @@ def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -
         )
 
 
-def _situation_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+def _situation_cases(
+    operation: Operation, wire: WireRequest, target: Target | None, met: Container[Situation] = PLAINLY_MET
+) -> Iterator[Case]:
+    """A request for each documented situation but those `met` by requests that are just that."""
     for situation in SITUATIONS:
         statuses = statuses_for(operation, situation)
-        if not statuses or situation in ("invalid", "unauthorized"):
-            continue  # those two are asked for by requests that are just that
+        if not statuses or situation in met:
+            continue
         says = f"the situation {situation}"
         yield Case(
             id=f"{_name(operation)}: {says}",
@@ -218,24 +223,43 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) ->
     if wire is None:
         yield Skipped(id=_name(operation), reason="no value is known for a required parameter")
         return
-    if operation.needs_key:
-        yield from _key_cases(operation, wire, None)
+    found = [*_known_cases(contract, operation, wire)] if known else []
+    found += _key_cases(operation, wire, None) if operation.needs_key else []
+    yield from found
     if emulated:
-        yield from _situation_cases(operation, wire, None)
+        asked = {case.expected.why for case in found}
+        met = [situation for situation, why in zip(PLAINLY_MET, ("invalid", "key"), strict=True) if why in asked]
+        yield from _situation_cases(operation, wire, None, met)
     statuses = statuses_for(operation, "not-found")
     if known:
-        yield _plain_call(contract, operation, wire)
-        yield from parameter_cases(operation, wire, None)
-        yield from body_cases(operation, wire, None)
-        yield from _limited_uploads(operation, wire)
-        life = life_case(operation)
-        yield from [life] if life is not None else []
-    elif statuses:
+        return
+    if statuses:
         says = "an id that nobody gave out"
         expected = Expected(verdict="refused", statuses=statuses, why="unknown", says=says, at=operation.pointer)
         yield _plain_call(contract, operation, wire, expected)
     else:
         yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
+
+
+def _known_cases(contract: Contract, operation: Operation, wire: WireRequest) -> Iterator[Case]:
+    """Of an operation that needs no id of something: a plain call, and each value that its schemas speak of."""
+    yield _plain_call(contract, operation, wire)
+    yield from parameter_cases(operation, wire, None)
+    yield from body_cases(operation, wire, None)
+    for media in list(operation.request_media.values())[1:]:
+        other = plain_body(operation, media)
+        if other is not None:
+            says = f"a plain request as {media.name}"
+            yield _plain_call(contract, operation, other, _valid(says, media.pointer))
+            for case in body_cases(operation, other, None):
+                yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
+    yield from _limited_uploads(operation, wire)
+    life = life_case(operation)
+    yield from [life] if life is not None else []
+
+
+def _valid(says: str, at: str) -> Expected:
+    return Expected(verdict="accepted", why="valid", says=says, at=at)
 
 
 def _limited_uploads(operation: Operation, wire: WireRequest) -> Iterator[Case]:
@@ -246,8 +270,7 @@ def _limited_uploads(operation: Operation, wire: WireRequest) -> Iterator[Case]:
 
 
 def _plain_call(contract: Contract, operation: Operation, wire: WireRequest, expected: Expected | None = None) -> Case:
-    valid = Expected(verdict="accepted", why="valid", says="a plain request", at=operation.pointer)
-    expected = expected or valid
+    expected = expected or _valid("a plain request", operation.pointer)
     return Case(
         id=f"{_name(operation)}: {expected.says}",
         provider=contract.id,

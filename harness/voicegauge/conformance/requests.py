@@ -65,12 +65,12 @@ def spoken_sentence(name: str = "wav") -> Sentence:
     return Sentence(file, f"{whole.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 
-def plain_body(operation: Operation) -> WireRequest | None:
+def plain_body(operation: Operation, media: MediaType | None = None) -> WireRequest | None:
     """The least body that an operation without a target must accept: required fields, and a voice for each file.
 
     `None` where no value is known for one of them.
     """
-    media = next(iter(operation.request_media.values()), None)
+    media = media or next(iter(operation.request_media.values()), None)
     if media is None:
         return WireRequest()
     wire = WireRequest(body={}, media_type=media.name)

@@ -1,0 +1,147 @@
+"""A check of the emulator leaves nothing out: each operation's success, documented errors, and limits from both sides.
+
+What is missing is computed from the contract and the plan. What is agreed to be left out stands here, with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from voicegauge.conformance import Case, plan_cases
+from voicegauge.contract import Contract, Operation, load_catalogue
+from voicegauge.contract.document import escape
+
+CONTRACTS = list(load_catalogue())
+BOUNDS = ("maxLength", "maxItems", "maximum", "minimum", "minItems", "minLength")
+UPLOADS = ("max_bytes", "min_s", "max_s", "min_sample_rate_hz", "formats")
+
+# the end of the contract's pointer: why its limit is not tried from below or at it
+A_MATTER_OF_THE_PLAN = (
+    "100,000 characters are more than some plans allow (500, 50,000) and an hour of speech: only what is above is sent."
+)
+LEFT_OUT = {
+    "/SpeechRequest/properties/text/maxLength": A_MATTER_OF_THE_PLAN,
+    "/OpenAiSpeechRequest/properties/input/maxLength": A_MATTER_OF_THE_PLAN,
+    "/texts/items/properties/text/maxLength": A_MATTER_OF_THE_PLAN,
+}
+
+
+@pytest.fixture(params=CONTRACTS, ids=lambda contract: contract.id, scope="module")
+def contract(request) -> Contract:
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def cases(contract) -> dict[str, list[Case]]:
+    plan = plan_cases(list(contract.targets.values()), emulated=True, every=True, webhooks=True)
+    found: dict[str, list[Case]] = {name: [] for name in contract.operations}
+    for case in plan.cases:
+        found[case.operation].append(case)
+    return found
+
+
+def followed(contract: Contract) -> Iterator[str]:
+    """Operations whose success is met on the way: of a job, of a URL in an answer, of a thing that is kept."""
+    for operation in contract.operations.values():
+        places = [operation.speech.answer.audio, operation.job] if operation.speech else [operation.job]
+        if operation.speech is not None and operation.speech.answer.job is not None:
+            yield operation.speech.answer.job
+        if operation.job is not None:
+            yield from filter(None, (operation.job.audio.download, operation.job.result))
+        yield from filter(None, (getattr(place, "download", None) for place in places))
+        answer = getattr(operation.intake, "answer", None)
+        for part in ("audio", "stems"):
+            yield from filter(None, [getattr(getattr(answer, part, None), "download", None)])
+        if operation.resource is not None:
+            parts = (operation.resource.list, operation.resource.delete, *operation.resource.set)
+            yield from (part.operation for part in parts if part is not None)
+
+
+def test_every_operation_is_shown_to_succeed(contract, cases) -> None:
+    met = set(followed(contract))
+    accepted = {name for name, own in cases.items() if any(case.expected.verdict == "accepted" for case in own)}
+    assert set(contract.operations) - met - accepted == set()
+
+
+def test_every_documented_error_is_met(contract, cases) -> None:
+    missing = [
+        f"{name} {status}"
+        for name, operation in contract.operations.items()
+        for status in operation.responses
+        if status[0] in "45" and status.isdecimal() and not meets(cases[name], int(status))
+    ]
+    assert missing == []
+
+
+def meets(cases: list[Case], status: int) -> bool:
+    return any(case.expected.verdict == "refused" and status in case.expected.statuses for case in cases)
+
+
+def limits(contract: Contract, operation: Operation) -> Iterator[tuple[str, str]]:
+    """Every bound of a request to `operation`: where it stands, and its keyword."""
+    for media in operation.request_media.values():
+        schema, pointer = media.data.get("schema", {}), media.schema_pointer or ""
+        yield from bounds(contract, schema, pointer, 0)
+    for parameter in operation.parameters:
+        if parameter.place in ("query", "header"):
+            yield from bounds(contract, parameter.data.get("schema", {}), f"{parameter.pointer}/schema", 0)
+
+
+def bounds(contract: Contract, schema: object, pointer: str, depth: int) -> Iterator[tuple[str, str]]:
+    schema, pointer = contract.schemas.resolve(schema, pointer)
+    if not isinstance(schema, dict) or depth > 4:
+        return
+    yield from ((f"{pointer}/{keyword}", keyword) for keyword in BOUNDS if keyword in schema)
+    for name, inner in schema.get("properties", {}).items():
+        yield from bounds(contract, inner, f"{pointer}/properties/{escape(name)}", depth + 1)
+    if "items" in schema:
+        yield from bounds(contract, schema["items"], f"{pointer}/items", depth + 1)
+
+
+def verdicts(cases: list[Case], pointer: str) -> tuple[int, int]:
+    """How many cases at `pointer` are to be accepted, and how many refused."""
+    here = [case.expected.verdict for case in cases if case.expected.at == pointer]
+    return here.count("accepted"), here.count("refused")
+
+
+def inside(pointer: str, keyword: str) -> int:
+    """How many valid values belong to a bound: itself and one further in.
+
+    A least length is 1 throughout: a voice or a model of one letter is none, so what is valid is the plain request.
+    A value between two bounds that are 2 apart counts for one of them.
+    """
+    if keyword in ("minLength", "minItems"):
+        return 0
+    return 1 if keyword == "maximum" else 2
+
+
+def test_every_limit_of_a_request_is_tried_below_at_and_above(contract, cases) -> None:
+    missing = []
+    for name, operation in contract.operations.items():
+        for pointer, keyword in limits(contract, operation):
+            accepted, refused = verdicts(cases[name], pointer)
+            if refused < 1 or (accepted < inside(pointer, keyword) and not any(map(pointer.endswith, LEFT_OUT))):
+                missing.append(f"{name} {pointer}: {accepted} accepted, {refused} refused")
+    assert missing == []
+
+
+def test_every_limit_of_an_upload_is_tried_from_both_sides(contract, cases) -> None:
+    missing = []
+    for name, operation in contract.operations.items():
+        fields = {key for media in operation.request_media.values() for key in media.schema.get("properties", {})}
+        for field, upload in operation.limits.uploads.items():
+            own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected.at]
+            for limit in UPLOADS if field in fields else ():
+                if getattr(upload, limit):
+                    at = [case for case in own if case.expected.at.endswith(f"/{limit}")]
+                    kinds = {case.expected.verdict for case in at}
+                    missing += [f"{name} {field} {limit}: {kinds}"] if kinds != {"accepted", "refused"} else []
+    assert missing == []
+
+
+def test_what_is_left_out_is_there() -> None:
+    assert all(LEFT_OUT.values())
+    known = {pointer for one in CONTRACTS for op in one.operations.values() for pointer, _ in limits(one, op)}
+    assert all(any(pointer.endswith(end) for pointer in known) for end in LEFT_OUT)
