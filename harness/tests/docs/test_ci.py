@@ -1,0 +1,68 @@
+"""What docs/ci.md tells a team to run is tried, in an empty folder and in the order of the page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from voicegauge.cli import cli
+
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", PAGE, re.DOTALL)
+GITHUB, GITLAB = (yaml.safe_load(text) for kind, text in BLOCKS if kind == "yaml")
+
+
+def _commands() -> list[str]:
+    found = [step["run"] for job in GITHUB["jobs"].values() for step in job["steps"] if "run" in step]
+    found += [line for job in GITLAB.values() for line in job["script"]]
+    found += re.findall(r"^\$ (.*)$", "\n".join(text for kind, text in BLOCKS if kind == "console"), re.MULTILINE)
+    return list(dict.fromkeys(command for command in found if not command.startswith("pip install")))
+
+
+COMMANDS = _commands()
+
+
+def test_the_pipelines_have_their_parts() -> None:
+    assert {"without-a-key", "the-service-itself"} == set(GITHUB["jobs"])
+    live = GITHUB["jobs"]["the-service-itself"]
+    assert live["env"] == {"PIXELAPI_KEY": "${{ secrets.PIXELAPI_KEY }}"}
+    assert GITLAB["speech"]["artifacts"]["reports"] == {"junit": "junit.xml"}
+    assert len(COMMANDS) >= 10
+    assert {command.split()[0] for command in COMMANDS} == {"voicegauge", "pytest"}
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voicegauge")])
+def test_every_option_is_understood(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "known.json").touch()
+    (tmp_path / "fixtures").mkdir()
+    _, name, *arguments = shlex.split(command)
+    found = cli.get_command(None, name)  # type: ignore[arg-type]  # ours needs no context
+    assert found is not None
+    found.make_context(name, arguments)
+
+
+@pytest.mark.slow
+def test_every_command_does_what_the_page_says(tmp_path: Path) -> None:
+    """Live ones are priced only; the emulator that is fuzzed has a fault, so that there is something to write."""
+    (tmp_path / "test_contract.py").write_text(next(text for kind, text in BLOCKS if kind == "python"))
+    environment = {**os.environ, "CI": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "NO_COLOR": "1"}
+    baseline = next(command for command in COMMANDS if "--write-baseline" in command)
+    for command in [baseline, *COMMANDS]:
+        words = [sys.executable, "-m", *shlex.split(command)]
+        words += ["--dry-run"] * ("--live" in words and "--dry-run" not in words)
+        words += ["--fault", "accepts-invalid"] if "--fuzz" in words else []
+        done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == ("--fuzz" in words), f"{command}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr
+    written = ["junit.xml", "voicegauge.sarif", "pytest.xml", "check.json", "known.json", "summary.md"]
+    assert [name for name in written if not (tmp_path / name).exists()] == []
+    assert list((tmp_path / "found").glob("test_*.py"))
+    assert any((tmp_path / ".voicegauge").rglob("*"))
