@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import time
 from collections.abc import Iterator
@@ -78,9 +79,10 @@ def command(  # noqa: PLR0917 - click passes options by name
     heard: list[Heard] = []
     with running_receiver(port=port, public_url=public_url, tell=waiting.put) as receiver:
         out.print(f"listening for webhooks at {receiver.root}/ANYTHING (Ctrl-C ends it)", soft_wrap=True, markup=False)
-        for received in _arriving(waiting, count, timeout):
-            heard.append(listener.hear(received))
-            _print(out, heard[-1])
+        with contextlib.suppress(KeyboardInterrupt):
+            for received in _arriving(waiting, count, timeout):
+                heard.append(listener.hear(received))
+                _print(out, heard[-1])
     if json_to:
         write_json(Listened(voicegauge=__version__, url=receiver.root, webhooks=tuple(heard)), json_to)
     if timeout is not None and not heard:
@@ -90,19 +92,16 @@ def command(  # noqa: PLR0917 - click passes options by name
 
 
 def _arriving(waiting: queue.SimpleQueue[Received], count: int | None, timeout: float | None) -> Iterator[Received]:
-    """What comes, until there are `count`, the time is over, or Ctrl-C."""
+    """What comes, until there are `count` or the time is over."""
     deadline = None if timeout is None else time.monotonic() + timeout
     came = 0
-    try:
-        while (count is None or came < count) and (deadline is None or time.monotonic() < deadline):
-            try:
-                received = waiting.get(timeout=LOOK_S)
-            except queue.Empty:
-                continue
-            came += 1
-            yield received
-    except KeyboardInterrupt:
-        return
+    while (count is None or came < count) and (deadline is None or time.monotonic() < deadline):
+        try:
+            received = waiting.get(timeout=LOOK_S)
+        except queue.Empty:
+            continue
+        came += 1
+        yield received
 
 
 def _print(out: Console, heard: Heard) -> None:
