@@ -48,6 +48,7 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "missing-retry-after": ("retry-after-missing", set()),
     "missing-header": ("header-missing", {"retry-after-missing"}),
     "undocumented-status": ("status-undocumented", set()),
+    "ignores-filters": ("filter-ignored", set()),
 }
 # A slow service breaks no statement of its document; one that hangs up gives nothing to judge.
 NO_FINDING = {"slow", "drops-connection"}
@@ -57,9 +58,11 @@ AMONG_JOBS = {"crosstalk"}
 AMONG_CALLS = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many"}
 
 # They need a target that streams: `test_streams.py` finds these.
-# Found by the calls that carry audio: test_intakes.py.
-OF_UPLOADS = {"upload-limit-ignored", "upload-format-ignored", "other-transcript", "other-rate"}
 IN_STREAMS = {name for name in FAULTS if name.startswith("stream-")}
+# They need a request that names a URL: `test_webhooks.py` finds these.
+IN_WEBHOOKS = {name for name in FAULTS if name.startswith("webhook-")}
+# They need a request that carries audio: `test_intakes.py` finds these.
+OF_UPLOADS = {"upload-limit-ignored", "upload-format-ignored", "other-transcript", "other-rate"}
 
 
 def _cases_for(rule: str) -> Callable[[Case], bool]:
@@ -72,11 +75,14 @@ def _cases_for(rule: str) -> Callable[[Case], bool]:
         return lambda case: case.expected.why == "invalid"
     if rule in ("server-error", "status-undocumented"):
         return lambda case: case.expected.why == "valid"
+    if rule == "filter-ignored":
+        return lambda case: case.wire is not None and bool(case.wire.query)
     return lambda case: case.speech is not None
 
 
 def test_the_table_names_every_fault_and_only_known_rules() -> None:
-    assert FOUND_BY.keys() | NO_FINDING | AMONG_JOBS | AMONG_CALLS | IN_STREAMS | OF_UPLOADS == FAULTS.keys()
+    elsewhere = AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_UPLOADS
+    assert FOUND_BY.keys() | NO_FINDING | elsewhere == FAULTS.keys()
     assert len(FOUND_BY) >= 20
     assert {rule for rule, _ in FOUND_BY.values()} | set().union(*(more for _, more in FOUND_BY.values())) <= set(RULES)
 

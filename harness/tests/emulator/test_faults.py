@@ -150,7 +150,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
 
 # What this contract has nothing of, by the words that their names share: streams, uploads, webhooks, what is kept.
 ELSEWHERE = ("stream-", "upload-", "other-", "webhook-")
-KEEPING = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many"}
+KEEPING = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many", "ignores-filters"}
 
 
 def test_every_fault_is_expected_to_do_something() -> None:

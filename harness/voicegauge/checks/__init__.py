@@ -4,7 +4,7 @@ They see exchanges and contracts, never sockets.
 """
 
 # Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
-from voicegauge.checks import answers, streams, jobs, resources, accounts, outcomes  # noqa: F401, I001
+from voicegauge.checks import answers, streams, jobs, lists, resources, accounts, outcomes  # noqa: F401, I001
 from voicegauge.checks import audio, charges, intakes, webhooks, ageing  # noqa: F401
 from voicegauge.checks.calls import Call, RequestOrigin
 from voicegauge.checks.judging import Judge, find_dispute

@@ -19,7 +19,7 @@ _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", 
 
 
 def parameter_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
-    """Every probe of a query or header parameter with a schema of bounds or choices."""
+    """Every probe of a query or header parameter with a schema of bounds or choices, and its documented example."""
     for parameter in operation.parameters:
         if parameter.place not in ("query", "header"):
             continue
@@ -29,6 +29,11 @@ def parameter_cases(operation: Operation, wire: WireRequest, target: Target | No
             if text is None or fits_parameter(parameter, text) is not probe.valid or _names_a_thing(probe):
                 continue
             yield _case(operation, _with_parameter(wire, parameter, text), probe, target)
+        example = as_text(parameter.data.get("example"))
+        if example is not None and not parameter.required:
+            says = f"{parameter.name} {example!r}, as documented"
+            probe = Probe((parameter.name,), example, says, pointer, valid=True)
+            yield _case(operation, _with_parameter(wire, parameter, example), probe, target)
 
 
 def _names_a_thing(probe: Probe) -> bool:

@@ -30,6 +30,7 @@ Waived = Literal[
     "key",
     "request",
     "items",
+    "filters",
     "upload-size",
     "upload-format",
     "account",
@@ -38,9 +39,9 @@ Waived = Literal[
     "state",
     "webhook-https",
 ]
-"""What is not seen to: the key, the schema of requests, the length of lists in them, the size or the format of an
-upload; of things that are kept whose they are, that they are deleted, that lists leave those out, and their state;
-that webhook URLs have https."""
+"""What is not seen to: the key, the schema of requests, the length of lists in them, the filters of lists, the size or
+the format of an upload; of things that are kept whose they are, that they are deleted, that lists leave those out, and
+their state; that webhook URLs have https."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,6 +236,16 @@ _ALL = (
         says="Audio is converted to another sample rate than asked for.",
         reply=uploads.other_rate,
         needs=uploads.converts,
+    ),
+    Fault(
+        id="ignores-filters",
+        says="Lists are answered whole, whatever filter is asked for.",
+        waives="filters",
+        needs=lambda target: any(
+            parameter.place == "query" and not parameter.required
+            for operation in target.contract.operations.values()
+            for parameter in operation.parameters
+        ),
     ),
     Fault(id="accepts-too-many", says="Lists of more items than are documented are accepted.", waives="items"),
     Fault(

@@ -142,10 +142,18 @@ class EmulatedProvider:
                 return await self._speaking.answer(call, account, strict=strict)
             finally:
                 account.in_flight -= 1
+        return await self._later(call, account)
+
+    async def _later(self, call: Call, account: Account) -> Reply:
+        """What comes after a request that made something, and everything that is only read."""
+        operation = call.operation
         if operation.job is not None:
             return self._status(call, account)
         role = self._roles.get(operation.id)
-        return await self._follow(call, account, role) if role else self._answers.other(operation, query=call.query)
+        if role is not None:
+            return await self._follow(call, account, role)
+        filters = {} if self._planted.waives("filters", operation) else call.query
+        return self._answers.other(operation, query=filters)
 
     def _status(self, call: Call, account: Account) -> Reply:
         job = self._planted.job(self.orders.find(call, account), self.orders.jobs.values())
