@@ -1,0 +1,106 @@
+"""`voicegauge listen` as a shell sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from voicegauge.cli import run
+
+ROOT = Path(__file__).resolve().parents[3]
+END = {
+    "request_id": "xtts-v2-api_1",
+    "status": "COMPLETED",
+    "model_id": "xtts-v2-api",
+    "error": None,
+    "output": {"media_url": ["https://cdn.example/a.wav"], "media_type": "audio/wav"},
+    "created_at": "2026-05-22T13:17:32.110Z",
+    "updated_at": "2026-05-22 13:19:23",
+    "completed_at": "2026-05-22 13:19:23",
+}
+
+
+@contextlib.contextmanager
+def _listening(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    command = [sys.executable, "-m", "voicegauge", "listen", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        found = re.search(r"at (http://127\.0\.0\.1:\d+)/", process.stdout.readline())
+        assert found is not None
+        yield process, found[1]
+
+
+def _post(url: str, value: object) -> None:
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    connection.request("POST", "/a/b", json.dumps(value).encode(), {"Content-Type": "application/json"})
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
+def test_webhooks_are_told_in_a_line_each_and_judged(tmp_path: Path) -> None:
+    file = tmp_path / "heard.json"
+    with _listening("pixazo", "--mode", "terminal", "--count", "5", "--json", str(file)) as (process, url):
+        going = {**END, "request_id": "v_2\x1b[2J", "status": "PROCESSING", "output": None, "completed_at": None}
+        for value in (END, END, {**END, "completed_at": "later"}, going, {"wrong": 1}):
+            _post(url, value)
+        out = process.communicate(timeout=30)[0]
+    assert process.returncode == 1
+    lines = [line.split("  ", 1)[1] for line in out.splitlines() if not line.startswith("    ")]
+    assert lines[:3] == [
+        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  kept",
+        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  kept",
+        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  broken",
+    ]
+    assert "v_2?[2J  PROCESSING  broken" in lines[3]
+    found = set(re.findall(r"error (webhook-\S+|callback-\S+):", out))
+    assert found == {"webhook-repeated", "webhook-early", "callback-schema"}
+    written = json.loads(file.read_text())
+    jsonschema_rs.validate(json.loads((ROOT / "docs" / "listen.schema.json").read_text()), written)
+    assert [one["verdict"] for one in written["webhooks"]] == ["kept", "kept", "broken", "broken", "broken"]
+
+
+def test_the_provider_is_recognised_and_what_is_nobodys_is_no_finding(tmp_path: Path) -> None:
+    file = tmp_path / "heard.json"
+    with _listening("--count", "3", "--json", str(file)) as (process, url):
+        event = {"event": "task.completed", "task_id": "t", "status": "success"}
+        for value in (END, event, {"hello": "world"}):
+            _post(url, value)
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    heard = json.loads(file.read_text())["webhooks"]
+    assert [(one.get("provider"), one["verdict"]) for one in heard] == [
+        ("pixazo", "kept"),
+        ("ttsai", "kept"),
+        (None, "unknown"),
+    ]
+
+
+def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
+    with _listening() as (process, url):
+        _post(url, END)
+        assert process.stdout is not None
+        assert "kept" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_nothing_in_time_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["listen", "--port", "0", "--timeout", "0"]) == 3
+    assert "no webhook came in 0 s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["listen"], ["check", "pixazo/chatterbox", "--live"]])
+def test_a_tunnel_without_https_is_refused(command, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("PIXAZO_API_KEY", "any-key")
+    assert run([*command, "--public-url", "http://tunnel.example"]) == 2
+    assert "must begin with https://" in capsys.readouterr().err

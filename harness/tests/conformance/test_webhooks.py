@@ -1,0 +1,113 @@
+"""Webhooks in a check: they are asked for, waited for and judged, and whatever is wrong is found under its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from voicegauge.checks import RULES
+from voicegauge.conformance import (
+    CheckReport,
+    Collector,
+    Plan,
+    check_service,
+    plan_cases,
+    run_keeping,
+    settings_for,
+)
+from voicegauge.conformance.intakes import intake_cases
+from voicegauge.conformance.webhooks import with_webhooks
+from voicegauge.emulator import FAULTS
+from voicegauge.model import Provenance, Severity
+
+TARGETS = ("pixazo/chatterbox", "ttsai/batch-kokoro")
+
+# fault -> the rule that must find it, and how many of the operations that are checked can show it
+FOUND_BY: dict[str, tuple[str, int]] = {
+    "webhook-never": ("webhook-missing", 2),
+    "webhook-twice": ("webhook-repeated", 2),
+    "webhook-early": ("webhook-early", 1),
+    "webhook-wrong-shape": ("callback-schema", 2),
+    "webhook-plain-http": ("webhook-plain-http", 1),
+}
+
+
+@pytest.fixture
+def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckReport]:
+    def run(*names: str, separated: bool = False, provenance: Provenance = Provenance.EMULATED) -> CheckReport:
+        targets = voicegauge_catalogue.select(names)
+        cases = list(plan_cases(targets, emulated=True, every=True, webhooks=True).cases)
+        if separated:  # a plan of all that is sent audio would take longer than all else here
+            contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
+            cases += with_webhooks(intake_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
+        cases = [case for case in cases if case.webhook or case.kind == "plain-http"]
+        settings = replace(settings_for(voicegauge_emulator, targets), provenance=provenance)
+        collector = Collector(names, 0)
+        run_keeping(collector, check_service(targets, Plan(cases=tuple(cases)), settings, collector))
+        return collector.report()
+
+    return run
+
+
+def _found(report: CheckReport) -> dict[str, int]:
+    """Errors and warnings by rule, each with the number of operations."""
+    seen: dict[str, set[str | None]] = {}
+    for finding in report.findings:
+        if finding.severity in (Severity.ERROR, Severity.WARNING):
+            seen.setdefault(finding.rule, set()).add(finding.where.operation)
+    return {rule: len(operations) for rule, operations in seen.items()}
+
+
+def test_every_documented_webhook_is_asked_for_in_each_mode_and_comes_as_it_should(check) -> None:
+    report = check("pixazo", "ttsai/batch-kokoro", separated=True)
+    assert {case.id: case.verdict for case in report.cases} == dict.fromkeys(
+        [
+            "pixazo/xtts-v2: a webhook with plain http at header.X-Webhook-URL",
+            "pixazo/xtts-v2: a webhook with plain http at body#/webhook",
+            "pixazo/chatterbox: a webhook with plain http at header.X-Webhook-URL",
+            "pixazo/vibevoice: a webhook with plain http at header.X-Webhook-URL",
+            "pixazo/vibevoice-realtime: a webhook with plain http at header.X-Webhook-URL",
+            "pixazo/xtts-v2: a webhook at header.X-Webhook-URL in mode terminal",
+            "pixazo/xtts-v2: a webhook at header.X-Webhook-URL in mode sync",
+            "pixazo/xtts-v2: a webhook at body#/webhook in mode *",
+            "pixazo/xtts-v2: a webhook at body#/webhook in mode completed",
+            "pixazo/chatterbox: a webhook at header.X-Webhook-URL in mode terminal",
+            "pixazo/chatterbox: a webhook at header.X-Webhook-URL in mode sync",
+            "pixazo/vibevoice: a webhook at header.X-Webhook-URL",
+            "pixazo/vibevoice-realtime: a webhook at header.X-Webhook-URL",
+            "ttsai/batch-kokoro: a webhook at body#/webhook_url",
+            "ttsai/stems-demucs: a webhook at body#/webhook_url",
+        ],
+        "kept",
+    )
+    assert _found(report) == {}
+
+
+def test_the_table_names_every_fault_of_webhooks_and_only_known_rules() -> None:
+    assert {name for name in FAULTS if name.startswith("webhook-")} == FOUND_BY.keys()
+    assert {rule for rule, _ in FOUND_BY.values()} <= set(RULES)
+
+
+@pytest.mark.parametrize("fault", FOUND_BY)
+def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
+    rule, operations = FOUND_BY[fault]
+    plant(fault)
+    report = check(*TARGETS)
+    assert _found(report) == {rule: operations}
+    found = next(finding for finding in report.findings if finding.rule == rule)
+    assert found.where.file
+    assert found.where.line
+    assert found.reproduce or rule == "callback-schema"  # what a provider sends cannot be sent again
+
+
+def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
+    report = check("pixazo/vibevoice", provenance=Provenance.RECORDED)
+    (skipped,) = [case for case in report.cases if case.verdict == "skipped"]
+    assert "--public-url" in (skipped.reason or "")
+
+
+def test_without_being_asked_for_no_request_names_a_url(voicegauge_catalogue) -> None:
+    plan = plan_cases(voicegauge_catalogue.select(["pixazo"]), emulated=True, every=True)
+    assert not [case for case in plan.cases if case.webhook or case.kind == "plain-http"]

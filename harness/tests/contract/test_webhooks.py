@@ -1,0 +1,119 @@
+"""`x-webhook`: a document whose parts do not hold together is refused with the line that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from voicegauge.contract import Contract, load_catalogue, load_contract
+from voicegauge.contract.webhooks import callback_media, given_id
+from voicegauge.errors import ContractError
+
+BODY = """
+      x-webhook:
+        url: [{at: body#/hook, mode: {at: body#/mode, values: {end: terminal, all: progress}, default: end}}]
+        callback: done
+        https: true
+        body: {id: body#/task, state: body#/state, states: {ok: success}, given: body#/task}
+"""
+DOCUMENT = f"""\
+openapi: 3.1.0
+info: {{title: Acme, version: "1"}}
+servers: [{{url: "https://api.acme.example"}}]
+x-provider: {{id: acme, title: Acme, key_env: ACME_KEY, sources: {{acme.txt: {{title: Acme, date: 2026-01-01}}}}}}
+paths:
+  /speak:
+    post:
+      operationId: speak{BODY}\
+      x-speech:
+        request: {{text: body#/text}}
+        answer: {{audio: {{at: body#/url, delivered: url}}}}
+        targets: {{voice-1: {{title: Voice one}}}}
+      requestBody:
+        content:
+          application/json:
+            schema: {{type: object, properties: {{text: {{}}, hook: {{type: string}}, mode: {{type: string}}}}}}
+      responses:
+        "200":
+          description: Speech
+          content: {{application/json: {{schema: {{type: object, properties: {{url: {{}}, task: {{}}}}}}}}}}
+webhooks:
+  done:
+    post:
+      operationId: done
+      requestBody:
+        content: {{application/json: {{schema: {{type: object, properties: {{task: {{}}, state: {{}}}}}}}}}}
+      responses: {{"200": {{description: Received}}}}
+"""
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[[Any], Contract]:
+    def write(document: Any) -> Contract:
+        path = tmp_path / "openapi.yaml"
+        path.write_text(document if isinstance(document, str) else yaml.safe_dump(document, sort_keys=False))
+        return load_contract(path)
+
+    return write
+
+
+def test_a_webhook_is_read_with_its_body(load) -> None:
+    operation = load(DOCUMENT).operation("speak")
+    assert operation.webhook.url[0].mode.values == {"end": "terminal", "all": "progress"}
+    assert operation.webhook.https
+    assert callback_media(operation).schema["properties"].keys() == {"task", "state"}
+    assert given_id(operation) == "body#/task"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("at: body#/hook", "at: body#/hok", "'body#/hok' is not in the documented request of speak"),
+        ("at: body#/hook", "at: nowhere", "'nowhere' is no place"),
+        ("at: body#/mode", "at: body#/mood", "'body#/mood' is not in the documented request"),
+        ("default: end", "default: ends", "'ends' is not among values: end, all"),
+        ("callback: done", "callback: gone", "'gone' is no callback of speak and no webhook"),
+        ("id: body#/task", "id: body#/tusk", "'body#/tusk' is not in the documented body of done"),
+        ("id: body#/task", "id: header.Task", "'header.Task' is not in the documented body of done"),
+        ("states: {ok: success}", "states: {bad: failure}", "no state means success"),
+        (", given: body#/task", "", "given must say where the answer carries the id"),
+        ("given: body#/task", "given: body#/tusk", "'body#/tusk' is not in the documented answer of speak"),
+        ("url: [{at: body#/hook, ", "url: []\n        junk: [{", "junk"),
+        ("https: true", "https: sure", "https"),
+    ],
+)
+def test_what_leads_nowhere_is_refused_with_its_line(load, old, new, reason) -> None:
+    broken = DOCUMENT.replace(old, new, 1)
+    assert broken != DOCUMENT
+    with pytest.raises(ContractError, match=re.escape(reason)) as refused:
+        load(broken)
+    assert refused.value.line
+
+
+def test_without_a_body_of_its_own_there_must_be_a_status_answer(load) -> None:
+    document = yaml.safe_load(DOCUMENT)
+    del document["paths"]["/speak"]["post"]["x-webhook"]["body"]
+    with pytest.raises(ContractError, match="needs a body: there is no status answer"):
+        load(document)
+
+
+def test_what_the_bundled_documents_say_of_webhooks_is_written_down() -> None:
+    found = {
+        f"{contract.id}/{operation.id}": [url.at for url in operation.webhook.url]
+        for contract in load_catalogue()
+        for operation in contract.operations.values()
+        if operation.webhook is not None
+    }
+    assert found == {
+        "pixazo/generateXtts": ["header.X-Webhook-URL", "body#/webhook"],
+        "pixazo/generateChatterbox": ["header.X-Webhook-URL"],
+        "pixazo/generateVibevoice": ["header.X-Webhook-URL"],
+        "pixazo/generateVibevoiceRealtime": ["header.X-Webhook-URL"],
+        "ttsai/separateAudio": ["body#/webhook_url"],
+        "ttsai/submitBatch": ["body#/webhook_url"],
+    }

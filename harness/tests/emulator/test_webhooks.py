@@ -1,0 +1,198 @@
+"""What the emulator tells the URLs that requests name: real POSTs to a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import http.server
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from voicegauge.contract import load_catalogue
+from voicegauge.contract.extension import WebhookEmulation
+from voicegauge.emulator import EmulatorSettings, create_app
+from voicegauge.emulator.delivering import deliver
+from voicegauge.receiver import Receiver, running_receiver
+
+CHATTERBOX = "/pixazo/chatterbox-text-to-speech/v1/chatterbox-text-to-speech-request"
+KEYS = {"Ocp-Apim-Subscription-Key": "any", "Authorization": "Bearer sk-tts-any"}
+CATALOGUE = load_catalogue()
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+@asynccontextmanager
+async def emulator(**settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+    made = EmulatorSettings(**{"webhook_http": True, "credits": 1e9, "clock": "per-poll", **settings})
+    transport = httpx.ASGITransport(create_app(CATALOGUE, made))
+    async with httpx.AsyncClient(transport=transport, base_url="http://emulator", headers=KEYS) as client:
+        yield client
+
+
+async def _submit(client: httpx.AsyncClient, url: str, mode: str | None = None, **headers: str) -> httpx.Response:
+    named = {"X-Webhook-URL": url, **({"X-Webhook-Mode": mode} if mode else {}), **headers}
+    return await client.post(CHATTERBOX, json={"text": "Good morning."}, headers=named)
+
+
+async def _poll(client: httpx.AsyncClient, job: str) -> dict[str, Any]:
+    answer = await client.get(f"/pixazo/v2/requests/status/{job}")
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def _told(receiver: Receiver, url: str) -> list[Any]:
+    return [json.loads(one.request.body) for one in receiver.at(url)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "states"),
+    [(None, ["COMPLETED"]), ("terminal", ["COMPLETED"]), ("sync", ["PROCESSING", "COMPLETED"])],
+)
+async def test_a_url_is_told_as_its_mode_says_and_in_the_words_of_the_status_answer(receiver, mode, states) -> None:
+    url = receiver.url
+    async with emulator() as client:
+        job = (await _submit(client, url, mode)).json()["request_id"]
+        assert _told(receiver, url) == []
+        polled = [await _poll(client, job) for _ in range(4)]
+    told = _told(receiver, url)
+    assert [one["status"] for one in told] == states
+    assert told[-1] == polled[-1]
+    assert receiver.at(url)[0].request.header("content-type") == "application/json"
+
+
+async def test_a_job_that_fails_is_told_of_with_its_reason(receiver) -> None:
+    url = receiver.url
+    async with emulator() as client:
+        scenario = {"X-Voicegauge-Scenario": "state:ERROR"}
+        job = (await _submit(client, url, **scenario)).json()["request_id"]
+        for _ in range(3):
+            await _poll(client, job)
+    (told,) = _told(receiver, url)
+    assert (told["status"], told["request_id"]) == ("ERROR", job)
+    assert told["error"]
+
+
+async def test_a_batch_is_told_of_in_words_of_its_own_and_its_result_is_there(receiver) -> None:
+    url = receiver.url
+    texts = [{"text": "Good morning.", "model": "kokoro", "voice": "af_bella"}]
+    async with emulator() as client:
+        answer = await client.post("/ttsai/v1/tts/batch/", json={"texts": texts, "webhook_url": url})
+        batch = answer.json()["batch_id"]
+        for _ in range(3):
+            state = (await client.get("/ttsai/v1/tts/batch/result/", params={"batch_id": batch})).json()
+        (told,) = _told(receiver, url)
+        audio = await client.get(told["result_url"])
+    assert (told["event"], told["task_id"], told["status"]) == ("task.completed", batch, "success")
+    assert told["credits_used"] == state["credits_charged"]
+    assert told["created_at"] < told["completed_at"]
+    assert (audio.status_code, audio.headers["content-type"]) == (200, "audio/mpeg")
+
+
+async def test_with_a_real_clock_it_happens_in_the_background(receiver) -> None:
+    url = receiver.url
+    async with emulator(clock="real", time_scale=0.05) as client:
+        assert (await _submit(client, url)).status_code == 202
+        (came,) = await receiver.until(url, bool, timeout_s=10)
+    assert json.loads(came.request.body)["status"] == "COMPLETED"
+
+
+async def test_a_virtual_clock_that_moves_tells_progress_and_the_end(receiver) -> None:
+    url = receiver.url
+    async with emulator(clock="virtual") as client:
+        await _submit(client, url, "sync")
+        for _ in range(20):
+            await client.post("/_emulator/clock", json={"advance_s": 0.5})
+        state = (await client.get("/_emulator/state")).json()
+    states = [one["status"] for one in _told(receiver, url)]
+    assert states[-1] == "COMPLETED"
+    assert states.count("COMPLETED") == 1
+    assert "PROCESSING" in states
+    assert [one["status"] for one in state["pixazo"]["webhooks"]] == [200] * len(states)
+
+
+@pytest.mark.parametrize(
+    ("url", "lenient", "status"),
+    [
+        ("https://hooks.invalid/x", False, 202),
+        ("http://hooks.invalid/x", False, 400),
+        ("http://hooks.invalid/x", True, 400),
+        ("http://127.0.0.1:9/x", False, 400),
+        ("http://127.0.0.1:9/x", True, 202),
+        ("ftp://hooks.invalid/x", True, 400),
+        ("/relative", True, 400),
+        ("https://[broken", True, 400),
+    ],
+)
+async def test_plain_http_is_refused_as_documented_but_on_this_machine_where_it_may_be(url, lenient, status) -> None:
+    async with emulator(webhook_http=lenient) as client:
+        assert (await _submit(client, url)).status_code == status
+
+
+async def test_nothing_is_sent_beyond_this_machine_unless_the_host_was_named() -> None:
+    async def reached(**settings: Any) -> bool:
+        async with emulator(**settings) as client:
+            job = (await _submit(client, "https://hooks.invalid/x")).json()["request_id"]
+            for _ in range(3):
+                await _poll(client, job)
+            (sent,) = (await client.get("/_emulator/state")).json()["pixazo"]["webhooks"]
+            assert sent["status"] is None
+            return bool(sent["reached"])
+
+    assert not await reached()
+    assert await reached(webhook_hosts=("hooks.invalid",))
+
+
+class _Moody(http.server.BaseHTTPRequestHandler):
+    statuses: tuple[int, ...] = ()
+    seen = 0
+
+    def do_POST(self) -> None:
+        kind = type(self)
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(kind.statuses[min(kind.seen, len(kind.statuses) - 1)])
+        kind.seen += 1
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("statuses", "tries", "last"),
+    [((200,), 1, 200), ((503, 200), 2, 200), ((500,), 3, 500), ((410,), 1, 410), ((302,), 1, 302)],
+)
+async def test_a_receiver_that_fails_is_tried_again_and_one_that_refuses_is_not(statuses, tries, last) -> None:
+    handler = type("Handler", (_Moody,), {"statuses": statuses, "seen": 0})
+    pauses: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/"
+        assert await deliver(url, b"{}", WebhookEmulation(attempts=3, wait_s=7), pause) == last
+        server.shutdown()
+        thread.join()
+    assert (handler.seen, pauses) == (tries, [7.0] * (tries - 1))
+
+
+async def test_a_receiver_that_never_answers_is_given_up() -> None:
+    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(5), "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
+
+    async def pause(_seconds: float) -> None:
+        return
+
+    async with silent:
+        assert await deliver(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None
