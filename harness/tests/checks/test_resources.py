@@ -1,0 +1,130 @@
+"""Rules over what is kept: each finds its own wrong, and nothing where all is right."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from voicegauge.checks import Call, Judge, Life
+from voicegauge.checks.resources import find_item
+from voicegauge.contract import Contract, load_catalogue
+from voicegauge.model import Exchange, Provenance, Request, Response
+
+VOICE = {"public_id": "uv_1", "name": "Me", "storage_status": "active"}
+RULES = ("resource-", "batch-", "filter-")
+
+
+@pytest.fixture(scope="module")
+def ttsai() -> Contract:
+    return load_catalogue().provider("ttsai")
+
+
+def call(contract: Contract, name: str, body: Any, *, status: int = 200, sent: Any = None, query: str = "") -> Call:
+    operation = contract.operation(name)
+    request = Request(
+        method=operation.method,
+        url=f"{operation.server.url}{operation.path}{query}",
+        headers=(("Content-Type", "application/json"),),
+        body=json.dumps(sent).encode() if sent is not None else b"",
+    )
+    response = Response(status=status, headers=(("Content-Type", "application/json"),), body=json.dumps(body).encode())
+    return Call(operation, Exchange(provider="ttsai", operation=name, request=request, response=response))
+
+
+def found(subject: Call | Life) -> set[str]:
+    findings = Judge(Provenance.RECORDED).findings(subject)
+    return {finding.rule for finding in findings if finding.rule.startswith(RULES)}
+
+
+def life(contract: Contract, step: str, answer: Call, **said: Any) -> Life:
+    maker = contract.operation(said.pop("maker", "createUserVoice"))
+    at = f"{maker.pointer}/x-resource"
+    said = {"thing": "uv_1", "state": "active", **said}
+    return Life(call=answer, maker=maker, step=step, says="a step", at=at, **said)
+
+
+@pytest.mark.parametrize(
+    ("step", "operation", "body", "said", "rule"),
+    [
+        ("use", "submitSpeech", {}, {}, None),
+        ("use", "submitSpeech", {}, {"deleted": True}, "resource-used-after-delete"),
+        ("use", "submitSpeech", {}, {"withheld": True}, "resource-state-ignored"),
+        ("use", "submitSpeech", {}, {"foreign": True}, "resource-of-another-account"),
+        ("list", "listUserVoices", {"voices": [VOICE]}, {"item": VOICE}, None),
+        ("list", "listUserVoices", {"voices": []}, {}, "resource-not-listed"),
+        ("list", "listUserVoices", {"voices": []}, {"deleted": True}, None),
+        (
+            "list",
+            "listUserVoices",
+            {"voices": [VOICE]},
+            {"item": VOICE, "deleted": True},
+            "resource-listed-after-delete",
+        ),
+        (
+            "list",
+            "listUserVoices",
+            {"voices": [VOICE]},
+            {"item": VOICE, "foreign": True},
+            "resource-of-another-account",
+        ),
+        ("list", "listUserVoices", {"voices": [VOICE]}, {"item": VOICE, "state": "archived"}, "resource-state-wrong"),
+        ("set", "archiveUserVoice", {"storage_status": "archived"}, {"state": "archived"}, None),
+        ("set", "archiveUserVoice", {"storage_status": "active"}, {"state": "archived"}, "resource-state-wrong"),
+        ("set", "archiveUserVoice", {}, {"state": "archived"}, None),
+        ("make", "createUserVoice", {**VOICE, "storage_status": "archived"}, {}, "resource-state-wrong"),
+    ],
+)
+def test_a_step_is_judged_by_what_had_become_of_the_thing(ttsai, step, operation, body, said, rule) -> None:
+    assert found(life(ttsai, step, call(ttsai, operation, body), **said)) == ({rule} if rule else set())
+
+
+def test_a_refusal_is_what_a_withheld_thing_deserves(ttsai) -> None:
+    refused = call(ttsai, "submitSpeech", {"error": {"code": "not_found", "message": "No."}}, status=404)
+    for said in ({"deleted": True}, {"withheld": True}, {"foreign": True}):
+        assert found(life(ttsai, "use", refused, **said)) == set()
+
+
+def test_a_conversation_keeps_its_id(ttsai) -> None:
+    for told, rules in (("conv_1", set()), ("conv_2", {"resource-id-changed"})):
+        answer = call(ttsai, "chat", {"conversation_id": told})
+        assert found(life(ttsai, "use", answer, maker="chat", thing="conv_1", state=None)) == rules
+
+
+def test_an_item_is_found_wherever_it_stands(ttsai) -> None:
+    resource = ttsai.operation("createUserVoice").resource
+    assert find_item({"data": {"items": [{"public_id": "uv_0"}, VOICE]}}, resource, "uv_1") == VOICE
+    assert find_item([{"id": "uv_1"}], resource, "uv_1") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "right"),
+    [
+        ("submitBatch", {"batch_id": "b", "total": 2, "completed": 0, "status": "processing"}, True),
+        ("submitBatch", {"batch_id": "b", "total": 3, "completed": 0, "status": "processing"}, False),
+        ("submitBatch", {"batch_id": "b", "total": 2, "completed": 3, "status": "processing"}, False),
+        ("getBatchResult", {"batch_id": "b", "total": 2, "completed": 1, "status": "processing", "items": []}, True),
+        (
+            "getBatchResult",
+            {"batch_id": "b", "total": 2, "completed": 2, "status": "completed", "items": [{}, {}]},
+            True,
+        ),
+        (
+            "getBatchResult",
+            {"batch_id": "b", "total": 2, "completed": 1, "status": "completed", "items": [{}, {}]},
+            False,
+        ),
+        ("getBatchResult", {"batch_id": "b", "total": 2, "completed": 2, "status": "completed", "items": [{}]}, False),
+    ],
+)
+def test_a_batch_is_counted(ttsai, name, body, right) -> None:
+    texts = [{"text": "Hello.", "model": "kokoro", "voice": "af_bella"}] * 2
+    answer = call(ttsai, name, body, sent={"texts": texts} if name == "submitBatch" else None)
+    assert found(answer) == (set() if right else {"batch-count-wrong"})
+
+
+def test_a_filter_filters(ttsai) -> None:
+    bella = {"id": "af_bella", "name": "Bella", "model": "kokoro", "language": "en", "gender": "female"}
+    for query, rules in (("", set()), ("?model=kokoro&language=en", set()), ("?language=fr", {"filter-ignored"})):
+        assert found(call(ttsai, "listVoices", {"voices": [bella], "total": 1}, query=query)) == rules

@@ -1,0 +1,58 @@
+"""What a contract says of things that are kept is refused with its line where it does not hold together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicegauge.contract.document import read_document
+from voicegauge.contract.keeping import check_keeping
+from voicegauge.contract.loading import build_contract
+from voicegauge.contract.schema import Schemas
+from voicegauge.data import data_dir
+from voicegauge.errors import ContractError
+
+TTSAI = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text(encoding="utf-8")
+
+
+def check(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    document = read_document(path)
+    check_keeping(build_contract(document, Schemas(document)))
+
+
+def test_what_the_bundled_contract_says_holds_together(tmp_path) -> None:
+    check(tmp_path / "openapi.yaml", TTSAI)
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "says"),
+    [
+        ("id: body#/public_id", "id: body#/publicId", "is not in the documented answer of createUserVoice"),
+        ("states: [active, archived]", "states: []", "needs both state and states"),
+        ("{operation: listUserVoices, used", "{operation: listVoicesOfUsers, used", "is no operation of this document"),
+        (
+            "{operation: deleteUserVoice, id: query.public_id}",
+            "{operation: deleteUserVoice, id: public_id}",
+            "is no place",
+        ),
+        ("id: path.public_id, state: archived}", "id: path.public_id, state: away}", "is not among x-resource.states"),
+        ("id: path.public_id, state: archived}", "id: path.voice, state: archived}", "has no {voice}"),
+        ("states: [active]", "states: [asleep]", "is not among x-resource.states"),
+        ("server: web-api\n", "server: nowhere\n", "is no server of this document"),
+        ('instead: ["body#/reference_audio"]', 'instead: ["body#/reference"]', "is not in the documented request"),
+        ("each: submitSpeech", "each: createSpeech", "must be answered with a job"),
+        ("text: body#/texts/0/text", "text: body#/webhook_url", "does not lie in the first of body#/texts"),
+        ("results: body#/items", "results: body#/results", "is not in the documented answer of getBatchResult"),
+        ("speaker: kokoro", "speaker: nobody", "is no target of this document"),
+        ("reply: body#/ai_text", "reply: body#/answer", "is not in the documented answer of chat"),
+    ],
+)
+def test_what_does_not_hold_together_is_refused_with_its_line(tmp_path, change, to, says) -> None:
+    assert change in TTSAI
+    path = tmp_path / "openapi.yaml"
+    with pytest.raises(ContractError) as refused:
+        check(path, TTSAI.replace(change, to, 1))
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"{path}:")

@@ -1,0 +1,154 @@
+"""What accounts make and keep: saved voices, embeddings, conversations, batches, as the contract of TTS.ai has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from voicegauge.conformance.requests import voice_sample
+from voicegauge.contract import load_catalogue
+from voicegauge.emulator import EmulatorSettings, create_app
+from voicegauge.emulator.serving import running_app
+from voicegauge.speech.audio import decode
+
+Ask = Callable[..., httpx.Response]
+CONSENT = {"name": "My Narrator", "consent_confirmed": "true"}
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    settings = EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False)
+    with running_app(create_app([load_catalogue().provider("ttsai")], settings)) as root:
+        yield f"{root}/ttsai"
+
+
+@pytest.fixture
+def ask(url, request) -> Iterator[Ask]:
+    """Every test has an account of its own."""
+    with httpx.Client(timeout=60) as http:
+
+        def send(method: str, path: str, *, key: str = request.node.name, **more: Any) -> httpx.Response:
+            return http.request(method, f"{url}{path}", headers={"Authorization": f"Bearer {key}"}, **more)
+
+        yield send
+
+
+def saved(ask: Ask, **fields: str) -> httpx.Response:
+    files = {"file": ("me.mp3", voice_sample().data, "audio/mpeg")}
+    return ask("POST", "/api/v1/user-voices/", data={**CONSENT, **fields}, files=files)
+
+
+def spoken(ask: Ask, voice: str, **more: Any) -> int:
+    return ask("POST", "/api/v1/tts/", json={"text": "Hello.", "user_voice_id": voice}, **more).status_code
+
+
+def test_a_saved_voice_tells_what_was_said_of_it_and_is_listed(ask) -> None:
+    made = [saved(ask, name=name, language="pl").json() for name in ("First", "Second")]
+    assert [voice["name"] for voice in made] == ["First", "Second"]
+    assert {(voice["language"], voice["storage_status"]) for voice in made} == {("pl", "active")}
+    assert len({voice["public_id"] for voice in made} | {voice["id"] for voice in made}) == 4
+    listed = ask("GET", "/api/v1/user-voices/").json()
+    assert (listed["voices"], listed["quota"]["used"]) == (made, 2)
+
+
+@pytest.mark.parametrize("consent", [{"consent_confirmed": text} for text in ("false", "0", "")])
+def test_a_voice_is_saved_only_with_consent(ask, consent) -> None:
+    assert saved(ask, **consent).status_code == 400
+    assert ask("GET", "/api/v1/user-voices/").json()["voices"] == []
+
+
+def test_an_archived_voice_is_kept_and_not_spoken_with(ask) -> None:
+    voice = saved(ask).json()["public_id"]
+    archived = ask("POST", f"/api/v1/user-voices/{voice}/archive/").json()
+    assert (archived["public_id"], archived["storage_status"]) == (voice, "archived")
+    assert spoken(ask, voice) == 400
+    assert [item["storage_status"] for item in ask("GET", "/api/v1/user-voices/").json()["voices"]] == ["archived"]
+    assert ask("POST", f"/api/v1/user-voices/{voice}/reactivate/").json()["storage_status"] == "active"
+    assert spoken(ask, voice) == 200
+
+
+def test_a_deleted_voice_is_gone(ask) -> None:
+    voice = saved(ask).json()["public_id"]
+    assert ask("DELETE", "/api/v1/user-voices/", params={"public_id": voice}).status_code == 200
+    assert spoken(ask, voice) == 404
+    assert ask("POST", f"/api/v1/user-voices/{voice}/archive/").status_code == 404
+    assert ask("DELETE", "/api/v1/user-voices/", params={"public_id": voice}).status_code == 404
+    assert ask("GET", "/api/v1/user-voices/").json() == {"voices": [], "quota": {"used": 0, "limit": 50}}
+
+
+def test_a_voice_is_its_accounts_own(ask) -> None:
+    voice = saved(ask).json()["public_id"]
+    assert ask("GET", "/api/v1/user-voices/", key="somebody-else").json()["voices"] == []
+    assert spoken(ask, voice, key="somebody-else") == 404
+
+
+def test_an_account_has_its_quota() -> None:
+    contract = load_catalogue().provider("ttsai")
+    with running_app(create_app([contract], EmulatorSettings(plan="business-plus"))) as root, httpx.Client() as http:
+
+        def send(method: str, path: str, **more: Any) -> httpx.Response:
+            return http.request(method, f"{root}/ttsai{path}", headers={"Authorization": "Bearer quota"}, **more)
+
+        answers = [saved(send).status_code for _ in range(51)]
+    assert answers == [200] * 50 + [403]
+
+
+def test_an_embedding_stands_for_its_recording(ask) -> None:
+    files = {"file": ("me.mp3", voice_sample().data, "audio/mpeg")}
+    embedding = ask("POST", "/v1/tts/embed/", data={"model": "spark"}, files=files).json()
+    assert embedding["model"] == "spark"
+    words = {"text": (None, "Hello there."), "embed_id": (None, embedding["embed_id"])}
+    cloned = ask("POST", "/v1/tts/clone/", files=words)
+    assert decode(cloned.content).audio_s > 0.3
+    assert ask("POST", "/v1/tts/clone/", files={**words, "embed_id": (None, "emb_000000000000")}).status_code == 404
+    assert ask("POST", "/v1/tts/clone/", files={"text": (None, "Hello there.")}).status_code == 400
+
+
+def test_a_conversation_is_remembered_and_the_answer_is_spoken(ask) -> None:
+    first = ask("POST", "/v1/voice-chat/", json={"text": "My name is Ada."}).json()
+    assert (first["user_text"], first["credits_used"]) == ("My name is Ada.", 3000)
+    assert "turn 1" in first["ai_text"]
+    again = {"text": "What is my name?", "conversation_id": first["conversation_id"]}
+    second = ask("POST", "/v1/voice-chat/", json=again).json()
+    assert second["conversation_id"] == first["conversation_id"]
+    assert "turn 2" in second["ai_text"]
+    assert "My name is Ada." in second["ai_text"]
+    longer, shorter = (decode(httpx.get(answer["audio_url"]).content).audio_s for answer in (second, first))
+    assert longer > shorter > 1
+    assert ask("POST", "/v1/voice-chat/", json={**again, "conversation_id": "conv_0"}).status_code == 404
+    assert ask("POST", "/v1/voice-chat/", json=again, key="somebody-else").status_code == 404
+
+
+def test_a_batch_tells_its_progress_and_every_item_is_a_job(ask) -> None:
+    texts = [{"text": f"Number {n}.", "model": "kokoro", "voice": "af_bella", "format": "wav"} for n in range(3)]
+    batch = ask("POST", "/v1/tts/batch/", json={"texts": texts}).json()
+    polls = [batch]
+    while polls[-1]["status"] != "completed":
+        polls.append(ask("GET", "/v1/tts/batch/result/", params={"batch_id": batch["batch_id"]}).json())
+    assert {poll["total"] for poll in polls} == {3}
+    counts = [poll["completed"] for poll in polls]
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1], any(0 < count < 3 for count in counts)) == (0, 3, True)
+    done = polls[-1]
+    price = 2 * sum(len(text["text"]) for text in texts)
+    assert done["credits_charged"] == sum(item["credits"] for item in done["items"]) == price
+    for item in done["items"]:
+        job = ask("GET", "/v1/speech/results/", params={"uuid": item["uuid"]}).json()
+        assert (job["status"], job["result_url"]) == ("completed", item["url"])
+        assert decode(httpx.get(item["url"]).content).container == "wav"
+
+
+def test_a_batch_with_one_wrong_item_is_refused_as_a_whole(ask) -> None:
+    texts = [{"text": "Fine.", "model": "kokoro", "voice": "af_bella"}, {"text": "", "model": "kokoro", "voice": "x"}]
+    assert ask("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == 400
+    texts[1] = {"text": "Who?", "model": "no-such-model", "voice": "x"}
+    assert ask("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == 404
+
+
+@pytest.mark.parametrize(("count", "status"), [(49, 200), (50, 200), (51, 400)])
+def test_a_batch_has_fifty_items_at_most(ask, count, status) -> None:
+    texts = [{"text": "Fine.", "model": "kokoro", "voice": "af_bella"}] * count
+    assert ask("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == status
