@@ -19,6 +19,7 @@ from voicegauge.conformance.planning import plan_cases
 from voicegauge.conformance.running import no_verdict
 from voicegauge.contract import MISSING, Contract, Target
 from voicegauge.contract.extension import AudioPlace, Slot
+from voicegauge.contract.wire import UnreadableBodyError
 from voicegauge.errors import DataError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, SpeechRequest
 from voicegauge.recording import Recording, load_har
@@ -163,23 +164,37 @@ def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange
     if target is None or place is None:
         return None
     found = _audio_exchange(carrier, place, exchanges)
-    if found is None or not found.response.body:
+    audio = _streamed(carrier) if place.delivered == "stream" else found.response.body if found else b""
+    if found is None or not audio:
         return None
     declared = carrier.answered(place.media_type)
+    named = None if place.delivered == "stream" else found.response.media_type or None
     delivery = Delivery(
         target=target.id,
         exchanges=(submit.exchange, found),
         attempts=1,
-        audio=found.response.body,
-        media_type=declared if isinstance(declared, str) else found.response.media_type or None,
+        audio=audio,
+        media_type=declared if isinstance(declared, str) else named,
         audio_exchange=1,
         submit_exchange=0,
     )
     return Delivered(target, _speech(submit, target), delivery)
 
 
+def _streamed(call: Call) -> bytes:
+    """The audio of a stream that ended well; nothing of one that cannot be read, which has rules of its own."""
+    if call.stream is None or not call.stream.ended or call.stream.failed:
+        return b""
+    try:
+        return b"".join(piece for _, piece in call.stream.audio())
+    except UnreadableBodyError:
+        return b""
+
+
 def _audio_exchange(carrier: Call, place: AudioPlace, exchanges: Sequence[Exchange]) -> Exchange | None:
-    """The exchange whose body is the audio; audio inside JSON is left to live checks."""
+    """The exchange that carries the audio; audio inside JSON is left to live checks."""
+    if place.delivered == "stream":
+        return carrier.exchange
     if place.delivered == "bytes":
         return carrier.exchange if carrier.exchange.response.media_type.startswith("audio/") else None
     url = carrier.answered(place.at)

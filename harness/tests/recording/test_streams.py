@@ -1,0 +1,98 @@
+"""A streamed answer is recorded with the times of its pieces, played again at its pace, judged and compared."""
+
+from __future__ import annotations
+
+import asyncio
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from voicegauge.bench.arriving import measure_streaming
+from voicegauge.checks import RULES
+from voicegauge.client import Client
+from voicegauge.conformance import Collector, check_recordings
+from voicegauge.contract import load_catalogue
+from voicegauge.drift import compare
+from voicegauge.emulator import EmulatorSettings, create_app
+from voicegauge.emulator.serving import running_app
+from voicegauge.model import Delivery, Provenance, SpeechRequest, Streaming
+from voicegauge.recording import Replay, ReplayApp, load_har, save_har
+from voicegauge.transport import Transport
+
+TTSAI = load_catalogue().provider("ttsai")
+TARGET = TTSAI.target("kokoro-stream")
+SPEECH = SpeechRequest(text="This was streamed once.", format="wav")
+
+
+def _speak(base_url: str) -> Delivery:
+    async def speak() -> Delivery:
+        async with Transport() as transport:
+            client = Client(TTSAI, transport, base_urls={"": base_url}, key="sk-tts-emulated")
+            return await client.speak(TARGET, SPEECH)
+
+    return asyncio.run(speak())
+
+
+@pytest.fixture(scope="module")
+def spoken() -> Delivery:
+    with running_app(create_app([TTSAI], EmulatorSettings(time_scale=0.4))) as url:
+        return _speak(f"{url}/ttsai")
+
+
+@pytest.fixture
+def saved(spoken: Delivery, tmp_path: Path) -> Path:
+    path = tmp_path / "ttsai" / "kokoro-stream.har"
+    path.parent.mkdir()
+    save_har(path, spoken.exchanges, provenance=Provenance.EMULATED, contract=TTSAI, secrets=["sk-tts-emulated"])
+    return path
+
+
+def _streaming(delivery: Delivery) -> Streaming:
+    found = measure_streaming(delivery, TARGET)
+    assert found is not None
+    return found
+
+
+def test_a_recording_keeps_body_and_times(saved, spoken) -> None:
+    (exchange,) = load_har(saved).exchanges
+    assert exchange.response.body == spoken.exchanges[0].response.body
+    assert exchange.timing == spoken.exchanges[0].timing
+
+
+@pytest.mark.parametrize("pace", [1.0, 0.0])
+def test_a_replay_streams_at_its_pace(pace, saved, spoken) -> None:
+    replay = Replay([load_har(saved)], [TTSAI])
+    with running_app(ReplayApp(replay, pace=pace)) as url:
+        again = _speak(f"{url}/ttsai")
+    assert again.audio == spoken.audio
+    if pace == 0:
+        assert _streaming(again).gap_p50_ms is None, "all at once"
+        return
+    recorded, played = _streaming(spoken), _streaming(again)
+    assert len(played.pieces) == pytest.approx(len(recorded.pieces), abs=2)
+    assert played.gap_p50_ms == pytest.approx(recorded.gap_p50_ms, rel=0.5)
+    assert all(after[1] > before[1] for before, after in pairwise(played.pieces))
+
+
+def test_recorded_streams_are_judged_and_their_audio_too(saved, spoken) -> None:
+    def rules(path: Path) -> set[str]:
+        collector = Collector(["ttsai"], 0)
+        check_recordings([path], [TTSAI], RULES, collector)
+        return {finding.rule for finding in collector.report().findings}
+
+    assert rules(saved) == set()
+    text = saved.read_text()
+    end = "event: done"
+    assert end in text
+    saved.write_text(text.replace(end, "event: gone"))
+    assert rules(saved) == {"stream-event-unknown", "stream-end-missing"}
+
+
+def test_drift_reads_a_recorded_stream(saved) -> None:
+    assert not compare(str(saved), str(saved)).changes
+    seen = compare(str(TTSAI.document.path), str(saved)).changes
+    assert {change.rule for change in seen if change.operation == "streamSpeech"} <= {
+        "documented-example-never-seen",
+        "documented-status-never-seen",
+    }
