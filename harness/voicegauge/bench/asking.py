@@ -11,7 +11,7 @@ from pathlib import Path
 from voicegauge.bench.plan import Plan
 from voicegauge.bench.suite import SuiteText
 from voicegauge.client import Client, Ledger, client_key, to_wire
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import Contract, Intake, Target
 from voicegauge.data import data_dir
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import DataError
@@ -128,7 +128,7 @@ def speech_request(target: Target, text: SuiteText, voice: VoiceSample | None = 
     return SpeechRequest(text=text.text, language=text.language if told else None, voice_sample=sample)
 
 
-def check_requests(plan: Plan, targets: Mapping[str, Target], voice: VoiceSample | None) -> None:
+def check_requests(plan: Plan, targets: Mapping[str, Target | Intake], voice: VoiceSample | None) -> None:
     """Shape a request for each target and language, so that what cannot be asked is known before anything is sent.
 
     Raises:
@@ -136,4 +136,6 @@ def check_requests(plan: Plan, targets: Mapping[str, Target], voice: VoiceSample
     """
     kinds = {(one.target, one.text.language): one.text for row in plan.rounds for one in row}
     for (name, _), text in kinds.items():
-        to_wire(targets[name], speech_request(targets[name], text, voice))
+        target = targets[name]
+        if isinstance(target, Target):
+            to_wire(target, speech_request(target, text, voice))

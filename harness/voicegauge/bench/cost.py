@@ -52,6 +52,9 @@ class TargetCost(Record, frozen=True, kw_only=True):
     """What was charged is not the contract's price for at least one sample."""
     usd_per_1m_characters: float | None
     """Price of a million characters sent as texts of `characters` characters."""
+    usd_per_audio_minute: float | None
+    """Price of a minute of audio; `None` where the price is by another measure, or no document says."""
+    credits_per_audio_minute: float | None
     characters: int
     """The text length at which `usd_per_1m_characters` is stated."""
     line: CostLine | None
@@ -84,6 +87,8 @@ def target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -
         charged_samples=len(charged),
         charge_differs=any(_differs(s.cost) for s in charged),
         usd_per_1m_characters=line.usd_per_1m_characters(characters) if line else None,
+        usd_per_audio_minute=target.usd_per_minute,
+        credits_per_audio_minute=target.credits_per_minute,
         characters=characters,
         line=line,
         disputed=target.price_disputed,

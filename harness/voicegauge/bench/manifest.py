@@ -36,6 +36,7 @@ def make_manifest(order: Order, run_id: str, created: datetime, *, base_urls: Ma
         voicegauge=voicegauge.__version__,
         provenance=plan.provenance,
         suite=plan.suite,
+        kind=plan.kind,
         targets=plan.targets,
         sessions=settings.sessions,
         repetitions=settings.repetitions,

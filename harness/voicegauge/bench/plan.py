@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 
 from voicegauge.bench.suite import Suite, SuiteText
-from voicegauge.contract import Target
+from voicegauge.contract import Intake, Target
 from voicegauge.contract.pricing import describe_price, price_sources, quote
 from voicegauge.errors import BudgetError, DataError, UsageError
-from voicegauge.model import Provenance, Record, SuiteRef, TargetRef, VoiceSample
+from voicegauge.model import Kind, Provenance, Record, SuiteRef, TargetRef, VoiceSample
 
 
 class PlanSettings(Record, frozen=True, kw_only=True):
@@ -75,6 +75,7 @@ class Plan(Record, frozen=True, kw_only=True):
     targets: tuple[TargetRef, ...]
     rounds: tuple[Round, ...]
     quoted: tuple[Quoted, ...]
+    kind: Kind
     left_out: tuple[str, ...]
     """Targets that speak no language of the suite."""
     provenance: Provenance
@@ -110,7 +111,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
 def make_plan(
     suite: Suite,
-    targets: Sequence[Target],
+    targets: Sequence[Target | Intake],
     settings: PlanSettings,
     *,
     provenance: Provenance,
@@ -131,7 +132,9 @@ def make_plan(
 
     Raises:
         DataError: no target speaks a language of the suite.
+        UsageError: the targets do different things, or what they do keeps no words.
     """
+    kind = kind_of(targets)
     able = [t for t in targets if any(speaks(t, text.language) for text in suite.texts)]
     if not able:
         raise DataError(f"no target speaks a language of the suite {suite.id}: choose another suite or --language")
@@ -141,6 +144,7 @@ def make_plan(
     )
     return Plan(
         suite=suite.ref,
+        kind=kind,
         settings=settings,
         targets=tuple(target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
@@ -159,9 +163,32 @@ def make_plan(
     )
 
 
-def speaks(target: Target, language: str) -> bool:
+def kind_of(targets: Sequence[Target | Intake]) -> Kind:
+    """What all of `targets` do.
+
+    Raises:
+        UsageError: they do different things, whose numbers do not compare, or no words are left to count.
+    """
+    kinds: dict[Kind, str] = {}
+    for target in targets:
+        if isinstance(target, Target):
+            kinds.setdefault("speech", target.id)
+            continue
+        use = target.conversion
+        if use is not None and (use.answer.audio is None or use.does == "translate"):
+            raise UsageError(f"{target.id} leaves no speech in the same words: there is no error rate to measure")
+        kinds.setdefault("conversion" if use else "transcription", target.id)
+    if len(kinds) > 1:
+        names = " and ".join(f"{name} ({kind})" for kind, name in kinds.items())
+        raise UsageError(f"{names} do not compare: give each kind a run of its own")
+    return next(iter(kinds), "speech")
+
+
+def speaks(target: Target | Intake, language: str) -> bool:
     """Whether `target` speaks `language`. One whose document names none is taken to speak its default, or English."""
     spec = target.spec
+    if isinstance(target, Intake):
+        return language in (spec.languages or ("en",))
     return language in (spec.languages or (spec.language or "en",))
 
 
@@ -194,7 +221,7 @@ def _warmup_round(session: int, index: int, spoken: Mapping[str, Sequence[SuiteT
     )
 
 
-def _quoted(target: Target, rounds: Sequence[Round], usd: float | None) -> Quoted:
+def _quoted(target: Target | Intake, rounds: Sequence[Round], usd: float | None) -> Quoted:
     texts = [planned.text.text for row in rounds for planned in row if planned.target == target.id]
     quotes = [quote(target, len(text), usd=usd) for text in texts]
     dollars = [q.usd for q in quotes if q.usd is not None]
@@ -210,7 +237,7 @@ def _quoted(target: Target, rounds: Sequence[Round], usd: float | None) -> Quote
     )
 
 
-def target_ref(target: Target, usd: float | None = None) -> TargetRef:
+def target_ref(target: Target | Intake, usd: float | None = None) -> TargetRef:
     """`target` as a run's manifest keeps it; `usd` is a price for one request that the user named."""
     per = "request" if usd is not None or target.pricing is None else target.pricing.per
     one = quote(target, 1_000_000, audio_s=60.0, usd=usd)
@@ -224,6 +251,7 @@ def target_ref(target: Target, usd: float | None = None) -> TargetRef:
         usd_per_character=_per_character(one.usd) if per.endswith("characters") else None,
         usd_per_minute=one.usd if per == "minute" else None,
         credits_per_request=one.credits if per == "request" else None,
+        credits_per_minute=one.credits if per == "minute" else None,
         credits_per_character=_per_character(one.credits) if per.endswith("characters") else None,
         price_disputed=one.disputed,
         price_sources=price_sources(target) if usd is None else (),
@@ -236,8 +264,10 @@ def _per_character(of_a_million: float | None) -> float | None:
     return None if of_a_million is None else of_a_million / 1_000_000
 
 
-def _max_characters(target: Target) -> int | None:
+def _max_characters(target: Target | Intake) -> int | None:
     """The shortest of the documented limits: the plan of a new account, and the advice for the target."""
+    if isinstance(target, Intake):
+        return None
     plans = {**target.contract.limits.plans, **target.operation.limits.plans}
     first = next(iter(plans.values()), None)
     known = [limit for limit in (first and first.text_characters, target.spec.text_characters) if limit]
@@ -247,7 +277,7 @@ def _max_characters(target: Target) -> int | None:
 def _digest(
     *,
     suite: Suite,
-    targets: Sequence[Target],
+    targets: Sequence[Target | Intake],
     settings: PlanSettings,
     provenance: Provenance,
     base_urls: Mapping[str, str],

@@ -19,9 +19,11 @@ from voicegauge.bench.journal import Finished, Journal, Left, Past, Submitted, S
 from voicegauge.bench.latency import measure_latency
 from voicegauge.bench.plan import Plan, Planned, Round
 from voicegauge.bench.store import save_audio
+from voicegauge.bench.suite import SuiteText
+from voicegauge.bench.uploading import Upload, speak_texts
 from voicegauge.client import Client, Ledger
-from voicegauge.contract import Target
-from voicegauge.contract.pricing import quote
+from voicegauge.contract import Intake, Target
+from voicegauge.contract.pricing import Quote, quote
 from voicegauge.emulator.settings import from_emulator
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
@@ -42,7 +44,7 @@ class Order:
     """A plan and all that carrying it out takes."""
 
     plan: Plan
-    targets: Mapping[str, Target]
+    targets: Mapping[str, Target | Intake]
     """By id."""
     access: Mapping[str, Access]
     """By provider id."""
@@ -128,6 +130,7 @@ class _Runner:
         self._order, self._folder, self._journal, self._past = order, folder, journal, past
         self._stop, self._on_sample = stop, on_sample
         self._samples = dict(past.finished)
+        self._uploads: dict[str, Upload] = {}
         self._emulated = order.plan.provenance is Provenance.EMULATED
         self._ledger = None if order.max_cost_usd is None else Ledger(order.max_cost_usd, spent_usd=past.spent_usd)
         self._slots = asyncio.Semaphore(order.concurrency)
@@ -140,6 +143,8 @@ class _Runner:
         Cancelled after it was asked to stop, it drops what is under way and says what there is.
         """
         rounds = self._order.plan.rounds
+        if self._order.plan.kind != "speech":  # before anything is timed
+            self._uploads = await asyncio.to_thread(speak_texts, _texts(self._order.plan))
         task = asyncio.current_task()
         try:
             for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
@@ -204,13 +209,16 @@ class _Runner:
                 self._journal.write(Left(sample=planned.id))
                 raise
 
-    async def _one(self, planned: Planned, target: Target, client: Client) -> None:
+    async def _one(self, planned: Planned, target: Target | Intake, client: Client) -> None:
         usd = self._order.prices.get(target.id)
-        price = quote(target, len(planned.text.text), usd=usd).usd
+        price = self._quote(planned, target).usd
         observer = _Witness(self._journal, planned.id, price)
         job = self._job_to_resume(planned, target)
         started = datetime.now(UTC)
-        if job is not None:
+        if isinstance(target, Intake):
+            file, audio_s = self._uploads[planned.text.id]
+            delivery = await client.send_audio(target, file, audio_s=audio_s, observer=observer, price_usd=usd)
+        elif job is not None:
             delivery = await client.resume(target, job, observer=observer)
         else:
             speech = speech_request(target, planned.text, self._order.voice)
@@ -221,7 +229,7 @@ class _Runner:
         self._samples[planned.id] = sample
         self._on_sample(sample)
 
-    def _job_to_resume(self, planned: Planned, target: Target) -> str | None:
+    def _job_to_resume(self, planned: Planned, target: Target | Intake) -> str | None:
         """The job paid for earlier; not one that the user stopped and the provider was told to cancel."""
         operation = target.job_operation
         if operation is None or operation.job is None:
@@ -230,12 +238,14 @@ class _Runner:
             return None
         return self._past.jobs.get(planned.id)
 
-    def _sample(self, planned: Planned, target: Target, delivery: Delivery, started: datetime) -> Sample:
-        audio = None
-        if delivery.audio is not None:
-            digest, file = save_audio(self._folder, delivery.audio)
-            size = len(delivery.audio)
-            audio = AudioFacts(sha256=digest, file=file, bytes=size, media_type=delivery.media_type, container=None)
+    def _sample(self, planned: Planned, target: Target | Intake, delivery: Delivery, started: datetime) -> Sample:
+        audio, data, media_type = None, delivery.audio, delivery.media_type
+        if delivery.text is not None:  # what was sent is what there is to hear
+            sent = self._uploads[planned.text.id].file
+            data, media_type = sent.data, sent.media_type
+        if data is not None:
+            digest, file = save_audio(self._folder, data)
+            audio = AudioFacts(sha256=digest, file=file, bytes=len(data), media_type=media_type, container=None)
         return Sample(
             id=planned.id,
             target=target.id,
@@ -253,13 +263,20 @@ class _Runner:
             latency=measure_latency(delivery, target),
             streaming=measure_streaming(delivery, target),
             audio=audio,
+            transcript=delivery.text,
             cost=self._cost(planned, target, delivery),
             failure=delivery.failure,
         )
 
-    def _cost(self, planned: Planned, target: Target, delivery: Delivery) -> Cost:
+    def _quote(self, planned: Planned, target: Target | Intake) -> Quote:
+        """The price of one request: by its text, or by the length of what is sent."""
+        sent = self._uploads.get(planned.text.id)
+        usd = self._order.prices.get(target.id)
+        return quote(target, len(planned.text.text), audio_s=sent.audio_s if sent else None, usd=usd)
+
+    def _cost(self, planned: Planned, target: Target | Intake, delivery: Delivery) -> Cost:
         """The price of what was delivered; what the provider says it charged, delivered or not."""
-        price = quote(target, len(planned.text.text), usd=self._order.prices.get(target.id))
+        price = self._quote(planned, target)
         delivered = delivery.failure is None
         return Cost(
             price_usd=price.usd if delivered else None,
@@ -268,6 +285,10 @@ class _Runner:
             charged_credits=delivery.charged_credits,
             disputed=price.disputed,
         )
+
+
+def _texts(plan: Plan) -> Iterable[SuiteText]:
+    return (planned.text for row in plan.rounds for planned in row)
 
 
 def _polls(delivery: Delivery) -> int:
@@ -282,13 +303,13 @@ class _Witness:
     def __init__(self, journal: Journal, sample: str, usd: float | None) -> None:
         self._journal, self._sample, self._usd = journal, sample, usd
 
-    def submitting(self, target: Target, request: Request) -> None:
+    def submitting(self, target: Target | Intake, request: Request) -> None:
         """Write down that money may be spent from now on."""
         del target, request
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._journal.write(Submitting(sample=self._sample, at=at, usd=self._usd))
 
-    def submitted(self, target: Target, exchange: Exchange, job_id: str | None) -> None:
+    def submitted(self, target: Target | Intake, exchange: Exchange, job_id: str | None) -> None:
         """Write down what it was answered with."""
         del target
         self._journal.write(Submitted(sample=self._sample, status=exchange.response.status, job=job_id))

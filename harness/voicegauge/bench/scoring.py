@@ -23,6 +23,8 @@ from voicegauge.speech.levels import MIN_SPEECH_S, SILENCE_DBFS
 from voicegauge.speech.metrics import score
 from voicegauge.speech.normalise import normaliser_for
 
+OWN_TRANSCRIPTS = "each target's own transcripts"
+"""Stands for the recogniser where speech to text is measured."""
 MAX_WORKERS = 4
 """By default: each worker holds a model of its own, and large ones fill the memory."""
 REFERENCE_VOICE = "klatt5"
@@ -66,6 +68,8 @@ def score_run(
         VoicegaugeError: as `speech.asr.choose_asr` does.
     """
     samples = [sample for sample in run.samples if not sample.warmup]
+    if run.manifest.kind == "transcription":
+        return _score_transcripts(samples)
     spoken = [Spoken(sample.language, sample.text) for sample in samples]
     asr, reason = check_asr(asr_spec, run.manifest.provenance, spoken)
     if asr is None:
@@ -93,6 +97,23 @@ def score_run(
         closed_vocabulary=asr.closed_vocabulary,
         scores=tuple(_score_sample(sample, heard) for sample in covered),
         floor=_floor(references, heard),
+    )
+
+
+def _score_transcripts(samples: Sequence[Sample]) -> ScoreSet:
+    """Speech to text: each target is its own recogniser, and what it wrote down is judged."""
+
+    def heard(sample: Sample) -> Hearing:
+        if sample.transcript is None:
+            return Hearing("missing", "")
+        return Hearing("speech" if sample.transcript.strip() else "silence", sample.transcript)
+
+    return ScoreSet(
+        asr=OWN_TRANSCRIPTS,
+        asr_reason="speech to text is what was measured",
+        normaliser=", ".join(sorted({normaliser_for(sample.language).id for sample in samples})),
+        settings={name: metadata.version(name) for name in ("jiwer", "whisper-normalizer")},
+        scores=tuple(_scored(sample, heard(sample)) for sample in samples),
     )
 
 
@@ -136,6 +157,10 @@ def _score_sample(sample: Sample, heard: HeardClips) -> Score:
     found = Hearing("missing", "")
     if sample.audio:
         found = heard[sample.audio.sha256, sample.language]
+    return _scored(sample, found)
+
+
+def _scored(sample: Sample, found: Hearing) -> Score:
     return score(
         sample_id=sample.id,
         reference=sample.text,

@@ -32,7 +32,9 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     emulated = provenance is Provenance.EMULATED
     if emulated:
         out.print("[bold yellow]EMULATED[/]: the numbers show that the tool works; they say nothing of a provider")
-    numbers = ("ok", "to file ms", "p95 ms", "job done ms", "RTF", "WER", "a request", "$/1M chars")
+    by_minute = any(_minute(one.cost) != _NONE for one in summaries)
+    prices = ("a request", "a minute") if by_minute else ("a request",)
+    numbers = ("ok", "to file ms", "p95 ms", "job done ms", "RTF", "WER", *prices, "$/1M chars")
     rows = table("target", *numbers, right=numbers)
     for one in summaries:
         rows.add_row(
@@ -44,6 +46,7 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
             _number(one.rtf, digits=2, interval=False),
             _rate(one.wer or one.cer),
             _price(one.cost),
+            *([_minute(one.cost)] if by_minute else []),
             _NONE if one.cost.usd_per_1m_characters is None else f"{one.cost.usd_per_1m_characters:.2f}",
         )
     out.print(rows)
@@ -97,6 +100,13 @@ def _price(cost: TargetCost) -> str:
     if cost.usd_per_request is not None:
         return f"${cost.usd_per_request:.4f}"
     return _NONE if cost.credits_per_request is None else f"{cost.credits_per_request:.0f} credits"
+
+
+def _minute(cost: TargetCost) -> str:
+    """The price of a minute of audio, where that is how it is priced."""
+    if cost.usd_per_audio_minute is not None:
+        return f"${cost.usd_per_audio_minute:.4f}"
+    return _NONE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f} credits"
 
 
 def _rate(rate: ErrorRate | None) -> str:

@@ -24,10 +24,10 @@ from voicegauge.bench.store import find_unfinished, load_run, new_folder, save_r
 from voicegauge.bench.suite import load_suite
 from voicegauge.bench.summary import summarise
 from voicegauge.cli.bench_tables import print_plan, print_summaries
-from voicegauge.cli.options import load_targets
+from voicegauge.cli.options import check_base_urls
 from voicegauge.cli.output import console, write_json
 from voicegauge.cli.progress import progress
-from voicegauge.contract import Contract, Target
+from voicegauge.contract import Catalogue, Contract, Intake, Target, load_catalogue
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model import Provenance, Run, Sample, ScoreSet, VoiceSample
@@ -109,10 +109,11 @@ def _check(options: BenchOptions) -> None:
         raise UsageError("--fault is for the emulator: leave out --live")
 
 
-def _plan(options: BenchOptions) -> tuple[dict[str, Target], Plan, VoiceSample | None]:
-    catalogue, chosen = load_targets(options.targets, options.contracts, options.base_url)
+def _plan(options: BenchOptions) -> tuple[dict[str, Target | Intake], Plan, VoiceSample | None]:
+    catalogue, chosen = _load_targets(options)
     for name in options.prices:
-        catalogue.select([name])
+        if name not in catalogue.intakes:
+            catalogue.select([name])
     suite = load_suite(options.suite_name).select(
         languages=options.languages, strata=options.strata, limit=options.limit
     )
@@ -138,12 +139,30 @@ def _plan(options: BenchOptions) -> tuple[dict[str, Target], Plan, VoiceSample |
     return targets, plan, voice
 
 
-def _contracts(targets: dict[str, Target]) -> list[Contract]:
+def _load_targets(options: BenchOptions) -> tuple[Catalogue, list[Target | Intake]]:
+    """The catalogue and what is measured: what takes audio in only where it is named, targets for speech otherwise.
+
+    Raises:
+        UnknownNameError: a name is no provider and no target.
+        UsageError: `--base-url` goes with one provider.
+    """
+    catalogue = load_catalogue(options.contracts)
+    intakes = [catalogue.intakes[name] for name in options.targets if name in catalogue.intakes]
+    speaking = [name for name in options.targets if name not in catalogue.intakes]
+    chosen: list[Target | Intake] = [*(catalogue.select(speaking) if speaking or not intakes else []), *intakes]
+    if options.base_url:
+        check_base_urls(options.base_url, _contracts({target.id: target for target in chosen}))
+    return catalogue, chosen
+
+
+def _contracts(targets: dict[str, Target | Intake]) -> list[Contract]:
     return list({target.contract.id: target.contract for target in targets.values()}.values())
 
 
 def _check_asr(options: BenchOptions, plan: Plan) -> str | None:
     """Why nothing will be transcribed; `None` where something will. An unusable engine is refused here."""
+    if plan.kind == "transcription":
+        return None  # the targets hear for themselves
     spoken = {Spoken(one.text.language, one.text.text) for row in plan.rounds for one in row}
     choice = check_asr(options.asr, options.provenance, spoken)
     return None if choice.asr else choice.reason
@@ -157,7 +176,9 @@ def _show_plan(options: BenchOptions, plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _order(options: BenchOptions, plan: Plan, targets: dict[str, Target], voice: VoiceSample | None) -> Iterator[Order]:
+def _order(
+    options: BenchOptions, plan: Plan, targets: dict[str, Target | Intake], voice: VoiceSample | None
+) -> Iterator[Order]:
     """The order, with an emulator running as long as it is needed."""
     contracts = _contracts(targets)
     with contextlib.ExitStack() as stack:

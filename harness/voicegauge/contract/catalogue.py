@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from voicegauge.contract.contract import Contract, Target
+from voicegauge.contract.intakes import Intake
 from voicegauge.contract.loading import find_contract_files, load_contract
 from voicegauge.data import data_dir
 from voicegauge.errors import UnknownNameError
@@ -27,6 +28,11 @@ class Catalogue:
     def targets(self) -> dict[str, Target]:
         """Every target by its full id."""
         return {target.id: target for contract in self for target in contract.targets.values()}
+
+    @property
+    def intakes(self) -> dict[str, Intake]:
+        """Everything that takes audio in, by its full id."""
+        return {intake.id: intake for contract in self for intake in contract.intakes.values()}
 
     def provider(self, provider_id: str) -> Contract:
         """The contract of a provider.

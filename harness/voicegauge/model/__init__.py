@@ -7,6 +7,7 @@ from voicegauge.model.job import Delivery, Failure, Interval, Job, Sighting
 from voicegauge.model.received import Received
 from voicegauge.model.run import (
     AsrFloor,
+    Kind,
     Manifest,
     Run,
     ScoreSet,
@@ -27,6 +28,7 @@ __all__ = [
     "Finding",
     "Interval",
     "Job",
+    "Kind",
     "Latency",
     "Manifest",
     "Provenance",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.sample import Sample, Score
 
@@ -19,6 +21,10 @@ class SuiteRef(Record, frozen=True, kw_only=True):
     texts: int
 
 
+Kind = Literal["speech", "transcription", "conversion"]
+"""What the targets of a run do: speak texts, write down speech of them, or make other audio of it."""
+
+
 class TargetRef(Record, frozen=True, kw_only=True):
     """Which target was measured, as the contract had it on that day."""
 
@@ -33,6 +39,7 @@ class TargetRef(Record, frozen=True, kw_only=True):
     usd_per_minute: float | None = None
     credits_per_request: float | None = None
     credits_per_character: float | None = None
+    credits_per_minute: float | None = None
     price_disputed: bool = False
     price_sources: tuple[str, ...] = ()
     """Titles and dates of the documents that state the price; empty where none does."""
@@ -54,6 +61,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     provenance: Provenance
     """`emulated` or `recorded`."""
     suite: SuiteRef
+    kind: Kind = "speech"
     targets: tuple[TargetRef, ...]
     sessions: int
     repetitions: int

@@ -105,6 +105,9 @@ class Sample(Record, frozen=True, kw_only=True):
     streaming: Streaming | None = None
     """Where the audio came as a stream that was timed."""
     audio: AudioFacts | None = None
+    """What was received; what was sent, where speech was to be written down."""
+    transcript: str | None = None
+    """What the target itself heard, where speech was to be written down."""
     cost: Cost = Cost()
     failure: Failure | None = None
 

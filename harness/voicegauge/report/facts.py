@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from voicegauge.bench.statistics import Estimate
 from voicegauge.bench.summary import TargetSummary
-from voicegauge.model import Provenance
+from voicegauge.model import Kind, Provenance
 from voicegauge.report.gather import Report, RunReport
 from voicegauge.report.text import interval, milliseconds, number, percent, usd
 
@@ -38,6 +38,15 @@ def provenance_word(provenance: Provenance) -> str:
     return "live service" if provenance is Provenance.RECORDED else provenance.upper()
 
 
+_MEASURED: dict[Kind, str] = {
+    "speech": "",
+    "transcription": "speech to text: the texts of the suite were sent, spoken by espeak-ng; "
+    "WER is of what each target wrote down",
+    "conversion": "conversion: the texts of the suite were sent, spoken by espeak-ng; "
+    "WER is of what is still heard in the audio that came back",
+}
+
+
 def key_facts(report: Report) -> tuple[Fact, ...]:
     """What was run and how it was judged."""
     return _collect(
@@ -47,6 +56,7 @@ def key_facts(report: Report) -> tuple[Fact, ...]:
             "Run": lambda r: r.manifest.run_id,
             "Started": lambda r: r.manifest.created_at,
             "Finished": lambda r: "yes" if r.manifest.finished else "no: interrupted, what came in is shown",
+            "Measured": lambda r: _MEASURED[r.manifest.kind],
             "Suite": _suite,
             "Targets": lambda r: str(len(r.manifest.targets)),
             "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
@@ -85,6 +95,7 @@ def _noted(name: str, run: RunReport) -> str:
 def incomparable(report: Report) -> tuple[str, ...]:
     """What the runs differ in that an error rate is a function of; empty where they may be compared."""
     read: dict[str, Callable[[RunReport], str]] = {
+        "kind of target": lambda r: r.manifest.kind,
         "suite": lambda r: r.manifest.suite.sha256,
         "speech recogniser": _asr,
         "normaliser": lambda r: r.judge.normaliser if r.judge else "",

@@ -68,6 +68,7 @@ def columns(targets: Sequence[TargetSummary], characters: int) -> tuple[Column, 
         Column("rtf", "Speed", "RTF", "", -1, lambda t: _plain(t.rtf, 2)),
         Column("speed", "Speed", "Rate", "chars/s", 1, lambda t: _plain(t.characters_per_s, 1)),
         Column("request", "Price", "Request", "mean", -1, _price),
+        Column("minute", "Price", "Minute", "of audio", -1, _minute),
         Column("million", "Price", "1M chars", f"at {characters:,}", -1, _million),
     )
     failures = Column("failures", "", "Failed", "of all", 0, _failures)
@@ -184,6 +185,14 @@ def _price(target: TargetSummary) -> Cell:
 def _million(target: TargetSummary) -> Cell:
     price = target.cost.usd_per_1m_characters
     return EMPTY if price is None else Cell(usd(price), price, _disputed(target))
+
+
+def _minute(target: TargetSummary) -> Cell:
+    cost = target.cost
+    if cost.usd_per_audio_minute is not None:
+        return Cell(usd(cost.usd_per_audio_minute), cost.usd_per_audio_minute, _disputed(target))
+    credits = cost.credits_per_audio_minute
+    return EMPTY if credits is None else Cell(number(credits), None, "credits")
 
 
 def _disputed(target: TargetSummary) -> str:
