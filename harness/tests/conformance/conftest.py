@@ -32,6 +32,8 @@ from voicegauge.emulator import RunningEmulator
 from voicegauge.speech.audio import encode
 
 Check = Callable[..., CheckReport]
+_PLANS: dict[tuple[object, ...], Plan] = {}
+"""Equal targets have equal plans: `test_planning.py` proves it, and making one takes a second."""
 
 
 def _control(emulator: RunningEmulator, method: str, route: str, body: object) -> None:
@@ -67,7 +69,10 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
         seed: int = 0,
     ) -> CheckReport:
         targets = voicegauge_catalogue.select(names)
-        plan = plan_cases(targets, emulated=True, every=True, large_uploads=False)
+        key = (id(voicegauge_catalogue), *names)
+        if key not in _PLANS:
+            _PLANS[key] = plan_cases(targets, emulated=True, every=True, large_uploads=False)
+        plan = _PLANS[key]
         chosen = Plan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
         settings = settings_for(emulator, targets, fuzz=fuzz, seed=seed)
         collector = Collector(names, seed)

@@ -5,12 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import to_wire
-from voicegauge.conformance import plan_cases
+from voicegauge.conformance import Plan, plan_cases, priced
 from voicegauge.conformance.probes import probes, text_of
 from voicegauge.conformance.requests import base_speech, fits
 from voicegauge.conformance.samples import sample
 from voicegauge.conformance.strategies import inside
 from voicegauge.contract import MISSING, load_catalogue
+from voicegauge.model import Provenance
 
 CATALOGUE = load_catalogue()
 TARGETS = CATALOGUE.select([])
@@ -21,16 +22,21 @@ def test_the_request_that_cases_start_from_is_valid(target) -> None:
     assert fits(target.operation, to_wire(target, base_speech(target)))
 
 
-def test_a_plan_is_deterministic_and_refusals_come_first() -> None:
-    plan = plan_cases(TARGETS, emulated=True, every=True)
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """Every case of every target."""
+    return plan_cases(TARGETS, emulated=True, every=True)
+
+
+def test_a_plan_is_deterministic_and_refusals_come_first(plan) -> None:
     assert plan == plan_cases(TARGETS, emulated=True, every=True)
     paid = [case.expected.verdict != "refused" for case in plan.cases]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
 
 
-def test_what_is_expected_is_what_the_schema_says() -> None:
-    for case in plan_cases(TARGETS, emulated=True, every=True).cases:
+def test_what_is_expected_is_what_the_schema_says(plan) -> None:
+    for case in plan.cases:
         if case.wire is None or case.expected.why not in ("valid", "invalid") or "/x-limits/" in case.expected.at:
             continue
         operation = CATALOGUE.provider(case.provider).operation(case.operation)
@@ -38,20 +44,34 @@ def test_what_is_expected_is_what_the_schema_says() -> None:
             assert fits(operation, case.wire) is (case.expected.verdict == "accepted"), case.id
 
 
-def test_every_case_stands_at_a_line_of_its_contract() -> None:
-    for case in plan_cases(TARGETS, emulated=True, every=True).cases:
+def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
+    for case in plan.cases:
         assert CATALOGUE.provider(case.provider).document.line(case.expected.at), case.id
 
 
-def test_a_live_plan_pays_for_one_delivery_a_target() -> None:
+def test_a_live_plan_pays_once_for_each_target_and_intake() -> None:
     paid = [case for case in plan_cases(TARGETS, emulated=False, every=False).cases if case.paid]
-    assert sorted(f"{case.provider}/{case.target}" for case in paid) == sorted(target.id for target in TARGETS)
+    intakes = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.intakes]
+    wanted = sorted([*(target.id for target in TARGETS), *intakes])
+    assert sorted(f"{case.provider}/{case.target}" for case in paid) == wanted
+
+
+def test_a_budget_buys_the_first_requests_of_the_plan_and_no_more() -> None:
+    targets = CATALOGUE.select(["pixelapi"])
+    whole = priced(plan_cases(targets, emulated=False, every=True), targets, {}, provenance=Provenance.RECORDED)
+    paid = [case for case in whole.cases if case.paid]
+    for most in (0, 1, 7, len(paid), len(paid) + 1):
+        plan = plan_cases(targets, emulated=False, every=True, max_calls=most)
+        cut = priced(plan, targets, {}, provenance=Provenance.RECORDED)
+        assert [case.id for case in cut.cases if case.paid] == [case.id for case in paid[:most]]
+        assert cut.usd == pytest.approx(sum(case.usd for case in paid[:most]))
+        assert whole.fitting(cut.usd) == min(most, len(paid))
+    assert whole.fitting(paid[0].usd / 2) == 0
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
-def test_every_documented_bound_is_tried_from_both_sides(bound) -> None:
-    cases = plan_cases(TARGETS, emulated=True, every=True).cases
-    verdicts = {case.expected.verdict for case in cases if case.expected.at.rpartition("/")[2] == bound}
+def test_every_documented_bound_is_tried_from_both_sides(plan, bound) -> None:
+    verdicts = {case.expected.verdict for case in plan.cases if case.expected.at.rpartition("/")[2] == bound}
     assert verdicts >= ({"refused"} if bound == "required" else {"refused", "accepted"})
 
 
