@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -16,11 +18,13 @@ from voicegauge.conformance import (
     plan_cases,
     run_keeping,
     settings_for,
+    webhooks,
 )
 from voicegauge.conformance.intakes import intake_cases
 from voicegauge.conformance.webhooks import with_webhooks
 from voicegauge.emulator import FAULTS
 from voicegauge.model import Provenance, Severity
+from voicegauge.receiver import running_receiver
 
 TARGETS = ("pixazo/chatterbox", "ttsai/batch-kokoro")
 
@@ -36,14 +40,14 @@ FOUND_BY: dict[str, tuple[str, int]] = {
 
 @pytest.fixture
 def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckReport]:
-    def run(*names: str, separated: bool = False, provenance: Provenance = Provenance.EMULATED) -> CheckReport:
+    def run(*names: str, separated: bool = False, **settings_more: Any) -> CheckReport:
         targets = voicegauge_catalogue.select(names)
         cases = list(plan_cases(targets, emulated=True, every=True, webhooks=True).cases)
         if separated:  # a plan of all that is sent audio would take longer than all else here
             contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
             cases += with_webhooks(intake_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
         cases = [case for case in cases if case.webhook or case.kind == "plain-http"]
-        settings = replace(settings_for(voicegauge_emulator, targets), provenance=provenance)
+        settings = replace(settings_for(voicegauge_emulator, targets), **settings_more)
         collector = Collector(names, 0)
         run_keeping(collector, check_service(targets, Plan(cases=tuple(cases)), settings, collector))
         return collector.report()
@@ -100,6 +104,15 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
     assert found.where.file
     assert found.where.line
     assert found.reproduce or rule == "callback-schema"  # what a provider sends cannot be sent again
+
+
+def test_a_live_check_is_told_at_the_receiver_it_was_given(check, monkeypatch) -> None:
+    monkeypatch.setattr(webhooks, "SETTLE_S", 0.0)
+    with running_receiver() as receiver:
+        report = check("pixazo/chatterbox", provenance=Provenance.RECORDED, receiver=receiver)
+        told = [json.loads(one.request.body)["status"] for one in receiver.received]
+    assert {case.verdict for case in report.cases} == {"kept"}
+    assert sorted(told) == ["COMPLETED", "COMPLETED", "PROCESSING"]
 
 
 def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:

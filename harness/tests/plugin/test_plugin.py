@@ -25,6 +25,22 @@ def run(pytester: pytest.Pytester):
     return run_it
 
 
+WEBHOOK = """
+    import asyncio
+    import urllib.request
+
+    def test_my_webhooks(voicegauge_webhooks):
+        body = b'{"id": "job-1"}'
+        urllib.request.urlopen(urllib.request.Request(voicegauge_webhooks.url, body), timeout=10).close()
+        came = asyncio.run(voicegauge_webhooks.next("job-1"))
+        assert came.request.body == body
+"""
+
+
+def test_a_test_of_ones_own_receives_webhooks(run) -> None:
+    run(WEBHOOK).assert_outcomes(passed=1)
+
+
 FIVE_LINES = """
     def test_contract(voicegauge_target, voicegauge_check):
         report = voicegauge_check(voicegauge_target)
