@@ -13,6 +13,7 @@ LIMITS = "/x-limits"
 JOB = "/paths/~1jobs~1{id}/get/x-job"
 SPEECH = f"{SPEAK}/x-speech"
 TARGET = f"{SPEECH}/targets/one"
+STREAM = f"{SPEAK}/x-stream"
 AUDIO = {
     "at": "body#/audio",
     "delivered": "base64",
@@ -46,6 +47,14 @@ BASE: dict[str, Any] = {
             "post": {
                 "operationId": "speak",
                 "x-pricing": {"per": "request", "usd": 0.02, "credits": 2},
+                "x-stream": {
+                    "kind": "data#/type",
+                    "events": {"audio": {"next": ["audio", "done"]}, "done": {"end": "success"}},
+                    "audio": {"event": "audio", "at": "data#/audio", "encoding": "hex", "index": "data#/index"},
+                    "marker": "[DONE]",
+                    "reason": "data#/reason",
+                    "max_gap_s": 5,
+                },
                 "x-limits": {"plans": {"pro": {"concurrent": 20}}},
                 "x-speech": {
                     "request": {
@@ -245,6 +254,18 @@ KEY_EDITS = [
     *_grown(f"{JOB}/poll/factor", "job-poll-factor", "SS"),
     *_grown(f"{JOB}/poll/timeout_s", "job-poll-timeout", "PS"),
     *_value(f"{JOB}/cancel", "job-cancel-call", "SBP", "stop"),
+    *_value(STREAM, "stream", "BB-"),
+    *_value(f"{STREAM}/kind", "stream-kind-place", "--B", "event"),
+    *_names(f"{STREAM}/events/error", "stream-event", "PP", {"end": "failure"}),
+    *_names(f"{STREAM}/events/audio/next/-", "stream-order", "PS", "error"),
+    *_value(f"{STREAM}/events/done/end", "stream-end", "BBB", "failure"),
+    *_value(f"{STREAM}/audio/event", "stream-audio-event", "--B", "done"),
+    *_value(f"{STREAM}/audio/at", "stream-audio-place", "--B", "data"),
+    *_value(f"{STREAM}/audio/encoding", "stream-audio-encoding", "--B", "base64"),
+    *_value(f"{STREAM}/audio/index", "stream-index-place", "SPP", "data#/number"),
+    *_value(f"{STREAM}/marker", "stream-marker", "PBB", "[END]"),
+    *_value(f"{STREAM}/reason", "stream-reason-place", "SPP", "data#/why"),
+    *_amount(f"{STREAM}/max_gap_s", "stream-gap", "PSPS"),
     *_value(SPEECH, "speech", "SB-"),
     *_names(f"{SPEECH}/request/speed", "speech-word", "SB", "body#/speed"),
     *_value(f"{SPEECH}/request/text", "speech-word-place", "--B"),

@@ -190,12 +190,26 @@ SPEECH = (
     _flag("targets/*/keyless", "target-keyless", "That a target answers without a key", (S, B)),
     *_price("targets/*/pricing"),
 )
+STREAM = (
+    Row("", "stream", "That the answer is a stream of events", "value", {"added": B, "removed": B}),
+    Row("kind", "stream-kind-place", "The place of an event's kind", "value", {"changed": B}),
+    _names("events", "stream-event", "A kind of event", (P, P)),
+    _names("events/*/next", "stream-order", "That one event may follow another", (P, S)),
+    _value("events/*/end", "stream-end", "That an event ends the stream, and how,", (B, B, B)),
+    Row("audio/event", "stream-audio-event", "The event that carries the audio", "value", {"changed": B}),
+    Row("audio/at", "stream-audio-place", "The place of the audio in its event", "value", {"changed": B}),
+    Row("audio/encoding", "stream-audio-encoding", "The encoding of the audio", "value", {"changed": B}),
+    _value("audio/index", "stream-index-place", "The place of the number of an event", (S, P, P)),
+    _value("marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
+    _value("reason", "stream-reason-place", "The place of the reason of a failure", (S, P, P)),
+    _amount("max_gap_s", "stream-gap", "The longest pause within a stream", (P, S, P, S)),
+)
 PRICING = _price("")
 
 
 def rules() -> Iterable[Rule]:
     """All rules over the `x-` keys; rows with one stem share theirs."""
-    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *PRICING)
+    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *STREAM, *PRICING)
     found = {
         f"{row.stem}-{action}": Rule(f"{row.stem}-{action}", level, f"{row.says} {_SAYS[action]}", "contracts")
         for row in rows
