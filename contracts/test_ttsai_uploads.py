@@ -1,0 +1,118 @@
+"""TTS.ai's operations that are sent audio: the document's tables, transcribed."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.contract import Contract, Intake, load_catalogue
+from voicegauge.contract.pricing import quote
+
+MIB = 2**20
+
+
+@pytest.fixture(scope="module")
+def ttsai() -> Contract:
+    return load_catalogue().provider("ttsai")
+
+
+@pytest.mark.parametrize(
+    ("name", "credits"),
+    [
+        *((f"stt-{model}", [2000]) for model in ("whisper", "faster-whisper", "sensevoice")),
+        *((f"voice-{model}", [3000]) for model in ("openvoice", "knn-vc")),
+        ("enhance", [2000]),
+        *((f"stems-{model}", [4000, 3000]) for model in ("demucs", "spleeter")),
+        ("translation", [5000]),
+    ],
+)
+def test_a_minute_costs_what_the_table_says(ttsai: Contract, name: str, credits: list[float]) -> None:
+    price = ttsai.intakes[name].pricing
+    assert price is not None
+    assert [reading.credits for reading in (price, *price.alternatives)] == credits
+    assert price.per == "minute"
+    assert quote(ttsai.intakes[name], 0, audio_s=30).credits == credits[0] / 2
+
+
+@pytest.mark.parametrize("name", ["analysis", "convert"])
+def test_the_key_finder_and_the_converter_are_free(ttsai: Contract, name: str) -> None:
+    assert quote(ttsai.intakes[name], 0, audio_s=600).credits == 0
+
+
+@pytest.mark.parametrize(
+    ("operation", "megabytes", "formats"),
+    [
+        ("transcribe", 100, {"mp3", "wav", "flac", "ogg", "m4a", "webm"}),
+        ("convertVoice", 50, {"mp3", "wav", "flac"}),
+        ("translateSpeech", 100, set()),
+        ("restyleSpeech", 50, set()),
+    ],
+)
+def test_uploads_are_limited_as_the_document_says(
+    ttsai: Contract, operation: str, megabytes: int, formats: set[str]
+) -> None:
+    limits = ttsai.operation(operation).limits.uploads["file"]
+    assert limits.max_bytes == megabytes * MIB
+    assert set(limits.formats) == formats
+
+
+@pytest.mark.parametrize(
+    ("operation", "field", "key", "value"),
+    [
+        ("transcribe", "model", "enum", ["whisper", "faster-whisper", "sensevoice"]),
+        ("transcribe", "model", "default", "whisper"),
+        ("transcribe", "language", "default", "auto"),
+        ("transcribe", "timestamps", "default", False),
+        ("transcribe", "diarize", "default", False),
+        ("convertVoice", "model", "enum", ["openvoice", "knn-vc"]),
+        ("convertVoice", "format", "enum", ["wav", "mp3", "flac"]),
+        ("convertVoice", "format", "default", "wav"),
+        ("translateSpeech", "preserve_voice", "default", False),
+        ("restyleSpeech", "model", "enum", ["openvoice", "chatterbox"]),
+        ("restyleSpeech", "emotion", "enum", ["neutral", "happy", "sad", "angry", "excited"]),
+        ("restyleSpeech", "speed", "minimum", 0.5),
+        ("restyleSpeech", "speed", "maximum", 2.0),
+        ("enhanceAudio", "denoise", "default", True),
+        ("enhanceAudio", "enhance_clarity", "default", True),
+        ("enhanceAudio", "super_resolution", "default", False),
+        ("enhanceAudio", "strength", "minimum", 1),
+        ("enhanceAudio", "strength", "maximum", 3),
+        ("enhanceAudio", "strength", "default", 2),
+        ("separateAudio", "model", "enum", ["demucs", "spleeter"]),
+        ("separateAudio", "stems", "enum", [2, 4, 5, 6]),
+        ("separateAudio", "stems", "default", 2),
+        ("removeEcho", "intensity", "maximum", 5),
+        ("removeEcho", "intensity", "default", 3),
+        ("convertAudio", "format", "enum", ["mp3", "wav", "flac", "ogg", "m4a", "aac"]),
+        ("convertAudio", "bitrate", "enum", [64, 128, 192, 256, 320]),
+        ("convertAudio", "sample_rate", "enum", [22050, 44100, 48000]),
+        ("convertAudio", "channels", "enum", ["mono", "stereo"]),
+    ],
+)
+def test_defaults_bounds_and_choices(ttsai: Contract, operation: str, field: str, key: str, value: object) -> None:
+    (media,) = ttsai.operation(operation).request_media.values()
+    assert media.name == "multipart/form-data"
+    assert media.schema["properties"][field][key] == value
+
+
+def test_every_error_code_is_documented_for_each(ttsai: Contract) -> None:
+    for intake in ttsai.intakes.values():
+        statuses = {int(status) for status in intake.operation.responses if not status.startswith("2")}
+        assert statuses == {400, 401, 402, 403, 404, 413, 429, 500, 503}
+
+
+def test_a_lost_path_is_marked_as_inferred(ttsai: Contract) -> None:
+    named = {"/v1/stt/", "/v1/voice-convert/", "/v1/audio/enhance/"}
+    for intake in ttsai.intakes.values():
+        inferred = intake.operation.data["x-source"].get("inferred", False)
+        assert inferred is (intake.operation.path not in named), intake.operation.path
+
+
+def test_an_operation_takes_audio_by_each_of_its_models(ttsai: Contract) -> None:
+    by_operation: dict[str, list[Intake]] = {}
+    for intake in ttsai.intakes.values():
+        by_operation.setdefault(intake.operation.id, []).append(intake)
+    for operation_id, intakes in by_operation.items():
+        (media,) = ttsai.operation(operation_id).request_media.values()
+        models = media.schema["properties"].get("model", {}).get("enum")
+        if models is not None:
+            assert [intake.spec.set["body#/model"] for intake in intakes] == models

@@ -1,0 +1,124 @@
+"""Benchmarks of what takes audio in: speech to text, and what is still heard after a conversion."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from voicegauge.bench.asking import emulated_access
+from voicegauge.bench.measure import measure_audio
+from voicegauge.bench.plan import Plan, PlanSettings, kind_of, make_plan
+from voicegauge.bench.runner import Order, Outcome, carry_out
+from voicegauge.bench.scoring import OWN_TRANSCRIPTS, score_run
+from voicegauge.bench.suite import Suite, load_suite
+from voicegauge.bench.summary import summarise
+from voicegauge.contract import Catalogue, Intake, Target
+from voicegauge.contract.pricing import quote
+from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.errors import UsageError
+from voicegauge.model import Manifest, Provenance, Run, Sample
+
+TEXTS = 2
+
+
+@pytest.fixture(scope="module")
+def suite() -> Suite:
+    return load_suite("smoke").select(languages=["en"], limit=TEXTS)
+
+
+@pytest.fixture(scope="module")
+def emulator(voicegauge_catalogue: Catalogue) -> Iterator[RunningEmulator]:
+    settings = EmulatorSettings(credits=1e9, rate_limits=False, time_scale=0)
+    with running_emulator([voicegauge_catalogue.provider("ttsai")], settings) as running:
+        yield running
+
+
+def intake(catalogue: Catalogue, name: str) -> Intake:
+    return catalogue.intakes[f"ttsai/{name}"]
+
+
+async def carried_out(
+    suite: Suite, targets: list[Intake], emulator: RunningEmulator, folder: Path
+) -> tuple[Plan, Outcome]:
+    chosen: dict[str, Target | Intake] = {target.id: target for target in targets}
+    plan = make_plan(suite, targets, PlanSettings(warmup=0), provenance=Provenance.EMULATED)
+    order = Order(plan=plan, targets=chosen, access=emulated_access([targets[0].contract], emulator))
+    outcome = await carry_out(order, folder)
+    assert outcome.complete
+    return plan, outcome
+
+
+def run_of(plan: Plan, samples: tuple[Sample, ...]) -> Run:
+    manifest = Manifest(
+        schema_version=1,
+        run_id="run",
+        created_at="2026-01-01T00:00:00+00:00",
+        finished=True,
+        voicegauge="0",
+        provenance=plan.provenance,
+        suite=plan.suite,
+        kind=plan.kind,
+        targets=plan.targets,
+        sessions=1,
+        repetitions=1,
+        warmup=0,
+        concurrency=1,
+        seed=0,
+    )
+    return Run(manifest=manifest, samples=samples)
+
+
+async def test_speech_to_text_is_timed_priced_and_scored_by_what_it_wrote_down(
+    voicegauge_catalogue, suite, emulator, tmp_path
+) -> None:
+    target = intake(voicegauge_catalogue, "stt-whisper")
+    plan, outcome = await carried_out(suite, [target], emulator, tmp_path)
+    samples = measure_audio(tmp_path, outcome.samples, {target.id: target})
+    for sample in samples:
+        assert sample.failure is None
+        assert sample.transcript is not None
+        assert sample.latency is not None
+        assert sample.latency.file_ms == pytest.approx(sample.latency.accept_ms)
+        assert sample.audio is not None
+        assert sample.audio.audio_s is not None
+        due = quote(target, 0, audio_s=sample.audio.audio_s).credits
+        assert sample.cost.price_credits == pytest.approx(due)
+        assert sample.cost.charged_credits == pytest.approx(due, rel=1e-3)
+    scores = score_run(tmp_path, run_of(plan, samples), "none")
+    assert scores is not None
+    assert scores.asr == OWN_TRANSCRIPTS
+    assert [score.transcript for score in scores.scores] == [sample.transcript for sample in samples]
+    (summary,) = summarise(run_of(plan, samples), scores)
+    assert summary.cost.credits_per_audio_minute == 2000
+    assert summary.wer is not None
+    assert summary.wer.units == sum(score.units for score in scores.scores)
+    assert summary.rtf is not None
+
+
+async def test_a_conversion_is_measured_by_the_audio_that_came_back(
+    voicegauge_catalogue, suite, emulator, tmp_path
+) -> None:
+    target = intake(voicegauge_catalogue, "voice-openvoice")
+    plan, outcome = await carried_out(suite, [target], emulator, tmp_path)
+    assert plan.kind == "conversion"
+    for sample in measure_audio(tmp_path, outcome.samples, {target.id: target}):
+        assert sample.transcript is None
+        assert sample.audio is not None
+        assert sample.audio.container == "wav"
+        assert sample.cost.charged_credits == pytest.approx(sample.cost.price_credits or 0, rel=1e-3)
+
+
+def test_kinds_are_not_mixed(voicegauge_catalogue) -> None:
+    speaking, hearing = voicegauge_catalogue.targets["ttsai/kokoro"], intake(voicegauge_catalogue, "stt-whisper")
+    assert kind_of([speaking]) == "speech"
+    assert kind_of([hearing]) == "transcription"
+    with pytest.raises(UsageError, match="do not compare: give each kind a run of its own"):
+        kind_of([speaking, hearing])
+
+
+@pytest.mark.parametrize("name", ["analysis", "stems-demucs", "translation"])
+def test_what_keeps_no_words_is_refused(voicegauge_catalogue, name) -> None:
+    with pytest.raises(UsageError, match=f"ttsai/{name} leaves no speech in the same words"):
+        kind_of([intake(voicegauge_catalogue, name)])
