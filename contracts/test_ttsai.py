@@ -80,9 +80,9 @@ def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str
 @pytest.mark.parametrize(
     ("target", "characters"),
     [
-        *((name, 1_000) for name in ("piper", "vits", "melotts")),
-        *((name, 2_000) for name in ("kokoro", "cosyvoice2", "kokoro-sync")),
-        *((name, 4_000) for name in ("chatterbox", "tortoise")),
+        *((name, 1_000) for name in ("piper", "vits", "melotts", "melotts-stream")),
+        *((name, 2_000) for name in ("kokoro", "cosyvoice2", "kokoro-sync", "kokoro-stream")),
+        *((name, 4_000) for name in ("chatterbox", "tortoise", "chatterbox-stream")),
         *((name, 4_000) for name in ("clone-chatterbox", "clone-cosyvoice2", "clone-gpt-sovits")),
     ],
 )
@@ -92,7 +92,22 @@ def test_a_thousand_characters_cost_what_their_tier_costs(ttsai: Contract, targe
 
 
 def test_only_free_models_do_without_a_key(ttsai: Contract) -> None:
-    assert {t.name for t in ttsai.targets.values() if not t.needs_key} == {"kokoro", "piper", "vits", "melotts"}
+    free = {"kokoro", "piper", "vits", "melotts"}
+    streamed = {"kokoro-stream", "melotts-stream"}
+    assert {t.name for t in ttsai.targets.values() if not t.needs_key} == free | streamed
+
+
+def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
+    operation = ttsai.operation("streamSpeech")
+    assert (operation.method, operation.path) == ("POST", "/v1/tts/stream/")
+    assert not operation.data["x-source"].get("inferred")
+    assert operation.stream
+    assert operation.stream.source
+    assert operation.stream.source.inferred
+    models = {target.spec.set["body#/model"] for target in ttsai.targets.values() if target.operation is operation}
+    listed = ttsai.operation("listModels").success.media["application/json"].examples
+    streaming = {model["id"] for example in listed for model in example.value["models"] if model["supports_streaming"]}
+    assert models == streaming == {"kokoro", "melotts", "chatterbox"}
 
 
 def test_plans_and_the_keyless_allowance(ttsai: Contract) -> None:
