@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Sequence
 
-from voicegauge.checks import RULES
+from mutation.hunting import JUDGED_BY
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, plan_cases
 from voicegauge.conformance.emulated import CREDITS, KEY
@@ -65,7 +65,7 @@ async def clean_check(contract: Contract, cases: Sequence[Case], seed: int) -> t
     async with Transport(app=create_app([contract], settings)) as transport:
         clock, base = CommonClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
         client = Client(contract, transport, base_urls=base, key=KEY, clock=clock, seed=seed)
-        runners = [Runner(Service(contract, client), RULES, collector) for _ in range(lanes)]
+        runners = [Runner(Service(contract, client), JUDGED_BY, collector) for _ in range(lanes)]
         await asyncio.gather(*(runner.run(chosen[lane::lanes]) for lane, runner in enumerate(runners)))
     return collector.report().findings, collector.exchanges
 

@@ -6,8 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from mutation.mutant import Mutant
-from voicegauge.checks import RULES
+from voicegauge.checks import select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings
 from voicegauge.conformance.emulated import KEY
@@ -17,6 +19,9 @@ from voicegauge.emulator import EmulatorSettings, Fault, create_app
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model import Exchange, Finding
 from voicegauge.transport import Transport, VirtualClock
+
+JUDGED_BY = select_rules(ignore=("transcript-wrong",))
+"""How well the emulator's recogniser hears is no matter of a contract: it is measured by its own benchmark."""
 
 
 @dataclass
@@ -99,7 +104,7 @@ async def _findings(
         service = Service(true, client, keep=lambda _case, exchanges: _count(true, exchanges, calls))
         for case in cases:
             collector = Collector((), settings.seed)
-            await Runner(service, RULES, collector).run([case])
+            await Runner(service, JUDGED_BY, collector).run([case])
             for finding in collector.report().findings:
                 yield finding
 
@@ -109,5 +114,7 @@ def _count(contract: Contract, exchanges: Sequence[Exchange], calls: Calls) -> N
         calls.sent += 1
         operation = contract.operations.get(exchange.operation)
         if operation is not None:
-            calls.exchanges[operation.id].append(exchange)
+            # What was uploaded is not looked at again, and some of it is large.
+            asked = msgspec.structs.replace(exchange.request, body=b"")
+            calls.exchanges[operation.id].append(msgspec.structs.replace(exchange, request=asked))
             calls.accepted += operation.speech is not None and exchange.response.status < 300
