@@ -49,6 +49,7 @@ def test_a_failure_is_kept_tried_first_and_forgotten_when_it_holds(fuzz, tmp_pat
     assert fuzz(1, *failures)[0]["spending"]["by_kind"]["fuzzing"]["requests"] <= 3
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_in_ci_nor_where_none_is_asked_for(fuzz, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path / "hypothesis"))

@@ -62,8 +62,7 @@ def _test(target: Target, runner: Runner, search: Search, requests: st.SearchStr
     def send(drawn: Drawn) -> None:
         case = request_case(target, drawn.wire, expect, drawn.says)
         answered = search.ask(runner.probe(case))
-        if answered is not None:
-            search.judge(with_request_test(answered.findings, target, case))
+        search.judge(with_request_test(answered.findings, target, case))
 
     def make(settings: hypothesis.settings, seed: int) -> Test:
         test: Test = settings(hypothesis.seed(seed)(hypothesis.given(requests)(send)))

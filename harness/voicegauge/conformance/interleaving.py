@@ -235,7 +235,7 @@ def _machine(search: Search, start: Callable[[], Interleaving]) -> Make:
 
         def _take(self, word: str, number: int | None = None) -> None:
             step = word if number is None else f"{word} {min(number, self.taken.jobs)}"
-            search.judge(search.ask(self.taken.step(step)) or [])
+            search.judge(search.ask(self.taken.step(step)))
 
         @precondition(lambda self: self.taken.jobs < MAX_JOBS)
         @rule()

@@ -29,6 +29,10 @@ Test = Callable[[], None]
 Make = Callable[[hypothesis.settings, int], Test]
 
 
+class _Over(BaseException):
+    """The search ends here; Hypothesis lets it through at once."""
+
+
 class Broken(Exception):  # noqa: N818 - what Hypothesis shrinks
     """What was sent broke a rule."""
 
@@ -78,17 +82,16 @@ class Search:
             self._last, self._shrinking = [], 0
             try:
                 make(self._settings(turn), self._effort.seed)()
-            except (Broken, Flaky):
-                # The smallest example runs last; one that is not tried again, or does not break again, was seen too.
-                self._known |= {(finding.rule, finding.where.line) for finding in self._last}
-                self._runner.keep(self._last)
-                continue
+            except (Broken, Flaky, _Over):
+                pass  # what was found is noted: the smallest example last, or one that does not break again
             except Unsatisfiable:
-                break  # nothing of the kind can be drawn
-            finally:
-                if self._stopped is not None:
-                    raise self._stopped
-            break
+                return  # nothing of the kind can be drawn
+            self._known |= {(finding.rule, finding.where.line) for finding in self._last}
+            self._runner.keep(self._last)
+            if self._stopped is not None:
+                raise self._stopped
+            if not self._last:
+                return
 
     def _settings(self, turn: int) -> hypothesis.settings:
         """Each round has failures of its own: what is known already must not be forgotten for holding there."""
@@ -107,20 +110,20 @@ class Search:
             verbosity=Verbosity.quiet,
         )
 
-    def ask(self, question: Coroutine[Any, Any, T]) -> T | None:
-        """What comes of `question`, awaited in the event loop; `None` where the search is over."""
+    def ask(self, question: Coroutine[Any, Any, T]) -> T:
+        """What comes of `question`, awaited in the event loop; where there is no more, the search is over."""
         self._shrinking += bool(self._last)
-        if self._stopped is not None or self._shrinking > MAX_SHRINKING:
-            question.close()
-            hypothesis.reject()
         try:
-            return asyncio.run_coroutine_threadsafe(question, self._loop).result()
+            if self._shrinking > MAX_SHRINKING:
+                question.close()
+            else:
+                return asyncio.run_coroutine_threadsafe(question, self._loop).result()
         except (BudgetError, TransportError) as error:
             self._stopped = error
         except concurrent.futures.CancelledError:
             # The check was interrupted: nothing more is sent, so that this thread ends.
             self._stopped = NothingMeasuredError("interrupted")
-        return None
+        raise _Over
 
     def judge(self, findings: Sequence[Finding]) -> None:
         """Take note of errors that are new.
