@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     metavar="N",
     help="Of all requests that may be paid for, only the N that show the most; what is refused is free.",
 )
+@click.option(
+    "--large-uploads", is_flag=True, help="With --live: uploads of tens of megabytes too, around each documented size."
+)
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
 @click.option("--fuzz", type=click.IntRange(0, 100_000), default=0, metavar="N", help="N random requests an operation.")
 @click.option(
@@ -125,7 +128,14 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
     return _finish(report, json_to, options, strict=strict, status=status)
 
 
-_MODES = {"base_url": "live", "prices": "live", "full": "live", "public_url": "live", "faults": "emulated"}
+_MODES = {
+    "base_url": "live",
+    "prices": "live",
+    "full": "live",
+    "public_url": "live",
+    "large_uploads": "live",
+    "faults": "emulated",
+}
 """The flag that another one goes with."""
 
 
@@ -139,7 +149,8 @@ def _check_flags(options: dict[str, Any]) -> None:
             )
     for flag, mode in _MODES.items():
         if options[flag] and not options[mode]:
-            raise UsageError(f"--{flag.rstrip('s').replace('_', '-')} goes with --{mode}")
+            named = {"prices": "price", "faults": "fault"}.get(flag, flag.replace("_", "-"))
+            raise UsageError(f"--{named} goes with --{mode}")
     for flag in ("failures", "write_tests"):
         if options[flag] and not options["fuzz"]:
             raise UsageError(f"--{flag.replace('_', '-')} goes with --fuzz")
@@ -174,7 +185,14 @@ def _plan(targets: Sequence[Target], contracts: Sequence[Contract], options: dic
     emulated, most = options["emulated"], options["max_calls"]
     every = emulated or options["full"] or most is not None
     webhooks = emulated or options["public_url"] is not None
-    plan = plan_cases(targets, emulated=emulated, every=every, max_calls=most, webhooks=webhooks)
+    plan = plan_cases(
+        targets,
+        emulated=emulated,
+        every=every,
+        max_calls=most,
+        webhooks=webhooks,
+        large_uploads=emulated or options["large_uploads"],
+    )
     provenance = Provenance.EMULATED if emulated else Provenance.RECORDED
     return _Planned(targets, contracts, plan, priced(plan, targets, options["prices"], provenance=provenance))
 

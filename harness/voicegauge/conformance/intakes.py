@@ -72,7 +72,7 @@ def _sentence(intake: Intake) -> Sentence:
     field = parse_place(intake.use.request["audio"].at).tokens[0]
     limits = intake.operation.limits.uploads.get(field)
     formats = limits.formats if limits is not None else ()
-    return spoken_sentence("wav" if not formats or "wav" in formats else formats[0])
+    return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
 
 
 async def taken_in(client: Client, intake: Intake, case: Case, call: Call) -> tuple[TakenIn, list[Exchange]]:

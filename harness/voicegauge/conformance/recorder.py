@@ -56,6 +56,8 @@ def _kind(case: Case) -> object:
 
 
 def _upload_bytes(case: Case) -> int:
+    if case.padding is not None:
+        return case.padding.size
     body = case.wire.body if case.wire is not None else None
     values = body.values() if isinstance(body, dict) else ()
     return sum(len(value.data) for value in values if isinstance(value, UploadedFile))

@@ -1,0 +1,143 @@
+"""Rules over what comes back for audio that was sent: each finds what it is for, and nothing else is found."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voicegauge.checks import Judge, TakenIn
+from voicegauge.contract import Contract, Intake, load_catalogue
+from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
+from voicegauge.speech.transcoding import write_audio
+from voicegauge.transport import encode_body
+
+SAID = "the river was quiet in the morning"
+SENT_S = 4.0
+OURS = ("transcript-", "converted-", "stems-", "charge-per-minute")
+
+
+@pytest.fixture(scope="module")
+def ttsai() -> Contract:
+    return load_catalogue().provider("ttsai")
+
+
+def noise(seconds: float, rate: int = 16_000) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 0.1, int(seconds * rate)).astype(np.float32)
+
+
+def taken(
+    intake: Intake, body: Any, *pieces: bytes, headers: tuple[tuple[str, str], ...] = (), **fields: object
+) -> TakenIn:
+    file = UploadedFile(filename="a.wav", media_type="audio/wav", data=write_audio(noise(SENT_S), 16_000, "wav"))
+    content_type, sent = encode_body("multipart/form-data", {"file": file, **fields})
+    exchange = Exchange(
+        provider=intake.contract.id,
+        operation=intake.operation.id,
+        request=Request(method="POST", url="https://api", headers=(("Content-Type", content_type),), body=sent),
+        response=Response(
+            status=200, headers=(("Content-Type", "application/json"), *headers), body=json.dumps(body).encode()
+        ),
+    )
+    return TakenIn(intake.operation, exchange, intake=intake, said=SAID, fetched=pieces)
+
+
+def found(call: TakenIn) -> set[str]:
+    return {f.rule for f in Judge(Provenance.RECORDED).findings(call) if f.rule.startswith(OURS)}
+
+
+def transcript(**changes: Any) -> dict[str, Any]:
+    segments = [{"start": 0.0, "end": 2.0, "text": "the river was"}, {"start": 2.0, "end": 3.9, "text": "quiet"}]
+    return {"text": SAID, "language": "en", "duration": SENT_S, "segments": segments, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "rules"),
+    [
+        ({}, set()),
+        ({"text": "The river was quiet, in the morning."}, set()),
+        ({"text": "a train left the station"}, {"transcript-wrong"}),
+        ({"text": ""}, {"transcript-wrong"}),
+        ({"duration": 3.5}, set()),
+        ({"duration": 9.0}, {"transcript-duration"}),
+        (
+            {"segments": [{"start": 2.0, "end": 3.0, "text": "b"}, {"start": 0.0, "end": 1.0, "text": "a"}]},
+            {"transcript-segments"},
+        ),
+        ({"segments": [{"start": 2.0, "end": 1.0, "text": "a"}]}, {"transcript-segments"}),
+        ({"segments": [{"start": 0.0, "end": 30.0, "text": "a"}]}, {"transcript-segments"}),
+        ({"segments": [{"start": "now", "end": None, "text": "a"}, 7]}, set()),
+        ({"segments": None}, set()),
+    ],
+)
+def test_transcripts(ttsai: Contract, changes: dict[str, Any], rules: set[str]) -> None:
+    assert found(taken(ttsai.intakes["stt-whisper"], transcript(**changes))) == rules
+
+
+def test_words_are_missed_only_where_they_were_asked_for(ttsai: Contract) -> None:
+    intake = ttsai.intakes["stt-whisper"]
+    assert found(taken(intake, transcript(), timestamps=True)) == {"transcript-words"}
+    timed = [{"start": 0.0, "end": 1.0, "text": "a", "words": [{"word": "a", "start": 0.0, "end": 1.0}]}]
+    assert found(taken(intake, transcript(segments=timed), timestamps=True)) == set()
+    assert found(taken(intake, transcript())) == set()
+
+
+@pytest.mark.parametrize(
+    ("charged", "rules"),
+    [
+        ("133.33", set()),
+        ("2000", set()),
+        ("1000", set()),
+        ("100", {"charge-per-minute"}),
+        ("5000", {"charge-per-minute"}),
+        ("free", set()),
+    ],
+)
+def test_a_part_of_a_minute_may_be_rounded_up_and_no_more(ttsai: Contract, charged: str, rules: set[str]) -> None:
+    call = taken(ttsai.intakes["stt-whisper"], transcript(), headers=(("X-Credits-Used", charged),))
+    assert found(call) == rules
+
+
+def audio(name: str = "wav", seconds: float = SENT_S, rate: int = 22_050) -> bytes:
+    return write_audio(noise(seconds, rate), rate, name)
+
+
+@pytest.mark.parametrize(
+    ("piece", "fields", "rules"),
+    [
+        (audio(), {"format": "wav", "sample_rate": 22050, "channels": "mono"}, set()),
+        (audio("flac"), {"format": "wav"}, {"converted-format"}),
+        (audio(), {"sample_rate": 44100}, {"converted-format"}),
+        (audio(), {"channels": "stereo"}, {"converted-format"}),
+        (audio(seconds=2.0), {"format": "wav"}, {"converted-length"}),
+        (b"no audio", {"format": "wav"}, {"converted-audio"}),
+        (write_audio(np.zeros(88_200, np.float32), 22_050, "wav"), {"format": "wav"}, {"converted-audio"}),
+    ],
+)
+def test_converted_audio(ttsai: Contract, piece: bytes, fields: dict[str, Any], rules: set[str]) -> None:
+    assert found(taken(ttsai.intakes["convert"], {}, piece, **fields)) == rules
+
+
+def test_speed_makes_the_length(ttsai: Contract) -> None:
+    intake = ttsai.intakes["style-openvoice"]
+    assert found(taken(intake, {}, audio(seconds=2.0), speed=2.0)) == set()
+    assert found(taken(intake, {}, audio(), speed=2.0)) == {"converted-length"}
+
+
+def test_audio_that_cannot_be_fetched_is_told(ttsai: Contract) -> None:
+    call = taken(ttsai.intakes["translation"], {"original_text": SAID})
+    lost = TakenIn(call.operation, call.exchange, intake=call.intake, said=SAID, failure="404")
+    assert found(lost) == {"converted-audio"}
+
+
+def stems(*names: str) -> dict[str, Any]:
+    return {"task_id": "t", "status": "success", "stems": [{"name": n, "url": f"https://x/{n}"} for n in names]}
+
+
+def test_stems_are_counted_and_named(ttsai: Contract) -> None:
+    intake, pieces = ttsai.intakes["stems-demucs"], [audio()] * 4
+    assert found(taken(intake, stems("vocals", "drums", "bass", "other"), *pieces, stems=4)) == set()
+    assert found(taken(intake, stems("vocals", "other"), *pieces[:2], stems=4)) == {"stems-count"}
+    assert found(taken(intake, stems("vocals", "vocals"), *pieces[:2], stems=2)) == {"stems-count"}
