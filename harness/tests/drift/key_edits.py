@@ -14,6 +14,7 @@ JOB = "/paths/~1jobs~1{id}/get/x-job"
 SPEECH = f"{SPEAK}/x-speech"
 TARGET = f"{SPEECH}/targets/one"
 STREAM = f"{SPEAK}/x-stream"
+WEBHOOK = f"{SPEAK}/x-webhook"
 AUDIO = {
     "at": "body#/audio",
     "delivered": "base64",
@@ -54,6 +55,12 @@ BASE: dict[str, Any] = {
                     "marker": "[DONE]",
                     "reason": "data#/reason",
                     "max_gap_s": 5,
+                },
+                "x-webhook": {
+                    "url": [{"at": "body#/hook"}],
+                    "callback": "done",
+                    "progress_max_s": 15,
+                    "body": {"id": "body#/task", "state": "body#/state", "states": {"ok": "success"}},
                 },
                 "x-limits": {"plans": {"pro": {"concurrent": 20}}},
                 "x-speech": {
@@ -266,6 +273,16 @@ KEY_EDITS = [
     *_value(f"{STREAM}/marker", "stream-marker", "PBB", "[END]"),
     *_value(f"{STREAM}/reason", "stream-reason-place", "SPP", "data#/why"),
     *_amount(f"{STREAM}/max_gap_s", "stream-gap", "PSPS"),
+    *_value(WEBHOOK, "webhook-naming", "SB-"),
+    *_names(f"{WEBHOOK}/url/-", "webhook-url", "SB", {"at": "header.X-Hook"}),
+    *_value(f"{WEBHOOK}/callback", "webhook-callback", "--P", "finished"),
+    *_flag(f"{WEBHOOK}/https", "webhook-https", "BS"),
+    *_flag(f"{WEBHOOK}/repeats", "webhook-repeats", "PS"),
+    *_amount(f"{WEBHOOK}/progress_max_s", "webhook-progress", "PSSP"),
+    *_value(f"{WEBHOOK}/body", "webhook-body", "BB-"),
+    *_value(f"{WEBHOOK}/body/id", "webhook-id-place", "--B"),
+    *_value(f"{WEBHOOK}/body/state", "webhook-state-place", "--B"),
+    *_names(f"{WEBHOOK}/body/states/bad", "webhook-state", "PP", "failure"),
     *_value(SPEECH, "speech", "SB-"),
     *_names(f"{SPEECH}/request/speed", "speech-word", "SB", "body#/speed"),
     *_value(f"{SPEECH}/request/text", "speech-word-place", "--B"),

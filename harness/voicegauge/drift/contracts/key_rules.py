@@ -204,12 +204,24 @@ STREAM = (
     _value("reason", "stream-reason-place", "The place of the reason of a failure", (S, P, P)),
     _amount("max_gap_s", "stream-gap", "The longest pause within a stream", (P, S, P, S)),
 )
+WEBHOOK = (
+    Row("", "webhook-naming", "That a request may name a URL to be told at", "value", {"added": S, "removed": B}),
+    _names("url", "webhook-url", "A place of the request for the URL, with its modes,", (S, B)),
+    Row("callback", "webhook-callback", "Which callback describes what is sent", "value", {"changed": P}),
+    _flag("https", "webhook-https", "That the URL must be https", (B, S)),
+    _flag("repeats", "webhook-repeats", "That the same POST may come more than once", (P, S)),
+    _amount("progress_max_s", "webhook-progress", "The longest time between two POSTs of progress", (P, S, S, P)),
+    Row("body", "webhook-body", "That a body of its own is sent", "value", {"added": B, "removed": B}),
+    Row("body/id", "webhook-id-place", "The place of the id in what is sent", "value", {"changed": B}),
+    Row("body/state", "webhook-state-place", "The place of the state in what is sent", "value", {"changed": B}),
+    _names("body/states", "webhook-state", "A state that is sent", (P, P)),
+)
 PRICING = _price("")
 
 
 def rules() -> Iterable[Rule]:
     """All rules over the `x-` keys; rows with one stem share theirs."""
-    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *STREAM, *PRICING)
+    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *STREAM, *WEBHOOK, *PRICING)
     found = {
         f"{row.stem}-{action}": Rule(f"{row.stem}-{action}", level, f"{row.says} {_SAYS[action]}", "contracts")
         for row in rows

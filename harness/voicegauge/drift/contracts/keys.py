@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 
 from voicegauge.contract.converting import convert
-from voicegauge.contract.extension import JobSpec, Limits, Price, Provider, Speech, StreamSpec
+from voicegauge.contract.extension import JobSpec, Limits, Price, Provider, Speech, StreamSpec, Webhook
 from voicegauge.contract.places import MISSING
-from voicegauge.drift.contracts.key_rules import JOB, LIMITS, PRICING, PROVIDER, SPEECH, STREAM, Row
+from voicegauge.drift.contracts.key_rules import JOB, LIMITS, PRICING, PROVIDER, SPEECH, STREAM, WEBHOOK, Row
 from voicegauge.drift.contracts.part import Part, canonical_json, same_json
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.report import Change
@@ -19,6 +19,7 @@ _OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
     "x-speech": (Speech, SPEECH),
     "x-job": (JobSpec, JOB),
     "x-stream": (StreamSpec, STREAM),
+    "x-webhook": (Webhook, WEBHOOK),
     "x-pricing": (Price, PRICING),
     "x-limits": (Limits, LIMITS),
 }
