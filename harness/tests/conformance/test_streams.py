@@ -69,7 +69,7 @@ def bounded(tmp_path: Path, voicegauge_catalogue) -> Contract:
     text = voicegauge_catalogue.provider("ttsai").document.path.read_text()
     path = tmp_path / "ttsai" / "openapi.yaml"
     path.parent.mkdir()
-    path.write_text(text.replace("max_gap_s: 10\n", f"max_gap_s: {BOUND_S}\n"))
+    path.write_text(text.replace("max_gap_s: 5\n", f"max_gap_s: {BOUND_S}\n"))
     return load_contract(path)
 
 

@@ -153,7 +153,8 @@ SAME_KINDS = {"stream-stalled", "stream-wrong-data", "stream-unreadable-audio"}
 
 
 @pytest.mark.parametrize("fault", sorted(name for name in FAULTS if name.startswith("stream-")))
-async def test_a_fault_of_streams_changes_what_it_says(fault, serve, ttsai) -> None:
+async def test_a_fault_of_streams_changes_what_it_says(fault, serve, edited) -> None:
+    ttsai = edited("max_gap_s: 5\n", "max_gap_s: 0.2\n")
     right = await _events(await serve(create_app([ttsai], EmulatorSettings(clock="per-poll"))))
     wrong = await _events(await serve(create_app([ttsai], EmulatorSettings(clock="per-poll", faults=(fault,)))))
     kinds = [event.kind for event in wrong]

@@ -39,7 +39,7 @@ def stalled(operation: Operation, beats: list[Beat]) -> list[Beat]:
     spec, at = operation.stream, _audio_at(operation, beats)
     if spec is None or spec.max_gap_s is None or not at:
         return beats
-    late = replace(beats[at[-1]], wait_s=spec.max_gap_s * _STALL)
+    late = replace(beats[at[-1]], late_s=spec.max_gap_s * _STALL)
     return [*beats[: at[-1]], late, *beats[at[-1] + 1 :]]
 
 

@@ -51,6 +51,8 @@ class Beat:
     audio: bytes = b""
     text: str | None = None
     """The data as it is written, where it is no JSON."""
+    late_s: float = 0.0
+    """A wait that is real whatever the clock: it is there to be measured."""
     spoiled: bool = False
     """Its audio is written in no encoding."""
 
@@ -200,7 +202,8 @@ async def send_beats(reply: Reply, beats: Sequence[Beat], clock: EmulatedClock, 
     async def pieces() -> None:
         hour = asyncio.get_running_loop().time()
         for beat in beats[: len(beats) // 2] if reply.cut else beats:
-            hour += beat.wait_s
+            hour += beat.wait_s + beat.late_s
+            await asyncio.sleep(beat.late_s)
             await clock.sleep(hour - asyncio.get_running_loop().time())
             await send({"type": "http.response.body", "body": written(beat, spec), "more_body": True})
         if not reply.cut:
