@@ -124,3 +124,5 @@ def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
 def test_without_being_asked_for_no_request_names_a_url(voicegauge_catalogue) -> None:
     plan = plan_cases(voicegauge_catalogue.select(["pixazo"]), emulated=True, every=True)
     assert not [case for case in plan.cases if case.webhook or case.kind == "plain-http"]
+    named = [case.wire.headers.get("X-Webhook-URL") for case in plan.cases if case.wire is not None]
+    assert not [url for url in named if url is not None and url.startswith("http")]

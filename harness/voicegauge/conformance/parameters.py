@@ -30,10 +30,16 @@ def parameter_cases(operation: Operation, wire: WireRequest, target: Target | No
                 continue
             yield _case(operation, _with_parameter(wire, parameter, text), probe, target)
         example = as_text(parameter.data.get("example"))
-        if example is not None and not parameter.required:
+        if example is not None and not parameter.required and not _is_told(operation, parameter):
             says = f"{parameter.name} {example!r}, as documented"
             probe = Probe((parameter.name,), example, says, pointer, valid=True)
             yield _case(operation, _with_parameter(wire, parameter, example), probe, target)
+
+
+def _is_told(operation: Operation, parameter: Parameter) -> bool:
+    """Whether the parameter names a URL to be told at: the documented one is somebody else's."""
+    urls = operation.webhook.url if operation.webhook is not None else ()
+    return any(url.at == f"{parameter.place}.{parameter.name}" for url in urls)
 
 
 def _names_a_thing(probe: Probe) -> bool:

@@ -10,7 +10,7 @@ from voicegauge.contract.document import escape
 EXTENSIONS = frozenset(
     (
         *("x-provider", "x-speech", "x-job", "x-pricing", "x-limits", "x-source"),
-        *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook"),
+        *("x-transcription", "x-conversion", "x-resource", "x-batch", "x-chat", "x-webhook", "x-stream"),
     )
 )
 """The keys whose grammar is `voicegauge.contract.extension`."""
