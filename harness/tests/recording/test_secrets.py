@@ -19,6 +19,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
 from voicegauge.recording import MASK, Recording, find_secret, save_har
+from voicegauge.recording.credentials import names_credential
 from voicegauge.transport import encode_body
 
 CONTRACT = load_catalogue().provider("pixazo")
@@ -234,3 +235,8 @@ def test_what_is_no_credential_is_left_alone(tmp_path, text) -> None:
     assert saved.exchanges[0].response.body.decode() == text
     saved = _save(tmp_path / "b.har", _exchange(answer=text.encode()))
     assert saved.exchanges[0].response.body.decode() == text
+
+
+@pytest.mark.parametrize(("name", "secret"), [("signature", True), ("x_signature", True), ("time_signature", False)])
+def test_the_signature_of_a_song_is_no_secret(name, secret) -> None:
+    assert names_credential(name) is secret

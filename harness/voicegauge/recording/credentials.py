@@ -15,9 +15,10 @@ BAD_KEY = "invalid-voicegauge-key"
 """Sent where a key shall be refused. It is no secret: recordings keep it, to tell it from a right one."""
 
 _NAMES = (
-    r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|signature|secret"
-    r"|password|passphrase|credentials?|authorization)"
+    r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
+    r"|(?<!time[_-])(?<!key[_-])signature|password|passphrase|credentials?|authorization)"
 )
+"""A time signature and a key signature are music."""
 _QUERY_NAMES = rf"(?:{_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
 """Signed URLs use short names that mean other things elsewhere: a song has a "key" too."""
 _NAME = re.compile(_NAMES, re.IGNORECASE)
