@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -22,7 +22,7 @@ from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.hosts import is_loopback
 
 KEPT = 1_000
-"""Deliveries that are remembered."""
+"""Jobs that wait to be told of, and deliveries that are remembered."""
 MAX_CYCLES = 1_000
 """A job that never ends is not told of for ever."""
 MIN_WAIT_S = 0.01
@@ -55,7 +55,7 @@ class Webhooks:
         """Bodies are those of `answers`; `look` says in which state a job is."""
         self._answers, self._clock, self._planted = answers, clock, planted
         self._settings, self._look = settings, look
-        self._waiting: dict[str, Subscription] = {}
+        self._waiting: OrderedDict[str, Subscription] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self.sent: deque[Sent] = deque(maxlen=KEPT)
 
@@ -99,6 +99,8 @@ class Webhooks:
         subscription = Subscription(url, wanted_posts(call, place), reply, call)
         if job is not None:
             self._waiting[job.id] = subscription
+            while len(self._waiting) > KEPT:
+                self._waiting.popitem(last=False)
         if self._clock.kind == "real":
             task = asyncio.create_task(self._watch(subscription))
             self._tasks.add(task)
