@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from voicegauge.bench.arriving import measure_streaming, play, with_playback
 from voicegauge.bench.latency import measure_latency
+from voicegauge.bench.store import load_run
+from voicegauge.cli import run as voicegauge
 from voicegauge.client import Client
 from voicegauge.contract import Contract, Target, load_contract
 from voicegauge.data import data_dir
@@ -215,3 +217,20 @@ def test_chunked_bytes_over_a_socket_are_measured(tmp_path) -> None:
     assert len(found.pieces) > 4
     assert found.gap_p50_ms == pytest.approx(31, rel=0.8)
     assert found.speech_ms is not None
+
+
+def test_a_benchmark_of_a_stream_tells_how_it_came(tmp_path, capsys) -> None:
+    words = ["bench", "ttsai/kokoro-stream", "--asr", "none", "--no-report", "--warmup", "0", "--limit", "1"]
+    assert voicegauge([*words, "--out", str(tmp_path)]) == 0
+    assert "ttsai/kokoro-stream streams: first speech after" in " ".join(capsys.readouterr().out.split())
+    (folder,) = tmp_path.iterdir()
+    (sample,) = load_run(folder).samples
+    told, latency = sample.streaming, sample.latency
+    assert told is not None
+    assert latency is not None
+    assert told.pieces[0][0] == latency.ttfa_ms
+    assert told.speech_ms is not None
+    assert latency.ttfa_ms <= told.speech_ms <= latency.ttfs_ms
+    assert sample.audio is not None
+    assert told.pieces[-1][1] == sample.audio.bytes
+    assert told.underruns == 0

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voicegauge.bench.cost import CostLine
 from voicegauge.bench.summary import pareto, summarise
 from voicegauge.errors import DataError
-from voicegauge.model import Cost, Run, Sample, Score, ScoreSet
+from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 
 from .made import FAILED, run, sample, score, score_set, target_ref
 
@@ -149,3 +149,32 @@ def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neithe
     scores = score_set(samples, lambda one: errors[one.target])
     found = summarise(run(samples, targets=tuple(target_ref(name) for name in names)), scores)
     assert [one.pareto for one in found] == [True, True, False]
+
+
+def test_a_target_that_streams_says_how_its_audio_comes() -> None:
+    def streamed(number: int, gap_ms: float, underruns: int) -> Sample:
+        told = Streaming(
+            first_event_ms=50.0,
+            pieces=((90.0, 100), (90.0 + gap_ms, 200)),
+            gap_p50_ms=gap_ms,
+            gap_max_ms=2 * gap_ms,
+            speech_ms=100.0 * number,
+            underruns=underruns,
+            underrun_ms=10.0 * underruns,
+        )
+        return msgspec.structs.replace(sample(number), streaming=told)
+
+    samples = (streamed(1, 10, 0), streamed(2, 20, 0), streamed(3, 60, 3), sample(4, failure=FAILED))
+    (found,) = summarise(run(samples))
+    assert found.streaming is not None
+    estimates = {name: getattr(found.streaming, name) for name in found.streaming.__struct_fields__}
+    assert {name: (one.value, one.n) for name, one in estimates.items()} == {
+        "first_event_ms": (50, 3),
+        "speech_ms": (200, 3),
+        "gap_p50_ms": (20, 3),
+        "gap_max_ms": (40, 3),
+        "underruns": (1, 3),
+        "underrun_ms": (10, 3),
+    }
+    (other,) = summarise(run((sample(1),)))
+    assert other.streaming is None

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from voicegauge.bench.statistics import Estimate
 from voicegauge.bench.summary import TargetSummary
+from voicegauge.model import Streaming
 from voicegauge.report import gather
 from voicegauge.report.facts import highlights, incomparable
 from voicegauge.report.scatter import NARROW, WIDE, scatter, shared_axes
 from voicegauge.report.table import columns, groups, rows
-from voicegauge.report.text import DASH, interval, milliseconds, percent, usd
+from voicegauge.report.text import DASH, NONE, interval, milliseconds, percent, usd
 from voicegauge.report.timeline import shared_axis, timeline
 
 from .factories import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
@@ -142,3 +144,25 @@ def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: P
 )
 def test_an_interval_says_which_end_is_unknown(low: float | None, high: float | None, said: str) -> None:
     assert interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", DASH)
+
+
+def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES, repetitions=2)
+    told = Streaming(
+        pieces=((9.0, 1),), gap_p50_ms=21.0, gap_max_ms=43.0, speech_ms=310.0, underruns=1, underrun_ms=77.0
+    )
+    samples = [
+        msgspec.structs.replace(s, streaming=told) if s.target == VOICES[0].id and not s.failure else s
+        for s in run.samples
+    ]
+    summaries = gather([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).runs[0].targets
+    shown = columns(summaries, 500)
+    assert ("Streams", 4) in groups(shown)
+    keys = [column.key for column in shown]
+    for row in rows(summaries, shown):
+        cells = dict(zip(keys, row.cells, strict=True))
+        texts = tuple(cells[key].text for key in ("speech", "gap", "gapmax", "underrun"))
+        streams = row.summary.target == VOICES[0].id
+        assert texts == (("310", "21", "43", "1.00") if streams else (NONE,) * 4)
+        assert ("77 ms waited" in cells["underrun"].detail) == streams
+    assert "Streams" not in dict(groups(columns(gather([(folder, run)]).runs[0].targets, 500)))
