@@ -75,6 +75,8 @@ def _cost(price: Price, characters: int, audio_s: float | None, credit_usd: floa
     credits = None if price.credits is None else price.credits * units
     if price.usd is not None:
         return _Cost(price.usd * units, credits)
+    if price.credits == 0:  # free, whatever a credit costs
+        return _Cost(0.0, 0.0)
     return _Cost(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
 

@@ -1,0 +1,114 @@
+"""Audio sent by the client: shaped by the contract, followed to what it leads to, paid for once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from voicegauge.client import Client, Ledger, intake_wire
+from voicegauge.contract import Intake, load_catalogue
+from voicegauge.errors import BudgetError, UsageError
+from voicegauge.model import Delivery, UploadedFile
+from voicegauge.transport import Transport, VirtualClock
+
+URL = "http://127.0.0.1:9"
+FILE = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"RIFF....WAVE")
+
+
+def intake(name: str) -> Intake:
+    return load_catalogue().intakes[f"ttsai/{name}"]
+
+
+class Provider:
+    """Answers what it is told to, and keeps what it was asked."""
+
+    def __init__(self, *answers: Response) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def answer(self, request: Request) -> Response:
+        await request.body()
+        self.asked.append((request.url.path, request.headers.get("authorization")))
+        return self.answers.pop(0)
+
+    @property
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/{path:path}", self.answer, methods=["GET", "POST"])])
+
+
+@pytest.fixture
+def send() -> Callable[..., object]:
+    async def sent(provider: Provider, name: str, ledger: Ledger | None = None, usd: float | None = None) -> Delivery:
+        target = intake(name)
+        async with Transport(app=provider.app) as transport:
+            client = Client(
+                target.contract, transport, base_urls={"": URL}, key="sk-1", clock=VirtualClock(), ledger=ledger
+            )
+            return await client.send_audio(target, FILE, audio_s=60.0, price_usd=usd)
+
+    return sent
+
+
+def test_constants_and_defaults_go_with_the_audio() -> None:
+    wire = intake_wire(intake("voice-knn-vc"), FILE, {"format": "mp3"})
+    assert wire.body == {"model": "knn-vc", "target_voice": "af_bella", "format": "mp3", "file": FILE}
+    assert intake_wire(intake("convert"), FILE, {"channels": 2}).body == {"channels": "stereo", "file": FILE}
+
+
+def test_a_word_without_a_place_is_refused() -> None:
+    with pytest.raises(UsageError, match="ttsai/enhance takes no sample rate; it takes audio, strength"):
+        intake_wire(intake("enhance"), FILE, {"sample_rate": 8000})
+
+
+async def test_a_transcript_is_text_with_its_charge(send) -> None:
+    provider = Provider(JSONResponse({"text": "hello"}, headers={"X-Credits-Used": "2000"}))
+    delivery = await send(provider, "stt-whisper")
+    assert (delivery.text, delivery.audio, delivery.failure) == ("hello", None, None)
+    assert delivery.charged_credits == 2000
+    assert provider.asked == [("/v1/stt/", "Bearer sk-1")]
+
+
+async def test_converted_audio_is_the_body(send) -> None:
+    delivery = await send(Provider(Response(b"RIFF", media_type="audio/wav")), "voice-openvoice")
+    assert (delivery.audio, delivery.media_type, delivery.text) == (b"RIFF", "audio/wav", None)
+
+
+async def test_audio_behind_a_url_is_fetched_without_the_key(send) -> None:
+    there = JSONResponse({"audio_url": f"{URL}/v1/results/a.mp3"})
+    provider = Provider(there, Response(b"ID3", media_type="audio/mpeg"))
+    delivery = await send(provider, "translation")
+    assert delivery.audio == b"ID3"
+    assert provider.asked == [("/v1/speech-translate/", "Bearer sk-1"), ("/v1/results/a.mp3", None)]
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"text": 7}', b"no json", b"[]", json.dumps({"text": None}).encode()])
+async def test_an_answer_without_a_transcript_is_a_failure(send, body) -> None:
+    delivery = await send(Provider(Response(body, media_type="application/json")), "stt-whisper")
+    assert delivery.failure.kind == "protocol"
+    assert "no text at body#/text" in delivery.failure.message
+
+
+async def test_a_refusal_is_sent_again_only_where_it_says_later(send) -> None:
+    provider = Provider(Response(status_code=429), JSONResponse({"text": "hello"}))
+    assert (await send(provider, "stt-whisper")).attempts == 2
+    provider = Provider(Response(status_code=413))
+    delivery = await send(provider, "stt-whisper")
+    assert (delivery.attempts, delivery.failure.status) == (1, 413)
+
+
+async def test_money_is_reserved_before_audio_is_sent(send) -> None:
+    with pytest.raises(UsageError, match="no document says what ttsai/stt-whisper costs"):
+        await send(Provider(), "stt-whisper", Ledger(1.0))
+    with pytest.raises(BudgetError):
+        await send(Provider(), "stt-whisper", Ledger(1.0), 2.0)
+    ledger = Ledger(1.0)
+    await send(Provider(JSONResponse({"text": "hello"})), "stt-whisper", ledger, 0.25)
+    assert ledger.spent_usd == 0.25
+    await send(Provider(Response(status_code=400)), "stt-whisper", ledger, 0.25)
+    assert ledger.spent_usd == 0.25

@@ -1,0 +1,98 @@
+"""What a contract says of audio that is sent is read, and refused with its line where it does not hold together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicegauge.contract import Contract, load_catalogue
+from voicegauge.contract.consistency import check_consistency
+from voicegauge.contract.document import read_document
+from voicegauge.contract.loading import build_contract
+from voicegauge.contract.pricing import describe_price, quote
+from voicegauge.contract.schema import Schemas
+from voicegauge.data import data_dir
+from voicegauge.errors import ContractError
+
+TTSAI = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def ttsai() -> Contract:
+    return load_catalogue().provider("ttsai")
+
+
+def check(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    document = read_document(path)
+    check_consistency(build_contract(document, Schemas(document)))
+
+
+def test_what_the_bundled_contract_says_holds_together(tmp_path) -> None:
+    check(tmp_path / "openapi.yaml", TTSAI)
+
+
+@pytest.mark.parametrize(
+    ("change", "to", "says"),
+    [
+        ("          audio: body#/file\n          language", "          language", "must say where the audio goes"),
+        ("audio: body#/file\n          language", "audio: body#/recording\n          language", "documented request"),
+        (
+            "text: body#/text\n          language: body#/l",
+            "text: body#/said\n          language: body#/l",
+            "documented answer",
+        ),
+        ("audio_s: body#/duration", "audio_s: body#/length", "is not in the documented answer of transcribe"),
+        ("transcript: body#/original_text", "transcript: body#/said", "is not in the documented answer"),
+        ("stems: {at: body#/stems", "stems: {at: body#/parts", "is not in the documented answer of separateAudio"),
+        ("url: url, download: downloadResult", "url: url, download: fetchStem", "is no operation of this document"),
+        ('set: {"body#/model": sensevoice}', 'set: {"body#/engine": sensevoice}', "is not in the documented request"),
+        (
+            "          enhance:\n            title",
+            "          kokoro:\n            title",
+            "target 'kokoro' stands twice",
+        ),
+        ("does: dereverb", "does: polish", "Invalid enum value 'polish'"),
+        (
+            "does: analyse\n        request: {audio: ",
+            "does: analyse\n        request: {sound: ",
+            "Invalid enum value 'sound'",
+        ),
+    ],
+)
+def test_what_does_not_hold_together_is_refused_with_its_line(tmp_path, change, to, says) -> None:
+    assert change in TTSAI
+    path = tmp_path / "openapi.yaml"
+    with pytest.raises(ContractError) as refused:
+        check(path, TTSAI.replace(change, to, 1))
+    assert says in str(refused.value)
+    assert str(refused.value).startswith(f"{path}:")
+
+
+def test_an_operation_has_one_of_the_two_keys(tmp_path) -> None:
+    conversion = "does: convert\n        request: {audio: body#/file}\n        answer: {}\n        targets: {}\n"
+    key = "      x-transcription:\n"
+    with pytest.raises(ContractError, match="either x-transcription or x-conversion"):
+        check(tmp_path / "openapi.yaml", TTSAI.replace(key, f"      x-conversion:\n        {conversion}{key}", 1))
+
+
+def test_a_price_a_minute_counts_the_audio_that_is_sent(ttsai) -> None:
+    intake = ttsai.intakes["stt-whisper"]
+    assert quote(intake, 0, audio_s=90).credits == 3000
+    assert quote(intake, 0, audio_s=90, usd=0.01).usd == 0.01
+    assert describe_price(intake) == "2,000 characters / minute of audio"
+
+
+def test_what_costs_no_credits_costs_no_dollars(ttsai) -> None:
+    assert quote(ttsai.intakes["convert"], 0, audio_s=90).usd == 0
+    assert quote(ttsai.intakes["enhance"], 0, audio_s=90).usd is None
+
+
+def test_a_range_of_prices_is_two_readings(ttsai) -> None:
+    assert "4,000 or 3,000 characters / minute of audio" in describe_price(ttsai.intakes["stems-demucs"])
+
+
+def test_names_are_apart_from_those_of_targets(ttsai) -> None:
+    assert not ttsai.intakes.keys() & ttsai.targets.keys()
+    assert all(intake.id == f"ttsai/{name}" and intake.needs_key for name, intake in ttsai.intakes.items())
