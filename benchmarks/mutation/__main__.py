@@ -15,6 +15,7 @@ from voicegauge.contract import Contract, load_catalogue
 
 REASONS = (
     ("pronunciations is sent", "no document says what form it has, so it is never sent"),
+    ("embed_id is sent", "what another call makes is sent by the cases that keep it, not in combinations"),
     ("maxLength 100001", "so long a text makes more audio than one answer may have: there is no verdict"),
     ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT` is never sent as valid: it is ten minutes of speech"),
     ("voice has minLength", "a voice is a name: one of a single character is nobody's"),
