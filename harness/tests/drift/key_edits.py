@@ -15,6 +15,8 @@ SPEECH = f"{SPEAK}/x-speech"
 TARGET = f"{SPEECH}/targets/one"
 STREAM = f"{SPEAK}/x-stream"
 WEBHOOK = f"{SPEAK}/x-webhook"
+HEAR = "/paths/~1hear/post/x-transcription"
+CHANGE = "/paths/~1change/post/x-conversion"
 AUDIO = {
     "at": "body#/audio",
     "delivered": "base64",
@@ -39,7 +41,9 @@ BASE: dict[str, Any] = {
     },
     "x-limits": {
         "plans": {"free": {"requests_per_minute": 10, "concurrent": 2, "text_characters": 1000}},
-        "uploads": {"file": {"max_bytes": 1000, "min_s": 3, "min_sample_rate_hz": 16000, "formats": ["wav", "mp3"]}},
+        "uploads": {
+            "file": {"max_bytes": 1000, "min_s": 3, "max_s": 30, "min_sample_rate_hz": 16000, "formats": ["wav", "mp3"]}
+        },
         "keyless": {"characters_per_day": 500},
         "headers": {"limit": "X-Limit"},
     },
@@ -96,6 +100,46 @@ BASE: dict[str, Any] = {
                             },
                         }
                     },
+                },
+            }
+        },
+        "/hear": {
+            "post": {
+                "operationId": "hear",
+                "x-transcription": {
+                    "request": {"audio": "body#/file", "language": {"at": "body#/lang", "map": {"en": "en-US"}}},
+                    "answer": {
+                        "text": "body#/text",
+                        "language": "body#/lang",
+                        "audio_s": "body#/seconds",
+                        "segments": "body#/parts",
+                        "segment": {"speaker": "who", "words": "words"},
+                        "charged": "body#/charged",
+                    },
+                    "targets": {
+                        "ear": {
+                            "title": "Ear",
+                            "set": {"body#/model": "ear"},
+                            "language": "en",
+                            "languages": ["en", "de"],
+                            "pricing": {"per": "request", "usd": 0.3},
+                        }
+                    },
+                },
+            }
+        },
+        "/change": {
+            "post": {
+                "operationId": "change",
+                "x-conversion": {
+                    "does": "voice",
+                    "request": {"audio": "body#/file", "voice": "body#/voice"},
+                    "answer": {
+                        "audio": {**AUDIO},
+                        "stems": {"at": "body#/stems", "download": "getAudio"},
+                        "facts": {"key": "body#/key"},
+                    },
+                    "targets": {"changer": {"title": "Changer", "voice": "anna"}},
                 },
             }
         },
@@ -229,6 +273,7 @@ KEY_EDITS = [
     *_names(f"{LIMITS}/uploads/sample", "upload-limit", "PS", {"max_bytes": 9}),
     *_amount(f"{LIMITS}/uploads/file/max_bytes", "upload-size", "SBPS"),
     *_amount(f"{LIMITS}/uploads/file/min_s", "upload-length", "BSPS"),
+    *_amount(f"{LIMITS}/uploads/file/max_s", "upload-longest", "SBPS"),
     *_amount(f"{LIMITS}/uploads/file/min_sample_rate_hz", "upload-sample-rate", "BSPS"),
     *_listed(f"{LIMITS}/uploads/file/formats", "upload-format", "ogg"),
     *_value(f"{LIMITS}/keyless", "keyless-allowance", "SB-"),
@@ -283,6 +328,39 @@ KEY_EDITS = [
     *_value(f"{WEBHOOK}/body/id", "webhook-id-place", "--B"),
     *_value(f"{WEBHOOK}/body/state", "webhook-state-place", "--B"),
     *_names(f"{WEBHOOK}/body/states/bad", "webhook-state", "PP", "failure"),
+    *_value(HEAR, "transcription", "SB-"),
+    *_names(f"{HEAR}/request/diarize", "intake-word", "SB", "body#/diarize"),
+    *_value(f"{HEAR}/request/audio", "intake-word-place", "--B"),
+    *_names(f"{HEAR}/request/language/map/de", "intake-word-value", "SP", "de-DE"),
+    *_value(f"{HEAR}/request/language/map/en", "intake-word-value", "--P", "en-GB"),
+    *_value(f"{HEAR}/answer/charged", "intake-charged-place", "SPP"),
+    *_value(f"{HEAR}/answer/text", "transcript-place", "--B"),
+    *_value(f"{HEAR}/answer/language", "transcript-language-place", "SPP"),
+    *_value(f"{HEAR}/answer/audio_s", "transcript-length-place", "SPP"),
+    *_value(f"{HEAR}/answer/segments", "transcript-segments-place", "SBB"),
+    *_value(f"{HEAR}/answer/segment/start", "transcript-segment-key", "--B", "from"),
+    *_value(f"{HEAR}/answer/segment/end", "transcript-segment-key", "--B", "to"),
+    *_value(f"{HEAR}/answer/segment/text", "transcript-segment-key", "--B", "said"),
+    *_value(f"{HEAR}/answer/segment/speaker", "transcript-speaker", "SPB", "speaker"),
+    *_value(f"{HEAR}/answer/segment/words", "transcript-words", "SPB", "tokens"),
+    *_names(f"{HEAR}/targets/two", "target", "SB", {"title": "Two"}),
+    *_names(f"{HEAR}/targets/ear/set/body#~1fast", "target-constant", "BB", True),
+    *_value(f"{HEAR}/targets/ear/set/body#~1model", "target-constant", "--B", "two"),
+    *_value(f"{HEAR}/targets/ear/language", "target-default-language", "SPP", "de"),
+    *_listed(f"{HEAR}/targets/ear/languages", "target-language", "fr"),
+    *_price(f"{HEAR}/targets/ear/pricing"),
+    *_value(CHANGE, "conversion", "SB-"),
+    *_value(f"{CHANGE}/does", "conversion-purpose", "--B", "style"),
+    *_value(f"{CHANGE}/targets/changer/voice", "target-voice", "SPP", "bea"),
+    *_value(f"{CHANGE}/answer/audio", "conversion-audio", "SB-"),
+    *_audio(f"{CHANGE}/answer/audio", "conversion-audio"),
+    *_value(f"{CHANGE}/answer/stems", "conversion-stems", "SB-"),
+    *_value(f"{CHANGE}/answer/stems/at", "conversion-stems-place", "--B"),
+    *_value(f"{CHANGE}/answer/stems/name", "conversion-stem-key", "--B", "part"),
+    *_value(f"{CHANGE}/answer/stems/url", "conversion-stem-key", "--B", "link"),
+    *_value(f"{CHANGE}/answer/stems/download", "conversion-stems-download", "SPP", "fetchAudio"),
+    *_names(f"{CHANGE}/answer/facts/bpm", "conversion-fact", "SB", "body#/bpm"),
+    *_value(f"{CHANGE}/answer/facts/key", "conversion-fact-place", "--B"),
     *_value(SPEECH, "speech", "SB-"),
     *_names(f"{SPEECH}/request/speed", "speech-word", "SB", "body#/speed"),
     *_value(f"{SPEECH}/request/text", "speech-word-place", "--B"),

@@ -126,6 +126,7 @@ LIMITS = (
     _names("uploads", "upload-limit", "A limit on an upload", (P, S)),
     _amount("uploads/*/max_bytes", "upload-size", "The largest upload", (S, B, P, S)),
     _amount("uploads/*/min_s", "upload-length", "The shortest recording that is taken", (B, S, P, S)),
+    _amount("uploads/*/max_s", "upload-longest", "The longest recording that is taken", (S, B, P, S)),
     _amount("uploads/*/min_sample_rate_hz", "upload-sample-rate", "The lowest sample rate taken", (B, S, P, S)),
     _listed("uploads/*/formats", "upload-format", "A format of uploads"),
     Row("keyless", "keyless-allowance", "What can be had without a key", "value", {"added": S, "removed": B}),
@@ -216,12 +217,62 @@ WEBHOOK = (
     Row("body/state", "webhook-state-place", "The place of the state in what is sent", "value", {"changed": B}),
     _names("body/states", "webhook-state", "A state that is sent", (P, P)),
 )
+INTAKE = (
+    _names("request", "intake-word", "A word of a request that carries audio", (S, B)),
+    Row("request/*/at", "intake-word-place", "The place of a word beside audio", "value", {"changed": B}),
+    _names("request/*/map", "intake-word-value", "The provider's own name for a word's value", (S, P)),
+    Row("request/*/map/*", "intake-word-value", "The provider's own name for a word's value", "value", {"changed": P}),
+    _value("answer/charged", "intake-charged-place", "The place of what was charged", (S, P, P)),
+    _names("targets", "target", "A target", (S, B)),
+    _names("targets/*/set", "target-constant", "A constant to send for a target", (B, B)),
+    Row("targets/*/set/*", "target-constant", "A constant to send for a target", "value", {"changed": B}),
+    _value("targets/*/voice", "target-voice", "The default voice of a target", (S, P, P)),
+    _value("targets/*/language", "target-default-language", "The default language of a target", (S, P, P)),
+    _listed("targets/*/languages", "target-language", "A language of a target"),
+    *_price("targets/*/pricing"),
+)
+TRANSCRIPTION = (
+    Row("", "transcription", "That the operation writes speech down", "value", {"added": S, "removed": B}),
+    Row("answer/text", "transcript-place", "The place of the text that was heard", "value", {"changed": B}),
+    _value("answer/language", "transcript-language-place", "The place of the language heard", (S, P, P)),
+    _value("answer/audio_s", "transcript-length-place", "The place of the length of the audio", (S, P, P)),
+    _value("answer/segments", "transcript-segments-place", "The place of the segments", (S, B, B)),
+    *(
+        Row(
+            f"answer/segment/{key}",
+            "transcript-segment-key",
+            "The name of a part of a segment",
+            "value",
+            {"changed": B},
+        )
+        for key in ("start", "end", "text")
+    ),
+    *(
+        _value(f"answer/segment/{key}", f"transcript-{key}", f"The {key} of a segment", (S, P, B))
+        for key in ("speaker", "words")
+    ),
+    *INTAKE,
+)
+CONVERSION = (
+    Row("", "conversion", "That the operation makes other audio of audio", "value", {"added": S, "removed": B}),
+    Row("does", "conversion-purpose", "What a conversion does", "value", {"changed": B}),
+    Row("answer/audio", "conversion-audio", "That the answer carries audio", "value", {"added": S, "removed": B}),
+    *_audio("answer/audio", "conversion-audio"),
+    Row("answer/stems", "conversion-stems", "That the answer lists stems", "value", {"added": S, "removed": B}),
+    Row("answer/stems/at", "conversion-stems-place", "The place of the stems", "value", {"changed": B}),
+    Row("answer/stems/name", "conversion-stem-key", "The name of a part of a stem", "value", {"changed": B}),
+    Row("answer/stems/url", "conversion-stem-key", "The name of a part of a stem", "value", {"changed": B}),
+    _value("answer/stems/download", "conversion-stems-download", "The operation that a stem's URL leads to", (S, P, P)),
+    _names("answer/facts", "conversion-fact", "A fact of the answer", (S, B)),
+    Row("answer/facts/*", "conversion-fact-place", "The place of a fact of the answer", "value", {"changed": B}),
+    *INTAKE,
+)
 PRICING = _price("")
 
 
 def rules() -> Iterable[Rule]:
     """All rules over the `x-` keys; rows with one stem share theirs."""
-    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *STREAM, *WEBHOOK, *PRICING)
+    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *STREAM, *WEBHOOK, *TRANSCRIPTION, *CONVERSION, *PRICING)
     found = {
         f"{row.stem}-{action}": Rule(f"{row.stem}-{action}", level, f"{row.says} {_SAYS[action]}", "contracts")
         for row in rows

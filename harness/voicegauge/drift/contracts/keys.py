@@ -8,9 +8,30 @@ from typing import Any
 import msgspec
 
 from voicegauge.contract.converting import convert
-from voicegauge.contract.extension import JobSpec, Limits, Price, Provider, Speech, StreamSpec, Webhook
+from voicegauge.contract.extension import (
+    Conversion,
+    JobSpec,
+    Limits,
+    Price,
+    Provider,
+    Speech,
+    StreamSpec,
+    Transcription,
+    Webhook,
+)
 from voicegauge.contract.places import MISSING
-from voicegauge.drift.contracts.key_rules import JOB, LIMITS, PRICING, PROVIDER, SPEECH, STREAM, WEBHOOK, Row
+from voicegauge.drift.contracts.key_rules import (
+    CONVERSION,
+    JOB,
+    LIMITS,
+    PRICING,
+    PROVIDER,
+    SPEECH,
+    STREAM,
+    TRANSCRIPTION,
+    WEBHOOK,
+    Row,
+)
 from voicegauge.drift.contracts.part import Part, canonical_json, same_json
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.report import Change
@@ -20,6 +41,8 @@ _OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
     "x-job": (JobSpec, JOB),
     "x-stream": (StreamSpec, STREAM),
     "x-webhook": (Webhook, WEBHOOK),
+    "x-transcription": (Transcription, TRANSCRIPTION),
+    "x-conversion": (Conversion, CONVERSION),
     "x-pricing": (Price, PRICING),
     "x-limits": (Limits, LIMITS),
 }
