@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voicegauge.contract import Contract, Operation, Target, parse_place
+from voicegauge.contract import Operation, Target, parse_place
 from voicegauge.contract.events import KIND_FIELD
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.contract.extension.speech import Pace
@@ -78,7 +78,7 @@ class Pacing:
         spec = self.operation.stream
         if spec is None:
             return [Beat(next(waits), audio=piece) for piece in self._pieces(body)]
-        return list(_Score(self.operation.contract, self.operation, spec).beats(self._pieces(body), waits, self.end))
+        return list(_Score(self.operation, spec).beats(self._pieces(body), waits, self.end))
 
     def _pieces(self, body: bytes) -> list[bytes]:
         count = max(1, math.ceil(self.audio_s / self.pace.chunk_s))
@@ -95,13 +95,14 @@ class Pacing:
 class _Score:
     """The events of one stream, in an order that its contract allows."""
 
-    def __init__(self, contract: Contract, operation: Operation, spec: StreamSpec) -> None:
+    def __init__(self, operation: Operation, spec: StreamSpec) -> None:
         self._spec, self._at = spec, f"{operation.pointer}/x-stream/events"
-        self._shaper = Shaper(contract.schemas, _REASON)
+        self._shaper = Shaper(operation.contract.schemas, _REASON)
 
     def beats(self, pieces: Sequence[bytes], waits: Iterator[float], end: str | None) -> Iterator[Beat]:
         spec, audio = self._spec, self._spec.audio.event
         ends = [end] if end else [name for name, event in spec.events.items() if event.end == "success"]
+        fails = end is not None and spec.events[end].end == "failure"
         *lead, _ = _way(spec, next(iter(spec.events)), [audio])
         for kind in lead:
             yield self._beat(kind, 0.0)
@@ -109,7 +110,7 @@ class _Score:
             pieces = [b"".join(pieces)]
         for number, piece in enumerate(pieces):
             yield self._beat(audio, next(waits), piece, number)
-            if spec.events.get(end or "") is not None and spec.events[end or ""].end == "failure":
+            if fails:
                 break  # in the middle of the speech
         for kind in _way(spec, audio, ends)[1:]:
             yield self._beat(kind, 0.0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from voicegauge.contract.extension.sources import Amount, Source
 from voicegauge.model import Record
@@ -64,9 +66,9 @@ class Answer(Record, frozen=True, kw_only=True):
 class Pace(Record, frozen=True, kw_only=True):
     """How the emulator sends audio piece by piece."""
 
-    chunk_s: float = 0.25
+    chunk_s: Annotated[float, Meta(gt=0)] = 0.25
     """Audio in a piece, in seconds."""
-    speed: float = 4.0
+    speed: Annotated[float, Meta(gt=0)] = 4.0
     """Times real time: above 1 a player never waits."""
 
 
