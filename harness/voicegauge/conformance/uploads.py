@@ -208,9 +208,5 @@ def padded(case: Case) -> WireRequest | None:
 
 def _filled(wav: bytes, size: int) -> bytes:
     """A WAV of `size` bytes: a chunk of zeros, which every reader leaves out (RIFF), stands behind its samples."""
-    filler = size - len(wav) - 8
-    whole = bytearray(size)
-    whole[: len(wav)] = wav
-    whole[4:8] = (size - 8).to_bytes(4, "little")
-    whole[len(wav) : len(wav) + 8] = b"JUNK" + filler.to_bytes(4, "little")
-    return bytes(whole)
+    length, filler = ((size - 8).to_bytes(4, "little"), (size - len(wav) - 8).to_bytes(4, "little"))
+    return b"".join((wav[:4], length, wav[8:], b"JUNK", filler)).ljust(size, b"\0")

@@ -138,7 +138,7 @@ def _feed_parts(boundary: bytes, body: bytes, form: Form) -> None:
             "on_header_field": lambda chunk, start, end: name.extend(chunk[start:end]),
             "on_header_value": lambda chunk, start, end: value.extend(chunk[start:end]),
             "on_header_end": end_header,
-            "on_part_data": lambda chunk, start, end: data.extend(chunk[start:end]),
+            "on_part_data": lambda chunk, start, end: data.extend(memoryview(chunk)[start:end]),  # of any size
             "on_part_end": end_part,
         },
     )
