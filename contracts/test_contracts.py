@@ -5,6 +5,8 @@ What is tested is what `voicegauge check` does; a new provider is covered by bei
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from voicegauge.checks import RULES
@@ -29,6 +31,12 @@ CONTRACTS = list(load_catalogue())
 OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in contract.operations]
 
 
+@functools.cache
+def whole_plan(contract: Contract) -> Plan:
+    """Every case of a check of the emulator."""
+    return plan_cases(list(contract.targets.values()), emulated=True, every=True)
+
+
 @pytest.fixture(params=CONTRACTS, ids=lambda contract: contract.id)
 def contract(request) -> Contract:
     return request.param
@@ -49,13 +57,13 @@ def test_what_is_there_for_the_emulator_keeps_the_contract_too(contract) -> None
 
 @pytest.mark.parametrize(("contract", "name"), OPERATIONS, ids=lambda value: getattr(value, "id", value))
 def test_every_operation_is_planned_for(contract, name) -> None:
-    plan = plan_cases(list(contract.targets.values()), emulated=True, every=True)
+    plan = whole_plan(contract)
     assert name in {case.operation for case in plan.cases}
     assert plan.skipped == ()
 
 
 def test_every_target_is_followed_to_its_audio(contract) -> None:
-    plan = plan_cases(list(contract.targets.values()), emulated=True, every=True)
+    plan = whole_plan(contract)
     assert {case.target for case in plan.cases if case.speech is not None and not case.fails} == set(contract.targets)
 
 
