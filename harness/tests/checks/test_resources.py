@@ -10,7 +10,7 @@ import pytest
 from voicegauge.checks import Call, Judge, Life
 from voicegauge.checks.resources import find_item
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.model import Exchange, Provenance, Request, Response
+from voicegauge.model import Exchange, Provenance, Request, Response, Severity
 
 VOICE = {"public_id": "uv_1", "name": "Me", "storage_status": "active"}
 RULES = ("resource-", "batch-", "filter-")
@@ -128,3 +128,10 @@ def test_a_filter_filters(ttsai) -> None:
     bella = {"id": "af_bella", "name": "Bella", "model": "kokoro", "language": "en", "gender": "female"}
     for query, rules in (("", set()), ("?model=kokoro&language=en", set()), ("?language=fr", {"filter-ignored"})):
         assert found(call(ttsai, "listVoices", {"voices": [bella], "total": 1}, query=query)) == rules
+
+
+@pytest.mark.parametrize(("charged", "severity"), [(3000, None), (3, Severity.DISPUTED), (12, Severity.ERROR)])
+def test_a_turn_of_a_chat_has_its_price(ttsai, charged, severity) -> None:
+    answer = call(ttsai, "chat", {"conversation_id": "conv_1", "credits_used": charged})
+    wrong = [f.severity for f in Judge(Provenance.RECORDED).findings(answer) if f.rule == "charge-wrong"]
+    assert wrong == ([severity] if severity else [])

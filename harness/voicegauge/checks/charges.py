@@ -11,7 +11,7 @@ import msgspec
 from voicegauge.checks.calls import Call
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.contract import MISSING, Target
-from voicegauge.contract.extension import Price
+from voicegauge.contract.extension import Chat, Price
 from voicegauge.contract.pricing import quote
 
 TOLERANCE = 1e-6
@@ -22,9 +22,12 @@ TOLERANCE = 1e-6
     "charge-wrong",
     on=Call,
     proves="What is charged is the documented price, and a job that is documented as free costs nothing.",
-    basis="x-pricing, x-speech.answer.charged, x-job.charged, x-job.states.*.charged",
+    basis="x-pricing, x-speech.answer.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
 )
 def _charge_wrong(call: Call) -> Iterator[Problem]:
+    if call.operation.chat is not None:
+        yield from _turn_charge(call, call.operation.chat)
+        return
     submit = call.submit or call
     place = _charged_place(call)
     if not call.ok or place is None or submit.target is None:
@@ -47,6 +50,18 @@ def _charge_wrong(call: Call) -> Iterator[Problem]:
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
     documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in readings if at == readings[0][0]))
     yield Problem(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{place}: {charged:g}")
+
+
+def _turn_charge(call: Call, chat: Chat) -> Iterator[Problem]:
+    """A turn of a chat has one price, whatever is said."""
+    price, credits = call.operation.pricing, call.contract.provider.credits
+    documented = (price.usd if credits is None else price.credits) if price is not None else None
+    charged = _amount(call.answered(chat.charged)) if call.ok else None
+    if documented is None or charged is None or _close(charged, documented, documented):
+        return
+    unit = "USD" if credits is None else credits.name
+    message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
+    yield Problem(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
 
 
 def _charged_place(call: Call) -> str | None:
