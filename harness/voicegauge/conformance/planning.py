@@ -126,7 +126,7 @@ def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, eve
         yield from [batch] if batch is not None else []
     slot = target.speech.request.get("voice_sample_upload")
     if slot is not None and "voice_sample_upload" in target.spec.needs:  # the first target's: ids are the operation's
-        yield from upload_cases(operation, wire, parse_place(slot.at).tokens[0], target.name)
+        yield from upload_cases(operation, wire, parse_place(slot.at).tokens[0], target.name, emulated=emulated)
     yield _delivery(target, speech, "a full delivery")
     if every:
         for name in target.spec.formats if "format" in target.speech.request else ():
@@ -223,7 +223,7 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) ->
     if wire is None:
         yield Skipped(id=_name(operation), reason="no value is known for a required parameter")
         return
-    found = [*_known_cases(contract, operation, wire)] if known else []
+    found = [*_known_cases(contract, operation, wire, emulated=emulated)] if known else []
     found += _key_cases(operation, wire, None) if operation.needs_key else []
     yield from found
     if emulated:
@@ -241,7 +241,7 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) ->
         yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
 
 
-def _known_cases(contract: Contract, operation: Operation, wire: WireRequest) -> Iterator[Case]:
+def _known_cases(contract: Contract, operation: Operation, wire: WireRequest, *, emulated: bool) -> Iterator[Case]:
     """Of an operation that needs no id of something: a plain call, and each value that its schemas speak of."""
     yield _plain_call(contract, operation, wire)
     yield from parameter_cases(operation, wire, None)
@@ -253,7 +253,7 @@ def _known_cases(contract: Contract, operation: Operation, wire: WireRequest) ->
             yield _plain_call(contract, operation, other, _valid(says, media.pointer))
             for case in body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
-    yield from _limited_uploads(operation, wire)
+    yield from _limited_uploads(operation, wire, emulated=emulated)
     life = life_case(operation)
     yield from [life] if life is not None else []
 
@@ -262,11 +262,11 @@ def _valid(says: str, at: str) -> Expected:
     return Expected(verdict="accepted", why="valid", says=says, at=at)
 
 
-def _limited_uploads(operation: Operation, wire: WireRequest) -> Iterator[Case]:
+def _limited_uploads(operation: Operation, wire: WireRequest, *, emulated: bool) -> Iterator[Case]:
     body = wire.body if isinstance(wire.body, dict) else {}
     for field in operation.limits.uploads:
         if isinstance(body.get(field), UploadedFile):
-            yield from upload_cases(operation, wire, field, None)
+            yield from upload_cases(operation, wire, field, None, emulated=emulated)
 
 
 def _plain_call(contract: Contract, operation: Operation, wire: WireRequest, expected: Expected | None = None) -> Case:

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, Padding, statuses_for
@@ -47,9 +49,13 @@ class OddUpload(Record, frozen=True, kw_only=True):
     """It keeps to that limit."""
     size: int | None = None
     """What it is padded to before it is sent, in bytes."""
+    ambiguous: bool = False
+    """It passes one reading of MB and not the other: a live service may take it or not."""
 
 
-def upload_cases(operation: Operation, wire: WireRequest, field: str, target: str | None) -> Iterator[Case]:
+def upload_cases(
+    operation: Operation, wire: WireRequest, field: str, target: str | None, *, emulated: bool
+) -> Iterator[Case]:
     """Recordings below, at and beyond each documented limit of a form field, and unusual ones.
 
     Args:
@@ -57,6 +63,7 @@ def upload_cases(operation: Operation, wire: WireRequest, field: str, target: st
         wire: a valid request to it.
         field: that carries the recording.
         target: what of the operation's is asked for, by its name.
+        emulated: whether the contract's own reading of a size is the one that is held.
     """
     limits = operation.limits.uploads.get(field) or Upload()
     for odd in _odd_uploads(
@@ -69,6 +76,8 @@ def upload_cases(operation: Operation, wire: WireRequest, field: str, target: st
         ),
         cloned=operation.speech is not None,
     ):
+        if odd.ambiguous and not emulated:
+            odd = msgspec.structs.replace(odd, limit=None, valid=False)
         yield _case(operation, wire, field, target, odd)
 
 
@@ -97,7 +106,15 @@ def _of_size(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
         if valid and upload.formats and "wav" not in upload.formats:
             continue
         says = f"a recording of {size} bytes"
-        yield OddUpload(says=says, file=wav, situation="too-large", limit="max_bytes", valid=valid, size=size)
+        yield OddUpload(
+            says=says,
+            file=wav,
+            situation="too-large",
+            limit="max_bytes",
+            valid=valid,
+            size=size,
+            ambiguous=size == upload.max_bytes,
+        )
 
 
 def _of_length(decoded: Decoded, upload: Upload, *, cloned: bool) -> Iterator[OddUpload]:
@@ -197,8 +214,6 @@ def _statuses(operation: Operation, odd: OddUpload) -> tuple[int, ...]:
 
 def padded(case: Case) -> WireRequest | None:
     """What a case sends: a padded WAV is made only now, since several of a hundred megabytes would fill the memory."""
-    import msgspec
-
     if case.padding is None or case.wire is None:
         return case.wire
     file: UploadedFile = case.wire.body[case.padding.field]

@@ -21,6 +21,7 @@ class Upload(Record, frozen=True, kw_only=True):
     """Limits of an uploaded recording."""
 
     max_bytes: int | None = None
+    """Where a document says MB, in MiB: only what passes either reading is surely too large."""
     min_s: float | None = None
     max_s: float | None = None
     min_sample_rate_hz: int | None = None
