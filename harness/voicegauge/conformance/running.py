@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from voicegauge.conformance.lives import Course, Who
 from voicegauge.conformance.spending import count
 from voicegauge.conformance.uploads import padded
 from voicegauge.conformance.webhooks import Listening
-from voicegauge.contract import Contract, Intake, Operation, Target
+from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
@@ -189,9 +189,6 @@ class Runner:
     def _target(self, case: Case) -> Target | None:
         return self._contract.targets.get(case.target) if case.target else None
 
-    def _intake(self, case: Case) -> Intake | None:
-        return self._contract.intakes.get(case.target) if case.target else None
-
     # Single calls
 
     async def _call(self, case: Case) -> Answered:
@@ -220,7 +217,7 @@ class Runner:
         origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._no_verdict(case, exchange), list[Exchange]()
-        intake = self._intake(case)
+        intake = self._contract.intakes.get(case.target or "")
         if intake is not None and call.ok:
             call, fetched = await taken_in(self._client, intake, case, call)
         self._saw(case, [*earlier, exchange, *fetched], skipped)
@@ -234,7 +231,7 @@ class Runner:
         return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange)
 
     def _reserve(self, case: Case) -> Reservation | None:
-        target = self._target(case) or self._intake(case)
+        target = self._target(case) or self._contract.intakes.get(case.target or "")
         if target is None or self._service.ledger is None:
             return None
         named = self._service.prices.get(target.id)
@@ -252,10 +249,13 @@ class Runner:
         assert wire is not None, "a single call says what it sends"
         operation = self._contract.operation(case.operation)
         keys: dict[str, Key] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
+        return await self._insist(case, lambda: self._client.call(operation, wire, key=keys[case.key]))
+
+    async def _insist(self, case: Case, ask: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         waits = retry_waits(self._contract.provider.retry, self._client.dice)
         answers: list[Exchange] = []
         while True:
-            answers.append(await self._client.call(operation, wire, key=keys[case.key]))
+            answers.append(await ask())
             wait = next(waits, None)
             if wait is None or not told_to_wait(case, answers[-1], self._contract):
                 return answers
@@ -271,9 +271,9 @@ class Runner:
 
         async def send(operation: Operation, wire: WireRequest, who: Who, server: str | None) -> Exchange:
             key: Key = OTHER_KEY if who == "other" else DEFAULT_KEY
-            exchange = await self._client.call(operation, wire, key=key, server=server)
-            exchanges.append(exchange)
-            return exchange
+            answers = await self._insist(case, lambda: self._client.call(operation, wire, key=key, server=server))
+            exchanges.extend(answers)
+            return answers[-1]
 
         assert case.wire is not None, "what is made is made by a request"
         operation, target = self._contract.operation(case.operation), self._target(case)
