@@ -23,7 +23,7 @@ COMPRESSION = 0.9
 def speak() -> Samples:
     """The recording, mono, at `SAMPLE_RATE_HZ`."""
     return synthesize(
-        TEXT, language="en", voice="f3", words_per_minute=160, pitch=48, sample_rate_hz=SAMPLE_RATE_HZ, seed=0
+        TEXT, language="en", voice="klatt4", words_per_minute=165, pitch=55, sample_rate_hz=SAMPLE_RATE_HZ, seed=0
     )
 
 

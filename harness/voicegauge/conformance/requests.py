@@ -18,7 +18,7 @@ from voicegauge.data import data_dir
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
-SENTENCE_S = 3.44
+SENTENCE_S = 3.0
 """Into the pause behind the first sentence of the bundled recording."""
 TEXT = "Good morning. This is a short test of a long story."
 """Two sentences: long enough that a voice must say something, and cheap."""
@@ -38,7 +38,7 @@ def base_speech(target: Target, *, text: str = TEXT) -> SpeechRequest:
 
 
 def voice_sample() -> VoiceSample:
-    """The bundled recording of a voice: twelve seconds, for targets that clone one."""
+    """The bundled recording of a voice: fourteen seconds, for targets that clone one."""
     path = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
 
