@@ -6,7 +6,7 @@ from typing import Literal
 
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
-from voicegauge.contract import Operation
+from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import Posts, Situation
 from voicegauge.model import Record, SpeechRequest
 
@@ -122,3 +122,8 @@ def tells_nothing(status: int) -> str | None:
     if status in (429, 503):
         return f"told to come back later ({status})"
     return "the account has no credit left (402)" if status == 402 else None
+
+
+def told_to_wait(case: Case, status: int, contract: Contract) -> bool:
+    """Whether an answer of `status` says "later" to a case that does not ask for that."""
+    return status in contract.provider.retry.statuses and status not in case.expected.statuses

@@ -15,7 +15,7 @@ from voicegauge.client.connection import Key
 from voicegauge.client.keys import credentials
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.conformance.batching import batch_subjects
-from voicegauge.conformance.cases import Case, tells_nothing
+from voicegauge.conformance.cases import Case, tells_nothing, told_to_wait
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
 from voicegauge.conformance.intakes import taken_in
@@ -257,7 +257,7 @@ class Runner:
         while True:
             answers.append(await ask())
             wait = next(waits, None)
-            if wait is None or not told_to_wait(case, answers[-1], self._contract):
+            if wait is None or not told_to_wait(case, answers[-1].response.status, self._contract):
                 return answers
             asked = retry_after_s(answers[-1].response)
             if asked is not None and asked > MAX_RETRY_AFTER_S:
@@ -377,12 +377,6 @@ def _close(reservation: Reservation, *, paid: bool) -> None:
         reservation.settle()
     else:
         reservation.release()
-
-
-def told_to_wait(case: Case, exchange: Exchange, contract: Contract) -> bool:
-    """Whether the answer says "later" to a case that does not ask for that."""
-    status = exchange.response.status
-    return status in contract.provider.retry.statuses and status not in case.expected.statuses
 
 
 def no_verdict(case: Case, exchange: Exchange) -> str | None:
