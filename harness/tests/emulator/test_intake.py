@@ -1,0 +1,120 @@
+"""What the emulator does with audio that it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from voicegauge.client import Client, WireRequest, intake_wire
+from voicegauge.contract import Contract, load_catalogue
+from voicegauge.emulator import EmulatorSettings, create_app, hearing
+from voicegauge.model import Exchange, UploadedFile
+from voicegauge.speech.transcoding import write_audio
+from voicegauge.transport import Transport
+
+URL = "http://127.0.0.1:9"
+RATE_HZ = 16_000
+
+
+class Slow:
+    """A recogniser that takes its time."""
+
+    heard = 0
+
+    def knows(self, language: str) -> bool:
+        return language == "en"
+
+    def transcribe(self, samples: object, language: str) -> str:
+        type(self).heard += 1
+        time.sleep(0.3)
+        return "four words are said"
+
+
+@pytest.fixture
+def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
+    monkeypatch.setattr(hearing, "recogniser", Slow)
+    hearing._kept.clear()
+    return load_catalogue().provider("ttsai")
+
+
+def recording(seconds: float = 1.0, *, silent: bool = False) -> UploadedFile:
+    noise = np.random.default_rng(0).normal(0, 0.0 if silent else 0.1, int(RATE_HZ * seconds)).astype(np.float32)
+    return UploadedFile(filename="a.wav", media_type="audio/wav", data=write_audio(noise, RATE_HZ, "wav"))
+
+
+async def sent(
+    contract: Contract, *wanted: tuple[str, UploadedFile, dict[Any, Any]], credits: float = 1e9
+) -> list[Exchange]:
+    """The answers to requests that are sent side by side."""
+    app = create_app([contract], EmulatorSettings(clock="per-poll", credits=credits, rate_limits=False))
+    async with Transport(app=app) as transport:
+        client = Client(contract, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
+        wires = [
+            (contract.intakes[name], intake_wire(contract.intakes[name], file, words)) for name, file, words in wanted
+        ]
+        return await asyncio.gather(*(client.call(intake.operation, wire) for intake, wire in wires))
+
+
+def body(exchange: Exchange) -> Any:
+    assert exchange.response.status == 200, exchange.response.body
+    return json.loads(exchange.response.body)
+
+
+async def test_silence_has_no_words(ttsai) -> None:
+    (answer,) = await sent(ttsai, ("stt-whisper", recording(silent=True), {}))
+    assert (body(answer)["text"], body(answer)["segments"], body(answer)["duration"]) == ("", [], 1.0)
+
+
+async def test_a_language_that_is_not_known_is_said_to_be(ttsai) -> None:
+    (answer,) = await sent(ttsai, ("stt-whisper", recording(), {"language": "de"}))
+    assert body(answer)["text"] == hearing.UNKNOWN
+    assert "EMULATED" in hearing.UNKNOWN
+
+
+async def test_a_translation_says_that_it_is_none(ttsai) -> None:
+    (answer,) = await sent(ttsai, ("translation", recording(), {"language": "fr"}))
+    found = body(answer)
+    assert found["original_text"] == "four words are said"
+    assert found["translated_text"] == "EMULATED translation into fr: four words are said"
+    assert (found["source_language"], found["target_language"]) == ("en", "fr")
+
+
+async def test_a_minute_is_paid_by_its_length_and_an_empty_account_is_refused(ttsai) -> None:
+    (answer,) = await sent(ttsai, ("stt-whisper", recording(3.0), {}))
+    assert float(answer.response.header("x-credits-used") or 0) == pytest.approx(2000 * 3 / 60)
+    (answer,) = await sent(ttsai, ("stt-whisper", recording(3.0), {}), credits=99)
+    assert answer.response.status == 402
+
+
+async def test_one_recording_is_heard_once(ttsai) -> None:
+    before = Slow.heard
+    answers = await sent(ttsai, *(("stt-whisper", recording(), {}) for _ in range(6)))
+    assert {body(answer)["text"] for answer in answers} == {"four words are said"}
+    assert Slow.heard == before + 1
+
+
+async def test_others_are_answered_while_it_listens(ttsai) -> None:
+    app = create_app([ttsai], EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False))
+    async with Transport(app=app) as transport:
+        client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
+        intake = ttsai.intakes["stt-whisper"]
+        listening = asyncio.create_task(client.call(intake.operation, intake_wire(intake, recording())))
+        await asyncio.sleep(0.1)
+        answer = await client.call(ttsai.operation("getHealth"), WireRequest())
+        assert answer.response.status == 200
+        assert not listening.done()
+        assert body(await listening)["text"] == "four words are said"
+
+
+@pytest.mark.parametrize("name", ["stt-whisper", "voice-openvoice", "enhance", "analysis", "convert", "translation"])
+async def test_what_is_no_audio_is_refused_as_documented(ttsai, name) -> None:
+    text = UploadedFile(filename="a.txt", media_type="text/plain", data=b"no recording")
+    words = {"format": "wav"} if name == "convert" else {}
+    (answer,) = await sent(ttsai, (name, text, words))
+    assert answer.response.status == 400
+    assert json.loads(answer.response.body)["error"]["code"] == "bad_request"
