@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from voicegauge.checks.plausible import spoken_range_s
 from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
 from voicegauge.conformance.emulated import KEY, emulator_settings
 from voicegauge.conformance.requests import spoken_sentence
@@ -13,6 +14,7 @@ from voicegauge.contract import Catalogue, Contract
 from voicegauge.contract.extension import Situation
 from voicegauge.emulator import create_app, hearing
 from voicegauge.model import Severity
+from voicegauge.speech.audio import decode, is_silent
 from voicegauge.transport import VirtualClock
 
 URL = "http://127.0.0.1:9"
@@ -72,6 +74,23 @@ def check(ttsai: Contract, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -
 
     yield run
     hearing._kept.clear()
+
+
+def test_the_sentence_that_is_sent_ends_in_a_pause() -> None:
+    """Else its last word would be cut, and no transcript right."""
+    sentence = spoken_sentence()
+    decoded = decode(sentence.file.data)
+    end = decoded.samples[-int(0.1 * decoded.sample_rate_hz) :]
+    assert is_silent(end, decoded.sample_rate_hz)
+    assert sentence.text.count(".") == 1
+    low, high = spoken_range_s(sentence.text, "en")
+    assert low < sentence.audio_s < high
+
+
+def test_what_is_free_is_not_counted_as_paid(check) -> None:
+    report = check(lambda case: case.whole and case.target in ("convert", "analysis", "enhance"))
+    paid = {name: spent.paid for name, spent in report.spending.by_target.items()}
+    assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
 def small(case: Case) -> bool:

@@ -19,7 +19,7 @@ class Spent(Record, frozen=True, kw_only=True):
     requests: int = 0
     """Answered, those that cost nothing among them."""
     paid: int = 0
-    """Requests for speech that were accepted: what a service asks money for."""
+    """Requests that were accepted and have a price: what a service asks money for."""
     usd: float = 0.0
     """Dollars, as the budget was charged; nothing at the emulator."""
 
@@ -99,10 +99,14 @@ def _spent(sums: _Sums) -> dict[str, Spent]:
 
 def count(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> Spent:
     """What `exchanges` with the services of `contract` came to."""
-    paid = sum(200 <= e.response.status < 300 and _speaks(contract, e.operation) for e in exchanges)
+    paid = sum(200 <= e.response.status < 300 and _costs(contract, e.operation) for e in exchanges)
     return Spent(requests=len(exchanges), paid=paid, usd=usd)
 
 
-def _speaks(contract: Contract, name: str) -> bool:
+def _costs(contract: Contract, name: str) -> bool:
+    """Whether an accepted call is paid for: every request for speech, and what has a price that is not nothing."""
     operation = contract.operations.get(name)
-    return operation is not None and operation.speech is not None
+    if operation is None or operation.speech is not None:
+        return operation is not None
+    prices = [operation.pricing, *(i.pricing for i in contract.intakes.values() if i.operation is operation)]
+    return any(price is not None and bool(price.usd or price.credits or price.alternatives) for price in prices)
