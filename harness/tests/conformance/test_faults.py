@@ -69,16 +69,16 @@ def _cases_for(rule: str) -> Callable[[Case], bool]:
     """The cases that a rule needs to see: fewer make the test faster, not weaker."""
     if rule == "job-stuck":  # each is polled until it is given up
         return lambda case: case.id.endswith(": a full delivery")
-    if rule == "auth-not-enforced":
-        return lambda case: case.expected.why == "key"
-    if rule in ("error-shape", "retry-after-missing"):
-        return lambda case: case.expected.why == "situation"
-    if rule == "accepts-invalid":
-        return lambda case: case.expected.why == "invalid"
-    if rule in ("server-error", "status-undocumented"):
-        return lambda case: case.expected.why == "valid"
     if rule == "filter-ignored":
         return lambda case: case.wire is not None and bool(case.wire.query)
+    why = {
+        "auth-not-enforced": "key",
+        **dict.fromkeys(("error-shape", "retry-after-missing"), "situation"),
+        "accepts-invalid": "invalid",
+        **dict.fromkeys(("server-error", "status-undocumented"), "valid"),
+    }
+    if rule in why:
+        return lambda case: case.expected.why == why[rule]
     return lambda case: case.speech is not None
 
 
