@@ -66,6 +66,10 @@ def touched(contract: Contract, case: Case) -> set[str]:
         found |= {job.id} if job is not None else set()
         found |= {place.download for place in places if place is not None and place.download}
         found |= {job.job.result} if job is not None and job.job is not None and job.job.result else set()
+    resource = contract.operation(case.operation).resource if case.life else None
+    if resource is not None:
+        also = [*resource.uses, *resource.set, resource.list, resource.delete]
+        found |= {step.operation for step in also if step is not None}
     return found
 
 

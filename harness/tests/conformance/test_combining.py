@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance import Case, plan_cases
-from voicegauge.conformance.combining import combination_cases, covering_rows, factors, speaks
+from voicegauge.conformance.combining import combination_cases, covering_rows, factors, speaks, value_rows
 from voicegauge.conformance.ordering import ordered
 from voicegauge.conformance.requests import base_speech, fits, with_value
 from voicegauge.contract import MISSING, load_catalogue
@@ -49,6 +49,18 @@ def test_every_two_indexes_meet_that_may(sizes, data) -> None:
     for one, two in itertools.combinations(range(len(sizes)), 2):
         every = [row for row in itertools.product(*map(range, sizes)) if possible(row)]
         assert {(row[one], row[two]) for row in rows} == {(row[one], row[two]) for row in every}
+
+
+@settings(max_examples=60, deadline=None)
+@given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=4), data=st.data())
+def test_few_rows_have_every_index_that_may_stand(sizes, data) -> None:
+    every = list(itertools.product(*map(range, sizes)))
+    whole = data.draw(st.sets(st.sampled_from(every)))
+    rows = value_rows(sizes, lambda row: len(row) < len(sizes) or row in whole)
+    assert set(rows) <= whole
+    for at in range(len(sizes)):
+        assert {row[at] for row in rows} == {row[at] for row in whole}
+    assert len(value_rows(sizes, lambda _: True)) == max(sizes)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
@@ -129,6 +141,14 @@ def test_a_field_without_a_list_of_values_is_tried_with_what_documents_say_for_t
     assert fields["language"].values == ("en", MISSING)
     assert not speaks(targets[1], fields["language"], "ja")
     assert "user_voice_id" not in fields  # it names a thing, and no document prints one
+
+
+def test_what_chooses_the_target_is_left_out_where_that_means_the_same() -> None:
+    target = CATALOGUE.provider("ttsai").target("kokoro")
+    ids = {case.id: case for case in plan_cases([target], emulated=True, every=True).cases}
+    left_out = ids["ttsai/submitSpeech: model left out, as it may be (application/json)"]
+    assert left_out.expected.verdict == "accepted"
+    assert "model" not in left_out.wire.body
 
 
 def test_a_field_that_may_be_empty_is_tried_with_its_default() -> None:

@@ -8,6 +8,7 @@ import pytest
 from mutation.clean import clean_check
 from mutation.generating import mutants
 from mutation.hunting import cases_for, clean_run, hunt
+from mutation.requests import request_mutants
 
 from voicegauge.conformance import emulator_settings, plan_cases
 from voicegauge.contract import load_catalogue
@@ -48,3 +49,24 @@ async def test_no_correct_provider_is_blamed_whatever_the_latencies_and_the_orde
     findings, sent = await clean_check(CONTRACT, CASES, seed)
     assert findings == ()
     assert sent > 30
+
+
+KEPT = (
+    "submitSpeech: voice must be there (application/json)",
+    "submitSpeech: fails where voice is left out and instructions is sent",
+    "cloneVoice: reference_audio must be there (multipart/form-data)",
+    "cloneVoice: fails where embed_id is sent and reference_audio is sent",
+)
+"""Faults that only a request shows that names what another call made."""
+
+
+async def test_what_is_kept_is_used_with_every_value_of_the_other_fields() -> None:
+    contract = CATALOGUE.provider("ttsai")
+    cases = [case for case in plan_cases([contract.target("kokoro")], emulated=True, every=True).cases if case.life]
+    made = {
+        mutant.id.removeprefix("ttsai/"): mutant
+        for name in ("submitSpeech", "cloneVoice")
+        for mutant in request_mutants(contract.operation(name))
+    }
+    results = [await hunt(made[name], contract, cases_for(made[name], contract, cases)) for name in KEPT]
+    assert [result.mutant.id for result in results if result.found is None] == []

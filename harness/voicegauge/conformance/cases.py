@@ -62,6 +62,8 @@ class Case(Record, frozen=True, kw_only=True):
     key: Literal["own", "none", "bad"] = "own"
     life: bool = False
     """What is made is followed to its end; `wire` makes it."""
+    thorough: bool = False
+    """On its way it is also used with each value of the other fields of what it is used for."""
     fails: bool = False
     """A delivery whose job is asked to end in failure."""
     text_characters: int = 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.checks import Expected
@@ -80,6 +80,45 @@ def covering_rows(sizes: Sequence[int], possible: Callable[[Sequence[int]], bool
                 rows += [row] if row else []
                 met.update(_pairs(row))
     return rows
+
+
+def value_rows(sizes: Sequence[int], possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
+    """Few rows in which each index stands that may, for what a pair of values costs too much.
+
+    Args:
+        sizes: as for `covering_rows`.
+        possible: as for `covering_rows`.
+    """
+    turns = (tuple(turn % size for size in sizes) for turn in range(max(sizes, default=0)))
+    rows = [row for row in turns if possible(row)]
+    for at, size in enumerate(sizes):
+        for index in set(range(size)) - {row[at] for row in rows}:
+            row = _completed(sizes, {at: index}, possible)
+            rows += [row] if row else []
+    return rows
+
+
+def value_requests(start: Start, without: Collection[str] = ()) -> Iterator[tuple[str, WireRequest]]:
+    """Few valid requests to one target in which each value of a free field stands, and in words what they send.
+
+    Args:
+        start: the target and the valid request that they change.
+        without: fields that are left as they are.
+    """
+    target, wire = start
+    fields = [field for field in factors([start]) if field.name not in without]
+
+    def values(row: Sequence[int]) -> list[Any]:
+        return [field.values[index] for field, index in zip(fields, row, strict=False)]
+
+    def possible(row: Sequence[int]) -> bool:
+        laid = list(zip(fields, values(row), strict=False))
+        if not all(speaks(target, field, value) for field, value in laid):
+            return False
+        return len(row) < len(fields) or fits(target.operation, _laid_over(wire, fields, values(row)))
+
+    for row in value_rows([len(field.values) for field in fields], possible):
+        yield _all_said(fields, values(row)), _laid_over(wire, fields, values(row))
 
 
 def _pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
@@ -192,7 +231,7 @@ def speaks(target: Target, field: Factor, value: Any) -> bool:
 def _case(target: Target, wire: WireRequest, fields: Sequence[Factor], values: Sequence[Any]) -> Case:
     operation = target.operation
     wire = _laid_over(wire, fields, values)
-    said = ", ".join(_said(field, value) for field, value in zip(fields, values, strict=True))
+    said = _all_said(fields, values)
     return Case(
         id=f"{operation.contract.id}/{operation.id}: {target.name} with {said}",
         provider=operation.contract.id,
@@ -210,6 +249,10 @@ def _laid_over(wire: WireRequest, fields: Sequence[Factor], values: Sequence[Any
     for field, value in zip(fields, values, strict=True):
         wire = with_value(wire, (field.name,), value)
     return wire
+
+
+def _all_said(fields: Sequence[Factor], values: Sequence[Any]) -> str:
+    return ", ".join(_said(field, value) for field, value in zip(fields, values, strict=True))
 
 
 def _said(field: Factor, value: Any) -> str:

@@ -5,7 +5,7 @@ The steps follow from `x-resource`; whoever runs them sends and judges.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -15,9 +15,10 @@ from voicegauge.checks import Call, Expected, Life, Outcome, Subject
 from voicegauge.checks.resources import find_item
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.cases import Case
+from voicegauge.conformance.combining import value_requests
 from voicegauge.conformance.parameters import other_operation_wire
 from voicegauge.conformance.requests import TEXT, base_speech, plain_body, with_value
-from voicegauge.contract import MISSING, Operation, parse_place
+from voicegauge.contract import MISSING, Operation, Target, parse_place
 from voicegauge.contract.extension import Resource, Use
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange
@@ -28,8 +29,13 @@ Send = Callable[[Operation, WireRequest, Who, str | None], Awaitable[Exchange]]
 """Sends a request of an account to a server; `None` for the operation's own."""
 
 
-def life_case(operation: Operation) -> Case | None:
-    """The case that follows what `operation` makes to its end; `None` where it makes nothing, or cannot be called."""
+def life_case(operation: Operation, *, thorough: bool) -> Case | None:
+    """The case that follows what `operation` makes to its end; `None` where it makes nothing, or cannot be called.
+
+    Args:
+        operation: that makes it.
+        thorough: as `Case.thorough`.
+    """
     resource, wire = operation.resource, plain_body(operation)
     if resource is None or wire is None:
         return None
@@ -42,6 +48,7 @@ def life_case(operation: Operation) -> Case | None:
         expected=Expected(verdict="accepted", why="valid", says=says, at=at),
         wire=wire,
         life=True,
+        thorough=thorough,
     )
 
 
@@ -57,17 +64,38 @@ def _with_id(wire: WireRequest, place: str, thing: str) -> WireRequest:
 
 def using_wire(operation: Operation, use: Use, thing: str) -> WireRequest | None:
     """A request to `operation` that names `thing` instead of what it stands for; `None` where none can be made."""
-    wire: WireRequest | None
-    if operation.speech is None:
-        wire, _ = other_operation_wire(operation)
-    else:
-        target = next(t for t in operation.contract.targets.values() if t.operation is operation)
-        wire = to_wire(target, base_speech(target, text=TEXT))
+    wire = _plain_wire(operation)
     if wire is None:
         return None
     for place in use.instead:
         wire = with_value(wire, tuple(parse_place(place).tokens), MISSING)
     return _with_id(wire, use.id, thing)
+
+
+def _plain_wire(operation: Operation) -> WireRequest | None:
+    target = _first_target(operation)
+    return other_operation_wire(operation)[0] if target is None else to_wire(target, base_speech(target, text=TEXT))
+
+
+def _first_target(operation: Operation) -> Target | None:
+    return next((target for target in operation.contract.targets.values() if target.operation is operation), None)
+
+
+def _other_uses(operation: Operation, use: Use, thing: str) -> Iterator[tuple[str, WireRequest, bool]]:
+    """More requests for speech that name `thing`, what they send in words, and whether they are surely valid.
+
+    Each value of the other fields stands in one. Whether a thing may be named beside what it
+    stands for no document says: the last one only shows that nothing fails.
+    """
+    target, wire, whole = _first_target(operation), using_wire(operation, use, thing), _plain_wire(operation)
+    if target is None or wire is None or whole is None:
+        return
+    stood_for = {parse_place(place).tokens[0] for place in (use.id, *use.instead)}
+    for says, request in value_requests((target, wire), stood_for):
+        yield f"with {says}", request, True
+    if use.instead:
+        says = " and ".join(place.partition("#/")[2] for place in use.instead)
+        yield f"beside {says}", _with_id(whole, use.id, thing), False
 
 
 @dataclass
@@ -78,6 +106,8 @@ class Course:
     send: Send
     others: bool
     """Whether another account can be had."""
+    thorough: bool = False
+    """As `Case.thorough`."""
     became: str = "it was made"
     """What happened to it last, in words."""
     state: str | None = None
@@ -106,6 +136,9 @@ class Course:
         yield self._life(made, "make", "made", self._at)
         for who in ("own", "other") if self.others else ("own",):
             async for subject in self._looked_at(who):
+                yield subject
+        for index, use in enumerate(self.resource.uses) if self.thorough else ():
+            async for subject in self._used_otherwise(use, f"{self._at}/uses/{index}"):
                 yield subject
         async for subject in self._through_states():
             yield subject
@@ -163,13 +196,21 @@ class Course:
         yield call
         says = f"{operation.id} with the {self.resource.name} after {self.became}"
         # A refusal that should be is judged by the rules over lives; that nothing fails by those over outcomes.
-        yield self._refused(call, says, at) if refused else self._accepted(call, says, at)
+        yield self._unsaid(call, says, at) if refused else self._accepted(call, says, at)
         yield self._life(call, "use", operation.id, at, withheld=withheld, foreign=who == "other")
+
+    async def _used_otherwise(self, use: Use, at: str) -> AsyncIterator[Subject]:
+        operation = self.maker.contract.operation(use.operation)
+        for said, wire, valid in _other_uses(operation, use, self.thing):
+            call = Call(operation, await self.send(operation, wire, "own", use.server))
+            yield call
+            says = f"{operation.id} with the {self.resource.name} {said}"
+            yield self._accepted(call, says, at) if valid else self._unsaid(call, says, at)
 
     def _accepted(self, call: Call, says: str, at: str | None = None) -> Outcome:
         return Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=at or self._at))
 
-    def _refused(self, call: Call, says: str, at: str) -> Outcome:
+    def _unsaid(self, call: Call, says: str, at: str) -> Outcome:
         return Outcome(call, Expected(verdict="either", why="unsaid", says=says, at=at))
 
     def _life(

@@ -102,7 +102,7 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
         for operation in contract.operations.values():
             if operation.speech is not None:
                 continue
-            cases = _other_cases(contract, operation, emulated=emulated)
+            cases = _other_cases(contract, operation, emulated=emulated, every=every)
             if operation.intake is None:
                 yield from cases
             elif contract.targets.keys() <= chosen[contract.id]:  # paid for as well: only of a whole provider
@@ -217,13 +217,13 @@ def _situation_cases(
         )
 
 
-def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) -> Iterator[Case | Skipped]:
+def _other_cases(contract: Contract, operation: Operation, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
     """Operations that speak nothing: status, lists, health, downloads."""
     wire, known = other_operation_wire(operation)
     if wire is None:
         yield Skipped(id=_name(operation), reason="no value is known for a required parameter")
         return
-    found = [*_known_cases(contract, operation, wire, emulated=emulated)] if known else []
+    found = [*_known_cases(contract, operation, wire, emulated=emulated, every=every)] if known else []
     found += _key_cases(operation, wire, None) if operation.needs_key else []
     yield from found
     if emulated:
@@ -241,7 +241,9 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool) ->
         yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
 
 
-def _known_cases(contract: Contract, operation: Operation, wire: WireRequest, *, emulated: bool) -> Iterator[Case]:
+def _known_cases(
+    contract: Contract, operation: Operation, wire: WireRequest, *, emulated: bool, every: bool
+) -> Iterator[Case]:
     """Of an operation that needs no id of something: a plain call, and each value that its schemas speak of."""
     yield _plain_call(contract, operation, wire)
     yield from parameter_cases(operation, wire, None)
@@ -254,7 +256,7 @@ def _known_cases(contract: Contract, operation: Operation, wire: WireRequest, *,
             for case in body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
     yield from _limited_uploads(operation, wire, emulated=emulated)
-    life = life_case(operation)
+    life = life_case(operation, thorough=every)
     yield from [life] if life is not None else []
 
 

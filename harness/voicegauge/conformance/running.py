@@ -280,7 +280,8 @@ class Runner:
         if target is not None:
             course = batch_subjects(target, case.wire, send, self._client.clock)
         else:
-            course = Course(operation, send, others=self._service.provenance is Provenance.EMULATED).subjects(case.wire)
+            emulated = self._service.provenance is Provenance.EMULATED
+            course = Course(operation, send, others=emulated, thorough=case.thorough).subjects(case.wire)
         subjects: list[Subject] = []
         reservation = self._reserve(case)
         try:
