@@ -17,7 +17,9 @@ REASONS = (
     ("pronunciations is sent", "no document says what form it has, so it is never sent"),
     ("maxLength 100001", "so long a text makes more audio than one answer may have: there is no verdict"),
     ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT` is never sent as valid: it is ten minutes of speech"),
-    ("voice has minLength", "a voice is a name: one of a single character is nobody's"),
+    ("has minLength", "a text of one character may name what is not there, and is never sent as valid"),
+    ("webhook_url is sent", "no webhook is listened to here, so no URL is named"),
+    ("chat: audio must be there", "what is said in words is sent as JSON, never as a form"),
     ("uuid is not held to its pattern", "an id that nobody gave out is refused in any case"),
     ("answered as 400", "both statuses are documented for what was asked"),
 )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, at
-from voicegauge.contract import MISSING, Operation
+from voicegauge.contract import MISSING, Operation, parse_place
 from voicegauge.contract.document import escape
 from voicegauge.contract.walking import walk
 from voicegauge.emulator import Fault
@@ -51,7 +51,8 @@ def request_mutants(operation: Operation) -> Iterator[Mutant]:
             kind="authentication dropped",
             id=f"{operation.contract.id}/{operation.id}: no key is asked for",
             operation=operation.id,
-            rules=frozenset({"auth-not-enforced"}),
+            # Where an id is asked for that nobody gave out, it shows as the status of an unknown id.
+            rules=frozenset({"auth-not-enforced", *(["wrong-error-status"] if _asks_for_one(operation) else [])}),
             contract=operation.contract,
             planted=(f"ignored-key@{operation.contract.id}/{operation.id}",),
         )
@@ -168,16 +169,28 @@ def _with(keyword: str, value: Any) -> Callable[[Any], None]:
 
 def _required_mutants(operation: Operation) -> Iterator[Mutant]:
     schemas = operation.contract.schemas
-    text = operation.speech.request["text"].at if operation.speech else ""
+    subject = _worked_on(operation)
     for media in operation.request_media.values():
         schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
         for name in schema.get("properties", {}):
-            if text == f"body#/{name}":
-                continue  # nothing can be spoken without it
             required = name in schema.get("required", ())
+            if name in subject:
+                continue  # nothing can be done without it, so that no provider takes a request that leaves it out
             says = f"{name} {'may be left out' if required else 'must be there'} ({media.name})"
             rules = ACCEPTS if required else REFUSES
             yield _edited(operation, "required changed", says, rules, pointer, _toggled(name, required=required))
+
+
+def _worked_on(operation: Operation) -> set[str]:
+    """The fields of what an operation works on: a text to be spoken, the items of a batch, audio that is taken in."""
+    places = [operation.speech.request["text"].at] if operation.speech else []
+    places += [operation.batch.items] if operation.batch else []
+    places += [operation.intake.request["audio"].at] if operation.intake else []
+    return {parse_place(place).tokens[0] for place in places if parse_place(place).kind == "body"}
+
+
+def _asks_for_one(operation: Operation) -> bool:
+    return any(parameter.required and parameter.place in ("path", "query") for parameter in operation.parameters)
 
 
 def _toggled(name: str, *, required: bool) -> Callable[[Any], None]:

@@ -25,6 +25,12 @@ FOUND_BY: dict[str, tuple[str, Callable[[Case], bool]]] = {
     "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
     "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
     "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.whole),
+    # What is taken in is a call like any other.
+    "missing-field@ttsai/analyzeAudio": (
+        "response-schema",
+        lambda case: case.operation == "analyzeAudio" and case.whole,
+    ),
+    "undocumented-status@ttsai/transcribe": ("status-undocumented", lambda case: case.id.endswith("is taken in")),
     "other-rate": ("converted-format", lambda case: "sample_rate" in case.id and case.expected.verdict == "accepted"),
 }
 

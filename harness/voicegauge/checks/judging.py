@@ -34,14 +34,15 @@ class Judge:
     """Takes secrets out of a text."""
 
     def findings(self, subject: Subject, *, case: str | None = None) -> Iterator[Finding]:
-        """Every finding of the rules that look at this kind of subject."""
-        for rule in self._by_subject.get(type(subject), ()):
-            for problem in rule.check(subject):
-                yield self._finding(rule, subject, problem, case)
+        """Every finding of the rules that look at this kind of subject, or at a more general one."""
+        for kind in type(subject).__mro__:
+            for rule in self._by_subject.get(kind, ()):
+                for problem in rule.check(subject):
+                    yield self._finding(rule, subject, problem, case)
 
     @functools.cached_property
-    def _by_subject(self) -> Mapping[type[Subject], list[Rule]]:
-        found: dict[type[Subject], list[Rule]] = {}
+    def _by_subject(self) -> Mapping[type, list[Rule]]:
+        found: dict[type, list[Rule]] = {}
         for rule in self.rules.values():
             found.setdefault(rule.subject, []).append(rule)
         return found

@@ -48,7 +48,7 @@ class Collector:
         """From now on these rules judge what services answer."""
         self._account.judging(rules)
 
-    def book(self, case: Case, spent: Spent, judged: Iterable[type[Subject]]) -> None:
+    def book(self, case: Case, spent: Spent, judged: Iterable[type]) -> None:
         """Keep what a case came to, and which kinds of subject were judged in it."""
         self._account.book(case, spent, judged)
 

@@ -83,7 +83,7 @@ class _Booking:
     """What a case came to, while it runs."""
 
     exchanges: list[Exchange] = field(default_factory=list)
-    judged: set[type[Subject]] = field(default_factory=set)
+    judged: set[type] = field(default_factory=set)
 
 
 class Runner:
@@ -144,7 +144,7 @@ class Runner:
         """What is found of `subjects`; whoever asks keeps it."""
         found: list[Finding] = []
         for subject in subjects:
-            self._booking.judged.add(type(subject))
+            self._booking.judged.update(type(subject).__mro__)
             found += self._judge.findings(subject, case=case.id)
         return found
 
