@@ -1,10 +1,13 @@
-"""Where the data that ships with voicegauge lies: contracts, suites and fixtures."""
+"""Where data lies: what ships with voicegauge (contracts, suites, fixtures), and what can be made again."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+CACHE_VARIABLE = "VOICEGAUGE_CACHE"
+"""Environment variable: the folder for what can be made again."""
 
 
 def data_dir(name: str) -> Path:
@@ -15,3 +18,11 @@ def data_dir(name: str) -> Path:
     """
     packaged = _PACKAGE / "data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / name
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made again: VOICEGAUGE_CACHE, else one in the user's cache. It need not be there."""
+    named = os.environ.get(CACHE_VARIABLE)
+    if named:
+        return Path(named)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"

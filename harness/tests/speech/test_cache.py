@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.speech.asr.cache import TranscriptCache, cache_folder
+from voicegauge.data import cache_folder
+from voicegauge.speech.asr.cache import TranscriptCache
 from voicegauge.speech.hearing import Hearing
 
 

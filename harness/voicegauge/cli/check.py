@@ -29,7 +29,8 @@ from voicegauge.cli.outputs import (
     write_outputs,
 )
 from voicegauge.cli.rerecording import record_again
-from voicegauge.cli.sending import live_settings, send, user_cache
+from voicegauge.cli.sending import live_settings, send
+from voicegauge.data import cache_folder
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError, UsageError
 from voicegauge.files import write_file
 
@@ -237,7 +238,7 @@ def _receiver(options: dict[str, Any]) -> AbstractContextManager[Receiver | None
 
 
 def _fuzzing(options: dict[str, Any]) -> dict[str, Any]:
-    folder = options["failures"] or ("none" if os.environ.get("CI") else str(user_cache() / "failures"))
+    folder = options["failures"] or ("none" if os.environ.get("CI") else str(cache_folder() / "failures"))
     return {"fuzz": options["fuzz"], "failures": None if folder == "none" else Path(folder)}
 
 

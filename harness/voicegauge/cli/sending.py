@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from voicegauge.cli import EXIT_INTERRUPTED
+from voicegauge.data import cache_folder
 from voicegauge.errors import EXIT_BUDGET, EXIT_NOTHING_MEASURED, EXIT_OK, BudgetError, TransportError
 
 if TYPE_CHECKING:
     from voicegauge.conformance import Collector, Plan, PricedPlan, Settings
     from voicegauge.contract import Contract, Target
-
-
-def user_cache() -> Path:
-    """voicegauge's folder in the user's cache; it need not be there."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
 
 
 def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict[str, Any]) -> Settings:
@@ -70,7 +65,7 @@ def send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: C
 
     if settings.fuzz:
         # Hypothesis keeps tables that are slow to make; not in the folder that the user stands in.
-        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(user_cache() / "hypothesis"))
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache_folder() / "hypothesis"))
     try:
         with progress("asking", len(plan.cases)) as bar:
             run_keeping(collector, check_service(targets, plan, settings, collector, bar.advance))

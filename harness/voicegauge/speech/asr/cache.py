@@ -7,28 +7,18 @@ language decide the transcript. Several processes may write at once.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from voicegauge.data import cache_folder
 from voicegauge.speech.hearing import HEARING_VERSION, Hearing
 
-CACHE_VARIABLE = "VOICEGAUGE_CACHE"
-"""Environment variable: the folder for what can be made again."""
 _WAIT_S = 30.0
 """How long a writer waits for another one."""
 _TABLE = """CREATE TABLE IF NOT EXISTS transcript (
     key TEXT PRIMARY KEY, heard TEXT NOT NULL, transcript TEXT NOT NULL
 ) WITHOUT ROWID"""
-
-
-def cache_folder() -> Path:
-    """Give the folder for what can be made again: VOICEGAUGE_CACHE, else the user's cache folder."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "voicegauge"
 
 
 class TranscriptCache:

@@ -20,7 +20,8 @@ from voicegauge.model import Provenance
 from voicegauge.speech.asr.base import Asr
 from voicegauge.speech.asr.embedded import EMBEDDED, embedded_asr
 from voicegauge.speech.asr.faster_whisper import cached_models, faster_whisper_asr
-from voicegauge.speech.asr.whisper import cached_weights, whisper_asr
+from voicegauge.speech.asr.weights import cached_weights
+from voicegauge.speech.asr.whisper import whisper_asr
 from voicegauge.speech.normalise import base_language
 
 WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"

@@ -6,23 +6,20 @@ thread: a transcript is a function of the samples, the language and the weights.
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
+from voicegauge.errors import UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
+from voicegauge.speech.asr.weights import cached_weights, install, require_whisper
 from voicegauge.speech.normalise import base_language
 
 SAMPLE_LEN = 224
 """Tokens a window may give: half of Whisper's text context, its own default, stated so that it stays."""
 WINDOW_S = 30
 """Up to one window timestamps are off; longer audio needs them to find where the next window begins."""
-_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
-"""Model names whose weights lie under another name."""
 
 
 @dataclass
@@ -121,42 +118,8 @@ def whisper_asr(model: str) -> WhisperAsr:
         raise UsageError(f"whisper:{model}: there is no such file")
     weights = cached_weights(model)
     if not weights.is_file():
-        _download(model)
+        install(model)
     return WhisperAsr(model, weights, digest(weights), model.endswith(".en"))
-
-
-def require_whisper() -> None:
-    """Refuse where openai-whisper is not installed.
-
-    Raises:
-        MissingExtraError: it is not.
-    """
-    if importlib.util.find_spec("whisper") is None:
-        raise MissingExtraError("openai-whisper", "whisper")
-
-
-def cache_folder() -> Path:
-    """Give the folder where openai-whisper keeps its weights."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
-
-
-def cached_weights(model: str) -> Path:
-    """Give the file that holds the weights of the official `model`, there or not."""
-    return cache_folder() / f"{_ALIASES.get(model, model)}.pt"
-
-
-def _download(model: str) -> None:
-    import whisper
-
-    if model not in whisper.available_models():
-        raise UnknownNameError("Whisper model", model, whisper.available_models())
-    try:
-        whisper.load_model(model, device="cpu", download_root=str(cache_folder()))
-    except (OSError, RuntimeError) as error:  # no network is an OSError, a wrong checksum a RuntimeError
-        raise UsageError(
-            f"whisper:{model}: the weights are not here and could not be downloaded ({error}): "
-            f"give a checkpoint file, such as --asr whisper:/path/{model}.pt"
-        ) from error
 
 
 def _is_english_only(path: Path) -> bool:

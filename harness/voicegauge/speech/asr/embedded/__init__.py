@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from voicegauge.data import CACHE_VARIABLE, cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.speech.asr.base import digest
-from voicegauge.speech.asr.cache import CACHE_VARIABLE, cache_folder
 from voicegauge.speech.asr.converting import Shape, Weights, convert
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
 from voicegauge.speech.asr.whisper import WhisperAsr

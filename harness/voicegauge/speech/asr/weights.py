@@ -1,21 +1,24 @@
-"""Whisper's official weights: what there is, and how it gets into the cache, checked."""
+"""Whisper's official weights: where they lie, and how they get there, checked."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
+import os
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.speech.asr.whisper import cached_weights, require_whisper
+from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 
 Progress = Callable[[int, int], None]
 """Called with the bytes had so far and all of them; 0 where nobody said."""
 _BLOCK = 1 << 20
 _TIMEOUT_S = 30.0
+_ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
+"""Model names whose weights lie under another name."""
 
 
 class Weights(NamedTuple):
@@ -29,6 +32,22 @@ class Weights(NamedTuple):
     def file(self) -> str:
         """Its name in a folder."""
         return self.url.rpartition("/")[2]
+
+
+def require_whisper() -> None:
+    """Refuse where openai-whisper is not installed.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if importlib.util.find_spec("whisper") is None:
+        raise MissingExtraError("openai-whisper", "whisper")
+
+
+def cached_weights(model: str) -> Path:
+    """Give the file that holds the weights of the official `model`, there or not: where openai-whisper looks."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
+    return folder / f"{_ALIASES.get(model, model)}.pt"
 
 
 def official_weights(model: str) -> Weights:
@@ -84,8 +103,9 @@ def fetch(weights: Weights, path: Path, progress: Progress | None = None) -> Pat
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise UsageError(
-            f"{weights.model}: could not be downloaded ({reason}): get {weights.url} elsewhere, "
-            f"then `voicegauge asr install {weights.model} --from FOLDER`"
+            f"whisper:{weights.model}: the weights are not here and could not be downloaded ({reason}): "
+            f"get {weights.url} elsewhere, then `voicegauge asr install {weights.model} --from FOLDER` "
+            f"or --asr whisper:/path/{weights.file}"
         ) from error
 
 

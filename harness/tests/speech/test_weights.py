@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.speech.asr.installing import Weights, copy, fetch, install, official_weights
+from voicegauge.speech.asr.weights import Weights, copy, fetch, install, official_weights
 
 BYTES = bytes(range(256)) * 10_000
 
