@@ -15,7 +15,7 @@ from voicegauge.conformance.reproducing import Expect, request_case, with_reques
 from voicegauge.conformance.requests import base_speech, fits, with_value
 from voicegauge.conformance.running import Runner
 from voicegauge.conformance.searching import Effort, Make, Search, Test
-from voicegauge.conformance.strategies import inside, outside
+from voicegauge.conformance.strategies import fields, inside, outside
 from voicegauge.contract import Target, parse_place
 from voicegauge.contract.extension import Slot
 
@@ -76,16 +76,14 @@ def inside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Draw
     schemas = target.contract.schemas
     media = target.operation.request_media[wire.media_type or ""]
     text = target.speech.request["text"]
-    fields: dict[str, st.SearchStrategy[Any]] = {}
+    free: dict[str, st.SearchStrategy[Any]] = {}
     for name, schema in media.schema.get("properties", {}).items():
         if parse_place(text.at).tokens == [name]:
-            fields[name] = _texts(text, inside(schemas, schema))
+            free[name] = _texts(text, inside(schemas, schema))
         elif is_open_field(target, name, schema):
-            fields[name] = inside(schemas, schema)
-    drawn_fields = st.fixed_dictionaries({}, optional=fields)
-    return drawn_fields.map(lambda drawn: _laid_over(wire, drawn)).filter(
-        lambda drawn: fits(target.operation, drawn.wire)
-    )
+            free[name] = inside(schemas, schema)
+    laid_over = fields({}, free).map(lambda drawn: _laid_over(wire, drawn))
+    return laid_over.filter(lambda drawn: fits(target.operation, drawn.wire))
 
 
 def _texts(slot: Slot, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
