@@ -139,13 +139,14 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
         place = place or target.answer.audio
         if place is not None and name != (place.format or target.spec.emulation.format or "wav"):
             yield _of_target(target, "audio re-encoded", says, FORMAT, speech=_changed(format=name))
+    unread = {"stream-unreadable"} if target.operation.stream is not None else set()
     for says, data, rules in (
         ("an HTML page", b"<!doctype html><html>Bad Gateway</html>", {"audio-not-audio"}),
         ("JSON", b'{"error": "not found"}', {"audio-not-audio"}),
         ("nothing", b"", {"audio-missing", "empty-body"}),
         ("noise", bytes(range(256)) * 40, {"audio-undecodable", "audio-length", "audio-silent", "audio-format"}),
     ):
-        yield _of_target(target, "audio replaced", f"{says} for audio", rules, reply=_replaced(data))
+        yield _of_target(target, "audio replaced", f"{says} for audio", rules | unread, reply=_replaced(data))
     words = "A much longer text than anybody asked for. " * 20
     yield _of_target(target, "audio replaced", "another text", {"audio-length"}, speech=_changed(text=words))
 

@@ -182,10 +182,11 @@ def _required_mutants(operation: Operation) -> Iterator[Mutant]:
 
 
 def _worked_on(operation: Operation) -> set[str]:
-    """The fields of what an operation works on: a text to be spoken, the items of a batch, audio that is taken in."""
+    """The fields of what an operation works on: a text to be spoken, the items of a batch, audio or words taken in."""
     places = [operation.speech.request["text"].at] if operation.speech else []
     places += [operation.batch.items] if operation.batch else []
     places += [operation.intake.request["audio"].at] if operation.intake else []
+    places += [operation.chat.text] if operation.chat else []
     return {parse_place(place).tokens[0] for place in places if parse_place(place).kind == "body"}
 
 
