@@ -116,3 +116,10 @@ def test_what_is_drawn_from_a_schema_fits_it(schema, data) -> None:
     for probe in probes(schemas, schema, ""):
         if not probe.path and "anyOf" not in schema:
             assert validator.is_valid(probe.value) is probe.valid, probe
+
+
+def test_beside_a_list_of_numbers_another_number_is_tried() -> None:
+    schemas = CATALOGUE.provider("ttsai").schemas
+    for values, other in (([2, 4, 5], 3), ([1, 2], 3), (["a", "b"], "no-such-value")):
+        found = list(probes(schemas, {"enum": values}, "", ("x",)))
+        assert [probe.value for probe in found if "not one of" in probe.says] == [other]

@@ -7,6 +7,7 @@ the schema itself, so that an expectation is never guessed.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
 from collections.abc import Iterator
@@ -109,10 +110,18 @@ def _enum_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], na
     for value in values:
         yield Probe(path, value, f"{name} {json.dumps(value, ensure_ascii=False)}", keyword, valid=True)
     if values:
-        yield Probe(path, _OUTSIDE_ENUM, f"{name} {_OUTSIDE_ENUM!r}, not one of its values", keyword, valid=False)
+        other = _outside(values)
+        yield Probe(path, other, f"{name} {other!r}, not one of its values", keyword, valid=False)
         capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
         for value in capitals[:1]:
             yield Probe(path, value, f"{name} {value!r}, a value in capital letters", keyword, valid=False)
+
+
+def _outside(values: list[Any]) -> Any:
+    """A value of the same type as `values` and none of them: one of another type would be refused for that."""
+    if all(type(value) is int for value in values):
+        return next(number for number in itertools.count(min(values)) if number not in values)
+    return _OUTSIDE_ENUM
 
 
 def _type_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:

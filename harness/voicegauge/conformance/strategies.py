@@ -138,7 +138,7 @@ def _varied(probe: Probe) -> st.SearchStrategy[Probe]:
     if keyword in ("maximum", "exclusiveMaximum"):
         return of(st.integers(min_value=int(probe.value) + 1, max_value=10**9))
     if keyword == "enum":
-        return of(_WORDS)
+        return of(_WORDS) if isinstance(probe.value, str) else st.just(probe)
     if keyword == "maxLength":
         return of(st.integers(len(probe.value), len(probe.value) + 50).map(lambda n: "a" * n))
     return of(_of_wrong_type(probe.value)) if keyword == "type" else st.just(probe)

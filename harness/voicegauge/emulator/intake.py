@@ -250,7 +250,11 @@ def _silence() -> Decoded:
 
 
 def _converted(call: Call, intake: Intake, heard: Heard) -> Made:
-    """The upload converted: as true a conversion as the purpose allows."""
+    """The upload converted: as true a conversion as the purpose allows.
+
+    Raises:
+        Refusal: the format cannot be had as is asked.
+    """
     from voicegauge.speech.transcoding import Wanted, transcode, write_audio
 
     use, name = intake.conversion, _wanted_format(call, intake, heard)
@@ -262,7 +266,10 @@ def _converted(call: Call, intake: Intake, heard: Heard) -> Made:
 
     rate, channels, kbps = number("sample_rate"), number("channels"), number("bitrate")
     if use.does == "convert" and heard.file.data:
-        return Made(transcode(heard.file.data, Wanted(name, rate, channels, kbps)), name)
+        try:
+            return Made(transcode(heard.file.data, Wanted(name, rate, channels, kbps)), name)
+        except ValueError as error:  # PyAV's ArgumentError is one: the codec has no such rate
+            raise Refusal("invalid", None, f"{name} cannot be written as is asked: {error}") from error
     speed = read_intake_word(call, intake, "speed")
     voice = read_intake_word(call, intake, "voice")
     change = Change(
