@@ -25,7 +25,7 @@ REASONS = (
     ("sample_rate takes any value", "MP3 has no other rates: they are refused in any case"),
     ("webhook_url is sent", "no webhook is listened to here, so no URL is named"),
     ("chat: audio must be there", "what is said in words is sent as JSON, never as a form"),
-    ("uuid is not held to its pattern", "an id that nobody gave out is refused in any case"),
+    ("id is not held to its pattern", "an id that nobody gave out is refused in any case"),
     ("answered as 400", "both statuses are documented for what was asked"),
 )
 """Why a mutant is not found, by a part of its id."""

@@ -223,6 +223,8 @@ class Runner:
         self._saw(case, [*earlier, exchange, *fetched], skipped)
         subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
         subjects += [call] if skipped else [call, Outcome(call, case.expected)]
+        known = self._contract.operations
+        subjects += [Call(known[got.operation], got) for got in fetched if got.operation in known]
         return subjects, exchange, skipped
 
     def _no_verdict(self, case: Case, exchange: Exchange) -> str | None:
