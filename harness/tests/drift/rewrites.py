@@ -13,7 +13,9 @@ Rewrite = Callable[[dict[str, Any], Random], dict[str, Any]]
 _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPPINGS = ("properties", "patternProperties", "dependentSchemas")
 _BELOW = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
-_DATA = ("example", "examples", "value", "default", "const", "enum", "x-advice", "x-provider", "x-speech", "x-job")
+_OURS = ("x-advice", "x-provider", "x-speech", "x-job", "x-transcription", "x-conversion")
+"""Below these a title is a word of the grammar."""
+_DATA = ("example", "examples", "value", "default", "const", "enum", *_OURS)
 _PROSE = ("description", "summary", "title", "example", "examples", "x-source", "externalDocs")
 
 

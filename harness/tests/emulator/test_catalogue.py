@@ -96,6 +96,11 @@ def _request(target: Target) -> dict[str, Any]:
     return sent
 
 
+def streamed(target: Target) -> bool:
+    """Whether its audio comes in events, which have tests of their own."""
+    return target.answer.audio is not None and target.answer.audio.delivered == "stream"
+
+
 def _check(operation: Operation, answer: httpx.Response) -> Any:
     """The body of an answer that holds to what its operation documents."""
     spec = operation.response(answer.status_code)
@@ -119,7 +124,7 @@ def _at(body: Any, place: str) -> Any:
     return found
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
+@pytest.mark.parametrize("target", [target for target in TARGETS if not streamed(target)], ids=lambda target: target.id)
 def test_every_target_speaks(target: Target, emulator: RunningEmulator, http: httpx.Client) -> None:
     base = emulator.base_url(target.contract.id)
     operation = target.operation

@@ -61,7 +61,7 @@ async def test_only_so_many_requests_may_be_under_way(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         document["x-limits"]["plans"] = {"only": {"concurrent": 2}}
         target = document["paths"]["/speech"]["post"]["x-speech"]["targets"]["small"]
-        target["emulation"]["accept_ms"] = 400
+        target["emulation"]["accept_ms"] = 2000
 
     api = await start(edit=edit, clock="real")
     answers = await asyncio.gather(*(api.submit() for _ in range(4)))

@@ -123,12 +123,14 @@ def test_serving_from_the_command_line_ends_quietly_with_ctrl_c(plain_acme: Cont
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
         assert process.stdout is not None
+        assert process.stderr is not None
         first = process.stdout.readline()
         assert "EMULATED" in first
         url = next(word for word in first.split() if word.startswith("http"))
         assert httpx.get(f"{url}/_emulator/health").json()["providers"] == ["acme"]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        process.wait(timeout=20)
+        out, err = process.stdout.read(), process.stderr.read()  # communicate() loses what readline() had taken in
     assert (process.returncode, err) == (0, "")
     assert "export ACME_KEY" in out
 

@@ -188,7 +188,11 @@ async def test_a_receiver_that_fails_is_tried_again_and_one_that_refuses_is_not(
 
 
 async def test_a_receiver_that_never_answers_is_given_up() -> None:
-    silent = await asyncio.start_server(lambda _reader, _writer: asyncio.sleep(5), "127.0.0.1", 0)
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
 
     async def pause(_seconds: float) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 from urllib.parse import unquote
 
@@ -90,7 +91,8 @@ class EmulatedProvider:
             account = self._account(incoming, operation)
             if operation.job is None and operation.id not in self._roles:
                 self.accounts.admit(account, operation, self._clock.now())
-            reply = await self._answer(incoming, operation, path, account)
+            with self._under_way(account, operation):  # counted before anything is waited for
+                reply = await self._answer(incoming, operation, path, account)
         except Refusal as refusal:
             reply = error_reply(operation, refusal)
         reply.body = self._answers.localised(reply.body, incoming.base_url) if reply.is_json else reply.body
@@ -101,6 +103,15 @@ class EmulatedProvider:
         if reply.pacing is not None:
             reply.beats = self._planted.beats(reply, reply.pacing.beats(reply.body))
         return reply
+
+    @contextlib.contextmanager
+    def _under_way(self, account: Account, operation: Operation) -> Iterator[None]:
+        works = operation.speech is not None or operation.intake is not None
+        account.in_flight += works
+        try:
+            yield
+        finally:
+            account.in_flight -= works
 
     def _route(self, incoming: Incoming) -> tuple[Operation, dict[str, str]]:
         for path in self._answers.paths(incoming.path):
@@ -134,14 +145,10 @@ class EmulatedProvider:
             return self.shelf.answer(call, account, self._clock.now(), self.orders.rng())
         if operation.chat is not None:
             return await self._speaking.chat(call, operation.chat, account, things)
-        if operation.speech is not None or operation.intake is not None:
-            account.in_flight += 1
-            try:
-                if operation.intake is not None:
-                    return await self._intakes.answer(call, account, strict=strict)
-                return await self._speaking.answer(call, account, strict=strict)
-            finally:
-                account.in_flight -= 1
+        if operation.intake is not None:
+            return await self._intakes.answer(call, account, strict=strict)
+        if operation.speech is not None:
+            return await self._speaking.answer(call, account, strict=strict)
         return await self._later(call, account)
 
     async def _later(self, call: Call, account: Account) -> Reply:
