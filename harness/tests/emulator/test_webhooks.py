@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.server
 import json
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -188,15 +188,10 @@ async def test_a_receiver_that_fails_is_tried_again_and_one_that_refuses_is_not(
 
 
 async def test_a_receiver_that_never_answers_is_given_up() -> None:
-    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    silent = await asyncio.start_server(listen, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{silent.sockets[0].getsockname()[1]}/"
-
     async def pause(_seconds: float) -> None:
         return
 
-    async with silent:
+    # Connections wait in the backlog for ever.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         assert await deliver(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None
