@@ -34,7 +34,8 @@ VOCABULARY = 51_864
 """Whisper's English vocabulary; it cannot be smaller."""
 FULL_FRAMES = 1500
 """Encoder frames of 30 s."""
-LEARNING_RATE, LAST_LEARNING_RATE, WARM_UP_STEPS = 2e-3, 8e-4, 200
+CYCLES, WARM_UP_STEPS = ((2700, 2e-3), (1200, 8e-4), (900, 4e-4)), 200
+"""Steps and highest learning rate of each: the first learns to listen, the others the full context (SGDR, 2017)."""
 EMA = 0.99
 EMPTY_SHARE = 0.02
 """Clips of silence or noise alone, whose transcript is empty: without them silence is heard as words."""
@@ -64,7 +65,7 @@ STAGES = (
     Stage(("short",), 6, 110, 6400, 500),
     Stage(("short", "medium", "medium", "medium"), 10, 240, 8800, 1400),
     Stage(("medium", "long"), 8, 560, 9600, 800),
-    Stage(("medium", "long", "long"), 8, 560, 5000, 1200, padding=96),
+    Stage(("medium", "long", "long"), 8, 560, 5000, 2100, padding=96),
 )
 TOTAL_STEPS = sum(stage.steps for stage in STAGES)
 CANDIDATES = 192
@@ -108,9 +109,7 @@ class Network(nn.Module):
         self.unused = nn.Parameter(torch.zeros(WIDTH))
         self.phonemes = nn.Linear(WIDTH, len(symbols()))
 
-    def encode(
-        self, mel: Tensor, padding: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
+    def encode(self, mel: Tensor, padding: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Mel of shape (batch, 80, 2 * frames) as features (batch, frames + padding, width), and the bias of attention.
 
         `padding` are positions behind the clips. Silence sounds the same at each of them, so that a few stand
@@ -132,15 +131,10 @@ class Network(nn.Module):
             x = x + block.mlp(block.mlp_ln(x))
         return encoder.ln_post(x), bias
 
-    def decode(
-        self, sequences: Tensor, features: Tensor, bias: Tensor | None
-    ) -> Tensor:
+    def decode(self, sequences: Tensor, features: Tensor, bias: Tensor | None) -> Tensor:
         """Logits of shape (batch, length, occurring tokens + 1): the last stands for all tokens that never occur."""
         decoder = self.whisper.decoder
-        x = (
-            decoder.token_embedding(sequences)
-            + decoder.positional_embedding[: sequences.shape[1]]
-        )
+        x = decoder.token_embedding(sequences) + decoder.positional_embedding[: sequences.shape[1]]
         for block in decoder.blocks:
             x = x + attend(block.attn, block.attn_ln(x), causal=True)
             x = x + attend(block.cross_attn, block.cross_attn_ln(x), features, bias)
@@ -157,9 +151,7 @@ class Network(nn.Module):
         """Cross entropy of the decoder and CTC loss of the encoder."""
         features, bias = self.encode(batch.mel, batch.padding)
         scores = self.decode(batch.tokens[:, :-1], features, bias)
-        decoder = F.cross_entropy(
-            scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED
-        )
+        decoder = F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
         heard = features[:, : int(batch.frames[0])]
         spoken = F.log_softmax(self.phonemes(heard), dim=-1).transpose(0, 1)
         ctc = F.ctc_loss(
@@ -231,9 +223,7 @@ def shard(folder: Path, kind: str, number: int) -> Shard:
     return Shard(path)
 
 
-def worsen(
-    samples: NDArray[np.float32], random: np.random.Generator
-) -> NDArray[np.float32]:
+def worsen(samples: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.float32]:
     """What a line does to speech: gain, noise of some colour, a narrow band, lost packets."""
     samples = samples * 10 ** random.uniform(-1.0, 0.3)
     level = float(np.sqrt(np.mean(samples**2))) + 1e-6
@@ -245,9 +235,7 @@ def worsen(
         noise = random.standard_normal(len(samples)).astype(np.float32)
         if random.random() < 0.3:
             noise = np.convolve(noise, np.ones(8, np.float32) / 8**0.5, "same")
-        samples = samples + noise * np.float32(
-            level * 10 ** (-random.uniform(8, 50) / 20)
-        )
+        samples = samples + noise * np.float32(level * 10 ** (-random.uniform(8, 50) / 20))
     if random.random() < 0.05:
         lost = random.random(len(samples) // 320 + 1) < 0.05
         samples = samples * ~np.repeat(lost, 320)[: len(samples)]
@@ -271,14 +259,10 @@ class Clip(NamedTuple):
     def heard(self, random: np.random.Generator) -> tuple[NDArray[np.float32], str]:
         """Samples as a line would carry them, and their text."""
         samples, text = self.source.clip(self.index)
-        return worsen(
-            np.concatenate([np.zeros(self.lead, np.float32), samples]), random
-        ), text
+        return worsen(np.concatenate([np.zeros(self.lead, np.float32), samples]), random), text
 
 
-def draw(
-    folder: Path, stage: Stage, random: np.random.Generator
-) -> tuple[list[Clip], int]:
+def draw(folder: Path, stage: Stage, random: np.random.Generator) -> tuple[list[Clip], int]:
     """Clips of about one length, and the encoder frames of the step that hears them."""
     found = []
     for _ in range(CANDIDATES):
@@ -286,11 +270,7 @@ def draw(
         source = shard(
             folder,
             kind,
-            int(
-                random.integers(
-                    min(stage.shards, 6) if kind == "short" else stage.shards
-                )
-            ),
+            int(random.integers(min(stage.shards, 6) if kind == "short" else stage.shards)),
         )
         clip = Clip(
             source,
@@ -338,12 +318,7 @@ def make_batch(folder: Path, stage: Stage, step: int) -> Batch:
     """The batch of a step: a function of the seed and the step's number alone."""
     random = np.random.default_rng([SEED, step])
     drawn, frames = draw(folder, stage, random)
-    clips = [
-        (silence(frames, random), "")
-        if random.random() < EMPTY_SHARE
-        else clip.heard(random)
-        for clip in drawn
-    ]
+    clips = [(silence(frames, random), "") if random.random() < EMPTY_SHARE else clip.heard(random) for clip in drawn]
     audio = torch.zeros(len(clips), frames * FRAME)
     for row, (samples, _) in zip(audio, clips, strict=True):
         row[: len(samples)] = torch.from_numpy(samples[: len(row)])
@@ -366,34 +341,20 @@ def make_batch(folder: Path, stage: Stage, step: int) -> Batch:
             ]
         )
         # As in Whisper's own training, what follows the start says whether there is speech.
-        wanted.append(
-            [rows[-1][1] if text else index[tokenizer.no_speech], *rows[-1][2:]]
-        )
+        wanted.append([rows[-1][1] if text else index[tokenizer.no_speech], *rows[-1][2:]])
     longest = max(map(len, rows))
     targets = [transcribe(text) or [0] for _, text in clips]
     counts = [len(transcribe(text)) for _, text in clips]
     padding = None
     if stage.padding:
-        padding = torch.from_numpy(
-            np.sort(
-                random.choice(
-                    np.arange(frames, FULL_FRAMES), stage.padding, replace=False
-                )
-            )
-        )
+        padding = torch.from_numpy(np.sort(random.choice(np.arange(frames, FULL_FRAMES), stage.padding, replace=False)))
     return Batch(
         mel=log_mel(audio),
         padding=padding,
         tokens=torch.tensor([row + [0] * (longest - len(row)) for row in rows]),
-        targets=torch.tensor(
-            [row + [IGNORED] * (longest - 1 - len(row)) for row in wanted]
-        ),
+        targets=torch.tensor([row + [IGNORED] * (longest - 1 - len(row)) for row in wanted]),
         phonemes=torch.tensor(
-            [
-                symbol
-                for target, count in zip(targets, counts, strict=True)
-                for symbol in target[:count]
-            ]
+            [symbol for target, count in zip(targets, counts, strict=True) for symbol in target[:count]]
         ),
         phoneme_counts=torch.tensor(counts),
         frames=torch.full((len(clips),), frames),
@@ -407,14 +368,13 @@ def plan() -> Iterator[Stage]:
 
 
 def learning_rate(step: int) -> float:
-    """Warm-up, then a cosine down to a fiftieth; a second, lower one while the full context is learned."""
-    last = STAGES[-1].steps
-    before = TOTAL_STEPS - last
-    if step < before:
-        return (
-            LEARNING_RATE * min(1.0, (step + 1) / WARM_UP_STEPS) * cosine(step / before)
-        )
-    return LAST_LEARNING_RATE * cosine((step - before) / last)
+    """Warm-up, then a cosine down to a fiftieth, begun anew and lower with each cycle."""
+    first = 0
+    for steps, peak in CYCLES:
+        if step < first + steps:
+            return peak * min(1.0, (step + 1) / WARM_UP_STEPS) * cosine((step - first) / steps)
+        first += steps
+    raise ValueError(f"no cycle holds step {step}")
 
 
 def cosine(progress: float) -> float:
@@ -430,9 +390,7 @@ def main() -> None:
     torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     network = Network()
     average = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(
-        network.parameters(), weight_decay=0.01, betas=(0.9, 0.98)
-    )
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01, betas=(0.9, 0.98))
     first, last = 0, work / "last.pt"
     if last.exists():
         saved = torch.load(last, weights_only=True)
