@@ -21,7 +21,7 @@ from voicegauge.speech.espeak import synthesize
 from .made import run, sample
 
 RATE = 16_000
-TEXT = "The box was thrown beside the parked truck."
+TEXT = "Why did nobody answer the phone this morning?"
 WORDS = 8
 
 

@@ -44,7 +44,7 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "server-error-at-boundary": ("server-error", {"status-undocumented"}),
     "flaky-503": ("status-undocumented", set()),
     "ignored-key": ("auth-not-enforced", {"wrong-error-status", "charge-wrong"}),
-    "accepts-invalid": ("accepts-invalid", {"server-error", "audio-silent"}),
+    "accepts-invalid": ("accepts-invalid", {"server-error", "audio-silent", "wrong-error-status"}),
     "missing-retry-after": ("retry-after-missing", set()),
     "missing-header": ("header-missing", {"retry-after-missing"}),
     "undocumented-status": ("status-undocumented", set()),
