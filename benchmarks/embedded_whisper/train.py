@@ -34,7 +34,7 @@ VOCABULARY = 51_864
 """Whisper's English vocabulary; it cannot be smaller."""
 FULL_FRAMES = 1500
 """Encoder frames of 30 s."""
-CYCLES, WARM_UP_STEPS = ((2700, 2e-3), (1200, 8e-4), (900, 4e-4)), 200
+CYCLES, WARM_UP_STEPS = ((2700, 2e-3), (1200, 8e-4), (600, 4e-4), (260, 4e-4)), 200
 """Steps and highest learning rate of each: the first learns to listen, the others the full context (SGDR, 2017)."""
 EMA = 0.99
 EMPTY_SHARE = 0.02
@@ -59,13 +59,16 @@ class Stage(NamedTuple):
     steps: int
     padding: int = 0
     """Frames that stand for all those between the clips' end and the end of the full context; none where 0."""
+    joined: float = 0.0
+    """Share of clips that are two of them, one after the other."""
 
 
 STAGES = (
     Stage(("short",), 6, 110, 6400, 500),
     Stage(("short", "medium", "medium", "medium"), 10, 240, 8800, 1400),
     Stage(("medium", "long"), 8, 560, 9600, 800),
-    Stage(("medium", "long", "long"), 8, 560, 5000, 2100, padding=96),
+    Stage(("medium", "long", "long"), 8, 560, 5000, 1800, padding=96),
+    Stage(("medium", "long", "long"), 8, 1000, 7000, 260, padding=96, joined=0.6),
 )
 TOTAL_STEPS = sum(stage.steps for stage in STAGES)
 CANDIDATES = 192
@@ -242,41 +245,49 @@ def worsen(samples: NDArray[np.float32], random: np.random.Generator) -> NDArray
     return samples.astype(np.float32)
 
 
-class Clip(NamedTuple):
-    """What a step may hear."""
+class Part(NamedTuple):
+    """A recorded text and the samples of silence before it."""
 
     source: Shard
     index: int
     lead: int
-    """Samples of silence before it."""
+
+    @property
+    def samples(self) -> int:
+        """How many there are, the silence included."""
+        return int(self.lead + self.source.bounds[self.index + 1] - self.source.bounds[self.index])
+
+
+class Clip(NamedTuple):
+    """What a step may hear."""
+
+    parts: tuple[Part, ...]
 
     @property
     def frames(self) -> int:
         """Encoder frames that it fills."""
-        samples = self.source.bounds[self.index + 1] - self.source.bounds[self.index]
-        return math.ceil((self.lead + samples) / FRAME) + SILENT_END
+        return math.ceil(sum(part.samples for part in self.parts) / FRAME) + SILENT_END
 
     def heard(self, random: np.random.Generator) -> tuple[NDArray[np.float32], str]:
         """Samples as a line would carry them, and their text."""
-        samples, text = self.source.clip(self.index)
-        return worsen(np.concatenate([np.zeros(self.lead, np.float32), samples]), random), text
+        spoken = [(part.lead, *part.source.clip(part.index)) for part in self.parts]
+        samples = [piece for lead, said, _ in spoken for piece in (np.zeros(lead, np.float32), said)]
+        return worsen(np.concatenate(samples), random), " ".join(text for _, _, text in spoken)
+
+
+def pick(folder: Path, stage: Stage, random: np.random.Generator) -> Part:
+    """One recorded text of the stage."""
+    kind = stage.kinds[random.integers(len(stage.kinds))]
+    source = shard(folder, kind, int(random.integers(min(stage.shards, 6) if kind == "short" else stage.shards)))
+    return Part(source, int(random.integers(len(source.texts))), int(random.uniform(0, 0.35) * RATE))
 
 
 def draw(folder: Path, stage: Stage, random: np.random.Generator) -> tuple[list[Clip], int]:
     """Clips of about one length, and the encoder frames of the step that hears them."""
     found = []
     for _ in range(CANDIDATES):
-        kind = stage.kinds[random.integers(len(stage.kinds))]
-        source = shard(
-            folder,
-            kind,
-            int(random.integers(min(stage.shards, 6) if kind == "short" else stage.shards)),
-        )
-        clip = Clip(
-            source,
-            int(random.integers(len(source.texts))),
-            int(random.uniform(0, 0.35) * RATE),
-        )
+        count = 2 if stage.joined and random.random() < stage.joined else 1
+        clip = Clip(tuple(pick(folder, stage, random) for _ in range(count)))
         if clip.frames <= stage.frames:
             found.append(clip)
     found.sort(key=lambda clip: clip.frames)
