@@ -11,7 +11,7 @@ from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
-from voicegauge.speech.asr.whisper import SAMPLE_LEN, WINDOW_S
+from voicegauge.speech.asr.whisper import WINDOW_S, describe_sample_len, sample_len
 from voicegauge.speech.normalise import base_language
 
 _WEIGHTS = "model.bin"
@@ -32,6 +32,8 @@ class FasterWhisperAsr:
     closed_vocabulary: bool = False
     no_speech_threshold: float | None = None
     """Probability of silence above which a window has no transcript; never where it is `None`."""
+    tokens_per_s: float | None = None
+    """A window gives at most 8 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
 
     @property
     def id(self) -> str:
@@ -47,7 +49,7 @@ class FasterWhisperAsr:
             "beam_size": "1",
             "condition_on_previous_text": "False",
             "compute_type": "float32",
-            "max_new_tokens": str(SAMPLE_LEN),
+            "max_new_tokens": describe_sample_len(self.tokens_per_s),
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "vad_filter": "False",
@@ -71,7 +73,7 @@ class FasterWhisperAsr:
             compression_ratio_threshold=None,
             log_prob_threshold=None,
             no_speech_threshold=self.no_speech_threshold,
-            max_new_tokens=SAMPLE_LEN,
+            max_new_tokens=sample_len(len(samples), self.tokens_per_s),
             without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
             vad_filter=False,
         )

@@ -22,6 +22,18 @@ WINDOW_S = 30
 """Up to one window timestamps are off; longer audio needs them to find where the next window begins."""
 
 
+def sample_len(samples: int, tokens_per_s: float | None) -> int:
+    """The tokens that a window of `samples` at 16 kHz may give."""
+    if tokens_per_s is None:
+        return SAMPLE_LEN
+    return min(SAMPLE_LEN, 8 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
+
+
+def describe_sample_len(tokens_per_s: float | None) -> str:
+    """The same in words, for the settings."""
+    return str(SAMPLE_LEN) if tokens_per_s is None else f"8 and {tokens_per_s:g} a second"
+
+
 @dataclass
 class WhisperAsr:
     """A checkpoint of openai-whisper."""
@@ -35,6 +47,8 @@ class WhisperAsr:
     closed_vocabulary: bool = False
     no_speech_threshold: float | None = None
     """Probability of silence above which a window has no transcript; never where it is `None`."""
+    tokens_per_s: float | None = None
+    """A window gives at most 8 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
 
     @property
     def id(self) -> str:
@@ -49,7 +63,7 @@ class WhisperAsr:
             "fallback": "none",
             "condition_on_previous_text": "False",
             "fp16": "False",
-            "sample_len": str(SAMPLE_LEN),
+            "sample_len": describe_sample_len(self.tokens_per_s),
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "threads": "1",
@@ -75,7 +89,7 @@ class WhisperAsr:
             language=base_language(language),
             task="transcribe",
             temperature=0.0,
-            sample_len=SAMPLE_LEN,
+            sample_len=sample_len(len(samples), self.tokens_per_s),
             fp16=False,
             condition_on_previous_text=False,
             compression_ratio_threshold=None,

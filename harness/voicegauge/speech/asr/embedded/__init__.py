@@ -30,7 +30,13 @@ EMBEDDED = "embedded"
 """Its name, as `--asr` takes it."""
 NO_SPEECH_THRESHOLD = 0.6
 """Whisper's own default: above it a window is silence, and has no transcript."""
-_WHAT_IT_IS: dict[str, Any] = {"closed_vocabulary": True, "no_speech_threshold": NO_SPEECH_THRESHOLD}
+TOKENS_PER_S = 5.0
+"""Nearly twice what the emulator's fastest voice says; a small model may repeat itself without end."""
+_WHAT_IT_IS: dict[str, Any] = {
+    "closed_vocabulary": True,
+    "no_speech_threshold": NO_SPEECH_THRESHOLD,
+    "tokens_per_s": TOKENS_PER_S,
+}
 _EMBEDDING = "decoder.token_embedding.weight"
 _BEGIN_SUPPRESSED = (220, 50256)
 """A blank and the end, as Whisper's `suppress_blank` has it."""
