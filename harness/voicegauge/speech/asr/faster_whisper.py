@@ -33,7 +33,7 @@ class FasterWhisperAsr:
     no_speech_threshold: float | None = None
     """Probability of silence above which a window has no transcript; never where it is `None`."""
     tokens_per_s: float | None = None
-    """A window gives at most 8 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
+    """A window gives at most 12 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
 
     @property
     def id(self) -> str:

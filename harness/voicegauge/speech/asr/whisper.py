@@ -26,12 +26,12 @@ def sample_len(samples: int, tokens_per_s: float | None) -> int:
     """The tokens that a window of `samples` at 16 kHz may give."""
     if tokens_per_s is None:
         return SAMPLE_LEN
-    return min(SAMPLE_LEN, 8 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
+    return min(SAMPLE_LEN, 12 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
 
 
 def describe_sample_len(tokens_per_s: float | None) -> str:
     """The same in words, for the settings."""
-    return str(SAMPLE_LEN) if tokens_per_s is None else f"8 and {tokens_per_s:g} a second"
+    return str(SAMPLE_LEN) if tokens_per_s is None else f"12 and {tokens_per_s:g} a second"
 
 
 @dataclass
@@ -48,7 +48,7 @@ class WhisperAsr:
     no_speech_threshold: float | None = None
     """Probability of silence above which a window has no transcript; never where it is `None`."""
     tokens_per_s: float | None = None
-    """A window gives at most 8 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
+    """A window gives at most 12 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
 
     @property
     def id(self) -> str:

@@ -30,8 +30,8 @@ EMBEDDED = "embedded"
 """Its name, as `--asr` takes it."""
 NO_SPEECH_THRESHOLD = 0.6
 """Whisper's own default: above it a window is silence, and has no transcript."""
-TOKENS_PER_S = 5.0
-"""Nearly twice what the emulator's fastest voice says; a small model may repeat itself without end."""
+TOKENS_PER_S = 8.0
+"""More than the fastest voice says, in words of several tokens too; a small model may repeat itself without end."""
 _WHAT_IT_IS: dict[str, Any] = {
     "closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
