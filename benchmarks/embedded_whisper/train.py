@@ -2,8 +2,9 @@
 
 `make whisper` makes the corpus, trains, exports and measures; what was interrupted goes on where it stood.
 
-Why it learns: first short clips on a short encoder context, until attention finds the words; a CTC
-loss over phonemes on the encoder beside the decoder's own; the full 30 s context only at the end.
+Why it learns: short clips on a short encoder context first, until attention finds the words; a CTC
+loss over phonemes on the encoder beside the decoder's own; attention that is shown where in the
+clip each word is; the full 30 s context once all that stands.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,8 +35,13 @@ VOCABULARY = 51_864
 """Whisper's English vocabulary; it cannot be smaller."""
 FULL_FRAMES = 1500
 """Encoder frames of 30 s."""
-CYCLES, WARM_UP_STEPS = ((2700, 2e-3), (1200, 8e-4), (600, 4e-4), (260, 4e-4)), 200
-"""Steps and highest learning rate of each: the first learns to listen, the others the full context (SGDR, 2017)."""
+PEAK_RATE, WARM_UP_STEPS = 2e-3, 200
+"""Highest learning rate, and the steps until it is reached."""
+CTC_WEIGHT, GUIDE_WEIGHT = 0.5, 0.5
+GUIDED_HEADS, FIRST_GUIDED_LAYER = 2, 1
+"""Heads of each cross attention, from this decoder layer on, that are shown where the words are."""
+NEAR = 15
+"""Encoder frames about a word's middle that guided attention may look at: a standard deviation."""
 EMA = 0.99
 EMPTY_SHARE = 0.02
 """Clips of silence or noise alone, whose transcript is empty: without them silence is heard as words."""
@@ -59,16 +65,15 @@ class Stage(NamedTuple):
     steps: int
     padding: int = 0
     """Frames that stand for all those between the clips' end and the end of the full context; none where 0."""
-    joined: float = 0.0
-    """Share of clips that are two of them, one after the other."""
+    parts: int = 1
+    """How many recorded texts may follow one another in a clip."""
 
 
 STAGES = (
-    Stage(("short",), 6, 110, 6400, 500),
-    Stage(("short", "medium", "medium", "medium"), 10, 240, 8800, 1400),
-    Stage(("medium", "long"), 8, 560, 9600, 800),
-    Stage(("medium", "long", "long"), 8, 560, 5000, 1800, padding=96),
-    Stage(("medium", "long", "long"), 8, 1000, 7000, 260, padding=96, joined=0.6),
+    Stage(("short",), 6, 110, 6400, 400),
+    Stage(("short", "medium", "medium", "medium"), 10, 240, 6400, 900),
+    Stage(("medium", "long", "long"), 8, 400, 6400, 1000, padding=48),
+    Stage(("medium", "long", "long"), 8, 700, 6400, 2300, padding=48, parts=4),
 )
 TOTAL_STEPS = sum(stage.steps for stage in STAGES)
 CANDIDATES = 192
@@ -134,26 +139,31 @@ class Network(nn.Module):
             x = x + block.mlp(block.mlp_ln(x))
         return encoder.ln_post(x), bias
 
-    def decode(self, sequences: Tensor, features: Tensor, bias: Tensor | None) -> Tensor:
-        """Logits of shape (batch, length, occurring tokens + 1): the last stands for all tokens that never occur."""
+    def decode(self, sequences: Tensor, features: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Logits of shape (batch, length, occurring tokens + 1): the last stands for all tokens that never occur.
+
+        And where the guided heads looked: (batch, heads, length, frames + padding).
+        """
         decoder = self.whisper.decoder
         x = decoder.token_embedding(sequences) + decoder.positional_embedding[: sequences.shape[1]]
-        for block in decoder.blocks:
+        guided = []
+        for number, block in enumerate(decoder.blocks):
             x = x + attend(block.attn, block.attn_ln(x), causal=True)
-            x = x + attend(block.cross_attn, block.cross_attn_ln(x), features, bias)
+            heard, looks = look(block.cross_attn, block.cross_attn_ln(x), features, bias)
+            x = x + heard
             x = x + block.mlp(block.mlp_ln(x))
+            if number >= FIRST_GUIDED_LAYER:
+                guided.append(looks[:, :GUIDED_HEADS])
         rows = torch.cat([decoder.token_embedding.weight, self.unused[None]])
         logits = decoder.ln(x) @ rows.T
         # One row, shared by every token that never occurs, is learned once and compresses to nothing.
-        return torch.cat(
-            [logits[..., :-1], logits[..., -1:] + math.log(VOCABULARY - len(tokens()))],
-            dim=-1,
-        )
+        rare = logits[..., -1:] + math.log(VOCABULARY - len(tokens()))
+        return torch.cat([logits[..., :-1], rare], dim=-1), torch.cat(guided, dim=1)
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Cross entropy of the decoder and CTC loss of the encoder."""
+    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """Cross entropy of the decoder, CTC loss of the encoder, and how far guided attention looks from the words."""
         features, bias = self.encode(batch.mel, batch.padding)
-        scores = self.decode(batch.tokens[:, :-1], features, bias)
+        scores, looks = self.decode(batch.tokens[:, :-1], features, bias)
         decoder = F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
         heard = features[:, : int(batch.frames[0])]
         spoken = F.log_softmax(self.phonemes(heard), dim=-1).transpose(0, 1)
@@ -164,25 +174,35 @@ class Network(nn.Module):
             batch.phoneme_counts,
             zero_infinity=True,
         )
-        return decoder, ctc
+        return decoder, ctc, stray(looks, batch.centres)
 
 
-def attend(
-    layer: Any,
-    x: Tensor,
-    others: Tensor | None = None,
-    bias: Tensor | None = None,
-    *,
-    causal: bool = False,
-) -> Tensor:
-    """Whisper's attention, which by itself takes no bias: `x` looks at `others`, or at itself."""
-    source = x if others is None else others
-    heads = [
-        part.unflatten(-1, (HEADS, -1)).transpose(1, 2)
-        for part in (layer.query(x), layer.key(source), layer.value(source))
-    ]
-    mixed = F.scaled_dot_product_attention(*heads, attn_mask=bias, is_causal=causal)
+def attend(layer: Any, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
+    """Whisper's self attention, which by itself takes no bias."""
+    mixed = F.scaled_dot_product_attention(*split(layer, x, x), attn_mask=bias, is_causal=causal)
     return layer.out(mixed.transpose(1, 2).flatten(2))
+
+
+def look(layer: Any, x: Tensor, features: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Whisper's cross attention, and its weights: (batch, heads, length, frames + padding)."""
+    query, key, value = split(layer, x, features)
+    scores = query @ key.transpose(-1, -2) * query.shape[-1] ** -0.5
+    weights = (scores if bias is None else scores + bias).softmax(dim=-1)
+    return layer.out((weights @ value).transpose(1, 2).flatten(2)), weights
+
+
+def split(layer: Any, x: Tensor, source: Tensor) -> list[Tensor]:
+    """Queries, keys and values by head: (batch, heads, length, width / heads)."""
+    projected = (layer.query(x), layer.key(source), layer.value(source))
+    return [part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in projected]
+
+
+def stray(looks: Tensor, centres: Tensor) -> Tensor:
+    """The share of attention that goes elsewhere than to the word being said (Tachibana et al., 2018, about words)."""
+    frames = torch.arange(looks.shape[-1])
+    away = 1 - torch.exp(-(((frames - centres[..., None]) / NEAR) ** 2) / 2)
+    lost = (looks * away[:, None]).sum(dim=-1).mean(dim=1)
+    return lost[centres >= 0].mean() if bool((centres >= 0).any()) else lost.sum() * 0
 
 
 class Batch(NamedTuple):
@@ -195,6 +215,8 @@ class Batch(NamedTuple):
     """Of shape (batch, length): start, no-timestamps, words, end; then padding."""
     targets: Tensor
     """What follows each token but the last."""
+    centres: Tensor
+    """Encoder frame about which each target is said; negative where it is no word."""
     phonemes: Tensor
     phoneme_counts: Tensor
     frames: Tensor
@@ -258,6 +280,15 @@ class Part(NamedTuple):
         return int(self.lead + self.source.bounds[self.index + 1] - self.source.bounds[self.index])
 
 
+class Heard(NamedTuple):
+    """What a step hears of a clip."""
+
+    samples: NDArray[np.float32]
+    words: tuple[str, ...] = ()
+    centres: tuple[float, ...] = ()
+    """Encoder frame about which each word is said."""
+
+
 class Clip(NamedTuple):
     """What a step may hear."""
 
@@ -268,11 +299,25 @@ class Clip(NamedTuple):
         """Encoder frames that it fills."""
         return math.ceil(sum(part.samples for part in self.parts) / FRAME) + SILENT_END
 
-    def heard(self, random: np.random.Generator) -> tuple[NDArray[np.float32], str]:
-        """Samples as a line would carry them, and their text."""
-        spoken = [(part.lead, *part.source.clip(part.index)) for part in self.parts]
-        samples = [piece for lead, said, _ in spoken for piece in (np.zeros(lead, np.float32), said)]
-        return worsen(np.concatenate(samples), random), " ".join(text for _, _, text in spoken)
+    def heard(self, random: np.random.Generator) -> Heard:
+        """The clip as a line would carry it."""
+        pieces, words, centres = [], [], []
+        first = 0
+        for part in self.parts:
+            said, text = part.source.clip(part.index)
+            pieces += [np.zeros(part.lead, np.float32), said]
+            words += text.split()
+            centres += middles(text.split(), first + part.lead, len(said))
+            first += part.lead + len(said)
+        return Heard(worsen(np.concatenate(pieces), random), tuple(words), tuple(centres))
+
+
+def middles(words: list[str], first: int, samples: int) -> list[float]:
+    """Encoder frame about which each word is said, were each phoneme as long as the others."""
+    counts = np.array([len(transcribe(word)) + 1 for word in words])
+    ends = np.cumsum(counts)
+    middle: NDArray[np.float64] = (first + samples * (ends - counts / 2) / ends[-1]) / FRAME
+    return list(middle)
 
 
 def pick(folder: Path, stage: Stage, random: np.random.Generator) -> Part:
@@ -286,7 +331,7 @@ def draw(folder: Path, stage: Stage, random: np.random.Generator) -> tuple[list[
     """Clips of about one length, and the encoder frames of the step that hears them."""
     found = []
     for _ in range(CANDIDATES):
-        count = 2 if stage.joined and random.random() < stage.joined else 1
+        count = int(random.integers(stage.parts)) + 1
         clip = Clip(tuple(pick(folder, stage, random) for _ in range(count)))
         if clip.frames <= stage.frames:
             found.append(clip)
@@ -300,10 +345,10 @@ def draw(folder: Path, stage: Stage, random: np.random.Generator) -> tuple[list[
     return found[first:last], frames
 
 
-def silence(frames: int, random: np.random.Generator) -> NDArray[np.float32]:
+def silence(frames: int, random: np.random.Generator) -> Heard:
     """Silence or noise alone."""
     noise = random.standard_normal(frames * FRAME // 2).astype(np.float32)
-    return noise * np.float32(10 ** random.uniform(-6, -1))
+    return Heard(noise * np.float32(10 ** random.uniform(-6, -1)))
 
 
 @cache
@@ -329,47 +374,59 @@ def make_batch(folder: Path, stage: Stage, step: int) -> Batch:
     """The batch of a step: a function of the seed and the step's number alone."""
     random = np.random.default_rng([SEED, step])
     drawn, frames = draw(folder, stage, random)
-    clips = [(silence(frames, random), "") if random.random() < EMPTY_SHARE else clip.heard(random) for clip in drawn]
+    clips = [silence(frames, random) if random.random() < EMPTY_SHARE else clip.heard(random) for clip in drawn]
     audio = torch.zeros(len(clips), frames * FRAME)
-    for row, (samples, _) in zip(audio, clips, strict=True):
-        row[: len(samples)] = torch.from_numpy(samples[: len(row)])
-    tokenizer, index = (
-        get_tokenizer(multilingual=False),
-        {token: number for number, token in enumerate(tokens())},
-    )
-    rows, wanted = [], []
-    for _, text in clips:
-        spelled = tokenizer.encode(" " + text) if text else []
-        rows.append(
-            [
-                index[token]
-                for token in (
-                    tokenizer.sot,
-                    tokenizer.no_timestamps,
-                    *spelled,
-                    tokenizer.eot,
-                )
-            ]
-        )
-        # As in Whisper's own training, what follows the start says whether there is speech.
-        wanted.append([rows[-1][1] if text else index[tokenizer.no_speech], *rows[-1][2:]])
-    longest = max(map(len, rows))
-    targets = [transcribe(text) or [0] for _, text in clips]
-    counts = [len(transcribe(text)) for _, text in clips]
+    for row, clip in zip(audio, clips, strict=True):
+        row[: len(clip.samples)] = torch.from_numpy(clip.samples[: len(row)])
+    spelled = [spell(clip) for clip in clips]
+    spoken = [transcribe(" ".join(clip.words)) for clip in clips]
     padding = None
     if stage.padding:
         padding = torch.from_numpy(np.sort(random.choice(np.arange(frames, FULL_FRAMES), stage.padding, replace=False)))
     return Batch(
         mel=log_mel(audio),
         padding=padding,
-        tokens=torch.tensor([row + [0] * (longest - len(row)) for row in rows]),
-        targets=torch.tensor([row + [IGNORED] * (longest - 1 - len(row)) for row in wanted]),
-        phonemes=torch.tensor(
-            [symbol for target, count in zip(targets, counts, strict=True) for symbol in target[:count]]
-        ),
-        phoneme_counts=torch.tensor(counts),
+        tokens=stacked([each.tokens for each in spelled], 0, torch.long),
+        targets=stacked([each.targets for each in spelled], IGNORED, torch.long),
+        centres=stacked([each.centres for each in spelled], IGNORED, torch.float),
+        phonemes=torch.tensor([symbol for target in spoken for symbol in target], dtype=torch.long),
+        phoneme_counts=torch.tensor([len(target) for target in spoken]),
         frames=torch.full((len(clips),), frames),
     )
+
+
+class Spelled(NamedTuple):
+    """A clip as the decoder sees it."""
+
+    tokens: list[int]
+    targets: list[int]
+    """What follows each token but the last."""
+    centres: list[float]
+    """Encoder frame about which each target is said; negative where it is no word."""
+
+
+def spell(clip: Heard) -> Spelled:
+    """The tokens of a clip, by their place among those that occur."""
+    tokenizer, index = get_tokenizer(multilingual=False), places()
+    start, end = [index[tokenizer.sot], index[tokenizer.no_timestamps]], index[tokenizer.eot]
+    words = [[index[token] for token in tokenizer.encode(" " + word)] for word in clip.words]
+    said = [token for word in words for token in word]
+    about = [centre for word, centre in zip(words, clip.centres, strict=True) for _ in word]
+    # As in Whisper's own training, what follows the start says whether there is speech.
+    after_start = start[1] if said else index[tokenizer.no_speech]
+    return Spelled([*start, *said, end], [after_start, *said, end], [IGNORED, *about, IGNORED])
+
+
+@cache
+def places() -> dict[int, int]:
+    """The place of each token among those that occur."""
+    return {token: number for number, token in enumerate(tokens())}
+
+
+def stacked(rows: Sequence[Sequence[float]], filler: float, dtype: torch.dtype) -> Tensor:
+    """Rows of unlike length as one tensor."""
+    longest = max(map(len, rows))
+    return torch.tensor([[*row, *[filler] * (longest - len(row))] for row in rows], dtype=dtype)
 
 
 def plan() -> Iterator[Stage]:
@@ -379,18 +436,9 @@ def plan() -> Iterator[Stage]:
 
 
 def learning_rate(step: int) -> float:
-    """Warm-up, then a cosine down to a fiftieth, begun anew and lower with each cycle."""
-    first = 0
-    for steps, peak in CYCLES:
-        if step < first + steps:
-            return peak * min(1.0, (step + 1) / WARM_UP_STEPS) * cosine((step - first) / steps)
-        first += steps
-    raise ValueError(f"no cycle holds step {step}")
-
-
-def cosine(progress: float) -> float:
-    """From 1 down to a fiftieth."""
-    return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress))
+    """Warm-up, then a cosine down to nothing."""
+    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
+    return PEAK_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / TOTAL_STEPS))
 
 
 def main() -> None:
@@ -409,28 +457,26 @@ def main() -> None:
         optimizer.load_state_dict(saved["optimizer"])
         first, average = saved["step"], saved["average"]
     started = time.perf_counter()
-    sums = [0.0, 0.0]
+    sums = np.zeros(3)
     for step, stage in enumerate(plan()):
         if step < first:
             continue
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
-        decoder, ctc = network.losses(make_batch(folder, stage, step))
+        decoder, ctc, guide = network.losses(make_batch(folder, stage, step))
         optimizer.zero_grad(set_to_none=True)
-        (decoder + 0.5 * ctc).backward()
+        (decoder + CTC_WEIGHT * ctc + GUIDE_WEIGHT * guide).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
         optimizer.step()
         keep = min(EMA, (step + 1) / (step + 20))
         for name, value in network.state_dict().items():
             average[name].mul_(keep).add_(value, alpha=1 - keep)
-        sums = [sums[0] + decoder.item(), sums[1] + ctc.item()]
+        sums += decoder.item(), ctc.item(), guide.item()
         if (step + 1) % 50 == 0:
             spent = (time.perf_counter() - started) / (step + 1 - first)
-            print(
-                f"{step + 1} decoder {sums[0] / 50:.3f} ctc {sums[1] / 50:.3f} {spent:.2f} s a step",
-                flush=True,
-            )
-            sums = [0.0, 0.0]
+            losses = " ".join(f"{value:.3f}" for value in sums / 50)
+            print(f"{step + 1} decoder, ctc, guide {losses}; {spent:.2f} s a step", flush=True)
+            sums[:] = 0
         if (step + 1) % 100 == 0 or step + 1 == TOTAL_STEPS:
             state = {
                 "network": network.state_dict(),
