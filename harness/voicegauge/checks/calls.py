@@ -1,4 +1,4 @@
-"""One exchange, read by the operation it belongs to."""
+"""One exchange, read by the operation it belongs to, and what is judged by one."""
 
 from __future__ import annotations
 
@@ -171,6 +171,38 @@ class Call:
         if self.target is not None:
             places.append(self.target.pointer)
         return (*places, f"{self.operation.pointer}/requestBody", self.operation.pointer)
+
+
+@dataclass(frozen=True, eq=False)
+class OfCall:
+    """What is judged by one call: its contract, its place and the disputes around it are the call's."""
+
+    call: Call
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it is judged by."""
+        return self.call.contract
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that was called."""
+        return self.call.operation
+
+    @property
+    def target(self) -> Target | None:
+        """What was asked for."""
+        return self.call.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange of the call."""
+        return self.call.exchange
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about it may stand at."""
+        return self.call.around
 
 
 def request_media_type(request: Request) -> str:

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from voicegauge.checks.calls import Call
+from voicegauge.checks.calls import Call, OfCall
 from voicegauge.checks.registry import RULES, Problem, Rule
-from voicegauge.checks.subjects import Outcome, Subject
+from voicegauge.checks.subjects import Subject
 from voicegauge.checks.told import Callback, Told
 from voicegauge.contract import MISSING
 from voicegauge.contract.document import unescape
@@ -72,7 +72,7 @@ class Judge:
         )
 
     def _reproduce(self, subject: Subject, exchange: Exchange) -> str | None:
-        call = subject.call if isinstance(subject, Outcome) else subject
+        call = subject.call if isinstance(subject, OfCall) else subject
         # What a document prints without its request, or what the provider sends, cannot be sent again.
         sent_by_it = isinstance(call, Callback) or (isinstance(call, Told) and call.submit is None)
         unknown = sent_by_it or (isinstance(call, Call) and call.request_origin == "unknown")

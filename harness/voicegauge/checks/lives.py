@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from voicegauge.checks.calls import Call
-from voicegauge.contract import Contract, Operation, Target
+from voicegauge.checks.calls import OfCall
+from voicegauge.contract import Operation
 from voicegauge.contract.extension import Resource
-from voicegauge.model import Exchange
 
 
 @dataclass(frozen=True, eq=False)
-class Life:
+class Life(OfCall):
     """One call in the life of a thing that a provider keeps: it is made, listed, brought into a state or used."""
 
-    call: Call
     maker: Operation
     """The operation that made it."""
     thing: str
@@ -42,26 +40,6 @@ class Life:
         return self.maker.resource
 
     @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.call.contract
-
-    @property
-    def operation(self) -> Operation:
-        """The operation that was called."""
-        return self.call.operation
-
-    @property
-    def target(self) -> Target | None:
-        """What was asked for."""
-        return self.call.target
-
-    @property
-    def exchange(self) -> Exchange:
-        """The exchange of the call."""
-        return self.call.exchange
-
-    @property
     def around(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about it may stand at."""
-        return (*self.call.around, f"{self.maker.pointer}/x-resource")
+        return (*super().around, f"{self.maker.pointer}/x-resource")

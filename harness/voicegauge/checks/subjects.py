@@ -10,7 +10,7 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from voicegauge.checks.calls import Call
+from voicegauge.checks.calls import Call, OfCall
 from voicegauge.checks.lives import Life
 from voicegauge.checks.told import Callback, Told
 from voicegauge.contract import Contract, Operation, Target
@@ -203,36 +203,10 @@ class Expected(Record, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome:
+class Outcome(OfCall):
     """What was expected of a planned case, and what came."""
 
-    call: Call
     expected: Expected
-
-    @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.call.contract
-
-    @property
-    def operation(self) -> Operation:
-        """The operation that was called."""
-        return self.call.operation
-
-    @property
-    def target(self) -> Target | None:
-        """What was asked for."""
-        return self.call.target
-
-    @property
-    def exchange(self) -> Exchange:
-        """The exchange of the case."""
-        return self.call.exchange
-
-    @property
-    def around(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about this case may stand at."""
-        return self.call.around
 
 
 Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Life | Told | Outcome
