@@ -50,8 +50,6 @@ class UnknownNameError(UsageError):
         near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
         super().__init__(f"unknown {kind} {name!r}: {hint}known: {', '.join(choices) or 'none'}")
-        self.name = name
-        self.nearest = near[0] if near else None
 
 
 class ContractError(VoicegaugeError):

@@ -14,7 +14,7 @@ from voicegauge.bench.runner import Order, Outcome, carry_out
 from voicegauge.bench.scoring import OWN_TRANSCRIPTS, score_run
 from voicegauge.bench.suite import Suite, load_suite
 from voicegauge.bench.summary import summarise
-from voicegauge.contract import Catalogue, Intake, Target
+from voicegauge.contract import Catalogue, Intake, Served
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.errors import UsageError
@@ -42,7 +42,7 @@ def intake(catalogue: Catalogue, name: str) -> Intake:
 async def carried_out(
     suite: Suite, targets: list[Intake], emulator: RunningEmulator, folder: Path
 ) -> tuple[Plan, Outcome]:
-    chosen: dict[str, Target | Intake] = {target.id: target for target in targets}
+    chosen: dict[str, Served] = {target.id: target for target in targets}
     plan = make_plan(suite, targets, PlanSettings(warmup=0), provenance=Provenance.EMULATED)
     order = Order(plan=plan, targets=chosen, access=emulated_access([targets[0].contract], emulator))
     outcome = await carry_out(order, folder)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.contract import Intake, Target
+from voicegauge.contract import Served
 from voicegauge.contract.events import read_stream
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.contract.wire import UnreadableBodyError
@@ -23,7 +23,7 @@ MIN_STALL_MS = 1.0
 """A shorter wait is the clock's own error."""
 
 
-def measure_streaming(delivery: Delivery, target: Target | Intake) -> Streaming | None:
+def measure_streaming(delivery: Delivery, target: Served) -> Streaming | None:
     """How the audio of `delivery` came; `None` where it was no stream, or nothing was timed.
 
     A stream is an answer of events, or one of bytes whose length is not told beforehand.

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from voicegauge.bench.suite import Suite, SuiteText
-from voicegauge.contract import Intake, Target
+from voicegauge.contract import Intake, Served, Target
 from voicegauge.contract.pricing import describe_price, price_sources, quote
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Kind, Provenance, Record, SuiteRef, TargetRef, VoiceSample
@@ -111,7 +111,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
 def make_plan(
     suite: Suite,
-    targets: Sequence[Target | Intake],
+    targets: Sequence[Served],
     settings: PlanSettings,
     *,
     provenance: Provenance,
@@ -163,7 +163,7 @@ def make_plan(
     )
 
 
-def kind_of(targets: Sequence[Target | Intake]) -> Kind:
+def kind_of(targets: Sequence[Served]) -> Kind:
     """What all of `targets` do.
 
     Raises:
@@ -171,7 +171,7 @@ def kind_of(targets: Sequence[Target | Intake]) -> Kind:
     """
     kinds: dict[Kind, str] = {}
     for target in targets:
-        if isinstance(target, Target):
+        if not isinstance(target, Intake):
             kinds.setdefault("speech", target.id)
             continue
         use = target.conversion
@@ -184,7 +184,7 @@ def kind_of(targets: Sequence[Target | Intake]) -> Kind:
     return next(iter(kinds), "speech")
 
 
-def speaks(target: Target | Intake, language: str) -> bool:
+def speaks(target: Served, language: str) -> bool:
     """Whether `target` speaks `language`. One whose document names none is taken to speak its default, or English."""
     spec = target.spec
     if isinstance(target, Intake):
@@ -221,7 +221,7 @@ def _warmup_round(session: int, index: int, spoken: Mapping[str, Sequence[SuiteT
     )
 
 
-def _quoted(target: Target | Intake, rounds: Sequence[Round], usd: float | None) -> Quoted:
+def _quoted(target: Served, rounds: Sequence[Round], usd: float | None) -> Quoted:
     texts = [planned.text.text for row in rounds for planned in row if planned.target == target.id]
     quotes = [quote(target, len(text), usd=usd) for text in texts]
     dollars = [q.usd for q in quotes if q.usd is not None]
@@ -237,7 +237,7 @@ def _quoted(target: Target | Intake, rounds: Sequence[Round], usd: float | None)
     )
 
 
-def target_ref(target: Target | Intake, usd: float | None = None) -> TargetRef:
+def target_ref(target: Served, usd: float | None = None) -> TargetRef:
     """`target` as a run's manifest keeps it; `usd` is a price for one request that the user named."""
     per = "request" if usd is not None or target.pricing is None else target.pricing.per
     one = quote(target, 1_000_000, audio_s=60.0, usd=usd)
@@ -264,9 +264,9 @@ def _per_character(of_a_million: float | None) -> float | None:
     return None if of_a_million is None else of_a_million / 1_000_000
 
 
-def _max_characters(target: Target | Intake) -> int | None:
+def _max_characters(target: Served) -> int | None:
     """The shortest of the documented limits: the plan of a new account, and the advice for the target."""
-    if isinstance(target, Intake):
+    if not isinstance(target, Target):
         return None
     plans = {**target.contract.limits.plans, **target.operation.limits.plans}
     first = next(iter(plans.values()), None)
@@ -277,7 +277,7 @@ def _max_characters(target: Target | Intake) -> int | None:
 def _digest(
     *,
     suite: Suite,
-    targets: Sequence[Target | Intake],
+    targets: Sequence[Served],
     settings: PlanSettings,
     provenance: Provenance,
     base_urls: Mapping[str, str],

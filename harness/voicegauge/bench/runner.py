@@ -22,7 +22,7 @@ from voicegauge.bench.store import save_audio
 from voicegauge.bench.suite import SuiteText
 from voicegauge.bench.uploading import Upload, speak_texts
 from voicegauge.client import Client, Ledger
-from voicegauge.contract import Intake, Target
+from voicegauge.contract import Intake, Served, Target
 from voicegauge.contract.pricing import Quote, quote
 from voicegauge.emulator.settings import from_emulator
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
@@ -44,7 +44,7 @@ class Order:
     """A plan and all that carrying it out takes."""
 
     plan: Plan
-    targets: Mapping[str, Target | Intake]
+    targets: Mapping[str, Served]
     """By id."""
     access: Mapping[str, Access]
     """By provider id."""
@@ -209,27 +209,29 @@ class _Runner:
                 self._journal.write(Left(sample=planned.id))
                 raise
 
-    async def _one(self, planned: Planned, target: Target | Intake, client: Client) -> None:
-        usd = self._order.prices.get(target.id)
-        price = self._quote(planned, target).usd
-        observer = _Witness(self._journal, planned.id, price)
-        job = self._job_to_resume(planned, target)
+    async def _one(self, planned: Planned, target: Served, client: Client) -> None:
         started = datetime.now(UTC)
-        if isinstance(target, Intake):
-            file, audio_s = self._uploads[planned.text.id]
-            delivery = await client.send_audio(target, file, audio_s=audio_s, observer=observer, price_usd=usd)
-        elif job is not None:
-            delivery = await client.resume(target, job, observer=observer)
-        else:
-            speech = speech_request(target, planned.text, self._order.voice)
-            delivery = await client.speak(target, speech, observer=observer, price_usd=usd)
+        delivery = await self._delivered(planned, target, client)
         self._emulated |= any(map(from_emulator, delivery.exchanges))
         sample = self._sample(planned, target, delivery, started)
         self._journal.write(Finished(sample=sample, spent_usd=self._spent_usd))
         self._samples[planned.id] = sample
         self._on_sample(sample)
 
-    def _job_to_resume(self, planned: Planned, target: Target | Intake) -> str | None:
+    async def _delivered(self, planned: Planned, target: Served, client: Client) -> Delivery:
+        usd = self._order.prices.get(target.id)
+        observer = _Witness(self._journal, planned.id, self._quote(planned, target).usd)
+        if isinstance(target, Intake):
+            file, audio_s = self._uploads[planned.text.id]
+            return await client.send_audio(target, file, audio_s=audio_s, observer=observer, price_usd=usd)
+        assert isinstance(target, Target), "what is not sent audio speaks"
+        job = self._job_to_resume(planned, target)
+        if job is not None:
+            return await client.resume(target, job, observer=observer)
+        speech = speech_request(target, planned.text, self._order.voice)
+        return await client.speak(target, speech, observer=observer, price_usd=usd)
+
+    def _job_to_resume(self, planned: Planned, target: Served) -> str | None:
         """The job paid for earlier; not one that the user stopped and the provider was told to cancel."""
         operation = target.job_operation
         if operation is None or operation.job is None:
@@ -238,7 +240,7 @@ class _Runner:
             return None
         return self._past.jobs.get(planned.id)
 
-    def _sample(self, planned: Planned, target: Target | Intake, delivery: Delivery, started: datetime) -> Sample:
+    def _sample(self, planned: Planned, target: Served, delivery: Delivery, started: datetime) -> Sample:
         audio, data, media_type = None, delivery.audio, delivery.media_type
         if delivery.text is not None:  # what was sent is what there is to hear
             sent = self._uploads[planned.text.id].file
@@ -268,13 +270,13 @@ class _Runner:
             failure=delivery.failure,
         )
 
-    def _quote(self, planned: Planned, target: Target | Intake) -> Quote:
+    def _quote(self, planned: Planned, target: Served) -> Quote:
         """The price of one request: by its text, or by the length of what is sent."""
         sent = self._uploads.get(planned.text.id)
         usd = self._order.prices.get(target.id)
         return quote(target, len(planned.text.text), audio_s=sent.audio_s if sent else None, usd=usd)
 
-    def _cost(self, planned: Planned, target: Target | Intake, delivery: Delivery) -> Cost:
+    def _cost(self, planned: Planned, target: Served, delivery: Delivery) -> Cost:
         """The price of what was delivered; what the provider says it charged, delivered or not."""
         price = self._quote(planned, target)
         delivered = delivery.failure is None
@@ -303,13 +305,13 @@ class _Witness:
     def __init__(self, journal: Journal, sample: str, usd: float | None) -> None:
         self._journal, self._sample, self._usd = journal, sample, usd
 
-    def submitting(self, target: Target | Intake, request: Request) -> None:
+    def submitting(self, target: Served, request: Request) -> None:
         """Write down that money may be spent from now on."""
         del target, request
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._journal.write(Submitting(sample=self._sample, at=at, usd=self._usd))
 
-    def submitted(self, target: Target | Intake, exchange: Exchange, job_id: str | None) -> None:
+    def submitted(self, target: Served, exchange: Exchange, job_id: str | None) -> None:
         """Write down what it was answered with."""
         del target
         self._journal.write(Submitted(sample=self._sample, status=exchange.response.status, job=job_id))

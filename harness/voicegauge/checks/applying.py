@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from voicegauge.checks.registry import RULES, Rule
-from voicegauge.contract import Intake, Operation, ResponseSpec, Target
+from voicegauge.contract import Operation, ResponseSpec
 from voicegauge.contract.extension import Conversion, Resource, Transcription
 
 _STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)(\S*)")
@@ -82,9 +82,7 @@ def resources_of(operation: Operation) -> list[Resource]:
 
 
 def _prices(operation: Operation) -> list[Any]:
-    contract = operation.contract
-    served: list[Target | Intake] = [*contract.targets.values(), *contract.intakes.values()]
-    return [operation.pricing, *(one.pricing for one in served if one.operation is operation)]
+    return [operation.pricing, *(one.pricing for one in operation.served)]
 
 
 def _has(said: Any, names: list[str]) -> bool:

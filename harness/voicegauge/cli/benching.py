@@ -27,7 +27,7 @@ from voicegauge.cli.bench_tables import print_plan, print_summaries
 from voicegauge.cli.options import check_base_urls
 from voicegauge.cli.output import console, write_json
 from voicegauge.cli.progress import progress
-from voicegauge.contract import Catalogue, Contract, Intake, Target, load_catalogue
+from voicegauge.contract import Catalogue, Contract, Served, load_catalogue
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model import Provenance, Run, Sample, ScoreSet, VoiceSample
@@ -109,7 +109,7 @@ def _check(options: BenchOptions) -> None:
         raise UsageError("--fault is for the emulator: leave out --live")
 
 
-def _plan(options: BenchOptions) -> tuple[dict[str, Target | Intake], Plan, VoiceSample | None]:
+def _plan(options: BenchOptions) -> tuple[dict[str, Served], Plan, VoiceSample | None]:
     catalogue, chosen = _load_targets(options)
     for name in options.prices:
         if name not in catalogue.intakes:
@@ -139,7 +139,7 @@ def _plan(options: BenchOptions) -> tuple[dict[str, Target | Intake], Plan, Voic
     return targets, plan, voice
 
 
-def _load_targets(options: BenchOptions) -> tuple[Catalogue, list[Target | Intake]]:
+def _load_targets(options: BenchOptions) -> tuple[Catalogue, list[Served]]:
     """The catalogue and what is measured: what takes audio in only where it is named, targets for speech otherwise.
 
     Raises:
@@ -149,13 +149,13 @@ def _load_targets(options: BenchOptions) -> tuple[Catalogue, list[Target | Intak
     catalogue = load_catalogue(options.contracts)
     intakes = [catalogue.intakes[name] for name in options.targets if name in catalogue.intakes]
     speaking = [name for name in options.targets if name not in catalogue.intakes]
-    chosen: list[Target | Intake] = [*(catalogue.select(speaking) if speaking or not intakes else []), *intakes]
+    chosen: list[Served] = [*(catalogue.select(speaking) if speaking or not intakes else []), *intakes]
     if options.base_url:
         check_base_urls(options.base_url, _contracts({target.id: target for target in chosen}))
     return catalogue, chosen
 
 
-def _contracts(targets: dict[str, Target | Intake]) -> list[Contract]:
+def _contracts(targets: dict[str, Served]) -> list[Contract]:
     return list({target.contract.id: target.contract for target in targets.values()}.values())
 
 
@@ -176,9 +176,7 @@ def _show_plan(options: BenchOptions, plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _order(
-    options: BenchOptions, plan: Plan, targets: dict[str, Target | Intake], voice: VoiceSample | None
-) -> Iterator[Order]:
+def _order(options: BenchOptions, plan: Plan, targets: dict[str, Served], voice: VoiceSample | None) -> Iterator[Order]:
     """The order, with an emulator running as long as it is needed."""
     contracts = _contracts(targets)
     with contextlib.ExitStack() as stack:

@@ -11,7 +11,7 @@ from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.mapping import to_wire
 from voicegauge.client.observer import Observer
 from voicegauge.client.utterance import Utterance
-from voicegauge.contract import Contract, Intake, Target
+from voicegauge.contract import Contract, Intake, Served, Target
 from voicegauge.contract.extension import IntakeWord
 from voicegauge.contract.pricing import quote
 from voicegauge.errors import UsageError
@@ -128,7 +128,7 @@ class Client(Connection):
         """
         return await Utterance(self, target, observer).resume(job_id)
 
-    def _reserve(self, target: Target | Intake, price: float | None) -> Reservation | None:
+    def _reserve(self, target: Served, price: float | None) -> Reservation | None:
         if self._ledger is None:
             return None
         if price is None:

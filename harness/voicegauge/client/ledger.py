@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Self
 
 from voicegauge.errors import BudgetError
 
@@ -64,11 +63,6 @@ class Ledger:
         """
         self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * _MICRO, 3))
         self._spent, self._reserved = _micro_dollars(spent_usd), 0
-
-    @classmethod
-    def unlimited(cls) -> Self:
-        """A ledger that refuses nothing."""
-        return cls(None)
 
     @property
     def spent_usd(self) -> float:

@@ -14,7 +14,7 @@ from voicegauge.client.failures import NoDelivery, describe, refusal
 from voicegauge.client.mapping import WireRequest
 from voicegauge.client.observer import Observer
 from voicegauge.client.schedule import poll_waits, retry_after_s, retry_waits
-from voicegauge.contract import Intake, Operation, Target
+from voicegauge.contract import Intake, Operation, Served
 from voicegauge.contract.extension import AudioPlace, JobSpec, Poll
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Delivery, Failure, Job, Request, Sighting
@@ -23,7 +23,6 @@ MAX_MISSES = 5
 """Polls that may fail one after the other: a job that is paid for is not given up for a broken connection."""
 MIN_POLL_S = 0.2
 """A `Retry-After: 0` must not turn polling into a flood."""
-MAY_BE_PAID = "; it may have been paid for, so it was not sent again"
 CANCEL_S = 5.0
 """How long the user who pressed Ctrl-C waits for the provider to be told."""
 
@@ -39,7 +38,7 @@ class Transcript(NamedTuple):
 class Utterance:
     """The course of one request for speech; used once."""
 
-    def __init__(self, connection: Connection, target: Target | Intake, observer: Observer | None) -> None:
+    def __init__(self, connection: Connection, target: Served, observer: Observer | None) -> None:
         """`observer` is told of every submit."""
         self._connection, self._target, self._observer = connection, target, observer
         self._calls = Calls(connection)

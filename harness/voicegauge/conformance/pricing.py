@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from voicegauge.conformance.cases import Case, Kind, Skipped
 from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.spending import Account, Spending, Spent
-from voicegauge.contract import Intake, Target
+from voicegauge.contract import Served, Target
 from voicegauge.contract.pricing import quote
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record
@@ -68,7 +68,7 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
         provenance: who would be asked.
     """
     contracts = {target.contract.id: target.contract for target in targets}
-    by_id: dict[str, Target | Intake] = {target.id: target for target in targets}
+    by_id: dict[str, Served] = {target.id: target for target in targets}
     by_id |= {intake.id: intake for contract in contracts.values() for intake in contract.intakes.values()}
     account, cases = Account(), []
     unpriced: dict[str, None] = {}
@@ -90,7 +90,7 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
     )
 
 
-def _price(case: Case, target: Target | Intake | None, prices: Mapping[str, float]) -> float | None:
+def _price(case: Case, target: Served | None, prices: Mapping[str, float]) -> float | None:
     """Dollars of one case: nothing where it should be refused, `None` where nobody says."""
     if target is None:
         return 0.0

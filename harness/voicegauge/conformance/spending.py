@@ -108,5 +108,5 @@ def _costs(contract: Contract, name: str) -> bool:
     operation = contract.operations.get(name)
     if operation is None or operation.speech is not None:
         return operation is not None
-    prices = [operation.pricing, *(i.pricing for i in contract.intakes.values() if i.operation is operation)]
+    prices = [operation.pricing, *(one.pricing for one in operation.served)]
     return any(price is not None and bool(price.usd or price.credits or price.alternatives) for price in prices)

@@ -9,12 +9,11 @@ from voicegauge.contract.contract import (
     Parameter,
     ResponseSpec,
     Server,
-    Target,
 )
-from voicegauge.contract.intakes import Intake
 from voicegauge.contract.loading import load_contract
 from voicegauge.contract.places import MISSING, Place, parse_place, read_pointer, write_pointer
 from voicegauge.contract.schema import SchemaError, fit_text
+from voicegauge.contract.targets import Intake, Served, Target
 
 __all__ = [
     "MISSING",
@@ -28,6 +27,7 @@ __all__ = [
     "Place",
     "ResponseSpec",
     "SchemaError",
+    "Served",
     "Server",
     "Target",
     "fit_text",

@@ -6,9 +6,9 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from voicegauge.contract.contract import Contract, Target
-from voicegauge.contract.intakes import Intake
+from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import find_contract_files, load_contract
+from voicegauge.contract.targets import Intake, Target
 from voicegauge.data import data_dir
 from voicegauge.errors import UnknownNameError
 

@@ -6,7 +6,7 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_args
 
-from voicegauge.contract.contract import Contract, MediaType, Operation, Target
+from voicegauge.contract.contract import Contract, MediaType, Operation
 from voicegauge.contract.converting import convert
 from voicegauge.contract.document import Document, escape
 from voicegauge.contract.extension import (
@@ -20,9 +20,9 @@ from voicegauge.contract.extension import (
     Transcription,
     Word,
 )
-from voicegauge.contract.intakes import IntakeUse
 from voicegauge.contract.places import PlaceKind, parse_place, write_pointer
 from voicegauge.contract.schema import Schemas, lists_place
+from voicegauge.contract.targets import IntakeUse, Target
 from voicegauge.contract.walking import walk
 from voicegauge.contract.wire import is_form, is_json
 

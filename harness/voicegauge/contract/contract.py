@@ -1,4 +1,4 @@
-"""A loaded contract: operations, targets, servers, and how to look things up in them."""
+"""A loaded contract: operations, servers, and how to look things up in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 from voicegauge.contract.document import Document, escape
 from voicegauge.contract.extension import (
-    Answer,
     Batch,
     Chat,
     Dispute,
@@ -22,12 +21,11 @@ from voicegauge.contract.extension import (
     Resource,
     Speech,
     StreamSpec,
-    TargetSpec,
     Use,
     Webhook,
 )
-from voicegauge.contract.intakes import Intake, IntakeUse
 from voicegauge.contract.schema import SchemaError, Schemas
+from voicegauge.contract.targets import Intake, IntakeUse, Served, Target
 from voicegauge.contract.walking import walk
 from voicegauge.errors import UnknownNameError
 
@@ -194,9 +192,12 @@ class Operation(Node):
         yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
 
     @property
-    def takes_key(self) -> bool:
-        """Whether a key may be sent."""
-        return any(self.security)
+    def served(self) -> Iterator[Served]:
+        """The models and modes that it serves, speech first."""
+        contract = self.contract
+        for one in (*contract.targets.values(), *contract.intakes.values()):
+            if one.operation is self:
+                yield one
 
     @functools.cached_property
     def request_media(self) -> Mapping[str, MediaType]:
@@ -251,53 +252,6 @@ class Operation(Node):
         if not found:
             return None
         return dict(zip(self._path_names, found.groups(), strict=True))
-
-
-@dataclass(frozen=True, eq=False)
-class Target:
-    """One model or mode of a provider: what is benchmarked."""
-
-    name: str
-    """Within its provider: "xtts-v2"."""
-    operation: Operation = field(repr=False)
-    spec: TargetSpec = field(repr=False)
-    pointer: str
-
-    @property
-    def contract(self) -> Contract:
-        """The contract it stands in."""
-        return self.operation.contract
-
-    @property
-    def id(self) -> str:
-        """Its full name: <provider>/<name>."""
-        return f"{self.contract.id}/{self.name}"
-
-    @property
-    def speech(self) -> Speech:
-        """How its operation takes a request for speech."""
-        assert self.operation.speech is not None
-        return self.operation.speech
-
-    @property
-    def answer(self) -> Answer:
-        """What its operation answers with."""
-        return self.speech.answer
-
-    @functools.cached_property
-    def job_operation(self) -> Operation | None:
-        """The status operation; `None` where the answer is audio."""
-        return self.contract.operation(self.answer.job) if self.answer.job else None
-
-    @property
-    def needs_key(self) -> bool:
-        """Whether a request to it needs a key: its operation's way in, unless it answers without one."""
-        return self.operation.needs_key and not self.spec.keyless
-
-    @property
-    def pricing(self) -> Price | None:
-        """Its own price, else its operation's."""
-        return self.spec.pricing or self.operation.pricing
 
 
 @dataclass(frozen=True, eq=False)

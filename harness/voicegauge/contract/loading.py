@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.contract.consistency import check_consistency, check_objects, check_schemas
-from voicegauge.contract.contract import Contract, Operation, Parameter, Server, Target
+from voicegauge.contract.contract import Contract, Operation, Parameter, Server
 from voicegauge.contract.converting import convert
 from voicegauge.contract.document import Document, escape, read_document
 from voicegauge.contract.extension import (
@@ -25,13 +25,14 @@ from voicegauge.contract.extension import (
     Resource,
     Speech,
     StreamSpec,
+    TargetSpec,
     Transcription,
     Webhook,
 )
-from voicegauge.contract.intakes import Intake
 from voicegauge.contract.keeping import check_keeping
 from voicegauge.contract.schema import Schemas
 from voicegauge.contract.streaming import check_streams
+from voicegauge.contract.targets import Intake, Served, Target
 from voicegauge.contract.webhooks import check_webhooks
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
@@ -85,8 +86,9 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
     )
     operations = {operation.id: operation for operation in _operations(contract)}
     object.__setattr__(contract, "operations", operations)
-    object.__setattr__(contract, "targets", dict(_targets(contract)))
-    object.__setattr__(contract, "intakes", dict(_intakes(contract)))
+    served = list(_served(contract))
+    object.__setattr__(contract, "targets", {one.name: one for one in served if isinstance(one, Target)})
+    object.__setattr__(contract, "intakes", {one.name: one for one in served if isinstance(one, Intake)})
     return contract
 
 
@@ -228,31 +230,21 @@ def _parameters(contract: Contract, places: list[tuple[str, Any]]) -> Iterator[P
     yield from found.values()
 
 
-def _targets(contract: Contract) -> Iterator[tuple[str, Target]]:
+def _served(contract: Contract) -> Iterator[Served]:
     seen: set[str] = set()
     for operation in contract.operations.values():
-        if operation.speech is None:
-            continue
-        for name, spec in operation.speech.targets.items():
-            pointer = f"{operation.pointer}/x-speech/targets/{escape(name)}"
-            _check_id(contract.document, pointer, "target", name)
-            if name in seen:
-                raise contract.document.error(pointer, f"target {name!r} stands twice")
-            seen.add(name)
-            yield name, Target(name, operation, spec, pointer)
-
-
-def _intakes(contract: Contract) -> Iterator[tuple[str, Intake]]:
-    seen = set(contract.targets)
-    for operation in contract.operations.values():
-        key = "x-transcription" if isinstance(operation.intake, Transcription) else "x-conversion"
-        for name, spec in operation.intake.targets.items() if operation.intake else ():
-            pointer = f"{operation.pointer}/{key}/targets/{escape(name)}"
-            _check_id(contract.document, pointer, "target", name)
-            if name in seen:
-                raise contract.document.error(pointer, f"target {name!r} stands twice")
-            seen.add(name)
-            yield name, Intake(name, operation, spec, pointer)
+        heard = "x-transcription" if isinstance(operation.intake, Transcription) else "x-conversion"
+        for key, use in (("x-speech", operation.speech), (heard, operation.intake)):
+            for name, spec in use.targets.items() if use is not None else ():
+                pointer = f"{operation.pointer}/{key}/targets/{escape(name)}"
+                _check_id(contract.document, pointer, "target", name)
+                if name in seen:
+                    raise contract.document.error(pointer, f"target {name!r} stands twice")
+                seen.add(name)
+                if isinstance(spec, TargetSpec):
+                    yield Target(name, operation, spec, pointer)
+                else:
+                    yield Intake(name, operation, spec, pointer)
 
 
 def find_contract_files(folder: Path) -> list[Path]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from voicegauge.contract.contract import Target
 from voicegauge.contract.extension import Price
-from voicegauge.contract.intakes import Intake
+from voicegauge.contract.targets import Served
 from voicegauge.errors import UsageError
 
 SPEECH_CHARACTERS_PER_S = 15.0
@@ -39,7 +38,7 @@ def read_price(written: str) -> tuple[str, float]:
     return target, usd
 
 
-def quote(target: Target | Intake, characters: int, *, audio_s: float | None = None, usd: float | None = None) -> Quote:
+def quote(target: Served, characters: int, *, audio_s: float | None = None, usd: float | None = None) -> Quote:
     """The price of a request of `characters` to `target`.
 
     Args:
@@ -98,7 +97,7 @@ _UNITS = {
 }
 
 
-def describe_price(target: Target | Intake) -> str:
+def describe_price(target: Served) -> str:
     """The price in words, with what is disputed about it: "$0.015 / request"."""
     price = target.pricing
     if price is None:
@@ -110,7 +109,7 @@ def describe_price(target: Target | Intake) -> str:
     return ", ".join(filter(None, (dollars, credits))) or "not said"
 
 
-def price_sources(target: Target | Intake) -> tuple[str, ...]:
+def price_sources(target: Served) -> tuple[str, ...]:
     """Titles and dates of the documents that state the price, each once; empty where none does."""
     price = target.pricing
     if price is None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voicegauge.contract import Contract, Intake, Target
+from voicegauge.contract import Contract, Served, Target
 from voicegauge.contract.extension import Price
 from voicegauge.contract.pricing import Quote, quote
 from voicegauge.emulator.accounts import Account
@@ -47,9 +47,7 @@ class Orders:
         self._ids = 0
         self._refundable: list[EmulatedJob] = []
 
-    def charge(
-        self, account: Account, target: Target | Intake, characters: int, audio_s: float | None = None
-    ) -> float | None:
+    def charge(self, account: Account, target: Served, characters: int, audio_s: float | None = None) -> float | None:
         """Take the price, in credits where the provider has them, else in dollars.
 
         Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from voicegauge.contract import Contract, Intake, Operation, Target
+from voicegauge.contract import Contract, Operation, Served, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator.faults import FAULTS, Fault, Waived
 from voicegauge.emulator.incoming import Call
@@ -93,7 +93,7 @@ class Planted:
                 wanted = fault.speech(wanted)
         return wanted
 
-    def charge(self, amount: float, target: Target | Intake) -> float:
+    def charge(self, amount: float, target: Served) -> float:
         """What is charged."""
         for fault in self._here(target if isinstance(target, Target) else None, target.operation):
             if fault.charge is not None:

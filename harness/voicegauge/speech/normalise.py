@@ -40,11 +40,6 @@ def base_language(tag: str) -> str:
     return tag.replace("_", "-").split("-")[0].lower()
 
 
-def unit_of(language: str) -> Unit:
-    """Give what errors are counted in for `language`."""
-    return "character" if base_language(language) in UNSPACED else "word"
-
-
 def normaliser_for(language: str) -> Normaliser:
     """Give the normaliser of `language`, a tag such as "en", "en-GB" or "zh-CN".
 

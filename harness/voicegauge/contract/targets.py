@@ -1,0 +1,116 @@
+"""What an operation serves: models and modes that speak, and those that are sent audio."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voicegauge.contract.extension import (
+    Answer,
+    Conversion,
+    IntakeTarget,
+    Price,
+    Speech,
+    TargetSpec,
+    Transcription,
+)
+
+if TYPE_CHECKING:
+    from voicegauge.contract.contract import Contract, Operation
+
+IntakeUse = Transcription | Conversion
+
+
+@dataclass(frozen=True, eq=False)
+class Served(ABC):
+    """One model or mode of a provider, whatever it does."""
+
+    name: str
+    """Within its provider, where no other has the same: "xtts-v2", "stt-whisper"."""
+    operation: Operation = field(repr=False)
+    spec: TargetSpec | IntakeTarget = field(repr=False)
+    pointer: str
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it stands in."""
+        return self.operation.contract
+
+    @property
+    def id(self) -> str:
+        """Its full name: <provider>/<name>."""
+        return f"{self.contract.id}/{self.name}"
+
+    @property
+    @abstractmethod
+    def answer(self) -> Answer:
+        """What its operation answers with, in the words of speech."""
+
+    @functools.cached_property
+    def job_operation(self) -> Operation | None:
+        """The status operation; `None` where one call does it all."""
+        return self.contract.operation(self.answer.job) if self.answer.job else None
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request to it needs a key."""
+        return self.operation.needs_key
+
+    @property
+    def pricing(self) -> Price | None:
+        """Its own price, else its operation's."""
+        return self.spec.pricing or self.operation.pricing
+
+
+@dataclass(frozen=True, eq=False)
+class Target(Served):
+    """What speaks, and is benchmarked."""
+
+    spec: TargetSpec = field(repr=False)
+
+    @property
+    def speech(self) -> Speech:
+        """How its operation takes a request for speech."""
+        assert self.operation.speech is not None
+        return self.operation.speech
+
+    @property
+    def answer(self) -> Answer:
+        """What its operation answers with: audio, or a job."""
+        return self.speech.answer
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request to it needs a key: its operation's way in, unless it answers without one."""
+        return super().needs_key and not self.spec.keyless
+
+
+@dataclass(frozen=True, eq=False)
+class Intake(Served):
+    """What is sent audio: it transcribes, converts or analyses."""
+
+    spec: IntakeTarget = field(repr=False)
+
+    @property
+    def use(self) -> IntakeUse:
+        """How its operation takes audio, and what it answers."""
+        assert self.operation.intake is not None
+        return self.operation.intake
+
+    @property
+    def transcription(self) -> Transcription | None:
+        """What it says of a transcript; `None` where it gives none."""
+        return self.use if isinstance(self.use, Transcription) else None
+
+    @property
+    def conversion(self) -> Conversion | None:
+        """What it does to audio; `None` where it gives a transcript."""
+        return self.use if isinstance(self.use, Conversion) else None
+
+    @property
+    def answer(self) -> Answer:
+        """Audio, or nothing of it for a transcript; never a job."""
+        audio = self.conversion.answer.audio if self.conversion else None
+        return Answer(audio=audio, charged=self.use.answer.charged)
