@@ -7,8 +7,16 @@ from pathlib import Path
 import pytest
 
 from voicegauge.contract import Contract, load_contract
+from voicegauge.contract.consistency import check_consistency
+from voicegauge.contract.document import read_document
+from voicegauge.contract.keeping import check_keeping
+from voicegauge.contract.loading import build_contract
+from voicegauge.contract.schema import Schemas
+from voicegauge.data import data_dir
+from voicegauge.errors import ContractError
 
 Load = Callable[[str], Contract]
+Refusal = Callable[[str, str], str]
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -41,3 +49,28 @@ def line_of(acme: str) -> Callable[[str], int]:
         return 1 + acme[: acme.index(part)].count("\n")
 
     return find
+
+
+def load_unvalidated(path: Path) -> None:
+    """As `load_contract`, without the OpenAPI validator, which takes seconds for a long document."""
+    document = read_document(path)
+    contract = build_contract(document, Schemas(document))
+    check_consistency(contract)
+    check_keeping(contract)
+
+
+@pytest.fixture
+def refusal(tmp_path: Path) -> Refusal:
+    """Why the bundled contract of TTS.ai is refused where `part` of its text has become `to`."""
+    text = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text(encoding="utf-8")
+
+    def edit(part: str, to: str) -> str:
+        assert part in text
+        path = tmp_path / "openapi.yaml"
+        path.write_text(text.replace(part, to, 1), encoding="utf-8")
+        with pytest.raises(ContractError) as refused:
+            load_unvalidated(path)
+        assert refused.value.line, "no line is named"
+        return refused.value.reason
+
+    return edit

@@ -2,35 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.contract.consistency import check_consistency
-from voicegauge.contract.document import read_document
-from voicegauge.contract.loading import build_contract
 from voicegauge.contract.pricing import describe_price, quote
-from voicegauge.contract.schema import Schemas
-from voicegauge.data import data_dir
-from voicegauge.errors import ContractError
-
-TTSAI = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
 def ttsai() -> Contract:
     return load_catalogue().provider("ttsai")
-
-
-def check(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
-    document = read_document(path)
-    check_consistency(build_contract(document, Schemas(document)))
-
-
-def test_what_the_bundled_contract_says_holds_together(tmp_path) -> None:
-    check(tmp_path / "openapi.yaml", TTSAI)
 
 
 @pytest.mark.parametrize(
@@ -61,20 +41,14 @@ def test_what_the_bundled_contract_says_holds_together(tmp_path) -> None:
         ),
     ],
 )
-def test_what_does_not_hold_together_is_refused_with_its_line(tmp_path, change, to, says) -> None:
-    assert change in TTSAI
-    path = tmp_path / "openapi.yaml"
-    with pytest.raises(ContractError) as refused:
-        check(path, TTSAI.replace(change, to, 1))
-    assert says in str(refused.value)
-    assert str(refused.value).startswith(f"{path}:")
+def test_what_does_not_hold_together_is_refused_with_its_line(refusal, change, to, says) -> None:
+    assert says in refusal(change, to)
 
 
-def test_an_operation_has_one_of_the_two_keys(tmp_path) -> None:
+def test_an_operation_has_one_of_the_two_keys(refusal) -> None:
     conversion = "does: convert\n        request: {audio: body#/file}\n        answer: {}\n        targets: {}\n"
     key = "      x-transcription:\n"
-    with pytest.raises(ContractError, match="either x-transcription or x-conversion"):
-        check(tmp_path / "openapi.yaml", TTSAI.replace(key, f"      x-conversion:\n        {conversion}{key}", 1))
+    assert "either x-transcription or x-conversion" in refusal(key, f"      x-conversion:\n        {conversion}{key}")
 
 
 def test_a_price_a_minute_counts_the_audio_that_is_sent(ttsai) -> None:
