@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
 
+from voicegauge.client import Client
 from voicegauge.contract import Contract, load_contract
+from voicegauge.transport import Transport, VirtualClock
+
+from .scripted import HELLO, KEY, Script, job
 
 Edit = Callable[[dict[str, Any]], None]
 
@@ -150,42 +153,6 @@ def contract(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Contract
     return make
 
 
-def job(state: str, **more: Any) -> JSONResponse:
-    """A status answer."""
-    return JSONResponse({"id": "j1", "state": state, **more})
-
-
-class Script:
-    """An ASGI application that answers as told, and keeps what it was asked.
-
-    The last answer of a route repeats; a route that was never told of is a 404.
-    """
-
-    def __init__(self) -> None:
-        self.answers: dict[str, list[Any]] = {}
-        self.asked: list[tuple[str, Request, bytes]] = []
-
-    def on(self, route: str, *answers: Any) -> Script:
-        """`route` is "METHOD /path"; an answer is a response, or a function of the request."""
-        self.answers[route] = list(answers)
-        return self
-
-    @property
-    def routes(self) -> list[str]:
-        return [route for route, _, _ in self.asked]
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        request = Request(scope, receive)
-        body = await request.body()
-        route = f"{request.method} {request.url.path}"
-        self.asked.append((route, request, body))
-        answers = self.answers.get(route, [Response(status_code=404)])
-        answer = answers.pop(0) if len(answers) > 1 else answers[0]
-        if callable(answer) and not isinstance(answer, Response):
-            answer = await answer(request)
-        await answer(scope, receive, send)
-
-
 @pytest.fixture
 def script() -> Script:
     return Script()
@@ -195,3 +162,25 @@ def script() -> Script:
 def status() -> Callable[..., JSONResponse]:
     """Make a status answer: `status("working", cost=3)`."""
     return job
+
+
+@pytest.fixture
+async def speak(contract, script, serve):
+    """Speak with a scripted provider on a virtual clock; answers with the delivery and the clock."""
+    base = await serve(script)
+    opened = []
+
+    async def run(target="one", speech=HELLO, edit=None, *, method="speak", transport=None, **options):
+        clock = VirtualClock()
+        transport = transport or Transport()
+        opened.append(transport)
+        call = {name: options.pop(name) for name in ("observer", "price_usd") if name in options}
+        loaded = contract(edit)
+        client = Client(loaded, transport, base_urls={"": base}, key=KEY, clock=clock, **options)
+        delivery = await getattr(client, method)(loaded.target(target), speech, **call)
+        return delivery, clock
+
+    run.base = base
+    yield run
+    for transport in opened:
+        await transport.__aexit__(None, None, None)

@@ -1,0 +1,72 @@
+"""What a request costs is reserved before it is sent and settled by what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from voicegauge.client import Client, Ledger
+from voicegauge.errors import BudgetError, UsageError
+from voicegauge.transport import Timeouts, Transport
+
+from .scripted import HELLO, KEY, WAV, audio_at, job_script
+
+
+def credits(document):
+    document["x-provider"]["credits"] = {"name": "credits", "usd": 0.001}
+
+
+async def test_charges_are_read_from_the_last_word(speak, script, status):
+    job_script(script, speak.base, status, cost="7")
+    script.on("POST /speech", JSONResponse({"id": "j1", "state": "queued", "cost": 5}, 202))
+    delivery, _ = await speak(edit=credits)
+    assert delivery.charged_credits == 7
+    assert delivery.charged_usd == pytest.approx(0.007)
+
+
+@pytest.mark.parametrize(
+    ("last", "spent"),
+    [
+        ({"state": "done"}, 0.01),
+        ({"state": "done", "cost": 2}, 0.002),
+        ({"state": "failed"}, 0.01),
+        ({"state": "void"}, 0.0),
+    ],
+)
+async def test_the_ledger_settles_what_became_of_it(speak, script, status, last, spent):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status(**last, audio=audio_at(speak.base)))
+    ledger = Ledger(1.0)
+    await speak(edit=credits, ledger=ledger)
+    assert (ledger.spent_usd, ledger.reserved_usd) == (spent, 0)
+
+
+async def test_a_spent_budget_sends_nothing(speak, script):
+    with pytest.raises(BudgetError):
+        await speak(ledger=Ledger(0.009))
+    assert script.asked == []
+
+
+async def test_an_unknown_price_sends_nothing_unless_the_user_names_one(speak, script):
+    script.on("POST /say", Response(WAV, media_type="audio/wav"))
+    with pytest.raises(UsageError, match="no document says what acme/sync costs"):
+        await speak("sync", ledger=Ledger(1.0))
+    assert script.asked == []
+    ledger = Ledger(1.0)
+    delivery, _ = await speak("sync", ledger=ledger, price_usd=0.25)
+    assert delivery.audio == WAV
+    assert ledger.spent_usd == 0.25
+
+
+async def test_many_requests_share_a_client_and_a_budget(contract, script, serve):
+    script.on("POST /speech", Response(WAV, media_type="audio/wav"))
+    base, loaded, ledger = await serve(script), contract(), Ledger(0.1)
+    async with Transport(timeouts=Timeouts(total_s=30)) as transport:
+        client = Client(loaded, transport, base_urls={"": base}, key=KEY, ledger=ledger)
+        asked = (client.speak(loaded.target("one"), HELLO) for _ in range(25))
+        results = await asyncio.gather(*asked, return_exceptions=True)
+    assert sum(isinstance(result, BudgetError) for result in results) == 15
+    assert len(script.asked) == 10
+    assert ledger.spent_usd == 0.1

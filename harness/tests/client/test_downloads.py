@@ -1,0 +1,110 @@
+"""The audio of a job is fetched from where its answer says, without the key and never from one's own network."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.responses import RedirectResponse, Response
+
+from voicegauge.transport import Transport
+
+from .scripted import KEY, WAV, audio_at, job_script
+
+
+async def test_the_key_goes_to_the_provider_and_not_with_the_download(speak, script, status):
+    job_script(script, speak.base, status)
+    await speak()
+    keys = {route: request.headers.get("x-key") for route, request, _ in script.asked}
+    assert keys == {"POST /speech": KEY, "GET /jobs/j1": KEY, "GET /files/a.wav": None}
+    assert all("x-client" not in r.headers for route, r, _ in script.asked if route.startswith("GET /files"))
+
+
+async def test_a_described_download_that_needs_the_key_gets_it_from_the_provider_alone(speak, script, status, serve):
+    def described(document):
+        document["paths"]["/files/{name}"] = {
+            "get": {
+                "operationId": "file",
+                "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "responses": {"302": {"description": "elsewhere"}},
+            }
+        }
+        document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"]["download"] = "file"
+
+    job_script(script, speak.base, status)
+    delivery, _ = await speak(edit=described)
+    assert delivery.exchanges[-1].operation == "file"
+    assert script.asked[-1][1].headers["x-key"] == KEY
+
+    script.on("GET /files/a.wav", RedirectResponse("http://example.invalid/a.wav"))
+    delivery, _ = await speak(edit=described)
+    assert delivery.failure.kind == "network"
+    assert KEY not in repr(delivery.exchanges[-1].response)
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("file:///etc/passwd", "no plain http(s) URL"),
+        ("http://user:pw@files.test/a", "no plain http(s) URL"),
+        ("http://127.0.0.1:1/a.wav", "not a public address"),
+        ("http://169.254.169.254/latest/meta-data", "not a public address"),
+        ("https://[::1]/a", "not a public address"),
+        ("http://localhost:1/a", "not a public address"),
+    ],
+)
+async def test_the_audios_url_cannot_lead_into_ones_own_network(speak, script, status, url, words):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("done", audio=url))
+    delivery, _ = await speak()
+    assert delivery.failure.kind == "protocol"
+    assert words in delivery.failure.message
+
+    script.on("GET /jobs/j1", status("done", audio=audio_at(speak.base)))
+    script.on("GET /files/a.wav", Response(status_code=302, headers={"Location": url}))
+    delivery, _ = await speak()
+    assert words in delivery.failure.message
+
+
+async def test_redirects_of_the_audio_are_followed_five_times(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /files/a.wav", RedirectResponse("/files/1"))
+    for hop in range(1, 5):
+        script.on(f"GET /files/{hop}", RedirectResponse(f"/files/{hop + 1}"))
+    script.on("GET /files/5", Response(WAV, media_type="audio/wav"))
+    delivery, _ = await speak()
+    assert delivery.audio == WAV
+    script.on("GET /files/5", RedirectResponse("/files/6"))
+    delivery, _ = await speak()
+    assert "redirects more than 5 times" in delivery.failure.message
+
+
+@pytest.mark.parametrize(
+    ("audio", "answer", "kind", "words"),
+    [
+        (None, None, "protocol", "without audio at body#/audio"),
+        ("/files/a.wav", Response(status_code=404), "refused", "fetching the audio: HTTP 404"),
+        ("/files/a.wav", Response(b"", media_type="audio/wav"), "protocol", "audio of no bytes"),
+    ],
+)
+async def test_missing_audio_is_a_failure(speak, script, status, audio, answer, kind, words):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("done", audio=audio))
+    if answer is not None:
+        script.on("GET /files/a.wav", answer)
+    delivery, _ = await speak()
+    assert delivery.failure.kind == kind
+    assert words in delivery.failure.message
+
+
+async def test_a_download_is_tried_again(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /files/a.wav", Response(status_code=503), Response(WAV, media_type="audio/wav"))
+    delivery, _ = await speak()
+    assert delivery.audio == WAV
+
+
+async def test_an_answer_too_large_is_a_network_failure(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /files/a.wav", Response(b"x" * 10_000, media_type="audio/wav"))
+    delivery, _ = await speak(transport=Transport(max_body_bytes=5_000))
+    assert delivery.failure.kind == "network"
+    assert "larger than 5000 bytes" in delivery.failure.message
