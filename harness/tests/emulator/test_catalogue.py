@@ -142,19 +142,24 @@ def test_every_target_speaks(target: Target, emulator: RunningEmulator, http: ht
     assert 1 < audio.audio_s < 6
 
 
+def _poll(status: Operation, job: str) -> tuple[str, dict[str, Any]]:
+    """The path to ask for a job, and what to send with it."""
+    sent, path = _key(status.contract, status), status.path
+    for parameter in status.parameters:
+        if parameter.place == "path":
+            path = path.replace(f"{{{parameter.name}}}", job)
+        elif parameter.required:
+            sent["params"][parameter.name] = job
+    return path, sent
+
+
 def _follow(target: Target, submitted: Any, base: str, http: httpx.Client) -> tuple[bytes, str]:
     status = target.job_operation
     assert status is not None
     assert status.job is not None
     spec = status.job
     job = _at(submitted, spec.submit.id)
-    sent = _key(target.contract, status)
-    path = status.path
-    for parameter in status.parameters:
-        if parameter.place == "path":
-            path = path.replace(f"{{{parameter.name}}}", job)
-        elif parameter.required:
-            sent["params"][parameter.name] = job
+    path, sent = _poll(status, job)
     if spec.submit.url is not None:
         assert _at(submitted, spec.submit.url).startswith(base)
     seen = []
@@ -190,14 +195,7 @@ def test_every_documented_end_is_reached_and_fits_its_schema(
         request = _request(target)
         request["headers"][SCENARIO_HEADER] = f"state:{name}"
         submitted = http.request(target.operation.method, base + target.operation.path, **request).json()
-        job = _at(submitted, status.job.submit.id)
-        sent = _key(target.contract, status)
-        path = status.path
-        for parameter in status.parameters:
-            if parameter.place == "path":
-                path = path.replace(f"{{{parameter.name}}}", job)
-            elif parameter.required:
-                sent["params"][parameter.name] = job
+        path, sent = _poll(status, _at(submitted, status.job.submit.id))
         for _ in status.job.states:
             body = _check(status, http.request(status.method, base + path, **sent))
         assert _at(body, status.job.state) == name

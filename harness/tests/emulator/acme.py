@@ -1,0 +1,331 @@
+"""A made-up provider with one of everything that the emulator plays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ERROR = {
+    "type": "object",
+    "required": ["code", "reason"],
+    "properties": {"code": {"type": "string"}, "reason": {"type": "string"}},
+}
+
+
+def _error(when: str, **headers: Any) -> dict[str, Any]:
+    value = {"code": when, "reason": f"documented: {when}"}
+    return {
+        "description": when,
+        "headers": headers,
+        "content": {"application/json": {"schema": ERROR, "examples": {"one": {"x-when": when, "value": value}}}},
+    }
+
+
+DOCUMENT: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Acme speech", "version": "1"},
+    "servers": [{"url": "https://api.acme.test/base", "x-name": "api"}],
+    "security": [{"key": []}],
+    "x-provider": {
+        "id": "acme",
+        "title": "Acme",
+        "key_env": "ACME_KEY",
+        "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
+        "credits": {"name": "coins", "free": 100},
+    },
+    "x-limits": {
+        "plans": {
+            "free": {"requests_per_minute": 5, "text_characters": 40},
+            "paid": {"requests_per_minute": 50, "text_characters": 60},
+        },
+        "headers": {"limit": "X-Limit", "remaining": "X-Left", "reset": "X-Reset", "retry_after": "Retry-After"},
+    },
+    "paths": {
+        "/speech": {
+            "post": {
+                "operationId": "submit",
+                "x-speech": {
+                    "request": {
+                        "text": {"at": "body#/text", "template": "Speaker 0: {}"},
+                        "voice": "body#/voice",
+                        "language": {"at": "body#/lang", "map": {"en": "english", "xx": "klingon"}},
+                        "format": "body#/format",
+                        "speed": "body#/speed",
+                        "seed": "body#/seed",
+                    },
+                    "answer": {"job": "status", "charged": "body#/cost", "balance": "body#/left"},
+                    "targets": {
+                        "small": {
+                            "title": "Small",
+                            "model": "model-small",
+                            "set": {"body#/model": "small"},
+                            "emulation": {"id": "job_{hex8}", "queue_ms": 1000, "base_ms": 2000, "jitter": 0},
+                        },
+                        "large": {
+                            "title": "Large",
+                            "model": "model-large",
+                            "set": {"body#/model": "large"},
+                            "pricing": {"per": "1k_characters", "credits": 1000},
+                            "emulation": {"unspoken": ["\\([^)]*\\)"], "sample_rate_hz": 16000},
+                        },
+                    },
+                },
+                "x-pricing": {"per": "request", "credits": 30},
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/json": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["text"],
+                                "properties": {
+                                    "text": {"type": "string", "maxLength": 100},
+                                    "model": {"type": "string", "default": "small"},
+                                    "voice": {"type": "string"},
+                                    "lang": {"type": "string"},
+                                    "format": {"enum": ["wav", "mp3", "flac", "ogg", "pcm"], "default": "flac"},
+                                    "speed": {"type": "number", "minimum": 0.5, "maximum": 2},
+                                    "seed": {"type": "integer"},
+                                },
+                            }
+                        }
+                    },
+                },
+                "responses": {
+                    "202": {
+                        "description": "queued",
+                        "headers": {
+                            "X-Limit": {"required": True, "schema": {"type": "integer"}},
+                            "X-Left": {"schema": {"type": "integer"}},
+                        },
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "type": "object",
+                                    "required": ["id", "state", "cost"],
+                                    "properties": {
+                                        "id": {"type": "string"},
+                                        "state": {"const": "queued"},
+                                        "poll": {"type": "string", "format": "uri"},
+                                        "cost": {"type": "number"},
+                                        "left": {"type": "number"},
+                                    },
+                                }
+                            }
+                        },
+                    },
+                    "400": _error("invalid"),
+                    "422": _error("invalid:text"),
+                    "401": _error("unauthorized"),
+                    "402": _error("no-credit"),
+                    "429": _error("rate-limited", **{"Retry-After": {"schema": {"type": "integer"}}}),
+                    "503": _error("busy", **{"Retry-After": {"schema": {"type": "integer"}}}),
+                },
+            }
+        },
+        "/jobs/{job_id}": {
+            "get": {
+                "operationId": "status",
+                "parameters": [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "x-job": {
+                    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/poll"},
+                    "id": "body#/id",
+                    "state": "body#/state",
+                    "states": {
+                        "queued": {"next": ["working", "void"]},
+                        "working": {"next": ["done", "failed"]},
+                        "done": {"end": "success", "carries": ["body#/audio"]},
+                        "failed": {"end": "failure"},
+                        "void": {"end": "failure", "charged": False},
+                    },
+                    "audio": {"at": "body#/audio", "delivered": "url", "media_type": "body#/type"},
+                    "model": "body#/model",
+                    "reason": "body#/reason",
+                    "created": "body#/created",
+                    "completed": "body#/finished",
+                    "charged": "body#/cost",
+                    "cancel": "cancel",
+                },
+                "responses": {
+                    "200": {
+                        "description": "the state",
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "type": "object",
+                                    "required": ["id", "state", "model", "created"],
+                                    "properties": {
+                                        "id": {"type": "string"},
+                                        "state": {"enum": ["queued", "working", "done", "failed", "void"]},
+                                        "model": {"enum": ["model-small", "model-large"]},
+                                        "audio": {"type": "string", "format": "uri"},
+                                        "type": {"type": "string"},
+                                        "reason": {"type": "string"},
+                                        "cost": {"type": "number"},
+                                        "created": {"type": "string"},
+                                        "finished": {"type": "string"},
+                                    },
+                                    "allOf": [
+                                        {
+                                            "if": {"properties": {"state": {"const": "done"}}},
+                                            "then": {"required": ["audio", "type"]},
+                                        }
+                                    ],
+                                },
+                                "examples": {
+                                    "done": {
+                                        "value": {
+                                            "id": "job_00000000",
+                                            "state": "done",
+                                            "model": "model-large",
+                                            "audio": "https://cdn.acme.test/x.wav",
+                                            "type": "audio/wav",
+                                            "cost": 7,
+                                            "created": "2026-05-22 13:19:23",
+                                            "finished": "2026-05-22 13:19:25",
+                                        }
+                                    }
+                                },
+                            }
+                        },
+                    },
+                    "404": _error("not-found"),
+                },
+            },
+            "delete": {
+                "operationId": "cancel",
+                "parameters": [{"name": "job_id", "in": "path", "required": True, "schema": {"type": "string"}}],
+                "responses": {"204": {"description": "gone"}, "404": _error("not-found")},
+            },
+        },
+        "/now": {
+            "post": {
+                "operationId": "now",
+                "security": [{"key": []}, {}],
+                "x-limits": {"keyless": {"characters_per_day": 30}},
+                "x-speech": {
+                    "request": {"text": "body#/text", "format": "query.format", "language": "query.lang"},
+                    "answer": {"audio": {"at": "body", "delivered": "bytes"}, "charged": "header.X-Cost"},
+                    "targets": {"now": {"title": "Now", "keyless": True, "emulation": {"format": "mp3"}}},
+                },
+                "x-pricing": {"per": "1k_characters", "credits": 100},
+                "parameters": [
+                    {"name": "format", "in": "query", "schema": {"enum": ["wav", "mp3", "ogg", "opus", "flac"]}},
+                    {"name": "lang", "in": "query", "schema": {"type": "string"}},
+                ],
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "application/x-www-form-urlencoded": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["text"],
+                                "properties": {"text": {"type": "string"}},
+                            }
+                        }
+                    },
+                },
+                "responses": {
+                    "200": {
+                        "description": "audio",
+                        "headers": {"X-Cost": {"required": True, "schema": {"type": "number"}}},
+                        "content": {"audio/mpeg": {}, "audio/x-wav": {}, "audio/ogg": {}, "audio/flac": {}},
+                    },
+                    "400": _error("invalid"),
+                    "401": _error("unauthorized"),
+                    "429": _error("rate-limited"),
+                },
+            }
+        },
+        "/clone": {
+            "post": {
+                "operationId": "clone",
+                "x-limits": {
+                    "uploads": {
+                        "sample": {
+                            "max_bytes": 200000,
+                            "min_s": 1,
+                            "min_sample_rate_hz": 16000,
+                            "formats": ["wav", "mp3"],
+                        }
+                    }
+                },
+                "x-speech": {
+                    "request": {"text": "body#/text", "voice_sample_upload": "body#/sample"},
+                    "answer": {
+                        "audio": {
+                            "at": "body#/audio",
+                            "delivered": "base64",
+                            "format": "pcm_s16le",
+                            "sample_rate_hz": 8000,
+                        }
+                    },
+                    "targets": {"clone": {"title": "Clone", "needs": ["voice_sample_upload"]}},
+                },
+                "requestBody": {
+                    "required": True,
+                    "content": {
+                        "multipart/form-data": {
+                            "schema": {
+                                "type": "object",
+                                "required": ["text", "sample"],
+                                "properties": {
+                                    "text": {"type": "string"},
+                                    "sample": {"type": "string", "format": "binary"},
+                                    "strength": {"type": "integer", "minimum": 1, "maximum": 9},
+                                },
+                            }
+                        }
+                    },
+                },
+                "responses": {
+                    "200": {
+                        "description": "audio",
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "type": "object",
+                                    "required": ["audio", "rate"],
+                                    "properties": {"audio": {"type": "string"}, "rate": {"const": 8000}},
+                                }
+                            }
+                        },
+                    },
+                    "400": _error("invalid"),
+                    "413": _error("too-large"),
+                },
+            }
+        },
+        "/voices": {
+            "get": {
+                "operationId": "voices",
+                "security": [],
+                "parameters": [{"name": "gender", "in": "query", "schema": {"type": "string"}}],
+                "responses": {
+                    "200": {
+                        "description": "voices",
+                        "content": {
+                            "application/json": {
+                                "examples": {
+                                    "list": {
+                                        "value": {
+                                            "voices": [
+                                                {
+                                                    "id": "a",
+                                                    "gender": "f",
+                                                    "preview": "https://api.acme.test/base/a.wav",
+                                                },
+                                                {"id": "b", "gender": "m"},
+                                            ],
+                                            "total": 2,
+                                        }
+                                    }
+                                }
+                            }
+                        },
+                    }
+                },
+            }
+        },
+    },
+    "components": {"securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+}
