@@ -5,7 +5,7 @@
         ...
 
 A rule looks at one kind of subject and yields the problems it sees. It knows
-nothing of findings, disputes or masks: `voicegauge.checks.judge` makes findings of them.
+nothing of findings, disputes or masks: `voicegauge.checks.judging` makes findings of them.
 """
 
 from __future__ import annotations
