@@ -88,9 +88,9 @@ class Tools:
 
 def sample(tools: Tools, per_class: int | None) -> list[Mutant]:
     """Mutants of the two operations, evenly from each class of fault; all of them for `None`."""
-    _, calls = asyncio.run(clean_run(tools.contract, tools.cases, emulator_settings()))
+    _, traffic = asyncio.run(clean_run(tools.contract, tools.cases, emulator_settings()))
     by_kind: dict[str, list[Mutant]] = defaultdict(list)
-    for mutant in mutants(tools.contract, calls.exchanges):
+    for mutant in mutants(tools.contract, traffic.exchanges):
         if mutant.operation in tools.operations and mutant.target in (None, tools.target.name):
             by_kind[mutant.kind].append(mutant)
     chosen = []

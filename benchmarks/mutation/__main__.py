@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,14 +32,25 @@ REASONS = (
 """Why a mutant is not found, by a part of its id."""
 
 
+TELL_EVERY = 100
+"""Mutants between two lines about how far it is."""
+
+
 async def hunt_all(contract: Contract, every: int = 1) -> list[Hunt]:
     """Every mutant of `contract`, or every so-many-th, checked."""
     targets = list(contract.targets.values())
     cases = plan_cases(targets, emulated=True, every=True, large_uploads=False).cases
-    findings, calls = await clean_run(contract, cases, emulator_settings())
+    findings, traffic = await clean_run(contract, cases, emulator_settings())
     assert not findings, f"a correct provider must give no finding: {findings[0]}"
-    found = list(mutants(contract, calls.exchanges))[::every]
-    return [await hunt(mutant, contract, cases_for(mutant, contract, cases)) for mutant in found]
+    chosen = list(mutants(contract, traffic.exchanges))[::every]
+    hunts: list[Hunt] = []
+    for mutant in chosen:
+        hunts.append(await hunt(mutant, contract, cases_for(mutant, cases, traffic), traffic))
+        if len(hunts) % TELL_EVERY == 0 or hunts[-1].found is None:
+            found = sum(result.found is not None for result in hunts)
+            last = "" if hunts[-1].found is not None else f"; not found: {mutant.id}"
+            print(f"{contract.id}: {found}/{len(hunts)} of {len(chosen)}{last}", file=sys.stderr, flush=True)
+    return hunts
 
 
 def main() -> None:
@@ -53,7 +65,7 @@ def main() -> None:
         if not options.providers or contract.id in options.providers:
             hunts += asyncio.run(hunt_all(contract, options.every))
     _print(hunts)
-    print(f"{time.perf_counter() - started:.0f} s")
+    print(f"{time.perf_counter() - started:.0f} s, {time.process_time():.0f} s of CPU")
 
 
 def _print(hunts: Sequence[Hunt]) -> None:

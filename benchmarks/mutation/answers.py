@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from mutation.mutant import Mutant, on_reply
+from mutation.mutant import AnswerKind, Mutant, kind_of, on_reply
 from voicegauge.contract import MediaType, Operation, ResponseSpec, parse_place, read_pointer
 from voicegauge.contract.wire import is_json, read_json
 from voicegauge.emulator.reply import Reply
@@ -21,13 +21,22 @@ UNDOCUMENTED = (203, 418)
 
 
 class Answer(NamedTuple):
-    """One kind of answer that a correct provider gives: an operation, a status, a state of a job."""
+    """One kind of answer that a correct provider gives."""
 
     operation: Operation
-    status: int
-    state: str | None
+    kind: AnswerKind
     body: Any
     headers: tuple[str, ...]
+
+    @property
+    def status(self) -> int:
+        """Of HTTP."""
+        return self.kind.status
+
+    @property
+    def state(self) -> str | None:
+        """Of the job, in a status answer."""
+        return self.kind.state
 
     @property
     def name(self) -> str:
@@ -47,15 +56,12 @@ class Answer(NamedTuple):
 
 def answers_of(operation: Operation, exchanges: list[Exchange]) -> list[Answer]:
     """One answer of each kind, by the first exchange that shows it."""
-    found: dict[tuple[int, str | None], Answer] = {}
+    found: dict[AnswerKind, Answer] = {}
     for exchange in exchanges:
-        response = exchange.response
+        response, kind = exchange.response, kind_of(operation, exchange)
         body = read_json(response.body) if is_json(response.media_type) else None
-        job = operation.job
-        state = read_pointer(body, parse_place(job.state).tokens) if job is not None and response.status < 300 else None
-        state = state if isinstance(state, str) else None
         headers = tuple(name.lower() for name, _ in response.headers)
-        found.setdefault((response.status, state), Answer(operation, response.status, state, body, headers))
+        found.setdefault(kind, Answer(operation, kind, body, headers))
     return list(found.values())
 
 
@@ -87,6 +93,7 @@ def _mutant(answer: Answer, kind: str, says: str, rules: frozenset[str], change:
         rules=rules,
         contract=answer.operation.contract,
         faults=(on_reply(says, here),),
+        answer=answer.kind,
     )
 
 

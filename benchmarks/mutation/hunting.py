@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import msgspec
 
-from mutation.mutant import Mutant
-from voicegauge.checks import select_rules
+from mutation.mutant import AnswerKind, Mutant, kind_of
+from voicegauge.checks import Rule, select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings
 from voicegauge.conformance.emulated import KEY
-from voicegauge.conformance.running import Runner, Service
+from voicegauge.conformance.running import Keep, Runner, Service
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, Fault, create_app
 from voicegauge.errors import VoicegaugeError
@@ -26,13 +28,63 @@ JUDGED_BY = select_rules(ignore=("transcript-wrong",))
 
 @dataclass
 class Calls:
-    """What was sent, and what came back."""
+    """How many requests were sent."""
 
     sent: int = 0
     accepted: int = 0
     """Requests for speech that were answered with 2xx: what a live service would charge."""
+
+    def count(self, contract: Contract, exchanges: Iterable[Exchange]) -> None:
+        """Count `exchanges` as well."""
+        for exchange in exchanges:
+            operation = contract.operations.get(exchange.operation)
+            speaks = operation is not None and operation.speech is not None
+            self.sent += 1
+            self.accepted += speaks and exchange.response.status < 300
+
+    def add(self, other: Calls) -> None:
+        """Count what `other` counts as well."""
+        self.sent += other.sent
+        self.accepted += other.accepted
+
+
+class Seen(NamedTuple):
+    """What one case came to at a correct provider."""
+
+    calls: Calls
+    answers: frozenset[AnswerKind]
+
+
+@dataclass
+class Traffic:
+    """What came back from a correct provider."""
+
     exchanges: dict[str, list[Exchange]] = field(default_factory=lambda: defaultdict(list))
-    """By operation id."""
+    """By operation id: the first answer of each kind, without what was sent."""
+    cases: dict[str, Seen] = field(default_factory=dict)
+    """By case id; without those that came to no verdict."""
+    _known: set[AnswerKind] = field(default_factory=set)
+
+    def keep(self, contract: Contract, case: Case, exchanges: Sequence[Exchange]) -> None:
+        """Note what came of `case`."""
+        calls, kinds = Calls(), set()
+        calls.count(contract, exchanges)
+        for exchange in exchanges:
+            operation = contract.operations.get(exchange.operation)
+            if operation is None:
+                continue
+            kind = kind_of(operation, exchange)
+            kinds.add(kind)
+            if kind not in self._known:
+                self._known.add(kind)
+                asked = msgspec.structs.replace(exchange.request, body=b"")
+                self.exchanges[operation.id].append(msgspec.structs.replace(exchange, request=asked))
+        self.cases[case.id] = Seen(calls, frozenset(kinds))
+
+    def touched(self, case: Case) -> set[str]:
+        """The ids of the operations that `case` calls."""
+        seen = self.cases.get(case.id)
+        return {case.operation} | ({kind.operation for kind in seen.answers} if seen is not None else set())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,83 +94,92 @@ class Hunt:
     mutant: Mutant
     found: Finding | None
     """The first finding under a fitting rule."""
-    others: tuple[Finding, ...]
-    """Findings under other rules before it."""
+    others: tuple[Finding, ...] = ()
+    """Of one that was not found: what was found under other rules."""
     calls: Calls
     error: str | None = None
     """Why the check ended early."""
 
 
-def cases_for(mutant: Mutant, contract: Contract, cases: Sequence[Case]) -> list[Case]:
-    """The cases of a plan that touch what is faulty."""
+def cases_for(mutant: Mutant, cases: Sequence[Case], traffic: Traffic) -> list[Case]:
+    """The cases of a plan that touch what is faulty, as `traffic` with a correct provider shows."""
     if mutant.target is not None:
         return [case for case in cases if case.target == mutant.target and case.speech is not None]
-    return [case for case in cases if mutant.operation in touched(contract, case)]
+    return [case for case in cases if mutant.operation in traffic.touched(case)]
 
 
-def touched(contract: Contract, case: Case) -> set[str]:
-    """The operations that a case calls."""
-    found = {case.operation}
-    target = contract.targets.get(case.target or "")
-    if case.speech is not None and target is not None:
-        job = target.job_operation
-        places = [target.answer.audio, job.job.audio if job is not None and job.job is not None else None]
-        found |= {job.id} if job is not None else set()
-        found |= {place.download for place in places if place is not None and place.download}
-        found |= {job.job.result} if job is not None and job.job is not None and job.job.result else set()
-    resource = contract.operation(case.operation).resource if case.life else None
-    if resource is not None:
-        also = [*resource.uses, *resource.set, resource.list, resource.delete]
-        found |= {step.operation for step in also if step is not None}
-    return found
+async def hunt(mutant: Mutant, true: Contract, cases: Sequence[Case], traffic: Traffic | None = None) -> Hunt:
+    """Send `cases` to `mutant` until a finding fits.
+
+    Args:
+        mutant: a faulty provider.
+        true: the contract that it is judged by.
+        cases: in the order of the plan.
+        traffic: of a correct provider with the same cases: one that showed none of the answers that are
+            spoiled comes out as it did there, so it is counted and not sent again.
+    """
+    fitting = {name: rule for name, rule in JUDGED_BY.items() if name in mutant.rules}
+    result = await _hunt(mutant, true, cases, traffic, fitting)
+    if result.found is not None:
+        return result
+    # What it broke instead: judging by all rules takes several times as long, so it is done for these alone.
+    return replace(result, others=(await _hunt(mutant, true, cases, traffic, JUDGED_BY)).others)
 
 
-async def hunt(mutant: Mutant, true: Contract, cases: Iterable[Case]) -> Hunt:
-    """Send `cases` to `mutant` until a finding fits."""
-    calls, findings = Calls(), []
+async def _hunt(
+    mutant: Mutant, true: Contract, cases: Sequence[Case], traffic: Traffic | None, rules: Mapping[str, Rule]
+) -> Hunt:
+    calls, others = Calls(), list[Finding]()
+    seen = traffic.cases if traffic is not None else {}
     settings = emulator_settings(faults=mutant.planted)
     try:
-        async for found in _findings(mutant.played(), true, cases, settings, mutant.faults, calls):
-            if found.rule in mutant.rules:
-                return Hunt(mutant=mutant, found=found, others=tuple(findings), calls=calls)
-            findings.append(found)
+        async with _checking(
+            true, mutant.played(), settings, rules, lambda _case, sent: calls.count(true, sent), mutant.faults
+        ) as check:
+            for case in cases:
+                if case.id in seen and not mutant.may_spoil(seen[case.id].answers):
+                    calls.add(seen[case.id].calls)
+                    continue
+                findings = await check(case)
+                found = next((finding for finding in findings if finding.rule in mutant.rules), None)
+                if found is not None:
+                    return Hunt(mutant=mutant, found=found, calls=calls)
+                others += findings
     except VoicegaugeError as error:
-        return Hunt(mutant=mutant, found=None, others=tuple(findings), calls=calls, error=str(error))
-    return Hunt(mutant=mutant, found=None, others=tuple(findings), calls=calls)
+        return Hunt(mutant=mutant, found=None, others=tuple(others), calls=calls, error=str(error))
+    return Hunt(mutant=mutant, found=None, others=tuple(others), calls=calls)
 
 
-async def clean_run(true: Contract, cases: Iterable[Case], settings: EmulatorSettings) -> tuple[list[Finding], Calls]:
-    """What is found of a correct provider, which must be nothing."""
-    calls = Calls()
-    return [found async for found in _findings(true, true, cases, settings, (), calls)], calls
+async def clean_run(true: Contract, cases: Iterable[Case], settings: EmulatorSettings) -> tuple[list[Finding], Traffic]:
+    """What is found of a correct provider, which must be nothing, and what it answers."""
+    traffic, findings = Traffic(), list[Finding]()
+    async with _checking(
+        true, true, settings, JUDGED_BY, lambda case, exchanges: traffic.keep(true, case, exchanges)
+    ) as check:
+        for case in cases:
+            findings += await check(case)
+    return findings, traffic
 
 
-async def _findings(
-    played: Contract,
+@contextlib.asynccontextmanager
+async def _checking(
     true: Contract,
-    cases: Iterable[Case],
+    played: Contract,
     settings: EmulatorSettings,
-    faults: Sequence[Fault],
-    calls: Calls,
-):
+    rules: Mapping[str, Rule],
+    keep: Keep,
+    faults: Sequence[Fault] = (),
+) -> AsyncIterator[Callable[[Case], Awaitable[Sequence[Finding]]]]:
+    """What sends a case to a provider of `played` and judges it by the `true` contract."""
     app = create_app([played], settings, own_faults=faults)
     async with Transport(app=app) as transport:
         base = {"": f"http://emulator.invalid/{true.id}"}
         client = Client(true, transport, base_urls=base, key=KEY, clock=VirtualClock(), seed=settings.seed)
-        service = Service(true, client, keep=lambda _case, exchanges: _count(true, exchanges, calls))
-        for case in cases:
+        service = Service(true, client, keep=keep)
+
+        async def check(case: Case) -> Sequence[Finding]:
             collector = Collector((), settings.seed)
-            await Runner(service, JUDGED_BY, collector).run([case])
-            for finding in collector.report().findings:
-                yield finding
+            await Runner(service, rules, collector).run([case])
+            return collector.report().findings
 
-
-def _count(contract: Contract, exchanges: Sequence[Exchange], calls: Calls) -> None:
-    for exchange in exchanges:
-        calls.sent += 1
-        operation = contract.operations.get(exchange.operation)
-        if operation is not None:
-            # What was uploaded is not looked at again, and some of it is large.
-            asked = msgspec.structs.replace(exchange.request, body=b"")
-            calls.exchanges[operation.id].append(msgspec.structs.replace(exchange, request=asked))
-            calls.accepted += operation.speech is not None and exchange.response.status < 300
+        yield check

@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from voicegauge.contract import Contract
+from voicegauge.contract import Contract, Operation, parse_place, read_pointer
 from voicegauge.contract.document import Document
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schema import Schemas
+from voicegauge.contract.wire import is_json, read_json
 from voicegauge.emulator import Fault
 from voicegauge.emulator.reply import Reply
+from voicegauge.model import Exchange
+
+
+class AnswerKind(NamedTuple):
+    """What tells answers apart: an operation's id, a status, and in a status answer the state of the job."""
+
+    operation: str
+    status: int
+    state: str | None
+
+
+def kind_of(operation: Operation, exchange: Exchange) -> AnswerKind:
+    """The kind of an answer to `operation`."""
+    response, job = exchange.response, operation.job
+    state = None
+    if job is not None and response.status < 300 and is_json(response.media_type):
+        state = read_pointer(read_json(response.body), parse_place(job.state).tokens)
+    return AnswerKind(operation.id, response.status, state if isinstance(state, str) else None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +55,12 @@ class Mutant:
     faults: tuple[Fault, ...] = ()
     planted: tuple[str, ...] = ()
     """Known faults, as in `EmulatorSettings.faults`."""
+    answer: AnswerKind | None = None
+    """The only kind of answer that is spoiled; `None` where others may be."""
+
+    def may_spoil(self, answers: Container[AnswerKind]) -> bool:
+        """Whether traffic that showed these kinds of answers might look different."""
+        return self.answer is None or self.answer in answers
 
     def played(self) -> Contract:
         """What the emulator plays."""
