@@ -54,6 +54,14 @@ def test_data_goes_to_standard_output_alone(
     assert out.err == ""
 
 
+def test_fewer_clips_make_a_smaller_page(folder: Path, tmp_path: Path) -> None:
+    whole, small, told = tmp_path / "whole.html", tmp_path / "small.html", tmp_path / "told.json"
+    assert voicegauge(["report", str(folder), "--out", str(whole)]) == 0
+    assert voicegauge(["report", str(folder), "--out", str(small), "--clips", "2", "--json", str(told)]) == 0
+    assert [page.read_text().count('src="data:audio/') for page in (whole, small)] == [6, 2]
+    assert len(json.loads(told.read_text())["runs"][0]["worst"]) == 2
+
+
 @pytest.mark.parametrize(("name", "begins"), [("a.csv", "run_id,"), ("a.MD", "### "), ("a", "<!doc")])
 def test_the_suffix_tells_the_format(folder: Path, tmp_path: Path, name: str, begins: str) -> None:
     assert voicegauge(["report", str(folder), "--out", str(tmp_path / name)]) == 0

@@ -41,13 +41,21 @@ PAGE = "report.html"
     metavar="N",
     help="Characters of the text at which prices for a million characters are stated.  [default: 500]",
 )
+@click.option(
+    "--clips",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Worst clips of each run, which make up most of a page's size.  [default: 24]",
+)
 @json_option
 @click.option("--open", "show", is_flag=True, help="Show the page in the browser.")
 def command(
+    *,
     runs: tuple[Path, ...],
     out: str | None,
     form: str | None,
     text_length: int | None,
+    clips: int | None,
     json_to: str | None,
     show: bool,
 ) -> None:
@@ -55,7 +63,7 @@ def command(
     from voicegauge.bench.cost import TEXT_LENGTH
     from voicegauge.bench.store import load_run, run_folder
     from voicegauge.cli.output import write_json
-    from voicegauge.report import gather
+    from voicegauge.report import CLIPS, gather
 
     form = form or SUFFIXES.get(Path(out or "").suffix.lower(), "html")
     if show and (form != "html" or out == "-"):
@@ -63,7 +71,7 @@ def command(
     if json_to == "-" and out == "-":
         raise UsageError("--json - and --out - both write to standard output: give one of them a file")
     loaded = [(run_folder(path), load_run(path)) for path in runs]
-    report = gather(loaded, characters=text_length or TEXT_LENGTH)
+    report = gather(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
     if json_to:
         write_json(report, json_to)
     if json_to == "-" and out is None:

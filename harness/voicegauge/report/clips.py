@@ -55,8 +55,8 @@ class Player(NamedTuple):
     """What was changed or left out; empty where the bytes are the provider's own."""
 
 
-def worst_clips(samples: Sequence[Sample], scores: Sequence[Score]) -> tuple[Clip, ...]:
-    """Up to `CLIPS` samples with audio and errors, the highest error rates first."""
+def worst_clips(samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS) -> tuple[Clip, ...]:
+    """Up to `limit` samples with audio and errors, the highest error rates first."""
     by_id = {sample.id: sample for sample in samples if sample.audio and not sample.warmup}
     ranked = sorted(
         (score for score in scores if score.errors and score.sample_id in by_id),
@@ -69,7 +69,7 @@ def worst_clips(samples: Sequence[Sample], scores: Sequence[Score]) -> tuple[Cli
         taken[sample.target] += 1
         if taken[sample.target] <= CLIPS_PER_TARGET:
             clips.append(_clip(sample, score))
-    return tuple(clips[:CLIPS])
+    return tuple(clips[:limit])
 
 
 def _clip(sample: Sample, score: Score) -> Clip:

@@ -15,7 +15,7 @@ from voicegauge.bench.summary import TargetSummary, summarise
 from voicegauge.errors import DataError
 from voicegauge.model import AsrFloor, Manifest, Provenance, Record, Run, ScoreSet
 from voicegauge.model.job import FailureKind
-from voicegauge.report.clips import Clip, worst_clips
+from voicegauge.report.clips import CLIPS, Clip, worst_clips
 from voicegauge.report.text import shorten
 
 MESSAGE_LENGTH = 300
@@ -82,15 +82,20 @@ class Report(Record, frozen=True, kw_only=True):
         return any(run.manifest.provenance is not Provenance.RECORDED for run in self.runs)
 
 
-def gather(runs: Sequence[tuple[Path, Run]], *, characters: int = TEXT_LENGTH) -> Report:
+def gather(runs: Sequence[tuple[Path, Run]], *, characters: int = TEXT_LENGTH, clips: int = CLIPS) -> Report:
     """Gather what `runs`, each with its folder, say.
+
+    Args:
+        runs: each with the folder that its audio lies in.
+        characters: text length at which prices are stated.
+        clips: how many of the worst are shown of each run.
 
     Raises:
         DataError: there are no runs, or the scores of one lack a sample.
     """
     if not runs:
         raise DataError("there is no run to report: name a run's folder or its run.json")
-    gathered = tuple(_run(run, characters) for _, run in runs)
+    gathered = tuple(_run(run, characters, clips) for _, run in runs)
     return Report(voicegauge=__version__, characters=characters, runs=gathered)
 
 
@@ -99,14 +104,14 @@ def latest_scores(run: Run) -> ScoreSet | None:
     return run.score_sets[-1] if run.score_sets else None
 
 
-def _run(run: Run, characters: int) -> RunReport:
+def _run(run: Run, characters: int, clips: int) -> RunReport:
     scores = latest_scores(run)
     return RunReport(
         manifest=run.manifest,
         judge=_judge(run, scores) if scores else None,
         targets=summarise(run, scores, characters=characters),
         failures=_failures(run),
-        worst=worst_clips(run.samples, scores.scores) if scores else (),
+        worst=worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
     )
 
 
