@@ -11,22 +11,27 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from mutation.hunting import JUDGED_BY
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, plan_cases
 from voicegauge.conformance.emulated import CREDITS, KEY
+from voicegauge.conformance.interleaving import MAX_JOBS, Interleaving
 from voicegauge.conformance.running import Runner, Service
-from voicegauge.contract import Contract, load_catalogue
+from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.model import Finding, Request
+from voicegauge.model import Exchange, Finding, Request
 from voicegauge.transport import Transport, VirtualClock
 
 HOST = "http://emulator.invalid"
 CASES = 30
 """Of one run, drawn from the whole plan."""
 DELIVERIES = 6
+STEPS = 10
+"""With the jobs of one target, beside the cases."""
 SLOWEST = 4.0
 """Times the made-up latencies of the contracts."""
 
@@ -51,23 +56,57 @@ class CommonClock(VirtualClock):
             await self._transport.send(request, provider=self._provider, operation="clock")
 
 
-async def clean_check(contract: Contract, cases: Sequence[Case], seed: int) -> tuple[tuple[Finding, ...], int]:
-    """What one run finds of a correct provider, and how many exchanges it took."""
+@dataclass
+class Coverage:
+    """What was sent in some runs."""
+
+    exchanges: Counter[str] = field(default_factory=Counter)
+    """By operation, as in "<provider>/<operation>"; those of cases that came to a verdict."""
+    cases: set[str] = field(default_factory=set)
+    """Ids of the cases that came to a verdict."""
+
+    def keep(self, case: Case, exchanges: Sequence[Exchange]) -> None:
+        """Note what came of `case`."""
+        self.cases.add(case.id)
+        self.exchanges.update(f"{exchange.provider}/{exchange.operation}" for exchange in exchanges)
+
+
+async def clean_check(contract: Contract, cases: Sequence[Case], seed: int, coverage: Coverage) -> tuple[Finding, ...]:
+    """What one run finds of a correct provider; what it sends is noted in `coverage`."""
     dice = random.Random(seed)  # noqa: S311 - a draw, no secret
     settings = EmulatorSettings(
         seed=seed, clock="virtual", time_scale=dice.uniform(0, SLOWEST), rate_limits=False, credits=CREDITS
     )
-    deliveries = [case for case in cases if case.speech is not None]
-    chosen = dice.sample(cases, min(CASES, len(cases))) + dice.sample(deliveries, min(DELIVERIES, len(deliveries)))
-    dice.shuffle(chosen)
-    lanes = dice.randint(1, 5)
+    chosen = _chosen(cases, dice)
     collector = Collector((), seed)
     async with Transport(app=create_app([contract], settings)) as transport:
         clock, base = CommonClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
         client = Client(contract, transport, base_urls=base, key=KEY, clock=clock, seed=seed)
-        runners = [Runner(Service(contract, client), JUDGED_BY, collector) for _ in range(lanes)]
-        await asyncio.gather(*(runner.run(chosen[lane::lanes]) for lane, runner in enumerate(runners)))
-    return collector.report().findings, collector.exchanges
+        service = Service(contract, client, keep=coverage.keep)
+        runners = [Runner(service, JUDGED_BY, collector) for _ in range(dice.randint(1, 5))]
+        lanes = [runner.run(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
+        jobs = [target for target in contract.targets.values() if target.job_operation is not None]
+        await asyncio.gather(*lanes, _jobs(Runner(service, JUDGED_BY, collector), dice.choice(jobs), dice))
+    return collector.report().findings
+
+
+def _chosen(cases: Sequence[Case], dice: random.Random) -> list[Case]:
+    """Cases of every operation alike: one with many values would leave no room for the others."""
+    by_operation: dict[str, list[Case]] = defaultdict(list)
+    for case in cases:
+        by_operation[case.operation].append(case)
+    chosen = [dice.choice(dice.choice(list(by_operation.values()))) for _ in range(CASES)]
+    chosen += dice.choices([case for case in cases if case.speech is not None], k=DELIVERIES)
+    return chosen
+
+
+async def _jobs(runner: Runner, target: Target, dice: random.Random) -> None:
+    """Some jobs of one account at a time, asked for in any order, late, and by ids that nobody gave out."""
+    jobs = Interleaving(target, runner)
+    for _ in range(STEPS):
+        words = ["poll", "late", *(["cancel"] if jobs.can_cancel else []), *(["unknown"] if jobs.can_miss else [])]
+        word = dice.choice(["submit", *words] if jobs.jobs < MAX_JOBS else words) if jobs.jobs else "submit"
+        runner.keep(await jobs.step(word if word == "submit" else f"{word} {dice.randint(1, jobs.jobs)}"))
 
 
 def main() -> None:
@@ -75,18 +114,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     options = parser.parse_args()
-    started, exchanges, blamed = time.perf_counter(), 0, 0
+    started, blamed, coverage = time.perf_counter(), 0, Coverage()
     contracts = list(load_catalogue())
     plans = [plan_cases(list(contract.targets.values()), emulated=True, every=True).cases for contract in contracts]
     for seed in range(options.runs):
         index = seed % len(contracts)
-        findings, sent = asyncio.run(clean_check(contracts[index], plans[index], seed))
-        exchanges += sent
+        findings = asyncio.run(clean_check(contracts[index], plans[index], seed, coverage))
         blamed += bool(findings)
         for finding in findings:
-            print(f"seed {seed}: {finding.rule}: {finding.message} ({finding.case})")
-    print(f"{options.runs} clean runs, {exchanges} exchanges, {blamed} with a finding")
-    print(f"{time.perf_counter() - started:.0f} s")
+            print(f"seed {seed}: {finding.rule}: {finding.message} ({finding.case})", flush=True)
+    print(f"{options.runs} clean runs, {coverage.exchanges.total()} exchanges, {blamed} with a finding")
+    print(
+        f"{len(coverage.cases)} of {len({case.id for plan in plans for case in plan})} planned cases came to a verdict"
+    )
+    for contract in contracts:
+        calls = {name: coverage.exchanges[f"{contract.id}/{name}"] for name in contract.operations}
+        least = min(calls, key=lambda name: calls[name])
+        print(f"{contract.id}: each of {len(calls)} operations at least {calls[least]} times ({least})")
+    print(f"{time.perf_counter() - started:.0f} s, {time.process_time():.0f} s of CPU")
 
 
 if __name__ == "__main__":

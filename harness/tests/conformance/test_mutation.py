@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from mutation.clean import clean_check
+from mutation.clean import Coverage, clean_check
 from mutation.generating import mutants
 from mutation.hunting import cases_for, clean_run, hunt
 from mutation.requests import request_mutants
@@ -61,9 +61,10 @@ def test_mutants_are_the_same_each_time_and_no_two_alike(faulty) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_correct_provider_is_blamed_whatever_the_latencies_and_the_order(seed) -> None:
-    findings, sent = await clean_check(CONTRACT, CASES, seed)
-    assert findings == ()
-    assert sent > 30
+    coverage = Coverage()
+    assert await clean_check(CONTRACT, CASES, seed, coverage) == ()
+    assert coverage.exchanges.total() > 30
+    assert set(coverage.exchanges) >= {f"pixelapi/{name}" for name in CONTRACT.operations}
 
 
 KEPT = (
