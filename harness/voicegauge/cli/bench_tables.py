@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.plan import Plan
@@ -10,6 +11,10 @@ from voicegauge.bench.statistics import Estimate, IntervalEstimate
 from voicegauge.bench.summary import ErrorRate, StreamSummary, TargetSummary
 from voicegauge.cli.output import console, table
 from voicegauge.model import Provenance, ScoreSet
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 _NONE = "-"
 
@@ -26,6 +31,38 @@ def print_plan(plan: Plan) -> None:
     out.print(f"{plan.requests} requests of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}")
 
 
+class _Column(NamedTuple):
+    """A column of the comparison; a line break stands where a narrow table breaks a text."""
+
+    heading: str
+    cell: Callable[[TargetSummary], str]
+    joint: str = " "
+    """In place of the line break where there is room."""
+    text: bool = False
+
+
+_FILE = _Column("to file\nms", lambda one: _number(one.file_ms))
+_P95 = _Column("p95\nms", lambda one: _number(one.file_p95_ms, interval=False))
+_DONE = _Column("job done\nms", lambda one: _between(one.done_ms))
+_MINUTE = _Column("a\nminute", lambda one: _minute(one.cost))
+_MILLION = _Column("$/1M\nchars", lambda one: _million(one.cost))
+_COLUMNS = (
+    _Column("", lambda one: "*" if one.pareto else " ", text=True),
+    _Column("target", lambda one: one.target.replace("/", "/\n", 1), joint="", text=True),
+    _Column("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
+    _FILE,
+    _P95,
+    _DONE,
+    _Column("RTF", lambda one: _number(one.rtf, digits=2, interval=False)),
+    _Column("WER", lambda one: _rate(one.wer or one.cer)),
+    _Column("a\nrequest", lambda one: _price(one.cost)),
+    _MINUTE,
+    _MILLION,
+)
+_SPARE = (_DONE, _MILLION, _P95)
+"""What a narrow terminal does without, the first of them first."""
+
+
 def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
     """The comparison: medians with 95% intervals."""
     out = console()
@@ -33,38 +70,61 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     if emulated:
         out.print("[bold yellow]EMULATED[/]: the numbers show that the tool works; they say nothing of a provider")
     by_minute = any(_minute(one.cost) != _NONE for one in summaries)
-    prices = ("a request", "a minute") if by_minute else ("a request",)
-    numbers = ("ok", "to file ms", "p95 ms", "job done ms", "RTF", "WER", *prices, "$/1M chars")
-    rows = table("target", *numbers, right=numbers)
-    for one in summaries:
-        rows.add_row(
-            f"{'*' if one.pareto else ' '} {one.target}",
-            f"{one.samples - one.failures}/{one.samples}",
-            _number(one.file_ms),
-            _number(one.file_p95_ms, interval=False),
-            _between(one.done_ms),
-            _number(one.rtf, digits=2, interval=False),
-            _rate(one.wer or one.cer),
-            _price(one.cost),
-            *([_minute(one.cost)] if by_minute else []),
-            _NONE if one.cost.usd_per_1m_characters is None else f"{one.cost.usd_per_1m_characters:.2f}",
-        )
+    columns = [column for column in _COLUMNS if column is not _MINUTE or by_minute]
+    rows, left_out = _fitted(columns, summaries, out)
     out.print(rows)
-    for line in _legend(summaries, scores):
+    for line in _legend(summaries, scores, left_out):
         out.print(line, soft_wrap=True)
 
 
-def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None) -> list[str]:
+def _fitted(
+    columns: Sequence[_Column], summaries: Sequence[TargetSummary], out: Console
+) -> tuple[Table, Sequence[_Column]]:
+    """The table as `out` has room for it, and the columns that are not in it."""
+    whole = _rows(columns, summaries, narrow=False)
+    if _width(whole, out) <= out.width:
+        return whole, ()
+    for count in range(len(_SPARE) + 1):
+        left_out = [column for column in _SPARE[:count] if column in columns]
+        rows = _rows([column for column in columns if column not in left_out], summaries, narrow=True)
+        if _width(rows, out) <= out.width:
+            break
+    return rows, left_out
+
+
+def _rows(columns: Sequence[_Column], summaries: Sequence[TargetSummary], *, narrow: bool) -> Table:
+    def shown(text: str, joint: str) -> str:
+        return text if narrow else text.replace("\n", joint)
+
+    headings = [shown(column.heading, " ") for column in columns]
+    numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.text]
+    rows = table(*headings, right=tuple(numbers))
+    for one in summaries:
+        rows.add_row(*(shown(column.cell(one), column.joint) for column in columns))
+    return rows
+
+
+def _width(rows: Table, out: Console) -> int:
+    """Columns of the terminal that no cell would need to be folded in."""
+    from rich.measure import Measurement
+
+    return Measurement.get(out, out.options.update(max_width=10_000), rows).maximum
+
+
+def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None, left_out: Sequence[_Column]) -> list[str]:
     lines = ["medians, 95% intervals in brackets"]
     if any(one.pareto for one in summaries):
         lines.append("* no other target of this run is both faster and more intelligible")
-    if summaries:
+    if summaries and _MILLION not in left_out:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
-    if any(one.done_ms for one in summaries):
+    if any(one.done_ms for one in summaries) and _DONE not in left_out:
         lines.append("job done: seen only by polling, so it is known between two polls; time to file includes polling")
     if scores:
         closed = ", which knows few words, among them those of the bundled suites" if scores.closed_vocabulary else ""
         lines.append(f"WER by {scores.asr}{closed} ({scores.asr_reason}); normaliser {scores.normaliser}")
+    if left_out:
+        names = ", ".join(column.heading.replace("\n", " ") for column in left_out)
+        lines.append(f"left out for want of room: {names}; a wider terminal or --json shows them")
     lines += [_streamed(one.target, one.streaming) for one in summaries if one.streaming]
     for one in summaries:
         if one.failures:
@@ -89,7 +149,7 @@ def _number(estimate: Estimate | None, *, digits: int = 0, interval: bool = True
     value = f"{estimate.value:.{digits}f}"
     if not interval or estimate.low is None or estimate.high is None:
         return value
-    return f"{value} ({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
+    return f"{value}\n({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
 
 
 def _between(interval: IntervalEstimate | None) -> str:
@@ -99,20 +159,24 @@ def _between(interval: IntervalEstimate | None) -> str:
 def _price(cost: TargetCost) -> str:
     if cost.usd_per_request is not None:
         return f"${cost.usd_per_request:.4f}"
-    return _NONE if cost.credits_per_request is None else f"{cost.credits_per_request:.0f} credits"
+    return _NONE if cost.credits_per_request is None else f"{cost.credits_per_request:.0f}\ncredits"
 
 
 def _minute(cost: TargetCost) -> str:
     """The price of a minute of audio, where that is how it is priced."""
     if cost.usd_per_audio_minute is not None:
         return f"${cost.usd_per_audio_minute:.4f}"
-    return _NONE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f} credits"
+    return _NONE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"
+
+
+def _million(cost: TargetCost) -> str:
+    return _NONE if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
 
 
 def _rate(rate: ErrorRate | None) -> str:
     if rate is None:
         return _NONE
-    corpus, unit = rate.corpus, " (characters)" if rate.unit == "character" else ""
+    corpus, unit = rate.corpus, "\n(characters)" if rate.unit == "character" else ""
     if corpus.low is None or corpus.high is None:
         return f"{corpus.value:.1%}{unit}"
-    return f"{corpus.value:.1%} ({corpus.low:.1%}-{corpus.high:.1%}){unit}"
+    return f"{corpus.value:.1%}\n({corpus.low:.1%}-{corpus.high:.1%}){unit}"

@@ -1,0 +1,59 @@
+"""The comparison fits its terminal: what is not shown is named, and no figure is cut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from voicegauge.bench.summary import summarise
+from voicegauge.cli.bench_tables import print_summaries
+from voicegauge.model import Cost, Provenance
+
+from .made import run, sample, score_set, target_ref
+
+SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
+ROOM = 1_000
+LEFT_OUT = "left out for want of room: "
+
+Printed = Callable[[int], tuple[str, str]]
+
+
+@pytest.fixture
+def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Printed:
+    """The table, and the lines below it, at a width."""
+    samples = tuple(
+        sample(text, target=name, file_ms=5_000 + 11.0 * text, done=(text, 4_000.0 + text), cost=Cost(price_usd=1.25))
+        for name in (SHORT, LONG)
+        for text in range(8)
+    )
+    scores = score_set(samples, lambda one: int(one.text_id) % 3)
+    made = run(samples, score_sets=(scores,), targets=(target_ref(SHORT, usd=1.25), target_ref(LONG, usd=1.25)))
+    summaries = summarise(made, scores, characters=500)
+
+    def at(width: int) -> tuple[str, str]:
+        monkeypatch.setenv("COLUMNS", str(width))
+        print_summaries(summaries, scores, Provenance.RECORDED)
+        table, mark, below = capsys.readouterr().out.partition("medians, ")
+        return table, mark + below
+
+    return at
+
+
+def test_with_room_each_target_has_one_line(printed: Printed) -> None:
+    table, below = printed(ROOM)
+    assert sum(name in line for line in table.splitlines() for name in (SHORT, LONG)) == 2
+    assert LEFT_OUT not in below
+
+
+@pytest.mark.parametrize(("width", "gone"), [(110, 0), (100, 1), (90, 2), (80, 3)])
+def test_a_narrow_table_cuts_no_figure_and_names_what_it_leaves_out(printed: Printed, width: int, gone: int) -> None:
+    whole, _ = printed(ROOM)
+    table, below = printed(width)
+    assert max(map(len, table.splitlines())) <= width
+    spare = {"job done ms": "4..4004", "$/1M chars": "2500.00", "p95 ms": "5073"}
+    names = list(spare)[:gone]
+    assert (f"{LEFT_OUT}{', '.join(names)};" in below) == bool(gone)
+    lost = {figure for figure in whole.split() if any(map(str.isdigit, figure))} - set(table.split())
+    assert lost - {"$/1M", "p95"} == {spare[name] for name in names}
+    assert [part in table.split() for part in LONG.replace("/", "/ ").split()] == [True, True]
