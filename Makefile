@@ -9,7 +9,7 @@ CODE := harness contracts benchmarks docs
 # Hundreds of processes start in a run of the tests; without their bytecode each would compile all modules again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test slow lint types layers wheel docs lock whisper clean
+.PHONY: bench test slow lint types layers wheel docs lock sample whisper clean
 
 bench: $(VENV)/.light   ## benchmark every target on the emulator and write the report
 	$(BIN)/voicegauge bench --suite smoke
@@ -42,6 +42,13 @@ lock: $(VENV)/.full     ## newest versions that fit pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-annotate \
 	  --no-emit-package voicegauge pyproject.toml --constraint constraints.in --output-file constraints.txt --upgrade
 
+sample: $(VENV)/.full   ## reports/sample/report.html: few targets and clips, so that it stays below a megabyte
+	rm -rf .sample
+	$(BIN)/voicegauge bench --suite smoke --repetitions 2 --out .sample --no-report pixazo/chatterbox pixazo/vibevoice \
+	  pixelapi/voice-design ttsai/kokoro ttsai/kokoro-sync ttsai/melotts-stream
+	$(BIN)/voicegauge report .sample/* --clips 4 --out reports/sample/report.html
+	rm -rf .sample
+
 whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two hours on two cores; resumable
 	$(BIN)/python benchmarks/embedded_whisper/corpus.py .whisper/shards short:0-5 medium:0-9 long:0-7
 	$(BIN)/python benchmarks/embedded_whisper/train.py .whisper/shards .whisper/work
@@ -49,7 +56,7 @@ whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two ho
 	$(BIN)/python benchmarks/embedded_whisper/measure.py
 
 clean:
-	rm -rf $(VENV) dist build reports/20* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) dist build .sample reports/20* .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
