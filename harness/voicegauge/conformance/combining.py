@@ -11,13 +11,15 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.bodies import is_open
 from voicegauge.conformance.cases import Case
 from voicegauge.conformance.matching import find_target, place_reader
 from voicegauge.conformance.probes import Probe
-from voicegauge.conformance.requests import fits, is_file_field, text_characters, with_value
+from voicegauge.conformance.requests import fits, is_file_field, text_characters
 from voicegauge.contract import MISSING, MediaType, Target, parse_place
 from voicegauge.contract.document import escape
 from voicegauge.contract.wire import is_form
@@ -49,16 +51,28 @@ def combination_cases(starts: Sequence[Start]) -> Iterator[Case]:
     if len(fields) + (len(starts) > 1) < 2:
         return
 
-    def possible(row: Sequence[int]) -> bool:
-        target, wire = starts[row[0]]
-        values = [field.values[index] for field, index in zip(fields, row[1:], strict=False)]
-        if not all(speaks(target, field, value) for field, value in zip(fields, values, strict=False)):
-            return False
-        return len(values) < len(fields) or fits(target.operation, _laid_over(wire, fields, values))
+    for row in covering_rows([len(starts), *(len(field.values) for field in fields)], _possible(starts, fields)):
+        yield _case(*starts[row[0]], fields, _values_of(fields, row))
 
-    for row in covering_rows([len(starts), *(len(field.values) for field in fields)], possible):
+
+def _possible(starts: Sequence[Start], fields: Sequence[Factor]) -> Callable[[Sequence[int]], bool]:
+    """Whether the beginning of a row, a start and a value of each field by index, may stand in a request."""
+    spoken = [
+        [{index for index, value in enumerate(field.values) if speaks(target, field, value)} for field in fields]
+        for target, _ in starts
+    ]
+
+    def possible(row: Sequence[int]) -> bool:
+        if not all(index in known for index, known in zip(row[1:], spoken[row[0]], strict=False)):
+            return False
         target, wire = starts[row[0]]
-        yield _case(target, wire, fields, [field.values[index] for field, index in zip(fields, row[1:], strict=True)])
+        return len(row) <= len(fields) or fits(target.operation, _laid_over(wire, fields, _values_of(fields, row)))
+
+    return possible
+
+
+def _values_of(fields: Sequence[Factor], row: Sequence[int]) -> list[Any]:
+    return [field.values[index] for field, index in zip(fields, row[1:], strict=True)]
 
 
 def covering_rows(sizes: Sequence[int], possible: Callable[[Sequence[int]], bool]) -> list[tuple[int, ...]]:
@@ -105,20 +119,12 @@ def value_requests(start: Start, without: Collection[str] = ()) -> Iterator[tupl
         start: the target and the valid request that they change.
         without: fields that are left as they are.
     """
-    target, wire = start
     fields = [field for field in factors([start]) if field.name not in without]
-
-    def values(row: Sequence[int]) -> list[Any]:
-        return [field.values[index] for field, index in zip(fields, row, strict=False)]
-
-    def possible(row: Sequence[int]) -> bool:
-        laid = list(zip(fields, values(row), strict=False))
-        if not all(speaks(target, field, value) for field, value in laid):
-            return False
-        return len(row) < len(fields) or fits(target.operation, _laid_over(wire, fields, values(row)))
-
-    for row in value_rows([len(field.values) for field in fields], possible):
-        yield _all_said(fields, values(row)), _laid_over(wire, fields, values(row))
+    if not fields:
+        return
+    for row in value_rows([1, *(len(field.values) for field in fields)], _possible([start], fields)):
+        values = _values_of(fields, row)
+        yield _all_said(fields, values), _laid_over(start[1], fields, values)
 
 
 def _pairs(row: Sequence[int]) -> Iterator[tuple[int, int, int, int]]:
@@ -246,9 +252,9 @@ def _case(target: Target, wire: WireRequest, fields: Sequence[Factor], values: S
 
 
 def _laid_over(wire: WireRequest, fields: Sequence[Factor], values: Sequence[Any]) -> WireRequest:
-    for field, value in zip(fields, values, strict=True):
-        wire = with_value(wire, (field.name,), value)
-    return wire
+    laid = {field.name: value for field, value in zip(fields, values, strict=True)}
+    body = {name: value for name, value in {**wire.body, **laid}.items() if value is not MISSING}
+    return msgspec.structs.replace(wire, body=body)
 
 
 def _all_said(fields: Sequence[Factor], values: Sequence[Any]) -> str:

@@ -80,6 +80,10 @@ class MediaType(Node):
         if self.schema_pointer is not None:
             yield from self.contract.schemas.errors(self.schema_pointer, instance)
 
+    def fits(self, instance: Any) -> bool:
+        """Whether `instance` has no such error: sooner known than the errors."""
+        return self.schema_pointer is None or self.contract.schemas.fits(self.schema_pointer, instance)
+
     @functools.cached_property
     def examples(self) -> tuple[Example, ...]:
         """The documented examples, in the document's order."""
