@@ -31,6 +31,7 @@ from voicegauge.client.keys import credentials
 from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
 from voicegauge.conformance.emulated import KEY
 from voicegauge.conformance.running import Runner, Service
+from voicegauge.conformance.spending import Allowance
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.transport import Transport, VirtualClock
 
@@ -72,7 +73,7 @@ class Tools:
     async def _check(self, url: str, collector: Collector) -> None:
         async with Transport() as transport:
             client = Client(self.contract, transport, base_urls={"": url}, key=KEY, clock=VirtualClock(), seed=SEED)
-            await Runner(Service(self.contract, client), RULES, collector).run(self.cases)
+            await Runner(Service(self.contract, client), RULES, collector, Allowance(MAX_CALLS)).run(self.cases)
 
     def schemathesis(self, mutant: Mutant | None) -> Outcome:
         """What Schemathesis says of `mutant`; `None` stands for the correct provider."""

@@ -84,6 +84,17 @@ def test_a_few_calls_are_those_that_show_the_most(live, acme) -> None:
     assert "a full delivery" in kinds
 
 
+@pytest.mark.parametrize(("most", "accepted"), [("0", 1), ("1", 1), ("4", 4)])
+def test_what_is_accepted_that_should_be_refused_counts_as_a_paid_request(live, acme, most, accepted) -> None:
+    acme.accepts_anything = True
+    status, report, _, _ = live("--max-calls", most)
+    assert (status, len(acme.texts)) == (1, accepted)
+    assert report["spending"]["total"]["paid"] == accepted
+    assert {finding["rule"] for finding in report["findings"]} == {"accepts-invalid"}
+    reasons = [case["reason"] for case in report["cases"] if case["verdict"] == "skipped"]
+    assert f"not sent: of {most} requests to be paid for, {accepted} were accepted" in reasons
+
+
 def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     status, plan, out, err = live("--full", "--dry-run")
     assert (status, acme.keys, err) == (0, [], "")

@@ -126,6 +126,11 @@ def tells_nothing(status: int) -> str | None:
     return "the account has no credit left (402)" if status == 402 else None
 
 
+def no_verdict(case: Case, status: int) -> str | None:
+    """Why an answer of `status` says nothing about the contract; `None` where it does."""
+    return None if status in case.expected.statuses else tells_nothing(status)
+
+
 def told_to_wait(case: Case, status: int, contract: Contract) -> bool:
     """Whether an answer of `status` says "later" to a case that does not ask for that."""
     return status in contract.provider.retry.statuses and status not in case.expected.statuses

@@ -15,6 +15,7 @@ from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.documented import documented_findings
 from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.running import Keep, Runner, Service
+from voicegauge.conformance.spending import Allowance
 from voicegauge.conformance.webhooks import receiver_for
 from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
@@ -86,12 +87,13 @@ async def _check_services(
     progress: Callable[[Case], None] | None,
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
+    allowance = Allowance(plan.max_calls)
     async with Transport(app=settings.app) as transport:
         for contract in contracts.values():
             service = _service(contract, transport, settings)
             cases = [case for case in plan.cases if case.provider == contract.id]
             try:
-                await Runner(service, settings.rules, collector).run(cases, progress)
+                await Runner(service, settings.rules, collector, allowance).run(cases, progress)
                 await _fuzz(service, targets, settings, collector)
             except BudgetError as error:
                 collector.stopped_by = str(error)

@@ -45,6 +45,8 @@ class Plan(Record, frozen=True, kw_only=True):
 
     cases: tuple[Case, ...]
     skipped: tuple[Skipped, ...] = ()
+    max_calls: int | None = None
+    """How many requests may be paid for, those among them that a service should refuse and accepts."""
 
 
 def plan_cases(
@@ -81,7 +83,8 @@ def plan_cases(
             continue
         elif every or not item.paid or item.speech is not None or item.whole:
             cases.setdefault(item.id, item)
-    return Plan(cases=tuple(ordered(cases.values(), max_calls)), skipped=tuple(skipped.values()))
+    kept = tuple(ordered(cases.values(), max_calls))
+    return Plan(cases=kept, skipped=tuple(skipped.values()), max_calls=max_calls)
 
 
 def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:

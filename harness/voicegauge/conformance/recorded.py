@@ -12,11 +12,10 @@ import msgspec
 
 from voicegauge.checks import Aged, Call, Delivered, Judge, Outcome, Rule, Subject, Trail
 from voicegauge.client import curl
-from voicegauge.conformance.cases import Case
+from voicegauge.conformance.cases import Case, no_verdict
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.matching import find_target
 from voicegauge.conformance.planning import plan_cases
-from voicegauge.conformance.running import no_verdict
 from voicegauge.contract import MISSING, Contract, Target
 from voicegauge.contract.extension import AudioPlace, Slot
 from voicegauge.contract.wire import UnreadableBodyError
@@ -145,7 +144,7 @@ def _outcomes(calls: Sequence[Call], cases: Mapping[str, Case]) -> Iterator[Outc
     last = {(call.exchange.group or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
         case = cases.get(group)
-        if case is not None and case.operation == operation and no_verdict(case, call.exchange) is None:
+        if case is not None and case.operation == operation and no_verdict(case, call.status) is None:
             yield Outcome(call, case.expected)
 
 

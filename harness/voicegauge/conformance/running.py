@@ -15,12 +15,12 @@ from voicegauge.client.connection import Key
 from voicegauge.client.keys import credentials
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.conformance.batching import batch_subjects
-from voicegauge.conformance.cases import Case, tells_nothing, told_to_wait
+from voicegauge.conformance.cases import Case, no_verdict, told_to_wait
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
 from voicegauge.conformance.intakes import taken_in
 from voicegauge.conformance.lives import Course, Who
-from voicegauge.conformance.spending import count
+from voicegauge.conformance.spending import Allowance, count
 from voicegauge.conformance.uploads import padded
 from voicegauge.conformance.webhooks import Listening
 from voicegauge.contract import Contract, Operation, Target
@@ -89,9 +89,11 @@ class _Booking:
 class Runner:
     """Runs cases against one service, one after the other."""
 
-    def __init__(self, service: Service, rules: Mapping[str, Rule], collector: Collector) -> None:
-        """Findings and results go to `collector`."""
-        self._service, self._collector = service, collector
+    def __init__(
+        self, service: Service, rules: Mapping[str, Rule], collector: Collector, allowance: Allowance | None = None
+    ) -> None:
+        """Findings and results go to `collector`; `allowance` bounds what `run` may come to."""
+        self._service, self._collector, self._allowance = service, collector, allowance or Allowance(None)
         self._client, self._contract = service.client, service.contract
         self._judge = service.judge(rules)
         self._unreachable = 0
@@ -109,6 +111,10 @@ class Runner:
         for case in cases:
             if progress is not None:
                 progress(case)
+            refusal = self._allowance.refusal(self._contract, case)
+            if refusal is not None:
+                self._collector.case_skipped(case, refusal)
+                continue
             try:
                 with self._booked(case):
                     answered = await self.answer(case)
@@ -138,6 +144,7 @@ class Runner:
         finally:
             usd = ledger.spent_usd - before if ledger is not None else 0.0
             spent = count(self._contract, self._booking.exchanges, usd)
+            self._allowance.note(spent)
             self._collector.book(case, spent, self._booking.judged)
 
     def judged(self, subjects: Iterable[Subject], case: Case) -> list[Finding]:
@@ -230,7 +237,7 @@ class Runner:
     def _no_verdict(self, case: Case, exchange: Exchange) -> str | None:
         """As `no_verdict`; the emulator is never short of anything, so its refusals mean the request."""
         emulated = self._service.provenance is Provenance.EMULATED
-        return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange)
+        return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange.response.status)
 
     def _reserve(self, case: Case) -> Reservation | None:
         target = self._target(case) or self._contract.intakes.get(case.target or "")
@@ -380,12 +387,6 @@ def _close(reservation: Reservation, *, paid: bool) -> None:
         reservation.settle()
     else:
         reservation.release()
-
-
-def no_verdict(case: Case, exchange: Exchange) -> str | None:
-    """Why an answer says nothing about the contract; `None` where it does."""
-    status = exchange.response.status
-    return None if status in case.expected.statuses else tells_nothing(status)
 
 
 def _no_delivery(delivery: Delivery, case: Case) -> str | None:

@@ -97,6 +97,29 @@ def _spent(sums: _Sums) -> dict[str, Spent]:
     return {name: one.spent for name, one in sums.items()}
 
 
+class Allowance:
+    """How many requests of a plan may be paid for, whoever sends them."""
+
+    def __init__(self, most: int | None) -> None:
+        """`None` sets no bound."""
+        self._most, self._paid = most, 0
+
+    def note(self, spent: Spent) -> None:
+        """Count what a case came to."""
+        self._paid += spent.paid
+
+    def refusal(self, contract: Contract, case: Case) -> str | None:
+        """Why `case` must not be sent any more; `None` where it may be.
+
+        What should be refused is free, and is paid for where a service accepts it all the same: it takes the place
+        of a valid request, and is not sent either where there is none left. A bound of 0 sends it until one was.
+        """
+        most = self._most
+        if most is None or self._paid < max(most, 1) or not (case.paid or _costs(contract, case.operation)):
+            return None
+        return f"not sent: of {most} requests to be paid for, {self._paid} were accepted"
+
+
 def count(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> Spent:
     """What `exchanges` with the services of `contract` came to."""
     paid = sum(200 <= e.response.status < 300 and _costs(contract, e.operation) for e in exchanges)
