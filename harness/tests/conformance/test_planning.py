@@ -75,6 +75,14 @@ def test_every_documented_bound_is_tried_from_both_sides(plan, bound) -> None:
     assert verdicts >= ({"refused"} if bound == "required" else {"refused", "accepted"})
 
 
+def test_a_plan_has_a_text_of_every_class_and_uploads_of_every_kind(plan) -> None:
+    ids = " ".join(case.id for case in plan.cases)
+    for says in ("emoji", "right to left", "combining marks", "control characters", "SSML", "very long word", "blanks"):
+        assert says in ids
+    for says in ("90 s", "0.5 s", "10485761 bytes", "8000 Hz", "as flac", "breaks off", "nothing in it"):
+        assert f"pixelapi/generateSpeech: a recording {says}" in ids or says in ids
+
+
 @given(st.integers(1, 1000))
 def test_a_text_has_exactly_the_length_asked_for(length) -> None:
     text = text_of(length)
