@@ -99,15 +99,16 @@ def test_what_is_free_is_not_counted_as_paid(check) -> None:
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
-def small(case: Case) -> bool:
-    return case.padding is None
+def quick(case: Case) -> bool:
+    """What is taken in whole, and what is refused; `test_emulated.py` sends every value that is converted."""
+    return case.padding is None and (case.whole or case.expected.verdict == "refused")
 
 
 def test_a_clean_service_breaks_nothing(check, cases) -> None:
-    report = check(small)
+    report = check(quick)
     assert [f"{finding.rule}: {finding.message}" for finding in report.findings] == []
     assert {case.verdict for case in report.cases} == {"kept"}
-    assert len(report.cases) == len(list(filter(small, cases))) > 200
+    assert len(report.cases) == len(list(filter(quick, cases))) > 100
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)

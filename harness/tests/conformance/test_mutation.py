@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 
 import pytest
 from mutation.clean import Coverage, clean_check
@@ -15,12 +16,17 @@ from voicegauge.contract import load_catalogue
 
 CATALOGUE = load_catalogue()
 CONTRACT = CATALOGUE.provider("pixelapi")
-CASES = plan_cases(list(CONTRACT.targets.values()), emulated=True, every=True).cases
 SAMPLE = 30
 
 
+@functools.cache
+def _cases():
+    """Planned when a test wants them: collecting the tests takes no second."""
+    return plan_cases(list(CONTRACT.targets.values()), emulated=True, every=True).cases
+
+
 def _traffic():
-    return asyncio.run(clean_run(CONTRACT, CASES, emulator_settings()))[1]
+    return asyncio.run(clean_run(CONTRACT, _cases(), emulator_settings()))[1]
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +43,7 @@ def faulty(traffic):
 async def test_a_sample_of_faulty_providers_is_found_under_a_fitting_rule(faulty, traffic) -> None:
     assert len(faulty) >= 250
     sample = faulty[:: len(faulty) // SAMPLE]
-    results = [await hunt(mutant, CONTRACT, cases_for(mutant, CASES, traffic), traffic) for mutant in sample]
+    results = [await hunt(mutant, CONTRACT, cases_for(mutant, _cases(), traffic), traffic) for mutant in sample]
     assert [result.mutant.id for result in results if result.found is None] == []
     assert all(result.found.rule in result.mutant.rules for result in results)
 
@@ -45,12 +51,12 @@ async def test_a_sample_of_faulty_providers_is_found_under_a_fitting_rule(faulty
 async def test_what_shows_no_spoiled_answer_is_counted_as_if_it_were_sent(faulty, traffic) -> None:
     spoiled = [mutant for mutant in faulty if mutant.answer is not None and mutant.kind == "field removed"][::5]
     for mutant in spoiled:
-        cases = cases_for(mutant, CASES, traffic)
+        cases = cases_for(mutant, _cases(), traffic)
         every, fewer = await hunt(mutant, CONTRACT, cases), await hunt(mutant, CONTRACT, cases, traffic)
         assert every.found is not None
         assert fewer.found is not None
         assert (fewer.found.rule, fewer.found.case, fewer.calls) == (every.found.rule, every.found.case, every.calls)
-    assert any(traffic.cases[CASES[0].id].answers.isdisjoint({mutant.answer}) for mutant in spoiled)
+    assert any(traffic.cases[_cases()[0].id].answers.isdisjoint({mutant.answer}) for mutant in spoiled)
 
 
 def test_mutants_are_the_same_each_time_and_no_two_alike(faulty) -> None:
@@ -62,7 +68,7 @@ def test_mutants_are_the_same_each_time_and_no_two_alike(faulty) -> None:
 @pytest.mark.parametrize("seed", range(4))
 async def test_no_correct_provider_is_blamed_whatever_the_latencies_and_the_order(seed) -> None:
     coverage = Coverage()
-    assert await clean_check(CONTRACT, CASES, seed, coverage) == ()
+    assert await clean_check(CONTRACT, _cases(), seed, coverage) == ()
     assert coverage.exchanges.total() > 30
     assert set(coverage.exchanges) >= {f"pixelapi/{name}" for name in CONTRACT.operations}
 
