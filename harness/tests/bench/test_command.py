@@ -161,6 +161,15 @@ def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
+def test_a_plan_that_nobody_has_is_refused_before_anything_is_sent(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ACME_KEY", "k")
+    assert voicegauge(bench("acme/now", "--live", "--plan", "smal")) == 2
+    assert "unknown plan 'smal': did you mean small?" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 def test_ctrl_c_sees_through_what_is_paid_for_and_says_how_to_go_on(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator
 ) -> None:

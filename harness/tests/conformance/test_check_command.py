@@ -62,6 +62,7 @@ def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
         (["check", "--fault", "slow"], "--fault goes with --emulated"),
         (["check", "--base-url", "http://127.0.0.1:1", "pixelapi"], "--base-url goes with --live"),
         (["check", "--price", "a/b=1"], "--price goes with --live"),
+        (["check", "--plan", "free"], "--plan goes with --live"),
         (["check", "--full"], "--full goes with --live"),
         (["check", "--fuzz", "5"], "--fuzz goes with --emulated or --live"),
         (["check", "--max-calls", "5"], "--max-calls goes with --emulated or --live"),

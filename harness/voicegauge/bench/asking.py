@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import mimetypes
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from voicegauge.bench.plan import Plan
 from voicegauge.bench.suite import SuiteText
-from voicegauge.client import Client, Ledger, client_key, to_wire
+from voicegauge.client import Client, Ledger, Pacer, account_plans, client_key, pacer_for, to_wire
 from voicegauge.contract import Contract, Served, Target
 from voicegauge.data import data_dir
 from voicegauge.emulator import RunningEmulator
@@ -31,26 +31,37 @@ class Access:
     """By the contract's server name, or "" for all; empty for the contract's own."""
     key: str | None = field(default=None, repr=False)
     concurrent: int | None = None
-    """Requests the provider's smallest plan allows side by side; `None` where no document says."""
+    """Requests that the account's plan allows side by side; `None` where no document says."""
+    pacer: Pacer | None = None
+    """Keeps to the requests a minute of that plan."""
 
 
-def live_access(contracts: Iterable[Contract], base_urls: Mapping[str, str]) -> dict[str, Access]:
+def live_access(
+    contracts: Sequence[Contract], base_urls: Mapping[str, str], plans: Collection[str] = ()
+) -> dict[str, Access]:
     """Access to live services, by provider id; keys come from the environment.
+
+    Args:
+        contracts: of the providers.
+        base_urls: where the servers are, by server name; empty for the contracts' own.
+        plans: of the user's accounts; the smallest of a provider where none is named.
 
     Raises:
         MissingKeyError: a key is not set.
+        UnknownNameError: nobody has such a plan.
     """
-    return {contract.id: Access(base_urls, client_key(contract), _concurrent(contract)) for contract in contracts}
+    chosen = account_plans(contracts, plans)
+    return {
+        contract.id: Access(
+            base_urls, client_key(contract), chosen[contract.id].concurrent, pacer_for(chosen[contract.id], base_urls)
+        )
+        for contract in contracts
+    }
 
 
 def emulated_access(contracts: Iterable[Contract], emulator: RunningEmulator) -> dict[str, Access]:
     """Access to an emulator, by provider id; it takes any key."""
     return {contract.id: Access({"": emulator.base_url(contract.id)}, "emulated") for contract in contracts}
-
-
-def _concurrent(contract: Contract) -> int | None:
-    plan = next(iter(contract.limits.plans.values()), None)
-    return plan.concurrent if plan else None
 
 
 def open_clients(
@@ -68,6 +79,7 @@ def open_clients(
             base_urls=access[contract.id].base_urls,
             key=access[contract.id].key,
             ledger=ledger,
+            pacer=access[contract.id].pacer,
             seed=seed,
         )
         for contract in contracts

@@ -13,6 +13,7 @@ from voicegauge.cli.options import (
     contracts_option,
     json_option,
     max_cost_option,
+    plan_option,
     price_option,
     seed_option,
 )
@@ -37,6 +38,7 @@ from voicegauge.cli.options import (
 @click.option("--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests in flight.")
 @click.option("--live/--emulated", default=False, help="Ask the live services, and pay; the emulator by default.")
 @base_url_option
+@plan_option
 @max_cost_option
 @price_option
 @click.option("--voice-sample", metavar="FILE", help="A recording (or its URL) for targets that clone a voice.")

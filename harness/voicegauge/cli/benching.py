@@ -24,6 +24,7 @@ from voicegauge.bench.store import find_unfinished, load_run, new_folder, save_r
 from voicegauge.bench.suite import load_suite
 from voicegauge.bench.summary import summarise
 from voicegauge.cli.bench_tables import print_plan, print_summaries
+from voicegauge.cli.money import echo_pace
 from voicegauge.cli.options import check_base_urls
 from voicegauge.cli.output import console, write_json
 from voicegauge.cli.progress import progress
@@ -56,6 +57,7 @@ class BenchOptions:
     concurrency: int
     live: bool
     base_url: dict[str, str]
+    plans: tuple[str, ...]
     max_cost: float
     prices: dict[str, float]
     voice_sample: str | None
@@ -87,7 +89,7 @@ def bench(options: BenchOptions) -> int:
         return 0
     if options.live:
         plan.check_budget(options.max_cost)
-        live_access(_contracts(targets), options.base_url)
+        live_access(_contracts(targets), options.base_url, options.plans)
     unheard = _check_asr(options, plan)
     found = find_unfinished(options.out, plan.sha256) if options.live else None
     stop = Stop()
@@ -105,6 +107,8 @@ def bench(options: BenchOptions) -> int:
 def _check(options: BenchOptions) -> None:
     if options.base_url and not options.live:
         raise UsageError("--base-url goes with --live: without it the emulator answers")
+    if options.plans and not options.live:
+        raise UsageError("--plan goes with --live: the emulator keeps to no rate in a benchmark")
     if options.faults and options.live:
         raise UsageError("--fault is for the emulator: leave out --live")
 
@@ -181,9 +185,10 @@ def _order(options: BenchOptions, plan: Plan, targets: dict[str, Served], voice:
     contracts = _contracts(targets)
     with contextlib.ExitStack() as stack:
         if options.live:
-            access = live_access(contracts, options.base_url)
+            access = live_access(contracts, options.base_url, options.plans)
             money = f"${plan.usd:.4f} of at most ${options.max_cost:g}"
             _say(f"LIVE: {plan.requests} requests to {', '.join(access)}, {money}")
+            echo_pace({provider: one.pacer for provider, one in access.items()})
         else:
             settings = EmulatorSettings(
                 seed=options.seed, faults=options.faults, credits=EMULATED_CREDITS, rate_limits=False

@@ -17,6 +17,7 @@ from voicegauge.cli.options import (
     json_option,
     load_targets,
     max_cost_option,
+    plan_option,
     price_option,
     public_url_option,
     seed_option,
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="With --public-url: the port of this machine that the tunnel leads to.",
 )
+@plan_option
 @max_cost_option
 @price_option
 @seed_option
@@ -132,6 +134,7 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
 _MODES = {
     "base_url": "live",
     "prices": "live",
+    "plans": "live",
     "full": "live",
     "public_url": "live",
     "large_uploads": "live",
@@ -150,7 +153,7 @@ def _check_flags(options: dict[str, Any]) -> None:
             )
     for flag, mode in _MODES.items():
         if options[flag] and not options[mode]:
-            named = {"prices": "price", "faults": "fault"}.get(flag, flag.replace("_", "-"))
+            named = {"prices": "price", "plans": "plan", "faults": "fault"}.get(flag, flag.replace("_", "-"))
             raise UsageError(f"--{named} goes with --{mode}")
     for flag in ("failures", "write_tests"):
         if options[flag] and not options["fuzz"]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
+
 from voicegauge.cli.output import console, table
 from voicegauge.model import Provenance
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from voicegauge.client import Pacer
     from voicegauge.conformance import CheckReport, PricedPlan, Spent
 
 RULES_NAMED = 3
@@ -73,3 +76,11 @@ def _spent(spent: Spent) -> str:
 
 def _cost(usd: float | None) -> str:
     return "not known" if usd is None else f"${usd:.4g}"
+
+
+def echo_pace(pacers: Mapping[str, Pacer | None]) -> None:
+    """Say on standard error what a live run keeps to: it may be what it waits for."""
+    for provider, pacer in pacers.items():
+        if pacer is not None:
+            rate = f"at most {pacer.requests_per_minute} requests a minute, polls left out"
+            click.echo(f"{provider}: {rate}; --plan names the plan of an account that may send more", err=True)

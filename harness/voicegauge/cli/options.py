@@ -119,6 +119,18 @@ def max_cost_option(command: F) -> F:
     )(command)
 
 
+def plan_option(command: F) -> F:
+    """`--plan NAME`: passed as `plans`, names of plans of the user's accounts."""
+    return click.option(
+        "--plan",
+        "plans",
+        multiple=True,
+        metavar="NAME",
+        help="With --live: your account's plan, whose requests a minute are kept to; the smallest by default. "
+        "May be repeated.",
+    )(command)
+
+
 def asr_option(command: F) -> F:
     """`--asr SPEC`: what transcribes, passed as `asr`."""
     return click.option(

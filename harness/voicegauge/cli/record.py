@@ -17,6 +17,7 @@ from voicegauge.cli.options import (
     json_option,
     load_targets,
     max_cost_option,
+    plan_option,
     price_option,
     seed_option,
 )
@@ -88,6 +89,7 @@ class RecordResult(Record, frozen=True, kw_only=True):
 )
 @click.option("--yes", is_flag=True, help="Overwrite without asking.")
 @base_url_option
+@plan_option
 @max_cost_option
 @price_option
 @seed_option
@@ -103,7 +105,7 @@ def command(names: tuple[str, ...], json_to: str | None, **options: Any) -> int:
     """
     if options["live"] == options["emulated"]:
         raise UsageError("say which to record: --live (it costs money) or --emulated")
-    for flag in ("base_url", "prices"):
+    for flag in ("base_url", "prices", "plans"):
         if options[flag] and not options["live"]:
             raise UsageError(f"--{flag.rstrip('s').replace('_', '-')} goes with --live")
     _, targets = load_targets(names, options["contracts"], options["base_url"])

@@ -25,18 +25,20 @@ def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict
     Args:
         plan: what will be sent.
         contracts: of its targets.
-        options: `prices`, `max_cost`, `base_url` and `seed` of the command line.
+        options: `prices`, `max_cost`, `base_url`, `plans` and `seed` of the command line.
 
     Raises:
         MissingKeyError: the key of a provider is not set.
+        UnknownNameError: no document has a plan of that name.
         UsageError: nobody says what a target costs.
         BudgetError: the plan costs more than the budget.
     """
-    from voicegauge.cli.money import plan_line
-    from voicegauge.client import Ledger, client_key
+    from voicegauge.cli.money import echo_pace, plan_line
+    from voicegauge.client import Ledger, account_plans, client_key, pacer_for
     from voicegauge.conformance import Settings, refuse_unpriced
     from voicegauge.model import Provenance
 
+    plans = account_plans(contracts, options["plans"])
     keys = {contract.id: client_key(contract) for contract in contracts}
     refuse_unpriced(plan)
     budget = options["max_cost"]
@@ -44,12 +46,15 @@ def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict
     if plan.usd > budget:
         fits = f"; --max-calls {plan.fitting(budget)} fits" if "max_calls" in options else ""
         raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than --max-cost {budget:g}{fits}")
+    pacers = {provider: pacer_for(plan, options["base_url"]) for provider, plan in plans.items()}
+    echo_pace(pacers)
     return Settings(
         provenance=Provenance.RECORDED,
         base_urls={contract.id: options["base_url"] for contract in contracts},
         keys=keys,
         ledger=Ledger(budget),
         prices=options["prices"],
+        pacers=pacers,
         seed=options["seed"],
     )
 

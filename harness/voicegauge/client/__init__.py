@@ -7,6 +7,7 @@ from voicegauge.client.keys import client_key
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.mapping import WireRequest, to_wire
 from voicegauge.client.observer import Observer
+from voicegauge.client.pacing import Pacer, account_plans, pacer_for
 from voicegauge.client.reproduce import curl
 
 __all__ = [
@@ -15,11 +16,14 @@ __all__ = [
     "Fetched",
     "Ledger",
     "Observer",
+    "Pacer",
     "Reservation",
     "WireRequest",
+    "account_plans",
     "client_key",
     "curl",
     "fetch_made",
     "intake_wire",
+    "pacer_for",
     "to_wire",
 ]

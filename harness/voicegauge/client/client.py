@@ -10,6 +10,7 @@ from voicegauge.client.intake import intake_wire
 from voicegauge.client.ledger import Ledger, Reservation
 from voicegauge.client.mapping import to_wire
 from voicegauge.client.observer import Observer
+from voicegauge.client.pacing import Pacer
 from voicegauge.client.utterance import Utterance
 from voicegauge.contract import Contract, Intake, Served, Target
 from voicegauge.contract.extension import IntakeWord
@@ -34,6 +35,7 @@ class Client(Connection):
         key: str | None = None,
         clock: Clock | None = None,
         ledger: Ledger | None = None,
+        pacer: Pacer | None = None,
         seed: int = 0,
     ) -> None:
         """Set it up; nothing is sent yet. See `Connection` for what is not said here.
@@ -45,9 +47,10 @@ class Client(Connection):
             key: of the provider.
             clock: for waiting between polls and retries.
             ledger: the budget that `speak` reserves from; `None` spends without asking.
+            pacer: of the account.
             seed: of the jitter in retries.
         """
-        super().__init__(contract, transport, base_urls=base_urls, key=key, clock=clock, seed=seed)
+        super().__init__(contract, transport, base_urls=base_urls, key=key, clock=clock, pacer=pacer, seed=seed)
         self._ledger = ledger
 
     async def speak(

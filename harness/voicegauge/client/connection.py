@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from voicegauge.client.building import Builder
 from voicegauge.client.mapping import WireRequest
+from voicegauge.client.pacing import Pacer
 from voicegauge.client.streams import stream_watch
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Request
@@ -37,6 +38,7 @@ class Connection:
         base_urls: Mapping[str, str] | None = None,
         key: str | None = None,
         clock: Clock | None = None,
+        pacer: Pacer | None = None,
         seed: int = 0,
     ) -> None:
         """Set it up; nothing is sent yet.
@@ -47,6 +49,7 @@ class Connection:
             base_urls: where the servers are, by the contract's server name, or "" for all.
             key: of the provider; see `client_key`.
             clock: for waiting between polls and retries; the real one if left out.
+            pacer: of the account; without one nothing is held back.
             seed: of the jitter in retries.
 
         Raises:
@@ -57,7 +60,7 @@ class Connection:
         self.clock: Clock = clock or RealClock()
         self.dice = random.Random(seed)  # noqa: S311 - jitter, no secret
         self._builder = Builder(contract, base_urls or {})
-        self._key = key
+        self._key, self._pacer = key, pacer
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
@@ -89,6 +92,11 @@ class Connection:
         """
         return self._builder.build(operation, wire, self._key if key is Default.KEY else key, url=url)
 
+    async def turn(self, operation: Operation) -> None:
+        """Return when the account's plan allows a request; polls are not counted, and are never held back."""
+        if self._pacer is not None and operation.job is None:
+            await self._pacer.turn()
+
     async def call(
         self, operation: Operation, wire: WireRequest, *, key: Key = DEFAULT_KEY, server: str | None = None
     ) -> Exchange:
@@ -107,4 +115,5 @@ class Connection:
         url = self._builder.url(operation, wire.path, server) if server is not None else None
         request = self.build(operation, wire, key=key, url=url)
         done = stream_watch(self.contract, operation.id)
+        await self.turn(operation)
         return await self.transport.send(request, provider=self.contract.id, operation=operation.id, done=done)

@@ -107,6 +107,7 @@ class Utterance:
     async def _submit(self, request: Request) -> Answer:
         retry = self._target.contract.provider.retry
         for wait in (*retry_waits(retry, self._connection.dice), None):
+            await self._connection.turn(self._target.operation)  # before anything is timed
             if self._observer is not None:
                 self._observer.submitting(self._target, request)
             self._attempts += 1
@@ -320,7 +321,7 @@ class Utterance:
             return
         if self._job_id is None or self._ended:
             return
-        operation = self._target.contract.operation(status.job.cancel)
+        operation = self._target.contract.operation(status.job.cancel.operation)
         name = id_parameter(self._target.operation, operation, status.job.submit.id)
         if name is None:
             return

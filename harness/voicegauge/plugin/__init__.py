@@ -60,6 +60,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("voicegauge", "conformance of speech APIs")
     group.addoption("--vg-target", action="append", default=[], metavar="TARGET", help="only these targets")
     group.addoption("--vg-live", action="store_true", help="ask live services, keys from the environment")
+    group.addoption(
+        "--vg-plan", action="append", default=[], metavar="NAME", help="with --vg-live: your account's plan"
+    )
     group.addoption("--vg-max-cost", type=float, default=1.0, metavar="USD", help="with --vg-live: spend at most this")
     group.addoption("--vg-price", action="append", default=[], metavar="TARGET=USD", help="dollars a request")
     group.addoption("--vg-max-calls", type=int, metavar="N", help="send only the N paid requests that show the most")

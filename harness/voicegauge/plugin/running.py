@@ -106,7 +106,7 @@ def run(request: pytest.FixtureRequest, names: tuple[str, ...], drive: Drive) ->
 @contextmanager
 def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator[Settings]:
     """How services are asked: the emulator, or with what is left of the budget the services themselves."""
-    from voicegauge.client import client_key
+    from voicegauge.client import account_plans, client_key, pacer_for
     from voicegauge.client.shared import SharedBudget
     from voicegauge.conformance import Settings, settings_for
     from voicegauge.model import Provenance
@@ -117,10 +117,18 @@ def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator
         emulator: RunningEmulator = request.getfixturevalue("voicegauge_emulator")
         yield settings_for(emulator, targets, seed=seed)
         return
+    plans = account_plans([target.contract for target in targets], config.getoption("--vg-plan"))
     keys = {target.contract.id: client_key(target.contract) for target in targets}
     folder = _shared_folder(config, request.getfixturevalue("tmp_path_factory"))
     with SharedBudget(folder / "budget", config.getoption("--vg-max-cost")).ledger() as ledger:
-        yield Settings(provenance=Provenance.RECORDED, keys=keys, ledger=ledger, prices=read_prices(config), seed=seed)
+        yield Settings(
+            provenance=Provenance.RECORDED,
+            keys=keys,
+            ledger=ledger,
+            prices=read_prices(config),
+            pacers={provider: pacer_for(plan, {}) for provider, plan in plans.items()},
+            seed=seed,
+        )
 
 
 def read_prices(config: pytest.Config) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Literal
 
 from voicegauge.contract.extension.sources import Source
@@ -47,3 +48,8 @@ class Limits(Record, frozen=True, kw_only=True):
     headers: dict[Literal["limit", "remaining", "reset", "retry_after"], str] = {}
     """Header names that tell of the rate limit."""
     source: Source | None = None
+
+    def plan(self, names: Collection[str] = ()) -> Plan:
+        """The first plan, or the first among `names` if any is; one without limits where no document says."""
+        named = [plan for name, plan in self.plans.items() if name in names]
+        return next(iter(named or self.plans.values()), Plan())
