@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from voicegauge.checks import RULES
-from voicegauge.contract import Contract, Example, MediaType, load_contract
+from voicegauge.contract import Contract, Example, MediaType, load_catalogue
 from voicegauge.contract.consistency import check_schemas
 from voicegauge.contract.extension import json_schema
-from voicegauge.contract.loading import find_contract_files
 from voicegauge.contract.schema import to_pointer
 from voicegauge.contract.walking import EXTENSIONS, walk
 
-CONTRACTS = {path.parent.name: load_contract(path) for path in find_contract_files(Path(__file__).parent)}
+CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
 OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-when"}
 
 

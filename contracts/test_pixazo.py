@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from voicegauge.client import to_wire
-from voicegauge.contract import load_contract
+from voicegauge.contract import load_catalogue
 from voicegauge.contract.pricing import quote
 from voicegauge.model import SpeechRequest
 
-PIXAZO = load_contract(Path(__file__).parent / "pixazo" / "openapi.yaml")
+PIXAZO = load_catalogue().provider("pixazo")
 STATUS = PIXAZO.operation("getRequestStatus").success.media["application/json"]
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from voicegauge.client import to_wire
-from voicegauge.contract import load_contract
+from voicegauge.contract import load_catalogue
 from voicegauge.contract.pricing import quote
 from voicegauge.model import SpeechRequest, VoiceSample
 
-PIXELAPI = load_contract(Path(__file__).parent / "pixelapi" / "openapi.yaml")
+PIXELAPI = load_catalogue().provider("pixelapi")
 GENERATE = PIXELAPI.operation("generateSpeech")
 SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
 

@@ -10,13 +10,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import openai
 import pytest
 import tts_ai
 
 from voicegauge.contract import load_catalogue
 from voicegauge.speech.audio import decode
+
+if TYPE_CHECKING:
+    import openai  # takes a second: imported by the tests that use it
 
 TEXT = "Good morning. This is a short test."
 
@@ -42,6 +45,8 @@ def client(base_url) -> Iterator[tts_ai.TTSClient]:
 
 @pytest.fixture(scope="module")
 def openai_client(base_url) -> Iterator[openai.OpenAI]:
+    import openai
+
     with openai.OpenAI(api_key="sk-tts-test", base_url=f"{base_url}/v1", max_retries=0) as made:
         yield made
 
@@ -133,6 +138,8 @@ def test_openai_speaks(openai_client, name) -> None:
 
 
 def test_openai_hears_the_speed_and_tells_errors(openai_client) -> None:
+    import openai
+
     def length(speed: float) -> float:
         spoken = openai_client.audio.speech.create(model="kokoro", voice="af_bella", input=TEXT, speed=speed)
         return decode(spoken.content).audio_s
