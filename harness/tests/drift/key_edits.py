@@ -17,6 +17,9 @@ STREAM = f"{SPEAK}/x-stream"
 WEBHOOK = f"{SPEAK}/x-webhook"
 HEAR = "/paths/~1hear/post/x-transcription"
 CHANGE = "/paths/~1change/post/x-conversion"
+KEEP = "/paths/~1voices/post/x-resource"
+BATCH = "/paths/~1batch/post/x-batch"
+CHAT = "/paths/~1talk/post/x-chat"
 AUDIO = {
     "at": "body#/audio",
     "delivered": "base64",
@@ -25,6 +28,8 @@ AUDIO = {
     "media_type": "body#/type",
     "download": "getAudio",
 }
+
+PIECE = {"type": "object", "properties": {"audio": {"type": "string"}, "index": {"type": "integer"}}}
 
 BASE: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -54,7 +59,7 @@ BASE: dict[str, Any] = {
                 "x-pricing": {"per": "request", "usd": 0.02, "credits": 2},
                 "x-stream": {
                     "kind": "data#/type",
-                    "events": {"audio": {"next": ["audio", "done"]}, "done": {"end": "success"}},
+                    "events": {"audio": {"next": ["audio", "done"], "schema": PIECE}, "done": {"end": "success"}},
                     "audio": {"event": "audio", "at": "data#/audio", "encoding": "hex", "index": "data#/index"},
                     "marker": "[DONE]",
                     "reason": "data#/reason",
@@ -140,6 +145,51 @@ BASE: dict[str, Any] = {
                         "facts": {"key": "body#/key"},
                     },
                     "targets": {"changer": {"title": "Changer", "voice": "anna"}},
+                },
+            }
+        },
+        "/voices": {
+            "post": {
+                "operationId": "keepVoice",
+                "x-resource": {
+                    "name": "voice",
+                    "id": "body#/id",
+                    "state": "body#/state",
+                    "states": ["active"],
+                    "list": {"operation": "listVoices", "used": "body#/used", "limit": "body#/limit"},
+                    "delete": {"operation": "deleteVoice", "id": "path.id"},
+                },
+            }
+        },
+        "/batch": {
+            "post": {
+                "operationId": "batch",
+                "x-batch": {
+                    "items": "body#/texts",
+                    "each": "speak",
+                    "results": "body#/jobs",
+                    "job": "id",
+                    "index": "index",
+                    "state": "state",
+                    "charged": "cost",
+                    "url": "url",
+                    "total": "body#/total",
+                    "completed": "body#/completed",
+                },
+            }
+        },
+        "/talk": {
+            "post": {
+                "operationId": "talk",
+                "x-chat": {
+                    "text": "body#/message",
+                    "audio": "body#/recording",
+                    "heard": "body#/heard",
+                    "reply": "body#/reply",
+                    "spoken": {**AUDIO},
+                    "speaker": "one",
+                    "voice": "body#/voice",
+                    "charged": "body#/charged",
                 },
             }
         },
@@ -311,6 +361,12 @@ KEY_EDITS = [
     *_names(f"{STREAM}/events/error", "stream-event", "PP", {"end": "failure"}),
     *_names(f"{STREAM}/events/audio/next/-", "stream-order", "PS", "error"),
     *_value(f"{STREAM}/events/done/end", "stream-end", "BBB", "failure"),
+    *_value(f"{STREAM}/events/audio/schema", "stream-data", "SP-"),
+    KeyEdit(
+        {"response-property-max-set": S},
+        {"response-property-max-unset": B},
+        put(f"{STREAM}/events/audio/schema/properties/index/maximum", 9),
+    ),
     *_value(f"{STREAM}/audio/event", "stream-audio-event", "--B", "done"),
     *_value(f"{STREAM}/audio/at", "stream-audio-place", "--B", "data"),
     *_value(f"{STREAM}/audio/encoding", "stream-audio-encoding", "--B", "base64"),
@@ -328,6 +384,38 @@ KEY_EDITS = [
     *_value(f"{WEBHOOK}/body/id", "webhook-id-place", "--B"),
     *_value(f"{WEBHOOK}/body/state", "webhook-state-place", "--B"),
     *_names(f"{WEBHOOK}/body/states/bad", "webhook-state", "PP", "failure"),
+    *_value(KEEP, "resource", "SB-"),
+    *_value(f"{KEEP}/id", "resource-id-place", "--B"),
+    *_value(f"{KEEP}/state", "resource-state-place", "SPB"),
+    *_names(f"{KEEP}/states/-", "resource-state", "PS", "archived"),
+    *_value(f"{KEEP}/list", "resource-list", "SB-"),
+    *_value(f"{KEEP}/list/operation", "resource-list-call", "--P", "voices"),
+    *_value(f"{KEEP}/list/used", "resource-count-place", "SPP"),
+    *_value(f"{KEEP}/list/limit", "resource-limit-place", "SPP"),
+    *_value(f"{KEEP}/delete", "resource-deletion", "SB-"),
+    *_value(f"{KEEP}/delete/operation", "resource-deletion-call", "--P", "dropVoice"),
+    *_value(f"{KEEP}/delete/id", "resource-deletion-place", "--B", "query.id"),
+    *_names(f"{KEEP}/set", "resource-setting", "SB", [{"operation": "put", "id": "path.id", "state": "active"}]),
+    *_names(f"{KEEP}/uses", "resource-use", "SB", [{"operation": "speak", "id": "body#/voice"}]),
+    *_value(BATCH, "batch", "SB-"),
+    *_value(f"{BATCH}/items", "batch-items-place", "--B"),
+    *_value(f"{BATCH}/each", "batch-call", "--P", "say"),
+    *_value(f"{BATCH}/results", "batch-results-place", "--B"),
+    *_value(f"{BATCH}/job", "batch-job-key", "--B", "job"),
+    *_value(f"{BATCH}/index", "batch-index-key", "SPP", "number"),
+    *_value(f"{BATCH}/state", "batch-state-key", "SPB", "status"),
+    *_value(f"{BATCH}/charged", "batch-charged-key", "SPP", "charged"),
+    *_value(f"{BATCH}/url", "batch-url-key", "SPB", "audio"),
+    *_value(f"{BATCH}/total", "batch-total-place", "SPP"),
+    *_value(f"{BATCH}/completed", "batch-completed-place", "SPP"),
+    *_value(CHAT, "chat", "SB-"),
+    *_value(f"{CHAT}/text", "chat-text-place", "--B"),
+    *_value(f"{CHAT}/audio", "chat-recording-place", "SBB"),
+    *_value(f"{CHAT}/heard", "chat-heard-place", "SPP"),
+    *_value(f"{CHAT}/reply", "chat-reply-place", "--B"),
+    *_audio(f"{CHAT}/spoken", "chat-audio"),
+    *_value(f"{CHAT}/voice", "chat-voice-place", "SBB"),
+    *_value(f"{CHAT}/charged", "chat-charged-place", "SPP"),
     *_value(HEAR, "transcription", "SB-"),
     *_names(f"{HEAR}/request/diarize", "intake-word", "SB", "body#/diarize"),
     *_value(f"{HEAR}/request/audio", "intake-word-place", "--B"),

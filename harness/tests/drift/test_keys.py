@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from .key_edits import BASE, KEY_EDITS, KeyEdit
-from .made import Drift, edited, only
+from .key_edits import BASE, KEY_EDITS, PIECE, STREAM, KeyEdit
+from .made import Drift, edited, only, put
 
 
 @pytest.mark.parametrize("edit", KEY_EDITS, ids=lambda edit: "+".join(edit.forth))
@@ -15,3 +15,11 @@ def test_a_change_of_a_key_has_its_rule(drift: Drift, edit: KeyEdit) -> None:
         assert "x-" in found.at
         assert found.old.line > 1
         assert found.new.line > 1
+
+
+def test_the_data_of_an_event_is_compared_behind_its_reference(drift: Drift) -> None:
+    event, named = f"{STREAM}/events/audio/schema", "/components/schemas/Piece"
+    older = edited(BASE, put(event, {"$ref": "#/components/schemas/Piece"}), put(named, PIECE))
+    found = only(drift(older, edited(older, put(f"{named}/required", ["audio"]))))
+    assert (found.rule, found.level.value) == ("response-property-became-required", "safe")
+    assert found.at.startswith("x-stream/events/audio/schema")

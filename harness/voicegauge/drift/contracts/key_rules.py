@@ -197,6 +197,13 @@ STREAM = (
     _names("events", "stream-event", "A kind of event", (P, P)),
     _names("events/*/next", "stream-order", "That one event may follow another", (P, S)),
     _value("events/*/end", "stream-end", "That an event ends the stream, and how,", (B, B, B)),
+    Row(
+        "events/*/schema",
+        "stream-data",
+        "That the data of an event has a documented shape",
+        "value",
+        {"added": S, "removed": P},
+    ),
     Row("audio/event", "stream-audio-event", "The event that carries the audio", "value", {"changed": B}),
     Row("audio/at", "stream-audio-place", "The place of the audio in its event", "value", {"changed": B}),
     Row("audio/encoding", "stream-audio-encoding", "The encoding of the audio", "value", {"changed": B}),
@@ -267,15 +274,54 @@ CONVERSION = (
     Row("answer/facts/*", "conversion-fact-place", "The place of a fact of the answer", "value", {"changed": B}),
     *INTAKE,
 )
+RESOURCE = (
+    Row("", "resource", "That what the operation makes is there in later calls", "value", {"added": S, "removed": B}),
+    Row("id", "resource-id-place", "The place of the id of what is made", "value", {"changed": B}),
+    _value("state", "resource-state-place", "The place of the state of what is kept", (S, P, B)),
+    _names("states", "resource-state", "A state of what is kept", (P, S)),
+    Row("list", "resource-list", "That what is kept can be listed", "value", {"added": S, "removed": B}),
+    Row("list/operation", "resource-list-call", "The call that lists what is kept", "value", {"changed": P}),
+    _value("list/used", "resource-count-place", "The place of the number of things kept", (S, P, P)),
+    _value("list/limit", "resource-limit-place", "The place of how many things may be kept", (S, P, P)),
+    Row("delete", "resource-deletion", "That what is kept can be deleted", "value", {"added": S, "removed": B}),
+    Row("delete/operation", "resource-deletion-call", "The call that deletes what is kept", "value", {"changed": P}),
+    Row("delete/id", "resource-deletion-place", "The place of the id of what is deleted", "value", {"changed": B}),
+    _names("set", "resource-setting", "A call that brings what is kept into a state", (S, B)),
+    _names("uses", "resource-use", "A call that takes the id of what is kept, as it is documented,", (S, B)),
+)
+BATCH = (
+    Row("", "batch", "That the operation takes many requests at once", "value", {"added": S, "removed": B}),
+    Row("items", "batch-items-place", "The place of the list of requests", "value", {"changed": B}),
+    Row("each", "batch-call", "The call that each request of a batch stands for", "value", {"changed": P}),
+    Row("results", "batch-results-place", "The place of the list of jobs", "value", {"changed": B}),
+    Row("job", "batch-job-key", "The name of a job's id in the list", "value", {"changed": B}),
+    _value("index", "batch-index-key", "The name of a job's number in the list", (S, P, P)),
+    _value("state", "batch-state-key", "The name of a job's state in the list", (S, P, B)),
+    _value("charged", "batch-charged-key", "The name of what a job was charged in the list", (S, P, P)),
+    _value("url", "batch-url-key", "The name of a job's audio in the list", (S, P, B)),
+    _value("total", "batch-total-place", "The place of the number of jobs", (S, P, P)),
+    _value("completed", "batch-completed-place", "The place of the number of jobs that are over", (S, P, P)),
+)
+CHAT = (
+    Row("", "chat", "That the operation answers what is said to it", "value", {"added": S, "removed": B}),
+    Row("text", "chat-text-place", "The place of what is said, as text", "value", {"changed": B}),
+    _value("audio", "chat-recording-place", "The place of what is said, as a recording", (S, B, B)),
+    _value("heard", "chat-heard-place", "The place of what was heard", (S, P, P)),
+    Row("reply", "chat-reply-place", "The place of the answer in words", "value", {"changed": B}),
+    *_audio("spoken", "chat-audio"),
+    _value("voice", "chat-voice-place", "The place of the voice that answers", (S, B, B)),
+    _value("charged", "chat-charged-place", "The place of what was charged", (S, P, P)),
+)
 PRICING = _price("")
 
 
 def rules() -> Iterable[Rule]:
     """All rules over the `x-` keys; rows with one stem share theirs."""
-    rows = (*PROVIDER, *LIMITS, *JOB, *SPEECH, *STREAM, *WEBHOOK, *TRANSCRIPTION, *CONVERSION, *PRICING)
+    tables = (PROVIDER, LIMITS, JOB, SPEECH, STREAM, WEBHOOK, RESOURCE, BATCH, CHAT, TRANSCRIPTION, CONVERSION, PRICING)
     found = {
         f"{row.stem}-{action}": Rule(f"{row.stem}-{action}", level, f"{row.says} {_SAYS[action]}", "contracts")
-        for row in rows
+        for table in tables
+        for row in table
         for action, level in row.levels.items()
     }
     return found.values()

@@ -9,11 +9,14 @@ import msgspec
 
 from voicegauge.contract.converting import convert
 from voicegauge.contract.extension import (
+    Batch,
+    Chat,
     Conversion,
     JobSpec,
     Limits,
     Price,
     Provider,
+    Resource,
     Speech,
     StreamSpec,
     Transcription,
@@ -21,11 +24,14 @@ from voicegauge.contract.extension import (
 )
 from voicegauge.contract.places import MISSING
 from voicegauge.drift.contracts.key_rules import (
+    BATCH,
+    CHAT,
     CONVERSION,
     JOB,
     LIMITS,
     PRICING,
     PROVIDER,
+    RESOURCE,
     SPEECH,
     STREAM,
     TRANSCRIPTION,
@@ -33,6 +39,7 @@ from voicegauge.drift.contracts.key_rules import (
     Row,
 )
 from voicegauge.drift.contracts.part import Part, canonical_json, same_json
+from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.report import Change
 
@@ -41,6 +48,9 @@ _OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
     "x-job": (JobSpec, JOB),
     "x-stream": (StreamSpec, STREAM),
     "x-webhook": (Webhook, WEBHOOK),
+    "x-resource": (Resource, RESOURCE),
+    "x-batch": (Batch, BATCH),
+    "x-chat": (Chat, CHAT),
     "x-transcription": (Transcription, TRANSCRIPTION),
     "x-conversion": (Conversion, CONVERSION),
     "x-pricing": (Price, PRICING),
@@ -60,6 +70,9 @@ def compare_operation_keys(scope: Scope, old: Part, new: Part, roots: tuple[Part
     """
     if all(root.child("x-provider").there for root in roots):
         yield from _compare_keys(scope, old, new, _OPERATION)
+        yield from _compare_events(
+            scope.inside("x-stream"), *(part.child("x-stream").followed() for part in (old, new))
+        )
 
 
 def compare_document_keys(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
@@ -85,6 +98,15 @@ def _compare_keys(
             tokens = row.path.split("/") if row.path else []
             places = old.child(key).followed(), new.child(key).followed()
             yield from _compare_row(scope.inside(key), row, tokens, (before, after), places)
+
+
+def _compare_events(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+    """The data of the events that both streams have: parts of a response's body."""
+    later = new.child("events")
+    for name, event in old.child("events").children():
+        before, after = event.child("schema"), later.child(name).child("schema")
+        if before.there and after.there:
+            yield from compare_schemas(scope.inside(f"/events/{name}/schema"), "response-property", before, after)
 
 
 def _read(part: Part, kind: type[Any]) -> Any:
