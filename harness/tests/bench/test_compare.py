@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
 
 import msgspec
 import pytest
@@ -23,6 +24,7 @@ from .made import (
 )
 
 ROUNDS = 100
+slowly = partial(pytest.param, marks=pytest.mark.slow)
 LATENCY = CompareSettings().latency
 ERROR_RATE = CompareSettings().error_rate
 
@@ -53,7 +55,7 @@ def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Cou
     return found
 
 
-@pytest.mark.parametrize("words", [{"sessions": 1}, {"sessions": 3}, {"sessions": 6, "texts": 8}])
+@pytest.mark.parametrize("words", [{"sessions": 3}, slowly({"sessions": 1}), slowly({"sessions": 6, "texts": 8})])
 def test_without_a_change_hardly_any_run_is_called_slower(words: dict[str, int]) -> None:
     """2% of false alarms are borne, in either direction."""
     found = slowdowns(**words)
@@ -61,7 +63,7 @@ def test_without_a_change_hardly_any_run_is_called_slower(words: dict[str, int])
     assert found["improved"] <= 0.02 * ROUNDS
 
 
-@pytest.mark.parametrize("texts", [8, 40])
+@pytest.mark.parametrize("texts", [8, slowly(40)])
 def test_without_a_change_hardly_any_run_is_called_less_intelligible(texts: int) -> None:
     assert mishearings(texts=texts)["regressed"] <= 0.02 * ROUNDS
 
@@ -78,6 +80,7 @@ def test_a_speedup_is_an_improvement() -> None:
     assert slowdowns(sessions=8, texts=40, slower=0.7)["improved"] >= 0.8 * ROUNDS
 
 
+@pytest.mark.slow
 def test_a_worse_wer_is_found_with_enough_texts() -> None:
     assert mishearings(texts=100, after=0.20)["regressed"] >= 0.9 * ROUNDS
 
