@@ -146,6 +146,15 @@ def test_a_limit_is_held_to_the_byte(check) -> None:
     assert sorted(case.status for case in report.cases) == [200, 200, 413]
 
 
+def test_every_documented_format_is_sent_and_webm_is_taken(cases, check) -> None:
+    sent = [case for case in cases if case.operation == "transcribe" and case.expected.at.endswith("/file/formats")]
+    accepted = {case.id.rpartition(" ")[2] for case in sent if case.expected.verdict == "accepted"}
+    assert accepted == {"wav", "mp3", "flac", "ogg", "m4a", "webm"}
+    report = check(lambda case: case.id == "ttsai/transcribe: a recording as webm")
+    assert [case.status for case in report.cases] == [200]
+    assert not report.findings
+
+
 def test_bounds_and_choices_are_each_tried(cases) -> None:
     tried = {case.id.partition("/")[2] for case in cases}
     for says in ("enhanceAudio: strength 0", "enhanceAudio: strength 3", "enhanceAudio: strength 4"):

@@ -31,6 +31,17 @@ def test_format_rate_and_channels_are_those_asked_for(name, rate, channels) -> N
     assert rms_dbfs(made.samples) > -20
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_webm_holds_opus_and_equal_samples_give_equal_bytes(channels) -> None:
+    samples = stereo()[:, :channels]
+    data = write_audio(samples, RATE_HZ, "webm")
+    made = decode(data)
+    assert (made.container, made.sample_rate_hz, made.channels) == ("webm", 48_000, channels)
+    assert made.audio_s == pytest.approx(0.5, abs=0.1)
+    assert rms_dbfs(made.samples) > -20
+    assert write_audio(samples, RATE_HZ, "webm") == data
+
+
 def test_channels_stay_apart() -> None:
     samples, rate = read_channels(transcode(write_audio(stereo(), RATE_HZ, "wav"), Wanted("flac", 44_100, 2)))
     assert [peak_hz(samples[:, side], rate) for side in (0, 1)] == pytest.approx([300, 2000], abs=5)

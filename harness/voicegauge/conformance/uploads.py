@@ -146,7 +146,7 @@ def _of_format(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
         data = write_audio(decoded.samples, decoded.sample_rate_hz, name)
         return UploadedFile(filename=f"voice.{name}", media_type=media_type_of(name), data=data)
 
-    for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac"):
+    for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in known:
             yield OddUpload(says=f"a recording as {name}", file=made(name), limit="formats", valid=True)
     other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in known)

@@ -17,9 +17,18 @@ from voicegauge.speech import audio
 from voicegauge.speech.audio import MAX_AUDIO_S, UndecodableAudioError, encode
 
 Samples = NDArray[np.float32]
-LOSSY = {"mp3": ("mp3", "libmp3lame"), "m4a": ("ipod", "aac"), "aac": ("adts", "aac")}
+LOSSY = {
+    "mp3": ("mp3", "libmp3lame"),
+    "m4a": ("ipod", "aac"),
+    "aac": ("adts", "aac"),
+    "webm": ("webm", "libopus"),
+}
 """Formats that FFmpeg writes, each with its muxer and codec; the others are `audio.FORMATS`."""
-_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac"}
+_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac", "webm": "audio/webm"}
+_BIT_EXACT = {"fflags": "+bitexact"}
+"""Without it a muxer writes its version, and WebM's a number drawn anew each time."""
+_OPUS_RATE_HZ = 48_000
+"""What Opus is decoded at, whatever it was encoded at (RFC 7845, section 5.1)."""
 DEFAULT_KBPS = 128
 _MP3_OPTIONS = {"reservoir": "0"}
 """Below 32 kHz the encoder overfills its reservoir, and decoders complain."""
@@ -90,7 +99,7 @@ def write_audio(samples: Samples, rate: int, name: str, kbps: int | None = None)
 
     Args:
         samples: full scale at 1.0.
-        rate: of the samples, kept.
+        rate: of the samples; kept but in "webm", whose Opus has 48 kHz.
         name: one of `LOSSY` or of `audio.FORMATS`.
         kbps: of a lossy format, `DEFAULT_KBPS` if left out.
 
@@ -101,11 +110,13 @@ def write_audio(samples: Samples, rate: int, name: str, kbps: int | None = None)
         return encode(samples, rate, name)[0]
     import av
 
+    if name == "webm":
+        samples, rate = audio.resample(samples, rate, _OPUS_RATE_HZ), _OPUS_RATE_HZ
     samples = samples.reshape(len(samples), -1)
     muxer, codec = LOSSY[name]
     layout = _LAYOUTS[samples.shape[1]]
     buffer = io.BytesIO()
-    with av.open(buffer, "w", format=muxer) as file:
+    with av.open(buffer, "w", format=muxer, options=_BIT_EXACT if name == "webm" else {}) as file:
         stream: Any = file.add_stream(codec, rate=rate, options=_MP3_OPTIONS if name == "mp3" else {})
         stream.codec_context.layout = layout
         stream.codec_context.bit_rate = (kbps or DEFAULT_KBPS) * 1000
