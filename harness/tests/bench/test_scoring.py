@@ -31,13 +31,25 @@ def speech(text: str = TEXT, language: str = "en") -> NDArray[np.float32]:
     )
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What these tests transcribe, so that they transcribe it once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No weights of Whisper, no transcripts from before."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+def bare(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No weights of Whisper, and no transcripts but of these tests."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("HF_HOME", str(cache))
     monkeypatch.delenv("VOICEGAUGE_WHISPER", raising=False)
     monkeypatch.delenv("VOICEGAUGE_CACHE", raising=False)
+
+
+@pytest.fixture
+def unheard(bare: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No transcripts at all."""
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "nothing-heard"))
 
 
 @dataclass
@@ -124,21 +136,21 @@ def test_samples_without_a_header_are_read_as_they_were_declared(folder: Folder)
     assert first.transcript == second.transcript
 
 
-def test_scoring_again_gives_the_same_and_asks_nobody(folder: Folder) -> None:
+def test_scoring_again_gives_the_same_and_asks_nobody(folder: Folder, unheard: None) -> None:
     folder.add(wav(speech()))
     folder.add(wav(speech()[: RATE // 2]))
     steps: list[tuple[int, int]] = []
-    first = score_run(folder.path, folder.run(), "auto", workers=2, progress=lambda *step: steps.append(step))
+    first = score_run(folder.path, folder.run(), "auto", workers=1, progress=lambda *step: steps.append(step))
     assert steps[0] == (0, 3)
     assert steps[-1] == (3, 3), "two samples and the reference"
     steps.clear()
-    again = score_run(folder.path, folder.run(), "auto", workers=2, progress=lambda *step: steps.append(step))
+    again = score_run(folder.path, folder.run(), "auto", workers=1, progress=lambda *step: steps.append(step))
     assert again == first
     assert steps == [(3, 3)]
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed", "outside"])
-def test_audio_that_is_not_what_was_received_is_refused(folder: Folder, damage: str) -> None:
+def test_audio_that_is_not_what_was_received_is_refused(folder: Folder, unheard: None, damage: str) -> None:
     made = folder.add(wav(speech()))
     assert made.audio is not None
     path = folder.path / made.audio.file
@@ -165,8 +177,9 @@ def test_nobody_scores_nothing(folder: Folder) -> None:
 def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
+    raw, _ = encode(speech(), RATE, "pcm_s16le")
+    folder.add(raw, RawAudio(sample_rate_hz=RATE))
     folder.add(wav(speech()))
-    folder.add(wav(speech("The kettle is on the stove.")), text="The kettle is on the stove.")
     here = folder.scored()
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(folder.path / "another-cache"))
     with LocalCluster(n_workers=1, processes=False, dashboard_address=None, protocol="tcp") as cluster:
@@ -174,7 +187,9 @@ def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatc
     assert there == here
 
 
-def test_no_scheduler_at_the_address_is_one_line(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_scheduler_at_the_address_is_one_line(
+    folder: Folder, unheard: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("voicegauge.bench.transcribing.CONNECT_S", 0.2)
     folder.add(wav(speech()))
     with pytest.raises(UnreachableError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1:"):

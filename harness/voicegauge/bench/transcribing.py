@@ -84,6 +84,8 @@ def transcribe(
     lacking = [clip for key, clip in wanted.items() if key not in heard]
     if progress:
         progress(len(heard), len(wanted))
+    for clip in lacking:
+        clip.read()  # one that is damaged is told of now, not when its turn comes an hour later
     if not lacking:
         return heard
     with _cluster(cluster) if cluster else _processes(min(workers, len(lacking))) as pool:
