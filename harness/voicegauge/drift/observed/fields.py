@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from voicegauge.contract.document import escape
 from voicegauge.drift.observed.contexts import Bodies, Context, Taken
@@ -37,17 +37,24 @@ def field_changes(context: Context, bodies: Bodies) -> Iterator[Change]:
         rule = _verdict(found)
         if rule is None:
             continue
-        old, new = _first_spots(bodies, path)
         side = "new" if rule == "recorded-field-new" else "old"
-        shown = _first_value(bodies, path, side)
-        yield change(
-            rule,
-            at=f"{context.body}{path}",
-            operation=context.operation,
-            old=old.body_spot(path),
-            new=new.body_spot(path),
-            values={side: shown} if shown is not None else None,
-        )
+        shown = {side: _first_value(bodies, path, side)}
+        yield _field_change(context, rule, path, _first_spots(bodies, path), shown)
+
+
+def _field_change(
+    context: Context, rule: str, path: str, seen: tuple[Seen, Seen], values: Mapping[str, Any], *, part: str = ""
+) -> Change:
+    """A change of the field at `path`, or of a part of its value; `seen` shows it before and after."""
+    old, new = seen
+    return change(
+        rule,
+        at=f"{context.body}{path}{part}",
+        operation=context.operation,
+        old=old.body_spot(path),
+        new=new.body_spot(path),
+        values={side: value for side, value in values.items() if value is not None},
+    )
 
 
 def _verdict(found: Sequence[_Presence]) -> str | None:
@@ -143,14 +150,9 @@ def type_changes(context: Context, bodies: Bodies) -> Iterator[Change]:
         if added == {"null"} and after != {"null"} and sum(len(held.old[case]) for case in shared) < _ENOUGH:
             continue
         case = next(c for c in sorted(shared) if {leaf.kind for leaf, _ in held.new[c]} & added)
-        yield change(
-            "recorded-type-changed",
-            at=f"{context.body}{path}",
-            operation=context.operation,
-            old=held.old[case][0][1].body_spot(path),
-            new=next(seen for leaf, seen in held.new[case] if leaf.kind in added).body_spot(path),
-            values={"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))},
-        )
+        seen = held.old[case][0][1], next(seen for leaf, seen in held.new[case] if leaf.kind in added)
+        kinds = {"old": ", ".join(sorted(before)), "new": ", ".join(sorted(after))}
+        yield _field_change(context, "recorded-type-changed", path, seen, kinds)
 
 
 def value_changes(context: Context, bodies: Bodies, *, skip: Collection[str], known: Known) -> Iterator[Change]:
@@ -189,17 +191,8 @@ def _by_part(held: _Held) -> dict[str, tuple[dict[Case, frozenset[Scalar]], dict
 
 def _value_change(context: Context, path: str, part: str, held: _Held, found: Shift) -> Change:
     rule = "recorded-value-new" if found.new else "recorded-value-gone"
-    old, new = _spots(held, found)
-    return change(
-        rule,
-        at=f"{context.body}{path}{part}",
-        operation=context.operation,
-        old=old.body_spot(path),
-        new=new.body_spot(path),
-        values={
-            side: value for side, value in (("old", _one(found.gone)), ("new", _one(found.new))) if value is not None
-        },
-    )
+    values = {"old": _one(found.gone), "new": _one(found.new)}
+    return _field_change(context, rule, path, _spots(held, found), values, part=part)
 
 
 def _one(values: tuple[Scalar, ...]) -> Scalar | list[Scalar]:
@@ -217,17 +210,12 @@ def _spots(held: _Held, found: Shift) -> tuple[Seen, Seen]:
 
 def _entry_changes(context: Context, path: str, held: _Held) -> Iterator[Change]:
     found = shift_of_lists(_by_case(held.old), _by_case(held.new))
-    for rule, values in (("recorded-value-new", found.new), ("recorded-value-gone", found.gone)) if found else ():
-        if values and found is not None:
-            old, new = _spots(held, found)
-            yield change(
-                rule,
-                at=f"{context.body}{path}",
-                operation=context.operation,
-                old=old.body_spot(path),
-                new=new.body_spot(path),
-                values={"new" if rule == "recorded-value-new" else "old": _one(values)},
-            )
+    if found is None:
+        return
+    if found.new:
+        yield _field_change(context, "recorded-value-new", path, _spots(held, found), {"new": _one(found.new)})
+    if found.gone:
+        yield _field_change(context, "recorded-value-gone", path, _spots(held, found), {"old": _one(found.gone)})
 
 
 def _by_case(side: dict[Case, list[tuple[Leaf, Seen]]]) -> dict[Case, frozenset[Scalar]]:
