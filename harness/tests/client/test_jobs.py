@@ -128,7 +128,7 @@ async def test_a_target_without_jobs_cannot_be_resumed(speak):
 
 
 def cancellable(document):
-    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["cancel"] = "cancel"
+    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["cancel"] = {"operation": "cancel", "state": "failed"}
 
 
 @pytest.mark.parametrize(("edit", "cancels"), [(None, 0), (cancellable, 1)])

@@ -52,8 +52,8 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
 }
 # A slow service breaks no statement of its document; one that hangs up gives nothing to judge.
 NO_FINDING = {"slow", "drops-connection"}
-# One job at a time shows nothing of it: `test_interleaving.py` finds it.
-AMONG_JOBS = {"crosstalk"}
+# One job at a time, asked for at once, shows nothing of it: `test_interleaving.py` finds these.
+AMONG_JOBS = {"crosstalk", "ignores-cancelling", "never-expires"}
 # One call shows nothing of it, or it takes a batch: `test_lives.py` finds these.
 AMONG_CALLS = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many"}
 

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
 from voicegauge.conformance import Collector, Plan, check_jobs, check_service, run_keeping, settings_for
+from voicegauge.conformance.emulated import CREDITS, KEY
+from voicegauge.conformance.engine import Settings
+from voicegauge.contract import load_contract
+from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.errors import UsageError
+from voicegauge.transport import VirtualClock
+
+from ..emulator.acme import DOCUMENT  # noqa: TID252 - tests are no package that could be named
 
 TARGETS = ["pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro"]
 
@@ -94,10 +102,85 @@ def test_a_job_that_changes_its_mind_late_is_found(fuzz, plant) -> None:
 
 @pytest.mark.parametrize("step", ["poll 1", "pol 1", "cancel", "submit; submit"])
 def test_a_step_that_cannot_be_taken_is_refused(take, step) -> None:
-    with pytest.raises(UsageError, match="write submit, poll N"):
+    with pytest.raises(UsageError, match="write submit, poll N, late N, expired N, cancel N, unknown N"):
         take("pixelapi/voice-design", step)
 
 
 def test_a_target_without_jobs_is_refused(take) -> None:
     with pytest.raises(UsageError, match="has no jobs"):
         take("ttsai/kokoro-sync", "submit")
+
+
+# Jobs that can be cancelled, and asked for until an hour after their end
+
+
+@pytest.fixture(scope="module")
+def acme(tmp_path_factory):
+    path = tmp_path_factory.mktemp("acme") / "openapi.json"
+    path.write_text(json.dumps(DOCUMENT))
+    return load_contract(path)
+
+
+@pytest.fixture
+def asked(acme):
+    """Settings to ask the emulator of `acme` in this process, with faults."""
+
+    def make(*faults: str, clock: str = "per-poll", fuzz: int = 0) -> Settings:
+        played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=CREDITS)
+        return Settings(
+            app=create_app([acme], played),
+            base_urls={"acme": {"": "http://emulator.invalid/acme"}},
+            keys={"acme": KEY},
+            control_url=f"http://emulator.invalid{CONTROL_PREFIX}",
+            clock=VirtualClock,
+            fuzz=fuzz,
+        )
+
+    return make
+
+
+@pytest.fixture
+def broken(acme, asked):
+    """The rules that steps with jobs of `acme` break."""
+
+    def run(*steps: str, faults: tuple[str, ...] = (), clock: str = "per-poll") -> list[str]:
+        collector = Collector((), 0)
+        asyncio.run(check_jobs(acme.target("small"), steps, asked(*faults, clock=clock), collector))
+        return [finding.rule for finding in collector.report().findings]
+
+    return run
+
+
+CANCELLED = ("submit", "poll 1", "cancel 1", "poll 1", "poll 1", "poll 1")
+EXPIRED = ("submit", "poll 1", "poll 1", "submit", "poll 2", "expired 1", "poll 2", "poll 1", "submit", "poll 3")
+
+
+@pytest.mark.parametrize("clock", ["per-poll", "virtual"])
+@pytest.mark.parametrize("steps", [CANCELLED, EXPIRED, (*CANCELLED, "expired 1", "cancel 1", "late 1")])
+def test_jobs_that_are_cancelled_and_expire_as_documented_break_no_rule(broken, steps, clock) -> None:
+    assert broken(*steps, clock=clock) == []
+
+
+def test_a_job_that_goes_on_after_it_was_cancelled_is_found(broken) -> None:
+    assert broken("submit", "cancel 1", "poll 1", "poll 1", faults=("ignores-cancelling",)) == ["job-cancel-ignored"]
+    # It may have ended before it was cancelled: nobody asked.
+    assert broken("submit", "poll 1", "cancel 1", "poll 1", faults=("ignores-cancelling",)) == []
+
+
+@pytest.mark.parametrize("clock", ["per-poll", "virtual"])
+def test_a_job_that_never_expires_is_found(broken, clock) -> None:
+    seen = ("submit", "late 1", "late 1", "expired 1")
+    assert broken(*seen, faults=("never-expires",), clock=clock) == ["accepts-invalid"]
+    # Not seen to end, it may be a job that took long.
+    assert broken("submit", "expired 1", faults=("never-expires",), clock=clock) == []
+
+
+@pytest.mark.parametrize(
+    ("faults", "rules"),
+    [((), set()), (("ignores-cancelling", "never-expires"), {"job-cancel-ignored", "accepts-invalid"})],
+)
+def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, asked, monkeypatch, faults, rules) -> None:
+    monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
+    collector, settings = Collector((), 0), asked(*faults, fuzz=60)
+    run_keeping(collector, check_service([acme.target("small")], Plan(cases=()), settings, collector))
+    assert {finding.rule for finding in collector.report().findings} == rules

@@ -132,7 +132,7 @@ DOCUMENT: dict[str, Any] = {
                     "state": "body#/state",
                     "states": {
                         "queued": {"next": ["working", "void"]},
-                        "working": {"next": ["done", "failed"]},
+                        "working": {"next": ["done", "failed", "void"]},
                         "done": {"end": "success", "carries": ["body#/audio"]},
                         "failed": {"end": "failure"},
                         "void": {"end": "failure", "charged": False},
@@ -143,7 +143,8 @@ DOCUMENT: dict[str, Any] = {
                     "created": "body#/created",
                     "completed": "body#/finished",
                     "charged": "body#/cost",
-                    "cancel": "cancel",
+                    "cancel": {"operation": "cancel", "state": "void"},
+                    "expires_s": 3600,
                 },
                 "responses": {
                     "200": {

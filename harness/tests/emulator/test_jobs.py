@@ -100,6 +100,24 @@ async def test_a_cancelled_job_stays_so(start: Any) -> None:
     assert (await api.submit()).json()["left"] == 70
 
 
+@pytest.mark.parametrize(("documented", "status"), [(False, 404), (True, 410)])
+async def test_a_job_expires_an_hour_after_its_end(start: Any, documented: bool, status: int) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        responses = document["paths"]["/jobs/{job_id}"]["get"]["responses"]
+        example = {"x-when": "expired", "value": {"code": "gone", "reason": "too late"}}
+        media = {**responses["404"]["content"]["application/json"], "examples": {"one": example}}
+        if documented:
+            responses["410"] = {"description": "gone", "content": {"application/json": media}}
+
+    api = await start(clock="virtual", edit=edit)
+    job = (await api.submit()).json()["id"]
+    await api.control("POST", "/clock", {"advance_s": 3600})  # it ended after three seconds
+    assert await api.states(job, 1) == ["done"]
+    await api.control("POST", "/clock", {"advance_s": 4})
+    assert (await api.send("GET", f"/jobs/{job}")).status_code == status
+    assert (await api.send("DELETE", f"/jobs/{job}")).status_code == 404
+
+
 async def test_unknown_jobs_and_those_of_others_are_not_found(start: Any) -> None:
     api = await start()
     job = (await api.submit()).json()["id"]

@@ -192,6 +192,29 @@ def _terminal_changed(trail: Trail) -> Iterator[Problem]:
             )
 
 
+@rule(
+    "job-cancel-ignored",
+    on=Trail,
+    proves="A job that had not ended when cancelling it was accepted ends as cancelled.",
+    basis="x-job.cancel",
+)
+def _cancel_ignored(trail: Trail) -> Iterator[Problem]:
+    job, after = trail.spec, trail.cancelled_after
+    if job.cancel is None or after is None:
+        return
+    went_on = False
+    for poll in trail.polls[after:]:
+        state = _state(poll, job) if poll.ok else None
+        known = job.states.get(state or "")
+        if known is not None and known.end is None:
+            went_on = True  # only then had it surely not ended before
+        elif known is not None and went_on and state != job.cancel.state:
+            at = f"{trail.status_operation.pointer}/x-job/cancel/state"
+            message = f"was cancelled before it had ended, and ended as {state}, not as {job.cancel.state}"
+            yield Problem(message, at, _pointer(job.state), exchange=poll.exchange)
+            return
+
+
 def _seen(trail: Trail) -> list[tuple[str, Call]]:
     """The states in the order seen, those that are no text left out."""
     job = trail.spec

@@ -32,6 +32,8 @@ class Trail:
     """No terminal state was seen in the time that the contract gives."""
     sightings: tuple[Sighting, ...] = ()
     """When each state was seen, where somebody looked at a clock."""
+    cancelled_after: int | None = None
+    """How many of the polls came before a call that cancelled it was accepted; `None` where none was."""
 
     @property
     def contract(self) -> Contract:

@@ -16,6 +16,7 @@ USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
     "no-credit": (402,),
     "forbidden": (403,),
     "not-found": (404,),
+    "expired": (410,),
     "too-large": (413,),
     "rate-limited": (429,),
     "internal": (500,),

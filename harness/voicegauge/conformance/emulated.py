@@ -45,4 +45,5 @@ def settings_for(
         failures=failures,
         seed=seed,
         clock=VirtualClock,
+        control_url=running.control_url,
     )

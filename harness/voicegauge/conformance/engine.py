@@ -50,6 +50,8 @@ class Settings:
     """Is given the exchanges of each case that came to a verdict, to be recorded."""
     receiver: Receiver | None = None
     """For webhooks; where the emulator is asked, there is one without."""
+    control_url: str | None = None
+    """Of an emulator: its time is moved on there."""
     app: Any = None
     """An ASGI application that is called in this process instead of the network."""
 
@@ -154,7 +156,14 @@ def _service(contract: Contract, transport: Transport, settings: Settings) -> Se
         seed=settings.seed,
     )
     return Service(
-        contract, client, settings.ledger, settings.prices, settings.provenance, settings.keep, settings.receiver
+        contract,
+        client,
+        settings.ledger,
+        settings.prices,
+        settings.provenance,
+        settings.keep,
+        settings.receiver,
+        settings.control_url,
     )
 
 

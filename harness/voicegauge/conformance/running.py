@@ -56,6 +56,8 @@ class Service(NamedTuple):
     keep: Keep | None = None
     receiver: Receiver | None = None
     """Takes in what is told to the URLs that requests name."""
+    control_url: str | None = None
+    """Of an emulator: its time is moved on there."""
 
     def judge(self, rules: Mapping[str, Rule]) -> Judge:
         """A judge over this service's traffic."""
@@ -93,7 +95,7 @@ class Runner:
         self, service: Service, rules: Mapping[str, Rule], collector: Collector, allowance: Allowance | None = None
     ) -> None:
         """Findings and results go to `collector`; `allowance` bounds what `run` may come to."""
-        self._service, self._collector, self._allowance = service, collector, allowance or Allowance(None)
+        self.service, self._collector, self._allowance = service, collector, allowance or Allowance(None)
         self._client, self._contract = service.client, service.contract
         self._judge = service.judge(rules)
         self._unreachable = 0
@@ -137,7 +139,7 @@ class Runner:
     @contextmanager
     def _booked(self, case: Case) -> Iterator[None]:
         """Note what `case` comes to while the context lasts: cases run one after the other."""
-        ledger, self._booking = self._service.ledger, _Booking()
+        ledger, self._booking = self.service.ledger, _Booking()
         before = ledger.spent_usd if ledger is not None else 0.0
         try:
             yield
@@ -184,10 +186,6 @@ class Runner:
             if read is not None and skipped is None:
                 subjects = list(read(exchange))
             return Answered(self.judged(subjects, case), exchange.response.status, skipped, exchange)
-
-    async def pause(self, seconds: float) -> None:
-        """Wait, by the clock that the service is asked by."""
-        await self._client.clock.sleep(seconds)
 
     def keep(self, findings: Sequence[Finding]) -> None:
         """Keep findings of `probe`."""
@@ -236,18 +234,18 @@ class Runner:
 
     def _no_verdict(self, case: Case, exchange: Exchange) -> str | None:
         """As `no_verdict`; the emulator is never short of anything, so its refusals mean the request."""
-        emulated = self._service.provenance is Provenance.EMULATED
+        emulated = self.service.provenance is Provenance.EMULATED
         return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange.response.status)
 
     def _reserve(self, case: Case) -> Reservation | None:
         target = self._target(case) or self._contract.intakes.get(case.target or "")
-        if target is None or self._service.ledger is None:
+        if target is None or self.service.ledger is None:
             return None
-        named = self._service.prices.get(target.id)
+        named = self.service.prices.get(target.id)
         price = quote(target, case.text_characters, audio_s=case.audio_s or None, usd=named).usd
         if price is None:
             raise UsageError(f"no document says what {target.id} costs: name it with --price {target.id}=USD")
-        return self._service.ledger.reserve(price)
+        return self.service.ledger.reserve(price)
 
     async def _send(self, case: Case) -> list[Exchange]:
         """The answers to a case, the one that counts last.
@@ -289,7 +287,7 @@ class Runner:
         if target is not None:
             course = batch_subjects(target, case.wire, send, self._client.clock)
         else:
-            emulated = self._service.provenance is Provenance.EMULATED
+            emulated = self.service.provenance is Provenance.EMULATED
             course = Course(operation, send, others=emulated, thorough=case.thorough).subjects(case.wire)
         subjects: list[Subject] = []
         reservation = self._reserve(case)
@@ -304,8 +302,8 @@ class Runner:
     # Webhooks
 
     async def _webhook(self, case: Case) -> Answered:
-        emulated = self._service.provenance is Provenance.EMULATED
-        listening = Listening(case, self._service.receiver, emulated=emulated)
+        emulated = self.service.provenance is Provenance.EMULATED
+        listening = Listening(case, self.service.receiver, emulated=emulated)
         answered = await self.answer(listening.case)
         told = await listening.told(self._contract.operation(case.operation), self._booking.exchanges)
         if told is None:
@@ -318,7 +316,7 @@ class Runner:
         target, speech = self._target(case), case.speech
         assert target is not None, "a delivery is of a target"
         assert speech is not None, "a delivery says what is spoken"
-        price = self._service.prices.get(target.id)
+        price = self.service.prices.get(target.id)
         delivery = await self._client.speak(target, speech, price_usd=price)
         again = await self._ask_again(target, delivery)
         keyless = await self._ask_without_key(target, again)
@@ -372,8 +370,8 @@ class Runner:
         self._booking.exchanges += exchanges
         for exchange in exchanges:
             self._collector.saw(self._judge.provenance, exchange.provider, exchange.operation)
-        if self._service.keep is not None and skipped is None:
-            self._service.keep(case, exchanges)
+        if self.service.keep is not None and skipped is None:
+            self.service.keep(case, exchanges)
 
 
 def _has_ended(status: Operation, last: Exchange) -> bool:

@@ -219,10 +219,23 @@ def _check_job(operation: Operation, job: JobSpec) -> None:
         for index, place in enumerate(state.carries):
             check_answer_place(operation, f"{at}/states/{escape(name)}/carries/{index}", place)
     check_operation(operation, f"{at}/result", job.result)
-    check_operation(operation, f"{at}/cancel", job.cancel)
+    _check_end_of_asking(operation, job)
     _check_audio(operation.contract.operation(job.result) if job.result else operation, f"{at}/audio", job.audio)
     if job.poll.min_s > job.poll.max_s:
         raise document.error(f"{at}/poll", f"poll.min_s ({job.poll.min_s:g}) is more than max_s ({job.poll.max_s:g})")
+
+
+def _check_end_of_asking(operation: Operation, job: JobSpec) -> None:
+    """Of a job that is cancelled, or too old to be asked for."""
+    document, at = operation.contract.document, f"{operation.pointer}/x-job"
+    if job.cancel is not None:
+        check_operation(operation, f"{at}/cancel/operation", job.cancel.operation)
+        state = job.states.get(job.cancel.state)
+        if state is None or state.end != "failure":
+            reason = f"{job.cancel.state!r} is no state of this job that ends in failure"
+            raise document.error(f"{at}/cancel/state", reason)
+    if job.expires_s is not None and job.expires_s <= 0:
+        raise document.error(f"{at}/expires_s", f"expires_s must be more than 0, not {job.expires_s:g}")
 
 
 def _check_states(operation: Operation, job: JobSpec) -> None:

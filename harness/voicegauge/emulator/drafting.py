@@ -19,6 +19,7 @@ STATUSES: Mapping[str, tuple[int, ...]] = {
     "no-credit": (402,),
     "forbidden": (403,),
     "not-found": (404,),
+    "expired": (410, 404),
     "too-large": (413, 400, 422),
     "rate-limited": (429,),
     "internal": (500,),
@@ -73,6 +74,8 @@ def _fitting_errors(
     usual = [str(code) for code in STATUSES.get(situation, ())]
     if situation == "too-large":
         wanted += [f"invalid:{about}", "invalid"]
+    if situation == "expired":
+        wanted.append("not-found")
     for when in wanted:
         for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
             if not status.startswith("2"):

@@ -63,6 +63,18 @@ def can_fail(target: Target) -> bool:
     return spec is not None and bool(failures(spec))
 
 
+def is_cancelled(target: Target) -> bool:
+    """Whether jobs can be cancelled."""
+    spec = _spec(target)
+    return spec is not None and spec.cancel is not None
+
+
+def expires(target: Target) -> bool:
+    """Whether jobs can be asked for only for a time."""
+    spec = _spec(target)
+    return spec is not None and spec.expires_s is not None
+
+
 def stuck(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
     """Everything but the end."""
     return path[:-1] or path

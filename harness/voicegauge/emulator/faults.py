@@ -38,10 +38,12 @@ Waived = Literal[
     "delisting",
     "state",
     "webhook-https",
+    "cancelling",
+    "expiry",
 ]
 """What is not seen to: the key, the schema of requests, the length of lists in them, the filters of lists, the size or
 the format of an upload; of things that are kept whose they are, that they are deleted, that lists leave those out, and
-their state; that webhook URLs have https."""
+their state; that webhook URLs have https; that jobs are cancelled, and that they expire."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,6 +186,18 @@ _ALL = (
         says="Status answers tell of the job that was submitted last, whichever is asked for.",
         job=jobs.latest,
         needs=_has_job,
+    ),
+    Fault(
+        id="ignores-cancelling",
+        says="A job goes on to its end although cancelling it was accepted.",
+        waives="cancelling",
+        needs=jobs.is_cancelled,
+    ),
+    Fault(
+        id="never-expires",
+        says="A job can be asked for after the time that the document gives it.",
+        waives="expiry",
+        needs=jobs.expires,
     ),
     Fault(
         id="wrong-polling-url",

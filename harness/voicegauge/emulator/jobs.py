@@ -69,6 +69,11 @@ class EmulatedJob:
             self.path, self.stays_s = (*past, state), (*self.stays_s[: len(past) - 1], 0.0)
             self.entered.append(now)
 
+    def ended(self, spec: JobSpec) -> float | None:
+        """The Unix time at which it was seen to end; `None` while it has not."""
+        known = (spec.states.get(name) for name in self.path)
+        return next((at for at, state in zip(self.entered, known, strict=False) if state and state.end), None)
+
     @property
     def state(self) -> str:
         """The state it was last seen in."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from voicegauge.contract import Contract, Served, Target
-from voicegauge.contract.extension import Price
+from voicegauge.contract.extension import JobSpec, Price
 from voicegauge.contract.pricing import Quote, quote
 from voicegauge.emulator.accounts import Account
 from voicegauge.emulator.batches import EmulatedBatch
@@ -125,14 +125,32 @@ class Orders:
         """The job that one of the request's parameters names.
 
         Raises:
-            Refusal: none does, or it is another account's.
+            Refusal: none does, it is another account's, or ended too long ago.
         """
         for value in (*call.path.values(), *call.query.values()):
             job = self.jobs.get(str(value))
             anyones = not call.operation.needs_key or self._planted.waives("key", call.operation)
             if job is not None and (anyones or job.account is account):
+                self._check_age(job)
                 return job
         raise Refusal("not-found", None, "no such job")
+
+    def _check_age(self, job: EmulatedJob) -> None:
+        status = job.target.job_operation
+        spec = status.job if status is not None else None
+        if status is None or spec is None or spec.expires_s is None or self._planted.waives("expiry", status):
+            return
+        self.look(job)
+        ended = job.ended(spec)
+        if ended is not None and self._clock.now() - ended > spec.expires_s:
+            raise Refusal("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
+
+    def cancel(self, job: EmulatedJob, spec: JobSpec) -> None:
+        """End a job as cancelled, unless it has ended."""
+        self.look(job)
+        if spec.cancel is not None and not self._planted.waives("cancelling", job.target.operation):
+            job.cancel(spec.cancel.state, spec, self._clock.now())
+        self.look(job)
 
     def look(self, job: EmulatedJob, *, poll: bool = False) -> str:
         """The state of a job now; one that is documented as free gives its money back."""

@@ -49,8 +49,10 @@ def _following(operation: Operation) -> str | None:
     for other in operation.contract.operations.values():
         if operation.id in _downloads(other):
             return "gives audio that was made before"
-        if other.job is not None and operation.id in (other.job.result, other.job.cancel):
-            return "gives the result of a job" if operation.id == other.job.result else "ends a job"
+        if other.job is not None and operation.id == other.job.result:
+            return "gives the result of a job"
+        if other.job is not None and other.job.cancel is not None and operation.id == other.job.cancel.operation:
+            return "ends a job"
     return None
 
 

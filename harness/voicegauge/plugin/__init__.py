@@ -285,7 +285,7 @@ def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[s
     """Takes steps with several jobs of one account, and fails the test if a rule is broken.
 
     Called as `voicegauge_jobs("acme/voice-1", ["submit", "submit", "poll 2", "late 1"])`; jobs are
-    counted from 1. The steps are submit, poll N, late N (long after), cancel N, and unknown N: an
+    counted from 1. The steps are submit, poll N, late N (long after), expired N, cancel N, and unknown N: an
     id like that of job N, and nobody's.
     """
 

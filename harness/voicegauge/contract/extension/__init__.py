@@ -17,7 +17,7 @@ from voicegauge.contract.extension.intake import (
     TranscriptAnswer,
     Transcription,
 )
-from voicegauge.contract.extension.job import JobSpec, Poll, State, Submitted
+from voicegauge.contract.extension.job import Cancelling, JobSpec, Poll, State, Submitted
 from voicegauge.contract.extension.limits import Keyless, Limits, Plan, Upload
 from voicegauge.contract.extension.provider import Credits, Provider, RecordingRules, Retry
 from voicegauge.contract.extension.published import json_schema
@@ -40,6 +40,7 @@ __all__ = [
     "Answer",
     "AudioPlace",
     "Batch",
+    "Cancelling",
     "Chat",
     "Conversion",
     "ConversionAnswer",

@@ -45,6 +45,15 @@ class Submitted(Record, frozen=True, kw_only=True):
     """A URL to poll, used only if its host is the contract's own."""
 
 
+class Cancelling(Record, frozen=True, kw_only=True):
+    """How a job is cancelled."""
+
+    operation: str
+    """Its operation id."""
+    state: str
+    """The state of a job that was cancelled before it had ended; other states lead to it in `next`."""
+
+
 class JobSpec(Record, frozen=True, kw_only=True):
     """`x-job` on a status operation."""
 
@@ -64,5 +73,7 @@ class JobSpec(Record, frozen=True, kw_only=True):
     completed: str | None = None
     charged: str | None = None
     poll: Poll = Poll()
-    cancel: str | None = None
-    """The operation id that cancels a job."""
+    cancel: Cancelling | None = None
+    expires_s: float | None = None
+    """How long, in seconds, a job can be asked for once it has ended; from then on it is answered as `expired`, or as
+    `not-found` where no example has that situation."""

@@ -10,6 +10,7 @@ Situation = Literal[
     "no-credit",
     "forbidden",
     "not-found",
+    "expired",
     "too-large",
     "rate-limited",
     "internal",

@@ -160,7 +160,10 @@ JOB = (
     _measure("poll/max_s", "job-poll-longest", "The longest time between two polls", (S, S)),
     _measure("poll/factor", "job-poll-factor", "The growth of the time between polls", (S, S)),
     _measure("poll/timeout_s", "job-poll-timeout", "The time after which a job is given up", (P, S)),
-    _value("cancel", "job-cancel-call", "The call that cancels a job", (S, B, P)),
+    Row("cancel", "job-cancel", "That a job can be cancelled", "value", {"added": S, "removed": B}),
+    Row("cancel/operation", "job-cancel-call", "The call that cancels a job", "value", {"changed": P}),
+    Row("cancel/state", "job-cancel-state", "The state of a job that was cancelled", "value", {"changed": P}),
+    _amount("expires_s", "job-expiry", "The time for which a job can be asked for after its end", (S, P, P, S)),
 )
 SPEECH = (
     Row("", "speech", "That the operation speaks", "value", {"added": S, "removed": B}),
