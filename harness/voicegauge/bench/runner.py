@@ -198,7 +198,7 @@ class _Runner:
     async def _guarded(self, planned: Planned, clients: Mapping[str, Client]) -> None:
         """One utterance. An error of ours stops the run, but not what others have under way."""
         target = self._order.targets[planned.target]
-        async with self._slots, self._gates[target.contract.id]:
+        async with self._gates[target.contract.id], self._slots:  # whoever waits for a provider takes no slot
             if self._stop.asked:
                 return
             try:
