@@ -35,8 +35,8 @@ REQUESTS_FOR_ONE = 4
 LATE = 3
 """How many of the longest pauses between polls is late."""
 SLACK = 2.0
-"""Clocks differ, and old jobs are swept out now and then: between the documented time of expiry divided by this and that
-time multiplied by it, either answer is right."""
+"""Clocks differ, and old jobs are swept out now and then: between the documented time divided by this and that time
+multiplied by it, a job may be there or gone."""
 LONGEST_WAIT_S = 120.0
 """For jobs to expire, where time cannot be moved on."""
 
@@ -188,9 +188,9 @@ class Interleaving:
         client, control = self._service.client, self._service.control_url
         await client.clock.sleep(seconds)
         if control is not None:
-            body = msgspec.json.encode({"advance_s": seconds})
-            asked = Request(method="POST", url=f"{control}/clock", headers=(("Content-Type", "application/json"),), body=body)
-            await client.transport.send(asked, provider=self._status.contract.id, operation="(clock)")
+            body, headers = msgspec.json.encode({"advance_s": seconds}), (("Content-Type", "application/json"),)
+            moved = Request(method="POST", url=f"{control}/clock", headers=headers, body=body)
+            await client.transport.send(moved, provider=self._status.contract.id, operation="(clock)")
 
     async def _poll(self, job: _Job) -> list[Finding]:
         await self._pause(self._spec.poll.min_s)
