@@ -78,7 +78,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
-def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path) -> None:
+@pytest.fixture(scope="module")
+def transcripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("transcripts")
+
+
+@pytest.fixture
+def heard_once(folder: Path, transcripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test transcribed the next one need not."""
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(transcripts))
+
+
+def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path, heard_once: None) -> None:
     run = load_run(folder)
     other = ScoreSet(asr="another", asr_reason="asked for", normaliser="whisper-english/1")
     save_run(folder, msgspec.structs.replace(run, score_sets=(other,)))
@@ -89,8 +100,8 @@ def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path) -> No
     assert len(kept[1].scores) == 2
 
 
-def test_it_prints_the_table_or_the_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_cli(["score", str(folder / "run.json")]) == 0
+def test_it_prints_the_table_or_the_json(folder: Path, heard_once: None, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_cli(["score", str(folder / "run.json"), "--workers", "1"]) == 0
     shown = capsys.readouterr().out
     assert "EMULATED" in shown
     assert "of reference speech" in shown

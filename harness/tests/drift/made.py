@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from voicegauge.drift import Change, DriftReport, compare
 
 Edit = Callable[[dict[str, Any]], None]
@@ -22,7 +24,7 @@ def drift_in(folder: Path) -> Drift:
     def run(old: Mapping[str, Any], new: Mapping[str, Any]) -> DriftReport:
         paths = folder / "old.json", folder / "new.json"
         for path, document in zip(paths, (old, new), strict=True):
-            path.write_text(json.dumps(document, indent=1), encoding="utf-8")
+            path.write_bytes(msgspec.json.format(json.dumps(document).encode(), indent=1))
         return compare(str(paths[0]), str(paths[1]))
 
     return run
