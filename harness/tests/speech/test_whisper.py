@@ -183,8 +183,8 @@ def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: P
         choose(f"faster-whisper:{tmp_path}")
 
 
-def test_a_run_is_scored_by_it_in_processes_of_its_own(spec: str, bare: Path) -> None:
-    samples = []
+def test_a_run_is_scored_by_it_in_processes_of_its_own(converted: Path, bare: Path) -> None:
+    spec, samples = f"faster-whisper:{converted}", []  # openai-whisper: bench/test_scoring.py
     for name, text in TEXTS.items():
         audio, media_type = encode(sound(name), RATE_HZ, "wav")
         _, file = save_audio(bare, audio)
