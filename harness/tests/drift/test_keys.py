@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from .key_edits import BASE, KEY_EDITS, PIECE, STREAM, KeyEdit
+from .key_base import BASE, PIECE
+from .key_edits import KEY_EDITS, STREAM, KeyEdit
 from .made import Drift, edited, only, put
 
 

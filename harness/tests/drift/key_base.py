@@ -1,0 +1,207 @@
+"""One contract with every `x-` key that is compared."""
+
+from __future__ import annotations
+
+from typing import Any
+
+AUDIO = {
+    "at": "body#/audio",
+    "delivered": "base64",
+    "format": "pcm_s16le",
+    "sample_rate_hz": 24000,
+    "media_type": "body#/type",
+    "download": "getAudio",
+}
+
+PIECE = {"type": "object", "properties": {"audio": {"type": "string"}, "index": {"type": "integer"}}}
+
+BASE: dict[str, Any] = {
+    "openapi": "3.1.0",
+    "info": {"title": "Acme", "version": "1"},
+    "servers": [{"url": "https://api.acme.test"}],
+    "x-provider": {
+        "id": "acme",
+        "title": "Acme",
+        "key_env": "ACME_KEY",
+        "sources": {},
+        "headers": {"X-Client": "one"},
+        "credits": {"name": "coins", "usd": 0.01, "free": 100},
+        "retry": {"statuses": [429, 503], "first_s": 1, "max_s": 30, "factor": 2, "attempts": 4},
+    },
+    "x-limits": {
+        "plans": {"free": {"requests_per_minute": 10, "concurrent": 2, "text_characters": 1000}},
+        "uploads": {
+            "file": {"max_bytes": 1000, "min_s": 3, "max_s": 30, "min_sample_rate_hz": 16000, "formats": ["wav", "mp3"]}
+        },
+        "keyless": {"characters_per_day": 500},
+        "headers": {"limit": "X-Limit"},
+    },
+    "paths": {
+        "/speak": {
+            "post": {
+                "operationId": "speak",
+                "x-pricing": {"per": "request", "usd": 0.02, "credits": 2},
+                "x-stream": {
+                    "kind": "data#/type",
+                    "events": {"audio": {"next": ["audio", "done"], "schema": PIECE}, "done": {"end": "success"}},
+                    "audio": {"event": "audio", "at": "data#/audio", "encoding": "hex", "index": "data#/index"},
+                    "marker": "[DONE]",
+                    "reason": "data#/reason",
+                    "max_gap_s": 5,
+                },
+                "x-webhook": {
+                    "url": [{"at": "body#/hook"}],
+                    "callback": "done",
+                    "progress_max_s": 15,
+                    "body": {"id": "body#/task", "state": "body#/state", "states": {"ok": "success"}},
+                },
+                "x-limits": {"plans": {"pro": {"concurrent": 20}}},
+                "x-speech": {
+                    "request": {
+                        "text": "body#/text",
+                        "language": {"at": "body#/lang", "template": "{}", "map": {"en": "en-US"}},
+                    },
+                    "answer": {
+                        "job": "job",
+                        "audio": {**AUDIO},
+                        "charged": "body#/charged",
+                        "balance": "body#/balance",
+                    },
+                    "targets": {
+                        "one": {
+                            "title": "One",
+                            "model": "one-v1",
+                            "set": {"body#/model": "one"},
+                            "voice": "anna",
+                            "voice_description": "calm",
+                            "voice_sample_url": "https://acme.test/anna.wav",
+                            "needs": ["voice"],
+                            "language": "en",
+                            "languages": ["en", "de"],
+                            "format": "wav",
+                            "formats": ["wav", "mp3"],
+                            "text_characters": 500,
+                            "media_type": "application/json",
+                            "pricing": {
+                                "per": "1k_characters",
+                                "usd": 0.3,
+                                "alternatives": [{"per": "request", "usd": 1}],
+                            },
+                        }
+                    },
+                },
+            }
+        },
+        "/hear": {
+            "post": {
+                "operationId": "hear",
+                "x-transcription": {
+                    "request": {"audio": "body#/file", "language": {"at": "body#/lang", "map": {"en": "en-US"}}},
+                    "answer": {
+                        "text": "body#/text",
+                        "language": "body#/lang",
+                        "audio_s": "body#/seconds",
+                        "segments": "body#/parts",
+                        "segment": {"speaker": "who", "words": "words"},
+                        "charged": "body#/charged",
+                    },
+                    "targets": {
+                        "ear": {
+                            "title": "Ear",
+                            "set": {"body#/model": "ear"},
+                            "language": "en",
+                            "languages": ["en", "de"],
+                            "pricing": {"per": "request", "usd": 0.3},
+                        }
+                    },
+                },
+            }
+        },
+        "/change": {
+            "post": {
+                "operationId": "change",
+                "x-conversion": {
+                    "does": "voice",
+                    "request": {"audio": "body#/file", "voice": "body#/voice"},
+                    "answer": {
+                        "audio": {**AUDIO},
+                        "stems": {"at": "body#/stems", "download": "getAudio"},
+                        "facts": {"key": "body#/key"},
+                    },
+                    "targets": {"changer": {"title": "Changer", "voice": "anna"}},
+                },
+            }
+        },
+        "/voices": {
+            "post": {
+                "operationId": "keepVoice",
+                "x-resource": {
+                    "name": "voice",
+                    "id": "body#/id",
+                    "state": "body#/state",
+                    "states": ["active"],
+                    "list": {"operation": "listVoices", "used": "body#/used", "limit": "body#/limit"},
+                    "delete": {"operation": "deleteVoice", "id": "path.id"},
+                },
+            }
+        },
+        "/batch": {
+            "post": {
+                "operationId": "batch",
+                "x-batch": {
+                    "items": "body#/texts",
+                    "each": "speak",
+                    "results": "body#/jobs",
+                    "job": "id",
+                    "index": "index",
+                    "state": "state",
+                    "charged": "cost",
+                    "url": "url",
+                    "total": "body#/total",
+                    "completed": "body#/completed",
+                },
+            }
+        },
+        "/talk": {
+            "post": {
+                "operationId": "talk",
+                "x-chat": {
+                    "text": "body#/message",
+                    "audio": "body#/recording",
+                    "heard": "body#/heard",
+                    "reply": "body#/reply",
+                    "spoken": {**AUDIO},
+                    "speaker": "one",
+                    "voice": "body#/voice",
+                    "charged": "body#/charged",
+                },
+            }
+        },
+        "/jobs/{id}": {
+            "get": {
+                "operationId": "job",
+                "x-job": {
+                    "submit": {"id": "body#/id", "state": "body#/state", "url": "body#/url"},
+                    "id": "body#/id",
+                    "state": "body#/state",
+                    "states": {
+                        "QUEUED": {"next": ["DONE"], "max_s": 60},
+                        "DONE": {"end": "success", "charged": True, "carries": ["body#/audio"]},
+                        "FAILED": {"end": "failure"},
+                    },
+                    "audio": {**AUDIO},
+                    "result": "result",
+                    "reason": "body#/reason",
+                    "model": "body#/model",
+                    "created": "body#/created",
+                    "updated": "body#/updated",
+                    "completed": "body#/completed",
+                    "charged": "body#/charged",
+                    "poll": {"min_s": 1, "max_s": 5, "factor": 1.5, "timeout_s": 300},
+                    "cancel": {"operation": "cancel", "state": "FAILED"},
+                    "expires_s": 3600,
+                },
+            }
+        },
+    },
+}
