@@ -42,7 +42,7 @@ def live(pytester, acme, acme_contracts, monkeypatch):
         options = ["--vg-live", "--vg-contracts", str(folder), "--vg-target", "acme", "-n", "2"]
         pytester.makepyfile(textwrap.dedent(code))
         return pytester.runpytest_subprocess(
-            "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", *options, *more
+            "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:respx", *options, *more
         )
 
     return run_it

@@ -20,7 +20,9 @@ def run(pytester: pytest.Pytester):
 
     def run_it(code: str, *arguments: str) -> pytest.RunResult:
         pytester.makepyfile(textwrap.dedent(code))
-        return pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", *arguments)
+        return pytester.runpytest_subprocess(
+            "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:respx", *arguments
+        )
 
     return run_it
 

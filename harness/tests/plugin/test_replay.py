@@ -61,7 +61,9 @@ def run(pytester, folder):
     def run_it(test: str) -> pytest.RunResult:
         code = CLIENT + textwrap.dedent(test).replace("FOLDER", repr(str(folder)))
         pytester.makepyfile(code)
-        return pytester.runpytest_subprocess("-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
+        return pytester.runpytest_subprocess(
+            "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio", "-p", "no:respx"
+        )
 
     return run_it
 
