@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 
 import pytest
 
 from voicegauge import cli
+from voicegauge.checks import Judge
 from voicegauge.client import Client
-from voicegauge.model import Provenance, SpeechRequest
-from voicegauge.recording import save_har
+from voicegauge.conformance.recorded import subjects_of_recording
+from voicegauge.contract import load_contract
+from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
+from voicegauge.recording import load_har, save_har
 from voicegauge.transport import Transport, VirtualClock
+
+from ..emulator.acme import DOCUMENT  # noqa: TID252 - tests are no package that could be named
 
 
 @pytest.fixture
@@ -65,6 +71,58 @@ def test_what_was_wrong_is_found_in_the_recording(record, capfd, fault, rule) ->
     status, rules, _ = _check(record("pixazo/chatterbox", fault), "pixazo/chatterbox", capfd)
     assert status == 1
     assert rule in rules
+
+
+@pytest.fixture(scope="module")
+def one_minute(tmp_path_factory):
+    """A contract whose jobs wait for a minute at most."""
+    document = copy.deepcopy(DOCUMENT)
+    document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["states"]["queued"]["max_s"] = 60
+    path = tmp_path_factory.mktemp("acme") / "openapi.json"
+    path.write_text(json.dumps(document))
+    return load_contract(path)
+
+
+def _exchange(operation, at_s, answer):
+    timing = Timing(
+        started_at=1.7e9 + at_s,
+        started_ms=5_000 + 1000 * at_s,
+        wait_ms=0,
+        connect_ms=None,
+        tls_ms=None,
+        send_ms=1,
+        ttfb_ms=100,
+        receive_ms=1,
+        total_ms=102,
+    )
+    method, path = ("POST", "speech") if operation == "submit" else ("GET", f"jobs/{answer['id']}")
+    request = Request(
+        method=method,
+        url=f"https://api.acme.test/base/{path}",
+        headers=(("Content-Type", "application/json"),),
+        body=b'{"text": "Good morning.", "model": "small"}' if operation == "submit" else b"",
+    )
+    headers, body = (("Content-Type", "application/json"), ("X-Limit", "5")), json.dumps(answer).encode()
+    response = Response(status=202 if operation == "submit" else 200, headers=headers, body=body)
+    return Exchange(
+        provider="acme", operation=operation, request=request, response=response, timing=timing, group="one"
+    )
+
+
+@pytest.mark.parametrize(("asked_s", "rules"), [(60, set()), (62, {"job-state-too-long"})])
+def test_how_long_a_state_lasted_is_read_from_the_times_of_a_recording(one_minute, tmp_path, asked_s, rules) -> None:
+    told = {"id": "job-1", "state": "queued", "cost": 30}
+    later = {"id": "job-1", "model": "model-small", "created": "2026-05-22 13:19:23"}
+    exchanges = [
+        _exchange("submit", 0, told),
+        _exchange("status", 20, {**later, "state": "queued"}),
+        _exchange("status", asked_s, {**later, "state": "queued"}),
+    ]
+    path = tmp_path / "speech.har"
+    save_har(path, exchanges, provenance=Provenance.RECORDED, contract=one_minute)
+    judge = Judge(Provenance.RECORDED)
+    subjects = subjects_of_recording(one_minute, load_har(path))
+    assert {finding.rule for subject in subjects for finding in judge.findings(subject)} == rules
 
 
 def test_a_file_that_is_no_recording_is_one_line(tmp_path, capfd) -> None:

@@ -17,10 +17,10 @@ from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.matching import find_target
 from voicegauge.conformance.planning import plan_cases
 from voicegauge.contract import MISSING, Contract, Target
-from voicegauge.contract.extension import AudioPlace, Slot
+from voicegauge.contract.extension import AudioPlace, JobSpec, Slot
 from voicegauge.contract.wire import UnreadableBodyError
 from voicegauge.errors import DataError
-from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, SpeechRequest
+from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, Sighting, SpeechRequest
 from voicegauge.recording import Recording, load_har
 from voicegauge.recording.ageing import age_days
 
@@ -119,7 +119,7 @@ def subjects_of_recording(
             job_id = submit.answered(status.job.submit.id)
             polls = [call for call in calls if call.operation is status and _is_of(call, submit, job_id)]
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
-            yield Trail(submit, tuple(polls), status)
+            yield Trail(submit, tuple(polls), status, sightings=_sightings(submit, polls, status.job))
         delivered = _delivered(submit, polls, recording.exchanges)
         if delivered is not None:
             yield delivered
@@ -152,6 +152,21 @@ def _is_of(poll: Call, submit: Call, job_id: object) -> bool:
     if poll.exchange.group != submit.exchange.group:
         return False
     return isinstance(job_id, str) and job_id in unquote(poll.exchange.request.url)
+
+
+def _sightings(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[Sighting, ...]:
+    """When each state was seen; none where an exchange has no times."""
+    found: list[Sighting] = []
+    for index, call in enumerate((submit, *polls)):
+        timing, began = call.exchange.timing, submit.exchange.timing
+        if timing is None or began is None:
+            return ()
+        state = call.answered(job.state if index else job.submit.state)
+        asked_ms = timing.started_ms - began.started_ms
+        if call.ok and isinstance(state, str):
+            at_ms = asked_ms + timing.total_ms
+            found.append(Sighting(state=state, at_ms=at_ms, asked_ms=asked_ms, exchange=index))
+    return tuple(found)
 
 
 def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> Delivered | None:
