@@ -17,7 +17,7 @@ from voicegauge.conformance import Case, Collector, emulator_settings
 from voicegauge.conformance.emulated import KEY
 from voicegauge.conformance.running import Keep, Runner, Service
 from voicegauge.contract import Contract
-from voicegauge.emulator import EmulatorSettings, Fault, create_app
+from voicegauge.emulator import EmulatorSettings, Fault, create_app, drafting, house, spoken
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model import Exchange, Finding
 from voicegauge.transport import Transport, VirtualClock
@@ -120,10 +120,20 @@ async def hunt(mutant: Mutant, true: Contract, cases: Sequence[Case], traffic: T
     """
     fitting = {name: rule for name, rule in JUDGED_BY.items() if name in mutant.rules}
     result = await _hunt(mutant, true, cases, traffic, fitting)
-    if result.found is not None:
-        return result
-    # What it broke instead: judging by all rules takes several times as long, so it is done for these alone.
-    return replace(result, others=(await _hunt(mutant, true, cases, traffic, JUDGED_BY)).others)
+    if result.found is None:
+        # What it broke instead: judging by all rules takes several times as long, so it is done for these alone.
+        result = replace(result, others=(await _hunt(mutant, true, cases, traffic, JUDGED_BY)).others)
+    if mutant.edit is not None:
+        _forget_contracts()
+    return result
+
+
+def _forget_contracts() -> None:
+    """Empty the emulator's caches, but for what was spoken: each edited contract would be kept alive in them."""
+    for module in (drafting, house, spoken):
+        for cache in vars(module).values():
+            if hasattr(cache, "cache_clear") and cache is not spoken.render:
+                cache.cache_clear()
 
 
 async def _hunt(
