@@ -112,7 +112,8 @@ class Allowance:
         """Why `case` must not be sent any more; `None` where it may be.
 
         What should be refused is free, and is paid for where a service accepts it all the same: it takes the place
-        of a valid request, and is not sent either where there is none left. A bound of 0 sends it until one was.
+        of a valid request, and is not sent either where there is none left. A bound of 0 sends it until one was. A case
+        that follows something to its end (`Case.life`) may ask more than once; it is not broken off.
         """
         most = self._most
         if most is None or self._paid < max(most, 1) or not (case.paid or _costs(contract, case.operation)):
