@@ -82,8 +82,15 @@ def inside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Draw
             free[name] = _texts(text, inside(schemas, schema))
         elif is_open_field(target, name, schema):
             free[name] = inside(schemas, schema)
-    laid_over = fields({}, free).map(lambda drawn: _laid_over(wire, drawn))
-    return laid_over.filter(lambda drawn: fits(target.operation, drawn.wire))
+    of_fields = fields({}, free)
+
+    @st.composite
+    def made(draw: st.DrawFn) -> Drawn:
+        drawn = _laid_over(wire, of_fields(draw))
+        hypothesis.assume(fits(target.operation, drawn.wire))
+        return drawn
+
+    return made()
 
 
 def _texts(slot: Slot, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -124,9 +131,13 @@ def outside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Dra
     """Bodies that are broken in one place."""
     media = target.operation.request_media[wire.media_type or ""]
     pointer = media.schema_pointer or media.pointer
-    return (
-        outside(target.contract.schemas, media.schema, pointer)
-        .filter(lambda probe: bool(probe.path))
-        .map(lambda probe: Drawn(with_value(wire, probe.path, probe.value), probe.says))
-        .filter(lambda drawn: not fits(target.operation, drawn.wire))
-    )
+    broken = outside(target.contract.schemas, media.schema, pointer)
+
+    @st.composite
+    def made(draw: st.DrawFn) -> Drawn:
+        probe = draw(broken)
+        drawn = Drawn(with_value(wire, probe.path, probe.value), probe.says)
+        hypothesis.assume(not fits(target.operation, drawn.wire))
+        return drawn
+
+    return made()
