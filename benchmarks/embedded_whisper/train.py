@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
 import whisper.audio
+from aligning import align
 from corpus import RATE, SEED, shard_path
 from numpy.typing import NDArray
 from phonemes import symbols, transcribe
@@ -40,8 +41,10 @@ PEAK_RATE, WARM_UP_STEPS = 2e-3, 200
 CTC_WEIGHT, GUIDE_WEIGHT = 0.5, 0.5
 GUIDED_HEADS, FIRST_GUIDED_LAYER = 2, 1
 """Heads of each cross attention, from this decoder layer on, that are shown where the words are."""
-NEAR = 15
-"""Encoder frames about a word's middle that guided attention may look at: a standard deviation."""
+ALIGNED_FROM = 2900
+"""Step from which the CTC head says where each word is. Until it hears well, all phonemes are taken to be as long."""
+NEAR_GUESSED, NEAR_ALIGNED = 15, 8
+"""Encoder frames about a word's middle that guided attention may look at: standard deviations."""
 EMA = 0.99
 EMPTY_SHARE = 0.02
 """Clips of silence or noise alone, whose transcript is empty: without them silence is heard as words."""
@@ -160,8 +163,11 @@ class Network(nn.Module):
         rare = logits[..., -1:] + math.log(VOCABULARY - len(tokens()))
         return torch.cat([logits[..., :-1], rare], dim=-1), torch.cat(guided, dim=1)
 
-    def losses(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """Cross entropy of the decoder, CTC loss of the encoder, and how far guided attention looks from the words."""
+    def losses(self, batch: Batch, *, aligned: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Cross entropy of the decoder, CTC loss of the encoder, and how far guided attention looks from the words.
+
+        Where the words are is what the CTC head says if `aligned`, else the batch's guess.
+        """
         features, bias = self.encode(batch.mel, batch.padding)
         scores, looks = self.decode(batch.tokens[:, :-1], features, bias)
         decoder = F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
@@ -174,7 +180,12 @@ class Network(nn.Module):
             batch.phoneme_counts,
             zero_infinity=True,
         )
-        return decoder, ctc, stray(looks, batch.centres)
+        if aligned:
+            # The logarithm pulls a look from afar too; a mere guess must not pull so hard.
+            guide = -torch.log(1 + 1e-6 - stray(looks, batch.middles(spoken), NEAR_ALIGNED)).mean()
+        else:
+            guide = stray(looks, batch.centres, NEAR_GUESSED).mean()
+        return decoder, ctc, guide
 
 
 def attend(layer: Any, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
@@ -197,12 +208,15 @@ def split(layer: Any, x: Tensor, source: Tensor) -> list[Tensor]:
     return [part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in projected]
 
 
-def stray(looks: Tensor, centres: Tensor) -> Tensor:
-    """The share of attention that goes elsewhere than to the word being said (Tachibana et al., 2018, about words)."""
+def stray(looks: Tensor, centres: Tensor, near: float) -> Tensor:
+    """The share of each look that goes elsewhere than to the word being said (Tachibana et al., 2018, about words).
+
+    Of shape (looks,): of each head at each token that is part of a word.
+    """
     frames = torch.arange(looks.shape[-1])
-    away = 1 - torch.exp(-(((frames - centres[..., None]) / NEAR) ** 2) / 2)
-    lost = (looks * away[:, None]).sum(dim=-1).mean(dim=1)
-    return lost[centres >= 0].mean() if bool((centres >= 0).any()) else lost.sum() * 0
+    close = torch.exp(-(((frames - centres[..., None]) / near) ** 2) / 2)
+    lost = 1 - (looks * close[:, None]).sum(dim=-1)
+    return lost.transpose(1, 2)[centres >= 0].flatten()
 
 
 class Batch(NamedTuple):
@@ -216,10 +230,20 @@ class Batch(NamedTuple):
     targets: Tensor
     """What follows each token but the last."""
     centres: Tensor
-    """Encoder frame about which each target is said; negative where it is no word."""
+    """Encoder frame about which each target is said, guessed; negative where it is no word."""
+    spans: Tensor
+    """The first and the last phoneme of each target's word, of shape (batch, length, 2); negative where it is none."""
     phonemes: Tensor
     phoneme_counts: Tensor
     frames: Tensor
+
+    def middles(self, spoken: Tensor) -> Tensor:
+        """As `centres`, by the log probabilities of the phonemes: (frames, batch, symbols)."""
+        targets = [part.tolist() for part in self.phonemes.split(self.phoneme_counts.tolist())]
+        begins = [torch.from_numpy(each) for each in align(spoken.detach().numpy(), targets)]
+        padded = nn.utils.rnn.pad_sequence([*begins], batch_first=True)
+        ends = padded.gather(1, self.spans.clamp(min=0).flatten(1)).view(self.spans.shape)
+        return torch.where(self.spans[..., 0] < 0, IGNORED, ends.float().mean(dim=-1))
 
 
 class Shard:
@@ -389,6 +413,7 @@ def make_batch(folder: Path, stage: Stage, step: int) -> Batch:
         tokens=stacked([each.tokens for each in spelled], 0, torch.long),
         targets=stacked([each.targets for each in spelled], IGNORED, torch.long),
         centres=stacked([each.centres for each in spelled], IGNORED, torch.float),
+        spans=torch.stack([stacked([each.spans[end] for each in spelled], IGNORED, torch.long) for end in (0, 1)], -1),
         phonemes=torch.tensor([symbol for target in spoken for symbol in target], dtype=torch.long),
         phoneme_counts=torch.tensor([len(target) for target in spoken]),
         frames=torch.full((len(clips),), frames),
@@ -402,7 +427,9 @@ class Spelled(NamedTuple):
     targets: list[int]
     """What follows each token but the last."""
     centres: list[float]
-    """Encoder frame about which each target is said; negative where it is no word."""
+    """Encoder frame about which each target is said, guessed; negative where it is no word."""
+    spans: tuple[list[int], list[int]]
+    """The first and the last phoneme of each target's word."""
 
 
 def spell(clip: Heard) -> Spelled:
@@ -412,9 +439,15 @@ def spell(clip: Heard) -> Spelled:
     words = [[index[token] for token in tokenizer.encode(" " + word)] for word in clip.words]
     said = [token for word in words for token in word]
     about = [centre for word, centre in zip(words, clip.centres, strict=True) for _ in word]
+    counts = [len(transcribe(word)) for word in clip.words]
+    # A gap stands between the phonemes of one word and the next.
+    firsts = np.cumsum([0, *(count + 1 for count in counts)]).tolist()
+    begins = [first for word, first in zip(words, firsts, strict=False) for _ in word]
+    ends = [first + count - 1 for word, first, count in zip(words, firsts, counts, strict=False) for _ in word]
     # As in Whisper's own training, what follows the start says whether there is speech.
     after_start = start[1] if said else index[tokenizer.no_speech]
-    return Spelled([*start, *said, end], [after_start, *said, end], [IGNORED, *about, IGNORED])
+    around = [[IGNORED, *values, IGNORED] for values in (about, begins, ends)]
+    return Spelled([*start, *said, end], [after_start, *said, end], around[0], (around[1], around[2]))
 
 
 @cache
@@ -463,7 +496,7 @@ def main() -> None:
             continue
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step)
-        decoder, ctc, guide = network.losses(make_batch(folder, stage, step))
+        decoder, ctc, guide = network.losses(make_batch(folder, stage, step), aligned=step >= ALIGNED_FROM)
         optimizer.zero_grad(set_to_none=True)
         (decoder + CTC_WEIGHT * ctc + GUIDE_WEIGHT * guide).backward()
         nn.utils.clip_grad_norm_(network.parameters(), 1.0)
