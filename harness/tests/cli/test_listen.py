@@ -35,9 +35,12 @@ def _listening(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = [sys.executable, "-m", "voicegauge", "listen", "--port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
-        found = re.search(r"at (http://127\.0\.0\.1:\d+)/", process.stdout.readline())
-        assert found is not None
-        yield process, found[1]
+        try:
+            found = re.search(r"at (http://127\.0\.0\.1:\d+)/", process.stdout.readline())
+            assert found is not None
+            yield process, found[1]
+        finally:
+            process.kill()  # a test that failed must not wait for it
 
 
 def _post(url: str, value: object) -> None:
