@@ -22,7 +22,6 @@ REASONS = (
     ("streamSpeech: fails where voice is left out", "a saved voice is documented for queued speech alone"),
     ("target_language has minLength 1", "what is no language is refused in any case"),
     ("has minLength", "a text of one character may name what is not there, and is never sent as valid"),
-    ("getBatchResult: ", "a batch is asked for every three seconds, and the state is over by then"),
     ("sample_rate takes any value", "MP3 has no other rates: they are refused in any case"),
     ("webhook_url is sent", "no webhook is listened to here, so no URL is named"),
     ("chat: audio must be there", "what is said in words is sent as JSON, never as a form"),

@@ -9,6 +9,7 @@ import pytest
 from mutation.clean import Coverage, clean_check
 from mutation.generating import mutants
 from mutation.hunting import cases_for, clean_run, hunt
+from mutation.jobs import job_mutants
 from mutation.requests import request_mutants
 
 from voicegauge.conformance import emulator_settings, plan_cases
@@ -91,4 +92,13 @@ async def test_what_is_kept_is_used_with_every_value_of_the_other_fields() -> No
         for mutant in request_mutants(contract.operation(name))
     }
     results = [await hunt(made[name], contract, cases) for name in KEPT]
+    assert [result.mutant.id for result in results if result.found is None] == []
+
+
+async def test_a_batch_is_held_to_its_states_like_any_job() -> None:
+    contract = CATALOGUE.provider("ttsai")
+    plan = plan_cases([contract.target("batch-kokoro")], emulated=True, every=True)
+    cases = [case for case in plan.cases if case.life and case.operation == "submitBatch"]
+    results = [await hunt(mutant, contract, cases) for mutant in job_mutants(contract.operation("getBatchResult"))]
+    assert len(results) >= 3
     assert [result.mutant.id for result in results if result.found is None] == []

@@ -14,6 +14,8 @@ from voicegauge.contract import Operation, Target, parse_place, read_pointer
 from voicegauge.contract.extension import Batch
 from voicegauge.transport import Clock
 
+ASKED_AGAIN = 2
+"""Status answers fetched after a job has ended: a late change of mind shows in the second one."""
 ITEMS = 3
 """Enough that some are done while others are not."""
 
@@ -40,7 +42,7 @@ def batch_case(target: Target, wire: WireRequest) -> Case | None:
 
 
 async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: Clock) -> AsyncIterator[Subject]:
-    """Submit `wire`, ask until the batch is over or out of time, then ask for each of its items."""
+    """Submit `wire`, ask until the batch is over or out of time, and again after its end; then for each of its items."""
     operation, status = target.operation, target.job_operation
     assert operation.batch is not None, "planned for a batch"
     assert status is not None, "the consistency of the contract"
@@ -49,10 +51,11 @@ async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: C
     yield submit
     yield _accepted(submit, f"a batch of {ITEMS}")
     polls: list[Call] = []
-    ended = False
+    ended, left = False, ASKED_AGAIN
     began = clock.monotonic()
-    while submit.ok and not ended and clock.monotonic() - began < status.job.poll.timeout_s:
+    while submit.ok and left and clock.monotonic() - began < status.job.poll.timeout_s:
         await clock.sleep(status.job.poll.min_s)
+        left -= ended
         poll = await _asked(status, submit.answered(status.job.submit.id), send, submit)
         polls.append(poll)
         yield poll
@@ -60,7 +63,7 @@ async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: C
             yield _accepted(poll, f"{status.id} for a batch that was accepted")
             break
         state = status.job.states.get(str(poll.answered(status.job.state)))
-        ended = state is not None and state.end is not None
+        ended = ended or (state is not None and state.end is not None)
     if submit.ok:
         yield Trail(submit, tuple(polls), status, gave_up=bool(polls) and polls[-1].ok and not ended)
     for item in _items(operation.batch, polls[-1]) if ended else ():

@@ -14,7 +14,7 @@ from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, WireRequ
 from voicegauge.client.connection import Key
 from voicegauge.client.keys import credentials
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
-from voicegauge.conformance.batching import batch_subjects
+from voicegauge.conformance.batching import ASKED_AGAIN, batch_subjects
 from voicegauge.conformance.cases import Case, no_verdict, told_to_wait
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
@@ -31,8 +31,6 @@ from voicegauge.model import Delivery, Exchange, Finding, Provenance
 from voicegauge.receiver import Receiver
 from voicegauge.recording import BAD_KEY
 
-ASKED_AGAIN = 2
-"""Status answers fetched after a job has ended: a late change of mind shows in the second one."""
 OTHER_KEY = "another-emulated-key"
 """The emulator takes any key: this one is another account's."""
 MAX_UNREACHABLE = 3

@@ -30,8 +30,8 @@ class EmulatedBatch(EmulatedJob):
             item.look(clock, poll=poll and index < turn)
         if not clock.per_poll:
             return super().look(clock, poll=poll)
-        if len(self.entered) < len(self.path) and all(map(_ended, self.items)):
-            self.entered += [clock.now()] * (len(self.path) - len(self.entered))
+        if poll and len(self.entered) < len(self.path) and all(map(_ended, self.items)):
+            self.entered.append(clock.now())
         return self.state
 
     @property
