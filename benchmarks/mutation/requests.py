@@ -35,6 +35,8 @@ class Field(NamedTuple):
     text: bool = False
     """Whether it is what is spoken: the emulator refuses a blank one whatever the schema says."""
     required: bool = False
+    media: str = ""
+    """Its media type, where the operation takes several."""
 
 
 def request_mutants(operation: Operation) -> Iterator[Mutant]:
@@ -42,7 +44,8 @@ def request_mutants(operation: Operation) -> Iterator[Mutant]:
     fields = list(_fields(operation))
     for field in fields:
         for says, kind, rules, edit in _edits(field):
-            yield _edited(operation, kind, f"{field.name} {says}", rules, field.pointer, edit)
+            says = f"{field.name} {says}{f' ({field.media})' if field.media else ''}"
+            yield _edited(operation, kind, says, rules, field.pointer, edit)
     yield from _required_mutants(operation)
     yield from _pair_mutants(operation, fields)
     yield from _upload_mutants(operation)
@@ -72,7 +75,8 @@ def _fields(operation: Operation) -> Iterator[Field]:
                 body = f"body#/{name}"
                 text = speech is not None and speech.request["text"].at == body
                 required = name in schema.get("required", ())
-                yield Field(name, inner, place, constant=body in constants, text=text, required=required)
+                told = media.name if len(operation.request_media) > 1 else ""
+                yield Field(name, inner, place, body in constants, text, required, told)
     for parameter in operation.parameters:
         if parameter.place == "query":
             inner, place = schemas.resolve(parameter.data.get("schema", {}), f"{parameter.pointer}/schema")

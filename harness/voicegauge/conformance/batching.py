@@ -42,7 +42,7 @@ def batch_case(target: Target, wire: WireRequest) -> Case | None:
 
 
 async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: Clock) -> AsyncIterator[Subject]:
-    """Submit `wire`, ask until the batch is over or out of time, and again after its end; then for each of its items."""
+    """Submit `wire`, ask until the batch is over or out of time, again after its end, then for each item."""
     operation, status = target.operation, target.job_operation
     assert operation.batch is not None, "planned for a batch"
     assert status is not None, "the consistency of the contract"
