@@ -11,7 +11,7 @@ from voicegauge.contract import MISSING, Contract, Operation, ResponseSpec, Targ
 from voicegauge.contract.events import StreamReader, read_stream
 from voicegauge.contract.places import read_pointer
 from voicegauge.contract.sse import MEDIA_TYPE
-from voicegauge.contract.wire import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.contract.wire import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import Exchange, Request
 
 RequestOrigin = Literal["sent", "broken", "unknown"]
@@ -98,14 +98,22 @@ class Call:
         try:
             if is_json(media_type):
                 return read_json(request.body)
-            if is_form(media_type):
-                return self._form_value(request, media_type)
         except UnreadableBodyError:
             return MISSING
-        return MISSING
+        return MISSING if self.form is None else self._form_value(self.form, media_type)
 
-    def _form_value(self, request: Request, media_type: str) -> dict[str, Any]:
-        form = read_form(request.header("content-type") or "", request.body)
+    @functools.cached_property
+    def form(self) -> Form | None:
+        """The form that was sent; `None` where the request is none, or cannot be read."""
+        request = self.exchange.request
+        if not request.body or not is_form(request_media_type(request)):
+            return None
+        try:
+            return read_form(request.header("content-type") or "", request.body)
+        except UnreadableBodyError:
+            return None
+
+    def _form_value(self, form: Form, media_type: str) -> dict[str, Any]:
         media = self.operation.request_media.get(media_type)
         schema = media.schema if media else {}
         properties = schema.get("properties", {}) if isinstance(schema, dict) else {}

@@ -209,12 +209,15 @@ def _read_samples(file: Any, limit: int) -> Samples:
         frames += len(block)
         if frames > limit:
             raise UndecodableAudioError(f"audio longer than {limit / file.samplerate:.0f} s")
-        blocks.append(block.mean(axis=1, dtype=np.float32))
+        blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
     return _settled(np.concatenate(blocks) if blocks else np.zeros(0, np.float32))
 
 
 def _settled(samples: Samples) -> Samples:
     # A float file may hold anything; a player clips as well.
+    # Of most files nothing is out of range; a comparison with NaN is false.
+    if not len(samples) or (samples.min() >= -1.0 and samples.max() <= 1.0):
+        return samples
     return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -74,18 +75,23 @@ def _urlencoded(fields: dict[str, Any]) -> bytes:
 
 def _multipart(fields: dict[str, Any]) -> tuple[str, bytes]:
     parts: list[tuple[str, Any]] = []
-    # Equal fields make equal bytes: the boundary is their digest, which none of them can contain.
-    digest = hashlib.sha256()
+    contents: list[bytes] = []
     for name, value in fields.items():
         if isinstance(value, UploadedFile):
+            contents.append(value.data)
             parts.append((name, (value.filename, value.data, value.media_type)))
-            content = value.data
         else:
-            content = _utf8(_field_text(value))
-            parts.append((name, (None, content)))
-        digest.update(len(content).to_bytes(8, "big") + _utf8(name) + content)
-    content_type = f"multipart/form-data; boundary=voicegauge-{digest.hexdigest()[:32]}"
+            contents.append(_utf8(_field_text(value)))
+            parts.append((name, (None, contents[-1])))
+    boundary = _boundary(contents)
+    content_type = f"multipart/form-data; boundary={boundary}"
     if not parts:
-        return content_type, f"--voicegauge-{digest.hexdigest()[:32]}--\r\n".encode()
+        return content_type, f"--{boundary}--\r\n".encode()
     request = httpx.Request("POST", "http://form", files=parts, headers={"Content-Type": content_type})
     return content_type, request.read()
+
+
+def _boundary(contents: Sequence[bytes]) -> str:
+    """The first numbered boundary that none of `contents` holds: equal fields make equal bytes."""
+    numbered = (f"voicegauge-{number}" for number in itertools.count())
+    return next(name for name in numbered if not any(name.encode() in content for content in contents))
