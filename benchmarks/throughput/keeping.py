@@ -2,43 +2,48 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
-Asked = tuple[str, bytes, bytes, tuple[tuple[bytes, bytes], ...], bytes]
+Asked = tuple[str, bytes, bytes]
+"""Method, path and query."""
 
 
 class Keeper:
-    """An application that asks another one while it learns, and afterwards answers as that one did."""
+    """An application that asks another one while it learns, and afterwards answers as that one did.
+
+    Every round must ask the same in the same order, as equal plans with equal dice do.
+    """
 
     def __init__(self, app: Any) -> None:
-        """`app` is asked until `learning` is `False`."""
+        """`app` is asked until the first round has ended."""
         self._app = app
-        self._kept: dict[Asked, deque[list[Any]]] = {}
-        self.learning = True
+        self._kept: list[tuple[Asked, list[Any]]] = []
+        self._at: int | None = None
+
+    def end_round(self) -> None:
+        """Begin again with the first answer."""
+        self._at = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Answer one request."""
-        body = (await receive())["body"]
-        headers = tuple((name, value) for name, value in scope["headers"])
-        asked = (scope["method"], scope["raw_path"], scope["query_string"], headers, body)
-        messages = await self._learn(scope, body) if self.learning else self._next(asked)
-        if self.learning:
-            self._kept.setdefault(asked, deque()).append(messages)
+        """Answer one request.
+
+        Raises:
+            RuntimeError: this round asks otherwise than the first one.
+        """
+        asked = (scope["method"], scope["raw_path"], scope["query_string"])
+        if self._at is None:
+            self._kept.append((asked, await self._learn(scope, receive)))
+            messages = self._kept[-1][1]
+        else:
+            then, messages = self._kept[self._at]
+            self._at += 1
+            if then != asked:
+                raise RuntimeError(f"{asked} was asked where {then} was asked before")
         for message in messages:
             await send(message)
 
-    def _next(self, asked: Asked) -> list[Any]:
-        """Equal requests are answered in turn: a job's polls move it on."""
-        kept = self._kept[asked]
-        kept.rotate(-1)
-        return kept[-1]
-
-    async def _learn(self, scope: Any, body: bytes) -> list[Any]:
+    async def _learn(self, scope: Any, receive: Any) -> list[Any]:
         messages: list[Any] = []
-
-        async def receive() -> Any:
-            return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Any) -> None:
             messages.append(message)
