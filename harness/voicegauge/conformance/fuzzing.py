@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import hypothesis
+import msgspec
 from hypothesis import strategies as st
 
 from voicegauge.client import WireRequest, to_wire
@@ -122,9 +123,8 @@ def is_open_field(target: Target, name: str, schema: Any) -> bool:
 
 
 def _laid_over(wire: WireRequest, drawn: dict[str, Any]) -> Drawn:
-    for name, value in drawn.items():
-        wire = with_value(wire, (name,), value)
-    return Drawn(wire, f"a random valid request ({', '.join(drawn) or 'nothing changed'})")
+    laid_over = msgspec.structs.replace(wire, body={**wire.body, **drawn})
+    return Drawn(laid_over, f"a random valid request ({', '.join(drawn) or 'nothing changed'})")
 
 
 def outside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Drawn]:

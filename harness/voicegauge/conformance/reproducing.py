@@ -57,6 +57,8 @@ def changed_request(target: Target, changes: Mapping[str, Any], without: Iterabl
 
 def with_request_test(findings: Sequence[Finding], target: Target, case: Case) -> list[Finding]:
     """`findings` with a test that sends the request of `case` again, where that can be written down."""
+    if not findings:
+        return []
     base = to_wire(target, base_speech(target)).body
     body = case.wire.body if case.wire is not None else None
     if not isinstance(base, dict) or not isinstance(body, dict):
