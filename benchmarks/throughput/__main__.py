@@ -62,13 +62,14 @@ def kind(case: Case) -> str:
 
 
 class Cost(NamedTuple):
-    """CPU seconds a case."""
+    """What a case takes, in CPU seconds and requests."""
 
     whole_s: float
     own_s: float
     """Without the emulator."""
     decoding_s: float
     """The part of `own_s` that is decoding audio."""
+    requests: float
 
 
 class Row(NamedTuple):
@@ -128,7 +129,7 @@ async def cost_of(contract: Contract, count: int, work: Callable[[Transport], Aw
             keeper.end_round()
 
         own = await fastest(again)
-    return Cost(whole.whole_s / count, own.whole_s / count, own.decoding_s / count)
+    return Cost(whole.whole_s / count, own.whole_s / count, own.decoding_s / count, keeper.requests / count)
 
 
 def runner_for(contract: Contract, transport: Transport, base: str = "http://emulator.invalid") -> Runner:
@@ -173,8 +174,9 @@ def show(name: str, rows: Sequence[Row]) -> None:
     """Print one line of the table."""
     if rows:
         cost = mean(rows)
-        own = f"{1 / cost.own_s:>14,.0f}{cost.decoding_s / cost.own_s:>12.0%}"
-        print(f"  {name:30}{sum(row.cases for row in rows):>7,}{1 / cost.whole_s:>16,.0f}{own}")
+        of_case = f"{sum(row.cases for row in rows):>7,}{cost.requests:>15.1f}"
+        own = f"{1 / cost.own_s:>14,.0f}{cost.decoding_s / cost.own_s:>11.0%}"
+        print(f"  {name:30}{of_case}{1 / cost.whole_s:>16,.0f}{own}")
 
 
 def over_a_socket(target: Target) -> Mapping[str, float]:
@@ -207,7 +209,7 @@ async def in_process(contracts: Iterable[Contract], fuzzed: Sequence[Target]) ->
     """Measure and print what needs no socket."""
     rows = [row for contract in contracts async for row in planned(contract)]
     print("in process, cases for each second of CPU")
-    print(f"  {'':30}{'cases':>7}{'with emulator':>16}{'without it':>14}{'decoding':>12}")
+    print(f"  {'':30}{'cases':>7}{'requests each':>15}{'with emulator':>16}{'without it':>14}{'decoding':>11}")
     for name in KINDS:
         show(name, [row for row in rows if row.kind == name])
     show("the whole plan", rows)

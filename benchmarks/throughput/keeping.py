@@ -20,6 +20,11 @@ class Keeper:
         self._kept: list[tuple[Asked, list[Any]]] = []
         self._at: int | None = None
 
+    @property
+    def requests(self) -> int:
+        """How many a round has."""
+        return len(self._kept)
+
     def end_round(self) -> None:
         """Begin again with the first answer."""
         self._at = 0
