@@ -261,8 +261,9 @@ def test_multipart_is_written_as_its_fields_with_one_file_for_equal_uploads(tmp_
     assert [one.request for one in saved.exchanges] == [one.request for one in exchanges]
 
 
-def test_multipart_that_others_wrote_comes_back_to_the_byte(tmp_path):
-    body = b'--x\r\nContent-Disposition: form-data; name="a"\r\nX-Odd: 1\r\n\r\n1\r\n--x--\r\n'
+@pytest.mark.parametrize("odd", [b"", b"X-Odd: 1\r\n"])
+def test_multipart_that_others_wrote_comes_back_to_the_byte(tmp_path, odd):
+    body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n' + odd + b"\r\n1\r\n--x--\r\n"
     asked = (("Content-Type", "multipart/form-data; boundary=x"),)
     save(tmp_path / "a.har", exchange(request=body, asked=asked))
     assert load_har(tmp_path / "a.har").exchanges[0].request.body == body

@@ -202,7 +202,7 @@ def _to_post_data(request: Request, sidecars: _Sidecars) -> har.PostData:
     """A multipart body as its fields, if they make the same body again; any other as it is."""
     mime_type = request.header("content-type") or ""
     fields = multipart_fields(mime_type, request.body)
-    if fields and encode_body("multipart/form-data", fields) == (mime_type, request.body):
+    if fields and encode_body(mime_type, fields) == (mime_type, request.body):
         params = tuple(_to_param(name, value, sidecars) for name, value in fields.items())
         return har.PostData(mime_type=mime_type, params=params)
     text, name = sidecars.place(request.body, base_type(mime_type))
@@ -286,7 +286,7 @@ def _from_post_data(bodies: _Bodies, post: har.PostData) -> bytes:
     if not post.params:
         return bodies.read(post.text, post.file)
     fields = {param.name: _from_param(bodies, param) for param in post.params}
-    return encode_body(base_type(post.mime_type), fields)[1]
+    return encode_body(post.mime_type, fields)[1]
 
 
 def _from_param(bodies: _Bodies, param: har.Param) -> str | UploadedFile:

@@ -18,7 +18,7 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
     """`body` as `media_type` wants it, with the Content-Type to send.
 
     Args:
-        media_type: "application/json", "multipart/form-data",
+        media_type: "application/json", "multipart/form-data" (with its boundary, or one is chosen),
             "application/x-www-form-urlencoded" or any other.
         body: a JSON value; for a form a dict of fields, whose values may be `UploadedFile`
             in multipart; text or bytes for any other media type. Bytes go as they are.
@@ -28,11 +28,12 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
     """
     if isinstance(body, bytes):
         return media_type, body
-    if media_type == "application/json" or media_type.endswith("+json"):
+    base = media_type.partition(";")[0].strip().lower()
+    if base == "application/json" or base.endswith("+json"):
         return media_type, _json(body)
-    if media_type == "multipart/form-data":
-        return _multipart(_fields(media_type, body))
-    if media_type == "application/x-www-form-urlencoded":
+    if base == "multipart/form-data":
+        return _multipart(media_type, _fields(media_type, body))
+    if base == "application/x-www-form-urlencoded":
         return media_type, _urlencoded(_fields(media_type, body))
     if isinstance(body, str):
         return media_type, _utf8(body)
@@ -73,7 +74,7 @@ def _urlencoded(fields: dict[str, Any]) -> bytes:
     return urlencode([(name, _utf8(_field_text(value))) for name, value in fields.items()]).encode()
 
 
-def _multipart(fields: dict[str, Any]) -> tuple[str, bytes]:
+def _multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
     parts: list[tuple[str, Any]] = []
     contents: list[bytes] = []
     for name, value in fields.items():
@@ -83,10 +84,10 @@ def _multipart(fields: dict[str, Any]) -> tuple[str, bytes]:
         else:
             contents.append(_utf8(_field_text(value)))
             parts.append((name, (None, contents[-1])))
-    boundary = _boundary(contents)
-    content_type = f"multipart/form-data; boundary={boundary}"
+    if ";" not in content_type:
+        content_type += f"; boundary={_boundary(contents)}"
     if not parts:
-        return content_type, f"--{boundary}--\r\n".encode()
+        return content_type, f"--{content_type.partition('boundary=')[2]}--\r\n".encode()
     request = httpx.Request("POST", "http://form", files=parts, headers={"Content-Type": content_type})
     return content_type, request.read()
 
