@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
 import sys
@@ -44,7 +45,19 @@ def record_schema(record: type[Any], title: str) -> dict[str, Any]:
 
 def as_json(schema: dict[str, Any]) -> str:
     """A schema as the text of its file."""
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(unindented(schema), indent=2, ensure_ascii=False) + "\n"
+
+
+def unindented(schema: Any) -> Any:
+    """`schema` with its descriptions free of a docstring's indentation, which Python itself takes away since 3.13."""
+    if isinstance(schema, list):
+        return [unindented(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else unindented(value)
+        for key, value in schema.items()
+    }
 
 
 def readme() -> str:
