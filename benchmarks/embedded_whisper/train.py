@@ -36,8 +36,8 @@ VOCABULARY = 51_864
 """Whisper's English vocabulary; it cannot be smaller."""
 FULL_FRAMES = 1500
 """Encoder frames of 30 s."""
-PEAK_RATE, WARM_UP_STEPS = 2e-3, 200
-"""Highest learning rate, and the steps until it is reached."""
+PEAK_RATE, WARM_UP_STEPS, STRAIGHT_FROM = 2e-3, 200, 3200
+"""Highest learning rate, the steps until it is reached, and the step from which it falls in a straight line."""
 CTC_WEIGHT, GUIDE_WEIGHT = 0.5, 0.5
 GUIDED_HEADS, FIRST_GUIDED_LAYER = 2, 1
 """Heads of each cross attention, from this decoder layer on, that are shown where the words are."""
@@ -469,9 +469,10 @@ def plan() -> Iterator[Stage]:
 
 
 def learning_rate(step: int) -> float:
-    """Warm-up, then a cosine down to nothing."""
+    """Warm-up, then a cosine, then a straight line down to nothing."""
     warm = min(1.0, (step + 1) / WARM_UP_STEPS)
-    return PEAK_RATE * warm * 0.5 * (1 + math.cos(math.pi * step / TOTAL_STEPS))
+    curve = 0.5 * (1 + math.cos(math.pi * min(step, STRAIGHT_FROM) / TOTAL_STEPS))
+    return PEAK_RATE * warm * curve * min(1.0, (TOTAL_STEPS - step) / (TOTAL_STEPS - STRAIGHT_FROM))
 
 
 def main() -> None:
