@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from train import DECODER_LAYERS, ENCODER_LAYERS, FULL_FRAMES, HEADS, VOCABULARY, WIDTH, tokens
+from batches import FULL_FRAMES
+from network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
+from spelling import tokens
 from whisper.tokenizer import get_tokenizer
 from words import vocabulary
 

@@ -1,0 +1,65 @@
+"""Transcripts as tokens: only those that occur have a row in the network."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from clips import Heard
+from phonemes import transcribe
+from whisper.tokenizer import get_tokenizer
+from words import vocabulary
+
+IGNORED = -100
+"""A target or a place that does not count."""
+
+
+@cache
+def tokens() -> tuple[int, ...]:
+    """The tokens that occur: end, start, no-timestamps, and those of every word."""
+    tokenizer = get_tokenizer(multilingual=False)
+    used = {token for word in vocabulary() for token in tokenizer.encode(" " + word)}
+    return (
+        tokenizer.eot,
+        tokenizer.sot,
+        tokenizer.no_timestamps,
+        tokenizer.no_speech,
+        *sorted(used),
+    )
+
+
+@cache
+def places() -> dict[int, int]:
+    """The place of each token among those that occur."""
+    return {token: number for number, token in enumerate(tokens())}
+
+
+class Spelled(NamedTuple):
+    """A clip as the decoder sees it."""
+
+    tokens: list[int]
+    targets: list[int]
+    """What follows each token but the last."""
+    centres: list[float]
+    """Encoder frame about which each target is said, guessed; negative where it is no word."""
+    spans: tuple[list[int], list[int]]
+    """The first and the last phoneme of each target's word."""
+
+
+def spell(clip: Heard) -> Spelled:
+    """The tokens of a clip, by their place among those that occur."""
+    tokenizer, index = get_tokenizer(multilingual=False), places()
+    start, end = [index[tokenizer.sot], index[tokenizer.no_timestamps]], index[tokenizer.eot]
+    words = [[index[token] for token in tokenizer.encode(" " + word)] for word in clip.words]
+    said = [token for word in words for token in word]
+    about = [centre for word, centre in zip(words, clip.centres, strict=True) for _ in word]
+    counts = [len(transcribe(word)) for word in clip.words]
+    # A gap stands between the phonemes of one word and the next.
+    firsts = np.cumsum([0, *(count + 1 for count in counts)]).tolist()
+    begins = [first for word, first in zip(words, firsts, strict=False) for _ in word]
+    ends = [first + count - 1 for word, first, count in zip(words, firsts, counts, strict=False) for _ in word]
+    # As in Whisper's own training, what follows the start says whether there is speech.
+    after_start = start[1] if said else index[tokenizer.no_speech]
+    around = [[IGNORED, *values, IGNORED] for values in (about, begins, ends)]
+    return Spelled([*start, *said, end], [after_start, *said, end], around[0], (around[1], around[2]))
