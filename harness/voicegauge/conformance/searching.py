@@ -75,7 +75,12 @@ class Search:
             BudgetError: the next request costs more than is left.
             TransportError: the service is away.
         """
-        await asyncio.to_thread(self._rounds, make)
+        try:
+            await asyncio.to_thread(self._rounds, make)
+        except asyncio.CancelledError:
+            # The thread goes on by itself: its next question ends it.
+            self._stopped = NothingMeasuredError("interrupted")
+            raise
 
     def _rounds(self, make: Make) -> None:
         for turn in range(MAX_BUGS):
@@ -114,14 +119,13 @@ class Search:
         """What comes of `question`, awaited in the event loop; where there is no more, the search is over."""
         self._shrinking += bool(self._last)
         try:
-            if self._shrinking > MAX_SHRINKING:
+            if self._stopped is not None or self._shrinking > MAX_SHRINKING:
                 question.close()
             else:
                 return asyncio.run_coroutine_threadsafe(question, self._loop).result()
         except (BudgetError, TransportError) as error:
             self._stopped = error
         except concurrent.futures.CancelledError:
-            # The check was interrupted: nothing more is sent, so that this thread ends.
             self._stopped = NothingMeasuredError("interrupted")
         raise _Over
 

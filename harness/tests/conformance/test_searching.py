@@ -1,0 +1,38 @@
+"""A search in its thread, beside the event loop that sends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+from voicegauge.conformance.searching import Effort, Search
+
+
+def test_a_search_that_is_stopped_while_it_draws_asks_nothing_more() -> None:
+    drawing, go_on = threading.Event(), threading.Event()
+    asked: list[int] = []
+    runner: Any = SimpleNamespace(keep=lambda _: None)
+
+    async def question() -> None:
+        asked.append(1)
+
+    async def search() -> None:
+        search = Search(runner, Effort(examples=1, seed=0))
+
+        def draw() -> None:
+            drawing.set()
+            assert go_on.wait(10)
+            search.ask(question())
+
+        running = asyncio.create_task(search.run(lambda *_: draw))
+        assert await asyncio.to_thread(drawing.wait, 10)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        go_on.set()
+
+    asyncio.run(search())
+    assert asked == []
