@@ -32,7 +32,8 @@ def test_a_search_that_is_stopped_while_it_draws_asks_nothing_more() -> None:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-        go_on.set()
+        # The loop is about to end, and waits for the thread.
+        threading.Timer(0.2, go_on.set).start()
 
     asyncio.run(search())
     assert asked == []
