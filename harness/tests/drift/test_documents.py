@@ -15,7 +15,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.drift import compare
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 
-from . import key_edits, operation_edits
+from . import key_base, operation_edits
 from .made import GONE, Drift, edited, only, put, said
 from .schema_edits import CAT, TEXT, document
 
@@ -142,9 +142,9 @@ def test_a_document_that_cannot_be_used_is_refused_with_its_line(write: Write, t
 
 
 def test_an_x_key_that_breaks_its_grammar_is_refused(drift: Drift) -> None:
-    wrong = edited(key_edits.BASE, put("/x-provider/retry/attempts", "many"))
+    wrong = edited(key_base.BASE, put("/x-provider/retry/attempts", "many"))
     with pytest.raises(ContractError, match=r"x-provider.*attempts"):
-        drift(key_edits.BASE, wrong)
+        drift(key_base.BASE, wrong)
 
 
 def test_x_keys_of_others_are_left_alone(drift: Drift) -> None:
@@ -192,7 +192,7 @@ MIXED = {**operation_edits.BASE, "paths": {**operation_edits.BASE["paths"], **do
 
 @pytest.mark.slow
 @settings(max_examples=50, deadline=None)
-@given(base=st.sampled_from([MIXED, key_edits.BASE]), data=st.data())
+@given(base=st.sampled_from([MIXED, key_base.BASE]), data=st.data())
 def test_no_document_makes_it_fail_otherwise_than_by_saying_what_is_wrong(
     drift: Drift, base: dict[str, Any], data: st.DataObject
 ) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voicegauge.contract import load_catalogue
 from voicegauge.drift import compare
 
-from . import key_edits, operation_edits
+from . import key_base, operation_edits
 from .made import Drift
 from .rewrites import REWRITES
 
@@ -18,7 +18,7 @@ CONTRACTS = {contract.id: contract.document for contract in load_catalogue()}
 DOCUMENTS: dict[str, dict[str, Any]] = {
     **{name: document.data for name, document in CONTRACTS.items()},
     "made for the rules of operations": operation_edits.BASE,
-    "made for the rules of keys": key_edits.BASE,
+    "made for the rules of keys": key_base.BASE,
 }
 
 
