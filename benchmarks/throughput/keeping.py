@@ -26,7 +26,13 @@ class Keeper:
         return len(self._kept)
 
     def end_round(self) -> None:
-        """Begin again with the first answer."""
+        """Begin again with the first answer.
+
+        Raises:
+            RuntimeError: this round asked less than the first one.
+        """
+        if self._at is not None and self._at < len(self._kept):
+            raise RuntimeError(f"a round ended where {_told(self._kept[self._at][0])} was asked before")
         self._at = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -40,10 +46,12 @@ class Keeper:
             self._kept.append((asked, await self._learn(scope, receive)))
             messages = self._kept[-1][1]
         else:
+            if self._at == len(self._kept):
+                raise RuntimeError(f"{_told(asked)} was asked after the {self._at} requests that were asked before")
             then, messages = self._kept[self._at]
-            self._at += 1
             if then != asked:
-                raise RuntimeError(f"{asked} was asked where {then} was asked before")
+                raise RuntimeError(f"{_told(asked)} was asked where {_told(then)} was asked before")
+            self._at += 1
         for message in messages:
             await send(message)
 
@@ -55,3 +63,8 @@ class Keeper:
 
         await self._app(scope, receive, send)
         return messages
+
+
+def _told(asked: Asked) -> str:
+    method, path, query = asked
+    return f"{method} {path.decode()}" + (f"?{query.decode()}" if query else "")

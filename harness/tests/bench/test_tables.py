@@ -16,24 +16,25 @@ SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
 ROOM = 1_000
 LEFT_OUT = "left out for want of room: "
 
-Printed = Callable[[int], tuple[str, str]]
+Printed = Callable[..., tuple[str, str]]
 
 
 @pytest.fixture
 def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Printed:
     """The table, and the lines below it, at a width."""
-    samples = tuple(
-        sample(text, target=name, file_ms=5_000 + 11.0 * text, done=(text, 4_000.0 + text), cost=Cost(price_usd=1.25))
-        for name in (SHORT, LONG)
-        for text in range(8)
-    )
-    scores = score_set(samples, lambda one: int(one.text_id) % 3)
-    made = run(samples, score_sets=(scores,), targets=(target_ref(SHORT, usd=1.25), target_ref(LONG, usd=1.25)))
-    summaries = summarise(made, scores, characters=500)
 
-    def at(width: int) -> tuple[str, str]:
+    def at(width: int, names: tuple[str, ...] = (SHORT, LONG)) -> tuple[str, str]:
+        samples = tuple(
+            sample(
+                text, target=name, file_ms=5_000 + 11.0 * text, done=(text, 4_000.0 + text), cost=Cost(price_usd=1.25)
+            )
+            for name in names
+            for text in range(8)
+        )
+        scores = score_set(samples, lambda one: int(one.text_id) % 3)
+        made = run(samples, score_sets=(scores,), targets=tuple(target_ref(name, usd=1.25) for name in names))
         monkeypatch.setenv("COLUMNS", str(width))
-        print_summaries(summaries, scores, Provenance.RECORDED)
+        print_summaries(summarise(made, scores, characters=500), scores, Provenance.RECORDED)
         table, mark, below = capsys.readouterr().out.partition("medians, ")
         return table, mark + below
 
@@ -57,3 +58,12 @@ def test_a_narrow_table_cuts_no_figure_and_names_what_it_leaves_out(printed: Pri
     lost = {figure for figure in whole.split() if any(map(str.isdigit, figure))} - set(table.split())
     assert lost - {"$/1M", "p95"} == {spare[name] for name in names}
     assert [part in table.split() for part in LONG.replace("/", "/ ").split()] == [True, True]
+    assert SHORT in table.split(), "a short name is never broken"
+
+
+@pytest.mark.parametrize("width", [80, 90, 100, 110])
+def test_a_table_of_short_names_breaks_none(printed: Printed, width: int) -> None:
+    names = (SHORT, "acme/another")
+    table, _ = printed(width, names)
+    assert max(map(len, table.splitlines())) <= width
+    assert [name in table.split() for name in names] == [True, True]

@@ -99,10 +99,23 @@ async def test_kept_answers_come_again_in_their_order() -> None:
         await send({"type": "http.response.body", "body": body})
 
     keeper = Keeper(app)
-    request = Request(method="POST", url="http://provider.test/x", body=b"job ")
     async with Transport(app=keeper) as transport:
-        learned = [(await transport.send(request, provider="p", operation="o")).response.body for _ in range(2)]
-        keeper.learning = False
-        again = [(await transport.send(request, provider="p", operation="o")).response.body for _ in range(4)]
-    assert learned == [b"job working", b"job done"]
-    assert again == learned * 2
+
+        async def ask(path: str = "x") -> bytes:
+            request = Request(method="POST", url=f"http://provider.test/{path}", body=b"job ")
+            return (await transport.send(request, provider="p", operation="o")).response.body
+
+        rounds = []
+        for _ in range(3):
+            rounds.append([await ask(), await ask()])
+            keeper.end_round()
+        assert rounds == [[b"job working", b"job done"]] * 3
+        assert keeper.requests == 2
+        with pytest.raises(RuntimeError, match="POST /y was asked where POST /x was asked before"):
+            await ask("y")
+        assert await ask() == b"job working"
+        with pytest.raises(RuntimeError, match="a round ended where POST /x was asked before"):
+            keeper.end_round()
+        assert await ask() == b"job done"
+        with pytest.raises(RuntimeError, match="POST /x was asked after the 2 requests that were asked before"):
+            await ask()

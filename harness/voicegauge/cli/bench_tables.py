@@ -61,6 +61,8 @@ _COLUMNS = (
 )
 _SPARE = (_DONE, _MILLION, _P95)
 """What a narrow terminal does without, the first of them first."""
+_SHORT = 12
+"""Characters of a text that a narrow table leaves whole, so that it can be searched for and copied."""
 
 
 def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
@@ -93,15 +95,24 @@ def _fitted(
 
 
 def _rows(columns: Sequence[_Column], summaries: Sequence[TargetSummary], *, narrow: bool) -> Table:
-    def shown(text: str, joint: str) -> str:
-        return text if narrow else text.replace("\n", joint)
-
-    headings = [shown(column.heading, " ") for column in columns]
+    headings = [column.heading if narrow else column.heading.replace("\n", " ") for column in columns]
     numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.text]
     rows = table(*headings, right=tuple(numbers))
-    for one in summaries:
-        rows.add_row(*(shown(column.cell(one), column.joint) for column in columns))
+    for row in zip(*(_cells(column, summaries, narrow=narrow) for column in columns), strict=True):
+        rows.add_row(*row)
     return rows
+
+
+def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool) -> list[str]:
+    """A column's cells from the top; a text is broken only where that makes the column narrower."""
+    cells = [column.cell(one) for one in summaries]
+    whole = [cell.replace("\n", column.joint) for cell in cells]
+    if not narrow:
+        return whole
+    if not column.text:
+        return cells
+    room = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
+    return [one if len(one) <= max(room, _SHORT) else cell for one, cell in zip(whole, cells, strict=True)]
 
 
 def _width(rows: Table, out: Console) -> int:
