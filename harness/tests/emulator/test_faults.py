@@ -10,11 +10,13 @@ import httpx
 import pytest
 
 from voicegauge.contract import Contract, load_catalogue
+from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
 from voicegauge.errors import UnknownNameError
 from voicegauge.speech.audio import decode, is_silent
 
 TEXT = "Good morning, this is a test of ten words or so."
+EXPIRES_S = 3600  # of the made-up contract's jobs
 
 
 class Step:
@@ -44,8 +46,13 @@ class Step:
 Steps = dict[str, Step]
 
 
+async def _latest(api: Any) -> str:
+    """The id of the job that was submitted last."""
+    return str((await api.control("GET", "/state"))["acme"]["jobs"][-1]["id"])
+
+
 async def _play(api: Any) -> Steps:
-    """Requests of every kind: a job to its end and beyond, speech at once, a list, and errors."""
+    """Requests of every kind: jobs to their end, cancelled and too old, speech at once, a list, and errors."""
     steps: Steps = {}
 
     async def note(name: str, method: str, path: str, **more: Any) -> Step:
@@ -57,25 +64,32 @@ async def _play(api: Any) -> Steps:
         return steps[name]
 
     await note("submit", "POST", "/speech", json={"text": TEXT, "format": "wav"})
-    job = (await api.control("GET", "/state"))["acme"]["jobs"][0]["id"]
+    job = await _latest(api)
     for number in (1, 2, 3, 4):
         await note(f"poll{number}", "GET", f"/jobs/{job}")
     await note("audio", "GET", f"{api.url}/_emulator/media/acme/{job}.wav")
+    await note("again", "POST", "/speech", json={"text": TEXT, "format": "wav"})
+    cancelled = await _latest(api)
+    await note("cancel", "DELETE", f"/jobs/{cancelled}")
+    await note("cancelled", "GET", f"/jobs/{cancelled}")
     await note("now", "POST", "/now", data={"text": TEXT})
     await note("list", "GET", "/voices")
     await note("fastest", "POST", "/speech", json={"text": TEXT, "speed": 2})
     await note("no-key", "POST", "/speech", json={"text": TEXT}, key=None)
     await note("too-fast", "POST", "/speech", json={"text": TEXT, "speed": 3})
     await note("limited", "POST", "/speech", json={"text": TEXT}, headers={SCENARIO_HEADER: "rate-limited"})
+    await api.control("POST", "/clock", {"advance_s": EXPIRES_S + 1})
+    await note("expired", "GET", f"/jobs/{job}")
     return steps
 
 
-SUBMITS = {"submit", "fastest"}
+SUBMITS = {"submit", "again", "fastest"}
 POLLS = {"poll1", "poll2", "poll3", "poll4"}
 ENDED = {"poll2", "poll3", "poll4"}
-ERRORS = {"no-key", "too-fast", "limited"}
-ALL = SUBMITS | POLLS | ERRORS | {"audio", "now", "list"}
+TOLD = POLLS | {"cancelled"}
+ERRORS = {"no-key", "too-fast", "limited", "expired"}
 HAS_AUDIO = {"audio", "now"}
+HAS_BODY = SUBMITS | TOLD | HAS_AUDIO | {"list"}
 
 
 def _states(steps: Steps) -> list[str]:
@@ -89,14 +103,14 @@ def _shorter_or_longer(right: Steps, wrong: Steps) -> bool:
 
 Check = Callable[[Steps, Steps], bool]
 EXPECTED: dict[str, tuple[set[str], Check]] = {
-    "wrong-type": (SUBMITS | POLLS, lambda _, wrong: isinstance(wrong["submit"].json["cost"], dict)),
-    "missing-field": (SUBMITS | POLLS, lambda _, wrong: "cost" not in wrong["submit"].json),
-    "renamed-field": (SUBMITS | POLLS, lambda _, wrong: {"cost_", "id"} <= set(wrong["submit"].json)),
-    "null-field": (SUBMITS | POLLS, lambda _, wrong: wrong["submit"].json["cost"] is None),
+    "wrong-type": (SUBMITS | TOLD, lambda _, wrong: isinstance(wrong["submit"].json["cost"], dict)),
+    "missing-field": (SUBMITS | TOLD, lambda _, wrong: "cost" not in wrong["submit"].json),
+    "renamed-field": (SUBMITS | TOLD, lambda _, wrong: {"cost_", "id"} <= set(wrong["submit"].json)),
+    "null-field": (SUBMITS | TOLD, lambda _, wrong: wrong["submit"].json["cost"] is None),
     "wrong-error-shape": (ERRORS, lambda _, wrong: isinstance(wrong["no-key"].json, list)),
-    "empty-body": (SUBMITS | POLLS | {"audio", "now", "list"}, lambda _, wrong: wrong["now"].content == b""),
+    "empty-body": (HAS_BODY, lambda _, wrong: wrong["now"].content == b""),
     "wrong-content-type": (
-        SUBMITS | POLLS | {"audio", "now", "list"},
+        HAS_BODY | {"cancel"},
         lambda right, wrong: (
             (wrong["submit"].headers["content-type"], wrong["submit"].text) == ("text/plain", right["submit"].text)
         ),
@@ -108,15 +122,26 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     ),
     "terminal-flip": ({"poll3", "poll4", "audio"}, lambda _, wrong: _states(wrong)[1:3] == ["done", "failed"]),
     "failure-undone": (ENDED, lambda _, wrong: _states(wrong)[1:3] == ["failed", "done"]),
-    "stuck-job": (ENDED | {"audio"}, lambda _, wrong: _states(wrong) == ["working"] * 4),
+    "stuck-job": (ENDED | {"audio", "expired"}, lambda _, wrong: _states(wrong) == ["working"] * 4),
     "completed-without-output": (ENDED, lambda _, wrong: wrong["poll2"].json["audio"] is None),
     "failed-without-reason": (
-        ENDED | {"audio"},
+        ENDED | {"cancelled", "audio"},
         lambda _, wrong: (wrong["poll2"].json["state"], wrong["poll2"].json["reason"]) == ("failed", None),
     ),
-    "bad-timestamps": (POLLS, lambda _, wrong: wrong["poll2"].json["created"] > wrong["poll2"].json["finished"]),
-    "created-changed": (POLLS, lambda _, wrong: wrong["poll1"].json["created"] != wrong["poll2"].json["created"]),
-    "id-changed": (POLLS, lambda right, wrong: wrong["poll1"].json["id"] != right["poll1"].json["id"]),
+    "bad-timestamps": (TOLD, lambda _, wrong: wrong["poll2"].json["created"] > wrong["poll2"].json["finished"]),
+    "created-changed": (TOLD, lambda _, wrong: wrong["poll1"].json["created"] != wrong["poll2"].json["created"]),
+    "id-changed": (TOLD, lambda right, wrong: wrong["poll1"].json["id"] != right["poll1"].json["id"]),
+    "ignores-cancelling": (
+        {"cancelled", "fastest"},  # the next job finds less credit: nothing was given back
+        lambda right, wrong: (
+            (right["cancelled"].json["state"], wrong["cancelled"].json["state"]) == ("void", "working")
+            and right["fastest"].json["left"] - wrong["fastest"].json["left"] == wrong["cancelled"].json["cost"]
+        ),
+    ),
+    "never-expires": (
+        {"expired"},
+        lambda right, wrong: right["expired"].status == 404 and wrong["expired"].text == wrong["poll4"].text,
+    ),
     "wrong-polling-url": (SUBMITS, lambda _, wrong: wrong["submit"].json["id"] not in wrong["submit"].json["poll"]),
     "wrong-charge": (
         SUBMITS | POLLS | {"now"},
@@ -137,14 +162,14 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     ),
     "server-error-at-boundary": ({"fastest"}, lambda _, wrong: wrong["fastest"].status == 500),
     "flaky-503": ({"now"}, lambda _, wrong: wrong["now"].status == 503),
-    "drops-connection": (ALL, lambda _, wrong: wrong["submit"].status == 0),
+    "drops-connection": (HAS_BODY | ERRORS, lambda _, wrong: wrong["submit"].status == 0),
     "crosstalk": (set(), lambda right, wrong: right == wrong),  # there is one job at a time
     "slow": (set(), lambda right, wrong: right == wrong),
     "ignored-key": ({"no-key"}, lambda _, wrong: wrong["no-key"].status == 202),
     "accepts-invalid": ({"too-fast"}, lambda _, wrong: wrong["too-fast"].status == 202),
     "missing-retry-after": ({"limited"}, lambda _, wrong: "retry-after" not in wrong["limited"].headers),
     "missing-header": (SUBMITS | {"now"}, lambda _, wrong: "x-limit" not in wrong["submit"].headers),
-    "undocumented-status": (SUBMITS | POLLS | {"now", "list"}, lambda _, wrong: wrong["submit"].status == 203),
+    "undocumented-status": (HAS_BODY - {"audio"} | {"cancel"}, lambda _, wrong: wrong["submit"].status == 203),
 }
 
 
@@ -204,9 +229,30 @@ def test_an_unknown_fault_or_place_says_what_is_known(plain_acme: Contract, name
         create_app([plain_acme], EmulatorSettings(faults=(name,)))
 
 
-def test_a_fault_tells_which_targets_it_concerns() -> None:
-    targets = load_catalogue().targets.values()
-    for fault in FAULTS.values():
-        assert any(fault.needs(target) for target in targets), fault.id
-    concerned = {target.id for target in targets if FAULTS["wrong-polling-url"].needs(target)}
-    assert concerned == {t.id for t in targets if t.job_operation and t.job_operation.job.submit.url}  # type: ignore[union-attr]
+# What no bundled contract says of its jobs: the made-up contract alone does.
+BUNDLED_NOWHERE = {"ignores-cancelling", "never-expires"}
+
+
+def test_every_fault_concerns_a_target(plain_acme: Contract) -> None:
+    bundled = load_catalogue().targets.values()
+    assert {fault.id for fault in FAULTS.values() if not any(map(fault.needs, bundled))} == BUNDLED_NOWHERE
+    for fault in BUNDLED_NOWHERE:
+        assert any(map(FAULTS[fault].needs, plain_acme.targets.values())), fault
+
+
+@pytest.mark.parametrize(
+    ("fault", "spoilt"),
+    [
+        ("wrong-polling-url", lambda job: job.submit.url),
+        ("ignores-cancelling", lambda job: job.cancel),
+        ("never-expires", lambda job: job.expires_s),
+    ],
+)
+def test_a_fault_tells_which_targets_it_concerns(
+    plain_acme: Contract, fault: str, spoilt: Callable[[JobSpec], object]
+) -> None:
+    targets = [*load_catalogue().targets.values(), *plain_acme.targets.values()]
+    jobs = {target.id: target.job_operation.job for target in targets if target.job_operation is not None}
+    concerned = {target.id for target in targets if FAULTS[fault].needs(target)}
+    assert concerned == {name for name, job in jobs.items() if job is not None and spoilt(job)}
+    assert concerned < {target.id for target in targets}
