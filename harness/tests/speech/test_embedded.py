@@ -92,8 +92,9 @@ def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: d
     ids=["noise", "truncation", "lost frames"],
 )
 def test_the_error_rises_with_the_damage(steps: list[Worsen]) -> None:
-    rates = [error_rate(embedded_whisper(), TEXTS, worsen) for worsen in steps]
-    assert all(after >= before - 2 / 111 for before, after in pairwise(rates)), rates  # two of the words
+    texts = [*TEXTS, *(text.text for text in load_suite("standard").texts[:20] if text.language == "en")]
+    rates = [error_rate(embedded_whisper(), texts, worsen) for worsen in steps]
+    assert all(after >= before - 0.02 for before, after in pairwise(rates)), rates  # little noise does it no harm
     assert rates[0] < 0.3
     assert rates[-1] > 0.5
 

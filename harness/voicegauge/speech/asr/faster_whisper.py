@@ -11,7 +11,7 @@ from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
-from voicegauge.speech.asr.whisper import WINDOW_S, describe_sample_len, sample_len
+from voicegauge.speech.asr.whisper import WINDOW_S, describe_sample_len, fill_window, sample_len
 from voicegauge.speech.normalise import base_language
 
 _WEIGHTS = "model.bin"
@@ -34,6 +34,9 @@ class FasterWhisperAsr:
     """Probability of silence above which a window has no transcript; never where it is `None`."""
     tokens_per_s: float | None = None
     """A window gives at most 12 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
+    whole_windows: bool = False
+    """Whether silence is put behind a clip until it fills its window, as in training. Else Whisper fills the window's
+    log mel with zeros, which is louder than silence."""
 
     @property
     def id(self) -> str:
@@ -52,6 +55,7 @@ class FasterWhisperAsr:
             "max_new_tokens": describe_sample_len(self.tokens_per_s),
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
+            "whole_windows": str(self.whole_windows),
             "vad_filter": "False",
             "threads": "1",
             **versions("faster-whisper", "ctranslate2"),
@@ -64,7 +68,7 @@ class FasterWhisperAsr:
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe samples at 16 kHz."""
         segments, _ = self._model.transcribe(
-            samples,
+            fill_window(samples) if self.whole_windows else samples,
             language=base_language(language),
             task="transcribe",
             beam_size=1,

@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from voicegauge.errors import UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
 from voicegauge.speech.asr.weights import cached_weights, install, require_whisper
@@ -34,6 +36,11 @@ def describe_sample_len(tokens_per_s: float | None) -> str:
     return str(SAMPLE_LEN) if tokens_per_s is None else f"12 and {tokens_per_s:g} a second"
 
 
+def fill_window(samples: Samples) -> Samples:
+    """`samples` at 16 kHz with silence behind them, to the end of their last window."""
+    return np.pad(samples, (0, -len(samples) % (WINDOW_S * RATE_HZ)))
+
+
 @dataclass
 class WhisperAsr:
     """A checkpoint of openai-whisper."""
@@ -49,6 +56,9 @@ class WhisperAsr:
     """Probability of silence above which a window has no transcript; never where it is `None`."""
     tokens_per_s: float | None = None
     """A window gives at most 12 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
+    whole_windows: bool = False
+    """Whether silence is put behind a clip until it fills its window, as in training. Else Whisper fills the window's
+    log mel with zeros, which is louder than silence."""
 
     @property
     def id(self) -> str:
@@ -66,6 +76,7 @@ class WhisperAsr:
             "sample_len": describe_sample_len(self.tokens_per_s),
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
+            "whole_windows": str(self.whole_windows),
             "threads": "1",
             **versions("openai-whisper", "torch"),
         }
@@ -85,7 +96,7 @@ class WhisperAsr:
 
         torch.set_num_threads(1)  # sums in another order can end in another word
         found = self._model.transcribe(
-            samples,
+            fill_window(samples) if self.whole_windows else samples,
             language=base_language(language),
             task="transcribe",
             temperature=0.0,

@@ -36,6 +36,7 @@ _WHAT_IT_IS: dict[str, Any] = {
     "closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
     "tokens_per_s": TOKENS_PER_S,
+    "whole_windows": True,
 }
 _EMBEDDING = "decoder.token_embedding.weight"
 _BEGIN_SUPPRESSED = (220, 50256)
