@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicegauge.cli.output import console
-from voicegauge.cli.serve import url_of
 from voicegauge.contract import Contract
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK
+from voicegauge.hosts import url_of
 
 if TYPE_CHECKING:
     from voicegauge.recording import Recording, Replay

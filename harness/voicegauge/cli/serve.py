@@ -10,6 +10,7 @@ import click
 from voicegauge.cli.options import FiniteRange, contracts_option, seed_option
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.errors import EXIT_OK, UnknownNameError
+from voicegauge.hosts import url_of
 
 
 @click.command("serve")
@@ -123,11 +124,6 @@ def command(  # noqa: PLR0917 - click passes options by name
     finally:
         bound.close()
     return EXIT_OK
-
-
-def url_of(host: str, port: int) -> str:
-    """The address of a server on this machine."""
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _read_loopback(host: str) -> str:
