@@ -89,7 +89,7 @@ def test_jobs_that_are_taken_for_each_other_are_found_in_few_steps(fuzz, plant, 
     assert {finding.rule for finding in report.findings} & {"job-id-changed", "job-created-changed", "job-crosstalk"}
     finding = report.findings[0]
     steps = finding.case.partition("jobs, ")[2].split("; ")
-    assert len(steps) <= 6
+    assert len(steps) <= 8  # of at most 16: a live service is not asked until nothing can be left out
     assert f"voicegauge_jobs('{target}', {steps!r})" in finding.test
     assert finding.rule in take(target, *steps)
 

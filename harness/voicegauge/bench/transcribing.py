@@ -150,11 +150,28 @@ def _heard_one_by_one(pool: _Pool, asr: Asr, clips: Iterable[Clip]) -> Iterator[
 @contextlib.contextmanager
 def _interrupts_held() -> Iterator[None]:
     # Processes started meanwhile never hear Ctrl-C, not even while they load: this one ends them.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with _interrupts_put_off():
+            yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+
+
+@contextlib.contextmanager
+def _interrupts_put_off() -> Iterator[None]:
+    # Another thread may take the signal, which Python then raises here: between the start of a process and its work.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    arrived: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, handler)
+    if arrived:
+        signal.raise_signal(signal.SIGINT)
 
 
 _loaded: dict[str, Asr] = {}
