@@ -18,6 +18,7 @@ def test_an_answer_as_documented_breaks_nothing(submit, rules_of) -> None:
         (b"{", {}, "body-not-json"),
         (b'{"id": NaN}', {}, "body-not-json"),
         (b"[" * 100_000, {}, "body-not-json"),
+        (b'{"id": "\\ud800", "state": "new"}', {}, "body-not-json"),
         (b"", {}, "empty-body"),
         ({"error": {"code": 1}}, {"status": 400}, "error-shape"),
         ({"error": "later"}, {"status": 429}, "retry-after-missing"),
@@ -84,6 +85,7 @@ def test_a_dispute_covers_only_what_it_says(submit, judge) -> None:
         (6, 3, {("charge-wrong", "disputed")}),
         (5, 0, {("charge-wrong", "error")}),
         (5, "5.0", {("response-schema", "error")}),
+        (5, 10**400, set()),  # no amount that can be reckoned with
     ],
 )
 def test_a_charge_is_the_documented_price(submit, judge, characters, used, expected) -> None:

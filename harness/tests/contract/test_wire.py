@@ -45,11 +45,17 @@ def test_json_is_read(value) -> None:
         (b"[" * 100_000, "is no JSON"),
         (b"[" * 65 + b"]" * 65, f"is nested deeper than {MAX_JSON_DEPTH}"),
         (b"9" * 5000, "is no JSON"),
+        (b'{"\\uD83D": "half"}', "holds half of a surrogate pair"),
+        (b'["\\udc00\\ud83d"]', "holds half of a surrogate pair"),
     ],
 )
 def test_what_is_no_json_is_refused(body, reason) -> None:
     with pytest.raises(UnreadableBodyError, match=reason):
         read_json(body)
+
+
+def test_a_whole_surrogate_pair_is_a_character() -> None:
+    assert read_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
 
 @given(st.binary(max_size=60))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
@@ -30,13 +31,15 @@ def _refuse_constant(constant: str) -> Any:
 
 
 _JSON = json.JSONDecoder(parse_constant=_refuse_constant)
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(body: bytes) -> Any:
     """The JSON value of `body`.
 
     Raises:
-        UnreadableBodyError: no JSON, not UTF-8, nested too deep, or with NaN or Infinity.
+        UnreadableBodyError: no JSON, not UTF-8, nested too deep, with NaN or Infinity, or with half of a surrogate
+            pair, which is no text that can be written again (RFC 8259, section 8.2).
     """
     try:
         value = _JSON.decode(body.decode("utf-8-sig"))
@@ -47,7 +50,17 @@ def read_json(body: bytes) -> Any:
     # Nothing is nested deeper than it has brackets that open.
     if body.count(b"{") + body.count(b"[") >= MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
         raise UnreadableBodyError(f"is nested deeper than {MAX_JSON_DEPTH}")
+    if _SURROGATE.search(body) and not _is_writable(value):
+        raise UnreadableBodyError("holds half of a surrogate pair")
     return value
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _depth(value: Any) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -79,23 +78,12 @@ def _read_body(incoming: Incoming, operation: Operation) -> tuple[MediaType | No
         raise Refusal("invalid", None, f"the body must be {' or '.join(known)}, not {name or 'without a type'}")
     try:
         if is_json(media.name):
-            return media, _whole(read_json(incoming.body), incoming.body)
+            return media, read_json(incoming.body)
         if is_form(media.name):
             return media, _fit_form(media, content_type, incoming.body)
     except UnreadableBodyError as error:
         raise Refusal("invalid", None, f"the body {error}") from error
     return media, incoming.body
-
-
-def _whole(value: Any, body: bytes) -> Any:
-    """`value`, which must be text that can be written: JSON may escape one half of a surrogate pair."""
-    if b"\\u" not in body:
-        return value
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise UnreadableBodyError("holds half of a surrogate pair") from error
-    return value
 
 
 def _first_required(known: Mapping[str, MediaType]) -> str | None:
