@@ -62,6 +62,7 @@ def transcript(**changes: Any) -> dict[str, Any]:
         ({"text": ""}, {"transcript-wrong"}),
         ({"duration": 3.5}, set()),
         ({"duration": 9.0}, {"transcript-duration"}),
+        ({"duration": 10**400}, set()),
         (
             {"segments": [{"start": 2.0, "end": 3.0, "text": "b"}, {"start": 0.0, "end": 1.0, "text": "a"}]},
             {"transcript-segments"},

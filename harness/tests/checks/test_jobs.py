@@ -114,6 +114,7 @@ def _course_rules(acme, seen):
     [
         (_answer("sleeping"), "job-state-unknown"),
         (_answer(None), "job-state-unknown"),
+        ({"id": "j1", "state": ["new"]}, "job-state-unknown"),
         (_answer("done", audio=""), "job-completed-without-output"),
         (_answer("done", audio=None), "job-completed-without-output"),
         (_answer("broken", why=""), "job-failed-without-reason"),

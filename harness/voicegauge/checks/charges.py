@@ -32,7 +32,7 @@ def _charge_wrong(call: Call) -> Iterator[Problem]:
     place = _charged_place(call)
     if not call.ok or place is None or submit.target is None:
         return
-    charged = _amount(call.answered(place))
+    charged = read_amount(call.answered(place))
     if charged is None:
         return
     target, pointer = submit.target, place.partition("#")[2] or None
@@ -56,7 +56,7 @@ def _turn_charge(call: Call, chat: Chat) -> Iterator[Problem]:
     """A turn of a chat has one price, whatever is said."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
-    charged = _amount(call.answered(chat.charged)) if call.ok else None
+    charged = read_amount(call.answered(chat.charged)) if call.ok else None
     if documented is None or charged is None or _close(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name
@@ -70,12 +70,13 @@ def _charged_place(call: Call) -> str | None:
     return call.operation.speech.answer.charged if call.operation.speech else None
 
 
-def _amount(value: object) -> float | None:
+def read_amount(value: object) -> float | None:
+    """A number, or one in a header's text; `None` for anything else."""
     if value is MISSING or isinstance(value, bool):
         return None
     try:
         amount = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return amount if math.isfinite(amount) else None
 

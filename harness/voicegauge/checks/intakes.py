@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
+from voicegauge.checks.charges import read_amount
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.taken import TakenIn
 from voicegauge.contract import MISSING
@@ -200,7 +201,7 @@ def _charge_per_minute(taken: TakenIn) -> Iterator[Problem]:
     charged = taken.answered(place)
     if price is None or price.per != "minute" or taken.uploaded is None or charged is MISSING:
         return
-    amount = _number(charged)
+    amount = read_amount(charged)
     if amount is None:
         return
     whole = math.ceil(taken.uploaded.audio_s / 60) * 60.0
@@ -221,13 +222,4 @@ def _about(seconds: float, expected: float) -> bool:
 
 
 def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _number(value: Any) -> float | None:
-    """A number, or one in a header's text."""
-    try:
-        amount = float(value) if not isinstance(value, bool) else math.nan
-    except (TypeError, ValueError):
-        return None
-    return amount if math.isfinite(amount) else None
+    return isinstance(value, int | float) and read_amount(value) is not None

@@ -47,7 +47,7 @@ def _state_unknown(call: Call) -> Iterator[Problem]:
     if job is None:
         return
     state = call.answered(job.state)
-    if state is not MISSING and state not in job.states:
+    if state is not MISSING and not (isinstance(state, str) and state in job.states):
         known = ", ".join(job.states)
         yield Problem(f"the state is {state!r:.80}; documented: {known}", _at(call, "states"), _pointer(job.state))
 
