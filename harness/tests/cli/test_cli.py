@@ -152,6 +152,11 @@ def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.
         ("= 3\n", "voicegauge.toml"),
         ("live = true\n", "--live"),
         ("[providers]\nlive = true\n", "--live"),
+        ("[providers]\njson = ['a']\n", "[providers] json must be a text or a number"),
+        ("[providers]\njson = true\n", "[providers] json must be a text or a number"),
+        ("[providers]\njson = 1979-05-27\n", "[providers] json must be a text or a number"),
+        ("[providers.json]\na = 1\n", "[providers] json must be a text or a number"),
+        ("contracts = [['a']]\n", "contracts must be a text or a number, or a list of them"),
     ],
 )
 def test_a_setting_that_means_nothing_is_refused(
@@ -162,9 +167,25 @@ def test_a_setting_that_means_nothing_is_refused(
     assert word in one_line(capsys)
 
 
+@pytest.mark.parametrize(("text", "word"), [("[tool]\nvoicegauge = 3\n", "must be a table"), ("tool = 3\n", "")])
+def test_a_project_file_of_another_shape_is_no_traceback(
+    folder: Path, text: str, word: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "pyproject.toml").write_text(text)
+    assert run(["rules", "nothing"]) == (2 if word else 0)
+    assert word in capsys.readouterr().err
+
+
 def test_a_top_level_setting_of_another_command_is_no_mistake(folder: Path) -> None:
-    (folder / "pyproject.toml").write_text("[tool.voicegauge]\nseed = 3\n")
-    assert run(["providers"]) == 0
+    (folder / "pyproject.toml").write_text("[tool.voicegauge]\nseed = 3\nasr = 'embedded'\n")
+    assert run(["rules", "nothing"]) == 0
+    assert run(["asr", "--help"]) == 0
+
+
+def test_an_option_that_may_be_repeated_takes_one_value(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "voicegauge.toml").write_text("contracts = 'nowhere'\n")
+    assert run(["providers"]) == 2
+    assert "'nowhere' does not exist" in one_line(capsys)
 
 
 def test_output_to_a_full_disk_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

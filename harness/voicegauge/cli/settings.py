@@ -2,6 +2,7 @@
 
 A key at the top holds for every command that has such an option; a table named
 like a command holds for that one; a table inside it, for an option that takes pairs.
+An option that may be repeated takes a list, or one value.
 Flags win over the environment, which wins over the file.
 
     seed = 7
@@ -14,7 +15,7 @@ Flags win over the environment, which wins over the file.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +31,23 @@ def read_settings(folder: Path) -> tuple[dict[str, Any], Path | None]:
     """The settings of `folder` and the file they stand in; empty where there is none.
 
     Raises:
-        UsageError: the file is no TOML, or both files hold settings.
+        UsageError: the file is no TOML, [tool.voicegauge] is no table, or both files hold settings.
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
-    found = _read_toml(own)
-    tool = (_read_toml(shared) or {}).get("tool", {}).get("voicegauge")
+    found, tool = _read_toml(own), _read_tool(shared)
     if found is not None and tool is not None:
         raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: keep one")
     if found is not None:
         return found, own
     return (tool, shared) if tool is not None else ({}, None)
+
+
+def _read_tool(path: Path) -> dict[str, Any] | None:
+    tools = (_read_toml(path) or {}).get("tool")
+    tool = tools.get("voicegauge") if isinstance(tools, dict) else None
+    if tool is not None and not isinstance(tool, dict):
+        raise UsageError(f"{path.name}: [tool.voicegauge] must be a table of settings")
+    return tool
 
 
 def _read_toml(path: Path) -> dict[str, Any] | None:
@@ -64,40 +72,57 @@ def defaults_for(
 
     Raises:
         UnknownNameError: a key is no option of any command it holds for, or no command.
-        UsageError: a value where a table belongs.
+        UsageError: a value where a table belongs, or one that no flag takes.
     """
     options = _options(command)
     table = settings.get(command.name or "", {})
     if not isinstance(table, dict):
-        raise UsageError(f"{file.name}: {command.name} must be a table of settings")
+        if command.name not in _known(load):
+            raise UsageError(f"{file.name}: {command.name} must be a table of settings")
+        table = {}  # `asr` is an option as well as a command
+    _refuse_paying([*settings.items(), *table.items()], file)
     found: dict[str, Any] = {}
-    for key, value in [*settings.items(), *table.items()]:
-        if key == PAYING and value is not False and not isinstance(value, dict):
-            raise UsageError(f"{file.name}: {key} is no setting, it costs money: write --{key} on the command line")
     for key, value in settings.items():
         if isinstance(value, dict):
             if key not in load:
                 raise UnknownNameError(f"command in {file.name}", key, load)
         elif key in options:
-            found[str(options[key].name)] = _as_flags(value)
-        else:
-            _check_known_elsewhere(key, load, file)
+            found[str(options[key].name)] = _as_flags(options[key], value, f"{file.name}: {key}")
+        elif key not in (known := _known(load)):
+            raise UnknownNameError(f"setting in {file.name}", key, known)
     for key, value in table.items():
         if key not in options:
             raise UnknownNameError(f"setting [{command.name}] in {file.name}", key, options)
-        found[str(options[key].name)] = _as_flags(value)
+        found[str(options[key].name)] = _as_flags(options[key], value, f"{file.name}: [{command.name}] {key}")
     return found
 
 
-def _as_flags(value: Any) -> Any:
-    """What a flag would say: the pairs of a table as NAME=VALUE."""
-    return [f"{name}={inner}" for name, inner in value.items()] if isinstance(value, dict) else value
+def _refuse_paying(items: Iterable[tuple[str, Any]], file: Path) -> None:
+    for key, value in items:
+        if key == PAYING and value is not False and not isinstance(value, dict):
+            raise UsageError(f"{file.name}: {key} is no setting, it costs money: write --{key} on the command line")
 
 
-def _check_known_elsewhere(key: str, load: Mapping[str, Callable[[], click.Command]], file: Path) -> None:
-    known = {flag for make in load.values() for flag in _options(make())}
-    if key not in known:
-        raise UnknownNameError(f"setting in {file.name}", key, known)
+def _as_flags(option: click.Option, value: Any, where: str) -> Any:
+    """What flags would say: of an option that may be repeated a list, the pairs of a table as NAME=VALUE."""
+    if option.multiple and isinstance(value, dict):
+        value = [f"{name}={inner}" for name, inner in value.items()]
+    values = value if option.multiple and isinstance(value, list) else [value]
+    if not all(_fits(option, one) for one in values):
+        a_list = ", or a list of them" if option.multiple else ""
+        raise UsageError(f"{where} must be {'true or false' if option.is_flag else f'a text or a number{a_list}'}")
+    return values if option.multiple else value
+
+
+def _fits(option: click.Option, value: Any) -> bool:
+    if option.is_flag or isinstance(value, bool):
+        return option.is_flag and isinstance(value, bool)
+    return isinstance(value, str | int | float)
+
+
+def _known(load: Mapping[str, Callable[[], click.Command]]) -> set[str]:
+    """Every option of every command; all of them are imported."""
+    return {flag for make in load.values() for flag in _options(make())}
 
 
 def _options(command: click.Command) -> dict[str, click.Option]:
