@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from voicegauge.checks import Call, Delivered, Expected, Outcome, Subject, Trail
 from voicegauge.conformance.cases import tells_nothing
 from voicegauge.contract import Operation, Target
+from voicegauge.contract.extension import State
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
 
@@ -37,7 +38,9 @@ def subjects_of_delivery(
         yield submit
         yield from _outcome(submit)
         if status is not None and submit.ok:
-            gave_up = delivery.failure is not None and delivery.failure.kind == "timeout"
+            timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
+            # What is fetched after the end may take too long as well.
+            gave_up = timed_out and not any(state.end for state in _states(submit, polls, status))
             seen = delivery.job.sightings if delivery.job is not None else ()
             yield Trail(submit, tuple(polls), status, gave_up=gave_up, sightings=seen)
     if delivery.exchanges:
@@ -61,5 +64,16 @@ def _outcome(call: Call) -> Iterator[Outcome]:
 def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
     if status is None or status.job is None:
         return submit is not None and submit.ok and not (submit.stream is not None and submit.stream.failed)
-    states = [status.job.states.get(str(poll.answered(status.job.state))) for poll in polls if poll.ok]
-    return any(state is not None and state.end == "success" for state in states)
+    return any(state.end == "success" for state in _states(submit, polls, status))
+
+
+def _states(submit: Call | None, polls: Sequence[Call], status: Operation) -> Iterator[State]:
+    """The known states that a job was seen in; the answer to its submit may tell the first one, or the end."""
+    assert status.job is not None, "asked of status operations alone"
+    told = [(poll, status.job.state) for poll in polls]
+    if submit is not None and status.job.submit.state is not None:
+        told.insert(0, (submit, status.job.submit.state))
+    for call, place in told:
+        state = status.job.states.get(str(call.answered(place))) if call.ok else None
+        if state is not None:
+            yield state

@@ -1,0 +1,63 @@
+"""One delivery as the checks look at it, whatever became of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from voicegauge.checks import Judge
+from voicegauge.conformance.following import subjects_of_delivery
+from voicegauge.contract import load_catalogue
+from voicegauge.model import Delivery, Exchange, Failure, Provenance, Request, Response, SpeechRequest
+
+SPEECH = SpeechRequest(text="Good morning.")
+URL = "https://api.pixelapi.dev/outputs/job-1.wav"
+LATE = Failure(kind="timeout", message="cdn: waiting for the answer: nothing for 120 s")
+GONE = Failure(kind="refused", message="fetching the audio: HTTP 404", status=404)
+
+
+@pytest.fixture(scope="module")
+def target():
+    return load_catalogue().provider("pixelapi").target("voice-design")
+
+
+@pytest.fixture
+def rules_of(target):
+    """The rules over jobs and audio that a failed delivery breaks, by the states of its submit and its polls."""
+
+    def find(failure: Failure, *states: str) -> set[str]:
+        exchanges = tuple(
+            _told(target.job_operation if index else target.operation, s) for index, s in enumerate(states)
+        )
+        delivery = Delivery(
+            target=target.id, exchanges=exchanges, attempts=1, failure=failure, submit_exchange=0 if states else None
+        )
+        judge = Judge(Provenance.RECORDED)
+        found = [f.rule for subject in subjects_of_delivery(target, SPEECH, delivery) for f in judge.findings(subject)]
+        return {rule for rule in found if rule.startswith(("job-stuck", "audio-"))}
+
+    return find
+
+
+def _told(operation, state: str) -> Exchange:
+    body = {"id": "job-1", "status": state, "credits_used": 50.0, "output_url": URL if state == "completed" else None}
+    request = Request(method=operation.method, url=f"https://api.pixelapi.dev{operation.path.replace('{id}', 'job-1')}")
+    headers = (("Content-Type", "application/json"),)
+    response = Response(status=200, headers=headers, body=json.dumps(body).encode())
+    return Exchange(provider="pixelapi", operation=operation.id, request=request, response=response)
+
+
+@pytest.mark.parametrize(
+    ("failure", "states", "rules"),
+    [
+        (LATE, ("queued", "processing"), {"job-stuck"}),
+        (LATE, ("queued", "processing", "completed"), {"audio-missing"}),
+        (LATE, ("completed",), {"audio-missing"}),
+        (GONE, ("queued", "completed"), {"audio-missing"}),
+        (GONE, ("completed",), {"audio-missing"}),
+        (GONE, ("queued", "processing"), set()),
+    ],
+)
+def test_a_job_that_was_seen_to_end_owes_audio_and_is_not_stuck(rules_of, failure, states, rules) -> None:
+    assert rules_of(failure, *states) == rules
