@@ -13,10 +13,10 @@ from typing import Literal, NamedTuple
 
 Unit = Literal["word", "character"]
 
-UNSPACED = frozenset({"zh", "yue", "ja", "ko", "th", "lo", "km", "my", "bo"})
+UNSPACED = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "lo", "km", "my", "bo"})
 """Languages written without spaces between words, and Korean, whose spacing is free in practice:
 their errors are counted in characters."""
-MARKED = frozenset({"as", "bn", "gu", "hi", "kn", "ml", "mr", "ne", "pa", "sa", "si", "ta", "te"})
+MARKED = frozenset({"as", "bn", "gu", "hi", "kn", "ml", "mr", "ne", "or", "pa", "sa", "si", "ta", "te"})
 """Languages whose vowels are combining marks. Whisper's basic normaliser turns marks into spaces,
 which would cut their words into consonants."""
 
@@ -46,7 +46,8 @@ def normaliser_for(language: str) -> Normaliser:
     - English: Whisper's English one (numbers as digits, contractions and spellings settled).
     - Languages counted in characters: NFKC, case folded; spaces, punctuation and symbols removed.
     - Languages written with vowel marks: the same, with words kept apart.
-    - All others: Whisper's basic one.
+    - All others: Whisper's basic one, without the marks that have no place in a letter: it would cut words at
+      Arabic and Hebrew vowel points, which some write and others leave out, and at the dot of "İ" in small letters.
     """
     base = base_language(language)
     if base == "en":
@@ -55,7 +56,7 @@ def normaliser_for(language: str) -> Normaliser:
         return Normaliser("characters/1", "character", _characters)
     if base in MARKED:
         return Normaliser("words-and-marks/1", "word", _words_and_marks)
-    return Normaliser("whisper-basic/1", "word", _basic)
+    return Normaliser("whisper-basic/2", "word", _basic)
 
 
 @cache
@@ -79,7 +80,8 @@ def _english(text: str) -> str:
 
 
 def _basic(text: str) -> str:
-    return _single_spaced(_whisper_basic()(text))
+    letters = unicodedata.normalize("NFKC", text.lower())
+    return _single_spaced(_whisper_basic()("".join(char for char in letters if unicodedata.category(char)[0] != "M")))
 
 
 def _characters(text: str) -> str:
