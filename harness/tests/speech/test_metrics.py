@@ -53,5 +53,12 @@ def test_languages_without_spaces_are_counted_in_characters() -> None:
 
 
 def test_an_empty_reference_counts_what_was_said_as_inserted() -> None:
-    found = score(sample_id="a", reference="(laughs)", transcript="thank you", language="en")
+    found = score(sample_id="a", reference="[laughs]", transcript="thank you", language="en")
     assert (found.units, found.insertions, found.error_rate) == (0, 2, 2.0)
+
+
+@pytest.mark.parametrize(("language", "text"), [("en", "The shop (on the left) is open."), ("fr", "Il (Paul) dort.")])
+def test_words_in_parentheses_are_spoken_in_a_text_and_a_note_in_a_transcript(language: str, text: str) -> None:
+    said = text.replace("(", "").replace(")", "")
+    found = score(sample_id="a", reference=text, transcript=f"{said} (music)", language=language)
+    assert (found.errors, found.units) == (0, len(said.split()))

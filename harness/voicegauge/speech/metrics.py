@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 from voicegauge.model import Score
 from voicegauge.speech.normalise import Unit, normaliser_for
 
+_PARENTHESES = str.maketrans("()", "  ")
+"""Whisper's normalisers drop what stands in them."""
 Heard = Literal["speech", "silence", "missing", "undecodable"]
 
 
@@ -42,11 +44,12 @@ def _units(text: str, unit: Unit) -> list[str]:
 def score(*, sample_id: str, reference: str, transcript: str, language: str, heard: Heard = "speech") -> Score:
     """Score what was `heard` where the text `reference` was asked for.
 
-    Anything heard but speech counts as every unit deleted, whatever `transcript` says.
+    Anything heard but speech counts as every unit deleted, whatever `transcript` says. What stands in
+    parentheses is spoken in a text; in a transcript it is a note, "(music)", and does not count.
     """
     normalise = normaliser_for(language)
     transcript = transcript if heard == "speech" else ""
-    wanted, said = normalise(reference), normalise(transcript)
+    wanted, said = normalise(reference.translate(_PARENTHESES)), normalise(transcript)
     counts = count_errors(wanted, said, normalise.unit)
     return Score(
         sample_id=sample_id,
