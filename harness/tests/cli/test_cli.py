@@ -133,6 +133,13 @@ def test_a_contract_of_ones_own_is_listed(folder: Path, capsys: pytest.CaptureFi
     assert {"pixazo", "pixelapi", "ttsai"} <= set(listed)
 
 
+def test_what_a_contract_says_is_printed_as_it_stands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Words of rich's own markup and emoji are words of the provider here."""
+    (folder / "openapi.yaml").write_text(CONTRACT.replace("Voice one", "'Voice [red] [/b] :key:'"))
+    assert run(["providers", "--contracts", "openapi.yaml"]) == 0
+    assert "Voice [red] [/b] :key:" in capsys.readouterr().out
+
+
 def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "voicegauge.toml").write_text('[providers]\njson = "out.json"\n')
     assert run(["providers"]) == 0

@@ -9,12 +9,13 @@ from voicegauge.bench.cost import TargetCost
 from voicegauge.bench.plan import Plan
 from voicegauge.bench.statistics import Estimate, IntervalEstimate
 from voicegauge.bench.summary import ErrorRate, StreamSummary, TargetSummary
-from voicegauge.cli.output import console, table
+from voicegauge.cli.output import console, emulated, table
 from voicegauge.model import Provenance, ScoreSet
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 _NONE = "-"
 
@@ -68,9 +69,8 @@ _SHORT = 12
 def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
     """The comparison: medians with 95% intervals."""
     out = console()
-    emulated = provenance is Provenance.EMULATED
-    if emulated:
-        out.print("[bold yellow]EMULATED[/]: the numbers show that the tool works; they say nothing of a provider")
+    if provenance is Provenance.EMULATED:
+        out.print(emulated("the numbers show that the tool works; they say nothing of a provider"))
     by_minute = any(_minute(one.cost) != _NONE for one in summaries)
     columns = [column for column in _COLUMNS if column is not _MINUTE or by_minute]
     rows, left_out = _fitted(columns, summaries, out)
@@ -122,8 +122,12 @@ def _width(rows: Table, out: Console) -> int:
     return Measurement.get(out, out.options.update(max_width=10_000), rows).maximum
 
 
-def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None, left_out: Sequence[_Column]) -> list[str]:
-    lines = ["medians, 95% intervals in brackets"]
+def _legend(
+    summaries: Sequence[TargetSummary], scores: ScoreSet | None, left_out: Sequence[_Column]
+) -> list[str | Text]:
+    from rich.text import Text
+
+    lines: list[str | Text] = ["medians, 95% intervals in brackets"]
     if any(one.pareto for one in summaries):
         lines.append("* no other target of this run is both faster and more intelligible")
     if summaries and _MILLION not in left_out:
@@ -140,7 +144,7 @@ def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None, left_ou
     for one in summaries:
         if one.failures:
             kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_kinds.items())
-            lines.append(f"[red]{one.target}[/]: {one.failures} of {one.samples} failed ({kinds})")
+            lines.append(Text.assemble((one.target, "red"), f": {one.failures} of {one.samples} failed ({kinds})"))
     return lines
 
 

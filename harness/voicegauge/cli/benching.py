@@ -330,4 +330,4 @@ def _print(
 
 
 def _say(line: str) -> None:
-    console(stderr=True).print(line, soft_wrap=True, markup=False)
+    console(stderr=True).print(line, soft_wrap=True)

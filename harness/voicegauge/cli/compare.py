@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voicegauge.cli.options import FiniteRange, json_option, seed_option
-from voicegauge.cli.output import console, table, write_json
+from voicegauge.cli.output import console, emulated, table, write_json
 from voicegauge.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
@@ -92,13 +92,14 @@ def command(
 
 
 def _print(result: Comparison, *, show_all: bool) -> None:
+    from rich.text import Text
+
     out = console()
     if result.provenance == "emulated":
-        out.print("[bold yellow]EMULATED[/]: both runs are the emulator's; they say nothing of a provider")
+        out.print(emulated("both runs are the emulator's; they say nothing of a provider"))
     rows = table("target", "metric", "baseline", "run", "change", "interval", "verdict", "", right=("baseline", "run"))
     shown = [v for v in result.verdicts if show_all or v.outcome in ("regressed", "improved")]
     for verdict in shown:
-        colour = _COLOURS[verdict.outcome]
         rows.add_row(
             verdict.target,
             verdict.metric,
@@ -106,7 +107,7 @@ def _print(result: Comparison, *, show_all: bool) -> None:
             _value(verdict, verdict.run),
             _change(verdict, verdict.change),
             "" if verdict.low is None else f"{_change(verdict, verdict.low)} to {_change(verdict, verdict.high)}",
-            f"[{colour}]{verdict.outcome}[/]",
+            Text(verdict.outcome, style=_COLOURS[verdict.outcome]),
             verdict.note,
         )
     if shown:

@@ -204,10 +204,10 @@ def _print(converted: Converted) -> None:
     for remark in converted.remarks:
         verb = "" if remark.imported else "left out: "
         place = f"{remark.number} ({remark.request})" if remark.number else remark.request
-        out.print(f"{converted.file}: {place}: {verb}{remark.says}", soft_wrap=True, markup=False)
+        out.print(f"{converted.file}: {place}: {verb}{remark.says}", soft_wrap=True)
     masked = ", ".join(f"{place} ({count})" for place, count in converted.scrubbed.items())
     lost = f", {converted.left_out} left out" if converted.left_out else ""
     counts = f"{converted.exchanges} exchanges{lost}"
-    out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.written}", soft_wrap=True, markup=False)
+    out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.written}", soft_wrap=True)
     if masked:
-        out.print(f"{converted.file}: masked: {masked}", soft_wrap=True, markup=False)
+        out.print(f"{converted.file}: masked: {masked}", soft_wrap=True)

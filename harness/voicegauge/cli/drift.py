@@ -98,17 +98,17 @@ def _print(report: DriftReport) -> None:
     for found in report.changes:
         _print_change(out, found)
     for entry in report.unused_baseline:
-        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True, markup=False)
+        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)
     sides = " to ".join(f"{side.title} {side.version}".strip() or side.file for side in (report.old, report.new))
     accepted = f", {len(report.accepted)} accepted by the baseline" if report.accepted else ""
     nothing = "nothing else has changed" if accepted else "nothing has changed"
-    out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True, markup=False)
+    out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
 
 
 def _print_proposal(file: Path, proposal: Proposal) -> None:
     left = f"; {len(proposal.left)} changes are left to a person" if proposal.left else ""
-    console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True, markup=False)
+    console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True)
 
 
 def _print_change(out: Console, found: Change) -> None:
@@ -116,5 +116,5 @@ def _print_change(out: Console, found: Change) -> None:
 
     title = Text.assemble((found.level.value, _STYLES[found.level.value]), f" {found.rule}  ", (found.where, "bold"))
     out.print(title, soft_wrap=True)
-    out.print(f"  {found.message}", soft_wrap=True, markup=False)
-    out.print(f"  {found.spots}", style="dim", soft_wrap=True, markup=False)
+    out.print(f"  {found.message}", soft_wrap=True)
+    out.print(f"  {found.spots}", style="dim", soft_wrap=True)

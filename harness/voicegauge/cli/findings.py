@@ -29,9 +29,9 @@ def print_report(report: CheckReport) -> None:
         _print_group(out, list(group))
     _print_skipped(out, report)
     for entry in report.unused_baseline:
-        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True, markup=False)
+        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     print_spending(out, report)
-    out.print(summary_line(report), style="bold", soft_wrap=True, markup=False)
+    out.print(summary_line(report), style="bold", soft_wrap=True)
 
 
 def _operation(finding: Finding) -> str:
@@ -65,7 +65,7 @@ def _print_finding(out: Console, finding: Finding) -> None:
     ]
     for label, text in lines:
         if text:
-            out.print(f"  {label}{text}", style="dim" if label else None, soft_wrap=True, markup=False)
+            out.print(f"  {label}{text}", style="dim" if label else None, soft_wrap=True)
 
 
 def _place(finding: Finding) -> str:
@@ -83,7 +83,7 @@ def _print_skipped(out: Console, report: CheckReport) -> None:
         if case.verdict == "skipped":
             reasons[case.reason or ""] = reasons.get(case.reason or "", 0) + 1
     for reason, count in reasons.items():
-        out.print(f"no verdict in {count} case{_s(count)}: {reason}", style="dim", soft_wrap=True, markup=False)
+        out.print(f"no verdict in {count} case{_s(count)}: {reason}", style="dim", soft_wrap=True)
 
 
 def summary_line(report: CheckReport) -> str:

@@ -78,7 +78,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     waiting: queue.SimpleQueue[Received] = queue.SimpleQueue()
     heard: list[Heard] = []
     with running_receiver(port=port, public_url=public_url, tell=waiting.put) as receiver:
-        out.print(f"listening for webhooks at {receiver.root}/ANYTHING (Ctrl-C ends it)", soft_wrap=True, markup=False)
+        out.print(f"listening for webhooks at {receiver.root}/ANYTHING (Ctrl-C ends it)", soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):
             for received in _arriving(waiting, count, timeout):
                 heard.append(listener.hear(received))
@@ -108,9 +108,9 @@ def _print(out: Console, heard: Heard) -> None:
     moment = datetime.fromtimestamp(heard.at).astimezone().strftime("%H:%M:%S")
     who = f"{heard.provider}/{heard.operation}" if heard.operation else "no contract's"
     parts = [moment, heard.provenance.upper(), who, _shown(heard.id), _shown(heard.state), heard.verdict]
-    out.print("  ".join(parts), soft_wrap=True, markup=False)
+    out.print("  ".join(parts), soft_wrap=True)
     for finding in heard.findings:
-        out.print(f"    {finding.severity} {finding.rule}: {finding.message}", soft_wrap=True, markup=False)
+        out.print(f"    {finding.severity} {finding.rule}: {finding.message}", soft_wrap=True)
 
 
 def _shown(text: str | None) -> str:

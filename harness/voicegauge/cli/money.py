@@ -29,10 +29,10 @@ def print_plan(plan: PricedPlan) -> None:
         rows.add_row(case.id, case.expects, _cost(case.usd) if case.paid else "free")
     out.print(rows)
     for one in plan.skipped:
-        out.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True, markup=False)
+        out.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
     _print_parts(out, "by kind", plan.spending.by_kind)
     _print_parts(out, "by target", plan.spending.by_target)
-    out.print(plan_line(plan), style="bold", soft_wrap=True, markup=False)
+    out.print(plan_line(plan), style="bold", soft_wrap=True)
 
 
 def plan_line(plan: PricedPlan) -> str:
@@ -66,7 +66,7 @@ def _together(rules: list[str]) -> str:
 def _print_parts(out: Console, label: str, parts: Mapping[str, Spent]) -> None:
     told = [f"{name} {_spent(spent)}" for name, spent in parts.items()]
     if told:
-        out.print(f"{label}: {'; '.join(told)}", style="dim", soft_wrap=True, markup=False)
+        out.print(f"{label}: {'; '.join(told)}", style="dim", soft_wrap=True)
 
 
 def _spent(spent: Spent) -> str:

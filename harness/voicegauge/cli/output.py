@@ -15,20 +15,24 @@ from voicegauge.files import write_file
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 PIPE_WIDTH = 160
 """Columns where there is no terminal to ask: wide enough that no table row wraps."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that honours NO_COLOR, and writes plain lines to a pipe."""
+    """A console that honours NO_COLOR, writes plain lines to a pipe, and takes every text as it stands.
+
+    What is printed comes from contracts, recordings and services: `[/]` in it is no markup, and `:key:` no emoji.
+    """
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
     columns = os.environ.get("COLUMNS", "")
     wanted = int(columns) if columns.isdecimal() and int(columns) > 0 else PIPE_WIDTH
     width = None if stream.isatty() else wanted
-    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False)
+    return Console(stderr=stderr, width=width, highlight=False, soft_wrap=False, markup=False, emoji=False)
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
@@ -40,6 +44,13 @@ def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
     for name in columns:
         made.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return made
+
+
+def emulated(says: str) -> Text:
+    """The word that stands in front of every number of the emulator's, and what it means."""
+    from rich.text import Text
+
+    return Text.assemble(("EMULATED", "bold yellow"), f": {says}")
 
 
 def write_json(result: Any, to: str) -> None:

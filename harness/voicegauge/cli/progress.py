@@ -47,7 +47,7 @@ def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Bar
     from voicegauge.cli.output import console
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),

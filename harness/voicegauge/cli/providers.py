@@ -131,6 +131,8 @@ def command(contracts: tuple[Path, ...], json_to: str | None) -> None:
 
 
 def _print(result: Providers) -> None:
+    from rich.text import Text
+
     out = console()
     targets = table("target", "what it is", "answers with", "price", "languages", right=("languages",))
     for provider in result.providers:
@@ -148,6 +150,6 @@ def _print(result: Providers) -> None:
     out.print(operations)
     keys = table("provider", "contract of", "operations", "key", "", right=("operations",))
     for provider in result.providers:
-        state = "[green]set[/]" if provider.key_set else "not set"
+        state = Text("set", style="green") if provider.key_set else "not set"
         keys.add_row(provider.id, provider.version, str(len(provider.operations)), provider.key_env, state)
     out.print(keys)

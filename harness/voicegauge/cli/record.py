@@ -306,12 +306,12 @@ def _print(result: RecordResult) -> None:
     for file in result.files:
         verb = "wrote" if file.written else "left"
         line = f"{verb} {file.path}  {file.provenance.value.upper()}  {file.exchanges} exchanges: {_say(file.changes)}"
-        out.print(line, soft_wrap=True, markup=False)
+        out.print(line, soft_wrap=True)
     for case, reason in result.skipped.items():
-        out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True, markup=False)
+        out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)
     if result.scrubbed:
         places = ", ".join(f"{place} ({count})" for place, count in result.scrubbed.items())
-        out.print(f"masked: {places}", soft_wrap=True, markup=False)
+        out.print(f"masked: {places}", soft_wrap=True)
     elif result.files:
         out.print("masked: nothing")
     if result.findings:
@@ -319,4 +319,4 @@ def _print(result: RecordResult) -> None:
     if result.spent_usd:
         out.print(f"${result.spent_usd:.4g} spent")
     if result.stopped_by:
-        out.print(f"Stopped early: {result.stopped_by}", soft_wrap=True, markup=False)
+        out.print(f"Stopped early: {result.stopped_by}", soft_wrap=True)

@@ -42,7 +42,7 @@ def serve_recordings(paths: Sequence[Path], contracts: Sequence[Contract], *, ho
     recordings = [recording for recording in load_recordings(paths) if recording.provider in ids]
     replay = Replay(recordings, contracts)
     errors = console(stderr=True)
-    app = ReplayApp(replay, pace=pace, tell=lambda text: errors.print(text, style="yellow", markup=False))
+    app = ReplayApp(replay, pace=pace, tell=lambda text: errors.print(text, style="yellow"))
     bound = bind(host, port)
     url = url_of(host, bound.getsockname()[1])
     if pace > 0:
@@ -71,6 +71,6 @@ def _sum_up(replay: Replay) -> None:
     used = len(replay.interactions) - len(replay.unused)
     out.print(f"{used} of {len(replay.interactions)} recorded requests were asked for, {len(replay.unmatched)} others")
     for name in replay.unused[:UNUSED_SHOWN]:
-        out.print(f"  not asked for: {name}", style="dim", soft_wrap=True, markup=False)
+        out.print(f"  not asked for: {name}", style="dim", soft_wrap=True)
     if len(replay.unused) > UNUSED_SHOWN:
         out.print(f"  ... and {len(replay.unused) - UNUSED_SHOWN} more", style="dim")

@@ -160,7 +160,7 @@ def _announce(contracts: list[Contract], url: str) -> None:
     out = console()
     out.print(f"EMULATED providers at {url} (Ctrl-C ends it)\n", soft_wrap=True)
     for contract in contracts:
-        out.print(f"  {contract.provider.title}", soft_wrap=True, markup=False)
+        out.print(f"  {contract.provider.title}", soft_wrap=True)
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}", soft_wrap=True)
-        out.print(f"    export {contract.provider.key_env}=any-key", soft_wrap=True, markup=False)
+        out.print(f"    export {contract.provider.key_env}=any-key", soft_wrap=True)
     out.print(f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults", soft_wrap=True)
