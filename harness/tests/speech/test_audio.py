@@ -282,3 +282,11 @@ def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(container: str, codec: 
     assert rms_dbfs(found.samples) == pytest.approx(rms_dbfs(sound), abs=0.5)
     with pytest.raises(UndecodableAudioError):
         decode(data[:40])
+
+
+def test_a_high_rate_buys_no_more_memory_by_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = by_ffmpeg("ipod", "alac", tone(rate=48_000))
+    assert decode(data).audio_s == pytest.approx(2.0, abs=0.06)
+    monkeypatch.setattr("voicegauge.speech.audio.MAX_FRAMES", 48_000)
+    with pytest.raises(UndecodableAudioError, match="longer than 1 s"):
+        decode(data)

@@ -142,7 +142,7 @@ def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
 
 def _decode_by_ffmpeg(data: bytes, container: str) -> Decoded:
     try:
-        track = ffmpeg.read_track(data, MAX_AUDIO_S)
+        track = ffmpeg.read_track(data, MAX_AUDIO_S, MAX_FRAMES)
         _check_shape(track.sample_rate_hz, track.channels)
     except ValueError as error:
         raise UndecodableAudioError(f"{len(data)} bytes of {container}: {error}") from error

@@ -21,11 +21,11 @@ class Track(NamedTuple):
     codec: str
 
 
-def read_track(data: bytes, max_s: float) -> Track:
+def read_track(data: bytes, max_s: float, max_frames: int) -> Track:
     """Decode the first audio track.
 
     Raises:
-        ValueError: no audio track, broken, or longer than `max_s`.
+        ValueError: no audio track, broken, or longer than `max_s` or `max_frames`.
     """
     import av
 
@@ -37,12 +37,12 @@ def read_track(data: bytes, max_s: float) -> Track:
             stream = file.streams.audio[0]
             rate, channels = int(stream.rate or 0), int(stream.channels)
             resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-            frames = 0
+            limit, frames = min(int(max_s * rate), max_frames), 0
             for received in file.decode(stream):
                 for frame in resampler.resample(received):
                     frames += frame.samples
-                    if frames > max_s * rate:
-                        raise ValueError(f"is longer than {max_s:.0f} s")
+                    if frames > limit:
+                        raise ValueError(f"is longer than {limit / rate:.0f} s")
                     blocks.append(frame.to_ndarray().reshape(-1).astype(np.float32))
             codec = str(stream.codec_context.name)
     except (av.error.FFmpegError, AttributeError, OverflowError) as error:
