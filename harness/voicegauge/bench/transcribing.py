@@ -79,7 +79,7 @@ def transcribe(
         UnreachableError: no scheduler answers at `cluster`.
     """
     wanted = {clip.key: clip for clip in clips}
-    cache = TranscriptCache(asr.id)
+    cache = TranscriptCache(asr.id, asr.settings)
     heard = {key: found for key in wanted if (found := cache.get(*key)) is not None}
     lacking = [clip for key, clip in wanted.items() if key not in heard]
     if progress:

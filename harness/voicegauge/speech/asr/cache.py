@@ -1,14 +1,15 @@
 """Transcripts kept between runs, by what was heard and who heard it.
 
-A recogniser is pinned, so that the digest of the audio, the recogniser's id and the
-language decide the transcript. Several processes may write at once.
+A recogniser is pinned, so that the digest of the audio, the recogniser's id and settings and
+the language decide the transcript. Several processes may write at once.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from voicegauge.data import cache_folder
@@ -27,9 +28,9 @@ class TranscriptCache:
     A cache that cannot be read or written is an empty one: nothing depends on it but time.
     """
 
-    def __init__(self, asr_id: str, folder: Path | None = None) -> None:
-        """Open the cache in `folder`, by default `cache_folder()`."""
-        self._asr_id = asr_id
+    def __init__(self, asr_id: str, settings: Mapping[str, str], folder: Path | None = None) -> None:
+        """Open the cache of the recogniser `asr_id`, set like that, in `folder`, by default `cache_folder()`."""
+        self._asr = f"{asr_id} {json.dumps(dict(settings), sort_keys=True)}"
         self._path = (folder or cache_folder()) / "transcripts.sqlite3"
 
     def get(self, sha256: str, language: str) -> Hearing | None:
@@ -50,7 +51,7 @@ class TranscriptCache:
             )
 
     def _key(self, sha256: str, language: str) -> str:
-        return f"{HEARING_VERSION} {sha256} {language} {self._asr_id}"
+        return f"{HEARING_VERSION} {sha256} {language} {self._asr}"
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
