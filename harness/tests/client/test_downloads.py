@@ -45,6 +45,7 @@ async def test_a_described_download_that_needs_the_key_gets_it_from_the_provider
     [
         ("file:///etc/passwd", "no plain http(s) URL"),
         ("http://user:pw@files.test/a", "no plain http(s) URL"),
+        ("http://\x1bc.invalid/a", "no plain http(s) URL: 'http://\\x1bc.invalid/a'"),
         ("http://127.0.0.1:1/a.wav", "not a public address"),
         ("http://169.254.169.254/latest/meta-data", "not a public address"),
         ("https://[::1]/a", "not a public address"),

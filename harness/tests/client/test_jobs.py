@@ -65,6 +65,16 @@ async def test_a_failed_job_says_why(speak, script, status):
     assert delivery.audio is None
 
 
+async def test_a_reason_is_told_on_one_short_line_without_control_characters(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status("failed", reason="\x1b]0;mine\x07 out\nof \u202ebreath" + "!" * 5_000))
+    delivery, _ = await speak()
+    message = delivery.failure.message
+    assert message.startswith("failed: ]0;mine out of breath!!!")
+    assert message.isprintable()
+    assert len(message) < 300
+
+
 async def test_an_unknown_state_is_noted_and_waited_for(speak, script, status):
     job_script(script, speak.base, status, "dreaming")
     delivery, _ = await speak()

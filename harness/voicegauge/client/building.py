@@ -31,13 +31,13 @@ Origin = tuple[str, str, int]
 
 @functools.lru_cache(maxsize=256)
 def origin(url: str) -> Origin | None:
-    """The origin of an absolute http(s) URL; `None` for anything else, or one with a user name in it."""
+    """The origin of an absolute http(s) URL; `None` for anything else, or with a user or a control character in it."""
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc:
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc or not url.isprintable():
         return None
     return parts.scheme, parts.hostname.lower(), port or _DEFAULT_PORTS[parts.scheme]
 

@@ -10,9 +10,9 @@ from voicegauge.model.job import FailureKind
 from voicegauge.recording import mask_credentials
 
 _EXCERPT = 200
-"""Characters of a body that a message quotes."""
+"""Characters that a message quotes."""
 _READ = 4_096
-"""Bytes of a body that are looked at for them."""
+"""Characters that are looked at for them."""
 
 
 class NoDelivery(Exception):  # noqa: N818 - no error of ours: what became of a request
@@ -53,12 +53,15 @@ def refusal(response: Response, secrets: Sequence[str], doing: str = "") -> Fail
 
 
 def describe(response: Response, secrets: Sequence[str]) -> str:
-    """The status and the beginning of the body, on one line, masked before it is cut."""
-    text = response.body[:_READ].decode(errors="replace")
-    if len(response.body) > _READ:
-        text = text[: -max(map(len, secrets), default=1)]  # no half of a secret at the end
-    text = mask_credentials(text, secrets)
-    words = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    if not words:
-        return f"HTTP {response.status} with an empty body"
-    return f"HTTP {response.status}: {words[:_EXCERPT]}{'...' if len(words) > _EXCERPT else ''}"
+    """The status and the beginning of the body, as `excerpt` shows it."""
+    words = excerpt(response.body[: 4 * _READ + 4].decode(errors="replace"), secrets)
+    return f"HTTP {response.status}: {words}" if words else f"HTTP {response.status} with an empty body"
+
+
+def excerpt(text: str, secrets: Sequence[str]) -> str:
+    """The beginning of what a provider says, on one line, masked before it is cut."""
+    shown = mask_credentials(text[:_READ], secrets)
+    if len(text) > _READ:
+        shown = shown[: -max(map(len, secrets), default=1)]  # no half of a secret at the end
+    words = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
+    return f"{words[:_EXCERPT]}{'...' if len(words) > _EXCERPT else ''}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from voicegauge.client.failures import NoDelivery, describe
+from voicegauge.client.failures import NoDelivery, describe, excerpt
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.events import StreamReader, read_stream
 from voicegauge.contract.sse import MEDIA_TYPE
@@ -52,10 +52,11 @@ def stream_audio(connection: Connection, answer: Answer, operation: Operation) -
         raise fail("protocol", f"the stream {stream.error}")
     if stream.failed and stream.ending is not None:
         reason = stream.ending.read(operation.stream.reason)
-        told = reason if isinstance(reason, str) and reason else "no reason given"
-        raise fail("failed", f"{stream.ending.kind}: {told}")
+        told = excerpt(reason, connection.secrets) if isinstance(reason, str) else ""
+        raise fail("failed", f"{stream.ending.kind}: {told or 'no reason given'}")
     if not stream.ended:
-        last = f"the last of {len(stream.events)} is {stream.events[-1].kind!r}" if stream.events else "there is none"
+        kinds = [event.kind for event in stream.events]
+        last = f"the last of {len(kinds)} is {(kinds[-1] or '')[:100]!r}" if kinds else "there is none"
         raise fail("protocol", f"the stream broke off: no event ends it, {last}")
     try:
         return b"".join(piece for _, piece in stream.audio())

@@ -10,7 +10,7 @@ from voicegauge.client.audio import Audio, fetch_audio
 from voicegauge.client.building import origin
 from voicegauge.client.calls import Calls
 from voicegauge.client.connection import Connection
-from voicegauge.client.failures import NoDelivery, describe, refusal
+from voicegauge.client.failures import NoDelivery, describe, excerpt, refusal
 from voicegauge.client.mapping import WireRequest
 from voicegauge.client.observer import Observer
 from voicegauge.client.schedule import poll_waits, retry_after_s, retry_waits
@@ -265,8 +265,8 @@ class Utterance:
         self._note_charge(answer, job.charged)
         if known.end == "failure":
             self.may_be_paid = known.charged is not False
-            reason = answer.text(job.reason) or "no reason given"
-            raise NoDelivery(Failure(kind="failed", message=self._connection.scrub(f"{state}: {reason}")))
+            reason = excerpt(answer.text(job.reason) or "", self._connection.secrets) or "no reason given"
+            raise NoDelivery(Failure(kind="failed", message=f"{state}: {reason}"))
 
     # The audio
 
