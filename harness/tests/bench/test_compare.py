@@ -122,6 +122,23 @@ def test_a_95th_percentile_needs_200_samples_a_side() -> None:
     assert verdicts(found)["file_p95_ms"].outcome == "regressed"
 
 
+def test_a_95th_percentile_of_a_few_texts_says_nothing_of_others() -> None:
+    few = [heavy_tailed_run(seed, sessions=10, texts=4, repetitions=6, drift=0.0) for seed in (1, 2)]
+    found = verdicts(compare(*few))["file_p95_ms"]
+    assert (found.low, found.high, found.note) == (None, None, "fewer than 5 texts in both runs")
+
+
+def test_the_times_shown_are_of_the_texts_that_both_runs_have() -> None:
+    """A text that failed in one run alone must not make the other look slower."""
+    texts = {1: 100.0, 2: 200.0, 3: 300.0, 4: 9000.0, 5: 9000.0}
+    whole = run(tuple(sample(text, file_ms=ms) for text, ms in texts.items()))
+    lacking = run(tuple(sample(text, file_ms=ms, failure=FAILED if ms > 1000 else None) for text, ms in texts.items()))
+    for found in (compare(whole, lacking), compare(lacking, whole)):
+        shown = verdicts(found)["file_ms"]
+        assert (shown.baseline, shown.run, shown.change) == (200.0, 200.0, 0.0)
+        assert (shown.n_baseline, shown.n_run) == (3, 3)
+
+
 def failing(count: int) -> Run:
     samples = tuple(sample(i, failure=FAILED if i < count else None) for i in range(100))
     return run(samples, score_sets=(score_set(samples, lambda _: 0),))
@@ -153,6 +170,16 @@ def test_a_dearer_price_is_a_regression_however_few_the_samples() -> None:
     found = verdicts(compare(run((sample(1),)), dear))["price"]
     assert (found.outcome, found.change) == ("regressed", 1.0)
     assert verdicts(compare(dear, run((sample(1),))))["price"].outcome == "improved"
+
+
+@pytest.mark.parametrize("unit", ["credits_per_request", "credits_per_character", "credits_per_minute"])
+def test_a_price_in_credits_is_compared_whatever_it_is_for(unit: str) -> None:
+    cheap, dear = (
+        run((sample(1),), targets=(msgspec.structs.replace(target_ref(usd=None), **{unit: credits}),))
+        for credits in (1000.0, 2000.0)
+    )
+    found = verdicts(compare(cheap, dear))["price"]
+    assert (found.outcome, found.unit, found.change) == ("regressed", "credits", pytest.approx(1.0))
 
 
 def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:

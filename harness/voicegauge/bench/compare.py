@@ -354,14 +354,16 @@ def _costs(refs: tuple[TargetRef, TargetRef], old: _Measured, new: _Measured, th
 
 
 def _request_usd(ref: TargetRef) -> float | None:
-    minutes = TEXT_LENGTH / SPEECH_CHARACTERS_PER_S / 60
-    parts = [(ref.usd_per_request, 1.0), (ref.usd_per_character, TEXT_LENGTH), (ref.usd_per_minute, minutes)]
-    known = [price * units for price, units in parts if price is not None]
-    return sum(known) if known else None
+    return _price(ref.usd_per_request, ref.usd_per_character, ref.usd_per_minute)
 
 
 def _request_credits(ref: TargetRef) -> float | None:
-    parts = [(ref.credits_per_request, 1.0), (ref.credits_per_character, TEXT_LENGTH)]
+    return _price(ref.credits_per_request, ref.credits_per_character, ref.credits_per_minute)
+
+
+def _price(a_request: float | None, a_character: float | None, a_minute: float | None) -> float | None:
+    minutes = TEXT_LENGTH / SPEECH_CHARACTERS_PER_S / 60
+    parts = [(a_request, 1.0), (a_character, TEXT_LENGTH), (a_minute, minutes)]
     known = [price * units for price, units in parts if price is not None]
     return sum(known) if known else None
 

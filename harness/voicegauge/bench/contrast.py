@@ -66,23 +66,22 @@ def typical_time(baseline: Sequence[Timed], run: Sequence[Timed], allowance: All
     The median over texts of the difference of logarithms. `None` where no text has a
     time in both.
     """
-    texts = _common(baseline, run)
+    texts, old, new = _common(baseline, run)
     if not texts:
         return None
-    before, after = _sessions_by_text(baseline, texts), _sessions_by_text(run, texts)
+    before, after = _sessions_by_text(old, texts), _sessions_by_text(new, texts)
     shift = np.nanmean(after, axis=0) - np.nanmean(before, axis=0)
     spread = resample(shift[:, None], lambda rows: np.median(rows[..., 0], axis=-1), seed=allowance.seed)
-    middle = float(np.median([t.ms for t in baseline])), float(np.median([t.ms for t in run]))
+    middle = float(np.median([t.ms for t in old])), float(np.median([t.ms for t in new]))
     error = spread.standard_error if spread and len(texts) >= MIN_TEXTS else None
-    return _ratio(middle, float(np.median(shift)), error, (before, after), (len(baseline), len(run)), allowance)
+    return _ratio(middle, float(np.median(shift)), error, (before, after), (len(old), len(new)), allowance)
 
 
 def slow_time(baseline: Sequence[Timed], run: Sequence[Timed], allowance: Allowance) -> Contrast | None:
     """The 95th percentile over all samples of the texts that both have, run relative to baseline."""
-    texts = _common(baseline, run)
+    texts, *kept = _common(baseline, run)
     if not texts:
         return None
-    kept = [[t for t in side if t.text in texts] for side in (baseline, run)]
     tables = [_aligned([(t.text, t.ms) for t in side], texts) for side in kept]
     width = tables[0].shape[1]
 
@@ -92,9 +91,9 @@ def slow_time(baseline: Sequence[Timed], run: Sequence[Timed], allowance: Allowa
 
     joined = np.concatenate(tables, axis=1)
     enough = min(len(side) for side in kept) >= P95_PAIRS
-    spread = resample(joined, log_ratio, seed=allowance.seed) if enough else None
+    spread = resample(joined, log_ratio, seed=allowance.seed) if enough and len(texts) >= MIN_TEXTS else None
     ends = float(quantiles(tables[0], 0.95)), float(quantiles(tables[1], 0.95))
-    sessions = _sessions_by_text(baseline, texts), _sessions_by_text(run, texts)
+    sessions = _sessions_by_text(kept[0], texts), _sessions_by_text(kept[1], texts)
     found = _ratio(
         ends,
         float(log_ratio(joined)),
@@ -135,8 +134,11 @@ def _session_variance(sessions: tuple[Floats, Floats], drift: float) -> tuple[fl
     return squares / freedom * sum(1 / len(side) for side in sessions), freedom
 
 
-def _common(baseline: Sequence[Timed], run: Sequence[Timed]) -> list[str]:
-    return sorted({t.text for t in baseline} & {t.text for t in run})
+def _common(baseline: Sequence[Timed], run: Sequence[Timed]) -> tuple[list[str], list[Timed], list[Timed]]:
+    """The texts that both have, and their times on either side."""
+    texts = {t.text for t in baseline} & {t.text for t in run}
+    old, new = ([t for t in side if t.text in texts] for side in (baseline, run))
+    return sorted(texts), old, new
 
 
 def _sessions_by_text(side: Sequence[Timed], texts: Sequence[str]) -> Floats:
@@ -144,7 +146,7 @@ def _sessions_by_text(side: Sequence[Timed], texts: Sequence[str]) -> Floats:
     groups: dict[tuple[int, str], list[float]] = {}
     for timed in side:
         groups.setdefault((timed.session, timed.text), []).append(math.log(max(timed.ms, 1e-3)))
-    sessions = sorted({session for session, text in groups if text in set(texts)})
+    sessions = sorted({session for session, _ in groups})
     return np.array(
         [[float(np.median(groups.get((session, text), [np.nan]))) for text in texts] for session in sessions]
     )
