@@ -170,6 +170,21 @@ def test_a_folder_of_one_contract_and_a_bundled_name_will_do(write: Write) -> No
     assert report.new.file.endswith("contracts/pixelapi/openapi.yaml")
 
 
+OWN = """
+openapi: 3.1.0
+info: {title: Own, version: "1"}
+servers: [{url: "https://api.acme.test"}]
+x-provider: {id: pixelapi, title: Own, key_env: OWN_KEY, sources: {}}
+paths: {}
+"""
+
+
+def test_a_contract_of_ones_own_wins_over_the_bundled_one(write: Write, tmp_path: Path) -> None:
+    file = write("own/any-name.yaml", OWN)
+    report = compare("pixelapi", "pixelapi", [tmp_path / "own"])
+    assert (report.old.file, report.new.file, report.changes) == (file, file, ())
+
+
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "x", "#/paths", "object", "null"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["type", "a", "$ref", "anyOf"]), inner),

@@ -64,10 +64,10 @@ def command(
 ) -> None:
     """Say what changed from OLD to NEW, and whom it breaks.
 
-    Each is an OpenAPI document, a recording (a .har file or a folder of them), or the name
-    of a bundled contract. `voicegauge rules drift` lists the rules. In JUnit XML, SARIF and
-    annotations a breaking change is an error, a possibly breaking one a warning and a safe
-    one a note; in JUnit XML what --fail-on names and what is worse is a failure.
+    Each is an OpenAPI document, a recording (a .har file or a folder of them), or a provider
+    as `voicegauge providers` names it. `voicegauge rules drift` lists the rules. In JUnit XML,
+    SARIF and annotations a breaking change is an error, a possibly breaking one a warning and
+    a safe one a note; in JUnit XML what --fail-on names and what is worse is a failure.
     """
     from voicegauge.drift import Level, apply_baseline, compare, make_baseline, propose_changes, results_of
     from voicegauge.drift.markdown import render_markdown
@@ -76,7 +76,7 @@ def command(
     if propose is None:
         report = compare(old, new, contracts)
     else:
-        report, proposal = propose_changes(old, new)
+        report, proposal = propose_changes(old, new, contracts)
         write_file(propose, proposal.patch().encode())
     report = settle_baseline(report, options, make_baseline, apply_baseline)
     if json_to:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from voicegauge.contract import load_catalogue
 from voicegauge.contract.loading import find_contract_files, load_contract
-from voicegauge.data import data_dir
 from voicegauge.drift.contracts import compare_contracts
 from voicegauge.drift.observed.against import compare_with_contract
 from voicegauge.drift.observed.files import recording_against_contract, recording_against_recording, traffic_of
@@ -26,34 +26,39 @@ COMPARISONS: dict[tuple[Thing, Thing], Callable[[Path, Path, Sequence[Path]], Dr
 
 
 def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
-    """What changed from `old` to `new`: paths of contracts or recordings, or ids of bundled contracts.
+    """What changed from `old` to `new`: paths of contracts or recordings, or ids of known providers.
 
     Args:
         old: the older one.
         new: the newer one; traffic counts as newer than the contract it is compared with.
-        contracts: folders of contracts beside the bundled ones, to read recordings by.
+        contracts: folders of contracts beside the bundled ones, over which they win.
 
     Raises:
         UsageError: one of them is nothing that can be compared, or not with the other.
         ContractError: a contract cannot be used.
         DataError: a recording cannot be used.
     """
-    (first, before), (second, after) = _recognise(old), _recognise(new)
+    (first, before), (second, after) = _recognise(old, contracts), _recognise(new, contracts)
     if (first, second) not in COMPARISONS:
         known = ", ".join(f"a {one} with a {other}" for one, other in COMPARISONS)
         raise UsageError(f"cannot compare a {first} with a {second}: known are {known}")
     return COMPARISONS[first, second](before, after, contracts)
 
 
-def propose_changes(old: str, new: str) -> tuple[DriftReport, Proposal]:
+def propose_changes(old: str, new: str, contracts: Sequence[Path] = ()) -> tuple[DriftReport, Proposal]:
     """What the traffic at `new` shows that the contract `old` does not say, and the contract with that added.
+
+    Args:
+        old: the contract.
+        new: the recordings.
+        contracts: as `compare` takes them.
 
     Raises:
         UsageError: `old` is no contract or `new` is no recording.
         ContractError: the contract cannot be used.
         DataError: the recording cannot be used, or is of another provider.
     """
-    (first, before), (second, after) = _recognise(old), _recognise(new)
+    (first, before), (second, after) = _recognise(old, contracts), _recognise(new, contracts)
     if (first, second) != ("contract", "recording"):
         raise UsageError("a change is proposed to a contract for a recording: voicegauge drift CONTRACT RECORDING")
     traffic = traffic_of(load_contract(before), after)
@@ -61,17 +66,17 @@ def propose_changes(old: str, new: str) -> tuple[DriftReport, Proposal]:
     return report, propose(traffic, report)
 
 
-def _recognise(name: str) -> tuple[Thing, Path]:
+def _recognise(name: str, contracts: Sequence[Path]) -> tuple[Thing, Path]:
     path = Path(name)
     if path.is_dir():
         return _recognise_folder(path)
     if path.exists():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
-    bundled = data_dir("contracts") / name / "openapi.yaml"
-    if path.name == name and bundled.is_file():
-        inside = bundled.is_relative_to(Path.cwd())
-        return "contract", bundled.relative_to(Path.cwd()) if inside else bundled
-    raise UsageError(f"{name}: no such file or folder, and no bundled contract of that name")
+    documents = {contract.id: contract.document.path for contract in load_catalogue(contracts)}
+    if name in documents:
+        known = documents[name]
+        return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known
+    raise UsageError(f"{name}: no such file or folder, and no contract of a provider of that name")
 
 
 def _recognise_folder(path: Path) -> tuple[Thing, Path]:
