@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from voicegauge.conformance import plan_cases
-from voicegauge.model import Severity
+from voicegauge.conformance import Collector, Plan, Settings, check_service, emulator_settings, plan_cases
+from voicegauge.conformance.emulated import KEY
+from voicegauge.emulator import SCENARIO_HEADER, create_app
+from voicegauge.model import Provenance, Severity
+from voicegauge.transport import VirtualClock
 
 # fault, where it is planted -> the rule that finds it
 FOUND_BY = {
@@ -50,3 +55,43 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
     found = next(finding for finding in report.findings if finding.rule == FOUND_BY[fault])
     assert found.where.line
     assert found.reproduce
+
+
+@pytest.fixture
+def refusing(voicegauge_catalogue):
+    """The life of a saved voice at a service that refuses one kind of request for a reason."""
+    [target] = voicegauge_catalogue.select(["ttsai/kokoro"])
+    cases = plan_cases([target], emulated=False, every=True).cases
+    plan = Plan(cases=tuple(case for case in cases if case.life and case.operation == "createUserVoice"))
+
+    def run(method: str, word: str, why: str):
+        emulator = create_app([target.contract], emulator_settings())
+
+        async def app(scope, receive, send) -> None:
+            if scope["method"] == method and word in scope["path"]:
+                scope = {**scope, "headers": [*scope["headers"], (SCENARIO_HEADER.lower().encode(), why.encode())]}
+            await emulator(scope, receive, send)
+
+        collector = Collector([], 0)
+        settings = Settings(
+            provenance=Provenance.RECORDED,
+            base_urls={"ttsai": {"": "http://emulated/ttsai"}},
+            keys={"ttsai": KEY},
+            clock=VirtualClock,
+            app=app,
+        )
+        asyncio.run(check_service([target], plan, settings, collector))
+        report = collector.report()
+        return [finding.rule for finding in report.findings], [case.verdict for case in report.cases]
+
+    return run
+
+
+@pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive")])
+def test_what_was_refused_did_not_happen(refusing, method, word) -> None:
+    assert refusing(method, word, "unauthorized") == (["refuses-valid"], ["broken"])
+
+
+@pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive"), ("GET", "user-voices")])
+def test_an_account_that_is_told_to_come_back_later_says_nothing_of_what_is_kept(refusing, method, word) -> None:
+    assert refusing(method, word, "rate-limited") == ([], ["skipped"])

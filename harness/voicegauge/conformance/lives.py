@@ -143,31 +143,38 @@ class Course:
         async for subject in self._through_states():
             yield subject
         if self.resource.delete is not None:
-            async for subject in self._called(self.resource.delete.operation, self.resource.delete.id, self._at):
-                yield subject
+            call = await self._call(self.resource.delete.operation, self.resource.delete.id)
+            yield call
+            yield self._accepted(call, self._says_of(call))
+            if not call.ok:
+                return  # it is still there
             self.deleted, self.became = True, "it was deleted"
             async for subject in self._looked_at("own"):
                 yield subject
 
     async def _through_states(self) -> AsyncIterator[Subject]:
         for index, setting in enumerate(self.resource.set):
+            at = f"{self._at}/set/{index}"
+            call = await self._call(setting.operation, setting.id)
+            yield call
+            yield self._accepted(call, self._says_of(call), at)
+            if not call.ok:
+                return  # it is still in the state before
             self.state, self.became = setting.state, f"it was {setting.state}"
-            async for subject in self._called(setting.operation, setting.id, f"{self._at}/set/{index}"):
-                yield subject
-                if isinstance(subject, Call):
-                    yield self._life(subject, "set", setting.operation, f"{self._at}/set/{index}")
+            yield self._life(call, "set", setting.operation, at)
             async for subject in self._looked_at("own"):
                 yield subject
 
-    async def _called(self, name: str, place: str, at: str) -> AsyncIterator[Subject]:
+    async def _call(self, name: str, place: str) -> Call:
         """Set or delete."""
         operation = self.maker.contract.operation(name)
         wire, _ = other_operation_wire(operation)
         if wire is None:
             raise UsageError(f"{name}: no value is known for a required parameter or field")
-        call = Call(operation, await self.send(operation, _with_id(wire, place, self.thing), "own", None))
-        yield call
-        yield self._accepted(call, f"{name} for the {self.resource.name}", at)
+        return Call(operation, await self.send(operation, _with_id(wire, place, self.thing), "own", None))
+
+    def _says_of(self, call: Call) -> str:
+        return f"{call.operation.id} for the {self.resource.name}"
 
     async def _looked_at(self, who: Who) -> AsyncIterator[Subject]:
         """List it and use it."""

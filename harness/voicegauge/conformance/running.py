@@ -15,7 +15,7 @@ from voicegauge.client.connection import Key
 from voicegauge.client.keys import credentials
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.conformance.batching import ASKED_AGAIN, batch_subjects
-from voicegauge.conformance.cases import Case, no_verdict, told_to_wait
+from voicegauge.conformance.cases import Case, no_verdict, tells_nothing, told_to_wait
 from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
 from voicegauge.conformance.intakes import taken_in
@@ -294,8 +294,10 @@ class Runner:
         finally:
             if reservation is not None:
                 _close(reservation, paid=bool(exchanges))
-            self._saw(case, exchanges, None)
-        return Answered(self._kept(subjects, case), exchanges[0].response.status)
+            later = next(filter(None, map(_told_later, subjects)), None)
+            self._saw(case, exchanges, later)
+        judged = (subject for subject in subjects if _told_later(subject) is None)
+        return Answered(self._kept(judged, case), exchanges[0].response.status, later)
 
     # Webhooks
 
@@ -370,6 +372,11 @@ class Runner:
             self._collector.saw(self._judge.provenance, exchange.provider, exchange.operation)
         if self.service.keep is not None and skipped is None:
             self.service.keep(case, exchanges)
+
+
+def _told_later(subject: Subject) -> str | None:
+    """Why a step on the way of something that is kept came to no verdict; `None` where it came to one."""
+    return tells_nothing(subject.call.status) if isinstance(subject, Outcome) else None
 
 
 def _has_ended(status: Operation, last: Exchange) -> bool:
