@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import os
 import socket
+import ssl
 import zlib
 
 import pytest
@@ -224,6 +226,18 @@ async def test_a_decompression_bomb_is_refused(listen, encoding, rounds):
             await get(transport, await listen(handler))
 
 
+async def test_a_body_of_countless_members_comes_as_it_is(listen):
+    """Each takes a copy of the rest: 64 MB of them would take an hour."""
+    many = gzip.compress(b"") * 1_000
+
+    async def handler(reader, writer):
+        writer.write(answer(many, "Content-Encoding: gzip"))
+
+    async with Transport() as transport:
+        exchange = await get(transport, await listen(handler))
+    assert exchange.response.body == many
+
+
 async def test_a_body_that_is_too_large_is_refused_while_it_comes(listen):
     sent = []
 
@@ -263,6 +277,28 @@ async def test_a_connection_that_breaks_was_sent(listen):
     async with Transport() as transport:
         with pytest.raises(UnreachableError, match="waiting for the answer: the connection broke") as caught:
             await get(transport, await listen(handler))
+    assert caught.value.sent
+
+
+async def test_a_record_that_tls_cannot_read_is_a_broken_connection(monkeypatch):
+    def anonymous(side):
+        context = ssl.SSLContext(side)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aNULL:@SECLEVEL=0")  # no certificate is needed
+        return context
+
+    async def garbled(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        os.write(writer.get_extra_info("socket").fileno(), b"\x17\x03\x03\x00\x20" + bytes(32))
+        await reader.read()
+        writer.close()
+
+    monkeypatch.setattr("voicegauge.transport.http._ssl_context", lambda: anonymous(ssl.PROTOCOL_TLS_CLIENT))
+    server = await asyncio.start_server(garbled, "127.0.0.1", 0, ssl=anonymous(ssl.PROTOCOL_TLS_SERVER))
+    async with server, Transport() as transport:
+        with pytest.raises(UnreachableError, match=r"waiting for the answer: the connection broke: .*SSL") as caught:
+            await get(transport, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     assert caught.value.sent
 
 
@@ -364,6 +400,18 @@ async def test_a_proxy_of_the_environment_is_used_but_not_for_this_machine(liste
         monkeypatch.setenv("no_proxy", "speech.test")
         assert proxy_for("http://speech.test/") is None
     assert len(proxied) == 1
+
+
+async def test_a_request_that_a_proxy_lets_not_through_was_not_sent(listen, monkeypatch):
+    async def handler(reader, writer):
+        writer.write(answer(b"", status="407 Proxy Authentication Required"))
+
+    monkeypatch.setenv("https_proxy", await listen(handler))
+    monkeypatch.delenv("no_proxy", raising=False)
+    async with Transport() as transport:
+        with pytest.raises(UnreachableError, match=r"^speech\.test: the proxy does not connect: 407 Proxy") as caught:
+            await get(transport, "https://speech.test/")
+    assert not caught.value.sent
 
 
 @pytest.mark.parametrize("proxy", ["nonsense://user:word@h.test", "http://[::1"])

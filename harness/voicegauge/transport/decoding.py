@@ -8,6 +8,8 @@ from voicegauge.errors import OversizeError
 
 MAX_CODINGS = 2
 """No server has reason to compress a body more than once; two are borne."""
+MAX_MEMBERS = 100
+"""Of gzip, one after the other: each costs a copy of all that follows it."""
 _ANY_HEADER, _RAW = 47, -15
 """zlib window bits: gzip or zlib by its header, and deflate without one, as some servers send it."""
 
@@ -46,8 +48,11 @@ def _inflate(body: bytes, limit: int, host: str) -> bytes:
 
 def _inflate_members(body: bytes, window: int, limit: int, host: str) -> bytes:
     """Inflate; gzip allows several members one after the other; their contents are joined."""
-    out = bytearray()
+    out, members = bytearray(), 0
     while body:
+        members += 1
+        if members > MAX_MEMBERS:
+            raise zlib.error("has too many members")
         inflater = zlib.decompressobj(window)
         out += inflater.decompress(body, limit - len(out) + 1)
         if len(out) > limit:

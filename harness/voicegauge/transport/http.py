@@ -167,7 +167,7 @@ class Transport:
         except TimeoutError:
             message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, ssl.SSLError) as error:  # httpx passes on what TLS finds wrong after its handshake
             raise _translate(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
@@ -271,6 +271,8 @@ def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> T
         return UnreachableError(f"{host}: the request cannot be sent: {_reason(error)}", sent=False)
     if isinstance(error, httpx.ConnectError):
         return UnreachableError(f"{host}: cannot connect: {_reason(error)}", sent=False)
+    if isinstance(error, httpx.ProxyError):  # of the way to the host: the request itself waits for it
+        return UnreachableError(f"{host}: the proxy does not connect: {_reason(error)}", sent=False)
     return UnreachableError(f"{host}: {trace.phase}: the connection broke: {_reason(error)}", sent=trace.sent)
 
 
