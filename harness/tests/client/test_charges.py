@@ -31,6 +31,7 @@ async def test_charges_are_read_from_the_last_word(speak, script, status):
     [
         ({"state": "done"}, 0.01),
         ({"state": "done", "cost": 2}, 0.002),
+        ({"state": "done", "cost": 1e305}, 0.01),
         ({"state": "failed"}, 0.01),
         ({"state": "void"}, 0.0),
     ],

@@ -14,6 +14,8 @@ from voicegauge.model import Exchange, Response
 _EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
 MAX_ID_CHARACTERS = 512
 """An id goes into a URL; longer ones are no ids."""
+MAX_NUMBER = 1e9
+"""Of dollars or credits: a larger one is no charge."""
 
 
 class Answer:
@@ -61,7 +63,7 @@ class Answer:
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
     def number(self, written: str | None) -> float | None:
-        """The number at a place, also where it is written as text; `None` where there is none."""
+        """The number from 0 to `MAX_NUMBER` at a place, also written as text; `None` where there is none."""
         value = self.read(written)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return None
@@ -69,7 +71,7 @@ class Answer:
             number = float(value)
         except (ValueError, OverflowError):
             return None
-        return number if 0 <= number < float("inf") else None
+        return number if 0 <= number <= MAX_NUMBER else None
 
     def evaluate(self, expression: Any) -> Any:
         """An OpenAPI runtime expression (section 4.8.20.4), or a constant, as it is in a link."""
