@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,16 @@ from voicegauge.contract.extension import Poll, Retry
 from voicegauge.model import Response
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(monkeypatch):
+    """The machine stands in another zone than GMT."""
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
 @pytest.mark.parametrize(
     ("value", "seconds"),
     [
@@ -20,6 +31,7 @@ from voicegauge.model import Response
         ("-3", 0),
         ("Thu, 01 Jan 1970 00:01:40 GMT", 90),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 0),
+        ("Thu Jan  1 00:01:40 1970", 90),
         ("soon", None),
         ("nan", None),
         ("inf", None),

@@ -6,6 +6,7 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from voicegauge.contract.extension import Poll, Retry
@@ -32,6 +33,7 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
             date = parsedate_to_datetime(value)
         except (ValueError, OverflowError):
             return None
+        date = date if date.tzinfo else date.replace(tzinfo=UTC)  # asctime's form names no zone and means GMT
         seconds = date.timestamp() - (time.time() if now is None else now)
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
