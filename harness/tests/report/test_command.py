@@ -54,6 +54,22 @@ def test_data_goes_to_standard_output_alone(
     assert out.err == ""
 
 
+@pytest.mark.parametrize("arguments", [["--out", "page.html"], ["--format", "html"]])
+def test_json_on_standard_output_stays_whole_beside_a_page(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert voicegauge(["report", str(folder), "--json", "-", *arguments]) == 0
+    out = capsys.readouterr()
+    assert json.loads(out.out)["schema"] == "voicegauge/report/1"
+    page = Path(out.err.removeprefix("wrote ").strip())
+    assert page.read_text().startswith("<!doctype html>")
+
+
 def test_fewer_clips_make_a_smaller_page(folder: Path, tmp_path: Path) -> None:
     whole, small, told = tmp_path / "whole.html", tmp_path / "small.html", tmp_path / "told.json"
     assert voicegauge(["report", str(folder), "--out", str(whole)]) == 0
@@ -89,6 +105,7 @@ def test_what_cannot_be_reported_is_one_line_and_exit_2(
         [str(folder), "--text-length", "0"],
         [str(folder), "--format", "pdf"],
         [str(folder), "--format", "csv", "--open"],
+        [str(folder), "--format", "csv", "--json", "-"],
         [],
     ):
         assert voicegauge(["report", *arguments]) == 2, arguments

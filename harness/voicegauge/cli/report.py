@@ -65,24 +65,26 @@ def command(
     from voicegauge.cli.output import write_json
     from voicegauge.report import CLIPS, gather
 
+    only_json = json_to == "-" and not (out or form or show)
     form = form or SUFFIXES.get(Path(out or "").suffix.lower(), "html")
+    to_stdout = out == "-" or (out is None and form != "html")
     if show and (form != "html" or out == "-"):
         raise UsageError("--open shows a page: name no other --format, and a file with --out")
-    if json_to == "-" and out == "-":
-        raise UsageError("--json - and --out - both write to standard output: give one of them a file")
+    if json_to == "-" and to_stdout:
+        raise UsageError("--json - and the report both write to standard output: give one of them a file")
     loaded = [(run_folder(path), load_run(path)) for path in runs]
     report = gather(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
     if json_to:
         write_json(report, json_to)
-    if json_to == "-" and out is None:
+    if only_json:
         return
     text = _render(form, report, loaded)
-    if out == "-" or (out is None and form != "html"):
+    if to_stdout:
         click.echo(text, nl=False)
         return
     page = Path(out) if out else loaded[0][0] / PAGE
     write_file(page, text.encode())
-    click.echo(f"wrote {page}")
+    click.echo(f"wrote {page}", err=json_to == "-")
     if show:
         click.launch(page.resolve().as_uri())
 
