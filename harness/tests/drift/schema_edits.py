@@ -220,6 +220,8 @@ class PropertyEdit(NamedTuple):
     sent: bool
     old: dict[str, Any]
     new: dict[str, Any]
+    besides: str = ""
+    """A rule that tells what it comes to for the client."""
 
 
 def _object(**properties: dict[str, Any]) -> dict[str, Any]:
@@ -255,7 +257,9 @@ for _way in ("read", "write"):
         for _sent in (True, False):
             _shows = P if (_way, _need, _sent) == ("write", "required", False) else S
             _rule = f"{{message}}-{_need}-property-became-{{not}}{_way}-only"
+            _lost = f"{{message}}-{_need}-property-removed" if (_way, _sent) == ("write", False) else ""
+            _due = "new-required-{kind}" if (_way, _need, _sent) == ("read", "required", True) else ""
             PROPERTY_EDITS += [
-                PropertyEdit(_rule.replace("{not}", ""), S, _sent, _object(a=_base), _only),
-                PropertyEdit(_rule.replace("{not}", "not-"), _shows, _sent, _only, _object(a=_base)),
+                PropertyEdit(_rule.replace("{not}", ""), S, _sent, _object(a=_base), _only, _lost),
+                PropertyEdit(_rule.replace("{not}", "not-"), _shows, _sent, _only, _object(a=_base), _due),
             ]

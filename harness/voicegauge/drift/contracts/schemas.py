@@ -174,20 +174,25 @@ def _properties(pair: Pair, old: Schema, new: Schema, following: list[Pair]) -> 
         places = _place(old, name), _place(new, name)
         was, now = old.properties.get(name, ()), new.properties.get(name, ())
         forms = scope.old.normal(was, places[0]), scope.new.normal(now, places[1])
+        hidden = [_is_hidden(inner, form) for form in forms]
         if bool(was) != bool(now) and not (old.requires(name) and new.requires(name)):
-            if not _is_hidden(inner, *forms):
+            if not any(hidden):
                 yield from _presence(scope, inner, name, (old, new), (*places, forms[1]))
             continue
         yield from _access(scope, inner, new.requires(name), forms)
-        if not _is_hidden(inner, *forms):
+        if not any(hidden):
             yield from _need(scope, inner, name, (old, new), forms)
             if was or now:
                 following.append(Pair(scope, inner, was, now, *places))
+        elif inner.sent and not hidden[1] and new.requires(name):  # it was not to be sent before
+            yield scope.change(_come(inner, "required", forms[1]), *places)
+        elif not inner.sent and not hidden[0]:  # it is answered no longer
+            yield scope.change(_gone(inner, "required" if old.requires(name) else "optional"), *places)
 
 
-def _is_hidden(inner: Kind, *forms: Schema) -> bool:
+def _is_hidden(inner: Kind, form: Schema) -> bool:
     """Whether it does not travel this way: what is only read is not sent, what is only written not answered."""
-    return any(("readOnly" if inner.sent else "writeOnly") in form.words for form in forms)
+    return ("readOnly" if inner.sent else "writeOnly") in form.words
 
 
 def _place(schema: Schema, name: str) -> Part:
@@ -203,13 +208,20 @@ def _presence(
     added = name in new.properties
     required = (new if added else old).requires(name)
     need = "required" if required else "optional"
+    yield scope.change(_come(inner, need, form) if added else _gone(inner, need), before, after)
+
+
+def _come(inner: Kind, need: str, form: Schema) -> str:
+    """The rule for a property that is there now."""
     if not inner.sent:
-        rule = f"{inner.message}-{need}-property-{'added' if added else 'removed'}"
-    elif not added:
-        rule = f"{inner.stem}-removed"
-    else:
-        rule = f"new-{need}-{inner.stem}" + ("-with-default" if required and "default" in form.words else "")
-    yield scope.change(rule, before, after)
+        return f"{inner.message}-{need}-property-added"
+    given = need == "required" and "default" in form.words
+    return f"new-{need}-{inner.stem}" + ("-with-default" if given else "")
+
+
+def _gone(inner: Kind, need: str) -> str:
+    """The rule for a property that is there no longer."""
+    return f"{inner.stem}-removed" if inner.sent else f"{inner.message}-{need}-property-removed"
 
 
 def _need(
