@@ -95,6 +95,8 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_what_it_wrote_down(
     assert summary.wer is not None
     assert summary.wer.units == sum(score.units for score in scores.scores)
     assert summary.rtf is not None
+    assert summary.ttfb_ms is not None
+    assert (summary.ttfa_ms, summary.ttfs_ms) == (None, None), "what came back is no audio"
 
 
 async def test_a_conversion_is_measured_by_the_audio_that_came_back(

@@ -32,7 +32,10 @@ def measure_latency(delivery: Delivery, target: Served) -> Latency | None:
     start, timing = exchange.timing.started_ms - submit.started_ms, exchange.timing
     whole = start + timing.total_ms
     streaming = measure_streaming(delivery, target)
-    if streaming is not None:
+    first_audio: float | None
+    if delivery.text is not None:
+        first_audio = None
+    elif streaming is not None:
         first_audio = streaming.pieces[0][0]
     else:  # audio inside JSON cannot be played before its last byte is there
         first_audio = whole if is_json(exchange.response.media_type) else start + _first_piece(timing)
