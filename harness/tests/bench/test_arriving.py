@@ -8,6 +8,7 @@ import json
 from itertools import accumulate, pairwise
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from voicegauge.bench.arriving import measure_streaming, play, with_playback
 from voicegauge.bench.latency import measure_latency
+from voicegauge.bench.measure import measure_audio
 from voicegauge.bench.store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.client import Client
@@ -22,10 +24,22 @@ from voicegauge.contract import Contract, Target, load_contract
 from voicegauge.data import data_dir
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.serving import running_app
-from voicegauge.model import Delivery, Exchange, Request, Response, SpeechRequest, Streaming, Timing
+from voicegauge.model import (
+    AudioFacts,
+    Delivery,
+    Exchange,
+    Latency,
+    Request,
+    Response,
+    SpeechRequest,
+    Streaming,
+    Timing,
+)
 from voicegauge.speech.audio import FORMATS, RawAudio, decode, encode, leading_silence_s
 from voicegauge.speech.timeline import timeline
 from voicegauge.transport import Transport
+
+from .made import sample
 
 BUNDLED = data_dir("contracts") / "ttsai" / "openapi.yaml"
 
@@ -160,6 +174,20 @@ def test_a_timeline_rises_with_the_bytes_to_the_whole_length(name) -> None:
     assert playable[0] == 0
     assert playable[-1] == pytest.approx(seconds, abs=0.1)
     assert playable[40] == pytest.approx(0.8 * seconds, abs=1.1), "a page of Ogg may hold a second"
+
+
+def test_a_header_that_comes_ahead_of_its_audio_is_no_audio(tmp_path) -> None:
+    data, media_type = encode(0.1 * np.sin(np.arange(48_000, dtype=np.float32)), 24_000, "wav")
+    (tmp_path / "a.wav").write_bytes(data)
+    made = msgspec.structs.replace(
+        sample(),
+        audio=AudioFacts(sha256="a", file="a.wav", bytes=len(data), media_type=media_type, container=None),
+        latency=Latency(accept_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, file_ms=900.0),
+        streaming=Streaming(pieces=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
+    )
+    (measured,) = measure_audio(tmp_path, [made], {})
+    assert measured.latency is not None
+    assert (measured.latency.ttfb_ms, measured.latency.ttfa_ms, measured.latency.ttfs_ms) == (10.0, 500.0, 500.0)
 
 
 def _contract(tmp_path: Path, old: str, new: str) -> Contract:

@@ -123,6 +123,12 @@ def play(pieces: Sequence[tuple[float, float]], moment_s: float) -> Playback:
     return Playback(tuple(stalls), heard_ms, came_ms)
 
 
+def first_audio_ms(streaming: Streaming, timeline: Timeline) -> float:
+    """When the first byte of `timeline`'s audio had come, which a header does not count as."""
+    came = (at for at, size in streaming.pieces if size > timeline.begins_at)
+    return next(came, streaming.pieces[-1][0])
+
+
 def with_playback(streaming: Streaming, timeline: Timeline, lead_s: float) -> tuple[Streaming, float]:
     """What decoding tells of how audio came, and when its first audible speech would have been heard.
 

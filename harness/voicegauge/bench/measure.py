@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench.arriving import with_playback
+from voicegauge.bench.arriving import first_audio_ms, with_playback
 from voicegauge.contract import Served
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import DataError
@@ -63,10 +63,11 @@ def _facts(folder: Path, kept: AudioFacts, target: Served | None) -> _Measured:
 def _with(sample: Sample, found: _Measured) -> Sample:
     latency, streaming, lead_s = sample.latency, sample.streaming, found.facts.leading_silence_s
     if latency is not None and latency.ttfa_ms is not None and lead_s is not None:
-        heard_ms = latency.ttfa_ms + lead_s * 1000
+        first_ms, heard_ms = latency.ttfa_ms, latency.ttfa_ms + lead_s * 1000
         if streaming is not None and found.timeline is not None:
+            first_ms = first_audio_ms(streaming, found.timeline)
             streaming, heard_ms = with_playback(streaming, found.timeline, lead_s)
-        latency = msgspec.structs.replace(latency, ttfs_ms=heard_ms)
+        latency = msgspec.structs.replace(latency, ttfa_ms=first_ms, ttfs_ms=heard_ms)
     return msgspec.structs.replace(sample, audio=found.facts, latency=latency, streaming=streaming)
 
 

@@ -21,6 +21,11 @@ class Timeline:
         self._bytes, self._seconds = [at for at, _ in steps], [seconds for _, seconds in steps]
         self._size, self._audio_s, self._even = size, audio_s, even
 
+    @property
+    def begins_at(self) -> int:
+        """The bytes of the header, before the audio itself; 0 where none is known."""
+        return self._bytes[0]
+
     def playable_s(self, received: int) -> float:
         """What can be played of the first `received` bytes, in seconds."""
         if received >= self._size:
