@@ -96,9 +96,10 @@ async def test_missing_audio_is_a_failure(speak, script, status, audio, answer, 
     assert words in delivery.failure.message
 
 
-async def test_a_download_is_tried_again(speak, script, status):
+@pytest.mark.parametrize("code", [408, 500, 502, 503])
+async def test_a_download_is_tried_again(speak, script, status, code):
     job_script(script, speak.base, status)
-    script.on("GET /files/a.wav", Response(status_code=503), Response(WAV, media_type="audio/wav"))
+    script.on("GET /files/a.wav", Response(status_code=code), Response(WAV, media_type="audio/wav"))
     delivery, _ = await speak()
     assert delivery.audio == WAV
 

@@ -33,7 +33,7 @@ class Calls:
         return Answer(exchange)
 
     async def insist(self, request: Request, operation: str, address: str | None = None) -> Answer:
-        """Send a call that costs nothing until it is answered with anything but "try again"."""
+        """Send a call that costs nothing, and again while its answer is passing."""
         retry = self.connection.contract.provider.retry
         for wait in (*retry_waits(retry, self.connection.dice), None):
             try:
@@ -43,10 +43,15 @@ class Calls:
                     raise self.failed_on(error) from error
                 await self.connection.clock.sleep(wait)
                 continue
-            if answer.response.status not in retry.statuses or wait is None:
+            if wait is None or not self.is_passing(answer.response.status):
                 return answer
             await self.connection.clock.sleep(self.asked_wait(answer, wait))
         raise AssertionError("the last send has no wait")
+
+    def is_passing(self, status: int) -> bool:
+        """Whether an answer may be another in a while: a server that fails, or one that asks to be asked again."""
+        again = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
+        return status in again or (status >= 500 and status != 501)  # what is not implemented stays so
 
     def asked_wait(self, answer: Answer, wait: float) -> float:
         """`Retry-After` where there is one, else `wait`.

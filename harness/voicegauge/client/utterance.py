@@ -229,8 +229,7 @@ class Utterance:
                 raise self._calls.failed_on(error, f" in {MAX_MISSES + 1} polls on end") from error
             return None
         code = answer.response.status
-        passing = code >= 500 or code in (408, 425, *self._target.contract.provider.retry.statuses)
-        if not 200 <= code < 300 and (last or not passing):
+        if not 200 <= code < 300 and (last or not self._calls.is_passing(code)):
             raise NoDelivery(refusal(answer.response, self._connection.secrets, "asking for the job's state"))
         return answer
 
