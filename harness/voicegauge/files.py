@@ -8,6 +8,24 @@ from pathlib import Path
 from voicegauge.errors import UsageError
 
 
+def check_writable(path: Path) -> None:
+    """Refuse what `write_file` could never write, so that no work, and no money, is spent on it.
+
+    Raises:
+        UsageError: `path` is no regular file, or the folder that it would lie in cannot be written to.
+    """
+    try:
+        real = path.resolve()
+        if real.exists() and not real.is_file():
+            raise UsageError(f"cannot write {path}: not a regular file")
+        folder = next(parent for parent in real.parents if parent.exists())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot write {path}: {_reason(error)}") from error
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        says = "may not be written to" if folder.is_dir() else "is no folder"
+        raise UsageError(f"cannot write {path}: {folder} {says}")
+
+
 def write_file(path: Path, content: bytes) -> None:
     """Write `path` whole or not at all; folders on the way are made, a link is followed.
 
@@ -17,10 +35,9 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         UsageError: the disk is full, or `path` may not be written; says which path and why.
     """
+    check_writable(path)
     try:
         real = path.resolve()
-        if real.exists() and not real.is_file():
-            raise UsageError(f"cannot write {path}: not a regular file")
         real.parent.mkdir(parents=True, exist_ok=True)
         partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
         try:
@@ -29,5 +46,8 @@ def write_file(path: Path, content: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"cannot write {path}: {reason}") from error
+        raise UsageError(f"cannot write {path}: {_reason(error)}") from error
+
+
+def _reason(error: OSError | ValueError) -> object:
+    return error.strerror if isinstance(error, OSError) else error

@@ -97,6 +97,9 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["check", "pixazo", "pixelapi", "--live", "--base-url", "http://127.0.0.1:1"], ["one provider"]),
         (["bench", "--seed", "-1"], ["--seed"]),
         (["bench", "--price", "acme"], ["--price", "acme"]),
+        (["bench", "--json", "."], ["'--json': cannot write .: not a regular file"]),
+        (["check", "--junit", "no-audio.txt/x.xml"], ["'--junit': cannot write", "no-audio.txt is no folder"]),
+        (["check", "--junit", "a.xml", "--sarif", "./a.xml"], ["--sarif", "a file twice"]),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.options import contracts_option, json_option
+from voicegauge.cli.options import OutputFile, contracts_option, json_option
 from voicegauge.cli.output import console, write_json
 from voicegauge.cli.outputs import check_outputs, output_options, settle_baseline, write_outputs
 from voicegauge.errors import EXIT_FINDINGS
@@ -41,7 +41,7 @@ _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "safe": "dim"}
 )
 @click.option(
     "--propose",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(path_type=Path),
     metavar="FILE",
     help="OLD a contract, NEW traffic: write what the contract lacks as a patch to review, for `patch -p0`.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ import click
 from voicegauge.contract import Catalogue, Contract, Target, load_catalogue
 from voicegauge.contract.pricing import read_price
 from voicegauge.errors import UsageError
+from voicegauge.files import check_writable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +28,22 @@ class FiniteRange(click.FloatRange):
         if not math.isfinite(number):
             self.fail(f"{value} is no number to reckon with.", param, ctx)
         return number
+
+
+class OutputFile(click.Path):
+    """A file to write: one that cannot be written is refused before any work, and any payment, is done for it."""
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """`value` as the path of a file that can be made; "-" as it is."""
+        path = super().convert(value, param, ctx)
+        if value != "-":
+            try:
+                check_writable(Path(value))
+            except UsageError as error:
+                self.fail(str(error), param, ctx)
+        return path
 
 
 def contracts_option(command: F) -> F:
@@ -44,7 +62,11 @@ def contracts_option(command: F) -> F:
 def json_option(command: F) -> F:
     """`--json FILE`: passed as `json_to`, "-" for standard output."""
     return click.option(
-        "--json", "json_to", metavar="FILE", help="Write the result as JSON to FILE; - for standard output."
+        "--json",
+        "json_to",
+        type=OutputFile(),
+        metavar="FILE",
+        help="Write the result as JSON to FILE; - for standard output.",
     )(command)
 
 

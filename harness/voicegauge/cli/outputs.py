@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from voicegauge.cli.options import OutputFile
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
@@ -22,7 +23,7 @@ GRADES = ("error", "warning", "info")
 
 def output_options(command: F) -> F:
     """`--junit`, `--sarif`, `--github`, `--baseline` and `--write-baseline`, passed under these names."""
-    file = click.Path(dir_okay=False, path_type=Path)
+    file = OutputFile(path_type=Path)
     for option in (
         click.option("--write-baseline", type=file, metavar="FILE", help="Accept what is found now: write it to FILE."),
         click.option(
@@ -67,10 +68,14 @@ def check_outputs(json_to: str | None, options: dict[str, Any]) -> None:
     """Refuse what cannot go together.
 
     Raises:
-        UsageError: JSON and annotations would both go to standard output.
+        UsageError: JSON and annotations would both go to standard output, or two outputs to one file.
     """
     if options["github"] and json_to == "-":
         raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
+    named = (json_to if json_to != "-" else None, options["junit"], options["sarif"], options["write_baseline"])
+    files = [Path(file).resolve() for file in named if file]
+    if len(set(files)) < len(files):
+        raise UsageError("--json, --junit, --sarif and --write-baseline name a file twice: give each one of its own")
 
 
 def settle_baseline(

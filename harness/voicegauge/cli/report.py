@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import json_option
+from voicegauge.cli.options import OutputFile, json_option
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
@@ -25,6 +25,7 @@ PAGE = "report.html"
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
 @click.option(
     "--out",
+    type=OutputFile(),
     metavar="FILE",
     help=f"Where to write; - for standard output.  [default: a page goes to {PAGE} in the first "
     "run's folder, the rest to standard output]",
