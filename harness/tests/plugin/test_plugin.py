@@ -113,6 +113,8 @@ def test_options_that_make_no_sense_are_refused(run, options, said) -> None:
 
 
 SENT_AGAIN = """
+    import asyncio
+
     def test_right(voicegauge_send):
         voicegauge_send("pixelapi/voice-design", {"text": "Hello there."})
         voicegauge_send("pixelapi/voice-design", {"text": "a" * 501}, expect="refused")
@@ -126,19 +128,25 @@ SENT_AGAIN = """
 
     def test_no_such_job(voicegauge_jobs):
         voicegauge_jobs("pixazo/chatterbox", ["poll 1"])
+
+    def test_in_a_coroutine(voicegauge_send):
+        async def send():
+            voicegauge_send("pixelapi/voice-design")
+        asyncio.run(send())
 """
 
 
 def test_what_was_found_by_fuzzing_is_sent_again(run) -> None:
     result = run(SENT_AGAIN)
-    result.assert_outcomes(passed=2, failed=2)
+    result.assert_outcomes(passed=2, failed=3)
     result.stdout.fnmatch_lines(["refuses-valid: *openapi.yaml:*", "*curl *"])
     result.stdout.fnmatch_lines(["*'poll 1': of 0 jobs, write submit, poll N*"])
+    result.stdout.fnmatch_lines(["voicegauge has an event loop of its own: call it in a test that is no coroutine"])
 
 
 def test_what_was_found_by_fuzzing_is_found_again_in_a_faulty_emulator(run) -> None:
     result = run(SENT_AGAIN, "--vg-fault", "crosstalk", "--vg-fault", "accepts-invalid")
-    result.assert_outcomes(failed=4)
+    result.assert_outcomes(failed=5)
     result.stdout.fnmatch_lines(["accepts-invalid: *openapi.yaml:*", "*curl *", "job-id-changed: *"])
 
 
@@ -158,6 +166,58 @@ def test_a_client_of_the_emulator_is_at_hand(run) -> None:
         """
     )
     result.assert_outcomes(passed=1)
+
+
+INTERRUPTED = """
+    import asyncio
+    import signal
+
+    def test_first(voicegauge_check, monkeypatch):
+        async def check(*_):
+            signal.raise_signal(signal.SIGINT)
+            await asyncio.sleep(60)
+        monkeypatch.setattr("voicegauge.conformance.check_service", check)
+        voicegauge_check("pixelapi/voice-design")
+
+    def test_second():
+        pass
+"""
+
+
+def test_ctrl_c_ends_the_run_and_not_one_test(run) -> None:
+    result = run(INTERRUPTED)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes()
+
+
+BROKEN_OFF = """
+    import pytest
+    from voicegauge.errors import UnreachableError
+    from voicegauge.model import Provenance
+
+    checks = []
+
+    @pytest.fixture(autouse=True)
+    def away(monkeypatch):
+        async def check(targets, plan, settings, collector):
+            checks.append(plan)
+            collector.saw(Provenance.EMULATED, "pixelapi", "submitSpeech")
+            raise UnreachableError("api: the connection broke")
+        monkeypatch.setattr("voicegauge.conformance.check_service", check)
+
+    @pytest.mark.voicegauge("pixelapi/voice-design")
+    def test_contract(voicegauge_rule):
+        voicegauge_rule.hold()
+
+    def test_what_was_asked_is_not_asked_again():
+        assert len(checks) == 1
+"""
+
+
+def test_a_check_that_broke_off_is_not_begun_again_for_each_rule(run) -> None:
+    result = run(BROKEN_OFF)
+    result.assert_outcomes(failed=len(RULES), passed=1)
+    result.stdout.fnmatch_lines(["api: the connection broke"])
 
 
 def test_an_unknown_target_is_one_line_with_the_nearest(run) -> None:

@@ -85,22 +85,40 @@ def check(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> 
 
 
 def run(request: pytest.FixtureRequest, names: tuple[str, ...], drive: Drive) -> CheckReport:
-    """What came of `drive`; what cannot be done fails the test in one line."""
+    """What came of `drive`, as far as it got; what cannot be begun fails the test in one line.
+
+    Raises:
+        KeyboardInterrupt: the user wants no more, of the tests that follow neither.
+    """
     from voicegauge.conformance import Collector, run_keeping
     from voicegauge.errors import VoicegaugeError
 
+    if _loop_is_running():
+        pytest.fail("voicegauge has an event loop of its own: call it in a test that is no coroutine", pytrace=False)
     catalogue: Catalogue = request.getfixturevalue("voicegauge_catalogue")
     collector = Collector(names, request.config.getoption("--vg-seed"))
-    wrong = None
     try:
         targets = catalogue.select(names)
         with _settings(request, targets) as settings:
             run_keeping(collector, drive(targets, settings, collector))
     except VoicegaugeError as error:
-        wrong = str(error)
-    if wrong is not None:  # out here, so that the test's report does not show where it was raised
-        pytest.fail(wrong, pytrace=False)
-    return collector.report()
+        collector.stopped_by = str(error)
+    if collector.interrupted:
+        raise KeyboardInterrupt
+    report = collector.report()
+    if report.stopped_by and not report.exchanges:  # out here, so that nothing shows where it was raised
+        pytest.fail(report.stopped_by, pytrace=False)
+    return report
+
+
+def _loop_is_running() -> bool:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @contextmanager
