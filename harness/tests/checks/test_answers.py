@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from voicegauge.checks import Call
+from voicegauge.contract import load_contract
 from voicegauge.model import Severity
 
 
@@ -91,3 +93,22 @@ def test_a_dispute_covers_only_what_it_says(submit, judge) -> None:
 def test_a_charge_is_the_documented_price(submit, judge, characters, used, expected) -> None:
     call = submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters})
     assert {(finding.rule, finding.severity.value) for finding in judge(call)} == expected
+
+
+@pytest.mark.parametrize(
+    ("characters", "used", "right"),
+    [(5, 0.005, True), (5, 0.01, True), (5, 0.02, False), (50, 0.05, True), (51, 0.06, True), (51, 0.07, False)],
+)
+def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(tmp_path, submit, judge, characters, used, right):
+    path = tmp_path / "openapi.yaml"
+    document = submit().contract.document.path.read_text()
+    before, _, after = document.partition("        alternatives:")
+    after = after.partition("      requestBody:")[2]
+    document = f"{before}      requestBody:{after}".replace("credits: 1000", "usd: 1")
+    path.write_text(document.replace("  credits: {name: credits}\n", ""))
+    acme, sent = (
+        load_contract(path),
+        submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters}),
+    )
+    call = Call(acme.operation("speak"), sent.exchange, acme.target("voice-1"))
+    assert [finding.rule for finding in judge(call)] == ([] if right else ["charge-wrong"])

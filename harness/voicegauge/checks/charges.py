@@ -88,7 +88,7 @@ def _free(call: Call) -> bool:
 
 
 def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
-    """The amounts that would be right, each with its place: a part of a credit may be rounded up.
+    """The amounts that would be right, each with its place: a part of a credit, or of a cent, may be rounded up.
 
     The text is counted as it was sent, and without what the contract's template adds to it.
     """
@@ -98,13 +98,14 @@ def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]
     if price is None or not isinstance(text, str):
         return
     added = len(slot.template.replace("{}", ""))
+    least = 1.0 if target.contract.provider.credits is not None else 0.01
     places = [(price, pointer)]
     places += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
     for reading, at in places:
         for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
             amount = _quoted(target, reading, characters)
             if amount is not None:
-                whole = amount if reading.per == "request" else max(math.ceil(amount - TOLERANCE), 1)
+                whole = amount if reading.per == "request" else max(math.ceil(amount / least - TOLERANCE), 1) * least
                 yield at, amount, whole
 
 
