@@ -130,6 +130,21 @@ def test_a_filter_filters(ttsai) -> None:
         assert found(call(ttsai, "listVoices", {"voices": [bella], "total": 1}, query=query)) == rules
 
 
+@pytest.mark.parametrize(
+    ("language", "fits"),
+    [(["de", "en"], True), (["de", "fr"], False), ([], False), (None, False), (True, False), ("en", True)],
+)
+def test_a_filter_means_one_of_several_values(ttsai, language, fits) -> None:
+    answer = call(ttsai, "listVoices", {"voices": [{"id": "a", "language": language}]}, query="?language=en")
+    assert found(answer) == (set() if fits else {"filter-ignored"})
+
+
+@pytest.mark.parametrize(("shown", "fits"), [(True, True), (False, False)])
+def test_a_truth_value_is_filtered_by_its_word_in_a_url(ttsai, shown, fits) -> None:
+    answer = call(ttsai, "listVoices", {"voices": [{"id": "a", "gender": shown}]}, query="?gender=true")
+    assert found(answer) == (set() if fits else {"filter-ignored"})
+
+
 @pytest.mark.parametrize(("charged", "severity"), [(3000, None), (3, Severity.DISPUTED), (12, Severity.ERROR)])
 def test_a_turn_of_a_chat_has_its_price(ttsai, charged, severity) -> None:
     answer = call(ttsai, "chat", {"conversation_id": "conv_1", "credits_used": charged})

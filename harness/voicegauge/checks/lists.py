@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from voicegauge.checks.calls import Call
 from voicegauge.checks.registry import Problem, rule
@@ -25,7 +26,16 @@ def _filter_ignored(call: Call) -> Iterator[Problem]:
             continue
         for name, items in lists:
             shown = [item[parameter.name] for item in items if isinstance(item, dict) and parameter.name in item]
-            wrong = next((value for value in shown if str(value) != wanted), None)
-            if wrong is not None:
-                message = f"asked for {parameter.name} {wanted!r:.80}, an item has {wrong!r:.80}"
+            wrong = [value for value in shown if not _means(value, wanted)]
+            if wrong:
+                message = f"asked for {parameter.name} {wanted!r:.80}, an item has {wrong[0]!r:.80}"
                 yield Problem(message, parameter.pointer, f"/{name}")
+
+
+def _means(value: Any, wanted: str) -> bool:
+    """Whether a value of an item is the one that stands in a query; of several, one is enough."""
+    if isinstance(value, list):
+        return any(_means(one, wanted) for one in value)
+    if isinstance(value, bool):
+        return wanted.lower() in (("true", "1") if value else ("false", "0"))
+    return str(value) == wanted
