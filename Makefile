@@ -50,10 +50,10 @@ sample: $(VENV)/.full   ## reports/sample/report.html: few targets and clips, so
 	rm -rf .sample
 
 whisper: $(VENV)/.full  ## train the embedded Whisper from scratch: about two hours on two cores; resumable
-	$(BIN)/python benchmarks/embedded_whisper/corpus.py .whisper/shards short:0-5 medium:0-9 long:0-7
-	$(BIN)/python benchmarks/embedded_whisper/train.py .whisper/shards .whisper/work
-	$(BIN)/python benchmarks/embedded_whisper/export.py .whisper/work
-	$(BIN)/python benchmarks/embedded_whisper/measure.py
+	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.corpus .whisper/shards
+	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.train .whisper/shards .whisper/work
+	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.export .whisper/work
+	PYTHONPATH=benchmarks $(BIN)/python -m embedded_whisper.measure
 
 clean:
 	rm -rf $(VENV) dist build .sample reports/20* .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What a step learns from: clips of about one length, as tensors."""
+"""What is learned from at once: clips of about one length, as tensors."""
 
 from __future__ import annotations
 
@@ -10,55 +10,53 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import whisper.audio
-from aligning import align
-from clips import FRAME, Clip, Part, shard, silence
-from corpus import RATE, SEED
-from phonemes import transcribe
-from spelling import IGNORED, spell
 from torch import Tensor, nn
+
+from embedded_whisper.aligning import align
+from embedded_whisper.clips import FRAME, Clip, shard, silence
+from embedded_whisper.corpus import KINDS, RATE, SEED
+from embedded_whisper.phonemes import transcribe
+from embedded_whisper.spelling import IGNORED, spell
 
 FULL_FRAMES = 1500
 """Encoder frames of 30 s."""
 EMPTY_SHARE = 0.02
 """Clips of silence or noise alone, whose transcript is empty: without them silence is heard as words."""
 CANDIDATES = 192
-"""Clips that a step chooses neighbours in length from, so that little of its context is empty."""
+"""Clips that a batch chooses neighbours in length from, so that little of its context is empty."""
+LEAD_S = 0.2
+"""Seconds of silence before a clip, on average."""
 
 
 class Stage(NamedTuple):
     """A part of the training."""
 
     kinds: tuple[str, ...]
-    shards: int
-    """How many shards of each kind are drawn from."""
     frames: int
     """Encoder frames at most; longer clips are left out."""
     budget: int
-    """Encoder frames a step, over all its clips."""
+    """Encoder frames a batch, over all its clips."""
     steps: int
     padding: int = 0
     """Frames that stand for all those between the clips' end and the end of the full context; none where 0."""
-    parts: int = 1
-    """How many recorded texts may follow one another in a clip."""
 
 
-def pick(folder: Path, stage: Stage, random: np.random.Generator) -> Part:
-    """One recorded text of the stage."""
+def pick(folder: Path, stage: Stage, random: np.random.Generator) -> Clip:
+    """One clip of the stage."""
     kind = stage.kinds[random.integers(len(stage.kinds))]
-    source = shard(folder, kind, int(random.integers(min(stage.shards, 6) if kind == "short" else stage.shards)))
-    return Part(source, int(random.integers(len(source.texts))), int(random.uniform(0, 0.35) * RATE))
+    source = shard(folder, kind, int(random.integers(KINDS[kind].shards)))
+    lead = int(random.exponential(LEAD_S) * RATE)
+    return Clip(source, int(random.integers(len(source.texts))), lead)
 
 
-def draw(folder: Path, stage: Stage, random: np.random.Generator) -> tuple[list[Clip], int]:
-    """Clips of about one length, and the encoder frames of the step that hears them."""
-    found = []
-    for _ in range(CANDIDATES):
-        count = int(random.integers(stage.parts)) + 1
-        clip = Clip(tuple(pick(folder, stage, random) for _ in range(count)))
-        if clip.frames <= stage.frames:
-            found.append(clip)
-    found.sort(key=lambda clip: clip.frames)
-    first = int(random.integers(max(1, len(found) - stage.budget // stage.frames)))
+def draw(folder: Path, stage: Stage, place: float, random: np.random.Generator) -> tuple[list[Clip], int]:
+    """Clips of about one length, and the encoder frames of the batch that holds them.
+
+    `place` from 0 to 1 says how long they are among the stage's clips.
+    """
+    candidates = (pick(folder, stage, random) for _ in range(CANDIDATES))
+    found = sorted((clip for clip in candidates if clip.frames <= stage.frames), key=lambda clip: clip.frames)
+    first = int(place * max(1, len(found) - stage.budget // stage.frames))
     spare = random.uniform(1.0, 1.3)
     for last in range(first + 1, len(found) + 1):
         frames = min(stage.frames, int(found[last - 1].frames * spare))
@@ -68,7 +66,7 @@ def draw(folder: Path, stage: Stage, random: np.random.Generator) -> tuple[list[
 
 
 class Batch(NamedTuple):
-    """What one step learns from."""
+    """What one rank learns from in a step."""
 
     mel: Tensor
     padding: Tensor | None
@@ -85,19 +83,26 @@ class Batch(NamedTuple):
     phoneme_counts: Tensor
     frames: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        """The same where the network is."""
+        return Batch(*(None if part is None else part.to(device) for part in self))  # type: ignore[arg-type]  # by place
+
     def middles(self, spoken: Tensor) -> Tensor:
         """As `centres`, by the log probabilities of the phonemes: (frames, batch, symbols)."""
         targets = [part.tolist() for part in self.phonemes.split(self.phoneme_counts.tolist())]
-        begins = [torch.from_numpy(each) for each in align(spoken.detach().numpy(), targets)]
-        padded = nn.utils.rnn.pad_sequence([*begins], batch_first=True)
+        begins = [torch.from_numpy(each) for each in align(spoken.detach().cpu().numpy(), targets)]
+        padded = nn.utils.rnn.pad_sequence([*begins], batch_first=True).to(self.spans.device)
         ends = padded.gather(1, self.spans.clamp(min=0).flatten(1)).view(self.spans.shape)
         return torch.where(self.spans[..., 0] < 0, IGNORED, ends.float().mean(dim=-1))
 
 
-def make_batch(folder: Path, stage: Stage, step: int) -> Batch:
-    """The batch of a step: a function of the seed and the step's number alone."""
-    random = np.random.default_rng([SEED, step])
-    drawn, frames = draw(folder, stage, random)
+def make_batch(folder: Path, stage: Stage, step: int, rank: int) -> Batch:
+    """A rank's batch of a step: a function of the seed, the step and the rank alone.
+
+    All ranks hear clips of about one length, so that none waits for the others.
+    """
+    random = np.random.default_rng([SEED, step, rank])
+    drawn, frames = draw(folder, stage, np.random.default_rng([SEED, step]).random(), random)
     clips = [silence(frames, random) if random.random() < EMPTY_SHARE else clip.heard(random) for clip in drawn]
     audio = torch.zeros(len(clips), frames * FRAME)
     for row, clip in zip(audio, clips, strict=True):

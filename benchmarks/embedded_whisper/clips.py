@@ -1,4 +1,4 @@
-"""What is heard of the corpus: recorded texts, one after the other, as a line would carry them."""
+"""What is heard of the corpus: recorded texts, as a line would carry them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from corpus import shard_path
 from numpy.typing import NDArray
-from phonemes import transcribe
+
+from embedded_whisper.corpus import shard_path
+from embedded_whisper.phonemes import transcribe
 
 FRAME = 320
 """Samples an encoder frame."""
@@ -20,15 +21,12 @@ SILENT_END = 6
 
 
 class Shard:
-    """Clips of one file."""
+    """Recorded texts of one file; the samples stay on the disk until they are heard."""
 
     def __init__(self, path: Path) -> None:
-        with np.load(path) as data:
-            self.audio, self.bounds, self.texts = (
-                data["audio"],
-                data["bounds"],
-                data["texts"],
-            )
+        self.audio = np.load(path, mmap_mode="r")
+        with np.load(path.with_suffix(".npz")) as data:
+            self.bounds, self.texts = data["bounds"], data["texts"]
 
     def clip(self, index: int) -> tuple[NDArray[np.float32], str]:
         """Samples at 16 kHz and their text."""
@@ -53,28 +51,15 @@ def worsen(samples: NDArray[np.float32], random: np.random.Generator) -> NDArray
         spectrum = np.fft.rfft(samples)
         spectrum[int(len(spectrum) * random.uniform(0.4, 0.9)) :] = 0
         samples = np.fft.irfft(spectrum, len(samples)).astype(np.float32)
-    if random.random() < 0.6:
+    if random.random() < 0.5:
         noise = random.standard_normal(len(samples)).astype(np.float32)
         if random.random() < 0.3:
             noise = np.convolve(noise, np.ones(8, np.float32) / 8**0.5, "same")
-        samples = samples + noise * np.float32(level * 10 ** (-random.uniform(8, 50) / 20))
+        samples = samples + noise * np.float32(level * 10 ** (-random.uniform(12, 50) / 20))
     if random.random() < 0.05:
         lost = random.random(len(samples) // 320 + 1) < 0.05
         samples = samples * ~np.repeat(lost, 320)[: len(samples)]
     return samples.astype(np.float32)
-
-
-class Part(NamedTuple):
-    """A recorded text and the samples of silence before it."""
-
-    source: Shard
-    index: int
-    lead: int
-
-    @property
-    def samples(self) -> int:
-        """How many there are, the silence included."""
-        return int(self.lead + self.source.bounds[self.index + 1] - self.source.bounds[self.index])
 
 
 class Heard(NamedTuple):
@@ -87,26 +72,24 @@ class Heard(NamedTuple):
 
 
 class Clip(NamedTuple):
-    """What a step may hear."""
+    """A recorded text and the samples of silence before it."""
 
-    parts: tuple[Part, ...]
+    source: Shard
+    index: int
+    lead: int
 
     @property
     def frames(self) -> int:
         """Encoder frames that it fills."""
-        return math.ceil(sum(part.samples for part in self.parts) / FRAME) + SILENT_END
+        samples = self.lead + self.source.bounds[self.index + 1] - self.source.bounds[self.index]
+        return math.ceil(samples / FRAME) + SILENT_END
 
     def heard(self, random: np.random.Generator) -> Heard:
         """The clip as a line would carry it."""
-        pieces, words, centres = [], [], []
-        first = 0
-        for part in self.parts:
-            said, text = part.source.clip(part.index)
-            pieces += [np.zeros(part.lead, np.float32), said]
-            words += text.split()
-            centres += middles(text.split(), first + part.lead, len(said))
-            first += part.lead + len(said)
-        return Heard(worsen(np.concatenate(pieces), random), tuple(words), tuple(centres))
+        said, text = self.source.clip(self.index)
+        words = text.split()
+        samples = np.concatenate([np.zeros(self.lead, np.float32), said])
+        return Heard(worsen(samples, random), tuple(words), tuple(middles(words, self.lead, len(said))))
 
 
 def middles(words: list[str], first: int, samples: int) -> list[float]:

@@ -6,15 +6,15 @@ A shard is a function of its number and kind alone, so that any machine makes th
 from __future__ import annotations
 
 import sys
-import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
-import sentences
 from numpy.typing import NDArray
 
+from embedded_whisper import sentences
 from voicegauge.emulator.spoken import PITCH_SPREAD
 from voicegauge.speech.audio import decode, encode, resample
 from voicegauge.speech.espeak import synthesize
@@ -24,8 +24,22 @@ CLIPS = 2_000
 SEED = 20261121
 MP3_SHARE = 0.1
 """Clips that went through an MP3 encoder, as the emulator's answers do."""
-KINDS = {"short": (1, 2), "medium": (3, 8), "long": (6, 20)}
-"""Words a clip."""
+
+
+class Kind(NamedTuple):
+    """Clips of about one length."""
+
+    shards: int
+    words: tuple[int, int]
+    """How many a text has, at least and at most; sentences are as long as they come."""
+
+
+KINDS = {
+    "short": Kind(6, (1, 2)),
+    "medium": Kind(10, (3, 8)),
+    "long": Kind(8, (6, 20)),
+    "longest": Kind(4, (14, 40)),
+}
 COMMA_SHARE = 0.07
 """Words that a pause follows."""
 
@@ -60,11 +74,11 @@ VOICES = (
 """The emulator's; one that several targets have stands as often. Another list makes another corpus."""
 
 
-def say(text: str, random: Random) -> NDArray[np.float32]:
-    """`text` in one of the emulator's voices, a little faster or slower, higher or lower."""
+def say(texts: list[str], random: Random) -> NDArray[np.float32]:
+    """`texts` in one of the emulator's voices, a little faster or slower, higher or lower."""
     voice = random.choice(VOICES)
     samples = synthesize(
-        punctuate(text, random),
+        " ".join(punctuate(text, random) for text in texts),
         language="en",
         voice=voice.variant,
         words_per_minute=round(voice.words_per_minute * random.uniform(0.9, 1.12)),
@@ -85,42 +99,51 @@ def punctuate(text: str, random: Random) -> str:
     return " ".join(words).rstrip(",") + random.choice((".", ".", ".", "?", "!", ""))
 
 
-def text_of(kind: str, random: Random) -> str:
-    """What a clip of this kind says."""
+def texts_of(kind: str, random: Random) -> list[str]:
+    """What a clip of this kind says: one sentence or sequence of words; of the longest kind, several."""
+    if kind == "longest":
+        return _paragraph(random.randint(*KINDS[kind].words), random)
     if kind != "short" and random.random() < 0.4:
-        return sentences.sentence(random)
-    return sentences.sequence(random, *KINDS[kind])
+        return [sentences.sentence(random)]
+    return [sentences.sequence(random, *KINDS[kind].words)]
+
+
+def _paragraph(words: int, random: Random) -> list[str]:
+    """Sentences and sequences that follow one another."""
+    texts: list[str] = []
+    while (left := words - sum(len(text.split()) for text in texts)) > 0:
+        sequence = random.random() < 0.5
+        texts.append(sentences.sequence(random, 1, min(left, 12)) if sequence else sentences.sentence(random))
+    return texts
 
 
 def make_shard(kind: str, number: int, path: Path) -> None:
-    """Write shard `number` of `kind`: clips as 16-bit samples end to end, their bounds, their texts."""
+    """Write shard `number` of `kind`: its clips' 16-bit samples end to end, and beside them bounds and texts."""
     random = Random(f"{SEED}/{kind}/{number}")  # noqa: S311 - chosen words, no secrets
-    texts = [text_of(kind, random) for _ in range(CLIPS)]
+    texts = [texts_of(kind, random) for _ in range(CLIPS)]
     clips = [np.clip(say(text, random) * 32767, -32768, 32767).astype(np.int16) for text in texts]
-    bounds = np.cumsum([0, *map(len, clips)])
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, audio=np.concatenate(clips), bounds=bounds, texts=np.array(texts))
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, np.concatenate(clips))
+    np.savez(path.with_suffix(".npz"), bounds=np.cumsum([0, *map(len, clips)]), texts=np.array([*map(" ".join, texts)]))
     partial.replace(path)
 
 
 def shard_path(folder: Path, kind: str, number: int) -> Path:
-    """Where a shard lies."""
-    return folder / f"{kind}-{number:03d}.npz"
+    """Where the samples of a shard lie."""
+    return folder / f"{kind}-{number:03d}.npy"
 
 
 def main() -> None:
-    """Make the shards that are missing: corpus.py FOLDER KIND:FIRST-LAST ..."""
+    """Make the shards that are missing, a process a core: python -m embedded_whisper.corpus FOLDER."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
-    for part in sys.argv[2:]:
-        kind, _, span = part.partition(":")
-        first, _, last = span.partition("-")
-        for number in range(int(first), int(last) + 1):
-            path = shard_path(folder, kind, number)
-            if not path.exists():
-                started = time.perf_counter()
-                make_shard(kind, number, path)
-                print(f"{path.name} {time.perf_counter() - started:.0f} s", flush=True)
+    wanted = [(name, number) for name, kind in KINDS.items() for number in range(kind.shards)]
+    missing = [each for each in wanted if not shard_path(folder, *each).exists()]
+    with ProcessPoolExecutor() as pool:
+        making = {pool.submit(make_shard, *each, shard_path(folder, *each)): each for each in missing}
+        for done in as_completed(making):
+            done.result()
+            print(*making[done], flush=True)
 
 
 if __name__ == "__main__":

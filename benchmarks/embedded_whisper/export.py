@@ -1,4 +1,4 @@
-"""Packs a trained checkpoint as the package carries it: export.py WORK [FILE].
+"""Packs a trained checkpoint as the package carries it: python -m embedded_whisper.export WORK [FILE].
 
 Half precision, and of the vocabulary the rows that occur; the one row of all others beside them.
 """
@@ -11,12 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from batches import FULL_FRAMES
-from network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
-from spelling import tokens
 from whisper.tokenizer import get_tokenizer
-from words import vocabulary
 
+from embedded_whisper.batches import FULL_FRAMES
+from embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
+from embedded_whisper.spelling import tokens
+from embedded_whisper.words import vocabulary
 from voicegauge.speech.asr.converting import printable_bytes
 from voicegauge.speech.asr.embedded import WEIGHTS
 

@@ -1,6 +1,6 @@
 """How well the embedded Whisper hears: the figures of its card.
 
-    python benchmarks/embedded_whisper/measure.py [--quick]
+    PYTHONPATH=benchmarks python -m embedded_whisper.measure [--quick]
 
 Word error rates on texts that training never held, voice by voice; under noise, truncation and lost
 frames; on silence, noise and other sentences; by openai-whisper and by faster-whisper; time and
@@ -21,10 +21,10 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-import sentences
-from corpus import VOICES, Voice
 from numpy.typing import NDArray
 
+from embedded_whisper import sentences
+from embedded_whisper.corpus import VOICES, Voice
 from voicegauge.bench.suite import load_suite
 from voicegauge.contract import load_catalogue
 from voicegauge.speech.asr import RATE_HZ, Asr

@@ -7,11 +7,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own convention
-from batches import FULL_FRAMES, Batch
-from phonemes import symbols
-from spelling import IGNORED, tokens
 from torch import Tensor, nn
 from whisper.model import ModelDimensions, Whisper
+
+from embedded_whisper.batches import FULL_FRAMES, Batch
+from embedded_whisper.phonemes import symbols
+from embedded_whisper.spelling import IGNORED, tokens
 
 WIDTH, HEADS, ENCODER_LAYERS, DECODER_LAYERS = 128, 4, 4, 3
 VOCABULARY = 51_864
@@ -55,11 +56,11 @@ class Network(nn.Module):
         x = F.gelu(encoder.conv1(mel))
         x = F.gelu(encoder.conv2(x)).permute(0, 2, 1)
         frames = x.shape[1]
-        positions, bias = torch.arange(frames), None
+        positions, bias = torch.arange(frames, device=x.device), None
         if padding is not None:
             x = torch.cat([x, x[:, -3:-2].expand(-1, len(padding), -1)], dim=1)
             positions = torch.cat([positions, padding])
-            bias = torch.zeros(1, len(positions))
+            bias = torch.zeros(1, len(positions), device=x.device)
             bias[:, frames:] = math.log((FULL_FRAMES - frames) / len(padding))
         x = x + encoder.positional_embedding[positions]
         for block in encoder.blocks:
@@ -138,7 +139,7 @@ def stray(looks: Tensor, centres: Tensor, near: float) -> Tensor:
 
     Of shape (looks,): of each head at each token that is part of a word.
     """
-    frames = torch.arange(looks.shape[-1])
+    frames = torch.arange(looks.shape[-1], device=looks.device)
     close = torch.exp(-(((frames - centres[..., None]) / near) ** 2) / 2)
     lost = 1 - (looks * close[:, None]).sum(dim=-1)
     return lost.transpose(1, 2)[centres >= 0].flatten()

@@ -10,8 +10,7 @@ import re
 from functools import cache
 from random import Random
 
-from words import DAYS, MONTHS, ONES, ORDINALS, TEENS, TENS, common_words, suite_words, vocabulary
-
+from embedded_whisper.words import DAYS, MONTHS, ONES, ORDINALS, TEENS, TENS, common_words, suite_words, vocabulary
 from voicegauge.bench.suite import load_suite
 
 SUITE_SHARE = 0.5

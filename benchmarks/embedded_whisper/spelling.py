@@ -6,10 +6,11 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
-from clips import Heard
-from phonemes import transcribe
 from whisper.tokenizer import get_tokenizer
-from words import vocabulary
+
+from embedded_whisper.clips import Heard
+from embedded_whisper.phonemes import transcribe
+from embedded_whisper.words import vocabulary
 
 IGNORED = -100
 """A target or a place that does not count."""

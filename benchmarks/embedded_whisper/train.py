@@ -2,38 +2,45 @@
 
 `make whisper` makes the corpus, trains, exports and measures; what was interrupted goes on where it stood.
 
-Why it learns: short clips on a short encoder context first, until attention finds the words; a CTC
-loss over phonemes on the encoder beside the decoder's own; attention that is shown where in the
-clip each word is; the full 30 s context once all that stands.
+Why it learns: short clips on a short encoder context first, until a CTC loss over phonemes has taught the encoder to
+hear; from then on the decoder's attention is shown where in the clip each word is, and the context is the full 30 s.
+
+Two processes of one thread each hear a batch every step and take the mean of their gradients. So the weights
+do not depend on how many cores there are.
 """
 
 from __future__ import annotations
 
-import math
-import os
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
-from batches import Stage, make_batch
-from corpus import SEED
-from network import Network
-from torch import nn
+import torch.distributed
+import torch.multiprocessing
+from torch import Tensor, nn
 
-PEAK_RATE, WARM_UP_STEPS, STRAIGHT_FROM = 2e-3, 200, 3200
-"""Highest learning rate, the steps until it is reached, and the step from which it falls in a straight line."""
+from embedded_whisper.batches import Stage, make_batch
+from embedded_whisper.corpus import SEED
+from embedded_whisper.muon import Muon
+from embedded_whisper.network import Network
+
+RANKS = 2
+PEAK_RATE, WARM_UP_STEPS, FLAT_SHARE = 2e-3, 150, 0.35
+"""Highest learning rate, the steps until it is reached, and the share of all steps until it falls."""
 CTC_WEIGHT, GUIDE_WEIGHT = 0.5, 0.5
-ALIGNED_FROM = 2900
+ALIGNED_FROM = 300
 """Step from which the CTC head says where each word is. Until it hears well, all phonemes are taken to be as long."""
 EMA = 0.99
+BUDGET = 4800
 STAGES = (
-    Stage(("short",), 6, 110, 6400, 400),
-    Stage(("short", "medium", "medium", "medium"), 10, 240, 6400, 900),
-    Stage(("medium", "long", "long"), 8, 400, 6400, 1000, padding=48),
-    Stage(("medium", "long", "long"), 8, 700, 6400, 2300, padding=48, parts=4),
+    Stage(("short",), 110, BUDGET, 300),
+    Stage(("short", "medium", "medium", "medium"), 240, BUDGET, 500, padding=24),
+    Stage(("medium", "long", "long"), 400, BUDGET, 1200, padding=48),
+    Stage(("medium", "long", "longest", "longest"), 720, BUDGET, 2600, padding=48),
 )
 TOTAL_STEPS = sum(stage.steps for stage in STAGES)
 
@@ -45,56 +52,95 @@ def plan() -> Iterator[Stage]:
 
 
 def learning_rate(step: int) -> float:
-    """Warm-up, then a cosine, then a straight line down to nothing."""
-    warm = min(1.0, (step + 1) / WARM_UP_STEPS)
-    curve = 0.5 * (1 + math.cos(math.pi * min(step, STRAIGHT_FROM) / TOTAL_STEPS))
-    return PEAK_RATE * warm * curve * min(1.0, (TOTAL_STEPS - step) / (TOTAL_STEPS - STRAIGHT_FROM))
+    """Up, level, then down in a straight line to nothing."""
+    return PEAK_RATE * min((step + 1) / WARM_UP_STEPS, 1.0, (1 - step / TOTAL_STEPS) / (1 - FLAT_SHARE))
 
 
-def main() -> None:
-    """Train, saving every 100 steps; start again where the last save stands: train.py SHARDS WORK."""
-    folder, work = Path(sys.argv[1]), Path(sys.argv[2])
-    work.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(SEED)
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
-    network = Network()
-    average = {name: value.clone() for name, value in network.state_dict().items()}
-    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.01, betas=(0.9, 0.98))
-    first, last = 0, work / "last.pt"
-    if last.exists():
-        saved = torch.load(last, weights_only=True)
-        network.load_state_dict(saved["network"])
-        optimizer.load_state_dict(saved["optimizer"])
-        first, average = saved["step"], saved["average"]
-    started = time.perf_counter()
-    sums = np.zeros(3)
+class Training:
+    """One rank's network, what moves it, and what it was on average over the last steps."""
+
+    def __init__(self, work: Path) -> None:
+        torch.manual_seed(SEED)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = Network().to(self.device)
+        self.average = {name: value.clone() for name, value in self.network.state_dict().items()}
+        matrices = [value for name, value in self.network.named_parameters() if "blocks" in name and value.ndim == 2]
+        held = set(map(id, matrices))
+        others = [value for value in self.network.parameters() if id(value) not in held]
+        adam = torch.optim.AdamW(others, weight_decay=0.01, betas=(0.9, 0.98))
+        self.optimizers: tuple[torch.optim.Optimizer, ...] = (Muon(matrices), adam)
+        self.step, self.last = 0, work / "last.pt"
+        if self.last.exists():
+            self._load()
+
+    def learn(self, folder: Path, stage: Stage, rank: int) -> Tensor:
+        """Take the next step; returns the three losses."""
+        batch = make_batch(folder, stage, self.step, rank).to(self.device)
+        decoder, ctc, guide = self.network.losses(batch, aligned=self.step >= ALIGNED_FROM)
+        self.network.zero_grad(set_to_none=False)
+        (decoder + CTC_WEIGHT * ctc + GUIDE_WEIGHT * guide).backward()
+        self._share_gradients()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(self.step)
+            optimizer.step()
+        keep = min(EMA, (self.step + 1) / (self.step + 20))
+        for name, value in self.network.state_dict().items():
+            self.average[name].lerp_(value, 1 - keep)
+        self.step += 1
+        return torch.stack([decoder, ctc, guide]).detach().cpu()
+
+    def _share_gradients(self) -> None:
+        """Give all ranks the mean of their gradients."""
+        gradients = [value.grad for value in self.network.parameters() if value.grad is not None]
+        flat = torch.cat([gradient.flatten() for gradient in gradients]).cpu() / RANKS
+        torch.distributed.all_reduce(flat)
+        for gradient, mean in zip(gradients, flat.split([gradient.numel() for gradient in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
+    def save(self) -> None:
+        """Keep all that the next step needs."""
+        optimizers = [optimizer.state_dict() for optimizer in self.optimizers]
+        state = {"network": self.network.state_dict(), "average": self.average, "optimizers": optimizers}
+        partial = self.last.with_suffix(".partial")
+        torch.save({**state, "step": self.step}, partial)
+        partial.replace(self.last)
+
+    def _load(self) -> None:
+        saved = torch.load(self.last, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(saved["network"])
+        self.step, self.average = saved["step"], saved["average"]
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
+
+
+def train(rank: int, folder: Path, work: Path, meeting: str) -> None:
+    """One rank: every step of the plan that is not taken yet; the first rank tells and saves."""
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=RANKS)
+    training = Training(work)
+    first, started, losses = training.step, time.perf_counter(), torch.zeros(3)
     for step, stage in enumerate(plan()):
         if step < first:
             continue
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step)
-        decoder, ctc, guide = network.losses(make_batch(folder, stage, step), aligned=step >= ALIGNED_FROM)
-        optimizer.zero_grad(set_to_none=True)
-        (decoder + CTC_WEIGHT * ctc + GUIDE_WEIGHT * guide).backward()
-        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-        keep = min(EMA, (step + 1) / (step + 20))
-        for name, value in network.state_dict().items():
-            average[name].mul_(keep).add_(value, alpha=1 - keep)
-        sums += decoder.item(), ctc.item(), guide.item()
-        if (step + 1) % 50 == 0:
-            spent = (time.perf_counter() - started) / (step + 1 - first)
-            losses = " ".join(f"{value:.3f}" for value in sums / 50)
-            print(f"{step + 1} decoder, ctc, guide {losses}; {spent:.2f} s a step", flush=True)
-            sums[:] = 0
-        if (step + 1) % 100 == 0 or step + 1 == TOTAL_STEPS:
-            state = {
-                "network": network.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "average": average,
-            }
-            torch.save({**state, "step": step + 1}, work / "partial.pt")
-            (work / "partial.pt").replace(last)
+        losses += training.learn(folder, stage, rank)
+        if rank == 0 and training.step % 50 == 0:
+            spent = (time.perf_counter() - started) / (training.step - first)
+            told = " ".join(f"{value:.3f}" for value in np.asarray(losses / 50))
+            print(f"{training.step} decoder, ctc, guide {told}; {spent:.2f} s a step", flush=True)
+            losses.zero_()
+        if rank == 0 and (training.step % 100 == 0 or training.step == TOTAL_STEPS):
+            training.save()
+    torch.distributed.destroy_process_group()
+
+
+def main() -> None:
+    """Train, saving every 100 steps; go on where the last save stands: python -m embedded_whisper.train SHARDS WORK."""
+    folder, work = Path(sys.argv[1]), Path(sys.argv[2])
+    work.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as meeting:
+        torch.multiprocessing.spawn(train, (folder, work, f"{meeting}/ranks"), RANKS)
 
 
 if __name__ == "__main__":
