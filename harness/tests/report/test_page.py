@@ -106,6 +106,7 @@ def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
             assert f'<section id="{section}"' in page, name
     assert "Nothing was scored" in page_of(kinds["nothing scored"])
     assert "No request brought a file" in page_of(kinds["nothing answered"])
+    assert "No audio came of what was not understood" in page_of(kinds["nothing answered"])
     assert "understood without error" in page_of(kinds["no error"])
 
 

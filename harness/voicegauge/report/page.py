@@ -57,6 +57,16 @@ class RunView(NamedTuple):
         return self.report.manifest.provenance is not Provenance.RECORDED
 
     @property
+    def no_clips(self) -> str:
+        """Why there is no clip to show, where there is none."""
+        rates = [rate.corpus.value for target in self.report.targets for rate in (target.wer, target.cer) if rate]
+        if not rates:
+            return "Nothing was scored, so there is no worst clip."
+        if any(rates):
+            return "No audio came of what was not understood, so there is nothing to play."
+        return "Every scored clip was understood without error."
+
+    @property
     def ordered(self) -> tuple[TargetSummary, ...]:
         """The targets in the order of the comparison table."""
         return tuple(row.summary for row in self.rows)
