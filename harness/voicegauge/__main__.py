@@ -17,7 +17,8 @@ def main() -> NoReturn:
     It is imported here, so that Ctrl-C in that first tenth of a second is no traceback.
     """
     try:
-        # A stream that was closed before the start (`>&-`) swallows what is written to it.
+        # A stream that was closed before the start (`>&-`, `<&-`) swallows what is written to it, or is empty.
+        sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open to the end
         sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
         sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
         from voicegauge.cli import run

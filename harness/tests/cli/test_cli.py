@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from voicegauge.cli import COMMANDS, run
+
+ROOT = Path(__file__).resolve().parents[3]
 
 CONTRACT = """\
 openapi: 3.1.0
@@ -88,6 +91,9 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["bench", "--voice-sample", "no-audio.txt"], ["no-audio.txt", "no voice sample"]),
         (["bench", "--suite", "no-audio.txt"], ["unknown suite"]),
         (["serve", "--plan", "freee"], ["unknown plan 'freee'"]),
+        (["serve", "--pace", "0"], ["--pace goes with --replay"]),
+        (["serve", "--replay", ".", "--fault", "ignored-key"], ["--fault goes without --replay"]),
+        (["serve", "--replay", ".", "--time-scale", "1"], ["--time-scale goes without --replay"]),
         (["report", "nowhere", "--json", "-", "--out", "-"], ["standard output"]),
         (["bench", "--max-cost", "nan"], ["--max-cost", "nan"]),
         (["bench", "--max-cost", "inf"], ["--max-cost", "inf"]),
@@ -221,6 +227,14 @@ def test_a_closed_standard_output_swallows_what_is_printed(folder: Path) -> None
     done = shell("voicegauge providers --json out.json >&-", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((folder / "out.json").read_text())["providers"]
+
+
+def test_a_closed_standard_input_is_no_terminal(folder: Path) -> None:
+    """What would be overwritten is asked for on a terminal alone."""
+    shutil.copytree(ROOT / "fixtures" / "pixelapi", folder / "fixtures" / "pixelapi")
+    done = shell("voicegauge record pixelapi --emulated --refresh all <&-", folder)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "add --yes" in done.stderr
 
 
 @pytest.mark.parametrize("columns", ["wide", "0", "-5", ""])

@@ -6,11 +6,15 @@ import ipaddress
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from voicegauge.cli.options import FiniteRange, contracts_option, seed_option
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.errors import EXIT_OK, UnknownNameError
+from voicegauge.errors import EXIT_OK, UnknownNameError, UsageError
 from voicegauge.hosts import url_of
+
+_OF_THE_EMULATOR = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
+"""What recordings know nothing of."""
 
 
 @click.command("serve")
@@ -97,6 +101,7 @@ def command(  # noqa: PLR0917 - click passes options by name
 
     if "list" in faults:
         return _list_faults()
+    _check_flags(click.get_current_context(), replayed=bool(replay))
     chosen = _choose(providers, contracts)
     if replay:
         from voicegauge.cli.replaying import serve_recordings
@@ -124,6 +129,15 @@ def command(  # noqa: PLR0917 - click passes options by name
     finally:
         bound.close()
     return EXIT_OK
+
+
+def _check_flags(ctx: click.Context, *, replayed: bool) -> None:
+    """Refuse what was asked for on the command line and would have no effect."""
+    idle = _OF_THE_EMULATOR if replayed else ("pace",)
+    for option in ctx.command.params:
+        if option.name in idle and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            says = "goes without --replay: recordings answer as they are" if replayed else "goes with --replay"
+            raise UsageError(f"{option.opts[0]} {says}")
 
 
 def _read_loopback(host: str) -> str:
