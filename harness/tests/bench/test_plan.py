@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.plan import Plan, PlanSettings, make_plan
+from voicegauge.bench.plan import Plan, PlanSettings, make_plan, target_ref
 from voicegauge.bench.suite import Suite
-from voicegauge.contract import Target
+from voicegauge.contract import Catalogue, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Provenance, VoiceSample
 
@@ -110,6 +110,12 @@ def test_a_price_that_nobody_says_is_refused_and_can_be_named(suite: Suite, targ
     with pytest.raises(UsageError, match=r"--price acme/unpriced=USD"):
         plan(suite, targets).check_budget(1.0)
     plan(suite, targets, prices={"acme/unpriced": 0.02}).check_budget(1.0)
+
+
+def test_a_price_that_the_user_names_leaves_the_credits_as_they_are(voicegauge_catalogue: Catalogue) -> None:
+    ref = target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
+    assert (ref.usd_per_request, ref.usd_per_character) == (0.01, None)
+    assert (ref.credits_per_request, ref.credits_per_character) == (None, 2.0)
 
 
 def test_a_plan_dearer_than_the_budget_is_refused_before_anything_is_sent(

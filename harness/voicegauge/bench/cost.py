@@ -60,7 +60,7 @@ class TargetCost(Record, frozen=True, kw_only=True):
     line: CostLine | None
     """For any other text length; `None` where no document says the price."""
     disputed: bool
-    """The documents disagree about the price; the dearest reading is shown."""
+    """The documents disagree about the price; shown is the price itself, else the dearest reading."""
     price: str
     """In words, as the contract has it."""
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import msgspec
 
+from voicegauge.bench.cost import TEXT_LENGTH
 from voicegauge.bench.suite import Suite, SuiteText
 from voicegauge.contract import Intake, Served, Target
-from voicegauge.contract.pricing import describe_price, price_sources, quote
+from voicegauge.contract.pricing import Rate, describe_price, price_sources, quote, rates
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Kind, Provenance, Record, SuiteRef, TargetRef, VoiceSample
 
@@ -239,29 +240,30 @@ def _quoted(target: Served, rounds: Sequence[Round], usd: float | None) -> Quote
 
 def target_ref(target: Served, usd: float | None = None) -> TargetRef:
     """`target` as a run's manifest keeps it; `usd` is a price for one request that the user named."""
-    per = "request" if usd is not None or target.pricing is None else target.pricing.per
-    one = quote(target, 1_000_000, audio_s=60.0, usd=usd)
+    dollars, in_credits = rates(target, TEXT_LENGTH)
+    if usd is not None:
+        dollars = Rate(usd, "request")
     return TargetRef(
         id=target.id,
         title=target.spec.title,
         contract_version=target.contract.version,
         contract_sha256=target.contract.document.sha256,
         price=describe_price(target) if usd is None else f"${usd:g} / request (--price)",
-        usd_per_request=one.usd if per == "request" else None,
-        usd_per_character=_per_character(one.usd) if per.endswith("characters") else None,
-        usd_per_minute=one.usd if per == "minute" else None,
-        credits_per_request=one.credits if per == "request" else None,
-        credits_per_minute=one.credits if per == "minute" else None,
-        credits_per_character=_per_character(one.credits) if per.endswith("characters") else None,
-        price_disputed=one.disputed,
+        usd_per_request=_per("request", dollars),
+        usd_per_character=_per("character", dollars),
+        usd_per_minute=_per("minute", dollars),
+        credits_per_request=_per("request", in_credits),
+        credits_per_minute=_per("minute", in_credits),
+        credits_per_character=_per("character", in_credits),
+        price_disputed=quote(target, TEXT_LENGTH, usd=usd).disputed,
         price_sources=price_sources(target) if usd is None else (),
         max_characters=_max_characters(target),
         languages=target.spec.languages,
     )
 
 
-def _per_character(of_a_million: float | None) -> float | None:
-    return None if of_a_million is None else of_a_million / 1_000_000
+def _per(unit: str, rate: Rate | None) -> float | None:
+    return rate.amount if rate is not None and rate.unit == unit else None
 
 
 def _max_characters(target: Served) -> int | None:

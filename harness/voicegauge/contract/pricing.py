@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from voicegauge.contract.contract import Operation
 from voicegauge.contract.extension import Price
 from voicegauge.contract.targets import Served
 from voicegauge.errors import UsageError
@@ -38,11 +39,13 @@ def read_price(written: str) -> tuple[str, float]:
     return target, usd
 
 
-def quote(target: Served, characters: int, *, audio_s: float | None = None, usd: float | None = None) -> Quote:
+def quote(
+    target: Served | Operation, characters: int, *, audio_s: float | None = None, usd: float | None = None
+) -> Quote:
     """The price of a request of `characters` to `target`.
 
     Args:
-        target: whose price counts.
+        target: whose price counts; an operation that serves none has one of its own.
         characters: length of the text; 0 for audio that is sent.
         audio_s: length of the audio, where it is known; guessed from the text otherwise.
         usd: a price for one request that the user named; wins over the contract's.
@@ -52,7 +55,8 @@ def quote(target: Served, characters: int, *, audio_s: float | None = None, usd:
         return Quote(usd, None, disputed=False)
     money = target.contract.provider.credits
     credit_usd = money.usd if money else None
-    stated, *others = (_cost(p, characters, audio_s, credit_usd) for p in (price, *price.alternatives))
+    readings = (price, *price.alternatives)
+    stated, *others = (_cost(p, _units(p, characters, audio_s), credit_usd) for p in readings)
     credits = _first_or_dearest(stated.credits, [other.credits for other in others])
     if usd is not None:
         return Quote(usd, credits, disputed=False)
@@ -68,9 +72,8 @@ class _Cost(NamedTuple):
     credits: float | None
 
 
-def _cost(price: Price, characters: int, audio_s: float | None, credit_usd: float | None) -> _Cost:
+def _cost(price: Price, units: float, credit_usd: float | None) -> _Cost:
     """Dollars and credits by one reading; dollars by way of credits where it names those alone."""
-    units = _units(price, characters, audio_s)
     credits = None if price.credits is None else price.credits * units
     if price.usd is not None:
         return _Cost(price.usd * units, credits)
@@ -87,6 +90,48 @@ def _units(price: Price, characters: int, audio_s: float | None) -> float:
     if price.per == "minute":
         return (audio_s if audio_s is not None else characters / SPEECH_CHARACTERS_PER_S) / 60
     return 1.0
+
+
+class Rate(NamedTuple):
+    """What one unit costs."""
+
+    amount: float
+    unit: Literal["request", "character", "minute"]
+
+
+_RATES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
+    "request": (1, "request"),
+    "1k_characters": (1_000, "character"),
+    "1m_characters": (1_000_000, "character"),
+    "minute": (1, "minute"),
+}
+
+
+def rates(target: Served, characters: int) -> tuple[Rate | None, Rate | None]:
+    """The price of `target` in dollars and in credits, each by one reading; `None` where no document says.
+
+    It is the price itself, or, where that names no amount, the dearest reading for a text of `characters`.
+    """
+    price = target.pricing
+    if price is None:
+        return None, None
+    money = target.contract.provider.credits
+    costs = [(p, _cost(p, 1.0, money.usd if money else None)) for p in (price, *price.alternatives)]
+    return (
+        _rate([(p, cost.usd) for p, cost in costs], characters),
+        _rate([(p, cost.credits) for p, cost in costs], characters),
+    )
+
+
+def _rate(readings: list[tuple[Price, float | None]], characters: int) -> Rate | None:
+    """Of what one unit costs by each reading, the stated one first."""
+    known = [(p, amount) for p, amount in readings if amount is not None]
+    if not known:
+        return None
+    stated = readings[0][1] is not None
+    price, amount = known[0] if stated else max(known, key=lambda read: read[1] * _units(read[0], characters, None))
+    size, unit = _RATES[price.per]
+    return Rate(amount / size, unit)
 
 
 _UNITS = {
