@@ -55,6 +55,16 @@ def _calls(*answers: dict[str, Any], status: int = 404, **headers: str) -> Excha
     )
 
 
+def test_the_same_audio_transcribed_at_another_charge_is_told() -> None:
+    def heard(credits: str) -> Exchanges:
+        request = Request(method="POST", url="https://api.tts.ai/v1/stt/", headers=(("Authorization", "Bearer x"),))
+        response = answer(200, {"text": "Good morning."}, X_Credits_Used=credits)
+        return (Exchange(provider="ttsai", operation="transcribe", request=request, response=response),)
+
+    told = _rules(load_catalogue().provider("ttsai"), heard("20"), heard("40"))
+    assert ("recorded-charge-changed", "200 header.X-Credits-Used") in told
+
+
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [

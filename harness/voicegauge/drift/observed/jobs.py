@@ -73,14 +73,13 @@ def _change(rule: str, old: Seen, new: Seen, values: Mapping[str, object]) -> Ch
 
 
 def charge_places(seen: Seen) -> Iterator[str]:
-    """Where an answer says what was charged."""
+    """Where an answer says what was charged: for speech, for audio that was sent, for a job or for a turn of a chat."""
     operation = seen.operation
     if operation is None or seen.status >= 300:
         return
-    if operation.speech is not None and operation.speech.answer.charged:
-        yield operation.speech.answer.charged
-    if operation.job is not None and operation.job.charged:
-        yield operation.job.charged
+    answers = [use.answer.charged for use in (operation.speech, operation.intake) if use is not None]
+    whole = [told.charged for told in (operation.job, operation.chat) if told is not None]
+    yield from filter(None, (*answers, *whole))
 
 
 def charge_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
