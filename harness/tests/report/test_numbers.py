@@ -146,6 +146,21 @@ def test_an_interval_says_which_end_is_unknown(low: float | None, high: float | 
     assert interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", DASH)
 
 
+@pytest.mark.parametrize(
+    ("price", "said"),
+    [
+        (None, DASH),
+        (0.0, "$0.0000"),
+        (0.000031, "$0.000031"),
+        (0.00099, "$0.00099"),
+        (0.0025, "$0.0025"),
+        (12, "$12.00"),
+    ],
+)
+def test_only_what_is_free_costs_nothing(price: float | None, said: str) -> None:
+    assert usd(price) == said
+
+
 def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES, repetitions=2)
     told = Streaming(

@@ -176,7 +176,7 @@ def _price(target: TargetSummary) -> Cell:
     cost = target.cost
     if cost.usd_per_request is None:
         credits = cost.credits_per_request
-        return EMPTY if credits is None else Cell(number(credits), None, "credits")
+        return EMPTY if credits is None else Cell(number(credits, 1), None, "credits")
     charged = cost.charged_usd_per_request
     detail = f"charged {usd(charged)}" if cost.charge_differs and charged is not None else ""
     return Cell(usd(cost.usd_per_request), cost.usd_per_request, detail or _disputed(target))
@@ -192,7 +192,7 @@ def _minute(target: TargetSummary) -> Cell:
     if cost.usd_per_audio_minute is not None:
         return Cell(usd(cost.usd_per_audio_minute), cost.usd_per_audio_minute, _disputed(target))
     credits = cost.credits_per_audio_minute
-    return EMPTY if credits is None else Cell(number(credits), None, "credits")
+    return EMPTY if credits is None else Cell(number(credits, 1), None, "credits")
 
 
 def _disputed(target: TargetSummary) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from voicegauge.bench.statistics import Estimate
@@ -43,7 +44,7 @@ def milliseconds(value: float | None) -> str:
 
 
 def duration(ms: float) -> str:
-    """A time on an axis: "250 ms", "1.5 s", "2 min"."""
+    """A time on an axis: "250 ms", "1.5 s", "120 s"."""
     if ms < 1_000:
         return f"{ms:g} ms"
     return f"{ms / 1000:g} s"
@@ -55,9 +56,14 @@ def percent(rate: float | None) -> str:
 
 
 def usd(value: float | None) -> str:
-    """A price: cents from a dollar on, else four decimals, so that $0.0150 stands above $0.0025."""
+    """A price: cents from a dollar on, else four decimals, so that $0.0150 stands above $0.0025.
+
+    One too small for them has two digits, so that only what is free costs nothing.
+    """
     if value is None:
         return NONE
+    if 0 < value < 0.001:
+        return f"${value:.{1 - math.floor(math.log10(value))}f}"
     return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
 
 

@@ -41,7 +41,8 @@
   }
 
   const usd = (value) => {
-    const decimals = value >= 1 ? 2 : 4;
+    const small = value > 0 && value < 0.001;
+    const decimals = small ? 1 - Math.floor(Math.log10(value)) : value >= 1 ? 2 : 4;
     return "$" + value.toLocaleString("en-US", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
   };
 
