@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -21,6 +22,9 @@ def main() -> NoReturn:
         sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open to the end
         sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
         sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            # Providers speak in letters that the locale may lack, and files have names that are no text.
+            sys.stdout.reconfigure(errors="backslashreplace")
         from voicegauge.cli import run
 
         status = run()

@@ -237,6 +237,18 @@ def test_a_closed_standard_input_is_no_terminal(folder: Path) -> None:
     assert "add --yes" in done.stderr
 
 
+def test_what_the_locale_has_no_letters_for_is_printed_by_its_numbers_and_json_is_utf_8(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "acme.yaml").write_text(CONTRACT.replace("Voice one", "声"), encoding="utf-8")
+    monkeypatch.setenv("PYTHONIOENCODING", "latin-1")
+    call = "voicegauge providers --contracts acme.yaml --json"
+    done = shell(f"{call} a.json && {call} - >b.json", folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u58f0" in done.stdout
+    assert (folder / "a.json").read_bytes() == (folder / "b.json").read_bytes()
+
+
 @pytest.mark.parametrize("columns", ["wide", "0", "-5", ""])
 def test_a_width_that_means_nothing_is_none(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)

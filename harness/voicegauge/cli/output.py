@@ -54,9 +54,9 @@ def emulated(says: str) -> Text:
 
 
 def write_json(result: Any, to: str) -> None:
-    """Write a record as JSON to the file `to`, or to standard output for "-"."""
+    """Write a record as JSON in UTF-8, whatever the locale, to the file `to`, or to standard output for "-"."""
     text = msgspec.json.format(msgspec.json.encode(result), indent=2)
     if to == "-":
-        click.echo(text.decode())
+        click.echo(text)
         return
     write_file(Path(to), text + b"\n")

@@ -81,7 +81,7 @@ def command(
         return
     text = _render(form, report, loaded)
     if to_stdout:
-        click.echo(text, nl=False)
+        click.echo(text.encode(), nl=False)
         return
     page = Path(out) if out else loaded[0][0] / PAGE
     write_file(page, text.encode())
