@@ -11,10 +11,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.client import Client, Ledger, intake_wire
+from voicegauge.client import Client, Ledger, fetch_made, intake_wire
+from voicegauge.client.intake import MAX_STEMS
 from voicegauge.contract import Intake, load_catalogue
 from voicegauge.errors import BudgetError, UsageError
-from voicegauge.model import Delivery, UploadedFile
+from voicegauge.model import Delivery, Exchange, UploadedFile
+from voicegauge.model import Request as Asked
+from voicegauge.model import Response as Answered
 from voicegauge.transport import Transport, VirtualClock
 
 URL = "http://127.0.0.1:9"
@@ -85,6 +88,23 @@ async def test_audio_behind_a_url_is_fetched_without_the_key(send) -> None:
     delivery = await send(provider, "translation")
     assert delivery.audio == b"ID3"
     assert provider.asked == [("/v1/speech-translate/", "Bearer sk-1"), ("/v1/results/a.mp3", None)]
+
+
+async def test_an_answer_that_lists_countless_stems_is_not_followed_for_ever() -> None:
+    target = intake("stems-demucs")
+    body = json.dumps({"stems": [{"name": "vocals", "url": f"{URL}/v1/results/a.mp3"}] * 1_000}).encode()
+    provider = Provider(*[Response(b"ID3", media_type="audio/mpeg")] * 1_000)
+    async with Transport(app=provider.app) as transport:
+        client = Client(target.contract, transport, base_urls={"": URL}, clock=VirtualClock())
+        answered = Exchange(
+            provider="ttsai",
+            operation=target.operation.id,
+            request=Asked(method="POST", url=f"{URL}/v1/stems/"),
+            response=Answered(status=200, headers=(("Content-Type", "application/json"),), body=body),
+        )
+        fetched = await fetch_made(client, target, answered)
+    assert fetched.failure is None
+    assert len(fetched.pieces) == len(provider.asked) == MAX_STEMS
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"text": 7}', b"no json", b"[]", json.dumps({"text": None}).encode()])

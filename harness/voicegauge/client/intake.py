@@ -17,6 +17,9 @@ from voicegauge.contract.extension import AudioPlace, IntakeWord
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Failure, UploadedFile
 
+MAX_STEMS = 32
+"""A mix has a handful; of an answer that lists more the first ones are fetched."""
+
 
 class Fetched(NamedTuple):
     """What an answer leads to."""
@@ -73,7 +76,7 @@ def _places(intake: Intake, answer: Answer) -> list[AudioPlace]:
     places = [conversion.answer.audio] if conversion.answer.audio else []
     if stems is not None:
         listed = answer.read(stems.at)
-        count = len(listed) if isinstance(listed, list) else 0
+        count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
         places += [
             AudioPlace(at=f"{stems.at}/{index}/{stems.url}", delivered="url", download=stems.download)
             for index in range(count)
