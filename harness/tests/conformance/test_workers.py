@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import textwrap
 from pathlib import Path
 
@@ -92,4 +93,22 @@ def test_what_a_dead_process_had_is_given_to_nobody(tmp_path) -> None:
     dying.start()
     dying.join()
     with pytest.raises(BudgetError, match="nobody knows"), SharedBudget(tmp_path / "budget", 1.0).ledger():
+        pass
+
+
+def _fill_the_disk_and_leave(budget: SharedBudget) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        with budget.ledger() as ledger:
+            ledger.reserve(0.9).settle()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_sum_that_cannot_be_written_is_no_new_budget(tmp_path) -> None:
+    budget = SharedBudget(tmp_path / "budget", 1.0)
+    with pytest.raises(OSError, match="large"):
+        _fill_the_disk_and_leave(budget)
+    with pytest.raises(BudgetError, match="nobody knows"), budget.ledger():
         pass

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from voicegauge.client.ledger import Ledger
 from voicegauge.errors import BudgetError
+
+_WIDTH = 32
+"""Characters of the file: more than any sum has."""
 
 
 class SharedBudget:
@@ -29,19 +34,21 @@ class SharedBudget:
         Raises:
             BudgetError: a process died that had it.
         """
-        with self._file.open("a+", encoding="utf-8") as file:
+        with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            spent = file.read() or "0"
+            spent = file.read().strip() or "0"
             if spent == "held":
                 raise BudgetError("a process died while it was spending; nobody knows what is left of the budget")
-            _write(self._file, "held")
+            _write(file, "held")
             ledger = Ledger(self._limit, spent_usd=float(spent))
             try:
                 yield ledger
             finally:
-                _write(self._file, repr(ledger.spent_usd + ledger.reserved_usd))
+                _write(file, repr(ledger.spent_usd + ledger.reserved_usd))
 
 
-def _write(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8")
+def _write(file: TextIO, text: str) -> None:
+    """In the place of what stood there, which stays where the disk is full: an empty file would be a new budget."""
+    file.seek(0)
+    file.write(text.ljust(_WIDTH))
+    file.flush()
