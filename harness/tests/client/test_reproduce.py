@@ -73,6 +73,15 @@ def test_every_way_to_send_a_key(asked, scheme, shown):
         assert shown in command
 
 
+def test_a_key_that_a_url_cannot_carry_as_it_is_is_replaced_too(asked):
+    def by_query(document):
+        document["components"]["securitySchemes"]["key"] = {"type": "apiKey", "in": "query", "name": "api_key"}
+
+    request, loaded = asked(edit=by_query, key="k+secret/123=")
+    assert "k%2Bsecret" in request.url
+    assert '"https://api.acme.test/speech?api_key=$ACME_KEY"' in curl(request, loaded, key="k+secret/123=")
+
+
 def test_a_wrong_key_is_shown_where_the_right_one_is_known(asked):
     request, loaded = asked(key="invalid-key")
     assert "X-Key: invalid-key" in curl(request, loaded, key=KEY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import shlex
+from urllib.parse import unquote
 
 from voicegauge.contract import Contract
 from voicegauge.contract.wire import UnreadableBodyError, read_form
@@ -97,7 +98,8 @@ class _Hide:
         return f"${self.variable}:" if pair.endswith(":") else f"${self.variable}"
 
     def _value(self, value: str) -> str:
-        return f"${self.variable}" if self._key is None or self._key in value else value
+        carries_it = self._key is None or self._key in value or self._key in unquote(value)
+        return f"${self.variable}" if carries_it else value
 
 
 def _data(body: bytes) -> list[str]:
