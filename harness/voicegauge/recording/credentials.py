@@ -29,9 +29,9 @@ _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+(?!\[redacted\])[A-Za-z0-9._~+/
 _PREFIXED = re.compile(
     r"\b(?:(?:sk|pk|rk|xi|gh[opsur]|hf|r8|glpat|xox[abeoprs]|github_pat)[-_][A-Za-z0-9_-]{12,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
-    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?)(?![A-Za-z0-9])"
+    r"|eyJ[A-Za-z0-9_-]{8,2000}+\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?)(?![A-Za-z0-9])"
 )
-"""How issuers begin their keys, and JSON Web Tokens."""
+"""How issuers begin their keys, and JSON Web Tokens; the bound keeps a hostile text from being read over and over."""
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
