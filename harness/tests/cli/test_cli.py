@@ -106,6 +106,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["bench", "--json", "."], ["'--json': cannot write .: not a regular file"]),
         (["check", "--junit", "no-audio.txt/x.xml"], ["'--junit': cannot write", "no-audio.txt is no folder"]),
         (["check", "--junit", "a.xml", "--sarif", "./a.xml"], ["--sarif", "a file twice"]),
+        (["check", "--select", "empty-body", "--ignore", "empty-body"], ["leave no rule"]),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
-from voicegauge.errors import UnknownNameError
+from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Exchange, Severity
 
 S = TypeVar("S")
@@ -81,10 +81,13 @@ def select_rules(
 
     Raises:
         UnknownNameError: a name is no rule; says the nearest.
+        UsageError: no rule is left, so that nothing could ever be found.
     """
     graded = severities or {}
     for name in (*select, *ignore, *graded):
         if name not in RULES:
             raise UnknownNameError("rule", name, RULES)
     chosen = [name for name in RULES if (not select or name in select) and name not in ignore]
+    if not chosen:
+        raise UsageError("--select and --ignore leave no rule: nothing could be found")
     return {name: replace(RULES[name], severity=graded.get(name, RULES[name].severity)) for name in chosen}
