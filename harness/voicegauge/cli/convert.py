@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ class Conversion(Record, frozen=True, kw_only=True):
 @click.option(
     "--mask", multiple=True, metavar="NAME", help="Mask this field, parameter or header too. May be repeated."
 )
-@base_url_option
+@functools.partial(base_url_option, help="Where the provider was reached, if elsewhere. May be repeated.")
 @contracts_option
 @json_option
 def command(

@@ -92,15 +92,13 @@ def seed_option(command: F) -> F:
     )(command)
 
 
-def base_url_option(command: F) -> F:
-    """`--base-url [SERVER=]URL`: passed as `base_url`, pairs of (server name or "", URL)."""
-    return click.option(
-        "--base-url",
-        multiple=True,
-        callback=_read_base_urls,
-        metavar="[SERVER=]URL",
-        help="Send to URL instead: staging, a proxy, a server of your own. May be repeated.",
-    )(command)
+def base_url_option(
+    command: F, *, help: str = "Send to URL instead: staging, a proxy, a server of your own. May be repeated."
+) -> F:
+    """`--base-url [SERVER=]URL`: passed as `base_url`, URLs by server name, "" for all servers."""
+    return click.option("--base-url", multiple=True, callback=_read_base_urls, metavar="[SERVER=]URL", help=help)(
+        command
+    )
 
 
 def _read_base_urls(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, str]:
