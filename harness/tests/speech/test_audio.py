@@ -118,6 +118,18 @@ def test_a_header_wins_over_what_is_declared() -> None:
     assert (found.container, found.sample_rate_hz) == ("wav", RATE)
 
 
+@pytest.mark.parametrize(
+    ("name", "begin", "like"),
+    [("mulaw", b"\xff\xf9", "aac"), ("mulaw", b"\xff\xfb\x7b\x7f", "mp3"), ("pcm_s16le", b"\xff\xfb\x10\x00", "mp3")],
+)
+def test_samples_that_begin_like_a_frame_of_mpeg_are_what_was_declared(name: str, begin: bytes, like: str) -> None:
+    data = begin + encode(tone(rate=8000, level=0.01), 8000, name)[0]
+    assert sniff_container(data) == like
+    assert decode(data, declared=declared(name, 8000)).container == "pcm"
+    with pytest.raises(UndecodableAudioError):
+        decode(data)
+
+
 def test_samples_that_are_no_numbers_are_silence() -> None:
     sound = tone()
     sound[:100] = np.nan

@@ -23,6 +23,7 @@ from voicegauge.speech.containers import (
     container_of_media_type,
     declares_length,
     find_wav_data,
+    may_be_chance,
     mend_streamed_wav,
     sniff_container,
 )
@@ -118,21 +119,31 @@ _RAW = {
 def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
     """The samples of `data`.
 
-    A header always wins; `declared` counts only for bytes that have none. A streamed WAV
+    A header always wins; `declared` counts only for bytes that have none, or that begin like a
+    frame of MPEG audio by chance, as a few in a thousand quiet recordings of mu-law do. A streamed WAV
     (length 0 or 0xFFFFFFFF) is read to its end. A file cut short gives what is there.
 
     Raises:
         UndecodableAudioError: no audio, an unsupported container, no samples, more than
             `MAX_AUDIO_S` or `MAX_FRAMES`, or a rate or channels out of range.
     """
+    container = sniff_container(data)
+    if container is None and declared is not None:
+        return _decode_raw(data, declared)
+    try:
+        return _decode_container(data, container)
+    except UndecodableAudioError:
+        if declared is None or not may_be_chance(data):
+            raise
+        return _decode_raw(data, declared)
+
+
+def _decode_container(data: bytes, container: str | None) -> Decoded:
     import soundfile
 
-    container = sniff_container(data)
     if container in ffmpeg.CONTAINERS:
         return _decode_by_ffmpeg(data, container)
     try:
-        if container is None and declared is not None:
-            return _decode_raw(data, declared)
         with soundfile.SoundFile(io.BytesIO(mend_streamed_wav(data))) as file:
             return _read(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
@@ -159,15 +170,18 @@ def _decode_raw(data: bytes, declared: RawAudio) -> Decoded:
     if raw is None:
         raise UndecodableAudioError(f"raw audio of the unknown format {declared.format!r}")
     _check_shape(declared.sample_rate_hz, declared.channels)
-    with soundfile.SoundFile(
-        io.BytesIO(data),
-        samplerate=declared.sample_rate_hz,
-        channels=declared.channels,
-        format="RAW",
-        subtype=raw.subtype,
-        endian=raw.endian,
-    ) as file:
-        return _read(file, data)
+    try:
+        with soundfile.SoundFile(
+            io.BytesIO(data),
+            samplerate=declared.sample_rate_hz,
+            channels=declared.channels,
+            format="RAW",
+            subtype=raw.subtype,
+            endian=raw.endian,
+        ) as file:
+            return _read(file, data)
+    except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
+        raise UndecodableAudioError(f"{len(data)} bytes: no samples of {declared.format}") from error
 
 
 def _read(file: Any, data: bytes) -> Decoded:

@@ -81,6 +81,11 @@ def sniff_container(data: bytes) -> str | None:
     return _sniff_mpeg(data)
 
 
+def may_be_chance(data: bytes) -> bool:
+    """Whether what `sniff_container` finds rests on a few bits, which samples without a header may have too."""
+    return _sniff_mpeg(data) is not None
+
+
 def _sniff_mpeg(data: bytes) -> str | None:
     # Eleven set bits begin a frame of MPEG audio, twelve one of ADTS; layer 0 is AAC.
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
