@@ -83,7 +83,7 @@ def test_an_unknown_format_names_the_known_ones() -> None:
         encode(tone(), RATE, "midi")
 
 
-@pytest.mark.parametrize("length", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize("length", [0, 0x7FFFF000, 0x7FFFFFFF, 0xFFFFFFFF])
 def test_a_streamed_wav_is_read_to_its_end(length: int) -> None:
     data = bytearray(encode(tone(), RATE, "wav")[0])
     struct.pack_into("<I", data, 4, length)

@@ -121,7 +121,7 @@ def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
 
     A header always wins; `declared` counts only for bytes that have none, or that begin like a
     frame of MPEG audio by chance, as a few in a thousand quiet recordings of mu-law do. A streamed WAV
-    (length 0 or 0xFFFFFFFF) is read to its end. A file cut short gives what is there.
+    (length 0 or two gigabytes and more) is read to its end. A file cut short gives what is there.
 
     Raises:
         UndecodableAudioError: no audio, an unsupported container, no samples, more than

@@ -38,8 +38,9 @@ _MEDIA_TYPES = {
     "audio/pcma": "pcm",
 }
 _MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
-_STREAMED = (0, 0xFFFFFFFF)
-"""Lengths that a WAV writer leaves behind when it could not go back to fill in the real one."""
+_NO_LENGTH = 0x7FFFF000
+"""From here on, and at 0, the length of a WAV is what a writer leaves that could not go back to fill in the
+real one: SoX this, others 0x7FFFFFFF or 0xFFFFFFFF. No answer has two gigabytes."""
 _CHUNK_LIMIT = 64
 """Chunks looked at before the samples of a WAV: real files have fewer than ten."""
 
@@ -107,14 +108,14 @@ def find_wav_data(data: bytes) -> WavData | None:
             return None
         (size,) = struct.unpack_from("<I", data, at + 4)
         if data[at : at + 4] == b"data":
-            declared = None if size in _STREAMED else size
+            declared = size if 0 < size < _NO_LENGTH else None
             return WavData(at + 4, declared, len(data) - at - 8)
         at += 8 + size + size % 2
     return None
 
 
 def mend_streamed_wav(data: bytes) -> bytes:
-    """`data` with the real length filled in where a streamed WAV states 0 or 0xFFFFFFFF."""
+    """`data` with the real length filled in where a streamed WAV states none."""
     found = find_wav_data(data)
     if found is None or found.declared is not None or not found.present:
         return data
