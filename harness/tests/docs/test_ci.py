@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from voicegauge import plugin
 from voicegauge.cli import cli
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "ci.md").read_text(encoding="utf-8")
@@ -36,6 +38,13 @@ def test_the_pipelines_have_their_parts() -> None:
     assert GITLAB["speech"]["artifacts"]["reports"] == {"junit": "junit.xml"}
     assert len(COMMANDS) >= 10
     assert {command.split()[0] for command in COMMANDS} == {"voicegauge", "pytest"}
+
+
+def test_every_option_and_fixture_of_the_plugin_is_named() -> None:
+    options = set(re.findall(r"--vg-[a-z-]+", inspect.getsource(plugin.pytest_addoption)))
+    fixtures = {name for name in vars(plugin) if name.startswith("voicegauge_")}
+    assert {"--vg-live", "voicegauge_rule"} <= options | fixtures
+    assert {name for name in options | fixtures if f"`{name}" not in PAGE} == set()
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voicegauge")])
