@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Failure, Provenance, Run
-from voicegauge.report import gather, render_page, write_report
+from voicegauge.report import gather, render_markdown, render_page, write_report
 
 from .factories import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
 
@@ -121,6 +121,15 @@ def test_languages_stand_apart_and_characters_are_told_from_words(tmp_path: Path
     assert "By language" in page
     assert '<bdi>ja</bdi> <span class="unit">CER</span>' in page
     assert '<bdi lang="ar">' in page
+
+
+def test_targets_that_spoke_other_texts_are_said_not_to_compare(tmp_path: Path) -> None:
+    folder, run = make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=1)
+    english = tuple(s for s in run.samples if s.language == "en" or s.target == VOICES[0].id)
+    fewer = folder, msgspec.structs.replace(run, samples=english)
+    for made, uneven in (((folder, run), False), (fewer, True)):
+        assert ("Not the same texts." in page_of(made)) is uneven
+        assert ("Not all targets spoke the same languages." in render_markdown(gather([made]))) is uneven
 
 
 def test_a_closed_vocabulary_is_said_aloud(tmp_path: Path) -> None:

@@ -104,6 +104,12 @@ def incomparable(report: Report) -> tuple[str, ...]:
     return tuple(name for name, value in read.items() if len({value(run) for run in report.runs}) > 1)
 
 
+def is_uneven(run: RunReport) -> bool:
+    """Whether the scored targets spoke different languages, so that their rows are not of the same texts."""
+    spoken = (frozenset(rate.language for rate in target.languages) for target in run.targets)
+    return len(set(filter(None, spoken))) > 1
+
+
 def _collect(report: Report, read: dict[str, Callable[[RunReport], str]]) -> tuple[Fact, ...]:
     return tuple(Fact(name, tuple(value(run) for run in report.runs)) for name, value in read.items())
 

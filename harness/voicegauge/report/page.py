@@ -15,7 +15,7 @@ from voicegauge.bench.summary import TargetSummary
 from voicegauge.model import Provenance, Run
 from voicegauge.report import text
 from voicegauge.report.clips import Clip, Player, players
-from voicegauge.report.facts import Fact, Highlight, environment, highlights, incomparable, key_facts
+from voicegauge.report.facts import Fact, Highlight, environment, highlights, incomparable, is_uneven, key_facts
 from voicegauge.report.gather import Report, RunReport
 from voicegauge.report.heat import STEPS, HeatTable, heat_tables
 from voicegauge.report.scales import Scale
@@ -55,6 +55,11 @@ class RunView(NamedTuple):
     def emulated(self) -> bool:
         """Whether the emulator answered."""
         return self.report.manifest.provenance is not Provenance.RECORDED
+
+    @property
+    def uneven(self) -> bool:
+        """Whether its targets did not all speak the same languages."""
+        return is_uneven(self.report)
 
     @property
     def no_clips(self) -> str:

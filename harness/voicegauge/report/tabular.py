@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voicegauge.model import Interval, Record, Run, Sample, Score
+from voicegauge.report.facts import is_uneven
 from voicegauge.report.gather import Report, RunReport, latest_scores
 from voicegauge.report.table import Cell, columns, rows
 from voicegauge.report.text import visible
@@ -143,7 +144,8 @@ def _judged(run: RunReport) -> str:
     if run.judge is None:
         return "Not scored."
     closed = " (closed vocabulary: flattering)" if run.judge.closed_vocabulary else ""
-    return f"ASR {run.judge.asr}{closed}, normaliser {run.judge.normaliser}; 95% intervals."
+    uneven = " Not all targets spoke the same languages." if is_uneven(run) else ""
+    return f"ASR {run.judge.asr}{closed}, normaliser {run.judge.normaliser}; 95% intervals.{uneven}"
 
 
 def _markdown_cell(cell: Cell) -> str:
