@@ -6,8 +6,18 @@ import asyncio
 
 import pytest
 
-from voicegauge.conformance import Collector, Plan, Settings, check_service, emulator_settings, plan_cases
+from voicegauge.client import Ledger
+from voicegauge.conformance import (
+    CheckReport,
+    Collector,
+    Plan,
+    Settings,
+    check_service,
+    emulator_settings,
+    plan_cases,
+)
 from voicegauge.conformance.emulated import KEY
+from voicegauge.contract import load_catalogue
 from voicegauge.emulator import SCENARIO_HEADER, create_app
 from voicegauge.model import Provenance, Severity
 from voicegauge.transport import VirtualClock
@@ -57,41 +67,63 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
     assert found.reproduce
 
 
-@pytest.fixture
-def refusing(voicegauge_catalogue):
-    """The life of a saved voice at a service that refuses one kind of request for a reason."""
-    [target] = voicegauge_catalogue.select(["ttsai/kokoro"])
-    cases = plan_cases([target], emulated=False, every=True).cases
-    plan = Plan(cases=tuple(case for case in cases if case.life and case.operation == "createUserVoice"))
+@pytest.fixture(scope="module")
+def kokoro():
+    [target] = load_catalogue().select(["ttsai/kokoro"])
+    return target, plan_cases([target], emulated=False, every=True).cases
 
-    def run(method: str, word: str, why: str):
+
+@pytest.fixture
+def live(kokoro):
+    """The life of what an operation makes, as at a live service that may refuse one kind of request for a reason."""
+    target, cases = kokoro
+
+    def run(made_by: str, method: str = "", word: str = "", why: str = "", **settings) -> CheckReport:
         emulator = create_app([target.contract], emulator_settings())
 
         async def app(scope, receive, send) -> None:
-            if scope["method"] == method and word in scope["path"]:
+            if why and scope["method"] == method and word in scope["path"]:
                 scope = {**scope, "headers": [*scope["headers"], (SCENARIO_HEADER.lower().encode(), why.encode())]}
             await emulator(scope, receive, send)
 
         collector = Collector([], 0)
-        settings = Settings(
+        plan = Plan(cases=tuple(case for case in cases if case.life and case.operation == made_by))
+        asked = Settings(
             provenance=Provenance.RECORDED,
             base_urls={"ttsai": {"": "http://emulated/ttsai"}},
             keys={"ttsai": KEY},
             clock=VirtualClock,
             app=app,
+            **settings,
         )
-        asyncio.run(check_service([target], plan, settings, collector))
-        report = collector.report()
-        return [finding.rule for finding in report.findings], [case.verdict for case in report.cases]
+        asyncio.run(check_service([target], plan, asked, collector))
+        return collector.report()
 
     return run
 
 
 @pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive")])
-def test_what_was_refused_did_not_happen(refusing, method, word) -> None:
-    assert refusing(method, word, "unauthorized") == (["refuses-valid"], ["broken"])
+def test_what_was_refused_did_not_happen(live, method, word) -> None:
+    report = live("createUserVoice", method, word, "unauthorized")
+    assert [finding.rule for finding in report.findings] == ["refuses-valid"]
 
 
 @pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive"), ("GET", "user-voices")])
-def test_an_account_that_is_told_to_come_back_later_says_nothing_of_what_is_kept(refusing, method, word) -> None:
-    assert refusing(method, word, "rate-limited") == ([], ["skipped"])
+def test_an_account_that_is_told_to_come_back_later_says_nothing_of_what_is_kept(live, method, word) -> None:
+    report = live("createUserVoice", method, word, "rate-limited")
+    assert report.findings == ()
+    assert [case.verdict for case in report.cases] == ["skipped"]
+
+
+@pytest.mark.parametrize(("made_by", "name"), [("createUserVoice", "kokoro"), ("chat", "chat")])
+def test_each_use_of_what_is_kept_is_paid_for_from_the_budget(live, made_by, name) -> None:
+    report = live(made_by, ledger=Ledger(1.0), prices={f"ttsai/{name}": 0.01})
+    assert report.spending.total.paid > 1
+    assert report.spent_usd == pytest.approx(0.01 * report.spending.total.paid)
+    assert not live(made_by, ledger=Ledger(0.015), prices={f"ttsai/{name}": 0.01}).finished
+
+
+def test_nothing_is_made_that_nobody_knows_the_price_of_using(live) -> None:
+    report = live("createUserVoice", ledger=Ledger(1.0))
+    assert report.exchanges == {}
+    assert "name it with --price ttsai/kokoro=USD" in report.cases[0].reason

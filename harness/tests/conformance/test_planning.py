@@ -49,11 +49,26 @@ def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
         assert CATALOGUE.provider(case.provider).document.line(case.expected.at), case.id
 
 
-def test_a_live_plan_pays_once_for_each_target_and_intake() -> None:
+def test_a_live_plan_pays_once_for_each_target_and_intake_and_for_a_turn_of_a_chat() -> None:
     paid = [case for case in plan_cases(TARGETS, emulated=False, every=False).cases if case.paid]
     intakes = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.intakes]
-    wanted = sorted([*(target.id for target in TARGETS), *intakes])
-    assert sorted(f"{case.provider}/{case.target}" for case in paid) == wanted
+    wanted = sorted([*(target.id for target in TARGETS), *intakes, "ttsai/chat"])
+    assert sorted(f"{case.provider}/{case.target or case.operation}" for case in paid) == wanted
+
+
+def test_a_chat_is_not_paid_for_where_one_target_is_checked() -> None:
+    targets = CATALOGUE.select(["ttsai/kokoro"])
+    paid = [case for case in plan_cases(targets, emulated=False, every=False).cases if case.paid]
+    assert [case.target for case in paid] == ["kokoro"]
+
+
+def test_what_a_chat_costs_must_be_named() -> None:
+    targets = CATALOGUE.select(["ttsai"])
+    plan = plan_cases(targets, emulated=False, every=False)
+    named = priced(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.RECORDED)
+    assert [case.usd for case in named.cases if case.paid and "ttsai/chat: " in case.id] == [0.5]
+    assert "ttsai/chat" not in named.unpriced
+    assert "ttsai/chat" in priced(plan, targets, {}, provenance=Provenance.RECORDED).unpriced
 
 
 def test_a_budget_buys_the_first_requests_of_the_plan_and_no_more() -> None:

@@ -67,6 +67,8 @@ class Case(Record, frozen=True, kw_only=True):
     """On its way it is also used with each value of the other fields of what it is used for."""
     fails: bool = False
     """A delivery whose job is asked to end in failure."""
+    priced: bool = False
+    """A single call to an operation that costs money and serves no target, such as a turn of a chat."""
     text_characters: int = 0
     """Length of its text, for its price."""
     audio_s: float = 0.0
@@ -90,7 +92,8 @@ class Case(Record, frozen=True, kw_only=True):
     @property
     def paid(self) -> bool:
         """Whether it costs money where it is accepted, as it may be."""
-        return self.life or (self.target is not None and self.expected.verdict != "refused")
+        named = self.target is not None or self.priced
+        return self.life or (named and self.expected.verdict != "refused")
 
 
 class Skipped(Record, frozen=True, kw_only=True):

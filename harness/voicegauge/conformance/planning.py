@@ -6,7 +6,7 @@ out before money is spent on it.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import get_args
 
 import msgspec
@@ -22,6 +22,7 @@ from voicegauge.conformance.lives import life_case
 from voicegauge.conformance.ordering import ordered
 from voicegauge.conformance.parameters import other_operation_wire, parameter_cases
 from voicegauge.conformance.requests import TEXT, base_speech, plain_body, with_headers
+from voicegauge.conformance.spending import costs
 from voicegauge.conformance.texts import text_cases
 from voicegauge.conformance.uploads import upload_cases
 from voicegauge.conformance.webhooks import with_webhooks
@@ -106,10 +107,19 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
             if operation.speech is not None:
                 continue
             cases = _other_cases(contract, operation, emulated=emulated, every=every)
+            whole = contract.targets.keys() <= chosen[contract.id]
             if operation.intake is None:
-                yield from cases
-            elif contract.targets.keys() <= chosen[contract.id]:  # paid for as well: only of a whole provider
+                yield from _priced(cases, whole=whole) if costs(operation) else cases
+            elif whole:  # paid for as well: only of a whole provider
                 yield from intake_cases(operation, cases)
+
+
+def _priced(cases: Iterable[Case | Skipped], *, whole: bool) -> Iterator[Case | Skipped]:
+    """The `cases` of an operation that costs money; of a `whole` provider one valid request is in every plan."""
+    for case in cases:
+        shows = whole and isinstance(case, Case) and case.expected.why == "valid"
+        yield case if isinstance(case, Skipped) else msgspec.structs.replace(case, priced=True, whole=shows)
+        whole = whole and not shows
 
 
 def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:

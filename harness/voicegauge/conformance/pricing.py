@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voicegauge.conformance.cases import Case, Kind, Skipped
+from voicegauge.conformance.cases import Kind, Skipped
+from voicegauge.conformance.paying import dollars, price_name, sold_in
 from voicegauge.conformance.planning import Plan
 from voicegauge.conformance.spending import Account, Spending, Spent
-from voicegauge.contract import Served, Target
-from voicegauge.contract.pricing import quote
+from voicegauge.contract import Target
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record
 
@@ -37,7 +37,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     skipped: tuple[Skipped, ...] = ()
     """What cannot be planned."""
     unpriced: tuple[str, ...] = ()
-    """Targets of which nobody says what a request costs; they count as nothing."""
+    """Targets, and operations without one, of which nobody says what a request costs; they count as nothing."""
     spending: Spending
     """What it would come to at the service, if all is answered as expected; not by rule."""
 
@@ -68,15 +68,15 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
         provenance: who would be asked.
     """
     contracts = {target.contract.id: target.contract for target in targets}
-    by_id: dict[str, Served] = {target.id: target for target in targets}
-    by_id |= {intake.id: intake for contract in contracts.values() for intake in contract.intakes.values()}
     account, cases = Account(), []
     unpriced: dict[str, None] = {}
     for case in plan.cases:
-        target = by_id.get(f"{case.provider}/{case.target}")
-        usd = _price(case, target, prices)
-        if usd is None and target is not None:
-            unpriced[target.id] = None
+        sold = sold_in(contracts[case.provider], case)
+        usd = 0.0 if sold is None else dollars(sold, prices, case.text_characters, case.audio_s)
+        if sold is not None and usd is None:
+            unpriced[price_name(sold)] = None
+        elif not case.paid:
+            usd = 0.0  # it should be refused
         account.book(case, Spent(requests=1, paid=int(case.paid), usd=usd or 0.0))
         expects = case.expected.verdict
         cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, paid=case.paid, usd=usd))
@@ -88,14 +88,6 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
         unpriced=tuple(unpriced),
         spending=account.spending(),
     )
-
-
-def _price(case: Case, target: Served | None, prices: Mapping[str, float]) -> float | None:
-    """Dollars of one case: nothing where it should be refused, `None` where nobody says."""
-    if target is None:
-        return 0.0
-    usd = quote(target, case.text_characters, audio_s=case.audio_s or None, usd=prices.get(target.id)).usd
-    return usd if usd is None or case.paid else 0.0
 
 
 def price_of_plan(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.checks import Call, Expected, Judge, Outcome, RequestOrigin, Rule, Subject
-from voicegauge.client import DEFAULT_KEY, Client, Ledger, Reservation, WireRequest, curl
+from voicegauge.client import DEFAULT_KEY, Client, Ledger, WireRequest, curl
 from voicegauge.client.connection import Key
 from voicegauge.client.keys import credentials
 from voicegauge.client.schedule import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
@@ -20,11 +20,11 @@ from voicegauge.conformance.collecting import Collector
 from voicegauge.conformance.following import subjects_of_delivery
 from voicegauge.conformance.intakes import taken_in
 from voicegauge.conformance.lives import Course, Who
+from voicegauge.conformance.paying import Purse, paid_with
 from voicegauge.conformance.spending import Allowance, count
 from voicegauge.conformance.uploads import padded
 from voicegauge.conformance.webhooks import Listening
 from voicegauge.contract import Contract, Operation, Target
-from voicegauge.contract.pricing import quote
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance
@@ -96,6 +96,7 @@ class Runner:
         self.service, self._collector, self._allowance = service, collector, allowance or Allowance(None)
         self._client, self._contract = service.client, service.contract
         self._judge = service.judge(rules)
+        self._purse = Purse(service.contract, service.ledger, service.prices)
         self._unreachable = 0
         self._booking = _Booking()
         collector.judging(rules.values())
@@ -119,7 +120,8 @@ class Runner:
                 with self._booked(case):
                     answered = await self.answer(case)
             except (TransportError, UsageError) as error:
-                self._note_unreachable(error)
+                if self.is_away(error):
+                    raise
                 self._collector.case_skipped(case, str(error))
                 continue
             self._unreachable = 0
@@ -128,11 +130,11 @@ class Runner:
             else:
                 self._collector.case_done(case, answered.findings, answered.status)
 
-    def _note_unreachable(self, error: Exception) -> None:
+    def is_away(self, error: Exception) -> bool:
+        """Whether the service is taken to be away, now that a request met `error` instead of an answer."""
         silent = isinstance(error, UnreachableError | TimedOutError)
         self._unreachable = self._unreachable + 1 if silent else 0
-        if self._unreachable >= MAX_UNREACHABLE:
-            raise error
+        return self._unreachable >= MAX_UNREACHABLE
 
     @contextmanager
     def _booked(self, case: Case) -> Iterator[None]:
@@ -181,6 +183,7 @@ class Runner:
         """
         with self._booked(case):
             subjects, exchange, skipped = await self._subjects(case)
+            self._unreachable = 0
             if read is not None and skipped is None:
                 subjects = list(read(exchange))
             return Answered(self.judged(subjects, case), exchange.response.status, skipped, exchange)
@@ -206,17 +209,7 @@ class Runner:
     async def _subjects(self, case: Case) -> tuple[list[Subject], Exchange, str | None]:
         """What there is to judge of a single call, its exchange, and why there is no verdict."""
         operation, target = self._contract.operation(case.operation), self._target(case)
-        reservation = self._reserve(case)
-        accepted = True
-        try:
-            *earlier, exchange = await self._send(case)
-            accepted = exchange.response.status < 300
-        except TransportError as error:
-            accepted = error.sent
-            raise
-        finally:
-            if reservation is not None:
-                _close(reservation, paid=accepted)
+        *earlier, exchange = await paid_with(self._purse.for_case(case), self._send(case))
         origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._no_verdict(case, exchange), list[Exchange]()
@@ -234,16 +227,6 @@ class Runner:
         """As `no_verdict`; the emulator is never short of anything, so its refusals mean the request."""
         emulated = self.service.provenance is Provenance.EMULATED
         return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange.response.status)
-
-    def _reserve(self, case: Case) -> Reservation | None:
-        target = self._target(case) or self._contract.intakes.get(case.target or "")
-        if target is None or self.service.ledger is None:
-            return None
-        named = self.service.prices.get(target.id)
-        price = quote(target, case.text_characters, audio_s=case.audio_s or None, usd=named).usd
-        if price is None:
-            raise UsageError(f"no document says what {target.id} costs: name it with --price {target.id}=USD")
-        return self.service.ledger.reserve(price)
 
     async def _send(self, case: Case) -> list[Exchange]:
         """The answers to a case, the one that counts last.
@@ -276,7 +259,9 @@ class Runner:
 
         async def send(operation: Operation, wire: WireRequest, who: Who, server: str | None) -> Exchange:
             key: Key = OTHER_KEY if who == "other" else DEFAULT_KEY
-            answers = await self._insist(case, lambda: self._client.call(operation, wire, key=key, server=server))
+            reservation = self._purse.for_step(operation, wire)
+            asking = self._insist(case, lambda: self._client.call(operation, wire, key=key, server=server))
+            answers = await paid_with(reservation, asking)
             exchanges.extend(answers)
             return answers[-1]
 
@@ -285,15 +270,13 @@ class Runner:
         if target is not None:
             course = batch_subjects(target, case.wire, send, self._client.clock)
         else:
+            self._purse.check_uses(operation)
             emulated = self.service.provenance is Provenance.EMULATED
             course = Course(operation, send, others=emulated, thorough=case.thorough).subjects(case.wire)
         subjects: list[Subject] = []
-        reservation = self._reserve(case)
         try:
             subjects += [subject async for subject in course]
         finally:
-            if reservation is not None:
-                _close(reservation, paid=bool(exchanges))
             later = next(filter(None, map(_told_later, subjects)), None)
             self._saw(case, exchanges, later)
         judged = (subject for subject in subjects if _told_later(subject) is None)
@@ -383,13 +366,6 @@ def _has_ended(status: Operation, last: Exchange) -> bool:
     job = status.job
     state = job.states.get(str(Call(status, last).answered(job.state))) if job else None
     return state is not None and state.end is not None
-
-
-def _close(reservation: Reservation, *, paid: bool) -> None:
-    if paid:
-        reservation.settle()
-    else:
-        reservation.release()
 
 
 def _no_delivery(delivery: Delivery, case: Case) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from voicegauge.checks import Rule
 from voicegauge.conformance.cases import Case
-from voicegauge.contract import Contract
+from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Record
 
 
@@ -116,21 +116,25 @@ class Allowance:
         that follows something to its end (`Case.life`) may ask more than once; it is not broken off.
         """
         most = self._most
-        if most is None or self._paid < max(most, 1) or not (case.paid or _costs(contract, case.operation)):
+        if most is None or self._paid < max(most, 1) or not (case.paid or _paid_for(contract, case.operation)):
             return None
         return f"not sent: of {most} requests to be paid for, {self._paid} were accepted"
 
 
 def count(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> Spent:
     """What `exchanges` with the services of `contract` came to."""
-    paid = sum(200 <= e.response.status < 300 and _costs(contract, e.operation) for e in exchanges)
+    paid = sum(200 <= e.response.status < 300 and _paid_for(contract, e.operation) for e in exchanges)
     return Spent(requests=len(exchanges), paid=paid, usd=usd)
 
 
-def _costs(contract: Contract, name: str) -> bool:
-    """Whether an accepted call is paid for: every request for speech, and what has a price that is not nothing."""
+def _paid_for(contract: Contract, name: str) -> bool:
     operation = contract.operations.get(name)
-    if operation is None or operation.speech is not None:
-        return operation is not None
+    return operation is not None and costs(operation)
+
+
+def costs(operation: Operation) -> bool:
+    """Whether an accepted call is paid for: every request for speech, and what has a price that is not nothing."""
+    if operation.speech is not None:
+        return True
     prices = [operation.pricing, *(one.pricing for one in operation.served)]
     return any(price is not None and bool(price.usd or price.credits or price.alternatives) for price in prices)
