@@ -1,8 +1,9 @@
-"""A service that takes every connection and never says a word."""
+"""A service that never says a word, or now and then says none."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -11,11 +12,13 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, plan_cases
+from voicegauge.conformance import Collector, Plan, Settings, check_service, emulator_settings, plan_cases
+from voicegauge.conformance.emulated import KEY
 from voicegauge.conformance.running import MAX_UNREACHABLE, Runner, Service
-from voicegauge.contract import load_contract
-from voicegauge.errors import TimedOutError
-from voicegauge.transport import Timeouts, Transport
+from voicegauge.contract import load_catalogue, load_contract
+from voicegauge.emulator import create_app
+from voicegauge.errors import TimedOutError, UnreachableError
+from voicegauge.transport import Timeouts, Transport, VirtualClock
 
 
 def test_a_service_that_never_answers_is_given_up_soon(acme_contracts: Callable[..., Path]) -> None:
@@ -32,3 +35,42 @@ def test_a_service_that_never_answers_is_given_up_soon(acme_contracts: Callable[
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))
     assert len(cases) > MAX_UNREACHABLE
     assert len(collector.report().cases) == MAX_UNREACHABLE - 1
+
+
+@pytest.fixture
+def fuzz():
+    """Fuzz a target whose service drops every connection for which `drops` is true of its number; returns how many."""
+
+    def run(drops: Callable[[int], bool], collector: Collector) -> int:
+        [target] = load_catalogue().select(["pixelapi/voice-design"])
+        emulator, asked = create_app([target.contract], emulator_settings()), []
+
+        async def app(scope, receive, send) -> None:
+            asked.append(scope["path"])
+            if not drops(len(asked)):
+                await emulator(scope, receive, send)
+
+        settings = Settings(
+            base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
+            keys={"pixelapi": KEY},
+            fuzz=8,
+            clock=VirtualClock,
+            app=app,
+        )
+        with contextlib.suppress(UnreachableError):
+            asyncio.run(check_service([target], Plan(cases=()), settings, collector))
+        return len(asked)
+
+    return run
+
+
+def test_a_connection_that_breaks_now_and_then_does_not_end_a_search(fuzz) -> None:
+    collector = Collector([], 0)
+    asked = fuzz(lambda number: number % 5 == 0, collector)
+    assert asked > 20
+    assert collector.exchanges == asked - asked // 5
+    assert collector.report().findings == ()
+
+
+def test_a_search_ends_where_the_service_is_away(fuzz) -> None:
+    assert fuzz(lambda _: True, Collector([], 0)) == MAX_UNREACHABLE

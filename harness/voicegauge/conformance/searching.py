@@ -116,14 +116,21 @@ class Search:
         )
 
     def ask(self, question: Coroutine[Any, Any, T]) -> T:
-        """What comes of `question`, awaited in the event loop; where there is no more, the search is over."""
+        """What comes of `question`, awaited in the event loop.
+
+        An example that met no answer is given up; where there is no more to be had, the search is over.
+        """
         self._shrinking += bool(self._last)
         try:
             if self._stopped is not None or self._shrinking > MAX_SHRINKING:
                 question.close()
             else:
                 return asyncio.run_coroutine_threadsafe(question, self._loop).result()
-        except (BudgetError, TransportError) as error:
+        except TransportError as error:
+            if not self._runner.is_away(error):
+                hypothesis.reject()
+            self._stopped = error
+        except BudgetError as error:
             self._stopped = error
         except concurrent.futures.CancelledError:
             self._stopped = NothingMeasuredError("interrupted")
