@@ -29,6 +29,7 @@ from voicegauge.contract.wire import is_form, is_json
 _SITUATIONS = get_args(Situation)
 _DEFAULTS: tuple[Word, ...] = ("voice", "voice_description", "voice_sample_url", "language", "format")
 """Words for which a target may name a default."""
+_PARAMETER = re.compile(r"/parameters/\d+$")
 _NAMES_DOCUMENT = re.compile(r"/(x-source|source|disputed/\d+)$")
 _RAW = ("pcm", "mulaw", "alaw", "ulaw")
 """Audio without a header: nothing but the contract tells its sample rate."""
@@ -45,7 +46,10 @@ def check_objects(schemas: Schemas, document: Document) -> None:
     for pointer, node in walk(document.data):
         leads[pointer] = [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in node]
         if isinstance(node.get("$ref"), str):
-            leads[pointer].append(schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")[1])
+            found, at = schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")
+            leads[pointer].append(at)
+            if _PARAMETER.search(pointer) and not (isinstance(found, dict) and {"name", "in"} <= found.keys()):
+                raise document.error(f"{pointer}/$ref", f"$ref {node['$ref']!r} leads to no parameter")
         for key in ("allOf", "anyOf", "oneOf"):
             branches = node.get(key)
             leads[pointer] += [

@@ -111,6 +111,8 @@ class Schemas:
             node = read_pointer(self._document.data, [unescape(token) for token in target.split("/")[1:]])
             if node is MISSING:
                 raise self._document.error(pointer, f"$ref {reference!r} leads nowhere")
+            if not isinstance(node, dict | bool):  # a schema may be true or false
+                raise self._document.error(pointer, f"$ref {reference!r} leads to a value that is no object")
             pointer = target
         return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
 
