@@ -14,7 +14,10 @@ from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.drift import RULES
 from voicegauge.drift.observed import compare_recordings
+from voicegauge.drift.observed.answers import answer_changes
+from voicegauge.drift.observed.pairing import Pair
 from voicegauge.drift.observed.rules import BETWEEN_RECORDINGS
+from voicegauge.drift.observed.traffic import Seen
 from voicegauge.model import Exchange, Provenance, Request
 from voicegauge.recording import save_har
 
@@ -53,6 +56,21 @@ def _calls(*answers: dict[str, Any], status: int = 404, **headers: str) -> Excha
         )
         for number, value in enumerate(answers)
     )
+
+
+def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> None:
+    names = [f"call-{number}" for number in range(12)]
+
+    def said(status: int) -> tuple[Seen, ...]:
+        request = Request(method="GET", url=f"{API}/x")
+        made = (
+            Exchange(provider="pixelapi", operation=name, request=request, response=answer(status, {}))
+            for name in names
+        )
+        return tuple(Seen(contract, "x.har", number, one, None, {}) for number, one in enumerate(made))
+
+    found = answer_changes([Pair(said(200), said(500), same=True)])
+    assert [change.operation for change in found] == names
 
 
 def test_the_same_audio_transcribed_at_another_charge_is_told() -> None:

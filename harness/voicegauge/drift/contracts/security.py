@@ -114,8 +114,9 @@ def _compare_scheme(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
     if before != after:
         yield scope.change("api-security-component-place-changed", old, new, old=_said(before), new=_said(after))
     flows = [dict(part.child("flows").children()) for part in (old, new)]
-    for name in flows[0].keys() & flows[1].keys():
-        yield from _compare_flow(scope, flows[0][name], flows[1][name])
+    for name, flow in flows[0].items():
+        if name in flows[1]:
+            yield from _compare_flow(scope, flow, flows[1][name])
 
 
 def _folded(key: str, part: Part) -> str:

@@ -21,8 +21,9 @@ def answer_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
     """What differs between two answers as a whole, operation by operation."""
     for pair in pairs:
         old, new = _by_operation(pair.old), _by_operation(pair.new)
-        for operation in old.keys() & new.keys():
-            yield from _compare(old[operation], new[operation])
+        for operation in old:  # in the order of the conversation
+            if operation in new:
+                yield from _compare(old[operation], new[operation])
 
 
 def _by_operation(conversation: Sequence[Seen]) -> dict[str, list[Seen]]:
