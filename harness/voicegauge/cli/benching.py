@@ -23,9 +23,10 @@ from voicegauge.bench.scoring import check_asr, score_run
 from voicegauge.bench.store import find_unfinished, load_run, new_folder, save_run
 from voicegauge.bench.suite import load_suite
 from voicegauge.bench.summary import summarise
+from voicegauge.cli import EXIT_INTERRUPTED
 from voicegauge.cli.bench_tables import print_plan, print_summaries
 from voicegauge.cli.money import echo_pace
-from voicegauge.cli.options import check_base_urls
+from voicegauge.cli.options import check_base_urls, check_prices
 from voicegauge.cli.output import console, write_json
 from voicegauge.cli.progress import progress
 from voicegauge.contract import Catalogue, Contract, Served, load_catalogue
@@ -34,8 +35,6 @@ from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model import Provenance, Run, Sample, ScoreSet, VoiceSample
 from voicegauge.speech.asr import Spoken
 
-EXIT_INTERRUPTED = 130
-"""What a shell reports for a program ended by Ctrl-C."""
 EMULATED_CREDITS = 1e9
 """An account that no benchmark empties."""
 REPORT_FILE = "report.html"
@@ -115,9 +114,7 @@ def _check(options: BenchOptions) -> None:
 
 def _plan(options: BenchOptions) -> tuple[dict[str, Served], Plan, VoiceSample | None]:
     catalogue, chosen = _load_targets(options)
-    for name in options.prices:
-        if name not in catalogue.intakes:
-            catalogue.select([name])
+    check_prices(catalogue, options.prices)
     suite = load_suite(options.suite_name).select(
         languages=options.languages, strata=options.strata, limit=options.limit
     )

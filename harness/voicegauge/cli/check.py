@@ -57,7 +57,13 @@ if TYPE_CHECKING:
     "--large-uploads", is_flag=True, help="With --live: uploads of tens of megabytes too, around each documented size."
 )
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
-@click.option("--fuzz", type=click.IntRange(0, 100_000), default=0, metavar="N", help="N random requests an operation.")
+@click.option(
+    "--fuzz",
+    type=click.IntRange(0, 100_000),
+    default=0,
+    metavar="N",
+    help="N random requests an operation too, beside those of the plan and of --max-calls.",
+)
 @click.option(
     "--failures",
     metavar="DIR",
@@ -108,7 +114,7 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
     """
     _check_flags(options)
     check_outputs(json_to, options)
-    _, targets = load_targets(names, options["contracts"], options["base_url"])
+    _, targets = load_targets(names, options["contracts"], options["base_url"], options["prices"])
     from voicegauge.checks import select_rules
     from voicegauge.conformance import Collector, apply_baseline, make_baseline
 

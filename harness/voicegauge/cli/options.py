@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ import click
 
 from voicegauge.contract import Catalogue, Contract, Target, load_catalogue
 from voicegauge.contract.pricing import read_price
-from voicegauge.errors import UsageError
+from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import check_writable
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -184,20 +184,34 @@ def _read_prices(_ctx: click.Context, _param: click.Parameter, values: Sequence[
 
 
 def load_targets(
-    names: Sequence[str], contracts: Sequence[Path], base_urls: dict[str, str]
+    names: Sequence[str], contracts: Sequence[Path], base_urls: dict[str, str], prices: Collection[str]
 ) -> tuple[Catalogue, list[Target]]:
     """The catalogue and the targets that `names` mean.
 
     Raises:
-        UnknownNameError: a name is no provider and no target.
+        UnknownNameError: a name is no provider and no target, or one in `prices` nothing that has a price.
         UsageError: `base_urls` would send several providers, or none of its servers, to one place.
     """
     catalogue = load_catalogue(contracts)
     targets = catalogue.select(names)
+    check_prices(catalogue, prices)
     providers = {target.contract.id: target.contract for target in targets}
     if base_urls:
         check_base_urls(base_urls, list(providers.values()))
     return catalogue, targets
+
+
+def check_prices(catalogue: Catalogue, names: Collection[str]) -> None:
+    """Refuse a `--price` of what has none: misspelled, it would leave the documented price in force unseen.
+
+    Raises:
+        UnknownNameError: a name is no target and no operation.
+    """
+    operations = (f"{contract.id}/{name}" for contract in catalogue for name in contract.operations)
+    known = {*catalogue.targets, *catalogue.intakes, *operations}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("target", name, known)
 
 
 def check_base_urls(base_urls: dict[str, str], contracts: Sequence[Contract]) -> None:

@@ -108,7 +108,7 @@ def command(names: tuple[str, ...], json_to: str | None, **options: Any) -> int:
     for flag in ("base_url", "prices", "plans"):
         if options[flag] and not options["live"]:
             raise UsageError(f"--{flag.rstrip('s').replace('_', '-')} goes with --live")
-    _, targets = load_targets(names, options["contracts"], options["base_url"])
+    _, targets = load_targets(names, options["contracts"], options["base_url"], options["prices"])
     contracts = {target.contract.id: target.contract for target in targets}
     updates, plan = _plan(targets, contracts, options)
     if not updates:
