@@ -10,6 +10,7 @@ import pytest
 from voicegauge.conformance import Collector, Plan, check_jobs, check_service, run_keeping, settings_for
 from voicegauge.conformance.emulated import CREDITS, KEY
 from voicegauge.conformance.engine import Settings
+from voicegauge.conformance.interleaving import unlike
 from voicegauge.contract import load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.errors import UsageError
@@ -104,6 +105,14 @@ def test_a_job_that_changes_its_mind_late_is_found(fuzz, plant) -> None:
 def test_a_step_that_cannot_be_taken_is_refused(take, step) -> None:
     with pytest.raises(UsageError, match="write submit, poll N, late N, expired N, cancel N, unknown N"):
         take("pixelapi/voice-design", step)
+
+
+@pytest.mark.parametrize(
+    ("job_id", "known", "other"),
+    [("job-17", ["job-17"], "job-10"), ("job-17", ["job-17", "job-10"], "job-11"), ("17", ["17"], "17000")],
+)
+def test_an_id_that_is_like_another_is_nobodys(job_id, known, other) -> None:
+    assert unlike(job_id, known) == other
 
 
 def test_a_target_without_jobs_is_refused(take) -> None:

@@ -7,7 +7,7 @@ is like that of job 1, and nobody's).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -250,15 +250,19 @@ class Interleaving:
             raise UsageError(f"{self._status.contract.id} does not say how an unknown id is answered")
         says = "an id that is like another, and nobody's"
         expected = Expected(verdict="refused", statuses=statuses, why="unknown", says=says, at=self._status.pointer)
-        other = self._unlike(job.id)
+        other = unlike(job.id, {job.id for job in self._jobs})
         parameters = {name: other if value == job.id else value for name, value in job.parameters.items()}
         return (await self._runner.probe(self._case(self._status, _wire(self._status, parameters), expected))).findings
 
-    def _unlike(self, job_id: str) -> str:
-        """The id with its last letter or digit changed until it is no job's of ours."""
-        known = {job.id for job in self._jobs}
-        made = (job_id[:-1] + last for last in "0123456789abcdef")
-        return next(other for other in made if other not in known)
+
+def unlike(job_id: str, known: Collection[str]) -> str:
+    """An id like `job_id` that is nobody's: its last letter or digit changed until it is not among the `known` ones.
+
+    Beside a running number others were given out: of digits alone, more are made.
+    """
+    last = "0123456789abcdef"
+    made = (job_id + end * 3 if job_id.isdecimal() else job_id[:-1] + end for end in last)
+    return next(other for other in made if other not in known)
 
 
 def _wire(operation: Operation, parameters: dict[str, object]) -> WireRequest:
