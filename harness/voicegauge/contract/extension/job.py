@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from voicegauge.contract.extension.sources import Source
+from msgspec import Meta
+
+from voicegauge.contract.extension.sources import Positive, Source
 from voicegauge.contract.extension.speech import AudioPlace
 from voicegauge.model import Record
 
@@ -28,11 +30,11 @@ class State(Record, frozen=True, kw_only=True):
 class Poll(Record, frozen=True, kw_only=True):
     """How often to ask, as the document recommends."""
 
-    min_s: float = 1.0
-    max_s: float = 5.0
-    factor: float = 1.5
+    min_s: Positive = 1.0
+    max_s: Positive = 5.0
+    factor: Annotated[float, Meta(ge=1)] = 1.5
     """Growth from `min_s` to `max_s`."""
-    timeout_s: float = 300.0
+    timeout_s: Positive = 300.0
     source: Source | None = None
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from voicegauge.contract.extension.sources import Source
+from voicegauge.contract.extension.sources import Count, Source
 from voicegauge.model import Record
 
 
 class Plan(Record, frozen=True, kw_only=True):
     """Limits of one plan of a provider."""
 
-    requests_per_minute: int | None = None
-    concurrent: int | None = None
-    text_characters: int | None = None
+    requests_per_minute: Count | None = None
+    concurrent: Count | None = None
+    text_characters: Count | None = None
     source: Source | None = None
 
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from msgspec import Meta
-
-from voicegauge.contract.extension.sources import Source, SourceDocument
+from voicegauge.contract.extension.sources import Positive, Source, SourceDocument
 from voicegauge.model import Record
 
 
@@ -36,7 +32,7 @@ class Retry(Record, frozen=True, kw_only=True):
 class RecordingRules(Record, frozen=True, kw_only=True):
     """How long what was recorded of a provider is believed."""
 
-    max_age_days: Annotated[float, Meta(gt=0)] = 90.0
+    max_age_days: Positive = 90.0
     """Counted from the oldest exchange with the live service; emulated ones do not age."""
 
 

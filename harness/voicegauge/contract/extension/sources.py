@@ -10,6 +10,9 @@ from voicegauge.model import Record
 
 Amount = Annotated[float, Meta(ge=0)]
 """Money, a time or a rate: none of them is negative."""
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+"""Of requests or characters that may be sent."""
 
 
 class Dispute(Record, frozen=True, kw_only=True):

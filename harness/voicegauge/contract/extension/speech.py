@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta
-
-from voicegauge.contract.extension.sources import Amount, Source
+from voicegauge.contract.extension.sources import Amount, Positive, Source
 from voicegauge.model import Record
 
 Word = Literal[
@@ -66,9 +64,9 @@ class Answer(Record, frozen=True, kw_only=True):
 class Pace(Record, frozen=True, kw_only=True):
     """How the emulator sends audio piece by piece."""
 
-    chunk_s: Annotated[float, Meta(gt=0)] = 0.25
+    chunk_s: Positive = 0.25
     """Audio in a piece, in seconds."""
-    speed: Annotated[float, Meta(gt=0)] = 4.0
+    speed: Positive = 4.0
     """Times real time: above 1 a player never waits."""
 
 

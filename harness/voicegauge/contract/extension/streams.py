@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from msgspec import Meta
-
-from voicegauge.contract.extension.sources import Source
+from voicegauge.contract.extension.sources import Positive, Source
 from voicegauge.model import Record
 
 
@@ -44,6 +42,6 @@ class StreamSpec(Record, frozen=True, kw_only=True):
     """The data of a last message that is no event, such as "[DONE]"."""
     reason: str | None = None
     """The place that says why, in an event that ends the stream in failure."""
-    max_gap_s: Annotated[float, Meta(gt=0)] | None = None
+    max_gap_s: Positive | None = None
     """The longest pause within a stream, in seconds, that the document allows."""
     source: Source | None = None
