@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from voicegauge.checks import Call
-from voicegauge.contract import load_contract
+from voicegauge.contract import Contract, load_contract
 from voicegauge.model import Severity
 
 
@@ -95,20 +97,41 @@ def test_a_charge_is_the_documented_price(submit, judge, characters, used, expec
     assert {(finding.rule, finding.severity.value) for finding in judge(call)} == expected
 
 
+@pytest.fixture
+def edited(tmp_path, submit):
+    """The contract with an edit of its text."""
+
+    def make(edit: Callable[[str], str]) -> Contract:
+        path = tmp_path / "openapi.yaml"
+        path.write_text(edit(submit().contract.document.path.read_text()))
+        return load_contract(path)
+
+    return make
+
+
+@pytest.mark.parametrize("sent", ["application/json", "Application/JSON;charset=UTF-8"])
+@pytest.mark.parametrize("documented", ["application/json", "application/json; charset=utf-8"])
+def test_a_charset_makes_no_other_media_type(edited, submit, rules_of, documented, sent) -> None:
+    acme = edited(lambda text: text.replace("application/json:", f'"{documented}":'))
+    call = Call(acme.operation("speak"), submit(headers={"Content-Type": sent}).exchange)
+    assert rules_of(call) == set()
+    assert rules_of(Call(acme.operation("speak"), submit({"id": 3, "state": "new"}).exchange)) == {"response-schema"}
+
+
 @pytest.mark.parametrize(
     ("characters", "used", "right"),
     [(5, 0.005, True), (5, 0.01, True), (5, 0.02, False), (50, 0.05, True), (51, 0.06, True), (51, 0.07, False)],
 )
-def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(tmp_path, submit, judge, characters, used, right):
-    path = tmp_path / "openapi.yaml"
-    document = submit().contract.document.path.read_text()
-    before, _, after = document.partition("        alternatives:")
-    after = after.partition("      requestBody:")[2]
-    document = f"{before}      requestBody:{after}".replace("credits: 1000", "usd: 1")
-    path.write_text(document.replace("  credits: {name: credits}\n", ""))
-    acme, sent = (
-        load_contract(path),
-        submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters}),
-    )
+def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(
+    edited, submit, judge, characters, used, right
+) -> None:
+    def in_dollars(text: str) -> str:
+        before, _, after = text.partition("        alternatives:")
+        after = after.partition("      requestBody:")[2]
+        dear = f"{before}      requestBody:{after}".replace("credits: 1000", "usd: 1")
+        return dear.replace("  credits: {name: credits}\n", "")
+
+    acme = edited(in_dollars)
+    sent = submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters})
     call = Call(acme.operation("speak"), sent.exchange, acme.target("voice-1"))
     assert [finding.rule for finding in judge(call)] == ([] if right else ["charge-wrong"])

@@ -148,11 +148,12 @@ class ResponseSpec(Node):
 
 
 def _media(node: Node) -> Mapping[str, MediaType]:
-    content = node.data.get("content", {})
-    return {
-        name.lower(): MediaType(node.contract, f"{node.pointer}/content/{escape(name)}", data or {}, name.lower())
-        for name, data in content.items()
-    }
+    """Bodies by media type, as traffic is read: without parameters such as a charset."""
+    found: dict[str, MediaType] = {}
+    for name, data in node.data.get("content", {}).items():
+        base = name.partition(";")[0].strip().lower()
+        found.setdefault(base, MediaType(node.contract, f"{node.pointer}/content/{escape(name)}", data or {}, base))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
