@@ -103,6 +103,13 @@ def test_a_tape_without_its_audio_and_one_without_its_request(read: Read) -> Non
     assert [(r.number, r.imported) for r in imported.remarks] == [(1, True), (4, False)]
 
 
+def test_a_tape_whose_headers_are_no_pairs_is_left_out(read: Read) -> None:
+    tapes = json.loads(FORMATS["tapes"].write(conversation()))
+    next(iter(tapes.values()))["init"]["headers"] = [["accept"]]
+    (remark,) = read("tapes.json", json.dumps(tapes)).remarks
+    assert (remark.number, remark.imported, remark.says) == (1, False, "its headers are no pairs")
+
+
 def test_a_body_in_a_coding_that_is_not_read(read: Read) -> None:
     items = [
         i._replace(response_headers=(JSON, ("content-encoding", "br")), response_body=b"\x1b\x07\x80\xff")
@@ -136,12 +143,14 @@ def test_no_tag_makes_an_object(read: Read, tmp_path: Path) -> None:
     assert not trace.exists()
 
 
-def test_aliases_do_not_multiply(read: Read) -> None:
-    lines = ["a0: &a0 [x, x]"]
+@pytest.mark.parametrize("headers", ["{x: *a39}", "*a39"])
+def test_aliases_do_not_multiply(read: Read, headers: str) -> None:
+    lines = ["a0: &a0 [[x, [y]]]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 40)]
     text = (
         "\n".join(lines)
-        + "\ninteractions:\n- request: {method: GET, uri: 'https://a.example/', headers: {x: *a39}}\n  response: {}\n"
+        + f"\ninteractions:\n- request: {{method: GET, uri: 'https://a.example/', headers: {headers}}}\n"
+        + "  response: {status: {code: 200}}\n"
     )
     began = time.monotonic()
     assert not read("cassette.yaml", text).exchanges

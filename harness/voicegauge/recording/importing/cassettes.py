@@ -29,6 +29,8 @@ from voicegauge.recording.importing.interaction import (
     to_time,
 )
 
+_MAX_LISTS = 4
+"""Of headers, one in the other: the arguments of a frozenset are two. What aliases nest has no end."""
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -105,7 +107,7 @@ def _header_values(value: Any) -> Iterator[str]:
             yield str(item) if isinstance(item, int | float) else as_text(item, "header value")
 
 
-def _old_headers(value: list[Any]) -> Iterator[tuple[str, str]]:
+def _old_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
     """The headers of vcrpy 0: lines ("Content-Type: text/plain"), or pairs in the list that made a frozenset."""
     for item in value:
         if isinstance(item, str | bytes):
@@ -113,8 +115,8 @@ def _old_headers(value: list[Any]) -> Iterator[tuple[str, str]]:
             yield name, text.strip()
         elif isinstance(item, list) and len(item) == 2 and not isinstance(item[0], list):
             yield as_text(item[0], "header name"), next(_header_values(item[1]), "")
-        elif isinstance(item, list):
-            yield from _old_headers(item)
+        elif isinstance(item, list) and depth < _MAX_LISTS:
+            yield from _old_headers(item, depth + 1)
         else:
             raise NotImportedError("its headers can not be read")
 

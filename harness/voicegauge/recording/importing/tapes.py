@@ -69,7 +69,9 @@ def _interaction(tape: dict[str, Any]) -> Interaction:
 
 
 def _headers(value: Any) -> Headers:
-    pairs = value.items() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    pairs = [*value.items()] if isinstance(value, dict) else value if isinstance(value, list) else []
+    if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
+        raise NotImportedError("its headers are no pairs")
     return tuple((as_text(name, "header name"), as_text(text, "header value")) for name, text in pairs)
 
 
