@@ -20,6 +20,8 @@ from voicegauge.model import Received, Request
 MAX_BODY_BYTES = 1024 * 1024
 """A status answer has a few hundred bytes."""
 MAX_KEPT = 10_000
+MAX_KEPT_BYTES = 64 * 1024 * 1024
+"""Of all bodies: whoever learns the URL must not fill the memory."""
 READ_LIMIT_S = 10.0
 """For a body to arrive: a trickle must not hold a connection for ever."""
 LOOK_S = 0.01
@@ -40,6 +42,7 @@ class Receiver:
         """All of them, in the order they came."""
         self._tell = tell or (lambda _received: None)
         self._given: set[int] = set()
+        self._kept_bytes = 0
 
     @property
     def url(self) -> str:
@@ -91,9 +94,10 @@ class Receiver:
             return
         if body is None:
             await _answer(send, 413)
-        elif len(self.received) >= MAX_KEPT:
+        elif len(self.received) >= MAX_KEPT or self._kept_bytes + len(body) > MAX_KEPT_BYTES:
             await _answer(send, 503)
         else:
+            self._kept_bytes += len(body)
             received = self._received(scope, body)
             self.received.append(received)
             self._tell(received)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from voicegauge.errors import TimedOutError, UsageError
-from voicegauge.receiver import MAX_BODY_BYTES, Receiver, running_receiver
+from voicegauge.receiver import MAX_BODY_BYTES, MAX_KEPT_BYTES, Receiver, running_receiver
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,23 @@ def test_what_it_takes_and_that_nothing_comes_back(receiver, body, method, statu
     assert "script" not in str(headers)
     assert "server" not in headers
     assert len(receiver.received) - before == (status == 200)
+
+
+async def test_it_keeps_no_more_than_the_memory_bears() -> None:
+    receiver, answers = Receiver(), []
+    scope = {"type": "http", "method": "POST", "path": "/x", "headers": []}
+    body = {"type": "http.request", "body": b"x" * MAX_BODY_BYTES}
+
+    async def receive() -> dict[str, Any]:
+        return body
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        answers.append(message.get("status"))
+
+    for _ in range(MAX_KEPT_BYTES // MAX_BODY_BYTES + 3):
+        await receiver(scope, receive, send)
+    assert len(receiver.received) == MAX_KEPT_BYTES // MAX_BODY_BYTES
+    assert answers[-2:] == [503, None]
 
 
 def test_a_sender_that_leaves_in_the_middle_is_no_webhook(receiver) -> None:
