@@ -41,6 +41,12 @@ async def test_public_addresses_pass(host, address):
     check_literal(f"https://{host}/a.wav")
 
 
+@pytest.mark.parametrize("host", ["localhost.", "127.0.0.1."])
+def test_a_proxy_is_asked_for_no_name_of_this_machine(host):
+    with pytest.raises(ForbiddenAddressError):
+        check_literal(f"http://{host}/a.wav")
+
+
 async def test_an_unknown_name_is_unreachable():
     with pytest.raises(UnreachableError, match="looking up the name"):
         await public_address("https://nowhere.invalid/")

@@ -68,7 +68,7 @@ def check_literal(url: str) -> None:
     Raises:
         ForbiddenAddressError: it is one.
     """
-    host = urlsplit(url).hostname or ""
+    host = (urlsplit(url).hostname or "").rstrip(".")  # a name may end with the root's dot
     if host == "localhost" or host.endswith(".localhost"):
         raise ForbiddenAddressError(f"{host} is this machine")
     try:
