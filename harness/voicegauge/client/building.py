@@ -12,7 +12,7 @@ from voicegauge import __version__
 from voicegauge.client.keys import credentials
 from voicegauge.client.mapping import WireRequest, choose_media_type
 from voicegauge.contract import Contract, Operation
-from voicegauge.errors import UnknownNameError, UsageError
+from voicegauge.errors import UsageError
 from voicegauge.model import Request
 from voicegauge.transport import encode_body
 
@@ -57,8 +57,8 @@ class Builder:
             UsageError: no usable URL.
         """
         for name, url in base_urls.items():
-            if name and name not in contract.servers:
-                raise UnknownNameError(f"{contract.id} server", name, contract.servers)
+            if name:
+                contract.server(name)
             if origin(url) is None:
                 raise UsageError(f"--base-url {url!r} must be absolute, with http or https and without a user")
         self._bases = {

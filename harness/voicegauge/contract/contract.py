@@ -286,7 +286,7 @@ class Contract:
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Hosts (with port) that the contract names: the only ones a key is sent to."""
+        """Hosts, with their port, that the contract names."""
         return frozenset(urlsplit(server.url).netloc.lower() for server in self.servers.values())
 
     @property
@@ -294,6 +294,17 @@ class Contract:
         """How a key is sent, by the scheme's name."""
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
+
+    def server(self, name: str) -> Server:
+        """The server with that name.
+
+        Raises:
+            UnknownNameError: the document has none.
+        """
+        try:
+            return self.servers[name]
+        except KeyError:
+            raise UnknownNameError(f"{self.id} server", name, self.servers) from None
 
     def operation(self, operation_id: str) -> Operation:
         """The operation with that id.

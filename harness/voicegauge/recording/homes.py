@@ -68,12 +68,16 @@ class Canonical:
     """
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
-        """`base_urls` as given to the client: by server name, "" for all."""
+        """`base_urls` as given to the client: by server name, "" for all.
+
+        Raises:
+            UnknownNameError: a server that the contract does not name.
+        """
         self._contract = contract
         first = next(iter(contract.servers.values())).url
         homes: dict[str, Callable[[str], str]] = {}
         for name, url in base_urls.items():
-            home = contract.servers[name].url if name else None
+            home = contract.server(name).url if name else None
             homes[url.rstrip("/")] = self._to(home or first, by_operation=not name)
             parts = urlsplit(url)
             origin = f"{parts.scheme}://{parts.netloc}"

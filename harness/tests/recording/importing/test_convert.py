@@ -126,6 +126,9 @@ def test_traffic_with_a_stand_in_is_brought_home(tmp_path: Path) -> None:
 def test_refusals(tmp_path: Path) -> None:
     file = _write(tmp_path, "vcrpy_1_yaml")
     assert "--provider" in str(_convert(file).exception)
+    elsewhere = _convert(file, "--provider", "pixelapi", "--base-url", "x=http://h", "--out", tmp_path / "o").exception
+    assert isinstance(elsewhere, UsageError)
+    assert "unknown pixelapi server 'x'" in str(elsewhere)
     nothing = _convert(file, "--provider", "pixazo", "--out", tmp_path / "o").exception
     assert isinstance(nothing, DataError)
     assert "nothing in it can be imported" in str(nothing)

@@ -65,6 +65,7 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
 
     Raises:
         DataError: the file cannot be read or is of no known format.
+        UnknownNameError: `base_urls` names a server that the contract does not.
     """
     source = _recognise(path)
     reader = _Reader(contract, base_urls or {})
