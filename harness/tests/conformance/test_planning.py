@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import to_wire
-from voicegauge.conformance import Plan, plan_cases, priced
+from voicegauge.conformance import Plan, plan_cases, priced, request_case
 from voicegauge.conformance.probes import probes, text_of
-from voicegauge.conformance.requests import base_speech, fits
+from voicegauge.conformance.requests import TEXT, base_speech, fits, text_characters
 from voicegauge.conformance.samples import sample
 from voicegauge.conformance.strategies import inside
 from voicegauge.contract import MISSING, load_catalogue
@@ -47,6 +47,19 @@ def test_what_is_expected_is_what_the_schema_says(plan) -> None:
 def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
     for case in plan.cases:
         assert CATALOGUE.provider(case.provider).document.line(case.expected.at), case.id
+
+
+def test_every_paid_request_says_how_long_its_text_is(plan) -> None:
+    for case in plan.cases:
+        operation = CATALOGUE.provider(case.provider).operation(case.operation)
+        if case.paid and case.wire is not None and operation.speech is not None:
+            assert case.text_characters == text_characters(operation, case.wire), case.id
+
+
+def test_a_drawn_request_with_a_file_is_priced_by_its_text() -> None:
+    [target] = CATALOGUE.select(["ttsai/clone-chatterbox"])
+    case = request_case(target, to_wire(target, base_speech(target)), "accepted", "as it is")
+    assert case.text_characters == len(TEXT)
 
 
 def test_a_live_plan_pays_once_for_each_target_and_intake_and_for_a_turn_of_a_chat() -> None:

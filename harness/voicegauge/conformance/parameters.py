@@ -10,7 +10,7 @@ from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, statuses_for
 from voicegauge.conformance.probes import Probe, probes
-from voicegauge.conformance.requests import plain_body
+from voicegauge.conformance.requests import plain_body, text_characters
 from voicegauge.conformance.samples import sample
 from voicegauge.contract import MISSING, Operation, Parameter, Target, fit_text
 
@@ -83,6 +83,7 @@ def _case(operation: Operation, wire: WireRequest, probe: Probe, target: Target 
             at=probe.at,
         ),
         wire=wire,
+        text_characters=text_characters(operation, wire),
     )
 
 

@@ -10,7 +10,7 @@ import msgspec
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.cases import Case, statuses_for
-from voicegauge.conformance.requests import base_speech, with_value
+from voicegauge.conformance.requests import base_speech, text_characters, with_value
 from voicegauge.contract import MISSING, Target
 from voicegauge.model import Finding
 
@@ -36,7 +36,7 @@ def request_case(target: Target, wire: WireRequest, expect: Expect, says: str) -
             at=f"{operation.pointer}/requestBody",
         ),
         wire=wire,
-        text_characters=len(str(wire.body)),
+        text_characters=text_characters(operation, wire),
         fuzzed=True,
     )
 

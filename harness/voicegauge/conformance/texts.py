@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, statuses_for
-from voicegauge.conformance.requests import fits, with_value
+from voicegauge.conformance.requests import fits, text_characters, with_value
 from voicegauge.contract import Target, parse_place
 
 CLASSES: dict[str, str] = {
@@ -56,5 +56,5 @@ def text_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
                 at=f"{operation.pointer}/x-speech/request/text",
             ),
             wire=changed,
-            text_characters=len(text),
+            text_characters=text_characters(operation, changed),
         )

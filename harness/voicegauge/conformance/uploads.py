@@ -11,7 +11,7 @@ import msgspec
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases import Case, Padding, statuses_for
-from voicegauge.conformance.requests import spoken_sentence, voice_sample
+from voicegauge.conformance.requests import spoken_sentence, text_characters, voice_sample
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import Situation, Upload
 from voicegauge.model import Record, UploadedFile
@@ -204,6 +204,7 @@ def _case(operation: Operation, wire: WireRequest, field: str, target: str | Non
             body={**wire.body, field: odd.file},
             media_type=wire.media_type,
         ),
+        text_characters=text_characters(operation, wire),
         padding=Padding(field=field, size=odd.size) if odd.size is not None else None,
     )
 
