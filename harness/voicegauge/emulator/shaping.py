@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -87,10 +88,10 @@ class Shaper:
         schema = part.schema
         for key in ("const", "default", "example"):
             if key in schema:
-                return schema[key]
+                return copy.deepcopy(schema[key])  # what is made is written into
         for key in ("examples", "enum"):
             if schema.get(key):
-                return schema[key][0]
+                return copy.deepcopy(schema[key][0])
         kind = self._kind(part, depth)
         if kind == "object":
             return self._complete(part, {}, depth)

@@ -1,0 +1,23 @@
+"""Values made out of schemas."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from voicegauge.contract.document import read_document
+from voicegauge.contract.schema import Schemas
+from voicegauge.emulator.shaping import Shaper
+
+
+@pytest.mark.parametrize("word", ["example", "default", "const"])
+def test_what_is_made_of_a_schema_may_be_written_into(tmp_path: Path, word: str) -> None:
+    path = tmp_path / "openapi.yaml"
+    path.write_text(f"output: {{type: object, {word}: {{urls: []}}}}")
+    document = read_document(path)
+    shaper = Shaper(Schemas(document))
+    for _ in range(2):
+        made = shaper.sample(document.data["output"], "/output")
+        assert made == {"urls": []}
+        made["urls"].append("https://cdn.example/of-this-job.wav")
