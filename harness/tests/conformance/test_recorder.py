@@ -10,12 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.checks import RULES
+from voicegauge.checks import RULES, Expected
 from voicegauge.conformance import Collector, Settings, check_recordings, check_service, run_keeping, settings_for
+from voicegauge.conformance.cases import Case
 from voicegauge.conformance.recorder import TEXT, Recorder, Refreshing, file_of, plan_to_record
 from voicegauge.emulator.serving import running_app
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
-from voicegauge.recording import Recording, Replay, ReplayApp, load_har, load_recordings, save_har
+from voicegauge.recording import Recording, Replay, ReplayApp, find_recordings, load_har, load_recordings, save_har
 from voicegauge.transport import VirtualClock
 
 NOW = dt.datetime(2026, 6, 1, tzinfo=dt.UTC)
@@ -43,6 +44,15 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
 
 def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> Refreshing:
     return Refreshing(contracts, provenance, refresh, NOW)
+
+
+def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
+    expected = Expected(verdict="accepted", why="valid", says="it answers", at="/paths")
+    case = Case(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
+    path = file_of(case, tmp_path)
+    path.parent.mkdir()
+    path.touch()
+    assert find_recordings(tmp_path) == [path]
 
 
 def test_every_delivery_is_recorded_and_a_handful_of_refusals_of_each_operation(voicegauge_catalogue) -> None:

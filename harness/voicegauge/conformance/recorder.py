@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import msgspec
 
@@ -69,8 +70,8 @@ def _upload_bytes(case: Case) -> int:
 
 
 def file_of(case: Case, folder: Path) -> Path:
-    """Where `case` is recorded: <folder>/<provider>/<target or operation>.har."""
-    return folder / case.provider / f"{case.target or case.operation}.har"
+    """Where `case` is recorded: <folder>/<provider>/<target or operation>.har, a slash in an operation's id as %2F."""
+    return folder / case.provider / f"{quote(case.target or case.operation, safe='')}.har"
 
 
 class Update(Record, frozen=True, kw_only=True):
