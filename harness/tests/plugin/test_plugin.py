@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from voicegauge.checks import RULES
+from voicegauge.conformance import Collector
+from voicegauge.model import Finding, Provenance, Severity, Where
+from voicegauge.plugin.running import hold
 
 pytest_plugins = ["pytester"]
 
@@ -220,11 +223,26 @@ def test_a_check_that_broke_off_is_not_begun_again_for_each_rule(run) -> None:
     result.stdout.fnmatch_lines(["api: the connection broke"])
 
 
-def test_an_unknown_target_is_one_line_with_the_nearest(run) -> None:
-    result = run(FIVE_LINES, "--vg-target", "pixelapi/voice-desing")
+def test_an_unknown_target_is_one_line_with_its_place_and_the_nearest(run) -> None:
+    result = run(BY_RULE.replace("voice-design", "voice-desing"))
     assert result.ret != 0
-    assert "did you mean pixelapi/voice-design?" in result.stdout.str() + result.stderr.str()
+    said = result.stdout.str() + result.stderr.str()
+    assert "test_contract: @pytest.mark.voicegauge: unknown target" in said
+    assert "did you mean pixelapi/voice-design?" in said
     assert "Traceback" not in result.stderr.str()
+
+
+def test_what_cannot_be_sent_again_is_told_without_a_command() -> None:
+    finding = Finding(
+        rule="callback-schema",
+        severity=Severity.ERROR,
+        message="no id",
+        where=Where(provider="acme", file="openapi.yaml", line=7),
+        provenance=Provenance.EMULATED,
+    )
+    with pytest.raises(pytest.fail.Exception) as failed:
+        hold(Collector([], 0).report(), [finding])
+    assert str(failed.value) == "callback-schema: no id (openapi.yaml:7)"
 
 
 def test_a_live_run_without_a_key_names_the_variable(run, monkeypatch) -> None:

@@ -102,11 +102,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     from voicegauge.errors import VoicegaugeError
 
     marker = metafunc.definition.get_closest_marker("voicegauge")
-    names = metafunc.config.getoption("--vg-target") or list(marker.args if marker else ())
+    option = metafunc.config.getoption("--vg-target")
+    names = option or list(marker.args if marker else ())
     try:
         targets = _catalogue(metafunc.config).select(names)
     except VoicegaugeError as error:
-        raise pytest.UsageError(f"--vg-target: {error}") from error
+        where = "--vg-target" if option else f"{metafunc.definition.nodeid}: @pytest.mark.voicegauge"
+        raise pytest.UsageError(f"{where}: {error}") from error
     if "voicegauge_target" in metafunc.fixturenames:
         metafunc.parametrize("voicegauge_target", [target.id for target in targets])
     if "voicegauge_rule" in metafunc.fixturenames:

@@ -57,7 +57,10 @@ def hold(report: CheckReport, findings: Sequence[Finding]) -> None:
     from voicegauge.model import Severity
 
     bad = [finding for finding in findings if finding.severity is Severity.ERROR]
-    lines = [f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})\n    {f.reproduce}" for f in bad]
+    lines = [
+        f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})" + (f"\n    {f.reproduce}" if f.reproduce else "")
+        for f in bad
+    ]
     if report.stopped_by:
         lines.append(report.stopped_by)
     elif report.cases and all(case.verdict == "skipped" for case in report.cases):
