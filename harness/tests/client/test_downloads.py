@@ -104,6 +104,18 @@ async def test_a_download_is_tried_again(speak, script, status, code):
     assert delivery.audio == WAV
 
 
+async def test_where_one_address_leads_nowhere_the_next_is_tried(speak, script, status, monkeypatch):
+    async def found(_url):
+        return "::1", "127.0.0.1"  # the script is heard at the second one alone
+
+    monkeypatch.setattr("voicegauge.client.audio.public_addresses", found)
+    job_script(script, speak.base, status)
+    port = speak.base.rpartition(":")[2]
+    script.on("GET /jobs/j1", status("done", audio=f"http://files.invalid:{port}/files/a.wav"))
+    delivery, _ = await speak()
+    assert delivery.audio == WAV
+
+
 async def test_an_answer_too_large_is_a_network_failure(speak, script, status):
     job_script(script, speak.base, status)
     script.on("GET /files/a.wav", Response(b"x" * 10_000, media_type="audio/wav"))

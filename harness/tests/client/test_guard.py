@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_address
+from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_addresses
 from voicegauge.errors import UnreachableError
 
 
@@ -30,14 +32,14 @@ from voicegauge.errors import UnreachableError
 )
 async def test_addresses_of_ones_own_network_are_refused(host):
     with pytest.raises(ForbiddenAddressError, match=r"not a public address|is this machine"):
-        await public_address(f"http://{host}/a.wav")
+        await public_addresses(f"http://{host}/a.wav")
     with pytest.raises(ForbiddenAddressError):
         check_literal(f"http://{host}/a.wav")
 
 
 @pytest.mark.parametrize(("host", "address"), [("1.1.1.1", "1.1.1.1"), ("[2606:4700::1111]", "2606:4700::1111")])
 async def test_public_addresses_pass(host, address):
-    assert await public_address(f"https://{host}/a.wav") == address
+    assert await public_addresses(f"https://{host}/a.wav") == (address,)
     check_literal(f"https://{host}/a.wav")
 
 
@@ -47,7 +49,16 @@ def test_a_proxy_is_asked_for_no_name_of_this_machine(host):
         check_literal(f"http://{host}/a.wav")
 
 
+async def test_a_host_on_both_networks_has_an_address_of_each(monkeypatch):
+    async def found(*_args, **_options):
+        v6, v4 = [("2606:4700::1", 443, 0, 0), ("2606:4700::2", 443, 0, 0)], [("1.1.1.1", 443), ("1.0.0.1", 443)]
+        return [(family, 1, 6, "", place) for family, places in ((10, v6), (2, v4)) for place in places]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    assert await public_addresses("https://files.test/a.wav") == ("2606:4700::1", "1.1.1.1")
+
+
 async def test_an_unknown_name_is_unreachable():
     with pytest.raises(UnreachableError, match="looking up the name"):
-        await public_address("https://nowhere.invalid/")
+        await public_addresses("https://nowhere.invalid/")
     check_literal("https://nowhere.invalid/")

@@ -11,7 +11,7 @@ from voicegauge.client.answers import Answer
 from voicegauge.client.building import bare_request, origin
 from voicegauge.client.calls import Calls
 from voicegauge.client.failures import NoDelivery, describe, refusal
-from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_address
+from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_addresses
 from voicegauge.client.mapping import WireRequest
 from voicegauge.client.streams import stream_audio
 from voicegauge.contract import Operation
@@ -97,9 +97,9 @@ class _Download:
         """Follow `url` and its redirects to the audio."""
         url = _join(source.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
-            request, address = self._request(url), await self._address(url)
+            request, addresses = self._request(url), await self._addresses(url)
             name = self._described.id if self._described else DOWNLOAD
-            answer = await self._calls.insist(request, name, address)
+            answer = await self._calls.insist(request, name, addresses)
             status, location = answer.response.status, answer.response.header("location")
             if status in _REDIRECTS and location:
                 url = _join(url, location)
@@ -119,15 +119,15 @@ class _Download:
             return self._connection.build(self._described, WireRequest(), url=url)
         return bare_request(url)
 
-    async def _address(self, url: str) -> str | None:
-        """The address to connect to; `None` where the URL is the provider's own, or a proxy resolves it."""
+    async def _addresses(self, url: str) -> tuple[str | None, ...]:
+        """The addresses to connect to; `None` where the URL is the provider's own, or a proxy resolves it."""
         if origin(url) in self._connection.origins or self._connection.transport.in_process:
-            return None
+            return (None,)
         try:
             if proxy_for(url) is not None:
                 check_literal(url)
-                return None
-            return await public_address(url)
+                return (None,)
+            return await public_addresses(url)
         except ForbiddenAddressError as error:
             raise _fail(f"the audio's URL is not followed: {error}") from error
         except UnreachableError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+
 from voicegauge.client.answers import Answer
 from voicegauge.client.connection import Connection
 from voicegauge.client.failures import NoDelivery, kind_of_error, refusal
@@ -32,10 +35,11 @@ class Calls:
         self.exchanges.append(exchange)
         return Answer(exchange)
 
-    async def insist(self, request: Request, operation: str, address: str | None = None) -> Answer:
-        """Send a call that costs nothing, and again while its answer is passing."""
+    async def insist(self, request: Request, operation: str, addresses: Sequence[str | None] = (None,)) -> Answer:
+        """Send a call that costs nothing, and again while its answer is passing; to `addresses` in turn."""
         retry = self.connection.contract.provider.retry
-        for wait in (*retry_waits(retry, self.connection.dice), None):
+        waits = (*retry_waits(retry, self.connection.dice), None)
+        for wait, address in zip(waits, itertools.cycle(addresses), strict=False):
             try:
                 answer = await self.send(request, operation, address)
             except TransportError as error:

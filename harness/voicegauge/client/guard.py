@@ -17,8 +17,10 @@ class ForbiddenAddressError(Exception):
     """A URL leads to an address that is not public."""
 
 
-async def public_address(url: str) -> str:
-    """The address behind the host of `url`, to connect to; looking it up again could give another.
+async def public_addresses(url: str) -> tuple[str, ...]:
+    """The addresses behind the host of `url`, to connect to; looking it up again could give others.
+
+    One of IPv6 and one of IPv4 where it has both, the system's choice first: either network may lead nowhere.
 
     Raises:
         ForbiddenAddressError: one of its addresses is loopback, private, link-local,
@@ -32,10 +34,11 @@ async def public_address(url: str) -> str:
         found = await loop.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
         raise UnreachableError(f"{host}: looking up the name: {error}", sent=False) from None
-    addresses = [str(entry[4][0]) for entry in found]
-    for address in addresses:
-        check_address(host, address)
-    return addresses[0]
+    families: dict[int, str] = {}
+    for family, _, _, _, place in found:
+        check_address(host, str(place[0]))
+        families.setdefault(family, str(place[0]))
+    return tuple(families.values())
 
 
 def check_address(host: str, address: str) -> None:
