@@ -21,7 +21,7 @@ def record_again(report: CheckReport, options: dict[str, Any], offered: set[str]
 
     Args:
         report: of the recordings.
-        options: of the command line; its contracts, prices and budget hold for the recording too.
+        options: of the command line; its contracts and budget hold for the recording too.
         offered: commands that were offered before; what is offered now is added.
 
     Returns:

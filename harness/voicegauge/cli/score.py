@@ -25,7 +25,12 @@ class Scored(Record, frozen=True, kw_only=True):
 @click.command("score")
 @click.argument("run", type=click.Path(path_type=Path), metavar="RUN")
 @asr_option
-@click.option("--workers", type=click.IntRange(1, 64), metavar="N", help="Processes that transcribe; one a processor.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="Processes that transcribe, without --dask.  [default: one a processor, at most 4]",
+)
 @click.option(
     "--dask",
     "cluster",
