@@ -59,6 +59,10 @@ def test_an_unknown_suite_names_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("written", "says"),
     [
+        (
+            "id: ../x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: A}\n",
+            ":1: the suite id '../x' may hold",
+        ),
         ("id: x\n", r":1: is no suite: .*missing required field `version`"),
         ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts: []\n", ":5: a suite has at least one text"),
         (

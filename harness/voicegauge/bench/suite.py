@@ -129,11 +129,11 @@ def _read(document: Document) -> Suite:
         file = msgspec.convert(document.data, _File)
     except msgspec.ValidationError as error:
         raise _fault(document, error) from error
+    _check_id(document, "/id", "suite", file.id)  # a run's folder bears it
     seen: set[str] = set()
     for index, text in enumerate(file.texts):
         where = f"/texts/{index}"
-        if not text.id or not set(text.id) <= _ID:
-            raise _error(document, where, f"the text id {text.id!r} may hold letters, digits, -, _ and . only")
+        _check_id(document, where, "text", text.id)
         if text.id in seen:
             raise _error(document, where, f"the text id {text.id!r} stands twice")
         if not text.text.strip():
@@ -151,6 +151,11 @@ def _read(document: Document) -> Suite:
             for t in file.texts
         ),
     )
+
+
+def _check_id(document: Document, pointer: str, what: str, name: str) -> None:
+    if not name or not set(name) <= _ID:
+        raise _error(document, pointer, f"the {what} id {name!r} may hold letters, digits, -, _ and . only")
 
 
 def _fault(document: Document, error: msgspec.ValidationError) -> DataError:
