@@ -131,9 +131,11 @@ def test_samples_without_a_header_are_read_as_they_were_declared(folder: Folder)
     raw, _ = encode(speech(), RATE, "pcm_s16le")
     folder.add(raw, RawAudio(sample_rate_hz=RATE))
     folder.add(wav(speech()))
-    first, second = folder.scored().scores
+    folder.add(raw, RawAudio(sample_rate_hz=RATE // 2))
+    first, second, slow = folder.scored().scores
     assert first.heard == "speech"
     assert first.transcript == second.transcript
+    assert slow.transcript != first.transcript, "equal bytes are other audio at another rate"
 
 
 def test_scoring_again_gives_the_same_and_asks_nobody(folder: Folder, unheard: None) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from voicegauge.bench.transcribing import Clip, HeardClips, Progress, transcribe
+from voicegauge.bench.transcribing import Clip, HeardClips, Progress, key_of, transcribe
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr
@@ -156,7 +156,7 @@ def _save_reference(folder: Path, language: str, wav: bytes) -> Clip:
 def _score_sample(sample: Sample, heard: HeardClips) -> Score:
     found = Hearing("missing", "")
     if sample.audio:
-        found = heard[sample.audio.sha256, sample.language]
+        found = heard[key_of(sample.audio, sample.language)]
     return _scored(sample, found)
 
 

@@ -29,6 +29,16 @@ Progress = Callable[[int, int], None]
 """Called with the clips transcribed so far and all of them."""
 
 
+Key = tuple[str, str]
+"""What is heard, and its language."""
+
+
+def key_of(facts: AudioFacts, language: str) -> Key:
+    """The key of audio: its digest, with what was declared of samples without a header."""
+    declared = f" {facts.raw_format} {facts.sample_rate_hz} Hz {facts.channels}" if facts.raw_format else ""
+    return facts.sha256 + declared, language
+
+
 class Clip(NamedTuple):
     """A file to transcribe."""
 
@@ -37,9 +47,9 @@ class Clip(NamedTuple):
     language: str
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> Key:
         """Equal audio in one language is heard once."""
-        return self.facts.sha256, self.language
+        return key_of(self.facts, self.language)
 
     def read(self) -> bytes:
         """The audio.
@@ -56,7 +66,7 @@ class Clip(NamedTuple):
         return data
 
 
-HeardClips = dict[tuple[str, str], Hearing]
+HeardClips = dict[Key, Hearing]
 """What was heard, by `Clip.key`."""
 
 

@@ -33,25 +33,25 @@ class TranscriptCache:
         self._asr = f"{asr_id} {json.dumps(dict(settings), sort_keys=True)}"
         self._path = (folder or cache_folder()) / "transcripts.sqlite3"
 
-    def get(self, sha256: str, language: str) -> Hearing | None:
-        """Give what was heard in the audio of that digest; `None` where it was not heard yet."""
+    def get(self, audio: str, language: str) -> Hearing | None:
+        """Give what was heard in `audio`, whose digest is among what names it; `None` where it was not heard yet."""
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             row = connection.execute(
-                "SELECT heard, transcript FROM transcript WHERE key = ?", (self._key(sha256, language),)
+                "SELECT heard, transcript FROM transcript WHERE key = ?", (self._key(audio, language),)
             ).fetchone()
             return Hearing(row[0], row[1]) if row else None
         return None
 
-    def put(self, sha256: str, language: str, hearing: Hearing) -> None:
+    def put(self, audio: str, language: str, hearing: Hearing) -> None:
         """Keep what was heard."""
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO transcript VALUES (?, ?, ?)",
-                (self._key(sha256, language), hearing.heard, hearing.transcript),
+                (self._key(audio, language), hearing.heard, hearing.transcript),
             )
 
-    def _key(self, sha256: str, language: str) -> str:
-        return f"{HEARING_VERSION} {sha256} {language} {self._asr}"
+    def _key(self, audio: str, language: str) -> str:
+        return f"{HEARING_VERSION} {audio} {language} {self._asr}"
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
