@@ -97,6 +97,33 @@ def test_what_is_not_asked_for_fails_the_test_unless_it_is_left_out_or_may_be(ru
     result.stdout.fnmatch_lines(["recorded, and not asked for: pixazo getRequestStatus (job b)"])
 
 
+AGAIN = """
+from _pytest.runner import runtestprotocol
+
+def pytest_runtest_protocol(item, nextitem):
+    runtestprotocol(item, nextitem=nextitem, log=False)
+    item._initrequest()  # as plugins that run flaky tests again do it
+    runtestprotocol(item, nextitem=nextitem)
+    return True
+"""
+
+
+def test_a_test_that_is_run_again_is_not_blamed_for_its_first_time(run, pytester) -> None:
+    pytester.makeconftest(AGAIN)
+    result = run(
+        """
+        times = []
+
+        def test_flaky(voicegauge_replay):
+            base = voicegauge_replay(FOLDER, only="job b").base_url("pixazo")
+            times.append("now")
+            assert len(times) == 2
+            assert ask(base, "b") == "FAILED"
+        """
+    )
+    result.assert_outcomes(passed=1)
+
+
 def test_what_is_not_recorded_fails_the_test_even_if_the_client_bears_it(run) -> None:
     result = run(
         """

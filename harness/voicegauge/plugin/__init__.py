@@ -207,7 +207,8 @@ def voicegauge_replay(
     with HAR files or folders of them. The test fails if anything else is asked for, or, but
     for `unused_ok`, if a recorded request is not.
     """
-    replayed = request.node.stash.setdefault(_REPLAYED, [])
+    replayed: list[Replayed] = []
+    request.node.stash[_REPLAYED] = replayed  # a test that is run again begins anew
     with ExitStack() as stack:
 
         def start(*paths: str | Path, only: str = "", pace: float = 0.0, unused_ok: bool = False) -> Replayed:
