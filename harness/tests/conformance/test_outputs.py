@@ -12,7 +12,7 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance import CheckReport, results_of
+from voicegauge.conformance import CheckReport, apply_baseline, make_baseline, results_of
 from voicegauge.model import Finding, Provenance, Severity, Where
 from voicegauge.outputs import Results, junit_xml, sarif_json, step_summary, workflow_commands
 
@@ -172,6 +172,24 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_findings_fail(check, acme
     status, out, _ = check("--baseline", "known.json")
     assert status == 0
     assert out.count("take it out of the baseline") == len(known["accepted"])
+
+
+def test_only_a_whole_look_by_its_rule_tells_that_something_is_gone() -> None:
+    def look(*findings: Finding, finished: bool = True) -> CheckReport:
+        return CheckReport(
+            voicegauge="0",
+            created_at="2026-01-01T00:00:00+00:00",
+            finished=finished,
+            seed=0,
+            targets=("acme/voice-1",),
+            operations=("acme/speak",),
+            findings=findings,
+        )
+
+    known = make_baseline(look(finding()))
+    assert len(apply_baseline(look(), known).unused_baseline) == 1
+    assert apply_baseline(look(finished=False), known).unused_baseline == ()
+    assert apply_baseline(look(), known, rules=["accepts-invalid"]).unused_baseline == ()
 
 
 def test_a_fingerprint_does_not_rest_on_lines_words_or_places_in_a_list() -> None:

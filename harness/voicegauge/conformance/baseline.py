@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
+from voicegauge.checks import RULES
 from voicegauge.conformance.result import CheckReport
 from voicegauge.model import Finding, Severity
 from voicegauge.outputs import Accepted, Baseline, baseline_of
@@ -30,10 +33,15 @@ def _accept(finding: Finding) -> Accepted:
     )
 
 
-def apply_baseline(report: CheckReport, baseline: Baseline) -> CheckReport:
+def apply_baseline(report: CheckReport, baseline: Baseline, rules: Collection[str] = RULES) -> CheckReport:
     """`report` with the findings apart that `baseline` accepts; what another one accepted is back.
 
-    An entry is unused where its operation was judged and the finding did not come.
+    An entry is unused where its operation was judged to the end by its rule, and the finding did not come.
+
+    Args:
+        report: what was found.
+        baseline: what is accepted.
+        rules: ids of those that judged.
     """
     whole = (*report.findings, *report.accepted)
     known = baseline.fingerprints
@@ -42,7 +50,9 @@ def apply_baseline(report: CheckReport, baseline: Baseline) -> CheckReport:
     unused = tuple(
         str(entry)
         for entry in baseline.accepted
-        if entry.fingerprint not in seen
+        if report.finished
+        and entry.fingerprint not in seen
+        and entry.rule in rules
         and (f"{entry.provider}/{entry.operation}" in report.operations or entry.operation is None)
     )
     left = tuple(finding for finding in whole if finding not in accepted)
