@@ -19,7 +19,7 @@ def check_writable(path: Path) -> None:
         if real.exists() and not real.is_file():
             raise UsageError(f"cannot write {path}: not a regular file")
         folder = next(parent for parent in real.parents if parent.exists())
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # before Python 3.13, links in a circle are a RuntimeError
         raise UsageError(f"cannot write {path}: {_reason(error)}") from error
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         says = "may not be written to" if folder.is_dir() else "is no folder"
@@ -49,5 +49,5 @@ def write_file(path: Path, content: bytes) -> None:
         raise UsageError(f"cannot write {path}: {_reason(error)}") from error
 
 
-def _reason(error: OSError | ValueError) -> object:
+def _reason(error: Exception) -> object:
     return error.strerror if isinstance(error, OSError) else error

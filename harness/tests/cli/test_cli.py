@@ -109,6 +109,8 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
             ["unknown target", "did you mean pixelapi/voice-design?"],
         ),
         (["bench", "--json", "."], ["'--json': cannot write .: not a regular file"]),
+        (["rules", "--json", "loop"], ["'--json': cannot write loop: "]),
+        (["record", "pixelapi", "--live", "--out", "no-audio.txt/x"], ["'--out': cannot write", "is no folder"]),
         (["check", "--junit", "no-audio.txt/x.xml"], ["'--junit': cannot write", "no-audio.txt is no folder"]),
         (["check", "--junit", "a.xml", "--sarif", "./a.xml"], ["--sarif", "a file twice"]),
         (["check", "--select", "empty-body", "--ignore", "empty-body"], ["leave no rule"]),
@@ -118,6 +120,7 @@ def test_a_mistake_is_one_line_and_exit_2(
     folder: Path, arguments: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "no-audio.txt").write_text("hello")
+    (folder / "loop").symlink_to("loop")
     assert run(arguments) == 2
     line = one_line(capsys)
     for word in words:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from voicegauge.cli.options import (
+    OutputFolder,
     base_url_option,
     contracts_option,
     json_option,
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--write-tests",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFolder(),
     metavar="DIR",
     help="With --fuzz: write each finding to DIR as a pytest test that sends it again.",
 )

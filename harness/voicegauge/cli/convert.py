@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from voicegauge.cli.options import base_url_option, contracts_option, json_option
+from voicegauge.cli.options import OutputFolder, base_url_option, contracts_option, json_option
 from voicegauge.cli.output import console, write_json
 from voicegauge.contract import Catalogue, Contract, load_catalogue
 from voicegauge.errors import DataError, UsageError
@@ -59,7 +59,7 @@ class Conversion(Record, frozen=True, kw_only=True):
 )
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFolder(),
     default=Path(),
     metavar="DIR",
     help="Folder to write to, a file of the same name each; here, if left out.",

@@ -37,13 +37,31 @@ class OutputFile(click.Path):
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
         """`value` as the path of a file that can be made; "-" as it is."""
-        path = super().convert(value, param, ctx)
         if value != "-":
-            try:
-                check_writable(Path(value))
-            except UsageError as error:
-                self.fail(str(error), param, ctx)
-        return path
+            _refuse_unwritable(self, Path(value), param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class OutputFolder(click.Path):
+    """A folder to write to, made where there is none: refused as `OutputFile` is."""
+
+    def __init__(self) -> None:
+        """It comes as a `Path`."""
+        super().__init__(file_okay=False, path_type=Path)
+
+    def convert(
+        self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | bytes | os.PathLike[str]:
+        """`value` as the path of a folder that files can be written to."""
+        _refuse_unwritable(self, Path(value) / "...", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def _refuse_unwritable(kind: click.Path, file: Path, param: click.Parameter | None, ctx: click.Context | None) -> None:
+    try:
+        check_writable(file)
+    except UsageError as error:
+        kind.fail(str(error), param, ctx)
 
 
 def contracts_option(command: F) -> F:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from voicegauge.cli.options import (
+    OutputFolder,
     base_url_option,
     contracts_option,
     json_option,
@@ -70,7 +71,7 @@ class RecordResult(Record, frozen=True, kw_only=True):
 @click.option("--emulated", is_flag=True, help="Record the emulator.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=OutputFolder(),
     default=Path("fixtures"),
     show_default=True,
     metavar="DIR",
