@@ -112,7 +112,12 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["rules", "--json", "loop"], ["'--json': cannot write loop: "]),
         (["record", "pixelapi", "--live", "--out", "no-audio.txt/x"], ["'--out': cannot write", "is no folder"]),
         (["check", "--junit", "no-audio.txt/x.xml"], ["'--junit': cannot write", "no-audio.txt is no folder"]),
-        (["check", "--junit", "a.xml", "--sarif", "./a.xml"], ["--sarif", "a file twice"]),
+        (["check", "--junit", "a.xml", "--sarif", "./a.xml"], ["--junit and --sarif", "same file"]),
+        (
+            ["drift", "pixelapi", ".", "--propose", "a.patch", "--json", "a.patch"],
+            ["--json and --propose", "same file"],
+        ),
+        (["report", "nowhere", "--out", "a.html", "--json", "a.html"], ["--json and --out", "same file"]),
         (["check", "--select", "empty-body", "--ignore", "empty-body"], ["leave no rule"]),
     ],
 )

@@ -72,7 +72,7 @@ def command(
     from voicegauge.drift import Level, apply_baseline, compare, make_baseline, propose_changes, results_of
     from voicegauge.drift.markdown import render_markdown
 
-    check_outputs(json_to, options)
+    check_outputs(json_to, {**options, "propose": propose})
     if propose is None:
         report = compare(old, new, contracts)
     else:

@@ -64,6 +64,24 @@ def _refuse_unwritable(kind: click.Path, file: Path, param: click.Parameter | No
         kind.fail(str(error), param, ctx)
 
 
+def refuse_same_file(**files: str | Path | None) -> None:
+    """Refuse two outputs to one file, of which only the later would be left.
+
+    Args:
+        files: what is written, by the option's name; "-" and `None` are no files.
+
+    Raises:
+        UsageError: two are the same file.
+    """
+    named: dict[Path, str] = {}
+    for option, file in files.items():
+        if file is not None and str(file) != "-":
+            other = named.setdefault(Path(file).resolve(), option)
+            if other != option:
+                flags = f"--{other} and --{option}".replace("_", "-")
+                raise UsageError(f"{flags} name the same file: give each one of its own")
+
+
 def contracts_option(command: F) -> F:
     """`--contracts DIR`: folders of the user's own contracts, passed as `contracts`."""
     return click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from voicegauge.cli.options import OutputFile
+from voicegauge.cli.options import OutputFile, refuse_same_file
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
@@ -72,10 +72,8 @@ def check_outputs(json_to: str | None, options: dict[str, Any]) -> None:
     """
     if options["github"] and json_to == "-":
         raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
-    named = (json_to if json_to != "-" else None, options["junit"], options["sarif"], options["write_baseline"])
-    files = [Path(file).resolve() for file in named if file]
-    if len(set(files)) < len(files):
-        raise UsageError("--json, --junit, --sarif and --write-baseline name a file twice: give each one of its own")
+    written = ("junit", "sarif", "write_baseline", "propose")
+    refuse_same_file(json=json_to, **{name: options.get(name) for name in written})
 
 
 def settle_baseline(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import OutputFile, json_option
+from voicegauge.cli.options import OutputFile, json_option, refuse_same_file
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
@@ -73,6 +73,7 @@ def command(
         raise UsageError("--open shows a page: name no other --format, and a file with --out")
     if json_to == "-" and to_stdout:
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
+    refuse_same_file(json=json_to, out=out)
     loaded = [(run_folder(path), load_run(path)) for path in runs]
     report = gather(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
     if json_to:
