@@ -73,8 +73,8 @@ def test_what_does_not_is_left_alone(text):
 
 
 def test_masking_a_long_body_takes_no_long():
-    began = time.perf_counter()
+    began = time.process_time()
     repeated = ("http://", "Bearer ", "sk-", "-eyJ")
     for hostile in ('"' + "a" * 200_000, "?" + "a-" * 100_000, *(word * 50_000 for word in repeated)):
         mask_credentials(hostile)
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10
