@@ -62,10 +62,10 @@ def test_a_drawn_request_with_a_file_is_priced_by_its_text() -> None:
     assert case.text_characters == len(TEXT)
 
 
-def test_a_live_plan_pays_once_for_each_target_and_intake_and_for_a_turn_of_a_chat() -> None:
+def test_a_live_plan_pays_once_for_each_target_and_intake_and_for_each_way_into_a_chat() -> None:
     paid = [case for case in plan_cases(TARGETS, emulated=False, every=False).cases if case.paid]
     intakes = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.intakes]
-    wanted = sorted([*(target.id for target in TARGETS), *intakes, "ttsai/chat"])
+    wanted = sorted([*(target.id for target in TARGETS), *intakes, *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target or case.operation}" for case in paid) == wanted
 
 
@@ -79,7 +79,7 @@ def test_what_a_chat_costs_must_be_named() -> None:
     targets = CATALOGUE.select(["ttsai"])
     plan = plan_cases(targets, emulated=False, every=False)
     named = priced(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.RECORDED)
-    assert [case.usd for case in named.cases if case.paid and "ttsai/chat: " in case.id] == [0.5]
+    assert [case.usd for case in named.cases if case.paid and "ttsai/chat: " in case.id] == [0.5, 0.5]
     assert "ttsai/chat" not in named.unpriced
     assert "ttsai/chat" in priced(plan, targets, {}, provenance=Provenance.RECORDED).unpriced
 

@@ -115,11 +115,16 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
 
 
 def _priced(cases: Iterable[Case | Skipped], *, whole: bool) -> Iterator[Case | Skipped]:
-    """The `cases` of an operation that costs money; of a `whole` provider one valid request is in every plan."""
+    """The `cases` of an operation that costs money; of a `whole` provider each media type is sent in every plan."""
+    shown: set[str | None] = set()
     for case in cases:
-        shows = whole and isinstance(case, Case) and case.expected.why == "valid"
-        yield case if isinstance(case, Skipped) else msgspec.structs.replace(case, priced=True, whole=shows)
-        whole = whole and not shows
+        if isinstance(case, Skipped):
+            yield case
+            continue
+        media_type = case.wire.media_type if case.wire is not None else None
+        shows = whole and case.expected.why == "valid" and media_type not in shown
+        shown |= {media_type} if shows else set()
+        yield msgspec.structs.replace(case, priced=True, whole=shows)
 
 
 def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
