@@ -29,8 +29,8 @@ from embedded_whisper.muon import Muon
 from embedded_whisper.network import Network
 
 RANKS = 2
-PEAK_RATE, WARM_UP_STEPS, FLAT_SHARE = 2e-3, 150, 0.35
-"""Highest learning rate, the steps until it is reached, and the share of all steps until it falls."""
+RATES = {-1: 0.0, 149: 2e-3, 1610: 2e-3, 2600: 1.33779e-3, 4000: 0.0}
+"""Learning rates by step; between them it goes in a straight line."""
 CTC_WEIGHT, GUIDE_WEIGHT = 0.5, 0.5
 ALIGNED_FROM = 300
 """Step from which the CTC head says where each word is. Until it hears well, all phonemes are taken to be as long."""
@@ -40,7 +40,7 @@ STAGES = (
     Stage(("short",), 110, BUDGET, 300),
     Stage(("short", "medium", "medium", "medium"), 240, BUDGET, 500, padding=24),
     Stage(("medium", "long", "long"), 400, BUDGET, 1200, padding=48),
-    Stage(("medium", "long", "longest", "longest"), 720, BUDGET, 2600, padding=48),
+    Stage(("medium", "long", "longest", "longest"), 720, BUDGET, 2000, padding=48),
 )
 TOTAL_STEPS = sum(stage.steps for stage in STAGES)
 
@@ -52,8 +52,8 @@ def plan() -> Iterator[Stage]:
 
 
 def learning_rate(step: int) -> float:
-    """Up, level, then down in a straight line to nothing."""
-    return PEAK_RATE * min((step + 1) / WARM_UP_STEPS, 1.0, (1 - step / TOTAL_STEPS) / (1 - FLAT_SHARE))
+    """Up, level, then down to nothing."""
+    return float(np.interp(step, [*RATES], [*RATES.values()]))
 
 
 class Training:
