@@ -156,8 +156,11 @@ def test_a_contract_of_ones_own_is_listed(folder: Path, capsys: pytest.CaptureFi
     assert {"pixazo", "pixelapi", "ttsai"} <= set(listed)
 
 
-def test_what_a_contract_says_is_printed_as_it_stands(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_contract_says_is_printed_as_it_stands(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Words of rich's own markup and emoji are words of the provider here."""
+    monkeypatch.setenv("COLUMNS", "200")
     (folder / "openapi.yaml").write_text(CONTRACT.replace("Voice one", "'Voice [red] [/b] :key:'"))
     assert run(["providers", "--contracts", "openapi.yaml"]) == 0
     assert "Voice [red] [/b] :key:" in capsys.readouterr().out

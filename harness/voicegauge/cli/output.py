@@ -36,13 +36,14 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table with `columns`; those in `right` are aligned as numbers."""
+    """An empty table with `columns`, whose first holds names that stay whole; those in `right` are aligned as numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+        first = name == columns[0]
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=first)
     return made
 
 
