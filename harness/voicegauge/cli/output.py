@@ -36,7 +36,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table with `columns`, whose first holds names that stay whole; those in `right` are aligned as numbers."""
+    """An empty table with `columns`: names that stay whole in the first, numbers aligned in those in `right`."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
