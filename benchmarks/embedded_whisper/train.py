@@ -6,7 +6,7 @@ Why it learns: short clips on a short encoder context first, until a CTC loss ov
 hear; from then on the decoder's attention is shown where in the clip each word is, and the context is the full 30 s.
 
 Two processes of one thread each hear a batch every step and take the mean of their gradients. So the weights
-do not depend on how many cores there are.
+do not depend on how many cores there are. A GPU is used where there is one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ ALIGNED_FROM = 300
 """Step from which the CTC head says where each word is. Until it hears well, all phonemes are taken to be as long."""
 EMA = 0.99
 BUDGET = 4800
+"""Encoder frames that a rank hears in a step."""
 STAGES = (
     Stage(("short",), 110, BUDGET, 300),
     Stage(("short", "medium", "medium", "medium"), 240, BUDGET, 500, padding=24),
