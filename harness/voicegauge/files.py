@@ -16,10 +16,12 @@ def check_writable(path: Path) -> None:
     """
     try:
         real = path.resolve()
+        if real.is_symlink():
+            raise UsageError(f"cannot write {path}: links in a circle")
         if real.exists() and not real.is_file():
             raise UsageError(f"cannot write {path}: not a regular file")
         folder = next(parent for parent in real.parents if parent.exists())
-    except (OSError, RuntimeError, ValueError) as error:  # before Python 3.13, links in a circle are a RuntimeError
+    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, before Python 3.13
         raise UsageError(f"cannot write {path}: {_reason(error)}") from error
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         says = "may not be written to" if folder.is_dir() else "is no folder"

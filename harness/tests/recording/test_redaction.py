@@ -39,6 +39,7 @@ def test_no_secret_is_in_nothing():
 
 @given(key=keys, text=st.text(max_size=20))
 def test_a_known_secret_is_masked(key, text):
+    assume(key not in MASK)  # what stands in its place may not hold it
     assert find_secret(mask_credentials(f"{text}{key} {quote(key, safe='')}", [key]).encode(), [key]) is None
 
 
