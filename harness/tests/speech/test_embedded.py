@@ -78,7 +78,7 @@ def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: d
     first, second = ({text: asr.transcribe(speech(text), "en") for text in TEXTS[:4]} for asr in engines.values())
     assert first == second
     scored = [score(sample_id=text, reference=text, transcript=said, language="en") for text, said in first.items()]
-    assert sum(one.errors for one in scored) <= 0.25 * sum(one.units for one in scored)
+    assert sum(one.errors for one in scored) <= 0.1 * sum(one.units for one in scored)
 
 
 @pytest.mark.slow
@@ -94,8 +94,8 @@ def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: d
 def test_the_error_rises_with_the_damage(steps: list[Worsen]) -> None:
     texts = [*TEXTS, *(text.text for text in load_suite("standard").texts[:20] if text.language == "en")]
     rates = [error_rate(embedded_whisper(), texts, worsen) for worsen in steps]
-    assert all(after >= before - 0.02 for before, after in pairwise(rates)), rates  # little noise does it no harm
-    assert rates[0] < 0.3
+    assert all(after >= before - 0.01 for before, after in pairwise(rates)), rates  # little noise does it no harm
+    assert rates[0] < 0.1
     assert rates[-1] > 0.5
 
 
