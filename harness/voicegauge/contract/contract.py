@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from voicegauge.contract.document import Document, escape
@@ -28,6 +28,8 @@ from voicegauge.contract.schema import SchemaError, Schemas
 from voicegauge.contract.targets import Intake, IntakeUse, Served, Target
 from voicegauge.contract.walking import walk
 from voicegauge.errors import UnknownNameError
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -295,16 +297,19 @@ class Contract:
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
 
+    def _named(self, kind: str, name: str, among: Mapping[str, _T]) -> _T:
+        try:
+            return among[name]
+        except KeyError:
+            raise UnknownNameError(f"{self.id} {kind}", name, among) from None
+
     def server(self, name: str) -> Server:
         """The server with that name.
 
         Raises:
             UnknownNameError: the document has none.
         """
-        try:
-            return self.servers[name]
-        except KeyError:
-            raise UnknownNameError(f"{self.id} server", name, self.servers) from None
+        return self._named("server", name, self.servers)
 
     def operation(self, operation_id: str) -> Operation:
         """The operation with that id.
@@ -312,10 +317,7 @@ class Contract:
         Raises:
             UnknownNameError: the document has none.
         """
-        try:
-            return self.operations[operation_id]
-        except KeyError:
-            raise UnknownNameError(f"{self.id} operation", operation_id, self.operations) from None
+        return self._named("operation", operation_id, self.operations)
 
     def target(self, name: str) -> Target:
         """The target with that name within the provider.
@@ -323,10 +325,7 @@ class Contract:
         Raises:
             UnknownNameError: the document has none.
         """
-        try:
-            return self.targets[name]
-        except KeyError:
-            raise UnknownNameError(f"{self.id} target", name, self.targets) from None
+        return self._named("target", name, self.targets)
 
     def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
         """The operation that `method` and `path` mean, with its path parameters.
