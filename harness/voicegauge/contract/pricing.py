@@ -82,16 +82,6 @@ def _cost(price: Price, units: float, credit_usd: float | None) -> _Cost:
     return _Cost(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
 
-def _units(price: Price, characters: int, audio_s: float | None) -> float:
-    if price.per == "1k_characters":
-        return characters / 1_000
-    if price.per == "1m_characters":
-        return characters / 1_000_000
-    if price.per == "minute":
-        return (audio_s if audio_s is not None else characters / SPEECH_CHARACTERS_PER_S) / 60
-    return 1.0
-
-
 class Rate(NamedTuple):
     """What one unit costs."""
 
@@ -105,6 +95,13 @@ _RATES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
     "1m_characters": (1_000_000, "character"),
     "minute": (1, "minute"),
 }
+
+
+def _units(price: Price, characters: int, audio_s: float | None) -> float:
+    size, unit = _RATES[price.per]
+    if unit == "minute":
+        return (audio_s if audio_s is not None else characters / SPEECH_CHARACTERS_PER_S) / 60
+    return characters / size if unit == "character" else 1.0
 
 
 def rates(target: Served, characters: int) -> tuple[Rate | None, Rate | None]:
