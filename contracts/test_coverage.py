@@ -11,7 +11,7 @@ import pytest
 
 from voicegauge.conformance import Case, plan_cases
 from voicegauge.contract import Contract, Operation, load_catalogue
-from voicegauge.contract.document import escape
+from voicegauge.formats.located_yaml import escape
 
 CONTRACTS = list(load_catalogue())
 BOUNDS = ("maxLength", "maxItems", "maximum", "minimum", "minItems", "minLength")

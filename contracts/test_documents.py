@@ -10,7 +10,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from voicegauge.checks import RULES
 from voicegauge.contract import Contract, Example, MediaType, load_catalogue
-from voicegauge.contract.consistency import check_schemas
+from voicegauge.contract.consistency.references import check_schemas
 from voicegauge.contract.extension import json_schema
 from voicegauge.contract.schema import to_pointer
 from voicegauge.contract.walking import EXTENSIONS, walk

@@ -16,16 +16,16 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
-from voicegauge.bench.compare import Comparison
+from voicegauge.bench.analysis.comparison import Comparison
 from voicegauge.bench.result import BenchResult, PricedPlan
 from voicegauge.cli import cli
-from voicegauge.cli.asr import Recognisers
-from voicegauge.cli.convert import Conversion
-from voicegauge.cli.listen import Listened
-from voicegauge.cli.providers import Providers
-from voicegauge.cli.record import RecordResult
-from voicegauge.cli.rules import RuleList
-from voicegauge.cli.score import Scored
+from voicegauge.cli.commands.asr import Recognisers
+from voicegauge.cli.commands.convert import Conversion
+from voicegauge.cli.commands.listen import Listened
+from voicegauge.cli.commands.providers import Providers
+from voicegauge.cli.commands.record import RecordResult
+from voicegauge.cli.commands.rules import RuleList
+from voicegauge.cli.commands.score import Scored
 from voicegauge.conformance import CheckReport
 from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import json_schema

@@ -27,11 +27,11 @@ from comparison import schemathesis
 from comparison.service import Counts, serving
 from voicegauge.checks import RULES
 from voicegauge.client import Client
-from voicegauge.client.keys import credentials
+from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
-from voicegauge.conformance.emulated import KEY
-from voicegauge.conformance.running import Runner, Service
-from voicegauge.conformance.spending import Allowance
+from voicegauge.conformance.running.case_runner import Runner, Service
+from voicegauge.conformance.running.emulator_setup import KEY
+from voicegauge.conformance.running.spending import Allowance
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.transport import Transport, VirtualClock
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import httpx
 from mutation.mutant import Mutant
 
-from voicegauge.client.keys import credentials
+from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance import emulator_settings
-from voicegauge.conformance.emulated import KEY
+from voicegauge.conformance.running.emulator_setup import KEY
 from voicegauge.contract import Contract, Operation
 from voicegauge.emulator import create_app
-from voicegauge.emulator.serving import running_app
+from voicegauge.emulator.server.socket_server import running_app
 
 REFUSED = b"invalid"
 """A key that the emulator refuses: it takes any other, which no service does."""

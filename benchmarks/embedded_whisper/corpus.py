@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from embedded_whisper import sentences
-from voicegauge.emulator.spoken import PITCH_SPREAD
+from voicegauge.emulator.audio.speech import PITCH_SPREAD
 from voicegauge.speech.audio import decode, encode, resample
 from voicegauge.speech.espeak import synthesize
 

@@ -17,7 +17,7 @@ from embedded_whisper.batches import FULL_FRAMES
 from embedded_whisper.network import DECODER_LAYERS, ENCODER_LAYERS, HEADS, VOCABULARY, WIDTH
 from embedded_whisper.spelling import tokens
 from embedded_whisper.words import vocabulary
-from voicegauge.speech.asr.converting import printable_bytes
+from voicegauge.speech.asr.ctranslate2_conversion import printable_bytes
 from voicegauge.speech.asr.embedded import WEIGHTS
 
 CONTEXT = 448

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from embedded_whisper import sentences
 from embedded_whisper.corpus import VOICES, Voice
-from voicegauge.bench.suite import load_suite
+from voicegauge.bench.planning.suite import load_suite
 from voicegauge.contract import load_catalogue
 from voicegauge.speech.asr import RATE_HZ, Asr
 from voicegauge.speech.asr.embedded import embedded_faster_whisper, embedded_whisper

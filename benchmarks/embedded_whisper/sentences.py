@@ -11,7 +11,7 @@ from functools import cache
 from random import Random
 
 from embedded_whisper.words import DAYS, MONTHS, ONES, ORDINALS, TEENS, TENS, common_words, suite_words, vocabulary
-from voicegauge.bench.suite import load_suite
+from voicegauge.bench.planning.suite import load_suite
 
 SUITE_SHARE = 0.5
 """Share of words drawn from the suites' vocabulary, so that rare ones are met often enough."""

@@ -14,10 +14,13 @@ from mutation.mutant import AnswerKind, Mutant, kind_of
 from voicegauge.checks import Rule, select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings
-from voicegauge.conformance.emulated import KEY
-from voicegauge.conformance.running import Keep, Runner, Service
+from voicegauge.conformance.running.case_runner import Keep, Runner, Service
+from voicegauge.conformance.running.emulator_setup import KEY
 from voicegauge.contract import Contract
-from voicegauge.emulator import EmulatorSettings, Fault, create_app, drafting, house, spoken
+from voicegauge.emulator import EmulatorSettings, Fault, create_app
+from voicegauge.emulator.audio import speech
+from voicegauge.emulator.http import response_bodies
+from voicegauge.emulator.server import providers
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model import Exchange, Finding
 from voicegauge.transport import Transport, VirtualClock
@@ -130,9 +133,9 @@ async def hunt(mutant: Mutant, true: Contract, cases: Sequence[Case], traffic: T
 
 def _forget_contracts() -> None:
     """Empty the emulator's caches, but for what was spoken: each edited contract would be kept alive in them."""
-    for module in (drafting, house, spoken):
+    for module in (response_bodies, providers, speech):
         for cache in vars(module).values():
-            if hasattr(cache, "cache_clear") and cache is not spoken.render:
+            if hasattr(cache, "cache_clear") and cache is not speech.render:
                 cache.cache_clear()
 
 

@@ -10,10 +10,10 @@ from mutation.mutant import Mutant, on_reply
 from voicegauge.contract import Operation, Target, parse_place, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import Fault
-from voicegauge.emulator.fault_audio import carries_audio
-from voicegauge.emulator.jobs import shortest_path
-from voicegauge.emulator.reply import Reply
-from voicegauge.emulator.spoken import Utterance
+from voicegauge.emulator.audio.speech import Utterance
+from voicegauge.emulator.faults.audio import carries_audio
+from voicegauge.emulator.http.reply import Reply
+from voicegauge.emulator.state.jobs import shortest_path
 
 UNKNOWN = "paused-by-mutation"
 MOVES = frozenset({"job-transition-illegal", "job-terminal-changed"})

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from voicegauge.contract import Contract, Operation, parse_place, read_pointer
-from voicegauge.contract.document import Document
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schema import Schemas
-from voicegauge.contract.wire import is_json, read_json
 from voicegauge.emulator import Fault
-from voicegauge.emulator.reply import Reply
+from voicegauge.emulator.http.reply import Reply
+from voicegauge.formats.bodies import is_json, read_json
+from voicegauge.formats.located_yaml import Document
 from voicegauge.model import Exchange
 
 
@@ -78,7 +78,7 @@ def edited(contract: Contract, edit: Callable[[Any], None]) -> Contract:
 
 def at(data: Any, pointer: str) -> Any:
     """The value at a JSON pointer."""
-    from voicegauge.contract.document import unescape
+    from voicegauge.formats.located_yaml import unescape
 
     for token in pointer.split("/")[1:]:
         data = data[int(token)] if isinstance(data, list) else data[unescape(token)]

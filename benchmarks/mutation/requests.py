@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, at
 from voicegauge.contract import MISSING, Operation, parse_place
-from voicegauge.contract.document import escape
 from voicegauge.contract.walking import walk
 from voicegauge.emulator import Fault
-from voicegauge.emulator.incoming import Call
+from voicegauge.emulator.http.request import Call
+from voicegauge.formats.located_yaml import escape
 
 ACCEPTS = frozenset({"accepts-invalid"})
 REFUSES = frozenset({"refuses-valid"})

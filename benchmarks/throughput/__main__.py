@@ -33,10 +33,10 @@ from throughput.keeping import Keeper
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
-from voicegauge.conformance.emulated import KEY
-from voicegauge.conformance.fuzzing import fuzz_target
-from voicegauge.conformance.running import Runner, Service
-from voicegauge.conformance.searching import Effort
+from voicegauge.conformance.fuzzing.random_requests import fuzz_target
+from voicegauge.conformance.fuzzing.search import Effort
+from voicegauge.conformance.running.case_runner import Runner, Service
+from voicegauge.conformance.running.emulator_setup import KEY
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.model import UploadedFile

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.suite import Suite, load_suite
+from voicegauge.bench.planning.suite import Suite, load_suite
 from voicegauge.contract import Contract, Target, load_contract
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
 

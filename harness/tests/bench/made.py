@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench.contrast import Counted, Timed
+from voicegauge.bench.analysis.differences import Counted, Timed
 from voicegauge.model import (
     AudioFacts,
     Cost,

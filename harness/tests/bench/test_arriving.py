@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.arriving import measure_streaming, play, with_playback
-from voicegauge.bench.latency import measure_latency
-from voicegauge.bench.measure import measure_audio
-from voicegauge.bench.store import load_run
+from voicegauge.bench.running.audio_facts import measure_audio
+from voicegauge.bench.running.latency import measure_latency
+from voicegauge.bench.running.playback import measure_streaming, play, with_playback
+from voicegauge.bench.running.store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.client import Client
 from voicegauge.contract import Contract, Target, load_contract
 from voicegauge.data import data_dir
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.serving import running_app
+from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import (
     AudioFacts,
     Delivery,

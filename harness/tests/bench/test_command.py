@@ -20,8 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voicegauge.bench.journal import read_past
-from voicegauge.bench.store import load_run
+from voicegauge.bench.running.journal import read_past
+from voicegauge.bench.running.store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
 from voicegauge.speech.audio import encode

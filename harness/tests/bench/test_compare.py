@@ -6,8 +6,8 @@ from functools import partial
 import msgspec
 import pytest
 
-from voicegauge.bench.compare import CompareSettings, Comparison, Verdict, compare, judge
-from voicegauge.bench.contrast import error_rate, typical_time
+from voicegauge.bench.analysis.comparison import CompareSettings, Comparison, Verdict, compare, judge
+from voicegauge.bench.analysis.differences import error_rate, typical_time
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.asking import emulated_access
-from voicegauge.bench.measure import measure_audio
-from voicegauge.bench.plan import Plan, PlanSettings, kind_of, make_plan
-from voicegauge.bench.runner import Order, Outcome, carry_out
-from voicegauge.bench.scoring import OWN_TRANSCRIPTS, score_run
-from voicegauge.bench.suite import Suite, load_suite
-from voicegauge.bench.summary import summarise
+from voicegauge.bench.analysis.summary import summarise
+from voicegauge.bench.planning.plan import Plan, PlanSettings, kind_of, make_plan
+from voicegauge.bench.planning.speech_requests import emulated_access
+from voicegauge.bench.planning.suite import Suite, load_suite
+from voicegauge.bench.running.audio_facts import measure_audio
+from voicegauge.bench.running.runner import Order, Outcome, carry_out
+from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS, score_run
 from voicegauge.contract import Catalogue, Intake, Served
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator

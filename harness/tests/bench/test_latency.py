@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.latency import measure_latency
+from voicegauge.bench.running.latency import measure_latency
 from voicegauge.contract import Target
 from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, Sighting, Timing
 

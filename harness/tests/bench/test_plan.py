@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.plan import Plan, PlanSettings, make_plan, target_ref
-from voicegauge.bench.suite import Suite
+from voicegauge.bench.planning.plan import Plan, PlanSettings, make_plan, target_ref
+from voicegauge.bench.planning.suite import Suite
 from voicegauge.contract import Catalogue, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Provenance, VoiceSample

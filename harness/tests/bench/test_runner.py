@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.bench.asking import Access, emulated_access
-from voicegauge.bench.journal import read_past
-from voicegauge.bench.measure import measure_audio
-from voicegauge.bench.plan import PlanSettings, make_plan
-from voicegauge.bench.runner import Order, Outcome, Stop, carry_out
-from voicegauge.bench.suite import Suite
+from voicegauge.bench.planning.plan import PlanSettings, make_plan
+from voicegauge.bench.planning.speech_requests import Access, emulated_access
+from voicegauge.bench.planning.suite import Suite
+from voicegauge.bench.running.audio_facts import measure_audio
+from voicegauge.bench.running.journal import read_past
+from voicegauge.bench.running.runner import Order, Outcome, Stop, carry_out
 from voicegauge.contract import Target
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voicegauge.bench.scoring import check_asr, score_run
-from voicegauge.bench.store import save_audio
+from voicegauge.bench.running.store import save_audio
+from voicegauge.bench.scoring.scores import check_asr, score_run
 from voicegauge.errors import DataError, UnreachableError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.asr import Spoken
@@ -192,7 +192,7 @@ def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatc
 def test_no_scheduler_at_the_address_is_one_line(
     folder: Folder, unheard: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicegauge.bench.transcribing.CONNECT_S", 0.2)
+    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CONNECT_S", 0.2)
     folder.add(wav(speech()))
     with pytest.raises(UnreachableError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1:"):
         score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.statistics import P95_SAMPLES, mean, median, quantile, ratio_of_sums
+from voicegauge.bench.analysis.statistics import P95_SAMPLES, mean, median, quantile, ratio_of_sums
 
 VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.journal import Finished, Journal, Left, Submitted, Submitting, read_past
-from voicegauge.bench.store import find_unfinished, load_run, new_folder, run_folder, save_audio, save_run
+from voicegauge.bench.running.journal import Finished, Journal, Left, Submitted, Submitting, read_past
+from voicegauge.bench.running.store import find_unfinished, load_run, new_folder, run_folder, save_audio, save_run
 from voicegauge.errors import DataError, UsageError
 
 from .made import FAILED, run, sample, score_set

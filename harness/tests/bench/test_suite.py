@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.suite import Suite, load_suite, suite_names
+from voicegauge.bench.planning.suite import Suite, load_suite, suite_names
 from voicegauge.errors import DataError, UnknownNameError
 
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.cost import CostLine
-from voicegauge.bench.summary import pareto, summarise
+from voicegauge.bench.analysis.cost import CostLine
+from voicegauge.bench.analysis.summary import pareto, summarise
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 

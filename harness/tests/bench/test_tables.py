@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from voicegauge.bench.summary import summarise
+from voicegauge.bench.analysis.summary import summarise
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.model import Cost, Provenance
 

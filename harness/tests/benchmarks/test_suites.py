@@ -7,7 +7,7 @@ from itertools import chain
 
 import pytest
 
-from voicegauge.bench.suite import Suite, SuiteText, load_suite, suite_names
+from voicegauge.bench.planning.suite import Suite, SuiteText, load_suite, suite_names
 
 XTTS_LANGUAGES = {"en", "es", "fr", "de", "it", "pt", "pl", "tr", "ru", "nl", "cs", "ar", "zh", "hu", "ko", "hi"}
 STRATA = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voicegauge.checks import Delivered
-from voicegauge.checks.plausible import spoken_range_s
+from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.model import Delivery, Exchange, Failure, Request, Response, SpeechRequest
 from voicegauge.speech.audio import encode
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.checks import Trail
-from voicegauge.checks.jobs import read_timestamp
+from voicegauge.checks.rules.jobs import read_timestamp
 from voicegauge.model import Sighting
 
 NEXT = {"new": ["busy"], "busy": ["done", "broken"], "done": [], "broken": []}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from voicegauge.checks import Call, Judge, Life
-from voicegauge.checks.resources import find_item
+from voicegauge.checks.rules.resources import find_item
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.bench.store import load_run, save_audio, save_run
+from voicegauge.bench.running.store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
 from voicegauge.model import Manifest, Provenance, Run, Sample, ScoreSet, SuiteRef
 from voicegauge.model.run import RUN_SCHEMA_VERSION

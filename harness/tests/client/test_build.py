@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import Client, WireRequest, client_key
-from voicegauge.contract.wire import read_form
 from voicegauge.errors import MissingKeyError, UnknownNameError, UsageError
+from voicegauge.formats.bodies import read_form
 from voicegauge.model import UploadedFile
 from voicegauge.transport import Transport
 

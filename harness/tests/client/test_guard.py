@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from voicegauge.client.guard import ForbiddenAddressError, check_literal, public_addresses
+from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
 from voicegauge.errors import UnreachableError
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import Client
-from voicegauge.client.guard import ForbiddenAddressError, check_literal
+from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal
 from voicegauge.model import SpeechRequest
 from voicegauge.transport import Transport, VirtualClock
 

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from voicegauge.client import Client, Ledger, fetch_made, intake_wire
-from voicegauge.client.intake import MAX_STEMS
+from voicegauge.client.delivery.audio_input import MAX_STEMS
 from voicegauge.contract import Intake, load_catalogue
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.model import Delivery, Exchange, UploadedFile

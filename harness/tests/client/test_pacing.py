@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
 from voicegauge.client import Client, Pacer, account_plans, pacer_for
-from voicegauge.client.pacing import WINDOW_S
+from voicegauge.client.spending.rate_limit import WINDOW_S
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Transport, VirtualClock
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import Client, WireRequest, curl
-from voicegauge.contract.wire import read_form
+from voicegauge.formats.bodies import read_form
 from voicegauge.model import Request, UploadedFile
 from voicegauge.transport import Transport
 

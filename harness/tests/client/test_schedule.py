@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.client.schedule import poll_waits, retry_after_s, retry_waits
+from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, retry_waits
 from voicegauge.contract.extension import Poll, Retry
 from voicegauge.model import Response
 

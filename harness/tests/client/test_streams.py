@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from voicegauge.client import Client
 from voicegauge.contract import Contract
-from voicegauge.emulator.serving import running_app
+from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Delivery, SpeechRequest
 from voicegauge.transport import Timeouts, Transport
 from voicegauge.transport.http import LINGER_S

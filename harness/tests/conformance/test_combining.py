@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance import Case, plan_cases
-from voicegauge.conformance.combining import combination_cases, covering_rows, factors, speaks, value_rows
-from voicegauge.conformance.ordering import ordered
-from voicegauge.conformance.requests import base_speech, fits
+from voicegauge.conformance.cases.order import ordered
+from voicegauge.conformance.cases.pairwise import combination_cases, covering_rows, factors, speaks, value_rows
+from voicegauge.conformance.cases.valid_requests import base_speech, fits
 from voicegauge.contract import MISSING, load_catalogue
 
 CATALOGUE = load_catalogue()

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from voicegauge.checks import Judge
-from voicegauge.conformance.following import subjects_of_delivery
+from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Delivery, Exchange, Failure, Provenance, Request, Response, SpeechRequest
 

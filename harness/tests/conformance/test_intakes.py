@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from voicegauge.checks.plausible import spoken_range_s
+from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
-from voicegauge.conformance.emulated import KEY, emulator_settings
-from voicegauge.conformance.requests import spoken_sentence
+from voicegauge.conformance.cases.valid_requests import spoken_sentence
+from voicegauge.conformance.running.emulator_setup import KEY, emulator_settings
 from voicegauge.contract import Catalogue, Contract
 from voicegauge.contract.extension import Situation
-from voicegauge.emulator import create_app, hearing
+from voicegauge.emulator import create_app
+from voicegauge.emulator.audio import transcription
 from voicegauge.model import Severity
 from voicegauge.speech.audio import decode, is_silent
 from voicegauge.transport import VirtualClock
@@ -62,8 +63,8 @@ def cases(ttsai: Contract) -> list[Case]:
 @pytest.fixture
 def check(ttsai: Contract, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., CheckReport]]:
     """Check some of the cases against an emulator in this process that hears well."""
-    monkeypatch.setattr(hearing, "recogniser", Parrot)
-    hearing._kept.clear()
+    monkeypatch.setattr(transcription, "recogniser", Parrot)
+    transcription._kept.clear()
 
     def run(only: Callable[[Case], bool], *faults: str) -> CheckReport:
         targets = list(ttsai.targets.values())
@@ -79,7 +80,7 @@ def check(ttsai: Contract, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -
         return collector.report()
 
     yield run
-    hearing._kept.clear()
+    transcription._kept.clear()
 
 
 def test_the_sentence_that_is_sent_ends_in_a_pause() -> None:

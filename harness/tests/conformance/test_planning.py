@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from voicegauge.client import to_wire
 from voicegauge.conformance import Plan, plan_cases, priced, request_case
-from voicegauge.conformance.probes import probes, text_of
-from voicegauge.conformance.requests import TEXT, base_speech, fits, text_characters
-from voicegauge.conformance.samples import sample
-from voicegauge.conformance.strategies import inside
+from voicegauge.conformance.cases.boundary_values import probes, text_of
+from voicegauge.conformance.cases.sample_values import sample
+from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, fits, text_characters
+from voicegauge.conformance.fuzzing.strategies import inside
 from voicegauge.contract import MISSING, load_catalogue
 from voicegauge.model import Provenance
 

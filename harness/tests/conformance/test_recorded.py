@@ -11,7 +11,7 @@ import pytest
 from voicegauge import cli
 from voicegauge.checks import Judge
 from voicegauge.client import Client
-from voicegauge.conformance.recorded import subjects_of_recording
+from voicegauge.conformance.offline.recordings import subjects_of_recording
 from voicegauge.contract import load_contract
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import load_har, save_har

@@ -12,9 +12,9 @@ import pytest
 
 from voicegauge.checks import RULES, Expected
 from voicegauge.conformance import Collector, Settings, check_recordings, check_service, run_keeping, settings_for
-from voicegauge.conformance.cases import Case
-from voicegauge.conformance.recorder import TEXT, Recorder, Refreshing, file_of, plan_to_record
-from voicegauge.emulator.serving import running_app
+from voicegauge.conformance.cases.case import Case
+from voicegauge.conformance.recording.recorder import TEXT, Recorder, Refreshing, file_of, plan_to_record
+from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, find_recordings, load_har, load_recordings, save_har
 from voicegauge.transport import VirtualClock

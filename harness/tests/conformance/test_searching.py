@@ -8,7 +8,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from voicegauge.conformance.searching import Effort, Search
+from voicegauge.conformance.fuzzing.search import Effort, Search
 
 
 def test_a_search_that_is_stopped_while_it_draws_asks_nothing_more() -> None:

@@ -20,8 +20,8 @@ from voicegauge.conformance import (
     settings_for,
     webhooks,
 )
-from voicegauge.conformance.intakes import intake_cases
-from voicegauge.conformance.webhooks import with_webhooks
+from voicegauge.conformance.cases.audio_input import intake_cases
+from voicegauge.conformance.cases.webhooks import with_webhooks
 from voicegauge.emulator import FAULTS
 from voicegauge.model import Provenance, Severity
 from voicegauge.receiver import running_receiver

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from voicegauge.contract import Contract, load_contract
-from voicegauge.contract.consistency import check_consistency
-from voicegauge.contract.document import read_document
-from voicegauge.contract.keeping import check_keeping
+from voicegauge.contract.consistency.references import check_consistency
+from voicegauge.contract.consistency.resources import check_keeping
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schema import Schemas
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
+from voicegauge.formats.located_yaml import read_document
 
 Load = Callable[[str], Contract]
 Refusal = Callable[[str, str], str]

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.document import MAX_DEPTH, Document, read_document
 from voicegauge.errors import ContractError
+from voicegauge.formats.located_yaml import MAX_DEPTH, Document, read_document
 
 
 @pytest.fixture

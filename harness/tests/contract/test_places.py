@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.contract import MISSING, parse_place, read_pointer, write_pointer
-from voicegauge.contract.document import escape, unescape
+from voicegauge.formats.located_yaml import escape, unescape
 
 _json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from voicegauge.contract import sse
-from voicegauge.contract.sse import Message, MessageParser
-from voicegauge.contract.wire import UnreadableBodyError
+from voicegauge.formats import sse
+from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.formats.sse import Message, MessageParser
 
 
 def read(*pieces: bytes) -> list[Message]:

@@ -11,8 +11,8 @@ import pytest
 
 from voicegauge.contract import MISSING, Contract, load_contract
 from voicegauge.contract.events import read_stream
-from voicegauge.contract.wire import UnreadableBodyError
 from voicegauge.errors import ContractError
+from voicegauge.formats.bodies import UnreadableBodyError
 
 STREAM: dict[str, Any] = {
     "kind": "data#/type",

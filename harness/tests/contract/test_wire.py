@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.wire import (
+from voicegauge.formats.bodies import (
     MAX_JSON_DEPTH,
     MAX_PARTS,
     UnreadableBodyError,

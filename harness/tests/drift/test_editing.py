@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from voicegauge.contract.document import escape, read_document
 from voicegauge.data import data_dir
-from voicegauge.drift.editing import Editor, NotAddedError
+from voicegauge.drift.yaml_patch import Editor, NotAddedError
+from voicegauge.formats.located_yaml import escape, read_document
 
 CONTRACTS = sorted(data_dir("contracts").glob("*/openapi.yaml"))
 VALUE = {

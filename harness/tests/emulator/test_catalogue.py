@@ -21,8 +21,8 @@ from voicegauge.contract import (
     read_pointer,
     write_pointer,
 )
-from voicegauge.contract.wire import is_form, is_json
 from voicegauge.emulator import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.formats.bodies import is_form, is_json
 from voicegauge.speech.audio import container_of_media_type, decode, encode, is_silent
 
 CONTRACTS = list(load_catalogue())

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.contract.extension import Segment, TranscriptAnswer
-from voicegauge.emulator.converting import MAX_SEMITONES, STEMS, Change, analysis, changed, semitones, stems
-from voicegauge.emulator.phrases import phrases, transcript_values
+from voicegauge.emulator.audio.conversion import MAX_SEMITONES, STEMS, Change, analysis, changed, semitones, stems
+from voicegauge.emulator.audio.transcript_timing import phrases, transcript_values
 
 RATE_HZ = 16_000
 

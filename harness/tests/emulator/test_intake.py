@@ -12,7 +12,8 @@ import pytest
 
 from voicegauge.client import Client, WireRequest, intake_wire
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.emulator import EmulatorSettings, create_app, hearing
+from voicegauge.emulator import EmulatorSettings, create_app
+from voicegauge.emulator.audio import transcription
 from voicegauge.model import Exchange, UploadedFile
 from voicegauge.speech.transcoding import write_audio
 from voicegauge.transport import Transport
@@ -37,8 +38,8 @@ class Slow:
 
 @pytest.fixture
 def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
-    monkeypatch.setattr(hearing, "recogniser", Slow)
-    hearing._kept.clear()
+    monkeypatch.setattr(transcription, "recogniser", Slow)
+    transcription._kept.clear()
     return load_catalogue().provider("ttsai")
 
 
@@ -72,8 +73,8 @@ async def test_silence_has_no_words(ttsai) -> None:
 
 async def test_a_language_that_is_not_known_is_said_to_be(ttsai) -> None:
     (answer,) = await sent(ttsai, ("stt-whisper", recording(), {"language": "de"}))
-    assert body(answer)["text"] == hearing.UNKNOWN
-    assert "EMULATED" in hearing.UNKNOWN
+    assert body(answer)["text"] == transcription.UNKNOWN
+    assert "EMULATED" in transcription.UNKNOWN
 
 
 async def test_a_translation_says_that_it_is_none(ttsai) -> None:

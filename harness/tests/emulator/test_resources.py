@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from voicegauge.conformance.requests import voice_sample
+from voicegauge.conformance.cases.valid_requests import voice_sample
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.serving import running_app
+from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.speech.audio import decode
 
 Ask = Callable[..., httpx.Response]

@@ -17,7 +17,7 @@ import pytest
 
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, running_emulator
-from voicegauge.emulator.running import Errand
+from voicegauge.emulator.server.process import Errand
 from voicegauge.errors import UsageError
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.contract.document import read_document
 from voicegauge.contract.schema import Schemas
-from voicegauge.emulator.shaping import Shaper
+from voicegauge.emulator.http.schema_values import Shaper
+from voicegauge.formats.located_yaml import read_document
 
 
 @pytest.mark.parametrize("word", ["example", "default", "const"])

@@ -16,7 +16,7 @@ import pytest
 from voicegauge.contract import load_catalogue
 from voicegauge.contract.extension import WebhookEmulation
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.delivering import deliver
+from voicegauge.emulator.webhooks.sender import deliver
 from voicegauge.receiver import Receiver, running_receiver
 
 CHATTERBOX = "/pixazo/chatterbox-text-to-speech/v1/chatterbox-text-to-speech-request"

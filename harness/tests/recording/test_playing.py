@@ -21,8 +21,8 @@ from voicegauge.contract import load_catalogue
 from voicegauge.errors import MissingExtraError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, save_har
-from voicegauge.recording.pacing import be_punctual
-from voicegauge.recording.router import UnmatchedRequestError, replay_router
+from voicegauge.recording.replay.respx_router import UnmatchedRequestError, replay_router
+from voicegauge.recording.replay.timing import be_punctual
 from voicegauge.transport import Transport, VirtualClock
 
 CATALOGUE = load_catalogue()

@@ -19,7 +19,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
 from voicegauge.recording import MASK, Recording, find_secret, save_har
-from voicegauge.recording.credentials import names_credential
+from voicegauge.recording.redaction.credentials import names_credential
 from voicegauge.transport import encode_body
 
 CONTRACT = load_catalogue().provider("pixazo")

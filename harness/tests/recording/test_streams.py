@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.arriving import measure_streaming
+from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, check_recordings
 from voicegauge.contract import load_catalogue
 from voicegauge.drift import compare
 from voicegauge.emulator import EmulatorSettings, create_app
-from voicegauge.emulator.serving import running_app
+from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Delivery, Provenance, SpeechRequest, Streaming
 from voicegauge.recording import Replay, ReplayApp, load_har, save_har
 from voicegauge.transport import Transport, VirtualClock

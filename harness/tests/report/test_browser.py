@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from voicegauge.bench.cost import CostLine
+from voicegauge.bench.analysis.cost import CostLine
 from voicegauge.model import Provenance
 from voicegauge.report import write_report
 from voicegauge.report.text import usd

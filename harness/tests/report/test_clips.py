@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from voicegauge.bench.store import save_audio
+from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import gather, render_page
 from voicegauge.report.clips import CLIPS, CLIPS_PER_TARGET, Clip, players, worst_clips

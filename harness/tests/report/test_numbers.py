@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.bench.statistics import Estimate
-from voicegauge.bench.summary import TargetSummary
+from voicegauge.bench.analysis.statistics import Estimate
+from voicegauge.bench.analysis.summary import TargetSummary
 from voicegauge.model import Streaming
 from voicegauge.report import gather
 from voicegauge.report.facts import highlights, incomparable

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from voicegauge.bench.suite import load_suite
+from voicegauge.bench.planning.suite import load_suite
 from voicegauge.errors import UsageError
 from voicegauge.speech.asr import RATE_HZ, Asr
 from voicegauge.speech.asr.embedded import WEIGHTS, embedded_faster_whisper, embedded_whisper, known_words

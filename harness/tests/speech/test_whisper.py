@@ -7,8 +7,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from voicegauge.bench.scoring import score_run
-from voicegauge.bench.store import save_audio
+from voicegauge.bench.running.store import save_audio
+from voicegauge.bench.scoring.scores import score_run
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.speech.asr import converting
+from voicegauge.speech.asr import ctranslate2_conversion
 
 RATE_HZ = 16_000
 TEXTS = {"low": " The kettle is on the stove.", "high": " Nobody answered the phone."}
@@ -80,7 +80,9 @@ def convert(checkpoint: Path, folder: Path) -> Path:
     state = torch.load(checkpoint, weights_only=True)["model_state_dict"]
     weights = {name: value.numpy().astype(np.float32) for name, value in state.items()}
     tokens = _tokens()
-    converting.convert(weights, converting.Shape(1, 1, HEADS), tokens, (220, tokens.index("<|endoftext|>")), folder)
+    ctranslate2_conversion.convert(
+        weights, ctranslate2_conversion.Shape(1, 1, HEADS), tokens, (220, tokens.index("<|endoftext|>")), folder
+    )
     return folder
 
 
@@ -90,7 +92,7 @@ def _tokens() -> list[str]:
 
     tokenizer = get_tokenizer(False)
     encoding = tokenizer.encoding
-    printable = converting.printable_bytes()
+    printable = ctranslate2_conversion.printable_bytes()
     special = {index: text for text, index in tokenizer.special_tokens.items()}
     return [
         special.get(index) or "".join(printable[byte] for byte in encoding.decode_single_token_bytes(index))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.wire import read_form
 from voicegauge.errors import UsageError
+from voicegauge.formats.bodies import read_form
 from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 

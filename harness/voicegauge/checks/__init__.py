@@ -4,14 +4,14 @@ They see exchanges and contracts, never sockets.
 """
 
 # Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
-from voicegauge.checks import answers, streams, jobs, lists, resources, accounts, outcomes  # noqa: F401, I001
-from voicegauge.checks import audio, charges, intakes, webhooks, ageing  # noqa: F401
-from voicegauge.checks.calls import Call, RequestOrigin
+from voicegauge.checks.rules import responses, streams, jobs, lists, resources, job_isolation, outcomes  # noqa: F401, I001
+from voicegauge.checks.rules import audio, charges, audio_input, webhooks, recording_age  # noqa: F401
+from voicegauge.checks.subjects.call import Call, RequestOrigin
 from voicegauge.checks.judging import Judge, find_dispute
-from voicegauge.checks.lives import Life
+from voicegauge.checks.subjects.resource import Life
 from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
-from voicegauge.checks.taken import TakenIn
-from voicegauge.checks.subjects import (
+from voicegauge.checks.subjects.upload import TakenIn
+from voicegauge.checks.subjects.subjects import (
     Aged,
     Delivered,
     Expected,
@@ -20,7 +20,7 @@ from voicegauge.checks.subjects import (
     Subject,
     Trail,
 )
-from voicegauge.checks.told import Callback, Told
+from voicegauge.checks.subjects.webhook import Callback, Told
 
 __all__ = [
     "RULES",

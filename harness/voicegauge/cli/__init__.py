@@ -37,7 +37,7 @@ COMMANDS = {
 
 
 def _load(name: str) -> click.Command:
-    command: click.Command = importlib.import_module(f"voicegauge.cli.{name}").command
+    command: click.Command = importlib.import_module(f"voicegauge.cli.commands.{name}").command
     return command
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicegauge.bench.cost import TargetCost
-from voicegauge.bench.plan import Plan
-from voicegauge.bench.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.summary import ErrorRate, StreamSummary, TargetSummary
-from voicegauge.cli.output import console, emulated, table
+from voicegauge.bench.analysis.cost import TargetCost
+from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
+from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary
+from voicegauge.bench.planning.plan import Plan
+from voicegauge.cli.console import console, emulated, table
 from voicegauge.model import Provenance, ScoreSet
 
 if TYPE_CHECKING:

@@ -12,22 +12,22 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench.asking import check_requests, emulated_access, live_access, read_voice
-from voicegauge.bench.journal import Past, read_past
-from voicegauge.bench.manifest import make_manifest
-from voicegauge.bench.measure import measure_audio
-from voicegauge.bench.plan import Plan, PlanSettings, make_plan
+from voicegauge.bench.analysis.summary import summarise
+from voicegauge.bench.planning.plan import Plan, PlanSettings, make_plan
+from voicegauge.bench.planning.speech_requests import check_requests, emulated_access, live_access, read_voice
+from voicegauge.bench.planning.suite import load_suite
 from voicegauge.bench.result import BenchResult, priced
-from voicegauge.bench.runner import Order, Outcome, Stop, carry_out
-from voicegauge.bench.scoring import check_asr, score_run
-from voicegauge.bench.store import find_unfinished, load_run, new_folder, save_run
-from voicegauge.bench.suite import load_suite
-from voicegauge.bench.summary import summarise
+from voicegauge.bench.running.audio_facts import measure_audio
+from voicegauge.bench.running.journal import Past, read_past
+from voicegauge.bench.running.manifest import make_manifest
+from voicegauge.bench.running.runner import Order, Outcome, Stop, carry_out
+from voicegauge.bench.running.store import find_unfinished, load_run, new_folder, save_run
+from voicegauge.bench.scoring.scores import check_asr, score_run
 from voicegauge.cli import EXIT_INTERRUPTED
 from voicegauge.cli.bench_tables import print_plan, print_summaries
+from voicegauge.cli.console import console, write_json
 from voicegauge.cli.money import echo_pace
 from voicegauge.cli.options import check_base_urls, check_prices
-from voicegauge.cli.output import console, write_json
 from voicegauge.cli.progress import progress
 from voicegauge.contract import Catalogue, Contract, Served, load_catalogue
 from voicegauge.emulator import EmulatorSettings, running_emulator

@@ -6,8 +6,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicegauge.cli.console import console
 from voicegauge.cli.money import print_spending
-from voicegauge.cli.output import console
 from voicegauge.model import Finding, Severity
 
 if TYPE_CHECKING:

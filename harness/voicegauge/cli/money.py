@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.output import console, table
+from voicegauge.cli.console import console, table
 from voicegauge.model import Provenance
 
 if TYPE_CHECKING:

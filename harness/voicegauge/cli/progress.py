@@ -44,7 +44,7 @@ def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Bar
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from voicegauge.cli.output import console
+    from voicegauge.cli.console import console
 
     columns = (
         TextColumn("{task.description}", markup=False),

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicegauge.client.connection import Connection
-from voicegauge.client.intake import intake_wire
-from voicegauge.client.ledger import Ledger, Reservation
-from voicegauge.client.mapping import to_wire
-from voicegauge.client.observer import Observer
-from voicegauge.client.pacing import Pacer
-from voicegauge.client.utterance import Utterance
+from voicegauge.client.delivery.audio_input import intake_wire
+from voicegauge.client.delivery.delivery import Utterance
+from voicegauge.client.requests.speech_request import to_wire
+from voicegauge.client.spending.ledger import Ledger, Reservation
+from voicegauge.client.spending.observer import Observer
+from voicegauge.client.spending.rate_limit import Pacer
 from voicegauge.contract import Contract, Intake, Served, Target
 from voicegauge.contract.extension import IntakeWord
 from voicegauge.contract.pricing import quote

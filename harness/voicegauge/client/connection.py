@@ -7,10 +7,10 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from voicegauge.client.building import Builder
-from voicegauge.client.mapping import WireRequest
-from voicegauge.client.pacing import Pacer
-from voicegauge.client.streams import stream_watch
+from voicegauge.client.delivery.audio_stream import stream_watch
+from voicegauge.client.requests.http_request import Builder
+from voicegauge.client.requests.speech_request import WireRequest
+from voicegauge.client.spending.rate_limit import Pacer
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Request
 from voicegauge.recording import mask_credentials

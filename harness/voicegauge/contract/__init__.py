@@ -11,9 +11,9 @@ from voicegauge.contract.contract import (
     Server,
 )
 from voicegauge.contract.loading import load_contract
-from voicegauge.contract.places import MISSING, Place, parse_place, read_pointer, write_pointer
 from voicegauge.contract.schema import SchemaError, fit_text
 from voicegauge.contract.targets import Intake, Served, Target
+from voicegauge.formats.locations import MISSING, Place, parse_place, read_pointer, write_pointer
 
 __all__ = [
     "MISSING",

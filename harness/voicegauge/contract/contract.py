@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from voicegauge.contract.document import Document, escape
 from voicegauge.contract.extension import (
     Batch,
     Chat,
@@ -28,6 +27,7 @@ from voicegauge.contract.schema import SchemaError, Schemas
 from voicegauge.contract.targets import Intake, IntakeUse, Served, Target
 from voicegauge.contract.walking import walk
 from voicegauge.errors import UnknownNameError
+from voicegauge.formats.located_yaml import Document, escape
 
 _T = TypeVar("_T")
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.contract.extension import EventAudio, StreamSpec
-from voicegauge.contract.places import MISSING, parse_place, read_pointer
-from voicegauge.contract.sse import Message, MessageParser
-from voicegauge.contract.wire import UnreadableBodyError, read_json
+from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.locations import MISSING, parse_place, read_pointer
+from voicegauge.formats.sse import Message, MessageParser
 
 KIND_FIELD = "event"
 _DATA = "data"

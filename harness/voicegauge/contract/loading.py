@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract.consistency import check_consistency, check_objects, check_schemas
+from voicegauge.contract.consistency.references import check_consistency, check_objects, check_schemas
+from voicegauge.contract.consistency.resources import check_keeping
+from voicegauge.contract.consistency.streams import check_streams
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server
-from voicegauge.contract.converting import convert
-from voicegauge.contract.document import Document, escape, read_document
 from voicegauge.contract.extension import (
     Batch,
     Chat,
@@ -29,13 +29,13 @@ from voicegauge.contract.extension import (
     Transcription,
     Webhook,
 )
-from voicegauge.contract.keeping import check_keeping
+from voicegauge.contract.record_reader import convert
 from voicegauge.contract.schema import Schemas
-from voicegauge.contract.streaming import check_streams
 from voicegauge.contract.targets import Intake, Served, Target
 from voicegauge.contract.webhooks import check_webhooks
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
+from voicegauge.formats.located_yaml import Document, escape, read_document
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _PATH = re.compile(r"(?:[^{}]|\{[^{}]+\})*")

@@ -10,11 +10,11 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.contract.document import escape, unescape
-from voicegauge.contract.places import MISSING, read_pointer
+from voicegauge.formats.located_yaml import escape, unescape
+from voicegauge.formats.locations import MISSING, read_pointer
 
 if TYPE_CHECKING:
-    from voicegauge.contract.document import Document
+    from voicegauge.formats.located_yaml import Document
 
 _PATTERNS = jsonschema_rs.RegexOptions()
 """The regex engine without backtracking: a hostile string cannot stall a check."""

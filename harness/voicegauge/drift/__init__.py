@@ -1,11 +1,11 @@
 """Drift: how an API has changed, from two contracts, from traffic and a contract, or from two recordings."""
 
 from voicegauge.drift.baseline import apply_baseline, make_baseline
-from voicegauge.drift.comparing import compare, propose_changes
-from voicegauge.drift.proposing import Proposal
+from voicegauge.drift.comparison import compare, propose_changes
+from voicegauge.drift.contract_patch import Proposal
 from voicegauge.drift.registry import RULES, Comparison, Level, Rule
 from voicegauge.drift.report import Change, DriftReport, Side, Spot
-from voicegauge.drift.told import results_of
+from voicegauge.drift.to_results import results_of
 
 __all__ = [
     "RULES",

@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract import load_contract
-from voicegauge.emulator.running import Errand, Ready
-from voicegauge.emulator.serving import bind, serve
+from voicegauge.emulator.server.process import Errand, Ready
+from voicegauge.emulator.server.socket_server import bind, serve
 from voicegauge.errors import VoicegaugeError
-from voicegauge.speech.hush import hush_decoders
+from voicegauge.speech.stderr_redirect import hush_decoders
 
 
 def main() -> None:

@@ -128,7 +128,7 @@ def _loop_is_running() -> bool:
 def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator[Settings]:
     """How services are asked: the emulator, or with what is left of the budget the services themselves."""
     from voicegauge.client import account_plans, client_key, pacer_for
-    from voicegauge.client.shared import SharedBudget
+    from voicegauge.client.spending.shared_budget import SharedBudget
     from voicegauge.conformance import Settings, settings_for
     from voicegauge.model import Provenance
 

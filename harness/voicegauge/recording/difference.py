@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from voicegauge.contract.wire import UnreadableBodyError, read_json
+from voicegauge.formats.bodies import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Record
-from voicegauge.recording.recording import Recording, groups_of
+from voicegauge.recording.har_file import Recording, groups_of
 
 
 class Changes(Record, frozen=True, kw_only=True):

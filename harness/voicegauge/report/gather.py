@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voicegauge import __version__
-from voicegauge.bench.cost import TEXT_LENGTH
-from voicegauge.bench.summary import TargetSummary, summarise
+from voicegauge.bench.analysis.cost import TEXT_LENGTH
+from voicegauge.bench.analysis.summary import TargetSummary, summarise
 from voicegauge.errors import DataError
 from voicegauge.model import AsrFloor, Manifest, Provenance, Record, Run, ScoreSet
 from voicegauge.model.job import FailureKind

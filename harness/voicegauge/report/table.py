@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from voicegauge.bench.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.summary import ErrorRate, TargetSummary
+from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
+from voicegauge.bench.analysis.summary import ErrorRate, TargetSummary
 from voicegauge.report.text import DASH, NONE, interval, milliseconds, number, percent, usd
 
 

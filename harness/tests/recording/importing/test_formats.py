@@ -9,7 +9,7 @@ import pytest
 from voicegauge.contract import Catalogue, load_catalogue
 from voicegauge.model import DOWNLOAD, Exchange, Timing
 from voicegauge.recording.importing import import_recording
-from voicegauge.recording.pacing import schedule
+from voicegauge.recording.replay.timing import schedule
 
 from .foreign import AUDIO, FORMATS, OPERATIONS, conversation
 

@@ -2,10 +2,10 @@
 
 These records are the grammar: `docs/contract-extension.schema.json` is generated
 from them, and a document that does not fit is refused with file, line and reason.
-Places are written as `voicegauge.contract.places` describes.
+Places are written as `voicegauge.formats.locations` describes.
 """
 
-from voicegauge.contract.extension.intake import (
+from voicegauge.contract.extension.audio_input import (
     Conversion,
     ConversionAnswer,
     Fact,
@@ -18,11 +18,11 @@ from voicegauge.contract.extension.intake import (
     Transcription,
 )
 from voicegauge.contract.extension.job import Cancelling, JobSpec, Poll, State, Submitted
+from voicegauge.contract.extension.json_schema import json_schema
 from voicegauge.contract.extension.limits import Keyless, Limits, Plan, Upload
 from voicegauge.contract.extension.provider import Credits, Provider, RecordingRules, Retry
-from voicegauge.contract.extension.published import json_schema
+from voicegauge.contract.extension.rejections import Situation
 from voicegauge.contract.extension.resources import Batch, Chat, Deletion, Listing, Resource, Setting, Use
-from voicegauge.contract.extension.situations import Situation
 from voicegauge.contract.extension.sources import Amount, Dispute, Source, SourceDocument
 from voicegauge.contract.extension.speech import Answer, AudioPlace, Emulation, Price, Slot, Speech, TargetSpec, Word
 from voicegauge.contract.extension.streams import EventAudio, EventSpec, StreamSpec

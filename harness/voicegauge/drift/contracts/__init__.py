@@ -1,10 +1,11 @@
 """Contract against contract: any two OpenAPI documents, and what the `x-` keys add to them."""
 
-from voicegauge.drift.contracts import key_rules, operation_rules, schema_rules
-from voicegauge.drift.contracts.comparing import compare_contracts
+from voicegauge.drift.contracts import extension_rules, operation_rules
+from voicegauge.drift.contracts.comparison import compare_contracts
+from voicegauge.drift.contracts.schemas import rules as schema_rules
 from voicegauge.drift.registry import register
 
 __all__ = ["compare_contracts"]
 
-for module in (operation_rules, schema_rules, key_rules):
+for module in (operation_rules, schema_rules, extension_rules):
     register(module.rules())

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.keys import compare_operation_keys
+from voicegauge.drift.contracts.extension_keys import compare_operation_keys
 from voicegauge.drift.contracts.messages import compare_request_bodies, compare_responses
+from voicegauge.drift.contracts.node import Part, same_json
 from voicegauge.drift.contracts.parameters import compare_parameters
-from voicegauge.drift.contracts.part import Part, same_json
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.contracts.security import compare_security
 from voicegauge.drift.report import Change

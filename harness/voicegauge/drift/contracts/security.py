@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.part import Part, canonical_json, same_json
+from voicegauge.drift.contracts.node import Part, canonical_json, same_json
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.report import Change
 

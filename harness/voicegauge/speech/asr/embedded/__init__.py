@@ -21,7 +21,7 @@ import numpy as np
 from voicegauge.data import CACHE_VARIABLE, cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.speech.asr.base import digest
-from voicegauge.speech.asr.converting import Shape, Weights, convert
+from voicegauge.speech.asr.ctranslate2_conversion import Shape, Weights, convert
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
 from voicegauge.speech.asr.whisper import WhisperAsr
 

@@ -1,0 +1,87 @@
+"""Recordings made of the emulator in process: the same cases again with other ids, times and latencies."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+
+from voicegauge.client import Client, WireRequest
+from voicegauge.conformance import emulator_settings
+from voicegauge.conformance.cases.valid_requests import base_speech
+from voicegauge.contract import Catalogue, Contract, Operation, Target
+from voicegauge.drift.traffic import Traffic, read_traffic
+from voicegauge.emulator import CONTROL_PREFIX, create_app
+from voicegauge.model import Exchange, Provenance, Request
+from voicegauge.recording import BAD_KEY, Canonical, Recording, Redactor
+from voicegauge.transport import Transport, VirtualClock
+
+TEXTS = ("Good morning.", "The train leaves at nine.", "One more, please.")
+BASE = "http://emulator"
+
+
+def spoken(catalogue: Catalogue) -> list[Target]:
+    """Every target of the bundled contracts."""
+    return list(catalogue.targets.values())
+
+
+async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
+    """Three texts, every list the provider has, and what a wrong key and an unknown job are told."""
+    contract, rng = target.contract, random.Random(seed)
+    transport = Transport(app=create_app([contract], emulator_settings(seed=seed)))
+    async with transport:
+        await _later(transport, rng.uniform(0, 1e7))
+        base = {"": f"{BASE}/{contract.id}"}
+        client = Client(contract, transport, base_urls=base, key="emulated-key", clock=VirtualClock(), seed=seed)
+        taken: list[Exchange] = []
+        for text in TEXTS:
+            delivery = await client.speak(target, base_speech(target, text=text))
+            taken += delivery.exchanges
+            await _later(transport, rng.uniform(1, 5000))
+        for operation in contract.operations.values():
+            if operation.method == "GET":
+                wire = WireRequest(path=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}"))
+                taken.append(await client.call(operation, wire))
+                if operation.needs_key:
+                    taken.append(await client.call(operation, wire, key=BAD_KEY))
+        canonical, redactor = Canonical(contract, base), Redactor(contract, ("emulated-key",))
+        return with_latency([redactor.exchange(canonical.exchange(one)) for one in taken], contract, rng)
+
+
+async def _later(transport: Transport, seconds: float) -> None:
+    body = b'{"advance_s": %f}' % seconds
+    request = Request(method="POST", url=f"{BASE}{CONTROL_PREFIX}/clock", body=body)
+    assert (await transport.send(request, provider="", operation="")).response.status == 200
+
+
+def _path_names(operation: Operation) -> list[str]:
+    return [parameter.name for parameter in operation.parameters if parameter.place == "path"]
+
+
+def with_latency(exchanges: Sequence[Exchange], contract: Contract, rng: random.Random) -> tuple[Exchange, ...]:
+    """As if the service were slower or faster: polls between the first and the last are missed or come twice."""
+    polls = {name for name, operation in contract.operations.items() if operation.job}
+    found = [exchanges[0]]
+    for before, one in pairwise(exchanges):
+        between = before.operation in polls and before.request.url == one.request.url
+        found += [before] * (between and before is found[-1] and rng.random() < 0.3)
+        found.append(one)
+    return tuple(found)
+
+
+def recording(contract: Contract, exchanges: Sequence[Exchange]) -> Recording:
+    """`exchanges` as they would be read from a file."""
+    return Recording(
+        provenance=Provenance.EMULATED,
+        provider=contract.id,
+        contract_version=contract.version,
+        contract_sha256=contract.document.sha256,
+        recorded_at=dt.datetime(2026, 1, 1, tzinfo=dt.UTC).isoformat(),
+        exchanges=tuple(exchanges),
+    )
+
+
+def traffic(contract: Contract, exchanges: Sequence[Exchange], name: str = "one.har") -> Traffic:
+    """`exchanges` as one side of a comparison."""
+    return read_traffic(contract, name, [(name, recording(contract, exchanges))])

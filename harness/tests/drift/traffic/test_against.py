@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from voicegauge.contract import Catalogue, Contract, load_catalogue
+from voicegauge.drift import RULES, DriftReport
+from voicegauge.drift.traffic import compare_with_contract
+from voicegauge.drift.traffic.rules import AGAINST_CONTRACT
+from voicegauge.model import Exchange
+
+from .emulated import record, traffic
+from .injections import with_json, with_response
+
+Exchanges = tuple[Exchange, ...]
+
+
+@pytest.fixture(scope="module")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="module")
+def contract(catalogue: Catalogue) -> Contract:
+    return catalogue.provider("pixelapi")
+
+
+@pytest.fixture(scope="module")
+def exchanges(contract: Contract) -> Exchanges:
+    return asyncio.run(record(contract.target("voice-design"), 5))
+
+
+def _edited(
+    exchanges: Exchanges, operation: str, edit: Callable[[dict[str, Any]], Any], status: int = 200
+) -> Exchanges:
+    def changed(one: Exchange) -> Exchange:
+        if (one.operation, one.response.status) != (operation, status):
+            return one
+        value = json.loads(one.response.body)
+        edit(value)
+        return with_json(one, value)
+
+    return tuple(map(changed, exchanges))
+
+
+def _found(contract: Contract, exchanges: Exchanges) -> set[tuple[str, str | None, str]]:
+    report = compare_with_contract(traffic(contract, exchanges))
+    return {(c.rule, c.operation, c.at) for c in report.changes if c.rule.startswith("observed-")}
+
+
+def _headers(exchanges: Exchanges, *added: tuple[str, str]) -> Exchanges:
+    return tuple(with_response(e, headers=(*e.response.headers, *added)) for e in exchanges)
+
+
+def test_traffic_as_documented_shows_nothing(catalogue: Catalogue) -> None:
+    for name in ("pixelapi/voice-clone", "ttsai/kokoro", "pixazo/chatterbox"):
+        target = catalogue.targets[name]
+        recorded = asyncio.run(record(target, random.Random(name).randrange(99)))
+        assert _found(target.contract, recorded) == set()
+
+
+STATUS = "getSpeechStatus"
+
+
+@pytest.mark.parametrize(
+    ("edit", "rule", "at"),
+    [
+        (lambda v: v.update(queue={"position": 3}), "observed-field-undocumented", "200 body#/queue"),
+        (lambda v: v.pop("credits_used"), "observed-field-missing", "200 body#"),
+        (lambda v: v.update(credits_used="50"), "observed-type-undocumented", "200 body#/credits_used"),
+        (lambda v: v.update(credits_used=-1), "observed-value-out-of-bounds", "200 body#/credits_used"),
+        (lambda v: v.update(status="rendering"), "observed-value-undocumented", "200 body#/status"),
+        (lambda v: v.update(status="rendering"), "observed-state-undocumented", "200 body#/status"),
+    ],
+)
+def test_what_answers_show_beyond_the_document(
+    contract: Contract, exchanges: Exchanges, edit: Callable[[dict[str, Any]], Any], rule: str, at: str
+) -> None:
+    assert (rule, STATUS, at) in _found(contract, _edited(exchanges, STATUS, edit))
+
+
+def test_of_a_masked_value_the_type_alone_is_judged(contract: Contract, exchanges: Exchanges) -> None:
+    masked = _edited(exchanges, STATUS, lambda v: v.update(status="[redacted]"))
+    assert not {found for found in _found(contract, masked) if found[0] == "observed-value-undocumented"}
+    typed = _edited(exchanges, STATUS, lambda v: v.update(credits_used="[redacted]"))
+    assert ("observed-type-undocumented", STATUS, "200 body#/credits_used") in _found(contract, typed)
+    null = _edited(exchanges, STATUS, lambda v: v.update(id=None))
+    assert ("observed-type-undocumented", STATUS, "200 body#/id") in _found(contract, null)
+
+
+def test_a_transition_that_is_not_documented(contract: Contract, exchanges: Exchanges) -> None:
+    back = {"processing": "completed", "completed": "processing"}
+    edited = _edited(exchanges, STATUS, lambda v: v.update(status=back[v["status"]]))
+    assert ("observed-transition-undocumented", STATUS, "200 body#/status") in _found(contract, edited)
+
+
+def test_statuses_headers_and_media_types(contract: Contract, exchanges: Exchanges) -> None:
+    teapot = tuple(with_response(e, status=418) if e.response.status == 404 else e for e in exchanges)
+    assert ("observed-status-undocumented", STATUS, "status") in _found(contract, teapot)
+    region = _found(contract, _headers(exchanges, ("X-Region", "eu"), ("Cache-Control", "no-store")))
+    assert {rule for rule, _, _ in region} == {"observed-header-undocumented"}
+    assert all("X-Region" in at for _, _, at in region)
+    typed = tuple(with_response(e, headers=(("Content-Type", "text/html"),)) for e in exchanges)
+    assert "observed-media-type-undocumented" in {rule for rule, _, _ in _found(contract, typed)}
+
+
+def test_a_request_that_is_accepted_with_more_than_is_documented(contract: Contract, exchanges: Exchanges) -> None:
+    def more(e: Exchange) -> Exchange:
+        body = e.request.body + b"&emotion=calm" if e.operation == "generateSpeech" else e.request.body
+        return msgspec.structs.replace(e, request=msgspec.structs.replace(e.request, body=body))
+
+    found = _found(contract, tuple(map(more, exchanges)))
+    assert found == {("observed-request-field-undocumented", "generateSpeech", "request body#/emotion")}
+
+
+def test_the_other_reading_of_a_dispute_is_told_as_such(contract: Contract, exchanges: Exchanges) -> None:
+    """Another document says that a request begins as pending."""
+    edited = _edited(exchanges, "generateSpeech", lambda v: v.update(status="pending"))
+    rules = {rule for rule, operation, _ in _found(contract, edited) if operation == "generateSpeech"}
+    assert rules == {"observed-disputed-reading"}
+
+
+def test_what_is_documented_and_never_seen(contract: Contract, exchanges: Exchanges) -> None:
+    report: DriftReport = compare_with_contract(traffic(contract, exchanges))
+    never = {(c.rule, c.at) for c in report.changes}
+    assert ("documented-status-never-seen", "503") in never
+    assert ("documented-state-never-seen", "body#/status") in never
+    assert {c.level.value for c in report.changes} == {"safe"}
+    spot = next(c.old for c in report.changes if c.at == "503")
+    assert spot is not None
+    line = contract.document.path.read_text().splitlines()[(spot.line or 0) - 1]
+    assert '"503":' in line
+    downloads = tuple(e for e in exchanges if e.operation == "(download)")
+    unseen = compare_with_contract(traffic(contract, downloads)).changes
+    assert {c.rule for c in unseen} == {"documented-operation-never-seen"}
+
+
+def test_the_rules_are_in_the_catalogue() -> None:
+    mine = {rule.id for rule in RULES.values() if rule.comparison == "recording-contract"}
+    assert mine == set(AGAINST_CONTRACT)

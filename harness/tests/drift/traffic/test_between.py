@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner
+
+from voicegauge.cli import cli
+from voicegauge.contract import Contract, load_catalogue
+from voicegauge.drift import RULES
+from voicegauge.drift.traffic import compare_recordings
+from voicegauge.drift.traffic.reading.pairing import Pair
+from voicegauge.drift.traffic.reading.traffic import Seen
+from voicegauge.drift.traffic.responses import answer_changes
+from voicegauge.drift.traffic.rules import BETWEEN_RECORDINGS
+from voicegauge.model import Exchange, Provenance, Request
+from voicegauge.recording import save_har
+
+from .emulated import record, traffic
+from .injections import answer, with_json, with_response
+
+Exchanges = tuple[Exchange, ...]
+API = "https://api.pixelapi.dev"
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return load_catalogue().provider("pixelapi")
+
+
+@pytest.fixture(scope="module")
+def exchanges(contract: Contract) -> Exchanges:
+    return asyncio.run(record(contract.target("voice-design"), 5))
+
+
+def _rules(contract: Contract, old: Exchanges, new: Exchanges) -> list[tuple[str, str]]:
+    report = compare_recordings(traffic(contract, old), traffic(contract, new))
+    return [(change.rule, change.at) for change in report.changes]
+
+
+def _calls(*answers: dict[str, Any], status: int = 404, **headers: str) -> Exchanges:
+    """A call each, with another id in the request."""
+    return tuple(
+        Exchange(
+            provider="pixelapi",
+            operation="getSpeechStatus",
+            request=Request(
+                method="GET", url=f"{API}/v1/tts/status/job-{number}", headers=(("Authorization", "Bearer x"),)
+            ),
+            response=answer(status, value, **headers),
+        )
+        for number, value in enumerate(answers)
+    )
+
+
+def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> None:
+    names = [f"call-{number}" for number in range(12)]
+
+    def said(status: int) -> tuple[Seen, ...]:
+        request = Request(method="GET", url=f"{API}/x")
+        made = (
+            Exchange(provider="pixelapi", operation=name, request=request, response=answer(status, {}))
+            for name in names
+        )
+        return tuple(Seen(contract, "x.har", number, one, None, {}) for number, one in enumerate(made))
+
+    found = answer_changes([Pair(said(200), said(500), same=True)])
+    assert [change.operation for change in found] == names
+
+
+def test_the_same_audio_transcribed_at_another_charge_is_told() -> None:
+    def heard(credits: str) -> Exchanges:
+        request = Request(method="POST", url="https://api.tts.ai/v1/stt/", headers=(("Authorization", "Bearer x"),))
+        response = answer(200, {"text": "Good morning."}, X_Credits_Used=credits)
+        return (Exchange(provider="ttsai", operation="transcribe", request=request, response=response),)
+
+    told = _rules(load_catalogue().provider("ttsai"), heard("20"), heard("40"))
+    assert ("recorded-charge-changed", "200 header.X-Credits-Used") in told
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        # what calls share is the provider's; what each has for itself is not
+        (["a", "a"], ["b", "b"], ["recorded-value-new"]),
+        (["a", "b"], ["c", "d"], []),
+        (["a"], ["b"], []),
+        ([7, 7], [8, 8], ["recorded-value-new"]),
+        ([7, 8, 9], [17, 18, 19], []),
+        ([True, True], [False, False], ["recorded-value-new"]),
+        # times, whether all calls fell into one second or not
+        (["2026-01-01T10:00:00Z"] * 2, ["2026-02-01T10:00:00Z"] * 2, []),
+        ([1_767_225_600] * 2, [1_769_904_000] * 2, []),
+        # of a URL each part counts for itself
+        (
+            [f"https://a.example/{n}.wav?sig={n}" for n in "xyz"],
+            [f"https://a.example/{n}.wav?sig={n}" for n in "uvw"],
+            [],
+        ),
+        (
+            [f"https://a.example/{n}.wav?sig={n}" for n in "xyz"],
+            [f"https://b.example/{n}.mp3?sig={n}" for n in "uvw"],
+            ["recorded-value-new", "recorded-value-new"],
+        ),
+        # most calls say again what they said: the case decides, and one case changed
+        (["a", "b", "c", "d"], ["a", "b", "c", "e"], ["recorded-value-new"]),
+        # words of a list
+        ([["en", "fr", "de"]], [["en", "fr"]], ["recorded-value-gone"]),
+        ([["en", "fr"]], [["fr", "en"]], []),
+        ([["x1", "x2"]], [["y1", "y2"]], []),
+        # types
+        (["a", "b"], [None, None], ["recorded-type-changed"]),
+        ([None, None], ["a", "b"], []),
+        ([1, 2], [1.5, 2.5], []),
+        (["1", "2"], [1, 2], ["recorded-type-changed"]),
+    ],
+)
+def test_what_is_told_of_a_field_that_no_document_knows(
+    contract: Contract, old: list[Any], new: list[Any], expected: list[str]
+) -> None:
+    before, after = (_calls(*({"detail": "no", "free": value} for value in values)) for values in (old, new))
+    assert [rule for rule, _ in _rules(contract, before, after)] == expected
+
+
+def test_entries_are_told_apart_by_what_names_them(contract: Contract) -> None:
+    old = {
+        "voices": [{"id": n, "model": m, "tier": "free"} for n, m in (("a", "x"), ("default", "x"), ("default", "y"))]
+    }
+    new = {"voices": [{**voice, "tier": "paid" if voice["id"] == "a" else "free"} for voice in reversed(old["voices"])]}
+    assert _rules(contract, _calls(old), _calls(new)) == [("recorded-value-new", "404 body#/voices/*/tier")]
+
+
+def test_a_field_that_was_never_missing_and_sometimes_is(contract: Contract) -> None:
+    old, new = _calls(*({"a": 1, "b": 2},) * 3), _calls({"a": 1, "b": 2}, {"a": 1}, {"a": 1, "b": 2})
+    assert _rules(contract, old, new) == [("recorded-field-sometimes-gone", "404 body#/b")]
+    assert _rules(contract, new, new[::-1]) == []
+
+
+def test_a_field_that_is_gone_takes_its_inner_fields_along(contract: Contract) -> None:
+    old, new = _calls(*({"a": {"b": {"c": 1}}},) * 2), _calls({}, {})
+    assert _rules(contract, old, new) == [("recorded-field-gone", "404 body#/a")]
+
+
+def test_refused_for_now_is_no_break(contract: Contract) -> None:
+    busy = _calls({"detail": "slow down"}, status=429)
+    assert _rules(contract, _calls({"detail": "x"}), busy) == [("recorded-refused-for-now", "status")]
+    assert _rules(contract, busy, busy) == []
+
+
+def test_a_job_that_ends_otherwise(contract: Contract, exchanges: Exchanges) -> None:
+    def fail(one: Exchange) -> Exchange:
+        value = json.loads(one.response.body) if "json" in one.response.media_type else {}
+        return with_json(one, {**value, "status": "failed"}) if value.get("status") == "completed" else one
+
+    assert ("recorded-outcome-changed", "200 body#/status") in _rules(contract, exchanges, tuple(map(fail, exchanges)))
+
+
+def test_a_request_that_is_not_repeated(contract: Contract, exchanges: Exchanges) -> None:
+    without = tuple(one for one in exchanges if one.response.status != 401)
+    assert ("recorded-request-not-repeated", "request") in _rules(contract, exchanges, without)
+    assert _rules(contract, without, exchanges) == []
+
+
+def test_keys_that_were_masked_are_no_values(contract: Contract) -> None:
+    old = tuple(with_response(one, headers=(*one.response.headers, ("X-Key", "abc"))) for one in _calls({}, {}))
+    new = tuple(with_response(one, headers=(*one.response.headers, ("X-Key", "[redacted]"))) for one in _calls({}, {}))
+    assert _rules(contract, old, new) == []
+
+
+MASKED = {"detail": "no", "auth": {"token": "[redacted]", "kind": "bearer"}}
+
+
+@pytest.mark.parametrize(
+    ("auth", "expected"),
+    [
+        ({"token": "[redacted]", "kind": "bearer"}, []),
+        ({"token": "another", "kind": "bearer"}, []),
+        ({"token": None, "kind": "bearer"}, [("recorded-type-changed", "404 body#/auth/token")]),
+        ({"token": 7, "kind": "bearer"}, [("recorded-type-changed", "404 body#/auth/token")]),
+        ({"token": ["[redacted]"], "kind": "bearer"}, [("recorded-type-changed", "404 body#/auth/token")]),
+        ({"kind": "bearer"}, [("recorded-field-gone", "404 body#/auth/token")]),
+        ({"token": "[redacted]", "kind": "basic"}, [("recorded-value-new", "404 body#/auth/kind")]),
+    ],
+)
+def test_of_a_masked_field_presence_and_type_are_compared(
+    contract: Contract, auth: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    old, new = _calls(MASKED, MASKED), _calls(*({**MASKED, "auth": auth},) * 2)
+    assert _rules(contract, old, new) == expected
+
+
+def test_a_masked_field_that_is_sometimes_gone_or_new(contract: Contract) -> None:
+    old, new = _calls(*(MASKED,) * 3), _calls(MASKED, {**MASKED, "auth": {"kind": "bearer"}}, MASKED)
+    assert _rules(contract, old, new) == [("recorded-field-sometimes-gone", "404 body#/auth/token")]
+    assert _rules(contract, _calls({"detail": "no"}), _calls(MASKED)) == [("recorded-field-new", "404 body#/auth")]
+
+
+def test_calls_whose_value_is_masked_do_not_hide_the_others(contract: Contract) -> None:
+    old = _calls(*({"free": value} for value in ("a", "a", "[redacted]")))
+    new = _calls(*({"free": value} for value in ("b", "b", "[redacted]")))
+    assert _rules(contract, old, new) == [("recorded-value-new", "404 body#/free")]
+
+
+@pytest.mark.parametrize(("side", "rule"), [("new", "recorded-header-gone"), ("old", "recorded-header-new")])
+def test_a_masked_header_that_comes_or_goes_is_found(contract: Contract, side: str, rule: str) -> None:
+    keyed = tuple(with_response(e, headers=(*e.response.headers, ("X-Key", "[redacted]"))) for e in _calls({}, {}))
+    old, new = (keyed, _calls({}, {})) if side == "new" else (_calls({}, {}), keyed)
+    assert _rules(contract, old, new) == [(rule, "404 header.x-key")]
+
+
+def test_the_rules_are_in_the_catalogue() -> None:
+    mine = {rule.id for rule in RULES.values() if rule.comparison == "recordings"}
+    assert mine == set(BETWEEN_RECORDINGS)
+
+
+def test_from_the_command_line(contract: Contract, exchanges: Exchanges, tmp_path: Path) -> None:
+    def moved(one: Exchange) -> Exchange:
+        return with_response(one, headers=tuple((n, "next" if n == "server" else v) for n, v in one.response.headers))
+
+    for name, taken in (("old", exchanges), ("new", tuple(map(moved, exchanges)))):
+        save_har(tmp_path / name / "one.har", taken, provenance=Provenance.EMULATED, contract=contract)
+    same = CliRunner().invoke(cli, ["drift", str(tmp_path / "old"), str(tmp_path / "old" / "one.har")])
+    assert same.exit_code == 0
+    assert "nothing has changed" in same.output
+    arguments = ["drift", str(tmp_path / "old"), str(tmp_path / "new"), "--fail-on", "possibly-breaking"]
+    done = CliRunner().invoke(cli, arguments)
+    assert done.exit_code == 1, done.output
+    assert "recorded-header-value-new" in done.output
+    assert re.search(r"one\.har#/log/entries/\d+/response/headers#server", done.output)
+
+
+def test_a_recording_of_an_unknown_provider(contract: Contract, exchanges: Exchanges, tmp_path: Path) -> None:
+    saved = tmp_path / "one.har"
+    save_har(saved, exchanges[:1], provenance=Provenance.EMULATED, contract=contract)
+    other = json.loads(saved.read_text().replace('"pixelapi"', '"acme"'))
+    saved.write_bytes(msgspec.json.encode(other))
+    done = CliRunner().invoke(cli, ["drift", str(saved), str(saved)])
+    assert "of which no contract is known: name its folder with --contracts" in str(done.exception)

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from voicegauge.cli import cli
+from voicegauge.contract import Contract, load_contract
+from voicegauge.data import data_dir
+from voicegauge.drift import Proposal
+from voicegauge.drift.contract_patch import propose
+from voicegauge.drift.traffic import compare_with_contract
+from voicegauge.model import Exchange, Provenance
+from voicegauge.recording import save_har
+
+from .emulated import record, traffic
+from .injections import with_json, with_response
+
+PROVIDERS = ("pixelapi/voice-design", "ttsai/kokoro", "pixazo/xtts-v2")
+
+
+@pytest.fixture(scope="module", params=PROVIDERS)
+def made(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Contract, tuple[Exchange, ...]]:
+    """A copy of a bundled contract, and traffic with it that shows much that it does not say."""
+    provider, target = request.param.split("/")
+    path = tmp_path_factory.mktemp("contract") / provider / "openapi.yaml"
+    path.parent.mkdir()
+    shutil.copy(data_dir("contracts") / provider / "openapi.yaml", path)
+    contract = load_contract(path)
+    return path, contract, tuple(map(_changed, asyncio.run(record(contract.target(target), 3))))
+
+
+def _changed(one: Exchange) -> Exchange:
+    if "json" not in one.response.media_type:
+        return one
+    value: Any = json.loads(one.response.body)
+    if one.response.status == 200:
+        value["engine"] = {"name": "v2", "nodes": [{"id": 1, "on": True}], "yes": None}
+        value["queue_position"] = 3
+        if "status" in value:
+            value["status"] = "RENDERING: late" if value["status"] in ("completed", "COMPLETED") else value["status"]
+    status = 451 if one.response.status in (400, 404) else one.response.status
+    headers = (*one.response.headers, ("X-Region", "eu-1"), ("X-Cost", "12"))
+    return with_response(with_json(one, value), status=status, headers=headers)
+
+
+def _propose(contract: Contract, exchanges: tuple[Exchange, ...]) -> Proposal:
+    seen = traffic(contract, exchanges, "seen.har")
+    return propose(seen, compare_with_contract(seen))
+
+
+def _apply(patch: str, folder: Path) -> None:
+    done = subprocess.run(["patch", "-p0"], input=patch, text=True, capture_output=True, cwd=folder, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_patch_applies_and_the_changed_contract_says_what_was_seen(
+    made: tuple[Path, Contract, tuple[Exchange, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, contract, exchanges = made
+    copy = tmp_path / "openapi.yaml"
+    shutil.copy(path, copy)
+    monkeypatch.chdir(tmp_path)
+    patch = _propose(load_contract(Path("openapi.yaml")), exchanges).patch()
+    _apply(patch, tmp_path)
+    changed = load_contract(copy)
+    rules = {c.rule for c in compare_with_contract(traffic(changed, exchanges)).changes}
+    stated = {"observed-status-undocumented", "observed-header-undocumented", "observed-field-undocumented"}
+    before = {c.rule for c in compare_with_contract(traffic(contract, exchanges)).changes}
+    assert stated <= before
+    assert not rules & (stated | {"observed-value-undocumented"})
+    assert "recording seen.har" in changed.provider.sources
+    removed = [line for line in patch.splitlines() if line.startswith("-") and not line.startswith("---")]
+    added = [line for line in patch.splitlines() if line.startswith("+")]
+    assert len(removed) < len(added) / 2  # lines are changed only where a list or a mapping is written on one
+    assert all("inferred: true" in line for line in added if "document: recording" in line)
+
+
+def test_what_no_addition_can_state_is_left_to_a_person(made: tuple[Path, Contract, tuple[Exchange, ...]]) -> None:
+    _, contract, exchanges = made
+    left = _propose(contract, exchanges).left
+    assert {c.rule for c in left} <= {
+        "observed-state-undocumented",
+        "observed-value-out-of-bounds",
+        "observed-field-missing",
+    }
+
+
+def test_nothing_seen_is_nothing_proposed() -> None:
+    contract = load_contract(data_dir("contracts") / "pixelapi" / "openapi.yaml")
+    exchanges = asyncio.run(record(contract.target("voice-design"), 3))
+    assert _propose(contract, exchanges).patch() == ""
+
+
+@pytest.mark.parametrize("made", PROVIDERS[:1], indirect=True)
+def test_from_the_command_line(made: tuple[Path, Contract, tuple[Exchange, ...]], tmp_path: Path) -> None:
+    path, contract, exchanges = made
+    har = tmp_path / "new.har"
+    save_har(har, exchanges, provenance=Provenance.EMULATED, contract=contract)
+    patch = tmp_path / "change.patch"
+    done = CliRunner().invoke(cli, ["drift", str(path), str(har), "--propose", str(patch)])
+    assert done.exit_code == 1, done.output
+    assert "observed-field-undocumented" in done.output
+    assert f"patch -p0 < {patch}" in done.output
+    assert "+++" in patch.read_text()
+    markdown = CliRunner().invoke(cli, ["drift", str(path), str(har), "--format", "markdown"]).output
+    assert "| Where | Rule | What | Stands at |" in markdown
+    assert "`observed-status-undocumented`" in markdown
+
+
+def test_a_contract_in_json_stays_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = load_contract(data_dir("contracts") / "pixelapi" / "openapi.yaml")
+    exchanges = tuple(map(_changed, asyncio.run(record(source.target("voice-design"), 3))))
+    monkeypatch.chdir(tmp_path)
+    Path("openapi.json").write_text(json.dumps(source.document.data, indent=2) + "\n")
+    _apply(_propose(load_contract(Path("openapi.json")), exchanges).patch(), tmp_path)
+    changed = json.loads(Path("openapi.json").read_text())
+    assert "queue_position" in changed["components"]["schemas"]["SpeechStatus"]["properties"]
+    load_contract(Path("openapi.json"))

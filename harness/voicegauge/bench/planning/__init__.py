@@ -1,0 +1,1 @@
+"""Planning a benchmark: texts, requests, order and expected cost, before anything is sent."""

@@ -1,0 +1,1 @@
+"""Running a benchmark plan: sending requests, the journal, timings and the saved run."""

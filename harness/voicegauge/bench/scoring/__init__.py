@@ -1,0 +1,1 @@
+"""Transcribing the samples of a run and counting recognition errors."""

@@ -1,0 +1,129 @@
+"""The rule over money: that what was charged is what the document says a request costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import msgspec
+
+from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.subjects.call import Call
+from voicegauge.contract import MISSING, Target
+from voicegauge.contract.extension import Chat, Price
+from voicegauge.contract.pricing import quote
+
+TOLERANCE = 1e-6
+"""Relative: money travels as a decimal fraction, and a sum of them is no exact number."""
+
+
+@rule(
+    "charge-wrong",
+    on=Call,
+    proves="What is charged is the documented price, and a job that is documented as free costs nothing.",
+    basis="x-pricing, x-speech.answer.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
+)
+def _charge_wrong(call: Call) -> Iterator[Problem]:
+    if call.operation.chat is not None:
+        yield from _turn_charge(call, call.operation.chat)
+        return
+    submit = call.submit or call
+    place = _charged_place(call)
+    if not call.ok or place is None or submit.target is None:
+        return
+    charged = read_amount(call.answered(place))
+    if charged is None:
+        return
+    target, pointer = submit.target, place.partition("#")[2] or None
+    if _free(call):
+        if charged > 0:
+            at = f"{call.operation.pointer}/x-job/states"
+            yield Problem(f"charged {charged:g} for a job that is documented as free", at, pointer, place)
+        return
+    readings = list(_readings(submit, target))
+    fitting = [at for at, low, high in readings if _close(charged, low, high)]
+    if not readings or _pricing_pointer(target) in fitting:
+        return
+    # Another reading of the price is a place of its own: it says itself that it is disputed.
+    at = fitting[0] if fitting else _pricing_pointer(target)
+    unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
+    documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in readings if at == readings[0][0]))
+    yield Problem(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{place}: {charged:g}")
+
+
+def _turn_charge(call: Call, chat: Chat) -> Iterator[Problem]:
+    """A turn of a chat has one price, whatever is said."""
+    price, credits = call.operation.pricing, call.contract.provider.credits
+    documented = (price.usd if credits is None else price.credits) if price is not None else None
+    charged = read_amount(call.answered(chat.charged)) if call.ok else None
+    if documented is None or charged is None or _close(charged, documented, documented):
+        return
+    unit = "USD" if credits is None else credits.name
+    message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
+    yield Problem(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
+
+
+def _charged_place(call: Call) -> str | None:
+    if call.operation.job is not None:
+        return call.operation.job.charged
+    return call.operation.speech.answer.charged if call.operation.speech else None
+
+
+def read_amount(value: object) -> float | None:
+    """A number, or one in a header's text; `None` for anything else."""
+    if value is MISSING or isinstance(value, bool):
+        return None
+    try:
+        amount = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return amount if math.isfinite(amount) else None
+
+
+def _free(call: Call) -> bool:
+    job = call.operation.job
+    state = job.states.get(str(call.answered(job.state))) if job else None
+    return state is not None and state.charged is False
+
+
+def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
+    """The amounts that would be right, each with its place: a part of a credit, or of a cent, may be rounded up.
+
+    The text is counted as it was sent, and without what the contract's template adds to it.
+    """
+    price, pointer = target.pricing, _pricing_pointer(target)
+    slot = target.speech.request["text"]
+    text = submit.asked(slot.at)
+    if price is None or not isinstance(text, str):
+        return
+    added = len(slot.template.replace("{}", ""))
+    least = 1.0 if target.contract.provider.credits is not None else 0.01
+    places = [(price, pointer)]
+    places += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
+    for reading, at in places:
+        for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
+            amount = _quoted(target, reading, characters)
+            if amount is not None:
+                whole = amount if reading.per == "request" else max(math.ceil(amount / least - TOLERANCE), 1) * least
+                yield at, amount, whole
+
+
+def _quoted(target: Target, price: Price, characters: int) -> float | None:
+    """What the contract's price asks for so many characters, in the provider's own money."""
+    if price.per == "minute":
+        return None  # the length of the audio is not known from the request
+    priced = replace(target, spec=msgspec.structs.replace(target.spec, pricing=price))
+    quoted = quote(priced, characters)
+    return quoted.usd if target.contract.provider.credits is None else quoted.credits
+
+
+def _close(charged: float, low: float, high: float) -> bool:
+    exact = math.isclose(charged, low, rel_tol=TOLERANCE)
+    return exact or math.isclose(charged, high, rel_tol=TOLERANCE) or low < charged < high
+
+
+def _pricing_pointer(target: Target) -> str:
+    if target.spec.pricing is not None:
+        return f"{target.pointer}/pricing"
+    return f"{target.operation.pointer}/x-pricing"

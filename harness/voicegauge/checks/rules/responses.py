@@ -1,0 +1,226 @@
+"""Rules over one exchange: that the answer is what the document says an answer is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.subjects.call import Call, request_media_type
+from voicegauge.checks.subjects.webhook import Callback
+from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
+from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
+from voicegauge.formats.located_yaml import unescape
+from voicegauge.formats.locations import read_pointer
+
+NO_BODY = (204, 205, 304)
+"""Statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
+RETRY_AFTER = "retry-after"
+MAX_SCHEMA_PROBLEMS = 10
+"""Of one body: a hostile one could break its schema a million times."""
+
+
+@rule(
+    "status-undocumented",
+    on=Call,
+    proves="Every status code that is answered is documented for its operation.",
+    basis="responses",
+)
+def _status_undocumented(call: Call) -> Iterator[Problem]:
+    if call.spec is None:
+        known = ", ".join(call.operation.responses)
+        yield Problem(
+            f"answered {call.status}, which is not among the documented {known}",
+            f"{call.operation.pointer}/responses",
+            evidence=excerpt(call),
+        )
+
+
+@rule(
+    "content-type",
+    on=Call,
+    proves="The Content-Type of an answer is one that is documented for its status.",
+    basis="responses/*/content",
+)
+def _content_type(call: Call) -> Iterator[Problem]:
+    if call.spec is None or not call.spec.media or not call.exchange.response.body:
+        return
+    media_type = call.exchange.response.media_type
+    if find_media(call, media_type) is None:
+        sent = f"is {media_type!r}" if media_type else "is missing"
+        known = " or ".join(call.spec.media)
+        yield Problem(f"Content-Type {sent}; documented: {known}", f"{call.spec.pointer}/content")
+
+
+@rule(
+    "empty-body",
+    on=Call,
+    proves="An answer whose body is documented has one.",
+    basis="responses/*/content",
+)
+def _empty_body(call: Call) -> Iterator[Problem]:
+    if call.spec is None or not call.spec.media or call.status in NO_BODY:
+        return
+    if not call.exchange.response.body and call.operation.method != "HEAD":
+        yield Problem(f"answered {call.status} with an empty body", f"{call.spec.pointer}/content")
+
+
+@rule(
+    "body-not-json",
+    on=Call,
+    proves="A body that calls itself JSON can be read as JSON.",
+    basis="responses/*/content/application~1json",
+)
+def _body_not_json(call: Call) -> Iterator[Problem]:
+    at = f"{call.spec.pointer}/content" if call.spec else f"{call.operation.pointer}/responses"
+    if call.json_error is not None:
+        yield Problem(f"the body {call.json_error}", at, evidence=excerpt(call))
+
+
+@rule(
+    "response-schema",
+    on=Call,
+    proves="The JSON body of a success fits its documented schema.",
+    basis="responses/2XX/content/*/schema",
+)
+def _response_schema(call: Call) -> Iterator[Problem]:
+    if call.status < 400:
+        yield from _body_problems(call)
+
+
+@rule(
+    "error-shape",
+    on=Call,
+    proves="The JSON body of an error has the documented shape, so that a client can read it.",
+    basis="responses/4XX,5XX/content/*/schema",
+)
+def _error_shape(call: Call) -> Iterator[Problem]:
+    if call.status >= 400:
+        yield from _body_problems(call)
+
+
+def _body_problems(call: Call) -> Iterator[Problem]:
+    media = find_media(call, call.exchange.response.media_type or "application/json")
+    if media is None or call.answer is MISSING:
+        return
+    for error, _ in zip(media.errors(call.answer), range(MAX_SCHEMA_PROBLEMS), strict=False):
+        yield schema_problem(error, call.answer)
+
+
+@rule(
+    "callback-schema",
+    on=Callback,
+    proves="What is sent to a callback or webhook fits its documented schema.",
+    basis="callbacks, webhooks",
+)
+def _callback_schema(callback: Callback) -> Iterator[Problem]:
+    try:
+        value = read_json(callback.exchange.request.body)
+    except UnreadableBodyError as unreadable:
+        yield Problem(f"the callback {unreadable}", callback.media.pointer)
+        return
+    for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_PROBLEMS), strict=False):
+        yield schema_problem(error, value)
+
+
+def schema_problem(error: SchemaError, value: Any) -> Problem:
+    """The problem that `value` does not fit its schema."""
+    place = f"{error.pointer}: " if error.pointer else ""
+    found = read_pointer(value, [unescape(token) for token in error.pointer.split("/")[1:]])
+    evidence = None if found is MISSING else json.dumps(found, ensure_ascii=False)[:1000]
+    return Problem(f"{place}{error.message}", error.schema_pointer, error.pointer or None, evidence)
+
+
+@rule(
+    "request-schema",
+    on=Call,
+    proves="A request that the provider shows or accepts fits its own documented schema.",
+    basis="requestBody, parameters",
+)
+def _request_schema(call: Call) -> Iterator[Problem]:
+    # A refused request proves nothing: refusing it was right.
+    if call.request_origin != "sent" or not call.ok:
+        return
+    yield from _request_body_problems(call)
+    for parameter in call.operation.parameters:
+        value = call.asked(f"{parameter.place}.{parameter.name}") if parameter.place != "cookie" else MISSING
+        if value is MISSING:
+            if parameter.required and parameter.place != "cookie":
+                yield Problem(f"the {parameter.place} parameter {parameter.name!r} is required", parameter.pointer)
+            continue
+        fitted = fit_text(call.contract.schemas, parameter.schema, value)
+        for error in parameter.errors(fitted):
+            yield Problem(f"{parameter.place} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
+
+
+def _request_body_problems(call: Call) -> Iterator[Problem]:
+    documented = call.operation.request_media
+    if not documented or not call.exchange.request.body:
+        return
+    media_type = request_media_type(call.exchange.request)
+    media = documented.get(media_type)
+    if media is None:
+        at = next(iter(documented.values())).pointer.rpartition("/")[0]
+        yield Problem(f"the request is {media_type or 'untyped'}; documented: {' or '.join(documented)}", at)
+        return
+    if call.request_value is not MISSING:
+        for error in media.errors(call.request_value):
+            problem = schema_problem(error, call.request_value)
+            yield problem._replace(message=f"request {problem.message}")
+
+
+@rule(
+    "header-missing",
+    on=Call,
+    proves="Every response header that is documented as required is sent.",
+    basis="responses/*/headers",
+)
+def _header_missing(call: Call) -> Iterator[Problem]:
+    for name, header in (call.spec.headers if call.spec else {}).items():
+        if header.required and name.lower() != RETRY_AFTER and call.exchange.response.header(name) is None:
+            yield Problem(f"answered {call.status} without the header {name}", header.pointer)
+
+
+@rule(
+    "retry-after-missing",
+    on=Call,
+    proves="A refusal that is documented to say when to come back says it.",
+    basis="responses/429,503/headers/Retry-After, x-limits.headers.retry_after",
+)
+def _retry_after_missing(call: Call) -> Iterator[Problem]:
+    for name, header in (call.spec.headers if call.spec else {}).items():
+        if name.lower() == RETRY_AFTER and call.exchange.response.header(name) is None:
+            yield Problem(f"answered {call.status} without {name}", header.pointer)
+
+
+@rule(
+    "header-schema",
+    on=Call,
+    proves="A documented response header has a value that fits its schema.",
+    basis="responses/*/headers/*/schema",
+)
+def _header_schema(call: Call) -> Iterator[Problem]:
+    for name, header in (call.spec.headers if call.spec else {}).items():
+        text = call.exchange.response.header(name)
+        if text is None:
+            continue
+        for error in header.errors(fit_text(call.contract.schemas, header.schema, text)):
+            yield Problem(f"header {name}: {error.message}", error.schema_pointer, evidence=f"{name}: {text}")
+
+
+def find_media(call: Call, media_type: str) -> MediaType | None:
+    """The documented body of `media_type`: itself, its family ("audio/*"), or any ("*/*")."""
+    documented = call.spec.media if call.spec else {}
+    for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        if name in documented:
+            return documented[name]
+    return None
+
+
+def excerpt(call: Call) -> str | None:
+    """The beginning of a body that can be read; `None` for other bytes."""
+    response = call.exchange.response
+    if is_json(response.media_type) or response.media_type.startswith("text/"):
+        return response.body[:1000].decode(errors="replace") or None
+    return None

@@ -1,0 +1,212 @@
+"""Rules over the events of one streamed answer: which came, in which order, with what in them, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.rules.responses import MAX_SCHEMA_PROBLEMS, schema_problem
+from voicegauge.checks.subjects.call import Call
+from voicegauge.contract import MISSING
+from voicegauge.contract.events import Event, audio_of
+from voicegauge.contract.extension import StreamSpec
+from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.formats.located_yaml import escape
+
+MAX_PROBLEMS = 5
+"""Of one kind in one stream: a hostile one could have a hundred thousand."""
+
+
+def _at(call: Call, *tokens: str) -> str:
+    return "/".join([f"{call.operation.pointer}/x-stream", *map(escape, tokens)])
+
+
+def _spec(call: Call) -> StreamSpec:
+    assert call.operation.stream is not None, "a call has a stream where its operation has one"
+    return call.operation.stream
+
+
+def _events(call: Call) -> list[Event]:
+    return call.stream.events if call.stream is not None else []
+
+
+def _known(call: Call) -> list[Event]:
+    return [event for event in _events(call) if event.kind in _spec(call).events]
+
+
+def _shown(event: Event) -> str:
+    return f"{event.kind or 'no kind'}: {event.text[:200]}"
+
+
+@rule(
+    "stream-unreadable",
+    on=Call,
+    proves="A stream can be read as server-sent events, and is of events a client can hold.",
+    basis="x-stream, text/event-stream",
+)
+def _unreadable(call: Call) -> Iterator[Problem]:
+    stream = call.stream
+    if stream is not None and stream.error is not None:
+        yield Problem(f"the stream {stream.error}", _at(call))
+    elif stream is not None and not stream.events:
+        shown = call.exchange.response.body[:200].decode(errors="replace")
+        yield Problem("the stream holds not a single event", _at(call, "events"), evidence=shown)
+
+
+@rule(
+    "stream-event-unknown",
+    on=Call,
+    proves="Every event of a stream is of a documented kind.",
+    basis="x-stream.events",
+)
+def _unknown(call: Call) -> Iterator[Problem]:
+    strange = {event.kind: event for event in _events(call) if event.kind not in _spec(call).events}
+    known = ", ".join(_spec(call).events) if strange else ""
+    for kind, event in list(strange.items())[:MAX_PROBLEMS]:
+        named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_spec(call).kind}"
+        yield Problem(f"an event {named}; documented: {known}", _at(call, "events"), evidence=_shown(event))
+
+
+@rule(
+    "stream-order",
+    on=Call,
+    proves="The events of a stream come in a documented order: its first one first, and nothing after its end.",
+    basis="x-stream.events.*.next",
+)
+def _order(call: Call) -> Iterator[Problem]:
+    events = _known(call)
+    if not events:
+        return
+    spec, problems = _spec(call), 0
+    first = next(iter(spec.events))
+    if events[0].kind != first and spec.events[events[0].kind or ""].end != "failure":
+        message = f"the stream begins with {events[0].kind!r}, not with {first!r}"
+        yield Problem(message, _at(call, "events", first), evidence=_shown(events[0]))
+    for before, event in pairwise(events):
+        if event.kind not in spec.events[before.kind or ""].next and problems < MAX_PROBLEMS:
+            problems += 1
+            end = spec.events[before.kind or ""].end
+            what = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.kind or ''].next)}"
+            message = f"{event.kind!r} follows {before.kind!r}, which {what}"
+            yield Problem(message, _at(call, "events", before.kind or ""), evidence=_shown(event))
+
+
+@rule(
+    "stream-end-missing",
+    on=Call,
+    proves="A stream ends with an event that ends it, and with its end marker where one is documented.",
+    basis="x-stream.events.*.end, x-stream.marker",
+)
+def _end_missing(call: Call) -> Iterator[Problem]:
+    stream = call.stream
+    if stream is None or stream.ended or stream.error is not None or not stream.events:
+        return
+    last = stream.events[-1]
+    if stream.ending is not None:
+        yield Problem(f"the stream ends without {_spec(call).marker!r}", _at(call, "marker"), evidence=_shown(last))
+        return
+    ends = " or ".join(name for name, event in _spec(call).events.items() if event.end)
+    within = ", in the middle of an event" if stream.unfinished else ""
+    message = f"the stream breaks off after {len(stream.events)} events{within}: {ends} should end it"
+    yield Problem(message, _at(call, "events"), evidence=_shown(last))
+
+
+@rule(
+    "stream-event-schema",
+    on=Call,
+    proves="The data of each event of a stream is JSON that fits the schema of its kind.",
+    basis="x-stream.events.*.schema",
+)
+def _event_schema(call: Call) -> Iterator[Problem]:
+    seen: set[tuple[str, str]] = set()  # the same break in a hundred events is one
+    schemas = call.contract.schemas
+    for event in _known(call):
+        kind = event.kind or ""
+        at = _at(call, "events", kind, "schema")
+        if _spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_PROBLEMS:
+            continue
+        if event.value is MISSING:
+            if (kind, "") not in seen:
+                seen.add((kind, ""))
+                yield Problem(f"the data of {kind!r} is no JSON", at, evidence=_shown(event))
+            continue
+        for error in schemas.errors(at, event.value):
+            if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_PROBLEMS:
+                seen.add((kind, error.schema_pointer))
+                problem = schema_problem(error, event.value)
+                yield problem._replace(message=f"event {kind!r}: {problem.message}", pointer=None)
+
+
+@rule(
+    "stream-audio-unreadable",
+    on=Call,
+    proves="Every event that should carry audio carries some, in the documented encoding.",
+    basis="x-stream.audio",
+)
+def _audio_unreadable(call: Call) -> Iterator[Problem]:
+    problems = 0
+    for event in _known(call):
+        place = _spec(call).audio
+        if event.kind != place.event or problems >= MAX_PROBLEMS:
+            continue
+        try:
+            audio_of(event, place)
+        except UnreadableBodyError as error:
+            problems += 1
+            yield Problem(f"event {event.kind!r} {error}", _at(call, "audio"), evidence=_shown(event))
+
+
+@rule(
+    "stream-audio-missing",
+    on=Call,
+    proves="A stream that ends in success has carried audio.",
+    basis="x-stream.audio, x-stream.events.*.end",
+)
+def _audio_missing(call: Call) -> Iterator[Problem]:
+    stream = call.stream
+    if stream is None or stream.ending is None or stream.failed:
+        return
+    if not any(event.kind == _spec(call).audio.event for event in stream.events):
+        message = f"the stream ends in {stream.ending.kind!r} without a single {_spec(call).audio.event!r}"
+        yield Problem(message, _at(call, "audio", "event"), evidence=_shown(stream.ending))
+
+
+@rule(
+    "stream-index",
+    on=Call,
+    proves="The numbers of the events with audio go up by one: none is left out, none comes twice.",
+    basis="x-stream.audio.index",
+)
+def _index(call: Call) -> Iterator[Problem]:
+    place = _spec(call).audio if call.stream is not None else None
+    if place is None or place.index is None:
+        return
+    audio = [event for event in _known(call) if event.kind == place.event]
+    numbers = [event.read(place.index) for event in audio]
+    steps = pairwise(zip(audio, numbers, strict=True))
+    wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
+    for (event, before, after), _ in zip(wrong, range(MAX_PROBLEMS), strict=False):
+        message = f"number {after} follows number {before} at {place.index}"
+        yield Problem(message, _at(call, "audio", "index"), evidence=_shown(event))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@rule(
+    "stream-stalled",
+    on=Call,
+    proves="A stream pauses for no longer than the document allows, as far as its times were measured.",
+    basis="x-stream.max_gap_s",
+)
+def _stalled(call: Call) -> Iterator[Problem]:
+    timing, bound = call.exchange.timing, _spec(call).max_gap_s if call.stream is not None else None
+    if timing is None or bound is None:
+        return
+    gaps = [(after - before) / 1000 for (before, _), (after, _) in pairwise(timing.chunks)]
+    longest = max(gaps, default=0.0)
+    if longest > bound:
+        where = f"after {gaps.index(longest) + 1} of {len(timing.chunks)} pieces"
+        yield Problem(f"nothing came for {longest:.2f} s {where}; at most {bound:g} s", _at(call, "max_gap_s"))

@@ -1,0 +1,145 @@
+"""Rules over webhooks: what is told to the URL that a request names, and when."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.subjects.subjects import Outcome
+from voicegauge.checks.subjects.webhook import Told
+from voicegauge.contract import MISSING
+from voicegauge.model import Severity
+
+NETWORK_SLACK_S = 2.0
+"""Two POSTs that are sent in time may take longer and less long to arrive."""
+
+
+@rule(
+    "webhook-missing",
+    on=Told,
+    proves="The URL that a request names is told of the end.",
+    basis="x-webhook",
+)
+def _missing(told: Told) -> Iterator[Problem]:
+    end = told.end
+    if not told.complete or end is None:
+        return
+    body = told.webhook.body
+    if body is not None and end[1] not in body.states.values():
+        return  # no document has words for it
+    if not told.ends:
+        came = f"{len(told.received)} others came" if told.received else "nothing came"
+        yield Problem(f"the request ended as {end[0]}, and its URL was not told: {came}", _at(told))
+
+
+@rule(
+    "webhook-early",
+    on=Told,
+    proves="Whoever asks for the end alone is told nothing before it.",
+    basis="x-webhook.url.mode",
+)
+def _early(told: Told) -> Iterator[Problem]:
+    for received, value in zip(told.received, told.values, strict=True):
+        if told.posts == "terminal" and told.meaning_of(value) == "going":
+            state = told.state_of(value)
+            yield Problem(f"told of {state}, where one POST at the end was asked for", _at(told), evidence=_text(value))
+        elif told.meaning_of(value) in ("success", "failure"):
+            for poll, state, meaning in told.asked():
+                timing = poll.exchange.timing
+                if meaning == "going" and timing is not None and timing.started_ms > received.at_ms:
+                    message = f"told of the end, and asked afterwards the job was {state}"
+                    yield Problem(message, _at(told), evidence=_text(value))
+                    break
+
+
+@rule(
+    "webhook-repeated",
+    on=Told,
+    proves="The end of a job is told in one way: a POST that comes again says the same.",
+    basis="x-webhook.repeats",
+)
+def _repeated(told: Told) -> Iterator[Problem]:
+    for before, after in pairwise(told.ends):
+        if after != before:
+            yield Problem("told of the end twice, differently", _at(told), evidence=f"{_text(before)} {_text(after)}")
+
+
+@rule(
+    "webhook-duplicate",
+    on=Told,
+    proves="The same POST comes once, where no document says to expect it again.",
+    basis="x-webhook.repeats",
+    severity=Severity.WARNING,
+)
+def _duplicate(told: Told) -> Iterator[Problem]:
+    ends = told.ends
+    if not told.webhook.repeats and any(before == after for before, after in pairwise(ends)):
+        yield Problem(f"told of the end {len(ends)} times", _at(told), evidence=_text(ends[0]))
+
+
+@rule(
+    "webhook-progress-late",
+    on=Told,
+    proves="Whoever asks for progress is told of it as often as the document promises.",
+    basis="x-webhook.progress_max_s",
+    severity=Severity.WARNING,
+)
+def _progress_late(told: Told) -> Iterator[Problem]:
+    longest_s = told.webhook.progress_max_s
+    if told.posts != "progress" or longest_s is None:
+        return
+    timing = told.submit.exchange.timing if told.submit is not None else None
+    moments = [timing.started_ms] if timing is not None else []
+    for received, value in zip(told.received, told.values, strict=True):
+        moments.append(received.at_ms)
+        if told.meaning_of(value) in ("success", "failure"):
+            break  # what comes again after the end may come when it likes
+    gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
+    if gap_s > longest_s + NETWORK_SLACK_S:
+        message = f"told nothing for {gap_s:.1f} s, where {longest_s:g} s are allowed"
+        yield Problem(message, f"{_at(told)}/progress_max_s")
+
+
+@rule(
+    "webhook-contradicts",
+    on=Told,
+    proves="What a webhook tells of a job is what its status answer says.",
+    basis="x-webhook, x-job",
+)
+def _contradicts(told: Told) -> Iterator[Problem]:
+    end, given = told.end, told.given_id
+    for value in told.values:
+        named = told.id_of(value)
+        if MISSING not in (given, named) and named != given:
+            yield Problem(f"told of {named!r:.80}, where the request was {given!r:.80}", _at(told))
+            return
+        meaning, state = told.meaning_of(value), told.state_of(value)
+        if end is None or meaning in (None, "going"):
+            continue
+        own_words = told.webhook.body is not None
+        if meaning != end[1] or (not own_words and state != end[0]):
+            message = f"told that it ended as {state}, and the status answer says {end[0]}"
+            yield Problem(message, _at(told), evidence=_text(value))
+            return
+
+
+@rule(
+    "webhook-plain-http",
+    on=Outcome,
+    proves="A webhook URL with plain http is refused where the document demands https.",
+    basis="x-webhook.https",
+)
+def _plain_http(outcome: Outcome) -> Iterator[Problem]:
+    if outcome.expected.why == "plain-http" and outcome.call.ok:
+        yield Problem(f"{outcome.expected.says}: accepted with {outcome.call.status}", outcome.expected.at)
+
+
+def _at(told: Told) -> str:
+    return f"{told.operation.pointer}/x-webhook"
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)[:1000]

@@ -1,0 +1,1 @@
+"""What rules look at: calls, jobs, deliveries, streams, webhooks, uploads and resources."""

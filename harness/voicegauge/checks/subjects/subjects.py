@@ -1,0 +1,214 @@
+"""What a rule looks at: a call, a job from its submit to its end, a delivery, an outcome.
+
+Subjects are views: they read an exchange by the contract's words, parse each body
+once, and never raise for what a provider sent.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from voicegauge.checks.subjects.call import Call, OfCall
+from voicegauge.checks.subjects.resource import Life
+from voicegauge.checks.subjects.webhook import Callback, Told
+from voicegauge.contract import Contract, Operation, Target
+from voicegauge.contract.extension import AudioPlace, JobSpec
+from voicegauge.model import Delivery, Exchange, Record, Sighting, SpeechRequest
+
+if TYPE_CHECKING:
+    from voicegauge.speech.audio import Decoded  # numpy
+
+
+@dataclass(frozen=True, eq=False)
+class Trail:
+    """A job from its submit on: every state it was seen in, asked again after its end too."""
+
+    submit: Call
+    polls: tuple[Call, ...]
+    status_operation: Operation
+    gave_up: bool = False
+    """No terminal state was seen in the time that the contract gives."""
+    sightings: tuple[Sighting, ...] = ()
+    """When each state was seen, where somebody looked at a clock."""
+    cancelled_after: int | None = None
+    """How many of the polls came before a call that cancelled it was accepted; `None` where none was."""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it is judged by."""
+        return self.submit.contract
+
+    @property
+    def operation(self) -> Operation:
+        """The status operation."""
+        return self.status_operation
+
+    @property
+    def spec(self) -> JobSpec:
+        """What the contract says of the job."""
+        assert self.status_operation.job is not None, "a trail is made for a status operation"
+        return self.status_operation.job
+
+    @property
+    def target(self) -> Target | None:
+        """What was asked for."""
+        return self.submit.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange."""
+        return self.polls[-1].exchange if self.polls else self.submit.exchange
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about this job may stand at."""
+        return (f"{self.status_operation.pointer}/x-job", *self.submit.around)
+
+
+@dataclass(frozen=True, eq=False)
+class Jobs:
+    """Several jobs on one account, each as far as it was seen."""
+
+    trails: tuple[Trail, ...]
+    latest: Trail
+    """The one that was asked for last."""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract they are judged by."""
+        return self.latest.contract
+
+    @property
+    def operation(self) -> Operation:
+        """The status operation."""
+        return self.latest.operation
+
+    @property
+    def target(self) -> Target | None:
+        """What was asked for."""
+        return self.latest.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange about the latest."""
+        return self.latest.exchange
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about these jobs may stand at."""
+        return self.latest.around
+
+
+@dataclass(frozen=True, eq=False)
+class Delivered:
+    """What was delivered for a request for speech."""
+
+    target: Target
+    speech: SpeechRequest
+    delivery: Delivery
+    done: bool = True
+    """The provider says that it is: a job ended in success, or the answer was 2xx."""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it is judged by."""
+        return self.target.contract
+
+    @property
+    def operation(self) -> Operation:
+        """The operation that was asked for speech."""
+        return self.target.operation
+
+    @property
+    def exchange(self) -> Exchange:
+        """The exchange that carried the audio, else the last one."""
+        index = self.delivery.audio_exchange
+        return self.delivery.exchanges[-1 if index is None else index]
+
+    @property
+    def place(self) -> AudioPlace | None:
+        """How the contract says that the audio is delivered."""
+        status = self.target.job_operation
+        return status.job.audio if status and status.job else self.target.answer.audio
+
+    @functools.cached_property
+    def _decoding(self) -> tuple[Decoded | None, str | None]:
+        from voicegauge.speech.audio import RawAudio, UndecodableAudioError, decode
+
+        place = self.place
+        raw = None
+        if place is not None and place.format is not None and place.sample_rate_hz is not None:
+            raw = RawAudio(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
+        if self.delivery.audio is None:
+            return None, None
+        try:
+            return decode(self.delivery.audio, declared=raw), None
+        except UndecodableAudioError as error:
+            return None, str(error)
+
+    @property
+    def decoded(self) -> Decoded | None:
+        """The samples; `None` where they cannot be had."""
+        return self._decoding[0]
+
+    @property
+    def decode_error(self) -> str | None:
+        """Why the audio cannot be decoded; `None` where it can."""
+        return self._decoding[1]
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about the audio may stand at."""
+        job = self.target.job_operation
+        places = (f"{self.operation.pointer}/x-speech/answer", self.target.pointer, self.operation.pointer)
+        return (*places, f"{job.pointer}/x-job/audio") if job else places
+
+
+@dataclass(frozen=True, eq=False)
+class Aged:
+    """A recording, by the oldest exchange in it."""
+
+    operation: Operation
+    exchange: Exchange
+    name: str
+    """Of its file."""
+    age_days: float
+    target: Target | None = None
+
+    @property
+    def contract(self) -> Contract:
+        """The contract it is judged by."""
+        return self.operation.contract
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Parts of the contract that a dispute about it may stand at."""
+        return ()
+
+
+class Expected(Record, frozen=True, kw_only=True):
+    """What a planned case should be answered with."""
+
+    verdict: Literal["accepted", "refused", "either"]
+    """`either`: no document says; a service that fails is wrong all the same."""
+    statuses: tuple[int, ...] = ()
+    """The documented statuses that would be right; empty for any of the verdict's kind."""
+    why: Literal["valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http"]
+    """What the case is about: `key` a missing or bad one, `unknown` an id nobody gave out,
+    `unsaid` what no document speaks of, `plain-http` a webhook URL without TLS."""
+    says: str
+    """In words, what is special about the request."""
+    at: str
+    """JSON pointer into the contract, at the statement that the case tests."""
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome(OfCall):
+    """What was expected of a planned case, and what came."""
+
+    expected: Expected
+
+
+Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Life | Told | Outcome

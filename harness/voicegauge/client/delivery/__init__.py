@@ -1,0 +1,1 @@
+"""One request for speech, from submit to downloaded audio."""

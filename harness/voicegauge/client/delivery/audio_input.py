@@ -1,0 +1,84 @@
+"""Audio sent to be transcribed or converted: words to a request, an answer to what it leads to."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from voicegauge.client.connection import Connection
+from voicegauge.client.delivery.audio_download import fetch_audio
+from voicegauge.client.delivery.exchange_log import Calls
+from voicegauge.client.delivery.failures import NoDelivery
+from voicegauge.client.delivery.response_values import Answer
+from voicegauge.client.requests.speech_request import WireRequest
+from voicegauge.contract import Intake, parse_place, write_pointer
+from voicegauge.contract.extension import AudioPlace, IntakeWord
+from voicegauge.errors import UsageError
+from voicegauge.model import Exchange, Failure, UploadedFile
+
+MAX_STEMS = 32
+"""A mix has a handful; of an answer that lists more the first ones are fetched."""
+
+
+class Fetched(NamedTuple):
+    """What an answer leads to."""
+
+    pieces: tuple[bytes, ...]
+    """Audio, in the answer's order; none for a transcript or facts."""
+    exchanges: tuple[Exchange, ...]
+    """Those that fetched it."""
+    failure: Failure | None = None
+    """Why a piece could not be had; those before it are there."""
+
+
+def intake_wire(intake: Intake, audio: UploadedFile, words: Mapping[IntakeWord, Any] = {}) -> WireRequest:
+    """A request that sends `audio`: the target's constants and defaults, then `words`.
+
+    Raises:
+        UsageError: the operation has no place for a word.
+    """
+    spec, slots = intake.spec, intake.use.request
+    defaults: dict[IntakeWord, Any] = {"voice": spec.voice, "language": spec.language}
+    given = {word: value for word, value in defaults.items() if word in slots and value is not None}
+    body: Any = None
+    for place, value in spec.set.items():
+        body = write_pointer(body, parse_place(place).tokens, copy.deepcopy(value))
+    for word, value in {**given, **words, "audio": audio}.items():
+        slot = slots.get(word)
+        if slot is None:
+            raise UsageError(f"{intake.id} takes no {word.replace('_', ' ')}; it takes {', '.join(slots)}")
+        mapped = value if isinstance(value, UploadedFile) else slot.map.get(str(value), value)
+        body = write_pointer(body, parse_place(slot.at).tokens, mapped)
+    return WireRequest(body=body, media_type="multipart/form-data")
+
+
+async def fetch_made(connection: Connection, intake: Intake, exchange: Exchange) -> Fetched:
+    """The audio that an accepted request's answer carries or leads to."""
+    calls = Calls(connection)
+    calls.exchanges.append(exchange)
+    answer = Answer(exchange)
+    pieces: list[bytes] = []
+    try:
+        for place in _places(intake, answer):
+            audio = await fetch_audio(calls, answer, place, intake.operation, 0)
+            pieces.append(audio.data)
+    except NoDelivery as error:
+        return Fetched(tuple(pieces), tuple(calls.exchanges[1:]), error.failure)
+    return Fetched(tuple(pieces), tuple(calls.exchanges[1:]))
+
+
+def _places(intake: Intake, answer: Answer) -> list[AudioPlace]:
+    conversion = intake.conversion
+    if conversion is None:
+        return []
+    stems = conversion.answer.stems
+    places = [conversion.answer.audio] if conversion.answer.audio else []
+    if stems is not None:
+        listed = answer.read(stems.at)
+        count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
+        places += [
+            AudioPlace(at=f"{stems.at}/{index}/{stems.url}", delivered="url", download=stems.download)
+            for index in range(count)
+        ]
+    return places

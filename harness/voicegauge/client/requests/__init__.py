@@ -1,0 +1,1 @@
+"""Building requests: neutral speech requests mapped to a contract, keys, and curl commands."""

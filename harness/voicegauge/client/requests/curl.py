@@ -1,0 +1,128 @@
+"""A request as a curl command that anyone with a key of their own can run."""
+
+from __future__ import annotations
+
+import base64
+import re
+import shlex
+from urllib.parse import unquote
+
+from voicegauge.contract import Contract
+from voicegauge.formats.bodies import UnreadableBodyError, read_form
+from voicegauge.model import Request
+
+MAX_BODY_CHARACTERS = 4_000
+"""A longer body is left out: a finding is no place for it."""
+_BORING = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
+
+
+def curl(request: Request, contract: Contract, *, key: str | None = None) -> str:
+    """The shell command that sends `request` again.
+
+    Args:
+        request: as it was sent.
+        contract: names the environment variable and the places of the key.
+        key: the key in use. Where the request carries another one (a wrong one, sent on
+            purpose) that one is shown. If left out, whatever stands in the places of a
+            key is replaced by the variable.
+    """
+    hide = _Hide(contract, key)
+    parts = ["curl", "-sS", "-i"]
+    if request.method != ("POST" if request.body else "GET"):
+        parts += ["-X", shlex.quote(request.method)]
+    parts.append(_quote(hide.url(request.url), hide.variable))
+    multipart = (request.header("content-type") or "").startswith("multipart/form-data")
+    for name, value in request.headers:
+        if name.lower() in _BORING or (multipart and name.lower() == "content-type"):
+            continue
+        user = hide.user(name, value)
+        if user is not None:
+            parts += ["-u", _quote(user, hide.variable)]
+        else:
+            parts += ["-H", _quote(f"{name}: {hide.header(name, value)}", hide.variable)]
+    parts += _form(request) if multipart else _data(request.body)
+    return " ".join(parts)
+
+
+def _quote(text: str, variable: str) -> str:
+    """Single quotes; where the variable stands in it, double quotes with all else escaped."""
+    mark = f"${variable}"
+    if mark not in text:
+        return shlex.quote(text)
+    pieces = [re.sub(r'([\\"$`])', r"\\\1", piece) for piece in text.split(mark)]
+    return f'"{mark.join(pieces)}"'
+
+
+class _Hide:
+    """Puts the variable where a key stands."""
+
+    def __init__(self, contract: Contract, key: str | None) -> None:
+        self.variable = contract.provider.key_env
+        self._key = key
+        schemes = contract.security_schemes.values()
+        named = [(str(s.get("in", "header")), str(s.get("name"))) for s in schemes if s.get("type") == "apiKey"]
+        self._queries = [name for place, name in named if place == "query"]
+        self._headers = {name.lower() for place, name in named if place == "header"}
+        self._headers |= {"authorization", "cookie"}
+
+    def url(self, url: str) -> str:
+        """`url` with the key's query parameter replaced."""
+        for name in self._queries:
+            pattern = rf"(?<=[?&]){re.escape(name)}=([^&#]*)"
+            url = re.sub(pattern, lambda found: f"{found[0].partition('=')[0]}={self._value(found[1])}", url)
+        return url
+
+    def header(self, name: str, value: str) -> str:
+        """`value` with the key replaced, its scheme word ("Bearer") or cookie name kept."""
+        if name.lower() not in self._headers:
+            return value
+        if name.lower() == "cookie":
+            cookie, _, rest = value.partition("=")
+            return f"{cookie}={self._value(rest)}"
+        word, space, rest = value.partition(" ")
+        if not space:
+            return self._value(value)
+        return f"{word} {self._value(rest)}"
+
+    def user(self, name: str, value: str) -> str | None:
+        """The variable as curl's `-u` wants it, where this header is a user name and password."""
+        if name.lower() != "authorization" or not value.lower().startswith("basic "):
+            return None
+        try:
+            pair = base64.b64decode(value[len("basic ") :]).decode()
+        except ValueError:
+            pair = ""
+        if self._key is not None and self._key not in pair:
+            return pair
+        # A key that is no pair of its own stands for the user, with an empty password.
+        return f"${self.variable}:" if pair.endswith(":") else f"${self.variable}"
+
+    def _value(self, value: str) -> str:
+        carries_it = self._key is None or self._key in value or self._key in unquote(value)
+        return f"${self.variable}" if carries_it else value
+
+
+def _data(body: bytes) -> list[str]:
+    if not body:
+        return []
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or "\0" in text or len(text) > MAX_BODY_CHARACTERS:
+        return ["--data-binary", "@body.bin"]
+    return ["--data-raw", shlex.quote(text)]
+
+
+def _form(request: Request) -> list[str]:
+    """Fields by value, files by name."""
+    try:
+        form = read_form(request.header("content-type") or "", request.body)
+    except UnreadableBodyError:
+        return ["--data-binary", "@body.bin"]
+    parts = []
+    for name, value in form.fields.items():
+        parts += ["--form-string", shlex.quote(f"{name}={value[:MAX_BODY_CHARACTERS]}")]
+    for name, file in form.files.items():
+        parts += ["-F", shlex.quote(f"{name}=@{file.filename};type={file.media_type}")]
+    return parts

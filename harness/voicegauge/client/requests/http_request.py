@@ -1,0 +1,163 @@
+"""From what an operation is sent to the request on the wire: URL, headers, key, body."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+from voicegauge import __version__
+from voicegauge.client.requests.keys import credentials
+from voicegauge.client.requests.speech_request import WireRequest, choose_media_type
+from voicegauge.contract import Contract, Operation
+from voicegauge.errors import UsageError
+from voicegauge.model import Request
+from voicegauge.transport import encode_body
+
+_PRINTABLE = re.compile(r"[ -~]*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_OWN_HEADERS = {
+    "User-Agent": f"voicegauge/{__version__}",
+    "Accept": "*/*",
+    # Compression would blur what is timed: the bytes of audio, as they come.
+    "Accept-Encoding": "identity",
+}
+
+Origin = tuple[str, str, int]
+"""Scheme, host and port: a key that goes to https://h must not go to http://h."""
+
+
+@functools.lru_cache(maxsize=256)
+def origin(url: str) -> Origin | None:
+    """The origin of an absolute http(s) URL; `None` for anything else, or with a user or a control character in it."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "@" in parts.netloc or not url.isprintable():
+        return None
+    return parts.scheme, parts.hostname.lower(), port or _DEFAULT_PORTS[parts.scheme]
+
+
+class Builder:
+    """Builds requests for one contract."""
+
+    def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
+        """Say where each server of the contract is.
+
+        Args:
+            contract: whose operations are called.
+            base_urls: by server name, or "" for every server that has none of its own.
+
+        Raises:
+            UnknownNameError: a server that the contract does not name.
+            UsageError: no usable URL.
+        """
+        for name, url in base_urls.items():
+            if name:
+                contract.server(name)
+            if origin(url) is None:
+                raise UsageError(f"--base-url {url!r} must be absolute, with http or https and without a user")
+        self._bases = {
+            name: base_urls.get(name, base_urls.get("", server.url)).rstrip("/")
+            for name, server in contract.servers.items()
+        }
+        found = [origin(url) for url in self._bases.values()]
+        self.origins = frozenset(one for one in found if one is not None)
+        """The only ones that a key is sent to."""
+
+    def url(self, operation: Operation, path: Mapping[str, Any], server: str | None = None) -> str:
+        """The URL of `operation`, its path filled in, at its own server or the one named.
+
+        Raises:
+            UsageError: a parameter of the path is missing or empty.
+        """
+        filled = operation.path
+        for parameter in operation.parameters:
+            if parameter.place != "path":
+                continue
+            text = _text(path.get(parameter.name, ""))
+            if not text:
+                raise UsageError(f"{operation.contract.id} {operation.id} needs path.{parameter.name}")
+            # A segment of dots alone would climb out of its path.
+            safe = quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
+            filled = filled.replace("{" + parameter.name + "}", safe)
+        return self._bases[server or operation.server.name] + filled
+
+    def build(self, operation: Operation, wire: WireRequest, key: str | None, *, url: str | None = None) -> Request:
+        """The request that `wire` means.
+
+        Args:
+            operation: what is called.
+            wire: what it is sent.
+            key: goes where the operation's security scheme wants it, if the URL is the
+                provider's own; `None` sends none.
+            url: where to send it, if not to the operation's own URL.
+
+        Raises:
+            UsageError: something in it cannot be sent.
+        """
+        headers = dict(_OWN_HEADERS)
+        _lay_over(headers, operation.contract.provider.headers)
+        media_type = wire.media_type or choose_media_type(operation, wire.body)
+        body = b""
+        if wire.body is not None and media_type is not None:
+            content_type, body = encode_body(media_type, wire.body)
+            headers["Content-Type"] = content_type
+        _lay_over(headers, {name: _text(value) for name, value in wire.headers.items()})
+        query = [(name, _text(item)) for name, value in wire.query.items() for item in _items(value)]
+        target = url or self.url(operation, wire.path)
+        if key is not None and origin(target) in self.origins:
+            for credential in credentials(operation, key):
+                if credential.place == "query":
+                    query.append((credential.name, credential.value))
+                elif credential.place == "cookie":
+                    _lay_over(headers, {"Cookie": f"{credential.name}={credential.value}"})
+                else:
+                    _lay_over(headers, {credential.name: credential.value})
+        if query:
+            target += ("&" if "?" in target else "?") + _urlencode(query)
+        return Request(method=operation.method, url=target, headers=_checked(headers), body=body)
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _text(value: Any) -> str:
+    """A path, query or header value as text: truth values as JSON writes them, a list with commas."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ",".join(_text(item) for item in value)
+    return str(value)
+
+
+def _urlencode(query: list[tuple[str, str]]) -> str:
+    try:
+        return urlencode(query, quote_via=quote)
+    except UnicodeEncodeError as error:
+        raise UsageError(f"a query parameter cannot be written as UTF-8: {error.reason}") from None
+
+
+def _lay_over(headers: dict[str, str], more: Mapping[str, str]) -> None:
+    """Set `more`, replacing headers of the same name whatever their case."""
+    for name, value in more.items():
+        for present in [present for present in headers if present.lower() == name.lower()]:
+            del headers[present]
+        headers[name] = value
+
+
+def _checked(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    for name, value in headers.items():
+        if not _PRINTABLE.fullmatch(value):
+            raise UsageError(f"the header {name} can carry printable ASCII characters only")
+    return tuple(headers.items())
+
+
+def bare_request(url: str) -> Request:
+    """A GET of `url` that carries nothing of a provider's."""
+    return Request(method="GET", url=url, headers=tuple(_OWN_HEADERS.items()))

@@ -1,0 +1,1 @@
+"""Bounded spending: the ledger, a budget shared between processes, and rate limits."""

@@ -1,0 +1,99 @@
+"""Cases that send audio to be transcribed or converted, and what is judged of their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from voicegauge.checks import Call, Expected, TakenIn
+from voicegauge.client import Client, WireRequest, fetch_made, intake_wire
+from voicegauge.conformance.cases.case import Case, Skipped
+from voicegauge.conformance.cases.valid_requests import Sentence, spoken_sentence, voice_sample, with_required
+from voicegauge.conformance.target_matching import place_reader
+from voicegauge.contract import Intake, Operation, parse_place
+from voicegauge.contract.extension import IntakeWord
+from voicegauge.model import Exchange, UploadedFile
+
+Word = tuple[IntakeWord, object]
+
+
+def intake_cases(operation: Operation, cases: Iterable[Case | Skipped]) -> Iterator[Case | Skipped]:
+    """The `cases` of an operation that is sent audio, each with the intake that it means, and a whole request to each.
+
+    Args:
+        operation: with `x-transcription` or `x-conversion`.
+        cases: as for any operation with a body.
+    """
+    intakes = [intake for intake in operation.contract.intakes.values() if intake.operation is operation]
+    for case in cases:
+        yield case if isinstance(case, Skipped) else _meant(case, intakes)
+    for intake in intakes:
+        for words in _asked(intake):
+            yield _whole(intake, words)
+
+
+def _asked(intake: Intake) -> Iterator[tuple[Word, ...]]:
+    """The words of whole requests: none, then whatever changes what the answer must hold."""
+    yield ()
+    if intake.transcription is not None:
+        flags: tuple[IntakeWord, ...] = ("timestamps", "diarize")
+        yield tuple((word, True) for word in flags if word in intake.use.request)
+
+
+def _whole(intake: Intake, words: tuple[Word, ...]) -> Case:
+    named = " and ".join(word for word, _ in words)
+    says = f"a recording is taken in{' with ' + named if named else ''}"
+    return Case(
+        id=f"{intake.id}: {says}",
+        provider=intake.contract.id,
+        operation=intake.operation.id,
+        target=intake.name,
+        expected=Expected(verdict="accepted", why="valid", says=says, at=intake.pointer),
+        wire=with_required(intake.operation, intake_wire(intake, _sentence(intake).file, dict(words))),
+        audio_s=_sentence(intake).audio_s,
+        whole=not words,
+    )
+
+
+def _meant(case: Case, intakes: list[Intake]) -> Case:
+    """`case` with the intake that its request means: the one whose constants it holds, else the first."""
+    read = place_reader(case.wire or WireRequest())
+    named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.set.items())), intakes[0])
+    sentence, wire = _sentence(named), case.wire
+    if wire is not None and _uploaded(named, case) == voice_sample().data:
+        field = parse_place(named.use.request["audio"].at).tokens[0]
+        wire = msgspec.structs.replace(wire, body={**wire.body, field: sentence.file})
+    return msgspec.structs.replace(case, target=named.name, wire=wire, audio_s=sentence.audio_s)
+
+
+def _sentence(intake: Intake) -> Sentence:
+    """The recording that is sent, in a format that the operation takes."""
+    field = parse_place(intake.use.request["audio"].at).tokens[0]
+    limits = intake.operation.limits.uploads.get(field)
+    formats = limits.formats if limits is not None else ()
+    return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
+
+
+async def taken_in(client: Client, intake: Intake, case: Case, call: Call) -> tuple[TakenIn, list[Exchange]]:
+    """An accepted `call` with the audio that it leads to, and the exchanges that fetched that."""
+    sentence = _sentence(intake)
+    fetched = await fetch_made(client, intake, call.exchange)
+    taken = TakenIn(
+        intake.operation,
+        call.exchange,
+        request_origin=call.request_origin,
+        intake=intake,
+        said=sentence.text if _uploaded(intake, case) == sentence.file.data else None,
+        fetched=fetched.pieces,
+        failure=fetched.failure.message if fetched.failure else None,
+    )
+    return taken, list(fetched.exchanges)
+
+
+def _uploaded(intake: Intake, case: Case) -> bytes | None:
+    """The recording that a case sends."""
+    body = case.wire.body if case.wire is not None else None
+    field = parse_place(intake.use.request["audio"].at).tokens[0]
+    file = body.get(field) if isinstance(body, dict) else None
+    return file.data if isinstance(file, UploadedFile) else None

@@ -1,0 +1,102 @@
+"""A batch of several items, followed until all of them have ended, each also asked for by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from voicegauge.checks import Call, Expected, Outcome, Subject, Trail
+from voicegauge.client import WireRequest
+from voicegauge.client.delivery.response_values import id_parameter
+from voicegauge.conformance.cases.case import Case
+from voicegauge.conformance.cases.resources import Send
+from voicegauge.conformance.cases.valid_requests import text_characters, with_value
+from voicegauge.contract import Operation, Target, parse_place, read_pointer
+from voicegauge.contract.extension import Batch
+from voicegauge.transport import Clock
+
+ASKED_AGAIN = 2
+"""Status answers fetched after a job has ended: a late change of mind shows in the second one."""
+ITEMS = 3
+"""Enough that some are done while others are not."""
+
+
+def batch_case(target: Target, wire: WireRequest) -> Case | None:
+    """The case that asks for the one item of `wire` several times; `None` where the target takes no batch."""
+    operation = target.operation
+    if operation.batch is None:
+        return None
+    tokens = parse_place(operation.batch.items).tokens
+    item = read_pointer(wire.body, [*tokens, "0"])
+    several = with_value(wire, tuple(tokens), [item] * ITEMS)
+    says = f"a batch of {ITEMS}, followed to its end"
+    return Case(
+        id=f"{operation.contract.id}/{operation.id}: {says}",
+        provider=operation.contract.id,
+        operation=operation.id,
+        target=target.name,
+        expected=Expected(verdict="accepted", why="valid", says=says, at=f"{operation.pointer}/x-batch"),
+        wire=several,
+        text_characters=text_characters(operation, several),
+        life=True,
+    )
+
+
+async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: Clock) -> AsyncIterator[Subject]:
+    """Submit `wire`, ask until the batch is over or out of time, again after its end, then for each item."""
+    operation, status = target.operation, target.job_operation
+    assert operation.batch is not None, "planned for a batch"
+    assert status is not None, "the consistency of the contract"
+    assert status.job is not None, "the consistency of the contract"
+    submit = Call(operation, await send(operation, wire, "own", None))
+    yield submit
+    yield _accepted(submit, f"a batch of {ITEMS}")
+    polls: list[Call] = []
+    ended, left = False, ASKED_AGAIN
+    began = clock.monotonic()
+    while submit.ok and left and clock.monotonic() - began < status.job.poll.timeout_s:
+        await clock.sleep(status.job.poll.min_s)
+        left -= ended
+        poll = await _asked(status, submit.answered(status.job.submit.id), send, submit)
+        polls.append(poll)
+        yield poll
+        if not poll.ok:
+            yield _accepted(poll, f"{status.id} for a batch that was accepted")
+            break
+        state = status.job.states.get(str(poll.answered(status.job.state)))
+        ended = ended or (state is not None and state.end is not None)
+    if submit.ok:
+        yield Trail(submit, tuple(polls), status, gave_up=bool(polls) and polls[-1].ok and not ended)
+    for item in _items(operation.batch, polls[-1]) if ended else ():
+        async for subject in _item_subjects(operation, item, send):
+            yield subject
+
+
+def _items(batch: Batch, last: Call) -> list[object]:
+    results = read_pointer(last.answer, parse_place(batch.results).tokens)
+    return results if isinstance(results, list) else []
+
+
+async def _item_subjects(operation: Operation, item: object, send: Send) -> AsyncIterator[Subject]:
+    """An item is a job like any other, and is asked for like one."""
+    assert operation.batch is not None, "planned for a batch"
+    each = operation.contract.operation(operation.batch.each)
+    name = each.speech.answer.job if each.speech else None
+    job_id = item.get(operation.batch.job) if isinstance(item, dict) else None
+    if name is None or not isinstance(job_id, str):
+        return
+    call = await _asked(operation.contract.operation(name), job_id, send, None)
+    yield call
+    yield _accepted(call, f"{name} for an item of a batch")
+
+
+async def _asked(status: Operation, job_id: object, send: Send, submit: Call | None) -> Call:
+    place = status.job.submit.id if status.job is not None else ""
+    name = id_parameter(submit.operation if submit is not None else None, status, place)
+    in_path = any(parameter.name == name and parameter.place == "path" for parameter in status.parameters)
+    values = {name: str(job_id)} if name is not None else {}
+    wire = WireRequest(path=values) if in_path else WireRequest(query=values)
+    return Call(status, await send(status, wire, "own", None), submit=submit)
+
+
+def _accepted(call: Call, says: str) -> Outcome:
+    return Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=call.operation.pointer))

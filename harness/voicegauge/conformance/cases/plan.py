@@ -1,0 +1,304 @@
+"""Which cases a contract leads to. A plan is deterministic: equal contracts give equal plans.
+
+Negative cases come first: they are free, and a service that takes anything is found
+out before money is spent on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Iterator, Sequence
+from typing import get_args
+
+import msgspec
+
+from voicegauge.checks import Expected
+from voicegauge.client import WireRequest, to_wire
+from voicegauge.conformance.cases.audio_input import intake_cases
+from voicegauge.conformance.cases.batches import batch_case
+from voicegauge.conformance.cases.bodies import body_cases, left_out_cases
+from voicegauge.conformance.cases.case import Case, Skipped, statuses_for
+from voicegauge.conformance.cases.order import ordered
+from voicegauge.conformance.cases.pairwise import combination_cases
+from voicegauge.conformance.cases.parameters import other_operation_wire, parameter_cases
+from voicegauge.conformance.cases.resources import life_case
+from voicegauge.conformance.cases.texts import text_cases
+from voicegauge.conformance.cases.uploads import upload_cases
+from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_headers
+from voicegauge.conformance.cases.webhooks import with_webhooks
+from voicegauge.conformance.running.spending import costs
+from voicegauge.contract import Contract, Operation, Target, parse_place
+from voicegauge.contract.extension import Situation
+from voicegauge.emulator import SCENARIO_HEADER
+from voicegauge.errors import UsageError
+from voicegauge.model import Record, SpeechRequest, UploadedFile
+
+SITUATIONS: tuple[Situation, ...] = get_args(Situation)
+PLAINLY_MET: tuple[Situation, ...] = ("invalid", "unauthorized")
+"""Requests can be just that."""
+
+
+LARGE_BYTES = 32 * 2**20
+"""An upload that takes a while on most lines."""
+
+
+class Plan(Record, frozen=True, kw_only=True):
+    """What will be sent, in order, and what cannot be."""
+
+    cases: tuple[Case, ...]
+    skipped: tuple[Skipped, ...] = ()
+    max_calls: int | None = None
+    """How many requests may be paid for, those among them that a service should refuse and accepts."""
+
+
+def plan_cases(
+    targets: Sequence[Target],
+    *,
+    emulated: bool,
+    every: bool,
+    text: str = TEXT,
+    max_calls: int | None = None,
+    large_uploads: bool | None = None,
+    webhooks: bool = False,
+) -> Plan:
+    """The cases of `targets` and of the other operations of their providers.
+
+    Args:
+        targets: what is checked.
+        emulated: whether situations can be asked for, such as a full queue.
+        every: whether valid requests that cost money are planned beyond one delivery a target.
+        text: what requests say that are not about their text.
+        max_calls: of `every`, how many requests that may be paid are kept: those that show the most.
+        large_uploads: whether uploads of tens of megabytes are planned; by default where the emulator answers.
+        webhooks: whether requests are planned that name a URL to be told at.
+    """
+    large = emulated if large_uploads is None else large_uploads
+    cases: dict[str, Case] = {}
+    skipped: dict[str, Skipped] = {}
+    items = _all_cases(targets, text, emulated=emulated, every=every)
+    if webhooks:
+        items = with_webhooks(items, {target.contract.id: target.contract for target in targets})
+    for item in items:
+        if isinstance(item, Skipped):
+            skipped.setdefault(item.id, item)
+        elif not large and item.padding is not None and item.padding.size > LARGE_BYTES:
+            continue
+        elif every or not item.paid or item.speech is not None or item.whole:
+            cases.setdefault(item.id, item)
+    kept = tuple(ordered(cases.values(), max_calls))
+    return Plan(cases=kept, skipped=tuple(skipped.values()), max_calls=max_calls)
+
+
+def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+    planned: set[tuple[str, str]] = set()
+    for target in targets:
+        first = (target.contract.id, target.operation.id) not in planned
+        planned.add((target.contract.id, target.operation.id))
+        try:
+            yield from _target_cases(target, text, first=first, emulated=emulated, every=every)
+        except (UsageError, OSError) as error:
+            yield Skipped(id=target.id, reason=str(error))
+    if every:
+        yield from _combinations(targets, text)
+    chosen: dict[str, set[str]] = {}
+    for target in targets:
+        chosen.setdefault(target.contract.id, set()).add(target.name)
+    for contract in {target.contract.id: target.contract for target in targets}.values():
+        for operation in contract.operations.values():
+            if operation.speech is not None:
+                continue
+            cases = _other_cases(contract, operation, emulated=emulated, every=every)
+            whole = contract.targets.keys() <= chosen[contract.id]
+            if operation.intake is None:
+                yield from _priced(cases, whole=whole) if costs(operation) else cases
+            elif whole:  # paid for as well: only of a whole provider
+                yield from intake_cases(operation, cases)
+
+
+def _priced(cases: Iterable[Case | Skipped], *, whole: bool) -> Iterator[Case | Skipped]:
+    """The `cases` of an operation that costs money; of a `whole` provider each media type is sent in every plan."""
+    shown: set[str | None] = set()
+    for case in cases:
+        if isinstance(case, Skipped):
+            yield case
+            continue
+        media_type = case.wire.media_type if case.wire is not None else None
+        shows = whole and case.expected.why == "valid" and media_type not in shown
+        shown |= {media_type} if shows else set()
+        yield msgspec.structs.replace(case, priced=True, whole=shows)
+
+
+def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+    speech = base_speech(target, text=text)
+    wire = to_wire(target, speech)
+    operation = target.operation
+    if target.needs_key:
+        yield from _key_cases(operation, wire, target)
+    if first:
+        if emulated:
+            yield from _situation_cases(operation, wire, target)
+        yield from body_cases(operation, wire, target)
+        yield from left_out_cases(target, wire)
+        yield from text_cases(target, wire)
+        yield from parameter_cases(operation, wire, target)
+        batch = batch_case(target, wire)
+        yield from [batch] if batch is not None else []
+    slot = target.speech.request.get("voice_sample_upload")
+    if slot is not None and "voice_sample_upload" in target.spec.needs:  # the first target's: ids are the operation's
+        yield from upload_cases(operation, wire, parse_place(slot.at).tokens[0], target.name, emulated=emulated)
+    yield _delivery(target, speech, "a full delivery")
+    if every:
+        for name in target.spec.formats if "format" in target.speech.request else ():
+            yield _delivery(target, _with(speech, format=name), f"a full delivery as {name}")
+    if emulated:
+        yield from _failing_deliveries(target, speech)
+
+
+def _combinations(targets: Sequence[Target], text: str) -> Iterator[Case]:
+    """Pairs of values, for each operation over all of its targets."""
+    starts: dict[tuple[str, str], list[tuple[Target, WireRequest]]] = {}
+    for target in targets:
+        try:
+            wire = to_wire(target, base_speech(target, text=text))
+        except (UsageError, OSError):
+            continue  # told of as a skipped target
+        starts.setdefault((target.contract.id, target.operation.id), []).append((target, wire))
+    for same in starts.values():
+        yield from combination_cases(same)
+
+
+def _delivery(target: Target, speech: SpeechRequest, says: str, *, fails: bool = False) -> Case:
+    return Case(
+        id=f"{target.id}: {says}",
+        provider=target.contract.id,
+        operation=target.operation.id,
+        target=target.name,
+        expected=Expected(verdict="accepted", why="valid", says=says, at=target.pointer),
+        speech=speech,
+        fails=fails,
+        text_characters=len(speech.text),
+    )
+
+
+def _with(speech: SpeechRequest, **changes: object) -> SpeechRequest:
+    return msgspec.structs.replace(speech, **changes)
+
+
+def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[Case]:
+    job = target.job_operation.job if target.job_operation else None
+    states = job.states if job else {}
+    events = target.operation.stream.events if target.operation.stream else {}
+    ends = [(name, f"a job that ends as {name}") for name, state in states.items() if state.end == "failure"]
+    ends += [(name, f"a stream that ends in {name}") for name, event in events.items() if event.end == "failure"]
+    for name, says in ends:
+        extra = {**speech.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
+        yield _delivery(target, _with(speech, extra=extra), says, fails=True)
+
+
+def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+    at = f"{operation.pointer}/security" if "security" in operation.data else "/security"
+    for key, says in (("none", "a request without a key"), ("bad", "a request with a wrong key")):
+        yield Case(
+            id=f"{target.id if target else _name(operation)}: {says}",
+            provider=operation.contract.id,
+            operation=operation.id,
+            target=target.name if target else None,
+            expected=Expected(
+                verdict="refused", statuses=statuses_for(operation, "unauthorized"), why="key", says=says, at=at
+            ),
+            wire=wire,
+            key="none" if key == "none" else "bad",
+        )
+
+
+def _situation_cases(
+    operation: Operation, wire: WireRequest, target: Target | None, met: Container[Situation] = PLAINLY_MET
+) -> Iterator[Case]:
+    """A request for each documented situation but those `met` by requests that are just that."""
+    for situation in SITUATIONS:
+        statuses = statuses_for(operation, situation)
+        if not statuses or situation in met:
+            continue
+        says = f"the situation {situation}"
+        yield Case(
+            id=f"{_name(operation)}: {says}",
+            provider=operation.contract.id,
+            operation=operation.id,
+            target=target.name if target else None,
+            expected=Expected(
+                verdict="refused",
+                statuses=statuses,
+                why="situation",
+                says=says,
+                at=f"{operation.pointer}/responses/{statuses[0]}",
+            ),
+            wire=with_headers(wire, {SCENARIO_HEADER: situation}),
+        )
+
+
+def _other_cases(contract: Contract, operation: Operation, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+    """Operations that speak nothing: status, lists, health, downloads."""
+    wire, known = other_operation_wire(operation)
+    if wire is None:
+        yield Skipped(id=_name(operation), reason="no value is known for a required parameter")
+        return
+    found = [*_known_cases(contract, operation, wire, emulated=emulated, every=every)] if known else []
+    found += _key_cases(operation, wire, None) if operation.needs_key else []
+    yield from found
+    if emulated:
+        asked = {case.expected.why for case in found}
+        met = [situation for situation, why in zip(PLAINLY_MET, ("invalid", "key"), strict=True) if why in asked]
+        yield from _situation_cases(operation, wire, None, met)
+    statuses = statuses_for(operation, "not-found")
+    if known:
+        return
+    if statuses:
+        says = "an id that nobody gave out"
+        expected = Expected(verdict="refused", statuses=statuses, why="unknown", says=says, at=operation.pointer)
+        yield _plain_call(contract, operation, wire, expected)
+    else:
+        yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
+
+
+def _known_cases(
+    contract: Contract, operation: Operation, wire: WireRequest, *, emulated: bool, every: bool
+) -> Iterator[Case]:
+    """Of an operation that needs no id of something: a plain call, and each value that its schemas speak of."""
+    yield _plain_call(contract, operation, wire)
+    yield from parameter_cases(operation, wire, None)
+    yield from body_cases(operation, wire, None)
+    for media in list(operation.request_media.values())[1:]:
+        other = plain_body(operation, media)
+        if other is not None:
+            says = f"a plain request as {media.name}"
+            yield _plain_call(contract, operation, other, _valid(says, media.pointer))
+            for case in body_cases(operation, other, None):
+                yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
+    yield from _limited_uploads(operation, wire, emulated=emulated)
+    life = life_case(operation, thorough=every)
+    yield from [life] if life is not None else []
+
+
+def _valid(says: str, at: str) -> Expected:
+    return Expected(verdict="accepted", why="valid", says=says, at=at)
+
+
+def _limited_uploads(operation: Operation, wire: WireRequest, *, emulated: bool) -> Iterator[Case]:
+    body = wire.body if isinstance(wire.body, dict) else {}
+    for field in operation.limits.uploads:
+        if isinstance(body.get(field), UploadedFile):
+            yield from upload_cases(operation, wire, field, None, emulated=emulated)
+
+
+def _plain_call(contract: Contract, operation: Operation, wire: WireRequest, expected: Expected | None = None) -> Case:
+    expected = expected or _valid("a plain request", operation.pointer)
+    return Case(
+        id=f"{_name(operation)}: {expected.says}",
+        provider=contract.id,
+        operation=operation.id,
+        expected=expected,
+        wire=wire,
+    )
+
+
+def _name(operation: Operation) -> str:
+    return f"{operation.contract.id}/{operation.id}"

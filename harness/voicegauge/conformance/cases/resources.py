@@ -1,0 +1,247 @@
+"""From its making to its deletion: what a provider keeps for an account is listed, used, put away and deleted.
+
+The steps follow from `x-resource`; whoever runs them sends and judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+from voicegauge.checks import Call, Expected, Life, Outcome, Subject
+from voicegauge.checks.rules.resources import find_item
+from voicegauge.client import WireRequest, to_wire
+from voicegauge.conformance.cases.case import Case
+from voicegauge.conformance.cases.pairwise import value_requests
+from voicegauge.conformance.cases.parameters import other_operation_wire
+from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_value
+from voicegauge.contract import MISSING, Operation, Target, parse_place
+from voicegauge.contract.extension import Resource, Use
+from voicegauge.errors import UsageError
+from voicegauge.model import Exchange
+
+Who = Literal["own", "other"]
+"""The account that made a thing, or another one."""
+Send = Callable[[Operation, WireRequest, Who, str | None], Awaitable[Exchange]]
+"""Sends a request of an account to a server; `None` for the operation's own."""
+
+
+def life_case(operation: Operation, *, thorough: bool) -> Case | None:
+    """The case that follows what `operation` makes to its end; `None` where it makes nothing, or cannot be called.
+
+    Args:
+        operation: that makes it.
+        thorough: as `Case.thorough`.
+    """
+    resource, wire = operation.resource, plain_body(operation)
+    if resource is None or wire is None:
+        return None
+    says = f"a {resource.name} from its making to its end"
+    at = f"{operation.pointer}/x-resource"
+    return Case(
+        id=f"{operation.contract.id}/{operation.id}: {says}",
+        provider=operation.contract.id,
+        operation=operation.id,
+        expected=Expected(verdict="accepted", why="valid", says=says, at=at),
+        wire=wire,
+        life=True,
+        thorough=thorough,
+    )
+
+
+def _with_id(wire: WireRequest, place: str, thing: str) -> WireRequest:
+    where = parse_place(place)
+    if where.kind == "body":
+        return with_value(wire, tuple(where.tokens), thing)
+    if where.kind == "header":
+        return msgspec.structs.replace(wire, headers={**wire.headers, where.key: thing})
+    values = wire.path if where.kind == "path" else wire.query
+    return msgspec.structs.replace(wire, **{where.kind: {**values, where.key: thing}})
+
+
+def using_wire(operation: Operation, use: Use, thing: str) -> WireRequest | None:
+    """A request to `operation` that names `thing` instead of what it stands for; `None` where none can be made."""
+    wire = _plain_wire(operation)
+    if wire is None:
+        return None
+    for place in use.instead:
+        wire = with_value(wire, tuple(parse_place(place).tokens), MISSING)
+    return _with_id(wire, use.id, thing)
+
+
+def _plain_wire(operation: Operation) -> WireRequest | None:
+    target = _first_target(operation)
+    return other_operation_wire(operation)[0] if target is None else to_wire(target, base_speech(target, text=TEXT))
+
+
+def _first_target(operation: Operation) -> Target | None:
+    return next((target for target in operation.contract.targets.values() if target.operation is operation), None)
+
+
+def _other_uses(operation: Operation, use: Use, thing: str) -> Iterator[tuple[str, WireRequest, bool]]:
+    """More requests for speech that name `thing`, what they send in words, and whether they are surely valid.
+
+    Each value of the other fields stands in one. Whether a thing may be named beside what it
+    stands for no document says: the last one only shows that nothing fails.
+    """
+    target, wire, whole = _first_target(operation), using_wire(operation, use, thing), _plain_wire(operation)
+    if target is None or wire is None or whole is None:
+        return
+    stood_for = {parse_place(place).tokens[0] for place in (use.id, *use.instead)}
+    for says, request in value_requests((target, wire), stood_for):
+        yield f"with {says}", request, True
+    if use.instead:
+        says = " and ".join(place.partition("#/")[2] for place in use.instead)
+        yield f"beside {says}", _with_id(whole, use.id, thing), False
+
+
+@dataclass
+class Course:
+    """One thing, from its making on."""
+
+    maker: Operation
+    send: Send
+    others: bool
+    """Whether another account can be had."""
+    thorough: bool = False
+    """As `Case.thorough`."""
+    became: str = "it was made"
+    """What happened to it last, in words."""
+    state: str | None = None
+    deleted: bool = False
+    thing: str = field(default="", init=False)
+
+    @property
+    def resource(self) -> Resource:
+        """What the contract says of it."""
+        assert self.maker.resource is not None, "a course follows what its maker describes"
+        return self.maker.resource
+
+    @property
+    def _at(self) -> str:
+        return f"{self.maker.pointer}/x-resource"
+
+    async def subjects(self, wire: WireRequest) -> AsyncIterator[Subject]:
+        """Make the thing by `wire` and follow it to its end; ends early where the service does not play along."""
+        made = Call(self.maker, await self.send(self.maker, wire, "own", None))
+        yield made
+        yield self._accepted(made, f"a {self.resource.name} is made")
+        thing = made.answered(self.resource.id)
+        if not made.ok or not isinstance(thing, str):
+            return
+        self.thing, self.state = thing, next(iter(self.resource.states), None)
+        yield self._life(made, "make", "made", self._at)
+        for who in ("own", "other") if self.others else ("own",):
+            async for subject in self._looked_at(who):
+                yield subject
+        for index, use in enumerate(self.resource.uses) if self.thorough else ():
+            async for subject in self._used_otherwise(use, f"{self._at}/uses/{index}"):
+                yield subject
+        async for subject in self._through_states():
+            yield subject
+        if self.resource.delete is not None:
+            call = await self._call(self.resource.delete.operation, self.resource.delete.id)
+            yield call
+            yield self._accepted(call, self._says_of(call))
+            if not call.ok:
+                return  # it is still there
+            self.deleted, self.became = True, "it was deleted"
+            async for subject in self._looked_at("own"):
+                yield subject
+
+    async def _through_states(self) -> AsyncIterator[Subject]:
+        for index, setting in enumerate(self.resource.set):
+            at = f"{self._at}/set/{index}"
+            call = await self._call(setting.operation, setting.id)
+            yield call
+            yield self._accepted(call, self._says_of(call), at)
+            if not call.ok:
+                return  # it is still in the state before
+            self.state, self.became = setting.state, f"it was {setting.state}"
+            yield self._life(call, "set", setting.operation, at)
+            async for subject in self._looked_at("own"):
+                yield subject
+
+    async def _call(self, name: str, place: str) -> Call:
+        """Set or delete."""
+        operation = self.maker.contract.operation(name)
+        wire, _ = other_operation_wire(operation)
+        if wire is None:
+            raise UsageError(f"{name}: no value is known for a required parameter or field")
+        return Call(operation, await self.send(operation, _with_id(wire, place, self.thing), "own", None))
+
+    def _says_of(self, call: Call) -> str:
+        return f"{call.operation.id} for the {self.resource.name}"
+
+    async def _looked_at(self, who: Who) -> AsyncIterator[Subject]:
+        """List it and use it."""
+        foreign = who == "other"
+        if self.resource.list is not None:
+            operation = self.maker.contract.operation(self.resource.list.operation)
+            wire, _ = other_operation_wire(operation)
+            call = Call(operation, await self.send(operation, wire or WireRequest(), who, None))
+            yield call
+            yield self._accepted(call, f"{operation.id} after {self.became}")
+            item = find_item(call.answer, self.resource, self.thing)
+            yield self._life(call, "list", operation.id, f"{self._at}/list", item=item, foreign=foreign)
+        for index, use in enumerate(self.resource.uses):
+            async for subject in self._used(use, f"{self._at}/uses/{index}", who):
+                yield subject
+
+    async def _used(self, use: Use, at: str, who: Who) -> AsyncIterator[Subject]:
+        operation = self.maker.contract.operation(use.operation)
+        wire = using_wire(operation, use, self.thing)
+        if wire is None:
+            return
+        withheld = bool(use.states) and self.state not in use.states
+        refused = withheld or self.deleted or who == "other"
+        exchange = await self.send(operation, wire, who, use.server)
+        call = Call(operation, exchange, request_origin="broken" if refused else "sent")
+        yield call
+        says = f"{operation.id} with the {self.resource.name} after {self.became}"
+        # A refusal that should be is judged by the rules over lives; that nothing fails by those over outcomes.
+        yield self._unsaid(call, says, at) if refused else self._accepted(call, says, at)
+        yield self._life(call, "use", operation.id, at, withheld=withheld, foreign=who == "other")
+
+    async def _used_otherwise(self, use: Use, at: str) -> AsyncIterator[Subject]:
+        operation = self.maker.contract.operation(use.operation)
+        for said, wire, valid in _other_uses(operation, use, self.thing):
+            call = Call(operation, await self.send(operation, wire, "own", use.server))
+            yield call
+            says = f"{operation.id} with the {self.resource.name} {said}"
+            yield self._accepted(call, says, at) if valid else self._unsaid(call, says, at)
+
+    def _accepted(self, call: Call, says: str, at: str | None = None) -> Outcome:
+        return Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=at or self._at))
+
+    def _unsaid(self, call: Call, says: str, at: str) -> Outcome:
+        return Outcome(call, Expected(verdict="either", why="unsaid", says=says, at=at))
+
+    def _life(
+        self,
+        call: Call,
+        step: Literal["make", "list", "set", "use"],
+        called: str,
+        at: str,
+        *,
+        item: dict[str, object] | None = None,
+        withheld: bool = False,
+        foreign: bool = False,
+    ) -> Life:
+        whose = " by another account" if foreign else ""
+        return Life(
+            call=call,
+            maker=self.maker,
+            thing=self.thing,
+            step=step,
+            says=f"{called}{whose} after {self.became}",
+            at=at,
+            state=self.state,
+            item=item,
+            withheld=withheld,
+            deleted=self.deleted,
+            foreign=foreign,
+        )

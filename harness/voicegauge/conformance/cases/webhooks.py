@@ -1,0 +1,155 @@
+"""Cases whose request names a URL, and what is judged of what comes there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from voicegauge.checks import Call, Expected, Told
+from voicegauge.client import WireRequest, to_wire
+from voicegauge.conformance.cases.case import Case, Skipped, UrlOf, statuses_for
+from voicegauge.conformance.cases.valid_requests import with_headers, with_value
+from voicegauge.contract import Contract, Operation, parse_place
+from voicegauge.contract.extension import Posts, WebhookUrl
+from voicegauge.contract.webhooks import status_of
+from voicegauge.errors import UsageError
+from voicegauge.model import Exchange, Provenance, Received
+from voicegauge.receiver import Receiver, running_receiver
+
+PLAIN_URL = "http://webhook.invalid/plain"
+"""A host that no name server knows (RFC 6761): nothing arrives where it should have been refused."""
+PATIENCE_S = 60.0
+"""How long a service may take to tell of an end that its status answer has told of. No document says."""
+EMULATED_PATIENCE_S = 1.0
+"""The emulator tells before it answers."""
+SETTLE_S = 3.0
+"""How long a service is listened to after it has told of the end: it may tell again."""
+
+
+def with_webhooks(cases: Iterable[Case | Skipped], contracts: Mapping[str, Contract]) -> Iterator[Case | Skipped]:
+    """The `cases`; beside the first whole one of each operation with `x-webhook` the same with a URL, in each mode."""
+    seen: set[tuple[str, str]] = set()
+    for case in cases:
+        yield case
+        if isinstance(case, Skipped) or case.fails or not (case.speech is not None or case.whole):
+            continue
+        operation = contracts[case.provider].operation(case.operation)
+        if operation.webhook is not None and (case.provider, case.operation) not in seen:
+            seen.add((case.provider, case.operation))
+            yield from _webhook_cases(case, operation)
+
+
+def _webhook_cases(base: Case, operation: Operation) -> Iterator[Case]:
+    webhook, name = operation.webhook, base.id.partition(":")[0]
+    assert webhook is not None
+    for index, url in enumerate(webhook.url):
+        here = f"{operation.pointer}/x-webhook/url/{index}"
+        for mode, posts in _modes(url):
+            says = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
+            expected = Expected(verdict="accepted", why="valid", says=says, at=here)
+            asking = base if url.mode is None or mode is None else _laid(base, url.mode.at, mode)
+            yield msgspec.structs.replace(
+                asking, id=f"{name}: {says}", expected=expected, webhook=UrlOf(at=url.at, posts=posts), whole=False
+            )
+        if webhook.https:
+            says = f"a webhook with plain http at {url.at}"
+            expected = Expected(
+                verdict="refused",
+                statuses=statuses_for(operation, "invalid"),
+                why="plain-http",
+                says=says,
+                at=f"{operation.pointer}/x-webhook/https",
+            )
+            wire = _wire(_laid(base, url.at, PLAIN_URL), operation)
+            yield msgspec.structs.replace(
+                base, id=f"{name}: {says}", expected=expected, wire=wire, speech=None, whole=False
+            )
+
+
+def _modes(url: WebhookUrl) -> Iterator[tuple[str | None, Posts]]:
+    if url.mode is None:
+        yield None, "terminal"
+    else:
+        yield from url.mode.values.items()
+
+
+def _laid(case: Case, place: str, value: str) -> Case:
+    """`case` with `value` at a place of its request."""
+    if case.speech is not None:
+        speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, place: value})
+        return msgspec.structs.replace(case, speech=speech)
+    assert case.wire is not None, "a case has speech or a request"
+    kind, key = parse_place(place)
+    if kind == "header":
+        wire = with_headers(case.wire, {key: value})
+    elif kind == "body":
+        wire = with_value(case.wire, tuple(parse_place(place).tokens), value)
+    else:
+        wire = msgspec.structs.replace(case.wire, query={**case.wire.query, key: value})
+    return msgspec.structs.replace(case, wire=wire)
+
+
+def _wire(case: Case, operation: Operation) -> WireRequest | None:
+    if case.speech is None:
+        return case.wire
+    assert case.target is not None, "speech is asked of a target"
+    return to_wire(operation.contract.target(case.target), case.speech)
+
+
+@contextmanager
+def receiver_for(cases: Sequence[Case], given: Receiver | None, provenance: Provenance) -> Iterator[Receiver | None]:
+    """The receiver that `cases` need: the one that is `given`, or one of their own where the emulator is asked."""
+    needed = given is None and provenance is Provenance.EMULATED and any(case.webhook for case in cases)
+    if not needed:
+        yield given
+        return
+    with running_receiver() as receiver:
+        yield receiver
+
+
+class Listening:
+    """One case, and the URL that is its own."""
+
+    def __init__(self, case: Case, receiver: Receiver | None, *, emulated: bool) -> None:
+        """The URL is made now.
+
+        Raises:
+            UsageError: there is no receiver.
+        """
+        if receiver is None:
+            raise UsageError("no receiver for webhooks: name the tunnel to this machine with --public-url")
+        assert case.webhook is not None
+        self._case, self._receiver, self._emulated = case, receiver, emulated
+        self._url, self._wanted = receiver.url, case.webhook
+
+    @property
+    def case(self) -> Case:
+        """What is sent: the case with the URL in its place."""
+        return msgspec.structs.replace(_laid(self._case, self._wanted.at, self._url), webhook=None)
+
+    async def told(self, operation: Operation, exchanges: Sequence[Exchange]) -> Told | None:
+        """What came, once all has had its time; `None` where the request was not accepted.
+
+        Args:
+            operation: that was asked.
+            exchanges: of the case.
+        """
+        submits = [exchange for exchange in exchanges if exchange.operation == operation.id]
+        target = operation.contract.targets.get(self._case.target or "")
+        submit = Call(operation, submits[-1], target) if submits else None
+        if submit is None or not submit.ok:
+            return None
+        status = status_of(operation)
+        polls = [Call(status, one, target, submit=submit) for one in exchanges if status and one.operation == status.id]
+
+        def read(received: Sequence[Received], *, complete: bool = False) -> Told:
+            return Told(operation, tuple(received), self._wanted.posts, submit, tuple(polls), complete=complete)
+
+        if read(()).end is not None:
+            patience_s = EMULATED_PATIENCE_S if self._emulated else PATIENCE_S
+            await self._receiver.until(self._url, lambda came: bool(read(came).ends), timeout_s=patience_s)
+            await asyncio.sleep(0 if self._emulated else SETTLE_S)
+        return read(self._receiver.at(self._url), complete=True)

@@ -1,0 +1,1 @@
+"""Randomized testing: random requests, stateful job sequences, shrinking and reproduction."""

@@ -1,0 +1,1 @@
+"""Recording the responses of a service as fixtures."""

@@ -1,0 +1,1 @@
+"""The report of a check, its baseline, and its conversion for output formats."""

@@ -1,0 +1,72 @@
+"""What a check came to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from voicegauge.conformance.running.spending import Spending
+from voicegauge.model import Finding, Provenance, Record, Severity
+
+
+class CaseResult(Record, frozen=True, kw_only=True):
+    """What became of one planned case."""
+
+    id: str
+    operation: str
+    target: str | None = None
+    verdict: Literal["kept", "broken", "skipped"]
+    """Whether the contract was kept; `skipped` where no verdict was possible."""
+    status: int | None = None
+    """The HTTP status of its first answer."""
+    reason: str | None = None
+    """Why it was skipped."""
+
+
+class CheckReport(Record, frozen=True, kw_only=True):
+    """All that `voicegauge check --json` writes."""
+
+    schema: str = "voicegauge/check/1"
+    voicegauge: str
+    created_at: str
+    """UTC, ISO 8601."""
+    finished: bool
+    """False where it was interrupted, or stopped by the budget."""
+    stopped_by: str | None = None
+    """What stopped it, in one line."""
+    seed: int
+    targets: tuple[str, ...]
+    operations: tuple[str, ...] = ()
+    """Those with at least one exchange."""
+    exchanges: dict[Provenance, int] = {}
+    """How many were judged, by where they came from."""
+    cases: tuple[CaseResult, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """Each rule and place once; `times` counts."""
+    accepted: tuple[Finding, ...] = ()
+    """Those that the baseline accepts; they are not among `findings`."""
+    unused_baseline: tuple[str, ...] = ()
+    """What the baseline accepts and nothing broke any more, a line each."""
+    spent_usd: float = 0.0
+    spending: Spending = Spending()
+    """What requests and money went to; empty where nothing was sent."""
+
+    def count(self, *severities: Severity) -> int:
+        """How many findings have one of `severities`."""
+        return sum(finding.severity in severities for finding in self.findings)
+
+
+def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """One finding for each fingerprint, with how often it was seen.
+
+    What is disputed in one answer and an error in another stays two.
+    """
+    merged: dict[tuple[str, Severity], Finding] = {}
+    for finding in findings:
+        key = (finding.fingerprint, finding.severity)
+        first = merged.get(key)
+        times = finding.times + (first.times if first else 0)
+        merged[key] = msgspec.structs.replace(first or finding, times=times)
+    return tuple(merged.values())

@@ -1,0 +1,94 @@
+"""A check's report as the outputs see it.
+
+An error is an error and a warning a warning; what is disputed or info is a note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from voicegauge.checks import RULES, Rule
+from voicegauge.conformance.reporting.report import CheckReport
+from voicegauge.model import Finding, Severity
+from voicegauge.outputs import Case, Grade, Item, Place, Results, RuleText
+
+GRADES = {
+    Severity.ERROR: Grade.ERROR,
+    Severity.WARNING: Grade.WARNING,
+    Severity.DISPUTED: Grade.NOTE,
+    Severity.INFO: Grade.NOTE,
+}
+"""The worst first."""
+
+
+def results_of(report: CheckReport, *, strict: bool = False) -> Results:
+    """`report` as the outputs see it.
+
+    A suite is a provider; its cases are the operations that were judged, and the planned
+    cases that came to no verdict.
+
+    Args:
+        report: what was found.
+        strict: whether warnings fail too.
+    """
+    failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+    ordered = sorted(report.findings, key=lambda finding: list(GRADES).index(finding.severity))
+    return Results(
+        created_at=report.created_at,
+        finished=report.finished,
+        items=tuple(_item(finding, failing) for finding in ordered),
+        accepted=tuple(_item(finding, ()) for finding in report.accepted),
+        cases=tuple(_cases(report)),
+        rules=tuple(map(_text, RULES.values())),
+    )
+
+
+def _item(finding: Finding, failing: tuple[Severity, ...]) -> Item:
+    where = finding.where
+    labelled = (
+        ("case ", finding.case),
+        ("seen ", finding.evidence),
+        ("disputed: ", finding.reading),
+        ("", finding.reproduce),
+    )
+    return Item(
+        rule=finding.rule,
+        grade=GRADES[finding.severity],
+        severity=finding.severity.value,
+        message=finding.message,
+        suite=where.provider,
+        operation=where.operation,
+        place=None if where.file is None else Place(file=where.file, line=where.line),
+        more=tuple(f"{label}{text}" for label, text in labelled if text),
+        times=finding.times,
+        fingerprint=finding.fingerprint,
+        fails=finding.severity in failing,
+        properties={
+            "provenance": finding.provenance.value,
+            "target": where.target,
+            "pointer": where.pointer,
+            "statement": where.statement,
+            "case": finding.case,
+            "evidence": finding.evidence,
+            "reading": finding.reading,
+            "reproduce": finding.reproduce,
+        },
+    )
+
+
+def _cases(report: CheckReport) -> Iterator[Case]:
+    broken = {(finding.where.provider, finding.where.operation) for finding in report.findings}
+    for operation in report.operations:
+        provider, _, name = operation.partition("/")
+        if (provider, name) not in broken:
+            yield Case(suite=provider, subject=operation, name="keeps its contract")
+    for case in report.cases:
+        if case.verdict == "skipped":
+            provider = case.id.partition("/")[0]
+            reason = case.reason or "no verdict"
+            yield Case(suite=provider, subject=case.operation or case.id, name=case.id, skipped=reason)
+
+
+def _text(rule: Rule) -> RuleText:
+    said = f"{rule.proves}\n\nIt rests on: {rule.basis}"
+    return RuleText(id=rule.id, grade=GRADES[rule.severity], text=rule.proves, help=said)

@@ -1,0 +1,1 @@
+"""Sending planned cases to a service, within a budget, and judging the responses."""

@@ -1,0 +1,376 @@
+"""Sending planned cases to a service and judging what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.checks import Call, Expected, Judge, Outcome, RequestOrigin, Rule, Subject
+from voicegauge.client import DEFAULT_KEY, Client, Ledger, WireRequest, curl
+from voicegauge.client.connection import Key
+from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
+from voicegauge.client.requests.keys import credentials
+from voicegauge.conformance.cases.audio_input import taken_in
+from voicegauge.conformance.cases.batches import ASKED_AGAIN, batch_subjects
+from voicegauge.conformance.cases.case import Case, no_verdict, tells_nothing, told_to_wait
+from voicegauge.conformance.cases.resources import Course, Who
+from voicegauge.conformance.cases.uploads import padded
+from voicegauge.conformance.cases.webhooks import Listening
+from voicegauge.conformance.running.collector import Collector
+from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
+from voicegauge.conformance.running.paying import Purse, paid_with
+from voicegauge.conformance.running.spending import Allowance, count
+from voicegauge.contract import Contract, Operation, Target
+from voicegauge.emulator import from_emulator
+from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
+from voicegauge.model import Delivery, Exchange, Finding, Provenance
+from voicegauge.receiver import Receiver
+from voicegauge.recording import BAD_KEY
+
+OTHER_KEY = "another-emulated-key"
+"""The emulator takes any key: this one is another account's."""
+MAX_UNREACHABLE = 3
+"""Requests in a row without a connection or an answer in time after which the service is taken to be away."""
+
+
+Keep = Callable[[Case, Sequence[Exchange]], None]
+"""Is given all exchanges of a case once it is through."""
+
+
+class Service(NamedTuple):
+    """A provider as it is reached in this check."""
+
+    contract: Contract
+    client: Client
+    ledger: Ledger | None = None
+    """Money for single calls; deliveries reserve through the client."""
+    prices: Mapping[str, float] = {}
+    """Dollars a request by target id, as the user named them."""
+    provenance: Provenance = Provenance.EMULATED
+    keep: Keep | None = None
+    receiver: Receiver | None = None
+    """Takes in what is told to the URLs that requests name."""
+    control_url: str | None = None
+    """Of an emulator: its time is moved on there."""
+
+    def judge(self, rules: Mapping[str, Rule]) -> Judge:
+        """A judge over this service's traffic."""
+        key = self.client.secrets[0] if self.client.secrets else None
+
+        def reproduce(exchange: Exchange) -> str:
+            return curl(exchange.request, self.contract, key=key)
+
+        return Judge(self.provenance, rules, reproduce, self.client.scrub)
+
+
+class Answered(NamedTuple):
+    """What became of one case."""
+
+    findings: list[Finding]
+    status: int | None
+    skipped: str | None = None
+    """Why there is no verdict."""
+    exchange: Exchange | None = None
+    """Of a single call: the one that counts."""
+
+
+@dataclass
+class _Booking:
+    """What a case came to, while it runs."""
+
+    exchanges: list[Exchange] = field(default_factory=list)
+    judged: set[type] = field(default_factory=set)
+
+
+class Runner:
+    """Runs cases against one service, one after the other."""
+
+    def __init__(
+        self, service: Service, rules: Mapping[str, Rule], collector: Collector, allowance: Allowance | None = None
+    ) -> None:
+        """Findings and results go to `collector`; `allowance` bounds what `run` may come to."""
+        self.service, self._collector, self._allowance = service, collector, allowance or Allowance(None)
+        self._client, self._contract = service.client, service.contract
+        self._judge = service.judge(rules)
+        self._purse = Purse(service.contract, service.ledger, service.prices)
+        self._unreachable = 0
+        self._booking = _Booking()
+        collector.judging(rules.values())
+
+    async def run(self, cases: Sequence[Case], progress: Callable[[Case], None] | None = None) -> None:
+        """Run `cases` in order.
+
+        Raises:
+            UnreachableError: the service is away.
+            TimedOutError: it takes connections and does not answer.
+            BudgetError: the next case costs more than is left.
+        """
+        for case in cases:
+            if progress is not None:
+                progress(case)
+            refusal = self._allowance.refusal(self._contract, case)
+            if refusal is not None:
+                self._collector.case_skipped(case, refusal)
+                continue
+            try:
+                with self._booked(case):
+                    answered = await self.answer(case)
+            except (TransportError, UsageError) as error:
+                if self.is_away(error):
+                    raise
+                self._collector.case_skipped(case, str(error))
+                continue
+            self._unreachable = 0
+            if answered.skipped is not None and not answered.findings:
+                self._collector.case_skipped(case, answered.skipped, answered.status)
+            else:
+                self._collector.case_done(case, answered.findings, answered.status)
+
+    def is_away(self, error: Exception) -> bool:
+        """Whether the service is taken to be away, now that a request met `error` instead of an answer."""
+        silent = isinstance(error, UnreachableError | TimedOutError)
+        self._unreachable = self._unreachable + 1 if silent else 0
+        return self._unreachable >= MAX_UNREACHABLE
+
+    @contextmanager
+    def _booked(self, case: Case) -> Iterator[None]:
+        """Note what `case` comes to while the context lasts: cases run one after the other."""
+        ledger, self._booking = self.service.ledger, _Booking()
+        before = ledger.spent_usd if ledger is not None else 0.0
+        try:
+            yield
+        finally:
+            usd = ledger.spent_usd - before if ledger is not None else 0.0
+            spent = count(self._contract, self._booking.exchanges, usd)
+            self._allowance.note(spent)
+            self._collector.book(case, spent, self._booking.judged)
+
+    def judged(self, subjects: Iterable[Subject], case: Case) -> list[Finding]:
+        """What is found of `subjects`; whoever asks keeps it."""
+        found: list[Finding] = []
+        for subject in subjects:
+            self._booking.judged.update(type(subject).__mro__)
+            found += self._judge.findings(subject, case=case.id)
+        return found
+
+    async def answer(self, case: Case) -> Answered:
+        """Send one case and judge the answer.
+
+        Raises:
+            TransportError: no answer could be had.
+            BudgetError: it costs more than is left.
+        """
+        if case.webhook is not None:
+            return await self._webhook(case)
+        if case.life:
+            return await self._life(case)
+        return await (self._delivery(case) if case.speech is not None else self._call(case))
+
+    async def probe(self, case: Case, read: Callable[[Exchange], Iterable[Subject]] | None = None) -> Answered:
+        """Send one single call and judge it without keeping what is found; the exchange is counted.
+
+        Args:
+            case: what is sent.
+            read: what there is to judge of its answer, if there is a verdict; the call and its outcome if left out.
+
+        Raises:
+            TransportError: no answer could be had.
+            BudgetError: it costs more than is left.
+        """
+        with self._booked(case):
+            subjects, exchange, skipped = await self._subjects(case)
+            self._unreachable = 0
+            if read is not None and skipped is None:
+                subjects = list(read(exchange))
+            return Answered(self.judged(subjects, case), exchange.response.status, skipped, exchange)
+
+    def keep(self, findings: Sequence[Finding]) -> None:
+        """Keep findings of `probe`."""
+        self._collector.add(findings)
+
+    def _target(self, case: Case) -> Target | None:
+        return self._contract.targets.get(case.target) if case.target else None
+
+    # Single calls
+
+    async def _call(self, case: Case) -> Answered:
+        subjects, exchange, skipped = await self._subjects(case)
+        return Answered(self._kept(subjects, case), exchange.response.status, skipped, exchange)
+
+    def _kept(self, subjects: Iterable[Subject], case: Case) -> list[Finding]:
+        findings = self.judged(subjects, case)
+        self._collector.add(findings)
+        return findings
+
+    async def _subjects(self, case: Case) -> tuple[list[Subject], Exchange, str | None]:
+        """What there is to judge of a single call, its exchange, and why there is no verdict."""
+        operation, target = self._contract.operation(case.operation), self._target(case)
+        *earlier, exchange = await paid_with(self._purse.for_case(case), self._send(case))
+        origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
+        call = Call(operation, exchange, target, request_origin=origin)
+        skipped, fetched = self._no_verdict(case, exchange), list[Exchange]()
+        intake = self._contract.intakes.get(case.target or "")
+        if intake is not None and call.ok:
+            call, fetched = await taken_in(self._client, intake, case, call)
+        self._saw(case, [*earlier, exchange, *fetched], skipped)
+        subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
+        subjects += [call] if skipped else [call, Outcome(call, case.expected)]
+        known = self._contract.operations
+        subjects += [Call(known[got.operation], got) for got in fetched if got.operation in known]
+        return subjects, exchange, skipped
+
+    def _no_verdict(self, case: Case, exchange: Exchange) -> str | None:
+        """As `no_verdict`; the emulator is never short of anything, so its refusals mean the request."""
+        emulated = self.service.provenance is Provenance.EMULATED
+        return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange.response.status)
+
+    async def _send(self, case: Case) -> list[Exchange]:
+        """The answers to a case, the one that counts last.
+
+        It is sent again where it is told to come back later and that is not the point.
+        """
+        wire = padded(case)
+        assert wire is not None, "a single call says what it sends"
+        operation = self._contract.operation(case.operation)
+        keys: dict[str, Key] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
+        return await self._insist(case, lambda: self._client.call(operation, wire, key=keys[case.key]))
+
+    async def _insist(self, case: Case, ask: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
+        waits = retry_waits(self._contract.provider.retry, self._client.dice)
+        answers: list[Exchange] = []
+        while True:
+            answers.append(await ask())
+            wait = next(waits, None)
+            if wait is None or not told_to_wait(case, answers[-1].response.status, self._contract):
+                return answers
+            asked = retry_after_s(answers[-1].response)
+            if asked is not None and asked > MAX_RETRY_AFTER_S:
+                return answers
+            await self._client.clock.sleep(wait if asked is None else asked)
+
+    # What is kept from one call to the next
+
+    async def _life(self, case: Case) -> Answered:
+        exchanges: list[Exchange] = []
+
+        async def send(operation: Operation, wire: WireRequest, who: Who, server: str | None) -> Exchange:
+            key: Key = OTHER_KEY if who == "other" else DEFAULT_KEY
+            reservation = self._purse.for_step(operation, wire)
+            asking = self._insist(case, lambda: self._client.call(operation, wire, key=key, server=server))
+            answers = await paid_with(reservation, asking)
+            exchanges.extend(answers)
+            return answers[-1]
+
+        assert case.wire is not None, "what is made is made by a request"
+        operation, target = self._contract.operation(case.operation), self._target(case)
+        if target is not None:
+            course = batch_subjects(target, case.wire, send, self._client.clock)
+        else:
+            self._purse.check_uses(operation)
+            emulated = self.service.provenance is Provenance.EMULATED
+            course = Course(operation, send, others=emulated, thorough=case.thorough).subjects(case.wire)
+        subjects: list[Subject] = []
+        try:
+            subjects += [subject async for subject in course]
+        finally:
+            later = next(filter(None, map(_told_later, subjects)), None)
+            self._saw(case, exchanges, later)
+        judged = (subject for subject in subjects if _told_later(subject) is None)
+        return Answered(self._kept(judged, case), exchanges[0].response.status, later)
+
+    # Webhooks
+
+    async def _webhook(self, case: Case) -> Answered:
+        emulated = self.service.provenance is Provenance.EMULATED
+        listening = Listening(case, self.service.receiver, emulated=emulated)
+        answered = await self.answer(listening.case)
+        told = await listening.told(self._contract.operation(case.operation), self._booking.exchanges)
+        if told is None:
+            return answered
+        return answered._replace(findings=[*answered.findings, *self._kept([*told.callbacks, told], case)])
+
+    # Deliveries
+
+    async def _delivery(self, case: Case) -> Answered:
+        target, speech = self._target(case), case.speech
+        assert target is not None, "a delivery is of a target"
+        assert speech is not None, "a delivery says what is spoken"
+        price = self.service.prices.get(target.id)
+        delivery = await self._client.speak(target, speech, price_usd=price)
+        again = await self._ask_again(target, delivery)
+        keyless = await self._ask_without_key(target, again)
+        skipped = _no_delivery(delivery, case)
+        self._saw(case, [*delivery.exchanges, *again, *(outcome.exchange for outcome in keyless)], skipped)
+        subjects = [*subjects_of_delivery(target, speech, delivery, again), *keyless]
+        findings = self._kept(subjects, case)
+        index = delivery.submit_exchange
+        status = None if index is None else delivery.exchanges[index].response.status
+        return Answered(findings, status, skipped)
+
+    async def _ask_again(self, target: Target, delivery: Delivery) -> list[Exchange]:
+        """The status of a job that has ended, asked for again: an end is an end."""
+        status = target.job_operation
+        asked = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
+        if status is None or status.job is None or not asked or not _has_ended(status, asked[-1]):
+            return []
+        found = []
+        for _ in range(ASKED_AGAIN):
+            await self._client.clock.sleep(status.job.poll.min_s)
+            try:
+                found.append(
+                    await self._client.transport.send(
+                        asked[-1].request, provider=self._contract.id, operation=status.id
+                    )
+                )
+            except TransportError:
+                break  # the delivery stands without it
+        return found
+
+    async def _ask_without_key(self, target: Target, again: Sequence[Exchange]) -> list[Outcome]:
+        """The status of a job that is there, asked for by nobody: an unknown id would be refused in any case."""
+        status = target.job_operation
+        if status is None or not status.needs_key or not again or not self._client.secrets:
+            return []
+        names = {credential.name.lower() for credential in credentials(status, self._client.secrets[0])}
+        headers = tuple((name, value) for name, value in again[-1].request.headers if name.lower() not in names)
+        request = msgspec.structs.replace(again[-1].request, headers=headers)
+        try:
+            exchange = await self._client.transport.send(request, provider=self._contract.id, operation=status.id)
+        except TransportError:
+            return []  # the delivery stands without it
+        says = f"{status.id} of a job that is there, without a key"
+        at = f"{status.pointer}/security" if "security" in status.data else "/security"
+        call = Call(status, exchange, target, request_origin="broken")
+        return [Outcome(call, Expected(verdict="refused", why="key", says=says, at=at))]
+
+    def _saw(self, case: Case, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
+        if self._judge.provenance is not Provenance.EMULATED and any(map(from_emulator, exchanges)):
+            self._judge = replace(self._judge, provenance=Provenance.EMULATED)
+        self._booking.exchanges += exchanges
+        for exchange in exchanges:
+            self._collector.saw(self._judge.provenance, exchange.provider, exchange.operation)
+        if self.service.keep is not None and skipped is None:
+            self.service.keep(case, exchanges)
+
+
+def _told_later(subject: Subject) -> str | None:
+    """Why a step on the way of something that is kept came to no verdict; `None` where it came to one."""
+    return tells_nothing(subject.call.status) if isinstance(subject, Outcome) else None
+
+
+def _has_ended(status: Operation, last: Exchange) -> bool:
+    job = status.job
+    state = job.states.get(str(Call(status, last).answered(job.state))) if job else None
+    return state is not None and state.end is not None
+
+
+def _no_delivery(delivery: Delivery, case: Case) -> str | None:
+    """Why a delivery came to no verdict; `None` where audio came, or the failure was asked for."""
+    failure = delivery.failure
+    if failure is None or (failure.kind == "failed" and case.fails):
+        return None
+    return f"{failure.kind}: {failure.message}"

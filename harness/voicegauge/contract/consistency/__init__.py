@@ -1,0 +1,1 @@
+"""Consistency checks of a contract document: references, sources, resources, streams."""

@@ -1,0 +1,96 @@
+"""What a document says of things that are kept must hold together: `x-resource`, `x-batch`, `x-chat`."""
+
+from __future__ import annotations
+
+from voicegauge.contract.consistency.references import check_answer_place, check_operation, check_request_place
+from voicegauge.contract.contract import Contract, Operation
+from voicegauge.contract.extension import Batch, Chat, Resource, Use
+
+
+def check_keeping(contract: Contract) -> None:
+    """Refuse what does not hold together.
+
+    Raises:
+        ContractError: names the line of the first part that leads nowhere.
+    """
+    for operation in contract.operations.values():
+        if operation.resource is not None:
+            _check_resource(operation, operation.resource)
+        if operation.batch is not None:
+            _check_batch(operation, operation.batch)
+        if operation.chat is not None:
+            _check_chat(operation, operation.chat)
+
+
+def _check_resource(operation: Operation, resource: Resource) -> None:
+    contract, at = operation.contract, f"{operation.pointer}/x-resource"
+    check_answer_place(operation, f"{at}/id", resource.id)
+    check_answer_place(operation, f"{at}/state", resource.state)
+    if (resource.state is None) != (not resource.states):
+        raise contract.document.error(at, "x-resource needs both state and states, or neither")
+    if resource.list is not None:
+        check_operation(operation, f"{at}/list/operation", resource.list.operation)
+        for key in ("used", "limit"):
+            check_answer_place(
+                contract.operation(resource.list.operation), f"{at}/list/{key}", getattr(resource.list, key)
+            )
+    if resource.delete is not None:
+        check_operation(operation, f"{at}/delete/operation", resource.delete.operation)
+        check_request_place(contract.operation(resource.delete.operation), f"{at}/delete/id", resource.delete.id)
+    for index, setting in enumerate(resource.set):
+        here = f"{at}/set/{index}"
+        check_operation(operation, f"{here}/operation", setting.operation)
+        check_request_place(contract.operation(setting.operation), f"{here}/id", setting.id)
+        _check_state(operation, f"{here}/state", setting.state, resource)
+    for index, use in enumerate(resource.uses):
+        _check_use(operation, f"{at}/uses/{index}", use, resource)
+
+
+def _check_use(operation: Operation, at: str, use: Use, resource: Resource) -> None:
+    contract = operation.contract
+    check_operation(operation, f"{at}/operation", use.operation)
+    for place in (use.id, *use.instead):
+        check_request_place(contract.operation(use.operation), f"{at}/id", place)
+    for state in use.states:
+        _check_state(operation, f"{at}/states", state, resource)
+    if use.server is not None and use.server not in contract.servers:
+        known = ", ".join(contract.servers)
+        raise contract.document.error(f"{at}/server", f"{use.server!r} is no server of this document: {known}")
+
+
+def _check_state(operation: Operation, at: str, state: str, resource: Resource) -> None:
+    if state not in resource.states:
+        known = ", ".join(resource.states) or "none"
+        raise operation.contract.document.error(at, f"{state!r} is not among x-resource.states: {known}")
+
+
+def _check_batch(operation: Operation, batch: Batch) -> None:
+    contract, at = operation.contract, f"{operation.pointer}/x-batch"
+    job = operation.speech.answer.job if operation.speech else None
+    if operation.speech is None or job is None:
+        raise contract.document.error(at, "x-batch stands beside an x-speech whose answer is a job")
+    check_request_place(operation, f"{at}/items", batch.items)
+    outside = [slot.at for slot in operation.speech.request.values() if not slot.at.startswith(f"{batch.items}/0/")]
+    if outside:
+        raise contract.document.error(at, f"{outside[0]!r} does not lie in the first of {batch.items}")
+    check_operation(operation, f"{at}/each", batch.each)
+    each = contract.operation(batch.each)
+    if each.speech is None or each.speech.answer.job is None:
+        raise contract.document.error(f"{at}/each", f"{batch.each!r} must be answered with a job, as each item is one")
+    check_answer_place(contract.operation(job), f"{at}/results", batch.results)
+    for place in filter(None, (batch.total, batch.completed)):
+        check_answer_place(operation, at, place)
+        check_answer_place(contract.operation(job), at, place)
+
+
+def _check_chat(operation: Operation, chat: Chat) -> None:
+    at = f"{operation.pointer}/x-chat"
+    for key in ("text", "audio", "voice"):
+        if (place := getattr(chat, key)) is not None:
+            check_request_place(operation, f"{at}/{key}", place)
+    for key in ("heard", "reply", "charged"):
+        check_answer_place(operation, f"{at}/{key}", getattr(chat, key))
+    check_answer_place(operation, f"{at}/spoken/at", chat.spoken.at)
+    check_operation(operation, f"{at}/spoken/download", chat.spoken.download)
+    if chat.speaker not in operation.contract.targets:
+        raise operation.contract.document.error(f"{at}/speaker", f"{chat.speaker!r} is no target of this document")

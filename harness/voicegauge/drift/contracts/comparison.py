@@ -1,0 +1,53 @@
+"""Two documents compared as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from voicegauge.drift.contracts.extension_keys import compare_document_keys
+from voicegauge.drift.contracts.node import Part
+from voicegauge.drift.contracts.operations import compare_operations, compare_servers
+from voicegauge.drift.contracts.scope import Scope
+from voicegauge.drift.contracts.security import compare_schemes
+from voicegauge.drift.report import Change, DriftReport, Side, make_report
+from voicegauge.formats.located_yaml import Document, read_document
+
+
+def compare_contracts(old: Path, new: Path) -> DriftReport:
+    """What changed from the OpenAPI document `old` to `new`.
+
+    Any OpenAPI 3 document will do; the `x-` keys are compared where both have them.
+
+    Raises:
+        ContractError: one of them cannot be read, is no OpenAPI 3 document, has a reference
+            that leads nowhere, or an `x-` key that breaks its grammar.
+    """
+    before, after = _read(old), _read(new)
+    changes = _changes(Part(before, "", before.data), Part(after, "", after.data))
+    return make_report("contracts", _side(before), _side(after), changes)
+
+
+def _read(path: Path) -> Document:
+    document = read_document(path)
+    version = str(document.data.get("openapi", ""))
+    if not version.startswith("3."):
+        found = f"not {version!r}" if version else "and has no key 'openapi'"
+        raise document.error("/openapi", f"must be an OpenAPI 3 document, {found}")
+    if not isinstance(document.data.get("paths", {}), dict):
+        raise document.error("/paths", "must be a mapping from paths to their operations")
+    return document
+
+
+def _side(document: Document) -> Side:
+    info = document.data.get("info")
+    title, version = (str(info.get(key, "")) if isinstance(info, dict) else "" for key in ("title", "version"))
+    return Side(file=str(document.path), title=title, version=version)
+
+
+def _changes(old: Part, new: Part) -> Iterator[Change]:
+    scope = Scope()
+    yield from compare_document_keys(scope, old, new)
+    yield from compare_servers(scope.inside("servers"), old.child("servers"), new.child("servers"))
+    yield from compare_schemes(scope, old, new)
+    yield from compare_operations(scope, old, new)

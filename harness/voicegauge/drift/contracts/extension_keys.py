@@ -1,0 +1,196 @@
+"""The `x-` keys of two documents, compared row by row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from voicegauge.contract.extension import (
+    Batch,
+    Chat,
+    Conversion,
+    JobSpec,
+    Limits,
+    Price,
+    Provider,
+    Resource,
+    Speech,
+    StreamSpec,
+    Transcription,
+    Webhook,
+)
+from voicegauge.contract.record_reader import convert
+from voicegauge.drift.contracts.extension_rules import (
+    BATCH,
+    CHAT,
+    CONVERSION,
+    JOB,
+    LIMITS,
+    PRICING,
+    PROVIDER,
+    RESOURCE,
+    SPEECH,
+    STREAM,
+    TRANSCRIPTION,
+    WEBHOOK,
+    Row,
+)
+from voicegauge.drift.contracts.node import Part, canonical_json, same_json
+from voicegauge.drift.contracts.schemas.comparison import compare_schemas
+from voicegauge.drift.contracts.scope import Scope
+from voicegauge.drift.report import Change
+from voicegauge.formats.locations import MISSING
+
+_OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
+    "x-speech": (Speech, SPEECH),
+    "x-job": (JobSpec, JOB),
+    "x-stream": (StreamSpec, STREAM),
+    "x-webhook": (Webhook, WEBHOOK),
+    "x-resource": (Resource, RESOURCE),
+    "x-batch": (Batch, BATCH),
+    "x-chat": (Chat, CHAT),
+    "x-transcription": (Transcription, TRANSCRIPTION),
+    "x-conversion": (Conversion, CONVERSION),
+    "x-pricing": (Price, PRICING),
+    "x-limits": (Limits, LIMITS),
+}
+_DOCUMENT: dict[str, tuple[type[Any], Sequence[Row]]] = {
+    "x-provider": (Provider, PROVIDER),
+    "x-limits": (Limits, LIMITS),
+}
+
+
+def compare_operation_keys(scope: Scope, old: Part, new: Part, roots: tuple[Part, Part]) -> Iterator[Change]:
+    """Every change of the keys of an operation; none where one document is no contract of voicegauge.
+
+    Raises:
+        ContractError: a key does not fit its grammar.
+    """
+    if all(root.child("x-provider").there for root in roots):
+        yield from _compare_keys(scope, old, new, _OPERATION)
+        yield from _compare_events(
+            scope.inside("x-stream"), *(part.child("x-stream").followed() for part in (old, new))
+        )
+
+
+def compare_document_keys(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+    """Every change of the keys of a whole document; none where one is no contract of voicegauge.
+
+    Raises:
+        ContractError: a key does not fit its grammar.
+    """
+    if old.child("x-provider").there and new.child("x-provider").there:
+        yield from _compare_keys(scope, old, new, _DOCUMENT)
+
+
+def _compare_keys(
+    scope: Scope, old: Part, new: Part, keys: dict[str, tuple[type[Any], Sequence[Row]]]
+) -> Iterator[Change]:
+    for key, (kind, rows) in keys.items():
+        before, after = (_read(holder.child(key).followed(), kind) for holder in (old, new))
+        if key == "x-limits":  # a document without any says that none is known
+            before, after = ({} if value is MISSING else value for value in (before, after))
+        if before is after or (MISSING not in (before, after) and same_json(before, after)):
+            continue
+        for row in rows:
+            tokens = row.path.split("/") if row.path else []
+            places = old.child(key).followed(), new.child(key).followed()
+            yield from _compare_row(scope.inside(key), row, tokens, (before, after), places)
+
+
+def _compare_events(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+    """The data of the events that both streams have: parts of a response's body."""
+    later = new.child("events")
+    for name, event in old.child("events").children():
+        before, after = event.child("schema"), later.child(name).child("schema")
+        if before.there and after.there:
+            yield from compare_schemas(scope.inside(f"/events/{name}/schema"), "response-property", before, after)
+
+
+def _read(part: Part, kind: type[Any]) -> Any:
+    """The record at `part` as plain data with every default; `MISSING` where there is none."""
+    if not part.there:
+        return MISSING
+    return msgspec.to_builtins(convert(part.document, part.value, part.pointer, kind))
+
+
+def _compare_row(
+    scope: Scope, row: Row, tokens: list[str], values: tuple[Any, Any], places: tuple[Part, Part]
+) -> Iterator[Change]:
+    """Step down to the place of `row`, through every key that both have for a "*"."""
+    if not tokens:
+        yield from _differences(scope, row, values, places)
+        return
+    token, rest = tokens[0], tokens[1:]
+    if not all(isinstance(value, dict) for value in values):
+        return
+    for key in (key for key in values[0] if key in values[1]) if token == "*" else (token,):  # noqa: S105 - no secret
+        inside = tuple(_stated(value, key) for value in values)
+        if rest and MISSING in inside:
+            continue
+        below = places[0].child(key), places[1].child(key)
+        yield from _compare_row(scope.inside(f"/{key}"), row, rest, (inside[0], inside[1]), below)
+
+
+def _stated(mapping: dict[str, Any], key: str) -> Any:
+    value = mapping.get(key)
+    return MISSING if value is None else value
+
+
+def _differences(scope: Scope, row: Row, values: tuple[Any, Any], places: tuple[Part, Part]) -> Iterator[Change]:
+    old, new = values
+    if row.how in ("names", "listed"):
+        yield from _names(scope, row, values, places)
+        return
+    action = _flag(old, new) if row.how == "flag" else _action(row.how, old, new)
+    if action in row.levels:
+        shown = {side: value for side, value in (("old", old), ("new", new)) if _is_plain(value)}
+        yield scope.change(f"{row.stem}-{action}", *places, **shown)
+
+
+def _action(how: str, old: Any, new: Any) -> str:
+    if old is MISSING or new is MISSING:
+        come = ("set", "unset") if how == "amount" else ("added", "removed")
+        return "" if old is new else come[0] if old is MISSING else come[1]
+    if how == "amount":
+        return "" if old == new else "increased" if new > old else "decreased"
+    return "" if isinstance(old, dict) or same_json(old, new) else "changed"
+
+
+def _flag(old: Any, new: Any) -> str:
+    """A flag that is not stated does not hold."""
+    if (old is True) == (new is True):
+        return ""
+    return "began" if new is True else "ended"
+
+
+def _is_plain(value: Any) -> bool:
+    return value is not MISSING and not isinstance(value, dict | list)
+
+
+def _names(scope: Scope, row: Row, values: tuple[Any, Any], places: tuple[Part, Part]) -> Iterator[Change]:
+    """Names that are one more or one less; of a list that was empty and said nothing, that it is there."""
+    old, new = (_by_text(value) for value in values)
+    if row.how == "listed" and bool(old) != bool(new):
+        action = "set" if new else "unset"
+        yield scope.change(f"{row.stem}-{action}", *places, **{"new" if new else "old": list((new or old).values())})
+        return
+    for text in dict.fromkeys((*old, *new)):
+        if text not in new:
+            yield scope.change(f"{row.stem}-removed", *places, old=old[text])
+        elif text not in old:
+            yield scope.change(f"{row.stem}-added", *places, new=new[text])
+
+
+def _by_text(value: Any) -> dict[bytes, Any]:
+    """The names in a list or the keys of a mapping; of a list of records, what they state."""
+    if value is MISSING:
+        return {}
+    items = [_statement(item) if isinstance(item, dict) else item for item in value]
+    return {canonical_json(item): item for item in items}
+
+
+def _statement(record: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if value and key != "source"}

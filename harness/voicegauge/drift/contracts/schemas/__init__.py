@@ -1,0 +1,1 @@
+"""Comparing the JSON Schemas of two contracts."""

@@ -1,0 +1,86 @@
+"""Headers of answers from one recording to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voicegauge.drift.report import Change, Spot, change
+from voicegauge.drift.traffic.reading.contexts import Both, Context
+from voicegauge.drift.traffic.reading.flatten import Scalar
+from voicegauge.drift.traffic.reading.stability import Case, shift
+from voicegauge.drift.traffic.reading.traffic import Seen
+
+FRAMING = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
+"""How the bytes came, and when; they say nothing of the API."""
+_PART = "/response/headers"
+
+
+def header_changes(context: Context, cases: Sequence[Both]) -> Iterator[Change]:
+    """Headers that are gone, new, or have another value."""
+    names = sorted({name for both in cases for seen in (*both.old, *both.new) for name in _names(seen)} - FRAMING)
+    for name in names:
+        yield from _presence(context, cases, name)
+        yield from _value(context, cases, name)
+
+
+def _names(seen: Seen) -> set[str]:
+    return {name.lower() for name, _ in seen.exchange.response.headers}
+
+
+def _presence(context: Context, cases: Sequence[Both], name: str) -> Iterator[Change]:
+    old = [name in _names(seen) for both in cases for seen in both.old]
+    new = [name in _names(seen) for both in cases for seen in both.new]
+    if all(old) and not any(new):
+        yield _change("recorded-header-gone", context, cases, name)
+    elif any(new) and not any(old):
+        yield _change("recorded-header-new", context, cases, name)
+
+
+def _value(context: Context, cases: Sequence[Both], name: str) -> Iterator[Change]:
+    if name == "content-type" and any(_media_types(both.old) != _media_types(both.new) for both in cases):
+        return
+    old, new = ({Case((both.case,)): _values(side, name) for both, side in _sides(cases, newer)} for newer in (0, 1))
+    found = shift({c: v for c, v in old.items() if v}, {c: v for c, v in new.items() if v})
+    if found is not None and found.new:
+        values = {"old": list(found.gone), "new": list(found.new)}
+        yield _change("recorded-header-value-new", context, cases, name, values)
+
+
+def _sides(cases: Sequence[Both], newer: int) -> Iterator[tuple[Both, tuple[Seen, ...]]]:
+    return ((both, both.new if newer else both.old) for both in cases)
+
+
+def _media_types(side: Sequence[Seen]) -> set[str]:
+    return {seen.exchange.response.media_type for seen in side}
+
+
+def _values(side: Sequence[Seen], name: str) -> frozenset[Scalar]:
+    found: set[Scalar] = set()
+    for seen in side:
+        found |= {_number(value) for key, value in seen.exchange.response.headers if key.lower() == name}
+    return frozenset(found)
+
+
+def _number(text: str) -> Scalar:
+    """A header that is a number is compared as one: counters show by counting."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _change(
+    rule: str, context: Context, cases: Sequence[Both], name: str, values: dict[str, list[Scalar]] | None = None
+) -> Change:
+    def spot(seen: Seen) -> Spot:
+        return seen.spot(f"{_PART}#{name}")
+
+    shown = {side: held[0] if len(held) == 1 else held for side, held in (values or {}).items() if held}
+    return change(
+        rule,
+        at=f"{context.status} header.{name}",
+        operation=context.operation,
+        old=spot(cases[0].old[0]),
+        new=spot(cases[0].new[0]),
+        values=shown or None,
+    )

@@ -1,0 +1,179 @@
+"""Recordings read by their contract: answers as values, jobs as sequences of states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from voicegauge.contract import MISSING, Contract, Operation, parse_place
+from voicegauge.contract.contract import MediaType, ResponseSpec
+from voicegauge.contract.extension import JobSpec
+from voicegauge.drift.report import Side, Spot
+from voicegauge.errors import DataError
+from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
+from voicegauge.formats.locations import read_pointer
+from voicegauge.model import Exchange
+from voicegauge.recording import MASK, Recording, find_recordings, load_har
+from voicegauge.recording.conversations import conversations
+from voicegauge.recording.replay.request_matching import Asked, ask
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One exchange of a recording."""
+
+    contract: Contract = field(repr=False)
+    file: str
+    number: int
+    """Its place in the file, counted from 0."""
+    exchange: Exchange = field(repr=False)
+    operation: Operation | None = field(repr=False)
+    """`None` for a download, and for an operation that the contract does not have."""
+    value: Any = field(repr=False)
+    """The answer's JSON; `MISSING` where it has none that can be read."""
+
+    @property
+    def status(self) -> int:
+        """The answer's status."""
+        return self.exchange.response.status
+
+    @property
+    def name(self) -> str:
+        """The operation's id, or what stands for it."""
+        return self.exchange.operation
+
+    @property
+    def spec(self) -> ResponseSpec | None:
+        """The documented response, where there is one."""
+        return self.operation.response(self.status) if self.operation else None
+
+    @property
+    def media(self) -> MediaType | None:
+        """The documented body of this answer's media type: itself, its family, or any."""
+        media_type = self.exchange.response.media_type
+        documented = self.spec.media if self.spec else {}
+        for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+            if name in documented:
+                return documented[name]
+        return None
+
+    def spot(self, part: str = "") -> Spot:
+        """Where it stands, or a part of it: "/response/headers", "/response/content/text#/output_url".
+
+        What follows the hash is a pointer into the JSON that a body holds as text.
+        """
+        return Spot(file=self.file, pointer=f"/log/entries/{self.number}{part}")
+
+    def body_spot(self, path: str) -> Spot:
+        """Where a part of the answer's JSON stands."""
+        return self.spot(f"/response/content/text#{path}")
+
+    @property
+    def asked(self) -> Asked:
+        """What the request asks for."""
+        return ask(self.contract, self.exchange.request, self.operation)
+
+    def read(self, written: str | None) -> Any:
+        """The value of the answer at a place; `MISSING` where nothing is or it was masked."""
+        if written is None:
+            return MISSING
+        place = parse_place(written)
+        if place.kind == "header":
+            found: Any = self.exchange.response.header(place.key)
+            return MISSING if found is None else found
+        found = read_pointer(self.value, place.tokens) if place.kind == "body" else MISSING
+        return MISSING if isinstance(found, str) and MASK in found else found
+
+    @property
+    def job(self) -> JobSpec | None:
+        """The job that this answer begins or tells of."""
+        return self.operation.job or _submitted(self.operation) if self.operation else None
+
+    @property
+    def state_place(self) -> str | None:
+        """Where the answer says the job's state."""
+        if self.operation is None or self.job is None or self.status >= 300:
+            return None
+        return self.job.state if self.operation.job else self.job.submit.state
+
+    @property
+    def state(self) -> str | None:
+        """The job's state, where the answer tells one."""
+        found = self.read(self.state_place)
+        return found if isinstance(found, str) else None
+
+
+def _submitted(operation: Operation) -> JobSpec | None:
+    status = operation.speech.answer.job if operation.speech else None
+    return operation.contract.operation(status).job if status else None
+
+
+@dataclass(frozen=True, eq=False)
+class Traffic:
+    """All recordings of one side."""
+
+    contract: Contract = field(repr=False)
+    side: Side
+    seen: tuple[Seen, ...]
+    conversations: tuple[tuple[Seen, ...], ...] = field(repr=False)
+
+
+def named_recordings(path: Path) -> list[tuple[str, Recording]]:
+    """The recordings of a file or a folder, with their files; at least one.
+
+    Raises:
+        DataError: there is none, one is no recording of voicegauge, or they are of several providers.
+    """
+    loaded = [(str(file), load_har(file)) for file in (find_recordings(path) if path.is_dir() else [path])]
+    if not loaded:
+        raise DataError(f"{path}: holds no recording (*.har)")
+    providers = sorted({recording.provider for _, recording in loaded})
+    if len(providers) > 1:
+        raise DataError(f"{path}: holds recordings of {', '.join(providers)}: name one provider's folder")
+    return loaded
+
+
+def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> Traffic:
+    """`recordings`, given with their files, as traffic with `contract`; `path` is what the report calls them.
+
+    Raises:
+        DataError: a recording is of another provider.
+    """
+    seen: list[Seen] = []
+    together: list[tuple[Seen, ...]] = []
+    for file, recording in recordings:
+        if recording.provider != contract.id:
+            raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
+        here = [_seen(contract, file, number, exchange) for number, exchange in enumerate(recording.exchanges)]
+        by_exchange = {id(one.exchange): one for one in here}
+        found = conversations(contract, recording.exchanges)
+        together += [tuple(by_exchange[id(exchange)] for exchange in conversation) for conversation in found]
+        seen += here
+    times = sorted({recording.recorded_at[:10] for _, recording in recordings})
+    version = times[0] if len(times) == 1 else " to ".join((times[0], times[-1])) if times else ""
+    kinds = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
+    side = Side(file=path, title=f"{contract.provider.title}, {kinds}", version=version)
+    return Traffic(contract, side, tuple(seen), tuple(together))
+
+
+def _seen(contract: Contract, file: str, number: int, exchange: Exchange) -> Seen:
+    response = exchange.response
+    value: Any = MISSING
+    if is_json(response.media_type):
+        try:
+            value = read_json(response.body)
+        except UnreadableBodyError:
+            value = MISSING
+    return Seen(contract, file, number, exchange, contract.operations.get(exchange.operation), value)
+
+
+def states(conversation: Sequence[Seen]) -> Iterator[tuple[Seen, str]]:
+    """Each state of the job that a conversation shows, with the answer that showed it first; repeats are one."""
+    last = None
+    for seen in conversation:
+        state = seen.state
+        if state is not None and state != last:
+            last = state
+            yield seen, state

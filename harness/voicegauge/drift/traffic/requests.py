@@ -1,0 +1,58 @@
+"""Requests that were accepted with more than is documented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from voicegauge.contract import MISSING
+from voicegauge.contract.contract import MediaType
+from voicegauge.drift.report import Change, Spot, change
+from voicegauge.drift.traffic.reading.schema_walk import extras, of_media
+from voicegauge.drift.traffic.reading.traffic import Seen
+from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.recording.bodies import base_type
+
+
+def request_changes(seen: Seen) -> Iterator[Change]:
+    """Fields and parameters that are not documented, of a request that was answered with a success."""
+    operation = seen.operation
+    if operation is None or seen.status >= 300:
+        return
+    known = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
+    known |= {str(s.get("name")) for s in seen.contract.security_schemes.values() if s.get("in") == "query"}
+    for name, value in parse_qsl(urlsplit(seen.exchange.request.url).query, keep_blank_values=True):
+        if name not in known:
+            yield _change(seen, f"query.{name}", operation.pointer, value)
+    media = operation.request_media.get(base_type(seen.exchange.request.header("content-type") or ""))
+    if media is None:
+        return
+    for extra in extras(seen.contract.schemas, _read(seen, media), of_media(media)):
+        pointer = next(s.pointer for s in extra.around if "properties" in s.schema)
+        yield _change(seen, f"request body#{extra.path}", pointer, extra.value)
+
+
+def _read(seen: Seen, media: MediaType) -> Any:
+    request = seen.exchange.request
+    try:
+        if is_json(media.name):
+            return read_json(request.body)
+        if is_form(media.name):
+            form = read_form(request.header("content-type") or "", request.body)
+            return {**form.fields, **dict.fromkeys(form.files, "(a file)")}
+    except UnreadableBodyError:
+        pass
+    return MISSING
+
+
+def _change(seen: Seen, at: str, pointer: str, value: Any) -> Change:
+    document = seen.contract.document
+    return change(
+        "observed-request-field-undocumented",
+        at=at,
+        operation=seen.name,
+        old=Spot(file=str(document.path), line=document.line(pointer), pointer=pointer),
+        new=seen.spot("/request"),
+        values={"new": value},
+    )

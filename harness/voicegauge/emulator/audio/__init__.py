@@ -1,0 +1,1 @@
+"""Audio the emulator makes: synthesis, conversion, transcription."""

@@ -1,0 +1,320 @@
+"""What a request asks to be spoken, and the audio of it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import zlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
+
+from voicegauge.contract import MISSING, MediaType, Operation, Target
+from voicegauge.contract.extension import AudioPlace, Slot, Word
+from voicegauge.emulator.http.request import Call, Refusal
+from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.formats.locations import parse_place
+from voicegauge.model import Record, UploadedFile
+from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, speaks, variants
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
+"""espeak-ng variants that stay intelligible; one is chosen by the target's name where none is set."""
+PITCH_SPREAD = 9
+"""How far a named voice may lie from its target's pitch, so that voices differ."""
+KEPT = 64
+"""Audio kept for requests to come: a job's audio is often fetched more than once."""
+
+
+class Utterance(Record, frozen=True, kw_only=True):
+    """All that decides the bytes of an answer's audio."""
+
+    text: str
+    language: str
+    voice: str
+    """An espeak-ng variant."""
+    words_per_minute: int
+    pitch: int
+    sample_rate_hz: int
+    lead_s: float
+    format: str
+    """As `speech.audio.FORMATS` names it."""
+    seed: int
+    silent: bool = False
+
+
+def read_word(call: Call, target: Target, word: Word) -> Any:
+    """The value of a neutral word in a request, out of its slot's template and map.
+
+    The schema's default where the request leaves the word out; `MISSING` where there is none.
+    """
+    slot = target.speech.request.get(word)
+    if slot is None:
+        return MISSING
+    value = call.read(slot.at)
+    if value is MISSING or value is None:
+        value = default_at(call, slot.at)
+    if isinstance(value, str):
+        value = next((neutral for neutral, theirs in slot.map.items() if theirs == value), value)
+    return value
+
+
+def default_at(call: Call, place: str) -> Any:
+    """What the contract says is meant where nothing stands at `place`; `MISSING` where it says nothing."""
+    return _default(call.operation, call.media, place)
+
+
+@functools.lru_cache(maxsize=256)
+def _default(operation: Operation, media: MediaType | None, place: str) -> Any:
+    kind, key = parse_place(place)
+    if kind == "body":
+        if media is None:
+            return MISSING
+        found = schemas_at(operation.contract.schemas, media.schema, parse_place(place).tokens)
+    else:
+        found = (p.schema for p in operation.parameters if p.place == kind and p.name.lower() == key.lower())
+    return next((schema["default"] for schema in found if "default" in schema), MISSING)
+
+
+def spoken_text(text: str, slot: Slot, unspoken: tuple[str, ...] = ()) -> str:
+    """What is said aloud of the text sent: without the template's words, or what the contract calls unspoken.
+
+    A template such as "Speaker 0: {}" stands for a script: every line's own "Speaker N: " goes.
+    """
+    before, _, after = slot.template.partition("{}")
+    if before.strip():
+        label = r"\d+".join(re.escape(part) for part in re.split(r"\d+", before.strip()))
+        text = re.sub(rf"^[ \t]*{label}[ \t]*", "", text, flags=re.MULTILINE)
+    if after.strip():
+        text = text.removesuffix(after)
+    for pattern in unspoken:
+        text = re.sub(pattern, "", text)
+    return text.strip()
+
+
+def utterance(call: Call, target: Target, place: AudioPlace, seed: int, *, strict: bool = True) -> Utterance:
+    """What `call` asks to be spoken.
+
+    Args:
+        call: the request.
+        target: what it is for.
+        place: where the audio is answered, and in which fixed format, if any.
+        seed: of the emulator.
+        strict: whether what cannot be spoken is refused; else something usual is spoken.
+
+    Raises:
+        Refusal: the text is blank, or the language or format is one that the emulator does not have.
+    """
+    emulation, speech = target.spec.emulation, target.speech
+    raw = read_word(call, target, "text")
+    text = spoken_text(str(raw), speech.request["text"], emulation.unspoken) if isinstance(raw, str) else ""
+    if not text and strict:
+        raise Refusal("invalid", field_of(speech.request["text"]), "the text is blank")
+    speed = read_word(call, target, "speed")
+    voice = read_word(call, target, "voice")
+    seed_word = read_word(call, target, "seed")
+    rate = place.sample_rate_hz or emulation.sample_rate_hz
+    name = place.format or _wanted_format(call, target)
+    text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
+    return Utterance(
+        text=text,
+        language=_wanted_language(call, target, text, strict=strict),
+        voice=emulation.voice or VARIANTS[zlib.crc32(target.id.encode()) % len(VARIANTS)],
+        words_per_minute=round(emulation.words_per_minute * _factor(speed)),
+        pitch=_pitch(emulation.pitch, voice),
+        sample_rate_hz=rate,
+        lead_s=emulation.lead_s,
+        format=_known_format(name, target, strict=strict),
+        seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
+    )
+
+
+def field_of(slot: Slot) -> str:
+    """The outermost field or the parameter that a slot leads to, as errors name it."""
+    place = parse_place(slot.at)
+    return place.tokens[0] if place.kind == "body" and place.key else place.key
+
+
+def _factor(speed: Any) -> float:
+    usable = isinstance(speed, int | float) and not isinstance(speed, bool) and speed > 0
+    return min(max(float(speed), 0.1), 6.0) if usable else 1.0
+
+
+def _pitch(base: int, voice: Any) -> int:
+    if not isinstance(voice, str):
+        return base
+    shift = zlib.crc32(voice.encode()) % (2 * PITCH_SPREAD + 1) - PITCH_SPREAD
+    return min(max(base + shift, 0), 99)
+
+
+def _wanted_language(call: Call, target: Target, text: str, *, strict: bool) -> str:
+    value = read_word(call, target, "language")
+    default = target.spec.language or "en"
+    if not isinstance(value, str) or not value:
+        return guess_language(text, default)
+    if value.lower() == "auto":
+        return guess_language(text, default if default != "auto" else "en")
+    if not speaks(value):
+        if not strict:
+            return guess_language(text, "en")
+        slot = target.speech.request["language"]
+        raise Refusal("invalid", field_of(slot), f"the emulator does not speak {value!r}")
+    return value
+
+
+def _wanted_format(call: Call, target: Target) -> str:
+    value = read_word(call, target, "format")
+    return value if isinstance(value, str) and value else _usual_format(target)
+
+
+def _usual_format(target: Target) -> str:
+    """Where the request names no format: what the emulation says, else a documented media type, else WAV."""
+    if target.spec.emulation.format is not None:
+        return target.spec.emulation.format
+    job = target.job_operation.job if target.job_operation else None
+    answers = target.contract.operation(job.result) if job and job.result else target.operation
+    documented = (_format_named(name) for name in answers.success.media if name.startswith("audio/"))
+    return next((name for name in documented if name), "wav")
+
+
+_FORMATS = {"pcm": "pcm_s16le", "raw": "pcm_s16le", "l16": "pcm_s16le", "linear16": "pcm_s16le", "wave": "wav",
+            "ogg_vorbis": "ogg", "vorbis": "ogg", "ogg_opus": "opus", "ulaw": "mulaw", "mpeg": "mp3"}  # fmt: skip
+
+
+def _format_named(name: str) -> str | None:
+    """The format that a word or a media type means; `None` where there is none such."""
+    from voicegauge.speech.audio import FORMATS
+
+    wanted = name.lower().removeprefix("audio/")
+    wanted = _FORMATS.get(wanted, wanted)
+    if wanted in FORMATS:
+        return wanted
+    stem = re.split(r"[_\-.]", wanted)[0]  # "mp3_44100_128", "pcm_16000"
+    stem = _FORMATS.get(stem, stem)
+    return stem if stem in FORMATS else None
+
+
+def _known_format(name: str, target: Target, *, strict: bool) -> str:
+    known = _format_named(name)
+    if known is not None:
+        return known
+    if not strict:
+        return _usual_format(target)
+    slot = target.speech.request.get("format")
+    raise Refusal("invalid", field_of(slot) if slot else None, f"the emulator has no format {name!r}")
+
+
+def check_emulation(target: Target) -> None:
+    """Refuse what `emulation` says and the emulator cannot do.
+
+    Raises:
+        ContractError: an unknown voice or format, or a pattern that is none; names the line.
+        MissingExtraError: the emulator's voices are not installed.
+    """
+    emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
+    document = target.contract.document
+    if emulation.voice is not None and emulation.voice not in variants():
+        raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
+    try:
+        _known_format(emulation.format or "wav", target, strict=True)
+    except Refusal as refusal:
+        raise document.error(f"{at}/format", str(refusal)) from refusal
+    for pattern in emulation.unspoken:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise document.error(f"{at}/unspoken", f"{pattern!r} is no regular expression: {error}") from error
+
+
+class Voice:
+    """Speaks, and keeps what it has spoken lately."""
+
+    def __init__(self) -> None:
+        """Nothing is started before the first word."""
+        self._kept: OrderedDict[Utterance, bytes] = OrderedDict()
+
+    async def speak(self, wanted: Utterance) -> bytes:
+        """The audio of `wanted`, encoded.
+
+        Raises:
+            MissingExtraError: the emulator's voices are not installed.
+        """
+        if wanted in self._kept:
+            self._kept.move_to_end(wanted)
+            return self._kept[wanted]
+        data = await asyncio.to_thread(render, wanted)
+        self._kept[wanted] = data
+        while len(self._kept) > KEPT:
+            self._kept.popitem(last=False)
+        return data
+
+
+@functools.lru_cache(maxsize=KEPT)
+def render(wanted: Utterance) -> bytes:
+    """The audio of `wanted`, encoded; equal utterances give equal bytes.
+
+    What one emulator has spoken lately, another one in this process need not speak again.
+    """
+    import numpy as np
+
+    from voicegauge.speech.audio import encode
+    from voicegauge.speech.espeak import synthesize
+
+    samples = synthesize(
+        wanted.text,
+        language=wanted.language,
+        voice=wanted.voice,
+        words_per_minute=wanted.words_per_minute,
+        pitch=wanted.pitch,
+        sample_rate_hz=wanted.sample_rate_hz,
+        seed=wanted.seed,
+    )
+    lead = np.zeros(round(wanted.lead_s * wanted.sample_rate_hz), np.float32)
+    samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
+    if wanted.silent:
+        samples = np.zeros_like(samples)
+    return encode(samples, wanted.sample_rate_hz, wanted.format)[0]
+
+
+class _Measured(NamedTuple):
+    container: str
+    audio_s: float
+    sample_rate_hz: int
+
+
+@functools.lru_cache(maxsize=16)
+def _measured(data: bytes) -> _Measured | str:
+    """What a recording is, or why it cannot be decoded; the same one is often uploaded again."""
+    from voicegauge.speech.audio import UndecodableAudioError, decode
+
+    try:
+        audio = decode(data)
+    except UndecodableAudioError as error:
+        return str(error)
+    return _Measured(audio.container, audio.audio_s, audio.sample_rate_hz)
+
+
+def check_upload(file: UploadedFile, field: str, limits: Any) -> None:
+    """Hold an uploaded recording against `x-limits.uploads`.
+
+    Raises:
+        Refusal: it is too large, no audio, too short, of another format or of too low a rate.
+    """
+    if limits.max_bytes is not None and len(file.data) > limits.max_bytes:
+        raise Refusal("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
+    if not (limits.formats or limits.min_s or limits.max_s or limits.min_sample_rate_hz):
+        return
+    audio = _measured(file.data)
+    if isinstance(audio, str):
+        raise Refusal("invalid", field, f"{field} is no audio: {audio}")
+    if limits.formats and audio.container not in [name.lower() for name in limits.formats]:
+        raise Refusal("invalid", field, f"{field} must be {' or '.join(limits.formats)}, not {audio.container}")
+    if limits.min_s is not None and audio.audio_s < limits.min_s:
+        raise Refusal("invalid", field, f"{field} must last at least {limits.min_s:g} s")
+    if limits.max_s is not None and audio.audio_s > limits.max_s:
+        raise Refusal("invalid", field, f"{field} must last at most {limits.max_s:g} s")
+    if limits.min_sample_rate_hz is not None and audio.sample_rate_hz < limits.min_sample_rate_hz:
+        raise Refusal("invalid", field, f"{field} must have at least {limits.min_sample_rate_hz} Hz")

@@ -1,0 +1,1 @@
+"""What each kind of operation answers: speech, audio input, resources, batches, chats, streams."""

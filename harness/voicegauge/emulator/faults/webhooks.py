@@ -1,0 +1,58 @@
+"""Faults of webhooks: which POSTs go out, and what they hold."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+from voicegauge.contract import Target
+from voicegauge.contract.webhooks import callback_media
+from voicegauge.emulator.faults.bodies import broken
+from voicegauge.emulator.http.id_formats import stamp
+from voicegauge.emulator.http.response_bodies import get, put
+from voicegauge.emulator.state.clock import EPOCH_S
+from voicegauge.emulator.webhooks.payloads import Post
+
+
+def never(post: Post) -> Iterator[Post]:
+    """Nothing is sent."""
+    yield replace(post, due=False)
+
+
+def twice(post: Post) -> Iterator[Post]:
+    """The end is told again, with another time."""
+    yield post
+    if post.ended:
+        place = post.completed or "body#/again"
+        yield replace(post, body=put(copy.deepcopy(post.body), place, stamp(EPOCH_S, get(post.body, place))))
+
+
+def early(post: Post) -> Iterator[Post]:
+    """Progress is told to whoever asked for the end alone."""
+    yield replace(post, due=True)
+
+
+def wrong_shape(post: Post) -> Iterator[Post]:
+    """A field is gone."""
+    yield replace(post, body=broken(post.media, post.body, lambda parent, key: parent.pop(key), post.vital))
+
+
+def has_webhook(target: Target) -> bool:
+    """Whether a request to the target may name a URL."""
+    return target.operation.webhook is not None
+
+
+def can_be_early(target: Target) -> bool:
+    """Whether what is sent can tell of a job that has not ended."""
+    return target.operation.webhook is not None and target.operation.webhook.body is None
+
+
+def can_break(target: Target) -> bool:
+    """Whether what is sent has a shape that is documented."""
+    return has_webhook(target) and callback_media(target.operation).schema_pointer is not None
+
+
+def needs_https(target: Target) -> bool:
+    """Whether plain http is to be refused."""
+    return target.operation.webhook is not None and target.operation.webhook.https

@@ -1,0 +1,146 @@
+"""Reading a request by the contract, and turning it down where the contract does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, fit_text
+from voicegauge.emulator.http.request import Call, Incoming, Refusal
+from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.formats.located_yaml import unescape
+from voicegauge.model import UploadedFile
+
+_REQUIRED = re.compile(r'^"(.+)" is a required property')
+
+
+def read_call(
+    incoming: Incoming,
+    operation: Operation,
+    path: Mapping[str, str],
+    *,
+    strict: bool = True,
+    ignored: tuple[str, ...] = (),
+) -> Call:
+    """The request read as `operation`.
+
+    Args:
+        incoming: the request.
+        operation: what it was routed to.
+        path: the path's parameters, as text.
+        strict: whether what breaks the contract is refused; what cannot be read at all is in any case.
+        ignored: keywords of the body's schema that may be broken nevertheless.
+
+    Raises:
+        Refusal: a parameter or the body is not as documented.
+    """
+    values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
+    sources = {"path": path, "query": incoming.query, "header": incoming.headers}
+    values["query"].update(incoming.query)
+    values["header"].update(incoming.headers)
+    values["path"].update(path)
+    for parameter in operation.parameters:
+        if parameter.place in sources:
+            key = parameter.name.lower() if parameter.place == "header" else parameter.name
+            values[parameter.place].update(_read_parameter(parameter, sources[parameter.place], key, strict))
+    media, body = _read_body(incoming, operation)
+    if strict and media is not None and body is not MISSING:
+        _check_body(media, body, ignored)
+    return Call(incoming, operation, values["path"], values["query"], values["header"], body, media)
+
+
+def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
+    if key not in source:
+        if strict and parameter.required:
+            raise Refusal("invalid", parameter.name, f"{parameter.place} parameter {parameter.name} is missing")
+        return {}
+    value = fit_text(parameter.contract.schemas, parameter.schema, source[key])
+    if strict:
+        for error in parameter.errors(value):
+            raise Refusal("invalid", parameter.name, f"{parameter.name}: {error.message}")
+    return {key: value}
+
+
+def _read_body(incoming: Incoming, operation: Operation) -> tuple[MediaType | None, Any]:
+    known = operation.request_media
+    if not known:
+        return None, MISSING
+    if not incoming.body:
+        if _body_required(operation):
+            raise Refusal("invalid", _first_required(known), "the request has no body")
+        return None, MISSING
+    content_type = incoming.header("content-type") or ""
+    name = content_type.split(";")[0].strip().lower()
+    media = known.get(name) or next((m for m in known.values() if is_json(name) and is_json(m.name)), None)
+    if media is None:
+        raise Refusal("invalid", None, f"the body must be {' or '.join(known)}, not {name or 'without a type'}")
+    try:
+        if is_json(media.name):
+            return media, read_json(incoming.body)
+        if is_form(media.name):
+            return media, _fit_form(media, content_type, incoming.body)
+    except UnreadableBodyError as error:
+        raise Refusal("invalid", None, f"the body {error}") from error
+    return media, incoming.body
+
+
+def _first_required(known: Mapping[str, MediaType]) -> str | None:
+    for media in known.values():
+        if isinstance(media.schema, dict) and media.schema.get("required"):
+            return str(media.schema["required"][0])
+    return None
+
+
+def _body_required(operation: Operation) -> bool:
+    body, _ = operation.contract.schemas.resolve(operation.data["requestBody"])
+    return bool(body.get("required", False))
+
+
+def _fit_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any]:
+    form = read_form(content_type, body)
+    schemas = media.contract.schemas
+    values: dict[str, Any] = {}
+    for name, text in form.fields.items():
+        found = next(schemas_at(schemas, media.schema, [name]), {})
+        values[name] = fit_text(schemas, found, text)
+    return {**values, **form.files}
+
+
+def _check_body(media: MediaType, body: Any, ignored: tuple[str, ...]) -> None:
+    if isinstance(body, dict) and is_form(media.name):
+        body = {name: _for_schema(media, name, value) for name, value in body.items()}
+    for error in media.errors(body):
+        if error.keyword in ignored:
+            continue
+        about = _field(error)
+        raise Refusal("invalid", about, f"{about or 'body'}: {error.message}")
+
+
+def _for_schema(media: MediaType, name: str, value: Any) -> Any:
+    """A form field as a schema can judge it: of a file only that it is there."""
+    takes_file = any(
+        schema.get("format") == "binary" or "contentMediaType" in schema
+        for schema in schemas_at(media.contract.schemas, media.schema, [name])
+    )
+    if isinstance(value, UploadedFile):
+        return "file" if takes_file else {"filename": value.filename}
+    if takes_file and isinstance(value, str):
+        raise Refusal("invalid", name, f"{name} must be an uploaded file")
+    return value
+
+
+def _field(error: SchemaError) -> str | None:
+    """The outermost field an error is about."""
+    tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
+    if tokens:
+        return tokens[0]
+    found = _REQUIRED.match(error.message) if error.keyword == "required" else None
+    return found.group(1) if found else None
+
+
+def uploads(body: Any) -> Iterator[tuple[str, UploadedFile]]:
+    """The files of a form, by field."""
+    if isinstance(body, dict):
+        yield from ((name, value) for name, value in body.items() if isinstance(value, UploadedFile))

@@ -1,0 +1,1 @@
+"""The emulator as a server: ASGI application, control routes, process and socket."""

@@ -1,0 +1,141 @@
+"""The control routes: health, reset, clock, state, journal, faults, and audio without a documented path."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from voicegauge.emulator.faults.catalogue import FAULTS
+from voicegauge.emulator.faults.injection import Planted
+from voicegauge.emulator.server.providers import House, send_reply
+from voicegauge.errors import UnknownNameError
+
+
+def control_routes(house: House) -> list[BaseRoute]:
+    """The routes that control `house`."""
+    control = _Control(house)
+    return [
+        Route("/health", control.health),
+        Route("/reset", control.reset, methods=["POST"]),
+        Route("/clock", control.clock),
+        Route("/clock", control.advance, methods=["POST"]),
+        Route("/state", control.state),
+        Route("/journal", control.journal),
+        Route("/faults", control.faults),
+        Route("/faults", control.plant, methods=["PUT"]),
+        Route("/media/{provider}/{name}", _Media(house)),
+    ]
+
+
+class _Control:
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def health(self, _request: Request) -> Response:
+        return JSONResponse({"status": "ok", "emulated": True, "providers": list(self._house.providers)})
+
+    async def reset(self, _request: Request) -> Response:
+        """Forget accounts, jobs, journal and time."""
+        self._house.reset()
+        return JSONResponse({"status": "ok"})
+
+    async def clock(self, _request: Request) -> Response:
+        clock = self._house.clock
+        return JSONResponse({"kind": clock.kind, "now": clock.now()})
+
+    async def advance(self, request: Request) -> Response:
+        """Move the clock on: {"advance_s": 12.5}."""
+        body = await _json(request)
+        seconds = body.get("advance_s") if isinstance(body, dict) else None
+        if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
+            return _refused('send {"advance_s": seconds}, 0 or more')
+        self._house.clock.advance(float(seconds))
+        for provider in self._house.providers.values():
+            await provider.webhooks.catch_up()
+        return await self.clock(request)
+
+    async def state(self, _request: Request) -> Response:
+        """Accounts and jobs of every provider; keys are not shown."""
+        found = {}
+        for name, provider in self._house.providers.items():
+            provider.orders.settle()
+            found[name] = {
+                "accounts": [
+                    {
+                        "keyless": account.keyless,
+                        "credits": account.credits,
+                        "spent": account.spent,
+                        "requests_in_window": account.window.used,
+                        "keyless_characters": account.keyless_characters,
+                    }
+                    for account in provider.accounts
+                ],
+                "jobs": [
+                    {
+                        "id": job.id,
+                        "target": job.target.id,
+                        "state": job.state,
+                        "charge": job.charge,
+                        "refunded": job.refunded,
+                        "created": job.created,
+                    }
+                    for job in provider.orders.jobs.values()
+                ],
+                "webhooks": [dataclasses.asdict(sent) for sent in provider.webhooks.sent],
+            }
+        return JSONResponse(found)
+
+    async def journal(self, _request: Request) -> Response:
+        """Requests in the order they were answered; secrets are masked."""
+        return JSONResponse(list(self._house.journal))
+
+    async def faults(self, _request: Request) -> Response:
+        known = {fault.id: fault.says for fault in FAULTS.values()}
+        return JSONResponse({"planted": list(self._house.planted.names), "known": known})
+
+    async def plant(self, request: Request) -> Response:
+        """Plant these faults and no others: {"faults": ["wrong-type@provider"]}."""
+        body = await _json(request)
+        names = body.get("faults") if isinstance(body, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            return _refused('send {"faults": ["id", "id@provider/target"]}')
+        try:
+            checked = Planted(names, self._house.contracts)
+        except UnknownNameError as error:
+            return _refused(str(error))
+        self._house.planted.replace(checked)
+        return await self.faults(request)
+
+
+class _Media:
+    """Audio behind a URL that the contract does not describe."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        provider = self._house.providers.get(request.path_params["provider"])
+        reply = await provider.media(request.path_params["name"]) if provider is not None else None
+        if reply is None or request.method not in ("GET", "HEAD"):
+            await Response("no such file\n", 404)(scope, receive, send)
+            return
+        self._house.planted.spoil(reply)
+        await send_reply(reply, send)
+
+
+async def _json(request: Request) -> Any:
+    try:
+        return json.loads(await request.body())
+    except ValueError:
+        return None
+
+
+def _refused(message: str) -> Response:
+    return JSONResponse({"error": message}, 400)

@@ -1,0 +1,171 @@
+"""All providers of one emulator, behind one ASGI application, with their journal."""
+
+from __future__ import annotations
+
+import functools
+from collections import deque
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from voicegauge.contract import Contract
+from voicegauge.emulator.audio.speech import Voice, check_emulation
+from voicegauge.emulator.endpoints.provider import EmulatedProvider
+from voicegauge.emulator.endpoints.streams import send_beats
+from voicegauge.emulator.faults.catalogue import Fault
+from voicegauge.emulator.faults.injection import Planted
+from voicegauge.emulator.http.reply import Reply
+from voicegauge.emulator.http.request import Incoming
+from voicegauge.emulator.settings import MAX_REQUEST_BYTES, SERVER_NAME, EmulatorSettings
+from voicegauge.emulator.state.clock import EmulatedClock
+
+KEPT_ENTRIES = 10_000
+MASK = "***"
+
+
+class House:
+    """The providers, their common clock and voice, and what was asked of them."""
+
+    def __init__(
+        self, contracts: Sequence[Contract], settings: EmulatorSettings, own_faults: Sequence[Fault] = ()
+    ) -> None:
+        """Everything begins new."""
+        for contract in contracts:
+            for target in contract.targets.values():
+                check_emulation(target)
+        self.contracts, self.settings = contracts, settings
+        self.planted = Planted(settings.faults, contracts, own_faults)
+        self.voice = Voice()
+        self.journal: deque[dict[str, Any]] = deque(maxlen=KEPT_ENTRIES)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget accounts, jobs, the journal and the time; faults stay."""
+        self.clock = EmulatedClock(self.settings)
+        self.journal.clear()
+        self.providers = {
+            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.voice, self.planted)
+            for contract in self.contracts
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request to a provider."""
+        if scope["type"] != "http":
+            return
+        provider_id, _, rest = raw_path(scope).lstrip("/").partition("/")
+        provider = self.providers.get(provider_id)
+        if provider is None:
+            known = ", ".join(f"/{name}" for name in self.providers)
+            await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
+            return
+        try:
+            body = await _read_body(receive)
+        except ConnectionError:
+            return
+        if body is None:
+            await Response("the body is too large\n", 413)(scope, receive, send)
+            return
+        incoming = _incoming(scope, provider_id, f"/{rest}", body)
+        reply = await provider.handle(incoming)
+        self._note(provider, incoming, reply)
+        if reply.beats is not None and reply.raw is None:
+            await send({"type": "http.response.start", "status": reply.status, "headers": _head(reply)})
+            await send_beats(reply, reply.beats, self.clock, receive, send)
+        else:
+            await send_reply(reply, send)
+
+    def _note(self, provider: EmulatedProvider, incoming: Incoming, reply: Reply) -> None:
+        secrets = _secret_names(provider.contract)
+        self.journal.append(
+            {
+                "at": self.clock.now(),
+                "provider": provider.contract.id,
+                "method": incoming.method,
+                "path": incoming.path,
+                "query": _masked(incoming.query, secrets),
+                "headers": _masked(incoming.headers, secrets),
+                "body_bytes": len(incoming.body),
+                "operation": reply.operation.id if reply.operation else None,
+                "target": reply.target.id if reply.target else None,
+                "status": reply.status,
+                "situation": reply.situation,
+                "job": reply.job.id if reply.job else None,
+            }
+        )
+
+
+def raw_path(scope: MutableMapping[str, Any]) -> str:
+    """The path as it was sent, so that an escaped slash stays within its parameter."""
+    raw: bytes | None = scope.get("raw_path")
+    return raw.partition(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The body; `None` where it is larger than any documented one may be.
+
+    Raises:
+        ConnectionError: the client has left.
+    """
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size > MAX_REQUEST_BYTES:
+            return None
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _incoming(scope: Scope, provider_id: str, path: str, body: bytes) -> Incoming:
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
+    host = headers.get("host") or _netloc(scope)
+    return Incoming(
+        method=scope["method"],
+        path=path,
+        query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
+        headers=headers,
+        body=body,
+        base_url=f"{scope['scheme']}://{host}/{provider_id}",
+        client=forwarded or (scope["client"][0] if scope.get("client") else "unknown"),
+    )
+
+
+def _netloc(scope: Scope) -> str:
+    host, port = scope.get("server") or ("localhost", None)
+    return host if port is None else f"{host}:{port}"
+
+
+@functools.lru_cache(maxsize=64)
+def _secret_names(contract: Contract) -> frozenset[str]:
+    names = {str(scheme.get("name", "authorization")).lower() for scheme in contract.security_schemes.values()}
+    return frozenset(names | {"authorization", "cookie"})
+
+
+def _masked(values: Any, secrets: frozenset[str]) -> dict[str, str]:
+    return {name: MASK if name.lower() in secrets else value for name, value in values.items()}
+
+
+def _head(reply: Reply) -> list[tuple[bytes, bytes]]:
+    headers = {name.lower(): value for name, value in reply.headers.items() if name.lower() != "content-type"}
+    headers["server"] = SERVER_NAME
+    if reply.media_type:
+        headers["content-type"] = reply.media_type
+    return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+
+
+async def send_reply(reply: Reply, send: Send) -> None:
+    """Send `reply`; one that is cut breaks off after half of its body."""
+    payload = reply.payload()
+    head = _head(reply)
+    if reply.status >= 200 and reply.status not in (204, 304):  # RFC 9110, section 8.6
+        head.append((b"content-length", b"%d" % (len(payload) or int(reply.cut))))
+    await send({"type": "http.response.start", "status": reply.status, "headers": head})
+    sent = payload[: len(payload) // 2] if reply.cut else payload
+    await send({"type": "http.response.body", "body": sent, "more_body": reply.cut})

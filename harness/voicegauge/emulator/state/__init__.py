@@ -1,0 +1,1 @@
+"""State the emulator keeps: accounts, jobs, files and the clock."""

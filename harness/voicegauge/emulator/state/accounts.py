@@ -1,0 +1,172 @@
+"""What the emulator keeps of each account: money, rate windows, the keyless allowance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from voicegauge.contract import Contract, Operation
+from voicegauge.contract.extension import Limits, Plan
+from voicegauge.emulator.http.request import Incoming, Refusal
+from voicegauge.emulator.settings import EmulatorSettings
+
+WINDOW_S = 60.0
+DAY_S = 86_400.0
+REFUSED_KEY_PREFIX = "invalid"
+"""Any key is taken but one that begins with this."""
+
+
+@dataclass
+class RateWindow:
+    """Requests of one account in the current minute."""
+
+    started: float = -math.inf
+    used: int = 0
+
+    def roll(self, now: float) -> None:
+        """Begin a new window where the old one is over."""
+        if now >= self.started + WINDOW_S:
+            self.started, self.used = now, 0
+
+    def reset_s(self, now: float) -> int:
+        """Whole seconds until the window ends, at least 1."""
+        return max(1, math.ceil(self.started + WINDOW_S - now))
+
+
+@dataclass
+class Account:
+    """One key, or one address without a key."""
+
+    name: str
+    keyless: bool
+    credits: float | None
+    """What is left; `None` where nobody says what an account has."""
+    spent: float = 0.0
+    window: RateWindow = field(default_factory=RateWindow)
+    in_flight: int = 0
+    keyless_day: int = -1
+    keyless_characters: int = 0
+
+    def pay(self, amount: float | None) -> None:
+        """Take `amount`; a negative one is a refund."""
+        if amount:
+            self.spent += amount
+            if self.credits is not None:
+                self.credits -= amount
+
+
+class Accounts:
+    """The accounts of one provider."""
+
+    def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
+        """Accounts are opened when they are first seen."""
+        self._contract, self._settings = contract, settings
+        self._known: dict[str, Account] = {}
+
+    def __iter__(self) -> Any:
+        """Every account seen."""
+        return iter(self._known.values())
+
+    def of(self, incoming: Incoming, operation: Operation, *, enforced: bool = True) -> Account:
+        """The account a request is made on.
+
+        Raises:
+            Refusal: no key where one is needed, or a key that is refused.
+        """
+        key = _find_key(self._contract, operation, incoming)
+        if key is None and operation.security and not incoming_may_be_keyless(operation) and enforced:
+            raise Refusal("unauthorized", None, "no API key was sent")
+        if key is not None and key.startswith(REFUSED_KEY_PREFIX) and enforced:
+            raise Refusal("unauthorized", "key", "the API key is not valid")
+        return self._open(key or f"keyless:{incoming.client}", keyless=key is None)
+
+    def _open(self, name: str, *, keyless: bool) -> Account:
+        if name not in self._known:
+            money = self._contract.provider.credits
+            credits = self._settings.credits
+            if credits is None and money is not None:
+                credits = money.free
+            self._known[name] = Account(name, keyless, credits)
+        return self._known[name]
+
+    def plan(self, limits: Limits) -> Plan:
+        """The plan in force under `limits`."""
+        if self._settings.plan in limits.plans:
+            return limits.plans[str(self._settings.plan)]
+        return max(limits.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=Plan())
+
+    def admit(self, account: Account, operation: Operation, now: float) -> None:
+        """Count a request against the plan's rate.
+
+        Raises:
+            Refusal: the minute's requests are used up, or too many are in flight.
+        """
+        plan = self.plan(operation.limits)
+        account.window.roll(now)
+        if self._settings.rate_limits:
+            if plan.requests_per_minute is not None and account.window.used >= plan.requests_per_minute:
+                raise Refusal("rate-limited", None, f"more than {plan.requests_per_minute} requests a minute")
+            if plan.concurrent is not None and account.in_flight >= plan.concurrent:
+                raise Refusal("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
+        account.window.used += 1
+
+    def take_keyless(self, account: Account, operation: Operation, characters: int, now: float) -> None:
+        """Count `characters` against what can be had without a key in a day.
+
+        Raises:
+            Refusal: the day's allowance does not reach.
+        """
+        allowance = operation.limits.keyless
+        if not account.keyless or allowance is None:
+            return
+        day = int(now // DAY_S)
+        if account.keyless_day != day:
+            account.keyless_day, account.keyless_characters = day, 0
+        if account.keyless_characters + characters > allowance.characters_per_day:
+            raise Refusal("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters a day")
+        account.keyless_characters += characters
+
+    def left(self, account: Account, operation: Operation) -> float | None:
+        """What an account has left: credits, or without a key the day's characters."""
+        allowance = operation.limits.keyless
+        if account.keyless and allowance is not None:
+            return float(allowance.characters_per_day - account.keyless_characters)
+        return account.credits
+
+    def rate_facts(self, account: Account | None, operation: Operation, now: float) -> Mapping[str, int]:
+        """What rate-limit headers tell, by the roles of `x-limits.headers`; "reset" is Unix time."""
+        plan = self.plan(operation.limits)
+        window = account.window if account is not None else RateWindow()
+        reset_s = window.reset_s(now) if window.used else int(WINDOW_S)
+        facts = {"retry_after": reset_s, "reset": math.ceil(now + reset_s)}
+        if plan.requests_per_minute is not None:
+            facts["limit"] = plan.requests_per_minute
+            facts["remaining"] = max(0, plan.requests_per_minute - window.used)
+        return facts
+
+
+def incoming_may_be_keyless(operation: Operation) -> bool:
+    """Whether some request to `operation` may come without a key."""
+    targets = operation.speech.targets.values() if operation.speech else ()
+    return not operation.needs_key or any(target.keyless for target in targets)
+
+
+def _find_key(contract: Contract, operation: Operation, incoming: Incoming) -> str | None:
+    """The key by the first of the operation's ways in that the request satisfies."""
+    for alternative in operation.security:
+        keys = [_read_key(contract.security_schemes.get(name, {}), incoming) for name in alternative]
+        if keys and all(keys):
+            return keys[0]
+    return None
+
+
+def _read_key(scheme: Mapping[str, Any], incoming: Incoming) -> str | None:
+    if scheme.get("type") == "apiKey":
+        name = str(scheme.get("name", ""))
+        value = incoming.query.get(name) if scheme.get("in") == "query" else incoming.header(name)
+        return value or None
+    kind, _, token = (incoming.header("authorization") or "").partition(" ")
+    wanted = str(scheme.get("scheme", "bearer")).lower()
+    return token.strip() or None if kind.lower() == wanted else None

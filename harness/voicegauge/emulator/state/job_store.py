@@ -1,0 +1,189 @@
+"""The jobs of one provider, from their acceptance on, and what they cost."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import NamedTuple
+
+from voicegauge.contract import Contract, Served, Target
+from voicegauge.contract.extension import JobSpec, Price
+from voicegauge.contract.pricing import Quote, quote
+from voicegauge.emulator.audio.speech import Utterance
+from voicegauge.emulator.endpoints.batches import EmulatedBatch
+from voicegauge.emulator.endpoints.streams import STATE_SCENARIO
+from voicegauge.emulator.faults.injection import Planted
+from voicegauge.emulator.http.id_formats import DEFAULT_ID, fill_hex, seeded
+from voicegauge.emulator.http.request import Call, Refusal
+from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
+from voicegauge.emulator.state.accounts import Account
+from voicegauge.emulator.state.clock import EmulatedClock
+from voicegauge.emulator.state.jobs import EmulatedJob, shortest_path, stays
+
+KEPT_JOBS = 20_000
+"""Older jobs are forgotten, so that a long run does not grow without end."""
+
+
+class Asked(NamedTuple):
+    """What a request asks to be spoken, and how long that takes."""
+
+    target: Target
+    wanted: Utterance
+    characters: int
+    accept_s: float
+    queue_s: float
+    work_s: float
+
+
+class Orders:
+    """Takes jobs on, moves them along, and takes and gives back money."""
+
+    def __init__(self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, planted: Planted) -> None:
+        """No job yet."""
+        self._contract, self._settings, self._clock, self._planted = contract, settings, clock, planted
+        self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
+        self._ids = 0
+        self._refundable: list[EmulatedJob] = []
+
+    def charge(self, account: Account, target: Served, characters: int, audio_s: float | None = None) -> float | None:
+        """Take the price, in credits where the provider has them, else in dollars.
+
+        Raises:
+            Refusal: the account does not reach.
+        """
+        price = quote(target, characters, audio_s=audio_s)
+        return self.take(account, price, lambda amount: self._planted.charge(amount, target))
+
+    def take(
+        self, account: Account, price: Quote | Price | None, change: Callable[[float], float] = lambda amount: amount
+    ) -> float | None:
+        """Take a price from an account; `change` may make it another one.
+
+        Returns:
+            What was taken, in the provider's own money; `None` where there is no price.
+
+        Raises:
+            Refusal: the account does not reach.
+        """
+        amount = (price.credits if self._contract.provider.credits is not None else price.usd) if price else None
+        if amount is None:
+            return None
+        if account.keyless:
+            return 0.0
+        self._settle_refunds()
+        if account.credits is not None and account.credits < amount:
+            raise Refusal("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
+        amount = change(amount)
+        account.pay(amount)
+        return amount
+
+    def accept(
+        self, call: Call, asked: Asked, account: Account, charge: float | None, items: list[EmulatedJob] | None = None
+    ) -> EmulatedJob:
+        """Take on a job, or with `items` a batch of them.
+
+        Raises:
+            Refusal: the scenario that was asked for names no state of such a job.
+        """
+        target = asked.target
+        assert target.job_operation is not None
+        spec = target.job_operation.job
+        assert spec is not None
+        scenario = (call.incoming.header(SCENARIO_HEADER) or "").strip()
+        end = scenario.removeprefix(STATE_SCENARIO) if scenario.startswith(STATE_SCENARIO) else None
+        if end is not None and end not in spec.states:
+            raise Refusal("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
+        path = self._planted.path(spec, shortest_path(spec, end), target)
+        rng = self.rng()
+        job = (EmulatedJob if items is None else functools.partial(EmulatedBatch, items=items))(
+            id=fill_hex(target.spec.emulation.id or DEFAULT_ID, rng),
+            target=target,
+            account=account,
+            utterance=asked.wanted,
+            path=path,
+            stays_s=stays(spec, path, asked.queue_s, asked.work_s),
+            created=self._clock.now(),
+            charge=charge,
+            constants=drawn_constants(target, rng),
+        )
+        self.jobs[job.id] = job
+        last = spec.states.get(path[-1])
+        if last is not None and last.charged is False:
+            self._refundable.append(job)
+        while len(self.jobs) > KEPT_JOBS:
+            self.jobs.popitem(last=False)
+        return job
+
+    def rng(self) -> random.Random:
+        """The next source of numbers: equal requests in equal order get equal ids."""
+        self._ids += 1
+        return seeded(self._settings.seed, self._contract.id, self._ids)
+
+    def find(self, call: Call, account: Account) -> EmulatedJob:
+        """The job that one of the request's parameters names.
+
+        Raises:
+            Refusal: none does, it is another account's, or ended too long ago.
+        """
+        for value in (*call.path.values(), *call.query.values()):
+            job = self.jobs.get(str(value))
+            anyones = not call.operation.needs_key or self._planted.waives("key", call.operation)
+            if job is not None and (anyones or job.account is account):
+                self._check_age(job)
+                return job
+        raise Refusal("not-found", None, "no such job")
+
+    def _check_age(self, job: EmulatedJob) -> None:
+        status = job.target.job_operation
+        spec = status.job if status is not None else None
+        if status is None or spec is None or spec.expires_s is None or self._planted.waives("expiry", status):
+            return
+        self.look(job)
+        ended = job.ended(spec)
+        if ended is not None and self._clock.now() - ended > spec.expires_s:
+            raise Refusal("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
+
+    def cancel(self, job: EmulatedJob, spec: JobSpec) -> None:
+        """End a job as cancelled, unless it has ended."""
+        self.look(job)
+        if spec.cancel is not None and not self._planted.waives("cancelling", job.target.operation):
+            job.cancel(spec.cancel.state, spec, self._clock.now())
+        self.look(job)
+
+    def look(self, job: EmulatedJob, *, poll: bool = False) -> str:
+        """The state of a job now; one that is documented as free gives its money back."""
+        state = job.look(self._clock, poll=poll)
+        operation = job.target.job_operation
+        spec = operation.job.states.get(state) if operation and operation.job else None
+        if spec is not None and spec.end == "failure" and spec.charged is False and not job.refunded:
+            job.refunded = True
+            job.account.pay(-job.charge if job.charge else None)
+        return state
+
+    def _settle_refunds(self) -> None:
+        """Look at the jobs that will be refunded, so that whoever never asks has the money back as well."""
+        for job in self._refundable:
+            self.look(job)
+        self._refundable = [job for job in self._refundable if not job.refunded]
+
+    def settle(self) -> None:
+        """Bring every job up to now, so that refunds are made."""
+        for job in self.jobs.values():
+            self.look(job)
+
+    def succeeded(self, job: EmulatedJob) -> bool:
+        """Whether a job has ended in success."""
+        operation = job.target.job_operation
+        state = self.look(job)
+        known = operation.job.states.get(state) if operation and operation.job else None
+        return known is not None and known.end == "success"
+
+
+def drawn_constants(target: Target, rng: random.Random) -> dict[str, object]:
+    """The target's constants with their random digits drawn."""
+    return {
+        place: fill_hex(value, rng) if isinstance(value, str) else value
+        for place, value in target.spec.emulation.constants.items()
+    }

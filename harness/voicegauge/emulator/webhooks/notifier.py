@@ -1,0 +1,154 @@
+"""Telling receivers of what became of their requests, as `x-webhook` says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from voicegauge.contract.extension import State
+from voicegauge.emulator.endpoints.responses import Answers
+from voicegauge.emulator.faults.injection import Planted
+from voicegauge.emulator.http.reply import Reply
+from voicegauge.emulator.http.request import Call, Refusal
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.state.clock import EmulatedClock
+from voicegauge.emulator.state.jobs import EmulatedJob
+from voicegauge.emulator.webhooks.payloads import Post, Subscription, named_url, post_of, wanted_posts
+from voicegauge.emulator.webhooks.sender import deliver, may_reach
+from voicegauge.hosts import is_loopback
+
+KEPT = 1_000
+"""Jobs that wait to be told of, and deliveries that are remembered."""
+MAX_CYCLES = 1_000
+"""A job that never ends is not told of for ever."""
+MIN_WAIT_S = 0.01
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What became of one POST."""
+
+    job: str | None
+    ended: bool
+    status: int | None
+    """Of the answer; `None` where none came, or nothing was sent."""
+    reached: bool
+    """Whether it was sent at all: hosts beyond this machine must be named first."""
+
+
+class Webhooks:
+    """Tells receivers of one provider's jobs."""
+
+    def __init__(
+        self,
+        *,
+        answers: Answers,
+        clock: EmulatedClock,
+        planted: Planted,
+        settings: EmulatorSettings,
+        look: Callable[[EmulatedJob], str],
+    ) -> None:
+        """Bodies are those of `answers`; `look` says in which state a job is."""
+        self._answers, self._clock, self._planted = answers, clock, planted
+        self._settings, self._look = settings, look
+        self._waiting: OrderedDict[str, Subscription] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.sent: deque[Sent] = deque(maxlen=KEPT)
+
+    def check(self, call: Call) -> None:
+        """Refuse a URL that the document does not take.
+
+        Raises:
+            Refusal: it is no absolute URL, or plain http where https is documented as needed.
+        """
+        found = named_url(call)
+        if found is None:
+            return
+        place, url = found
+        assert call.operation.webhook is not None
+        field = place.at.rpartition("/" if place.at.startswith("body") else ".")[2]
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise Refusal("invalid", field, f"{field} is no URL") from error
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise Refusal("invalid", field, f"{field} is no absolute URL with http or https")
+        lenient = self._settings.webhook_http and is_loopback(parts.hostname)
+        waived = lenient or self._planted.waives("webhook-https", call.operation)
+        if call.operation.webhook.https and parts.scheme == "http" and not waived:
+            raise Refusal("invalid", field, f"{field} must be an https URL")
+
+    async def follow(self, reply: Reply) -> None:
+        """Take note of what `reply` says, and tell whoever is to be told of it.
+
+        With a real clock that happens later, in the background; otherwise before the answer goes out.
+        """
+        call, job = reply.call, reply.job
+        if call is None or reply.kind == "error":
+            return
+        if reply.kind == "status" and job is not None and job.id in self._waiting and self._clock.per_poll:
+            await self._tell(self._waiting[job.id])
+        found = named_url(call)
+        if found is None or reply.kind not in ("submit", "taken"):
+            return
+        place, url = found
+        subscription = Subscription(url, wanted_posts(call, place), reply, call)
+        if job is not None:
+            self._waiting[job.id] = subscription
+            while len(self._waiting) > KEPT:
+                self._waiting.popitem(last=False)
+        if self._clock.kind == "real":
+            task = asyncio.create_task(self._watch(subscription))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        elif job is None:
+            await self._tell(subscription)
+
+    async def catch_up(self) -> None:
+        """Tell of every job as it is now: one move of a virtual clock is one cycle of the queue."""
+        for subscription in list(self._waiting.values()):
+            await self._tell(subscription)
+
+    async def _watch(self, subscription: Subscription) -> None:
+        webhook, job = subscription.operation.webhook, subscription.job
+        assert webhook is not None
+        for _ in range(MAX_CYCLES):
+            if job is not None:
+                cycle_s = self._clock.scaled(webhook.emulation.cycle_s)
+                left_s = job.created + sum(job.stays_s) - self._clock.now()
+                await asyncio.sleep(max(min(cycle_s, left_s) if left_s > 0 else cycle_s, MIN_WAIT_S))
+            if await self._tell(subscription):
+                return
+
+    async def _tell(self, subscription: Subscription) -> bool:
+        """Send what is due; whether that was the end."""
+        job = subscription.job
+        post = post_of(self._answers, subscription, self._state(job))
+        if post is None:
+            return False
+        if post.ended and job is not None:
+            self._waiting.pop(job.id, None)
+        target = job.target if job is not None else None
+        for one in self._planted.posts(post, target, subscription.operation):
+            if one.due:
+                await self._send(subscription, one)
+        return post.ended
+
+    def _state(self, job: EmulatedJob | None) -> State | None:
+        status = job.target.job_operation if job is not None else None
+        if job is None or status is None or status.job is None:
+            return None
+        return status.job.states.get(self._look(job))
+
+    async def _send(self, subscription: Subscription, post: Post) -> None:
+        webhook, job = subscription.operation.webhook, subscription.job
+        assert webhook is not None
+        reached, status = may_reach(subscription.url, self._settings), None
+        if reached:
+            payload = json.dumps(post.body, ensure_ascii=False).encode()
+            status = await deliver(subscription.url, payload, webhook.emulation, self._clock.sleep)
+        self.sent.append(Sent(job.id if job is not None else None, post.ended, status, reached))

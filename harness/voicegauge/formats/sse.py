@@ -1,0 +1,114 @@
+"""Server-sent events: bytes to messages (WHATWG HTML, section 9.2.6), with the bytes that each one takes.
+
+Where a message ends in the body is what its arrival is timed by; that no library says.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from voicegauge.formats.bodies import UnreadableBodyError
+
+MEDIA_TYPE = "text/event-stream"
+MAX_MESSAGE_BYTES = 16 * 2**20
+"""Six minutes of 16-bit speech at 16 kHz in base64: a message is a part of an utterance."""
+MAX_MESSAGES = 100_000
+_BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"[\r\n]")
+
+
+class Message(NamedTuple):
+    """One message of a stream."""
+
+    event: str
+    """Its event field; "message" where it has none."""
+    data: str
+    """Its data fields, joined by line feeds."""
+    end: int
+    """Bytes of the body up to its end."""
+
+
+class MessageParser:
+    """Reads a stream as it comes, in pieces cut anywhere."""
+
+    def __init__(self) -> None:
+        """Nothing has come yet."""
+        self._buffer = bytearray()
+        self._searched = 0
+        self._read = 0
+        self._count = 0
+        self._at_start, self._after_cr = True, False
+        self._event, self._data = "", list[str]()
+        self._size = 0
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a message has begun and not ended."""
+        return bool(self._buffer or self._data or self._event)
+
+    def feed(self, piece: bytes) -> list[Message]:
+        """The messages that `piece` completes.
+
+        Raises:
+            UnreadableBodyError: a message is larger than `MAX_MESSAGE_BYTES`, or there are more than `MAX_MESSAGES`.
+        """
+        self._buffer += piece
+        if self._at_start and not self._skip_bom():
+            return []
+        found: list[Message] = []
+        start = 0
+        while (end := self._line_end(start)) is not None:
+            message = self._line(bytes(self._buffer[start:end]), self._read + end + 1)
+            start = end + 1
+            if message is not None:
+                found.append(message)
+        del self._buffer[:start]
+        self._read += start
+        self._searched = len(self._buffer)
+        if len(self._buffer) + self._size > MAX_MESSAGE_BYTES:
+            raise UnreadableBodyError(f"has a message of more than {MAX_MESSAGE_BYTES} bytes")
+        return found
+
+    def _skip_bom(self) -> bool:
+        """Leave out a byte order mark; whether it is known by now that there is one, or none."""
+        if len(self._buffer) < len(_BOM) and _BOM.startswith(self._buffer):
+            return False
+        if self._buffer.startswith(_BOM):
+            del self._buffer[: len(_BOM)]
+            self._read += len(_BOM)
+        self._at_start = False
+        return True
+
+    def _line_end(self, start: int) -> int | None:
+        """Where the line that begins at `start` ends; `None` where its end has not come yet."""
+        at = max(start, self._searched)
+        self._searched = 0
+        found = _LINE_END.search(self._buffer, at)
+        return found.start() if found else None
+
+    def _line(self, line: bytes, end: int) -> Message | None:
+        """Take one line without its end; the message that it completes, if it does."""
+        follows_cr, self._after_cr = self._after_cr, self._buffer[end - 1 - self._read] == ord("\r")
+        if not line and follows_cr and not self._after_cr:
+            return None  # the second half of CR LF
+        if line:
+            self._field(line)
+            return None
+        event, data = self._event or "message", self._data
+        self._event, self._data, self._size = "", [], 0
+        if not data:
+            return None
+        self._count += 1
+        if self._count > MAX_MESSAGES:
+            raise UnreadableBodyError(f"has more than {MAX_MESSAGES} messages")
+        return Message(event, "\n".join(data), end)
+
+    def _field(self, line: bytes) -> None:
+        self._size += len(line)
+        name, _, value = line.partition(b":")
+        text = value.removeprefix(b" ").decode(errors="replace")
+        if name == b"data":
+            self._data.append(text)
+        elif name == b"event":
+            self._event = text

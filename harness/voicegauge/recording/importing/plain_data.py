@@ -1,0 +1,113 @@
+"""Files of other tools as plain data: mappings, lists, text, bytes. No tag of YAML makes an object."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import yaml
+
+from voicegauge.errors import DataError
+from voicegauge.formats.located_yaml import LOADER
+
+MAX_FILE_BYTES = 64 * 2**20
+MAX_DEPTH = 60
+"""Cassettes nest to about 8."""
+_EMPTY = ("", "~", "null", "Null", "NULL")
+
+
+def read_plain(path: Path) -> Any:
+    """The JSON or YAML value of `path`.
+
+    Of YAML, text is left as text ("200", "no"), `!binary` becomes bytes, and every other
+    tag (`!!python/object:...`, `!ruby/struct:...`) is passed over: what it stands before is
+    read as the mapping, list or text that it is.
+
+    Raises:
+        DataError: the file cannot be read, is too large, or is neither JSON nor YAML.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > MAX_FILE_BYTES:
+        raise DataError(f"{path}: is larger than {MAX_FILE_BYTES} bytes")
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        if path.suffix.lower() in (".json", ".har"):
+            raise DataError(f"{path}: is no JSON: {error}") from error
+    return _read_yaml(path, raw)
+
+
+def _read_yaml(path: Path, raw: bytes) -> Any:
+    try:
+        return _Builder(path, iter(yaml.parse(raw, Loader=LOADER))).document()
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise DataError(f"{where}: is no YAML: {getattr(error, 'problem', None) or 'cannot be read'}") from error
+
+
+class _Builder:
+    """Makes plain data of YAML events; what an alias stands for is shared, not copied."""
+
+    def __init__(self, path: Path, events: Iterator[Any]) -> None:
+        self._path, self._events = path, events
+        self._anchors: dict[str, Any] = {}
+
+    def document(self) -> Any:
+        next(self._events)  # the stream's start
+        if isinstance(next(self._events), yaml.StreamEndEvent):
+            return None
+        return self._value(next(self._events), 1)
+
+    def _error(self, event: Any, reason: str) -> DataError:
+        return DataError(f"{self._path}:{event.start_mark.line + 1}: {reason}")
+
+    def _value(self, event: Any, depth: int) -> Any:
+        if isinstance(event, yaml.AliasEvent):
+            if event.anchor not in self._anchors:
+                raise self._error(event, f"the alias *{event.anchor} has no anchor before it")
+            return self._anchors[event.anchor]
+        if depth > MAX_DEPTH:
+            raise self._error(event, f"is nested deeper than {MAX_DEPTH}")
+        if isinstance(event, yaml.ScalarEvent):
+            value: Any = self._scalar(event)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = []
+            while not isinstance(item := next(self._events), yaml.SequenceEndEvent):
+                value.append(self._value(item, depth + 1))
+        else:
+            value = self._mapping(event, depth)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
+
+    def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
+            key = self._value(event, depth + 1)
+            if isinstance(key, bytes):
+                key = key.decode("utf-8", "replace")
+            if not isinstance(key, str):
+                raise self._error(start, "a key is neither text nor bytes")
+            found[key] = self._value(next(self._events), depth + 1)
+        return found
+
+    def _scalar(self, event: Any) -> str | bytes | None:
+        tag, text = event.tag or "", event.value
+        if tag.rpartition(":")[2] == "binary" or tag == "!binary":
+            try:
+                return base64.b64decode("".join(text.split()))
+            except (binascii.Error, ValueError) as error:
+                raise self._error(event, "!binary stands before what is no base64") from error
+        if not tag and event.implicit[0] and text in _EMPTY:
+            return None
+        return str(text)

@@ -1,0 +1,1 @@
+"""Keeping secrets and machine-specific URLs out of recordings."""

@@ -1,0 +1,1 @@
+"""Answering requests with recorded responses: in process, over a socket, or through respx."""

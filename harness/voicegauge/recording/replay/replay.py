@@ -1,0 +1,207 @@
+"""Recorded answers, given again to whoever asks the same: `Replay` holds no socket and no clock.
+
+A poll moves on: each time the same job is asked for, the next state is shown, and the
+last one stays. A job is over after half as many polls as were recorded, at the latest,
+so a client may ask less often than the recorder did: repeated states are shown once,
+and if more states than that are left, those in the middle are dropped evenly. An answered
+submit starts its job anew. Nothing depends on the time of day.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from voicegauge.contract import MISSING, Contract, Operation, parse_place
+from voicegauge.errors import DataError
+from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats.locations import read_pointer
+from voicegauge.model import Exchange, Request
+from voicegauge.recording.har_file import Recording
+from voicegauge.recording.redaction.redactor import Redactor
+from voicegauge.recording.redaction.url_rewriting import relative_path
+from voicegauge.recording.replay.request_matching import Asked, ask
+
+_DIFFERENCES = 6
+"""Shown of an unmatched request."""
+
+
+@dataclass
+class Interaction:
+    """A recorded request with the answers it gets, one after the other."""
+
+    asked: Asked
+    group: str | None
+    is_poll: bool
+    answers: list[Exchange] = field(default_factory=list)
+    given: int = 0
+    """How often it was asked for since its job was submitted."""
+    used: bool = False
+
+    def answer(self) -> Exchange:
+        """The next answer; the last one stays."""
+        self.used = True
+        self.given += 1
+        return self.answers[min(self.given, len(self.answers)) - 1]
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.asked.provider} {self.asked.operation}{f' ({self.group})' if self.group else ''}"
+
+
+class Replay:
+    """Answers requests from recordings."""
+
+    def __init__(self, recordings: Iterable[Recording], contracts: Iterable[Contract]) -> None:
+        """Take everything that is recorded.
+
+        Args:
+            recordings: of any provenance, imported ones too.
+            contracts: of their providers.
+
+        Raises:
+            DataError: a recording is of a provider without a contract, or none was given.
+        """
+        self.contracts = {contract.id: contract for contract in contracts}
+        self._interactions: dict[str, list[Interaction]] = {}
+        self._redactors = {name: Redactor(contract) for name, contract in self.contracts.items()}
+        self._turns: dict[str | None, int] = {}
+        self._order = itertools.count(1)
+        self.unmatched: list[str] = []
+        """What was asked for and is not recorded, in words, with the nearest that is."""
+        for recording in recordings:
+            self._take(recording)
+        if not self._interactions:
+            raise DataError("there is nothing to replay: no recording holds an exchange")
+        for interaction in self.interactions:
+            operation = self._operation(interaction.asked)
+            if interaction.is_poll and operation is not None:
+                interaction.answers = states_in_turn(operation, interaction.answers)
+
+    def _take(self, recording: Recording) -> None:
+        contract = self.contracts.get(recording.provider)
+        if contract is None:
+            known = ", ".join(self.contracts) or "none"
+            raise DataError(f"a recording is of {recording.provider!r}, which has no contract; known: {known}")
+        for exchange in recording.exchanges:
+            operation = contract.operations.get(exchange.operation)
+            asked = ask(contract, self._redactors[contract.id].request(exchange.request), operation)
+            self._file(asked, operation, exchange)
+
+    def _file(self, asked: Asked, operation: Operation | None, exchange: Exchange) -> None:
+        """Polls of each job are of their own; any other request that is asked again gets its next answer."""
+        known = self._interactions.setdefault(asked.provider, [])
+        is_poll = operation is not None and operation.job is not None
+        for interaction in known:
+            if interaction.asked == asked and (not is_poll or interaction.group == exchange.group):
+                interaction.answers.append(exchange)
+                return
+        known.append(Interaction(asked, exchange.group, is_poll, [exchange]))
+
+    @property
+    def interactions(self) -> list[Interaction]:
+        """All of them, in the order of the recordings."""
+        return list(itertools.chain.from_iterable(self._interactions.values()))
+
+    @property
+    def unused(self) -> list[str]:
+        """Recorded requests that nobody has asked for."""
+        return [interaction.name for interaction in self.interactions if not interaction.used]
+
+    def answer(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
+        """The recorded exchange that answers `request`; `None` where none does, and `unmatched` says why.
+
+        Args:
+            provider: whose request it is.
+            request: its keys and signatures are not looked at.
+            path: below the provider's base URL, where that is not one of the contract's servers.
+        """
+        contract = self.contracts[provider]
+        asked = self._ask(contract, request, path)
+        fitting = self._fitting(asked)
+        if not fitting:  # a body that is no JSON and no form fits only as it was recorded: masked
+            asked = self._ask(contract, self._redactors[provider].request(request), path)
+            fitting = self._fitting(asked)
+        if not fitting:
+            self.unmatched.append(self._nearest(asked, request))
+            return None
+        # Two jobs may bear one id, if they were recorded on different days: the one submitted last is meant.
+        interaction = max(fitting, key=lambda one: self._turns.get(one.group, 0))
+        exchange = interaction.answer()
+        operation = self._operation(asked)
+        if operation is not None and operation.speech is not None:
+            self._begin(exchange.group)
+        return exchange
+
+    @staticmethod
+    def _ask(contract: Contract, request: Request, path: str | None) -> Asked:
+        path = path if path is not None else relative_path(contract, request.url)
+        match = contract.match(request.method, path) if path is not None else None
+        return ask(contract, request, match[0] if match else None, path)
+
+    def _fitting(self, asked: Asked) -> list[Interaction]:
+        return [one for one in self._interactions.get(asked.provider, []) if asked.fits(one.asked)]
+
+    def _operation(self, asked: Asked) -> Operation | None:
+        return self.contracts[asked.provider].operations.get(asked.operation)
+
+    def _begin(self, group: str | None) -> None:
+        """A job was submitted: its polls begin with its first state."""
+        if group is None:
+            return
+        self._turns[group] = next(self._order)
+        for interaction in self.interactions:
+            if interaction.group == group and interaction.is_poll:
+                interaction.given = 0
+
+    def _nearest(self, asked: Asked, request: Request) -> str:
+        """Why nothing fits: the recorded request that differs least, and in what."""
+        head = f"no recorded request of {asked.provider} is this {asked.operation}: {request.method} {_shown(request)}"
+        others = self._interactions.get(asked.provider, [])
+        if not others:
+            return f"{head}; nothing is recorded of {asked.provider}"
+        near = min(others, key=lambda one: _distance(asked, one.asked))
+        differences = asked.differences(near.asked)
+        more = [f"... and {len(differences) - _DIFFERENCES} more"] if len(differences) > _DIFFERENCES else []
+        lines = [*differences[:_DIFFERENCES], *more]
+        return "\n  ".join([head, f"the nearest recorded is {near.name}, which differs:", *lines])
+
+
+def _shown(request: Request) -> str:
+    """The path alone: a query may hold what nobody should read in a log."""
+    return urlsplit(request.url).path
+
+
+def _distance(asked: Asked, recorded: Asked) -> tuple[bool, int]:
+    return asked.operation != recorded.operation, len(asked.differences(recorded))
+
+
+def states_in_turn(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
+    """The polls of one job as they are shown again: each state once, the end after half of the polls.
+
+    Returns:
+        At most `ceil(len(polls) / 2)` of `polls` in their order, the last state always among them.
+    """
+    states = [next(run) for _, run in itertools.groupby(polls, key=lambda poll: _state(operation, poll))]
+    most = max(1, math.ceil(len(polls) / 2))
+    if len(states) <= most:
+        return states
+    return [states[math.ceil(turn * len(states) / most) - 1] for turn in range(1, most + 1)]
+
+
+def _state(operation: Operation, poll: Exchange) -> tuple[int, str]:
+    """The status code with the state that the answer tells; the whole body where it tells none."""
+    assert operation.job is not None
+    place = parse_place(operation.job.state)
+    told: object = poll.response.header(place.key) if place.kind == "header" else MISSING
+    if place.kind == "body":
+        try:
+            told = read_pointer(read_json(poll.response.body), place.tokens)
+        except UnreadableBodyError:
+            told = MISSING
+    body = poll.response.body.decode("latin-1")
+    return poll.response.status, told if isinstance(told, str) else body
