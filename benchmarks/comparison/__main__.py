@@ -29,9 +29,9 @@ from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
+from voicegauge.conformance.emulator_setup import KEY
+from voicegauge.conformance.reporting.spending import Allowance
 from voicegauge.conformance.running.case_runner import Runner, Service
-from voicegauge.conformance.running.emulator_setup import KEY
-from voicegauge.conformance.running.spending import Allowance
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.transport import Transport, VirtualClock
 

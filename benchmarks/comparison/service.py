@@ -12,7 +12,7 @@ from mutation.mutant import Mutant
 
 from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance import emulator_settings
-from voicegauge.conformance.running.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import KEY
 from voicegauge.contract import Contract, Operation
 from voicegauge.emulator import create_app
 from voicegauge.emulator.server.socket_server import running_app

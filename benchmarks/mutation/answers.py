@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mutation.mutant import AnswerKind, Mutant, kind_of, on_reply
 from voicegauge.contract import MediaType, Operation, ResponseSpec, parse_place, read_pointer
-from voicegauge.emulator.http.reply import Reply
+from voicegauge.emulator.responses.reply import Reply
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.model import Exchange
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 from mutation.hunting import JUDGED_BY
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, plan_cases
+from voicegauge.conformance.emulator_setup import CREDITS, KEY
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, Interleaving
 from voicegauge.conformance.running.case_runner import Runner, Service
-from voicegauge.conformance.running.emulator_setup import CREDITS, KEY
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.model import Exchange, Finding, Request

@@ -14,12 +14,12 @@ from mutation.mutant import AnswerKind, Mutant, kind_of
 from voicegauge.checks import Rule, select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings
+from voicegauge.conformance.emulator_setup import KEY
 from voicegauge.conformance.running.case_runner import Keep, Runner, Service
-from voicegauge.conformance.running.emulator_setup import KEY
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, Fault, create_app
 from voicegauge.emulator.audio import speech
-from voicegauge.emulator.http import response_bodies
+from voicegauge.emulator.responses import bodies
 from voicegauge.emulator.server import providers
 from voicegauge.errors import VoicegaugeError
 from voicegauge.model import Exchange, Finding
@@ -133,7 +133,7 @@ async def hunt(mutant: Mutant, true: Contract, cases: Sequence[Case], traffic: T
 
 def _forget_contracts() -> None:
     """Empty the emulator's caches, but for what was spoken: each edited contract would be kept alive in them."""
-    for module in (response_bodies, providers, speech):
+    for module in (bodies, providers, speech):
         for cache in vars(module).values():
             if hasattr(cache, "cache_clear") and cache is not speech.render:
                 cache.cache_clear()

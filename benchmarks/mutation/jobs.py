@@ -12,7 +12,7 @@ from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import Fault
 from voicegauge.emulator.audio.speech import Utterance
 from voicegauge.emulator.faults.audio import carries_audio
-from voicegauge.emulator.http.reply import Reply
+from voicegauge.emulator.responses.reply import Reply
 from voicegauge.emulator.state.jobs import shortest_path
 
 UNKNOWN = "paused-by-mutation"

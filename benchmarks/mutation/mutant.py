@@ -11,7 +11,7 @@ from voicegauge.contract import Contract, Operation, parse_place, read_pointer
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schema import Schemas
 from voicegauge.emulator import Fault
-from voicegauge.emulator.http.reply import Reply
+from voicegauge.emulator.responses.reply import Reply
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.formats.located_yaml import Document
 from voicegauge.model import Exchange

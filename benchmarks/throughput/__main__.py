@@ -33,14 +33,14 @@ from throughput.keeping import Keeper
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
+from voicegauge.conformance.emulator_setup import KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
 from voicegauge.conformance.fuzzing.search import Effort
 from voicegauge.conformance.running.case_runner import Runner, Service
-from voicegauge.conformance.running.emulator_setup import KEY
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.model import UploadedFile
-from voicegauge.speech import audio
+from voicegauge.speech.audio import samples as audio
 from voicegauge.transport import Transport, VirtualClock
 
 KINDS = ("refused, JSON", "accepted, JSON", "a form", "a form with a file", "speech delivered")

@@ -165,7 +165,7 @@ def running_receiver(
     Raises:
         UsageError: the port cannot be had, or `public_url` is none.
     """
-    from voicegauge.emulator.server.socket_server import running_app
+    from voicegauge.emulator.server import running_app
 
     if public_url is not None and not public_url.startswith("https://"):
         raise UsageError(f"--public-url {public_url!r} must begin with https://: it is a tunnel's URL")

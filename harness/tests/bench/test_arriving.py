@@ -35,8 +35,8 @@ from voicegauge.model import (
     Streaming,
     Timing,
 )
-from voicegauge.speech.audio import FORMATS, RawAudio, decode, encode, leading_silence_s
-from voicegauge.speech.timeline import timeline
+from voicegauge.speech.audio.playable import timeline
+from voicegauge.speech.audio.samples import FORMATS, RawAudio, decode, encode, leading_silence_s
 from voicegauge.transport import Transport
 
 from .made import sample

@@ -15,8 +15,8 @@ from voicegauge.bench.scoring.scores import check_asr, score_run
 from voicegauge.errors import DataError, UnreachableError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.asr import Spoken
-from voicegauge.speech.audio import RawAudio, encode, facts
-from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.audio.samples import RawAudio, encode, facts
+from voicegauge.speech.synthesis.espeak import synthesize
 
 from .made import run, sample
 

@@ -11,7 +11,7 @@ import pytest
 from voicegauge.checks import Judge, TakenIn
 from voicegauge.contract import Contract, Intake, load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
-from voicegauge.speech.transcoding import write_audio
+from voicegauge.speech.audio.transcoding import write_audio
 from voicegauge.transport import encode_body
 
 SAID = "the river was quiet in the morning"

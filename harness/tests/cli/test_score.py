@@ -17,8 +17,8 @@ from voicegauge.bench.running.store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
 from voicegauge.model import Manifest, Provenance, Run, Sample, ScoreSet, SuiteRef
 from voicegauge.model.run import RUN_SCHEMA_VERSION
-from voicegauge.speech.audio import encode, facts
-from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.audio.samples import encode, facts
+from voicegauge.speech.synthesis.espeak import synthesize
 
 TEXTS = ("The box was thrown beside the parked truck.", "The kettle is on the stove.")
 

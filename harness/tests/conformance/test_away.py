@@ -13,8 +13,8 @@ import pytest
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, Plan, Settings, check_service, emulator_settings, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATED_KEY as KEY
 from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE, Runner, Service
-from voicegauge.conformance.running.emulator_setup import KEY
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import create_app
 from voicegauge.errors import TimedOutError, UnreachableError

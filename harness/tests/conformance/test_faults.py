@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.conformance import Case
-from voicegauge.conformance.running.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import KEY
 from voicegauge.emulator import FAULTS
 from voicegauge.errors import UnreachableError
 from voicegauge.model import Severity

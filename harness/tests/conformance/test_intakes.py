@@ -9,13 +9,14 @@ import pytest
 from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
 from voicegauge.conformance.cases.valid_requests import spoken_sentence
-from voicegauge.conformance.running.emulator_setup import KEY, emulator_settings
+from voicegauge.conformance.emulator_setup import EMULATED_KEY as KEY
+from voicegauge.conformance.emulator_setup import emulator_settings
 from voicegauge.contract import Catalogue, Contract
 from voicegauge.contract.extension import Situation
 from voicegauge.emulator import create_app
 from voicegauge.emulator.audio import transcription
 from voicegauge.model import Severity
-from voicegauge.speech.audio import decode, is_silent
+from voicegauge.speech.audio.samples import decode, is_silent
 from voicegauge.transport import VirtualClock
 
 URL = "http://127.0.0.1:9"

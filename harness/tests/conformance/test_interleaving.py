@@ -8,9 +8,9 @@ import json
 import pytest
 
 from voicegauge.conformance import Collector, Plan, check_jobs, check_service, run_keeping, settings_for
+from voicegauge.conformance.emulator_setup import CREDITS, KEY
+from voicegauge.conformance.engine import Settings
 from voicegauge.conformance.fuzzing.stateful_jobs import unlike
-from voicegauge.conformance.running.emulator_setup import CREDITS, KEY
-from voicegauge.conformance.running.engine import Settings
 from voicegauge.contract import load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.errors import UsageError

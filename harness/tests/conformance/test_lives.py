@@ -16,7 +16,7 @@ from voicegauge.conformance import (
     emulator_settings,
     plan_cases,
 )
-from voicegauge.conformance.running.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import KEY
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import SCENARIO_HEADER, create_app
 from voicegauge.model import Provenance, Severity

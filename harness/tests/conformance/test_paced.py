@@ -7,7 +7,7 @@ from pathlib import Path
 
 from voicegauge.client import Pacer
 from voicegauge.conformance import Collector, check_service, plan_cases, run_keeping
-from voicegauge.conformance.running.engine import Settings
+from voicegauge.conformance.engine import Settings
 from voicegauge.contract import load_contract
 from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock

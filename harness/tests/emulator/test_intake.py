@@ -15,7 +15,7 @@ from voicegauge.contract import Contract, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.audio import transcription
 from voicegauge.model import Exchange, UploadedFile
-from voicegauge.speech.transcoding import write_audio
+from voicegauge.speech.audio.transcoding import write_audio
 from voicegauge.transport import Transport
 
 URL = "http://127.0.0.1:9"

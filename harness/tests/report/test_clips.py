@@ -9,7 +9,7 @@ from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import gather, render_page
 from voicegauge.report.clips import CLIPS, CLIPS_PER_TARGET, Clip, players, worst_clips
-from voicegauge.speech.audio import decode, encode, facts
+from voicegauge.speech.audio.samples import decode, encode, facts
 
 from .factories import BROKEN, VOICES, crowd, make_run
 

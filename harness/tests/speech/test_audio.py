@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.speech.audio import (
+from voicegauge.speech.audio.samples import (
     FORMATS,
     MAX_AUDIO_S,
     MAX_CHANNELS,
@@ -299,6 +299,6 @@ def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(container: str, codec: 
 def test_a_high_rate_buys_no_more_memory_by_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     data = by_ffmpeg("ipod", "alac", tone(rate=48_000))
     assert decode(data).audio_s == pytest.approx(2.0, abs=0.06)
-    monkeypatch.setattr("voicegauge.speech.audio.MAX_FRAMES", 48_000)
+    monkeypatch.setattr("voicegauge.speech.audio.samples.MAX_FRAMES", 48_000)
     with pytest.raises(UndecodableAudioError, match="longer than 1 s"):
         decode(data)

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.data import cache_folder
 from voicegauge.speech.asr.cache import TranscriptCache
-from voicegauge.speech.transcribe import Hearing
+from voicegauge.speech.asr.transcribe import Hearing
 
 
 def fill(folder: Path, writer: int) -> None:

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.speech.audio import is_silent, rms_dbfs
-from voicegauge.speech.espeak import guess_language, speaks, synthesize, variants
+from voicegauge.speech.audio.samples import is_silent, rms_dbfs
+from voicegauge.speech.synthesis.espeak import guess_language, speaks, synthesize, variants
 
 TEXT = "The quick brown fox jumps over the lazy dog."
 PLAIN: dict[str, Any] = {
@@ -47,7 +47,7 @@ def test_equal_words_give_equal_samples_whatever_was_said_before() -> None:
     assert np.array_equal(first, _speak())
     script = f"""
 import sys
-from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.synthesis.espeak import synthesize
 sys.stdout.buffer.write(synthesize({TEXT!r}, **{PLAIN!r}).tobytes())
 """
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout == first.tobytes()
@@ -90,7 +90,7 @@ def test_voices_that_breathe_do_so_in_the_same_way_in_every_process(voice: str) 
         time.sleep(wait_s)
         script = f"""
 import sys
-from voicegauge.speech.espeak import synthesize
+from voicegauge.speech.synthesis.espeak import synthesize
 sys.stdout.buffer.write(synthesize({TEXT!r}, **{ {**PLAIN, "voice": voice}!r}).tobytes())
 """
         samples.append(subprocess.run([sys.executable, "-c", script], capture_output=True, check=True).stdout)

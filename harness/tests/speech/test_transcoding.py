@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from voicegauge.data import data_dir
-from voicegauge.speech.audio import UndecodableAudioError, decode, rms_dbfs
-from voicegauge.speech.transcoding import Wanted, apply_filters, read_channels, transcode, write_audio
+from voicegauge.speech.audio.samples import UndecodableAudioError, decode, rms_dbfs
+from voicegauge.speech.audio.transcoding import Wanted, apply_filters, read_channels, transcode, write_audio
 
 RATE_HZ = 32_000
 

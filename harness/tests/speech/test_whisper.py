@@ -13,7 +13,7 @@ from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr
 from voicegauge.speech.asr.base import RATE_HZ, digest
-from voicegauge.speech.audio import encode, facts
+from voicegauge.speech.audio.samples import encode, facts
 
 from ..bench.made import run, sample  # noqa: TID252 - tests are no package that could be named
 from .tiny_whisper import TEXTS, sound

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from voicegauge.bench.analysis.summary import TargetSummary
-from voicegauge.bench.planning.plan import Plan, PlanSettings, Quoted
+from voicegauge.bench.analysis import TargetSummary
+from voicegauge.bench.planning import Plan, PlanSettings, Quoted
 from voicegauge.model import Manifest, Provenance, Record, SuiteRef
 
 

@@ -7,13 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voicegauge.checks.registry import RULES, Problem, Rule
-from voicegauge.checks.subjects.call import Call, OfCall
-from voicegauge.checks.subjects.subjects import Subject
-from voicegauge.checks.subjects.webhook import Callback, Told
+from voicegauge.checks.subjects import Call, Callback, OfCall, Subject, Told
 from voicegauge.contract import MISSING
 from voicegauge.contract.extension import Dispute
-from voicegauge.formats.located_yaml import unescape
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import read_pointer, unescape
 from voicegauge.model import Exchange, Finding, Provenance, Severity, Where
 
 MAX_EVIDENCE = 240

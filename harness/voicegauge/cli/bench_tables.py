@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from voicegauge.bench.analysis.cost import TargetCost
-from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary
-from voicegauge.bench.planning.plan import Plan
+from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
+from voicegauge.bench.planning import Plan
 from voicegauge.cli.console import console, emulated, table
 from voicegauge.model import Provenance, ScoreSet
 

@@ -12,17 +12,33 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench.analysis.summary import summarise
-from voicegauge.bench.planning.plan import Plan, PlanSettings, make_plan
-from voicegauge.bench.planning.speech_requests import check_requests, emulated_access, live_access, read_voice
-from voicegauge.bench.planning.suite import load_suite
-from voicegauge.bench.result import BenchResult, priced
-from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.journal import Past, read_past
-from voicegauge.bench.running.manifest import make_manifest
-from voicegauge.bench.running.runner import Order, Outcome, Stop, carry_out
-from voicegauge.bench.running.store import find_unfinished, load_run, new_folder, save_run
-from voicegauge.bench.scoring.scores import check_asr, score_run
+from voicegauge.bench import BenchResult, priced
+from voicegauge.bench.analysis import summarise
+from voicegauge.bench.planning import (
+    Plan,
+    PlanSettings,
+    check_requests,
+    emulated_access,
+    live_access,
+    load_suite,
+    make_plan,
+    read_voice,
+)
+from voicegauge.bench.running import (
+    Order,
+    Outcome,
+    Past,
+    Stop,
+    carry_out,
+    find_unfinished,
+    load_run,
+    make_manifest,
+    measure_audio,
+    new_folder,
+    read_past,
+    save_run,
+)
+from voicegauge.bench.scoring import check_asr, score_run
 from voicegauge.cli import EXIT_INTERRUPTED
 from voicegauge.cli.bench_tables import print_plan, print_summaries
 from voicegauge.cli.console import console, write_json

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from voicegauge.contract import Catalogue, Contract, Target, load_catalogue
-from voicegauge.contract.pricing import read_price
+from voicegauge.contract import Catalogue, Contract, Target, load_catalogue, read_price
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.files import check_writable
 

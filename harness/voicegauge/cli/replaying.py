@@ -34,9 +34,9 @@ def serve_recordings(paths: Sequence[Path], contracts: Sequence[Contract], *, ho
         DataError: a file is no recording, or none is of these providers.
         UsageError: the address cannot be had.
     """
-    from voicegauge.emulator.server.socket_server import bind, serve_app
+    from voicegauge.emulator.server import bind, serve_app
     from voicegauge.recording import Replay, ReplayApp, load_recordings
-    from voicegauge.recording.replay.timing import be_punctual
+    from voicegauge.recording.replay import be_punctual
 
     ids = {contract.id for contract in contracts}
     recordings = [recording for recording in load_recordings(paths) if recording.provider in ids]

@@ -12,9 +12,8 @@ from voicegauge.client.requests.speech_request import to_wire
 from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.observer import Observer
 from voicegauge.client.spending.rate_limit import Pacer
-from voicegauge.contract import Contract, Intake, Served, Target
+from voicegauge.contract import Contract, Intake, Served, Target, quote
 from voicegauge.contract.extension import IntakeWord
-from voicegauge.contract.pricing import quote
 from voicegauge.errors import UsageError
 from voicegauge.model import Delivery, Request, SpeechRequest, UploadedFile
 from voicegauge.transport import Clock, Transport

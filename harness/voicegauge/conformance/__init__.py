@@ -1,20 +1,29 @@
 """Conformance: documented examples, recordings, planned cases and fuzzing, judged by the checks."""
 
-from voicegauge.conformance.cases.case import Case, Skipped
-from voicegauge.conformance.cases.plan import Plan, plan_cases
-from voicegauge.conformance.fuzzing.reproduction import changed_request, request_case
-from voicegauge.conformance.offline.examples import documented_findings
-from voicegauge.conformance.offline.recordings import check_recordings
-from voicegauge.conformance.reporting.baseline import apply_baseline, make_baseline
-from voicegauge.conformance.reporting.report import CaseResult, CheckReport
-from voicegauge.conformance.reporting.to_results import results_of
-from voicegauge.conformance.running.collector import Collector
-from voicegauge.conformance.running.emulator_setup import emulator_settings, settings_for
-from voicegauge.conformance.running.engine import Settings, check_documents, check_jobs, check_service, run_keeping
-from voicegauge.conformance.running.plan_price import PricedPlan, price_of_plan, priced, refuse_unpriced
-from voicegauge.conformance.running.spending import Spending, Spent
+from voicegauge.conformance.cases import Case, Plan, Skipped, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_settings, settings_for
+from voicegauge.conformance.engine import Settings, check_documents, check_jobs, check_service, run_keeping
+from voicegauge.conformance.fuzzing import changed_request, request_case
+from voicegauge.conformance.offline import check_recordings, documented_findings
+from voicegauge.conformance.reporting import (
+    CaseResult,
+    CheckReport,
+    Spending,
+    Spent,
+    apply_baseline,
+    make_baseline,
+    results_of,
+)
+from voicegauge.conformance.running import (
+    Collector,
+    PricedPlan,
+    price_of_plan,
+    priced,
+    refuse_unpriced,
+)
 
 __all__ = [
+    "EMULATED_KEY",
     "Case",
     "CaseResult",
     "CheckReport",

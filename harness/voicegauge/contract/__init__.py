@@ -10,30 +10,66 @@ from voicegauge.contract.contract import (
     ResponseSpec,
     Server,
 )
-from voicegauge.contract.loading import load_contract
-from voicegauge.contract.schema import SchemaError, fit_text
+from voicegauge.contract.events import KIND_FIELD, Event, StreamReader, audio_of, read_stream
+from voicegauge.contract.loading import find_contract_files, load_contract
+from voicegauge.contract.pricing import (
+    SPEECH_CHARACTERS_PER_S,
+    Quote,
+    Rate,
+    describe_price,
+    is_billable,
+    price_sources,
+    quote,
+    rates,
+    read_price,
+)
+from voicegauge.contract.record_reader import convert
+from voicegauge.contract.schema import SchemaError, Schemas, fit_text
 from voicegauge.contract.targets import Intake, Served, Target
-from voicegauge.formats.locations import MISSING, Place, parse_place, read_pointer, write_pointer
+from voicegauge.contract.walking import walk
+from voicegauge.contract.webhooks import callback_media, given_id, status_of
+from voicegauge.formats import MISSING, Place, parse_place, read_pointer, write_pointer
 
 __all__ = [
+    "KIND_FIELD",
     "MISSING",
+    "SPEECH_CHARACTERS_PER_S",
     "Catalogue",
     "Contract",
+    "Event",
     "Example",
     "Intake",
     "MediaType",
     "Operation",
     "Parameter",
     "Place",
+    "Quote",
+    "Rate",
     "ResponseSpec",
     "SchemaError",
+    "Schemas",
     "Served",
     "Server",
+    "StreamReader",
     "Target",
+    "audio_of",
+    "callback_media",
+    "convert",
+    "describe_price",
+    "find_contract_files",
     "fit_text",
+    "given_id",
+    "is_billable",
     "load_catalogue",
     "load_contract",
     "parse_place",
+    "price_sources",
+    "quote",
+    "rates",
     "read_pointer",
+    "read_price",
+    "read_stream",
+    "status_of",
+    "walk",
     "write_pointer",
 ]

@@ -27,7 +27,7 @@ from voicegauge.contract.schema import SchemaError, Schemas
 from voicegauge.contract.targets import Intake, IntakeUse, Served, Target
 from voicegauge.contract.walking import walk
 from voicegauge.errors import UnknownNameError
-from voicegauge.formats.located_yaml import Document, escape
+from voicegauge.formats import Document, escape
 
 _T = TypeVar("_T")
 

@@ -8,9 +8,15 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.contract.extension import EventAudio, StreamSpec
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
-from voicegauge.formats.locations import MISSING, parse_place, read_pointer
-from voicegauge.formats.sse import Message, MessageParser
+from voicegauge.formats import (
+    MISSING,
+    Message,
+    MessageParser,
+    UnreadableBodyError,
+    parse_place,
+    read_json,
+    read_pointer,
+)
 
 KIND_FIELD = "event"
 _DATA = "data"

@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract.consistency.references import check_consistency, check_objects, check_schemas
-from voicegauge.contract.consistency.resources import check_keeping
-from voicegauge.contract.consistency.streams import check_streams
+from voicegauge.contract.consistency import (
+    check_consistency,
+    check_keeping,
+    check_objects,
+    check_schemas,
+    check_streams,
+)
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server
 from voicegauge.contract.extension import (
     Batch,
@@ -35,7 +39,7 @@ from voicegauge.contract.targets import Intake, Served, Target
 from voicegauge.contract.webhooks import check_webhooks
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
-from voicegauge.formats.located_yaml import Document, escape, read_document
+from voicegauge.formats import Document, escape, read_document
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
 _PATH = re.compile(r"(?:[^{}]|\{[^{}]+\})*")

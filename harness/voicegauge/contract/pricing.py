@@ -170,3 +170,11 @@ def _describe(amounts: list[tuple[float | None, str]], before: str, after: str) 
     texts = [f"{' or '.join(readings)}{after} / {_UNITS[per]}" for per, readings in by_unit.items()]
     disputed = sum(len(readings) for readings in by_unit.values()) > 1
     return " or ".join(texts) + (" (disputed)" if disputed else "")
+
+
+def is_billable(operation: Operation) -> bool:
+    """Whether an accepted call costs money: every speech request, and every operation with a price above zero."""
+    if operation.speech is not None:
+        return True
+    prices = [operation.pricing, *(target.pricing for target in operation.served)]
+    return any(price is not None and bool(price.usd or price.credits or price.alternatives) for price in prices)

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from voicegauge.contract.extension import Conversion, Speech, Transcription
-from voicegauge.formats.located_yaml import Document, escape
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats import MISSING, Document, escape, read_pointer
 
 _PATH = re.compile(r"`\$([^`]*)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")

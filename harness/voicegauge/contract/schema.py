@@ -10,11 +10,10 @@ from urllib.parse import quote, unquote
 
 import jsonschema_rs
 
-from voicegauge.formats.located_yaml import escape, unescape
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats import MISSING, escape, read_pointer, unescape
 
 if TYPE_CHECKING:
-    from voicegauge.formats.located_yaml import Document
+    from voicegauge.formats import Document
 
 _PATTERNS = jsonschema_rs.RegexOptions()
 """The regex engine without backtracking: a hostile string cannot stall a check."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import escape
 
 EXTENSIONS = frozenset(
     (

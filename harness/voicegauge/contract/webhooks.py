@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.contract.consistency.references import check_answer_place, check_request_place
+from voicegauge.contract.consistency import check_answer_place, check_request_place
 from voicegauge.contract.contract import Contract, MediaType, Operation
 from voicegauge.contract.extension import Webhook
 from voicegauge.contract.schema import lists_place
-from voicegauge.formats.bodies import is_json
-from voicegauge.formats.located_yaml import escape
-from voicegauge.formats.locations import parse_place
+from voicegauge.formats import escape, is_json, parse_place
 
 
 def callback_media(operation: Operation) -> MediaType:

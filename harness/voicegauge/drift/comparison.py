@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
-from voicegauge.contract import load_catalogue
-from voicegauge.contract.loading import find_contract_files, load_contract
+from voicegauge.contract import find_contract_files, load_catalogue, load_contract
 from voicegauge.drift.contract_patch import Proposal, propose
 from voicegauge.drift.contracts import compare_contracts
 from voicegauge.drift.report import DriftReport
-from voicegauge.drift.traffic.reading.files import recording_against_contract, recording_against_recording, traffic_of
-from voicegauge.drift.traffic.traffic_vs_contract import compare_with_contract
+from voicegauge.drift.traffic import (
+    compare_with_contract,
+    recording_against_contract,
+    recording_against_recording,
+    traffic_of,
+)
 from voicegauge.errors import UsageError
 
 Thing = Literal["contract", "recording"]

@@ -11,14 +11,11 @@ import yaml
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import Change, DriftReport
-from voicegauge.drift.traffic.reading.flatten import ANY, kind_of
-from voicegauge.drift.traffic.reading.traffic import Seen, Traffic
-from voicegauge.drift.traffic.traffic_vs_contract import USUAL_HEADERS
+from voicegauge.drift.traffic import USUAL_HEADERS
+from voicegauge.drift.traffic.reading import ANY, Seen, Traffic, kind_of
 from voicegauge.drift.yaml_patch import Editor, NotAddedError
 from voicegauge.errors import UsageError
-from voicegauge.formats.bodies import is_json
-from voicegauge.formats.located_yaml import unescape
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import is_json, read_pointer, unescape
 
 _STATED = {
     "observed-status-undocumented",

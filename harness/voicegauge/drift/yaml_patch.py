@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from voicegauge.formats.located_yaml import LOADER, unescape
+from voicegauge.formats import LOADER, unescape
 
 INDENT = 2
 _WIDTH = 120

@@ -6,9 +6,8 @@ independent readings of one document meet.
 
 from __future__ import annotations
 
-from voicegauge.emulator.faults.catalogue import FAULTS, Fault
-from voicegauge.emulator.server.app import create_app
-from voicegauge.emulator.server.process import RunningEmulator, running_emulator
+from voicegauge.emulator.faults import FAULTS, Fault
+from voicegauge.emulator.server import RunningEmulator, create_app, running_emulator
 from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, SERVER_NAME, EmulatorSettings, from_emulator
 
 __all__ = [

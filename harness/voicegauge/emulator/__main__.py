@@ -13,10 +13,9 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract import load_contract
-from voicegauge.emulator.server.process import Errand, Ready
-from voicegauge.emulator.server.socket_server import bind, serve
+from voicegauge.emulator.server import Errand, Ready, bind, serve
 from voicegauge.errors import VoicegaugeError
-from voicegauge.speech.stderr_redirect import hush_decoders
+from voicegauge.speech import hush_decoders
 
 
 def main() -> None:

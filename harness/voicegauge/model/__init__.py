@@ -1,11 +1,12 @@
 """The words everything else speaks: frozen, typed records with units in their names."""
 
 from voicegauge.model.base import Provenance, Record, Severity
-from voicegauge.model.exchange import DOWNLOAD, Exchange, Request, Response, Timing, UploadedFile
+from voicegauge.model.exchange import DOWNLOAD, Exchange, Headers, Request, Response, Timing, UploadedFile, header
 from voicegauge.model.finding import Finding, Where
-from voicegauge.model.job import Delivery, Failure, Interval, Job, Sighting
+from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, Sighting
 from voicegauge.model.received import Received
 from voicegauge.model.run import (
+    RUN_SCHEMA_VERSION,
     AsrFloor,
     Kind,
     Manifest,
@@ -19,13 +20,16 @@ from voicegauge.model.speech import SpeechRequest, VoiceSample
 
 __all__ = [
     "DOWNLOAD",
+    "RUN_SCHEMA_VERSION",
     "AsrFloor",
     "AudioFacts",
     "Cost",
     "Delivery",
     "Exchange",
     "Failure",
+    "FailureKind",
     "Finding",
+    "Headers",
     "Interval",
     "Job",
     "Kind",
@@ -50,4 +54,5 @@ __all__ = [
     "UploadedFile",
     "VoiceSample",
     "Where",
+    "header",
 ]

@@ -147,7 +147,7 @@ def voicegauge_client(
     from contextlib import asynccontextmanager
 
     from voicegauge.client import Client
-    from voicegauge.conformance.running.emulator_setup import KEY
+    from voicegauge.conformance import EMULATED_KEY as KEY
     from voicegauge.transport import Transport, VirtualClock
 
     @asynccontextmanager
@@ -212,7 +212,7 @@ def voicegauge_replay(
     with ExitStack() as stack:
 
         def start(*paths: str | Path, only: str = "", pace: float = 0.0, unused_ok: bool = False) -> Replayed:
-            from voicegauge.emulator.server.socket_server import running_app
+            from voicegauge.emulator.server import running_app
             from voicegauge.errors import VoicegaugeError
             from voicegauge.recording import Replay, ReplayApp, load_recordings
 

@@ -156,7 +156,7 @@ def read_prices(config: pytest.Config) -> dict[str, float]:
     """What `--vg-price` names, dollars a request by target id."""
     if not config.getoption("--vg-price"):
         return {}
-    from voicegauge.contract.pricing import read_price
+    from voicegauge.contract import read_price
     from voicegauge.errors import VoicegaugeError
 
     try:

@@ -1,26 +1,34 @@
 """Recorded traffic on disk: HAR files with provenance and without secrets, and their replay."""
 
+from voicegauge.recording.age import age_days
+from voicegauge.recording.bodies import base_type
+from voicegauge.recording.difference import Changes, changes
 from voicegauge.recording.discovery import find_recordings, load_recordings
+from voicegauge.recording.grouping import conversations
 from voicegauge.recording.har_file import Recording, groups_of, load_har, save_har
-from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, find_secret, mask_credentials
-from voicegauge.recording.redaction.redactor import Redactor
-from voicegauge.recording.redaction.url_rewriting import Canonical
-from voicegauge.recording.replay.replay import Replay
-from voicegauge.recording.replay.replay_app import ReplayApp
+from voicegauge.recording.redaction import BAD_KEY, MASK, Canonical, Redactor, find_secret, mask_credentials
+from voicegauge.recording.replay import Replay, ReplayApp
+from voicegauge.recording.vcr_export import save_cassette
 
 __all__ = [
     "BAD_KEY",
     "MASK",
     "Canonical",
+    "Changes",
     "Recording",
     "Redactor",
     "Replay",
     "ReplayApp",
+    "age_days",
+    "base_type",
+    "changes",
+    "conversations",
     "find_recordings",
     "find_secret",
     "groups_of",
     "load_har",
     "load_recordings",
     "mask_credentials",
+    "save_cassette",
     "save_har",
 ]

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
+from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Record
 from voicegauge.recording.har_file import Recording, groups_of
 

@@ -15,11 +15,10 @@ from voicegauge import __version__
 from voicegauge.contract import Contract
 from voicegauge.errors import DataError
 from voicegauge.files import write_file
-from voicegauge.model import Exchange, Provenance, Record, Request, Response, UploadedFile
-from voicegauge.model.exchange import Headers
+from voicegauge.model import Exchange, Headers, Provenance, Record, Request, Response, UploadedFile
 from voicegauge.recording import har_records as har
 from voicegauge.recording.bodies import base_type, multipart_fields
-from voicegauge.recording.redaction.redactor import Redactor
+from voicegauge.recording.redaction import Redactor
 from voicegauge.transport import encode_body
 
 MAX_HAR_BYTES = 64 * 2**20

@@ -13,10 +13,9 @@ import yaml
 from voicegauge import __version__
 from voicegauge.contract import Contract
 from voicegauge.files import write_file
-from voicegauge.model import Exchange
-from voicegauge.model.exchange import Headers
+from voicegauge.model import Exchange, Headers
 from voicegauge.recording.har_file import Recording
-from voicegauge.recording.redaction.redactor import Redactor
+from voicegauge.recording.redaction import Redactor
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})

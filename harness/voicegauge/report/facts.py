@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from voicegauge.bench.analysis.statistics import Estimate
-from voicegauge.bench.analysis.summary import TargetSummary
+from voicegauge.bench.analysis import Estimate, TargetSummary
 from voicegauge.model import Kind, Provenance
 from voicegauge.report.gather import Report, RunReport
 from voicegauge.report.text import interval, milliseconds, number, percent, usd

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voicegauge import __version__
-from voicegauge.bench.analysis.cost import TEXT_LENGTH
-from voicegauge.bench.analysis.summary import TargetSummary, summarise
+from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarise
 from voicegauge.errors import DataError
-from voicegauge.model import AsrFloor, Manifest, Provenance, Record, Run, ScoreSet
-from voicegauge.model.job import FailureKind
+from voicegauge.model import AsrFloor, FailureKind, Manifest, Provenance, Record, Run, ScoreSet
 from voicegauge.report.clips import CLIPS, Clip, worst_clips
 from voicegauge.report.text import shorten
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from voicegauge.bench.analysis.summary import ErrorRate, TargetSummary
+from voicegauge.bench.analysis import ErrorRate, TargetSummary
 from voicegauge.report.text import NONE, interval, percent
 
 STEPS = (0.02, 0.05, 0.1, 0.2, 0.4)

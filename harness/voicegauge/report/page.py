@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicegauge.bench.analysis.summary import TargetSummary
+from voicegauge.bench.analysis import TargetSummary
 from voicegauge.model import Provenance, Run
 from voicegauge.report import text
 from voicegauge.report.clips import Clip, Player, players

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from voicegauge.bench.analysis.statistics import Estimate
-from voicegauge.bench.analysis.summary import TargetSummary
+from voicegauge.bench.analysis import Estimate, TargetSummary
 from voicegauge.report.labels import Box, Label, place
 from voicegauge.report.scales import Scale, fitting, linear
 from voicegauge.report.text import duration, number, shorten, visible

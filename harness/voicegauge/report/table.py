@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
-from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.analysis.summary import ErrorRate, TargetSummary
+from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, TargetSummary
 from voicegauge.report.text import DASH, NONE, interval, milliseconds, number, percent, usd
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from voicegauge.bench.analysis.statistics import Estimate
+from voicegauge.bench.analysis import Estimate
 
 DASH = "\N{EN DASH}"
 """Between the ends of an interval."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from voicegauge.bench.analysis.summary import TargetSummary
+from voicegauge.bench.analysis import TargetSummary
 from voicegauge.report.scales import Scale, linear
 from voicegauge.report.text import duration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge.bench.analysis.cost import TEXT_LENGTH
+from voicegauge.bench.analysis import TEXT_LENGTH
 from voicegauge.files import write_file
 from voicegauge.model import Run
 from voicegauge.report.gather import gather

@@ -1,6 +1,7 @@
 """HTTP behind one class: timings that the wire gave, limits on everything, and clocks."""
 
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
+from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.encoding import encode_body
 from voicegauge.transport.http import Timeouts, Transport, proxy_for
 
@@ -10,6 +11,7 @@ __all__ = [
     "Timeouts",
     "Transport",
     "VirtualClock",
+    "decode_body",
     "encode_body",
     "proxy_for",
 ]

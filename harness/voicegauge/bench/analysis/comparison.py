@@ -24,7 +24,7 @@ from voicegauge.bench.analysis.differences import (
     typical_time,
 )
 from voicegauge.bench.analysis.summary import scored_samples
-from voicegauge.contract.pricing import SPEECH_CHARACTERS_PER_S
+from voicegauge.contract import SPEECH_CHARACTERS_PER_S
 from voicegauge.errors import DataError
 from voicegauge.model import Interval, Latency, Provenance, Record, Run, Sample, ScoreSet, TargetRef
 

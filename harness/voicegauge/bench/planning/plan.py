@@ -9,10 +9,9 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.bench.analysis.cost import TEXT_LENGTH
+from voicegauge.bench.analysis import TEXT_LENGTH
 from voicegauge.bench.planning.suite import Suite, SuiteText
-from voicegauge.contract import Intake, Served, Target
-from voicegauge.contract.pricing import Rate, describe_price, price_sources, quote, rates
+from voicegauge.contract import Intake, Rate, Served, Target, describe_price, price_sources, quote, rates
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Kind, Provenance, Record, SuiteRef, TargetRef, VoiceSample
 

@@ -39,7 +39,7 @@ def _spoken(text: SuiteText) -> Upload:
     import numpy as np
 
     from voicegauge.speech.audio import encode
-    from voicegauge.speech.espeak import speaks, synthesize
+    from voicegauge.speech.synthesis import speaks, synthesize
 
     if not speaks(text.language):
         raise UsageError(f"the embedded synthesiser does not speak {text.language!r}: leave it out with --language")

@@ -19,7 +19,7 @@ import msgspec
 
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError, DataError, UnknownNameError
-from voicegauge.formats.located_yaml import Document, read_document
+from voicegauge.formats import Document, read_document
 from voicegauge.model import Record, SuiteRef
 
 

@@ -13,8 +13,7 @@ from voicegauge.contract import Served
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.errors import DataError
 from voicegauge.model import AudioFacts, Sample
-from voicegauge.speech.audio import RawAudio, facts
-from voicegauge.speech.timeline import Timeline, timeline
+from voicegauge.speech.audio import RawAudio, Timeline, facts, timeline
 
 
 def measure_audio(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.contract import Served
 from voicegauge.contract.extension import JobSpec
-from voicegauge.formats.bodies import is_json
+from voicegauge.formats import is_json
 from voicegauge.model import Delivery, Interval, Latency, Sighting, Timing
 
 

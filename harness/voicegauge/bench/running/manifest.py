@@ -10,8 +10,7 @@ from importlib import metadata
 
 import voicegauge
 from voicegauge.bench.running.runner import Order
-from voicegauge.model import Manifest
-from voicegauge.model.run import RUN_SCHEMA_VERSION
+from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 
 _LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
 """What a time, an error count or an interval may depend on."""

@@ -10,12 +10,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.contract import Served
-from voicegauge.contract.events import read_stream
+from voicegauge.contract import Served, read_stream
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Streaming
-from voicegauge.speech.timeline import Timeline
+from voicegauge.speech.audio import Timeline
 
 TOGETHER_MS = 1.0
 """Pieces that come this close after each other are one: the network cuts where it likes."""

@@ -13,18 +13,25 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from voicegauge.bench.planning.plan import Plan, Planned, Round
-from voicegauge.bench.planning.speech_requests import Access, gates, open_clients, speech_request
-from voicegauge.bench.planning.spoken_uploads import Upload, speak_texts
-from voicegauge.bench.planning.suite import SuiteText
+from voicegauge.bench.planning import (
+    Access,
+    Plan,
+    Planned,
+    Round,
+    SuiteText,
+    Upload,
+    gates,
+    open_clients,
+    speak_texts,
+    speech_request,
+)
 from voicegauge.bench.running.journal import Finished, Journal, Left, Past, Submitted, Submitting
 from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.store import save_audio
 from voicegauge.client import Client, Ledger
-from voicegauge.contract import Intake, Served, Target
-from voicegauge.contract.pricing import Quote, quote
-from voicegauge.emulator.settings import from_emulator
+from voicegauge.contract import Intake, Quote, Served, Target, quote
+from voicegauge.emulator import from_emulator
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
     AudioFacts,

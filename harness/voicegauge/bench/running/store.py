@@ -15,9 +15,8 @@ import msgspec
 from voicegauge.bench.running.journal import read_past
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import write_file
-from voicegauge.model import Run
-from voicegauge.model.run import RUN_SCHEMA_VERSION
-from voicegauge.speech.containers import sniff_container
+from voicegauge.model import RUN_SCHEMA_VERSION, Run
+from voicegauge.speech.audio import sniff_container
 
 RUN_FILE = "run.json"
 AUDIO_FOLDER = "audio"

@@ -16,12 +16,9 @@ from pathlib import Path
 from voicegauge.bench.scoring.transcription import Clip, HeardClips, Progress, key_of, transcribe
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
-from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr
-from voicegauge.speech.audio import encode, facts
-from voicegauge.speech.levels import MIN_SPEECH_S, SILENCE_DBFS
-from voicegauge.speech.metrics import score
-from voicegauge.speech.normalizer import normaliser_for
-from voicegauge.speech.transcribe import Hearing
+from voicegauge.speech.asr import Asr, Choice, Hearing, Spoken, choose_asr
+from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, encode, facts
+from voicegauge.speech.transcripts import normaliser_for, score
 
 OWN_TRANSCRIPTS = "each target's own transcripts"
 """Stands for the recogniser where speech to text is measured."""
@@ -126,7 +123,7 @@ def _clip_of(folder: Path, language: str, audio: AudioFacts) -> Clip:
 
 def _references(folder: Path, samples: Sequence[Sample]) -> dict[Spoken, Clip]:
     # The same texts in one fixed voice, in the languages that there is a voice for.
-    from voicegauge.speech.espeak import speaks, synthesize
+    from voicegauge.speech.synthesis import speaks, synthesize
 
     made = {}
     try:

@@ -16,10 +16,8 @@ from typing import Any, NamedTuple
 
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.model import AudioFacts
-from voicegauge.speech.asr import Asr
-from voicegauge.speech.asr.cache import TranscriptCache
-from voicegauge.speech.stderr_redirect import hush_decoders
-from voicegauge.speech.transcribe import Hearing, hear
+from voicegauge.speech import hush_decoders
+from voicegauge.speech.asr import Asr, Hearing, TranscriptCache, hear
 
 CLUSTER_WINDOW = 64
 """Clips under way on a cluster at once: enough for a rack of workers, and few enough for the scheduler's memory."""

@@ -1,1 +1,7 @@
 """The rules, one module per subject matter."""
+
+from voicegauge.checks.rules.resources import find_item
+
+__all__ = [
+    "find_item",
+]

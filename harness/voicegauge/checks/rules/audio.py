@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.speech_duration import spoken_range_s
-from voicegauge.checks.subjects.subjects import Delivered
+from voicegauge.checks.subjects import Delivered
 
 _GENERIC = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that say nothing of what the bytes are."""

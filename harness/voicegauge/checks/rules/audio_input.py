@@ -8,10 +8,9 @@ from typing import Any, TypeGuard
 
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.charges import read_amount
-from voicegauge.checks.subjects.upload import TakenIn
-from voicegauge.contract import MISSING
+from voicegauge.checks.subjects import TakenIn
+from voicegauge.contract import MISSING, quote
 from voicegauge.contract.extension import Conversion, IntakeWord
-from voicegauge.contract.pricing import quote
 
 MAX_WER = 0.5
 """Half of the words of clean speech: no recogniser is that bad, and another recording's transcript is worse."""
@@ -40,7 +39,7 @@ def _transcript(taken: TakenIn) -> tuple[str, str] | None:
     basis="x-transcription.answer.text, x-conversion.answer.facts.transcript",
 )
 def _transcript_wrong(taken: TakenIn) -> Iterator[Problem]:
-    from voicegauge.speech.metrics import score
+    from voicegauge.speech.transcripts import score
 
     found = _transcript(taken)
     if taken.said is None or found is None:

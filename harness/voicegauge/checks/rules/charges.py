@@ -9,10 +9,9 @@ from dataclasses import replace
 import msgspec
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects.call import Call
-from voicegauge.contract import MISSING, Target
+from voicegauge.checks.subjects import Call
+from voicegauge.contract import MISSING, Target, quote
 from voicegauge.contract.extension import Chat, Price
-from voicegauge.contract.pricing import quote
 
 TOLERANCE = 1e-6
 """Relative: money travels as a decimal fraction, and a sum of them is no exact number."""

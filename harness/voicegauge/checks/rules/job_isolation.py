@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects.subjects import Jobs, Trail
+from voicegauge.checks.subjects import Jobs, Trail
 
 
 @rule(

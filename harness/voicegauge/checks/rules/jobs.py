@@ -11,11 +11,10 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects.call import Call
-from voicegauge.checks.subjects.subjects import Trail
+from voicegauge.checks.subjects import Call, Trail
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import escape
 from voicegauge.model import Severity
 
 CLOCK_SLACK_S = 1.0

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects.call import Call
+from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.responses import excerpt
-from voicegauge.checks.subjects.subjects import Outcome
+from voicegauge.checks.subjects import Outcome
 
 
 @rule(

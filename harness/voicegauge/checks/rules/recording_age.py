@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects.subjects import Aged
+from voicegauge.checks.subjects import Aged
 from voicegauge.model import Severity
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.responses import excerpt
-from voicegauge.checks.subjects.call import Call
-from voicegauge.checks.subjects.resource import Life
+from voicegauge.checks.subjects import Call, Life
 from voicegauge.contract import MISSING, Operation, parse_place, read_pointer
 from voicegauge.contract.extension import Batch, Resource
 

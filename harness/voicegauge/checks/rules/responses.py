@@ -7,12 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects.call import Call, request_media_type
-from voicegauge.checks.subjects.webhook import Callback
+from voicegauge.checks.subjects import Call, Callback, request_media_type
 from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
-from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
-from voicegauge.formats.located_yaml import unescape
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import UnreadableBodyError, is_json, read_json, read_pointer, unescape
 
 NO_BODY = (204, 205, 304)
 """Statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""

@@ -7,12 +7,10 @@ from itertools import pairwise
 
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.responses import MAX_SCHEMA_PROBLEMS, schema_problem
-from voicegauge.checks.subjects.call import Call
-from voicegauge.contract import MISSING
-from voicegauge.contract.events import Event, audio_of
+from voicegauge.checks.subjects import Call
+from voicegauge.contract import MISSING, Event, audio_of
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.formats.bodies import UnreadableBodyError
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import UnreadableBodyError, escape
 
 MAX_PROBLEMS = 5
 """Of one kind in one stream: a hostile one could have a hundred thousand."""

@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects.subjects import Outcome
-from voicegauge.checks.subjects.webhook import Told
+from voicegauge.checks.subjects import Outcome, Told
 from voicegauge.contract import MISSING
 from voicegauge.model import Severity
 

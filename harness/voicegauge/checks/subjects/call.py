@@ -7,11 +7,27 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from voicegauge.contract import MISSING, Contract, Operation, ResponseSpec, Target, fit_text, parse_place
-from voicegauge.contract.events import StreamReader, read_stream
-from voicegauge.formats.bodies import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.formats.locations import read_pointer
-from voicegauge.formats.sse import MEDIA_TYPE
+from voicegauge.contract import (
+    MISSING,
+    Contract,
+    Operation,
+    ResponseSpec,
+    StreamReader,
+    Target,
+    fit_text,
+    parse_place,
+    read_stream,
+)
+from voicegauge.formats import (
+    MEDIA_TYPE,
+    Form,
+    UnreadableBodyError,
+    is_form,
+    is_json,
+    read_form,
+    read_json,
+    read_pointer,
+)
 from voicegauge.model import Exchange, Request
 
 RequestOrigin = Literal["sent", "broken", "unknown"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voicegauge.checks.subjects.call import Call
 from voicegauge.contract import MISSING, Intake
 from voicegauge.contract.extension import IntakeWord
-from voicegauge.formats.locations import parse_place
+from voicegauge.formats import parse_place
 from voicegauge.model import UploadedFile
 
 if TYPE_CHECKING:

@@ -8,11 +8,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from voicegauge.checks.subjects.call import Call
-from voicegauge.contract import MISSING, Contract, MediaType, Operation, Target, parse_place
+from voicegauge.contract import (
+    MISSING,
+    Contract,
+    MediaType,
+    Operation,
+    Target,
+    callback_media,
+    given_id,
+    parse_place,
+    status_of,
+)
 from voicegauge.contract.extension import Posts, State, Webhook
-from voicegauge.contract.webhooks import callback_media, given_id, status_of
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
 from voicegauge.model import Exchange, Received, Response
 
 Meaning = Literal["success", "failure", "going"]

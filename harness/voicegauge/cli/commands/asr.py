@@ -55,10 +55,8 @@ def list_here(json_to: str | None) -> None:
 
 
 def _recognisers() -> Recognisers:
+    from voicegauge.speech.asr import PREFERRED, cached_models, cached_weights
     from voicegauge.speech.asr.embedded import EMBEDDED
-    from voicegauge.speech.asr.faster_whisper import cached_models
-    from voicegauge.speech.asr.selection import PREFERRED
-    from voicegauge.speech.asr.weights import cached_weights
 
     here, missing = [], []
     if find_spec("whisper"):
@@ -94,7 +92,7 @@ def install(model: str, source: Path | None) -> None:
     They go where openai-whisper looks for them, ~/.cache/whisper.
     """
     from voicegauge.cli.progress import progress
-    from voicegauge.speech.asr.weights import install as get
+    from voicegauge.speech.asr import install as get
 
     with progress(f"getting {model}") as bar:
         path = get(model, source, bar.at)

@@ -12,7 +12,7 @@ from voicegauge.cli.options import FiniteRange, json_option, seed_option
 from voicegauge.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
-    from voicegauge.bench.analysis.comparison import Comparison, Verdict
+    from voicegauge.bench.analysis import Comparison, Verdict
 
 _COLOURS = {"regressed": "red", "improved": "green", "no evidence": "default", "underpowered": "dim"}
 
@@ -72,8 +72,8 @@ def command(
     is large enough to matter and the interval excludes no change; the exit status is 1
     then. Runs of another suite, provenance, ASR or normaliser are refused.
     """
-    from voicegauge.bench.analysis.comparison import CompareSettings, Threshold, compare
-    from voicegauge.bench.running.store import load_run
+    from voicegauge.bench.analysis import CompareSettings, Threshold, compare
+    from voicegauge.bench.running import load_run
 
     settings = CompareSettings(
         alpha=alpha,

@@ -15,9 +15,8 @@ from voicegauge.cli.options import OutputFolder, base_url_option, contracts_opti
 from voicegauge.contract import Catalogue, Contract, load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Provenance, Record
-from voicegauge.recording import Recording, load_har, save_har
+from voicegauge.recording import Recording, load_har, save_cassette, save_har
 from voicegauge.recording.importing import Imported, Remark, import_recording, is_recording
-from voicegauge.recording.vcr_export import save_cassette
 
 _SUFFIXES = {"har": ".har", "vcr": ".yaml"}
 

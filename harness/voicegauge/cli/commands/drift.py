@@ -69,8 +69,15 @@ def command(
     SARIF and annotations a breaking change is an error, a possibly breaking one a warning and
     a safe one a note; in JUnit XML what --fail-on names and what is worse is a failure.
     """
-    from voicegauge.drift import Level, apply_baseline, compare, make_baseline, propose_changes, results_of
-    from voicegauge.drift.markdown import render_markdown
+    from voicegauge.drift import (
+        Level,
+        apply_baseline,
+        compare,
+        make_baseline,
+        propose_changes,
+        render_markdown,
+        results_of,
+    )
 
     check_outputs(json_to, {**options, "propose": propose})
     if propose is None:

@@ -14,7 +14,7 @@ import click
 
 from voicegauge import __version__
 from voicegauge.cli.options import FiniteRange, contracts_option, json_option, public_url_option
-from voicegauge.conformance.running.webhook_listener import Heard, Listener
+from voicegauge.conformance.running import Heard, Listener
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
 from voicegauge.model import Received, Record, Severity

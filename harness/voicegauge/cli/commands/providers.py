@@ -9,8 +9,7 @@ import click
 
 from voicegauge.cli.console import console, table, write_json
 from voicegauge.cli.options import contracts_option, json_option
-from voicegauge.contract import Contract, Operation, Target, load_catalogue
-from voicegauge.contract.pricing import describe_price
+from voicegauge.contract import Contract, Operation, Target, describe_price, load_catalogue
 from voicegauge.model import Record
 
 
@@ -84,9 +83,9 @@ def _target_row(target: Target) -> TargetRow:
 
 
 def _operation_row(operation: Operation) -> OperationRow:
-    from voicegauge.checks.applicability import rules_of
-    from voicegauge.contract.walking import walk
-    from voicegauge.emulator.endpoints.descriptions import how_played
+    from voicegauge.checks import rules_of
+    from voicegauge.contract import walk
+    from voicegauge.emulator.endpoints import how_played
 
     source = operation.data.get("x-source", {})
     said = [d["says"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]

@@ -26,12 +26,11 @@ from voicegauge.cli.options import (
 from voicegauge.cli.sending import live_settings, send
 from voicegauge.errors import EXIT_OK, DataError, UsageError
 from voicegauge.model import Exchange, Provenance, Record
-from voicegauge.recording import Recording, load_har, save_har
-from voicegauge.recording.difference import Changes, changes
+from voicegauge.recording import Changes, Recording, changes, load_har, save_har
 
 if TYPE_CHECKING:
     from voicegauge.conformance import Case, Collector, Plan
-    from voicegauge.conformance.recording.recorder import Update
+    from voicegauge.conformance.recording import Update
     from voicegauge.contract import Contract, Target
 
 FIELDS_SHOWN = 4
@@ -129,7 +128,7 @@ def _plan(
 ) -> tuple[list[Update], Plan]:
     """What is due, by file and in the order of sending."""
     from voicegauge.conformance import Plan
-    from voicegauge.conformance.recording.recorder import Refreshing, file_of, plan_to_record
+    from voicegauge.conformance.recording import Refreshing, file_of, plan_to_record
 
     plan = plan_to_record(targets, emulated=options["emulated"], every=options["full"])
     paths = {file_of(case, options["out"]) for case in plan.cases}
@@ -195,8 +194,7 @@ def _record_live(
     from dataclasses import replace
 
     from voicegauge.conformance import Plan, priced
-    from voicegauge.conformance.recording.journal import Unfinished
-    from voicegauge.conformance.recording.recorder import Recorder
+    from voicegauge.conformance.recording import Recorder, Unfinished
 
     unfinished = Unfinished(options["out"], contracts, mask=options["mask"])
     taken = unfinished.taken(plan.cases, datetime.now(UTC))
@@ -226,7 +224,7 @@ def _record_emulator(
     from dataclasses import replace
 
     from voicegauge.conformance import emulator_settings, settings_for
-    from voicegauge.conformance.recording.recorder import Recorder
+    from voicegauge.conformance.recording import Recorder
     from voicegauge.emulator import running_emulator
 
     with running_emulator(contracts.values(), emulator_settings(seed=options["seed"])) as running:

@@ -61,8 +61,8 @@ def command(
     show: bool,
 ) -> None:
     """Write one or several RUNs, each a folder or its run.json, as one self-contained HTML page."""
-    from voicegauge.bench.analysis.cost import TEXT_LENGTH
-    from voicegauge.bench.running.store import load_run, run_folder
+    from voicegauge.bench.analysis import TEXT_LENGTH
+    from voicegauge.bench.running import load_run, run_folder
     from voicegauge.cli.console import write_json
     from voicegauge.report import CLIPS, gather
 

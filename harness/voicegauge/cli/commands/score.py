@@ -48,8 +48,8 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     words and few others; for a live run without weights it finds nobody to trust.
     The scores are kept in the run beside those of other recognisers.
     """
-    from voicegauge.bench.running.store import load_run, run_folder, save_run
-    from voicegauge.bench.scoring.scores import check_asr, score_run
+    from voicegauge.bench.running import load_run, run_folder, save_run
+    from voicegauge.bench.scoring import check_asr, score_run
     from voicegauge.cli.console import write_json
     from voicegauge.cli.progress import progress
 
@@ -80,7 +80,7 @@ def _with_scores(run: Run, scores: ScoreSet) -> Run:
 
 
 def _print(run: Run, scores: ScoreSet) -> None:
-    from voicegauge.bench.analysis.summary import summarise
+    from voicegauge.bench.analysis import summarise
     from voicegauge.cli.bench_tables import print_summaries
     from voicegauge.cli.console import console
 

@@ -97,7 +97,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     is 1 if anything else was asked for.
     """
     from voicegauge.emulator import EmulatorSettings
-    from voicegauge.emulator.server.socket_server import bind, serve
+    from voicegauge.emulator.server import bind, serve
 
     if "list" in faults:
         return _list_faults()

@@ -6,12 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from voicegauge.client.delivery.failures import NoDelivery, describe, excerpt
-from voicegauge.contract import Contract, Operation
-from voicegauge.contract.events import StreamReader, read_stream
-from voicegauge.formats.bodies import UnreadableBodyError
-from voicegauge.formats.sse import MEDIA_TYPE
-from voicegauge.model import Failure
-from voicegauge.model.job import FailureKind
+from voicegauge.contract import Contract, Operation, StreamReader, read_stream
+from voicegauge.formats import MEDIA_TYPE, UnreadableBodyError
+from voicegauge.model import Failure, FailureKind
 
 if TYPE_CHECKING:
     from voicegauge.client.connection import Connection

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicegauge.errors import TimedOutError, TransportError
-from voicegauge.model import Failure, Response
-from voicegauge.model.job import FailureKind
+from voicegauge.model import Failure, FailureKind, Response
 from voicegauge.recording import mask_credentials
 
 _EXCERPT = 200

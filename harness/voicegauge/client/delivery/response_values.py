@@ -7,8 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract import MISSING, Operation, parse_place, read_pointer
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.formats.located_yaml import unescape
+from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
 from voicegauge.model import Exchange, Response
 
 _EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")

@@ -8,7 +8,7 @@ import shlex
 from urllib.parse import unquote
 
 from voicegauge.contract import Contract
-from voicegauge.formats.bodies import UnreadableBodyError, read_form
+from voicegauge.formats import UnreadableBodyError, read_form
 from voicegauge.model import Request
 
 MAX_BODY_CHARACTERS = 4_000

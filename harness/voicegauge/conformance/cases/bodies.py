@@ -12,7 +12,7 @@ from voicegauge.conformance.cases.case import Case, statuses_for
 from voicegauge.conformance.cases.valid_requests import fits, is_file_field, text_characters, voice_sample, with_value
 from voicegauge.conformance.target_matching import find_target, place_reader
 from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_place
-from voicegauge.formats.bodies import is_form
+from voicegauge.formats import is_form
 from voicegauge.model import UploadedFile
 
 TEXT_LIMIT = 10_000

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.conformance.cases.sample_values import sample
-from voicegauge.contract import MISSING
-from voicegauge.contract.schema import Schemas
-from voicegauge.formats.located_yaml import escape
+from voicegauge.contract import MISSING, Schemas
+from voicegauge.formats import escape
 
 MAX_TEXT = 200_000
 """Characters of the longest text that is made: twice the longest documented bound known to us."""

@@ -21,8 +21,7 @@ from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.valid_requests import fits, is_file_field, text_characters
 from voicegauge.conformance.target_matching import find_target, place_reader
 from voicegauge.contract import MISSING, MediaType, Target, parse_place
-from voicegauge.formats.bodies import is_form
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import escape, is_form
 from voicegauge.model import UploadedFile
 
 

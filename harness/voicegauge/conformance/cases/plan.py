@@ -25,8 +25,7 @@ from voicegauge.conformance.cases.texts import text_cases
 from voicegauge.conformance.cases.uploads import upload_cases
 from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_headers
 from voicegauge.conformance.cases.webhooks import with_webhooks
-from voicegauge.conformance.running.spending import costs
-from voicegauge.contract import Contract, Operation, Target, parse_place
+from voicegauge.contract import Contract, Operation, Target, is_billable, parse_place
 from voicegauge.contract.extension import Situation
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
@@ -109,7 +108,7 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
             cases = _other_cases(contract, operation, emulated=emulated, every=every)
             whole = contract.targets.keys() <= chosen[contract.id]
             if operation.intake is None:
-                yield from _priced(cases, whole=whole) if costs(operation) else cases
+                yield from _priced(cases, whole=whole) if is_billable(operation) else cases
             elif whole:  # paid for as well: only of a whole provider
                 yield from intake_cases(operation, cases)
 

@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from voicegauge.checks import Call, Expected, Life, Outcome, Subject
-from voicegauge.checks.rules.resources import find_item
+from voicegauge.checks.rules import find_item
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.pairwise import value_requests

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from voicegauge.contract import MISSING
-from voicegauge.contract.schema import Schemas
+from voicegauge.contract import MISSING, Schemas
 
 _TEXT = "Good morning"
 _BY_FORMAT = {

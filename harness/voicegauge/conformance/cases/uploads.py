@@ -138,7 +138,7 @@ def _lasting(decoded: Decoded, seconds: float) -> Samples:
 
 
 def _of_format(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
-    from voicegauge.speech.transcoding import media_type_of, write_audio
+    from voicegauge.speech.audio import media_type_of, write_audio
 
     known = {name.lower() for name in upload.formats}
 

@@ -14,8 +14,7 @@ from voicegauge.conformance.cases.sample_values import sample
 from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, parse_place, write_pointer
 from voicegauge.data import data_dir
 from voicegauge.errors import UsageError
-from voicegauge.formats.bodies import is_form
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import is_form, read_pointer
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
 SENTENCE_S = 3.0
@@ -54,8 +53,7 @@ class Sentence(NamedTuple):
 @functools.cache
 def spoken_sentence(name: str = "wav") -> Sentence:
     """The first sentence of the bundled recording, in the format `name`: enough to hear, and quickly sent."""
-    from voicegauge.speech.audio import decode
-    from voicegauge.speech.transcoding import media_type_of, write_audio
+    from voicegauge.speech.audio import decode, media_type_of, write_audio
 
     whole = (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
     decoded = decode(voice_sample().data or b"")

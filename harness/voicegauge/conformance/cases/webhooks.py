@@ -12,9 +12,8 @@ from voicegauge.checks import Call, Expected, Told
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.cases.case import Case, Skipped, UrlOf, statuses_for
 from voicegauge.conformance.cases.valid_requests import with_headers, with_value
-from voicegauge.contract import Contract, Operation, parse_place
+from voicegauge.contract import Contract, Operation, parse_place, status_of
 from voicegauge.contract.extension import Posts, WebhookUrl
-from voicegauge.contract.webhooks import status_of
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Provenance, Received
 from voicegauge.receiver import Receiver, running_receiver

@@ -9,14 +9,11 @@ import msgspec
 from hypothesis import strategies as st
 
 from voicegauge.client import WireRequest, to_wire
-from voicegauge.conformance.cases.bodies import is_open
-from voicegauge.conformance.cases.boundary_values import Probe
-from voicegauge.conformance.cases.valid_requests import base_speech, fits, with_value
+from voicegauge.conformance.cases import Probe, base_speech, fits, is_open, with_value
 from voicegauge.conformance.fuzzing.reproduction import Expect, request_case, with_request_test
 from voicegauge.conformance.fuzzing.search import Effort, Make, Search, Test
 from voicegauge.conformance.fuzzing.strategies import fields, inside, outside
-from voicegauge.conformance.running.case_runner import Runner
-from voicegauge.conformance.running.collector import Collector
+from voicegauge.conformance.running import Collector, Runner
 from voicegauge.contract import Target, parse_place
 from voicegauge.contract.extension import Slot
 

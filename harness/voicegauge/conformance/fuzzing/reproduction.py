@@ -9,8 +9,7 @@ import msgspec
 
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest, to_wire
-from voicegauge.conformance.cases.case import Case, statuses_for
-from voicegauge.conformance.cases.valid_requests import base_speech, text_characters, with_value
+from voicegauge.conformance.cases import Case, base_speech, statuses_for, text_characters, with_value
 from voicegauge.contract import MISSING, Target
 from voicegauge.model import Finding
 

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 
-from voicegauge.conformance.running.case_runner import Runner
+from voicegauge.conformance.running import Runner
 from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
 from voicegauge.model import Finding, Severity
 

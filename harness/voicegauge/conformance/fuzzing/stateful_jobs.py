@@ -16,10 +16,9 @@ import msgspec
 from voicegauge.checks import Call, Expected, Jobs, Outcome, Subject, Trail
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.client.delivery.response_values import Answer, id_parameter, is_id, link_parameters, place_parameters
-from voicegauge.conformance.cases.case import Case, statuses_for
-from voicegauge.conformance.cases.valid_requests import base_speech
+from voicegauge.conformance.cases import Case, base_speech, statuses_for
 from voicegauge.conformance.fuzzing.reproduction import with_jobs_test
-from voicegauge.conformance.running.case_runner import Runner
+from voicegauge.conformance.running import Runner
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.errors import UsageError

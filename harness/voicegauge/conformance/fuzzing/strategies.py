@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from voicegauge.conformance.cases.boundary_values import Probe, probes
-from voicegauge.contract.schema import Schemas
+from voicegauge.conformance.cases import Probe, probes
+from voicegauge.contract import Schemas
 
 MAX_TEXT = 300
 """Characters: longer texts are tried by the planned cases; here they would only slow the search."""

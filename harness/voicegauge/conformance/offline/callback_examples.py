@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.checks import Callback
 from voicegauge.contract import Contract, MediaType, Operation
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import escape
 from voicegauge.model import Exchange, Request, Response
 
 

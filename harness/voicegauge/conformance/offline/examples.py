@@ -13,12 +13,11 @@ from typing import Any
 from urllib.parse import quote
 
 from voicegauge.checks import RULES, Call, Callback, Judge, Rule
-from voicegauge.conformance.cases.sample_values import sample
+from voicegauge.conformance.cases import sample
 from voicegauge.conformance.offline.callback_examples import documented_callbacks
 from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation, parse_place
-from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import is_form, is_json, read_pointer
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response, UploadedFile
 from voicegauge.transport import encode_body
 

@@ -12,17 +12,15 @@ import msgspec
 
 from voicegauge.checks import Aged, Call, Delivered, Judge, Outcome, Rule, Subject, Trail
 from voicegauge.client import curl
-from voicegauge.conformance.cases.case import Case, no_verdict
-from voicegauge.conformance.cases.plan import plan_cases
-from voicegauge.conformance.running.collector import Collector
+from voicegauge.conformance.cases import Case, no_verdict, plan_cases
+from voicegauge.conformance.running import Collector
 from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import MISSING, Contract, Target
 from voicegauge.contract.extension import AudioPlace, JobSpec, Slot
 from voicegauge.errors import DataError
-from voicegauge.formats.bodies import UnreadableBodyError
+from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, Sighting, SpeechRequest
-from voicegauge.recording import Recording, load_har
-from voicegauge.recording.age import age_days
+from voicegauge.recording import Recording, age_days, load_har
 
 
 def check_recordings(

@@ -14,13 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicegauge.conformance.cases.case import Case
+from voicegauge.conformance.cases import Case
 from voicegauge.contract import Contract
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance
-from voicegauge.recording import load_har, save_har
-from voicegauge.recording.age import age_days
+from voicegauge.recording import age_days, load_har, save_har
 
 FOLDER = ".unfinished"
 FILE = "exchanges.part"

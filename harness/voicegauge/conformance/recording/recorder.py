@@ -15,15 +15,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from voicegauge.conformance.cases.case import Case
-from voicegauge.conformance.cases.plan import Plan, plan_cases
-from voicegauge.conformance.offline.recordings import cases_by_id
+from voicegauge.conformance.cases import Case, Plan, plan_cases
+from voicegauge.conformance.offline import cases_by_id
 from voicegauge.conformance.recording.journal import Unfinished
 from voicegauge.contract import Contract, Target
 from voicegauge.emulator import from_emulator
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
-from voicegauge.recording import Canonical, Recording, groups_of
-from voicegauge.recording.age import age_days
+from voicegauge.recording import Canonical, Recording, age_days, groups_of
 
 Refresh = Literal["stale", "all"]
 TEXT = "Good morning."

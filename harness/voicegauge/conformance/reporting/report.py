@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from voicegauge.conformance.running.spending import Spending
+from voicegauge.conformance.reporting.spending import Spending
 from voicegauge.model import Finding, Provenance, Record, Severity
 
 

@@ -14,16 +14,23 @@ from voicegauge.client import DEFAULT_KEY, Client, Ledger, WireRequest, curl
 from voicegauge.client.connection import Key
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.client.requests.keys import credentials
-from voicegauge.conformance.cases.audio_input import taken_in
-from voicegauge.conformance.cases.batches import ASKED_AGAIN, batch_subjects
-from voicegauge.conformance.cases.case import Case, no_verdict, tells_nothing, told_to_wait
-from voicegauge.conformance.cases.resources import Course, Who
-from voicegauge.conformance.cases.uploads import padded
-from voicegauge.conformance.cases.webhooks import Listening
+from voicegauge.conformance.cases import (
+    ASKED_AGAIN,
+    Case,
+    Course,
+    Listening,
+    Who,
+    batch_subjects,
+    no_verdict,
+    padded,
+    taken_in,
+    tells_nothing,
+    told_to_wait,
+)
+from voicegauge.conformance.reporting import Allowance, count
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
 from voicegauge.conformance.running.paying import Purse, paid_with
-from voicegauge.conformance.running.spending import Allowance, count
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError

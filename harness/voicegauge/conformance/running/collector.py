@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 
 from voicegauge import __version__
 from voicegauge.checks import Judge, Rule, Subject
-from voicegauge.conformance.cases.case import Case
-from voicegauge.conformance.reporting.report import CaseResult, CheckReport, merge_findings
-from voicegauge.conformance.running.spending import Account, Spent
+from voicegauge.conformance.cases import Case
+from voicegauge.conformance.reporting import Account, CaseResult, CheckReport, Spent, merge_findings
 from voicegauge.model import Finding, Provenance, Severity
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voicegauge.checks import Call, Delivered, Expected, Outcome, Subject, Trail
-from voicegauge.conformance.cases.case import tells_nothing
+from voicegauge.conformance.cases import tells_nothing
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import State
 from voicegauge.model import Delivery, Exchange, SpeechRequest

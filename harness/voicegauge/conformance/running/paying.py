@@ -9,11 +9,8 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 from voicegauge.client import Ledger, Reservation, WireRequest
-from voicegauge.conformance.cases.case import Case
-from voicegauge.conformance.cases.valid_requests import text_characters
-from voicegauge.conformance.running.spending import costs
-from voicegauge.contract import Contract, Operation, Served
-from voicegauge.contract.pricing import quote
+from voicegauge.conformance.cases import Case, text_characters
+from voicegauge.contract import Contract, Operation, Served, is_billable, quote
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Exchange
 
@@ -69,7 +66,7 @@ class Purse:
             UsageError: nobody says what it costs.
             BudgetError: less than that is left.
         """
-        if self.ledger is None or not costs(operation):
+        if self.ledger is None or not is_billable(operation):
             return None
         return self.ledger.reserve(self._dearest(_all_sold(operation), text_characters(operation, wire)))
 
@@ -81,7 +78,7 @@ class Purse:
         """
         uses = maker.resource.uses if maker.resource is not None and self.ledger is not None else ()
         for operation in (self.contract.operation(use.operation) for use in uses):
-            if costs(operation):
+            if is_billable(operation):
                 self._dearest(_all_sold(operation), 0)
 
     def _dearest(self, sold: Sequence[Sold], characters: int, audio_s: float = 0.0) -> float:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voicegauge.conformance.cases.case import Kind, Skipped
-from voicegauge.conformance.cases.plan import Plan
+from voicegauge.conformance.cases import Kind, Plan, Skipped
+from voicegauge.conformance.reporting import Account, Spending, Spent
 from voicegauge.conformance.running.paying import dollars, price_name, sold_in
-from voicegauge.conformance.running.spending import Account, Spending, Spent
 from voicegauge.contract import Target
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record

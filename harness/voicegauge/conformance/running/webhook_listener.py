@@ -6,11 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from voicegauge.checks import RULES, Judge, Rule, Told
-from voicegauge.contract import MISSING, Contract, Operation
+from voicegauge.contract import MISSING, Contract, Operation, status_of
 from voicegauge.contract.extension import Posts
-from voicegauge.contract.webhooks import status_of
 from voicegauge.emulator import SERVER_NAME
-from voicegauge.formats.locations import parse_place, read_pointer
+from voicegauge.formats import parse_place, read_pointer
 from voicegauge.model import Finding, Provenance, Received, Record
 
 

@@ -22,9 +22,7 @@ from voicegauge.contract.record_reader import convert
 from voicegauge.contract.schema import Schemas, lists_place
 from voicegauge.contract.targets import IntakeUse, Target
 from voicegauge.contract.walking import walk
-from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.formats.located_yaml import Document, escape
-from voicegauge.formats.locations import PlaceKind, parse_place, write_pointer
+from voicegauge.formats import Document, PlaceKind, escape, is_form, is_json, parse_place, write_pointer
 
 _SITUATIONS = get_args(Situation)
 _DEFAULTS: tuple[Word, ...] = ("voice", "voice_description", "voice_sample_url", "language", "format")

@@ -6,8 +6,7 @@ from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.events import KIND_FIELD, data_tokens
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.contract.schema import lists_place
-from voicegauge.formats.located_yaml import escape
-from voicegauge.formats.sse import MEDIA_TYPE
+from voicegauge.formats import MEDIA_TYPE, escape
 
 
 def check_streams(contract: Contract) -> None:

@@ -17,14 +17,24 @@ from voicegauge.contract.extension.audio_input import (
     TranscriptAnswer,
     Transcription,
 )
+from voicegauge.contract.extension.grammar_schema import json_schema
 from voicegauge.contract.extension.job import Cancelling, JobSpec, Poll, State, Submitted
-from voicegauge.contract.extension.json_schema import json_schema
 from voicegauge.contract.extension.limits import Keyless, Limits, Plan, Upload
 from voicegauge.contract.extension.provider import Credits, Provider, RecordingRules, Retry
 from voicegauge.contract.extension.rejections import Situation
 from voicegauge.contract.extension.resources import Batch, Chat, Deletion, Listing, Resource, Setting, Use
 from voicegauge.contract.extension.sources import Amount, Dispute, Source, SourceDocument
-from voicegauge.contract.extension.speech import Answer, AudioPlace, Emulation, Price, Slot, Speech, TargetSpec, Word
+from voicegauge.contract.extension.speech import (
+    Answer,
+    AudioPlace,
+    Emulation,
+    Pace,
+    Price,
+    Slot,
+    Speech,
+    TargetSpec,
+    Word,
+)
 from voicegauge.contract.extension.streams import EventAudio, EventSpec, StreamSpec
 from voicegauge.contract.extension.webhooks import (
     Posts,
@@ -57,6 +67,7 @@ __all__ = [
     "Keyless",
     "Limits",
     "Listing",
+    "Pace",
     "Plan",
     "Poll",
     "Posts",

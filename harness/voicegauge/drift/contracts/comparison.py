@@ -11,7 +11,7 @@ from voicegauge.drift.contracts.operations import compare_operations, compare_se
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.contracts.security import compare_schemes
 from voicegauge.drift.report import Change, DriftReport, Side, make_report
-from voicegauge.formats.located_yaml import Document, read_document
+from voicegauge.formats import Document, read_document
 
 
 def compare_contracts(old: Path, new: Path) -> DriftReport:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from voicegauge.contract import convert
 from voicegauge.contract.extension import (
     Batch,
     Chat,
@@ -21,7 +22,6 @@ from voicegauge.contract.extension import (
     Transcription,
     Webhook,
 )
-from voicegauge.contract.record_reader import convert
 from voicegauge.drift.contracts.extension_rules import (
     BATCH,
     CHAT,
@@ -38,10 +38,10 @@ from voicegauge.drift.contracts.extension_rules import (
     Row,
 )
 from voicegauge.drift.contracts.node import Part, canonical_json, same_json
-from voicegauge.drift.contracts.schemas.comparison import compare_schemas
+from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.report import Change
-from voicegauge.formats.locations import MISSING
+from voicegauge.formats import MISSING
 
 _OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
     "x-speech": (Speech, SPEECH),

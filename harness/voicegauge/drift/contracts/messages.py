@@ -6,7 +6,7 @@ import fnmatch
 from collections.abc import Iterator
 
 from voicegauge.drift.contracts.node import Part, same_json
-from voicegauge.drift.contracts.schemas.comparison import compare_schemas
+from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.report import Change
 

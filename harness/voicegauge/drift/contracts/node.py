@@ -10,8 +10,7 @@ from urllib.parse import unquote
 import msgspec
 
 from voicegauge.drift.report import Spot
-from voicegauge.formats.located_yaml import Document, escape, unescape
-from voicegauge.formats.locations import MISSING, read_pointer
+from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
 
 MAX_REFERENCES = 100
 """In a row, before a document is refused: they lead in a circle or nowhere useful."""

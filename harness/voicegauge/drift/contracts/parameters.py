@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from voicegauge.drift.contracts.node import Part
-from voicegauge.drift.contracts.schemas.comparison import compare_schemas
+from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.contracts.scope import Scope
 from voicegauge.drift.report import Change
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voicegauge.drift.contracts.node import Part
-from voicegauge.drift.contracts.schemas.normal_form import Normaliser
-from voicegauge.drift.contracts.schemas.rules import Kind
-from voicegauge.drift.contracts.schemas.schema import Applied, Schema
+from voicegauge.drift.contracts.normal_form import Normaliser
+from voicegauge.drift.contracts.schema import Applied, Schema
+from voicegauge.drift.contracts.schema_rules import Kind
 from voicegauge.drift.report import Change, change
 
 

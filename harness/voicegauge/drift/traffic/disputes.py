@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from voicegauge.contract import MISSING
-from voicegauge.contract.contract import Contract
+from voicegauge.contract import MISSING, Contract
 from voicegauge.contract.extension import Dispute
-from voicegauge.drift.traffic.reading.traffic import Seen
-from voicegauge.formats.located_yaml import unescape
-from voicegauge.formats.locations import read_pointer
+from voicegauge.drift.traffic.reading import Seen
+from voicegauge.formats import read_pointer, unescape
 
 _CHECKS = {
     "observed-status-undocumented": ("status-undocumented", "wrong-error-status"),

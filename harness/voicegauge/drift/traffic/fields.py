@@ -7,11 +7,21 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.drift.report import Change, change
-from voicegauge.drift.traffic.reading.contexts import Bodies, Context, Taken
-from voicegauge.drift.traffic.reading.flatten import ANY, Leaf, Scalar
-from voicegauge.drift.traffic.reading.stability import Case, Shift, parts, shift, shift_of_lists
-from voicegauge.drift.traffic.reading.traffic import Seen
-from voicegauge.formats.located_yaml import escape
+from voicegauge.drift.traffic.reading import (
+    ANY,
+    Bodies,
+    Case,
+    Context,
+    Leaf,
+    Scalar,
+    Seen,
+    Shift,
+    Taken,
+    parts,
+    shift,
+    shift_of_lists,
+)
+from voicegauge.formats import escape
 
 _ENOUGH = 4
 """Answers in which a value was never null, for one that is to mean something."""

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voicegauge.drift.report import Change, Spot, change
-from voicegauge.drift.traffic.reading.contexts import Both, Context
-from voicegauge.drift.traffic.reading.flatten import Scalar
-from voicegauge.drift.traffic.reading.stability import Case, shift
-from voicegauge.drift.traffic.reading.traffic import Seen
+from voicegauge.drift.traffic.reading import Both, Case, Context, Scalar, Seen, shift
 
 FRAMING = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 """How the bytes came, and when; they say nothing of the API."""

@@ -7,8 +7,7 @@ from itertools import combinations
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import Change, change
-from voicegauge.drift.traffic.reading.pairing import Pair
-from voicegauge.drift.traffic.reading.traffic import Seen, states
+from voicegauge.drift.traffic.reading import Pair, Seen, states
 
 _Before = dict[tuple[str, str], Seen]
 """Of each two states the earlier one first, with an answer that shows the later one."""

@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract import MISSING
-from voicegauge.contract.contract import MediaType
+from voicegauge.contract import MISSING, MediaType
 from voicegauge.drift.report import Change, Spot, change
-from voicegauge.drift.traffic.reading.schema_walk import extras, of_media
-from voicegauge.drift.traffic.reading.traffic import Seen
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.recording.bodies import base_type
+from voicegauge.drift.traffic.reading import Seen, extras, of_media
+from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.recording import base_type
 
 
 def request_changes(seen: Seen) -> Iterator[Change]:

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import Change, change
-from voicegauge.drift.traffic.reading.pairing import Pair
-from voicegauge.drift.traffic.reading.traffic import Seen
-from voicegauge.formats.bodies import is_json
-from voicegauge.speech.audio import UndecodableAudioError, decode
-from voicegauge.speech.containers import sniff_container
+from voicegauge.drift.traffic.reading import Pair, Seen
+from voicegauge.formats import is_json
+from voicegauge.speech.audio import UndecodableAudioError, decode, sniff_container
 
 FOR_NOW = (429, 502, 503, 504)
 """Refusals that a later try does not meet."""

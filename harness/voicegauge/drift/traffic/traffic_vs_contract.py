@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.contract import MISSING, fit_text
-from voicegauge.contract.contract import MediaType
-from voicegauge.contract.schema import SchemaError
+from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
 from voicegauge.drift.report import Change, DriftReport, Side, Spot, change, make_report
 from voicegauge.drift.traffic.disputes import is_disputed
-from voicegauge.drift.traffic.reading.flatten import ANY
-from voicegauge.drift.traffic.reading.schema_walk import Stated, enumerated, extras, of_media, stated
-from voicegauge.drift.traffic.reading.traffic import Seen, Traffic, states
+from voicegauge.drift.traffic.reading import ANY, Seen, Stated, Traffic, enumerated, extras, of_media, stated, states
 from voicegauge.drift.traffic.requests import request_changes
 from voicegauge.drift.traffic.uncovered import never_seen
-from voicegauge.formats.located_yaml import escape, unescape
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import escape, read_pointer, unescape
 from voicegauge.recording import MASK
 
 USUAL_HEADERS = frozenset(

@@ -7,20 +7,25 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.contract import MISSING
-from voicegauge.contract.contract import MediaType
+from voicegauge.contract import MISSING, MediaType
 from voicegauge.drift.report import Change, DriftReport, change, make_report
 from voicegauge.drift.traffic.fields import field_changes, type_changes, value_changes
 from voicegauge.drift.traffic.headers import header_changes
 from voicegauge.drift.traffic.jobs import charge_changes, charge_places, state_changes
-from voicegauge.drift.traffic.reading.contexts import Both, contexts, take_bodies
-from voicegauge.drift.traffic.reading.flatten import ANY, Scalar, kind_of
-from voicegauge.drift.traffic.reading.pairing import Pairing, pair_off
-from voicegauge.drift.traffic.reading.schema_walk import documented_values
-from voicegauge.drift.traffic.reading.traffic import Traffic
+from voicegauge.drift.traffic.reading import (
+    ANY,
+    Both,
+    Pairing,
+    Scalar,
+    Traffic,
+    contexts,
+    documented_values,
+    kind_of,
+    pair_off,
+    take_bodies,
+)
 from voicegauge.drift.traffic.responses import answer_changes
-from voicegauge.formats.located_yaml import unescape
-from voicegauge.formats.locations import parse_place, read_pointer
+from voicegauge.formats import parse_place, read_pointer, unescape
 
 
 def compare_recordings(old: Traffic, new: Traffic) -> DriftReport:

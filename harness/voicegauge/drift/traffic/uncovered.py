@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from voicegauge.contract import MISSING, Operation
-from voicegauge.contract.contract import MediaType, ResponseSpec
+from voicegauge.contract import MISSING, MediaType, Operation, ResponseSpec
 from voicegauge.drift.report import Change, Spot, change
-from voicegauge.drift.traffic.reading.flatten import Scalar, take_apart
-from voicegauge.drift.traffic.reading.schema_walk import enumerated, listed, of_media
-from voicegauge.drift.traffic.reading.traffic import Seen, Traffic
+from voicegauge.drift.traffic.reading import Scalar, Seen, Traffic, enumerated, listed, of_media, take_apart
 from voicegauge.recording import MASK
 
 

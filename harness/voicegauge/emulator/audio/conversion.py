@@ -47,7 +47,7 @@ class Change(NamedTuple):
 
 def changed(samples: Samples, rate: int, change: Change) -> Samples:
     """Mono `samples` after `change`, at the same rate."""
-    from voicegauge.speech.transcoding import apply_filters
+    from voicegauge.speech.audio import apply_filters
 
     filters = _filters(rate, change)
     return apply_filters(samples, rate, filters) if filters else samples

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voicegauge.contract import MISSING, MediaType, Operation, Target
 from voicegauge.contract.extension import AudioPlace, Slot, Word
-from voicegauge.emulator.http.request import Call, Refusal
-from voicegauge.emulator.http.schema_values import schemas_at
-from voicegauge.formats.locations import parse_place
+from voicegauge.emulator.http import Call, Refusal, schemas_at
+from voicegauge.formats import parse_place
 from voicegauge.model import Record, UploadedFile
-from voicegauge.speech.espeak import MAX_TEXT_CHARACTERS, guess_language, speaks, variants
+from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, speaks, variants
 
 if TYPE_CHECKING:
     import numpy as np
@@ -261,7 +260,7 @@ def render(wanted: Utterance) -> bytes:
     import numpy as np
 
     from voicegauge.speech.audio import encode
-    from voicegauge.speech.espeak import synthesize
+    from voicegauge.speech.synthesis import synthesize
 
     samples = synthesize(
         wanted.text,

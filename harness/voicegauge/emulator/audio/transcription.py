@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from voicegauge.emulator.http.request import Refusal
+from voicegauge.emulator.http import Refusal
 from voicegauge.model import Provenance, UploadedFile
 
 if TYPE_CHECKING:

@@ -11,21 +11,28 @@ import msgspec
 
 from voicegauge.contract import MISSING, Intake
 from voicegauge.contract.extension import AudioPlace, IntakeWord, Stems, Upload
-from voicegauge.emulator.audio.conversion import WRITABLE, Change, analysis, changed, stems
-from voicegauge.emulator.audio.speech import Utterance, Voice, check_upload, default_at, field_of
-from voicegauge.emulator.audio.transcript_timing import phrases, transcript_values
-from voicegauge.emulator.audio.transcription import LANGUAGE, transcribe
-from voicegauge.emulator.endpoints.responses import Answers
-from voicegauge.emulator.faults.injection import Planted
-from voicegauge.emulator.http.id_formats import fill_hex
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call, Refusal
-from voicegauge.emulator.http.request_validation import uploads
-from voicegauge.emulator.state.accounts import Account
-from voicegauge.emulator.state.clock import EmulatedClock
-from voicegauge.emulator.state.files import Files, Made
+from voicegauge.emulator.audio import (
+    LANGUAGE,
+    WRITABLE,
+    Change,
+    Utterance,
+    Voice,
+    analysis,
+    changed,
+    check_upload,
+    default_at,
+    field_of,
+    phrases,
+    stems,
+    transcribe,
+    transcript_values,
+)
+from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.http import Call, Refusal, fill_hex, uploads
+from voicegauge.emulator.responses import Answers, Reply
+from voicegauge.emulator.state import Account, EmulatedClock, Files, Made
 from voicegauge.model import UploadedFile
-from voicegauge.speech.espeak import speaks
+from voicegauge.speech.synthesis import speaks
 
 if TYPE_CHECKING:
     from voicegauge.speech.audio import Decoded
@@ -255,7 +262,7 @@ def _converted(call: Call, intake: Intake, heard: Heard) -> Made:
     Raises:
         Refusal: the format cannot be had as is asked.
     """
-    from voicegauge.speech.transcoding import Wanted, transcode, write_audio
+    from voicegauge.speech.audio import Wanted, transcode, write_audio
 
     use, name = intake.conversion, _wanted_format(call, intake, heard)
     assert use is not None
@@ -296,7 +303,7 @@ def _wanted_format(call: Call, intake: Intake, heard: Heard) -> str:
 
 
 def _encoded_stems(decoded: Decoded, count: int, name: str) -> dict[str, bytes]:
-    from voicegauge.speech.transcoding import write_audio
+    from voicegauge.speech.audio import write_audio
 
     samples, rate = _at_most(decoded)
     return {part: write_audio(band, rate, name) for part, band in stems(samples, rate, count).items()}

@@ -9,11 +9,9 @@ from typing import Any
 
 from voicegauge.contract import Operation, parse_place, read_pointer
 from voicegauge.contract.extension import Batch
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call, Refusal
-from voicegauge.emulator.http.response_bodies import put
-from voicegauge.emulator.state.clock import EmulatedClock
-from voicegauge.emulator.state.jobs import EmulatedJob
+from voicegauge.emulator.http import Call, Refusal
+from voicegauge.emulator.responses import Reply, put
+from voicegauge.emulator.state import EmulatedClock, EmulatedJob
 
 
 @dataclass

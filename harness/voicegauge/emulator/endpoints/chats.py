@@ -8,8 +8,8 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Target, parse_place, write_pointer
 from voicegauge.contract.extension import Chat
-from voicegauge.emulator.audio.speech import default_at
-from voicegauge.emulator.http.request import Call, Refusal
+from voicegauge.emulator.audio import default_at
+from voicegauge.emulator.http import Call, Refusal
 from voicegauge.model import UploadedFile
 
 QUOTED = 200

@@ -11,25 +11,18 @@ from urllib.parse import unquote
 
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import Conversion, JobSpec
-from voicegauge.emulator.audio.speech import Utterance, Voice
+from voicegauge.emulator.audio import Utterance, Voice
 from voicegauge.emulator.endpoints.audio_input import Intakes, check_uploads
+from voicegauge.emulator.endpoints.job_store import Orders
 from voicegauge.emulator.endpoints.resources import Shelf
-from voicegauge.emulator.endpoints.responses import Answers
 from voicegauge.emulator.endpoints.speech import Speaking
-from voicegauge.emulator.faults.injection import Planted
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call, Incoming, Refusal
-from voicegauge.emulator.http.request_validation import read_call, uploads
-from voicegauge.emulator.http.response_bodies import STATUSES, error_reply
-from voicegauge.emulator.http.response_headers import dress
+from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.http import Call, Incoming, Refusal, read_call, uploads
+from voicegauge.emulator.responses import STATUSES, Answers, Reply, dress, error_reply
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state.accounts import Account, Accounts
-from voicegauge.emulator.state.clock import POLL_STEP_S, EmulatedClock
-from voicegauge.emulator.state.files import Files
-from voicegauge.emulator.state.job_store import Orders
-from voicegauge.emulator.state.jobs import EmulatedJob
-from voicegauge.emulator.webhooks.notifier import Webhooks
-from voicegauge.speech.transcoding import media_type_of
+from voicegauge.emulator.state import POLL_STEP_S, Account, Accounts, EmulatedClock, EmulatedJob, Files
+from voicegauge.emulator.webhooks import Webhooks
+from voicegauge.speech.audio import media_type_of
 
 
 class Role(NamedTuple):

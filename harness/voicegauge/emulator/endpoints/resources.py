@@ -10,13 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract import MISSING, Contract, Operation, parse_place
 from voicegauge.contract.extension import Resource
-from voicegauge.emulator.audio.speech import default_at
-from voicegauge.emulator.faults.injection import Planted
-from voicegauge.emulator.http.id_formats import fill_hex, stamp
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call, Refusal
-from voicegauge.emulator.http.response_bodies import get, known, plain_draft, put, success_reply
-from voicegauge.emulator.state.accounts import Account
+from voicegauge.emulator.audio import default_at
+from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.http import Call, Refusal, fill_hex, stamp
+from voicegauge.emulator.responses import Reply, get, known, plain_draft, put, success_reply
+from voicegauge.emulator.state import Account
 
 KEPT_THINGS = 20_000
 """Older ones are forgotten, so that a long run does not grow without end."""

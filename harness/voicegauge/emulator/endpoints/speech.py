@@ -6,26 +6,28 @@ import asyncio
 from collections import Counter, OrderedDict
 
 from voicegauge.contract import Contract, Target
-from voicegauge.contract.extension import Batch, Chat
-from voicegauge.contract.extension.speech import Pace
-from voicegauge.emulator.audio.speech import Utterance, Voice, field_of, utterance
-from voicegauge.emulator.audio.transcription import hear
+from voicegauge.contract.extension import Batch, Chat, Pace
+from voicegauge.emulator.audio import Utterance, Voice, field_of, hear, utterance
 from voicegauge.emulator.endpoints.batches import EmulatedBatch, calls_of_items, lay_progress
 from voicegauge.emulator.endpoints.chats import emulated_answer, recording_of, spoken_by, text_of
+from voicegauge.emulator.endpoints.job_store import KEPT_JOBS, Asked, Orders, drawn_constants
 from voicegauge.emulator.endpoints.resources import Kept, Shelf
-from voicegauge.emulator.endpoints.responses import Answers
-from voicegauge.emulator.endpoints.streams import Pacing, length_s, pace_of, wanted_end
 from voicegauge.emulator.endpoints.target_selection import audio_place, choose_target, count_characters
-from voicegauge.emulator.faults.injection import Planted
-from voicegauge.emulator.http.id_formats import DEFAULT_ID, fill_hex, seeded
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call, Refusal
-from voicegauge.emulator.http.response_bodies import plain_draft, put, success_reply
+from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.http import DEFAULT_ID, Call, Refusal, fill_hex, seeded
+from voicegauge.emulator.responses import (
+    Answers,
+    Pacing,
+    Reply,
+    length_s,
+    pace_of,
+    plain_draft,
+    put,
+    success_reply,
+    wanted_end,
+)
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state.accounts import Account, Accounts
-from voicegauge.emulator.state.clock import EmulatedClock
-from voicegauge.emulator.state.job_store import KEPT_JOBS, Asked, Orders, drawn_constants
-from voicegauge.emulator.state.jobs import EmulatedJob
+from voicegauge.emulator.state import Account, Accounts, EmulatedClock, EmulatedJob
 
 
 class Speaking:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import AudioPlace
-from voicegauge.emulator.audio.speech import Utterance, read_word
-from voicegauge.emulator.http.request import Call, Refusal
-from voicegauge.formats.locations import parse_place
+from voicegauge.emulator.audio import Utterance, read_word
+from voicegauge.emulator.http import Call, Refusal
+from voicegauge.formats import parse_place
 
 
 def choose_target(call: Call, *, strict: bool = True) -> Target:

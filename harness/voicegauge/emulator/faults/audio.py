@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from voicegauge.emulator.audio.speech import Utterance
-from voicegauge.emulator.http.reply import Reply
+from voicegauge.emulator.audio import Utterance
+from voicegauge.emulator.responses import Reply
 
 _HTML = b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 _KEPT = 0.4

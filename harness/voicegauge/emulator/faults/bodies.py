@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from voicegauge.contract import MediaType, Target
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.response_bodies import plain_draft
-from voicegauge.formats.locations import parse_place, read_pointer
+from voicegauge.emulator.responses import Reply, plain_draft
+from voicegauge.formats import parse_place, read_pointer
 
 _Change = Callable[[Any, str], None]
 """Spoils one member of a mapping."""

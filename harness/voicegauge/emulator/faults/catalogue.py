@@ -8,13 +8,11 @@ from typing import Literal
 
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobSpec, Resource
-from voicegauge.emulator.audio.speech import Utterance
-from voicegauge.emulator.endpoints.streams import Beat
+from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.faults import audio, bodies, http, jobs, streams, uploads, webhooks
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call
-from voicegauge.emulator.state.jobs import EmulatedJob
-from voicegauge.emulator.webhooks.payloads import Post
+from voicegauge.emulator.http import Call
+from voicegauge.emulator.responses import Beat, Post, Reply
+from voicegauge.emulator.state import EmulatedJob
 
 SLOW_S = 3.0
 """Slow enough to stand out against every made-up time, short enough to wait for."""

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.contract import Operation, Target
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call
-from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.emulator.http import Call, schemas_at
+from voicegauge.emulator.responses import Reply
 from voicegauge.model import UploadedFile
 
 _UNUSUAL = (203, 206, 226)

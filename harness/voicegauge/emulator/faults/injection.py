@@ -7,13 +7,11 @@ from dataclasses import dataclass
 
 from voicegauge.contract import Contract, Operation, Served, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator.audio.speech import Utterance
-from voicegauge.emulator.endpoints.streams import Beat
+from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault, Waived
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call
-from voicegauge.emulator.state.jobs import EmulatedJob
-from voicegauge.emulator.webhooks.payloads import Post
+from voicegauge.emulator.http import Call
+from voicegauge.emulator.responses import Beat, Post, Reply
+from voicegauge.emulator.state import EmulatedJob
 from voicegauge.errors import UnknownNameError
 
 

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator.http.id_formats import stamp
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.response_bodies import get, put
-from voicegauge.emulator.state.jobs import EmulatedJob, failures, shortest_path
+from voicegauge.emulator.http import stamp
+from voicegauge.emulator.responses import Reply, get, put
+from voicegauge.emulator.state import EmulatedJob, failures, shortest_path
 
 UNKNOWN_STATE = "voicegauge-unknown"
 _HOUR_S = 3600.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicegauge.contract import Operation, Target
-from voicegauge.emulator.endpoints.streams import Beat
+from voicegauge.emulator.responses import Beat
 
 _STALL = 1.2
 """Times the longest pause that is allowed."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from voicegauge.contract import Target
 from voicegauge.contract.extension import Conversion, Transcription
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.response_bodies import get, put
-from voicegauge.formats.locations import parse_place
+from voicegauge.emulator.responses import Reply, get, put
+from voicegauge.formats import parse_place
 
 OTHER_TEXT = "Nobody expected seven purple elephants underneath that telescope."
 _RATES_HZ = (44_100, 22_050)
@@ -26,8 +25,7 @@ def other_transcript(reply: Reply) -> None:
 
 def other_rate(reply: Reply) -> None:
     """Converted audio at another sample rate than was asked for."""
-    from voicegauge.speech.audio import container_of_media_type
-    from voicegauge.speech.transcoding import Wanted, read_channels, transcode
+    from voicegauge.speech.audio import Wanted, container_of_media_type, read_channels, transcode
 
     intake = reply.operation.intake if reply.operation else None
     made = reply.kind == "taken" and isinstance(intake, Conversion) and "sample_rate" in intake.request

@@ -6,13 +6,11 @@ import copy
 from collections.abc import Iterator
 from dataclasses import replace
 
-from voicegauge.contract import Target
-from voicegauge.contract.webhooks import callback_media
+from voicegauge.contract import Target, callback_media
 from voicegauge.emulator.faults.bodies import broken
-from voicegauge.emulator.http.id_formats import stamp
-from voicegauge.emulator.http.response_bodies import get, put
-from voicegauge.emulator.state.clock import EPOCH_S
-from voicegauge.emulator.webhooks.payloads import Post
+from voicegauge.emulator.http import stamp
+from voicegauge.emulator.responses import Post, get, put
+from voicegauge.emulator.state import EPOCH_S
 
 
 def never(post: Post) -> Iterator[Post]:

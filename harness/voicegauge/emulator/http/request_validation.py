@@ -9,8 +9,7 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, fit_text
 from voicegauge.emulator.http.request import Call, Incoming, Refusal
 from voicegauge.emulator.http.schema_values import schemas_at
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.formats.located_yaml import unescape
+from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
 from voicegauge.model import UploadedFile
 
 _REQUIRED = re.compile(r'^"(.+)" is a required property')

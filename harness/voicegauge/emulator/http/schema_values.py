@@ -6,8 +6,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from voicegauge.contract.schema import Schemas
-from voicegauge.formats.located_yaml import escape
+from voicegauge.contract import Schemas
+from voicegauge.formats import escape
 
 _SAMPLES_BY_FORMAT = {
     "date-time": "2026-01-01T00:00:00Z",

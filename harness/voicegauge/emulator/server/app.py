@@ -11,7 +11,7 @@ from voicegauge.emulator.settings import CONTROL_PREFIX, EmulatorSettings
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from voicegauge.emulator.faults.catalogue import Fault
+    from voicegauge.emulator.faults import Fault
 
 
 def create_app(

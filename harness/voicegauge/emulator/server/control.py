@@ -11,8 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from voicegauge.emulator.faults.catalogue import FAULTS
-from voicegauge.emulator.faults.injection import Planted
+from voicegauge.emulator.faults import FAULTS, Planted
 from voicegauge.emulator.server.providers import House, send_reply
 from voicegauge.errors import UnknownNameError
 

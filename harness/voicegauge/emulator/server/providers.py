@@ -12,15 +12,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract import Contract
-from voicegauge.emulator.audio.speech import Voice, check_emulation
-from voicegauge.emulator.endpoints.provider import EmulatedProvider
-from voicegauge.emulator.endpoints.streams import send_beats
-from voicegauge.emulator.faults.catalogue import Fault
-from voicegauge.emulator.faults.injection import Planted
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Incoming
+from voicegauge.emulator.audio import Voice, check_emulation
+from voicegauge.emulator.endpoints import EmulatedProvider
+from voicegauge.emulator.faults import Fault, Planted
+from voicegauge.emulator.http import Incoming
+from voicegauge.emulator.responses import Reply, send_beats
 from voicegauge.emulator.settings import MAX_REQUEST_BYTES, SERVER_NAME, EmulatorSettings
-from voicegauge.emulator.state.clock import EmulatedClock
+from voicegauge.emulator.state import EmulatedClock
 
 KEPT_ENTRIES = 10_000
 MASK = "***"

@@ -9,7 +9,7 @@ from typing import Any
 
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import Limits, Plan
-from voicegauge.emulator.http.request import Incoming, Refusal
+from voicegauge.emulator.http import Incoming, Refusal
 from voicegauge.emulator.settings import EmulatorSettings
 
 WINDOW_S = 60.0

@@ -11,7 +11,7 @@ from voicegauge.contract import Target
 from voicegauge.contract.extension import JobSpec, State
 
 if TYPE_CHECKING:
-    from voicegauge.emulator.audio.speech import Utterance
+    from voicegauge.emulator.audio import Utterance
     from voicegauge.emulator.state.accounts import Account
     from voicegauge.emulator.state.clock import EmulatedClock
 

@@ -1,1 +1,7 @@
 """Webhooks the emulator sends."""
+
+from voicegauge.emulator.webhooks.notifier import Webhooks
+
+__all__ = [
+    "Webhooks",
+]

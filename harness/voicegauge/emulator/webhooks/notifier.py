@@ -10,14 +10,11 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from voicegauge.contract.extension import State
-from voicegauge.emulator.endpoints.responses import Answers
-from voicegauge.emulator.faults.injection import Planted
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call, Refusal
+from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.http import Call, Refusal
+from voicegauge.emulator.responses import Answers, Post, Reply, Subscription, named_url, post_of, wanted_posts
 from voicegauge.emulator.settings import EmulatorSettings
-from voicegauge.emulator.state.clock import EmulatedClock
-from voicegauge.emulator.state.jobs import EmulatedJob
-from voicegauge.emulator.webhooks.payloads import Post, Subscription, named_url, post_of, wanted_posts
+from voicegauge.emulator.state import EmulatedClock, EmulatedJob
 from voicegauge.emulator.webhooks.sender import deliver, may_reach
 from voicegauge.hosts import is_loopback
 

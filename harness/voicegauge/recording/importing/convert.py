@@ -10,18 +10,16 @@ from urllib.parse import urlsplit
 
 from voicegauge.contract import Contract
 from voicegauge.errors import DataError, OversizeError
-from voicegauge.formats.bodies import is_json
-from voicegauge.model import DOWNLOAD, Exchange, Record, Request, Response
-from voicegauge.model.exchange import Headers, header
-from voicegauge.recording.conversations import with_groups
+from voicegauge.formats import is_json
+from voicegauge.model import DOWNLOAD, Exchange, Headers, Record, Request, Response, header
+from voicegauge.recording.grouping import with_groups
 from voicegauge.recording.importing.har import archive
 from voicegauge.recording.importing.interaction import Entry, Interaction, NotImportedError, Source, to_time
 from voicegauge.recording.importing.plain_data import read_plain
 from voicegauge.recording.importing.tapes import tapes
 from voicegauge.recording.importing.vcr import cassette
-from voicegauge.recording.redaction.credentials import MASK
-from voicegauge.recording.redaction.url_rewriting import Canonical, relative_path
-from voicegauge.transport.decoding import decode_body
+from voicegauge.recording.redaction import MASK, Canonical, relative_path
+from voicegauge.transport import decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
 MIN_SECRET_CHARACTERS = 8

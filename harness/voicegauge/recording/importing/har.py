@@ -11,8 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voicegauge.errors import UsageError
-from voicegauge.model import Timing, UploadedFile
-from voicegauge.model.exchange import Headers, header
+from voicegauge.model import Headers, Timing, UploadedFile, header
 from voicegauge.recording.bodies import base_type
 from voicegauge.recording.importing.interaction import (
     Entry,

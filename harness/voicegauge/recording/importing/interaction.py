@@ -10,8 +10,7 @@ import email.utils
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from voicegauge.model import Timing
-from voicegauge.model.exchange import Headers
+from voicegauge.model import Headers, Timing
 
 
 class NotImportedError(Exception):

@@ -12,7 +12,7 @@ import msgspec
 import yaml
 
 from voicegauge.errors import DataError
-from voicegauge.formats.located_yaml import LOADER
+from voicegauge.formats import LOADER
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_DEPTH = 60

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.model.exchange import Headers, header
+from voicegauge.model import Headers, header
 from voicegauge.recording.importing.interaction import (
     Entry,
     Interaction,

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.model.exchange import Headers
+from voicegauge.model import Headers
 from voicegauge.recording.importing.interaction import (
     Entry,
     Interaction,

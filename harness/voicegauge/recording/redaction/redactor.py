@@ -11,8 +11,7 @@ import msgspec
 
 from voicegauge.contract import Contract
 from voicegauge.errors import DataError
-from voicegauge.model import Exchange, Request, Response
-from voicegauge.model.exchange import Headers
+from voicegauge.model import Exchange, Headers, Request, Response
 from voicegauge.recording.bodies import mask_body
 from voicegauge.recording.redaction.credentials import (
     BAD_KEY,

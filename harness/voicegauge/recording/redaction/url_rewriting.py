@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from voicegauge.contract import Contract
-from voicegauge.formats.bodies import is_json
-from voicegauge.model import Exchange, Request, Response
-from voicegauge.model.exchange import Headers
+from voicegauge.formats import is_json
+from voicegauge.model import Exchange, Headers, Request, Response
 
 Move = Callable[[str], str]
 """A text with the URLs in it moved."""

@@ -17,12 +17,10 @@ from urllib.parse import urlsplit
 
 from voicegauge.contract import MISSING, Contract, Operation, parse_place
 from voicegauge.errors import DataError
-from voicegauge.formats.bodies import UnreadableBodyError, read_json
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
 from voicegauge.model import Exchange, Request
 from voicegauge.recording.har_file import Recording
-from voicegauge.recording.redaction.redactor import Redactor
-from voicegauge.recording.redaction.url_rewriting import relative_path
+from voicegauge.recording.redaction import Redactor, relative_path
 from voicegauge.recording.replay.request_matching import Asked, ask
 
 _DIFFERENCES = 6

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording.redaction.url_rewriting import ELSEWHERE, Move, moved_answer, mover
+from voicegauge.recording.redaction import ELSEWHERE, Move, moved_answer, mover
 from voicegauge.recording.replay.replay import Replay
 from voicegauge.recording.replay.timing import answer_headers, paced, schedule, until
 from voicegauge.transport import Clock, RealClock

@@ -10,11 +10,10 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from voicegauge.contract import Contract, Operation
-from voicegauge.formats.bodies import UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import DOWNLOAD, Record, Request, UploadedFile
 from voicegauge.recording.bodies import base_type
-from voicegauge.recording.redaction.credentials import BAD_KEY, MASK
-from voicegauge.recording.redaction.url_rewriting import relative_path
+from voicegauge.recording.redaction import BAD_KEY, MASK, relative_path
 
 _OWN_HEADERS = "x-voicegauge-"
 _SHOWN = 60

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 
-from voicegauge.model import Exchange, Record, Response
-from voicegauge.model.exchange import Headers
+from voicegauge.model import Exchange, Headers, Record, Response
 from voicegauge.transport import Clock
 
 _MADE_ANEW = frozenset(

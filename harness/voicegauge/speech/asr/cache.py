@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from voicegauge.data import cache_folder
-from voicegauge.speech.transcribe import HEARING_VERSION, Hearing
+from voicegauge.speech.asr.transcribe import HEARING_VERSION, Hearing
 
 _WAIT_S = 30.0
 """How long a writer waits for another one."""

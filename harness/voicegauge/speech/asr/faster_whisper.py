@@ -12,7 +12,7 @@ from typing import Any
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
 from voicegauge.speech.asr.whisper import WINDOW_S, describe_sample_len, fill_window, sample_len
-from voicegauge.speech.normalizer import base_language
+from voicegauge.speech.transcripts import base_language
 
 _WEIGHTS = "model.bin"
 _NEEDED = {

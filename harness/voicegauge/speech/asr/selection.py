@@ -22,7 +22,7 @@ from voicegauge.speech.asr.embedded import EMBEDDED, embedded_asr
 from voicegauge.speech.asr.faster_whisper import cached_models, faster_whisper_asr
 from voicegauge.speech.asr.weights import cached_weights
 from voicegauge.speech.asr.whisper import whisper_asr
-from voicegauge.speech.normalizer import base_language
+from voicegauge.speech.transcripts import base_language
 
 WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
 """Environment variable: the model or checkpoint file that `auto` and `whisper` take."""

@@ -16,7 +16,7 @@ import numpy as np
 from voicegauge.errors import UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
 from voicegauge.speech.asr.weights import cached_weights, install, require_whisper
-from voicegauge.speech.normalizer import base_language
+from voicegauge.speech.transcripts import base_language
 
 SAMPLE_LEN = 224
 """Tokens a window may give: half of Whisper's text context, its own default, stated so that it stays."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.schemas.normal_form import Print
-from voicegauge.drift.contracts.schemas.rules import BRANCHES, KINDS, rule_id
-from voicegauge.drift.contracts.schemas.schema import Applied, Schema
+from voicegauge.drift.contracts.normal_form import Print
+from voicegauge.drift.contracts.schema import Applied, Schema
+from voicegauge.drift.contracts.schema_rules import BRANCHES, KINDS, rule_id
 from voicegauge.drift.contracts.scope import Pair
 from voicegauge.drift.report import Change
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.drift.contracts.node import Part, canonical_json, same_json
+from voicegauge.drift.contracts.schema import Applied, Schema
+from voicegauge.drift.contracts.schema_rules import ASSERTIONS, BOUNDS, KINDS, Kind, rule_id
 from voicegauge.drift.contracts.schemas.branches import compare_branches, compare_wrapping
-from voicegauge.drift.contracts.schemas.rules import ASSERTIONS, BOUNDS, KINDS, Kind, rule_id
-from voicegauge.drift.contracts.schemas.schema import Applied, Schema
 from voicegauge.drift.contracts.schemas.types import Found, are_disjoint, compare_types
 from voicegauge.drift.contracts.scope import Pair, Scope
 from voicegauge.drift.report import Change
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import escape
 
 _PLAIN = {
     **{keyword: ASSERTIONS[keyword] for keyword in ("pattern", "multipleOf", "dependentRequired")},

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.drift.contracts.node import Part
-from voicegauge.drift.contracts.schemas.schema import Schema
+from voicegauge.drift.contracts.schema import Schema
 
 
 class Found(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain, combinations
 from typing import Any, NamedTuple
 
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import escape
 
 ANY = "*"
 """Stands for an index in a path."""

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from voicegauge.contract.contract import MediaType
-from voicegauge.contract.schema import Schemas
+from voicegauge.contract import MediaType, Schemas
 from voicegauge.drift.traffic.reading.flatten import ANY, Scalar
-from voicegauge.formats.located_yaml import escape
+from voicegauge.formats import escape
 
 MAX_DEPTH = 20
 """Of schemas that refer to themselves."""

@@ -7,17 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicegauge.contract import MISSING, Contract, Operation, parse_place
-from voicegauge.contract.contract import MediaType, ResponseSpec
+from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec, parse_place
 from voicegauge.contract.extension import JobSpec
 from voicegauge.drift.report import Side, Spot
 from voicegauge.errors import DataError
-from voicegauge.formats.bodies import UnreadableBodyError, is_json, read_json
-from voicegauge.formats.locations import read_pointer
+from voicegauge.formats import UnreadableBodyError, is_json, read_json, read_pointer
 from voicegauge.model import Exchange
-from voicegauge.recording import MASK, Recording, find_recordings, load_har
-from voicegauge.recording.conversations import conversations
-from voicegauge.recording.replay.request_matching import Asked, ask
+from voicegauge.recording import MASK, Recording, conversations, find_recordings, load_har
+from voicegauge.recording.replay import Asked, ask
 
 
 @dataclass(frozen=True, eq=False)

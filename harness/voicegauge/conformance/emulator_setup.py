@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.checks import RULES, Rule
-from voicegauge.conformance.running.engine import Settings
+from voicegauge.conformance.engine import Settings
 from voicegauge.contract import Target
 from voicegauge.emulator import EmulatorSettings, RunningEmulator
 from voicegauge.model import Provenance
@@ -14,7 +14,7 @@ from voicegauge.transport import VirtualClock
 
 CREDITS = 1e12
 """A check sends hundreds of requests; what an empty account answers is asked for as a situation."""
-KEY = "emulated-key"
+EMULATED_KEY = "emulated-key"
 """The emulator takes any key that does not begin with "invalid"."""
 
 
@@ -39,7 +39,7 @@ def settings_for(
     return Settings(
         provenance=Provenance.EMULATED,
         base_urls={name: {"": running.base_url(name)} for name in providers},
-        keys=dict.fromkeys(providers, KEY),
+        keys=dict.fromkeys(providers, EMULATED_KEY),
         rules=rules,
         fuzz=fuzz,
         failures=failures,

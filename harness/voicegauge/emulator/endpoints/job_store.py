@@ -8,19 +8,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voicegauge.contract import Contract, Served, Target
+from voicegauge.contract import Contract, Quote, Served, Target, quote
 from voicegauge.contract.extension import JobSpec, Price
-from voicegauge.contract.pricing import Quote, quote
-from voicegauge.emulator.audio.speech import Utterance
+from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.endpoints.batches import EmulatedBatch
-from voicegauge.emulator.endpoints.streams import STATE_SCENARIO
-from voicegauge.emulator.faults.injection import Planted
-from voicegauge.emulator.http.id_formats import DEFAULT_ID, fill_hex, seeded
-from voicegauge.emulator.http.request import Call, Refusal
+from voicegauge.emulator.faults import Planted
+from voicegauge.emulator.http import DEFAULT_ID, Call, Refusal, fill_hex, seeded
+from voicegauge.emulator.responses import STATE_SCENARIO
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state.accounts import Account
-from voicegauge.emulator.state.clock import EmulatedClock
-from voicegauge.emulator.state.jobs import EmulatedJob, shortest_path, stays
+from voicegauge.emulator.state import Account, EmulatedClock, EmulatedJob, shortest_path, stays
 
 KEPT_JOBS = 20_000
 """Older jobs are forgotten, so that a long run does not grow without end."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from voicegauge.model import Score
-from voicegauge.speech.normalizer import Unit, normaliser_for
+from voicegauge.speech.transcripts.normalizer import Unit, normaliser_for
 
 _PARENTHESES = str.maketrans("()", "  ")
 """Whisper's normalisers drop what stands in them."""

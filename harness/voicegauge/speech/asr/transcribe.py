@@ -7,7 +7,7 @@ from typing import NamedTuple
 from voicegauge.model import AudioFacts
 from voicegauge.speech.asr.base import RATE_HZ, Asr
 from voicegauge.speech.audio import UndecodableAudioError, decode_saved, is_silent, resample
-from voicegauge.speech.metrics import Heard
+from voicegauge.speech.transcripts import Heard
 
 HEARING_VERSION = 1
 """Raised when the way from bytes to the recogniser changes: transcripts kept before do not count."""

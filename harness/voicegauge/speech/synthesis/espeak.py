@@ -244,7 +244,7 @@ class _Worker:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "voicegauge.speech.espeak_worker"],
+                [sys.executable, "-m", "voicegauge.speech.synthesis.espeak_worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

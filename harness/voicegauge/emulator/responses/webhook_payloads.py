@@ -5,15 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, parse_place
+from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id, parse_place
 from voicegauge.contract.extension import Posts, State, WebhookBody, WebhookUrl
-from voicegauge.contract.webhooks import callback_media, given_id
-from voicegauge.emulator.endpoints.responses import Answers
-from voicegauge.emulator.http.id_formats import stamp
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call
-from voicegauge.emulator.http.response_bodies import get, plain_draft, put
-from voicegauge.emulator.state.jobs import EmulatedJob
+from voicegauge.emulator.http import Call, stamp
+from voicegauge.emulator.responses.bodies import get, plain_draft, put
+from voicegauge.emulator.responses.builder import Answers
+from voicegauge.emulator.responses.reply import Reply
+from voicegauge.emulator.state import EmulatedJob
 
 
 @dataclass(frozen=True)

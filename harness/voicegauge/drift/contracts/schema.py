@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voicegauge.drift.contracts.node import Part, canonical_json
-from voicegauge.formats.locations import MISSING
+from voicegauge.formats import MISSING
 
 Applied = tuple[Part, ...]
 """A schema: parts of a document that all apply. None of them means that anything fits."""

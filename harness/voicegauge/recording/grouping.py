@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import msgspec
 
 from voicegauge.contract import Contract
-from voicegauge.formats.bodies import is_json
+from voicegauge.formats import is_json
 from voicegauge.model import Exchange
-from voicegauge.recording.redaction.url_rewriting import relative_path
+from voicegauge.recording.redaction import relative_path
 
 MIN_LINK_CHARACTERS = 6
 """Of an id in a path: a shorter one may stand in any answer."""

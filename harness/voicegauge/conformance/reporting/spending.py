@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicegauge.checks import Rule
-from voicegauge.conformance.cases.case import Case
-from voicegauge.contract import Contract, Operation
+from voicegauge.conformance.cases import Case
+from voicegauge.contract import Contract, is_billable
 from voicegauge.model import Exchange, Record
 
 
@@ -129,12 +129,4 @@ def count(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> Spen
 
 def _paid_for(contract: Contract, name: str) -> bool:
     operation = contract.operations.get(name)
-    return operation is not None and costs(operation)
-
-
-def costs(operation: Operation) -> bool:
-    """Whether an accepted call is paid for: every request for speech, and what has a price that is not nothing."""
-    if operation.speech is not None:
-        return True
-    prices = [operation.pricing, *(one.pricing for one in operation.served)]
-    return any(price is not None and bool(price.usd or price.credits or price.alternatives) for price in prices)
+    return operation is not None and is_billable(operation)

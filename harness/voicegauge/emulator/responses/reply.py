@@ -10,9 +10,9 @@ from voicegauge.contract import MediaType, ResponseSpec
 
 if TYPE_CHECKING:
     from voicegauge.contract import Operation, Target
-    from voicegauge.emulator.endpoints.streams import Beat, Pacing
-    from voicegauge.emulator.http.request import Call
-    from voicegauge.emulator.state.jobs import EmulatedJob
+    from voicegauge.emulator.http import Call
+    from voicegauge.emulator.responses.streams import Beat, Pacing
+    from voicegauge.emulator.state import EmulatedJob
 
 Kind = Literal["submit", "speech", "status", "result", "audio", "taken", "other", "error"]
 """What an answer is: a job accepted, speech at once, a job's state, its result, audio behind a URL,

@@ -15,21 +15,18 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voicegauge.contract import Operation, Target, parse_place
-from voicegauge.contract.events import KIND_FIELD
-from voicegauge.contract.extension import StreamSpec
-from voicegauge.contract.extension.speech import Pace
-from voicegauge.emulator.http.request import Refusal
-from voicegauge.emulator.http.response_bodies import put
-from voicegauge.emulator.http.schema_values import Shaper
+from voicegauge.contract import KIND_FIELD, Operation, Target, parse_place
+from voicegauge.contract.extension import Pace, StreamSpec
+from voicegauge.emulator.http import Refusal, Shaper
+from voicegauge.emulator.responses.bodies import put
 from voicegauge.emulator.settings import SCENARIO_HEADER
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
-    from voicegauge.emulator.audio.speech import Utterance
-    from voicegauge.emulator.http.reply import Reply
-    from voicegauge.emulator.state.clock import EmulatedClock
+    from voicegauge.emulator.audio import Utterance
+    from voicegauge.emulator.responses.reply import Reply
+    from voicegauge.emulator.state import EmulatedClock
 
 STATE_SCENARIO = "state:"
 """In the scenario header: how a job or a stream shall end."""

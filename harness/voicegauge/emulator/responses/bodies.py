@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from voicegauge.contract import MISSING, Example, MediaType, Operation, ResponseSpec, parse_place, read_pointer
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Refusal
-from voicegauge.emulator.http.schema_values import Shaper, schemas_at
-from voicegauge.formats.bodies import is_json
+from voicegauge.emulator.http import Refusal, Shaper, schemas_at
+from voicegauge.emulator.responses.reply import Reply
+from voicegauge.formats import is_json
 
 STATUSES: Mapping[str, tuple[int, ...]] = {
     "invalid": (400, 422),

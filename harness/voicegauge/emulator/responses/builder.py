@@ -11,11 +11,9 @@ from urllib.parse import urlencode, urlsplit
 
 from voicegauge.contract import MISSING, Contract, Example, Intake, MediaType, Operation, Target, parse_place
 from voicegauge.contract.extension import AudioPlace, JobSpec
-from voicegauge.emulator.audio.speech import Utterance
-from voicegauge.emulator.http.id_formats import stamp
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.request import Call, Incoming, Refusal
-from voicegauge.emulator.http.response_bodies import (
+from voicegauge.emulator.audio import Utterance
+from voicegauge.emulator.http import Call, Incoming, Refusal, schemas_at, stamp
+from voicegauge.emulator.responses.bodies import (
     Draft,
     best_draft,
     error_reply,
@@ -26,12 +24,10 @@ from voicegauge.emulator.http.response_bodies import (
     put,
     success_reply,
 )
-from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.emulator.responses.reply import Reply
 from voicegauge.emulator.settings import CONTROL_PREFIX
-from voicegauge.emulator.state.files import Made
-from voicegauge.emulator.state.jobs import EmulatedJob
-from voicegauge.speech.audio import container_of_media_type
-from voicegauge.speech.transcoding import media_type_of
+from voicegauge.emulator.state import EmulatedJob, Made
+from voicegauge.speech.audio import container_of_media_type, media_type_of
 
 EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
 """File endings that are not the format's own name."""

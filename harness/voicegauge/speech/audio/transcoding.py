@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from voicegauge.speech import audio
-from voicegauge.speech.audio import MAX_AUDIO_S, UndecodableAudioError, encode
+from voicegauge.speech.audio.samples import MAX_AUDIO_S, UndecodableAudioError, encode, resample
+from voicegauge.speech.audio.samples import media_type_of as media_type_of_readable
 
 Samples = NDArray[np.float32]
 LOSSY = {
@@ -60,7 +60,7 @@ def transcode(data: bytes, wanted: Wanted) -> bytes:
 
 def media_type_of(name: str) -> str:
     """The media type of a format that `write_audio` makes."""
-    return _MEDIA_TYPES.get(name) or audio.media_type_of(name)
+    return _MEDIA_TYPES.get(name) or media_type_of_readable(name)
 
 
 def read_channels(data: bytes, rate: int | None = None, channels: int | None = None) -> tuple[Samples, int]:
@@ -111,7 +111,7 @@ def write_audio(samples: Samples, rate: int, name: str, kbps: int | None = None)
     import av
 
     if name == "webm":
-        samples, rate = audio.resample(samples, rate, _OPUS_RATE_HZ), _OPUS_RATE_HZ
+        samples, rate = resample(samples, rate, _OPUS_RATE_HZ), _OPUS_RATE_HZ
     samples = samples.reshape(len(samples), -1)
     muxer, codec = LOSSY[name]
     layout = _LAYOUTS[samples.shape[1]]

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from voicegauge.model import AudioFacts, Record
-from voicegauge.speech import ffmpeg
-from voicegauge.speech.containers import (
+from voicegauge.speech.audio import ffmpeg
+from voicegauge.speech.audio.containers import (
     container_of_media_type,
     declares_length,
     find_wav_data,
@@ -27,9 +27,9 @@ from voicegauge.speech.containers import (
     mend_streamed_wav,
     sniff_container,
 )
+from voicegauge.speech.audio.levels import active_s, is_silent, leading_silence_s, rms_dbfs
+from voicegauge.speech.audio.ogg import with_serial
 from voicegauge.speech.interrupts import ctrl_c_held
-from voicegauge.speech.levels import active_s, is_silent, leading_silence_s, rms_dbfs
-from voicegauge.speech.ogg import with_serial
 
 __all__ = [
     "FORMATS",

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from voicegauge.drift.contracts.node import Part, canonical_json
-from voicegauge.drift.contracts.schemas.schema import (
+from voicegauge.drift.contracts.schema import (
     AROUND,
     TITLES,
     Applied,

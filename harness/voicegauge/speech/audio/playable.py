@@ -6,8 +6,8 @@ import bisect
 import io
 from collections.abc import Sequence
 
-from voicegauge.speech.audio import Decoded
-from voicegauge.speech.containers import find_wav_data
+from voicegauge.speech.audio.containers import find_wav_data
+from voicegauge.speech.audio.samples import Decoded
 
 _SAMPLE_BYTES = {"wav", "pcm"}
 """Containers whose samples all have one size, so that the share of the bytes is the share of the time."""

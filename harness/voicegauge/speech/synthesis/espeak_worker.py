@@ -1,4 +1,4 @@
-"""The process that speaks: espeak-ng behind a pipe. Run by `voicegauge.speech.espeak`, not by hand.
+"""The process that speaks: espeak-ng behind a pipe. Run by `voicegauge.speech.synthesis.espeak`, not by hand.
 
 espeak-ng is GPL-3 software: it is loaded in this process alone, which talks to the
 rest over pipes. Its output depends on what the same process has spoken before, so every

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicegauge.contract import Parameter, parse_place
-from voicegauge.emulator.http.reply import Reply
-from voicegauge.emulator.http.schema_values import Shaper
+from voicegauge.emulator.http import Shaper
+from voicegauge.emulator.responses.reply import Reply
 
 _EPOCH_FROM = 1_000_000_000
 """An example this large is a time, not a number of seconds to wait."""

@@ -10,13 +10,10 @@ from typing import Any
 
 from voicegauge.checks import RULES, Rule
 from voicegauge.client import Client, Ledger, Pacer
-from voicegauge.conformance.cases.case import Case
-from voicegauge.conformance.cases.plan import Plan
-from voicegauge.conformance.cases.webhooks import receiver_for
-from voicegauge.conformance.offline.examples import documented_findings
-from voicegauge.conformance.running.case_runner import Keep, Runner, Service
-from voicegauge.conformance.running.collector import Collector
-from voicegauge.conformance.running.spending import Allowance
+from voicegauge.conformance.cases import Case, Plan, receiver_for
+from voicegauge.conformance.offline import documented_findings
+from voicegauge.conformance.reporting import Allowance
+from voicegauge.conformance.running import Collector, Keep, Runner, Service
 from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
@@ -108,9 +105,11 @@ async def _fuzz(service: Service, targets: Sequence[Target], settings: Settings,
     """One target of each operation: the schema is the operation's, and so are its jobs."""
     if not settings.fuzz:
         return
-    from voicegauge.conformance.fuzzing.random_requests import fuzz_target  # Hypothesis costs 0.2 s to import
-    from voicegauge.conformance.fuzzing.search import Effort
-    from voicegauge.conformance.fuzzing.stateful_jobs import interleave_jobs
+    from voicegauge.conformance.fuzzing import (
+        Effort,
+        fuzz_target,  # Hypothesis costs 0.2 s to import
+        interleave_jobs,
+    )
 
     effort = Effort(settings.fuzz, settings.seed, settings.failures)
     own = effort.below(settings.provenance.value, service.contract.id)
@@ -132,7 +131,7 @@ async def check_jobs(target: Target, steps: Sequence[str], settings: Settings, c
         UsageError: the target has no jobs, or a step is none.
         TransportError: no answer could be had.
     """
-    from voicegauge.conformance.fuzzing.stateful_jobs import Interleaving
+    from voicegauge.conformance.fuzzing import Interleaving
 
     async with Transport(app=settings.app) as transport:
         runner = Runner(_service(target.contract, transport, settings), settings.rules, collector)
