@@ -29,7 +29,7 @@ from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
-from voicegauge.conformance.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.reporting.spending import Allowance
 from voicegauge.conformance.running.case_runner import Runner, Service
 from voicegauge.contract import Contract, Target, load_catalogue
@@ -72,7 +72,9 @@ class Tools:
 
     async def _check(self, url: str, collector: Collector) -> None:
         async with Transport() as transport:
-            client = Client(self.contract, transport, base_urls={"": url}, key=KEY, clock=VirtualClock(), seed=SEED)
+            client = Client(
+                self.contract, transport, base_urls={"": url}, key=EMULATED_KEY, clock=VirtualClock(), seed=SEED
+            )
             await Runner(Service(self.contract, client), RULES, collector, Allowance(MAX_CALLS)).run(self.cases)
 
     def schemathesis(self, mutant: Mutant | None) -> Outcome:
@@ -82,7 +84,7 @@ class Tools:
 
     def run_schemathesis(self, url: str) -> schemathesis.Run:
         """One run of it at the provider's `url`."""
-        [credential] = credentials(self.operation, KEY)
+        [credential] = credentials(self.operation, EMULATED_KEY)
         headers = {credential.name: credential.value}
         return schemathesis.run(self._document, url, headers, self.operations, seed=SEED)
 

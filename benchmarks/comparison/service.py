@@ -12,7 +12,7 @@ from mutation.mutant import Mutant
 
 from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance import emulator_settings
-from voicegauge.conformance.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import Contract, Operation
 from voicegauge.emulator import create_app
 from voicegauge.emulator.server.socket_server import running_app
@@ -49,7 +49,7 @@ def serving(contract: Contract, operation: Operation, mutant: Mutant | None = No
     played, faults = (mutant.played(), mutant.faults) if mutant else (contract, ())
     settings = emulator_settings(faults=mutant.planted if mutant else ())
     app = create_app([played], settings, own_faults=faults)
-    [credential] = credentials(operation, KEY)
+    [credential] = credentials(operation, EMULATED_KEY)
     name, value = credential.name.lower().encode(), credential.value.encode()
 
     async def one_key(scope: Any, receive: Any, send: Any) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from mutation.hunting import JUDGED_BY
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, plan_cases
-from voicegauge.conformance.emulator_setup import CREDITS, KEY
+from voicegauge.conformance.emulator_setup import CREDITS, EMULATED_KEY
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, Interleaving
 from voicegauge.conformance.running.case_runner import Runner, Service
 from voicegauge.contract import Contract, Target, load_catalogue
@@ -81,7 +81,7 @@ async def clean_check(contract: Contract, cases: Sequence[Case], seed: int, cove
     collector = Collector((), seed)
     async with Transport(app=create_app([contract], settings)) as transport:
         clock, base = CommonClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
-        client = Client(contract, transport, base_urls=base, key=KEY, clock=clock, seed=seed)
+        client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=clock, seed=seed)
         service = Service(contract, client, keep=coverage.keep)
         runners = [Runner(service, JUDGED_BY, collector) for _ in range(dice.randint(1, 5))]
         lanes = [runner.run(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]

@@ -14,7 +14,7 @@ from mutation.mutant import AnswerKind, Mutant, kind_of
 from voicegauge.checks import Rule, select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings
-from voicegauge.conformance.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.running.case_runner import Keep, Runner, Service
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, Fault, create_app
@@ -187,7 +187,7 @@ async def _checking(
     app = create_app([played], settings, own_faults=faults)
     async with Transport(app=app) as transport:
         base = {"": f"http://emulator.invalid/{true.id}"}
-        client = Client(true, transport, base_urls=base, key=KEY, clock=VirtualClock(), seed=settings.seed)
+        client = Client(true, transport, base_urls=base, key=EMULATED_KEY, clock=VirtualClock(), seed=settings.seed)
         service = Service(true, client, keep=keep)
 
         async def check(case: Case) -> Sequence[Finding]:

@@ -33,7 +33,7 @@ from throughput.keeping import Keeper
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
-from voicegauge.conformance.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
 from voicegauge.conformance.fuzzing.search import Effort
 from voicegauge.conformance.running.case_runner import Runner, Service
@@ -135,7 +135,7 @@ async def cost_of(contract: Contract, count: int, work: Callable[[Transport], Aw
 def runner_for(contract: Contract, transport: Transport, base: str = "http://emulator.invalid") -> Runner:
     """Sends to `transport` and judges by every rule; what is found is forgotten."""
     base_urls = {"": f"{base}/{contract.id}"}
-    client = Client(contract, transport, base_urls=base_urls, key=KEY, clock=VirtualClock())
+    client = Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
     return Runner(Service(contract, client), RULES, Collector((), 0))
 
 

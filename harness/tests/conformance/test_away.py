@@ -13,7 +13,7 @@ import pytest
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, Plan, Settings, check_service, emulator_settings, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_KEY as KEY
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE, Runner, Service
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import create_app
@@ -52,7 +52,7 @@ def fuzz():
 
         settings = Settings(
             base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
-            keys={"pixelapi": KEY},
+            keys={"pixelapi": EMULATED_KEY},
             fuzz=8,
             clock=VirtualClock,
             app=app,

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.conformance import Case
-from voicegauge.conformance.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.emulator import FAULTS
 from voicegauge.errors import UnreachableError
 from voicegauge.model import Severity
@@ -103,7 +103,7 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
     assert found.where.file
     assert found.where.line
     assert found.reproduce
-    assert KEY not in str(report)
+    assert EMULATED_KEY not in str(report)
 
 
 def test_a_slow_service_breaks_no_contract(plant, check) -> None:

@@ -9,8 +9,7 @@ import pytest
 from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
 from voicegauge.conformance.cases.valid_requests import spoken_sentence
-from voicegauge.conformance.emulator_setup import EMULATED_KEY as KEY
-from voicegauge.conformance.emulator_setup import emulator_settings
+from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_settings
 from voicegauge.contract import Catalogue, Contract
 from voicegauge.contract.extension import Situation
 from voicegauge.emulator import create_app
@@ -71,7 +70,7 @@ def check(ttsai: Contract, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -
         targets = list(ttsai.targets.values())
         settings = Settings(
             base_urls={"ttsai": {"": f"{URL}/ttsai"}},
-            keys={"ttsai": KEY},
+            keys={"ttsai": EMULATED_KEY},
             clock=VirtualClock,
             app=create_app([ttsai], emulator_settings(faults=faults)),
         )

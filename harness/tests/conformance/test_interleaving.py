@@ -8,7 +8,7 @@ import json
 import pytest
 
 from voicegauge.conformance import Collector, Plan, check_jobs, check_service, run_keeping, settings_for
-from voicegauge.conformance.emulator_setup import CREDITS, KEY
+from voicegauge.conformance.emulator_setup import CREDITS, EMULATED_KEY
 from voicegauge.conformance.engine import Settings
 from voicegauge.conformance.fuzzing.stateful_jobs import unlike
 from voicegauge.contract import load_contract
@@ -139,7 +139,7 @@ def asked(acme):
         return Settings(
             app=create_app([acme], played),
             base_urls={"acme": {"": "http://emulator.invalid/acme"}},
-            keys={"acme": KEY},
+            keys={"acme": EMULATED_KEY},
             control_url=f"http://emulator.invalid{CONTROL_PREFIX}",
             clock=VirtualClock,
             fuzz=fuzz,

@@ -16,7 +16,7 @@ from voicegauge.conformance import (
     emulator_settings,
     plan_cases,
 )
-from voicegauge.conformance.emulator_setup import KEY
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import SCENARIO_HEADER, create_app
 from voicegauge.model import Provenance, Severity
@@ -91,7 +91,7 @@ def live(kokoro):
         asked = Settings(
             provenance=Provenance.RECORDED,
             base_urls={"ttsai": {"": "http://emulated/ttsai"}},
-            keys={"ttsai": KEY},
+            keys={"ttsai": EMULATED_KEY},
             clock=VirtualClock,
             app=app,
             **settings,

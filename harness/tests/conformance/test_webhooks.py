@@ -18,8 +18,8 @@ from voicegauge.conformance import (
     plan_cases,
     run_keeping,
     settings_for,
-    webhooks,
 )
+from voicegauge.conformance.cases import webhooks
 from voicegauge.conformance.cases.audio_input import intake_cases
 from voicegauge.conformance.cases.webhooks import with_webhooks
 from voicegauge.emulator import FAULTS

@@ -3,18 +3,25 @@
 They see exchanges and contracts, never sockets.
 """
 
-# Each module registers its rules when it is imported; the order here is the order of `voicegauge rules`.
-from voicegauge.checks.rules import responses, streams, jobs, lists, resources, job_isolation, outcomes  # noqa: F401, I001
-from voicegauge.checks.rules import audio, charges, audio_input, webhooks, recording_age  # noqa: F401
-from voicegauge.checks.subjects import Call, RequestOrigin
-from voicegauge.checks.judging import Judge, find_dispute
-from voicegauge.checks.subjects import Life
-from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
-from voicegauge.checks.subjects import TakenIn
-from voicegauge.checks.subjects import Aged, Delivered, Expected, Jobs, Outcome, Subject, Trail
-from voicegauge.checks.subjects import Callback, Told
-
+import voicegauge.checks.rules  # noqa: F401 - registers the rules
 from voicegauge.checks.applicability import rules_of
+from voicegauge.checks.judging import Judge, find_dispute
+from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
+from voicegauge.checks.subjects import (
+    Aged,
+    Call,
+    Callback,
+    Delivered,
+    Expected,
+    Jobs,
+    Life,
+    Outcome,
+    RequestOrigin,
+    Subject,
+    TakenIn,
+    Told,
+    Trail,
+)
 
 __all__ = [
     "RULES",

@@ -1,7 +1,25 @@
-"""The rules, one module per subject matter."""
+"""The rules, one module per subject matter. Importing this package registers them."""
 
+# The order here is the order of `voicegauge rules`.
+# isort: off
+from voicegauge.checks.rules import responses, streams, jobs, lists, resources, job_isolation, outcomes
+from voicegauge.checks.rules import audio, charges, audio_input, webhooks, recording_age
+
+# isort: on
 from voicegauge.checks.rules.resources import find_item
 
 __all__ = [
+    "audio",
+    "audio_input",
+    "charges",
     "find_item",
+    "job_isolation",
+    "jobs",
+    "lists",
+    "outcomes",
+    "recording_age",
+    "resources",
+    "responses",
+    "streams",
+    "webhooks",
 ]
