@@ -40,7 +40,7 @@ from voicegauge.conformance.running.case_runner import Runner, Service
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.model import UploadedFile
-from voicegauge.speech.audio import samples as audio
+from voicegauge.speech import audio
 from voicegauge.transport import Transport, VirtualClock
 
 KINDS = ("refused, JSON", "accepted, JSON", "a form", "a form with a file", "speech delivered")

@@ -15,7 +15,7 @@ TARGET = "pixelapi/voice-design"
 def fuzz(tmp_path, capfd, monkeypatch):
     """Fuzz a target with nothing else planned; answers with the report, the tests written, and standard error."""
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr("voicegauge.conformance.fuzzing.stateful_jobs.interleave_jobs", _nothing)
+    monkeypatch.setattr("voicegauge.conformance.fuzzing.interleave_jobs", _nothing)
 
     def run(number: int, *more: str, target: str = TARGET):
         folder, out = tmp_path / "tests", tmp_path / "out.json"

@@ -43,7 +43,7 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
         settings = settings_for(voicegauge_emulator, targets, fuzz=20, seed=seed, failures=failures)
         collector = Collector(names, seed)
         with pytest.MonkeyPatch.context() as patch:  # random requests have tests of their own
-            patch.setattr("voicegauge.conformance.fuzzing.random_requests.fuzz_target", _nothing)
+            patch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
             run_keeping(collector, check_service(targets, Plan(cases=()), settings, collector))
         return collector.report()
 
@@ -189,7 +189,7 @@ def test_a_job_that_never_expires_is_found(broken, clock) -> None:
     [((), set()), (("ignores-cancelling", "never-expires"), {"job-cancel-ignored", "accepts-invalid"})],
 )
 def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, asked, monkeypatch, faults, rules) -> None:
-    monkeypatch.setattr("voicegauge.conformance.fuzzing.random_requests.fuzz_target", _nothing)
+    monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
     collector, settings = Collector((), 0), asked(*faults, fuzz=60)
     run_keeping(collector, check_service([acme.target("small")], Plan(cases=()), settings, collector))
     assert {finding.rule for finding in collector.report().findings} == rules
