@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import to_wire
-from voicegauge.contract import load_catalogue, parse_place, read_pointer
+from voicegauge.contract import load_catalogue, parse_location, read_pointer
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
@@ -103,7 +103,7 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
     operation["x-speech"]["request"] = {"text": {"at": at, "template": template}}
     target = contract(lambda document: document["paths"].update({"/say": {"post": operation}})).target("sync")
     wire = to_wire(target, SpeechRequest(text=text, extra={"body#/constants/list/0": extra}))
-    place = parse_place(at)
+    place = parse_location(at)
     spots = {"query": wire.query, "header": wire.headers}
     found = read_pointer(wire.body, place.tokens) if place.kind == "body" else spots[place.kind][place.key]
     assert found == template.replace("{}", text)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract import MISSING, parse_place, read_pointer, write_pointer
+from voicegauge.contract import MISSING, parse_location, read_pointer, write_pointer
 from voicegauge.formats.located_yaml import escape, unescape
 
 _json = st.recursive(
@@ -22,13 +22,13 @@ _tokens = st.lists(st.text(max_size=3) | st.integers(0, 12).map(str), max_size=5
 @given(tokens=_tokens.filter(bool))
 def test_a_body_place_keeps_its_keys(tokens) -> None:
     text = "body#" + "".join(f"/{escape(token)}" for token in tokens)
-    place = parse_place(text)
+    place = parse_location(text)
     assert (place.kind, place.tokens, str(place)) == ("body", tokens, text)
 
 
 @given(kind=st.sampled_from(["query", "path", "header"]), name=st.text(min_size=1))
 def test_a_named_place_keeps_its_name(kind, name) -> None:
-    place = parse_place(f"{kind}.{name}")
+    place = parse_location(f"{kind}.{name}")
     assert (place.kind, place.key, str(place)) == (kind, name, f"{kind}.{name}")
 
 
@@ -40,7 +40,7 @@ def test_escapes_are_undone(key) -> None:
 @pytest.mark.parametrize("text", ["", "text", "/text", "body.text", "body#text", "query.", "cookie.a", "body#/~2"])
 def test_anything_else_is_no_place(text) -> None:
     with pytest.raises(ValueError, match="is no place"):
-        parse_place(text)
+        parse_location(text)
 
 
 @given(root=_json, tokens=_tokens, new=_json)

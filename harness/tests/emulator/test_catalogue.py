@@ -17,7 +17,7 @@ from voicegauge.contract import (
     Operation,
     Target,
     load_catalogue,
-    parse_place,
+    parse_location,
     read_pointer,
     write_pointer,
 )
@@ -80,9 +80,9 @@ def _request(target: Target) -> dict[str, Any]:
     body: dict[str, Any] = {}
     sent = _key(target.contract, target.operation)
     for place, value in places.items():
-        kind, key = parse_place(place)
+        kind, key = parse_location(place)
         if kind == "body":
-            body = write_pointer(body, parse_place(place).tokens, value)
+            body = write_pointer(body, parse_location(place).tokens, value)
         else:
             sent["headers" if kind == "header" else "params"][key] = value
     media = spec.media_type or next(iter(target.operation.request_media))
@@ -119,7 +119,7 @@ def _check(operation: Operation, answer: httpx.Response) -> Any:
 
 
 def _at(body: Any, place: str) -> Any:
-    found = read_pointer(body, parse_place(place).tokens)
+    found = read_pointer(body, parse_location(place).tokens)
     assert found is not MISSING, place
     return found
 

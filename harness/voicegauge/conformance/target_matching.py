@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from voicegauge.client import WireRequest
-from voicegauge.contract import MISSING, Operation, Target, parse_place, read_pointer
+from voicegauge.contract import MISSING, Operation, Target, parse_location, read_pointer
 
 
 def find_target(operation: Operation, asked: Callable[[str], Any]) -> Target | None:
@@ -37,7 +37,7 @@ def place_reader(wire: WireRequest) -> Callable[[str], Any]:
     """Reads places of a request that is not sent yet."""
 
     def read(written: str) -> Any:
-        place = parse_place(written)
+        place = parse_location(written)
         if place.kind == "body":
             return read_pointer(wire.body, place.tokens)
         values = {"query": wire.query, "path": wire.path, "header": wire.headers}[place.kind]

@@ -28,7 +28,7 @@ from voicegauge.contract.schema import SchemaError, Schemas, fit_text
 from voicegauge.contract.targets import Intake, Served, Target
 from voicegauge.contract.walking import walk
 from voicegauge.contract.webhooks import callback_media, given_id, status_of
-from voicegauge.formats import MISSING, Place, parse_place, read_pointer, write_pointer
+from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
     "KIND_FIELD",
@@ -39,10 +39,10 @@ __all__ = [
     "Event",
     "Example",
     "Intake",
+    "Location",
     "MediaType",
     "Operation",
     "Parameter",
-    "Place",
     "Quote",
     "Rate",
     "ResponseSpec",
@@ -62,7 +62,7 @@ __all__ = [
     "is_billable",
     "load_catalogue",
     "load_contract",
-    "parse_place",
+    "parse_location",
     "price_sources",
     "quote",
     "rates",

@@ -13,7 +13,7 @@ from voicegauge.formats import (
     Message,
     MessageParser,
     UnreadableBodyError,
-    parse_place,
+    parse_location,
     read_json,
     read_pointer,
 )
@@ -30,7 +30,7 @@ def data_tokens(place: str) -> list[str]:
     """
     if place != _DATA and not place.startswith(f"{_DATA}#/"):
         raise ValueError(f"{place!r} is no place of an event: write data or data#/pointer")
-    return parse_place(f"body{place.removeprefix(_DATA)}").tokens
+    return parse_location(f"body{place.removeprefix(_DATA)}").tokens
 
 
 class Event(NamedTuple):

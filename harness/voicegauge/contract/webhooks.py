@@ -9,7 +9,7 @@ from voicegauge.contract.consistency import check_answer_place, check_request_pl
 from voicegauge.contract.contract import Contract, MediaType, Operation
 from voicegauge.contract.extension import Webhook
 from voicegauge.contract.schema import lists_place
-from voicegauge.formats import escape, is_json, parse_place
+from voicegauge.formats import escape, is_json, parse_location
 
 
 def callback_media(operation: Operation) -> MediaType:
@@ -107,7 +107,7 @@ def _check_body(operation: Operation, media: MediaType, webhook: Webhook) -> Non
         if place is None:
             continue
         try:
-            tokens = parse_place(place).tokens
+            tokens = parse_location(place).tokens
         except ValueError as error:
             raise document.error(f"{at}/{key}", str(error)) from error
         if not place.startswith("body#/") or not lists_place(media.contract.schemas, media.schema, tokens):

@@ -2,7 +2,7 @@
 
 from voicegauge.formats.bodies import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import LOADER, Document, escape, read_document, unescape
-from voicegauge.formats.locations import MISSING, Place, PlaceKind, parse_place, read_pointer, write_pointer
+from voicegauge.formats.locations import MISSING, Location, LocationKind, parse_location, read_pointer, write_pointer
 from voicegauge.formats.sse import MEDIA_TYPE, Message, MessageParser
 
 __all__ = [
@@ -11,15 +11,15 @@ __all__ = [
     "MISSING",
     "Document",
     "Form",
+    "Location",
+    "LocationKind",
     "Message",
     "MessageParser",
-    "Place",
-    "PlaceKind",
     "UnreadableBodyError",
     "escape",
     "is_form",
     "is_json",
-    "parse_place",
+    "parse_location",
     "read_document",
     "read_form",
     "read_json",

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from voicegauge.formats.located_yaml import unescape
 
-PlaceKind = Literal["body", "query", "path", "header"]
+LocationKind = Literal["body", "query", "path", "header"]
 MISSING: Any = object()
 """Stands for "nothing there", since `None` is a value that JSON can carry."""
 MAX_INDEX = 9_999
@@ -23,10 +23,10 @@ MAX_INDEX = 9_999
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """A parsed place: where it lies, and the pointer (body) or name (elsewhere) in it."""
 
-    kind: PlaceKind
+    kind: LocationKind
     key: str
 
     def __str__(self) -> str:
@@ -47,19 +47,19 @@ def _tokens(pointer: str) -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=4096)
-def parse_place(text: str) -> Place:
+def parse_location(text: str) -> Location:
     """Parse a place.
 
     Raises:
         ValueError: `text` is none of the forms above.
     """
     if text == "body":
-        return Place("body", "")
+        return Location("body", "")
     if text.startswith("body#/") and not re.search("~(?![01])", text):
-        return Place("body", text[len("body#") :])
+        return Location("body", text[len("body#") :])
     kind, _, name = text.partition(".")
     if kind in ("query", "path", "header") and name:
-        return Place(cast("PlaceKind", kind), name)
+        return Location(cast("LocationKind", kind), name)
     raise ValueError(f"{text!r} is no place: write body, body#/pointer, query.NAME, path.NAME or header.NAME")
 
 

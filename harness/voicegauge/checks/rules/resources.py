@@ -8,13 +8,13 @@ from typing import Any
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.responses import excerpt
 from voicegauge.checks.subjects import Call, Life
-from voicegauge.contract import MISSING, Operation, parse_place, read_pointer
+from voicegauge.contract import MISSING, Operation, parse_location, read_pointer
 from voicegauge.contract.extension import Batch, Resource
 
 
 def find_item(answer: Any, resource: Resource, thing: str) -> dict[str, Any] | None:
     """The object of an answer that tells of the thing with this id, wherever it stands; `None` where none does."""
-    name = parse_place(resource.id).tokens[-1]
+    name = parse_location(resource.id).tokens[-1]
     waiting = [answer]
     while waiting:
         value = waiting.pop()
@@ -80,7 +80,7 @@ def _state_ignored(life: Life) -> Iterator[Problem]:
 def _state_wrong(life: Life) -> Iterator[Problem]:
     if life.resource.state is None or life.deleted or life.foreign or not life.call.ok or life.step == "use":
         return
-    name = parse_place(life.resource.state).tokens[-1]
+    name = parse_location(life.resource.state).tokens[-1]
     told = (life.item or {}).get(name, MISSING) if life.step == "list" else life.call.answered(life.resource.state)
     if told is not MISSING and told != life.state:
         yield Problem(f"{life.says}: {name} is {told!r:.80}, not {life.state!r}", life.at, evidence=excerpt(life.call))
@@ -141,7 +141,7 @@ def _at_the_end(call: Call, batch: Batch, at: str, total: Any, completed: Any) -
         return
     if MISSING not in (total, completed) and completed != total:
         yield Problem(f"over with {completed!r:.40} of {total!r:.40} items", f"{at}/completed")
-    results = read_pointer(call.answer, parse_place(batch.results).tokens)
+    results = read_pointer(call.answer, parse_location(batch.results).tokens)
     if isinstance(results, list) and total not in (MISSING, len(results)):
         yield Problem(f"over with {len(results)} results of {total!r:.40} items", f"{at}/results")
 

@@ -15,7 +15,7 @@ from voicegauge.contract import (
     StreamReader,
     Target,
     fit_text,
-    parse_place,
+    parse_location,
     read_stream,
 )
 from voicegauge.formats import (
@@ -163,7 +163,7 @@ class Call:
 
     def asked(self, place: str) -> Any:
         """The value at `place` of the request, or `MISSING`."""
-        where = parse_place(place)
+        where = parse_location(place)
         if where.kind == "body":
             return read_pointer(self.request_value, where.tokens)
         if where.kind == "path":
@@ -178,7 +178,7 @@ class Call:
         """The value at `place` of the answer, or `MISSING`."""
         if place is None:
             return MISSING
-        where = parse_place(place)
+        where = parse_location(place)
         if where.kind == "body":
             return read_pointer(self.answer, where.tokens)
         if where.kind == "header":

@@ -16,7 +16,7 @@ from voicegauge.contract import (
     Target,
     callback_media,
     given_id,
-    parse_place,
+    parse_location,
     status_of,
 )
 from voicegauge.contract.extension import Posts, State, Webhook
@@ -179,7 +179,7 @@ def _meaning(state: State | None) -> Meaning | None:
 def _at(value: Any, place: str | None) -> Any:
     if place is None or not place.startswith("body"):
         return MISSING
-    return read_pointer(value, parse_place(place).tokens)
+    return read_pointer(value, parse_location(place).tokens)
 
 
 def _json(received: Received) -> Any:

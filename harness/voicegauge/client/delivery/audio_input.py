@@ -12,7 +12,7 @@ from voicegauge.client.delivery.exchange_log import Calls
 from voicegauge.client.delivery.failures import NoDelivery
 from voicegauge.client.delivery.response_values import Answer
 from voicegauge.client.requests.speech_request import WireRequest
-from voicegauge.contract import Intake, parse_place, write_pointer
+from voicegauge.contract import Intake, parse_location, write_pointer
 from voicegauge.contract.extension import AudioPlace, IntakeWord
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Failure, UploadedFile
@@ -43,13 +43,13 @@ def intake_wire(intake: Intake, audio: UploadedFile, words: Mapping[IntakeWord, 
     given = {word: value for word, value in defaults.items() if word in slots and value is not None}
     body: Any = None
     for place, value in spec.set.items():
-        body = write_pointer(body, parse_place(place).tokens, copy.deepcopy(value))
+        body = write_pointer(body, parse_location(place).tokens, copy.deepcopy(value))
     for word, value in {**given, **words, "audio": audio}.items():
         slot = slots.get(word)
         if slot is None:
             raise UsageError(f"{intake.id} takes no {word.replace('_', ' ')}; it takes {', '.join(slots)}")
         mapped = value if isinstance(value, UploadedFile) else slot.map.get(str(value), value)
-        body = write_pointer(body, parse_place(slot.at).tokens, mapped)
+        body = write_pointer(body, parse_location(slot.at).tokens, mapped)
     return WireRequest(body=body, media_type="multipart/form-data")
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract import MISSING, Operation, parse_place, read_pointer
+from voicegauge.contract import MISSING, Operation, parse_location, read_pointer
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
 from voicegauge.model import Exchange, Response
 
@@ -46,7 +46,7 @@ class Answer:
         """The value at a place of the response; `MISSING` where there is none."""
         if written is None:
             return MISSING
-        place = parse_place(written)
+        place = parse_location(written)
         if place.kind == "header":
             value = self.response.header(place.key)
             return MISSING if value is None else value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from voicegauge.contract import Operation, Place, Target, parse_place, write_pointer
+from voicegauge.contract import Location, Operation, Target, parse_location, write_pointer
 from voicegauge.contract.extension import Slot, TargetSpec, Word
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
@@ -49,16 +49,16 @@ def to_wire(target: Target, speech: SpeechRequest) -> WireRequest:
     _check_needs(target, words)
     wire = _Draft(target)
     for constant, value in target.spec.set.items():
-        wire.write(parse_place(constant), copy.deepcopy(value))
+        wire.write(parse_location(constant), copy.deepcopy(value))
     for word, value in words.items():
         slot = target.speech.request.get(word)
         if slot is not None:
-            wire.write(parse_place(slot.at), _shape(slot, value))
+            wire.write(parse_location(slot.at), _shape(slot, value))
         elif not _goes_without_saying(target.spec, word, value):
             raise UsageError(f"{target.id} takes no {_plain(word)}; it takes {_takes(target)}")
     for written, value in speech.extra.items():
         try:
-            place = parse_place(written)
+            place = parse_location(written)
         except ValueError as error:
             raise UsageError(f"extra parameter: {error}") from None
         wire.write(place, copy.deepcopy(value))
@@ -148,7 +148,7 @@ class _Draft:
         self._places: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
         self._body: Any = None
 
-    def write(self, place: Place, value: Any) -> None:
+    def write(self, place: Location, value: Any) -> None:
         """Put `value` at `place`."""
         if place.kind != "body":
             self._places[place.kind][place.key] = value

@@ -10,7 +10,7 @@ from voicegauge.client.delivery.response_values import id_parameter
 from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.resources import Send
 from voicegauge.conformance.cases.valid_requests import text_characters, with_value
-from voicegauge.contract import Operation, Target, parse_place, read_pointer
+from voicegauge.contract import Operation, Target, parse_location, read_pointer
 from voicegauge.contract.extension import Batch
 from voicegauge.transport import Clock
 
@@ -25,7 +25,7 @@ def batch_case(target: Target, wire: WireRequest) -> Case | None:
     operation = target.operation
     if operation.batch is None:
         return None
-    tokens = parse_place(operation.batch.items).tokens
+    tokens = parse_location(operation.batch.items).tokens
     item = read_pointer(wire.body, [*tokens, "0"])
     several = with_value(wire, tuple(tokens), [item] * ITEMS)
     says = f"a batch of {ITEMS}, followed to its end"
@@ -72,7 +72,7 @@ async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: C
 
 
 def _items(batch: Batch, last: Call) -> list[object]:
-    results = read_pointer(last.answer, parse_place(batch.results).tokens)
+    results = read_pointer(last.answer, parse_location(batch.results).tokens)
     return results if isinstance(results, list) else []
 
 

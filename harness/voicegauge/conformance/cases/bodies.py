@@ -11,7 +11,7 @@ from voicegauge.conformance.cases.boundary_values import Probe, probes
 from voicegauge.conformance.cases.case import Case, statuses_for
 from voicegauge.conformance.cases.valid_requests import fits, is_file_field, text_characters, voice_sample, with_value
 from voicegauge.conformance.target_matching import find_target, place_reader
-from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_place
+from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_location
 from voicegauge.formats import is_form
 from voicegauge.model import UploadedFile
 
@@ -69,7 +69,7 @@ def _droppable(target: Target, wire: WireRequest, media: MediaType) -> list[str]
         *(target.speech.request[word].at for word in target.spec.needs),
         target.speech.request["text"].at,
     ]
-    fixed = {parse_place(place).tokens[0] for place in kept if parse_place(place).kind == "body"}
+    fixed = {parse_location(place).tokens[0] for place in kept if parse_location(place).kind == "body"}
     properties = media.schema.get("properties", {}) if isinstance(media.schema, dict) else {}
     defaults = {name: target.contract.schemas.resolve(schema)[0] for name, schema in properties.items()}
     return [
@@ -103,11 +103,11 @@ def is_open(target: Target, probe: Probe) -> bool:
     the target's own constants, and for a text longer than a plan allows.
     """
     path = list(probe.path)
-    if any(parse_place(place).tokens == path for place in target.spec.set):
+    if any(parse_location(place).tokens == path for place in target.spec.set):
         return False
     if probe.at.rpartition("/")[2] in ("enum", "const") or not isinstance(probe.value, str):
         return True
-    places = {word: parse_place(slot.at).tokens for word, slot in target.speech.request.items()}
+    places = {word: parse_location(slot.at).tokens for word, slot in target.speech.request.items()}
     if path == places.get("text"):
         limits = [plan.text_characters for plan in target.operation.limits.plans.values()]
         return len(probe.value) <= min([TEXT_LIMIT, *(limit for limit in limits if limit is not None)])

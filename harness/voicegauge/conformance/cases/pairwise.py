@@ -20,7 +20,7 @@ from voicegauge.conformance.cases.boundary_values import Probe
 from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.valid_requests import fits, is_file_field, text_characters
 from voicegauge.conformance.target_matching import find_target, place_reader
-from voicegauge.contract import MISSING, MediaType, Target, parse_place
+from voicegauge.contract import MISSING, MediaType, Target, parse_location
 from voicegauge.formats import escape, is_form
 from voicegauge.model import UploadedFile
 
@@ -183,7 +183,7 @@ def factors(starts: Sequence[Start]) -> Iterator[Factor]:
 def _kept(target: Target) -> set[str]:
     """The fields that make a request one to `target`."""
     needed = [slot.at for word, slot in target.speech.request.items() if word in target.spec.needs]
-    return {parse_place(place).tokens[0] for place in (*needed, *target.spec.set)}
+    return {parse_location(place).tokens[0] for place in (*needed, *target.spec.set)}
 
 
 def _known(start: Start, media: MediaType, name: str) -> list[Any]:
@@ -199,7 +199,7 @@ def _known(start: Start, media: MediaType, name: str) -> list[Any]:
         return []
     language = target.speech.request.get("language")
     found: list[Any] = [wire.body[name]] if name in wire.body else []
-    if language is not None and parse_place(language.at).tokens == [name]:
+    if language is not None and parse_location(language.at).tokens == [name]:
         found += [language.map.get(known, known) for known in target.spec.languages]
     for example in media.examples:
         meant = find_target(target.operation, place_reader(WireRequest(body=example.value)))
@@ -228,7 +228,7 @@ def speaks(target: Target, field: Factor, value: Any) -> bool:
         return value in field.known.get(target.name, ())
     request = target.speech.request
     for slot, named in ((request.get("format"), target.spec.formats), (request.get("language"), target.spec.languages)):
-        if slot is not None and named and parse_place(slot.at).tokens == [field.name]:
+        if slot is not None and named and parse_location(slot.at).tokens == [field.name]:
             return value in {slot.map.get(known, known) for known in named}
     return True
 

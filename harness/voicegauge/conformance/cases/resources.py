@@ -18,7 +18,7 @@ from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.pairwise import value_requests
 from voicegauge.conformance.cases.parameters import other_operation_wire
 from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_value
-from voicegauge.contract import MISSING, Operation, Target, parse_place
+from voicegauge.contract import MISSING, Operation, Target, parse_location
 from voicegauge.contract.extension import Resource, Use
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange
@@ -53,7 +53,7 @@ def life_case(operation: Operation, *, thorough: bool) -> Case | None:
 
 
 def _with_id(wire: WireRequest, place: str, thing: str) -> WireRequest:
-    where = parse_place(place)
+    where = parse_location(place)
     if where.kind == "body":
         return with_value(wire, tuple(where.tokens), thing)
     if where.kind == "header":
@@ -68,7 +68,7 @@ def using_wire(operation: Operation, use: Use, thing: str) -> WireRequest | None
     if wire is None:
         return None
     for place in use.instead:
-        wire = with_value(wire, tuple(parse_place(place).tokens), MISSING)
+        wire = with_value(wire, tuple(parse_location(place).tokens), MISSING)
     return _with_id(wire, use.id, thing)
 
 
@@ -90,7 +90,7 @@ def _other_uses(operation: Operation, use: Use, thing: str) -> Iterator[tuple[st
     target, wire, whole = _first_target(operation), using_wire(operation, use, thing), _plain_wire(operation)
     if target is None or wire is None or whole is None:
         return
-    stood_for = {parse_place(place).tokens[0] for place in (use.id, *use.instead)}
+    stood_for = {parse_location(place).tokens[0] for place in (use.id, *use.instead)}
     for says, request in value_requests((target, wire), stood_for):
         yield f"with {says}", request, True
     if use.instead:

@@ -12,7 +12,7 @@ from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.conformance.cases.case import Case, statuses_for
 from voicegauge.conformance.cases.valid_requests import fits, text_characters, with_value
-from voicegauge.contract import Target, parse_place
+from voicegauge.contract import Target, parse_location
 
 CLASSES: dict[str, str] = {
     "of many scripts": "Grüße, 你好, مرحبا, नमस्ते, 👩‍👩‍👧 and e\u0301 <b>bold</b> &amp; {x}.",
@@ -36,7 +36,7 @@ CLASSES: dict[str, str] = {
 def text_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
     """A request for each class of text; one that the document forbids must be refused."""
     slot = target.speech.request["text"]
-    place = parse_place(slot.at)
+    place = parse_location(slot.at)
     if place.kind != "body" or not fits(target.operation, wire):
         return
     operation = target.operation

@@ -12,7 +12,7 @@ from voicegauge.checks import Call, Expected, Told
 from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.cases.case import Case, Skipped, UrlOf, statuses_for
 from voicegauge.conformance.cases.valid_requests import with_headers, with_value
-from voicegauge.contract import Contract, Operation, parse_place, status_of
+from voicegauge.contract import Contract, Operation, parse_location, status_of
 from voicegauge.contract.extension import Posts, WebhookUrl
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Provenance, Received
@@ -81,11 +81,11 @@ def _laid(case: Case, place: str, value: str) -> Case:
         speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, place: value})
         return msgspec.structs.replace(case, speech=speech)
     assert case.wire is not None, "a case has speech or a request"
-    kind, key = parse_place(place)
+    kind, key = parse_location(place)
     if kind == "header":
         wire = with_headers(case.wire, {key: value})
     elif kind == "body":
-        wire = with_value(case.wire, tuple(parse_place(place).tokens), value)
+        wire = with_value(case.wire, tuple(parse_location(place).tokens), value)
     else:
         wire = msgspec.structs.replace(case.wire, query={**case.wire.query, key: value})
     return msgspec.structs.replace(case, wire=wire)

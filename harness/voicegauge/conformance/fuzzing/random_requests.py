@@ -14,7 +14,7 @@ from voicegauge.conformance.fuzzing.reproduction import Expect, request_case, wi
 from voicegauge.conformance.fuzzing.search import Effort, Make, Search, Test
 from voicegauge.conformance.fuzzing.strategies import fields, inside, outside
 from voicegauge.conformance.running import Collector, Runner
-from voicegauge.contract import Target, parse_place
+from voicegauge.contract import Target, parse_location
 from voicegauge.contract.extension import Slot
 
 
@@ -76,7 +76,7 @@ def inside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Draw
     text = target.speech.request["text"]
     free: dict[str, st.SearchStrategy[Any]] = {}
     for name, schema in media.schema.get("properties", {}).items():
-        if parse_place(text.at).tokens == [name]:
+        if parse_location(text.at).tokens == [name]:
             free[name] = _texts(text, inside(schemas, schema))
         elif is_open_field(target, name, schema):
             free[name] = inside(schemas, schema)

@@ -22,7 +22,7 @@ from voicegauge.contract.record_reader import convert
 from voicegauge.contract.schema import Schemas, lists_place
 from voicegauge.contract.targets import IntakeUse, Target
 from voicegauge.contract.walking import walk
-from voicegauge.formats import Document, PlaceKind, escape, is_form, is_json, parse_place, write_pointer
+from voicegauge.formats import Document, LocationKind, escape, is_form, is_json, parse_location, write_pointer
 
 _SITUATIONS = get_args(Situation)
 _DEFAULTS: tuple[Word, ...] = ("voice", "voice_description", "voice_sample_url", "language", "format")
@@ -296,7 +296,7 @@ def _check_body(target: Target, places: list[str]) -> None:
     """All of a target's words must fit into one body."""
     body: Any = None
     for text in places:
-        place = parse_place(text)
+        place = parse_location(text)
         if place.kind == "body":
             try:
                 body = write_pointer(body, place.tokens, "text")
@@ -311,10 +311,10 @@ def check_operation(operation: Operation, at: str, name: str | None) -> None:
         raise operation.contract.document.error(at, f"{name!r} is no operation of this document")
 
 
-def _parse(operation: Operation, at: str, text: str, kinds: tuple[PlaceKind, ...]) -> tuple[str, list[str]]:
+def _parse(operation: Operation, at: str, text: str, kinds: tuple[LocationKind, ...]) -> tuple[str, list[str]]:
     document = operation.contract.document
     try:
-        place = parse_place(text)
+        place = parse_location(text)
     except ValueError as error:
         raise document.error(at, str(error)) from error
     if place.kind not in kinds:

@@ -25,7 +25,7 @@ from voicegauge.drift.traffic.reading import (
     take_bodies,
 )
 from voicegauge.drift.traffic.responses import answer_changes
-from voicegauge.formats import parse_place, read_pointer, unescape
+from voicegauge.formats import parse_location, read_pointer, unescape
 
 
 def compare_recordings(old: Traffic, new: Traffic) -> DriftReport:
@@ -62,7 +62,7 @@ def _told_elsewhere(cases: Iterable[Both]) -> set[str]:
     for both in cases:
         for seen in both.new:
             for written in (seen.state_place, *charge_places(seen)):
-                place = parse_place(written) if written else None
+                place = parse_location(written) if written else None
                 if place is not None and place.kind == "body":
                     found.add(place.key)
     return found

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from voicegauge.contract import MISSING, MediaType, Operation, Target
 from voicegauge.contract.extension import AudioPlace, Slot, Word
 from voicegauge.emulator.http import Call, Refusal, schemas_at
-from voicegauge.formats import parse_place
+from voicegauge.formats import parse_location
 from voicegauge.model import Record, UploadedFile
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, speaks, variants
 
@@ -68,11 +68,11 @@ def default_at(call: Call, place: str) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _default(operation: Operation, media: MediaType | None, place: str) -> Any:
-    kind, key = parse_place(place)
+    kind, key = parse_location(place)
     if kind == "body":
         if media is None:
             return MISSING
-        found = schemas_at(operation.contract.schemas, media.schema, parse_place(place).tokens)
+        found = schemas_at(operation.contract.schemas, media.schema, parse_location(place).tokens)
     else:
         found = (p.schema for p in operation.parameters if p.place == kind and p.name.lower() == key.lower())
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
@@ -133,7 +133,7 @@ def utterance(call: Call, target: Target, place: AudioPlace, seed: int, *, stric
 
 def field_of(slot: Slot) -> str:
     """The outermost field or the parameter that a slot leads to, as errors name it."""
-    place = parse_place(slot.at)
+    place = parse_location(slot.at)
     return place.tokens[0] if place.kind == "body" and place.key else place.key
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from voicegauge.contract import Operation, parse_place, read_pointer
+from voicegauge.contract import Operation, parse_location, read_pointer
 from voicegauge.contract.extension import Batch
 from voicegauge.emulator.http import Call, Refusal
 from voicegauge.emulator.responses import Reply, put
@@ -48,7 +48,7 @@ def calls_of_items(call: Call, batch: Batch) -> Iterator[Call]:
     Raises:
         Refusal: the list is none.
     """
-    tokens = parse_place(batch.items).tokens
+    tokens = parse_location(batch.items).tokens
     listed = read_pointer(call.body, tokens)
     if not isinstance(listed, list) or not listed:
         raise Refusal("invalid", tokens[0], f"{tokens[0]} must be a list of requests")

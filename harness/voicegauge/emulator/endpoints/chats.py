@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from voicegauge.contract import MISSING, Target, parse_place, write_pointer
+from voicegauge.contract import MISSING, Target, parse_location, write_pointer
 from voicegauge.contract.extension import Chat
 from voicegauge.emulator.audio import default_at
 from voicegauge.emulator.http import Call, Refusal
@@ -30,7 +30,7 @@ def text_of(call: Call, chat: Chat) -> str:
     """
     text = call.read(chat.text)
     if not isinstance(text, str) or not text.strip():
-        raise Refusal("invalid", parse_place(chat.text).tokens[-1], "nothing is said")
+        raise Refusal("invalid", parse_location(chat.text).tokens[-1], "nothing is said")
     return text
 
 
@@ -50,6 +50,6 @@ def spoken_by(call: Call, target: Target, text: str, voice: str | None) -> Call:
     for word, value in words.items():
         slot = target.speech.request.get(word)  # type: ignore[call-overload]  # both are words
         if slot is not None and isinstance(value, str):
-            body = write_pointer(body, parse_place(slot.at).tokens, value)
+            body = write_pointer(body, parse_location(slot.at).tokens, value)
     media = next(iter(target.operation.request_media.values()))
     return replace(call, operation=target.operation, body=body, media=media)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract import MISSING, Contract, Operation, parse_place
+from voicegauge.contract import MISSING, Contract, Operation, parse_location
 from voicegauge.contract.extension import Resource
 from voicegauge.emulator.audio import default_at
 from voicegauge.emulator.faults import Planted
@@ -152,7 +152,7 @@ class Shelf:
     def _list(self, call: Call, account: Account, resource: Resource) -> Reply:
         reply = success_reply(call.operation, "other", plain_draft)
         shown = list(self._of(account, resource, deleted=self._forgives("delisting", call.operation)))
-        name = parse_place(resource.id).tokens[-1]
+        name = parse_location(resource.id).tokens[-1]
         for key, items in reply.body.items() if isinstance(reply.body, dict) else ():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 reply.body[key] = [_with_state(kept) for kept in shown]
@@ -174,7 +174,7 @@ class Shelf:
 
 
 def _names(resource: Resource) -> set[str]:
-    return {parse_place(place).tokens[-1] for place in (resource.id, resource.state) if place is not None}
+    return {parse_location(place).tokens[-1] for place in (resource.id, resource.state) if place is not None}
 
 
 def _with_state(kept: Kept) -> Any:
@@ -194,7 +194,7 @@ def _echoed(call: Call, reply: Reply) -> dict[str, Any]:
 
 
 def _field(place: str) -> str:
-    parsed = parse_place(place)
+    parsed = parse_location(place)
     return parsed.tokens[0] if parsed.kind == "body" else parsed.key
 
 

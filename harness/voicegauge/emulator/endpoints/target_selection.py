@@ -6,7 +6,7 @@ from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import AudioPlace
 from voicegauge.emulator.audio import Utterance, read_word
 from voicegauge.emulator.http import Call, Refusal
-from voicegauge.formats import parse_place
+from voicegauge.formats import parse_location
 
 
 def choose_target(call: Call, *, strict: bool = True) -> Target:
@@ -22,7 +22,7 @@ def choose_target(call: Call, *, strict: bool = True) -> Target:
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in call.operation.responses.values() for media in spec.media.values())
     if strict and any(example.when == "not-found" for media in errors for example in media.examples):
-        place = parse_place(next(place for target in targets for place in target.spec.set))
+        place = parse_location(next(place for target in targets for place in target.spec.set))
         raise Refusal("not-found", place.tokens[0] if place.kind == "body" else place.key, "no such model")
     return targets[0]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.contract import MediaType, Target
 from voicegauge.emulator.responses import Reply, plain_draft
-from voicegauge.formats import parse_place, read_pointer
+from voicegauge.formats import parse_location, read_pointer
 
 _Change = Callable[[Any, str], None]
 """Spoils one member of a mapping."""
@@ -84,7 +84,7 @@ def _vital(reply: Reply) -> frozenset[tuple[str, ...]]:
     if spec is None:
         return frozenset()
     places = [spec.id, spec.state, spec.audio.at, spec.submit.id, spec.submit.state, spec.submit.url]
-    return frozenset(tuple(parse_place(place).tokens) for place in places if place and place.startswith("body"))
+    return frozenset(tuple(parse_location(place).tokens) for place in places if place and place.startswith("body"))
 
 
 def can_break(fault: Callable[[Reply], None]) -> Callable[[Target], bool]:

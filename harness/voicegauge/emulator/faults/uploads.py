@@ -5,7 +5,7 @@ from __future__ import annotations
 from voicegauge.contract import Target
 from voicegauge.contract.extension import Conversion, Transcription
 from voicegauge.emulator.responses import Reply, get, put
-from voicegauge.formats import parse_place
+from voicegauge.formats import parse_location
 
 OTHER_TEXT = "Nobody expected seven purple elephants underneath that telescope."
 _RATES_HZ = (44_100, 22_050)
@@ -47,7 +47,7 @@ def limits_formats(target: Target) -> bool:
 
 def _takes(target: Target) -> bool:
     slot = target.speech.request.get("voice_sample_upload")
-    return slot is not None and parse_place(slot.at).tokens[0] in target.operation.limits.uploads
+    return slot is not None and parse_location(slot.at).tokens[0] in target.operation.limits.uploads
 
 
 def transcribes(target: Target) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, parse_place, read_pointer
+from voicegauge.contract import MISSING, MediaType, Operation, parse_location, read_pointer
 
 
 class Refusal(Exception):  # noqa: N818 - an answer, not an error: the request is turned down
@@ -54,9 +54,9 @@ class Call:
 
     def read(self, place: str) -> Any:
         """The value at `place`; `MISSING` where nothing is there."""
-        kind, key = parse_place(place)
+        kind, key = parse_location(place)
         if kind == "body":
-            return read_pointer(self.body, parse_place(place).tokens)
+            return read_pointer(self.body, parse_location(place).tokens)
         if kind == "header":
             return self.headers.get(key.lower(), MISSING)
         return (self.query if kind == "query" else self.path).get(key, MISSING)

@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from voicegauge.contract import MISSING, Example, MediaType, Operation, ResponseSpec, parse_place, read_pointer
+from voicegauge.contract import MISSING, Example, MediaType, Operation, ResponseSpec, parse_location, read_pointer
 from voicegauge.emulator.http import Refusal, Shaper, schemas_at
 from voicegauge.emulator.responses.reply import Reply
 from voicegauge.formats import is_json
@@ -179,12 +179,12 @@ def get(body: Any, place: str | None) -> Any:
     """The value at a body place; `MISSING` where there is none."""
     if place is None or not place.startswith("body"):
         return MISSING
-    return read_pointer(body, parse_place(place).tokens)
+    return read_pointer(body, parse_location(place).tokens)
 
 
 def put(body: Any, place: str, value: Any) -> Any:
     """`body` with `value` at a body place, whatever stood in the way."""
-    return _put(body, parse_place(place).tokens, value)
+    return _put(body, parse_location(place).tokens, value)
 
 
 def _put(body: Any, tokens: list[str], value: Any) -> Any:
@@ -208,7 +208,7 @@ def known(media: MediaType | None, body: Any, place: str) -> bool:
     """Whether a body has a value at `place`, or its schema has one there."""
     if media is None or not place.startswith("body"):
         return False
-    tokens = parse_place(place).tokens
+    tokens = parse_location(place).tokens
     return read_pointer(body, tokens) is not MISSING or bool(
         next(schemas_at(media.contract.schemas, media.schema, tokens), None) is not None
     )

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote as quote_url
 from urllib.parse import urlencode, urlsplit
 
-from voicegauge.contract import MISSING, Contract, Example, Intake, MediaType, Operation, Target, parse_place
+from voicegauge.contract import MISSING, Contract, Example, Intake, MediaType, Operation, Target, parse_location
 from voicegauge.contract.extension import AudioPlace, JobSpec
 from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.http import Call, Incoming, Refusal, schemas_at, stamp
@@ -282,14 +282,14 @@ class Answers:
             if place is None or amount is None:
                 continue
             if place.startswith("header."):
-                reply.headers[parse_place(place).key] = f"{amount:g}" if amount < 1e6 else str(amount)
+                reply.headers[parse_location(place).key] = f"{amount:g}" if amount < 1e6 else str(amount)
             else:
                 self._lay(reply, {place: self._in_style(reply, place, amount)}, where=known)
 
     def _in_style(self, reply: Reply, place: str, amount: float) -> int | float:
         """A number as the schema has it: whole where it asks for whole numbers, or shows one."""
         assert reply.media is not None
-        schemas = schemas_at(self._contract.schemas, reply.media.schema, parse_place(place).tokens)
+        schemas = schemas_at(self._contract.schemas, reply.media.schema, parse_location(place).tokens)
         whole = any(schema.get("type") == "integer" for schema in schemas)
         if whole:
             return round(amount)

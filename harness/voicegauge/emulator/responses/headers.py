@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicegauge.contract import Parameter, parse_place
+from voicegauge.contract import Parameter, parse_location
 from voicegauge.emulator.http import Shaper
 from voicegauge.emulator.responses.reply import Reply
 
@@ -63,7 +63,7 @@ def _charged(reply: Reply, name: str) -> float | None:
         return None
     for operation in reply.operation.contract.operations.values():
         place = operation.speech.answer.charged if operation.speech else None
-        if place is not None and place.startswith("header.") and parse_place(place).key.lower() == name.lower():
+        if place is not None and place.startswith("header.") and parse_location(place).key.lower() == name.lower():
             return reply.job.charge
     return None
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from voicegauge.contract import KIND_FIELD, Operation, Target, parse_place
+from voicegauge.contract import KIND_FIELD, Operation, Target, parse_location
 from voicegauge.contract.extension import Pace, StreamSpec
 from voicegauge.emulator.http import Refusal, Shaper
 from voicegauge.emulator.responses.bodies import put
@@ -152,7 +152,7 @@ def written(beat: Beat, spec: StreamSpec | None) -> bytes:
     if beat.audio:
         sound = beat.audio.hex() if spec.audio.encoding == "hex" else base64.b64encode(beat.audio).decode()
         sound = f"!{sound}" if beat.spoiled else sound
-        if parse_place(_body(spec.audio.at)).tokens:
+        if parse_location(_body(spec.audio.at)).tokens:
             value = put(value, _body(spec.audio.at), sound)
         else:
             text = sound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id, parse_place
+from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id, parse_location
 from voicegauge.contract.extension import Posts, State, WebhookBody, WebhookUrl
 from voicegauge.emulator.http import Call, stamp
 from voicegauge.emulator.responses.bodies import get, plain_draft, put
@@ -103,7 +103,7 @@ def post_of(answers: Answers, subscription: Subscription, state: State | None) -
         vital = (status.job.id or "body", status.job.state)
         completed = status.job.completed
     base_url = subscription.call.incoming.base_url
-    keys = frozenset(tuple(parse_place(place).tokens) for place in vital)
+    keys = frozenset(tuple(parse_location(place).tokens) for place in vital)
     return Post(answers.localised(body, base_url), media, ended, due, keys, completed)
 
 

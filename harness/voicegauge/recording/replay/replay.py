@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from voicegauge.contract import MISSING, Contract, Operation, parse_place
+from voicegauge.contract import MISSING, Contract, Operation, parse_location
 from voicegauge.errors import DataError
 from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
 from voicegauge.model import Exchange, Request
@@ -194,7 +194,7 @@ def states_in_turn(operation: Operation, polls: Sequence[Exchange]) -> list[Exch
 def _state(operation: Operation, poll: Exchange) -> tuple[int, str]:
     """The status code with the state that the answer tells; the whole body where it tells none."""
     assert operation.job is not None
-    place = parse_place(operation.job.state)
+    place = parse_location(operation.job.state)
     told: object = poll.response.header(place.key) if place.kind == "header" else MISSING
     if place.kind == "body":
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec, parse_place
+from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec, parse_location
 from voicegauge.contract.extension import JobSpec
 from voicegauge.drift.report import Side, Spot
 from voicegauge.errors import DataError
@@ -76,7 +76,7 @@ class Seen:
         """The value of the answer at a place; `MISSING` where nothing is or it was masked."""
         if written is None:
             return MISSING
-        place = parse_place(written)
+        place = parse_location(written)
         if place.kind == "header":
             found: Any = self.exchange.response.header(place.key)
             return MISSING if found is None else found
