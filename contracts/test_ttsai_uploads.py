@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import Contract, Intake, load_catalogue
+from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
 from voicegauge.contract.pricing import quote
 
 MIB = 2**20
@@ -108,7 +108,7 @@ def test_a_lost_path_is_marked_as_inferred(ttsai: Contract) -> None:
 
 
 def test_an_operation_takes_audio_by_each_of_its_models(ttsai: Contract) -> None:
-    by_operation: dict[str, list[Intake]] = {}
+    by_operation: dict[str, list[AudioInputTarget]] = {}
     for intake in ttsai.intakes.values():
         by_operation.setdefault(intake.operation.id, []).append(intake)
     for operation_id, intakes in by_operation.items():

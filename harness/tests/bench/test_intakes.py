@@ -14,7 +14,7 @@ from voicegauge.bench.planning.suite import Suite, load_suite
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.runner import Order, Outcome, carry_out
 from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS, score_run
-from voicegauge.contract import Catalogue, Intake, Served
+from voicegauge.contract import AudioInputTarget, BaseTarget, Catalogue
 from voicegauge.contract.pricing import quote
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.errors import UsageError
@@ -35,14 +35,14 @@ def emulator(voicegauge_catalogue: Catalogue) -> Iterator[RunningEmulator]:
         yield running
 
 
-def intake(catalogue: Catalogue, name: str) -> Intake:
+def intake(catalogue: Catalogue, name: str) -> AudioInputTarget:
     return catalogue.intakes[f"ttsai/{name}"]
 
 
 async def carried_out(
-    suite: Suite, targets: list[Intake], emulator: RunningEmulator, folder: Path
+    suite: Suite, targets: list[AudioInputTarget], emulator: RunningEmulator, folder: Path
 ) -> tuple[Plan, Outcome]:
-    chosen: dict[str, Served] = {target.id: target for target in targets}
+    chosen: dict[str, BaseTarget] = {target.id: target for target in targets}
     plan = make_plan(suite, targets, PlanSettings(warmup=0), provenance=Provenance.EMULATED)
     order = Order(plan=plan, targets=chosen, access=emulated_access([targets[0].contract], emulator))
     outcome = await carry_out(order, folder)

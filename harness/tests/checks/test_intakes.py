@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from voicegauge.checks import Judge, TakenIn
-from voicegauge.contract import Contract, Intake, load_catalogue
+from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
 from voicegauge.speech.audio.transcoding import write_audio
 from voicegauge.transport import encode_body
@@ -29,7 +29,7 @@ def noise(seconds: float, rate: int = 16_000) -> np.ndarray:
 
 
 def taken(
-    intake: Intake, body: Any, *pieces: bytes, headers: tuple[tuple[str, str], ...] = (), **fields: object
+    intake: AudioInputTarget, body: Any, *pieces: bytes, headers: tuple[tuple[str, str], ...] = (), **fields: object
 ) -> TakenIn:
     file = UploadedFile(filename="a.wav", media_type="audio/wav", data=write_audio(noise(SENT_S), 16_000, "wav"))
     content_type, sent = encode_body("multipart/form-data", {"file": file, **fields})

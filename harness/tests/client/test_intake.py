@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from voicegauge.client import Client, Ledger, fetch_made, intake_wire
 from voicegauge.client.delivery.audio_input import MAX_STEMS
-from voicegauge.contract import Intake, load_catalogue
+from voicegauge.contract import AudioInputTarget, load_catalogue
 from voicegauge.errors import BudgetError, UsageError
 from voicegauge.model import Delivery, Exchange, UploadedFile
 from voicegauge.model import Request as Asked
@@ -24,7 +24,7 @@ URL = "http://127.0.0.1:9"
 FILE = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"RIFF....WAVE")
 
 
-def intake(name: str) -> Intake:
+def intake(name: str) -> AudioInputTarget:
     return load_catalogue().intakes[f"ttsai/{name}"]
 
 

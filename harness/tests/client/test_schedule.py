@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, retry_waits
-from voicegauge.contract.extension import Poll, Retry
+from voicegauge.contract.extension import PollSchedule, RetryPolicy
 from voicegauge.model import Response
 
 
@@ -49,7 +49,7 @@ def test_no_retry_after():
 
 
 def test_polls_grow_from_min_to_max():
-    waits = poll_waits(Poll(min_s=1, max_s=5, factor=2))
+    waits = poll_waits(PollSchedule(min_s=1, max_s=5, factor=2))
     assert list(itertools.islice(waits, 5)) == [1, 2, 4, 5, 5]
 
 
@@ -61,7 +61,7 @@ def test_polls_grow_from_min_to_max():
     seed=st.integers(),
 )
 def test_retries_are_never_sooner_than_documented_and_repeat_under_a_seed(first, factor, most, attempts, seed):
-    retry = Retry(first_s=first, factor=factor, max_s=most, attempts=attempts)
+    retry = RetryPolicy(first_s=first, factor=factor, max_s=most, attempts=attempts)
     waits = list(retry_waits(retry, random.Random(seed)))
     assert len(waits) == attempts - 1
     for index, wait in enumerate(waits):

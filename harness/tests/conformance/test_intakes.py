@@ -11,7 +11,7 @@ from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings,
 from voicegauge.conformance.cases.valid_requests import spoken_sentence
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_settings
 from voicegauge.contract import Catalogue, Contract
-from voicegauge.contract.extension import Situation
+from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import create_app
 from voicegauge.emulator.audio import transcription
 from voicegauge.model import Severity
@@ -182,6 +182,6 @@ def test_every_paid_call_names_what_is_paid(cases) -> None:
 
 
 def test_situations_are_asked_for(cases) -> None:
-    situations: tuple[Situation, ...] = ("no-credit", "forbidden", "rate-limited", "internal", "busy")
+    situations: tuple[RejectionReason, ...] = ("no-credit", "forbidden", "rate-limited", "internal", "busy")
     for situation in situations:
         assert f"ttsai/transcribe: the situation {situation}" in {case.id for case in cases}

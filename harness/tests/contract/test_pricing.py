@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.pricing import Rate, describe_price, quote, rates
+from voicegauge.contract.pricing import UnitPrice, describe_price, quote, rates
 
 PRICE = "x-pricing: {per: 1k_characters, usd: 0.02, source: {document: acme.md}}"
 
@@ -47,7 +47,9 @@ def test_of_disputed_prices_the_dearest_is_reserved(priced) -> None:
     assert describe_price(target) == "$0.01 / request or $0.1 / 1,000 characters (disputed)"
 
 
-@pytest.mark.parametrize(("characters", "usd"), [(50, Rate(0.01, "request")), (500, Rate(0.0001, "character"))])
+@pytest.mark.parametrize(
+    ("characters", "usd"), [(50, UnitPrice(0.01, "request")), (500, UnitPrice(0.0001, "character"))]
+)
 def test_the_dearest_of_readings_in_several_units_keeps_its_own(priced, characters, usd) -> None:
     target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
     assert rates(target, characters) == (usd, None)
@@ -55,10 +57,10 @@ def test_the_dearest_of_readings_in_several_units_keeps_its_own(priced, characte
 
 def test_dollars_and_credits_each_have_their_unit(priced) -> None:
     target = priced("{per: minute, credits: 9, alternatives: [{per: request, usd: 0.02}]}")
-    assert rates(target, 500) == (Rate(0.02, "request"), Rate(9, "minute"))
+    assert rates(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
     assert rates(priced("{per: 1m_characters, credits: 5}", "credits: {usd: 2}"), 500) == (
-        Rate(1e-5, "character"),
-        Rate(5e-6, "character"),
+        UnitPrice(1e-5, "character"),
+        UnitPrice(5e-6, "character"),
     )
     assert rates(priced(""), 500) == (None, None)
 

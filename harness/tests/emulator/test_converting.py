@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.contract.extension import Segment, TranscriptAnswer
+from voicegauge.contract.extension import TranscriptResponse, TranscriptSegment
 from voicegauge.emulator.audio.conversion import MAX_SEMITONES, STEMS, Change, analysis, changed, semitones, stems
 from voicegauge.emulator.audio.transcript_timing import phrases, transcript_values
 
@@ -90,8 +90,8 @@ def test_a_pause_ends_a_phrase() -> None:
 
 
 def test_words_and_speakers_come_where_asked_for() -> None:
-    answer = TranscriptAnswer(
-        text="body#/text", segments="body#/segments", segment=Segment(speaker="speaker", words="words")
+    answer = TranscriptResponse(
+        text="body#/text", segments="body#/segments", segment=TranscriptSegment(speaker="speaker", words="words")
     )
     heard = phrases(noise(1.0), RATE_HZ, "one three")
     plain = transcript_values(answer, heard, language="en", audio_s=1.0, words=False, speakers=False)

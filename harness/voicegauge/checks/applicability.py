@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.checks.registry import RULES, Rule
 from voicegauge.contract import Operation, ResponseSpec
-from voicegauge.contract.extension import Conversion, Resource, Transcription
+from voicegauge.contract.extension import ConversionSpec, ResourceSpec, TranscriptionSpec
 
 _STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)(\S*)")
 
@@ -55,8 +55,8 @@ def _said(operation: Operation, key: str) -> Iterable[Any]:
         "x-batch": [other.batch for other in contract.operations.values() if _takes_part(operation, other)],
         "x-resource": resources_of(operation),
         "x-chat": [operation.chat],
-        "x-transcription": [use] if isinstance(use, Transcription) else [],
-        "x-conversion": [use] if isinstance(use, Conversion) else [],
+        "x-transcription": [use] if isinstance(use, TranscriptionSpec) else [],
+        "x-conversion": [use] if isinstance(use, ConversionSpec) else [],
         "x-pricing": _prices(operation),
     }
     return [said for said in found[key] if said is not None]
@@ -68,7 +68,7 @@ def _takes_part(operation: Operation, submit: Operation) -> bool:
     return submit.batch is not None and (operation is submit or operation.id == job)
 
 
-def resources_of(operation: Operation) -> list[Resource]:
+def resources_of(operation: Operation) -> list[ResourceSpec]:
     """The kinds of things that an operation makes, lists, changes, deletes or uses."""
     found = []
     for maker in operation.contract.operations.values():

@@ -45,7 +45,7 @@ from voicegauge.cli.console import console, write_json
 from voicegauge.cli.money import echo_pace
 from voicegauge.cli.options import check_base_urls, check_prices
 from voicegauge.cli.progress import progress
-from voicegauge.contract import Catalogue, Contract, Served, load_catalogue
+from voicegauge.contract import BaseTarget, Catalogue, Contract, load_catalogue
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model import Provenance, Run, Sample, ScoreSet, VoiceSample
@@ -128,7 +128,7 @@ def _check(options: BenchOptions) -> None:
         raise UsageError("--fault is for the emulator: leave out --live")
 
 
-def _plan(options: BenchOptions) -> tuple[dict[str, Served], Plan, VoiceSample | None]:
+def _plan(options: BenchOptions) -> tuple[dict[str, BaseTarget], Plan, VoiceSample | None]:
     catalogue, chosen = _load_targets(options)
     check_prices(catalogue, options.prices)
     suite = load_suite(options.suite_name).select(
@@ -156,7 +156,7 @@ def _plan(options: BenchOptions) -> tuple[dict[str, Served], Plan, VoiceSample |
     return targets, plan, voice
 
 
-def _load_targets(options: BenchOptions) -> tuple[Catalogue, list[Served]]:
+def _load_targets(options: BenchOptions) -> tuple[Catalogue, list[BaseTarget]]:
     """The catalogue and what is measured: what takes audio in only where it is named, targets for speech otherwise.
 
     Raises:
@@ -166,13 +166,13 @@ def _load_targets(options: BenchOptions) -> tuple[Catalogue, list[Served]]:
     catalogue = load_catalogue(options.contracts)
     intakes = [catalogue.intakes[name] for name in options.targets if name in catalogue.intakes]
     speaking = [name for name in options.targets if name not in catalogue.intakes]
-    chosen: list[Served] = [*(catalogue.select(speaking) if speaking or not intakes else []), *intakes]
+    chosen: list[BaseTarget] = [*(catalogue.select(speaking) if speaking or not intakes else []), *intakes]
     if options.base_url:
         check_base_urls(options.base_url, _contracts({target.id: target for target in chosen}))
     return catalogue, chosen
 
 
-def _contracts(targets: dict[str, Served]) -> list[Contract]:
+def _contracts(targets: dict[str, BaseTarget]) -> list[Contract]:
     return list({target.contract.id: target.contract for target in targets.values()}.values())
 
 
@@ -193,7 +193,9 @@ def _show_plan(options: BenchOptions, plan: Plan) -> None:
 
 
 @contextlib.contextmanager
-def _order(options: BenchOptions, plan: Plan, targets: dict[str, Served], voice: VoiceSample | None) -> Iterator[Order]:
+def _order(
+    options: BenchOptions, plan: Plan, targets: dict[str, BaseTarget], voice: VoiceSample | None
+) -> Iterator[Order]:
     """The order, with an emulator running as long as it is needed."""
     contracts = _contracts(targets)
     with contextlib.ExitStack() as stack:

@@ -12,8 +12,8 @@ from voicegauge.client.requests.speech_request import to_wire
 from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.observer import Observer
 from voicegauge.client.spending.rate_limit import Pacer
-from voicegauge.contract import Contract, Intake, Served, Target, quote
-from voicegauge.contract.extension import IntakeWord
+from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote
+from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError
 from voicegauge.model import Delivery, Request, SpeechRequest, UploadedFile
 from voicegauge.transport import Clock, Transport
@@ -94,11 +94,11 @@ class Client(Connection):
 
     async def send_audio(
         self,
-        intake: Intake,
+        intake: AudioInputTarget,
         audio: UploadedFile,
         *,
         audio_s: float,
-        words: Mapping[IntakeWord, Any] = {},
+        words: Mapping[AudioInputField, Any] = {},
         observer: Observer | None = None,
         price_usd: float | None = None,
     ) -> Delivery:
@@ -130,7 +130,7 @@ class Client(Connection):
         """
         return await Utterance(self, target, observer).resume(job_id)
 
-    def _reserve(self, target: Served, price: float | None) -> Reservation | None:
+    def _reserve(self, target: BaseTarget, price: float | None) -> Reservation | None:
         if self._ledger is None:
             return None
         if price is None:

@@ -14,8 +14,8 @@ from voicegauge.contract.events import KIND_FIELD, Event, StreamReader, audio_of
 from voicegauge.contract.loading import find_contract_files, load_contract
 from voicegauge.contract.pricing import (
     SPEECH_CHARACTERS_PER_S,
-    Quote,
-    Rate,
+    PriceQuote,
+    UnitPrice,
     describe_price,
     is_billable,
     price_sources,
@@ -25,7 +25,7 @@ from voicegauge.contract.pricing import (
 )
 from voicegauge.contract.record_reader import convert
 from voicegauge.contract.schema import SchemaError, Schemas, fit_text
-from voicegauge.contract.targets import Intake, Served, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.walking import walk
 from voicegauge.contract.webhooks import callback_media, given_id, status_of
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
@@ -34,24 +34,24 @@ __all__ = [
     "KIND_FIELD",
     "MISSING",
     "SPEECH_CHARACTERS_PER_S",
+    "AudioInputTarget",
+    "BaseTarget",
     "Catalogue",
     "Contract",
     "Event",
     "Example",
-    "Intake",
     "Location",
     "MediaType",
     "Operation",
     "Parameter",
-    "Quote",
-    "Rate",
+    "PriceQuote",
     "ResponseSpec",
     "SchemaError",
     "Schemas",
-    "Served",
     "Server",
     "StreamReader",
     "Target",
+    "UnitPrice",
     "audio_of",
     "callback_media",
     "convert",

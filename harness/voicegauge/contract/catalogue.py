@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voicegauge.contract.contract import Contract
 from voicegauge.contract.loading import find_contract_files, load_contract
-from voicegauge.contract.targets import Intake, Target
+from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.data import data_dir
 from voicegauge.errors import UnknownNameError
 
@@ -30,7 +30,7 @@ class Catalogue:
         return {target.id: target for contract in self for target in contract.targets.values()}
 
     @property
-    def intakes(self) -> dict[str, Intake]:
+    def intakes(self) -> dict[str, AudioInputTarget]:
         """Everything that takes audio in, by its full id."""
         return {intake.id: intake for contract in self for intake in contract.intakes.values()}
 

@@ -10,21 +10,21 @@ from typing import Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from voicegauge.contract.extension import (
-    Batch,
-    Chat,
+    BatchSpec,
+    ChatSpec,
     Dispute,
     JobSpec,
-    Limits,
-    Price,
-    Provider,
-    Resource,
-    Speech,
+    LimitsSpec,
+    PriceSpec,
+    ProviderSpec,
+    ResourceSpec,
+    ResourceUse,
+    SpeechSpec,
     StreamSpec,
-    Use,
-    Webhook,
+    WebhookSpec,
 )
 from voicegauge.contract.schema import SchemaError, Schemas
-from voicegauge.contract.targets import Intake, IntakeUse, Served, Target
+from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.walking import walk
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats import Document, escape
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
-class Node:
+class ContractNode:
     """A part of a contract that knows where it stands."""
 
     contract: Contract = field(repr=False)
@@ -62,7 +62,7 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False)
-class MediaType(Node):
+class MediaType(ContractNode):
     """One media type of a request or response body."""
 
     name: str
@@ -102,7 +102,7 @@ class MediaType(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Parameter(Node):
+class Parameter(ContractNode):
     """A path, query or header parameter."""
 
     name: str
@@ -121,7 +121,7 @@ class Parameter(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class ResponseSpec(Node):
+class ResponseSpec(ContractNode):
     """One documented response of an operation."""
 
     status: str
@@ -149,7 +149,7 @@ class ResponseSpec(Node):
         return {name: self.contract.schemas.resolve(node)[0] for name, node in links.items()}
 
 
-def _media(node: Node) -> Mapping[str, MediaType]:
+def _media(node: ContractNode) -> Mapping[str, MediaType]:
     """Bodies by media type, as traffic is read: without parameters such as a charset."""
     found: dict[str, MediaType] = {}
     for name, data in node.data.get("content", {}).items():
@@ -167,7 +167,7 @@ class Server:
 
 
 @dataclass(frozen=True, eq=False)
-class Operation(Node):
+class Operation(ContractNode):
     """One documented call."""
 
     id: str
@@ -177,16 +177,16 @@ class Operation(Node):
     server: Server
     security: tuple[Mapping[str, Any], ...]
     """Alternatives; an empty mapping means that no key is needed."""
-    speech: Speech | None
+    speech: SpeechSpec | None
     job: JobSpec | None
-    pricing: Price | None
-    limits: Limits
-    resource: Resource | None = None
+    pricing: PriceSpec | None
+    limits: LimitsSpec
+    resource: ResourceSpec | None = None
     stream: StreamSpec | None = None
-    batch: Batch | None = None
-    chat: Chat | None = None
-    webhook: Webhook | None = None
-    intake: IntakeUse | None = None
+    batch: BatchSpec | None = None
+    chat: ChatSpec | None = None
+    webhook: WebhookSpec | None = None
+    intake: AudioInputSpec | None = None
     """Where it is sent audio: `x-transcription` or `x-conversion`."""
 
     @property
@@ -194,12 +194,12 @@ class Operation(Node):
         """Whether no way in is documented that does without a key."""
         return bool(self.security) and all(self.security)
 
-    def uses_of(self, other: Operation) -> Iterator[Use]:
+    def uses_of(self, other: Operation) -> Iterator[ResourceUse]:
         """How `other` takes the ids of what this operation makes."""
         yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
 
     @property
-    def served(self) -> Iterator[Served]:
+    def served(self) -> Iterator[BaseTarget]:
         """The models and modes that it serves, speech first."""
         contract = self.contract
         for one in (*contract.targets.values(), *contract.intakes.values()):
@@ -213,7 +213,7 @@ class Operation(Node):
         if node is None:
             return {}
         body, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/requestBody")
-        return _media(Node(self.contract, pointer, body))
+        return _media(ContractNode(self.contract, pointer, body))
 
     @functools.cached_property
     def responses(self) -> Mapping[str, ResponseSpec]:
@@ -266,14 +266,14 @@ class Contract:
     """A loaded document. Make one with `load_contract`."""
 
     document: Document = field(repr=False)
-    provider: Provider
+    provider: ProviderSpec
     schemas: Schemas = field(repr=False)
     servers: Mapping[str, Server] = field(repr=False)
-    limits: Limits = field(repr=False)
+    limits: LimitsSpec = field(repr=False)
     operations: Mapping[str, Operation] = field(repr=False, default_factory=dict)
     targets: Mapping[str, Target] = field(repr=False, default_factory=dict)
     """By name within the provider."""
-    intakes: Mapping[str, Intake] = field(repr=False, default_factory=dict)
+    intakes: Mapping[str, AudioInputTarget] = field(repr=False, default_factory=dict)
     """What takes audio in, by name within the provider."""
 
     @property

@@ -19,23 +19,23 @@ from voicegauge.contract.consistency import (
 )
 from voicegauge.contract.contract import Contract, Operation, Parameter, Server
 from voicegauge.contract.extension import (
-    Batch,
-    Chat,
-    Conversion,
+    BatchSpec,
+    ChatSpec,
+    ConversionSpec,
     JobSpec,
-    Limits,
-    Price,
-    Provider,
-    Resource,
-    Speech,
+    LimitsSpec,
+    PriceSpec,
+    ProviderSpec,
+    ResourceSpec,
+    SpeechSpec,
     StreamSpec,
     TargetSpec,
-    Transcription,
-    Webhook,
+    TranscriptionSpec,
+    WebhookSpec,
 )
 from voicegauge.contract.record_reader import convert
 from voicegauge.contract.schema import Schemas
-from voicegauge.contract.targets import Intake, Served, Target
+from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.webhooks import check_webhooks
 from voicegauge.data import data_dir
 from voicegauge.errors import ContractError
@@ -79,20 +79,20 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
     root = document.data
     if "x-provider" not in root:
         raise document.error("", "needs x-provider: id, title, key_env and sources")
-    provider = convert(document, root["x-provider"], "/x-provider", Provider)
+    provider = convert(document, root["x-provider"], "/x-provider", ProviderSpec)
     _check_id(document, "/x-provider/id", "provider id", provider.id)
     contract = Contract(
         document=document,
         provider=provider,
         schemas=schemas,
         servers=_servers(document, schemas),
-        limits=convert(document, root.get("x-limits", {}), "/x-limits", Limits),
+        limits=convert(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
     )
     operations = {operation.id: operation for operation in _operations(contract)}
     object.__setattr__(contract, "operations", operations)
     served = list(_served(contract))
     object.__setattr__(contract, "targets", {one.name: one for one in served if isinstance(one, Target)})
-    object.__setattr__(contract, "intakes", {one.name: one for one in served if isinstance(one, Intake)})
+    object.__setattr__(contract, "intakes", {one.name: one for one in served if isinstance(one, AudioInputTarget)})
     return contract
 
 
@@ -206,22 +206,22 @@ def _operation(
         parameters=tuple(_parameters(contract, [*shared, *own])),
         server=server,
         security=tuple(node.get("security", document.data.get("security", []))),
-        speech=extension("x-speech", Speech),
+        speech=extension("x-speech", SpeechSpec),
         job=extension("x-job", JobSpec),
-        pricing=extension("x-pricing", Price),
-        limits=_laid_over(contract.limits, extension("x-limits", Limits)),
-        resource=extension("x-resource", Resource),
+        pricing=extension("x-pricing", PriceSpec),
+        limits=_laid_over(contract.limits, extension("x-limits", LimitsSpec)),
+        resource=extension("x-resource", ResourceSpec),
         stream=extension("x-stream", StreamSpec),
-        batch=extension("x-batch", Batch),
-        chat=extension("x-chat", Chat),
-        webhook=extension("x-webhook", Webhook),
-        intake=extension("x-transcription", Transcription) or extension("x-conversion", Conversion),
+        batch=extension("x-batch", BatchSpec),
+        chat=extension("x-chat", ChatSpec),
+        webhook=extension("x-webhook", WebhookSpec),
+        intake=extension("x-transcription", TranscriptionSpec) or extension("x-conversion", ConversionSpec),
     )
 
 
-def _laid_over(common: Limits, own: Limits | None) -> Limits:
+def _laid_over(common: LimitsSpec, own: LimitsSpec | None) -> LimitsSpec:
     """An operation's own limits, and the root's for whatever it says nothing of."""
-    said = {name: value for name in Limits.__struct_fields__ if (value := getattr(own, name, None))}
+    said = {name: value for name in LimitsSpec.__struct_fields__ if (value := getattr(own, name, None))}
     return msgspec.structs.replace(common, **said)
 
 
@@ -234,10 +234,10 @@ def _parameters(contract: Contract, places: list[tuple[str, Any]]) -> Iterator[P
     yield from found.values()
 
 
-def _served(contract: Contract) -> Iterator[Served]:
+def _served(contract: Contract) -> Iterator[BaseTarget]:
     seen: set[str] = set()
     for operation in contract.operations.values():
-        heard = "x-transcription" if isinstance(operation.intake, Transcription) else "x-conversion"
+        heard = "x-transcription" if isinstance(operation.intake, TranscriptionSpec) else "x-conversion"
         for key, use in (("x-speech", operation.speech), (heard, operation.intake)):
             for name, spec in use.targets.items() if use is not None else ():
                 pointer = f"{operation.pointer}/{key}/targets/{escape(name)}"
@@ -248,7 +248,7 @@ def _served(contract: Contract) -> Iterator[Served]:
                 if isinstance(spec, TargetSpec):
                     yield Target(name, operation, spec, pointer)
                 else:
-                    yield Intake(name, operation, spec, pointer)
+                    yield AudioInputTarget(name, operation, spec, pointer)
 
 
 def find_contract_files(folder: Path) -> list[Path]:

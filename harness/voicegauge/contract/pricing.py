@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from voicegauge.contract.contract import Operation
-from voicegauge.contract.extension import Price
-from voicegauge.contract.targets import Served
+from voicegauge.contract.extension import PriceSpec
+from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 
 SPEECH_CHARACTERS_PER_S = 15.0
 """English is read at about 150 words, or 900 characters, a minute: the guess for a price per minute."""
 
 
-class Quote(NamedTuple):
+class PriceQuote(NamedTuple):
     """The price of one request."""
 
     usd: float | None
@@ -40,8 +40,8 @@ def read_price(written: str) -> tuple[str, float]:
 
 
 def quote(
-    target: Served | Operation, characters: int, *, audio_s: float | None = None, usd: float | None = None
-) -> Quote:
+    target: BaseTarget | Operation, characters: int, *, audio_s: float | None = None, usd: float | None = None
+) -> PriceQuote:
     """The price of a request of `characters` to `target`.
 
     Args:
@@ -52,15 +52,15 @@ def quote(
     """
     price = target.pricing
     if price is None:
-        return Quote(usd, None, disputed=False)
+        return PriceQuote(usd, None, disputed=False)
     money = target.contract.provider.credits
     credit_usd = money.usd if money else None
     readings = (price, *price.alternatives)
     stated, *others = (_cost(p, _units(p, characters, audio_s), credit_usd) for p in readings)
     credits = _first_or_dearest(stated.credits, [other.credits for other in others])
     if usd is not None:
-        return Quote(usd, credits, disputed=False)
-    return Quote(_first_or_dearest(stated.usd, [other.usd for other in others]), credits, disputed=bool(others))
+        return PriceQuote(usd, credits, disputed=False)
+    return PriceQuote(_first_or_dearest(stated.usd, [other.usd for other in others]), credits, disputed=bool(others))
 
 
 def _first_or_dearest(stated: float | None, others: list[float | None]) -> float | None:
@@ -72,7 +72,7 @@ class _Cost(NamedTuple):
     credits: float | None
 
 
-def _cost(price: Price, units: float, credit_usd: float | None) -> _Cost:
+def _cost(price: PriceSpec, units: float, credit_usd: float | None) -> _Cost:
     """Dollars and credits by one reading; dollars by way of credits where it names those alone."""
     credits = None if price.credits is None else price.credits * units
     if price.usd is not None:
@@ -82,7 +82,7 @@ def _cost(price: Price, units: float, credit_usd: float | None) -> _Cost:
     return _Cost(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
 
-class Rate(NamedTuple):
+class UnitPrice(NamedTuple):
     """What one unit costs."""
 
     amount: float
@@ -97,14 +97,14 @@ _RATES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
 }
 
 
-def _units(price: Price, characters: int, audio_s: float | None) -> float:
+def _units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
     size, unit = _RATES[price.per]
     if unit == "minute":
         return (audio_s if audio_s is not None else characters / SPEECH_CHARACTERS_PER_S) / 60
     return characters / size if unit == "character" else 1.0
 
 
-def rates(target: Served, characters: int) -> tuple[Rate | None, Rate | None]:
+def rates(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
     """The price of `target` in dollars and in credits, each by one reading; `None` where no document says.
 
     It is the price itself, or, where that names no amount, the dearest reading for a text of `characters`.
@@ -120,7 +120,7 @@ def rates(target: Served, characters: int) -> tuple[Rate | None, Rate | None]:
     )
 
 
-def _rate(readings: list[tuple[Price, float | None]], characters: int) -> Rate | None:
+def _rate(readings: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
     """Of what one unit costs by each reading, the stated one first."""
     known = [(p, amount) for p, amount in readings if amount is not None]
     if not known:
@@ -128,7 +128,7 @@ def _rate(readings: list[tuple[Price, float | None]], characters: int) -> Rate |
     stated = readings[0][1] is not None
     price, amount = known[0] if stated else max(known, key=lambda read: read[1] * _units(read[0], characters, None))
     size, unit = _RATES[price.per]
-    return Rate(amount / size, unit)
+    return UnitPrice(amount / size, unit)
 
 
 _UNITS = {
@@ -139,7 +139,7 @@ _UNITS = {
 }
 
 
-def describe_price(target: Served) -> str:
+def describe_price(target: BaseTarget) -> str:
     """The price in words, with what is disputed about it: "$0.015 / request"."""
     price = target.pricing
     if price is None:
@@ -151,7 +151,7 @@ def describe_price(target: Served) -> str:
     return ", ".join(filter(None, (dollars, credits))) or "not said"
 
 
-def price_sources(target: Served) -> tuple[str, ...]:
+def price_sources(target: BaseTarget) -> tuple[str, ...]:
     """Titles and dates of the documents that state the price, each once; empty where none does."""
     price = target.pricing
     if price is None:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from voicegauge.contract.extension import Conversion, Speech, Transcription
+from voicegauge.contract.extension import ConversionSpec, SpeechSpec, TranscriptionSpec
 from voicegauge.formats import MISSING, Document, escape, read_pointer
 
 _PATH = re.compile(r"`\$([^`]*)`")
@@ -38,7 +38,7 @@ def convert(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
 
 def _long_form(value: Any, kind: type[Any]) -> Any:
     """A bare string among the words of a `request` is short for `{at: ...}`."""
-    has_words = kind in (Speech, Transcription, Conversion)
+    has_words = kind in (SpeechSpec, TranscriptionSpec, ConversionSpec)
     if has_words and isinstance(value, dict) and isinstance(value.get("request"), dict):
         words = value["request"].items()
         return {**value, "request": {w: {"at": s} if isinstance(s, str) else s for w, s in words}}

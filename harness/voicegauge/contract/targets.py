@@ -8,29 +8,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicegauge.contract.extension import (
-    Answer,
-    Conversion,
-    IntakeTarget,
-    Price,
-    Speech,
+    AudioInputTargetSpec,
+    ConversionSpec,
+    PriceSpec,
+    SpeechResponse,
+    SpeechSpec,
     TargetSpec,
-    Transcription,
+    TranscriptionSpec,
 )
 
 if TYPE_CHECKING:
     from voicegauge.contract.contract import Contract, Operation
 
-IntakeUse = Transcription | Conversion
+AudioInputSpec = TranscriptionSpec | ConversionSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Served(ABC):
+class BaseTarget(ABC):
     """One model or mode of a provider, whatever it does."""
 
     name: str
     """Within its provider, where no other has the same: "xtts-v2", "stt-whisper"."""
     operation: Operation = field(repr=False)
-    spec: TargetSpec | IntakeTarget = field(repr=False)
+    spec: TargetSpec | AudioInputTargetSpec = field(repr=False)
     pointer: str
 
     @property
@@ -45,7 +45,7 @@ class Served(ABC):
 
     @property
     @abstractmethod
-    def answer(self) -> Answer:
+    def answer(self) -> SpeechResponse:
         """What its operation answers with, in the words of speech."""
 
     @functools.cached_property
@@ -59,25 +59,25 @@ class Served(ABC):
         return self.operation.needs_key
 
     @property
-    def pricing(self) -> Price | None:
+    def pricing(self) -> PriceSpec | None:
         """Its own price, else its operation's."""
         return self.spec.pricing or self.operation.pricing
 
 
 @dataclass(frozen=True, eq=False)
-class Target(Served):
+class Target(BaseTarget):
     """What speaks, and is benchmarked."""
 
     spec: TargetSpec = field(repr=False)
 
     @property
-    def speech(self) -> Speech:
+    def speech(self) -> SpeechSpec:
         """How its operation takes a request for speech."""
         assert self.operation.speech is not None
         return self.operation.speech
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> SpeechResponse:
         """What its operation answers with: audio, or a job."""
         return self.speech.answer
 
@@ -88,29 +88,29 @@ class Target(Served):
 
 
 @dataclass(frozen=True, eq=False)
-class Intake(Served):
+class AudioInputTarget(BaseTarget):
     """What is sent audio: it transcribes, converts or analyses."""
 
-    spec: IntakeTarget = field(repr=False)
+    spec: AudioInputTargetSpec = field(repr=False)
 
     @property
-    def use(self) -> IntakeUse:
+    def use(self) -> AudioInputSpec:
         """How its operation takes audio, and what it answers."""
         assert self.operation.intake is not None
         return self.operation.intake
 
     @property
-    def transcription(self) -> Transcription | None:
+    def transcription(self) -> TranscriptionSpec | None:
         """What it says of a transcript; `None` where it gives none."""
-        return self.use if isinstance(self.use, Transcription) else None
+        return self.use if isinstance(self.use, TranscriptionSpec) else None
 
     @property
-    def conversion(self) -> Conversion | None:
+    def conversion(self) -> ConversionSpec | None:
         """What it does to audio; `None` where it gives a transcript."""
-        return self.use if isinstance(self.use, Conversion) else None
+        return self.use if isinstance(self.use, ConversionSpec) else None
 
     @property
-    def answer(self) -> Answer:
+    def answer(self) -> SpeechResponse:
         """Audio, or nothing of it for a transcript; never a job."""
         audio = self.conversion.answer.audio if self.conversion else None
-        return Answer(audio=audio, charged=self.use.answer.charged)
+        return SpeechResponse(audio=audio, charged=self.use.answer.charged)

@@ -7,7 +7,7 @@ from typing import Any
 
 from voicegauge.contract.consistency import check_answer_place, check_request_place
 from voicegauge.contract.contract import Contract, MediaType, Operation
-from voicegauge.contract.extension import Webhook
+from voicegauge.contract.extension import WebhookSpec
 from voicegauge.contract.schema import lists_place
 from voicegauge.formats import escape, is_json, parse_location
 
@@ -77,7 +77,7 @@ def check_webhooks(contract: Contract) -> None:
             _check(operation, operation.webhook)
 
 
-def _check(operation: Operation, webhook: Webhook) -> None:
+def _check(operation: Operation, webhook: WebhookSpec) -> None:
     document, at = operation.contract.document, f"{operation.pointer}/x-webhook"
     if not webhook.url:
         raise document.error(at, "x-webhook.url must name at least one place of the request")
@@ -99,7 +99,7 @@ def _check(operation: Operation, webhook: Webhook) -> None:
         raise document.error(f"{at}/body", "x-webhook.body.given must say where the answer carries the id")
 
 
-def _check_body(operation: Operation, media: MediaType, webhook: Webhook) -> None:
+def _check_body(operation: Operation, media: MediaType, webhook: WebhookSpec) -> None:
     document, at, body = operation.contract.document, f"{operation.pointer}/x-webhook/body", webhook.body
     assert body is not None
     for key in ("id", "state", "result", "charged", "created", "completed"):

@@ -11,7 +11,16 @@ import msgspec
 
 from voicegauge.bench.analysis import TEXT_LENGTH
 from voicegauge.bench.planning.suite import Suite, SuiteText
-from voicegauge.contract import Intake, Rate, Served, Target, describe_price, price_sources, quote, rates
+from voicegauge.contract import (
+    AudioInputTarget,
+    BaseTarget,
+    Target,
+    UnitPrice,
+    describe_price,
+    price_sources,
+    quote,
+    rates,
+)
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import Kind, Provenance, Record, SuiteRef, TargetRef, VoiceSample
 
@@ -111,7 +120,7 @@ class Plan(Record, frozen=True, kw_only=True):
 
 def make_plan(
     suite: Suite,
-    targets: Sequence[Served],
+    targets: Sequence[BaseTarget],
     settings: PlanSettings,
     *,
     provenance: Provenance,
@@ -163,7 +172,7 @@ def make_plan(
     )
 
 
-def kind_of(targets: Sequence[Served]) -> Kind:
+def kind_of(targets: Sequence[BaseTarget]) -> Kind:
     """What all of `targets` do.
 
     Raises:
@@ -171,7 +180,7 @@ def kind_of(targets: Sequence[Served]) -> Kind:
     """
     kinds: dict[Kind, str] = {}
     for target in targets:
-        if not isinstance(target, Intake):
+        if not isinstance(target, AudioInputTarget):
             kinds.setdefault("speech", target.id)
             continue
         use = target.conversion
@@ -184,10 +193,10 @@ def kind_of(targets: Sequence[Served]) -> Kind:
     return next(iter(kinds), "speech")
 
 
-def speaks(target: Served, language: str) -> bool:
+def speaks(target: BaseTarget, language: str) -> bool:
     """Whether `target` speaks `language`. One whose document names none is taken to speak its default, or English."""
     spec = target.spec
-    if isinstance(target, Intake):
+    if isinstance(target, AudioInputTarget):
         return language in (spec.languages or ("en",))
     return language in (spec.languages or (spec.language or "en",))
 
@@ -221,7 +230,7 @@ def _warmup_round(session: int, index: int, spoken: Mapping[str, Sequence[SuiteT
     )
 
 
-def _quoted(target: Served, rounds: Sequence[Round], usd: float | None) -> Quoted:
+def _quoted(target: BaseTarget, rounds: Sequence[Round], usd: float | None) -> Quoted:
     texts = [planned.text.text for row in rounds for planned in row if planned.target == target.id]
     quotes = [quote(target, len(text), usd=usd) for text in texts]
     dollars = [q.usd for q in quotes if q.usd is not None]
@@ -237,11 +246,11 @@ def _quoted(target: Served, rounds: Sequence[Round], usd: float | None) -> Quote
     )
 
 
-def target_ref(target: Served, usd: float | None = None) -> TargetRef:
+def target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
     """`target` as a run's manifest keeps it; `usd` is a price for one request that the user named."""
     dollars, in_credits = rates(target, TEXT_LENGTH)
     if usd is not None:
-        dollars = Rate(usd, "request")
+        dollars = UnitPrice(usd, "request")
     return TargetRef(
         id=target.id,
         title=target.spec.title,
@@ -261,11 +270,11 @@ def target_ref(target: Served, usd: float | None = None) -> TargetRef:
     )
 
 
-def _per(unit: str, rate: Rate | None) -> float | None:
+def _per(unit: str, rate: UnitPrice | None) -> float | None:
     return rate.amount if rate is not None and rate.unit == unit else None
 
 
-def _max_characters(target: Served) -> int | None:
+def _max_characters(target: BaseTarget) -> int | None:
     """The shortest of the documented limits: the plan of a new account, and the advice for the target."""
     if not isinstance(target, Target):
         return None
@@ -278,7 +287,7 @@ def _max_characters(target: Served) -> int | None:
 def _digest(
     *,
     suite: Suite,
-    targets: Sequence[Served],
+    targets: Sequence[BaseTarget],
     settings: PlanSettings,
     provenance: Provenance,
     base_urls: Mapping[str, str],

@@ -11,7 +11,7 @@ from pathlib import Path
 from voicegauge.bench.planning.plan import Plan
 from voicegauge.bench.planning.suite import SuiteText
 from voicegauge.client import Client, Ledger, Pacer, account_plans, client_key, pacer_for, to_wire
-from voicegauge.contract import Contract, Served, Target
+from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.data import data_dir
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import DataError
@@ -140,7 +140,7 @@ def speech_request(target: Target, text: SuiteText, voice: VoiceSample | None = 
     return SpeechRequest(text=text.text, language=text.language if told else None, voice_sample=sample)
 
 
-def check_requests(plan: Plan, targets: Mapping[str, Served], voice: VoiceSample | None) -> None:
+def check_requests(plan: Plan, targets: Mapping[str, BaseTarget], voice: VoiceSample | None) -> None:
     """Shape a request for each target and language, so that what cannot be asked is known before anything is sent.
 
     Raises:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.bench.running.playback import first_audio_ms, with_playback
-from voicegauge.contract import Served
-from voicegauge.contract.extension import AudioPlace
+from voicegauge.contract import BaseTarget
+from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.model import AudioFacts, Sample
 from voicegauge.speech.audio import RawAudio, Timeline, facts, timeline
@@ -19,7 +19,7 @@ from voicegauge.speech.audio import RawAudio, Timeline, facts, timeline
 def measure_audio(
     folder: Path,
     samples: Iterable[Sample],
-    targets: Mapping[str, Served],
+    targets: Mapping[str, BaseTarget],
     on_sample: Callable[[], None] = lambda: None,
 ) -> tuple[Sample, ...]:
     """The samples with what can be measured on their audio, and the time to the first audible speech.
@@ -49,7 +49,7 @@ class _Measured(NamedTuple):
     """Of audio that can be decoded."""
 
 
-def _facts(folder: Path, kept: AudioFacts, target: Served | None) -> _Measured:
+def _facts(folder: Path, kept: AudioFacts, target: BaseTarget | None) -> _Measured:
     path = folder / kept.file
     try:
         data = path.read_bytes()
@@ -70,14 +70,14 @@ def _with(sample: Sample, found: _Measured) -> Sample:
     return msgspec.structs.replace(sample, audio=found.facts, latency=latency, streaming=streaming)
 
 
-def _declared(target: Served | None) -> RawAudio | None:
+def _declared(target: BaseTarget | None) -> RawAudio | None:
     place = _audio_place(target)
     if place is None or place.format is None or place.sample_rate_hz is None:
         return None
     return RawAudio(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
 
 
-def _audio_place(target: Served | None) -> AudioPlace | None:
+def _audio_place(target: BaseTarget | None) -> ResponseAudio | None:
     if target is None:
         return None
     if target.answer.audio is not None:

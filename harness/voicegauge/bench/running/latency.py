@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from voicegauge.bench.running.playback import measure_streaming
-from voicegauge.contract import Served
+from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import is_json
 from voicegauge.model import Delivery, Interval, Latency, Sighting, Timing
 
 
-def measure_latency(delivery: Delivery, target: Served) -> Latency | None:
+def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
     """The times of `delivery`, counted from the start of its last submit.
 
     `None` where nothing was timed: the submit was sent by an earlier process, or was
@@ -60,7 +60,7 @@ def _first_piece(timing: Timing) -> float:
 
 
 def _job_times(
-    delivery: Delivery, target: Served, accept_ms: float
+    delivery: Delivery, target: BaseTarget, accept_ms: float
 ) -> tuple[Interval | None, Interval | None, Interval | None]:
     """Queue, processing and done: each known only between two polls."""
     job = target.job_operation.job if target.job_operation else None

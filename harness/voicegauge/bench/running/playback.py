@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.contract import Served, read_stream
+from voicegauge.contract import BaseTarget, read_stream
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Streaming
@@ -22,7 +22,7 @@ MIN_STALL_MS = 1.0
 """A shorter wait is the clock's own error."""
 
 
-def measure_streaming(delivery: Delivery, target: Served) -> Streaming | None:
+def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | None:
     """How the audio of `delivery` came; `None` where it was no stream, or nothing was timed.
 
     A stream is an answer of events, or one of bytes whose length is not told beforehand.

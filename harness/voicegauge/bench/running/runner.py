@@ -30,7 +30,7 @@ from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.store import save_audio
 from voicegauge.client import Client, Ledger
-from voicegauge.contract import Intake, Quote, Served, Target, quote
+from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
@@ -51,7 +51,7 @@ class Order:
     """A plan and all that carrying it out takes."""
 
     plan: Plan
-    targets: Mapping[str, Served]
+    targets: Mapping[str, BaseTarget]
     """By id."""
     access: Mapping[str, Access]
     """By provider id."""
@@ -216,7 +216,7 @@ class _Runner:
                 self._journal.write(Left(sample=planned.id))
                 raise
 
-    async def _one(self, planned: Planned, target: Served, client: Client) -> None:
+    async def _one(self, planned: Planned, target: BaseTarget, client: Client) -> None:
         started = datetime.now(UTC)
         delivery = await self._delivered(planned, target, client)
         self._emulated |= any(map(from_emulator, delivery.exchanges))
@@ -225,10 +225,10 @@ class _Runner:
         self._samples[planned.id] = sample
         self._on_sample(sample)
 
-    async def _delivered(self, planned: Planned, target: Served, client: Client) -> Delivery:
+    async def _delivered(self, planned: Planned, target: BaseTarget, client: Client) -> Delivery:
         usd = self._order.prices.get(target.id)
         observer = _Witness(self._journal, planned.id, self._quote(planned, target).usd)
-        if isinstance(target, Intake):
+        if isinstance(target, AudioInputTarget):
             file, audio_s = self._uploads[planned.text.id]
             return await client.send_audio(target, file, audio_s=audio_s, observer=observer, price_usd=usd)
         assert isinstance(target, Target), "what is not sent audio speaks"
@@ -238,7 +238,7 @@ class _Runner:
         speech = speech_request(target, planned.text, self._order.voice)
         return await client.speak(target, speech, observer=observer, price_usd=usd)
 
-    def _job_to_resume(self, planned: Planned, target: Served) -> str | None:
+    def _job_to_resume(self, planned: Planned, target: BaseTarget) -> str | None:
         """The job paid for earlier; not one that the user stopped and the provider was told to cancel."""
         operation = target.job_operation
         if operation is None or operation.job is None:
@@ -247,7 +247,7 @@ class _Runner:
             return None
         return self._past.jobs.get(planned.id)
 
-    def _sample(self, planned: Planned, target: Served, delivery: Delivery, started: datetime) -> Sample:
+    def _sample(self, planned: Planned, target: BaseTarget, delivery: Delivery, started: datetime) -> Sample:
         audio, data, media_type = None, delivery.audio, delivery.media_type
         if delivery.text is not None:  # what was sent is what there is to hear
             sent = self._uploads[planned.text.id].file
@@ -277,13 +277,13 @@ class _Runner:
             failure=delivery.failure,
         )
 
-    def _quote(self, planned: Planned, target: Served) -> Quote:
+    def _quote(self, planned: Planned, target: BaseTarget) -> PriceQuote:
         """The price of one request: by its text, or by the length of what is sent."""
         sent = self._uploads.get(planned.text.id)
         usd = self._order.prices.get(target.id)
         return quote(target, len(planned.text.text), audio_s=sent.audio_s if sent else None, usd=usd)
 
-    def _cost(self, planned: Planned, target: Served, delivery: Delivery) -> Cost:
+    def _cost(self, planned: Planned, target: BaseTarget, delivery: Delivery) -> Cost:
         """The price of what was delivered; what the provider says it charged, delivered or not."""
         price = self._quote(planned, target)
         delivered = delivery.failure is None
@@ -312,13 +312,13 @@ class _Witness:
     def __init__(self, journal: Journal, sample: str, usd: float | None) -> None:
         self._journal, self._sample, self._usd = journal, sample, usd
 
-    def submitting(self, target: Served, request: Request) -> None:
+    def submitting(self, target: BaseTarget, request: Request) -> None:
         """Write down that money may be spent from now on."""
         del target, request
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._journal.write(Submitting(sample=self._sample, at=at, usd=self._usd))
 
-    def submitted(self, target: Served, exchange: Exchange, job_id: str | None) -> None:
+    def submitted(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
         """Write down what it was answered with."""
         del target
         self._journal.write(Submitted(sample=self._sample, status=exchange.response.status, job=job_id))

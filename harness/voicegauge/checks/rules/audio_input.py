@@ -10,7 +10,7 @@ from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.charges import read_amount
 from voicegauge.checks.subjects import TakenIn
 from voicegauge.contract import MISSING, quote
-from voicegauge.contract.extension import Conversion, IntakeWord
+from voicegauge.contract.extension import AudioInputField, ConversionSpec
 
 MAX_WER = 0.5
 """Half of the words of clean speech: no recogniser is that bad, and another recording's transcript is worse."""
@@ -27,7 +27,7 @@ CHARGE_TOLERANCE = 0.02
 def _transcript(taken: TakenIn) -> tuple[str, str] | None:
     """The transcript and its place, from a transcription or from what else transcribes."""
     use = taken.intake.use
-    place = use.answer.facts.get("transcript") if isinstance(use, Conversion) else use.answer.text
+    place = use.answer.facts.get("transcript") if isinstance(use, ConversionSpec) else use.answer.text
     text = taken.answered(place) if place else MISSING
     return (text, place) if isinstance(text, str) and place else None
 
@@ -139,7 +139,7 @@ def _converted_audio(taken: TakenIn) -> Iterator[Problem]:
     basis="x-conversion.request",
 )
 def _converted_format(taken: TakenIn) -> Iterator[Problem]:
-    facts: tuple[tuple[IntakeWord, str], ...] = (
+    facts: tuple[tuple[AudioInputField, str], ...] = (
         ("format", "container"),
         ("sample_rate", "sample_rate_hz"),
         ("channels", "channels"),

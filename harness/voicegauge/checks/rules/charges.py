@@ -11,7 +11,7 @@ import msgspec
 from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Target, quote
-from voicegauge.contract.extension import Chat, Price
+from voicegauge.contract.extension import ChatSpec, PriceSpec
 
 TOLERANCE = 1e-6
 """Relative: money travels as a decimal fraction, and a sum of them is no exact number."""
@@ -51,7 +51,7 @@ def _charge_wrong(call: Call) -> Iterator[Problem]:
     yield Problem(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{place}: {charged:g}")
 
 
-def _turn_charge(call: Call, chat: Chat) -> Iterator[Problem]:
+def _turn_charge(call: Call, chat: ChatSpec) -> Iterator[Problem]:
     """A turn of a chat has one price, whatever is said."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
@@ -108,7 +108,7 @@ def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]
                 yield at, amount, whole
 
 
-def _quoted(target: Target, price: Price, characters: int) -> float | None:
+def _quoted(target: Target, price: PriceSpec, characters: int) -> float | None:
     """What the contract's price asks for so many characters, in the provider's own money."""
     if price.per == "minute":
         return None  # the length of the audio is not known from the request

@@ -9,10 +9,10 @@ from voicegauge.checks.registry import Problem, rule
 from voicegauge.checks.rules.responses import excerpt
 from voicegauge.checks.subjects import Call, Life
 from voicegauge.contract import MISSING, Operation, parse_location, read_pointer
-from voicegauge.contract.extension import Batch, Resource
+from voicegauge.contract.extension import BatchSpec, ResourceSpec
 
 
-def find_item(answer: Any, resource: Resource, thing: str) -> dict[str, Any] | None:
+def find_item(answer: Any, resource: ResourceSpec, thing: str) -> dict[str, Any] | None:
     """The object of an answer that tells of the thing with this id, wherever it stands; `None` where none does."""
     name = parse_location(resource.id).tokens[-1]
     waiting = [answer]
@@ -134,7 +134,7 @@ def _batch_count_wrong(call: Call) -> Iterator[Problem]:
     yield from _at_the_end(call, batch, at, total, completed)
 
 
-def _at_the_end(call: Call, batch: Batch, at: str, total: Any, completed: Any) -> Iterator[Problem]:
+def _at_the_end(call: Call, batch: BatchSpec, at: str, total: Any, completed: Any) -> Iterator[Problem]:
     job = call.operation.job
     state = job.states.get(str(call.answered(job.state))) if job is not None else None
     if state is None or state.end != "success":

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from voicegauge.checks.subjects.call import OfCall
 from voicegauge.contract import Operation
-from voicegauge.contract.extension import Resource
+from voicegauge.contract.extension import ResourceSpec
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Life(OfCall):
     """Another account calls than the one that made it."""
 
     @property
-    def resource(self) -> Resource:
+    def resource(self) -> ResourceSpec:
         """What the contract says of such things."""
         assert self.maker.resource is not None, "a life is of a thing that its maker describes"
         return self.maker.resource

@@ -14,7 +14,7 @@ from voicegauge.checks.subjects.call import Call, OfCall
 from voicegauge.checks.subjects.resource import Life
 from voicegauge.checks.subjects.webhook import Callback, Told
 from voicegauge.contract import Contract, Operation, Target
-from voicegauge.contract.extension import AudioPlace, JobSpec
+from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.model import Delivery, Exchange, Record, Sighting, SpeechRequest
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Delivered:
         return self.delivery.exchanges[-1 if index is None else index]
 
     @property
-    def place(self) -> AudioPlace | None:
+    def place(self) -> ResponseAudio | None:
         """How the contract says that the audio is delivered."""
         status = self.target.job_operation
         return status.job.audio if status and status.job else self.target.answer.audio

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicegauge.checks.subjects.call import Call
-from voicegauge.contract import MISSING, Intake
-from voicegauge.contract.extension import IntakeWord
+from voicegauge.contract import MISSING, AudioInputTarget
+from voicegauge.contract.extension import AudioInputField
 from voicegauge.formats import parse_location
 from voicegauge.model import UploadedFile
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class TakenIn(Call):
     """A call that carried audio and was accepted, with the audio that its answer leads to."""
 
-    intake: Intake
+    intake: AudioInputTarget
     said: str | None = None
     """What is spoken in the upload, where that is known and the speech is clean."""
     fetched: tuple[bytes, ...] = ()
@@ -43,7 +43,7 @@ class TakenIn(Call):
         """Each piece of audio of the answer as samples; `None` for what cannot be decoded."""
         return tuple(_decoded(piece) for piece in self.fetched)
 
-    def word(self, name: IntakeWord) -> Any:
+    def word(self, name: AudioInputField) -> Any:
         """What the request asks for by a neutral word; `None` where it leaves the word out."""
         slot = self.intake.use.request.get(name)
         value = self.asked(slot.at) if slot is not None else MISSING

@@ -19,7 +19,7 @@ from voicegauge.contract import (
     parse_location,
     status_of,
 )
-from voicegauge.contract.extension import Posts, State, Webhook
+from voicegauge.contract.extension import CallbackTiming, JobState, WebhookSpec
 from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
 from voicegauge.model import Exchange, Received, Response
 
@@ -56,7 +56,7 @@ class Told:
     operation: Operation
     """The one whose request named the URL."""
     received: tuple[Received, ...]
-    posts: Posts
+    posts: CallbackTiming
     """What was asked for."""
     submit: Call | None = None
     """`None` where nobody saw the request."""
@@ -71,7 +71,7 @@ class Told:
         return self.operation.contract
 
     @property
-    def webhook(self) -> Webhook:
+    def webhook(self) -> WebhookSpec:
         """What the contract says of it."""
         assert self.operation.webhook is not None, "made for operations with x-webhook alone"
         return self.operation.webhook
@@ -167,12 +167,12 @@ class Told:
         return next(((state, meaning) for _, state, meaning in self.asked() if meaning != "going"), None)
 
     @property
-    def _states(self) -> dict[str, State]:
+    def _states(self) -> dict[str, JobState]:
         status = status_of(self.operation)
         return status.job.states if status is not None and status.job is not None else {}
 
 
-def _meaning(state: State | None) -> Meaning | None:
+def _meaning(state: JobState | None) -> Meaning | None:
     return None if state is None else state.end or "going"
 
 

@@ -15,7 +15,7 @@ from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_l
 from voicegauge.client.requests.http_request import bare_request, origin
 from voicegauge.client.requests.speech_request import WireRequest
 from voicegauge.contract import Operation
-from voicegauge.contract.extension import AudioPlace
+from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
 from voicegauge.model import DOWNLOAD, Failure, Request
 from voicegauge.transport import proxy_for
@@ -37,7 +37,7 @@ def _fail(message: str) -> NoDelivery:
     return NoDelivery(Failure(kind="protocol", message=message))
 
 
-async def fetch_audio(calls: Calls, answer: Answer, place: AudioPlace, operation: Operation, index: int) -> Audio:
+async def fetch_audio(calls: Calls, answer: Answer, place: ResponseAudio, operation: Operation, index: int) -> Audio:
     """The audio that `answer` (exchange `index`, of `operation`) carries or leads to.
 
     Raises:
@@ -89,7 +89,7 @@ def _join(base: str, url: str) -> str:
 class _Download:
     """Fetches a URL from an answer: without the key, not from private addresses, redirects counted."""
 
-    def __init__(self, calls: Calls, place: AudioPlace) -> None:
+    def __init__(self, calls: Calls, place: ResponseAudio) -> None:
         self._calls, self._connection = calls, calls.connection
         self._described = self._connection.contract.operation(place.download) if place.download else None
 

@@ -12,8 +12,8 @@ from voicegauge.client.delivery.exchange_log import Calls
 from voicegauge.client.delivery.failures import NoDelivery
 from voicegauge.client.delivery.response_values import Answer
 from voicegauge.client.requests.speech_request import WireRequest
-from voicegauge.contract import Intake, parse_location, write_pointer
-from voicegauge.contract.extension import AudioPlace, IntakeWord
+from voicegauge.contract import AudioInputTarget, parse_location, write_pointer
+from voicegauge.contract.extension import AudioInputField, ResponseAudio
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Failure, UploadedFile
 
@@ -32,14 +32,16 @@ class Fetched(NamedTuple):
     """Why a piece could not be had; those before it are there."""
 
 
-def intake_wire(intake: Intake, audio: UploadedFile, words: Mapping[IntakeWord, Any] = {}) -> WireRequest:
+def intake_wire(
+    intake: AudioInputTarget, audio: UploadedFile, words: Mapping[AudioInputField, Any] = {}
+) -> WireRequest:
     """A request that sends `audio`: the target's constants and defaults, then `words`.
 
     Raises:
         UsageError: the operation has no place for a word.
     """
     spec, slots = intake.spec, intake.use.request
-    defaults: dict[IntakeWord, Any] = {"voice": spec.voice, "language": spec.language}
+    defaults: dict[AudioInputField, Any] = {"voice": spec.voice, "language": spec.language}
     given = {word: value for word, value in defaults.items() if word in slots and value is not None}
     body: Any = None
     for place, value in spec.set.items():
@@ -53,7 +55,7 @@ def intake_wire(intake: Intake, audio: UploadedFile, words: Mapping[IntakeWord, 
     return WireRequest(body=body, media_type="multipart/form-data")
 
 
-async def fetch_made(connection: Connection, intake: Intake, exchange: Exchange) -> Fetched:
+async def fetch_made(connection: Connection, intake: AudioInputTarget, exchange: Exchange) -> Fetched:
     """The audio that an accepted request's answer carries or leads to."""
     calls = Calls(connection)
     calls.exchanges.append(exchange)
@@ -68,7 +70,7 @@ async def fetch_made(connection: Connection, intake: Intake, exchange: Exchange)
     return Fetched(tuple(pieces), tuple(calls.exchanges[1:]))
 
 
-def _places(intake: Intake, answer: Answer) -> list[AudioPlace]:
+def _places(intake: AudioInputTarget, answer: Answer) -> list[ResponseAudio]:
     conversion = intake.conversion
     if conversion is None:
         return []
@@ -78,7 +80,7 @@ def _places(intake: Intake, answer: Answer) -> list[AudioPlace]:
         listed = answer.read(stems.at)
         count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
         places += [
-            AudioPlace(at=f"{stems.at}/{index}/{stems.url}", delivered="url", download=stems.download)
+            ResponseAudio(at=f"{stems.at}/{index}/{stems.url}", delivered="url", download=stems.download)
             for index in range(count)
         ]
     return places

@@ -14,8 +14,8 @@ from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, r
 from voicegauge.client.requests.http_request import origin
 from voicegauge.client.requests.speech_request import WireRequest
 from voicegauge.client.spending.observer import Observer
-from voicegauge.contract import Intake, Operation, Served
-from voicegauge.contract.extension import AudioPlace, JobSpec, Poll
+from voicegauge.contract import AudioInputTarget, BaseTarget, Operation
+from voicegauge.contract.extension import JobSpec, PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Delivery, Failure, Job, Request, Sighting
 
@@ -38,7 +38,7 @@ class Transcript(NamedTuple):
 class Utterance:
     """The course of one request for speech; used once."""
 
-    def __init__(self, connection: Connection, target: Served, observer: Observer | None) -> None:
+    def __init__(self, connection: Connection, target: BaseTarget, observer: Observer | None) -> None:
         """`observer` is told of every submit."""
         self._connection, self._target, self._observer = connection, target, observer
         self._calls = Calls(connection)
@@ -83,7 +83,7 @@ class Utterance:
         return await self._follow(submit, self._target.job_operation)
 
     def _transcript(self, submit: Answer) -> Transcript:
-        assert isinstance(self._target, Intake)
+        assert isinstance(self._target, AudioInputTarget)
         use = self._target.transcription
         text = submit.read(use.answer.text) if use else None
         if not isinstance(text, str):
@@ -151,7 +151,7 @@ class Utterance:
         assert job is not None
         self._note_charge(submit, self._target.answer.charged)
         if submit.response.media_type.startswith("audio/"):
-            return await self._audio(submit, AudioPlace(at="body", delivered="bytes"), self._target.operation)
+            return await self._audio(submit, ResponseAudio(at="body", delivered="bytes"), self._target.operation)
         state = submit.text(job.submit.state)
         if state is not None:
             self._sight(state, self._started, len(self._calls.exchanges) - 1)
@@ -284,7 +284,7 @@ class Utterance:
         self._note_charge(result, job.charged)
         return await self._audio(result, job.audio, operation)
 
-    async def _audio(self, answer: Answer, place: AudioPlace, operation: Operation) -> Audio:
+    async def _audio(self, answer: Answer, place: ResponseAudio, operation: Operation) -> Audio:
         index = len(self._calls.exchanges) - 1
         return await fetch_audio(self._calls, answer, place, operation, index)
 
@@ -351,7 +351,7 @@ class Utterance:
         )
 
 
-def _asked_pause(answer: Answer, poll: Poll) -> float | None:
+def _asked_pause(answer: Answer, poll: PollSchedule) -> float | None:
     """The pause that a status answer asks for, if it does."""
     asked = retry_after_s(answer.response)
     return None if asked is None else max(asked, min(MIN_POLL_S, poll.min_s))

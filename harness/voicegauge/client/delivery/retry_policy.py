@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
-from voicegauge.contract.extension import Poll, Retry
+from voicegauge.contract.extension import PollSchedule, RetryPolicy
 from voicegauge.model import Response
 
 MAX_RETRY_AFTER_S = 120.0
@@ -38,7 +38,7 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def retry_waits(retry: Retry, dice: random.Random) -> Iterator[float]:
+def retry_waits(retry: RetryPolicy, dice: random.Random) -> Iterator[float]:
     """The waits between sends, in seconds: one fewer than `retry.attempts`; never shorter than documented."""
     wait = retry.first_s
     for _ in range(retry.attempts - 1):
@@ -46,7 +46,7 @@ def retry_waits(retry: Retry, dice: random.Random) -> Iterator[float]:
         wait = min(wait * retry.factor, retry.max_s)
 
 
-def poll_waits(poll: Poll) -> Iterator[float]:
+def poll_waits(poll: PollSchedule) -> Iterator[float]:
     """The waits before each poll, in seconds, without end: from `min_s`, growing to `max_s`."""
     wait = poll.min_s
     while True:

@@ -6,11 +6,11 @@ import copy
 from typing import Any
 
 from voicegauge.contract import Location, Operation, Target, parse_location, write_pointer
-from voicegauge.contract.extension import Slot, TargetSpec, Word
+from voicegauge.contract.extension import FieldMapping, SpeechField, TargetSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
 
-_HOW: dict[Word, str] = {
+_HOW: dict[SpeechField, str] = {
     "text": "give it a text",
     "voice": "name a voice",
     "voice_description": "describe the voice in words",
@@ -65,10 +65,10 @@ def to_wire(target: Target, speech: SpeechRequest) -> WireRequest:
     return wire.request()
 
 
-def _words(target: Target, speech: SpeechRequest) -> dict[Word, Any]:
+def _words(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
     """What is asked for, with the target's defaults where it has a place for them."""
     spec = target.spec
-    asked: dict[Word, Any] = {
+    asked: dict[SpeechField, Any] = {
         "text": speech.text,
         "voice": speech.voice,
         "voice_description": speech.voice_description,
@@ -78,7 +78,7 @@ def _words(target: Target, speech: SpeechRequest) -> dict[Word, Any]:
         "seed": speech.seed,
         **_sample_words(target, speech),
     }
-    defaults: dict[Word, Any] = {
+    defaults: dict[SpeechField, Any] = {
         "voice": spec.voices.get(speech.language or "", spec.voice),
         "voice_description": spec.voice_description,
         "voice_sample_url": spec.voice_sample_url if speech.voice_sample is None else None,
@@ -91,7 +91,7 @@ def _words(target: Target, speech: SpeechRequest) -> dict[Word, Any]:
     return {word: value for word, value in asked.items() if value is not None}
 
 
-def _sample_words(target: Target, speech: SpeechRequest) -> dict[Word, Any]:
+def _sample_words(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
     """The voice sample as the word that the target has a place for: a URL or a file."""
     sample = speech.voice_sample
     if sample is None:
@@ -109,13 +109,13 @@ def _sample_words(target: Target, speech: SpeechRequest) -> dict[Word, Any]:
     return {"voice_sample_upload": upload}
 
 
-def _check_needs(target: Target, words: dict[Word, Any]) -> None:
+def _check_needs(target: Target, words: dict[SpeechField, Any]) -> None:
     for word in target.spec.needs:
         if word not in words:
             raise UsageError(f"{target.id} needs a {_plain(word)}: {_HOW[word]}")
 
 
-def _goes_without_saying(spec: TargetSpec, word: Word, value: Any) -> bool:
+def _goes_without_saying(spec: TargetSpec, word: SpeechField, value: Any) -> bool:
     """Whether the target does what `word` asks for anyway: a language that text and voice tell, its only format."""
     if word == "language":
         return value in (spec.languages or (spec.language,))
@@ -124,7 +124,7 @@ def _goes_without_saying(spec: TargetSpec, word: Word, value: Any) -> bool:
     return False
 
 
-def _plain(word: Word) -> str:
+def _plain(word: SpeechField) -> str:
     return word.replace("_", " ")
 
 
@@ -132,7 +132,7 @@ def _takes(target: Target) -> str:
     return ", ".join(_plain(word) for word in target.speech.request)
 
 
-def _shape(slot: Slot, value: Any) -> Any:
+def _shape(slot: FieldMapping, value: Any) -> Any:
     """The provider's own word for `value`; a bare `{}` template keeps numbers and files as they are."""
     if isinstance(value, UploadedFile):
         return value

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 
 from voicegauge.contract import Contract
-from voicegauge.contract.extension import Plan
+from voicegauge.contract.extension import PlanLimits
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Clock, RealClock
 
@@ -39,7 +39,7 @@ class Pacer:
             self._times.append(self._clock.monotonic())
 
 
-def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) -> dict[str, Plan]:
+def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) -> dict[str, PlanLimits]:
     """The plan of the account with each provider, by provider id: the one that `names` name, else the smallest.
 
     Raises:
@@ -53,6 +53,6 @@ def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) ->
     return {provider: one.plan(names) for provider, one in limits.items()}
 
 
-def pacer_for(plan: Plan, base_urls: Mapping[str, str]) -> Pacer | None:
+def pacer_for(plan: PlanLimits, base_urls: Mapping[str, str]) -> Pacer | None:
     """What keeps to `plan`; `None` where it has no rate, or where other servers than the provider's are asked."""
     return Pacer(plan.requests_per_minute) if plan.requests_per_minute and not base_urls else None

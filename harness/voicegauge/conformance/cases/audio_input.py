@@ -11,11 +11,11 @@ from voicegauge.client import Client, WireRequest, fetch_made, intake_wire
 from voicegauge.conformance.cases.case import Case, Skipped
 from voicegauge.conformance.cases.valid_requests import Sentence, spoken_sentence, voice_sample, with_required
 from voicegauge.conformance.target_matching import place_reader
-from voicegauge.contract import Intake, Operation, parse_location
-from voicegauge.contract.extension import IntakeWord
+from voicegauge.contract import AudioInputTarget, Operation, parse_location
+from voicegauge.contract.extension import AudioInputField
 from voicegauge.model import Exchange, UploadedFile
 
-Word = tuple[IntakeWord, object]
+Word = tuple[AudioInputField, object]
 
 
 def intake_cases(operation: Operation, cases: Iterable[Case | Skipped]) -> Iterator[Case | Skipped]:
@@ -33,15 +33,15 @@ def intake_cases(operation: Operation, cases: Iterable[Case | Skipped]) -> Itera
             yield _whole(intake, words)
 
 
-def _asked(intake: Intake) -> Iterator[tuple[Word, ...]]:
+def _asked(intake: AudioInputTarget) -> Iterator[tuple[Word, ...]]:
     """The words of whole requests: none, then whatever changes what the answer must hold."""
     yield ()
     if intake.transcription is not None:
-        flags: tuple[IntakeWord, ...] = ("timestamps", "diarize")
+        flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")
         yield tuple((word, True) for word in flags if word in intake.use.request)
 
 
-def _whole(intake: Intake, words: tuple[Word, ...]) -> Case:
+def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> Case:
     named = " and ".join(word for word, _ in words)
     says = f"a recording is taken in{' with ' + named if named else ''}"
     return Case(
@@ -56,7 +56,7 @@ def _whole(intake: Intake, words: tuple[Word, ...]) -> Case:
     )
 
 
-def _meant(case: Case, intakes: list[Intake]) -> Case:
+def _meant(case: Case, intakes: list[AudioInputTarget]) -> Case:
     """`case` with the intake that its request means: the one whose constants it holds, else the first."""
     read = place_reader(case.wire or WireRequest())
     named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.set.items())), intakes[0])
@@ -67,7 +67,7 @@ def _meant(case: Case, intakes: list[Intake]) -> Case:
     return msgspec.structs.replace(case, target=named.name, wire=wire, audio_s=sentence.audio_s)
 
 
-def _sentence(intake: Intake) -> Sentence:
+def _sentence(intake: AudioInputTarget) -> Sentence:
     """The recording that is sent, in a format that the operation takes."""
     field = parse_location(intake.use.request["audio"].at).tokens[0]
     limits = intake.operation.limits.uploads.get(field)
@@ -75,7 +75,7 @@ def _sentence(intake: Intake) -> Sentence:
     return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
 
 
-async def taken_in(client: Client, intake: Intake, case: Case, call: Call) -> tuple[TakenIn, list[Exchange]]:
+async def taken_in(client: Client, intake: AudioInputTarget, case: Case, call: Call) -> tuple[TakenIn, list[Exchange]]:
     """An accepted `call` with the audio that it leads to, and the exchanges that fetched that."""
     sentence = _sentence(intake)
     fetched = await fetch_made(client, intake, call.exchange)
@@ -91,7 +91,7 @@ async def taken_in(client: Client, intake: Intake, case: Case, call: Call) -> tu
     return taken, list(fetched.exchanges)
 
 
-def _uploaded(intake: Intake, case: Case) -> bytes | None:
+def _uploaded(intake: AudioInputTarget, case: Case) -> bytes | None:
     """The recording that a case sends."""
     body = case.wire.body if case.wire is not None else None
     field = parse_location(intake.use.request["audio"].at).tokens[0]

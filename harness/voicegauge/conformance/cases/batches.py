@@ -11,7 +11,7 @@ from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.resources import Send
 from voicegauge.conformance.cases.valid_requests import text_characters, with_value
 from voicegauge.contract import Operation, Target, parse_location, read_pointer
-from voicegauge.contract.extension import Batch
+from voicegauge.contract.extension import BatchSpec
 from voicegauge.transport import Clock
 
 ASKED_AGAIN = 2
@@ -71,7 +71,7 @@ async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: C
             yield subject
 
 
-def _items(batch: Batch, last: Call) -> list[object]:
+def _items(batch: BatchSpec, last: Call) -> list[object]:
     results = read_pointer(last.answer, parse_location(batch.results).tokens)
     return results if isinstance(results, list) else []
 

@@ -7,10 +7,10 @@ from typing import Literal
 from voicegauge.checks import Expected
 from voicegauge.client import WireRequest
 from voicegauge.contract import Contract, Operation
-from voicegauge.contract.extension import Posts, Situation
+from voicegauge.contract.extension import CallbackTiming, RejectionReason
 from voicegauge.model import Record, SpeechRequest
 
-USUAL_STATUSES: dict[Situation, tuple[int, ...]] = {
+USUAL_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
     "invalid": (400, 422),
     "unauthorized": (401, 403),
     "no-credit": (402,),
@@ -42,7 +42,7 @@ class UrlOf(Record, frozen=True, kw_only=True):
 
     at: str
     """The place of the request; the URL itself is known when it is sent."""
-    posts: Posts
+    posts: CallbackTiming
     """What should come there."""
 
 
@@ -103,7 +103,7 @@ class Skipped(Record, frozen=True, kw_only=True):
     reason: str
 
 
-def statuses_for(operation: Operation, situation: Situation) -> tuple[int, ...]:
+def statuses_for(operation: Operation, situation: RejectionReason) -> tuple[int, ...]:
     """The documented statuses of a situation: those with an example of it, else the usual ones.
 
     Empty where the operation documents none.

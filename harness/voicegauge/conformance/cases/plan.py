@@ -26,13 +26,13 @@ from voicegauge.conformance.cases.uploads import upload_cases
 from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_headers
 from voicegauge.conformance.cases.webhooks import with_webhooks
 from voicegauge.contract import Contract, Operation, Target, is_billable, parse_location
-from voicegauge.contract.extension import Situation
+from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
 
-SITUATIONS: tuple[Situation, ...] = get_args(Situation)
-PLAINLY_MET: tuple[Situation, ...] = ("invalid", "unauthorized")
+SITUATIONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
+PLAINLY_MET: tuple[RejectionReason, ...] = ("invalid", "unauthorized")
 """Requests can be just that."""
 
 
@@ -210,7 +210,7 @@ def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -
 
 
 def _situation_cases(
-    operation: Operation, wire: WireRequest, target: Target | None, met: Container[Situation] = PLAINLY_MET
+    operation: Operation, wire: WireRequest, target: Target | None, met: Container[RejectionReason] = PLAINLY_MET
 ) -> Iterator[Case]:
     """A request for each documented situation but those `met` by requests that are just that."""
     for situation in SITUATIONS:

@@ -19,7 +19,7 @@ from voicegauge.conformance.cases.pairwise import value_requests
 from voicegauge.conformance.cases.parameters import other_operation_wire
 from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_value
 from voicegauge.contract import MISSING, Operation, Target, parse_location
-from voicegauge.contract.extension import Resource, Use
+from voicegauge.contract.extension import ResourceSpec, ResourceUse
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange
 
@@ -62,7 +62,7 @@ def _with_id(wire: WireRequest, place: str, thing: str) -> WireRequest:
     return msgspec.structs.replace(wire, **{where.kind: {**values, where.key: thing}})
 
 
-def using_wire(operation: Operation, use: Use, thing: str) -> WireRequest | None:
+def using_wire(operation: Operation, use: ResourceUse, thing: str) -> WireRequest | None:
     """A request to `operation` that names `thing` instead of what it stands for; `None` where none can be made."""
     wire = _plain_wire(operation)
     if wire is None:
@@ -81,7 +81,7 @@ def _first_target(operation: Operation) -> Target | None:
     return next((target for target in operation.contract.targets.values() if target.operation is operation), None)
 
 
-def _other_uses(operation: Operation, use: Use, thing: str) -> Iterator[tuple[str, WireRequest, bool]]:
+def _other_uses(operation: Operation, use: ResourceUse, thing: str) -> Iterator[tuple[str, WireRequest, bool]]:
     """More requests for speech that name `thing`, what they send in words, and whether they are surely valid.
 
     Each value of the other fields stands in one. Whether a thing may be named beside what it
@@ -115,7 +115,7 @@ class Course:
     thing: str = field(default="", init=False)
 
     @property
-    def resource(self) -> Resource:
+    def resource(self) -> ResourceSpec:
         """What the contract says of it."""
         assert self.maker.resource is not None, "a course follows what its maker describes"
         return self.maker.resource
@@ -191,7 +191,7 @@ class Course:
             async for subject in self._used(use, f"{self._at}/uses/{index}", who):
                 yield subject
 
-    async def _used(self, use: Use, at: str, who: Who) -> AsyncIterator[Subject]:
+    async def _used(self, use: ResourceUse, at: str, who: Who) -> AsyncIterator[Subject]:
         operation = self.maker.contract.operation(use.operation)
         wire = using_wire(operation, use, self.thing)
         if wire is None:
@@ -206,7 +206,7 @@ class Course:
         yield self._unsaid(call, says, at) if refused else self._accepted(call, says, at)
         yield self._life(call, "use", operation.id, at, withheld=withheld, foreign=who == "other")
 
-    async def _used_otherwise(self, use: Use, at: str) -> AsyncIterator[Subject]:
+    async def _used_otherwise(self, use: ResourceUse, at: str) -> AsyncIterator[Subject]:
         operation = self.maker.contract.operation(use.operation)
         for said, wire, valid in _other_uses(operation, use, self.thing):
             call = Call(operation, await self.send(operation, wire, "own", use.server))

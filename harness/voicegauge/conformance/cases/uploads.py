@@ -13,7 +13,7 @@ from voicegauge.client import WireRequest
 from voicegauge.conformance.cases.case import Case, Padding, statuses_for
 from voicegauge.conformance.cases.valid_requests import spoken_sentence, text_characters, voice_sample
 from voicegauge.contract import Operation
-from voicegauge.contract.extension import Situation, Upload
+from voicegauge.contract.extension import RejectionReason, UploadLimits
 from voicegauge.model import Record, UploadedFile
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class OddUpload(Record, frozen=True, kw_only=True):
 
     says: str
     file: UploadedFile
-    situation: Situation = "invalid"
+    situation: RejectionReason = "invalid"
     limit: str | None = None
     """The key of `x-limits.uploads` that it is about; `None` where nothing is documented."""
     valid: bool = False
@@ -65,9 +65,9 @@ def upload_cases(
         target: what of the operation's is asked for, by its name.
         emulated: whether the contract's own reading of a size is the one that is held.
     """
-    limits = operation.limits.uploads.get(field) or Upload()
+    limits = operation.limits.uploads.get(field) or UploadLimits()
     for odd in _odd_uploads(
-        Upload(
+        UploadLimits(
             max_bytes=limits.max_bytes,
             min_s=limits.min_s,
             max_s=limits.max_s,
@@ -82,7 +82,7 @@ def upload_cases(
 
 
 @functools.lru_cache(maxsize=32)
-def _odd_uploads(upload: Upload, *, cloned: bool) -> tuple[OddUpload, ...]:
+def _odd_uploads(upload: UploadLimits, *, cloned: bool) -> tuple[OddUpload, ...]:
     """The recordings for one set of limits; what no document speaks of is tried with a voice to clone alone."""
     from voicegauge.speech.audio import decode  # numpy
 
@@ -95,7 +95,7 @@ def _odd_uploads(upload: Upload, *, cloned: bool) -> tuple[OddUpload, ...]:
     return tuple(odd for odd in found if cloned or odd.limit is not None)
 
 
-def _of_size(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
+def _of_size(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
     """A WAV with a chunk that holds nothing, so that its size costs no decoding."""
     if upload.max_bytes is None:
         return
@@ -117,7 +117,7 @@ def _of_size(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
         )
 
 
-def _of_length(decoded: Decoded, upload: Upload, *, cloned: bool) -> Iterator[OddUpload]:
+def _of_length(decoded: Decoded, upload: UploadLimits, *, cloned: bool) -> Iterator[OddUpload]:
     lengths = [(SHORT_S, "min_s" if upload.min_s is not None and upload.min_s > SHORT_S else None, False)]
     if cloned:
         lengths.append((LONG_S, "max_s" if upload.max_s is not None and upload.max_s < LONG_S else None, False))
@@ -137,7 +137,7 @@ def _lasting(decoded: Decoded, seconds: float) -> Samples:
     return np.tile(decoded.samples, frames // len(decoded.samples) + 1)[:frames]
 
 
-def _of_format(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
+def _of_format(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
     from voicegauge.speech.audio import media_type_of, write_audio
 
     known = {name.lower() for name in upload.formats}
@@ -153,7 +153,7 @@ def _of_format(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
     yield OddUpload(says=f"a recording as {other}", file=made(other), limit="formats" if known else None)
 
 
-def _of_rate(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
+def _of_rate(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
     from voicegauge.speech.audio import resample
 
     least = upload.min_sample_rate_hz or 0
@@ -164,7 +164,7 @@ def _of_rate(decoded: Decoded, upload: Upload) -> Iterator[OddUpload]:
             yield OddUpload(says=says, file=file, limit="min_sample_rate_hz" if limit else None, valid=valid)
 
 
-def _text(upload: Upload) -> OddUpload:
+def _text(upload: UploadLimits) -> OddUpload:
     text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is no recording.\n" * 100)
     limit = "formats" if upload.formats else None
     return OddUpload(says="a text instead of a recording", file=text, limit=limit)

@@ -13,7 +13,7 @@ from voicegauge.client import WireRequest, to_wire
 from voicegauge.conformance.cases.case import Case, Skipped, UrlOf, statuses_for
 from voicegauge.conformance.cases.valid_requests import with_headers, with_value
 from voicegauge.contract import Contract, Operation, parse_location, status_of
-from voicegauge.contract.extension import Posts, WebhookUrl
+from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Provenance, Received
 from voicegauge.receiver import Receiver, running_receiver
@@ -68,7 +68,7 @@ def _webhook_cases(base: Case, operation: Operation) -> Iterator[Case]:
             )
 
 
-def _modes(url: WebhookUrl) -> Iterator[tuple[str | None, Posts]]:
+def _modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
     if url.mode is None:
         yield None, "terminal"
     else:

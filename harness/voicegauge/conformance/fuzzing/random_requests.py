@@ -15,7 +15,7 @@ from voicegauge.conformance.fuzzing.search import Effort, Make, Search, Test
 from voicegauge.conformance.fuzzing.strategies import fields, inside, outside
 from voicegauge.conformance.running import Collector, Runner
 from voicegauge.contract import Target, parse_location
-from voicegauge.contract.extension import Slot
+from voicegauge.contract.extension import FieldMapping
 
 
 class Drawn(NamedTuple):
@@ -91,7 +91,7 @@ def inside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Draw
     return made()
 
 
-def _texts(slot: Slot, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+def _texts(slot: FieldMapping, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     """Texts for the place of the text, with something to say: whether blanks alone are spoken is not documented.
 
     Behind what a template adds only plain words are drawn.

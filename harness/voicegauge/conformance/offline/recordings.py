@@ -16,7 +16,7 @@ from voicegauge.conformance.cases import Case, no_verdict, plan_cases
 from voicegauge.conformance.running import Collector
 from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import MISSING, Contract, Target
-from voicegauge.contract.extension import AudioPlace, JobSpec, Slot
+from voicegauge.contract.extension import FieldMapping, JobSpec, ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, Sighting, SpeechRequest
@@ -203,7 +203,7 @@ def _streamed(call: Call) -> bytes:
         return b""
 
 
-def _audio_exchange(carrier: Call, place: AudioPlace, exchanges: Sequence[Exchange]) -> Exchange | None:
+def _audio_exchange(carrier: Call, place: ResponseAudio, exchanges: Sequence[Exchange]) -> Exchange | None:
     """The exchange that carries the audio; audio inside JSON is left to live checks."""
     if place.delivered == "stream":
         return carrier.exchange
@@ -237,7 +237,7 @@ def _word(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _bare(slot: Slot, text: str) -> str:
+def _bare(slot: FieldMapping, text: str) -> str:
     """The text without what the contract's template adds around it."""
     before, _, after = slot.template.partition("{}")
     return text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)

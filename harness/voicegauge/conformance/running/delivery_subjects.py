@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from voicegauge.checks import Call, Delivered, Expected, Outcome, Subject, Trail
 from voicegauge.conformance.cases import tells_nothing
 from voicegauge.contract import Operation, Target
-from voicegauge.contract.extension import State
+from voicegauge.contract.extension import JobState
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
 
@@ -67,7 +67,7 @@ def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | Non
     return any(state.end == "success" for state in _states(submit, polls, status))
 
 
-def _states(submit: Call | None, polls: Sequence[Call], status: Operation) -> Iterator[State]:
+def _states(submit: Call | None, polls: Sequence[Call], status: Operation) -> Iterator[JobState]:
     """The known states that a job was seen in; the answer to its submit may tell the first one, or the end."""
     assert status.job is not None, "asked of status operations alone"
     told = [(poll, status.job.state) for poll in polls]

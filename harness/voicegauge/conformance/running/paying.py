@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from voicegauge.client import Ledger, Reservation, WireRequest
 from voicegauge.conformance.cases import Case, text_characters
-from voicegauge.contract import Contract, Operation, Served, is_billable, quote
+from voicegauge.contract import BaseTarget, Contract, Operation, is_billable, quote
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Exchange
 
-Sold = Served | Operation
+Sold = BaseTarget | Operation
 """What has a price: a model or mode, else the operation itself."""
 
 
@@ -27,7 +27,7 @@ def sold_in(contract: Contract, case: Case) -> Sold | None:
 
 def price_name(sold: Sold) -> str:
     """As the user names its price: <provider>/<target or operation>."""
-    return f"{sold.contract.id}/{sold.name if isinstance(sold, Served) else sold.id}"
+    return f"{sold.contract.id}/{sold.name if isinstance(sold, BaseTarget) else sold.id}"
 
 
 def dollars(sold: Sold, prices: Mapping[str, float], characters: int, audio_s: float = 0.0) -> float | None:

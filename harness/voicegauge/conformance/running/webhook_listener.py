@@ -7,7 +7,7 @@ from typing import Literal
 
 from voicegauge.checks import RULES, Judge, Rule, Told
 from voicegauge.contract import MISSING, Contract, Operation, status_of
-from voicegauge.contract.extension import Posts
+from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_NAME
 from voicegauge.formats import parse_location, read_pointer
 from voicegauge.model import Finding, Provenance, Received, Record
@@ -34,7 +34,7 @@ class Listener:
     """Reads webhooks by the contracts and keeps in mind what came before."""
 
     def __init__(
-        self, contracts: Iterable[Contract], *, posts: Posts = "any", rules: Mapping[str, Rule] = RULES
+        self, contracts: Iterable[Contract], *, posts: CallbackTiming = "any", rules: Mapping[str, Rule] = RULES
     ) -> None:
         """Set it up.
 

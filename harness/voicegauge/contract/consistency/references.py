@@ -8,24 +8,24 @@ from typing import Any, get_args
 
 from voicegauge.contract.contract import Contract, MediaType, Operation
 from voicegauge.contract.extension import (
-    AudioPlace,
     JobSpec,
-    Price,
-    Situation,
-    Source,
-    Speech,
+    PriceSpec,
+    RejectionReason,
+    ResponseAudio,
+    SourceReference,
+    SpeechField,
+    SpeechSpec,
     TargetSpec,
-    Transcription,
-    Word,
+    TranscriptionSpec,
 )
 from voicegauge.contract.record_reader import convert
 from voicegauge.contract.schema import Schemas, lists_place
-from voicegauge.contract.targets import IntakeUse, Target
+from voicegauge.contract.targets import AudioInputSpec, Target
 from voicegauge.contract.walking import walk
 from voicegauge.formats import Document, LocationKind, escape, is_form, is_json, parse_location, write_pointer
 
-_SITUATIONS = get_args(Situation)
-_DEFAULTS: tuple[Word, ...] = ("voice", "voice_description", "voice_sample_url", "language", "format")
+_SITUATIONS = get_args(RejectionReason)
+_DEFAULTS: tuple[SpeechField, ...] = ("voice", "voice_description", "voice_sample_url", "language", "format")
 """Words for which a target may name a default."""
 _PARAMETER = re.compile(r"/parameters/\d+$")
 _NAMES_DOCUMENT = re.compile(r"/(x-source|source|disputed/\d+)$")
@@ -104,7 +104,7 @@ def _check_sources(contract: Contract) -> None:
     document, sources = contract.document, contract.provider.sources
     for pointer, node in walk(document.data):
         if "x-source" in node:
-            convert(document, node["x-source"], f"{pointer}/x-source", Source)
+            convert(document, node["x-source"], f"{pointer}/x-source", SourceReference)
         if "x-advice" in node and not isinstance(node["x-advice"], dict):
             raise document.error(f"{pointer}/x-advice", "x-advice must be a mapping of JSON Schema keywords")
         named = node.get("document")
@@ -151,7 +151,7 @@ def _check_responses(operation: Operation) -> None:
                     raise contract.document.error(f"{example.pointer}/x-request", reason)
 
 
-def _check_answer(operation: Operation, speech: Speech) -> None:
+def _check_answer(operation: Operation, speech: SpeechSpec) -> None:
     contract, at = operation.contract, f"{operation.pointer}/x-speech"
     if "text" not in speech.request:
         raise contract.document.error(f"{at}/request", "x-speech.request must say where the text goes")
@@ -175,8 +175,8 @@ def _check_answer(operation: Operation, speech: Speech) -> None:
         check_answer_place(operation, f"{at}/answer/{key}", getattr(answer, key))
 
 
-def _check_intake(operation: Operation, intake: IntakeUse) -> None:
-    key = "x-transcription" if isinstance(intake, Transcription) else "x-conversion"
+def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
+    key = "x-transcription" if isinstance(intake, TranscriptionSpec) else "x-conversion"
     at, document = f"{operation.pointer}/{key}", operation.contract.document
     if "x-transcription" in operation.data and "x-conversion" in operation.data:
         raise document.error(at, "an operation has either x-transcription or x-conversion")
@@ -188,7 +188,7 @@ def _check_intake(operation: Operation, intake: IntakeUse) -> None:
         for place in spec.set:
             check_request_place(operation, f"{at}/targets/{escape(name)}/set/{escape(place)}", place)
     places: dict[str, str | None] = {"charged": intake.answer.charged}
-    if isinstance(intake, Transcription):
+    if isinstance(intake, TranscriptionSpec):
         places |= {key: getattr(intake.answer, key) for key in ("text", "language", "audio_s", "segments")}
     else:
         places |= {f"facts/{fact}": place for fact, place in intake.answer.facts.items()}
@@ -201,7 +201,7 @@ def _check_intake(operation: Operation, intake: IntakeUse) -> None:
         check_answer_place(operation, f"{at}/answer/{name}", answered)
 
 
-def _check_audio(operation: Operation, at: str, audio: AudioPlace) -> None:
+def _check_audio(operation: Operation, at: str, audio: ResponseAudio) -> None:
     document = operation.contract.document
     if audio.delivered in ("bytes", "stream") and audio.at != "body":
         raise document.error(at, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
@@ -259,7 +259,7 @@ def _check_states(operation: Operation, job: JobSpec) -> None:
             raise document.error(f"{at}/{escape(name)}", f"no way leads from {reached[0]!r} to {name!r}")
 
 
-def _check_price(contract: Contract, at: str, price: Price | None) -> None:
+def _check_price(contract: Contract, at: str, price: PriceSpec | None) -> None:
     readings = (price, *price.alternatives) if price else ()
     if readings and all(reading.usd is None and reading.credits is None for reading in readings):
         raise contract.document.error(at, "a price needs usd, credits or alternatives that have them")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract.consistency.references import check_answer_place, check_operation, check_request_place
 from voicegauge.contract.contract import Contract, Operation
-from voicegauge.contract.extension import Batch, Chat, Resource, Use
+from voicegauge.contract.extension import BatchSpec, ChatSpec, ResourceSpec, ResourceUse
 
 
 def check_keeping(contract: Contract) -> None:
@@ -22,7 +22,7 @@ def check_keeping(contract: Contract) -> None:
             _check_chat(operation, operation.chat)
 
 
-def _check_resource(operation: Operation, resource: Resource) -> None:
+def _check_resource(operation: Operation, resource: ResourceSpec) -> None:
     contract, at = operation.contract, f"{operation.pointer}/x-resource"
     check_answer_place(operation, f"{at}/id", resource.id)
     check_answer_place(operation, f"{at}/state", resource.state)
@@ -46,7 +46,7 @@ def _check_resource(operation: Operation, resource: Resource) -> None:
         _check_use(operation, f"{at}/uses/{index}", use, resource)
 
 
-def _check_use(operation: Operation, at: str, use: Use, resource: Resource) -> None:
+def _check_use(operation: Operation, at: str, use: ResourceUse, resource: ResourceSpec) -> None:
     contract = operation.contract
     check_operation(operation, f"{at}/operation", use.operation)
     for place in (use.id, *use.instead):
@@ -58,13 +58,13 @@ def _check_use(operation: Operation, at: str, use: Use, resource: Resource) -> N
         raise contract.document.error(f"{at}/server", f"{use.server!r} is no server of this document: {known}")
 
 
-def _check_state(operation: Operation, at: str, state: str, resource: Resource) -> None:
+def _check_state(operation: Operation, at: str, state: str, resource: ResourceSpec) -> None:
     if state not in resource.states:
         known = ", ".join(resource.states) or "none"
         raise operation.contract.document.error(at, f"{state!r} is not among x-resource.states: {known}")
 
 
-def _check_batch(operation: Operation, batch: Batch) -> None:
+def _check_batch(operation: Operation, batch: BatchSpec) -> None:
     contract, at = operation.contract, f"{operation.pointer}/x-batch"
     job = operation.speech.answer.job if operation.speech else None
     if operation.speech is None or job is None:
@@ -83,7 +83,7 @@ def _check_batch(operation: Operation, batch: Batch) -> None:
         check_answer_place(contract.operation(job), at, place)
 
 
-def _check_chat(operation: Operation, chat: Chat) -> None:
+def _check_chat(operation: Operation, chat: ChatSpec) -> None:
     at = f"{operation.pointer}/x-chat"
     for key in ("text", "audio", "voice"):
         if (place := getattr(chat, key)) is not None:

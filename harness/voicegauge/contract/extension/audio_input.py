@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from voicegauge.contract.extension.sources import Source
-from voicegauge.contract.extension.speech import AudioPlace, Price, Slot
+from voicegauge.contract.extension.sources import SourceReference
+from voicegauge.contract.extension.speech import FieldMapping, PriceSpec, ResponseAudio
 from voicegauge.model import Record
 
-IntakeWord = Literal[
+AudioInputField = Literal[
     "audio",
     "language",
     "timestamps",
@@ -23,7 +23,7 @@ IntakeWord = Literal[
     "strength",
 ]
 """The neutral words of a request that carries audio. `language` is that of the speech, or the one to translate into."""
-Fact = Literal[
+AudioFact = Literal[
     "transcript",
     "translation",
     "source_language",
@@ -36,12 +36,12 @@ Fact = Literal[
     "compatible_keys",
 ]
 """What an answer may say of the audio beside the audio itself."""
-Purpose = Literal["voice", "translate", "style", "enhance", "separate", "dereverb", "analyse", "convert"]
+ConversionPurpose = Literal["voice", "translate", "style", "enhance", "separate", "dereverb", "analyse", "convert"]
 """What a conversion does: another voice, another language, another delivery, less noise, its stems,
 less echo, facts alone, another format."""
 
 
-class IntakeEmulation(Record, frozen=True, kw_only=True):
+class AudioInputEmulation(Record, frozen=True, kw_only=True):
     """How the emulator plays a target. Numbers are made up: they say nothing of the provider."""
 
     base_ms: float = 250.0
@@ -52,7 +52,7 @@ class IntakeEmulation(Record, frozen=True, kw_only=True):
     """What audio is answered in where the request names no format; by default that of the upload."""
 
 
-class IntakeTarget(Record, frozen=True, kw_only=True):
+class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode that an operation serves."""
 
     title: str
@@ -64,12 +64,12 @@ class IntakeTarget(Record, frozen=True, kw_only=True):
     """The default language."""
     languages: tuple[str, ...] = ()
     """Neutral codes of the speech it knows; empty where the document names none."""
-    pricing: Price | None = None
-    emulation: IntakeEmulation = IntakeEmulation()
-    source: Source | None = None
+    pricing: PriceSpec | None = None
+    emulation: AudioInputEmulation = AudioInputEmulation()
+    source: SourceReference | None = None
 
 
-class Segment(Record, frozen=True, kw_only=True):
+class TranscriptSegment(Record, frozen=True, kw_only=True):
     """The keys of one segment of a transcript; times in seconds."""
 
     start: str = "start"
@@ -80,7 +80,7 @@ class Segment(Record, frozen=True, kw_only=True):
     """A list of words with times of their own, where word timestamps were asked for."""
 
 
-class TranscriptAnswer(Record, frozen=True, kw_only=True):
+class TranscriptResponse(Record, frozen=True, kw_only=True):
     """Where a transcript stands in an answer."""
 
     text: str
@@ -88,20 +88,20 @@ class TranscriptAnswer(Record, frozen=True, kw_only=True):
     audio_s: str | None = None
     """The length of the audio, in seconds."""
     segments: str | None = None
-    segment: Segment = Segment()
+    segment: TranscriptSegment = TranscriptSegment()
     charged: str | None = None
     """The place that says what was charged, in credits (or in dollars without credits)."""
 
 
-class Transcription(Record, frozen=True, kw_only=True):
+class TranscriptionSpec(Record, frozen=True, kw_only=True):
     """`x-transcription` on an operation: it turns speech into text."""
 
-    request: dict[IntakeWord, Slot]
-    answer: TranscriptAnswer
-    targets: dict[str, IntakeTarget]
+    request: dict[AudioInputField, FieldMapping]
+    answer: TranscriptResponse
+    targets: dict[str, AudioInputTargetSpec]
 
 
-class Stems(Record, frozen=True, kw_only=True):
+class StemList(Record, frozen=True, kw_only=True):
     """Where the parts of a mix stand in an answer."""
 
     at: str
@@ -112,21 +112,21 @@ class Stems(Record, frozen=True, kw_only=True):
     """The operation id that the URLs lead to, where the document describes it."""
 
 
-class ConversionAnswer(Record, frozen=True, kw_only=True):
+class ConversionResponse(Record, frozen=True, kw_only=True):
     """What a conversion is answered with: audio, stems, facts, or several of them."""
 
-    audio: AudioPlace | None = None
-    stems: Stems | None = None
-    facts: dict[Fact, str] = {}
+    audio: ResponseAudio | None = None
+    stems: StemList | None = None
+    facts: dict[AudioFact, str] = {}
     """Their places."""
     charged: str | None = None
     """The place that says what was charged, in credits (or in dollars without credits)."""
 
 
-class Conversion(Record, frozen=True, kw_only=True):
+class ConversionSpec(Record, frozen=True, kw_only=True):
     """`x-conversion` on an operation: it turns audio into other audio, or says something of it."""
 
-    does: Purpose
-    request: dict[IntakeWord, Slot]
-    answer: ConversionAnswer
-    targets: dict[str, IntakeTarget]
+    does: ConversionPurpose
+    request: dict[AudioInputField, FieldMapping]
+    answer: ConversionResponse
+    targets: dict[str, AudioInputTargetSpec]

@@ -6,15 +6,15 @@ from typing import Any, get_args
 
 import msgspec
 
-from voicegauge.contract.extension.audio_input import Conversion, Fact, IntakeWord, Transcription
+from voicegauge.contract.extension.audio_input import AudioFact, AudioInputField, ConversionSpec, TranscriptionSpec
 from voicegauge.contract.extension.job import JobSpec
-from voicegauge.contract.extension.limits import Limits
-from voicegauge.contract.extension.provider import Provider
-from voicegauge.contract.extension.resources import Batch, Chat, Resource
-from voicegauge.contract.extension.sources import Source
-from voicegauge.contract.extension.speech import Price, Speech, Word
+from voicegauge.contract.extension.limits import LimitsSpec
+from voicegauge.contract.extension.provider import ProviderSpec
+from voicegauge.contract.extension.resources import BatchSpec, ChatSpec, ResourceSpec
+from voicegauge.contract.extension.sources import SourceReference
+from voicegauge.contract.extension.speech import PriceSpec, SpeechField, SpeechSpec
 from voicegauge.contract.extension.streams import StreamSpec
-from voicegauge.contract.extension.webhooks import Webhook
+from voicegauge.contract.extension.webhooks import WebhookSpec
 from voicegauge.model import Record
 
 
@@ -25,35 +25,39 @@ def json_schema() -> dict[str, Any]:
     object: its schema is `$defs/Source`.
     """
     records = (
-        *(Provider, Speech, JobSpec, Price, Limits, Source, Transcription, Conversion),
-        *(Resource, Batch, Chat, Webhook, StreamSpec),
+        *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
+        *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
-    for name, words in (("Speech", Word), ("Transcription", IntakeWord), ("Conversion", IntakeWord)):
+    for name, words in (
+        ("SpeechSpec", SpeechField),
+        ("TranscriptionSpec", AudioInputField),
+        ("ConversionSpec", AudioInputField),
+    ):
         slots = defs[name]["properties"]["request"]
         slots["additionalProperties"] = {"anyOf": [{"type": "string"}, slots["additionalProperties"]]}
         slots["propertyNames"] = {"enum": list(get_args(words))}  # msgspec leaves out what keys may be
-    defs["ConversionAnswer"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(Fact))}
+    defs["ConversionResponse"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
 
     def keys(**kinds: type[Record]) -> dict[str, Any]:
         properties = {f"x-{key}": {"$ref": f"#/$defs/{kind.__name__}"} for key, kind in kinds.items()}
         return {"type": "object", "properties": properties}
 
     operation = keys(
-        speech=Speech,
+        speech=SpeechSpec,
         job=JobSpec,
         stream=StreamSpec,
-        transcription=Transcription,
-        conversion=Conversion,
-        pricing=Price,
-        limits=Limits,
-        resource=Resource,
-        batch=Batch,
-        chat=Chat,
-        webhook=Webhook,
-        source=Source,
+        transcription=TranscriptionSpec,
+        conversion=ConversionSpec,
+        pricing=PriceSpec,
+        limits=LimitsSpec,
+        resource=ResourceSpec,
+        batch=BatchSpec,
+        chat=ChatSpec,
+        webhook=WebhookSpec,
+        source=SourceReference,
     )
-    root = keys(provider=Provider, limits=Limits)
+    root = keys(provider=ProviderSpec, limits=LimitsSpec)
     methods = {"^(get|put|post|delete|options|head|patch)$": operation}
     root["properties"]["paths"] = {
         "type": "object",

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from voicegauge.contract.extension.sources import Positive, Source
-from voicegauge.contract.extension.speech import AudioPlace
+from voicegauge.contract.extension.sources import Positive, SourceReference
+from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.model import Record
 
 
-class State(Record, frozen=True, kw_only=True):
+class JobState(Record, frozen=True, kw_only=True):
     """A state of a job."""
 
     next: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class State(Record, frozen=True, kw_only=True):
     """The longest time, in seconds, that a document gives a job in this state."""
 
 
-class Poll(Record, frozen=True, kw_only=True):
+class PollSchedule(Record, frozen=True, kw_only=True):
     """How often to ask, as the document recommends."""
 
     min_s: Positive = 1.0
@@ -35,10 +35,10 @@ class Poll(Record, frozen=True, kw_only=True):
     factor: Annotated[float, Meta(ge=1)] = 1.5
     """Growth from `min_s` to `max_s`."""
     timeout_s: Positive = 300.0
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
-class Submitted(Record, frozen=True, kw_only=True):
+class SubmitResponse(Record, frozen=True, kw_only=True):
     """Where the submit's answer carries what the status answer carries elsewhere or not at all."""
 
     id: str
@@ -47,7 +47,7 @@ class Submitted(Record, frozen=True, kw_only=True):
     """A URL to poll, used only if its host is the contract's own."""
 
 
-class Cancelling(Record, frozen=True, kw_only=True):
+class JobCancellation(Record, frozen=True, kw_only=True):
     """How a job is cancelled."""
 
     operation: str
@@ -59,13 +59,13 @@ class Cancelling(Record, frozen=True, kw_only=True):
 class JobSpec(Record, frozen=True, kw_only=True):
     """`x-job` on a status operation."""
 
-    submit: Submitted
+    submit: SubmitResponse
     id: str | None = None
     """The place of the id in a status answer; `None` where it is not repeated."""
     state: str
-    states: dict[str, State]
+    states: dict[str, JobState]
     """In the order of a job's life: the first one is where it starts."""
-    audio: AudioPlace
+    audio: ResponseAudio
     result: str | None = None
     """The operation id of a second call that fetches the result, where there is one."""
     reason: str | None = None
@@ -74,8 +74,8 @@ class JobSpec(Record, frozen=True, kw_only=True):
     updated: str | None = None
     completed: str | None = None
     charged: str | None = None
-    poll: Poll = Poll()
-    cancel: Cancelling | None = None
+    poll: PollSchedule = PollSchedule()
+    cancel: JobCancellation | None = None
     expires_s: float | None = None
     """How long, in seconds, a job can be asked for once it has ended; from then on it is answered as `expired`, or as
     `not-found` where no example has that situation."""

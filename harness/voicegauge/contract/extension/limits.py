@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Literal
 
-from voicegauge.contract.extension.sources import Count, Source
+from voicegauge.contract.extension.sources import PositiveInt, SourceReference
 from voicegauge.model import Record
 
 
-class Plan(Record, frozen=True, kw_only=True):
+class PlanLimits(Record, frozen=True, kw_only=True):
     """Limits of one plan of a provider."""
 
-    requests_per_minute: Count | None = None
-    concurrent: Count | None = None
-    text_characters: Count | None = None
-    source: Source | None = None
+    requests_per_minute: PositiveInt | None = None
+    concurrent: PositiveInt | None = None
+    text_characters: PositiveInt | None = None
+    source: SourceReference | None = None
 
 
-class Upload(Record, frozen=True, kw_only=True):
+class UploadLimits(Record, frozen=True, kw_only=True):
     """Limits of an uploaded recording."""
 
     max_bytes: int | None = None
@@ -27,29 +27,29 @@ class Upload(Record, frozen=True, kw_only=True):
     max_s: float | None = None
     min_sample_rate_hz: int | None = None
     formats: tuple[str, ...] = ()
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
-class Keyless(Record, frozen=True, kw_only=True):
+class KeylessLimits(Record, frozen=True, kw_only=True):
     """What can be had without a key."""
 
     characters_per_day: int
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
-class Limits(Record, frozen=True, kw_only=True):
+class LimitsSpec(Record, frozen=True, kw_only=True):
     """`x-limits` at the root, or on an operation: what it says there is laid over the root's."""
 
-    plans: dict[str, Plan] = {}
+    plans: dict[str, PlanLimits] = {}
     """The first one is what a new account has."""
-    uploads: dict[str, Upload] = {}
+    uploads: dict[str, UploadLimits] = {}
     """By form field."""
-    keyless: Keyless | None = None
+    keyless: KeylessLimits | None = None
     headers: dict[Literal["limit", "remaining", "reset", "retry_after"], str] = {}
     """Header names that tell of the rate limit."""
-    source: Source | None = None
+    source: SourceReference | None = None
 
-    def plan(self, names: Collection[str] = ()) -> Plan:
+    def plan(self, names: Collection[str] = ()) -> PlanLimits:
         """The first plan, or the first among `names` if any is; one without limits where no document says."""
         named = [plan for name, plan in self.plans.items() if name in names]
-        return next(iter(named or self.plans.values()), Plan())
+        return next(iter(named or self.plans.values()), PlanLimits())

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.extension.sources import Positive, Source, SourceDocument
+from voicegauge.contract.extension.sources import Positive, SourceDocument, SourceReference
 from voicegauge.model import Record
 
 
-class Credits(Record, frozen=True, kw_only=True):
+class CreditSpec(Record, frozen=True, kw_only=True):
     """The provider's own money."""
 
     name: str = "credits"
@@ -14,10 +14,10 @@ class Credits(Record, frozen=True, kw_only=True):
     """Dollars for one; `None` where no document says."""
     free: float | None = None
     """What a new account is given."""
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
-class Retry(Record, frozen=True, kw_only=True):
+class RetryPolicy(Record, frozen=True, kw_only=True):
     """When to send a request again, as the document recommends."""
 
     statuses: tuple[int, ...] = (429, 503)
@@ -26,7 +26,7 @@ class Retry(Record, frozen=True, kw_only=True):
     max_s: float = 30.0
     attempts: int = 4
     """All sends, the first included."""
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
 class RecordingRules(Record, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class RecordingRules(Record, frozen=True, kw_only=True):
     """Counted from the oldest exchange with the live service; emulated ones do not age."""
 
 
-class Provider(Record, frozen=True, kw_only=True):
+class ProviderSpec(Record, frozen=True, kw_only=True):
     """`x-provider` at the root."""
 
     id: str
@@ -46,8 +46,8 @@ class Provider(Record, frozen=True, kw_only=True):
     key_optional: bool = False
     """Some operations answer without a key."""
     sources: dict[str, SourceDocument]
-    credits: Credits | None = None
-    retry: Retry = Retry()
+    credits: CreditSpec | None = None
+    retry: RetryPolicy = RetryPolicy()
     headers: dict[str, str] = {}
     """Sent with every request, as the documents ask."""
     recordings: RecordingRules = RecordingRules()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-Situation = Literal[
+RejectionReason = Literal[
     "invalid",
     "unauthorized",
     "no-credit",

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.extension.sources import Source
-from voicegauge.contract.extension.speech import AudioPlace
+from voicegauge.contract.extension.sources import SourceReference
+from voicegauge.contract.extension.speech import ResponseAudio
 from voicegauge.model import Record
 
 
-class Listing(Record, frozen=True, kw_only=True):
+class ResourceListing(Record, frozen=True, kw_only=True):
     """The operation that lists what an account has made."""
 
     operation: str
@@ -17,7 +17,7 @@ class Listing(Record, frozen=True, kw_only=True):
     """The place of the answer that says how many an account may have."""
 
 
-class Setting(Record, frozen=True, kw_only=True):
+class ResourceTransition(Record, frozen=True, kw_only=True):
     """An operation that brings a thing into a state."""
 
     operation: str
@@ -26,7 +26,7 @@ class Setting(Record, frozen=True, kw_only=True):
     state: str
 
 
-class Use(Record, frozen=True, kw_only=True):
+class ResourceUse(Record, frozen=True, kw_only=True):
     """An operation that takes the id of a thing."""
 
     operation: str
@@ -38,10 +38,10 @@ class Use(Record, frozen=True, kw_only=True):
     """In which it may be used; in any where none is named."""
     server: str | None = None
     """The `x-name` of the server that takes it, where that is not the operation's own."""
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
-class Deletion(Record, frozen=True, kw_only=True):
+class ResourceDeletion(Record, frozen=True, kw_only=True):
     """The operation that deletes a thing."""
 
     operation: str
@@ -49,7 +49,7 @@ class Deletion(Record, frozen=True, kw_only=True):
     """The place of the id in its request."""
 
 
-class Resource(Record, frozen=True, kw_only=True):
+class ResourceSpec(Record, frozen=True, kw_only=True):
     """`x-resource` on the operation that makes a thing which is there in later calls, for its account alone."""
 
     name: str
@@ -60,17 +60,17 @@ class Resource(Record, frozen=True, kw_only=True):
     """The place of its state, likewise; `None` where it has none."""
     states: tuple[str, ...] = ()
     """All of them, the first being that of a new thing."""
-    list: Listing | None = None
-    delete: Deletion | None = None
-    set: tuple[Setting, ...] = ()
+    list: ResourceListing | None = None
+    delete: ResourceDeletion | None = None
+    set: tuple[ResourceTransition, ...] = ()
     """In the order in which they can be called on a new thing."""
-    uses: tuple[Use, ...] = ()
+    uses: tuple[ResourceUse, ...] = ()
     new_id: str = "{hex12}"
     """How the emulator forms ids; "{hexN}" stands for N hexadecimal digits."""
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
-class Batch(Record, frozen=True, kw_only=True):
+class BatchSpec(Record, frozen=True, kw_only=True):
     """`x-batch` on an operation with `x-speech` that takes many requests at once, each a job of its own."""
 
     items: str
@@ -91,10 +91,10 @@ class Batch(Record, frozen=True, kw_only=True):
     """The place of the number of items, in both answers."""
     completed: str | None = None
     """The place of the number of items that have ended, in both answers."""
-    source: Source | None = None
+    source: SourceReference | None = None
 
 
-class Chat(Record, frozen=True, kw_only=True):
+class ChatSpec(Record, frozen=True, kw_only=True):
     """`x-chat` on an operation that answers what is said to it in words and in speech."""
 
     text: str
@@ -105,11 +105,11 @@ class Chat(Record, frozen=True, kw_only=True):
     """The place of the answer that repeats what was said."""
     reply: str
     """The place of the answer in words."""
-    spoken: AudioPlace
+    spoken: ResponseAudio
     """Where the answer is in speech."""
     speaker: str
     """The target whose voice the emulator answers with."""
     voice: str | None = None
     """The place of the voice that is asked for."""
     charged: str | None = None
-    source: Source | None = None
+    source: SourceReference | None = None

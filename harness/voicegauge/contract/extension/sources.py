@@ -8,10 +8,10 @@ from msgspec import Meta
 
 from voicegauge.model import Record
 
-Amount = Annotated[float, Meta(ge=0)]
+NonNegative = Annotated[float, Meta(ge=0)]
 """Money, a time or a rate: none of them is negative."""
 Positive = Annotated[float, Meta(gt=0)]
-Count = Annotated[int, Meta(ge=1)]
+PositiveInt = Annotated[int, Meta(ge=1)]
 """Of requests or characters that may be sent."""
 
 
@@ -31,7 +31,7 @@ class Dispute(Record, frozen=True, kw_only=True):
     """Only where the JSON body fits this schema."""
 
 
-class Source(Record, frozen=True, kw_only=True):
+class SourceReference(Record, frozen=True, kw_only=True):
     """Where a fact is written down."""
 
     document: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from voicegauge.contract.extension.sources import Amount, Positive, Source
+from voicegauge.contract.extension.sources import NonNegative, Positive, SourceReference
 from voicegauge.model import Record
 
-Word = Literal[
+SpeechField = Literal[
     "text",
     "voice",
     "voice_description",
@@ -21,7 +21,7 @@ Word = Literal[
 """The neutral words of a request for speech."""
 
 
-class Slot(Record, frozen=True, kw_only=True):
+class FieldMapping(Record, frozen=True, kw_only=True):
     """Where a neutral word goes. A bare string in the document is `at` alone."""
 
     at: str
@@ -31,7 +31,7 @@ class Slot(Record, frozen=True, kw_only=True):
     """Neutral value to the provider's: {en: en-US}."""
 
 
-class AudioPlace(Record, frozen=True, kw_only=True):
+class ResponseAudio(Record, frozen=True, kw_only=True):
     """Where audio is in an answer."""
 
     at: str
@@ -49,19 +49,19 @@ class AudioPlace(Record, frozen=True, kw_only=True):
     """For a URL: the operation id that the URL leads to, where the document describes it."""
 
 
-class Answer(Record, frozen=True, kw_only=True):
+class SpeechResponse(Record, frozen=True, kw_only=True):
     """What a request for speech is answered with: a job or audio."""
 
     job: str | None = None
     """The operation id of the status operation."""
-    audio: AudioPlace | None = None
+    audio: ResponseAudio | None = None
     charged: str | None = None
     """The place that says what was charged, in credits (or in dollars without credits)."""
     balance: str | None = None
     """The place that says what is left."""
 
 
-class Pace(Record, frozen=True, kw_only=True):
+class AudioPacing(Record, frozen=True, kw_only=True):
     """How the emulator sends audio piece by piece."""
 
     chunk_s: Positive = 0.25
@@ -70,7 +70,7 @@ class Pace(Record, frozen=True, kw_only=True):
     """Times real time: above 1 a player never waits."""
 
 
-class Emulation(Record, frozen=True, kw_only=True):
+class SpeechEmulation(Record, frozen=True, kw_only=True):
     """How the emulator plays a target. Numbers are made up: they say nothing of the provider."""
 
     voice: str | None = None
@@ -96,20 +96,20 @@ class Emulation(Record, frozen=True, kw_only=True):
 
     "{hexN}" in a text stands for N hexadecimal digits, drawn once a job.
     """
-    pace: Pace | None = None
+    pace: AudioPacing | None = None
     """For audio as bytes: sent as it is made, not at once. A stream of events has one in any case."""
     unspoken: tuple[str, ...] = ()
     """Regular expressions of what a text may carry and no voice says, such as "^[(][^)]*[)]" for a cue."""
 
 
-class Price(Record, frozen=True, kw_only=True):
+class PriceSpec(Record, frozen=True, kw_only=True):
     """`x-pricing` on an operation or a target."""
 
     per: Literal["request", "1k_characters", "1m_characters", "minute"]
-    usd: Amount | None = None
-    credits: Amount | None = None
-    source: Source | None = None
-    alternatives: tuple[Price, ...] = ()
+    usd: NonNegative | None = None
+    credits: NonNegative | None = None
+    source: SourceReference | None = None
+    alternatives: tuple[PriceSpec, ...] = ()
     """Disputed readings. The dearest one is reserved where the price itself names no amount."""
 
 
@@ -127,7 +127,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     """The default voice of a language, where it is another one: {zh: "Bowen [ZH]"}."""
     voice_description: str | None = None
     voice_sample_url: str | None = None
-    needs: tuple[Word, ...] = ()
+    needs: tuple[SpeechField, ...] = ()
     """Words without which this target makes no sense, such as voice_sample_upload."""
     language: str | None = None
     languages: tuple[str, ...] = ()
@@ -140,14 +140,14 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     """The request's media type, where the operation takes several."""
     keyless: bool = False
     """Answers without a key."""
-    pricing: Price | None = None
-    emulation: Emulation = Emulation()
-    source: Source | None = None
+    pricing: PriceSpec | None = None
+    emulation: SpeechEmulation = SpeechEmulation()
+    source: SourceReference | None = None
 
 
-class Speech(Record, frozen=True, kw_only=True):
+class SpeechSpec(Record, frozen=True, kw_only=True):
     """`x-speech` on an operation: it turns text into speech."""
 
-    request: dict[Word, Slot]
-    answer: Answer
+    request: dict[SpeechField, FieldMapping]
+    answer: SpeechResponse
     targets: dict[str, TargetSpec]

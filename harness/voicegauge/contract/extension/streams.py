@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from voicegauge.contract.extension.sources import Positive, Source
+from voicegauge.contract.extension.sources import Positive, SourceReference
 from voicegauge.model import Record
 
 
@@ -44,4 +44,4 @@ class StreamSpec(Record, frozen=True, kw_only=True):
     """The place that says why, in an event that ends the stream in failure."""
     max_gap_s: Positive | None = None
     """The longest pause within a stream, in seconds, that the document allows."""
-    source: Source | None = None
+    source: SourceReference | None = None

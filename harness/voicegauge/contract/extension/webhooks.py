@@ -7,27 +7,27 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.contract.extension.sources import Source
+from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.model import Record
 
-Posts = Literal["terminal", "progress", "any"]
+CallbackTiming = Literal["terminal", "progress", "any"]
 """`terminal`: one POST when the job has ended. `progress`: others before it. `any`: no document says which others."""
 
 
-class WebhookMode(Record, frozen=True, kw_only=True):
+class WebhookModeField(Record, frozen=True, kw_only=True):
     """Where a request chooses when it is told."""
 
     at: str
-    values: dict[str, Posts]
+    values: dict[str, CallbackTiming]
     default: str
     """The value that counts where none is sent."""
 
 
-class WebhookUrl(Record, frozen=True, kw_only=True):
+class WebhookUrlField(Record, frozen=True, kw_only=True):
     """A place of the request that names the URL."""
 
     at: str
-    mode: WebhookMode | None = None
+    mode: WebhookModeField | None = None
     """`None` where nothing can be chosen: one POST at the end."""
 
 
@@ -60,10 +60,10 @@ class WebhookEmulation(Record, frozen=True, kw_only=True):
     """How long the receiver may take to answer."""
 
 
-class Webhook(Record, frozen=True, kw_only=True):
+class WebhookSpec(Record, frozen=True, kw_only=True):
     """`x-webhook` on an operation."""
 
-    url: tuple[WebhookUrl, ...]
+    url: tuple[WebhookUrlField, ...]
     """The first one that a request holds counts."""
     callback: str
     """The operation id, in `callbacks` of this operation or in `webhooks`, that says what is sent."""
@@ -76,4 +76,4 @@ class Webhook(Record, frozen=True, kw_only=True):
     repeats: bool = False
     """Whether a receiver is told to expect the same POST more than once."""
     emulation: WebhookEmulation = WebhookEmulation()
-    source: Source | None = None
+    source: SourceReference | None = None

@@ -9,18 +9,18 @@ import msgspec
 
 from voicegauge.contract import convert
 from voicegauge.contract.extension import (
-    Batch,
-    Chat,
-    Conversion,
+    BatchSpec,
+    ChatSpec,
+    ConversionSpec,
     JobSpec,
-    Limits,
-    Price,
-    Provider,
-    Resource,
-    Speech,
+    LimitsSpec,
+    PriceSpec,
+    ProviderSpec,
+    ResourceSpec,
+    SpeechSpec,
     StreamSpec,
-    Transcription,
-    Webhook,
+    TranscriptionSpec,
+    WebhookSpec,
 )
 from voicegauge.drift.contracts.extension_rules import (
     BATCH,
@@ -44,21 +44,21 @@ from voicegauge.drift.report import Change
 from voicegauge.formats import MISSING
 
 _OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
-    "x-speech": (Speech, SPEECH),
+    "x-speech": (SpeechSpec, SPEECH),
     "x-job": (JobSpec, JOB),
     "x-stream": (StreamSpec, STREAM),
-    "x-webhook": (Webhook, WEBHOOK),
-    "x-resource": (Resource, RESOURCE),
-    "x-batch": (Batch, BATCH),
-    "x-chat": (Chat, CHAT),
-    "x-transcription": (Transcription, TRANSCRIPTION),
-    "x-conversion": (Conversion, CONVERSION),
-    "x-pricing": (Price, PRICING),
-    "x-limits": (Limits, LIMITS),
+    "x-webhook": (WebhookSpec, WEBHOOK),
+    "x-resource": (ResourceSpec, RESOURCE),
+    "x-batch": (BatchSpec, BATCH),
+    "x-chat": (ChatSpec, CHAT),
+    "x-transcription": (TranscriptionSpec, TRANSCRIPTION),
+    "x-conversion": (ConversionSpec, CONVERSION),
+    "x-pricing": (PriceSpec, PRICING),
+    "x-limits": (LimitsSpec, LIMITS),
 }
 _DOCUMENT: dict[str, tuple[type[Any], Sequence[Row]]] = {
-    "x-provider": (Provider, PROVIDER),
-    "x-limits": (Limits, LIMITS),
+    "x-provider": (ProviderSpec, PROVIDER),
+    "x-limits": (LimitsSpec, LIMITS),
 }
 
 

@@ -10,7 +10,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voicegauge.contract import MISSING, MediaType, Operation, Target
-from voicegauge.contract.extension import AudioPlace, Slot, Word
+from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechField
 from voicegauge.emulator.http import Call, Refusal, schemas_at
 from voicegauge.formats import parse_location
 from voicegauge.model import Record, UploadedFile
@@ -45,7 +45,7 @@ class Utterance(Record, frozen=True, kw_only=True):
     silent: bool = False
 
 
-def read_word(call: Call, target: Target, word: Word) -> Any:
+def read_word(call: Call, target: Target, word: SpeechField) -> Any:
     """The value of a neutral word in a request, out of its slot's template and map.
 
     The schema's default where the request leaves the word out; `MISSING` where there is none.
@@ -78,7 +78,7 @@ def _default(operation: Operation, media: MediaType | None, place: str) -> Any:
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
 
 
-def spoken_text(text: str, slot: Slot, unspoken: tuple[str, ...] = ()) -> str:
+def spoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -> str:
     """What is said aloud of the text sent: without the template's words, or what the contract calls unspoken.
 
     A template such as "Speaker 0: {}" stands for a script: every line's own "Speaker N: " goes.
@@ -94,7 +94,7 @@ def spoken_text(text: str, slot: Slot, unspoken: tuple[str, ...] = ()) -> str:
     return text.strip()
 
 
-def utterance(call: Call, target: Target, place: AudioPlace, seed: int, *, strict: bool = True) -> Utterance:
+def utterance(call: Call, target: Target, place: ResponseAudio, seed: int, *, strict: bool = True) -> Utterance:
     """What `call` asks to be spoken.
 
     Args:
@@ -131,7 +131,7 @@ def utterance(call: Call, target: Target, place: AudioPlace, seed: int, *, stric
     )
 
 
-def field_of(slot: Slot) -> str:
+def field_of(slot: FieldMapping) -> str:
     """The outermost field or the parameter that a slot leads to, as errors name it."""
     place = parse_location(slot.at)
     return place.tokens[0] if place.kind == "body" and place.key else place.key

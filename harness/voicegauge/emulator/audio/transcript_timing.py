@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voicegauge.contract.extension import TranscriptAnswer
+from voicegauge.contract.extension import TranscriptResponse
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +65,7 @@ def _stretches(samples: Samples, rate: int) -> list[tuple[float, float]]:
 
 
 def transcript_values(
-    answer: TranscriptAnswer, heard: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
+    answer: TranscriptResponse, heard: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
 ) -> dict[str, Any]:
     """What a transcript's answer holds beside its text, by place.
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from voicegauge.contract import MISSING, Intake
-from voicegauge.contract.extension import AudioPlace, IntakeWord, Stems, Upload
+from voicegauge.contract import MISSING, AudioInputTarget
+from voicegauge.contract.extension import AudioInputField, ResponseAudio, StemList, UploadLimits
 from voicegauge.emulator.audio import (
     LANGUAGE,
     WRITABLE,
@@ -37,7 +37,7 @@ from voicegauge.speech.synthesis import speaks
 if TYPE_CHECKING:
     from voicegauge.speech.audio import Decoded
 
-Charge = Callable[[Account, Intake, float], float | None]
+Charge = Callable[[Account, AudioInputTarget, float], float | None]
 """Takes the price of so many seconds of audio from an account."""
 AUTO = "auto"
 _RATE_HZ = 24_000
@@ -97,7 +97,7 @@ class Intakes:
         await self._clock.sleep(work_s - (asyncio.get_running_loop().time() - started))  # what it truly took counts
         return self._answers.taken(call, intake, taken.values, taken.made, taken.url, charge)
 
-    def _read(self, call: Call, intake: Intake, *, strict: bool) -> Heard:
+    def _read(self, call: Call, intake: AudioInputTarget, *, strict: bool) -> Heard:
         """The upload, decoded.
 
         Raises:
@@ -119,7 +119,7 @@ class Intakes:
                 raise Refusal("invalid", field, f"{field} is no audio: {error}") from error
             return Heard(file, _silence())
 
-    async def _transcript(self, call: Call, intake: Intake, heard: Heard, *, strict: bool) -> Taken:
+    async def _transcript(self, call: Call, intake: AudioInputTarget, heard: Heard, *, strict: bool) -> Taken:
         del strict
         use, decoded = intake.transcription, heard.decoded
         assert use is not None
@@ -136,7 +136,7 @@ class Intakes:
         )
         return Taken({use.answer.text: text, **values})
 
-    async def _conversion(self, call: Call, intake: Intake, heard: Heard, *, strict: bool) -> Taken:
+    async def _conversion(self, call: Call, intake: AudioInputTarget, heard: Heard, *, strict: bool) -> Taken:
         use = intake.conversion
         assert use is not None
         if use.does == "translate":
@@ -150,7 +150,7 @@ class Intakes:
         place = use.answer.audio
         return self._delivered(call, place, made, use.does) if place else Taken({})
 
-    async def _translation(self, call: Call, intake: Intake, heard: Heard, *, strict: bool) -> Taken:
+    async def _translation(self, call: Call, intake: AudioInputTarget, heard: Heard, *, strict: bool) -> Taken:
         """The transcript, a "translation" that says that it is none, and that spoken."""
         use = intake.conversion
         assert use is not None
@@ -174,7 +174,7 @@ class Intakes:
         taken = self._delivered(call, use.answer.audio, Made(data, name), "translate")
         return taken._replace(values=values)
 
-    async def _stems(self, call: Call, intake: Intake, heard: Heard, place: Stems) -> Taken:
+    async def _stems(self, call: Call, intake: AudioInputTarget, heard: Heard, place: StemList) -> Taken:
         count = read_intake_word(call, intake, "stems")
         name = _wanted_format(call, intake, heard)
         decoded = heard.decoded
@@ -182,29 +182,29 @@ class Intakes:
             _encoded_stems, decoded, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
         )
         task, listed = fill_hex("task_{hex12}", self._dice()), []
-        audio = AudioPlace(at=place.at, delivered="url", download=place.download)
+        audio = ResponseAudio(at=place.at, delivered="url", download=place.download)
         for part, data in parts.items():
             made = Made(data, name)
             url = self._keep(call, audio, made, f"{task}-{part}")
             listed.append({place.name: part, place.url: url})
         return Taken({place.at: listed})
 
-    def _delivered(self, call: Call, place: AudioPlace, made: Made, does: str) -> Taken:
+    def _delivered(self, call: Call, place: ResponseAudio, made: Made, does: str) -> Taken:
         if place.delivered != "url":
             return Taken({}, made)
         return Taken({}, made, self._keep(call, place, made, fill_hex(f"{does}_{{hex12}}", self._dice())))
 
-    def _keep(self, call: Call, place: AudioPlace, made: Made, stem: str) -> str:
+    def _keep(self, call: Call, place: ResponseAudio, made: Made, stem: str) -> str:
         name = f"{stem}.{made.format}"
         self._files.keep(name, made)
         return self._answers.audio_url(call.incoming.base_url, place, name, made.format)
 
 
-def choose_intake(call: Call) -> Intake:
+def choose_intake(call: Call) -> AudioInputTarget:
     """The intake that a request means, by its constants; where it names none, by the schema's defaults."""
     intakes = [i for i in call.operation.contract.intakes.values() if i.operation is call.operation]
 
-    def fits(intake: Intake) -> bool:
+    def fits(intake: AudioInputTarget) -> bool:
         for place, constant in intake.spec.set.items():
             value = call.read(place)
             if (default_at(call, place) if value is MISSING else value) != constant:
@@ -214,7 +214,7 @@ def choose_intake(call: Call) -> Intake:
     return next((intake for intake in intakes if fits(intake)), intakes[0])
 
 
-def read_intake_word(call: Call, intake: Intake, word: IntakeWord) -> Any:
+def read_intake_word(call: Call, intake: AudioInputTarget, word: AudioInputField) -> Any:
     """The value of a neutral word, or the schema's default; `None` where there is neither."""
     slot = intake.use.request.get(word)
     if slot is None:
@@ -239,7 +239,7 @@ def check_uploads(call: Call, planted: Planted) -> None:
             check_upload(file, field, _enforced(limits[field], call, planted))
 
 
-def _enforced(upload: Upload, call: Call, planted: Planted) -> Upload:
+def _enforced(upload: UploadLimits, call: Call, planted: Planted) -> UploadLimits:
     if planted.waives("upload-size", call.operation):
         upload = msgspec.structs.replace(upload, max_bytes=None)
     if planted.waives("upload-format", call.operation):
@@ -256,7 +256,7 @@ def _silence() -> Decoded:
     return Decoded(samples, _RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
 
 
-def _converted(call: Call, intake: Intake, heard: Heard) -> Made:
+def _converted(call: Call, intake: AudioInputTarget, heard: Heard) -> Made:
     """The upload converted: as true a conversion as the purpose allows.
 
     Raises:
@@ -267,7 +267,7 @@ def _converted(call: Call, intake: Intake, heard: Heard) -> Made:
     use, name = intake.conversion, _wanted_format(call, intake, heard)
     assert use is not None
 
-    def number(word: IntakeWord) -> int | None:
+    def number(word: AudioInputField) -> int | None:
         value = read_intake_word(call, intake, word)
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
@@ -296,7 +296,7 @@ def _at_most(decoded: Decoded) -> tuple[Any, int]:
     return resample(decoded.samples, decoded.sample_rate_hz, rate), rate
 
 
-def _wanted_format(call: Call, intake: Intake, heard: Heard) -> str:
+def _wanted_format(call: Call, intake: AudioInputTarget, heard: Heard) -> str:
     """What the request asks for, else what the emulation says, else that of the upload."""
     wanted = read_intake_word(call, intake, "format") or intake.spec.emulation.format or heard.decoded.container
     return wanted if wanted in WRITABLE else "wav"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voicegauge.contract import Operation, parse_location, read_pointer
-from voicegauge.contract.extension import Batch
+from voicegauge.contract.extension import BatchSpec
 from voicegauge.emulator.http import Call, Refusal
 from voicegauge.emulator.responses import Reply, put
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
@@ -42,7 +42,7 @@ def _ended(job: EmulatedJob) -> bool:
     return len(job.entered) == len(job.path)
 
 
-def calls_of_items(call: Call, batch: Batch) -> Iterator[Call]:
+def calls_of_items(call: Call, batch: BatchSpec) -> Iterator[Call]:
     """Each item of a batch as the request that it is.
 
     Raises:
@@ -58,7 +58,7 @@ def calls_of_items(call: Call, batch: Batch) -> Iterator[Call]:
         yield replace(call, operation=each, body=item if isinstance(item, dict) else {}, media=media)
 
 
-def lay_progress(reply: Reply, batch: Batch, job: EmulatedBatch, urls: dict[str, str]) -> None:
+def lay_progress(reply: Reply, batch: BatchSpec, job: EmulatedBatch, urls: dict[str, str]) -> None:
     """Write into an answer how far a batch is.
 
     Args:
@@ -75,7 +75,7 @@ def lay_progress(reply: Reply, batch: Batch, job: EmulatedBatch, urls: dict[str,
         reply.body = put(reply.body, batch.results, results)
 
 
-def _result(batch: Batch, number: int, item: EmulatedJob, urls: dict[str, str]) -> Iterator[tuple[str, Any]]:
+def _result(batch: BatchSpec, number: int, item: EmulatedJob, urls: dict[str, str]) -> Iterator[tuple[str, Any]]:
     yield batch.job, item.id
     if batch.index is not None:
         yield batch.index, number

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from voicegauge.contract import MISSING, Target, parse_location, write_pointer
-from voicegauge.contract.extension import Chat
+from voicegauge.contract.extension import ChatSpec
 from voicegauge.emulator.audio import default_at
 from voicegauge.emulator.http import Call, Refusal
 from voicegauge.model import UploadedFile
@@ -16,13 +16,13 @@ QUOTED = 200
 """Characters of what was said that an answer repeats."""
 
 
-def recording_of(call: Call, chat: Chat) -> UploadedFile | None:
+def recording_of(call: Call, chat: ChatSpec) -> UploadedFile | None:
     """What is said as a recording; `None` where it is said as text."""
     given = call.read(chat.audio) if chat.audio is not None else MISSING
     return given if isinstance(given, UploadedFile) else None
 
 
-def text_of(call: Call, chat: Chat) -> str:
+def text_of(call: Call, chat: ChatSpec) -> str:
     """What is said as text.
 
     Raises:

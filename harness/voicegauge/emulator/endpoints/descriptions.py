@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.contract import Operation
-from voicegauge.contract.extension import Conversion, Transcription
+from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
 
 _PURPOSES = {
     "voice": "shifts the pitch of what it hears, by the voice asked for",
@@ -37,7 +37,7 @@ def _speaking(operation: Operation) -> str | None:
 
 
 def _hearing(operation: Operation) -> str | None:
-    if isinstance(operation.intake, Transcription):
+    if isinstance(operation.intake, TranscriptionSpec):
         return "transcribes what it hears"
     return _PURPOSES[operation.intake.does] if operation.intake is not None else None
 
@@ -61,7 +61,7 @@ def _downloads(operation: Operation) -> set[str | None]:
     places = [operation.speech.answer.audio] if operation.speech else []
     places += [operation.job.audio] if operation.job else []
     found = {place.download for place in places if place is not None}
-    if isinstance(operation.intake, Conversion):
+    if isinstance(operation.intake, ConversionSpec):
         answer = operation.intake.answer
         found |= {part.download for part in (answer.audio, answer.stems) if part is not None}
     return found

@@ -8,8 +8,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voicegauge.contract import Contract, Quote, Served, Target, quote
-from voicegauge.contract.extension import JobSpec, Price
+from voicegauge.contract import BaseTarget, Contract, PriceQuote, Target, quote
+from voicegauge.contract.extension import JobSpec, PriceSpec
 from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.endpoints.batches import EmulatedBatch
 from voicegauge.emulator.faults import Planted
@@ -43,7 +43,9 @@ class Orders:
         self._ids = 0
         self._refundable: list[EmulatedJob] = []
 
-    def charge(self, account: Account, target: Served, characters: int, audio_s: float | None = None) -> float | None:
+    def charge(
+        self, account: Account, target: BaseTarget, characters: int, audio_s: float | None = None
+    ) -> float | None:
         """Take the price, in credits where the provider has them, else in dollars.
 
         Raises:
@@ -53,7 +55,10 @@ class Orders:
         return self.take(account, price, lambda amount: self._planted.charge(amount, target))
 
     def take(
-        self, account: Account, price: Quote | Price | None, change: Callable[[float], float] = lambda amount: amount
+        self,
+        account: Account,
+        price: PriceQuote | PriceSpec | None,
+        change: Callable[[float], float] = lambda amount: amount,
     ) -> float | None:
         """Take a price from an account; `change` may make it another one.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from voicegauge.contract import Contract, Operation, Target
-from voicegauge.contract.extension import Conversion, JobSpec
+from voicegauge.contract.extension import ConversionSpec, JobSpec
 from voicegauge.emulator.audio import Utterance, Voice
 from voicegauge.emulator.endpoints.audio_input import Intakes, check_uploads
 from voicegauge.emulator.endpoints.job_store import Orders
@@ -217,7 +217,7 @@ def _roles(contract: Contract) -> Mapping[str, Role]:
             if operation.job.cancel is not None:
                 found[operation.job.cancel.operation] = Role("cancel", operation.job)
         downloads = [place.download for place in places if place is not None]
-        if isinstance(operation.intake, Conversion):
+        if isinstance(operation.intake, ConversionSpec):
             made = operation.intake.answer
             downloads += [place.download for place in (made.audio, made.stems) if place is not None]
         found.update((name, Role("download", None)) for name in downloads if name)

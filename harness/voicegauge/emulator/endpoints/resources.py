@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract import MISSING, Contract, Operation, parse_location
-from voicegauge.contract.extension import Resource
+from voicegauge.contract.extension import ResourceSpec
 from voicegauge.emulator.audio import default_at
 from voicegauge.emulator.faults import Planted
 from voicegauge.emulator.http import Call, Refusal, fill_hex, stamp
@@ -24,7 +24,7 @@ KEPT_THINGS = 20_000
 class Kept:
     """A thing that an account has made."""
 
-    resource: Resource
+    resource: ResourceSpec
     id: str
     account: Account
     body: Any
@@ -39,7 +39,7 @@ class Role(NamedTuple):
     """What an operation does to the things of one kind."""
 
     does: Literal["make", "list", "delete", "set"]
-    resource: Resource
+    resource: ResourceSpec
     id: str = ""
     """The place of the id in its request."""
     state: str | None = None
@@ -133,11 +133,11 @@ class Shelf:
         if isinstance(most, int) and len(list(self._of(kept.account, kept.resource))) >= most:
             raise Refusal("forbidden", None, f"the account has {most} already: a {kept.resource.name} is too many")
 
-    def _of(self, account: Account, resource: Resource, *, deleted: bool = False) -> Iterator[Kept]:
+    def _of(self, account: Account, resource: ResourceSpec, *, deleted: bool = False) -> Iterator[Kept]:
         mine = (kept for kept in self._kept.values() if kept.account is account and kept.resource is resource)
         return (kept for kept in mine if deleted or not kept.deleted)
 
-    def _find(self, resource: Resource, given: Any, account: Account, operation: Operation, place: str) -> Kept:
+    def _find(self, resource: ResourceSpec, given: Any, account: Account, operation: Operation, place: str) -> Kept:
         kept = self._kept.get(str(given))
         if kept is not None and kept.resource is resource:
             own = kept.account is account or self._forgives("account", operation)
@@ -149,7 +149,7 @@ class Shelf:
     def _forgives(self, what: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
         return self._planted.waives(what, operation)
 
-    def _list(self, call: Call, account: Account, resource: Resource) -> Reply:
+    def _list(self, call: Call, account: Account, resource: ResourceSpec) -> Reply:
         reply = success_reply(call.operation, "other", plain_draft)
         shown = list(self._of(account, resource, deleted=self._forgives("delisting", call.operation)))
         name = parse_location(resource.id).tokens[-1]
@@ -173,7 +173,7 @@ class Shelf:
         return reply
 
 
-def _names(resource: Resource) -> set[str]:
+def _names(resource: ResourceSpec) -> set[str]:
     return {parse_location(place).tokens[-1] for place in (resource.id, resource.state) if place is not None}
 
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter, OrderedDict
 
 from voicegauge.contract import Contract, Target
-from voicegauge.contract.extension import Batch, Chat, Pace
+from voicegauge.contract.extension import AudioPacing, BatchSpec, ChatSpec
 from voicegauge.emulator.audio import Utterance, Voice, field_of, hear, utterance
 from voicegauge.emulator.endpoints.batches import EmulatedBatch, calls_of_items, lay_progress
 from voicegauge.emulator.endpoints.chats import emulated_answer, recording_of, spoken_by, text_of
@@ -93,7 +93,7 @@ class Speaking:
         self._accounts.take_keyless(account, call.operation, characters, self._clock.now())
         return Asked(target, wanted, characters, *self._times_s(target, wanted, characters))
 
-    async def _batch(self, call: Call, batch: Batch, account: Account, *, strict: bool) -> Reply:
+    async def _batch(self, call: Call, batch: BatchSpec, account: Account, *, strict: bool) -> Reply:
         """Every item taken on as a job of its own, or none of them."""
         asked = [(item, self._asked(item, account, strict=strict)) for item in calls_of_items(call, batch)]
         charges: list[float | None] = []
@@ -124,7 +124,7 @@ class Speaking:
             lay_progress(reply, batch, job, urls)
         return reply
 
-    async def chat(self, call: Call, chat: Chat, account: Account, things: list[Kept]) -> Reply:
+    async def chat(self, call: Call, chat: ChatSpec, account: Account, things: list[Kept]) -> Reply:
         """The answer to what is said in `call`.
 
         Args:
@@ -191,7 +191,7 @@ class Speaking:
         self._answers.lay_constants(reply, drawn_constants(target, rng))
         return reply
 
-    async def _in_pieces(self, reply: Reply, pace: Pace, wanted: Utterance, first_s: float) -> None:
+    async def _in_pieces(self, reply: Reply, pace: AudioPacing, wanted: Utterance, first_s: float) -> None:
         """Have the audio of `reply` sent piece by piece."""
         assert reply.call is not None
         assert reply.target is not None

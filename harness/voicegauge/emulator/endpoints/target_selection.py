@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.contract import MISSING, Target
-from voicegauge.contract.extension import AudioPlace
+from voicegauge.contract.extension import ResponseAudio
 from voicegauge.emulator.audio import Utterance, read_word
 from voicegauge.emulator.http import Call, Refusal
 from voicegauge.formats import parse_location
@@ -47,7 +47,7 @@ def count_characters(call: Call, target: Target, wanted: Utterance) -> int:
     return len(text) if isinstance(text, str) else len(wanted.text)
 
 
-def audio_place(target: Target) -> AudioPlace:
+def audio_place(target: Target) -> ResponseAudio:
     """Where the audio of a target is answered, now or by its job."""
     if target.answer.audio is not None:
         return target.answer.audio

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from voicegauge.contract import Operation, Target
-from voicegauge.contract.extension import JobSpec, Resource
+from voicegauge.contract.extension import JobSpec, ResourceSpec
 from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.faults import audio, bodies, http, jobs, streams, uploads, webhooks
 from voicegauge.emulator.http import Call
@@ -73,7 +73,7 @@ def _has_job(target: Target) -> bool:
     return target.answer.job is not None
 
 
-def keeps(fits: Callable[[Resource], bool]) -> Callable[[Target], bool]:
+def keeps(fits: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:
     """Whether a target's contract has things that are kept and `fits`."""
 
     def needed(target: Target) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from voicegauge.contract import Contract, Operation, Served, Target
+from voicegauge.contract import BaseTarget, Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault, Waived
@@ -91,7 +91,7 @@ class Planted:
                 wanted = fault.speech(wanted)
         return wanted
 
-    def charge(self, amount: float, target: Served) -> float:
+    def charge(self, amount: float, target: BaseTarget) -> float:
         """What is charged."""
         for fault in self._here(target if isinstance(target, Target) else None, target.operation):
             if fault.charge is not None:

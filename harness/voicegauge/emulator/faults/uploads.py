@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.contract import Target
-from voicegauge.contract.extension import Conversion, Transcription
+from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
 from voicegauge.emulator.responses import Reply, get, put
 from voicegauge.formats import parse_location
 
@@ -14,7 +14,7 @@ _RATES_HZ = (44_100, 22_050)
 def other_transcript(reply: Reply) -> None:
     """The transcript of another recording."""
     intake = reply.operation.intake if reply.operation else None
-    if reply.kind != "taken" or not isinstance(intake, Transcription):
+    if reply.kind != "taken" or not isinstance(intake, TranscriptionSpec):
         return
     reply.body = put(reply.body, intake.answer.text, OTHER_TEXT)
     segments = get(reply.body, intake.answer.segments)
@@ -28,7 +28,7 @@ def other_rate(reply: Reply) -> None:
     from voicegauge.speech.audio import Wanted, container_of_media_type, read_channels, transcode
 
     intake = reply.operation.intake if reply.operation else None
-    made = reply.kind == "taken" and isinstance(intake, Conversion) and "sample_rate" in intake.request
+    made = reply.kind == "taken" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
     name = container_of_media_type(reply.media_type)
     if made and name is not None and isinstance(reply.body, bytes):
         rate = read_channels(reply.body)[1]

@@ -9,8 +9,17 @@ from typing import Any
 from urllib.parse import quote as quote_url
 from urllib.parse import urlencode, urlsplit
 
-from voicegauge.contract import MISSING, Contract, Example, Intake, MediaType, Operation, Target, parse_location
-from voicegauge.contract.extension import AudioPlace, JobSpec
+from voicegauge.contract import (
+    MISSING,
+    AudioInputTarget,
+    Contract,
+    Example,
+    MediaType,
+    Operation,
+    Target,
+    parse_location,
+)
+from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import Utterance
 from voicegauge.emulator.http import Call, Incoming, Refusal, schemas_at, stamp
 from voicegauge.emulator.responses.bodies import (
@@ -208,7 +217,13 @@ class Answers:
         return reply
 
     def taken(
-        self, call: Call, intake: Intake, values: Mapping[str, Any], made: Made | None, url: str, charge: float | None
+        self,
+        call: Call,
+        intake: AudioInputTarget,
+        values: Mapping[str, Any],
+        made: Made | None,
+        url: str,
+        charge: float | None,
     ) -> Reply:
         """The answer to audio that was taken in: `values` by place, and what was made, or its `url`."""
         reply = success_reply(call.operation, "taken", plain_draft)
@@ -245,7 +260,7 @@ class Answers:
                 query[parameter.name] = job_id
         return call.incoming.base_url + path + (f"?{urlencode(query)}" if query else "")
 
-    def audio_url(self, base_url: str, place: AudioPlace, media_id: str, format_name: str) -> str:
+    def audio_url(self, base_url: str, place: ResponseAudio, media_id: str, format_name: str) -> str:
         """The URL of audio: the documented download, else one of the emulator's own."""
         ending = EXTENSIONS.get(format_name, format_name)
         if place.download is None:
@@ -258,7 +273,7 @@ class Answers:
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
 
-    def _lay_audio(self, reply: Reply, place: AudioPlace, name: str, url: str, data: bytes | None) -> None:
+    def _lay_audio(self, reply: Reply, place: ResponseAudio, name: str, url: str, data: bytes | None) -> None:
         declared = media_type_of(name)
         if place.delivered == "stream":
             reply.body = data or b""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voicegauge.contract import KIND_FIELD, Operation, Target, parse_location
-from voicegauge.contract.extension import Pace, StreamSpec
+from voicegauge.contract.extension import AudioPacing, StreamSpec
 from voicegauge.emulator.http import Refusal, Shaper
 from voicegauge.emulator.responses.bodies import put
 from voicegauge.emulator.settings import SCENARIO_HEADER
@@ -62,7 +62,7 @@ class Pacing:
     audio_s: float
     first_s: float
     """From the head of the answer to the first audio."""
-    pace: Pace
+    pace: AudioPacing
     jitter: float
     rng: random.Random
     scaled: Callable[[float], float]
@@ -177,9 +177,9 @@ def wanted_end(operation: Operation, scenario: str) -> str | None:
     return name
 
 
-def pace_of(target: Target) -> Pace | None:
+def pace_of(target: Target) -> AudioPacing | None:
     """How a target's audio is sent piece by piece; `None` where it is sent at once."""
-    return target.spec.emulation.pace or (Pace() if target.operation.stream is not None else None)
+    return target.spec.emulation.pace or (AudioPacing() if target.operation.stream is not None else None)
 
 
 def length_s(data: bytes, wanted: Utterance) -> float:

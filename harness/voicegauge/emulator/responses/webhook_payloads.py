@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id, parse_location
-from voicegauge.contract.extension import Posts, State, WebhookBody, WebhookUrl
+from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
 from voicegauge.emulator.http import Call, stamp
 from voicegauge.emulator.responses.bodies import get, plain_draft, put
 from voicegauge.emulator.responses.builder import Answers
@@ -36,7 +36,7 @@ class Subscription:
     """A request that is to be told of."""
 
     url: str
-    posts: Posts
+    posts: CallbackTiming
     reply: Reply
     """The answer to the request."""
     call: Call
@@ -52,7 +52,7 @@ class Subscription:
         return self.reply.job
 
 
-def named_url(call: Call) -> tuple[WebhookUrl, str] | None:
+def named_url(call: Call) -> tuple[WebhookUrlField, str] | None:
     """Where a request names a URL, and which; `None` where it names none."""
     for place in call.operation.webhook.url if call.operation.webhook else ():
         value = call.read(place.at)
@@ -61,7 +61,7 @@ def named_url(call: Call) -> tuple[WebhookUrl, str] | None:
     return None
 
 
-def wanted_posts(call: Call, place: WebhookUrl) -> Posts:
+def wanted_posts(call: Call, place: WebhookUrlField) -> CallbackTiming:
     """What a request wants to be told; of what no document says the emulator leaves out all but the end."""
     mode = place.mode
     if mode is None:
@@ -71,7 +71,7 @@ def wanted_posts(call: Call, place: WebhookUrl) -> Posts:
     return "terminal" if known == "any" else known
 
 
-def post_of(answers: Answers, subscription: Subscription, state: State | None) -> Post | None:
+def post_of(answers: Answers, subscription: Subscription, state: JobState | None) -> Post | None:
     """What there is to tell now; `None` where no document has words for it.
 
     Args:

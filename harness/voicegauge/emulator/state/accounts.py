@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from voicegauge.contract import Contract, Operation
-from voicegauge.contract.extension import Limits, Plan
+from voicegauge.contract.extension import LimitsSpec, PlanLimits
 from voicegauge.emulator.http import Incoming, Refusal
 from voicegauge.emulator.settings import EmulatorSettings
 
@@ -91,11 +91,11 @@ class Accounts:
             self._known[name] = Account(name, keyless, credits)
         return self._known[name]
 
-    def plan(self, limits: Limits) -> Plan:
+    def plan(self, limits: LimitsSpec) -> PlanLimits:
         """The plan in force under `limits`."""
         if self._settings.plan in limits.plans:
             return limits.plans[str(self._settings.plan)]
-        return max(limits.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=Plan())
+        return max(limits.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
 
     def admit(self, account: Account, operation: Operation, now: float) -> None:
         """Count a request against the plan's rate.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voicegauge.contract import Target
-from voicegauge.contract.extension import JobSpec, State
+from voicegauge.contract.extension import JobSpec, JobState
 
 if TYPE_CHECKING:
     from voicegauge.emulator.audio import Utterance
@@ -99,7 +99,7 @@ def shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
     return (first,)
 
 
-def failures(spec: JobSpec) -> Mapping[str, State]:
+def failures(spec: JobSpec) -> Mapping[str, JobState]:
     """The states in which a job has failed."""
     return {name: state for name, state in spec.states.items() if state.end == "failure"}
 

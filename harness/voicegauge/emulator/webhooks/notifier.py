@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from voicegauge.contract.extension import State
+from voicegauge.contract.extension import JobState
 from voicegauge.emulator.faults import Planted
 from voicegauge.emulator.http import Call, Refusal
 from voicegauge.emulator.responses import Answers, Post, Reply, Subscription, named_url, post_of, wanted_posts
@@ -135,7 +135,7 @@ class Webhooks:
                 await self._send(subscription, one)
         return post.ended
 
-    def _state(self, job: EmulatedJob | None) -> State | None:
+    def _state(self, job: EmulatedJob | None) -> JobState | None:
         status = job.target.job_operation if job is not None else None
         if job is None or status is None or status.job is None:
             return None
