@@ -39,7 +39,7 @@ Samples = NDArray[np.float32]
 Worsen = Callable[[Samples, int], Samples]
 
 
-class Spoken(NamedTuple):
+class SpokenText(NamedTuple):
     """A text and who says it."""
 
     text: str
@@ -58,7 +58,7 @@ class Rate(NamedTuple):
 
 
 @cache
-def say(spoken: Spoken) -> Samples:
+def say(spoken: SpokenText) -> Samples:
     """As the emulator plays it, at the recogniser's rate."""
     voice = spoken.voice
     return synthesize(
@@ -72,7 +72,7 @@ def say(spoken: Spoken) -> Samples:
     )
 
 
-def measure(asr: Asr, clips: Sequence[Spoken], worsen: Worsen = lambda samples, _: samples) -> Rate:
+def measure(asr: Asr, clips: Sequence[SpokenText], worsen: Worsen = lambda samples, _: samples) -> Rate:
     """Corpus WER: all errors over all words."""
     errors = words = 0
     for index, spoken in enumerate(clips):
@@ -104,9 +104,9 @@ def voices() -> tuple[Voice, ...]:
     return tuple(sorted(found | set(VOICES)))
 
 
-def in_turn(texts: Sequence[str]) -> list[Spoken]:
+def in_turn(texts: Sequence[str]) -> list[SpokenText]:
     """Each text by the next voice."""
-    return [Spoken(text, voices()[index % len(voices())]) for index, text in enumerate(texts)]
+    return [SpokenText(text, voices()[index % len(voices())]) for index, text in enumerate(texts)]
 
 
 def noisy(snr_db: float) -> Worsen:
@@ -156,11 +156,11 @@ def print_texts(asr: Asr, share: int) -> None:
         print(f"  {name:10} {measure(asr, in_turn(texts[::share]))}")
     print("voice by voice, the smoke suite")
     for voice in voices():
-        rate = measure(asr, [Spoken(text, voice) for text in suite_texts("smoke")[::share]])
+        rate = measure(asr, [SpokenText(text, voice) for text in suite_texts("smoke")[::share]])
         print(f"  {voice.variant} at {voice.words_per_minute} words a minute, pitch {voice.pitch:2}: {rate}")
 
 
-def print_damage(asr: Asr, clips: Sequence[Spoken]) -> None:
+def print_damage(asr: Asr, clips: Sequence[SpokenText]) -> None:
     """How the error rises."""
     for name, steps in DAMAGE.items():
         found = [f"{step} {measure(asr, clips, worsen).errors}" for step, worsen in steps.items()]
@@ -168,7 +168,7 @@ def print_damage(asr: Asr, clips: Sequence[Spoken]) -> None:
         print(f"\n{name}, errors in {words} words: {', '.join(found)}")
 
 
-def print_nothing(asr: Asr, clips: Sequence[Spoken]) -> None:
+def print_nothing(asr: Asr, clips: Sequence[SpokenText]) -> None:
     """What is heard where the text was never said."""
     silence = np.zeros(3 * RATE_HZ, np.float32)
     print("\nnot the text")
@@ -181,14 +181,14 @@ def print_nothing(asr: Asr, clips: Sequence[Spoken]) -> None:
     print(f"  suite sentences heard in silence or noise: {sum(text.lower().strip('.') in known for text in invented)}")
 
 
-def print_engines(clips: Sequence[Spoken]) -> None:
+def print_engines(clips: Sequence[SpokenText]) -> None:
     """Whether both engines give the same words."""
     first, second = embedded_whisper(), embedded_faster_whisper()
     same = sum(first.transcribe(say(clip), "en") == second.transcribe(say(clip), "en") for clip in clips)
     print(f"\nopenai-whisper and faster-whisper give the same words on {same} of {len(clips)} clips")
 
 
-def print_cost(clips: Sequence[Spoken]) -> None:
+def print_cost(clips: Sequence[SpokenText]) -> None:
     """Time and memory of one clip on one core, each recogniser in a process of its own."""
     print("\none core, seconds a clip and peak memory")
     audio = [say(clip) for clip in clips]
@@ -200,12 +200,12 @@ def print_cost(clips: Sequence[Spoken]) -> None:
 
 def _cost(name: str, audio: Sequence[Samples]) -> tuple[float, float]:
     """Median seconds a clip, and the process's peak memory in MiB."""
-    hear = _tiny() if name.startswith("tiny") else _embedded("faster" in name)
-    hear(audio[0])
+    transcribe_audio = _tiny() if name.startswith("tiny") else _embedded("faster" in name)
+    transcribe_audio(audio[0])
     taken = []
     for samples in audio:
         began = time.process_time()
-        hear(samples)
+        transcribe_audio(samples)
         taken.append(time.process_time() - began)
     return float(np.median(taken)), _peak_mib()
 

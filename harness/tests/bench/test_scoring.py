@@ -14,8 +14,8 @@ from voicegauge.bench.running.store import save_audio
 from voicegauge.bench.scoring.scores import check_asr, score_run
 from voicegauge.errors import DataError, UnreachableError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
-from voicegauge.speech.asr import Spoken
-from voicegauge.speech.audio.samples import RawAudio, encode, facts
+from voicegauge.speech.asr import SpokenText
+from voicegauge.speech.audio.samples import RawAudioFormat, encode, facts
 from voicegauge.speech.synthesis.espeak import synthesize
 
 from .made import run, sample
@@ -59,7 +59,7 @@ class Folder:
     path: Path
     samples: list[Sample] = field(default_factory=list)
 
-    def add(self, audio: bytes | None, declared: RawAudio | None = None, **words: object) -> Sample:
+    def add(self, audio: bytes | None, declared: RawAudioFormat | None = None, **words: object) -> Sample:
         made = sample(len(self.samples), words=TEXT, failure=None if audio else FAILURE)
         measured = None
         if audio:
@@ -129,9 +129,9 @@ def test_languages_that_the_engine_does_not_know_are_left_out_openly(folder: Fol
 
 def test_samples_without_a_header_are_read_as_they_were_declared(folder: Folder) -> None:
     raw, _ = encode(speech(), RATE, "pcm_s16le")
-    folder.add(raw, RawAudio(sample_rate_hz=RATE))
+    folder.add(raw, RawAudioFormat(sample_rate_hz=RATE))
     folder.add(wav(speech()))
-    folder.add(raw, RawAudio(sample_rate_hz=RATE // 2))
+    folder.add(raw, RawAudioFormat(sample_rate_hz=RATE // 2))
     first, second, slow = folder.scored().scores
     assert first.heard == "speech"
     assert first.transcript == second.transcript
@@ -173,14 +173,14 @@ def test_nobody_scores_nothing(folder: Folder) -> None:
     assert score_run(folder.path, folder.run(), "none") is None
     live = folder.run(provenance=Provenance.RECORDED)
     assert score_run(folder.path, live, "auto") is None
-    assert "--asr whisper" in check_asr("auto", Provenance.RECORDED, [Spoken("en", TEXT)]).reason
+    assert "--asr whisper" in check_asr("auto", Provenance.RECORDED, [SpokenText("en", TEXT)]).reason
 
 
 def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
     raw, _ = encode(speech(), RATE, "pcm_s16le")
-    folder.add(raw, RawAudio(sample_rate_hz=RATE))
+    folder.add(raw, RawAudioFormat(sample_rate_hz=RATE))
     folder.add(wav(speech()))
     here = folder.scored()
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(folder.path / "another-cache"))

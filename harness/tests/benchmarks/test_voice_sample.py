@@ -8,14 +8,14 @@ import pytest
 
 from voicegauge.contract import load_catalogue
 from voicegauge.data import data_dir
-from voicegauge.speech.audio.samples import Decoded, decode, is_silent
+from voicegauge.speech.audio.samples import DecodedAudio, decode, is_silent
 
 SAMPLE = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "make_voice_sample.py"
 
 
 @pytest.fixture(scope="module")
-def sample() -> Decoded:
+def sample() -> DecodedAudio:
     return decode(SAMPLE.read_bytes())
 
 
@@ -29,14 +29,14 @@ def script() -> ModuleType:
     return module
 
 
-def test_it_is_small_speech_of_ten_to_thirty_seconds(sample: Decoded) -> None:
+def test_it_is_small_speech_of_ten_to_thirty_seconds(sample: DecodedAudio) -> None:
     assert SAMPLE.stat().st_size <= 100_000
     assert 10 <= sample.audio_s <= 30
     assert sample.channels == 1
     assert not is_silent(sample.samples, sample.sample_rate_hz)
 
 
-def test_it_keeps_every_documented_limit_of_an_upload(sample: Decoded) -> None:
+def test_it_keeps_every_documented_limit_of_an_upload(sample: DecodedAudio) -> None:
     limits = [
         upload
         for contract in load_catalogue()
@@ -51,7 +51,7 @@ def test_it_keeps_every_documented_limit_of_an_upload(sample: Decoded) -> None:
         assert not upload.formats or sample.container in upload.formats
 
 
-def test_the_script_makes_the_same_recording(sample: Decoded, script: ModuleType) -> None:
+def test_the_script_makes_the_same_recording(sample: DecodedAudio, script: ModuleType) -> None:
     import numpy as np
 
     made = script.speak()

@@ -14,7 +14,7 @@ from sarif_pydantic import Sarif
 from voicegauge import cli
 from voicegauge.conformance import CheckReport, apply_baseline, make_baseline, results_of
 from voicegauge.model import Finding, Provenance, Severity, Where
-from voicegauge.outputs import Results, junit_xml, sarif_json, step_summary, workflow_commands
+from voicegauge.outputs import ExportedReport, junit_xml, sarif_json, step_summary, workflow_commands
 
 KEY = "sk-acme-0123456789abcdef"
 HOSTILE = "\x00\x1b[31m 100%,\r\n::error::x ]]> <b> | `@all` \ud800é"
@@ -26,7 +26,7 @@ def finding(**changes) -> Finding:
     return Finding(**{**given, "provenance": Provenance.EMULATED, **changes})
 
 
-def report(*findings: Finding, strict: bool = False) -> Results:
+def report(*findings: Finding, strict: bool = False) -> ExportedReport:
     return results_of(
         CheckReport(
             voicegauge="0", created_at="2026-01-01T00:00:00+00:00", finished=True, seed=0, targets=("acme/voice-1",),

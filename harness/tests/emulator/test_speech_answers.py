@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.speech.audio.samples import Decoded, RawAudio, decode, encode, is_silent
+from voicegauge.speech.audio.samples import DecodedAudio, RawAudioFormat, decode, encode, is_silent
 
 
-async def _speak(api: Any, text: str = "Hello there, my friend", **body: Any) -> tuple[Decoded, Any]:
+async def _speak(api: Any, text: str = "Hello there, my friend", **body: Any) -> tuple[DecodedAudio, Any]:
     job = (await api.submit(text, **body)).json()["id"]
     await api.states(job, 1)
     done = (await api.send("GET", f"/jobs/{job}")).json()
     answer = await api.send("GET", done["audio"])
-    declared = RawAudio(sample_rate_hz=24000) if done["type"] == "audio/pcm" else None
+    declared = RawAudioFormat(sample_rate_hz=24000) if done["type"] == "audio/pcm" else None
     return decode(answer.content, declared=declared), answer
 
 
@@ -68,7 +68,7 @@ async def test_base64_holds_raw_samples_at_the_declared_rate(start: Any) -> None
     answer = await api.send("POST", "/clone", data={"text": "Hello there"}, files={"sample": ("a.wav", tone)})
     body = answer.json()
     assert body["rate"] == 8000
-    audio = decode(base64.b64decode(body["audio"]), declared=RawAudio(sample_rate_hz=8000))
+    audio = decode(base64.b64decode(body["audio"]), declared=RawAudioFormat(sample_rate_hz=8000))
     assert 0.5 < audio.audio_s < 3
 
 

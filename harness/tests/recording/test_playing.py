@@ -22,7 +22,7 @@ from voicegauge.errors import MissingExtraError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, save_har
 from voicegauge.recording.replay.respx_router import UnmatchedRequestError, replay_router
-from voicegauge.recording.replay.timing import be_punctual
+from voicegauge.recording.replay.timing import enable_realtime_scheduling
 from voicegauge.transport import Transport, VirtualClock
 
 CATALOGUE = load_catalogue()
@@ -143,7 +143,7 @@ def paced_server(request, tmp_path_factory) -> Iterator[tuple[str, float]]:
 @pytest.fixture
 def punctual() -> Iterator[bool]:
     """The client wakes in time too, where the system lets it: its own lateness is not the server's."""
-    yield be_punctual()
+    yield enable_realtime_scheduling()
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 

@@ -14,7 +14,7 @@ from voicegauge.speech.audio.samples import (
     FORMATS,
     MAX_AUDIO_S,
     MAX_CHANNELS,
-    RawAudio,
+    RawAudioFormat,
     UndecodableAudioError,
     container_of_media_type,
     decode,
@@ -38,8 +38,8 @@ def tone(seconds: float = 2.0, *, rate: int = RATE, level: float = 0.3, lead_s: 
     return np.concatenate([np.zeros(int(lead_s * rate)), sound]).astype(np.float32)
 
 
-def declared(name: str, rate: int = RATE) -> RawAudio | None:
-    return RawAudio(format=name, sample_rate_hz=rate) if name in RAW else None
+def declared(name: str, rate: int = RATE) -> RawAudioFormat | None:
+    return RawAudioFormat(format=name, sample_rate_hz=rate) if name in RAW else None
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -114,7 +114,7 @@ def test_channels_are_averaged() -> None:
 
 def test_a_header_wins_over_what_is_declared() -> None:
     data, _ = encode(tone(), RATE, "wav")
-    found = decode(data, declared=RawAudio(sample_rate_hz=8000))
+    found = decode(data, declared=RawAudioFormat(sample_rate_hz=8000))
     assert (found.container, found.sample_rate_hz) == ("wav", RATE)
 
 
@@ -195,7 +195,7 @@ def test_damaged_files_decode_or_are_refused(name: str, data: st.DataObject) -> 
 @given(st.binary(max_size=400))
 def test_any_bytes_declared_as_samples_decode_or_are_refused(data: bytes) -> None:
     try:
-        found = decode(data, declared=RawAudio(sample_rate_hz=16_000))
+        found = decode(data, declared=RawAudioFormat(sample_rate_hz=16_000))
     except UndecodableAudioError:
         return
     assert found.container == "pcm" or sniff_container(data)
@@ -239,7 +239,7 @@ def test_resampling_keeps_length_and_level() -> None:
 def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
     data, media_type = encode(tone(), 16_000, "mulaw")
     known, decoded = facts(
-        data, file="audio/x", media_type=media_type, declared=RawAudio(format="mulaw", sample_rate_hz=16_000)
+        data, file="audio/x", media_type=media_type, declared=RawAudioFormat(format="mulaw", sample_rate_hz=16_000)
     )
     assert decoded is not None
     assert known.container == "pcm"

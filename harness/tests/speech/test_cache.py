@@ -8,19 +8,19 @@ import pytest
 
 from voicegauge.data import cache_folder
 from voicegauge.speech.asr.cache import TranscriptCache
-from voicegauge.speech.asr.transcribe import Hearing
+from voicegauge.speech.asr.transcribe import Transcription
 
 
 def fill(folder: Path, writer: int) -> None:
     cache = TranscriptCache("made", {}, folder)
     for number in range(25):
-        cache.put(f"{number:064x}", "en", Hearing("speech", f"text {number}"))
-        cache.put(f"{writer}-{number}", "en", Hearing("silence", ""))
+        cache.put(f"{number:064x}", "en", Transcription("speech", f"text {number}"))
+        cache.put(f"{writer}-{number}", "en", Transcription("silence", ""))
 
 
 def test_a_transcript_belongs_to_its_audio_recogniser_and_language(tmp_path: Path) -> None:
-    TranscriptCache("one", {}, tmp_path).put("a" * 64, "en", Hearing("speech", "hello"))
-    assert TranscriptCache("one", {}, tmp_path).get("a" * 64, "en") == Hearing("speech", "hello")
+    TranscriptCache("one", {}, tmp_path).put("a" * 64, "en", Transcription("speech", "hello"))
+    assert TranscriptCache("one", {}, tmp_path).get("a" * 64, "en") == Transcription("speech", "hello")
     assert TranscriptCache("one", {}, tmp_path).get("a" * 64, "de") is None
     assert TranscriptCache("one", {}, tmp_path).get("b" * 64, "en") is None
     assert TranscriptCache("two", {}, tmp_path).get("a" * 64, "en") is None
@@ -28,10 +28,10 @@ def test_a_transcript_belongs_to_its_audio_recogniser_and_language(tmp_path: Pat
 
 def test_another_version_or_option_of_a_recogniser_hears_for_itself(tmp_path: Path) -> None:
     old, new = ({"fp16": "False", "torch": version} for version in ("2.8", "2.9"))
-    TranscriptCache("one", old, tmp_path).put("a" * 64, "en", Hearing("speech", "hello"))
+    TranscriptCache("one", old, tmp_path).put("a" * 64, "en", Transcription("speech", "hello"))
     assert TranscriptCache("one", new, tmp_path).get("a" * 64, "en") is None
     again = TranscriptCache("one", dict(reversed(old.items())), tmp_path)
-    assert again.get("a" * 64, "en") == Hearing("speech", "hello")
+    assert again.get("a" * 64, "en") == Transcription("speech", "hello")
 
 
 def test_several_processes_may_write_at_once(tmp_path: Path) -> None:
@@ -47,13 +47,13 @@ def test_a_broken_cache_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "transcripts.sqlite3").write_bytes(content)
     cache = TranscriptCache("one", {}, tmp_path)
     assert cache.get("a" * 64, "en") is None
-    cache.put("a" * 64, "en", Hearing("speech", "hello"))
+    cache.put("a" * 64, "en", Transcription("speech", "hello"))
 
 
 def test_a_folder_that_cannot_be_made_is_an_empty_cache(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     cache = TranscriptCache("one", {}, tmp_path / "file" / "below")
-    cache.put("a" * 64, "en", Hearing("speech", "hello"))
+    cache.put("a" * 64, "en", Transcription("speech", "hello"))
     assert cache.get("a" * 64, "en") is None
 
 

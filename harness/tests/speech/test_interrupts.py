@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from voicegauge.speech.interrupts import ctrl_c_held
+from voicegauge.speech.interrupts import defer_keyboard_interrupt
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def press_ctrl_c() -> None:
 def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
     reached: list[bool] = []
 
-    @ctrl_c_held()
+    @defer_keyboard_interrupt()
     def work() -> None:
         press_ctrl_c()
         reached.append(True)
@@ -39,13 +39,13 @@ def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
 
 
 def test_nothing_is_raised_where_nothing_came() -> None:
-    with ctrl_c_held():
+    with defer_keyboard_interrupt():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_is_not_lost_in_an_error() -> None:
-    @ctrl_c_held()
+    @defer_keyboard_interrupt()
     def work() -> None:
         press_ctrl_c()
         raise ValueError("torn")
@@ -58,7 +58,7 @@ def test_who_handles_ctrl_c_otherwise_goes_on_doing_so() -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
     try:
-        with ctrl_c_held():
+        with defer_keyboard_interrupt():
             press_ctrl_c()
             assert seen == [signal.SIGINT]
     finally:
@@ -69,7 +69,7 @@ def test_other_threads_are_let_be() -> None:
     done: list[bool] = []
 
     def work() -> None:
-        with ctrl_c_held():
+        with defer_keyboard_interrupt():
             done.append(signal.getsignal(signal.SIGINT) is signal.default_int_handler)
 
     thread = threading.Thread(target=work)

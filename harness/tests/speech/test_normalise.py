@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.speech.transcripts.normalizer import normaliser_for
+from voicegauge.speech.transcripts.normalizer import normalizer_for
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ from voicegauge.speech.transcripts.normalizer import normaliser_for
 )
 def test_text_comes_to_the_form_of_this_version(language: str, text: str, expected: str) -> None:
     # These are the versions' meaning: where one changes, the normaliser's version must be raised.
-    assert normaliser_for(language)(text) == expected
+    assert normalizer_for(language)(text) == expected
 
 
 @pytest.mark.parametrize(
@@ -42,20 +42,20 @@ def test_text_comes_to_the_form_of_this_version(language: str, text: str, expect
     ],
 )
 def test_a_language_has_one_named_normaliser(language: str, name: str, unit: str) -> None:
-    found = normaliser_for(language)
+    found = normalizer_for(language)
     assert (found.id, found.unit) == (name, unit)
 
 
 @given(st.sampled_from(["en", "fr", "zh", "hi", "ja"]), st.text(max_size=60))
 def test_normal_text_is_parted_by_single_spaces_and_free_of_punctuation(language: str, text: str) -> None:
-    found = normaliser_for(language)(text)
+    found = normalizer_for(language)(text)
     assert found == " ".join(found.split())
     assert not set(found) & set('!?"();,')
 
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from voicegauge.speech.transcripts.normalizer import normaliser_for; normaliser_for('en')('Hi'); "
+        "import sys; from voicegauge.speech.transcripts.normalizer import normalizer_for; normalizer_for('en')('Hi'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'whisper', 'scipy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

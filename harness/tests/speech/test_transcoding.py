@@ -5,7 +5,7 @@ import pytest
 
 from voicegauge.data import data_dir
 from voicegauge.speech.audio.samples import UndecodableAudioError, decode, rms_dbfs
-from voicegauge.speech.audio.transcoding import Wanted, apply_filters, read_channels, transcode, write_audio
+from voicegauge.speech.audio.transcoding import TranscodingTarget, apply_filters, read_channels, transcode, write_audio
 
 RATE_HZ = 32_000
 
@@ -25,7 +25,7 @@ def peak_hz(samples: np.ndarray, rate: int) -> float:
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "ogg", "m4a", "aac"])
 def test_format_rate_and_channels_are_those_asked_for(name, rate, channels) -> None:
     source = write_audio(stereo(), RATE_HZ, "wav")
-    made = decode(transcode(source, Wanted(name, rate, channels, 64)))
+    made = decode(transcode(source, TranscodingTarget(name, rate, channels, 64)))
     assert (made.container, made.sample_rate_hz, made.channels) == (name, rate, channels)
     assert made.audio_s == pytest.approx(0.5, abs=0.1)
     assert rms_dbfs(made.samples) > -20
@@ -43,12 +43,14 @@ def test_webm_holds_opus_and_equal_samples_give_equal_bytes(channels) -> None:
 
 
 def test_channels_stay_apart() -> None:
-    samples, rate = read_channels(transcode(write_audio(stereo(), RATE_HZ, "wav"), Wanted("flac", 44_100, 2)))
+    samples, rate = read_channels(
+        transcode(write_audio(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac", 44_100, 2))
+    )
     assert [peak_hz(samples[:, side], rate) for side in (0, 1)] == pytest.approx([300, 2000], abs=5)
 
 
 def test_what_is_not_asked_for_stays() -> None:
-    made = decode(transcode(write_audio(stereo(), RATE_HZ, "wav"), Wanted("flac")))
+    made = decode(transcode(write_audio(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac")))
     assert (made.sample_rate_hz, made.channels) == (RATE_HZ, 2)
 
 

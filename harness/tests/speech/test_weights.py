@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.speech.asr.weights import Weights, copy, fetch, install, official_weights
+from voicegauge.speech.asr.weights import OfficialWeights, copy, fetch, find_official_weights, install
 
 BYTES = bytes(range(256)) * 10_000
 
 
 @pytest.fixture
-def weights(tmp_path: Path) -> Iterator[Weights]:
+def weights(tmp_path: Path) -> Iterator[OfficialWeights]:
     """Weights of a name of our own, on a server of this machine."""
     served = tmp_path / "served"
     served.mkdir()
@@ -31,12 +31,12 @@ def weights(tmp_path: Path) -> Iterator[Weights]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
     threading.Thread(target=server.serve_forever, args=(0.01,)).start()
     url = f"http://127.0.0.1:{server.server_port}/own.pt"
-    yield Weights("own", url, hashlib.sha256(BYTES).hexdigest())
+    yield OfficialWeights("own", url, hashlib.sha256(BYTES).hexdigest())
     server.shutdown()
     server.server_close()
 
 
-def test_weights_are_downloaded_whole_and_checked(weights: Weights, tmp_path: Path) -> None:
+def test_weights_are_downloaded_whole_and_checked(weights: OfficialWeights, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     path = tmp_path / "cache" / "own.pt"
     assert fetch(weights, path, lambda had, total: seen.append((had, total))) == path
@@ -44,14 +44,14 @@ def test_weights_are_downloaded_whole_and_checked(weights: Weights, tmp_path: Pa
     assert seen[-1] == (len(BYTES), len(BYTES))
 
 
-def test_other_bytes_are_refused_and_nothing_is_left(weights: Weights, tmp_path: Path) -> None:
+def test_other_bytes_are_refused_and_nothing_is_left(weights: OfficialWeights, tmp_path: Path) -> None:
     other = weights._replace(sha256="0" * 64)
     with pytest.raises(UsageError, match=r"own: 2560000 bytes came, which are not the official weights"):
         fetch(other, tmp_path / "cache" / "own.pt")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_file_there_already_is_kept_when_other_bytes_come(weights: Weights, tmp_path: Path) -> None:
+def test_a_file_there_already_is_kept_when_other_bytes_come(weights: OfficialWeights, tmp_path: Path) -> None:
     path = tmp_path / "own.pt"
     path.write_bytes(b"before")
     with pytest.raises(UsageError):
@@ -59,23 +59,23 @@ def test_a_file_there_already_is_kept_when_other_bytes_come(weights: Weights, tm
     assert path.read_bytes() == b"before"
 
 
-def test_weights_are_copied_from_a_folder_without_network(weights: Weights, tmp_path: Path) -> None:
+def test_weights_are_copied_from_a_folder_without_network(weights: OfficialWeights, tmp_path: Path) -> None:
     path = tmp_path / "cache" / "own.pt"
     assert copy(weights, tmp_path / "served" / "own.pt", path).read_bytes() == BYTES
 
 
-def test_no_network_is_one_line_with_the_mend(weights: Weights, tmp_path: Path) -> None:
+def test_no_network_is_one_line_with_the_mend(weights: OfficialWeights, tmp_path: Path) -> None:
     gone = weights._replace(url="http://127.0.0.1:9/own.pt")
     with pytest.raises(UsageError, match=r"could not be downloaded .*`voicegauge asr install own --from FOLDER`"):
         fetch(gone, tmp_path / "own.pt")
 
 
 def test_the_official_digests_are_openai_whispers() -> None:
-    assert official_weights("tiny.en").file == "tiny.en.pt"
-    assert official_weights("turbo").file == "large-v3-turbo.pt"
-    assert official_weights("base.en").sha256.startswith("25a8566e")
+    assert find_official_weights("tiny.en").file == "tiny.en.pt"
+    assert find_official_weights("turbo").file == "large-v3-turbo.pt"
+    assert find_official_weights("base.en").sha256.startswith("25a8566e")
     with pytest.raises(UnknownNameError, match=r"did you mean base\.en"):
-        official_weights("bass.en")
+        find_official_weights("bass.en")
 
 
 def test_a_folder_without_the_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

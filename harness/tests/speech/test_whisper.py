@@ -11,17 +11,17 @@ from voicegauge.bench.running.store import save_audio
 from voicegauge.bench.scoring.scores import score_run
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
-from voicegauge.speech.asr import Asr, Choice, Spoken, choose_asr
+from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr.base import RATE_HZ, digest
 from voicegauge.speech.audio.samples import encode, facts
 
 from ..bench.made import run, sample  # noqa: TID252 - tests are no package that could be named
 from .tiny_whisper import TEXTS, sound
 
-TEXT = [Spoken("en", "The kettle is on the stove.")]
+TEXT = [SpokenText("en", "The kettle is on the stove.")]
 
 
-def choose(spec: str, provenance: Provenance = Provenance.EMULATED, texts: list[Spoken] = TEXT) -> Choice:
+def choose(spec: str, provenance: Provenance = Provenance.EMULATED, texts: list[SpokenText] = TEXT) -> AsrChoice:
     return choose_asr(spec, provenance=provenance, texts=texts)
 
 
@@ -99,7 +99,7 @@ def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
         assert asr is not None
         assert asr.id == f"whisper:tiny.en@{digest(checkpoint)}"
         assert reason == "the weights of Whisper are here"
-    french = choose("auto", texts=[*TEXT, Spoken("fr", "Bonjour.")]).asr
+    french = choose("auto", texts=[*TEXT, SpokenText("fr", "Bonjour.")]).asr
     assert french is not None
     assert french.id.startswith("whisper:embedded@"), "an English model does not serve a run that holds French"
 

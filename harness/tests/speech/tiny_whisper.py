@@ -81,7 +81,11 @@ def convert(checkpoint: Path, folder: Path) -> Path:
     weights = {name: value.numpy().astype(np.float32) for name, value in state.items()}
     tokens = _tokens()
     ctranslate2_conversion.convert(
-        weights, ctranslate2_conversion.Shape(1, 1, HEADS), tokens, (220, tokens.index("<|endoftext|>")), folder
+        weights,
+        ctranslate2_conversion.TransformerShape(1, 1, HEADS),
+        tokens,
+        (220, tokens.index("<|endoftext|>")),
+        folder,
     )
     return folder
 

@@ -49,7 +49,7 @@ from voicegauge.contract import BaseTarget, Catalogue, Contract, load_catalogue
 from voicegauge.emulator import EmulatorSettings, running_emulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
 from voicegauge.model import Provenance, Run, Sample, ScoreSet, VoiceSample
-from voicegauge.speech.asr import Spoken
+from voicegauge.speech.asr import SpokenText
 
 EMULATED_CREDITS = 1e9
 """An account that no benchmark empties."""
@@ -180,7 +180,7 @@ def _check_asr(options: BenchOptions, plan: Plan) -> str | None:
     """Why nothing will be transcribed; `None` where something will. An unusable engine is refused here."""
     if plan.kind == "transcription":
         return None  # the targets hear for themselves
-    spoken = {Spoken(one.text.language, one.text.text) for row in plan.rounds for one in row}
+    spoken = {SpokenText(one.text.language, one.text.text) for row in plan.rounds for one in row}
     choice = check_asr(options.asr, options.provenance, spoken)
     return None if choice.asr else choice.reason
 

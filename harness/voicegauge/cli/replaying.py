@@ -36,7 +36,7 @@ def serve_recordings(paths: Sequence[Path], contracts: Sequence[Contract], *, ho
     """
     from voicegauge.emulator.server import bind, serve_app
     from voicegauge.recording import Replay, ReplayApp, load_recordings
-    from voicegauge.recording.replay import be_punctual
+    from voicegauge.recording.replay import enable_realtime_scheduling
 
     ids = {contract.id for contract in contracts}
     recordings = [recording for recording in load_recordings(paths) if recording.provider in ids]
@@ -46,7 +46,7 @@ def serve_recordings(paths: Sequence[Path], contracts: Sequence[Contract], *, ho
     bound = bind(host, port)
     url = url_of(host, bound.getsockname()[1])
     if pace > 0:
-        be_punctual()
+        enable_realtime_scheduling()
     try:
         serve_app(app, bound, ready=lambda _stop: _announce(recordings, replay, url))
     except KeyboardInterrupt:
@@ -62,7 +62,7 @@ def _announce(recordings: Sequence[Recording], replay: Replay, url: str) -> None
     out.print(f"REPLAYED providers at {url} (Ctrl-C ends it)\n", soft_wrap=True)
     for provider in dict.fromkeys(recording.provider for recording in recordings):
         kinds = {r.provenance.value.upper() for r in recordings if r.provider == provider}
-        count = sum(one.asked.provider == provider for one in replay.interactions)
+        count = sum(one.signature.provider == provider for one in replay.interactions)
         out.print(f"  {url}/{provider}  {count} recorded requests, {', '.join(sorted(kinds))}", soft_wrap=True)
 
 

@@ -14,7 +14,7 @@ from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
 if TYPE_CHECKING:
-    from voicegauge.outputs import Baseline, Results
+    from voicegauge.outputs import ExportedReport, FindingsBaseline
 
 R = TypeVar("R")
 F = TypeVar("F", bound=Callable[..., Any])
@@ -77,7 +77,7 @@ def check_outputs(json_to: str | None, options: dict[str, Any]) -> None:
 
 
 def settle_baseline(
-    report: R, options: dict[str, Any], make: Callable[[R], Baseline], apply: Callable[[R, Baseline], R]
+    report: R, options: dict[str, Any], make: Callable[[R], FindingsBaseline], apply: Callable[[R, FindingsBaseline], R]
 ) -> R:
     """The report with accepted items apart, by the baseline that is given or written now.
 
@@ -104,7 +104,7 @@ def settle_baseline(
     return report
 
 
-def write_outputs(results: Results, options: dict[str, Any], summary: Callable[[Results], str]) -> None:
+def write_outputs(results: ExportedReport, options: dict[str, Any], summary: Callable[[ExportedReport], str]) -> None:
     """Write the files that were asked for, and speak to GitHub.
 
     Args:

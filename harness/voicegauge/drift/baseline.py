@@ -5,17 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from voicegauge.drift.report import Change, DriftReport, count_levels
-from voicegauge.outputs import Accepted, Baseline, baseline_of
+from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
 
-def make_baseline(report: DriftReport) -> Baseline:
+def make_baseline(report: DriftReport) -> FindingsBaseline:
     """A baseline that accepts every change of `report`, and what it accepted already."""
     name = report.name
-    return baseline_of(_accept(name, change) for change in (*report.changes, *report.accepted))
+    return build_baseline(_accept(name, change) for change in (*report.changes, *report.accepted))
 
 
-def _accept(name: str, change: Change) -> Accepted:
-    return Accepted(
+def _accept(name: str, change: Change) -> AcceptedFinding:
+    return AcceptedFinding(
         fingerprint=change.fingerprint,
         rule=change.rule,
         provider=name,
@@ -25,7 +25,7 @@ def _accept(name: str, change: Change) -> Accepted:
     )
 
 
-def apply_baseline(report: DriftReport, baseline: Baseline) -> DriftReport:
+def apply_baseline(report: DriftReport, baseline: FindingsBaseline) -> DriftReport:
     """`report` with the changes apart that `baseline` accepts; what another one accepted is back."""
     whole = (*report.changes, *report.accepted)
     known, seen = baseline.fingerprints, {change.fingerprint for change in whole}

@@ -15,12 +15,12 @@ import msgspec
 from voicegauge.contract import load_contract
 from voicegauge.emulator.server import Errand, Ready, bind, serve
 from voicegauge.errors import VoicegaugeError
-from voicegauge.speech import hush_decoders
+from voicegauge.speech import suppress_decoder_stderr
 
 
 def main() -> None:
     """Answer until standard input ends."""
-    hush_decoders()
+    suppress_decoder_stderr()
     logging.disable(logging.CRITICAL)  # broken connections are part of the play
     errand = msgspec.json.decode(sys.stdin.buffer.readline(), type=Errand)
     try:

@@ -12,7 +12,7 @@ from voicegauge.errors import DataError
 from voicegauge.model import Record
 
 
-class Accepted(Record, frozen=True, kw_only=True):
+class AcceptedFinding(Record, frozen=True, kw_only=True):
     """One item that is accepted; all but the fingerprint is for whoever reads the file."""
 
     fingerprint: str
@@ -28,11 +28,11 @@ class Accepted(Record, frozen=True, kw_only=True):
         return f"{self.rule} {self.provider}/{self.operation or ''}: {self.message}"
 
 
-class Baseline(Record, frozen=True, kw_only=True):
+class FindingsBaseline(Record, frozen=True, kw_only=True):
     """The content of a baseline file."""
 
     schema: Literal["voicegauge/baseline/1"] = "voicegauge/baseline/1"
-    accepted: tuple[Accepted, ...] = ()
+    accepted: tuple[AcceptedFinding, ...] = ()
 
     @property
     def fingerprints(self) -> frozenset[str]:
@@ -40,21 +40,21 @@ class Baseline(Record, frozen=True, kw_only=True):
         return frozenset(entry.fingerprint for entry in self.accepted)
 
 
-def baseline_of(entries: Iterable[Accepted]) -> Baseline:
+def build_baseline(entries: Iterable[AcceptedFinding]) -> FindingsBaseline:
     """A baseline of `entries`, one for each fingerprint, in an order that does not depend on theirs."""
     by_fingerprint = {entry.fingerprint: entry for entry in entries}
     ordered = sorted(by_fingerprint.values(), key=lambda e: (e.provider, e.operation or "", e.rule, e.fingerprint))
-    return Baseline(accepted=tuple(ordered))
+    return FindingsBaseline(accepted=tuple(ordered))
 
 
-def load_baseline(path: Path) -> Baseline:
+def load_baseline(path: Path) -> FindingsBaseline:
     """The baseline in the file `path`.
 
     Raises:
         DataError: it cannot be read, or is no baseline of this version.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Baseline)
+        return msgspec.json.decode(path.read_bytes(), type=FindingsBaseline)
     except OSError as error:
         raise DataError(f"cannot read the baseline {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voicegauge.outputs.markdown import as_text
-from voicegauge.outputs.results import Grade, Item, Results
+from voicegauge.outputs.results import ExportedReport, ReportedFinding, ResultLevel
 
-COMMANDS = {Grade.ERROR: "error", Grade.WARNING: "warning", Grade.NOTE: "notice"}
+COMMANDS = {ResultLevel.ERROR: "error", ResultLevel.WARNING: "warning", ResultLevel.NOTE: "notice"}
 MAX_ROWS = 200
 """Items in a summary: GitHub refuses one of more than a mebibyte."""
 
 
-def workflow_commands(results: Results, root: Path) -> str:
+def workflow_commands(results: ExportedReport, root: Path) -> str:
     """A workflow command for each item, the worst first, a line each.
 
     Args:
@@ -27,7 +27,7 @@ def workflow_commands(results: Results, root: Path) -> str:
     return "".join(f"{_annotation(item, root)}\n" for item in results.items)
 
 
-def _annotation(item: Item, root: Path) -> str:
+def _annotation(item: ReportedFinding, root: Path) -> str:
     properties = {"title": f"{item.rule} {item.subject}"}
     inside = item.place.below(root) if item.place else None
     if inside is not None:
@@ -45,7 +45,7 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def step_summary(results: Results, line: str) -> str:
+def step_summary(results: ExportedReport, line: str) -> str:
     """The results in GitHub's Markdown.
 
     Args:
@@ -55,7 +55,7 @@ def step_summary(results: Results, line: str) -> str:
     return "\n".join(["## voicegauge", "", as_text(line), "", *_rows(results.items), ""])
 
 
-def _rows(items: tuple[Item, ...]) -> Iterator[str]:
+def _rows(items: tuple[ReportedFinding, ...]) -> Iterator[str]:
     if not items:
         return
     yield "| severity | rule | operation | what was seen |"

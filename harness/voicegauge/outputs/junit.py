@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from xml.etree import ElementTree as ET
 
-from voicegauge.outputs.results import Item, Results
+from voicegauge.outputs.results import ExportedReport, ReportedFinding
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold (section 2.2)."""
 
 
-def junit_xml(results: Results) -> str:
+def junit_xml(results: ExportedReport) -> str:
     """The results as JUnit XML: what fails is a failure, other items are output."""
     root = ET.Element("testsuites", name="voicegauge")
     names = [*(case.suite for case in results.cases), *(item.suite for item in results.items)]
@@ -34,7 +34,7 @@ def junit_xml(results: Results) -> str:
     return ET.tostring(root, encoding="unicode", xml_declaration=False) + "\n"
 
 
-def _cases(results: Results, suite: str) -> Iterator[ET.Element]:
+def _cases(results: ExportedReport, suite: str) -> Iterator[ET.Element]:
     mine = [case for case in results.cases if case.suite == suite]
     for case in mine:
         if case.skipped is None:
@@ -54,7 +54,7 @@ def _case(subject: str, name: str) -> ET.Element:
     return ET.Element("testcase", classname=_clean(subject.replace("/", ".")), name=_clean(name), time="0")
 
 
-def _judged(case: ET.Element, items: list[Item]) -> ET.Element:
+def _judged(case: ET.Element, items: list[ReportedFinding]) -> ET.Element:
     failing = [item for item in items if item.fails]
     if failing:
         failure = ET.SubElement(case, "failure", message=_clean(failing[0].message), type=failing[0].severity)
@@ -65,7 +65,7 @@ def _judged(case: ET.Element, items: list[Item]) -> ET.Element:
     return case
 
 
-def _told(items: Iterable[Item]) -> str:
+def _told(items: Iterable[ReportedFinding]) -> str:
     return _clean("\n\n".join(f"{item.severity}: {item.details}" for item in items))
 
 

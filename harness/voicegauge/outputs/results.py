@@ -10,7 +10,7 @@ from typing import Any
 from voicegauge.model import Record
 
 
-class Grade(StrEnum):
+class ResultLevel(StrEnum):
     """How grave an item is, in the words of SARIF; the worst first."""
 
     ERROR = "error"
@@ -19,7 +19,7 @@ class Grade(StrEnum):
     """GitHub's word for it is notice."""
 
 
-class Place(Record, frozen=True, kw_only=True):
+class FileLocation(Record, frozen=True, kw_only=True):
     """A line of a file, or the file."""
 
     file: str
@@ -36,11 +36,11 @@ class Place(Record, frozen=True, kw_only=True):
         return path.relative_to(root.resolve()).as_posix() if path.is_relative_to(root.resolve()) else None
 
 
-class Item(Record, frozen=True, kw_only=True):
+class ReportedFinding(Record, frozen=True, kw_only=True):
     """One thing that a rule reports."""
 
     rule: str
-    grade: Grade
+    grade: ResultLevel
     severity: str
     """The report's own word for it: "disputed", "breaking"."""
     message: str
@@ -49,9 +49,9 @@ class Item(Record, frozen=True, kw_only=True):
     """The provider or API that it is about."""
     operation: str | None = None
     """`None` where it is about none or about many."""
-    place: Place | None = None
+    place: FileLocation | None = None
     """Where it is shown."""
-    other_place: Place | None = None
+    other_place: FileLocation | None = None
     """What it is compared with."""
     more: tuple[str, ...] = ()
     """Further lines for who reads all of it."""
@@ -77,7 +77,7 @@ class Item(Record, frozen=True, kw_only=True):
         return "\n".join((f"{self.message}{times}", *place, *self.more))
 
 
-class Case(Record, frozen=True, kw_only=True):
+class JUnitCase(Record, frozen=True, kw_only=True):
     """Something that was judged without an item, or could not be judged."""
 
     suite: str
@@ -88,26 +88,26 @@ class Case(Record, frozen=True, kw_only=True):
     """Why there is no verdict; `None` where all is well."""
 
 
-class RuleText(Record, frozen=True, kw_only=True):
+class RuleDescription(Record, frozen=True, kw_only=True):
     """What a rule says of itself."""
 
     id: str
-    grade: Grade
+    grade: ResultLevel
     text: str
     """One sentence."""
     help: str
 
 
-class Results(Record, frozen=True, kw_only=True):
+class ExportedReport(Record, frozen=True, kw_only=True):
     """All that the writers see of a report."""
 
     created_at: str
     """UTC, ISO 8601."""
     finished: bool = True
-    items: tuple[Item, ...]
+    items: tuple[ReportedFinding, ...]
     """The worst first."""
-    accepted: tuple[Item, ...] = ()
+    accepted: tuple[ReportedFinding, ...] = ()
     """Those that a baseline accepts; they are not among `items`."""
-    cases: tuple[Case, ...] = ()
-    rules: tuple[RuleText, ...]
+    cases: tuple[JUnitCase, ...] = ()
+    rules: tuple[RuleDescription, ...]
     """At least those that `items` and `accepted` name."""

@@ -8,12 +8,12 @@ from typing import Any
 from urllib.parse import quote
 
 from voicegauge import __version__
-from voicegauge.outputs.results import Item, Place, Results, RuleText
+from voicegauge.outputs.results import ExportedReport, FileLocation, ReportedFinding, RuleDescription
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif_json(results: Results, root: Path) -> str:
+def sarif_json(results: ExportedReport, root: Path) -> str:
     """The results as SARIF.
 
     Accepted items are there as suppressed ones.
@@ -41,7 +41,7 @@ def sarif_json(results: Results, root: Path) -> str:
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
-def _rule(rule: RuleText) -> dict[str, Any]:
+def _rule(rule: RuleDescription) -> dict[str, Any]:
     return {
         "id": rule.id,
         "shortDescription": {"text": rule.text},
@@ -51,7 +51,7 @@ def _rule(rule: RuleText) -> dict[str, Any]:
     }
 
 
-def _result(item: Item, index: dict[str, int], root: Path) -> dict[str, Any]:
+def _result(item: ReportedFinding, index: dict[str, int], root: Path) -> dict[str, Any]:
     location: dict[str, Any] = {
         "logicalLocations": [{"fullyQualifiedName": item.subject, "kind": "function"}],
     }
@@ -72,7 +72,7 @@ def _result(item: Item, index: dict[str, int], root: Path) -> dict[str, Any]:
     return result
 
 
-def _physical(place: Place, root: Path) -> dict[str, Any]:
+def _physical(place: FileLocation, root: Path) -> dict[str, Any]:
     inside = place.below(root)
     # Outside the consumer's folder only an absolute address says where the file lies.
     uri = Path(place.file).resolve().as_uri() if inside is None else quote(inside)

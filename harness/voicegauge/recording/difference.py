@@ -9,10 +9,10 @@ from typing import Any
 
 from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Record
-from voicegauge.recording.har_file import Recording, groups_of
+from voicegauge.recording.har_file import Recording, exchanges_by_group
 
 
-class Changes(Record, frozen=True, kw_only=True):
+class RecordingChanges(Record, frozen=True, kw_only=True):
     """How a file would differ from what is there, in exchanges."""
 
     added: int = 0
@@ -23,9 +23,9 @@ class Changes(Record, frozen=True, kw_only=True):
     """What is different in those that changed, the most frequent first: "getStatus response /status"."""
 
 
-def changes(old: Recording | None, exchanges: Sequence[Exchange]) -> Changes:
+def changes(old: Recording | None, exchanges: Sequence[Exchange]) -> RecordingChanges:
     """Compare what a file holds with what it would hold, exchange by exchange within each group."""
-    before, after = groups_of(old.exchanges if old is not None else ()), groups_of(exchanges)
+    before, after = exchanges_by_group(old.exchanges if old is not None else ()), exchanges_by_group(exchanges)
     added = removed = changed = same = 0
     fields: Counter[str] = Counter()
     for name in {**before, **after}:
@@ -37,7 +37,7 @@ def changes(old: Recording | None, exchanges: Sequence[Exchange]) -> Changes:
             changed, same = changed + bool(different), same + (not different)
             fields.update(different)
     often = tuple(sorted(fields, key=lambda field: (-fields[field], field)))
-    return Changes(added=added, removed=removed, changed=changed, same=same, fields=often)
+    return RecordingChanges(added=added, removed=removed, changed=changed, same=same, fields=often)
 
 
 def _differences(old: Exchange, new: Exchange) -> Iterator[str]:

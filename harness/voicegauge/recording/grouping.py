@@ -16,7 +16,7 @@ MIN_LINK_CHARACTERS = 6
 """Of an id in a path: a shorter one may stand in any answer."""
 
 
-def conversations(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
+def group_exchanges(contract: Contract, exchanges: Sequence[Exchange]) -> list[list[Exchange]]:
     """`exchanges` by what belongs together, each conversation in its order.
 
     They share their `group`, where it is given. Otherwise a request belongs to the last
@@ -35,10 +35,10 @@ def conversations(contract: Contract, exchanges: Sequence[Exchange]) -> list[lis
     return found
 
 
-def with_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
+def assign_groups(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[Exchange]:
     """`exchanges` in their order, those of one conversation with one `group`; single ones have none."""
     names: dict[int, str] = {}
-    for number, conversation in enumerate(conversations(contract, exchanges), 1):
+    for number, conversation in enumerate(group_exchanges(contract, exchanges), 1):
         if len(conversation) > 1:
             names |= {id(exchange): f"conversation {number}" for exchange in conversation}
     for exchange in exchanges:

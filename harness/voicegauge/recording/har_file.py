@@ -51,7 +51,7 @@ class Recording(Record, frozen=True, kw_only=True):
     """Places in which something was masked ("request header authorization"), with how often."""
 
 
-def groups_of(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
+def exchanges_by_group(exchanges: Iterable[Exchange]) -> dict[str | None, tuple[Exchange, ...]]:
     """Exchanges by their group, in order."""
     found: dict[str | None, list[Exchange]] = {}
     for exchange in exchanges:
@@ -153,7 +153,7 @@ def _remove_orphans(folder: Path, names: set[str]) -> None:
 
 
 def _to_har(recording: Recording, sidecars: _Sidecars) -> har.HarFile:
-    about = har.About(
+    about = har.HarMetadata(
         schema_version=har.SCHEMA_VERSION,
         provenance=recording.provenance,
         provider=recording.provider,
@@ -163,21 +163,21 @@ def _to_har(recording: Recording, sidecars: _Sidecars) -> har.HarFile:
         scrubbed=recording.scrubbed,
     )
     entries = tuple(_to_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
-    creator = har.Creator(name="voicegauge", version=__version__)
-    return har.HarFile(log=har.Log(version="1.2", creator=creator, entries=entries, about=about))
+    creator = har.HarCreator(name="voicegauge", version=__version__)
+    return har.HarFile(log=har.HarLog(version="1.2", creator=creator, entries=entries, about=about))
 
 
-def _to_entry(exchange: Exchange, recording: Recording, sidecars: _Sidecars) -> har.Entry:
+def _to_entry(exchange: Exchange, recording: Recording, sidecars: _Sidecars) -> har.HarEntry:
     timing = exchange.timing
     started = recording.recorded_at
     if timing is not None:
         started = dt.datetime.fromtimestamp(timing.started_at, dt.UTC).isoformat()
-    return har.Entry(
+    return har.HarEntry(
         started_date_time=started,
         time=timing.total_ms if timing else 0,
         request=_to_request(exchange.request, sidecars),
         response=_to_response(exchange.response, sidecars),
-        timings=har.timings(timing),
+        timings=har.har_timings(timing),
         provider=exchange.provider,
         operation=exchange.operation,
         group=exchange.group,
@@ -197,22 +197,22 @@ def _to_request(request: Request, sidecars: _Sidecars) -> har.HarRequest:
     )
 
 
-def _to_post_data(request: Request, sidecars: _Sidecars) -> har.PostData:
+def _to_post_data(request: Request, sidecars: _Sidecars) -> har.HarPostData:
     """A multipart body as its fields, if they make the same body again; any other as it is."""
     mime_type = request.header("content-type") or ""
     fields = multipart_fields(mime_type, request.body)
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
         params = tuple(_to_param(name, value, sidecars) for name, value in fields.items())
-        return har.PostData(mime_type=mime_type, params=params)
+        return har.HarPostData(mime_type=mime_type, params=params)
     text, name = sidecars.place(request.body, base_type(mime_type))
-    return har.PostData(mime_type=mime_type, text=text, file=name)
+    return har.HarPostData(mime_type=mime_type, text=text, file=name)
 
 
-def _to_param(name: str, value: str | UploadedFile, sidecars: _Sidecars) -> har.Param:
+def _to_param(name: str, value: str | UploadedFile, sidecars: _Sidecars) -> har.HarParam:
     if isinstance(value, str):
-        return har.Param(name=name, value=value)
+        return har.HarParam(name=name, value=value)
     text, file = sidecars.place(value.data, base_type(value.media_type))
-    return har.Param(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
+    return har.HarParam(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
 
 
 def _to_response(response: Response, sidecars: _Sidecars) -> har.HarResponse:
@@ -221,14 +221,14 @@ def _to_response(response: Response, sidecars: _Sidecars) -> har.HarResponse:
     return har.HarResponse(
         status=response.status,
         headers=_to_pairs(response.headers),
-        content=har.Content(size=len(response.body), mime_type=mime_type, text=text, file=name),
+        content=har.HarContent(size=len(response.body), mime_type=mime_type, text=text, file=name),
         redirect_url=response.header("location") or "",
         body_size=len(response.body),
     )
 
 
-def _to_pairs(headers: Headers) -> tuple[har.Pair, ...]:
-    return tuple(har.Pair(name=name, value=value) for name, value in headers)
+def _to_pairs(headers: Headers) -> tuple[har.HarNameValue, ...]:
+    return tuple(har.HarNameValue(name=name, value=value) for name, value in headers)
 
 
 def load_har(path: Path) -> Recording:
@@ -260,7 +260,7 @@ def load_har(path: Path) -> Recording:
     )
 
 
-def _from_entry(bodies: _Bodies, entry: har.Entry) -> Exchange:
+def _from_entry(bodies: _Bodies, entry: har.HarEntry) -> Exchange:
     post, content = entry.request.post_data, entry.response.content
     return Exchange(
         provider=entry.provider,
@@ -281,14 +281,14 @@ def _from_entry(bodies: _Bodies, entry: har.Entry) -> Exchange:
     )
 
 
-def _from_post_data(bodies: _Bodies, post: har.PostData) -> bytes:
+def _from_post_data(bodies: _Bodies, post: har.HarPostData) -> bytes:
     if not post.params:
         return bodies.read(post.text, post.file)
     fields = {param.name: _from_param(bodies, param) for param in post.params}
     return encode_body(post.mime_type, fields)[1]
 
 
-def _from_param(bodies: _Bodies, param: har.Param) -> str | UploadedFile:
+def _from_param(bodies: _Bodies, param: har.HarParam) -> str | UploadedFile:
     if param.file_name is None:
         return param.value
     media_type = param.content_type or "application/octet-stream"
@@ -296,7 +296,7 @@ def _from_param(bodies: _Bodies, param: har.Param) -> str | UploadedFile:
     return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
 
 
-def _from_pairs(pairs: tuple[har.Pair, ...]) -> Headers:
+def _from_pairs(pairs: tuple[har.HarNameValue, ...]) -> Headers:
     return tuple((pair.name, pair.value) for pair in pairs)
 
 

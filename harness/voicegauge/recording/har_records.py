@@ -23,14 +23,14 @@ class _Har(Struct, frozen=True, kw_only=True, rename="camel"):
     """HAR names are in camel case. Unknown fields are left alone, as HAR 1.2 asks."""
 
 
-class Pair(_Har, frozen=True, kw_only=True):
+class HarNameValue(_Har, frozen=True, kw_only=True):
     """A header, a query parameter or a cookie."""
 
     name: str
     value: str
 
 
-class Param(_Har, frozen=True, kw_only=True, omit_defaults=True):
+class HarParam(_Har, frozen=True, kw_only=True, omit_defaults=True):
     """A field of a multipart body: its text, or its file."""
 
     name: str
@@ -40,11 +40,11 @@ class Param(_Har, frozen=True, kw_only=True, omit_defaults=True):
     file: SidecarName | None = field(default=None, name="_file")
 
 
-class PostData(_Har, frozen=True, kw_only=True, omit_defaults=True):
+class HarPostData(_Har, frozen=True, kw_only=True, omit_defaults=True):
     """A request's body: fields, text, or the name of a sidecar file."""
 
     mime_type: str
-    params: tuple[Param, ...] = ()
+    params: tuple[HarParam, ...] = ()
     text: str = ""
     file: SidecarName | None = field(default=None, name="_file")
 
@@ -55,15 +55,15 @@ class HarRequest(_Har, frozen=True, kw_only=True):
     method: str
     url: str
     http_version: str = "HTTP/1.1"
-    cookies: tuple[Pair, ...] = ()
-    headers: tuple[Pair, ...] = ()
-    query_string: tuple[Pair, ...] = ()
-    post_data: PostData | UnsetType = UNSET
+    cookies: tuple[HarNameValue, ...] = ()
+    headers: tuple[HarNameValue, ...] = ()
+    query_string: tuple[HarNameValue, ...] = ()
+    post_data: HarPostData | UnsetType = UNSET
     headers_size: int = -1
     body_size: int = -1
 
 
-class Content(_Har, frozen=True, kw_only=True, omit_defaults=True):
+class HarContent(_Har, frozen=True, kw_only=True, omit_defaults=True):
     """A response's body: text, or the name of a sidecar file."""
 
     size: int
@@ -78,15 +78,15 @@ class HarResponse(_Har, frozen=True, kw_only=True):
     status: Status
     status_text: str = ""
     http_version: str = "HTTP/1.1"
-    cookies: tuple[Pair, ...] = ()
-    headers: tuple[Pair, ...] = ()
-    content: Content
+    cookies: tuple[HarNameValue, ...] = ()
+    headers: tuple[HarNameValue, ...] = ()
+    content: HarContent
     redirect_url: str = field(default="", name="redirectURL")
     headers_size: int = -1
     body_size: int = -1
 
 
-class Timings(_Har, frozen=True, kw_only=True):
+class HarTimings(_Har, frozen=True, kw_only=True):
     """HAR's split: `connect` includes `ssl`; -1 where a phase did not happen."""
 
     blocked: float = -1
@@ -98,7 +98,7 @@ class Timings(_Har, frozen=True, kw_only=True):
     receive: float = 0
 
 
-class Entry(_Har, frozen=True, kw_only=True):
+class HarEntry(_Har, frozen=True, kw_only=True):
     """An exchange."""
 
     started_date_time: str
@@ -106,7 +106,7 @@ class Entry(_Har, frozen=True, kw_only=True):
     request: HarRequest
     response: HarResponse
     cache: dict[str, str] = {}
-    timings: Timings
+    timings: HarTimings
     provider: str = field(name="_provider")
     operation: str = field(name="_operation")
     group: str | None = field(default=None, name="_group")
@@ -114,14 +114,14 @@ class Entry(_Har, frozen=True, kw_only=True):
     """Exactly as measured, with the arrival of each chunk; `null` where nobody measured."""
 
 
-class Creator(_Har, frozen=True, kw_only=True):
+class HarCreator(_Har, frozen=True, kw_only=True):
     """What wrote the file."""
 
     name: str
     version: str
 
 
-class About(_Har, frozen=True, kw_only=True):
+class HarMetadata(_Har, frozen=True, kw_only=True):
     """Where the traffic came from."""
 
     schema_version: int
@@ -135,28 +135,28 @@ class About(_Har, frozen=True, kw_only=True):
     """Places in which something was masked, with how often."""
 
 
-class Log(_Har, frozen=True, kw_only=True):
+class HarLog(_Har, frozen=True, kw_only=True):
     """The file's one object."""
 
     version: str
-    creator: Creator
-    entries: tuple[Entry, ...]
-    about: About = field(name="_voicegauge")
+    creator: HarCreator
+    entries: tuple[HarEntry, ...]
+    about: HarMetadata = field(name="_voicegauge")
 
 
 class HarFile(_Har, frozen=True, kw_only=True):
     """The file."""
 
-    log: Log
+    log: HarLog
 
 
-def timings(timing: Timing | None) -> Timings:
+def har_timings(timing: Timing | None) -> HarTimings:
     """HAR's split of `timing`."""
     if timing is None:
-        return Timings()
+        return HarTimings()
     tls = timing.tls_ms
     connect = None if timing.connect_ms is None else timing.connect_ms + (tls or 0.0)
-    return Timings(
+    return HarTimings(
         blocked=timing.wait_ms,
         connect=-1 if connect is None else connect,
         ssl=-1 if tls is None else tls,

@@ -1,7 +1,7 @@
 """Speech as measured: audio in and out, transcripts, and how far they are from the text."""
 
-from voicegauge.speech.stderr_redirect import hush_decoders
+from voicegauge.speech.stderr_redirect import suppress_decoder_stderr
 
 __all__ = [
-    "hush_decoders",
+    "suppress_decoder_stderr",
 ]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def ctrl_c_held() -> Iterator[None]:
+def defer_keyboard_interrupt() -> Iterator[None]:
     """Hold Ctrl-C back inside, and raise it at the end.
 
     libsndfile reads and writes memory through Python functions; an exception that starts in one of

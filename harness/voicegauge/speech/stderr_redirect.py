@@ -6,7 +6,7 @@ import os
 import sys
 
 
-def hush_decoders() -> None:
+def suppress_decoder_stderr() -> None:
     """Keep what C writes off standard error from now on; Python's own messages still come through."""
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -14,7 +14,7 @@ from voicegauge.contract import Catalogue, Contract, Operation, Target
 from voicegauge.drift.traffic import Traffic, read_traffic
 from voicegauge.emulator import CONTROL_PREFIX, create_app
 from voicegauge.model import Exchange, Provenance, Request
-from voicegauge.recording import BAD_KEY, Canonical, Recording, Redactor
+from voicegauge.recording import BAD_KEY, Recording, Redactor, UrlCanonicalizer
 from voicegauge.transport import Transport, VirtualClock
 
 TEXTS = ("Good morning.", "The train leaves at nine.", "One more, please.")
@@ -45,7 +45,7 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
                 taken.append(await client.call(operation, wire))
                 if operation.needs_key:
                     taken.append(await client.call(operation, wire, key=BAD_KEY))
-        canonical, redactor = Canonical(contract, base), Redactor(contract, ("emulated-key",))
+        canonical, redactor = UrlCanonicalizer(contract, base), Redactor(contract, ("emulated-key",))
         return with_latency([redactor.exchange(canonical.exchange(one)) for one in taken], contract, rng)
 
 

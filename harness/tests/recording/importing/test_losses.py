@@ -12,11 +12,11 @@ import yaml
 
 from voicegauge.contract import Catalogue, load_catalogue
 from voicegauge.errors import DataError
-from voicegauge.recording.importing import Imported, import_recording
+from voicegauge.recording.importing import ImportedRecording, import_recording
 
 from .foreign import API, AUDIO, FORMATS, JSON, conversation, har, har_entry
 
-Read = Callable[[str, str], Imported]
+Read = Callable[[str, str], ImportedRecording]
 
 
 @pytest.fixture(scope="module")
@@ -26,14 +26,14 @@ def catalogue() -> Catalogue:
 
 @pytest.fixture
 def read(catalogue: Catalogue, tmp_path: Path) -> Read:
-    def import_text(filename: str, text: str) -> Imported:
+    def import_text(filename: str, text: str) -> ImportedRecording:
         (tmp_path / filename).write_text(text, "utf-8")
         return import_recording(tmp_path / filename, catalogue.provider("pixelapi"))
 
     return import_text
 
 
-def _har(read: Read, index: int, change: Callable[[dict[str, Any]], Any], **content: Any) -> Imported:
+def _har(read: Read, index: int, change: Callable[[dict[str, Any]], Any], **content: Any) -> ImportedRecording:
     entries = [har_entry(item) for item in conversation()]
     entries[index] = har_entry(conversation()[index], **content)
     change(entries[index])

@@ -13,7 +13,7 @@ from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.model import AudioFacts, Sample
-from voicegauge.speech.audio import RawAudio, Timeline, facts, timeline
+from voicegauge.speech.audio import PlaybackTimeline, RawAudioFormat, facts, playback_timeline
 
 
 def measure_audio(
@@ -45,7 +45,7 @@ def measure_audio(
 
 class _Measured(NamedTuple):
     facts: AudioFacts
-    timeline: Timeline | None
+    timeline: PlaybackTimeline | None
     """Of audio that can be decoded."""
 
 
@@ -56,7 +56,7 @@ def _facts(folder: Path, kept: AudioFacts, target: BaseTarget | None) -> _Measur
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     found, decoded = facts(data, file=kept.file, media_type=kept.media_type, declared=_declared(target))
-    return _Measured(found, timeline(data, decoded) if decoded is not None else None)
+    return _Measured(found, playback_timeline(data, decoded) if decoded is not None else None)
 
 
 def _with(sample: Sample, found: _Measured) -> Sample:
@@ -70,11 +70,11 @@ def _with(sample: Sample, found: _Measured) -> Sample:
     return msgspec.structs.replace(sample, audio=found.facts, latency=latency, streaming=streaming)
 
 
-def _declared(target: BaseTarget | None) -> RawAudio | None:
+def _declared(target: BaseTarget | None) -> RawAudioFormat | None:
     place = _audio_place(target)
     if place is None or place.format is None or place.sample_rate_hz is None:
         return None
-    return RawAudio(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
+    return RawAudioFormat(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
 
 
 def _audio_place(target: BaseTarget | None) -> ResponseAudio | None:

@@ -14,7 +14,7 @@ from voicegauge.contract import BaseTarget, read_stream
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Streaming
-from voicegauge.speech.audio import Timeline
+from voicegauge.speech.audio import PlaybackTimeline
 
 TOGETHER_MS = 1.0
 """Pieces that come this close after each other are one: the network cuts where it likes."""
@@ -122,13 +122,13 @@ def play(pieces: Sequence[tuple[float, float]], moment_s: float) -> Playback:
     return Playback(tuple(stalls), heard_ms, came_ms)
 
 
-def first_audio_ms(streaming: Streaming, timeline: Timeline) -> float:
+def first_audio_ms(streaming: Streaming, timeline: PlaybackTimeline) -> float:
     """When the first byte of `timeline`'s audio had come, which a header does not count as."""
     came = (at for at, size in streaming.pieces if size > timeline.begins_at)
     return next(came, streaming.pieces[-1][0])
 
 
-def with_playback(streaming: Streaming, timeline: Timeline, lead_s: float) -> tuple[Streaming, float]:
+def with_playback(streaming: Streaming, timeline: PlaybackTimeline, lead_s: float) -> tuple[Streaming, float]:
     """What decoding tells of how audio came, and when its first audible speech would have been heard.
 
     Args:

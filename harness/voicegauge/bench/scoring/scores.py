@@ -16,9 +16,9 @@ from pathlib import Path
 from voicegauge.bench.scoring.transcription import Clip, HeardClips, Progress, key_of, transcribe
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
-from voicegauge.speech.asr import Asr, Choice, Hearing, Spoken, choose_asr
+from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
 from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, encode, facts
-from voicegauge.speech.transcripts import normaliser_for, score
+from voicegauge.speech.transcripts import normalizer_for, score
 
 OWN_TRANSCRIPTS = "each target's own transcripts"
 """Stands for the recogniser where speech to text is measured."""
@@ -30,7 +30,7 @@ REFERENCE_WPM = 175
 _REFERENCE_RATE_HZ = 24_000
 
 
-def check_asr(spec: str, provenance: Provenance, texts: Iterable[Spoken]) -> Choice:
+def check_asr(spec: str, provenance: Provenance, texts: Iterable[SpokenText]) -> AsrChoice:
     """Choose the recogniser before anything is paid for; `Choice.asr` is `None` where there is none to trust.
 
     Raises:
@@ -67,7 +67,7 @@ def score_run(
     samples = [sample for sample in run.samples if not sample.warmup]
     if run.manifest.kind == "transcription":
         return _score_transcripts(samples)
-    spoken = [Spoken(sample.language, sample.text) for sample in samples]
+    spoken = [SpokenText(sample.language, sample.text) for sample in samples]
     asr, reason = check_asr(asr_spec, run.manifest.provenance, spoken)
     if asr is None:
         return None
@@ -88,7 +88,7 @@ def score_run(
     return ScoreSet(
         asr=asr.id,
         asr_reason=reason,
-        normaliser=", ".join(sorted({normaliser_for(sample.language).id for sample in covered})),
+        normaliser=", ".join(sorted({normalizer_for(sample.language).id for sample in covered})),
         settings=_settings(asr),
         left_out=left_out,
         closed_vocabulary=asr.closed_vocabulary,
@@ -100,15 +100,15 @@ def score_run(
 def _score_transcripts(samples: Sequence[Sample]) -> ScoreSet:
     """Speech to text: each target is its own recogniser, and what it wrote down is judged."""
 
-    def heard(sample: Sample) -> Hearing:
+    def heard(sample: Sample) -> Transcription:
         if sample.transcript is None:
-            return Hearing("missing", "")
-        return Hearing("speech" if sample.transcript.strip() else "silence", sample.transcript)
+            return Transcription("missing", "")
+        return Transcription("speech" if sample.transcript.strip() else "silence", sample.transcript)
 
     return ScoreSet(
         asr=OWN_TRANSCRIPTS,
         asr_reason="speech to text is what was measured",
-        normaliser=", ".join(sorted({normaliser_for(sample.language).id for sample in samples})),
+        normaliser=", ".join(sorted({normalizer_for(sample.language).id for sample in samples})),
         settings={name: metadata.version(name) for name in ("jiwer", "whisper-normalizer")},
         scores=tuple(_scored(sample, heard(sample)) for sample in samples),
     )
@@ -121,13 +121,13 @@ def _clip_of(folder: Path, language: str, audio: AudioFacts) -> Clip:
     return Clip(path, audio, language)
 
 
-def _references(folder: Path, samples: Sequence[Sample]) -> dict[Spoken, Clip]:
+def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, Clip]:
     # The same texts in one fixed voice, in the languages that there is a voice for.
     from voicegauge.speech.synthesis import speaks, synthesize
 
     made = {}
     try:
-        for text in sorted({Spoken(sample.language, sample.text) for sample in samples}):
+        for text in sorted({SpokenText(sample.language, sample.text) for sample in samples}):
             if speaks(text.language):
                 speech = synthesize(
                     text.text,
@@ -151,13 +151,13 @@ def _save_reference(folder: Path, language: str, wav: bytes) -> Clip:
 
 
 def _score_sample(sample: Sample, heard: HeardClips) -> Score:
-    found = Hearing("missing", "")
+    found = Transcription("missing", "")
     if sample.audio:
         found = heard[key_of(sample.audio, sample.language)]
     return _scored(sample, found)
 
 
-def _scored(sample: Sample, found: Hearing) -> Score:
+def _scored(sample: Sample, found: Transcription) -> Score:
     return score(
         sample_id=sample.id,
         reference=sample.text,
@@ -167,7 +167,7 @@ def _scored(sample: Sample, found: Hearing) -> Score:
     )
 
 
-def _floor(references: dict[Spoken, Clip], heard: HeardClips) -> tuple[AsrFloor, ...]:
+def _floor(references: dict[SpokenText, Clip], heard: HeardClips) -> tuple[AsrFloor, ...]:
     scored: dict[str, list[Score]] = {}
     for text, clip in references.items():
         found = heard[clip.key]

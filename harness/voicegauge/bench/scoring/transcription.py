@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.model import AudioFacts
-from voicegauge.speech import hush_decoders
-from voicegauge.speech.asr import Asr, Hearing, TranscriptCache, hear
+from voicegauge.speech import suppress_decoder_stderr
+from voicegauge.speech.asr import Asr, TranscriptCache, Transcription, transcribe_audio
 
 CLUSTER_WINDOW = 64
 """Clips under way on a cluster at once: enough for a rack of workers, and few enough for the scheduler's memory."""
@@ -64,7 +64,7 @@ class Clip(NamedTuple):
         return data
 
 
-HeardClips = dict[Key, Hearing]
+HeardClips = dict[Key, Transcription]
 """What was heard, by `Clip.key`."""
 
 
@@ -115,7 +115,7 @@ class _Pool(NamedTuple):
 
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[_Pool]:
-    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=hush_decoders)
+    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=suppress_decoder_stderr)
     try:
         yield _Pool(executor, 2 * workers, remote=False)
     except BrokenProcessPool as error:
@@ -141,9 +141,9 @@ def _cluster(address: str) -> Iterator[_Pool]:
         yield _Pool(executor, CLUSTER_WINDOW, remote=True)
 
 
-def _heard_one_by_one(pool: _Pool, asr: Asr, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Hearing]]:
+def _heard_one_by_one(pool: _Pool, asr: Asr, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Transcription]]:
     name, waiting = asr.id, iter(clips)
-    asked: dict[Future[Hearing], Clip] = {}
+    asked: dict[Future[Transcription], Clip] = {}
     while True:
         with _interrupts_held():
             for clip in islice(waiting, pool.window - len(asked)):
@@ -188,7 +188,7 @@ _one_at_a_time = threading.Lock()
 """A Dask worker has several threads, and a recogniser hears one clip at a time."""
 
 
-def _hear(name: str, asr: Asr, audio: Clip | bytes, facts: AudioFacts, language: str) -> Hearing:
+def _hear(name: str, asr: Asr, audio: Clip | bytes, facts: AudioFacts, language: str) -> Transcription:
     data = audio.read() if isinstance(audio, Clip) else audio
     with _one_at_a_time:
-        return hear(_loaded.setdefault(name, asr), data, facts, language)
+        return transcribe_audio(_loaded.setdefault(name, asr), data, facts, language)

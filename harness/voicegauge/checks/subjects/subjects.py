@@ -18,7 +18,7 @@ from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.model import Delivery, Exchange, Record, Sighting, SpeechRequest
 
 if TYPE_CHECKING:
-    from voicegauge.speech.audio import Decoded  # numpy
+    from voicegauge.speech.audio import DecodedAudio  # numpy
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,13 +134,13 @@ class Delivered:
         return status.job.audio if status and status.job else self.target.answer.audio
 
     @functools.cached_property
-    def _decoding(self) -> tuple[Decoded | None, str | None]:
-        from voicegauge.speech.audio import RawAudio, UndecodableAudioError, decode
+    def _decoding(self) -> tuple[DecodedAudio | None, str | None]:
+        from voicegauge.speech.audio import RawAudioFormat, UndecodableAudioError, decode
 
         place = self.place
         raw = None
         if place is not None and place.format is not None and place.sample_rate_hz is not None:
-            raw = RawAudio(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
+            raw = RawAudioFormat(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
         if self.delivery.audio is None:
             return None, None
         try:
@@ -149,7 +149,7 @@ class Delivered:
             return None, str(error)
 
     @property
-    def decoded(self) -> Decoded | None:
+    def decoded(self) -> DecodedAudio | None:
         """The samples; `None` where they cannot be had."""
         return self._decoding[0]
 

@@ -13,7 +13,7 @@ from voicegauge.formats import parse_location
 from voicegauge.model import UploadedFile
 
 if TYPE_CHECKING:
-    from voicegauge.speech.audio import Decoded
+    from voicegauge.speech.audio import DecodedAudio
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -29,7 +29,7 @@ class TakenIn(Call):
     """Why a piece of it could not be had."""
 
     @functools.cached_property
-    def uploaded(self) -> Decoded | None:
+    def uploaded(self) -> DecodedAudio | None:
         """The upload as samples; `None` where it is no audio."""
         file = self._file()
         return _upload(file.data) if file is not None else None
@@ -39,7 +39,7 @@ class TakenIn(Call):
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property
-    def received(self) -> tuple[Decoded | None, ...]:
+    def received(self) -> tuple[DecodedAudio | None, ...]:
         """Each piece of audio of the answer as samples; `None` for what cannot be decoded."""
         return tuple(_decoded(piece) for piece in self.fetched)
 
@@ -59,12 +59,12 @@ class TakenIn(Call):
 
 
 @functools.lru_cache(maxsize=4)
-def _upload(data: bytes) -> Decoded | None:
+def _upload(data: bytes) -> DecodedAudio | None:
     """As `_decoded`: the cases of a plan upload few recordings again and again."""
     return _decoded(data)
 
 
-def _decoded(data: bytes) -> Decoded | None:
+def _decoded(data: bytes) -> DecodedAudio | None:
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:

@@ -55,12 +55,12 @@ def list_here(json_to: str | None) -> None:
 
 
 def _recognisers() -> Recognisers:
-    from voicegauge.speech.asr import PREFERRED, cached_models, cached_weights
+    from voicegauge.speech.asr import PREFERRED_MODELS, cached_models, cached_weights
     from voicegauge.speech.asr.embedded import EMBEDDED
 
     here, missing = [], []
     if find_spec("whisper"):
-        here += [_official(f"whisper:{name}") for name in PREFERRED if cached_weights(name).is_file()]
+        here += [_official(f"whisper:{name}") for name in PREFERRED_MODELS if cached_weights(name).is_file()]
     else:
         missing.append("openai-whisper: pip install 'voicegauge[whisper]'")
     if find_spec("faster_whisper"):

@@ -16,7 +16,7 @@ from voicegauge.contract import Catalogue, Contract, load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Provenance, Record
 from voicegauge.recording import Recording, load_har, save_cassette, save_har
-from voicegauge.recording.importing import Imported, Remark, import_recording, is_recording
+from voicegauge.recording.importing import ImportedRecording, ImportRemark, import_recording, is_recording
 
 _SUFFIXES = {"har": ".har", "vcr": ".yaml"}
 
@@ -33,7 +33,7 @@ class Converted(Record, frozen=True, kw_only=True):
     """UTC, ISO 8601."""
     exchanges: int
     left_out: int
-    remarks: tuple[Remark, ...]
+    remarks: tuple[ImportRemark, ...]
     scrubbed: dict[str, int]
     """Places in which something was masked, with how often."""
 
@@ -136,7 +136,7 @@ class _Job:
         recording = save_cassette(written, recording, contract=contract, secrets=_keys(contract), mask=self._mask)
         return _converted(file, "a recording of voicegauge", written, recording, ())
 
-    def _foreign(self, file: Path, written: Path, imported: Imported, contract: Contract) -> Converted:
+    def _foreign(self, file: Path, written: Path, imported: ImportedRecording, contract: Contract) -> Converted:
         recorded_at, remarks = _recorded_at(file, imported)
         keys = (*_keys(contract), *imported.secrets)
         provenance = _provenance(imported)
@@ -168,7 +168,7 @@ def _keys(contract: Contract) -> tuple[str, ...]:
     return (key,) if key else ()
 
 
-def _provenance(imported: Imported) -> Provenance:
+def _provenance(imported: ImportedRecording) -> Provenance:
     """What the emulator answered stays emulated, whichever tool recorded it."""
     from voicegauge.emulator import from_emulator
 
@@ -176,16 +176,18 @@ def _provenance(imported: Imported) -> Provenance:
     return Provenance.EMULATED if emulated else Provenance.RECORDED
 
 
-def _recorded_at(file: Path, imported: Imported) -> tuple[dt.datetime, tuple[Remark, ...]]:
+def _recorded_at(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
     """When it was recorded: by the file's content, else by its own time on disk, which is said."""
     if imported.recorded_at is not None:
         return imported.recorded_at, imported.remarks
     when = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
     says = "no time of recording is in the file: its own time on disk is taken, so its age may be wrong"
-    return when, (*imported.remarks, Remark(number=0, request="the whole file", imported=True, says=says))
+    return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, says=says))
 
 
-def _converted(file: Path, format: str, written: Path, recording: Recording, remarks: tuple[Remark, ...]) -> Converted:
+def _converted(
+    file: Path, format: str, written: Path, recording: Recording, remarks: tuple[ImportRemark, ...]
+) -> Converted:
     return Converted(
         file=str(file),
         format=format,

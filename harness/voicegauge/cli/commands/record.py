@@ -26,7 +26,7 @@ from voicegauge.cli.options import (
 from voicegauge.cli.sending import live_settings, send
 from voicegauge.errors import EXIT_OK, DataError, UsageError
 from voicegauge.model import Exchange, Provenance, Record
-from voicegauge.recording import Changes, Recording, changes, load_har, save_har
+from voicegauge.recording import Recording, RecordingChanges, changes, load_har, save_har
 
 if TYPE_CHECKING:
     from voicegauge.conformance import Case, Collector, Plan
@@ -45,7 +45,7 @@ class RecordedFile(Record, frozen=True, kw_only=True):
     cases: int
     """Recorded now; the file may hold more."""
     exchanges: int
-    changes: Changes
+    changes: RecordingChanges
     written: bool
 
 
@@ -283,7 +283,7 @@ def _write(
     return files, scrubbed
 
 
-def _agree(path: Path, replaced: Recording, provenance: Provenance, found: Changes) -> bool:
+def _agree(path: Path, replaced: Recording, provenance: Provenance, found: RecordingChanges) -> bool:
     if not (found.added or found.removed or found.changed):
         return True  # only the times are new
     was = "" if replaced.provenance is provenance else f" ({replaced.provenance.value} by {provenance.value})"
@@ -291,7 +291,7 @@ def _agree(path: Path, replaced: Recording, provenance: Provenance, found: Chang
     return click.confirm("Overwrite it?", default=True, err=True)
 
 
-def _say(found: Changes) -> str:
+def _say(found: RecordingChanges) -> str:
     counts = f"{found.added} added, {found.removed} removed, {found.changed} changed, {found.same} the same"
     if not found.fields:
         return counts

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from voicegauge.speech.audio import Decoded
+    from voicegauge.speech.audio import DecodedAudio
 
     Samples = NDArray[np.float32]
 
@@ -95,7 +95,7 @@ def _odd_uploads(upload: UploadLimits, *, cloned: bool) -> tuple[OddUpload, ...]
     return tuple(odd for odd in found if cloned or odd.limit is not None)
 
 
-def _of_size(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
+def _of_size(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]:
     """A WAV with a chunk that holds nothing, so that its size costs no decoding."""
     if upload.max_bytes is None:
         return
@@ -117,7 +117,7 @@ def _of_size(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
         )
 
 
-def _of_length(decoded: Decoded, upload: UploadLimits, *, cloned: bool) -> Iterator[OddUpload]:
+def _of_length(decoded: DecodedAudio, upload: UploadLimits, *, cloned: bool) -> Iterator[OddUpload]:
     lengths = [(SHORT_S, "min_s" if upload.min_s is not None and upload.min_s > SHORT_S else None, False)]
     if cloned:
         lengths.append((LONG_S, "max_s" if upload.max_s is not None and upload.max_s < LONG_S else None, False))
@@ -130,14 +130,14 @@ def _of_length(decoded: Decoded, upload: UploadLimits, *, cloned: bool) -> Itera
             yield OddUpload(says=f"a recording of {seconds:g} s", file=file, limit=limit, valid=valid)
 
 
-def _lasting(decoded: Decoded, seconds: float) -> Samples:
+def _lasting(decoded: DecodedAudio, seconds: float) -> Samples:
     import numpy as np
 
     frames = round(seconds * decoded.sample_rate_hz)
     return np.tile(decoded.samples, frames // len(decoded.samples) + 1)[:frames]
 
 
-def _of_format(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
+def _of_format(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]:
     from voicegauge.speech.audio import media_type_of, write_audio
 
     known = {name.lower() for name in upload.formats}
@@ -153,7 +153,7 @@ def _of_format(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
     yield OddUpload(says=f"a recording as {other}", file=made(other), limit="formats" if known else None)
 
 
-def _of_rate(decoded: Decoded, upload: UploadLimits) -> Iterator[OddUpload]:
+def _of_rate(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]:
     from voicegauge.speech.audio import resample
 
     least = upload.min_sample_rate_hz or 0

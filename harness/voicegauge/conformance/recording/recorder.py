@@ -21,7 +21,7 @@ from voicegauge.conformance.recording.journal import Unfinished
 from voicegauge.contract import Contract, Target
 from voicegauge.emulator import from_emulator
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
-from voicegauge.recording import Canonical, Recording, age_days, groups_of
+from voicegauge.recording import Recording, UrlCanonicalizer, age_days, exchanges_by_group
 
 Refresh = Literal["stale", "all"]
 TEXT = "Good morning."
@@ -92,7 +92,7 @@ class Update(Record, frozen=True, kw_only=True):
         """
         due = {case.id for case in self.due}
         whole: dict[str | None, Sequence[Exchange]] = {}
-        for name, group in groups_of(self.old.exchanges if self.old else ()).items():
+        for name, group in exchanges_by_group(self.old.exchanges if self.old else ()).items():
             if name in self.kept or name in due:
                 whole[name] = fresh.get(name or "", group)
         for name in sorted(due & fresh.keys(), key=list(fresh).index):
@@ -135,7 +135,7 @@ class Refreshing:
         if there is not None and there.provenance is not self.provenance:
             replaced = self.refresh == "all" or self.provenance is Provenance.RECORDED
             return self._plan(path, None, there, cases if replaced else (), frozenset())
-        groups = groups_of(there.exchanges if there else ())
+        groups = exchanges_by_group(there.exchanges if there else ())
         stale = {name for name, group in groups.items() if there is not None and self._is_stale(there, group)}
         planned = {case.id for case in cases}
         due = [case for case in cases if self.refresh == "all" or case.id in stale or case.id not in groups]
@@ -182,7 +182,7 @@ class Recorder:
             unfinished: takes each case as it comes, too.
         """
         self._unfinished = unfinished
-        self._canonical = {name: Canonical(c, base_urls.get(name, {})) for name, c in contracts.items()}
+        self._canonical = {name: UrlCanonicalizer(c, base_urls.get(name, {})) for name, c in contracts.items()}
         self.groups: dict[str, tuple[Exchange, ...]] = {}
         """By case id."""
         self.met_emulator = False

@@ -9,20 +9,20 @@ import msgspec
 from voicegauge.checks import RULES
 from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
-from voicegauge.outputs import Accepted, Baseline, baseline_of
+from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
 GRAVE = (Severity.ERROR, Severity.WARNING)
 """What a baseline is for: the others do not fail anyway, and are never moved."""
 
 
-def make_baseline(report: CheckReport) -> Baseline:
+def make_baseline(report: CheckReport) -> FindingsBaseline:
     """A baseline that accepts every error and warning of `report`, and what it accepted already."""
-    return baseline_of(map(_accept, (f for f in (*report.findings, *report.accepted) if f.severity in GRAVE)))
+    return build_baseline(map(_accept, (f for f in (*report.findings, *report.accepted) if f.severity in GRAVE)))
 
 
-def _accept(finding: Finding) -> Accepted:
+def _accept(finding: Finding) -> AcceptedFinding:
     where = finding.where
-    return Accepted(
+    return AcceptedFinding(
         fingerprint=finding.fingerprint,
         rule=finding.rule,
         provider=where.provider,
@@ -33,7 +33,7 @@ def _accept(finding: Finding) -> Accepted:
     )
 
 
-def apply_baseline(report: CheckReport, baseline: Baseline, rules: Collection[str] = RULES) -> CheckReport:
+def apply_baseline(report: CheckReport, baseline: FindingsBaseline, rules: Collection[str] = RULES) -> CheckReport:
     """`report` with the findings apart that `baseline` accepts; what another one accepted is back.
 
     An entry is unused where its operation was judged to the end by its rule, and the finding did not come.

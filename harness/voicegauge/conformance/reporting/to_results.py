@@ -10,18 +10,18 @@ from collections.abc import Iterator
 from voicegauge.checks import RULES, Rule
 from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
-from voicegauge.outputs import Case, Grade, Item, Place, Results, RuleText
+from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
 
 GRADES = {
-    Severity.ERROR: Grade.ERROR,
-    Severity.WARNING: Grade.WARNING,
-    Severity.DISPUTED: Grade.NOTE,
-    Severity.INFO: Grade.NOTE,
+    Severity.ERROR: ResultLevel.ERROR,
+    Severity.WARNING: ResultLevel.WARNING,
+    Severity.DISPUTED: ResultLevel.NOTE,
+    Severity.INFO: ResultLevel.NOTE,
 }
 """The worst first."""
 
 
-def results_of(report: CheckReport, *, strict: bool = False) -> Results:
+def results_of(report: CheckReport, *, strict: bool = False) -> ExportedReport:
     """`report` as the outputs see it.
 
     A suite is a provider; its cases are the operations that were judged, and the planned
@@ -33,7 +33,7 @@ def results_of(report: CheckReport, *, strict: bool = False) -> Results:
     """
     failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
     ordered = sorted(report.findings, key=lambda finding: list(GRADES).index(finding.severity))
-    return Results(
+    return ExportedReport(
         created_at=report.created_at,
         finished=report.finished,
         items=tuple(_item(finding, failing) for finding in ordered),
@@ -43,7 +43,7 @@ def results_of(report: CheckReport, *, strict: bool = False) -> Results:
     )
 
 
-def _item(finding: Finding, failing: tuple[Severity, ...]) -> Item:
+def _item(finding: Finding, failing: tuple[Severity, ...]) -> ReportedFinding:
     where = finding.where
     labelled = (
         ("case ", finding.case),
@@ -51,14 +51,14 @@ def _item(finding: Finding, failing: tuple[Severity, ...]) -> Item:
         ("disputed: ", finding.reading),
         ("", finding.reproduce),
     )
-    return Item(
+    return ReportedFinding(
         rule=finding.rule,
         grade=GRADES[finding.severity],
         severity=finding.severity.value,
         message=finding.message,
         suite=where.provider,
         operation=where.operation,
-        place=None if where.file is None else Place(file=where.file, line=where.line),
+        place=None if where.file is None else FileLocation(file=where.file, line=where.line),
         more=tuple(f"{label}{text}" for label, text in labelled if text),
         times=finding.times,
         fingerprint=finding.fingerprint,
@@ -76,19 +76,19 @@ def _item(finding: Finding, failing: tuple[Severity, ...]) -> Item:
     )
 
 
-def _cases(report: CheckReport) -> Iterator[Case]:
+def _cases(report: CheckReport) -> Iterator[JUnitCase]:
     broken = {(finding.where.provider, finding.where.operation) for finding in report.findings}
     for operation in report.operations:
         provider, _, name = operation.partition("/")
         if (provider, name) not in broken:
-            yield Case(suite=provider, subject=operation, name="keeps its contract")
+            yield JUnitCase(suite=provider, subject=operation, name="keeps its contract")
     for case in report.cases:
         if case.verdict == "skipped":
             provider = case.id.partition("/")[0]
             reason = case.reason or "no verdict"
-            yield Case(suite=provider, subject=case.operation or case.id, name=case.id, skipped=reason)
+            yield JUnitCase(suite=provider, subject=case.operation or case.id, name=case.id, skipped=reason)
 
 
-def _text(rule: Rule) -> RuleText:
+def _text(rule: Rule) -> RuleDescription:
     said = f"{rule.proves}\n\nIt rests on: {rule.basis}"
-    return RuleText(id=rule.id, grade=GRADES[rule.severity], text=rule.proves, help=said)
+    return RuleDescription(id=rule.id, grade=GRADES[rule.severity], text=rule.proves, help=said)

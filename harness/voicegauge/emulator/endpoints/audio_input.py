@@ -35,7 +35,7 @@ from voicegauge.model import UploadedFile
 from voicegauge.speech.synthesis import speaks
 
 if TYPE_CHECKING:
-    from voicegauge.speech.audio import Decoded
+    from voicegauge.speech.audio import DecodedAudio
 
 Charge = Callable[[Account, AudioInputTarget, float], float | None]
 """Takes the price of so many seconds of audio from an account."""
@@ -50,7 +50,7 @@ class Heard(NamedTuple):
     """An upload that was let in."""
 
     file: UploadedFile
-    decoded: Decoded
+    decoded: DecodedAudio
 
 
 class Taken(NamedTuple):
@@ -247,13 +247,13 @@ def _enforced(upload: UploadLimits, call: Call, planted: Planted) -> UploadLimit
     return upload
 
 
-def _silence() -> Decoded:
+def _silence() -> DecodedAudio:
     import numpy as np
 
-    from voicegauge.speech.audio import Decoded
+    from voicegauge.speech.audio import DecodedAudio
 
     samples = np.zeros(int(_RATE_HZ * _SILENCE_S), np.float32)
-    return Decoded(samples, _RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
+    return DecodedAudio(samples, _RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
 
 
 def _converted(call: Call, intake: AudioInputTarget, heard: Heard) -> Made:
@@ -262,7 +262,7 @@ def _converted(call: Call, intake: AudioInputTarget, heard: Heard) -> Made:
     Raises:
         Refusal: the format cannot be had as is asked.
     """
-    from voicegauge.speech.audio import Wanted, transcode, write_audio
+    from voicegauge.speech.audio import TranscodingTarget, transcode, write_audio
 
     use, name = intake.conversion, _wanted_format(call, intake, heard)
     assert use is not None
@@ -274,7 +274,7 @@ def _converted(call: Call, intake: AudioInputTarget, heard: Heard) -> Made:
     rate, channels, kbps = number("sample_rate"), number("channels"), number("bitrate")
     if use.does == "convert" and heard.file.data:
         try:
-            return Made(transcode(heard.file.data, Wanted(name, rate, channels, kbps)), name)
+            return Made(transcode(heard.file.data, TranscodingTarget(name, rate, channels, kbps)), name)
         except ValueError as error:  # PyAV's ArgumentError is one: the codec has no such rate
             raise Refusal("invalid", None, f"{name} cannot be written as is asked: {error}") from error
     speed = read_intake_word(call, intake, "speed")
@@ -289,7 +289,7 @@ def _converted(call: Call, intake: AudioInputTarget, heard: Heard) -> Made:
     return Made(write_audio(changed(samples, rate, change), rate, name, kbps), name)
 
 
-def _at_most(decoded: Decoded) -> tuple[Any, int]:
+def _at_most(decoded: DecodedAudio) -> tuple[Any, int]:
     from voicegauge.speech.audio import resample
 
     rate = min(decoded.sample_rate_hz, _MAX_RATE_HZ)
@@ -302,7 +302,7 @@ def _wanted_format(call: Call, intake: AudioInputTarget, heard: Heard) -> str:
     return wanted if wanted in WRITABLE else "wav"
 
 
-def _encoded_stems(decoded: Decoded, count: int, name: str) -> dict[str, bytes]:
+def _encoded_stems(decoded: DecodedAudio, count: int, name: str) -> dict[str, bytes]:
     from voicegauge.speech.audio import write_audio
 
     samples, rate = _at_most(decoded)

@@ -25,14 +25,14 @@ def other_transcript(reply: Reply) -> None:
 
 def other_rate(reply: Reply) -> None:
     """Converted audio at another sample rate than was asked for."""
-    from voicegauge.speech.audio import Wanted, container_of_media_type, read_channels, transcode
+    from voicegauge.speech.audio import TranscodingTarget, container_of_media_type, read_channels, transcode
 
     intake = reply.operation.intake if reply.operation else None
     made = reply.kind == "taken" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
     name = container_of_media_type(reply.media_type)
     if made and name is not None and isinstance(reply.body, bytes):
         rate = read_channels(reply.body)[1]
-        reply.body = transcode(reply.body, Wanted(name, next(other for other in _RATES_HZ if other != rate)))
+        reply.body = transcode(reply.body, TranscodingTarget(name, next(other for other in _RATES_HZ if other != rate)))
 
 
 def limits_size(target: Target) -> bool:

@@ -184,9 +184,9 @@ def pace_of(target: Target) -> AudioPacing | None:
 
 def length_s(data: bytes, wanted: Utterance) -> float:
     """The length of audio that the emulator has made."""
-    from voicegauge.speech.audio import RawAudio, decode
+    from voicegauge.speech.audio import RawAudioFormat, decode
 
-    raw = RawAudio(format=wanted.format, sample_rate_hz=wanted.sample_rate_hz)
+    raw = RawAudioFormat(format=wanted.format, sample_rate_hz=wanted.sample_rate_hz)
     return decode(data, declared=raw).audio_s
 
 

@@ -12,13 +12,19 @@ from voicegauge.contract import Contract
 from voicegauge.errors import DataError, OversizeError
 from voicegauge.formats import is_json
 from voicegauge.model import DOWNLOAD, Exchange, Headers, Record, Request, Response, header
-from voicegauge.recording.grouping import with_groups
-from voicegauge.recording.importing.har import archive
-from voicegauge.recording.importing.interaction import Entry, Interaction, NotImportedError, Source, to_time
+from voicegauge.recording.grouping import assign_groups
+from voicegauge.recording.importing.har import parse_har
+from voicegauge.recording.importing.interaction import (
+    InteractionFile,
+    NotImportedError,
+    ParsedInteraction,
+    UnparsedInteraction,
+    to_time,
+)
 from voicegauge.recording.importing.plain_data import read_plain
 from voicegauge.recording.importing.tapes import tapes
-from voicegauge.recording.importing.vcr import cassette
-from voicegauge.recording.redaction import MASK, Canonical, relative_path
+from voicegauge.recording.importing.vcr import parse_vcr_cassette
+from voicegauge.recording.redaction import MASK, UrlCanonicalizer, relative_path
 from voicegauge.transport import decode_body
 
 MAX_BODY_BYTES = 64 * 2**20
@@ -28,7 +34,7 @@ _UNREAD_CODINGS = ("br", "zstd", "compress")
 _FLATTENED = "a stream, flattened: when its pieces arrived is not in the file"
 
 
-class Remark(Record, frozen=True, kw_only=True):
+class ImportRemark(Record, frozen=True, kw_only=True):
     """What is to be said of one interaction."""
 
     number: int
@@ -39,13 +45,13 @@ class Remark(Record, frozen=True, kw_only=True):
     says: str
 
 
-class Imported(Record, frozen=True, kw_only=True):
+class ImportedRecording(Record, frozen=True, kw_only=True):
     """One file as exchanges: not masked yet."""
 
     format: str
     """In words: "a cassette of vcrpy"."""
     exchanges: tuple[Exchange, ...]
-    remarks: tuple[Remark, ...]
+    remarks: tuple[ImportRemark, ...]
     """Of what is left out, and of what is there but not whole."""
     recorded_at: dt.datetime | None
     """The earliest time in the file; `None` where it tells none."""
@@ -53,7 +59,7 @@ class Imported(Record, frozen=True, kw_only=True):
     """What stands in the places of keys: to be searched for and masked everywhere."""
 
 
-def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str] | None = None) -> Imported:
+def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str] | None = None) -> ImportedRecording:
     """Read a file of another tool.
 
     Args:
@@ -69,8 +75,8 @@ def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str
     reader = _Reader(contract, base_urls or {})
     for entry in source.entries:
         reader.take(entry)
-    exchanges = tuple(with_groups(contract, reader.exchanges))
-    return Imported(
+    exchanges = tuple(assign_groups(contract, reader.exchanges))
+    return ImportedRecording(
         format=source.format,
         exchanges=exchanges,
         remarks=tuple(reader.remarks),
@@ -90,9 +96,9 @@ def is_recording(path: Path) -> bool:
     return isinstance(log, dict) and "_voicegauge" in log
 
 
-def _recognise(path: Path) -> Source:
+def _recognise(path: Path) -> InteractionFile:
     data = read_plain(path)
-    for recognise in (archive, cassette, tapes):
+    for recognise in (parse_har, parse_vcr_cassette, tapes):
         source = recognise(data)
         if source is not None:
             return source
@@ -104,13 +110,13 @@ class _Reader:
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
         self._contract = contract
-        self._canonical = Canonical(contract, base_urls)
+        self._canonical = UrlCanonicalizer(contract, base_urls)
         self._number = 0
         self.exchanges: list[Exchange] = []
-        self.remarks: list[Remark] = []
+        self.remarks: list[ImportRemark] = []
         self.times: list[dt.datetime] = []
 
-    def take(self, entry: Entry) -> None:
+    def take(self, entry: UnparsedInteraction) -> None:
         """Add an exchange, a remark, or both."""
         self._number += 1
         try:
@@ -125,11 +131,11 @@ class _Reader:
         for note in (*interaction.notes, *_losses(exchange)):
             self._remark(entry, imported=True, says=note)
 
-    def _remark(self, entry: Entry, *, imported: bool, says: str) -> None:
+    def _remark(self, entry: UnparsedInteraction, *, imported: bool, says: str) -> None:
         request = f"{entry.method[:20]} {entry.url.partition('?')[0][:200]}"
-        self.remarks.append(Remark(number=self._number, request=request, imported=imported, says=says))
+        self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, says=says))
 
-    def _exchange(self, interaction: Interaction) -> Exchange:
+    def _exchange(self, interaction: ParsedInteraction) -> Exchange:
         request = Request(
             method=interaction.method,
             url=_readable_url(interaction.url),

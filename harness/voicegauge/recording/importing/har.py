@@ -14,10 +14,10 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Headers, Timing, UploadedFile, header
 from voicegauge.recording.bodies import base_type
 from voicegauge.recording.importing.interaction import (
-    Entry,
-    Interaction,
+    InteractionFile,
     NotImportedError,
-    Source,
+    ParsedInteraction,
+    UnparsedInteraction,
     as_mapping,
     as_status,
     as_text,
@@ -33,7 +33,7 @@ MAX_PHASE_MS = 86_400_000
 _TEXTUAL = ("json", "text/", "xml", "javascript", "urlencoded")
 
 
-def archive(data: Any) -> Source | None:
+def parse_har(data: Any) -> InteractionFile | None:
     """The interactions of a HAR file, in the order in which they began; `None` where `data` is none."""
     log = data.get("log") if isinstance(data, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
@@ -41,7 +41,9 @@ def archive(data: Any) -> Source | None:
         return None
     creator = log.get("creator") if isinstance(log, dict) else None
     name = creator.get("name") if isinstance(creator, dict) else None
-    return Source(f"a HAR file of {name}" if isinstance(name, str) else "a HAR file", _entries(_in_order(entries)))
+    return InteractionFile(
+        f"a HAR file of {name}" if isinstance(name, str) else "a HAR file", _entries(_in_order(entries))
+    )
 
 
 def _in_order(entries: list[Any]) -> list[Any]:
@@ -51,18 +53,18 @@ def _in_order(entries: list[Any]) -> list[Any]:
     return [entry for _, entry in sorted(zip(times, entries, strict=True), key=lambda pair: pair[0] or 0)]
 
 
-def _entries(items: list[Any]) -> Iterator[Entry]:
+def _entries(items: list[Any]) -> Iterator[UnparsedInteraction]:
     for item in items:
         request = item.get("request") if isinstance(item, dict) else None
         request = request if isinstance(request, dict) else {}
-        yield Entry(str(request.get("method", "?")).upper(), str(request.get("url", "?")), _reader(item))
+        yield UnparsedInteraction(str(request.get("method", "?")).upper(), str(request.get("url", "?")), _reader(item))
 
 
 def _reader(item: Any) -> Any:
     return lambda: _interaction(as_mapping(item, "request and response"))
 
 
-def _interaction(entry: Mapping[str, Any]) -> Interaction:
+def _interaction(entry: Mapping[str, Any]) -> ParsedInteraction:
     request, response = as_mapping(entry.get("request"), "request"), as_mapping(entry.get("response"), "response")
     status = as_status(response.get("status"))
     if status == 101 or "_webSocketMessages" in entry:
@@ -75,7 +77,7 @@ def _interaction(entry: Mapping[str, Any]) -> Interaction:
     if content_type:
         request_headers = tuple(p for p in request_headers if p[0].lower() != "content-type")
         request_headers = (*request_headers, ("Content-Type", content_type))
-    return Interaction(
+    return ParsedInteraction(
         method=as_text(request.get("method"), "method").upper(),
         url=as_text(request.get("url"), "URL").partition("#")[0],
         request_headers=request_headers,

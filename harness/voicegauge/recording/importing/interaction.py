@@ -17,7 +17,7 @@ class NotImportedError(Exception):
     """Why one interaction of a file is left out; the others are imported."""
 
 
-class Interaction(NamedTuple):
+class ParsedInteraction(NamedTuple):
     """One request and its answer, whatever tool wrote them down."""
 
     method: str
@@ -35,22 +35,22 @@ class Interaction(NamedTuple):
     """What the file lost, one sentence each."""
 
 
-class Entry(NamedTuple):
+class UnparsedInteraction(NamedTuple):
     """One interaction that is not read yet."""
 
     method: str
     url: str
     """As far as it can be told without reading the rest; for messages."""
-    read: Callable[[], Interaction]
+    read: Callable[[], ParsedInteraction]
     """Raises `NotImportedError`."""
 
 
-class Source(NamedTuple):
+class InteractionFile(NamedTuple):
     """A file by its format."""
 
     format: str
     """In words: "a cassette of vcrpy"."""
-    entries: Iterator[Entry]
+    entries: Iterator[UnparsedInteraction]
 
 
 def as_mapping(value: Any, what: str) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from typing import Any
 
 from voicegauge.model import Headers, header
 from voicegauge.recording.importing.interaction import (
-    Entry,
-    Interaction,
+    InteractionFile,
     NotImportedError,
-    Source,
+    ParsedInteraction,
+    UnparsedInteraction,
     as_mapping,
     as_status,
     as_text,
@@ -26,37 +26,37 @@ from voicegauge.recording.importing.interaction import (
 )
 
 
-def tapes(data: Any) -> Source | None:
+def tapes(data: Any) -> InteractionFile | None:
     """The interactions of a file of tapes, or of one tape; `None` where `data` is none."""
     if not isinstance(data, dict) or not data:
         return None
     items = [data] if _is_tape(data) else list(data.values())
-    return Source("tapes of huggingface.js", _entries(items)) if all(map(_is_tape, items)) else None
+    return InteractionFile("tapes of huggingface.js", _entries(items)) if all(map(_is_tape, items)) else None
 
 
 def _is_tape(value: Any) -> bool:
     return isinstance(value, dict) and "url" in value and isinstance(value.get("response"), dict)
 
 
-def _entries(items: list[dict[str, Any]]) -> Iterator[Entry]:
+def _entries(items: list[dict[str, Any]]) -> Iterator[UnparsedInteraction]:
     for item in items:
         init = item.get("init")
         method = str(init.get("method") or "GET") if isinstance(init, dict) else "GET"
-        yield Entry(method.upper(), str(item["url"]), _reader(item))
+        yield UnparsedInteraction(method.upper(), str(item["url"]), _reader(item))
 
 
 def _reader(item: dict[str, Any]) -> Any:
     return lambda: _interaction(item)
 
 
-def _interaction(tape: dict[str, Any]) -> Interaction:
+def _interaction(tape: dict[str, Any]) -> ParsedInteraction:
     init, response = as_mapping(tape.get("init") or {}, "init"), tape["response"]
     method = as_text(init.get("method") or "GET", "method").upper()
     body = init.get("body")
     notes: tuple[str, ...] = ()
     if body is None and method in ("POST", "PUT", "PATCH"):
         notes = ("the request's body is not in the file",)
-    return Interaction(
+    return ParsedInteraction(
         method=method,
         url=as_text(tape["url"], "URL"),
         request_headers=_headers(init.get("headers")),

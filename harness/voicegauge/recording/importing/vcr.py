@@ -17,10 +17,10 @@ from typing import Any
 
 from voicegauge.model import Headers
 from voicegauge.recording.importing.interaction import (
-    Entry,
-    Interaction,
+    InteractionFile,
     NotImportedError,
-    Source,
+    ParsedInteraction,
+    UnparsedInteraction,
     as_mapping,
     as_status,
     as_text,
@@ -34,22 +34,24 @@ _MAX_LISTS = 4
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
-def cassette(data: Any) -> Source | None:
+def parse_vcr_cassette(data: Any) -> InteractionFile | None:
     """The interactions of a cassette; `None` where `data` is none."""
     if isinstance(data, dict) and isinstance(data.get("http_interactions"), list):
-        return Source("a cassette of VCR", _entries(data["http_interactions"]))
+        return InteractionFile("a cassette of VCR", _entries(data["http_interactions"]))
     if isinstance(data, dict) and isinstance(data.get("interactions"), list):
-        return Source("a cassette of vcrpy", _entries(data["interactions"]))
+        return InteractionFile("a cassette of vcrpy", _entries(data["interactions"]))
     if isinstance(data, list) and data and all(isinstance(item, dict) and "request" in item for item in data):
-        return Source("a cassette of an old VCR", _entries(data))
+        return InteractionFile("a cassette of an old VCR", _entries(data))
     return None
 
 
-def _entries(items: list[Any]) -> Iterator[Entry]:
+def _entries(items: list[Any]) -> Iterator[UnparsedInteraction]:
     for item in items:
         request = item.get("request") if isinstance(item, dict) else None
         request = request if isinstance(request, dict) else {}
-        yield Entry(str(request.get("method", "?")).lstrip(":").upper(), _shown_url(request), _reader(item))
+        yield UnparsedInteraction(
+            str(request.get("method", "?")).lstrip(":").upper(), _shown_url(request), _reader(item)
+        )
 
 
 def _reader(item: Any) -> Any:
@@ -63,14 +65,14 @@ def _shown_url(request: Mapping[str, Any]) -> str:
         return "?"
 
 
-def _interaction(item: Mapping[str, Any]) -> Interaction:
+def _interaction(item: Mapping[str, Any]) -> ParsedInteraction:
     request, response = as_mapping(item.get("request"), "request"), as_mapping(item.get("response"), "response")
     status = response.get("status", response.get("status_code"))
     if isinstance(status, dict):
         status = status.get("code")
     if "ignored" in item:
         raise NotImportedError("is marked as ignored")
-    return Interaction(
+    return ParsedInteraction(
         method=as_text(request.get("method"), "method").lstrip(":").upper(),
         url=_url(request),
         request_headers=_headers(request.get("headers")),

@@ -12,16 +12,16 @@ from voicegauge.contract import Contract
 from voicegauge.formats import is_json
 from voicegauge.model import Exchange, Headers, Request, Response
 
-Move = Callable[[str], str]
+UrlRewriter = Callable[[str], str]
 """A text with the URLs in it moved."""
-ELSEWHERE = "_at"
+OTHER_HOSTS_PREFIX = "_at"
 """First part of a replayed path below its provider that stands for another host: "_at/cdn.example/a.wav"."""
 _URL_HEADERS = frozenset({"location", "content-location", "link"})
 _PATH = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
 """What follows a base URL, in JSON perhaps with escaped slashes; not another host that begins alike."""
 
 
-def mover(homes: Mapping[str, Callable[[str], str]]) -> Move:
+def url_rewriter(homes: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
     """A function that replaces each base URL in a text by what its entry makes of the path behind it.
 
     The longest base URL wins; JSON's escaped slashes are read and left as plain ones.
@@ -39,7 +39,7 @@ def mover(homes: Mapping[str, Callable[[str], str]]) -> Move:
     return lambda text: pattern.sub(replace, text)
 
 
-def moved_answer(response: Response, move: Move) -> Response:
+def rewrite_response_urls(response: Response, move: UrlRewriter) -> Response:
     """`response` with the URLs in its text and its headers moved."""
     body = response.body
     if is_json(response.media_type) or response.media_type.startswith("text/"):
@@ -53,14 +53,14 @@ def moved_answer(response: Response, move: Move) -> Response:
     return Response(status=response.status, headers=_moved(response.headers, move, length), body=body)
 
 
-def _moved(headers: Headers, move: Move, fixed: Mapping[str, str]) -> Headers:
+def _moved(headers: Headers, move: UrlRewriter, fixed: Mapping[str, str]) -> Headers:
     return tuple(
         (name, fixed.get(name.lower(), move(value) if name.lower() in _URL_HEADERS else value))
         for name, value in headers
     )
 
 
-class Canonical:
+class UrlCanonicalizer:
     """Brings traffic with stand-ins (an emulator, staging) to the contract's own servers.
 
     So a recording does not depend on a port, and replays to a client that knows the contract alone.
@@ -82,7 +82,7 @@ class Canonical:
             origin = f"{parts.scheme}://{parts.netloc}"
             own = urlsplit(home or first)
             homes.setdefault(origin, self._to(f"{own.scheme}://{own.netloc}", by_operation=False))
-        self._move = mover(homes)
+        self._move = url_rewriter(homes)
 
     def _to(self, home: str, *, by_operation: bool) -> Callable[[str], str]:
         def place(path: str) -> str:
@@ -103,7 +103,9 @@ class Canonical:
         host = {"host": urlsplit(url).netloc} if url != request.url else {}
         headers = _moved(request.headers, self._move, host)
         moved = Request(method=request.method, url=url, headers=headers, body=request.body)
-        return msgspec.structs.replace(exchange, request=moved, response=moved_answer(exchange.response, self._move))
+        return msgspec.structs.replace(
+            exchange, request=moved, response=rewrite_response_urls(exchange.response, self._move)
+        )
 
 
 def relative_path(contract: Contract, url: str) -> str | None:

@@ -2,13 +2,13 @@
 
 from voicegauge.recording.replay.replay import Replay
 from voicegauge.recording.replay.replay_app import ReplayApp
-from voicegauge.recording.replay.request_matching import Asked, ask
-from voicegauge.recording.replay.timing import be_punctual
+from voicegauge.recording.replay.request_matching import RequestSignature, request_signature
+from voicegauge.recording.replay.timing import enable_realtime_scheduling
 
 __all__ = [
-    "Asked",
     "Replay",
     "ReplayApp",
-    "ask",
-    "be_punctual",
+    "RequestSignature",
+    "enable_realtime_scheduling",
+    "request_signature",
 ]

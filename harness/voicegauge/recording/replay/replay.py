@@ -21,17 +21,17 @@ from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
 from voicegauge.model import Exchange, Request
 from voicegauge.recording.har_file import Recording
 from voicegauge.recording.redaction import Redactor, relative_path
-from voicegauge.recording.replay.request_matching import Asked, ask
+from voicegauge.recording.replay.request_matching import RequestSignature, request_signature
 
 _DIFFERENCES = 6
 """Shown of an unmatched request."""
 
 
 @dataclass
-class Interaction:
+class RecordedRequest:
     """A recorded request with the answers it gets, one after the other."""
 
-    asked: Asked
+    signature: RequestSignature
     group: str | None
     is_poll: bool
     answers: list[Exchange] = field(default_factory=list)
@@ -48,7 +48,7 @@ class Interaction:
     @property
     def name(self) -> str:
         """For messages."""
-        return f"{self.asked.provider} {self.asked.operation}{f' ({self.group})' if self.group else ''}"
+        return f"{self.signature.provider} {self.signature.operation}{f' ({self.group})' if self.group else ''}"
 
 
 class Replay:
@@ -65,7 +65,7 @@ class Replay:
             DataError: a recording is of a provider without a contract, or none was given.
         """
         self.contracts = {contract.id: contract for contract in contracts}
-        self._interactions: dict[str, list[Interaction]] = {}
+        self._interactions: dict[str, list[RecordedRequest]] = {}
         self._redactors = {name: Redactor(contract) for name, contract in self.contracts.items()}
         self._turns: dict[str | None, int] = {}
         self._order = itertools.count(1)
@@ -76,9 +76,9 @@ class Replay:
         if not self._interactions:
             raise DataError("there is nothing to replay: no recording holds an exchange")
         for interaction in self.interactions:
-            operation = self._operation(interaction.asked)
+            operation = self._operation(interaction.signature)
             if interaction.is_poll and operation is not None:
-                interaction.answers = states_in_turn(operation, interaction.answers)
+                interaction.answers = select_poll_states(operation, interaction.answers)
 
     def _take(self, recording: Recording) -> None:
         contract = self.contracts.get(recording.provider)
@@ -87,21 +87,21 @@ class Replay:
             raise DataError(f"a recording is of {recording.provider!r}, which has no contract; known: {known}")
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
-            asked = ask(contract, self._redactors[contract.id].request(exchange.request), operation)
-            self._file(asked, operation, exchange)
+            signature = request_signature(contract, self._redactors[contract.id].request(exchange.request), operation)
+            self._file(signature, operation, exchange)
 
-    def _file(self, asked: Asked, operation: Operation | None, exchange: Exchange) -> None:
+    def _file(self, signature: RequestSignature, operation: Operation | None, exchange: Exchange) -> None:
         """Polls of each job are of their own; any other request that is asked again gets its next answer."""
-        known = self._interactions.setdefault(asked.provider, [])
+        known = self._interactions.setdefault(signature.provider, [])
         is_poll = operation is not None and operation.job is not None
         for interaction in known:
-            if interaction.asked == asked and (not is_poll or interaction.group == exchange.group):
+            if interaction.signature == signature and (not is_poll or interaction.group == exchange.group):
                 interaction.answers.append(exchange)
                 return
-        known.append(Interaction(asked, exchange.group, is_poll, [exchange]))
+        known.append(RecordedRequest(signature, exchange.group, is_poll, [exchange]))
 
     @property
-    def interactions(self) -> list[Interaction]:
+    def interactions(self) -> list[RecordedRequest]:
         """All of them, in the order of the recordings."""
         return list(itertools.chain.from_iterable(self._interactions.values()))
 
@@ -119,33 +119,33 @@ class Replay:
             path: below the provider's base URL, where that is not one of the contract's servers.
         """
         contract = self.contracts[provider]
-        asked = self._ask(contract, request, path)
-        fitting = self._fitting(asked)
+        signature = self._ask(contract, request, path)
+        fitting = self._fitting(signature)
         if not fitting:  # a body that is no JSON and no form fits only as it was recorded: masked
-            asked = self._ask(contract, self._redactors[provider].request(request), path)
-            fitting = self._fitting(asked)
+            signature = self._ask(contract, self._redactors[provider].request(request), path)
+            fitting = self._fitting(signature)
         if not fitting:
-            self.unmatched.append(self._nearest(asked, request))
+            self.unmatched.append(self._nearest(signature, request))
             return None
         # Two jobs may bear one id, if they were recorded on different days: the one submitted last is meant.
         interaction = max(fitting, key=lambda one: self._turns.get(one.group, 0))
         exchange = interaction.answer()
-        operation = self._operation(asked)
+        operation = self._operation(signature)
         if operation is not None and operation.speech is not None:
             self._begin(exchange.group)
         return exchange
 
     @staticmethod
-    def _ask(contract: Contract, request: Request, path: str | None) -> Asked:
+    def _ask(contract: Contract, request: Request, path: str | None) -> RequestSignature:
         path = path if path is not None else relative_path(contract, request.url)
         match = contract.match(request.method, path) if path is not None else None
-        return ask(contract, request, match[0] if match else None, path)
+        return request_signature(contract, request, match[0] if match else None, path)
 
-    def _fitting(self, asked: Asked) -> list[Interaction]:
-        return [one for one in self._interactions.get(asked.provider, []) if asked.fits(one.asked)]
+    def _fitting(self, signature: RequestSignature) -> list[RecordedRequest]:
+        return [one for one in self._interactions.get(signature.provider, []) if signature.matches(one.signature)]
 
-    def _operation(self, asked: Asked) -> Operation | None:
-        return self.contracts[asked.provider].operations.get(asked.operation)
+    def _operation(self, signature: RequestSignature) -> Operation | None:
+        return self.contracts[signature.provider].operations.get(signature.operation)
 
     def _begin(self, group: str | None) -> None:
         """A job was submitted: its polls begin with its first state."""
@@ -156,14 +156,15 @@ class Replay:
             if interaction.group == group and interaction.is_poll:
                 interaction.given = 0
 
-    def _nearest(self, asked: Asked, request: Request) -> str:
+    def _nearest(self, signature: RequestSignature, request: Request) -> str:
         """Why nothing fits: the recorded request that differs least, and in what."""
-        head = f"no recorded request of {asked.provider} is this {asked.operation}: {request.method} {_shown(request)}"
-        others = self._interactions.get(asked.provider, [])
+        sent = f"{signature.operation}: {request.method} {_shown(request)}"
+        head = f"no recorded request of {signature.provider} is this {sent}"
+        others = self._interactions.get(signature.provider, [])
         if not others:
-            return f"{head}; nothing is recorded of {asked.provider}"
-        near = min(others, key=lambda one: _distance(asked, one.asked))
-        differences = asked.differences(near.asked)
+            return f"{head}; nothing is recorded of {signature.provider}"
+        near = min(others, key=lambda one: _distance(signature, one.signature))
+        differences = signature.differences(near.signature)
         more = [f"... and {len(differences) - _DIFFERENCES} more"] if len(differences) > _DIFFERENCES else []
         lines = [*differences[:_DIFFERENCES], *more]
         return "\n  ".join([head, f"the nearest recorded is {near.name}, which differs:", *lines])
@@ -174,11 +175,11 @@ def _shown(request: Request) -> str:
     return urlsplit(request.url).path
 
 
-def _distance(asked: Asked, recorded: Asked) -> tuple[bool, int]:
-    return asked.operation != recorded.operation, len(asked.differences(recorded))
+def _distance(signature: RequestSignature, recorded: RequestSignature) -> tuple[bool, int]:
+    return signature.operation != recorded.operation, len(signature.differences(recorded))
 
 
-def states_in_turn(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
+def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
     """The polls of one job as they are shown again: each state once, the end after half of the polls.
 
     Returns:

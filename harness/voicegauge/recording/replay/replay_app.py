@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Request, Response
-from voicegauge.recording.redaction import ELSEWHERE, Move, moved_answer, mover
+from voicegauge.recording.redaction import OTHER_HOSTS_PREFIX, UrlRewriter, rewrite_response_urls, url_rewriter
 from voicegauge.recording.replay.replay import Replay
-from voicegauge.recording.replay.timing import answer_headers, paced, schedule, until
+from voicegauge.recording.replay.timing import paced, replayable_headers, schedule, until
 from voicegauge.transport import Clock, RealClock
 
 UNMATCHED_STATUS = 501
@@ -85,9 +85,9 @@ class ReplayApp:
             return self._elsewhere(request)
         root = f"{urlsplit(request.url).scheme}://{host}"
         inner, below = request, f"/{rest}"
-        if rest.startswith(f"{ELSEWHERE}/"):
+        if rest.startswith(f"{OTHER_HOSTS_PREFIX}/"):
             query = urlsplit(request.url).query
-            url = f"https://{rest.removeprefix(f'{ELSEWHERE}/')}{'?' if query else ''}{query}"
+            url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PREFIX}/')}{'?' if query else ''}{query}"
             inner, below = Request(method=request.method, url=url, headers=request.headers, body=request.body), ""
         exchange = self.replay.answer(provider, inner, below or None)
         return None if exchange is None else _at_home(exchange, self._moves(contract, f"{root}/{provider}"))
@@ -103,17 +103,17 @@ class ReplayApp:
         del self.replay.unmatched[before + 1 :]
         return None
 
-    def _moves(self, contract: Contract, base: str) -> Move:
+    def _moves(self, contract: Contract, base: str) -> UrlRewriter:
         homes: dict[str, Callable[[str], str]] = {}
         for interaction in self.replay.interactions:
-            url = interaction.asked.content.get("url", "")
+            url = interaction.signature.content.get("url", "")
             host = url.partition("/")[0]
-            if interaction.asked.provider == contract.id and host:
+            if interaction.signature.provider == contract.id and host:
                 for scheme in ("http", "https"):
-                    homes[f"{scheme}://{host}"] = _onto(f"{base}/{ELSEWHERE}/{host}")
+                    homes[f"{scheme}://{host}"] = _onto(f"{base}/{OTHER_HOSTS_PREFIX}/{host}")
         for server in contract.servers.values():
             homes[server.url.rstrip("/")] = _onto(base)
-        return mover(homes)
+        return url_rewriter(homes)
 
     async def _refuse(self, send: Send, *, too_large: bool) -> None:
         says = "the request is too large" if too_large else self.replay.unmatched[-1]
@@ -143,11 +143,13 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 async def _start(send: Send, response: Response) -> None:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer_headers(response)]
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in replayable_headers(response)
+    ]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
 
 
-def _at_home(exchange: Exchange, move: Move) -> Exchange:
+def _at_home(exchange: Exchange, move: UrlRewriter) -> Exchange:
     import msgspec
 
-    return msgspec.structs.replace(exchange, response=moved_answer(exchange.response, move))
+    return msgspec.structs.replace(exchange, response=rewrite_response_urls(exchange.response, move))

@@ -20,7 +20,7 @@ _SHOWN = 60
 """Characters of a value in a difference."""
 
 
-class Asked(Record, frozen=True, kw_only=True):
+class RequestSignature(Record, frozen=True, kw_only=True):
     """A request by what it asks for."""
 
     provider: str
@@ -29,13 +29,13 @@ class Asked(Record, frozen=True, kw_only=True):
     content: dict[str, str]
     """Every value by its place: "path id", "query page", "body /text", "file voice", "key"."""
 
-    def fits(self, recorded: Asked) -> bool:
+    def matches(self, recorded: RequestSignature) -> bool:
         """Whether this is the recorded request; what was masked there may be anything here."""
         if (self.provider, self.operation) != (recorded.provider, recorded.operation):
             return False
         return self.content.keys() == recorded.content.keys() and not self.differences(recorded)
 
-    def differences(self, recorded: Asked) -> list[str]:
+    def differences(self, recorded: RequestSignature) -> list[str]:
         """Each difference in words."""
         told = []
         if self.operation != recorded.operation:
@@ -60,7 +60,9 @@ def _say(word: str, value: str | None) -> str:
     return f"{word} {value if len(value) <= _SHOWN else value[: _SHOWN - 3] + '...'}"
 
 
-def ask(contract: Contract, request: Request, operation: Operation | None, path: str | None = None) -> Asked:
+def request_signature(
+    contract: Contract, request: Request, operation: Operation | None, path: str | None = None
+) -> RequestSignature:
     """What `request` asks for.
 
     Args:
@@ -74,13 +76,13 @@ def ask(contract: Contract, request: Request, operation: Operation | None, path:
         parts = urlsplit(request.url)
         where = path if path is not None else f"{parts.netloc}{parts.path}"
         content = {"method": request.method.upper(), "url": where, **dict(_query(contract, request, key_too=True))}
-        return Asked(provider=contract.id, operation=DOWNLOAD, content=content)
+        return RequestSignature(provider=contract.id, operation=DOWNLOAD, content=content)
     content = {f"path {name}": value for name, value in _path_parameters(operation, request.url, path).items()}
     content |= _query(contract, request)
     content |= _headers(operation, request)
     content["key"] = _key(contract, request)
     content |= _body(request)
-    return Asked(provider=contract.id, operation=operation.id, content=content)
+    return RequestSignature(provider=contract.id, operation=operation.id, content=content)
 
 
 def _path_parameters(operation: Operation, url: str, path: str | None) -> dict[str, str]:

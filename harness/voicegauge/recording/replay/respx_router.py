@@ -12,7 +12,7 @@ import httpx
 from voicegauge.errors import MissingExtraError
 from voicegauge.model import Request
 from voicegauge.recording.replay.replay import Replay
-from voicegauge.recording.replay.timing import Schedule, answer_headers, schedule
+from voicegauge.recording.replay.timing import ResponseSchedule, replayable_headers, schedule
 
 if TYPE_CHECKING:
     import respx
@@ -25,7 +25,7 @@ class UnmatchedRequestError(AssertionError):
 class _Body(httpx.AsyncByteStream, httpx.SyncByteStream):
     """A body in its recorded pieces, for clients of either kind."""
 
-    def __init__(self, plan: Schedule) -> None:
+    def __init__(self, plan: ResponseSchedule) -> None:
         self._plan, self._began = plan, time.perf_counter()
 
     def _waits(self) -> Iterator[tuple[float, bytes]]:
@@ -69,7 +69,7 @@ def replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
             exchange = replay.answer(contract.id, asked)
             if exchange is not None:
                 body = _Body(schedule(exchange, pace))
-                sent = httpx.Headers([*answer_headers(exchange.response)])
+                sent = httpx.Headers([*replayable_headers(exchange.response)])
                 return httpx.Response(exchange.response.status, headers=sent, stream=body)
         raise UnmatchedRequestError(replay.unmatched[-1])
 

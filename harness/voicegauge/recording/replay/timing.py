@@ -14,7 +14,7 @@ _MADE_ANEW = frozenset(
 """Headers of the recorded connection, not of the answer: the body was decoded when it was recorded."""
 
 
-class Piece(Record, frozen=True, kw_only=True):
+class TimedChunk(Record, frozen=True, kw_only=True):
     """A part of a body."""
 
     after_s: float
@@ -22,15 +22,15 @@ class Piece(Record, frozen=True, kw_only=True):
     data: bytes
 
 
-class Schedule(Record, frozen=True, kw_only=True):
+class ResponseSchedule(Record, frozen=True, kw_only=True):
     """When an answer is sent."""
 
     headers_after_s: float
     """Counted from the whole request's arrival."""
-    pieces: tuple[Piece, ...]
+    pieces: tuple[TimedChunk, ...]
 
 
-def schedule(exchange: Exchange, pace: float) -> Schedule:
+def schedule(exchange: Exchange, pace: float) -> ResponseSchedule:
     """The recorded times of an answer, each multiplied by `pace`.
 
     Args:
@@ -39,13 +39,13 @@ def schedule(exchange: Exchange, pace: float) -> Schedule:
     """
     timing, body = exchange.timing, exchange.response.body
     if timing is None or pace == 0:
-        return Schedule(headers_after_s=0.0, pieces=(Piece(after_s=0.0, data=body),))
+        return ResponseSchedule(headers_after_s=0.0, pieces=(TimedChunk(after_s=0.0, data=body),))
     headers_ms = timing.total_ms - timing.receive_ms  # of the recorded call, in which the request was sent too
     pieces = tuple(
-        Piece(after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
+        TimedChunk(after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
         for at_ms, data in _cut(body, timing.chunks, timing.total_ms)
     )
-    return Schedule(headers_after_s=pace * timing.ttfb_ms / 1000, pieces=pieces)
+    return ResponseSchedule(headers_after_s=pace * timing.ttfb_ms / 1000, pieces=pieces)
 
 
 def _cut(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
@@ -65,12 +65,12 @@ def _cut(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) ->
         yield total_ms, body
 
 
-def answer_headers(response: Response) -> Headers:
+def replayable_headers(response: Response) -> Headers:
     """The headers that are sent again."""
     return tuple((name, value) for name, value in response.headers if name.lower() not in _MADE_ANEW)
 
 
-async def paced(plan: Schedule, clock: Clock, began: float) -> AsyncIterator[bytes]:
+async def paced(plan: ResponseSchedule, clock: Clock, began: float) -> AsyncIterator[bytes]:
     """The pieces of `plan`, each at its hour; `began` is when the request had arrived, by `clock`.
 
     Hours are absolute, so that one late piece delays no other.
@@ -87,7 +87,7 @@ async def until(clock: Clock, hour: float) -> None:
         await clock.sleep(left)
 
 
-def be_punctual() -> bool:
+def enable_realtime_scheduling() -> bool:
     """Have the system wake this process before others, in real time, so that a busy machine does not delay pieces.
 
     Returns:

@@ -4,22 +4,22 @@ from voicegauge.speech.asr.base import RATE_HZ, Asr
 from voicegauge.speech.asr.cache import TranscriptCache
 from voicegauge.speech.asr.embedded import EMBEDDED
 from voicegauge.speech.asr.faster_whisper import cached_models
-from voicegauge.speech.asr.selection import PREFERRED, Choice, Spoken, choose_asr
-from voicegauge.speech.asr.transcribe import Hearing, hear
+from voicegauge.speech.asr.selection import PREFERRED_MODELS, AsrChoice, SpokenText, choose_asr
+from voicegauge.speech.asr.transcribe import Transcription, transcribe_audio
 from voicegauge.speech.asr.weights import cached_weights, install
 
 __all__ = [
     "EMBEDDED",
-    "PREFERRED",
+    "PREFERRED_MODELS",
     "RATE_HZ",
     "Asr",
-    "Choice",
-    "Hearing",
-    "Spoken",
+    "AsrChoice",
+    "SpokenText",
     "TranscriptCache",
+    "Transcription",
     "cached_models",
     "cached_weights",
     "choose_asr",
-    "hear",
     "install",
+    "transcribe_audio",
 ]

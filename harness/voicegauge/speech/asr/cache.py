@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from voicegauge.data import cache_folder
-from voicegauge.speech.asr.transcribe import HEARING_VERSION, Hearing
+from voicegauge.speech.asr.transcribe import TRANSCRIPTION_VERSION, Transcription
 
 _WAIT_S = 30.0
 """How long a writer waits for another one."""
@@ -33,16 +33,16 @@ class TranscriptCache:
         self._asr = f"{asr_id} {json.dumps(dict(settings), sort_keys=True)}"
         self._path = (folder or cache_folder()) / "transcripts.sqlite3"
 
-    def get(self, audio: str, language: str) -> Hearing | None:
+    def get(self, audio: str, language: str) -> Transcription | None:
         """Give what was heard in `audio`, whose digest is among what names it; `None` where it was not heard yet."""
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             row = connection.execute(
                 "SELECT heard, transcript FROM transcript WHERE key = ?", (self._key(audio, language),)
             ).fetchone()
-            return Hearing(row[0], row[1]) if row else None
+            return Transcription(row[0], row[1]) if row else None
         return None
 
-    def put(self, audio: str, language: str, hearing: Hearing) -> None:
+    def put(self, audio: str, language: str, hearing: Transcription) -> None:
         """Keep what was heard."""
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             connection.execute(
@@ -51,7 +51,7 @@ class TranscriptCache:
             )
 
     def _key(self, audio: str, language: str) -> str:
-        return f"{HEARING_VERSION} {audio} {language} {self._asr}"
+        return f"{TRANSCRIPTION_VERSION} {audio} {language} {self._asr}"
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Weights = Mapping[str, NDArray[np.float32]]
+WeightArrays = Mapping[str, NDArray[np.float32]]
 """By openai-whisper's names of its parameters."""
 
 
-class Shape(NamedTuple):
+class TransformerShape(NamedTuple):
     """Layers and attention heads, which the weights alone do not tell."""
 
     encoder_layers: int
@@ -22,7 +22,9 @@ class Shape(NamedTuple):
     heads: int
 
 
-def convert(weights: Weights, shape: Shape, tokens: Sequence[str], suppressed: Sequence[int], folder: Path) -> None:
+def convert(
+    weights: WeightArrays, shape: TransformerShape, tokens: Sequence[str], suppressed: Sequence[int], folder: Path
+) -> None:
     """Write the model and its tokenizer to `folder`, which must not exist.
 
     Args:
@@ -47,7 +49,7 @@ def convert(weights: Weights, shape: Shape, tokens: Sequence[str], suppressed: S
     _write_tokenizer(tokens, folder / "tokenizer.json")
 
 
-def _set_linear(spec: Any, weights: Weights, *names: str) -> None:
+def _set_linear(spec: Any, weights: WeightArrays, *names: str) -> None:
     # Several projections of one attention are stacked; Whisper's keys have no bias.
     spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
     spec.bias = np.concatenate(
@@ -55,11 +57,11 @@ def _set_linear(spec: Any, weights: Weights, *names: str) -> None:
     )
 
 
-def _set_norm(spec: Any, weights: Weights, name: str) -> None:
+def _set_norm(spec: Any, weights: WeightArrays, name: str) -> None:
     spec.gamma, spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def _set_attention(spec: Any, weights: Weights, name: str, *, own: bool) -> None:
+def _set_attention(spec: Any, weights: WeightArrays, name: str, *, own: bool) -> None:
     _set_norm(spec.layer_norm, weights, f"{name}_ln")
     if own:
         _set_linear(spec.linear[0], weights, f"{name}.query", f"{name}.key", f"{name}.value")
@@ -69,13 +71,13 @@ def _set_attention(spec: Any, weights: Weights, name: str, *, own: bool) -> None
     _set_linear(spec.linear[-1], weights, f"{name}.out")
 
 
-def _set_feed_forward(spec: Any, weights: Weights, name: str) -> None:
+def _set_feed_forward(spec: Any, weights: WeightArrays, name: str) -> None:
     _set_norm(spec.layer_norm, weights, f"{name}.mlp_ln")
     _set_linear(spec.linear_0, weights, f"{name}.mlp.0")
     _set_linear(spec.linear_1, weights, f"{name}.mlp.2")
 
 
-def _set_encoder(spec: Any, weights: Weights) -> None:
+def _set_encoder(spec: Any, weights: WeightArrays) -> None:
     for conv, name in ((spec.conv1, "conv1"), (spec.conv2, "conv2")):
         conv.weight, conv.bias = weights[f"encoder.{name}.weight"], weights[f"encoder.{name}.bias"]
     spec.position_encodings.encodings = weights["encoder.positional_embedding"]
@@ -85,7 +87,7 @@ def _set_encoder(spec: Any, weights: Weights) -> None:
         _set_feed_forward(layer.ffn, weights, f"encoder.blocks.{index}")
 
 
-def _set_decoder(spec: Any, weights: Weights) -> None:
+def _set_decoder(spec: Any, weights: WeightArrays) -> None:
     spec.embeddings.weight = spec.projection.weight = weights["decoder.token_embedding.weight"]
     spec.position_encodings.encodings = weights["decoder.positional_embedding"]
     _set_norm(spec.layer_norm, weights, "decoder.ln")

@@ -27,7 +27,7 @@ from voicegauge.speech.transcripts import base_language
 WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
 """Environment variable: the model or checkpoint file that `auto` and `whisper` take."""
 NONE = "none"
-PREFERRED = (
+PREFERRED_MODELS = (
     "small.en",
     "small",
     "base.en",
@@ -45,7 +45,7 @@ PREFERRED = (
 """The most accurate that a laptop runs in reasonable time first; the slow ones last."""
 
 
-class Choice(NamedTuple):
+class AsrChoice(NamedTuple):
     """What was chosen."""
 
     asr: Asr | None
@@ -53,14 +53,14 @@ class Choice(NamedTuple):
     reason: str
 
 
-class Spoken(NamedTuple):
+class SpokenText(NamedTuple):
     """A text that is spoken."""
 
     language: str
     text: str
 
 
-def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[Spoken]) -> Choice:
+def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
     """Choose the recogniser that `spec` names; "auto" takes the most trustworthy one that is here.
 
     Nothing is downloaded for "auto". No model is loaded yet.
@@ -79,7 +79,7 @@ def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[Spoken]) ->
     if engine == "auto":
         return _choose(provenance, texts)
     if engine == NONE:
-        return Choice(None, "asked for none")
+        return AsrChoice(None, "asked for none")
     makers: dict[str, Callable[[], Asr]] = {
         "whisper": lambda: whisper_asr(model or _default_whisper(texts)),
         "faster-whisper": lambda: faster_whisper_asr(model or _default_faster_whisper(texts)),
@@ -87,25 +87,25 @@ def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[Spoken]) ->
     }
     if engine not in makers:
         raise UnknownNameError("ASR", engine, ("auto", *makers, NONE))
-    return Choice(makers[engine](), "asked for")
+    return AsrChoice(makers[engine](), "asked for")
 
 
-def _choose(provenance: Provenance, texts: Sequence[Spoken]) -> Choice:
+def _choose(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
     named = os.environ.get(WHISPER_VARIABLE)
     if named:
-        return Choice(whisper_asr(named), f"named by {WHISPER_VARIABLE}")
+        return AsrChoice(whisper_asr(named), f"named by {WHISPER_VARIABLE}")
     if importlib.util.find_spec("whisper"):
         for model in _preferred(texts):
             if cached_weights(model).is_file():
-                return Choice(whisper_asr(model), "the weights of Whisper are here")
+                return AsrChoice(whisper_asr(model), "the weights of Whisper are here")
     if importlib.util.find_spec("faster_whisper"):
         here = cached_models()
         for model in _preferred(texts):
             if model in here:
-                return Choice(faster_whisper_asr(model), "weights for faster-whisper are here")
+                return AsrChoice(faster_whisper_asr(model), "weights for faster-whisper are here")
     if provenance is Provenance.EMULATED:
-        return Choice(embedded_asr(), "no official weights of Whisper are here, and the run is emulated")
-    return Choice(
+        return AsrChoice(embedded_asr(), "no official weights of Whisper are here, and the run is emulated")
+    return AsrChoice(
         None,
         "no official weights of Whisper are here, and the embedded Whisper is no judge of a live service: "
         f"`voicegauge asr install {_default_name(texts)}` gets them, --asr whisper:FILE takes a file, "
@@ -113,24 +113,24 @@ def _choose(provenance: Provenance, texts: Sequence[Spoken]) -> Choice:
     )
 
 
-def _preferred(texts: Sequence[Spoken]) -> list[str]:
-    return [name for name in PREFERRED if _all_english(texts) or not name.endswith(".en")]
+def _preferred(texts: Sequence[SpokenText]) -> list[str]:
+    return [name for name in PREFERRED_MODELS if _all_english(texts) or not name.endswith(".en")]
 
 
-def _all_english(texts: Sequence[Spoken]) -> bool:
+def _all_english(texts: Sequence[SpokenText]) -> bool:
     return all(base_language(spoken.language) == "en" for spoken in texts)
 
 
-def _default_whisper(texts: Sequence[Spoken]) -> str:
+def _default_whisper(texts: Sequence[SpokenText]) -> str:
     named = os.environ.get(WHISPER_VARIABLE)
     here = (name for name in _preferred(texts) if cached_weights(name).is_file())
     return named or next(here, _default_name(texts))
 
 
-def _default_faster_whisper(texts: Sequence[Spoken]) -> str:
+def _default_faster_whisper(texts: Sequence[SpokenText]) -> str:
     here = cached_models()
     return next((name for name in _preferred(texts) if name in here), _default_name(texts))
 
 
-def _default_name(texts: Sequence[Spoken]) -> str:
+def _default_name(texts: Sequence[SpokenText]) -> str:
     return "base.en" if _all_english(texts) else "base"

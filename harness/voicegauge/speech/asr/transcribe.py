@@ -7,21 +7,21 @@ from typing import NamedTuple
 from voicegauge.model import AudioFacts
 from voicegauge.speech.asr.base import RATE_HZ, Asr
 from voicegauge.speech.audio import UndecodableAudioError, decode_saved, is_silent, resample
-from voicegauge.speech.transcripts import Heard
+from voicegauge.speech.transcripts import AudioContent
 
-HEARING_VERSION = 1
+TRANSCRIPTION_VERSION = 1
 """Raised when the way from bytes to the recogniser changes: transcripts kept before do not count."""
 
 
-class Hearing(NamedTuple):
+class Transcription(NamedTuple):
     """What was heard."""
 
-    heard: Heard
+    heard: AudioContent
     transcript: str
     """Empty but for speech."""
 
 
-def hear(asr: Asr, data: bytes, known: AudioFacts, language: str) -> Hearing:
+def transcribe_audio(asr: Asr, data: bytes, known: AudioFacts, language: str) -> Transcription:
     """Decode audio, gate silence, resample, transcribe.
 
     Silence never reaches the recogniser, which may hear words in it.
@@ -35,8 +35,8 @@ def hear(asr: Asr, data: bytes, known: AudioFacts, language: str) -> Hearing:
     try:
         decoded = decode_saved(data, known)
     except UndecodableAudioError:
-        return Hearing("undecodable", "")
+        return Transcription("undecodable", "")
     if is_silent(decoded.samples, decoded.sample_rate_hz):
-        return Hearing("silence", "")
+        return Transcription("silence", "")
     samples = resample(decoded.samples, decoded.sample_rate_hz, RATE_HZ)
-    return Hearing("speech", asr.transcribe(samples, language))
+    return Transcription("speech", asr.transcribe(samples, language))

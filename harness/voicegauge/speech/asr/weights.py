@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with the bytes had so far and all of them; 0 where nobody said."""
 _BLOCK = 1 << 20
 _TIMEOUT_S = 30.0
@@ -21,7 +21,7 @@ _ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
 """Model names whose weights lie under another name."""
 
 
-class Weights(NamedTuple):
+class OfficialWeights(NamedTuple):
     """An official checkpoint."""
 
     model: str
@@ -50,7 +50,7 @@ def cached_weights(model: str) -> Path:
     return folder / f"{_ALIASES.get(model, model)}.pt"
 
 
-def official_weights(model: str) -> Weights:
+def find_official_weights(model: str) -> OfficialWeights:
     """Look up a model of openai-whisper.
 
     Raises:
@@ -64,10 +64,10 @@ def official_weights(model: str) -> Weights:
     if model not in known:
         raise UnknownNameError("Whisper model", model, known)
     url = known[model]
-    return Weights(model, url, url.split("/")[-2])
+    return OfficialWeights(model, url, url.split("/")[-2])
 
 
-def install(model: str, source: Path | None = None, progress: Progress | None = None) -> Path:
+def install(model: str, source: Path | None = None, progress: ProgressCallback | None = None) -> Path:
     """Bring the official weights of `model` into openai-whisper's cache.
 
     Args:
@@ -83,7 +83,7 @@ def install(model: str, source: Path | None = None, progress: Progress | None = 
         UnknownNameError: it has no such model.
         UsageError: the weights cannot be had, or are not the official ones.
     """
-    weights, path = official_weights(model), cached_weights(model)
+    weights, path = find_official_weights(model), cached_weights(model)
     if path.is_file() and _sha256(path) == weights.sha256:
         return path
     if source is None:
@@ -91,7 +91,7 @@ def install(model: str, source: Path | None = None, progress: Progress | None = 
     return copy(weights, source / weights.file if source.is_dir() else source, path, progress)
 
 
-def fetch(weights: Weights, path: Path, progress: Progress | None = None) -> Path:
+def fetch(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
     """Download to `path`, which is there whole and checked, or not at all.
 
     Raises:
@@ -109,7 +109,7 @@ def fetch(weights: Weights, path: Path, progress: Progress | None = None) -> Pat
         ) from error
 
 
-def copy(weights: Weights, source: Path, path: Path, progress: Progress | None = None) -> Path:
+def copy(weights: OfficialWeights, source: Path, path: Path, progress: ProgressCallback | None = None) -> Path:
     """Copy the file `source` to `path`, which is there whole and checked, or not at all.
 
     Raises:
@@ -122,7 +122,9 @@ def copy(weights: Weights, source: Path, path: Path, progress: Progress | None =
         raise UsageError(f"{error.filename or source}: {error.strerror}") from error
 
 
-def _save(weights: Weights, source: BinaryIO, total: int, path: Path, progress: Progress | None) -> Path:
+def _save(
+    weights: OfficialWeights, source: BinaryIO, total: int, path: Path, progress: ProgressCallback | None
+) -> Path:
     made, had = hashlib.sha256(), 0
     with _partial(path) as partial:
         with partial.open("wb") as file:

@@ -2,11 +2,11 @@
 
 from voicegauge.speech.audio.containers import sniff_container
 from voicegauge.speech.audio.levels import MIN_SPEECH_S, SILENCE_DBFS
-from voicegauge.speech.audio.playable import Timeline, timeline
+from voicegauge.speech.audio.playable import PlaybackTimeline, playback_timeline
 from voicegauge.speech.audio.samples import (
     FORMATS,
-    Decoded,
-    RawAudio,
+    DecodedAudio,
+    RawAudioFormat,
     UndecodableAudioError,
     container_of_media_type,
     decode,
@@ -18,7 +18,7 @@ from voicegauge.speech.audio.samples import (
     rms_dbfs,
 )
 from voicegauge.speech.audio.transcoding import (
-    Wanted,
+    TranscodingTarget,
     apply_filters,
     media_type_of,
     read_channels,
@@ -30,11 +30,11 @@ __all__ = [
     "FORMATS",
     "MIN_SPEECH_S",
     "SILENCE_DBFS",
-    "Decoded",
-    "RawAudio",
-    "Timeline",
+    "DecodedAudio",
+    "PlaybackTimeline",
+    "RawAudioFormat",
+    "TranscodingTarget",
     "UndecodableAudioError",
-    "Wanted",
     "apply_filters",
     "container_of_media_type",
     "decode",
@@ -43,11 +43,11 @@ __all__ = [
     "facts",
     "is_silent",
     "media_type_of",
+    "playback_timeline",
     "read_channels",
     "resample",
     "rms_dbfs",
     "sniff_container",
-    "timeline",
     "transcode",
     "write_audio",
 ]

@@ -114,7 +114,7 @@ def find_wav_data(data: bytes) -> WavData | None:
     return None
 
 
-def mend_streamed_wav(data: bytes) -> bytes:
+def repair_streamed_wav_length(data: bytes) -> bytes:
     """`data` with the real length filled in where a streamed WAV states none."""
     found = find_wav_data(data)
     if found is None or found.declared is not None or not found.present:

@@ -7,13 +7,13 @@ import io
 from collections.abc import Sequence
 
 from voicegauge.speech.audio.containers import find_wav_data
-from voicegauge.speech.audio.samples import Decoded
+from voicegauge.speech.audio.samples import DecodedAudio
 
 _SAMPLE_BYTES = {"wav", "pcm"}
 """Containers whose samples all have one size, so that the share of the bytes is the share of the time."""
 
 
-class Timeline:
+class PlaybackTimeline:
     """Seconds of audio by bytes received: never falling, all of it at the last byte."""
 
     def __init__(self, steps: Sequence[tuple[int, float]], size: int, audio_s: float, *, even: bool) -> None:
@@ -40,7 +40,7 @@ class Timeline:
         return min(seconds, self._audio_s)
 
 
-def timeline(data: bytes, decoded: Decoded) -> Timeline:
+def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
     """The timeline of `data`, which `decoded` was decoded from.
 
     Compressed audio can be played packet by packet: where each one ends is read by FFmpeg. Where
@@ -49,11 +49,11 @@ def timeline(data: bytes, decoded: Decoded) -> Timeline:
     size, audio_s = len(data), decoded.audio_s
     if decoded.container in _SAMPLE_BYTES:
         found = find_wav_data(data)
-        return Timeline([(found.size_at + 4 if found else 0, 0.0), (size, audio_s)], size, audio_s, even=True)
+        return PlaybackTimeline([(found.size_at + 4 if found else 0, 0.0), (size, audio_s)], size, audio_s, even=True)
     packets = _packets(data)
     if len(packets) < 2:
-        return Timeline([(0, 0.0), (size, audio_s)], size, audio_s, even=True)
-    return Timeline(packets, size, audio_s, even=False)
+        return PlaybackTimeline([(0, 0.0), (size, audio_s)], size, audio_s, even=True)
+    return PlaybackTimeline(packets, size, audio_s, even=False)
 
 
 def _packets(data: bytes) -> list[tuple[int, float]]:

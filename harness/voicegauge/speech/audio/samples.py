@@ -24,17 +24,17 @@ from voicegauge.speech.audio.containers import (
     declares_length,
     find_wav_data,
     may_be_chance,
-    mend_streamed_wav,
+    repair_streamed_wav_length,
     sniff_container,
 )
 from voicegauge.speech.audio.levels import active_s, is_silent, leading_silence_s, rms_dbfs
 from voicegauge.speech.audio.ogg import with_serial
-from voicegauge.speech.interrupts import ctrl_c_held
+from voicegauge.speech.interrupts import defer_keyboard_interrupt
 
 __all__ = [
     "FORMATS",
-    "Decoded",
-    "RawAudio",
+    "DecodedAudio",
+    "RawAudioFormat",
     "UndecodableAudioError",
     "active_s",
     "container_of_media_type",
@@ -67,7 +67,7 @@ class UndecodableAudioError(ValueError):
     """Bytes that are no audio that can be decoded."""
 
 
-class RawAudio(Record, frozen=True, kw_only=True):
+class RawAudioFormat(Record, frozen=True, kw_only=True):
     """What must be declared for samples without a header."""
 
     format: str = "pcm_s16le"
@@ -76,7 +76,7 @@ class RawAudio(Record, frozen=True, kw_only=True):
     channels: int = 1
 
 
-class Decoded(NamedTuple):
+class DecodedAudio(NamedTuple):
     """Audio as samples."""
 
     samples: Samples
@@ -115,8 +115,8 @@ _RAW = {
 }
 
 
-@ctrl_c_held()
-def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
+@defer_keyboard_interrupt()
+def decode(data: bytes, *, declared: RawAudioFormat | None = None) -> DecodedAudio:
     """The samples of `data`.
 
     A header always wins; `declared` counts only for bytes that have none, or that begin like a
@@ -138,20 +138,20 @@ def decode(data: bytes, *, declared: RawAudio | None = None) -> Decoded:
         return _decode_raw(data, declared)
 
 
-def _decode_container(data: bytes, container: str | None) -> Decoded:
+def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
     import soundfile
 
     if container in ffmpeg.CONTAINERS:
         return _decode_by_ffmpeg(data, container)
     try:
-        with soundfile.SoundFile(io.BytesIO(mend_streamed_wav(data))) as file:
+        with soundfile.SoundFile(io.BytesIO(repair_streamed_wav_length(data))) as file:
             return _read(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         what = f"{container} that cannot be read" if container else "no audio container that is known"
         raise UndecodableAudioError(f"{len(data)} bytes: {what}") from error
 
 
-def _decode_by_ffmpeg(data: bytes, container: str) -> Decoded:
+def _decode_by_ffmpeg(data: bytes, container: str) -> DecodedAudio:
     try:
         track = ffmpeg.read_track(data, MAX_AUDIO_S, MAX_FRAMES)
         _check_shape(track.sample_rate_hz, track.channels)
@@ -160,10 +160,12 @@ def _decode_by_ffmpeg(data: bytes, container: str) -> Decoded:
     if not len(track.samples):
         raise UndecodableAudioError(f"{len(data)} bytes of {container} without a single sample")
     audio_s = len(track.samples) / track.sample_rate_hz
-    return Decoded(_settled(track.samples), track.sample_rate_hz, track.channels, container, track.codec, audio_s, None)
+    return DecodedAudio(
+        _settled(track.samples), track.sample_rate_hz, track.channels, container, track.codec, audio_s, None
+    )
 
 
-def _decode_raw(data: bytes, declared: RawAudio) -> Decoded:
+def _decode_raw(data: bytes, declared: RawAudioFormat) -> DecodedAudio:
     import soundfile
 
     raw = _RAW.get(declared.format)
@@ -184,14 +186,14 @@ def _decode_raw(data: bytes, declared: RawAudio) -> Decoded:
         raise UndecodableAudioError(f"{len(data)} bytes: no samples of {declared.format}") from error
 
 
-def _read(file: Any, data: bytes) -> Decoded:
+def _read(file: Any, data: bytes) -> DecodedAudio:
     rate, channels = int(file.samplerate), int(file.channels)
     _check_shape(rate, channels)
     samples = _read_samples(file, min(MAX_FRAMES, int(MAX_AUDIO_S * rate)))
     if not len(samples):
         raise UndecodableAudioError(f"{len(data)} bytes of {file.format.lower()} without a single sample")
     container = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}.get(file.format, file.format.lower())
-    return Decoded(
+    return DecodedAudio(
         samples=samples,
         sample_rate_hz=rate,
         channels=channels,
@@ -278,7 +280,7 @@ def media_type_of(name: str) -> str:
     return FORMATS[name].media_type
 
 
-@ctrl_c_held()
+@defer_keyboard_interrupt()
 def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str]:
     """`samples` in the format `name` and its media type; 16 bits where the format has bits.
 
@@ -321,7 +323,7 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     return resampled
 
 
-def decode_saved(data: bytes, known: AudioFacts) -> Decoded:
+def decode_saved(data: bytes, known: AudioFacts) -> DecodedAudio:
     """Decode audio that was measured before, with what was declared of it then.
 
     Raises:
@@ -329,13 +331,15 @@ def decode_saved(data: bytes, known: AudioFacts) -> Decoded:
     """
     declared = None
     if known.raw_format and known.sample_rate_hz:
-        declared = RawAudio(format=known.raw_format, sample_rate_hz=known.sample_rate_hz, channels=known.channels or 1)
+        declared = RawAudioFormat(
+            format=known.raw_format, sample_rate_hz=known.sample_rate_hz, channels=known.channels or 1
+        )
     return decode(data, declared=declared)
 
 
 def facts(
-    data: bytes, *, file: str, media_type: str | None, declared: RawAudio | None = None
-) -> tuple[AudioFacts, Decoded | None]:
+    data: bytes, *, file: str, media_type: str | None, declared: RawAudioFormat | None = None
+) -> tuple[AudioFacts, DecodedAudio | None]:
     """What can be measured on audio received, and the samples; `None` where it cannot be decoded.
 
     Args:

@@ -36,7 +36,7 @@ _FRAME = 1024
 _LAYOUTS = {1: "mono", 2: "stereo"}
 
 
-class Wanted(NamedTuple):
+class TranscodingTarget(NamedTuple):
     """What audio shall become; `None` leaves it as it is."""
 
     format: str
@@ -47,7 +47,7 @@ class Wanted(NamedTuple):
     """Of the formats that have one."""
 
 
-def transcode(data: bytes, wanted: Wanted) -> bytes:
+def transcode(data: bytes, wanted: TranscodingTarget) -> bytes:
     """`data` as `wanted`.
 
     Raises:

@@ -1,11 +1,11 @@
 """Text normalization and recognition error counts."""
 
-from voicegauge.speech.transcripts.metrics import Heard, score
-from voicegauge.speech.transcripts.normalizer import base_language, normaliser_for
+from voicegauge.speech.transcripts.metrics import AudioContent, score
+from voicegauge.speech.transcripts.normalizer import base_language, normalizer_for
 
 __all__ = [
-    "Heard",
+    "AudioContent",
     "base_language",
-    "normaliser_for",
+    "normalizer_for",
     "score",
 ]

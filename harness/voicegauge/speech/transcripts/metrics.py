@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from voicegauge.model import Score
-from voicegauge.speech.transcripts.normalizer import Unit, normaliser_for
+from voicegauge.speech.transcripts.normalizer import Unit, normalizer_for
 
 _PARENTHESES = str.maketrans("()", "  ")
 """Whisper's normalisers drop what stands in them."""
-Heard = Literal["speech", "silence", "missing", "undecodable"]
+AudioContent = Literal["speech", "silence", "missing", "undecodable"]
 
 
 class Counts(NamedTuple):
@@ -41,13 +41,13 @@ def _units(text: str, unit: Unit) -> list[str]:
     return text.split() if unit == "word" else list(text)
 
 
-def score(*, sample_id: str, reference: str, transcript: str, language: str, heard: Heard = "speech") -> Score:
+def score(*, sample_id: str, reference: str, transcript: str, language: str, heard: AudioContent = "speech") -> Score:
     """Score what was `heard` where the text `reference` was asked for.
 
     Anything heard but speech counts as every unit deleted, whatever `transcript` says. What stands in
     parentheses is spoken in a text; in a transcript it is a note, "(music)", and does not count.
     """
-    normalise = normaliser_for(language)
+    normalise = normalizer_for(language)
     transcript = transcript if heard == "speech" else ""
     wanted, said = normalise(reference.translate(_PARENTHESES)), normalise(transcript)
     counts = count_errors(wanted, said, normalise.unit)

@@ -21,7 +21,7 @@ MARKED = frozenset({"as", "bn", "gu", "hi", "kn", "ml", "mr", "ne", "or", "pa", 
 which would cut their words into consonants."""
 
 
-class Normaliser(NamedTuple):
+class TextNormalizer(NamedTuple):
     """One way to bring text to a comparable form."""
 
     id: str
@@ -40,7 +40,7 @@ def base_language(tag: str) -> str:
     return tag.replace("_", "-").split("-")[0].lower()
 
 
-def normaliser_for(language: str) -> Normaliser:
+def normalizer_for(language: str) -> TextNormalizer:
     """Give the normaliser of `language`, a tag such as "en", "en-GB" or "zh-CN".
 
     - English: Whisper's English one (numbers as digits, contractions and spellings settled).
@@ -51,12 +51,12 @@ def normaliser_for(language: str) -> Normaliser:
     """
     base = base_language(language)
     if base == "en":
-        return Normaliser("whisper-english/1", "word", _english)
+        return TextNormalizer("whisper-english/1", "word", _english)
     if base in UNSPACED:
-        return Normaliser("characters/1", "character", _characters)
+        return TextNormalizer("characters/1", "character", _characters)
     if base in MARKED:
-        return Normaliser("words-and-marks/1", "word", _words_and_marks)
-    return Normaliser("whisper-basic/2", "word", _basic)
+        return TextNormalizer("words-and-marks/1", "word", _words_and_marks)
+    return TextNormalizer("whisper-basic/2", "word", _basic)
 
 
 @cache

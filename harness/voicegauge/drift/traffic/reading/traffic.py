@@ -13,8 +13,8 @@ from voicegauge.drift.report import Side, Spot
 from voicegauge.errors import DataError
 from voicegauge.formats import UnreadableBodyError, is_json, read_json, read_pointer
 from voicegauge.model import Exchange
-from voicegauge.recording import MASK, Recording, conversations, find_recordings, load_har
-from voicegauge.recording.replay import Asked, ask
+from voicegauge.recording import MASK, Recording, find_recordings, group_exchanges, load_har
+from voicegauge.recording.replay import RequestSignature, request_signature
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,9 +68,9 @@ class Seen:
         return self.spot(f"/response/content/text#{path}")
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> RequestSignature:
         """What the request asks for."""
-        return ask(self.contract, self.exchange.request, self.operation)
+        return request_signature(self.contract, self.exchange.request, self.operation)
 
     def read(self, written: str | None) -> Any:
         """The value of the answer at a place; `MISSING` where nothing is or it was masked."""
@@ -145,7 +145,7 @@ def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, 
             raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
         here = [_seen(contract, file, number, exchange) for number, exchange in enumerate(recording.exchanges)]
         by_exchange = {id(one.exchange): one for one in here}
-        found = conversations(contract, recording.exchanges)
+        found = group_exchanges(contract, recording.exchanges)
         together += [tuple(by_exchange[id(exchange)] for exchange in conversation) for conversation in found]
         seen += here
     times = sorted({recording.recorded_at[:10] for _, recording in recordings})

@@ -21,7 +21,7 @@ import numpy as np
 from voicegauge.data import CACHE_VARIABLE, cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.speech.asr.base import digest
-from voicegauge.speech.asr.ctranslate2_conversion import Shape, Weights, convert
+from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
 from voicegauge.speech.asr.whisper import WhisperAsr
 
@@ -43,12 +43,12 @@ _BEGIN_SUPPRESSED = (220, 50256)
 """A blank and the end, as Whisper's `suppress_blank` has it."""
 
 
-class Network(NamedTuple):
+class WhisperCheckpoint(NamedTuple):
     """The whole of a Whisper."""
 
     dims: dict[str, int]
     """As openai-whisper's `ModelDimensions` names them."""
-    weights: Weights
+    weights: WeightArrays
     tokens: list[str]
     """Every token of the vocabulary; one that never occurs has a name that no text holds."""
 
@@ -93,7 +93,7 @@ def known_words() -> frozenset[str]:
         return frozenset(str(packed["words"]).split())
 
 
-def unpack(path: Path = WEIGHTS) -> Network:
+def unpack(path: Path = WEIGHTS) -> WhisperCheckpoint:
     """Read the weights and give every token its row again."""
     with np.load(path) as packed:
         stored = {name: packed[name] for name in packed.files}
@@ -104,27 +104,27 @@ def unpack(path: Path = WEIGHTS) -> Network:
     stored.pop("words")
     weights = {name: value.astype(np.float32) for name, value in stored.items()}
     tokens = [named.get(token, f"\x00{token}") for token in range(dims["n_vocab"])]
-    return Network(dims, {**weights, _EMBEDDING: rows}, tokens)
+    return WhisperCheckpoint(dims, {**weights, _EMBEDDING: rows}, tokens)
 
 
 def _sha256() -> str:
     return digest(WEIGHTS)
 
 
-def _save_checkpoint(network: Network, path: Path) -> None:
+def _save_checkpoint(network: WhisperCheckpoint, path: Path) -> None:
     import torch
 
     state = {name: torch.from_numpy(value) for name, value in network.weights.items()}
     torch.save({"dims": network.dims, "model_state_dict": state}, path)
 
 
-def _save_folder(network: Network, path: Path) -> None:
+def _save_folder(network: WhisperCheckpoint, path: Path) -> None:
     dims = network.dims
-    shape = Shape(dims["n_audio_layer"], dims["n_text_layer"], dims["n_audio_head"])
+    shape = TransformerShape(dims["n_audio_layer"], dims["n_text_layer"], dims["n_audio_head"])
     convert(network.weights, shape, network.tokens, _BEGIN_SUPPRESSED, path)
 
 
-def _cached(name: str, save: Callable[[Network, Path], None]) -> Path:
+def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
     """The file or folder `name` of the cache, made by `save` where it is not there; whole or not at all."""
     home = cache_folder() / EMBEDDED
     path = home / name
