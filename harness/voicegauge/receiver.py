@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from voicegauge.errors import TimedOutError, UsageError
-from voicegauge.model import Received, Request
+from voicegauge.model import ReceivedWebhook, Request
 
 MAX_BODY_BYTES = 1024 * 1024
 """A status answer has a few hundred bytes."""
@@ -34,11 +34,11 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Receiver:
     """Keeps what was sent to it, and lets tests wait for it."""
 
-    def __init__(self, tell: Callable[[Received], None] | None = None) -> None:
+    def __init__(self, tell: Callable[[ReceivedWebhook], None] | None = None) -> None:
         """`tell` is called with each webhook, in the server's thread."""
         self.root = ""
         """Where others reach it: its own address, or that of a tunnel to it."""
-        self.received: list[Received] = []
+        self.received: list[ReceivedWebhook] = []
         """All of them, in the order they came."""
         self._tell = tell or (lambda _received: None)
         self._given: set[int] = set()
@@ -49,12 +49,12 @@ class Receiver:
         """A URL that nobody can guess, for one request."""
         return f"{self.root}/{secrets.token_urlsafe(12)}"
 
-    def at(self, url: str) -> list[Received]:
+    def at(self, url: str) -> list[ReceivedWebhook]:
         """What was sent to `url`."""
         token = url.rpartition("/")[2]
         return [one for one in self.received if one.token == token]
 
-    async def next(self, request_id: str | None = None, *, timeout_s: float = WAIT_S) -> Received:
+    async def next(self, request_id: str | None = None, *, timeout_s: float = WAIT_S) -> ReceivedWebhook:
         """The next webhook that was not given out yet; with `request_id` the next whose body names it.
 
         Raises:
@@ -69,7 +69,9 @@ class Receiver:
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
-    async def until(self, url: str, enough: Callable[[list[Received]], bool], *, timeout_s: float) -> list[Received]:
+    async def until(
+        self, url: str, enough: Callable[[list[ReceivedWebhook]], bool], *, timeout_s: float
+    ) -> list[ReceivedWebhook]:
         """What was sent to `url`, as soon as it is `enough` or the time is over."""
         for _ in range(1 + math.ceil(timeout_s / LOOK_S)):
             if enough(self.at(url)):
@@ -103,10 +105,10 @@ class Receiver:
             self._tell(received)
             await _answer(send, 200)
 
-    def _received(self, scope: MutableMapping[str, Any], body: bytes) -> Received:
+    def _received(self, scope: MutableMapping[str, Any], body: bytes) -> ReceivedWebhook:
         path = str(scope["path"])
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-        return Received(
+        return ReceivedWebhook(
             at=time.time(),
             at_ms=time.perf_counter() * 1000,
             token=path.strip("/").rpartition("/")[2],
@@ -114,7 +116,7 @@ class Receiver:
         )
 
 
-def _names(received: Received, wanted: str) -> bool:
+def _names(received: ReceivedWebhook, wanted: str) -> bool:
     """Whether a text in the body is `wanted`."""
     try:
         left = [json.loads(received.request.body)]
@@ -153,7 +155,7 @@ async def _answer(send: _Send, status: int, headers: tuple[tuple[bytes, bytes], 
 
 @contextlib.contextmanager
 def running_receiver(
-    *, port: int = 0, public_url: str | None = None, tell: Callable[[Received], None] | None = None
+    *, port: int = 0, public_url: str | None = None, tell: Callable[[ReceivedWebhook], None] | None = None
 ) -> Iterator[Receiver]:
     """A receiver on a port of this machine, in a thread, until the context ends.
 

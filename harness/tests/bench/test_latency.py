@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from voicegauge.bench.running.latency import measure_latency
 from voicegauge.contract import Target
-from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, Sighting, Timing
+from voicegauge.model import Delivery, Exchange, Failure, Interval, Job, Request, Response, StateObservation, Timing
 
 
 def exchange(
@@ -43,12 +43,14 @@ def exchange(
 def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Delivery:
     """A job that was seen in the states `seen`: (state, asked, answered), the submit's answer first."""
     exchanges = [exchange("submit", 0.0), exchange("audio", seen[-1][2], total=40.0, first=25.0, media="audio/wav")]
-    sightings = tuple(Sighting(state=state, asked_ms=asked, at_ms=at, exchange=0) for state, asked, at in seen)
+    observations = tuple(
+        StateObservation(state=state, requested_ms=asked, at_ms=at, exchange=0) for state, asked, at in seen
+    )
     return Delivery(
         target=target,
         exchanges=tuple(exchanges),
         attempts=1,
-        job=Job(id="1", status_operation="status", sightings=sightings),
+        job=Job(id="1", status_operation="status", observations=observations),
         audio=b"RIFF",
         audio_exchange=1,
         submit_exchange=0,

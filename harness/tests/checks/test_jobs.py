@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from voicegauge.checks import Trail
 from voicegauge.checks.rules.jobs import read_timestamp
-from voicegauge.model import Sighting
+from voicegauge.model import StateObservation
 
 NEXT = {"new": ["busy"], "busy": ["done", "broken"], "done": [], "broken": []}
 
@@ -20,10 +20,10 @@ def _answer(state, **more):
 
 @pytest.fixture
 def trail(submit, poll, acme):
-    def make(*answers, first="new", gave_up=False, sightings=()):
+    def make(*answers, first="new", gave_up=False, observations=()):
         call = submit({"id": "j1", "state": first})
         polls = tuple(poll(answer if isinstance(answer, dict) else _answer(answer), submit=call) for answer in answers)
-        return Trail(call, polls, acme.operation("status"), gave_up=gave_up, sightings=sightings)
+        return Trail(call, polls, acme.operation("status"), gave_up=gave_up, observations=observations)
 
     return make
 
@@ -60,7 +60,7 @@ def test_what_is_charged_may_change_until_the_end_and_not_after(trail, rules_of)
 def _seen(*states):
     """States seen by questions ten seconds apart, each answered after one."""
     return tuple(
-        Sighting(state=state, asked_ms=10_000.0 * index, at_ms=10_000.0 * index + 1_000, exchange=index)
+        StateObservation(state=state, requested_ms=10_000.0 * index, at_ms=10_000.0 * index + 1_000, exchange=index)
         for index, state in enumerate(states)
     )
 
@@ -68,12 +68,12 @@ def _seen(*states):
 @pytest.mark.parametrize(("polls", "long"), [(6, False), (7, False), (8, True)])
 def test_a_state_lasts_no_longer_than_documented(trail, rules_of, polls, long) -> None:
     """60 s are allowed in `new`; from the first answer to the last question it is 10 s less than between polls."""
-    found = rules_of(trail("busy", "done", sightings=_seen(*["new"] * polls, "busy", "done")))
+    found = rules_of(trail("busy", "done", observations=_seen(*["new"] * polls, "busy", "done")))
     assert found == ({"job-state-too-long"} if long else set())
 
 
 def test_a_state_without_a_bound_and_an_end_last_as_long_as_they_like(trail, rules_of) -> None:
-    assert rules_of(trail("busy", "done", sightings=_seen("new", *["busy"] * 90, *["done"] * 90))) == set()
+    assert rules_of(trail("busy", "done", observations=_seen("new", *["busy"] * 90, *["done"] * 90))) == set()
 
 
 def test_a_job_that_does_not_end_is_stuck(trail, rules_of) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicegauge.checks import Call, Judge, Told
 from voicegauge.contract import load_catalogue
-from voicegauge.model import Exchange, Finding, Provenance, Received, Request, Response, Timing
+from voicegauge.model import Exchange, Finding, Provenance, ReceivedWebhook, Request, Response, Timing
 
 CATALOGUE = load_catalogue()
 PIXAZO, TTSAI = CATALOGUE.provider("pixazo"), CATALOGUE.provider("ttsai")
@@ -21,9 +21,11 @@ JUDGE = Judge(Provenance.RECORDED)
 STATES = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED", "ERROR"]
 
 
-def _received(value: Any, at_s: float = 0.0) -> Received:
+def _received(value: Any, at_s: float = 0.0) -> ReceivedWebhook:
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return Received(at=1e9 + at_s, at_ms=at_s * 1000, token="t", request=Request(method="POST", url="u", body=body))
+    return ReceivedWebhook(
+        at=1e9 + at_s, at_ms=at_s * 1000, token="t", request=Request(method="POST", url="u", body=body)
+    )
 
 
 def _status(state: str, **more: Any) -> dict[str, Any]:
@@ -49,7 +51,11 @@ def _call(operation: Any, answer: Any, status: int = 200, started_s: float | Non
 
 
 def told(
-    received: Sequence[Received], *, posts: str = "terminal", polled: Sequence[str] = ("COMPLETED",), at_s: float = 0.0
+    received: Sequence[ReceivedWebhook],
+    *,
+    posts: str = "terminal",
+    polled: Sequence[str] = ("COMPLETED",),
+    at_s: float = 0.0,
 ) -> Told:
     submit = _call(PIXAZO.operation("generateChatterbox"), {"request_id": "job-1", "status": "QUEUED"}, 202)
     status = PIXAZO.operation("getRequestStatus")

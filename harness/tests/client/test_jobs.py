@@ -29,7 +29,7 @@ async def test_a_job_may_be_done_at_once(speak, script):
     delivery, clock = await speak()
     assert delivery.audio == WAV
     assert clock.sleeps == []
-    assert [s.state for s in delivery.job.sightings] == ["done"]
+    assert [s.state for s in delivery.job.observations] == ["done"]
 
 
 def without_link(document):
@@ -79,7 +79,7 @@ async def test_an_unknown_state_is_noted_and_waited_for(speak, script, status):
     job_script(script, speak.base, status, "dreaming")
     delivery, _ = await speak()
     assert delivery.audio == WAV
-    assert [s.state for s in delivery.job.sightings] == ["queued", "dreaming", "done"]
+    assert [s.state for s in delivery.job.observations] == ["queued", "dreaming", "done"]
 
 
 async def test_a_stuck_job_times_out(speak, script, status):

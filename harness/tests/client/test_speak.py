@@ -24,7 +24,7 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
     assert delivery.media_type == "audio/wav"
     assert script.routes == ["POST /speech", *["GET /jobs/j1"] * 3, "GET /files/a.wav"]
     assert clock.sleeps == [1, 2, 4]
-    assert [(s.state, s.asked_ms, s.at_ms, s.exchange) for s in delivery.job.sightings] == [
+    assert [(s.state, s.requested_ms, s.at_ms, s.exchange) for s in delivery.job.observations] == [
         ("queued", 0, 0, 0),
         ("queued", 1000, 1000, 1),
         ("working", 3000, 3000, 2),
@@ -96,7 +96,7 @@ async def test_refused_submits_are_sent_again_as_documented(speak, script, statu
     assert delivery.submit_exchange == 2
     assert clock.sleeps[0] == pytest.approx(2.1, abs=0.1)
     assert clock.sleeps[1] == 7
-    assert delivery.job.sightings[0].asked_ms == 0
+    assert delivery.job.observations[0].requested_ms == 0
     assert watcher.told == [
         ("submitting", "acme/one", "POST"),
         ("submitted", "acme/one", 429, None),

@@ -13,7 +13,7 @@ from sarif_pydantic import Sarif
 
 from voicegauge import cli
 from voicegauge.conformance import CheckReport, apply_baseline, make_baseline, results_of
-from voicegauge.model import Finding, Provenance, Severity, Where
+from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.outputs import ExportedReport, junit_xml, sarif_json, step_summary, workflow_commands
 
 KEY = "sk-acme-0123456789abcdef"
@@ -22,7 +22,12 @@ HOSTILE = "\x00\x1b[31m 100%,\r\n::error::x ]]> <b> | `@all` \ud800é"
 
 def finding(**changes) -> Finding:
     where = {"provider": "acme", "operation": "speak", "file": str(Path.cwd() / "a, b.yaml"), "line": 7}
-    given = {"rule": "response-schema", "severity": Severity.ERROR, "message": HOSTILE, "where": Where(**where)}
+    given = {
+        "rule": "response-schema",
+        "severity": Severity.ERROR,
+        "message": HOSTILE,
+        "where": FindingLocation(**where),
+    }
     return Finding(**{**given, "provenance": Provenance.EMULATED, **changes})
 
 
@@ -194,7 +199,9 @@ def test_only_a_whole_look_by_its_rule_tells_that_something_is_gone() -> None:
 
 def test_a_fingerprint_does_not_rest_on_lines_words_or_places_in_a_list() -> None:
     def seen(line: int, pointer: str, **more: object) -> str:
-        where = Where(provider="acme", operation="speak", line=line, pointer=pointer, statement="/paths", **more)
+        where = FindingLocation(
+            provider="acme", operation="speak", line=line, pointer=pointer, contract_pointer="/paths", **more
+        )
         return finding(where=where, message=str(line)).fingerprint
 
     assert seen(1, "/items/0/id") == seen(9, "/items/12/id", file="other.yaml", target="acme/voice-2")

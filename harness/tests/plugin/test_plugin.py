@@ -11,7 +11,7 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.conformance import Collector
-from voicegauge.model import Finding, Provenance, Severity, Where
+from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.plugin.running import hold
 
 pytest_plugins = ["pytester"]
@@ -237,7 +237,7 @@ def test_what_cannot_be_sent_again_is_told_without_a_command() -> None:
         rule="callback-schema",
         severity=Severity.ERROR,
         message="no id",
-        where=Where(provider="acme", file="openapi.yaml", line=7),
+        where=FindingLocation(provider="acme", file="openapi.yaml", line=7),
         provenance=Provenance.EMULATED,
     )
     with pytest.raises(pytest.fail.Exception) as failed:

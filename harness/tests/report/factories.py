@@ -13,7 +13,7 @@ import numpy as np
 
 from voicegauge.bench.running.store import save_audio, save_run
 from voicegauge.model import (
-    AsrFloor,
+    AsrErrorFloor,
     AudioFacts,
     Cost,
     Failure,
@@ -376,7 +376,9 @@ def _score_set(scores: tuple[Score, ...], languages: Sequence[str], *, closed: b
         closed_vocabulary=closed,
         scores=scores,
         floor=tuple(
-            AsrFloor(language=language, unit="character" if language == "ja" else "word", units=120, errors=5, texts=12)
+            AsrErrorFloor(
+                language=language, unit="character" if language == "ja" else "word", units=120, errors=5, texts=12
+            )
             for language in languages
         ),
     )

@@ -11,7 +11,7 @@ from voicegauge.checks.subjects import Call, Callback, OfCall, Subject, Told
 from voicegauge.contract import MISSING
 from voicegauge.contract.extension import Dispute
 from voicegauge.formats import read_pointer, unescape
-from voicegauge.model import Exchange, Finding, Provenance, Severity, Where
+from voicegauge.model import Exchange, Finding, FindingLocation, Provenance, Severity
 
 MAX_EVIDENCE = 240
 """Characters of evidence: about three lines of a terminal."""
@@ -52,14 +52,14 @@ class Judge:
             rule=rule.id,
             severity=Severity.DISPUTED if dispute else rule.severity,
             message=_shorten(self.mask(problem.message), MAX_MESSAGE),
-            where=Where(
+            where=FindingLocation(
                 provider=contract.id,
                 operation=exchange.operation,
                 target=subject.target.id if subject.target else None,
                 pointer=problem.pointer,
                 file=str(contract.document.path),
                 line=contract.document.line(problem.at),
-                statement=problem.at,
+                contract_pointer=problem.at,
             ),
             provenance=self.provenance,
             case=case,

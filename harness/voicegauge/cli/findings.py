@@ -54,7 +54,7 @@ def _print_group(out: Console, findings: list[Finding]) -> None:
 
 
 def _print_finding(out: Console, finding: Finding) -> None:
-    times = f"  ({finding.times} times)" if finding.times > 1 else ""
+    times = f"  ({finding.occurrences} times)" if finding.occurrences > 1 else ""
     lines = [
         ("", f"{finding.message}{times}"),
         ("at ", _place(finding)),

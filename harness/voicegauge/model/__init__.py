@@ -2,12 +2,12 @@
 
 from voicegauge.model.base import Provenance, Record, Severity
 from voicegauge.model.exchange import DOWNLOAD, Exchange, Headers, Request, Response, Timing, UploadedFile, header
-from voicegauge.model.finding import Finding, Where
-from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, Sighting
-from voicegauge.model.received import Received
+from voicegauge.model.finding import Finding, FindingLocation
+from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
+from voicegauge.model.received import ReceivedWebhook
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
-    AsrFloor,
+    AsrErrorFloor,
     Kind,
     Manifest,
     Run,
@@ -21,7 +21,7 @@ from voicegauge.model.speech import SpeechRequest, VoiceSample
 __all__ = [
     "DOWNLOAD",
     "RUN_SCHEMA_VERSION",
-    "AsrFloor",
+    "AsrErrorFloor",
     "AudioFacts",
     "Cost",
     "Delivery",
@@ -29,6 +29,7 @@ __all__ = [
     "Failure",
     "FailureKind",
     "Finding",
+    "FindingLocation",
     "Headers",
     "Interval",
     "Job",
@@ -36,7 +37,7 @@ __all__ = [
     "Latency",
     "Manifest",
     "Provenance",
-    "Received",
+    "ReceivedWebhook",
     "Record",
     "Request",
     "Response",
@@ -45,14 +46,13 @@ __all__ = [
     "Score",
     "ScoreSet",
     "Severity",
-    "Sighting",
     "SpeechRequest",
+    "StateObservation",
     "Streaming",
     "SuiteRef",
     "TargetRef",
     "Timing",
     "UploadedFile",
     "VoiceSample",
-    "Where",
     "header",
 ]

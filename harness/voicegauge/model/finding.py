@@ -8,7 +8,7 @@ import json
 from voicegauge.model.base import Provenance, Record, Severity
 
 
-class Where(Record, frozen=True, kw_only=True):
+class FindingLocation(Record, frozen=True, kw_only=True):
     """The place a finding is about."""
 
     provider: str
@@ -20,7 +20,7 @@ class Where(Record, frozen=True, kw_only=True):
     """The contract document that states what was broken."""
     line: int | None = None
     """The line of that document, counted from 1."""
-    statement: str | None = None
+    contract_pointer: str | None = None
     """JSON pointer into that document, to what was broken."""
 
 
@@ -31,7 +31,7 @@ class Finding(Record, frozen=True, kw_only=True):
     severity: Severity
     message: str
     """One sentence: what was expected and what was seen."""
-    where: Where
+    where: FindingLocation
     provenance: Provenance
     case: str | None = None
     """The planned case that led to it."""
@@ -43,7 +43,7 @@ class Finding(Record, frozen=True, kw_only=True):
     """A pytest test that sends it again, for what was found by fuzzing; it needs voicegauge's plugin."""
     reading: str | None = None
     """For a disputed finding: the other reading of the documents that the traffic keeps."""
-    times: int = 1
+    occurrences: int = 1
     """How often it was seen; the rest tells of the first time."""
 
     @property
@@ -57,5 +57,5 @@ class Finding(Record, frozen=True, kw_only=True):
         """
         where = self.where
         pointer = "/".join("*" if token.isdecimal() else token for token in (where.pointer or "").split("/"))
-        parts = [self.rule, where.provider, where.operation, where.statement, pointer]
+        parts = [self.rule, where.provider, where.operation, where.contract_pointer, pointer]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -19,13 +19,13 @@ class Interval(Record, frozen=True, kw_only=True):
     high_ms: float
 
 
-class Sighting(Record, frozen=True, kw_only=True):
+class StateObservation(Record, frozen=True, kw_only=True):
     """One state a job was seen in."""
 
     state: str
     at_ms: float
     """Milliseconds after the submit began at which the answer was complete."""
-    asked_ms: float
+    requested_ms: float
     """Milliseconds after the submit began at which the question was sent."""
     exchange: int
     """Index into the delivery's exchanges."""
@@ -36,7 +36,7 @@ class Job(Record, frozen=True, kw_only=True):
 
     id: str | None
     status_operation: str
-    sightings: tuple[Sighting, ...]
+    observations: tuple[StateObservation, ...]
 
 
 class Failure(Record, frozen=True, kw_only=True):

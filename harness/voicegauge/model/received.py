@@ -6,7 +6,7 @@ from voicegauge.model.base import Record
 from voicegauge.model.exchange import Request
 
 
-class Received(Record, frozen=True, kw_only=True):
+class ReceivedWebhook(Record, frozen=True, kw_only=True):
     """One POST to a receiver."""
 
     at: float

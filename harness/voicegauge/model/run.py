@@ -78,7 +78,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     """Over everything that decides what is sent: an equal digest may resume this run."""
 
 
-class AsrFloor(Record, frozen=True, kw_only=True):
+class AsrErrorFloor(Record, frozen=True, kw_only=True):
     """The engine's own error on reference speech of the same texts, by language."""
 
     language: str
@@ -103,7 +103,7 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     closed_vocabulary: bool = False
     """The engine knows few words, among them those of the bundled suites, so its error is flattering."""
     scores: tuple[Score, ...] = ()
-    floor: tuple[AsrFloor, ...] = ()
+    floor: tuple[AsrErrorFloor, ...] = ()
 
 
 class Run(Record, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from pathlib import Path
 from voicegauge import __version__
 from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarise
 from voicegauge.errors import DataError
-from voicegauge.model import AsrFloor, FailureKind, Manifest, Provenance, Record, Run, ScoreSet
+from voicegauge.model import AsrErrorFloor, FailureKind, Manifest, Provenance, Record, Run, ScoreSet
 from voicegauge.report.clips import CLIPS, Clip, worst_clips
 from voicegauge.report.text import shorten
 
@@ -31,7 +31,7 @@ class Judge(Record, frozen=True, kw_only=True):
     settings: dict[str, str]
     closed_vocabulary: bool
     """The engine knows few words, among them those of the bundled suites, so its error is flattering."""
-    floor: tuple[AsrFloor, ...]
+    floor: tuple[AsrErrorFloor, ...]
     """The engine's own error on reference speech, by language."""
     left_out: tuple[str, ...]
     """Languages that the engine does not know: their samples have no error rate."""

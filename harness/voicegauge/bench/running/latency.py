@@ -8,7 +8,7 @@ from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import is_json
-from voicegauge.model import Delivery, Interval, Latency, Sighting, Timing
+from voicegauge.model import Delivery, Interval, Latency, StateObservation, Timing
 
 
 def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
@@ -64,16 +64,16 @@ def _job_times(
 ) -> tuple[Interval | None, Interval | None, Interval | None]:
     """Queue, processing and done: each known only between two polls."""
     job = target.job_operation.job if target.job_operation else None
-    sightings = delivery.job.sightings if delivery.job else ()
-    ended = next((i for i, seen in enumerate(sightings) if job and _ends(job, seen.state)), None)
+    observations = delivery.job.observations if delivery.job else ()
+    ended = next((i for i, seen in enumerate(observations) if job and _ends(job, seen.state)), None)
     if job is None or ended is None:
         return None, None, None
-    done = _entered(sightings, ended)
+    done = _entered(observations, ended)
     stages = [name for name, state in job.states.items() if state.end is None]
     if len(stages) < 2:
         return None, Interval(low_ms=max(done.low_ms - accept_ms, 0.0), high_ms=done.high_ms), done
-    begun = next(i for i, seen in enumerate(sightings) if seen.state != stages[0])
-    queue = _entered(sightings, begun)
+    begun = next(i for i, seen in enumerate(observations) if seen.state != stages[0])
+    queue = _entered(observations, begun)
     processing = Interval(low_ms=max(done.low_ms - queue.high_ms, 0.0), high_ms=done.high_ms - queue.low_ms)
     return queue, processing, done
 
@@ -82,11 +82,11 @@ def _ends(job: JobSpec, state: str) -> bool:
     return state in job.states and job.states[state].end is not None
 
 
-def _entered(sightings: Sequence[Sighting], index: int) -> Interval:
+def _entered(observations: Sequence[StateObservation], index: int) -> Interval:
     """When the state of sighting `index` was entered.
 
     Not before the question before it was asked, which was still answered otherwise, and
     not after its own answer was there.
     """
-    low = sightings[index - 1].asked_ms if index else 0.0
-    return Interval(low_ms=low, high_ms=sightings[index].at_ms)
+    low = observations[index - 1].requested_ms if index else 0.0
+    return Interval(low_ms=low, high_ms=observations[index].at_ms)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from voicegauge.bench.scoring.transcription import Clip, HeardClips, Progress, key_of, transcribe
 from voicegauge.errors import DataError, MissingExtraError
-from voicegauge.model import AsrFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
+from voicegauge.model import AsrErrorFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
 from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, encode, facts
 from voicegauge.speech.transcripts import normalizer_for, score
@@ -167,7 +167,7 @@ def _scored(sample: Sample, found: Transcription) -> Score:
     )
 
 
-def _floor(references: dict[SpokenText, Clip], heard: HeardClips) -> tuple[AsrFloor, ...]:
+def _floor(references: dict[SpokenText, Clip], heard: HeardClips) -> tuple[AsrErrorFloor, ...]:
     scored: dict[str, list[Score]] = {}
     for text, clip in references.items():
         found = heard[clip.key]
@@ -181,7 +181,7 @@ def _floor(references: dict[SpokenText, Clip], heard: HeardClips) -> tuple[AsrFl
             )
         )
     return tuple(
-        AsrFloor(
+        AsrErrorFloor(
             language=language,
             unit=scores[0].unit,
             units=sum(one.units for one in scores),

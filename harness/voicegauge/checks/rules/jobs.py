@@ -260,10 +260,10 @@ def _stuck(trail: Trail) -> Iterator[Problem]:
     basis="x-job.states.*.max_s",
 )
 def _state_too_long(trail: Trail) -> Iterator[Problem]:
-    for name, same in groupby(trail.sightings, key=lambda sighting: sighting.state):
+    for name, same in groupby(trail.observations, key=lambda sighting: sighting.state):
         state, seen = trail.spec.states.get(name), list(same)
         # It was in this state from the first answer at the latest until the last question at the least.
-        stayed_s = (seen[-1].asked_ms - seen[0].at_ms) / 1000
+        stayed_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
         if state is not None and state.end is None and state.max_s is not None and stayed_s > state.max_s:
             at = f"{trail.status_operation.pointer}/x-job/states/{escape(name)}/max_s"
             yield Problem(f"{name} for {stayed_s:.1f} s or more, where {state.max_s:g} s are allowed", at)

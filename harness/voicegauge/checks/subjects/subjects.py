@@ -15,7 +15,7 @@ from voicegauge.checks.subjects.resource import Life
 from voicegauge.checks.subjects.webhook import Callback, Told
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec, ResponseAudio
-from voicegauge.model import Delivery, Exchange, Record, Sighting, SpeechRequest
+from voicegauge.model import Delivery, Exchange, Record, SpeechRequest, StateObservation
 
 if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio  # numpy
@@ -30,7 +30,7 @@ class Trail:
     status_operation: Operation
     gave_up: bool = False
     """No terminal state was seen in the time that the contract gives."""
-    sightings: tuple[Sighting, ...] = ()
+    observations: tuple[StateObservation, ...] = ()
     """When each state was seen, where somebody looked at a clock."""
     cancelled_after: int | None = None
     """How many of the polls came before a call that cancelled it was accepted; `None` where none was."""

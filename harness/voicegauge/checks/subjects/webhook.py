@@ -21,7 +21,7 @@ from voicegauge.contract import (
 )
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookSpec
 from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
-from voicegauge.model import Exchange, Received, Response
+from voicegauge.model import Exchange, ReceivedWebhook, Response
 
 Meaning = Literal["success", "failure", "going"]
 """Of a state: how a job ended, or that it has not."""
@@ -55,7 +55,7 @@ class Told:
 
     operation: Operation
     """The one whose request named the URL."""
-    received: tuple[Received, ...]
+    received: tuple[ReceivedWebhook, ...]
     posts: CallbackTiming
     """What was asked for."""
     submit: Call | None = None
@@ -182,7 +182,7 @@ def _at(value: Any, place: str | None) -> Any:
     return read_pointer(value, parse_location(place).tokens)
 
 
-def _json(received: Received) -> Any:
+def _json(received: ReceivedWebhook) -> Any:
     try:
         return read_json(received.request.body)
     except UnreadableBodyError:

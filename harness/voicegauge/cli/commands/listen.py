@@ -17,7 +17,7 @@ from voicegauge.cli.options import FiniteRange, contracts_option, json_option, p
 from voicegauge.conformance.running import Heard, Listener
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
-from voicegauge.model import Received, Record, Severity
+from voicegauge.model import ReceivedWebhook, Record, Severity
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     chosen = [catalogue.provider(name) for name in providers] or list(catalogue)
     listener = Listener(chosen, posts=mode)  # type: ignore[arg-type]  # click has checked it
     out = console(stderr=json_to == "-")
-    waiting: queue.SimpleQueue[Received] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[ReceivedWebhook] = queue.SimpleQueue()
     heard: list[Heard] = []
     with running_receiver(port=port, public_url=public_url, tell=waiting.put) as receiver:
         out.print(f"listening for webhooks at {receiver.root}/ANYTHING (Ctrl-C ends it)", soft_wrap=True)
@@ -91,7 +91,9 @@ def command(  # noqa: PLR0917 - click passes options by name
     return EXIT_FINDINGS if bad else EXIT_OK
 
 
-def _arriving(waiting: queue.SimpleQueue[Received], count: int | None, timeout: float | None) -> Iterator[Received]:
+def _arriving(
+    waiting: queue.SimpleQueue[ReceivedWebhook], count: int | None, timeout: float | None
+) -> Iterator[ReceivedWebhook]:
     """What comes, until there are `count` or the time is over."""
     deadline = None if timeout is None else time.monotonic() + timeout
     came = 0

@@ -9,7 +9,7 @@ import msgspec
 
 from voicegauge.cli.options import asr_option, json_option
 from voicegauge.errors import UsageError
-from voicegauge.model import AsrFloor, Provenance, Record, Run, ScoreSet
+from voicegauge.model import AsrErrorFloor, Provenance, Record, Run, ScoreSet
 
 
 class Scored(Record, frozen=True, kw_only=True):
@@ -92,7 +92,7 @@ def _print(run: Run, scores: ScoreSet) -> None:
         out.print(f"not scored: {', '.join(scores.left_out)}, which {scores.asr} does not know", soft_wrap=True)
 
 
-def _floor_line(floor: AsrFloor) -> str:
+def _floor_line(floor: AsrErrorFloor) -> str:
     rate = floor.errors / max(floor.units, 1)
     return (
         f"{floor.language}: {rate:.1%} of {floor.units} {floor.unit}s of reference speech "

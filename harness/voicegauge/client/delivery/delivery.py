@@ -17,7 +17,7 @@ from voicegauge.client.spending.observer import Observer
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.extension import JobSpec, PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
-from voicegauge.model import Delivery, Failure, Job, Request, Sighting
+from voicegauge.model import Delivery, Failure, Job, Request, StateObservation
 
 MAX_MISSES = 5
 """Polls that may fail one after the other: a job that is paid for is not given up for a broken connection."""
@@ -46,7 +46,7 @@ class Utterance:
         self._started = connection.clock.monotonic()
         self._job_id: str | None = None
         self._ended = False
-        self._sightings: list[Sighting] = []
+        self._sightings: list[StateObservation] = []
         self._attempts = 0
         self._submit_index: int | None = None
         self._charged: tuple[float | None, float | None] = (None, None)
@@ -248,10 +248,10 @@ class Utterance:
     def _sight(self, state: str, began: float, exchange: int) -> None:
         at = self._clock.monotonic()
         self._sightings.append(
-            Sighting(
+            StateObservation(
                 state=state[:100],
                 at_ms=(at - self._started) * 1000,
-                asked_ms=(began - self._started) * 1000,
+                requested_ms=(began - self._started) * 1000,
                 exchange=exchange,
             )
         )
@@ -334,7 +334,7 @@ class Utterance:
         status = self._target.job_operation
         job = None
         if status is not None and (self._job_id is not None or self._sightings):
-            job = Job(id=self._job_id, status_operation=status.id, sightings=tuple(self._sightings))
+            job = Job(id=self._job_id, status_operation=status.id, observations=tuple(self._sightings))
         return Delivery(
             target=self._target.id,
             exchanges=tuple(self._calls.exchanges),

@@ -15,7 +15,7 @@ from voicegauge.conformance.cases.valid_requests import with_headers, with_value
 from voicegauge.contract import Contract, Operation, parse_location, status_of
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 from voicegauge.errors import UsageError
-from voicegauge.model import Exchange, Provenance, Received
+from voicegauge.model import Exchange, Provenance, ReceivedWebhook
 from voicegauge.receiver import Receiver, running_receiver
 
 PLAIN_URL = "http://webhook.invalid/plain"
@@ -144,7 +144,7 @@ class Listening:
         status = status_of(operation)
         polls = [Call(status, one, target, submit=submit) for one in exchanges if status and one.operation == status.id]
 
-        def read(received: Sequence[Received], *, complete: bool = False) -> Told:
+        def read(received: Sequence[ReceivedWebhook], *, complete: bool = False) -> Told:
             return Told(operation, tuple(received), self._wanted.posts, submit, tuple(polls), complete=complete)
 
         if read(()).end is not None:

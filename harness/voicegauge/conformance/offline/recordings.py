@@ -19,7 +19,7 @@ from voicegauge.contract import MISSING, Contract, Target
 from voicegauge.contract.extension import FieldMapping, JobSpec, ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.formats import UnreadableBodyError
-from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, Sighting, SpeechRequest
+from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, SpeechRequest, StateObservation
 from voicegauge.recording import Recording, age_days, load_har
 
 
@@ -117,7 +117,7 @@ def subjects_of_recording(
             job_id = submit.answered(status.job.submit.id)
             polls = [call for call in calls if call.operation is status and _is_of(call, submit, job_id)]
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
-            yield Trail(submit, tuple(polls), status, sightings=_sightings(submit, polls, status.job))
+            yield Trail(submit, tuple(polls), status, observations=_sightings(submit, polls, status.job))
         delivered = _delivered(submit, polls, recording.exchanges)
         if delivered is not None:
             yield delivered
@@ -152,18 +152,18 @@ def _is_of(poll: Call, submit: Call, job_id: object) -> bool:
     return isinstance(job_id, str) and job_id in unquote(poll.exchange.request.url)
 
 
-def _sightings(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[Sighting, ...]:
+def _sightings(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[StateObservation, ...]:
     """When each state was seen; none where an exchange has no times."""
-    found: list[Sighting] = []
+    found: list[StateObservation] = []
     for index, call in enumerate((submit, *polls)):
         timing, began = call.exchange.timing, submit.exchange.timing
         if timing is None or began is None:
             return ()
         state = call.answered(job.state if index else job.submit.state)
-        asked_ms = timing.started_ms - began.started_ms
+        requested_ms = timing.started_ms - began.started_ms
         if call.ok and isinstance(state, str):
-            at_ms = asked_ms + timing.total_ms
-            found.append(Sighting(state=state, at_ms=at_ms, asked_ms=asked_ms, exchange=index))
+            at_ms = requested_ms + timing.total_ms
+            found.append(StateObservation(state=state, at_ms=at_ms, requested_ms=requested_ms, exchange=index))
     return tuple(found)
 
 

@@ -27,7 +27,7 @@ def _accept(finding: Finding) -> AcceptedFinding:
         rule=finding.rule,
         provider=where.provider,
         operation=where.operation,
-        statement=where.statement,
+        statement=where.contract_pointer,
         pointer=where.pointer,
         message=finding.message,
     )

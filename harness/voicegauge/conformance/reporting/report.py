@@ -44,7 +44,7 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """How many were judged, by where they came from."""
     cases: tuple[CaseResult, ...] = ()
     findings: tuple[Finding, ...] = ()
-    """Each rule and place once; `times` counts."""
+    """Each rule and place once; `occurrences` counts."""
     accepted: tuple[Finding, ...] = ()
     """Those that the baseline accepts; they are not among `findings`."""
     unused_baseline: tuple[str, ...] = ()
@@ -67,6 +67,6 @@ def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     for finding in findings:
         key = (finding.fingerprint, finding.severity)
         first = merged.get(key)
-        times = finding.times + (first.times if first else 0)
-        merged[key] = msgspec.structs.replace(first or finding, times=times)
+        times = finding.occurrences + (first.occurrences if first else 0)
+        merged[key] = msgspec.structs.replace(first or finding, occurrences=times)
     return tuple(merged.values())

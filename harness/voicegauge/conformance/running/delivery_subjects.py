@@ -41,8 +41,8 @@ def subjects_of_delivery(
             timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
             # What is fetched after the end may take too long as well.
             gave_up = timed_out and not any(state.end for state in _states(submit, polls, status))
-            seen = delivery.job.sightings if delivery.job is not None else ()
-            yield Trail(submit, tuple(polls), status, gave_up=gave_up, sightings=seen)
+            seen = delivery.job.observations if delivery.job is not None else ()
+            yield Trail(submit, tuple(polls), status, gave_up=gave_up, observations=seen)
     if delivery.exchanges:
         # What a job says after its end is no promise of audio: the client had stopped asking.
         yield Delivered(target, speech, delivery, done=_is_done(submit, polls[: len(polls) - len(again)], status))

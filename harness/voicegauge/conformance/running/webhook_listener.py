@@ -10,7 +10,7 @@ from voicegauge.contract import MISSING, Contract, Operation, status_of
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_NAME
 from voicegauge.formats import parse_location, read_pointer
-from voicegauge.model import Finding, Provenance, Received, Record
+from voicegauge.model import Finding, Provenance, ReceivedWebhook, Record
 
 
 class Heard(Record, frozen=True, kw_only=True):
@@ -45,10 +45,10 @@ class Listener:
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
         self._posts, self._rules = posts, rules
-        self._before: dict[tuple[str, str, str], list[Received]] = {}
+        self._before: dict[tuple[str, str, str], list[ReceivedWebhook]] = {}
         self._told: set[tuple[str, str]] = set()
 
-    def hear(self, received: Received) -> Heard:
+    def hear(self, received: ReceivedWebhook) -> Heard:
         """Judge one webhook; what was found of earlier ones is not told again."""
         provenance = _provenance(received)
         told = self._recognised(received)
@@ -81,7 +81,7 @@ class Listener:
                 self._told.add(name)
                 yield finding
 
-    def _recognised(self, received: Received) -> Told | None:
+    def _recognised(self, received: ReceivedWebhook) -> Told | None:
         """The webhook as the operation's that it fits best; the only callback there is needs no fit."""
         read = [Told(operation, (received,), self._posts) for operation in self._operations]
         best = max(read, key=_fit, default=None)
@@ -111,6 +111,6 @@ def _is_of(operation: Operation, value: object) -> bool:
     return any(spec.model == model for spec in operation.speech.targets.values())
 
 
-def _provenance(received: Received) -> Provenance:
+def _provenance(received: ReceivedWebhook) -> Provenance:
     emulated = received.request.header("user-agent") == SERVER_NAME
     return Provenance.EMULATED if emulated else Provenance.RECORDED
