@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.client import to_wire
+from voicegauge.client import map_speech_request
 from voicegauge.contract import load_catalogue
 from voicegauge.contract.pricing import quote
 from voicegauge.model import SpeechRequest
@@ -72,11 +72,11 @@ def test_every_line_of_a_realtime_script_names_its_speaker(script, fits) -> None
 
 def test_a_text_becomes_a_script_with_a_voice_of_its_language() -> None:
     target = PIXAZO.target("vibevoice")
-    assert to_wire(target, SpeechRequest(text="Hello.", language="en")).body == {
+    assert map_speech_request(target, SpeechRequest(text="Hello.", language="en")).body == {
         "script": "Speaker 0: Hello.",
         "speakers": [{"preset": "Alice [EN]"}],
     }
-    chinese = to_wire(target, SpeechRequest(text="你好。", language="zh"))
+    chinese = map_speech_request(target, SpeechRequest(text="你好。", language="zh"))
     assert chinese.body["speakers"] == [{"preset": "Bowen [ZH]"}]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.client import to_wire
+from voicegauge.client import map_speech_request
 from voicegauge.contract import load_catalogue
 from voicegauge.contract.pricing import quote
 from voicegauge.model import SpeechRequest, VoiceSample
@@ -34,8 +34,8 @@ def test_bounds(media_type, fields, fits) -> None:
 
 
 def test_a_recording_makes_it_voice_cloning() -> None:
-    design = to_wire(PIXELAPI.target("voice-design"), SpeechRequest(text="Hi"))
-    clone = to_wire(PIXELAPI.target("voice-clone"), SpeechRequest(text="Hi", voice_sample=SAMPLE))
+    design = map_speech_request(PIXELAPI.target("voice-design"), SpeechRequest(text="Hi"))
+    clone = map_speech_request(PIXELAPI.target("voice-clone"), SpeechRequest(text="Hi", voice_sample=SAMPLE))
     assert design.media_type == "application/x-www-form-urlencoded"
     assert design.body["voice_description"] == "warm, professional male narrator"
     assert clone.media_type == "multipart/form-data"

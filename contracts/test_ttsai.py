@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import Call, Judge
+from voicegauge.checks import Call, Checker
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.contract.pricing import quote
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity
@@ -46,7 +46,7 @@ def answered(contract: Contract, operation_id: str, status: int, body: Any, *, t
 
 
 def severities(call: Call) -> set[tuple[str, str]]:
-    return {(f.rule, f.severity.value) for f in Judge(Provenance.RECORDED).findings(call)}
+    return {(f.rule, f.severity.value) for f in Checker(Provenance.RECORDED).findings(call)}
 
 
 def submitted(**changes: Any) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def test_a_charge_is_disputed_only_where_another_reading_gives_it(ttsai: Contrac
     def verdict(charged: float, target: str) -> str | None:
         call = answered(ttsai, "submitSpeech", 200, submitted(credits_used=charged), target=target)
         return next(
-            (f.severity.value for f in Judge(Provenance.RECORDED).findings(call) if f.rule == "charge-wrong"), None
+            (f.severity.value for f in Checker(Provenance.RECORDED).findings(call) if f.rule == "charge-wrong"), None
         )
 
     assert verdict(2 * len(TEXT), "kokoro") is None

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import Call, Judge
+from voicegauge.checks import Call, Checker
 from voicegauge.contract import Contract, load_contract
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response
 
@@ -162,7 +162,7 @@ def judge() -> Callable[..., list[Finding]]:
     """Every finding about a subject."""
 
     def find(subject: Any, **settings: Any) -> list[Finding]:
-        return list(Judge(Provenance.RECORDED, **settings).findings(subject))
+        return list(Checker(Provenance.RECORDED, **settings).findings(subject))
 
     return find
 

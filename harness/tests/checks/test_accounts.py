@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.checks import Jobs, Trail
+from voicegauge.checks import JobHistory, JobSet
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def jobs(submit, poll, acme):
         for text, job_id, url in each:
             call = submit({"id": job_id, "state": "new"}, asked={"text": text})
             done = {"id": job_id, "state": "done" if url else "busy", "audio": url}
-            trails.append(Trail(call, (poll(done, submit=call),), acme.operation("status")))
-        return Jobs(tuple(trails), trails[-1])
+            trails.append(JobHistory(call, (poll(done, submit=call),), acme.operation("status")))
+        return JobSet(tuple(trails), trails[-1])
 
     return make
 

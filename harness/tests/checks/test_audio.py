@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from voicegauge.checks import Delivered
+from voicegauge.checks import SpeechDelivery
 from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.model import Delivery, Exchange, Failure, Request, Response, SpeechRequest
 from voicegauge.speech.audio.samples import encode
@@ -37,7 +37,7 @@ def delivered(acme):
             failure=failure,
         )
         speech = SpeechRequest(**{"text": TEXT, **asked})
-        return Delivered(acme.target("voice-1"), speech, delivery, done=done)
+        return SpeechDelivery(acme.target("voice-1"), speech, delivery, done=done)
 
     return make
 

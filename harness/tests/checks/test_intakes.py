@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.checks import Judge, TakenIn
+from voicegauge.checks import AudioInputCall, Checker
 from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
 from voicegauge.speech.audio.transcoding import write_audio
@@ -30,7 +30,7 @@ def noise(seconds: float, rate: int = 16_000) -> np.ndarray:
 
 def taken(
     intake: AudioInputTarget, body: Any, *pieces: bytes, headers: tuple[tuple[str, str], ...] = (), **fields: object
-) -> TakenIn:
+) -> AudioInputCall:
     file = UploadedFile(filename="a.wav", media_type="audio/wav", data=write_audio(noise(SENT_S), 16_000, "wav"))
     content_type, sent = encode_body("multipart/form-data", {"file": file, **fields})
     exchange = Exchange(
@@ -41,11 +41,11 @@ def taken(
             status=200, headers=(("Content-Type", "application/json"), *headers), body=json.dumps(body).encode()
         ),
     )
-    return TakenIn(intake.operation, exchange, intake=intake, said=SAID, fetched=pieces)
+    return AudioInputCall(intake.operation, exchange, intake=intake, said=SAID, fetched=pieces)
 
 
-def found(call: TakenIn) -> set[str]:
-    return {f.rule for f in Judge(Provenance.RECORDED).findings(call) if f.rule.startswith(OURS)}
+def found(call: AudioInputCall) -> set[str]:
+    return {f.rule for f in Checker(Provenance.RECORDED).findings(call) if f.rule.startswith(OURS)}
 
 
 def transcript(**changes: Any) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_speed_makes_the_length(ttsai: Contract) -> None:
 
 def test_audio_that_cannot_be_fetched_is_told(ttsai: Contract) -> None:
     call = taken(ttsai.intakes["translation"], {"original_text": SAID})
-    lost = TakenIn(call.operation, call.exchange, intake=call.intake, said=SAID, failure="404")
+    lost = AudioInputCall(call.operation, call.exchange, intake=call.intake, said=SAID, failure="404")
     assert found(lost) == {"converted-audio"}
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.checks import Trail
+from voicegauge.checks import JobHistory
 from voicegauge.checks.rules.jobs import read_timestamp
 from voicegauge.model import StateObservation
 
@@ -23,7 +23,7 @@ def trail(submit, poll, acme):
     def make(*answers, first="new", gave_up=False, observations=()):
         call = submit({"id": "j1", "state": first})
         polls = tuple(poll(answer if isinstance(answer, dict) else _answer(answer), submit=call) for answer in answers)
-        return Trail(call, polls, acme.operation("status"), gave_up=gave_up, observations=observations)
+        return JobHistory(call, polls, acme.operation("status"), gave_up=gave_up, observations=observations)
 
     return make
 
@@ -91,7 +91,7 @@ def test_exactly_the_courses_that_the_transitions_allow_are_legal(seen, acme) ->
 def _course_rules(acme, seen):
     import json
 
-    from voicegauge.checks import Call, Judge
+    from voicegauge.checks import Call, Checker
     from voicegauge.model import Exchange, Provenance, Request, Response
 
     def call(operation, answer):
@@ -105,8 +105,8 @@ def _course_rules(acme, seen):
         )
 
     polls = tuple(call("status", _answer(state)) for state in seen)
-    trail = Trail(call("speak", {"id": "j1", "state": "new"}), polls, acme.operation("status"))
-    return {finding.rule for finding in Judge(Provenance.RECORDED).findings(trail)}
+    trail = JobHistory(call("speak", {"id": "j1", "state": "new"}), polls, acme.operation("status"))
+    return {finding.rule for finding in Checker(Provenance.RECORDED).findings(trail)}
 
 
 @pytest.mark.parametrize(

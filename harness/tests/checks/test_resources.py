@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from voicegauge.checks import Call, Judge, Life
-from voicegauge.checks.rules.resources import find_item
+from voicegauge.checks import Call, Checker, ResourceStep
+from voicegauge.checks.rules.resources import find_resource_item
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity
 
@@ -33,16 +33,16 @@ def call(contract: Contract, name: str, body: Any, *, status: int = 200, sent: A
     return Call(operation, Exchange(provider="ttsai", operation=name, request=request, response=response))
 
 
-def found(subject: Call | Life) -> set[str]:
-    findings = Judge(Provenance.RECORDED).findings(subject)
+def found(subject: Call | ResourceStep) -> set[str]:
+    findings = Checker(Provenance.RECORDED).findings(subject)
     return {finding.rule for finding in findings if finding.rule.startswith(RULES)}
 
 
-def life(contract: Contract, step: str, answer: Call, **said: Any) -> Life:
-    maker = contract.operation(said.pop("maker", "createUserVoice"))
-    at = f"{maker.pointer}/x-resource"
-    said = {"thing": "uv_1", "state": "active", **said}
-    return Life(call=answer, maker=maker, step=step, says="a step", at=at, **said)
+def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceStep:
+    creator = contract.operation(said.pop("creator", "createUserVoice"))
+    at = f"{creator.pointer}/x-resource"
+    said = {"resource_id": "uv_1", "state": "active", **said}
+    return ResourceStep(call=answer, creator=creator, step=step, description="a step", statement=at, **said)
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_a_refusal_is_what_a_withheld_thing_deserves(ttsai) -> None:
 def test_a_conversation_keeps_its_id(ttsai) -> None:
     for told, rules in (("conv_1", set()), ("conv_2", {"resource-id-changed"})):
         answer = call(ttsai, "chat", {"conversation_id": told})
-        assert found(life(ttsai, "use", answer, maker="chat", thing="conv_1", state=None)) == rules
+        assert found(life(ttsai, "use", answer, creator="chat", resource_id="conv_1", state=None)) == rules
 
 
 def test_an_item_is_found_wherever_it_stands(ttsai) -> None:
     resource = ttsai.operation("createUserVoice").resource
-    assert find_item({"data": {"items": [{"public_id": "uv_0"}, VOICE]}}, resource, "uv_1") == VOICE
-    assert find_item([{"id": "uv_1"}], resource, "uv_1") is None
+    assert find_resource_item({"data": {"items": [{"public_id": "uv_0"}, VOICE]}}, resource, "uv_1") == VOICE
+    assert find_resource_item([{"id": "uv_1"}], resource, "uv_1") is None
 
 
 @pytest.mark.parametrize(
@@ -148,5 +148,5 @@ def test_a_truth_value_is_filtered_by_its_word_in_a_url(ttsai, shown, fits) -> N
 @pytest.mark.parametrize(("charged", "severity"), [(3000, None), (3, Severity.DISPUTED), (12, Severity.ERROR)])
 def test_a_turn_of_a_chat_has_its_price(ttsai, charged, severity) -> None:
     answer = call(ttsai, "chat", {"conversation_id": "conv_1", "credits_used": charged})
-    wrong = [f.severity for f in Judge(Provenance.RECORDED).findings(answer) if f.rule == "charge-wrong"]
+    wrong = [f.severity for f in Checker(Provenance.RECORDED).findings(answer) if f.rule == "charge-wrong"]
     assert wrong == ([severity] if severity else [])

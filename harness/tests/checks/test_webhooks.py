@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.checks import Call, Judge, Told
+from voicegauge.checks import Call, Checker, RequestCallbacks
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Exchange, Finding, Provenance, ReceivedWebhook, Request, Response, Timing
 
 CATALOGUE = load_catalogue()
 PIXAZO, TTSAI = CATALOGUE.provider("pixazo"), CATALOGUE.provider("ttsai")
-JUDGE = Judge(Provenance.RECORDED)
+JUDGE = Checker(Provenance.RECORDED)
 STATES = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED", "ERROR"]
 
 
@@ -56,21 +56,21 @@ def told(
     posts: str = "terminal",
     polled: Sequence[str] = ("COMPLETED",),
     at_s: float = 0.0,
-) -> Told:
+) -> RequestCallbacks:
     submit = _call(PIXAZO.operation("generateChatterbox"), {"request_id": "job-1", "status": "QUEUED"}, 202)
     status = PIXAZO.operation("getRequestStatus")
     polls = tuple(_call(status, _status(state), started_s=at_s) for state in polled)
-    return Told(submit.operation, tuple(received), posts, submit, polls, complete=True)  # type: ignore[arg-type]
+    return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, complete=True)  # type: ignore[arg-type]
 
 
-def batch(values: Sequence[Any]) -> Told:
+def batch(values: Sequence[Any]) -> RequestCallbacks:
     submit = _call(TTSAI.operation("submitBatch"), {"batch_id": "b", "status": "processing"})
     poll = _call(TTSAI.operation("getBatchResult"), {"batch_id": "b", "status": "completed"})
     received = tuple(_received(value) for value in values)
-    return Told(submit.operation, received, "terminal", submit, (poll,), complete=True)
+    return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), complete=True)
 
 
-def rules(subject: Told) -> set[str]:
+def rules(subject: RequestCallbacks) -> set[str]:
     found: list[Finding] = [*JUDGE.findings(subject)]
     return {finding.rule for finding in found}
 
@@ -103,7 +103,7 @@ EVENT = {"event": "task.completed", "task_id": "b", "status": "success"}
         (lambda: batch([{**EVENT, "status": "odd"}]), {"webhook-missing"}),
     ],
 )
-def test_what_is_told_is_judged(subject: Callable[[], Told], expected: set[str]) -> None:
+def test_what_is_told_is_judged(subject: Callable[[], RequestCallbacks], expected: set[str]) -> None:
     assert rules(subject()) == expected
 
 

@@ -56,10 +56,10 @@ class Watcher:
     def __init__(self):
         self.told = []
 
-    def submitting(self, target, request):
+    def before_submit(self, target, request):
         self.told.append(("submitting", target.id, request.method))
 
-    def submitted(self, target, exchange, job_id):
+    def after_submit(self, target, exchange, job_id):
         self.told.append(("submitted", target.id, exchange.response.status, job_id))
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.client import Client, Ledger, fetch_made, intake_wire
+from voicegauge.client import Client, Ledger, audio_input_request, fetch_response_audio
 from voicegauge.client.delivery.audio_input import MAX_STEMS
 from voicegauge.contract import AudioInputTarget, load_catalogue
 from voicegauge.errors import BudgetError, UsageError
@@ -59,14 +59,14 @@ def send() -> Callable[..., object]:
 
 
 def test_constants_and_defaults_go_with_the_audio() -> None:
-    wire = intake_wire(intake("voice-knn-vc"), FILE, {"format": "mp3"})
+    wire = audio_input_request(intake("voice-knn-vc"), FILE, {"format": "mp3"})
     assert wire.body == {"model": "knn-vc", "target_voice": "af_bella", "format": "mp3", "file": FILE}
-    assert intake_wire(intake("convert"), FILE, {"channels": 2}).body == {"channels": "stereo", "file": FILE}
+    assert audio_input_request(intake("convert"), FILE, {"channels": 2}).body == {"channels": "stereo", "file": FILE}
 
 
 def test_a_word_without_a_place_is_refused() -> None:
     with pytest.raises(UsageError, match="ttsai/enhance takes no sample rate; it takes audio, strength"):
-        intake_wire(intake("enhance"), FILE, {"sample_rate": 8000})
+        audio_input_request(intake("enhance"), FILE, {"sample_rate": 8000})
 
 
 async def test_a_transcript_is_text_with_its_charge(send) -> None:
@@ -102,7 +102,7 @@ async def test_an_answer_that_lists_countless_stems_is_not_followed_for_ever() -
             request=Asked(method="POST", url=f"{URL}/v1/stems/"),
             response=Answered(status=200, headers=(("Content-Type", "application/json"),), body=body),
         )
-        fetched = await fetch_made(client, target, answered)
+        fetched = await fetch_response_audio(client, target, answered)
     assert fetched.failure is None
     assert len(fetched.pieces) == len(provider.asked) == MAX_STEMS
 

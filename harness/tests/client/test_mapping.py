@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import to_wire
+from voicegauge.client import map_speech_request
 from voicegauge.contract import load_catalogue, parse_location, read_pointer
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
@@ -16,7 +16,7 @@ SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
 
 def test_words_go_to_their_places(contract):
     target = contract().target("one")
-    wire = to_wire(target, SpeechRequest(text="hi", language="en", seed=7, speed=1.5))
+    wire = map_speech_request(target, SpeechRequest(text="hi", language="en", seed=7, speed=1.5))
     assert wire.body == {"text": "hi", "voice": "alice", "lang": "en-US"}
     assert wire.query == {"seed": 7}
     assert wire.headers == {"X-Speed": "1.5"}
@@ -24,25 +24,25 @@ def test_words_go_to_their_places(contract):
 
 
 def test_a_word_given_wins_over_the_targets_default(contract):
-    assert to_wire(contract().target("one"), SpeechRequest(text="hi", voice="bob")).body["voice"] == "bob"
+    assert map_speech_request(contract().target("one"), SpeechRequest(text="hi", voice="bob")).body["voice"] == "bob"
 
 
 def test_a_map_leaves_words_alone_that_it_does_not_name(contract):
-    assert to_wire(contract().target("one"), SpeechRequest(text="hi", language="de")).body["lang"] == "de"
+    assert map_speech_request(contract().target("one"), SpeechRequest(text="hi", language="de")).body["lang"] == "de"
 
 
 def test_constants_are_sent_and_extra_parameters_win(contract):
     target = contract().target("sync")
-    assert to_wire(target, SpeechRequest(text="hi")).body == {"model": "m1", "input": "hi", "format": "wav"}
+    assert map_speech_request(target, SpeechRequest(text="hi")).body == {"model": "m1", "input": "hi", "format": "wav"}
     extra = {"body#/model": "m2", "body#/voice/settings/0": 3, "query.debug": True}
-    wire = to_wire(target, SpeechRequest(text="hi", extra=extra))
+    wire = map_speech_request(target, SpeechRequest(text="hi", extra=extra))
     assert wire.body["model"] == "m2"
     assert wire.body["voice"] == {"settings": [3]}
     assert wire.query == {"debug": True}
 
 
 def test_an_upload_makes_the_request_multipart(contract):
-    wire = to_wire(contract().target("clone"), SpeechRequest(text="hi", voice_sample=SAMPLE))
+    wire = map_speech_request(contract().target("clone"), SpeechRequest(text="hi", voice_sample=SAMPLE))
     assert wire.media_type == "multipart/form-data"
     assert wire.body["file"] == UploadedFile(filename="me.wav", media_type="audio/wav", data=b"RIFF")
 
@@ -67,12 +67,12 @@ def test_an_upload_makes_the_request_multipart(contract):
 )
 def test_what_a_target_cannot_be_asked_is_one_line(contract, target, speech, words):
     with pytest.raises(UsageError, match=words) as caught:
-        to_wire(contract().target(target), speech)
+        map_speech_request(contract().target(target), speech)
     assert "\n" not in str(caught.value)
 
 
 def test_the_only_language_need_not_be_sent(contract):
-    wire = to_wire(contract().target("sync"), SpeechRequest(text="hi", language="en", format="wav"))
+    wire = map_speech_request(contract().target("sync"), SpeechRequest(text="hi", language="en", format="wav"))
     assert wire.body == {"model": "m1", "input": "hi", "format": "wav"}
 
 
@@ -102,7 +102,7 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
     operation = copy.deepcopy(OPERATION)
     operation["x-speech"]["request"] = {"text": {"at": at, "template": template}}
     target = contract(lambda document: document["paths"].update({"/say": {"post": operation}})).target("sync")
-    wire = to_wire(target, SpeechRequest(text=text, extra={"body#/constants/list/0": extra}))
+    wire = map_speech_request(target, SpeechRequest(text=text, extra={"body#/constants/list/0": extra}))
     place = parse_location(at)
     spots = {"query": wire.query, "header": wire.headers}
     found = read_pointer(wire.body, place.tokens) if place.kind == "body" else spots[place.kind][place.key]
@@ -114,6 +114,6 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
 @pytest.mark.parametrize("target", load_catalogue().select([]), ids=lambda target: target.id)
 def test_every_bundled_target_takes_a_text(target):
     sample = SAMPLE if "voice_sample_upload" in target.spec.needs else None
-    wire = to_wire(target, SpeechRequest(text="A marker text", voice_sample=sample))
+    wire = map_speech_request(target, SpeechRequest(text="A marker text", voice_sample=sample))
     assert "A marker text" in repr(wire)
     assert wire.media_type in target.operation.request_media

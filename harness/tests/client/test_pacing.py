@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
 
-from voicegauge.client import Client, Pacer, account_plans, pacer_for
+from voicegauge.client import Client, RateLimiter, account_plans, rate_limiter_for
 from voicegauge.client.spending.rate_limit import WINDOW_S
 from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Transport, VirtualClock
@@ -29,14 +29,14 @@ ARRIVALS = st.lists(st.integers(0, 200), max_size=25)
 @given(limit=st.integers(1, 5), arrivals=ARRIVALS)
 def test_nobody_waits_longer_than_the_limit_asks_for(limit: int, arrivals: list[int]) -> None:
     clock = VirtualClock()
-    pacer = Pacer(limit, clock)
+    rate_limiter = RateLimiter(limit, clock)
     passed: list[float] = []
 
     async def one_after_the_other() -> None:
         for arrival in sorted(arrivals):
             came = max(arrival, clock.monotonic())
             await clock.sleep(came - clock.monotonic())
-            await pacer.turn()
+            await rate_limiter.acquire()
             earliest = passed[-limit] + WINDOW_S if len(passed) >= limit else 0
             passed.append(clock.monotonic())
             assert passed[-1] == max(came, earliest)
@@ -47,12 +47,12 @@ def test_nobody_waits_longer_than_the_limit_asks_for(limit: int, arrivals: list[
 @given(limit=st.integers(1, 5), arrivals=ARRIVALS)
 def test_no_minute_sees_more_than_the_limit_however_many_ask_at_once(limit: int, arrivals: list[int]) -> None:
     clock = VirtualClock()
-    pacer = Pacer(limit, clock)
+    rate_limiter = RateLimiter(limit, clock)
     passed: list[float] = []
 
     async def one(arrival: float) -> None:
         await clock.sleep(arrival)
-        await pacer.turn()
+        await rate_limiter.acquire()
         passed.append(clock.monotonic())
 
     async def all_of_them() -> None:
@@ -68,7 +68,9 @@ async def test_submits_wait_for_the_minute_polls_and_times_do_not(contract, scri
     base = await serve(script)
     job_script(script, base, status, "queued", "working")
     async with Transport() as transport:
-        client = Client(loaded, transport, base_urls={"": base}, key=KEY, clock=clock, pacer=Pacer(2, clock))
+        client = Client(
+            loaded, transport, base_urls={"": base}, key=KEY, clock=clock, rate_limiter=RateLimiter(2, clock)
+        )
         deliveries, begun = [], []
         for _ in range(3):
             job_script(script, base, status, "queued", "working")
@@ -86,7 +88,9 @@ async def test_single_calls_and_submits_that_are_sent_again_count_too(contract, 
     base = await serve(script)
     script.on("POST /speech", JSONResponse({}, 503))
     async with Transport() as transport:
-        client = Client(loaded, transport, base_urls={"": base}, key=KEY, clock=clock, pacer=Pacer(2, clock))
+        client = Client(
+            loaded, transport, base_urls={"": base}, key=KEY, clock=clock, rate_limiter=RateLimiter(2, clock)
+        )
         await client.speak(loaded.target("one"), HELLO)
     assert len(script.asked) == 3
     assert 60 <= clock.monotonic() < 61
@@ -98,10 +102,10 @@ def test_the_smallest_plan_counts_unless_the_user_names_a_larger_one(contract):
     assert account_plans([limits], ["pro"])["acme"].requests_per_minute == 60
     with pytest.raises(UnknownNameError, match="unknown plan 'por': did you mean pro"):
         account_plans([limits], ["por"])
-    assert pacer_for(account_plans([none])["acme"], {}) is None
+    assert rate_limiter_for(account_plans([none])["acme"], {}) is None
 
 
 def test_other_servers_than_the_providers_own_are_not_held_to_its_limits(contract):
     plan = account_plans([contract(limited)])["acme"]
-    assert pacer_for(plan, {}) is not None
-    assert pacer_for(plan, {"": "http://127.0.0.1:8080"}) is None
+    assert rate_limiter_for(plan, {}) is not None
+    assert rate_limiter_for(plan, {"": "http://127.0.0.1:8080"}) is None

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import Client, WireRequest, curl
+from voicegauge.client import Client, RequestParts, curl_command
 from voicegauge.formats.bodies import read_form
 from voicegauge.model import Request, UploadedFile
 from voicegauge.transport import Transport
@@ -23,7 +23,7 @@ def asked(contract):
     def make(operation="submit", edit=None, key=KEY, **wire):
         loaded = contract(edit)
         client = Client(loaded, transport, key=key)
-        return client.build(loaded.operation(operation), WireRequest(**wire)), loaded
+        return client.build(loaded.operation(operation), RequestParts(**wire)), loaded
 
     return make
 
@@ -36,7 +36,7 @@ def echoed(command: str) -> list[str]:
 
 
 def test_the_command_carries_the_variable_instead_of_the_key(asked):
-    command = curl(*asked(body={"text": "it's $5"}))
+    command = curl_command(*asked(body={"text": "it's $5"}))
     assert KEY not in command
     assert '"X-Key: $ACME_KEY"' in command
     arguments = echoed(command)
@@ -49,7 +49,7 @@ def test_the_command_carries_the_variable_instead_of_the_key(asked):
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_any_text_survives_the_shell(asked, text):
     request, loaded = asked(body={"text": text}, query={"q": text})
-    arguments = echoed(curl(request, loaded))
+    arguments = echoed(curl_command(request, loaded))
     assert arguments[2] == request.url
     assert json.loads(arguments[arguments.index("--data-raw") + 1]) == {"text": text}
 
@@ -68,7 +68,7 @@ def test_every_way_to_send_a_key(asked, scheme, shown):
         document["components"]["securitySchemes"]["key"] = scheme
 
     request, loaded = asked(edit=edit, query={"a": 1})
-    for command in (curl(request, loaded), curl(request, loaded, key=KEY)):
+    for command in (curl_command(request, loaded), curl_command(request, loaded, key=KEY)):
         assert KEY not in command
         assert shown in command
 
@@ -79,19 +79,19 @@ def test_a_key_that_a_url_cannot_carry_as_it_is_is_replaced_too(asked):
 
     request, loaded = asked(edit=by_query, key="k+secret/123=")
     assert "k%2Bsecret" in request.url
-    assert '"https://api.acme.test/speech?api_key=$ACME_KEY"' in curl(request, loaded, key="k+secret/123=")
+    assert '"https://api.acme.test/speech?api_key=$ACME_KEY"' in curl_command(request, loaded, key="k+secret/123=")
 
 
 def test_a_wrong_key_is_shown_where_the_right_one_is_known(asked):
     request, loaded = asked(key="invalid-key")
-    assert "X-Key: invalid-key" in curl(request, loaded, key=KEY)
-    assert "invalid-key" not in curl(request, loaded)
+    assert "X-Key: invalid-key" in curl_command(request, loaded, key=KEY)
+    assert "invalid-key" not in curl_command(request, loaded)
 
 
 def test_a_form_is_shown_field_by_field(asked):
     upload = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"\xff")
     request, loaded = asked("say", body={"input": "a b", "file": upload})
-    arguments = echoed(curl(request, loaded))
+    arguments = echoed(curl_command(request, loaded))
     assert arguments[arguments.index("--form-string") + 1] == "input=a b"
     assert arguments[arguments.index("-F") + 1] == "file=@a.wav;type=audio/wav"
     assert not any(argument.startswith("Content-Type") for argument in arguments)
@@ -101,5 +101,5 @@ def test_a_form_is_shown_field_by_field(asked):
 def test_what_a_shell_cannot_carry_is_left_out(asked):
     _, loaded = asked()
     request = Request(method="PUT", url="https://api.acme.test/x", body=b"\xff\x00")
-    assert curl(request, loaded) == "curl -sS -i -X PUT https://api.acme.test/x --data-binary @body.bin"
-    assert shlex.split(curl(request, loaded))[-1] == "@body.bin"
+    assert curl_command(request, loaded) == "curl -sS -i -X PUT https://api.acme.test/x --data-binary @body.bin"
+    assert shlex.split(curl_command(request, loaded))[-1] == "@body.bin"

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest, to_wire
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance import Case, plan_cases
 from voicegauge.conformance.cases.order import ordered
 from voicegauge.conformance.cases.pairwise import combination_cases, covering_rows, factors, speaks, value_rows
@@ -70,7 +70,7 @@ def test_few_rows_have_every_index_that_may_stand(sizes, data) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_every_two_values_of_two_fields_meet_in_a_valid_request(target) -> None:
-    wire = to_wire(target, base_speech(target))
+    wire = map_speech_request(target, base_speech(target))
     fields = list(factors([(target, wire)]))
     cases = list(combination_cases([(target, wire)]))
     assert _met([case.wire for case in cases], fields) == _met(_valid(target, wire, fields), fields)
@@ -83,8 +83,8 @@ def _case(index: int, body: dict[str, object], verdict: str) -> Case:
         provider="acme",
         operation="speak",
         target="voice-1",
-        expected=Expected(verdict=verdict, why="valid", says=str(index), at=""),  # type: ignore[arg-type]
-        wire=WireRequest(body=body, media_type="application/json"),
+        expected=ExpectedResponse(verdict=verdict, kind="valid", description=str(index), statement=""),  # type: ignore[arg-type]
+        wire=RequestParts(body=body, media_type="application/json"),
     )
 
 
@@ -126,13 +126,13 @@ def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> No
     paid = [case for case in plan.cases if case.paid]
     assert len(paid) == FEW_CALLS
     sent = [case.wire for case in paid if case.wire is not None]
-    for field in factors([(target, to_wire(target, base_speech(target)))]):
+    for field in factors([(target, map_speech_request(target, base_speech(target)))]):
         assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
 
 
 def test_a_field_without_a_list_of_values_is_tried_with_what_documents_say_for_the_target() -> None:
     targets = [target for target in TARGETS if target.id in ("ttsai/kokoro", "ttsai/piper")]
-    starts = [(target, to_wire(target, base_speech(target))) for target in targets]
+    starts = [(target, map_speech_request(target, base_speech(target))) for target in targets]
     fields = {field.name: field for field in factors(starts)}
     assert fields["language"].values == ("en", MISSING)
     assert not speaks(targets[1], fields["language"], "ja")
@@ -149,6 +149,6 @@ def test_what_chooses_the_target_is_left_out_where_that_means_the_same() -> None
 
 def test_a_field_that_may_be_empty_is_tried_with_its_default() -> None:
     target = CATALOGUE.provider("pixazo").target("xtts-v2")
-    fields = {field.name: field for field in factors([(target, to_wire(target, base_speech(target)))])}
+    fields = {field.name: field for field in factors([(target, map_speech_request(target, base_speech(target)))])}
     assert fields["webhook"].values == (None, MISSING)
     assert fields["webhook_events_filter"].values == (["*"], MISSING)

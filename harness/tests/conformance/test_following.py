@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from voicegauge.checks import Judge
+from voicegauge.checks import Checker
 from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Delivery, Exchange, Failure, Provenance, Request, Response, SpeechRequest
@@ -33,7 +33,7 @@ def rules_of(target):
         delivery = Delivery(
             target=target.id, exchanges=exchanges, attempts=1, failure=failure, submit_exchange=0 if states else None
         )
-        judge = Judge(Provenance.RECORDED)
+        judge = Checker(Provenance.RECORDED)
         found = [f.rule for subject in subjects_of_delivery(target, SPEECH, delivery) for f in judge.findings(subject)]
         return {rule for rule in found if rule.startswith(("job-stuck", "audio-"))}
 

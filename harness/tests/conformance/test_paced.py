@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from voicegauge.client import Pacer
+from voicegauge.client import RateLimiter
 from voicegauge.conformance import Collector, check_service, plan_cases, run_keeping
 from voicegauge.conformance.engine import Settings
 from voicegauge.contract import load_contract
@@ -23,7 +23,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts
         base_urls={"acme": {"": acme.url}},
         keys={"acme": KEY},
         clock=lambda: clock,
-        pacers={"acme": Pacer(4, clock)},
+        pacers={"acme": RateLimiter(4, clock)},
     )
     collector = Collector(["acme"], 0)
     run_keeping(collector, check_service(targets, plan_cases(targets, emulated=False, every=True), settings, collector))

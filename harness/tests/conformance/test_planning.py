@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.client import to_wire
+from voicegauge.client import map_speech_request
 from voicegauge.conformance import Plan, plan_cases, priced, request_case
 from voicegauge.conformance.cases.boundary_values import probes, text_of
 from voicegauge.conformance.cases.sample_values import sample
@@ -19,7 +19,7 @@ TARGETS = CATALOGUE.select([])
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_the_request_that_cases_start_from_is_valid(target) -> None:
-    assert fits(target.operation, to_wire(target, base_speech(target)))
+    assert fits(target.operation, map_speech_request(target, base_speech(target)))
 
 
 @pytest.fixture(scope="module")
@@ -37,16 +37,20 @@ def test_a_plan_is_deterministic_and_refusals_come_first(plan) -> None:
 
 def test_what_is_expected_is_what_the_schema_says(plan) -> None:
     for case in plan.cases:
-        if case.wire is None or case.expected.why not in ("valid", "invalid") or "/x-limits/" in case.expected.at:
+        if (
+            case.wire is None
+            or case.expected.kind not in ("valid", "invalid")
+            or "/x-limits/" in case.expected.statement
+        ):
             continue
         operation = CATALOGUE.provider(case.provider).operation(case.operation)
-        if "parameters" not in case.expected.at:
+        if "parameters" not in case.expected.statement:
             assert fits(operation, case.wire) is (case.expected.verdict == "accepted"), case.id
 
 
 def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
     for case in plan.cases:
-        assert CATALOGUE.provider(case.provider).document.line(case.expected.at), case.id
+        assert CATALOGUE.provider(case.provider).document.line(case.expected.statement), case.id
 
 
 def test_every_paid_request_says_how_long_its_text_is(plan) -> None:
@@ -58,7 +62,7 @@ def test_every_paid_request_says_how_long_its_text_is(plan) -> None:
 
 def test_a_drawn_request_with_a_file_is_priced_by_its_text() -> None:
     [target] = CATALOGUE.select(["ttsai/clone-chatterbox"])
-    case = request_case(target, to_wire(target, base_speech(target)), "accepted", "as it is")
+    case = request_case(target, map_speech_request(target, base_speech(target)), "accepted", "as it is")
     assert case.text_characters == len(TEXT)
 
 
@@ -99,7 +103,7 @@ def test_a_budget_buys_the_first_requests_of_the_plan_and_no_more() -> None:
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
 def test_every_documented_bound_is_tried_from_both_sides(plan, bound) -> None:
-    verdicts = {case.expected.verdict for case in plan.cases if case.expected.at.rpartition("/")[2] == bound}
+    verdicts = {case.expected.verdict for case in plan.cases if case.expected.statement.rpartition("/")[2] == bound}
     assert verdicts >= ({"refused"} if bound == "required" else {"refused", "accepted"})
 
 

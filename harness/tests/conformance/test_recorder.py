@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from voicegauge.checks import RULES, Expected
+from voicegauge.checks import RULES, ExpectedResponse
 from voicegauge.conformance import Collector, Settings, check_recordings, check_service, run_keeping, settings_for
 from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.recording.recorder import TEXT, Recorder, Refreshing, file_of, plan_to_record
@@ -47,7 +47,7 @@ def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> R
 
 
 def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
-    expected = Expected(verdict="accepted", why="valid", says="it answers", at="/paths")
+    expected = ExpectedResponse(verdict="accepted", kind="valid", description="it answers", statement="/paths")
     case = Case(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
     path = file_of(case, tmp_path)
     path.parent.mkdir()
@@ -62,7 +62,9 @@ def test_every_delivery_is_recorded_and_a_handful_of_refusals_of_each_operation(
     assert delivered == {target.id for target in targets}
     assert {case.speech.text for case in plan.cases if case.speech is not None} == {TEXT}
     refusals = [case for case in plan.cases if case.expected.verdict == "refused"]
-    kinds = [(c.provider, c.operation, c.expected.why, c.expected.statuses, c.key, c.expected.says) for c in refusals]
+    kinds = [
+        (c.provider, c.operation, c.expected.kind, c.expected.statuses, c.key, c.expected.description) for c in refusals
+    ]
     assert len(kinds) == len(set(kinds))
     assert max(Counter((case.provider, case.operation) for case in refusals).values()) <= 12
     every = plan_to_record(targets, emulated=True, every=True)

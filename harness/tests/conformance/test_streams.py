@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.checks import RULES, Call, Judge
+from voicegauge.checks import RULES, Call, Checker
 from voicegauge.client import Client
 from voicegauge.conformance import documented_findings
 from voicegauge.contract import Contract, load_contract
@@ -83,7 +83,7 @@ def _speak(contract: Contract, base_url: str) -> Delivery:
 
 
 def _findings(contract: Contract, exchange: Exchange) -> Iterator[Finding]:
-    return Judge(Provenance.EMULATED).findings(Call(contract.operation("streamSpeech"), exchange))
+    return Checker(Provenance.EMULATED).findings(Call(contract.operation("streamSpeech"), exchange))
 
 
 def test_a_stalled_stream_is_found_by_the_times_of_its_pieces(bounded) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.client import Client, WireRequest, intake_wire
+from voicegauge.client import Client, RequestParts, audio_input_request
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.audio import transcription
@@ -56,7 +56,8 @@ async def sent(
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         wires = [
-            (contract.intakes[name], intake_wire(contract.intakes[name], file, words)) for name, file, words in wanted
+            (contract.intakes[name], audio_input_request(contract.intakes[name], file, words))
+            for name, file, words in wanted
         ]
         return await asyncio.gather(*(client.call(intake.operation, wire) for intake, wire in wires))
 
@@ -104,9 +105,9 @@ async def test_others_are_answered_while_it_listens(ttsai) -> None:
     async with Transport(app=app) as transport:
         client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         intake = ttsai.intakes["stt-whisper"]
-        listening = asyncio.create_task(client.call(intake.operation, intake_wire(intake, recording())))
+        listening = asyncio.create_task(client.call(intake.operation, audio_input_request(intake, recording())))
         await asyncio.sleep(0.1)
-        answer = await client.call(ttsai.operation("getHealth"), WireRequest())
+        answer = await client.call(ttsai.operation("getHealth"), RequestParts())
         assert answer.response.status == 200
         assert not listening.done()
         assert body(await listening)["text"] == "four words are said"

@@ -16,7 +16,7 @@ import httpx
 import msgspec
 import pytest
 
-from voicegauge.client import Client, to_wire
+from voicegauge.client import Client, map_speech_request
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import MissingExtraError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
@@ -187,7 +187,7 @@ async def test_a_client_is_led_from_submit_to_audio_on_one_socket(serve) -> None
     target = PIXAZO.target("xtts-v2")
     spoken = SpeechRequest(text="Good morning.")
     async with Transport() as transport:
-        wire = Client(PIXAZO, transport, key="k").build(target.operation, to_wire(target, spoken))
+        wire = Client(PIXAZO, transport, key="k").build(target.operation, map_speech_request(target, spoken))
         played = replay(*job(json.loads(wire.body)))
         base = await serve(ReplayApp(played))
         client = Client(PIXAZO, transport, base_urls={"": f"{base}/pixazo"}, key="k", clock=VirtualClock())

@@ -4,45 +4,45 @@ They see exchanges and contracts, never sockets.
 """
 
 import voicegauge.checks.rules  # noqa: F401 - registers the rules
-from voicegauge.checks.applicability import rules_of
-from voicegauge.checks.judging import Judge, find_dispute
-from voicegauge.checks.registry import RULES, Problem, Rule, rule, select_rules
+from voicegauge.checks.applicability import applicable_rules
+from voicegauge.checks.judging import Checker, find_dispute
+from voicegauge.checks.registry import RULES, Rule, Violation, rule, select_rules
 from voicegauge.checks.subjects import (
-    Aged,
+    AudioInputCall,
     Call,
     Callback,
-    Delivered,
-    Expected,
-    Jobs,
-    Life,
-    Outcome,
+    CaseOutcome,
+    ExpectedResponse,
+    JobHistory,
+    JobSet,
+    RecordingAge,
+    RequestCallbacks,
     RequestOrigin,
+    ResourceStep,
+    SpeechDelivery,
     Subject,
-    TakenIn,
-    Told,
-    Trail,
 )
 
 __all__ = [
     "RULES",
-    "Aged",
+    "AudioInputCall",
     "Call",
     "Callback",
-    "Delivered",
-    "Expected",
-    "Jobs",
-    "Judge",
-    "Life",
-    "Outcome",
-    "Problem",
+    "CaseOutcome",
+    "Checker",
+    "ExpectedResponse",
+    "JobHistory",
+    "JobSet",
+    "RecordingAge",
+    "RequestCallbacks",
     "RequestOrigin",
+    "ResourceStep",
     "Rule",
+    "SpeechDelivery",
     "Subject",
-    "TakenIn",
-    "Told",
-    "Trail",
+    "Violation",
+    "applicable_rules",
     "find_dispute",
     "rule",
-    "rules_of",
     "select_rules",
 ]

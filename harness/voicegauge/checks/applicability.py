@@ -13,7 +13,7 @@ from voicegauge.contract.extension import ConversionSpec, ResourceSpec, Transcri
 _STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|security|webhooks)(\S*)")
 
 
-def rules_of(operation: Operation) -> tuple[Rule, ...]:
+def applicable_rules(operation: Operation) -> tuple[Rule, ...]:
     """The rules that rest on a statement which the contract makes of `operation`, or of the job it is part of."""
     return tuple(rule for rule in RULES.values() if any(_stands(operation, *s) for s in _statements(rule.basis)))
 

@@ -6,8 +6,8 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from voicegauge.checks.registry import RULES, Problem, Rule
-from voicegauge.checks.subjects import Call, Callback, OfCall, Subject, Told
+from voicegauge.checks.registry import RULES, Rule, Violation
+from voicegauge.checks.subjects import Call, Callback, CallSubject, RequestCallbacks, Subject
 from voicegauge.contract import MISSING
 from voicegauge.contract.extension import Dispute
 from voicegauge.formats import read_pointer, unescape
@@ -20,7 +20,7 @@ MAX_MESSAGE = 400
 
 
 @dataclass(frozen=True)
-class Judge:
+class Checker:
     """Applies rules to subjects."""
 
     provenance: Provenance
@@ -44,7 +44,7 @@ class Judge:
             found.setdefault(rule.subject, []).append(rule)
         return found
 
-    def _finding(self, rule: Rule, subject: Subject, problem: Problem, case: str | None) -> Finding:
+    def _finding(self, rule: Rule, subject: Subject, problem: Violation, case: str | None) -> Finding:
         exchange = problem.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, problem)
         contract = subject.contract
@@ -58,8 +58,8 @@ class Judge:
                 target=subject.target.id if subject.target else None,
                 pointer=problem.pointer,
                 file=str(contract.document.path),
-                line=contract.document.line(problem.at),
-                contract_pointer=problem.at,
+                line=contract.document.line(problem.statement),
+                contract_pointer=problem.statement,
             ),
             provenance=self.provenance,
             case=case,
@@ -69,9 +69,9 @@ class Judge:
         )
 
     def _reproduce(self, subject: Subject, exchange: Exchange) -> str | None:
-        call = subject.call if isinstance(subject, OfCall) else subject
+        call = subject.call if isinstance(subject, CallSubject) else subject
         # What a document prints without its request, or what the provider sends, cannot be sent again.
-        sent_by_it = isinstance(call, Callback) or (isinstance(call, Told) and call.submit is None)
+        sent_by_it = isinstance(call, Callback) or (isinstance(call, RequestCallbacks) and call.submit is None)
         unknown = sent_by_it or (isinstance(call, Call) and call.request_origin == "unknown")
         return None if unknown or self.reproduce is None else self.mask(self.reproduce(exchange))
 
@@ -82,7 +82,7 @@ def _shorten(text: str, limit: int) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def find_dispute(rule_id: str, subject: Subject, problem: Problem) -> Dispute | None:
+def find_dispute(rule_id: str, subject: Subject, problem: Violation) -> Dispute | None:
     """The dispute under which this problem keeps another reading of the documents.
 
     It stands at the broken statement or a part around it, or at the response,
@@ -90,7 +90,7 @@ def find_dispute(rule_id: str, subject: Subject, problem: Problem) -> Dispute | 
     traffic has the media type and the shape that it is limited to.
     """
     contract = subject.contract
-    for place in (problem.at, *subject.around):
+    for place in (problem.statement, *subject.dispute_scopes):
         for dispute, at in contract.disputes(place):
             if rule_id in dispute.rules and _fits(dispute, at, subject, problem.exchange):
                 return dispute
@@ -106,7 +106,7 @@ def _fits(dispute: Dispute, at: str, subject: Subject, exchange: Exchange | None
     if dispute.schema is None:
         return True
     operation = subject.contract.operations.get(exchange.operation, subject.operation)
-    value = Call(operation, exchange).answer
+    value = Call(operation, exchange).response_json
     if value is MISSING:
         return False
     pointers = _schema_pointers(subject, at, dispute)

@@ -22,12 +22,12 @@ S = TypeVar("S")
 _ID = re.compile(r"^[a-z]+(-[a-z]+)*$")
 
 
-class Problem(NamedTuple):
+class Violation(NamedTuple):
     """What a rule saw."""
 
     message: str
     """One sentence: what was expected and what was seen."""
-    at: str
+    statement: str
     """JSON pointer into the contract, at the statement that was broken."""
     pointer: str | None = None
     """JSON pointer into the body, at the value that breaks it."""
@@ -48,7 +48,7 @@ class Rule:
     basis: str
     """The kind of statement in a contract that it rests on."""
     subject: type[Any]
-    check: Callable[[Any], Iterator[Problem]]
+    check: Callable[[Any], Iterator[Violation]]
 
 
 RULES: dict[str, Rule] = {}
@@ -57,10 +57,10 @@ RULES: dict[str, Rule] = {}
 
 def rule(
     rule_id: str, *, on: type[S], proves: str, basis: str, severity: Severity = Severity.ERROR
-) -> Callable[[Callable[[S], Iterator[Problem]]], Callable[[S], Iterator[Problem]]]:
+) -> Callable[[Callable[[S], Iterator[Violation]]], Callable[[S], Iterator[Violation]]]:
     """Register the decorated function as the rule `rule_id` over subjects of the type `on`."""
 
-    def register(check: Callable[[S], Iterator[Problem]]) -> Callable[[S], Iterator[Problem]]:
+    def register(check: Callable[[S], Iterator[Violation]]) -> Callable[[S], Iterator[Violation]]:
         assert _ID.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULES, f"rule {rule_id!r} is registered twice"
         RULES[rule_id] = Rule(rule_id, severity, proves, basis, on, check)

@@ -203,7 +203,7 @@ def _order(
             access = live_access(contracts, options.base_url, options.plans)
             money = f"${plan.usd:.4f} of at most ${options.max_cost:g}"
             _say(f"LIVE: {plan.requests} requests to {', '.join(access)}, {money}")
-            echo_pace({provider: one.pacer for provider, one in access.items()})
+            echo_pace({provider: one.rate_limiter for provider, one in access.items()})
         else:
             settings = EmulatorSettings(
                 seed=options.seed, faults=options.faults, credits=EMULATED_CREDITS, rate_limits=False

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from voicegauge.client import Pacer
+    from voicegauge.client import RateLimiter
     from voicegauge.conformance import CheckReport, PricedPlan, Spent
 
 RULES_NAMED = 3
@@ -78,9 +78,9 @@ def _cost(usd: float | None) -> str:
     return "not known" if usd is None else f"${usd:.4g}"
 
 
-def echo_pace(pacers: Mapping[str, Pacer | None]) -> None:
+def echo_pace(pacers: Mapping[str, RateLimiter | None]) -> None:
     """Say on standard error what a live run keeps to: it may be what it waits for."""
-    for provider, pacer in pacers.items():
-        if pacer is not None:
-            rate = f"at most {pacer.requests_per_minute} requests a minute, polls left out"
+    for provider, rate_limiter in pacers.items():
+        if rate_limiter is not None:
+            rate = f"at most {rate_limiter.requests_per_minute} requests a minute, polls left out"
             click.echo(f"{provider}: {rate}; --plan names the plan of an account that may send more", err=True)

@@ -34,7 +34,7 @@ def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict
         BudgetError: the plan costs more than the budget.
     """
     from voicegauge.cli.money import echo_pace, plan_line
-    from voicegauge.client import Ledger, account_plans, client_key, pacer_for
+    from voicegauge.client import Ledger, account_plans, client_key, rate_limiter_for
     from voicegauge.conformance import Settings, refuse_unpriced
     from voicegauge.model import Provenance
 
@@ -46,7 +46,7 @@ def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict
     if plan.usd > budget:
         fits = f"; --max-calls {plan.fitting(budget)} fits" if "max_calls" in options else ""
         raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than --max-cost {budget:g}{fits}")
-    pacers = {provider: pacer_for(plan, options["base_url"]) for provider, plan in plans.items()}
+    pacers = {provider: rate_limiter_for(plan, options["base_url"]) for provider, plan in plans.items()}
     echo_pace(pacers)
     return Settings(
         provenance=Provenance.RECORDED,

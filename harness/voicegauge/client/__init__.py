@@ -2,28 +2,28 @@
 
 from voicegauge.client.client import Client
 from voicegauge.client.connection import DEFAULT_KEY
-from voicegauge.client.delivery.audio_input import Fetched, fetch_made, intake_wire
-from voicegauge.client.requests.curl import curl
+from voicegauge.client.delivery.audio_input import FetchedAudio, audio_input_request, fetch_response_audio
+from voicegauge.client.requests.curl_command import curl_command
 from voicegauge.client.requests.keys import client_key
-from voicegauge.client.requests.speech_request import WireRequest, to_wire
+from voicegauge.client.requests.speech_request import RequestParts, map_speech_request
 from voicegauge.client.spending.ledger import Ledger, Reservation
-from voicegauge.client.spending.observer import Observer
-from voicegauge.client.spending.rate_limit import Pacer, account_plans, pacer_for
+from voicegauge.client.spending.observer import PaymentObserver
+from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
 
 __all__ = [
     "DEFAULT_KEY",
     "Client",
-    "Fetched",
+    "FetchedAudio",
     "Ledger",
-    "Observer",
-    "Pacer",
+    "PaymentObserver",
+    "RateLimiter",
+    "RequestParts",
     "Reservation",
-    "WireRequest",
     "account_plans",
+    "audio_input_request",
     "client_key",
-    "curl",
-    "fetch_made",
-    "intake_wire",
-    "pacer_for",
-    "to_wire",
+    "curl_command",
+    "fetch_response_audio",
+    "map_speech_request",
+    "rate_limiter_for",
 ]

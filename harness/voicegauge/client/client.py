@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicegauge.client.connection import Connection
-from voicegauge.client.delivery.audio_input import intake_wire
-from voicegauge.client.delivery.delivery import Utterance
-from voicegauge.client.requests.speech_request import to_wire
+from voicegauge.client.connection import ProviderConnection
+from voicegauge.client.delivery.audio_input import audio_input_request
+from voicegauge.client.delivery.delivery import DeliveryTask
+from voicegauge.client.requests.speech_request import map_speech_request
 from voicegauge.client.spending.ledger import Ledger, Reservation
-from voicegauge.client.spending.observer import Observer
-from voicegauge.client.spending.rate_limit import Pacer
+from voicegauge.client.spending.observer import PaymentObserver
+from voicegauge.client.spending.rate_limit import RateLimiter
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError
@@ -19,7 +19,7 @@ from voicegauge.model import Delivery, Request, SpeechRequest, UploadedFile
 from voicegauge.transport import Clock, Transport
 
 
-class Client(Connection):
+class Client(ProviderConnection):
     """Speaks to one provider as its contract says.
 
     Several requests may be under way at once; one client belongs to one event loop.
@@ -34,10 +34,10 @@ class Client(Connection):
         key: str | None = None,
         clock: Clock | None = None,
         ledger: Ledger | None = None,
-        pacer: Pacer | None = None,
+        rate_limiter: RateLimiter | None = None,
         seed: int = 0,
     ) -> None:
-        """Set it up; nothing is sent yet. See `Connection` for what is not said here.
+        """Set it up; nothing is sent yet. See `ProviderConnection` for what is not said here.
 
         Args:
             contract: of the provider.
@@ -46,10 +46,12 @@ class Client(Connection):
             key: of the provider.
             clock: for waiting between polls and retries.
             ledger: the budget that `speak` reserves from; `None` spends without asking.
-            pacer: of the account.
+            rate_limiter: of the account; `None` sends requests without delay.
             seed: of the jitter in retries.
         """
-        super().__init__(contract, transport, base_urls=base_urls, key=key, clock=clock, pacer=pacer, seed=seed)
+        super().__init__(
+            contract, transport, base_urls=base_urls, key=key, clock=clock, rate_limiter=rate_limiter, seed=seed
+        )
         self._ledger = ledger
 
     async def speak(
@@ -57,7 +59,7 @@ class Client(Connection):
         target: Target,
         speech: SpeechRequest,
         *,
-        observer: Observer | None = None,
+        observer: PaymentObserver | None = None,
         price_usd: float | None = None,
     ) -> Delivery:
         """Ask for speech and see it through: submit, poll, fetch.
@@ -79,11 +81,13 @@ class Client(Connection):
                 knows the price.
             BudgetError: less than the price is left of the budget. Nothing was sent.
         """
-        request = self.build(target.operation, to_wire(target, speech))
+        request = self.build(target.operation, map_speech_request(target, speech))
         price = quote(target, len(speech.text), usd=price_usd).usd
-        return await self._see_through(Utterance(self, target, observer), request, self._reserve(target, price))
+        return await self._see_through(DeliveryTask(self, target, observer), request, self._reserve(target, price))
 
-    async def _see_through(self, utterance: Utterance, request: Request, reservation: Reservation | None) -> Delivery:
+    async def _see_through(
+        self, utterance: DeliveryTask, request: Request, reservation: Reservation | None
+    ) -> Delivery:
         try:
             delivery = await utterance.speak(request)
         except BaseException:
@@ -99,7 +103,7 @@ class Client(Connection):
         *,
         audio_s: float,
         words: Mapping[AudioInputField, Any] = {},
-        observer: Observer | None = None,
+        observer: PaymentObserver | None = None,
         price_usd: float | None = None,
     ) -> Delivery:
         """Send audio to be transcribed or converted, and fetch what comes of it. As `speak`.
@@ -116,11 +120,11 @@ class Client(Connection):
             UsageError: the operation takes no such word, or a budget is set and nobody knows the price.
             BudgetError: less than the price is left of the budget. Nothing was sent.
         """
-        request = self.build(intake.operation, intake_wire(intake, audio, words))
+        request = self.build(intake.operation, audio_input_request(intake, audio, words))
         price = quote(intake, 0, audio_s=audio_s, usd=price_usd).usd
-        return await self._see_through(Utterance(self, intake, observer), request, self._reserve(intake, price))
+        return await self._see_through(DeliveryTask(self, intake, observer), request, self._reserve(intake, price))
 
-    async def resume(self, target: Target, job_id: str, *, observer: Observer | None = None) -> Delivery:
+    async def resume(self, target: Target, job_id: str, *, observer: PaymentObserver | None = None) -> Delivery:
         """See a job through that was submitted before; nothing is reserved or paid again.
 
         Its times count from this call, and its first poll is sent at once.
@@ -128,7 +132,7 @@ class Client(Connection):
         Raises:
             UsageError: the target has no jobs, or its jobs cannot be asked for by id.
         """
-        return await Utterance(self, target, observer).resume(job_id)
+        return await DeliveryTask(self, target, observer).resume(job_id)
 
     def _reserve(self, target: BaseTarget, price: float | None) -> Reservation | None:
         if self._ledger is None:

@@ -7,27 +7,27 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from voicegauge.client.delivery.audio_stream import stream_watch
-from voicegauge.client.requests.http_request import Builder
-from voicegauge.client.requests.speech_request import WireRequest
-from voicegauge.client.spending.rate_limit import Pacer
+from voicegauge.client.delivery.audio_stream import stream_end_detector
+from voicegauge.client.requests.http_request import RequestBuilder
+from voicegauge.client.requests.speech_request import RequestParts
+from voicegauge.client.spending.rate_limit import RateLimiter
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Request
 from voicegauge.recording import mask_credentials
 from voicegauge.transport import Clock, RealClock, Transport
 
 
-class Default(enum.Enum):
+class KeyDefault(enum.Enum):
     """Stands for the client's own key, since `None` means none."""
 
     KEY = enum.auto()
 
 
-DEFAULT_KEY: Final = Default.KEY
-Key = str | None | Literal[Default.KEY]
+DEFAULT_KEY: Final = KeyDefault.KEY
+KeyChoice = str | None | Literal[KeyDefault.KEY]
 
 
-class Connection:
+class ProviderConnection:
     """The way to one provider."""
 
     def __init__(
@@ -38,7 +38,7 @@ class Connection:
         base_urls: Mapping[str, str] | None = None,
         key: str | None = None,
         clock: Clock | None = None,
-        pacer: Pacer | None = None,
+        rate_limiter: RateLimiter | None = None,
         seed: int = 0,
     ) -> None:
         """Set it up; nothing is sent yet.
@@ -49,7 +49,7 @@ class Connection:
             base_urls: where the servers are, by the contract's server name, or "" for all.
             key: of the provider; see `client_key`.
             clock: for waiting between polls and retries; the real one if left out.
-            pacer: of the account; without one nothing is held back.
+            rate_limiter: of the account; `None` sends requests without delay.
             seed: of the jitter in retries.
 
         Raises:
@@ -58,9 +58,9 @@ class Connection:
         """
         self.contract, self.transport = contract, transport
         self.clock: Clock = clock or RealClock()
-        self.dice = random.Random(seed)  # noqa: S311 - jitter, no secret
-        self._builder = Builder(contract, base_urls or {})
-        self._key, self._pacer = key, pacer
+        self.jitter = random.Random(seed)  # noqa: S311 - jitter, no secret
+        self._builder = RequestBuilder(contract, base_urls or {})
+        self._key, self._rate_limiter = key, rate_limiter
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
@@ -72,12 +72,12 @@ class Connection:
         """What must not be written anywhere."""
         return (self._key,) if self._key else ()
 
-    def scrub(self, text: str) -> str:
+    def mask_secrets(self, text: str) -> str:
         """`text` without the key and without anything that looks like one."""
         return mask_credentials(text, self.secrets)
 
     def build(
-        self, operation: Operation, wire: WireRequest, *, key: Key = DEFAULT_KEY, url: str | None = None
+        self, operation: Operation, wire: RequestParts, *, key: KeyChoice = DEFAULT_KEY, url: str | None = None
     ) -> Request:
         """The request that `wire` means for `operation`.
 
@@ -90,15 +90,15 @@ class Connection:
         Raises:
             UsageError: something in it cannot be sent.
         """
-        return self._builder.build(operation, wire, self._key if key is Default.KEY else key, url=url)
+        return self._builder.build(operation, wire, self._key if key is KeyDefault.KEY else key, url=url)
 
-    async def turn(self, operation: Operation) -> None:
+    async def wait_for_rate_limit(self, operation: Operation) -> None:
         """Return when the account's plan allows a request; polls are not counted, and are never held back."""
-        if self._pacer is not None and operation.job is None:
-            await self._pacer.turn()
+        if self._rate_limiter is not None and operation.job is None:
+            await self._rate_limiter.acquire()
 
     async def call(
-        self, operation: Operation, wire: WireRequest, *, key: Key = DEFAULT_KEY, server: str | None = None
+        self, operation: Operation, wire: RequestParts, *, key: KeyChoice = DEFAULT_KEY, server: str | None = None
     ) -> Exchange:
         """One exchange: no retry, no redirect followed.
 
@@ -114,6 +114,6 @@ class Connection:
         """
         url = self._builder.url(operation, wire.path, server) if server is not None else None
         request = self.build(operation, wire, key=key, url=url)
-        done = stream_watch(self.contract, operation.id)
-        await self.turn(operation)
+        done = stream_end_detector(self.contract, operation.id)
+        await self.wait_for_rate_limit(operation)
         return await self.transport.send(request, provider=self.contract.id, operation=operation.id, done=done)

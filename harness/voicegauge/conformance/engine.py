@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.checks import RULES, Rule
-from voicegauge.client import Client, Ledger, Pacer
+from voicegauge.client import Client, Ledger, RateLimiter
 from voicegauge.conformance.cases import Case, Plan, receiver_for
 from voicegauge.conformance.offline import documented_findings
 from voicegauge.conformance.reporting import Allowance
@@ -34,7 +34,7 @@ class Settings:
     ledger: Ledger | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
     """Dollars a request by target id."""
-    pacers: Mapping[str, Pacer | None] = field(default_factory=dict)
+    pacers: Mapping[str, RateLimiter | None] = field(default_factory=dict)
     """By provider id, of those whose plans limit the requests a minute."""
     fuzz: int = 0
     """Random requests to each operation, inside its schema and as many outside."""
@@ -151,7 +151,7 @@ def _service(contract: Contract, transport: Transport, settings: Settings) -> Se
         key=settings.keys.get(contract.id),
         clock=settings.clock() if settings.clock else None,
         ledger=settings.ledger,
-        pacer=settings.pacers.get(contract.id),
+        rate_limiter=settings.pacers.get(contract.id),
         seed=settings.seed,
     )
     return Service(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from voicegauge.client import WireRequest
+from voicegauge.client import RequestParts
 from voicegauge.contract import MISSING, Operation, Target, parse_location, read_pointer
 
 
@@ -33,7 +33,7 @@ def find_target(operation: Operation, asked: Callable[[str], Any]) -> Target | N
     return max(fitting, key=lambda pair: pair[0], default=(0, None))[1]
 
 
-def place_reader(wire: WireRequest) -> Callable[[str], Any]:
+def place_reader(wire: RequestParts) -> Callable[[str], Any]:
     """Reads places of a request that is not sent yet."""
 
     def read(written: str) -> Any:

@@ -127,7 +127,7 @@ def _loop_is_running() -> bool:
 @contextmanager
 def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator[Settings]:
     """How services are asked: the emulator, or with what is left of the budget the services themselves."""
-    from voicegauge.client import account_plans, client_key, pacer_for
+    from voicegauge.client import account_plans, client_key, rate_limiter_for
     from voicegauge.client.spending.shared_budget import SharedBudget
     from voicegauge.conformance import Settings, settings_for
     from voicegauge.model import Provenance
@@ -147,7 +147,7 @@ def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator
             keys=keys,
             ledger=ledger,
             prices=read_prices(config),
-            pacers={provider: pacer_for(plan, {}) for provider, plan in plans.items()},
+            pacers={provider: rate_limiter_for(plan, {}) for provider, plan in plans.items()},
             seed=seed,
         )
 

@@ -19,7 +19,7 @@ from voicegauge.hosts import is_loopback
 from voicegauge.model import Exchange, Record, Request, Response, Timing
 from voicegauge.transport.decoding import decode_body
 from voicegauge.transport.in_process import call_app
-from voicegauge.transport.timing import Trace
+from voicegauge.transport.timing import ExchangeTrace
 
 MAX_BODY_BYTES = 64 * 2**20
 """Six minutes of 16-bit stereo at 48 kHz: beyond any one utterance."""
@@ -155,7 +155,7 @@ class Transport:
             TimedOutError: a phase took too long.
             OversizeError: the answer is larger than the limit.
         """
-        trace = Trace()
+        trace = ExchangeTrace()
         url = _parse(request.url)
         host = url.netloc.decode("ascii")
         try:
@@ -176,7 +176,12 @@ class Transport:
         return self._response(status, headers, body, url.netloc.decode("ascii"))
 
     async def _ask_host(
-        self, request: Request, url: httpx.URL, trace: Trace, address: str | None, done: Callable[[bytes], bool] | None
+        self,
+        request: Request,
+        url: httpx.URL,
+        trace: ExchangeTrace,
+        address: str | None,
+        done: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
         outgoing = self._prepare(request, url, trace, address)
         host = url.netloc.decode("ascii")
@@ -196,7 +201,7 @@ class Transport:
         return Response(status=status, headers=told, body=decode_body(body, encoding, limit=self._limit, host=host))
 
     async def _read(
-        self, answer: httpx.Response, trace: Trace, host: str, done: Callable[[bytes], bool] | None
+        self, answer: httpx.Response, trace: ExchangeTrace, host: str, done: Callable[[bytes], bool] | None
     ) -> bytes:
         """The body as it was sent; without a size, pieces are passed on as they come."""
         pieces: list[bytes] = []
@@ -214,7 +219,7 @@ class Transport:
                         rest.reschedule(asyncio.get_running_loop().time() + LINGER_S)
         return b"".join(pieces)
 
-    def _prepare(self, request: Request, url: httpx.URL, trace: Trace, address: str | None) -> httpx.Request:
+    def _prepare(self, request: Request, url: httpx.URL, trace: ExchangeTrace, address: str | None) -> httpx.Request:
         limits = self._timeouts
         extensions: dict[str, Any] = {
             "trace": trace,
@@ -256,7 +261,7 @@ def _parse(url: str) -> httpx.URL:
     return parsed
 
 
-def _translate(error: Exception, host: str, trace: Trace, limits: Timeouts) -> TransportError:
+def _translate(error: Exception, host: str, trace: ExchangeTrace, limits: Timeouts) -> TransportError:
     """Our own error for one of httpx: one line that names the host and the phase, never the URL."""
     if isinstance(error, httpx.TimeoutException):
         seconds = {

@@ -22,7 +22,7 @@ _PHASES = {
 }
 
 
-class Trace:
+class ExchangeTrace:
     """A stopwatch to hand to httpcore as its `trace` extension. All times on `time.perf_counter`.
 
     A request through a proxy sends twice (CONNECT first); the last sending counts.

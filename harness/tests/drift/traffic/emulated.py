@@ -7,7 +7,7 @@ import random
 from collections.abc import Sequence
 from itertools import pairwise
 
-from voicegauge.client import Client, WireRequest
+from voicegauge.client import Client, RequestParts
 from voicegauge.conformance import emulator_settings
 from voicegauge.conformance.cases.valid_requests import base_speech
 from voicegauge.contract import Catalogue, Contract, Operation, Target
@@ -41,7 +41,7 @@ async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
             await _later(transport, rng.uniform(1, 5000))
         for operation in contract.operations.values():
             if operation.method == "GET":
-                wire = WireRequest(path=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}"))
+                wire = RequestParts(path=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}"))
                 taken.append(await client.call(operation, wire))
                 if operation.needs_key:
                     taken.append(await client.call(operation, wire, key=BAD_KEY))

@@ -10,7 +10,15 @@ from pathlib import Path
 
 from voicegauge.bench.planning.plan import Plan
 from voicegauge.bench.planning.suite import SuiteText
-from voicegauge.client import Client, Ledger, Pacer, account_plans, client_key, pacer_for, to_wire
+from voicegauge.client import (
+    Client,
+    Ledger,
+    RateLimiter,
+    account_plans,
+    client_key,
+    map_speech_request,
+    rate_limiter_for,
+)
 from voicegauge.contract import BaseTarget, Contract, Target
 from voicegauge.data import data_dir
 from voicegauge.emulator import RunningEmulator
@@ -32,7 +40,7 @@ class Access:
     key: str | None = field(default=None, repr=False)
     concurrent: int | None = None
     """Requests that the account's plan allows side by side; `None` where no document says."""
-    pacer: Pacer | None = None
+    rate_limiter: RateLimiter | None = None
     """Keeps to the requests a minute of that plan."""
 
 
@@ -53,7 +61,10 @@ def live_access(
     chosen = account_plans(contracts, plans)
     return {
         contract.id: Access(
-            base_urls, client_key(contract), chosen[contract.id].concurrent, pacer_for(chosen[contract.id], base_urls)
+            base_urls,
+            client_key(contract),
+            chosen[contract.id].concurrent,
+            rate_limiter_for(chosen[contract.id], base_urls),
         )
         for contract in contracts
     }
@@ -79,7 +90,7 @@ def open_clients(
             base_urls=access[contract.id].base_urls,
             key=access[contract.id].key,
             ledger=ledger,
-            pacer=access[contract.id].pacer,
+            rate_limiter=access[contract.id].rate_limiter,
             seed=seed,
         )
         for contract in contracts
@@ -150,4 +161,4 @@ def check_requests(plan: Plan, targets: Mapping[str, BaseTarget], voice: VoiceSa
     for (name, _), text in kinds.items():
         target = targets[name]
         if isinstance(target, Target):
-            to_wire(target, speech_request(target, text, voice))
+            map_speech_request(target, speech_request(target, text, voice))

@@ -312,13 +312,13 @@ class _Witness:
     def __init__(self, journal: Journal, sample: str, usd: float | None) -> None:
         self._journal, self._sample, self._usd = journal, sample, usd
 
-    def submitting(self, target: BaseTarget, request: Request) -> None:
+    def before_submit(self, target: BaseTarget, request: Request) -> None:
         """Write down that money may be spent from now on."""
         del target, request
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._journal.write(Submitting(sample=self._sample, at=at, usd=self._usd))
 
-    def submitted(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
+    def after_submit(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
         """Write down what it was answered with."""
         del target
         self._journal.write(Submitted(sample=self._sample, status=exchange.response.status, job=job_id))

@@ -6,13 +6,13 @@ from voicegauge.checks.rules import responses, streams, jobs, lists, resources, 
 from voicegauge.checks.rules import audio, charges, audio_input, webhooks, recording_age
 
 # isort: on
-from voicegauge.checks.rules.resources import find_item
+from voicegauge.checks.rules.resources import find_resource_item
 
 __all__ = [
     "audio",
     "audio_input",
     "charges",
-    "find_item",
+    "find_resource_item",
     "job_isolation",
     "jobs",
     "lists",

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.speech_duration import spoken_range_s
-from voicegauge.checks.subjects import Delivered
+from voicegauge.checks.subjects import SpeechDelivery
 
 _GENERIC = ("", "application/octet-stream", "binary/octet-stream")
 """Media types that say nothing of what the bytes are."""
 
 
-def _audio_place(delivered: Delivered) -> str:
+def _audio_place(delivered: SpeechDelivery) -> str:
     """Where the contract says how the audio is delivered."""
     status = delivered.target.job_operation
     return f"{status.pointer}/x-job/audio" if status else f"{delivered.operation.pointer}/x-speech/answer/audio"
@@ -30,62 +30,62 @@ def _text_instead(data: bytes) -> str | None:
 
 @rule(
     "audio-missing",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="A request that is done leads to audio: the answer or its URL gives some bytes of it.",
     basis="x-job.audio, x-speech.answer.audio",
 )
-def _missing(delivered: Delivered) -> Iterator[Problem]:
+def _missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     failure = delivered.delivery.failure
     if failure is not None and delivered.done:
-        yield Problem(f"done, but no audio could be had: {failure.message}", _audio_place(delivered))
+        yield Violation(f"done, but no audio could be had: {failure.message}", _audio_place(delivered))
 
 
 @rule(
     "audio-not-audio",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="What is delivered as audio is no web page and no JSON.",
     basis="x-job.audio, x-speech.answer.audio",
 )
-def _not_audio(delivered: Delivered) -> Iterator[Problem]:
+def _not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
     kind = _text_instead(data)
     if kind:
         shown = data[:300].decode(errors="replace")
-        yield Problem(f"{kind} was delivered as audio", _audio_place(delivered), evidence=shown)
+        yield Violation(f"{kind} was delivered as audio", _audio_place(delivered), evidence=shown)
 
 
 @rule(
     "audio-undecodable",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="The audio can be decoded.",
     basis="x-job.audio, x-speech.answer.audio",
 )
-def _undecodable(delivered: Delivered) -> Iterator[Problem]:
+def _undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
     if data and delivered.decode_error is not None and _text_instead(data) is None:
-        yield Problem(f"cannot be decoded: {delivered.decode_error}", _audio_place(delivered), evidence=_hex(data))
+        yield Violation(f"cannot be decoded: {delivered.decode_error}", _audio_place(delivered), evidence=_hex(data))
 
 
 @rule(
     "audio-truncated",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="The audio is as long as its own container says.",
     basis="x-job.audio, x-speech.answer.audio",
 )
-def _truncated(delivered: Delivered) -> Iterator[Problem]:
+def _truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
     decoded = delivered.decoded
     if decoded is not None and decoded.truncated:
         message = f"the {decoded.container} states {decoded.declared_s:.2f} s, but holds {decoded.audio_s:.2f} s"
-        yield Problem(message, _audio_place(delivered))
+        yield Violation(message, _audio_place(delivered))
 
 
 @rule(
     "audio-format",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="The audio has the format that was asked for, or that the document says it always has.",
     basis="x-speech.request.format, x-job.audio.format",
 )
-def _format(delivered: Delivered) -> Iterator[Problem]:
+def _format(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import FORMATS
 
     place, at = delivered.place, _audio_place(delivered)
@@ -96,16 +96,18 @@ def _format(delivered: Delivered) -> Iterator[Problem]:
     container = {"RAW": "pcm"}.get(FORMATS[wanted].container, FORMATS[wanted].container.lower())
     if delivered.decoded.container != container:
         at = f"{delivered.operation.pointer}/x-speech/request/format" if asked else at
-        yield Problem(f"{wanted} was expected, {delivered.decoded.container} came", at, evidence=_audio_head(delivered))
+        yield Violation(
+            f"{wanted} was expected, {delivered.decoded.container} came", at, evidence=_audio_head(delivered)
+        )
 
 
 @rule(
     "audio-media-type",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="The audio is what its declared media type says.",
     basis="x-job.audio.media_type, Content-Type",
 )
-def _media_type(delivered: Delivered) -> Iterator[Problem]:
+def _media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import container_of_media_type
 
     if delivered.decoded is None:
@@ -115,33 +117,33 @@ def _media_type(delivered: Delivered) -> Iterator[Problem]:
     for said in dict.fromkeys((declared, delivered.exchange.response.media_type)):
         meant = container_of_media_type(said)
         if meant is not None and meant != container:
-            yield Problem(f"declared {said}, but it is {container}", at, evidence=_audio_head(delivered))
+            yield Violation(f"declared {said}, but it is {container}", at, evidence=_audio_head(delivered))
         elif meant is None and said == declared and not said.startswith(("audio/", "video/")) and said not in _GENERIC:
-            yield Problem(f"declared {said}, which is no media type of audio", at)
+            yield Violation(f"declared {said}, which is no media type of audio", at)
 
 
 @rule(
     "audio-silent",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="The audio holds sound.",
     basis="x-speech.request.text",
 )
-def _silent(delivered: Delivered) -> Iterator[Problem]:
+def _silent(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent, rms_dbfs
 
     decoded = delivered.decoded
     if decoded is not None and is_silent(decoded.samples, decoded.sample_rate_hz):
         message = f"{decoded.audio_s:.2f} s of silence ({rms_dbfs(decoded.samples):.0f} dBFS) for the text"
-        yield Problem(message, f"{delivered.operation.pointer}/x-speech", evidence=delivered.speech.text)
+        yield Violation(message, f"{delivered.operation.pointer}/x-speech", evidence=delivered.speech.text)
 
 
 @rule(
     "audio-length",
-    on=Delivered,
+    on=SpeechDelivery,
     proves="The audio is about as long as it takes to say the text, by bounds that no voice passes.",
     basis="x-speech.request.text",
 )
-def _length(delivered: Delivered) -> Iterator[Problem]:
+def _length(delivered: SpeechDelivery) -> Iterator[Violation]:
     decoded = delivered.decoded
     if decoded is None:
         return
@@ -151,13 +153,13 @@ def _length(delivered: Delivered) -> Iterator[Problem]:
     text = delivered.speech.text
     if decoded.audio_s < low:
         message = f"{decoded.audio_s:.2f} s for {len(text)} characters: at least {low:.2f} s are plausible"
-        yield Problem(message, at, evidence=text)
+        yield Violation(message, at, evidence=text)
     elif decoded.audio_s > high:
         message = f"{decoded.audio_s:.2f} s for {len(text)} characters: at most {high:.2f} s are plausible"
-        yield Problem(message, at, evidence=text)
+        yield Violation(message, at, evidence=text)
 
 
-def _audio_head(delivered: Delivered) -> str:
+def _audio_head(delivered: SpeechDelivery) -> str:
     data = delivered.delivery.audio or b""
     return f"{_hex(data)}, Content-Type: {delivered.exchange.response.media_type or 'none'}"
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.charges import read_amount
-from voicegauge.checks.subjects import TakenIn
+from voicegauge.checks.subjects import AudioInputCall
 from voicegauge.contract import MISSING, quote
 from voicegauge.contract.extension import AudioInputField, ConversionSpec
 
@@ -24,21 +24,21 @@ CHARGE_TOLERANCE = 0.02
 """Relative: a provider may count the length of an MP3 with its padding or without."""
 
 
-def _transcript(taken: TakenIn) -> tuple[str, str] | None:
+def _transcript(taken: AudioInputCall) -> tuple[str, str] | None:
     """The transcript and its place, from a transcription or from what else transcribes."""
     use = taken.intake.use
     place = use.answer.facts.get("transcript") if isinstance(use, ConversionSpec) else use.answer.text
-    text = taken.answered(place) if place else MISSING
+    text = taken.read_response(place) if place else MISSING
     return (text, place) if isinstance(text, str) and place else None
 
 
 @rule(
     "transcript-wrong",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="The transcript of clean speech is what was spoken, but for less than half of its words.",
     basis="x-transcription.answer.text, x-conversion.answer.facts.transcript",
 )
-def _transcript_wrong(taken: TakenIn) -> Iterator[Problem]:
+def _transcript_wrong(taken: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score
 
     found = _transcript(taken)
@@ -48,34 +48,36 @@ def _transcript_wrong(taken: TakenIn) -> Iterator[Problem]:
     scored = score(sample_id="", reference=taken.said, transcript=text, language="en", heard="speech")
     if scored.error_rate >= MAX_WER:
         message = f"word error rate {scored.error_rate:.0%} against what was spoken"
-        yield Problem(message, f"{taken.key}/answer", place.partition("#")[2], f"heard: {text!r}; said: {taken.said!r}")
+        yield Violation(
+            message, f"{taken.key}/answer", place.partition("#")[2], f"heard: {text!r}; said: {taken.said!r}"
+        )
 
 
 @rule(
     "transcript-duration",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="The length that a transcript names is that of the audio that was sent.",
     basis="x-transcription.answer.audio_s",
 )
-def _transcript_duration(taken: TakenIn) -> Iterator[Problem]:
+def _transcript_duration(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.transcription
-    named = taken.answered(use.answer.audio_s) if use else MISSING
+    named = taken.read_response(use.answer.audio_s) if use else MISSING
     if use is None or taken.uploaded is None or not _is_number(named):
         return
     if not _about(named, taken.uploaded.audio_s):
         message = f"{named:g} s are named, {taken.uploaded.audio_s:.2f} s were sent"
-        yield Problem(message, f"{taken.key}/answer/audio_s", str(use.answer.audio_s).partition("#")[2])
+        yield Violation(message, f"{taken.key}/answer/audio_s", str(use.answer.audio_s).partition("#")[2])
 
 
 @rule(
     "transcript-segments",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="The segments of a transcript are in order, end after they begin, and lie within the audio.",
     basis="x-transcription.answer.segments",
 )
-def _transcript_segments(taken: TakenIn) -> Iterator[Problem]:
+def _transcript_segments(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.transcription
-    listed = taken.answered(use.answer.segments) if use else MISSING
+    listed = taken.read_response(use.answer.segments) if use else MISSING
     if use is None or taken.uploaded is None or not isinstance(listed, list):
         return
     keys, before = use.answer.segment, 0.0
@@ -85,60 +87,60 @@ def _transcript_segments(taken: TakenIn) -> Iterator[Problem]:
         if not _is_number(start) or not _is_number(end):
             continue  # response-schema tells of it
         if start < before - ORDER_TOLERANCE_S:
-            yield Problem(f"begins at {start:g} s, before the one before it", at, f"{pointer}/{index}")
+            yield Violation(f"begins at {start:g} s, before the one before it", at, f"{pointer}/{index}")
         if end < start - ORDER_TOLERANCE_S:
-            yield Problem(f"ends at {end:g} s, before it begins at {start:g} s", at, f"{pointer}/{index}")
+            yield Violation(f"ends at {end:g} s, before it begins at {start:g} s", at, f"{pointer}/{index}")
         if end > taken.uploaded.audio_s + LENGTH_TOLERANCE_S:
             length = taken.uploaded.audio_s
-            yield Problem(f"ends at {end:g} s of {length:.2f} s of audio", at, f"{pointer}/{index}")
+            yield Violation(f"ends at {end:g} s of {length:.2f} s of audio", at, f"{pointer}/{index}")
         before = start
 
 
 @rule(
     "transcript-words",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="Word timestamps come where they are asked for.",
     basis="x-transcription.request.timestamps",
 )
-def _transcript_words(taken: TakenIn) -> Iterator[Problem]:
+def _transcript_words(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.transcription
     if use is None or use.answer.segment.words is None or taken.word("timestamps") is not True:
         return
-    listed = taken.answered(use.answer.segments)
+    listed = taken.read_response(use.answer.segments)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     if segments and not any(item.get(use.answer.segment.words) for item in segments):
-        yield Problem("asked for, but no segment has any", f"{taken.key}/request/timestamps")
+        yield Violation("asked for, but no segment has any", f"{taken.key}/request/timestamps")
 
 
 @rule(
     "converted-audio",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="What comes back as audio can be decoded, and holds sound where sound was sent.",
     basis="x-conversion.answer.audio, x-conversion.answer.stems",
 )
-def _converted_audio(taken: TakenIn) -> Iterator[Problem]:
+def _converted_audio(taken: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
     if taken.failure is not None:
-        yield Problem(f"taken, but no audio could be had: {taken.failure}", f"{taken.key}/answer")
+        yield Violation(f"taken, but no audio could be had: {taken.failure}", f"{taken.key}/answer")
     for index, piece in enumerate(taken.received):
         if piece is None:
-            yield Problem(f"audio {index + 1} of {len(taken.received)} cannot be decoded", f"{taken.key}/answer")
+            yield Violation(f"audio {index + 1} of {len(taken.received)} cannot be decoded", f"{taken.key}/answer")
     heard = [piece for piece in taken.received if piece is not None]
     sent = taken.uploaded
     if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not heard:
         return
     if all(is_silent(piece.samples, piece.sample_rate_hz) for piece in heard):
-        yield Problem("silence came back for sound", f"{taken.key}/answer")
+        yield Violation("silence came back for sound", f"{taken.key}/answer")
 
 
 @rule(
     "converted-format",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="Converted audio has the format, sample rate and number of channels that were asked for.",
     basis="x-conversion.request",
 )
-def _converted_format(taken: TakenIn) -> Iterator[Problem]:
+def _converted_format(taken: AudioInputCall) -> Iterator[Violation]:
     facts: tuple[tuple[AudioInputField, str], ...] = (
         ("format", "container"),
         ("sample_rate", "sample_rate_hz"),
@@ -149,16 +151,16 @@ def _converted_format(taken: TakenIn) -> Iterator[Problem]:
         for piece in taken.received:
             came = getattr(piece, attribute, None)
             if asked is not None and came is not None and str(asked) != str(came):
-                yield Problem(f"{word} {asked} was asked for, {came} came", f"{taken.key}/request/{word}")
+                yield Violation(f"{word} {asked} was asked for, {came} came", f"{taken.key}/request/{word}")
 
 
 @rule(
     "converted-length",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="Converted audio is as long as what was sent, or as the speed that was asked for makes it.",
     basis="x-conversion.request.speed",
 )
-def _converted_length(taken: TakenIn) -> Iterator[Problem]:
+def _converted_length(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.conversion
     if use is None or use.does == "translate" or taken.uploaded is None:
         return
@@ -167,37 +169,37 @@ def _converted_length(taken: TakenIn) -> Iterator[Problem]:
     for piece in taken.received:
         if piece is not None and not _about(piece.audio_s, expected):
             at = f"{taken.key}/request/speed" if speed is not None else f"{taken.key}/answer"
-            yield Problem(f"{expected:.2f} s were expected, {piece.audio_s:.2f} s came", at)
+            yield Violation(f"{expected:.2f} s were expected, {piece.audio_s:.2f} s came", at)
 
 
 @rule(
     "stems-count",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="As many stems come as were asked for, each with a name of its own.",
     basis="x-conversion.request.stems",
 )
-def _stems_count(taken: TakenIn) -> Iterator[Problem]:
+def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
     place = taken.intake.conversion.answer.stems if taken.intake.conversion else None
-    listed = taken.answered(place.at) if place else MISSING
+    listed = taken.read_response(place.at) if place else MISSING
     if place is None or not isinstance(listed, list):
         return
     asked, pointer = taken.word("stems"), place.at.partition("#")[2]
     if _is_number(asked) and len(listed) != asked:
-        yield Problem(f"{asked:g} stems were asked for, {len(listed)} came", f"{taken.key}/request/stems", pointer)
+        yield Violation(f"{asked:g} stems were asked for, {len(listed)} came", f"{taken.key}/request/stems", pointer)
     names = [item.get(place.name) for item in listed if isinstance(item, dict)]
     if len(set(map(str, names))) < len(names):
-        yield Problem(f"stems share a name: {', '.join(map(str, names))}", f"{taken.key}/answer/stems", pointer)
+        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{taken.key}/answer/stems", pointer)
 
 
 @rule(
     "charge-per-minute",
-    on=TakenIn,
+    on=AudioInputCall,
     proves="What is charged for audio is the documented price of its length.",
     basis="x-pricing",
 )
-def _charge_per_minute(taken: TakenIn) -> Iterator[Problem]:
+def _charge_per_minute(taken: AudioInputCall) -> Iterator[Violation]:
     price, place = taken.intake.pricing, taken.intake.use.answer.charged
-    charged = taken.answered(place)
+    charged = taken.read_response(place)
     if price is None or price.per != "minute" or taken.uploaded is None or charged is MISSING:
         return
     amount = read_amount(charged)
@@ -213,7 +215,7 @@ def _charge_per_minute(taken: TakenIn) -> Iterator[Problem]:
     documented = exact.credits if unit is not None else exact.usd
     says = f"charged {amount:g} for {taken.uploaded.audio_s:.2f} s; documented: {documented or 0:g}"
     own = f"{taken.intake.pointer}/pricing" if taken.intake.spec.pricing else f"{taken.operation.pointer}/x-pricing"
-    yield Problem(says, own, str(place).partition("#")[2] or None, f"{place}: {amount:g}")
+    yield Violation(says, own, str(place).partition("#")[2] or None, f"{place}: {amount:g}")
 
 
 def _about(seconds: float, expected: float) -> bool:

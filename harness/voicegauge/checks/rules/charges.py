@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
-from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Target, quote
 from voicegauge.contract.extension import ChatSpec, PriceSpec
@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
     proves="What is charged is the documented price, and a job that is documented as free costs nothing.",
     basis="x-pricing, x-speech.answer.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
 )
-def _charge_wrong(call: Call) -> Iterator[Problem]:
+def _charge_wrong(call: Call) -> Iterator[Violation]:
     if call.operation.chat is not None:
         yield from _turn_charge(call, call.operation.chat)
         return
@@ -31,14 +31,14 @@ def _charge_wrong(call: Call) -> Iterator[Problem]:
     place = _charged_place(call)
     if not call.ok or place is None or submit.target is None:
         return
-    charged = read_amount(call.answered(place))
+    charged = read_amount(call.read_response(place))
     if charged is None:
         return
     target, pointer = submit.target, place.partition("#")[2] or None
     if _free(call):
         if charged > 0:
             at = f"{call.operation.pointer}/x-job/states"
-            yield Problem(f"charged {charged:g} for a job that is documented as free", at, pointer, place)
+            yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, place)
         return
     readings = list(_readings(submit, target))
     fitting = [at for at, low, high in readings if _close(charged, low, high)]
@@ -48,19 +48,19 @@ def _charge_wrong(call: Call) -> Iterator[Problem]:
     at = fitting[0] if fitting else _pricing_pointer(target)
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
     documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in readings if at == readings[0][0]))
-    yield Problem(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{place}: {charged:g}")
+    yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{place}: {charged:g}")
 
 
-def _turn_charge(call: Call, chat: ChatSpec) -> Iterator[Problem]:
+def _turn_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
     """A turn of a chat has one price, whatever is said."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
-    charged = read_amount(call.answered(chat.charged)) if call.ok else None
+    charged = read_amount(call.read_response(chat.charged)) if call.ok else None
     if documented is None or charged is None or _close(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name
     message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
-    yield Problem(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
+    yield Violation(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
 
 
 def _charged_place(call: Call) -> str | None:
@@ -82,7 +82,7 @@ def read_amount(value: object) -> float | None:
 
 def _free(call: Call) -> bool:
     job = call.operation.job
-    state = job.states.get(str(call.answered(job.state))) if job else None
+    state = job.states.get(str(call.read_response(job.state))) if job else None
     return state is not None and state.charged is False
 
 
@@ -93,7 +93,7 @@ def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]
     """
     price, pointer = target.pricing, _pricing_pointer(target)
     slot = target.speech.request["text"]
-    text = submit.asked(slot.at)
+    text = submit.read_request(slot.at)
     if price is None or not isinstance(text, str):
         return
     added = len(slot.template.replace("{}", ""))

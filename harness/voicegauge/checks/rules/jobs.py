@@ -10,8 +10,8 @@ from itertools import groupby, pairwise
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects import Call, Trail
+from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.subjects import Call, JobHistory
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import escape
@@ -27,7 +27,7 @@ def _job(call: Call) -> JobSpec | None:
 
 
 def _state(call: Call, job: JobSpec) -> str | None:
-    value = call.answered(job.state)
+    value = call.read_response(job.state)
     return value if isinstance(value, str) else None
 
 
@@ -41,14 +41,14 @@ def _at(call: Call, *tokens: str) -> str:
     proves="A job is only ever in a state that the document names.",
     basis="x-job.states",
 )
-def _state_unknown(call: Call) -> Iterator[Problem]:
+def _state_unknown(call: Call) -> Iterator[Violation]:
     job = _job(call)
     if job is None:
         return
-    state = call.answered(job.state)
+    state = call.read_response(job.state)
     if state is not MISSING and not (isinstance(state, str) and state in job.states):
         known = ", ".join(job.states)
-        yield Problem(f"the state is {state!r:.80}; documented: {known}", _at(call, "states"), _pointer(job.state))
+        yield Violation(f"the state is {state!r:.80}; documented: {known}", _at(call, "states"), _pointer(job.state))
 
 
 @rule(
@@ -57,7 +57,7 @@ def _state_unknown(call: Call) -> Iterator[Problem]:
     proves="A job that has succeeded carries all that the document promises of it, the audio first.",
     basis="x-job.states.*.carries of states that end in success",
 )
-def _completed_without_output(call: Call) -> Iterator[Problem]:
+def _completed_without_output(call: Call) -> Iterator[Violation]:
     yield from _carries(call, "success")
 
 
@@ -67,21 +67,21 @@ def _completed_without_output(call: Call) -> Iterator[Problem]:
     proves="A job that has failed says why.",
     basis="x-job.states.*.carries of states that end in failure",
 )
-def _failed_without_reason(call: Call) -> Iterator[Problem]:
+def _failed_without_reason(call: Call) -> Iterator[Violation]:
     yield from _carries(call, "failure")
 
 
-def _carries(call: Call, end: str) -> Iterator[Problem]:
+def _carries(call: Call, end: str) -> Iterator[Violation]:
     job = _job(call)
     state = job.states.get(_state(call, job) or "") if job else None
     if job is None or state is None or state.end != end:
         return
     name = _state(call, job) or ""
     for place in state.carries:
-        value = call.answered(place)
+        value = call.read_response(place)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
-            yield Problem(f"{name}, but {place} {seen}", _at(call, "states", name, "carries"), _pointer(place))
+            yield Violation(f"{name}, but {place} {seen}", _at(call, "states", name, "carries"), _pointer(place))
 
 
 @rule(
@@ -91,15 +91,15 @@ def _carries(call: Call, end: str) -> Iterator[Problem]:
     basis="x-job.states.*.partial",
     severity=Severity.WARNING,
 )
-def _output_early(call: Call) -> Iterator[Problem]:
+def _output_early(call: Call) -> Iterator[Violation]:
     job = _job(call)
     state = job.states.get(_state(call, job) or "") if job else None
     if job is None or state is None or state.end is not None or state.partial or job.result is not None:
         return
     place, name = job.audio.at, _state(call, job) or ""
-    value = call.answered(place)
+    value = call.read_response(place)
     if value is not MISSING and value not in (None, "", [], {}):
-        yield Problem(f"{name}, and {place} carries audio already", _at(call, "states", name), _pointer(place))
+        yield Violation(f"{name}, and {place} carries audio already", _at(call, "states", name), _pointer(place))
 
 
 def _pointer(place: str) -> str | None:
@@ -112,18 +112,18 @@ def _pointer(place: str) -> str | None:
     proves="The times that a status answer tells can be read and follow one another.",
     basis="x-job.created, x-job.updated, x-job.completed",
 )
-def _timestamps(call: Call) -> Iterator[Problem]:
+def _timestamps(call: Call) -> Iterator[Violation]:
     job = _job(call)
     if job is None:
         return
     times: dict[str, datetime] = {}
     for key in ("created", "updated", "completed"):
-        value = call.answered(getattr(job, key))
+        value = call.read_response(getattr(job, key))
         if value is MISSING or value is None:
             continue
         moment = read_timestamp(value)
         if moment is None:
-            yield Problem(f"{key} {value!r:.80} is no time", _at(call, key), _pointer(getattr(job, key)))
+            yield Violation(f"{key} {value!r:.80} is no time", _at(call, key), _pointer(getattr(job, key)))
         else:
             times[key] = moment
     for first, second in (("created", "updated"), ("created", "completed")):
@@ -131,11 +131,11 @@ def _timestamps(call: Call) -> Iterator[Problem]:
             yield from _out_of_order(call, first, second, times)
 
 
-def _out_of_order(call: Call, first: str, second: str, times: dict[str, datetime]) -> Iterator[Problem]:
+def _out_of_order(call: Call, first: str, second: str, times: dict[str, datetime]) -> Iterator[Violation]:
     early = (times[first] - times[second]).total_seconds()
     if early > CLOCK_SLACK_S:
         message = f"{second} ({times[second]}) is {early:.1f} s before {first} ({times[first]})"
-        yield Problem(message, _at(call, second), evidence=f"{first} {times[first]}, {second} {times[second]}")
+        yield Violation(message, _at(call, second), evidence=f"{first} {times[first]}, {second} {times[second]}")
 
 
 def read_timestamp(value: Any) -> datetime | None:
@@ -156,11 +156,11 @@ def read_timestamp(value: Any) -> datetime | None:
 
 @rule(
     "job-transition-illegal",
-    on=Trail,
+    on=JobHistory,
     proves="A job moves only along the documented transitions; states between two polls may be missed.",
     basis="x-job.states.*.next",
 )
-def _transition_illegal(trail: Trail) -> Iterator[Problem]:
+def _transition_illegal(trail: JobHistory) -> Iterator[Violation]:
     job = trail.spec
     for (before, _), (after, call) in pairwise(_seen(trail)):
         ended = before in job.states and job.states[before].end is not None
@@ -168,22 +168,22 @@ def _transition_illegal(trail: Trail) -> Iterator[Problem]:
             at = f"{trail.status_operation.pointer}/x-job/states/{escape(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
-            yield Problem(message, at, _pointer(job.state), exchange=call.exchange)
+            yield Violation(message, at, _pointer(job.state), exchange=call.exchange)
 
 
 @rule(
     "job-terminal-changed",
-    on=Trail,
+    on=JobHistory,
     proves="A job that has ended stays as it ended, however often it is asked for.",
     basis="x-job.states.*.end",
 )
-def _terminal_changed(trail: Trail) -> Iterator[Problem]:
+def _terminal_changed(trail: JobHistory) -> Iterator[Violation]:
     job = trail.spec
     for (before, _), (after, call) in pairwise(_seen(trail)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
             at = f"{trail.status_operation.pointer}/x-job/states/{escape(before)}/end"
-            yield Problem(
+            yield Violation(
                 f"had ended as {before} and is {after} when asked again",
                 at,
                 _pointer(job.state),
@@ -193,11 +193,11 @@ def _terminal_changed(trail: Trail) -> Iterator[Problem]:
 
 @rule(
     "job-cancel-ignored",
-    on=Trail,
+    on=JobHistory,
     proves="A job that had not ended when cancelling it was accepted ends as cancelled.",
     basis="x-job.cancel",
 )
-def _cancel_ignored(trail: Trail) -> Iterator[Problem]:
+def _cancel_ignored(trail: JobHistory) -> Iterator[Violation]:
     job, after = trail.spec, trail.cancelled_after
     if job.cancel is None or after is None:
         return
@@ -210,15 +210,15 @@ def _cancel_ignored(trail: Trail) -> Iterator[Problem]:
         elif known is not None and went_on and state != job.cancel.state:
             at = f"{trail.status_operation.pointer}/x-job/cancel/state"
             message = f"was cancelled before it had ended, and ended as {state}, not as {job.cancel.state}"
-            yield Problem(message, at, _pointer(job.state), exchange=poll.exchange)
+            yield Violation(message, at, _pointer(job.state), exchange=poll.exchange)
             return
 
 
-def _seen(trail: Trail) -> list[tuple[str, Call]]:
+def _seen(trail: JobHistory) -> list[tuple[str, Call]]:
     """The states in the order seen, those that are no text left out."""
     job = trail.spec
-    found = [(trail.submit.answered(job.submit.state), trail.submit)]
-    found += [(poll.answered(job.state), poll) for poll in trail.polls if poll.ok]
+    found = [(trail.submit.read_response(job.submit.state), trail.submit)]
+    found += [(poll.read_response(job.state), poll) for poll in trail.polls if poll.ok]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 
@@ -241,49 +241,49 @@ def _reachable(job: JobSpec, start: str) -> frozenset[str]:
 
 @rule(
     "job-stuck",
-    on=Trail,
+    on=JobHistory,
     proves="A job ends within the time that its document leads one to expect.",
     basis="x-job.poll.timeout_s",
 )
-def _stuck(trail: Trail) -> Iterator[Problem]:
+def _stuck(trail: JobHistory) -> Iterator[Violation]:
     job = trail.spec
     if trail.gave_up:
         last = _seen(trail)[-1][0] if _seen(trail) else "no state"
         message = f"still {last} after {len(trail.polls)} polls, where {job.poll.timeout_s:g} s are allowed"
-        yield Problem(message, f"{trail.status_operation.pointer}/x-job/poll")
+        yield Violation(message, f"{trail.status_operation.pointer}/x-job/poll")
 
 
 @rule(
     "job-state-too-long",
-    on=Trail,
+    on=JobHistory,
     proves="A job stays in a state no longer than the document gives it.",
     basis="x-job.states.*.max_s",
 )
-def _state_too_long(trail: Trail) -> Iterator[Problem]:
+def _state_too_long(trail: JobHistory) -> Iterator[Violation]:
     for name, same in groupby(trail.observations, key=lambda sighting: sighting.state):
         state, seen = trail.spec.states.get(name), list(same)
         # It was in this state from the first answer at the latest until the last question at the least.
         stayed_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
         if state is not None and state.end is None and state.max_s is not None and stayed_s > state.max_s:
             at = f"{trail.status_operation.pointer}/x-job/states/{escape(name)}/max_s"
-            yield Problem(f"{name} for {stayed_s:.1f} s or more, where {state.max_s:g} s are allowed", at)
+            yield Violation(f"{name} for {stayed_s:.1f} s or more, where {state.max_s:g} s are allowed", at)
 
 
 @rule(
     "job-charge-changed",
-    on=Trail,
+    on=JobHistory,
     proves="What a job was charged does not change once it has ended.",
     basis="x-job.charged",
 )
-def _charge_changed(trail: Trail) -> Iterator[Problem]:
+def _charge_changed(trail: JobHistory) -> Iterator[Violation]:
     job = trail.spec
     ended = [poll for poll in trail.polls if poll.ok and _has_ended(job, _state(poll, job))]
-    charges = [(charge, poll) for poll in ended if (charge := poll.answered(job.charged)) not in (MISSING, None)]
+    charges = [(charge, poll) for poll in ended if (charge := poll.read_response(job.charged)) not in (MISSING, None)]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
             at = f"{trail.status_operation.pointer}/x-job/charged"
             message = f"charged {before!r:.40} when it had ended, and {after!r:.40} when asked again"
-            yield Problem(message, at, _pointer(job.charged or ""), exchange=poll.exchange)
+            yield Violation(message, at, _pointer(job.charged or ""), exchange=poll.exchange)
             return
 
 
@@ -294,20 +294,20 @@ def _has_ended(job: JobSpec, name: str | None) -> bool:
 
 @rule(
     "job-id-changed",
-    on=Trail,
+    on=JobHistory,
     proves="A status answer tells of the job that was asked for.",
     basis="x-job.submit.id, x-job.id",
 )
-def _id_changed(trail: Trail) -> Iterator[Problem]:
+def _id_changed(trail: JobHistory) -> Iterator[Violation]:
     job = trail.spec
-    given = trail.submit.answered(job.submit.id)
+    given = trail.submit.read_response(job.submit.id)
     if job.id is None or given is MISSING:
         return
     for poll in trail.polls:
-        told = poll.answered(job.id)
+        told = poll.read_response(job.id)
         if poll.ok and told is not MISSING and told != given:
             at = f"{trail.status_operation.pointer}/x-job/id"
-            yield Problem(
+            yield Violation(
                 f"asked for job {given!r:.80}, told of {told!r:.80}",
                 at,
                 _pointer(job.id),
@@ -318,23 +318,23 @@ def _id_changed(trail: Trail) -> Iterator[Problem]:
 
 @rule(
     "job-created-changed",
-    on=Trail,
+    on=JobHistory,
     proves="The time at which a job was created does not change.",
     basis="x-job.created",
 )
-def _created_changed(trail: Trail) -> Iterator[Problem]:
+def _created_changed(trail: JobHistory) -> Iterator[Violation]:
     job = trail.spec
     if job.created is None:
         return
     moments = [
         (moment, poll)
         for poll in trail.polls
-        if poll.ok and (moment := read_timestamp(poll.answered(job.created))) is not None
+        if poll.ok and (moment := read_timestamp(poll.read_response(job.created))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
         if abs((after - before).total_seconds()) > CLOCK_SLACK_S:
             at = f"{trail.status_operation.pointer}/x-job/created"
-            yield Problem(
+            yield Violation(
                 f"created changed from {before} to {after}", at, _pointer(job.created), exchange=poll.exchange
             )
             return
@@ -346,17 +346,17 @@ def _created_changed(trail: Trail) -> Iterator[Problem]:
     proves="The polling URL that a submit names leads to the status of this job, on a host of the contract.",
     basis="x-job.submit.url",
 )
-def _polling_url(call: Call) -> Iterator[Problem]:
+def _polling_url(call: Call) -> Iterator[Violation]:
     status = _status_operation(call)
     if status is None or status.job is None or status.job.submit.url is None or not call.ok:
         return
-    url = call.answered(status.job.submit.url)
+    url = call.read_response(status.job.submit.url)
     if url is MISSING or url is None:
         return
     at = f"{status.pointer}/x-job/submit/url"
     wrong = _wrong_url(call, status, status.job.submit.id, str(url))
     if wrong:
-        yield Problem(f"{url!r:.200} {wrong}", at, _pointer(status.job.submit.url), evidence=str(url))
+        yield Violation(f"{url!r:.200} {wrong}", at, _pointer(status.job.submit.url), evidence=str(url))
 
 
 def _wrong_url(call: Call, status: Operation, id_place: str, url: str) -> str | None:
@@ -364,7 +364,7 @@ def _wrong_url(call: Call, status: Operation, id_place: str, url: str) -> str | 
     if path is None:
         return f"is not below {status.server.url}"
     parameters = status.match(path)
-    job_id = call.answered(id_place)
+    job_id = call.read_response(id_place)
     if parameters is None:
         return f"does not lead to {status.method} {status.path}"
     if parameters and isinstance(job_id, str) and quote(job_id, safe="") not in map(_requote, parameters.values()):

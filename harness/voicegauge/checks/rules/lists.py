@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING
 
@@ -16,12 +16,12 @@ from voicegauge.contract import MISSING
     proves="A list that is asked for by a query parameter named like a field of its items holds only what fits.",
     basis="parameters",
 )
-def _filter_ignored(call: Call) -> Iterator[Problem]:
-    if not call.ok or not isinstance(call.answer, dict):
+def _filter_ignored(call: Call) -> Iterator[Violation]:
+    if not call.ok or not isinstance(call.response_json, dict):
         return
-    lists = [(name, items) for name, items in call.answer.items() if isinstance(items, list)]
+    lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
     for parameter in call.operation.parameters:
-        wanted = call.asked(f"query.{parameter.name}") if parameter.place == "query" else MISSING
+        wanted = call.read_request(f"query.{parameter.name}") if parameter.place == "query" else MISSING
         if wanted is MISSING:
             continue
         for name, items in lists:
@@ -29,7 +29,7 @@ def _filter_ignored(call: Call) -> Iterator[Problem]:
             wrong = [value for value in shown if not _means(value, wanted)]
             if wrong:
                 message = f"asked for {parameter.name} {wanted!r:.80}, an item has {wrong[0]!r:.80}"
-                yield Problem(message, parameter.pointer, f"/{name}")
+                yield Violation(message, parameter.pointer, f"/{name}")
 
 
 def _means(value: Any, wanted: str) -> bool:

@@ -4,82 +4,88 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.responses import excerpt
-from voicegauge.checks.subjects import Outcome
+from voicegauge.checks.subjects import CaseOutcome
 
 
 @rule(
     "server-error",
-    on=Outcome,
+    on=CaseOutcome,
     proves="No request makes the service fail that does not ask for it: what is wrong is refused with a 4xx.",
     basis="responses",
 )
-def _server_error(outcome: Outcome) -> Iterator[Problem]:
+def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     status = outcome.call.status
     if status >= 500 and status not in outcome.expected.statuses:
-        yield Problem(
-            f"{outcome.expected.says}: answered {status}", outcome.expected.at, evidence=excerpt(outcome.call)
+        yield Violation(
+            f"{outcome.expected.description}: answered {status}",
+            outcome.expected.statement,
+            evidence=excerpt(outcome.call),
         )
 
 
 @rule(
     "auth-not-enforced",
-    on=Outcome,
+    on=CaseOutcome,
     proves="A request without a key, or with a wrong one, is refused where a key is documented as needed.",
     basis="security",
 )
-def _auth_not_enforced(outcome: Outcome) -> Iterator[Problem]:
-    if outcome.expected.why == "key" and outcome.call.ok:
-        yield Problem(f"{outcome.expected.says}: answered {outcome.call.status}", outcome.expected.at)
+def _auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
+    if outcome.expected.kind == "key" and outcome.call.ok:
+        yield Violation(f"{outcome.expected.description}: answered {outcome.call.status}", outcome.expected.statement)
 
 
 @rule(
     "accepts-invalid",
-    on=Outcome,
+    on=CaseOutcome,
     proves="A request that breaks the documented schema, or asks for what is not there, is refused.",
     basis="requestBody, parameters",
 )
-def _accepts_invalid(outcome: Outcome) -> Iterator[Problem]:
+def _accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected = outcome.expected
-    if expected.verdict == "refused" and expected.why in ("invalid", "unknown") and outcome.call.ok:
-        yield Problem(f"{expected.says}: accepted with {outcome.call.status}", expected.at, evidence=_sent(outcome))
+    if expected.verdict == "refused" and expected.kind in ("invalid", "unknown") and outcome.call.ok:
+        yield Violation(
+            f"{expected.description}: accepted with {outcome.call.status}", expected.statement, evidence=_sent(outcome)
+        )
 
 
 @rule(
     "refuses-valid",
-    on=Outcome,
+    on=CaseOutcome,
     proves="A request that keeps to the document is accepted.",
     basis="requestBody, parameters",
 )
-def _refuses_valid(outcome: Outcome) -> Iterator[Problem]:
+def _refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict == "accepted" and not outcome.call.ok and status < 500:
-        yield Problem(f"{expected.says}: refused with {status}", expected.at, evidence=excerpt(outcome.call))
+        yield Violation(
+            f"{expected.description}: refused with {status}", expected.statement, evidence=excerpt(outcome.call)
+        )
 
 
 @rule(
     "wrong-error-status",
-    on=Outcome,
+    on=CaseOutcome,
     proves="A refusal has the status that is documented for its reason.",
     basis="responses",
 )
-def _wrong_error_status(outcome: Outcome) -> Iterator[Problem]:
+def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict != "refused" or not expected.statuses or status in expected.statuses:
         return
     # Others are told by accepts-invalid, auth-not-enforced and server-error.
     right = " or ".join(map(str, expected.statuses))
     if 300 <= status < 500:
-        yield Problem(
-            f"{expected.says}: answered {status}, documented: {right}",
-            expected.at,
+        yield Violation(
+            f"{expected.description}: answered {status}, documented: {right}",
+            expected.statement,
             evidence=excerpt(outcome.call),
         )
-    elif outcome.call.ok and expected.why == "situation":
-        yield Problem(f"{expected.says}: answered {status}, documented: {right}", expected.at)
+    elif outcome.call.ok and expected.kind == "situation":
+        yield Violation(f"{expected.description}: answered {status}, documented: {right}", expected.statement)
 
 
-def _sent(outcome: Outcome) -> str | None:
+def _sent(outcome: CaseOutcome) -> str | None:
     body = outcome.exchange.request.body
     return body[:1000].decode(errors="replace") if body else None

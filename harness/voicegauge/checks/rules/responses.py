@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call, Callback, request_media_type
 from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
 from voicegauge.formats import UnreadableBodyError, is_json, read_json, read_pointer, unescape
@@ -24,10 +24,10 @@ MAX_SCHEMA_PROBLEMS = 10
     proves="Every status code that is answered is documented for its operation.",
     basis="responses",
 )
-def _status_undocumented(call: Call) -> Iterator[Problem]:
-    if call.spec is None:
+def _status_undocumented(call: Call) -> Iterator[Violation]:
+    if call.documented_response is None:
         known = ", ".join(call.operation.responses)
-        yield Problem(
+        yield Violation(
             f"answered {call.status}, which is not among the documented {known}",
             f"{call.operation.pointer}/responses",
             evidence=excerpt(call),
@@ -40,14 +40,14 @@ def _status_undocumented(call: Call) -> Iterator[Problem]:
     proves="The Content-Type of an answer is one that is documented for its status.",
     basis="responses/*/content",
 )
-def _content_type(call: Call) -> Iterator[Problem]:
-    if call.spec is None or not call.spec.media or not call.exchange.response.body:
+def _content_type(call: Call) -> Iterator[Violation]:
+    if call.documented_response is None or not call.documented_response.media or not call.exchange.response.body:
         return
     media_type = call.exchange.response.media_type
     if find_media(call, media_type) is None:
         sent = f"is {media_type!r}" if media_type else "is missing"
-        known = " or ".join(call.spec.media)
-        yield Problem(f"Content-Type {sent}; documented: {known}", f"{call.spec.pointer}/content")
+        known = " or ".join(call.documented_response.media)
+        yield Violation(f"Content-Type {sent}; documented: {known}", f"{call.documented_response.pointer}/content")
 
 
 @rule(
@@ -56,11 +56,11 @@ def _content_type(call: Call) -> Iterator[Problem]:
     proves="An answer whose body is documented has one.",
     basis="responses/*/content",
 )
-def _empty_body(call: Call) -> Iterator[Problem]:
-    if call.spec is None or not call.spec.media or call.status in NO_BODY:
+def _empty_body(call: Call) -> Iterator[Violation]:
+    if call.documented_response is None or not call.documented_response.media or call.status in NO_BODY:
         return
     if not call.exchange.response.body and call.operation.method != "HEAD":
-        yield Problem(f"answered {call.status} with an empty body", f"{call.spec.pointer}/content")
+        yield Violation(f"answered {call.status} with an empty body", f"{call.documented_response.pointer}/content")
 
 
 @rule(
@@ -69,10 +69,14 @@ def _empty_body(call: Call) -> Iterator[Problem]:
     proves="A body that calls itself JSON can be read as JSON.",
     basis="responses/*/content/application~1json",
 )
-def _body_not_json(call: Call) -> Iterator[Problem]:
-    at = f"{call.spec.pointer}/content" if call.spec else f"{call.operation.pointer}/responses"
+def _body_not_json(call: Call) -> Iterator[Violation]:
+    at = (
+        f"{call.documented_response.pointer}/content"
+        if call.documented_response
+        else f"{call.operation.pointer}/responses"
+    )
     if call.json_error is not None:
-        yield Problem(f"the body {call.json_error}", at, evidence=excerpt(call))
+        yield Violation(f"the body {call.json_error}", at, evidence=excerpt(call))
 
 
 @rule(
@@ -81,7 +85,7 @@ def _body_not_json(call: Call) -> Iterator[Problem]:
     proves="The JSON body of a success fits its documented schema.",
     basis="responses/2XX/content/*/schema",
 )
-def _response_schema(call: Call) -> Iterator[Problem]:
+def _response_schema(call: Call) -> Iterator[Violation]:
     if call.status < 400:
         yield from _body_problems(call)
 
@@ -92,17 +96,17 @@ def _response_schema(call: Call) -> Iterator[Problem]:
     proves="The JSON body of an error has the documented shape, so that a client can read it.",
     basis="responses/4XX,5XX/content/*/schema",
 )
-def _error_shape(call: Call) -> Iterator[Problem]:
+def _error_shape(call: Call) -> Iterator[Violation]:
     if call.status >= 400:
         yield from _body_problems(call)
 
 
-def _body_problems(call: Call) -> Iterator[Problem]:
+def _body_problems(call: Call) -> Iterator[Violation]:
     media = find_media(call, call.exchange.response.media_type or "application/json")
-    if media is None or call.answer is MISSING:
+    if media is None or call.response_json is MISSING:
         return
-    for error, _ in zip(media.errors(call.answer), range(MAX_SCHEMA_PROBLEMS), strict=False):
-        yield schema_problem(error, call.answer)
+    for error, _ in zip(media.errors(call.response_json), range(MAX_SCHEMA_PROBLEMS), strict=False):
+        yield schema_problem(error, call.response_json)
 
 
 @rule(
@@ -111,22 +115,22 @@ def _body_problems(call: Call) -> Iterator[Problem]:
     proves="What is sent to a callback or webhook fits its documented schema.",
     basis="callbacks, webhooks",
 )
-def _callback_schema(callback: Callback) -> Iterator[Problem]:
+def _callback_schema(callback: Callback) -> Iterator[Violation]:
     try:
         value = read_json(callback.exchange.request.body)
     except UnreadableBodyError as unreadable:
-        yield Problem(f"the callback {unreadable}", callback.media.pointer)
+        yield Violation(f"the callback {unreadable}", callback.media.pointer)
         return
     for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_PROBLEMS), strict=False):
         yield schema_problem(error, value)
 
 
-def schema_problem(error: SchemaError, value: Any) -> Problem:
+def schema_problem(error: SchemaError, value: Any) -> Violation:
     """The problem that `value` does not fit its schema."""
     place = f"{error.pointer}: " if error.pointer else ""
     found = read_pointer(value, [unescape(token) for token in error.pointer.split("/")[1:]])
     evidence = None if found is MISSING else json.dumps(found, ensure_ascii=False)[:1000]
-    return Problem(f"{place}{error.message}", error.schema_pointer, error.pointer or None, evidence)
+    return Violation(f"{place}{error.message}", error.schema_pointer, error.pointer or None, evidence)
 
 
 @rule(
@@ -135,23 +139,23 @@ def schema_problem(error: SchemaError, value: Any) -> Problem:
     proves="A request that the provider shows or accepts fits its own documented schema.",
     basis="requestBody, parameters",
 )
-def _request_schema(call: Call) -> Iterator[Problem]:
+def _request_schema(call: Call) -> Iterator[Violation]:
     # A refused request proves nothing: refusing it was right.
     if call.request_origin != "sent" or not call.ok:
         return
     yield from _request_body_problems(call)
     for parameter in call.operation.parameters:
-        value = call.asked(f"{parameter.place}.{parameter.name}") if parameter.place != "cookie" else MISSING
+        value = call.read_request(f"{parameter.place}.{parameter.name}") if parameter.place != "cookie" else MISSING
         if value is MISSING:
             if parameter.required and parameter.place != "cookie":
-                yield Problem(f"the {parameter.place} parameter {parameter.name!r} is required", parameter.pointer)
+                yield Violation(f"the {parameter.place} parameter {parameter.name!r} is required", parameter.pointer)
             continue
         fitted = fit_text(call.contract.schemas, parameter.schema, value)
         for error in parameter.errors(fitted):
-            yield Problem(f"{parameter.place} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
+            yield Violation(f"{parameter.place} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
 
 
-def _request_body_problems(call: Call) -> Iterator[Problem]:
+def _request_body_problems(call: Call) -> Iterator[Violation]:
     documented = call.operation.request_media
     if not documented or not call.exchange.request.body:
         return
@@ -159,7 +163,7 @@ def _request_body_problems(call: Call) -> Iterator[Problem]:
     media = documented.get(media_type)
     if media is None:
         at = next(iter(documented.values())).pointer.rpartition("/")[0]
-        yield Problem(f"the request is {media_type or 'untyped'}; documented: {' or '.join(documented)}", at)
+        yield Violation(f"the request is {media_type or 'untyped'}; documented: {' or '.join(documented)}", at)
         return
     if call.request_value is not MISSING:
         for error in media.errors(call.request_value):
@@ -173,10 +177,10 @@ def _request_body_problems(call: Call) -> Iterator[Problem]:
     proves="Every response header that is documented as required is sent.",
     basis="responses/*/headers",
 )
-def _header_missing(call: Call) -> Iterator[Problem]:
-    for name, header in (call.spec.headers if call.spec else {}).items():
+def _header_missing(call: Call) -> Iterator[Violation]:
+    for name, header in (call.documented_response.headers if call.documented_response else {}).items():
         if header.required and name.lower() != RETRY_AFTER and call.exchange.response.header(name) is None:
-            yield Problem(f"answered {call.status} without the header {name}", header.pointer)
+            yield Violation(f"answered {call.status} without the header {name}", header.pointer)
 
 
 @rule(
@@ -185,10 +189,10 @@ def _header_missing(call: Call) -> Iterator[Problem]:
     proves="A refusal that is documented to say when to come back says it.",
     basis="responses/429,503/headers/Retry-After, x-limits.headers.retry_after",
 )
-def _retry_after_missing(call: Call) -> Iterator[Problem]:
-    for name, header in (call.spec.headers if call.spec else {}).items():
+def _retry_after_missing(call: Call) -> Iterator[Violation]:
+    for name, header in (call.documented_response.headers if call.documented_response else {}).items():
         if name.lower() == RETRY_AFTER and call.exchange.response.header(name) is None:
-            yield Problem(f"answered {call.status} without {name}", header.pointer)
+            yield Violation(f"answered {call.status} without {name}", header.pointer)
 
 
 @rule(
@@ -197,18 +201,18 @@ def _retry_after_missing(call: Call) -> Iterator[Problem]:
     proves="A documented response header has a value that fits its schema.",
     basis="responses/*/headers/*/schema",
 )
-def _header_schema(call: Call) -> Iterator[Problem]:
-    for name, header in (call.spec.headers if call.spec else {}).items():
+def _header_schema(call: Call) -> Iterator[Violation]:
+    for name, header in (call.documented_response.headers if call.documented_response else {}).items():
         text = call.exchange.response.header(name)
         if text is None:
             continue
         for error in header.errors(fit_text(call.contract.schemas, header.schema, text)):
-            yield Problem(f"header {name}: {error.message}", error.schema_pointer, evidence=f"{name}: {text}")
+            yield Violation(f"header {name}: {error.message}", error.schema_pointer, evidence=f"{name}: {text}")
 
 
 def find_media(call: Call, media_type: str) -> MediaType | None:
     """The documented body of `media_type`: itself, its family ("audio/*"), or any ("*/*")."""
-    documented = call.spec.media if call.spec else {}
+    documented = call.documented_response.media if call.documented_response else {}
     for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         if name in documented:
             return documented[name]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 
-from voicegauge.checks.registry import Problem, rule
+from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.responses import MAX_SCHEMA_PROBLEMS, schema_problem
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Event, audio_of
@@ -43,13 +43,13 @@ def _shown(event: Event) -> str:
     proves="A stream can be read as server-sent events, and is of events a client can hold.",
     basis="x-stream, text/event-stream",
 )
-def _unreadable(call: Call) -> Iterator[Problem]:
+def _unreadable(call: Call) -> Iterator[Violation]:
     stream = call.stream
     if stream is not None and stream.error is not None:
-        yield Problem(f"the stream {stream.error}", _at(call))
+        yield Violation(f"the stream {stream.error}", _at(call))
     elif stream is not None and not stream.events:
         shown = call.exchange.response.body[:200].decode(errors="replace")
-        yield Problem("the stream holds not a single event", _at(call, "events"), evidence=shown)
+        yield Violation("the stream holds not a single event", _at(call, "events"), evidence=shown)
 
 
 @rule(
@@ -58,12 +58,12 @@ def _unreadable(call: Call) -> Iterator[Problem]:
     proves="Every event of a stream is of a documented kind.",
     basis="x-stream.events",
 )
-def _unknown(call: Call) -> Iterator[Problem]:
+def _unknown(call: Call) -> Iterator[Violation]:
     strange = {event.kind: event for event in _events(call) if event.kind not in _spec(call).events}
     known = ", ".join(_spec(call).events) if strange else ""
     for kind, event in list(strange.items())[:MAX_PROBLEMS]:
         named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_spec(call).kind}"
-        yield Problem(f"an event {named}; documented: {known}", _at(call, "events"), evidence=_shown(event))
+        yield Violation(f"an event {named}; documented: {known}", _at(call, "events"), evidence=_shown(event))
 
 
 @rule(
@@ -72,7 +72,7 @@ def _unknown(call: Call) -> Iterator[Problem]:
     proves="The events of a stream come in a documented order: its first one first, and nothing after its end.",
     basis="x-stream.events.*.next",
 )
-def _order(call: Call) -> Iterator[Problem]:
+def _order(call: Call) -> Iterator[Violation]:
     events = _known(call)
     if not events:
         return
@@ -80,14 +80,14 @@ def _order(call: Call) -> Iterator[Problem]:
     first = next(iter(spec.events))
     if events[0].kind != first and spec.events[events[0].kind or ""].end != "failure":
         message = f"the stream begins with {events[0].kind!r}, not with {first!r}"
-        yield Problem(message, _at(call, "events", first), evidence=_shown(events[0]))
+        yield Violation(message, _at(call, "events", first), evidence=_shown(events[0]))
     for before, event in pairwise(events):
         if event.kind not in spec.events[before.kind or ""].next and problems < MAX_PROBLEMS:
             problems += 1
             end = spec.events[before.kind or ""].end
             what = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.kind or ''].next)}"
             message = f"{event.kind!r} follows {before.kind!r}, which {what}"
-            yield Problem(message, _at(call, "events", before.kind or ""), evidence=_shown(event))
+            yield Violation(message, _at(call, "events", before.kind or ""), evidence=_shown(event))
 
 
 @rule(
@@ -96,18 +96,18 @@ def _order(call: Call) -> Iterator[Problem]:
     proves="A stream ends with an event that ends it, and with its end marker where one is documented.",
     basis="x-stream.events.*.end, x-stream.marker",
 )
-def _end_missing(call: Call) -> Iterator[Problem]:
+def _end_missing(call: Call) -> Iterator[Violation]:
     stream = call.stream
     if stream is None or stream.ended or stream.error is not None or not stream.events:
         return
     last = stream.events[-1]
     if stream.ending is not None:
-        yield Problem(f"the stream ends without {_spec(call).marker!r}", _at(call, "marker"), evidence=_shown(last))
+        yield Violation(f"the stream ends without {_spec(call).marker!r}", _at(call, "marker"), evidence=_shown(last))
         return
     ends = " or ".join(name for name, event in _spec(call).events.items() if event.end)
     within = ", in the middle of an event" if stream.unfinished else ""
     message = f"the stream breaks off after {len(stream.events)} events{within}: {ends} should end it"
-    yield Problem(message, _at(call, "events"), evidence=_shown(last))
+    yield Violation(message, _at(call, "events"), evidence=_shown(last))
 
 
 @rule(
@@ -116,7 +116,7 @@ def _end_missing(call: Call) -> Iterator[Problem]:
     proves="The data of each event of a stream is JSON that fits the schema of its kind.",
     basis="x-stream.events.*.schema",
 )
-def _event_schema(call: Call) -> Iterator[Problem]:
+def _event_schema(call: Call) -> Iterator[Violation]:
     seen: set[tuple[str, str]] = set()  # the same break in a hundred events is one
     schemas = call.contract.schemas
     for event in _known(call):
@@ -127,7 +127,7 @@ def _event_schema(call: Call) -> Iterator[Problem]:
         if event.value is MISSING:
             if (kind, "") not in seen:
                 seen.add((kind, ""))
-                yield Problem(f"the data of {kind!r} is no JSON", at, evidence=_shown(event))
+                yield Violation(f"the data of {kind!r} is no JSON", at, evidence=_shown(event))
             continue
         for error in schemas.errors(at, event.value):
             if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_PROBLEMS:
@@ -142,7 +142,7 @@ def _event_schema(call: Call) -> Iterator[Problem]:
     proves="Every event that should carry audio carries some, in the documented encoding.",
     basis="x-stream.audio",
 )
-def _audio_unreadable(call: Call) -> Iterator[Problem]:
+def _audio_unreadable(call: Call) -> Iterator[Violation]:
     problems = 0
     for event in _known(call):
         place = _spec(call).audio
@@ -152,7 +152,7 @@ def _audio_unreadable(call: Call) -> Iterator[Problem]:
             audio_of(event, place)
         except UnreadableBodyError as error:
             problems += 1
-            yield Problem(f"event {event.kind!r} {error}", _at(call, "audio"), evidence=_shown(event))
+            yield Violation(f"event {event.kind!r} {error}", _at(call, "audio"), evidence=_shown(event))
 
 
 @rule(
@@ -161,13 +161,13 @@ def _audio_unreadable(call: Call) -> Iterator[Problem]:
     proves="A stream that ends in success has carried audio.",
     basis="x-stream.audio, x-stream.events.*.end",
 )
-def _audio_missing(call: Call) -> Iterator[Problem]:
+def _audio_missing(call: Call) -> Iterator[Violation]:
     stream = call.stream
     if stream is None or stream.ending is None or stream.failed:
         return
     if not any(event.kind == _spec(call).audio.event for event in stream.events):
         message = f"the stream ends in {stream.ending.kind!r} without a single {_spec(call).audio.event!r}"
-        yield Problem(message, _at(call, "audio", "event"), evidence=_shown(stream.ending))
+        yield Violation(message, _at(call, "audio", "event"), evidence=_shown(stream.ending))
 
 
 @rule(
@@ -176,7 +176,7 @@ def _audio_missing(call: Call) -> Iterator[Problem]:
     proves="The numbers of the events with audio go up by one: none is left out, none comes twice.",
     basis="x-stream.audio.index",
 )
-def _index(call: Call) -> Iterator[Problem]:
+def _index(call: Call) -> Iterator[Violation]:
     place = _spec(call).audio if call.stream is not None else None
     if place is None or place.index is None:
         return
@@ -186,7 +186,7 @@ def _index(call: Call) -> Iterator[Problem]:
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
     for (event, before, after), _ in zip(wrong, range(MAX_PROBLEMS), strict=False):
         message = f"number {after} follows number {before} at {place.index}"
-        yield Problem(message, _at(call, "audio", "index"), evidence=_shown(event))
+        yield Violation(message, _at(call, "audio", "index"), evidence=_shown(event))
 
 
 def _is_number(value: object) -> bool:
@@ -199,7 +199,7 @@ def _is_number(value: object) -> bool:
     proves="A stream pauses for no longer than the document allows, as far as its times were measured.",
     basis="x-stream.max_gap_s",
 )
-def _stalled(call: Call) -> Iterator[Problem]:
+def _stalled(call: Call) -> Iterator[Violation]:
     timing, bound = call.exchange.timing, _spec(call).max_gap_s if call.stream is not None else None
     if timing is None or bound is None:
         return
@@ -207,4 +207,4 @@ def _stalled(call: Call) -> Iterator[Problem]:
     longest = max(gaps, default=0.0)
     if longest > bound:
         where = f"after {gaps.index(longest) + 1} of {len(timing.chunks)} pieces"
-        yield Problem(f"nothing came for {longest:.2f} s {where}; at most {bound:g} s", _at(call, "max_gap_s"))
+        yield Violation(f"nothing came for {longest:.2f} s {where}; at most {bound:g} s", _at(call, "max_gap_s"))

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from voicegauge.checks.registry import Problem, rule
-from voicegauge.checks.subjects import Outcome, Told
+from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.subjects import CaseOutcome, RequestCallbacks
 from voicegauge.contract import MISSING
 from voicegauge.model import Severity
 
@@ -18,11 +18,11 @@ NETWORK_SLACK_S = 2.0
 
 @rule(
     "webhook-missing",
-    on=Told,
+    on=RequestCallbacks,
     proves="The URL that a request names is told of the end.",
     basis="x-webhook",
 )
-def _missing(told: Told) -> Iterator[Problem]:
+def _missing(told: RequestCallbacks) -> Iterator[Violation]:
     end = told.end
     if not told.complete or end is None:
         return
@@ -31,62 +31,64 @@ def _missing(told: Told) -> Iterator[Problem]:
         return  # no document has words for it
     if not told.ends:
         came = f"{len(told.received)} others came" if told.received else "nothing came"
-        yield Problem(f"the request ended as {end[0]}, and its URL was not told: {came}", _at(told))
+        yield Violation(f"the request ended as {end[0]}, and its URL was not told: {came}", _at(told))
 
 
 @rule(
     "webhook-early",
-    on=Told,
+    on=RequestCallbacks,
     proves="Whoever asks for the end alone is told nothing before it.",
     basis="x-webhook.url.mode",
 )
-def _early(told: Told) -> Iterator[Problem]:
+def _early(told: RequestCallbacks) -> Iterator[Violation]:
     for received, value in zip(told.received, told.values, strict=True):
         if told.posts == "terminal" and told.meaning_of(value) == "going":
             state = told.state_of(value)
-            yield Problem(f"told of {state}, where one POST at the end was asked for", _at(told), evidence=_text(value))
+            yield Violation(
+                f"told of {state}, where one POST at the end was asked for", _at(told), evidence=_text(value)
+            )
         elif told.meaning_of(value) in ("success", "failure"):
             for poll, state, meaning in told.asked():
                 timing = poll.exchange.timing
                 if meaning == "going" and timing is not None and timing.started_ms > received.at_ms:
                     message = f"told of the end, and asked afterwards the job was {state}"
-                    yield Problem(message, _at(told), evidence=_text(value))
+                    yield Violation(message, _at(told), evidence=_text(value))
                     break
 
 
 @rule(
     "webhook-repeated",
-    on=Told,
+    on=RequestCallbacks,
     proves="The end of a job is told in one way: a POST that comes again says the same.",
     basis="x-webhook.repeats",
 )
-def _repeated(told: Told) -> Iterator[Problem]:
+def _repeated(told: RequestCallbacks) -> Iterator[Violation]:
     for before, after in pairwise(told.ends):
         if after != before:
-            yield Problem("told of the end twice, differently", _at(told), evidence=f"{_text(before)} {_text(after)}")
+            yield Violation("told of the end twice, differently", _at(told), evidence=f"{_text(before)} {_text(after)}")
 
 
 @rule(
     "webhook-duplicate",
-    on=Told,
+    on=RequestCallbacks,
     proves="The same POST comes once, where no document says to expect it again.",
     basis="x-webhook.repeats",
     severity=Severity.WARNING,
 )
-def _duplicate(told: Told) -> Iterator[Problem]:
+def _duplicate(told: RequestCallbacks) -> Iterator[Violation]:
     ends = told.ends
     if not told.webhook.repeats and any(before == after for before, after in pairwise(ends)):
-        yield Problem(f"told of the end {len(ends)} times", _at(told), evidence=_text(ends[0]))
+        yield Violation(f"told of the end {len(ends)} times", _at(told), evidence=_text(ends[0]))
 
 
 @rule(
     "webhook-progress-late",
-    on=Told,
+    on=RequestCallbacks,
     proves="Whoever asks for progress is told of it as often as the document promises.",
     basis="x-webhook.progress_max_s",
     severity=Severity.WARNING,
 )
-def _progress_late(told: Told) -> Iterator[Problem]:
+def _progress_late(told: RequestCallbacks) -> Iterator[Violation]:
     longest_s = told.webhook.progress_max_s
     if told.posts != "progress" or longest_s is None:
         return
@@ -99,21 +101,21 @@ def _progress_late(told: Told) -> Iterator[Problem]:
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
     if gap_s > longest_s + NETWORK_SLACK_S:
         message = f"told nothing for {gap_s:.1f} s, where {longest_s:g} s are allowed"
-        yield Problem(message, f"{_at(told)}/progress_max_s")
+        yield Violation(message, f"{_at(told)}/progress_max_s")
 
 
 @rule(
     "webhook-contradicts",
-    on=Told,
+    on=RequestCallbacks,
     proves="What a webhook tells of a job is what its status answer says.",
     basis="x-webhook, x-job",
 )
-def _contradicts(told: Told) -> Iterator[Problem]:
+def _contradicts(told: RequestCallbacks) -> Iterator[Violation]:
     end, given = told.end, told.given_id
     for value in told.values:
         named = told.id_of(value)
         if MISSING not in (given, named) and named != given:
-            yield Problem(f"told of {named!r:.80}, where the request was {given!r:.80}", _at(told))
+            yield Violation(f"told of {named!r:.80}, where the request was {given!r:.80}", _at(told))
             return
         meaning, state = told.meaning_of(value), told.state_of(value)
         if end is None or meaning in (None, "going"):
@@ -121,22 +123,24 @@ def _contradicts(told: Told) -> Iterator[Problem]:
         own_words = told.webhook.body is not None
         if meaning != end[1] or (not own_words and state != end[0]):
             message = f"told that it ended as {state}, and the status answer says {end[0]}"
-            yield Problem(message, _at(told), evidence=_text(value))
+            yield Violation(message, _at(told), evidence=_text(value))
             return
 
 
 @rule(
     "webhook-plain-http",
-    on=Outcome,
+    on=CaseOutcome,
     proves="A webhook URL with plain http is refused where the document demands https.",
     basis="x-webhook.https",
 )
-def _plain_http(outcome: Outcome) -> Iterator[Problem]:
-    if outcome.expected.why == "plain-http" and outcome.call.ok:
-        yield Problem(f"{outcome.expected.says}: accepted with {outcome.call.status}", outcome.expected.at)
+def _plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
+    if outcome.expected.kind == "plain-http" and outcome.call.ok:
+        yield Violation(
+            f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.statement
+        )
 
 
-def _at(told: Told) -> str:
+def _at(told: RequestCallbacks) -> str:
     return f"{told.operation.pointer}/x-webhook"
 
 

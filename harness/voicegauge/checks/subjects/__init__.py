@@ -1,25 +1,33 @@
 """What rules look at: calls, jobs, deliveries, streams, webhooks, uploads and resources."""
 
-from voicegauge.checks.subjects.call import Call, OfCall, RequestOrigin, request_media_type
-from voicegauge.checks.subjects.resource import Life
-from voicegauge.checks.subjects.subjects import Aged, Delivered, Expected, Jobs, Outcome, Subject, Trail
-from voicegauge.checks.subjects.upload import TakenIn
-from voicegauge.checks.subjects.webhook import Callback, Told
+from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin, request_media_type
+from voicegauge.checks.subjects.resource import ResourceStep
+from voicegauge.checks.subjects.subjects import (
+    CaseOutcome,
+    ExpectedResponse,
+    JobHistory,
+    JobSet,
+    RecordingAge,
+    SpeechDelivery,
+    Subject,
+)
+from voicegauge.checks.subjects.upload import AudioInputCall
+from voicegauge.checks.subjects.webhook import Callback, RequestCallbacks
 
 __all__ = [
-    "Aged",
+    "AudioInputCall",
     "Call",
+    "CallSubject",
     "Callback",
-    "Delivered",
-    "Expected",
-    "Jobs",
-    "Life",
-    "OfCall",
-    "Outcome",
+    "CaseOutcome",
+    "ExpectedResponse",
+    "JobHistory",
+    "JobSet",
+    "RecordingAge",
+    "RequestCallbacks",
     "RequestOrigin",
+    "ResourceStep",
+    "SpeechDelivery",
     "Subject",
-    "TakenIn",
-    "Told",
-    "Trail",
     "request_media_type",
 ]

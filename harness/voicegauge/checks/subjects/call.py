@@ -61,12 +61,12 @@ class Call:
         return 200 <= self.status < 300
 
     @functools.cached_property
-    def spec(self) -> ResponseSpec | None:
+    def documented_response(self) -> ResponseSpec | None:
         """The documented response; `None` where the status is not documented."""
         return self.operation.response(self.status)
 
     @property
-    def answer(self) -> Any:
+    def response_json(self) -> Any:
         """The JSON value of the answer; `MISSING` where it is not to be read as JSON."""
         return self._read[0]
 
@@ -76,7 +76,9 @@ class Call:
         media_type = self.exchange.response.media_type
         if media_type:
             return is_json(media_type)
-        return bool(self.spec and self.spec.media) and all(map(is_json, self.spec.media if self.spec else ()))
+        return bool(self.documented_response and self.documented_response.media) and all(
+            map(is_json, self.documented_response.media if self.documented_response else ())
+        )
 
     @property
     def json_error(self) -> str | None:
@@ -161,7 +163,7 @@ class Call:
                 return f"{parts.scheme}://{parts.netloc}{'/'.join(segments[:start])}"
         return None
 
-    def asked(self, place: str) -> Any:
+    def read_request(self, place: str) -> Any:
         """The value at `place` of the request, or `MISSING`."""
         where = parse_location(place)
         if where.kind == "body":
@@ -174,31 +176,34 @@ class Call:
         value = self.exchange.request.header(where.key)
         return MISSING if value is None else value
 
-    def answered(self, place: str | None) -> Any:
+    def read_response(self, place: str | None) -> Any:
         """The value at `place` of the answer, or `MISSING`."""
         if place is None:
             return MISSING
         where = parse_location(place)
         if where.kind == "body":
-            return read_pointer(self.answer, where.tokens)
+            return read_pointer(self.response_json, where.tokens)
         if where.kind == "header":
             value = self.exchange.response.header(where.key)
             return MISSING if value is None else value
         return MISSING
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about this call may stand at."""
         places = [f"{self.operation.pointer}/responses/{self.status}"]
-        if self.spec is not None:
-            places += [self.spec.pointer, f"{self.operation.pointer}/responses/{self.spec.status}"]
+        if self.documented_response is not None:
+            places += [
+                self.documented_response.pointer,
+                f"{self.operation.pointer}/responses/{self.documented_response.status}",
+            ]
         if self.target is not None:
             places.append(self.target.pointer)
         return (*places, f"{self.operation.pointer}/requestBody", self.operation.pointer)
 
 
 @dataclass(frozen=True, eq=False)
-class OfCall:
+class CallSubject:
     """What is judged by one call: its contract, its place and the disputes around it are the call's."""
 
     call: Call
@@ -224,9 +229,9 @@ class OfCall:
         return self.call.exchange
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about it may stand at."""
-        return self.call.around
+        return self.call.dispute_scopes
 
 
 def request_media_type(request: Request) -> str:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from voicegauge.checks.subjects.call import OfCall
+from voicegauge.checks.subjects.call import CallSubject
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import ResourceSpec
 
 
 @dataclass(frozen=True, eq=False)
-class Life(OfCall):
+class ResourceStep(CallSubject):
     """One call in the life of a thing that a provider keeps: it is made, listed, brought into a state or used."""
 
-    maker: Operation
+    creator: Operation
     """The operation that made it."""
-    thing: str
+    resource_id: str
     """Its id."""
     step: Literal["make", "list", "set", "use"]
-    says: str
+    description: str
     """In words: what was called, and what had become of the thing before."""
-    at: str
+    statement: str
     """JSON pointer into the contract, at the statement that the call tests."""
     state: str | None = None
     """What it should be in."""
@@ -36,10 +36,10 @@ class Life(OfCall):
     @property
     def resource(self) -> ResourceSpec:
         """What the contract says of such things."""
-        assert self.maker.resource is not None, "a life is of a thing that its maker describes"
-        return self.maker.resource
+        assert self.creator.resource is not None, "a life is of a thing that its maker describes"
+        return self.creator.resource
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about it may stand at."""
-        return (*super().around, f"{self.maker.pointer}/x-resource")
+        return (*super().dispute_scopes, f"{self.creator.pointer}/x-resource")

@@ -10,9 +10,9 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from voicegauge.checks.subjects.call import Call, OfCall
-from voicegauge.checks.subjects.resource import Life
-from voicegauge.checks.subjects.webhook import Callback, Told
+from voicegauge.checks.subjects.call import Call, CallSubject
+from voicegauge.checks.subjects.resource import ResourceStep
+from voicegauge.checks.subjects.webhook import Callback, RequestCallbacks
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.model import Delivery, Exchange, Record, SpeechRequest, StateObservation
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Trail:
+class JobHistory:
     """A job from its submit on: every state it was seen in, asked again after its end too."""
 
     submit: Call
@@ -62,17 +62,17 @@ class Trail:
         return self.polls[-1].exchange if self.polls else self.submit.exchange
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about this job may stand at."""
-        return (f"{self.status_operation.pointer}/x-job", *self.submit.around)
+        return (f"{self.status_operation.pointer}/x-job", *self.submit.dispute_scopes)
 
 
 @dataclass(frozen=True, eq=False)
-class Jobs:
+class JobSet:
     """Several jobs on one account, each as far as it was seen."""
 
-    trails: tuple[Trail, ...]
-    latest: Trail
+    trails: tuple[JobHistory, ...]
+    latest: JobHistory
     """The one that was asked for last."""
 
     @property
@@ -96,13 +96,13 @@ class Jobs:
         return self.latest.exchange
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about these jobs may stand at."""
-        return self.latest.around
+        return self.latest.dispute_scopes
 
 
 @dataclass(frozen=True, eq=False)
-class Delivered:
+class SpeechDelivery:
     """What was delivered for a request for speech."""
 
     target: Target
@@ -159,7 +159,7 @@ class Delivered:
         return self._decoding[1]
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about the audio may stand at."""
         job = self.target.job_operation
         places = (f"{self.operation.pointer}/x-speech/answer", self.target.pointer, self.operation.pointer)
@@ -167,7 +167,7 @@ class Delivered:
 
 
 @dataclass(frozen=True, eq=False)
-class Aged:
+class RecordingAge:
     """A recording, by the oldest exchange in it."""
 
     operation: Operation
@@ -183,32 +183,42 @@ class Aged:
         return self.operation.contract
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about it may stand at."""
         return ()
 
 
-class Expected(Record, frozen=True, kw_only=True):
+class ExpectedResponse(Record, frozen=True, kw_only=True):
     """What a planned case should be answered with."""
 
     verdict: Literal["accepted", "refused", "either"]
     """`either`: no document says; a service that fails is wrong all the same."""
     statuses: tuple[int, ...] = ()
     """The documented statuses that would be right; empty for any of the verdict's kind."""
-    why: Literal["valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http"]
+    kind: Literal["valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http"]
     """What the case is about: `key` a missing or bad one, `unknown` an id nobody gave out,
     `unsaid` what no document speaks of, `plain-http` a webhook URL without TLS."""
-    says: str
+    description: str
     """In words, what is special about the request."""
-    at: str
+    statement: str
     """JSON pointer into the contract, at the statement that the case tests."""
 
 
 @dataclass(frozen=True, eq=False)
-class Outcome(OfCall):
+class CaseOutcome(CallSubject):
     """What was expected of a planned case, and what came."""
 
-    expected: Expected
+    expected: ExpectedResponse
 
 
-Subject = Aged | Call | Callback | Trail | Jobs | Delivered | Life | Told | Outcome
+Subject = (
+    RecordingAge
+    | Call
+    | Callback
+    | JobHistory
+    | JobSet
+    | SpeechDelivery
+    | ResourceStep
+    | RequestCallbacks
+    | CaseOutcome
+)

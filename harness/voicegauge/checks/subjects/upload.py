@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class TakenIn(Call):
+class AudioInputCall(Call):
     """A call that carried audio and was accepted, with the audio that its answer leads to."""
 
     intake: AudioInputTarget
@@ -46,7 +46,7 @@ class TakenIn(Call):
     def word(self, name: AudioInputField) -> Any:
         """What the request asks for by a neutral word; `None` where it leaves the word out."""
         slot = self.intake.use.request.get(name)
-        value = self.asked(slot.at) if slot is not None else MISSING
+        value = self.read_request(slot.at) if slot is not None else MISSING
         if slot is None or value is MISSING:
             return None
         return next((neutral for neutral, theirs in slot.map.items() if theirs == value), value)

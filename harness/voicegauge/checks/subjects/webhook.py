@@ -44,13 +44,13 @@ class Callback:
         return self.media.contract
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about it may stand at."""
         return (self.media.pointer,)
 
 
 @dataclass(frozen=True, eq=False)
-class Told:
+class RequestCallbacks:
     """All that was told of one request, in the order it came."""
 
     operation: Operation
@@ -87,7 +87,7 @@ class Told:
         return self.submit.exchange if self.submit is not None else self.callbacks[0].exchange
 
     @property
-    def around(self) -> tuple[str, ...]:
+    def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about it may stand at."""
         return (f"{self.operation.pointer}/x-webhook", self.operation.pointer)
 
@@ -148,13 +148,13 @@ class Told:
     @property
     def given_id(self) -> Any:
         """The id that the request was answered with, or `MISSING`."""
-        return self.submit.answered(given_id(self.operation)) if self.submit is not None else MISSING
+        return self.submit.read_response(given_id(self.operation)) if self.submit is not None else MISSING
 
     def asked(self) -> Iterator[tuple[Call, str, Meaning]]:
         """The answers to polls that tell a known state, with that state and its meaning."""
         status = status_of(self.operation)
         for poll in self.polls:
-            value = poll.answered(status.job.state) if status is not None and status.job and poll.ok else None
+            value = poll.read_response(status.job.state) if status is not None and status.job and poll.ok else None
             meaning = _meaning(self._states.get(value)) if isinstance(value, str) else None
             if meaning is not None:
                 yield poll, str(value), meaning

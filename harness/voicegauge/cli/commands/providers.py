@@ -83,7 +83,7 @@ def _target_row(target: Target) -> TargetRow:
 
 
 def _operation_row(operation: Operation) -> OperationRow:
-    from voicegauge.checks import rules_of
+    from voicegauge.checks import applicable_rules
     from voicegauge.contract import walk
     from voicegauge.emulator.endpoints import how_played
 
@@ -99,7 +99,7 @@ def _operation_row(operation: Operation) -> OperationRow:
         inferred=bool(source.get("inferred", False)),
         disputed=tuple(said),
         emulation=how_played(operation),
-        checks=tuple(rule.id for rule in rules_of(operation)),
+        checks=tuple(rule.id for rule in applicable_rules(operation)),
     )
 
 

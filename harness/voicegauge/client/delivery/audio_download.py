@@ -7,13 +7,13 @@ import binascii
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
-from voicegauge.client.delivery.audio_stream import stream_audio
-from voicegauge.client.delivery.exchange_log import Calls
-from voicegauge.client.delivery.failures import NoDelivery, describe, refusal
-from voicegauge.client.delivery.response_values import Answer
+from voicegauge.client.delivery.audio_stream import join_stream_audio
+from voicegauge.client.delivery.exchange_log import ExchangeLog
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe, refusal
+from voicegauge.client.delivery.response_values import ParsedResponse
 from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
 from voicegauge.client.requests.http_request import bare_request, origin
-from voicegauge.client.requests.speech_request import WireRequest
+from voicegauge.client.requests.speech_request import RequestParts
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
@@ -24,7 +24,7 @@ MAX_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 
-class Audio(NamedTuple):
+class DownloadedAudio(NamedTuple):
     """What was delivered."""
 
     data: bytes
@@ -33,21 +33,23 @@ class Audio(NamedTuple):
     """Index of the exchange that carried it."""
 
 
-def _fail(message: str) -> NoDelivery:
-    return NoDelivery(Failure(kind="protocol", message=message))
+def _fail(message: str) -> DeliveryFailedError:
+    return DeliveryFailedError(Failure(kind="protocol", message=message))
 
 
-async def fetch_audio(calls: Calls, answer: Answer, place: ResponseAudio, operation: Operation, index: int) -> Audio:
+async def fetch_audio(
+    calls: ExchangeLog, answer: ParsedResponse, place: ResponseAudio, operation: Operation, index: int
+) -> DownloadedAudio:
     """The audio that `answer` (exchange `index`, of `operation`) carries or leads to.
 
     Raises:
-        NoDelivery: there is none, or it could not be had.
+        DeliveryFailedError: there is none, or it could not be had.
     """
     declared = answer.text(place.media_type)
     if place.delivered == "stream":
-        audio = Audio(stream_audio(calls.connection, answer, operation), declared, index)
+        audio = DownloadedAudio(join_stream_audio(calls.connection, answer, operation), declared, index)
     elif place.delivered == "bytes":
-        audio = Audio(answer.response.body, declared or answer.response.media_type or None, index)
+        audio = DownloadedAudio(answer.response.body, declared or answer.response.media_type or None, index)
     else:
         text = answer.text(place.at)
         if text is None:
@@ -55,7 +57,7 @@ async def fetch_audio(calls: Calls, answer: Answer, place: ResponseAudio, operat
             raise _fail(f"{operation.id} answered without audio at {place.at}: {said}")
         if place.delivered == "base64" or text.startswith("data:"):
             data, named = _inline(text)
-            audio = Audio(data, declared or named, index)
+            audio = DownloadedAudio(data, declared or named, index)
         else:
             audio = await _Download(calls, place).fetch(text, answer, declared)
     if not audio.data:
@@ -89,11 +91,11 @@ def _join(base: str, url: str) -> str:
 class _Download:
     """Fetches a URL from an answer: without the key, not from private addresses, redirects counted."""
 
-    def __init__(self, calls: Calls, place: ResponseAudio) -> None:
+    def __init__(self, calls: ExchangeLog, place: ResponseAudio) -> None:
         self._calls, self._connection = calls, calls.connection
         self._described = self._connection.contract.operation(place.download) if place.download else None
 
-    async def fetch(self, url: str, source: Answer, declared: str | None) -> Audio:
+    async def fetch(self, url: str, source: ParsedResponse, declared: str | None) -> DownloadedAudio:
         """Follow `url` and its redirects to the audio."""
         url = _join(source.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
@@ -105,18 +107,18 @@ class _Download:
                 url = _join(url, location)
                 continue
             if not 200 <= status < 300:
-                raise NoDelivery(refusal(answer.response, self._connection.secrets, "fetching the audio"))
+                raise DeliveryFailedError(refusal(answer.response, self._connection.secrets, "fetching the audio"))
             media_type = declared or answer.response.media_type or None
-            return Audio(answer.response.body, media_type, len(self._calls.exchanges) - 1)
+            return DownloadedAudio(answer.response.body, media_type, len(self._calls.exchanges) - 1)
         raise _fail(f"the audio's URL redirects more than {MAX_REDIRECTS} times")
 
     def _request(self, url: str) -> Request:
         """A GET with nothing of ours in it; the key only where a described download of the provider needs it."""
         parts = origin(url)
         if parts is None:
-            raise _fail(f"the audio's URL is no plain http(s) URL: {self._connection.scrub(url)[:100]!r}")
+            raise _fail(f"the audio's URL is no plain http(s) URL: {self._connection.mask_secrets(url)[:100]!r}")
         if self._described is not None and self._described.needs_key and parts in self._connection.origins:
-            return self._connection.build(self._described, WireRequest(), url=url)
+            return self._connection.build(self._described, RequestParts(), url=url)
         return bare_request(url)
 
     async def _addresses(self, url: str) -> tuple[str | None, ...]:
@@ -132,4 +134,6 @@ class _Download:
             raise _fail(f"the audio's URL is not followed: {error}") from error
         except UnreachableError as error:
             host = urlsplit(url).hostname
-            raise NoDelivery(Failure(kind="network", message=f"fetching the audio from {host}: {error}")) from error
+            raise DeliveryFailedError(
+                Failure(kind="network", message=f"fetching the audio from {host}: {error}")
+            ) from error

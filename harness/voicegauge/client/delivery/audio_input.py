@@ -6,12 +6,12 @@ import copy
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from voicegauge.client.connection import Connection
+from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.audio_download import fetch_audio
-from voicegauge.client.delivery.exchange_log import Calls
-from voicegauge.client.delivery.failures import NoDelivery
-from voicegauge.client.delivery.response_values import Answer
-from voicegauge.client.requests.speech_request import WireRequest
+from voicegauge.client.delivery.exchange_log import ExchangeLog
+from voicegauge.client.delivery.failures import DeliveryFailedError
+from voicegauge.client.delivery.response_values import ParsedResponse
+from voicegauge.client.requests.speech_request import RequestParts
 from voicegauge.contract import AudioInputTarget, parse_location, write_pointer
 from voicegauge.contract.extension import AudioInputField, ResponseAudio
 from voicegauge.errors import UsageError
@@ -21,7 +21,7 @@ MAX_STEMS = 32
 """A mix has a handful; of an answer that lists more the first ones are fetched."""
 
 
-class Fetched(NamedTuple):
+class FetchedAudio(NamedTuple):
     """What an answer leads to."""
 
     pieces: tuple[bytes, ...]
@@ -32,9 +32,9 @@ class Fetched(NamedTuple):
     """Why a piece could not be had; those before it are there."""
 
 
-def intake_wire(
+def audio_input_request(
     intake: AudioInputTarget, audio: UploadedFile, words: Mapping[AudioInputField, Any] = {}
-) -> WireRequest:
+) -> RequestParts:
     """A request that sends `audio`: the target's constants and defaults, then `words`.
 
     Raises:
@@ -52,25 +52,27 @@ def intake_wire(
             raise UsageError(f"{intake.id} takes no {word.replace('_', ' ')}; it takes {', '.join(slots)}")
         mapped = value if isinstance(value, UploadedFile) else slot.map.get(str(value), value)
         body = write_pointer(body, parse_location(slot.at).tokens, mapped)
-    return WireRequest(body=body, media_type="multipart/form-data")
+    return RequestParts(body=body, media_type="multipart/form-data")
 
 
-async def fetch_made(connection: Connection, intake: AudioInputTarget, exchange: Exchange) -> Fetched:
+async def fetch_response_audio(
+    connection: ProviderConnection, intake: AudioInputTarget, exchange: Exchange
+) -> FetchedAudio:
     """The audio that an accepted request's answer carries or leads to."""
-    calls = Calls(connection)
+    calls = ExchangeLog(connection)
     calls.exchanges.append(exchange)
-    answer = Answer(exchange)
+    answer = ParsedResponse(exchange)
     pieces: list[bytes] = []
     try:
         for place in _places(intake, answer):
             audio = await fetch_audio(calls, answer, place, intake.operation, 0)
             pieces.append(audio.data)
-    except NoDelivery as error:
-        return Fetched(tuple(pieces), tuple(calls.exchanges[1:]), error.failure)
-    return Fetched(tuple(pieces), tuple(calls.exchanges[1:]))
+    except DeliveryFailedError as error:
+        return FetchedAudio(tuple(pieces), tuple(calls.exchanges[1:]), error.failure)
+    return FetchedAudio(tuple(pieces), tuple(calls.exchanges[1:]))
 
 
-def _places(intake: AudioInputTarget, answer: Answer) -> list[ResponseAudio]:
+def _places(intake: AudioInputTarget, answer: ParsedResponse) -> list[ResponseAudio]:
     conversion = intake.conversion
     if conversion is None:
         return []

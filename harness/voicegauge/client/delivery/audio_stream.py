@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from voicegauge.client.delivery.failures import NoDelivery, describe, excerpt
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt
 from voicegauge.contract import Contract, Operation, StreamReader, read_stream
 from voicegauge.formats import MEDIA_TYPE, UnreadableBodyError
 from voicegauge.model import Failure, FailureKind
 
 if TYPE_CHECKING:
-    from voicegauge.client.connection import Connection
-    from voicegauge.client.delivery.response_values import Answer
+    from voicegauge.client.connection import ProviderConnection
+    from voicegauge.client.delivery.response_values import ParsedResponse
 
 
-def stream_watch(contract: Contract, operation: str) -> Callable[[bytes], bool] | None:
+def stream_end_detector(contract: Contract, operation: str) -> Callable[[bytes], bool] | None:
     """What reads the answer to one request as it comes, and says when all has come; `None` for no stream."""
     described = contract.operations.get(operation)
     if described is None or described.stream is None:
@@ -29,17 +29,17 @@ def stream_watch(contract: Contract, operation: str) -> Callable[[bytes], bool] 
     return done
 
 
-def stream_audio(connection: Connection, answer: Answer, operation: Operation) -> bytes:
+def join_stream_audio(connection: ProviderConnection, answer: ParsedResponse, operation: Operation) -> bytes:
     """The audio of all events of a stream that ended well.
 
     Raises:
-        NoDelivery: it is no stream, broke off, ended in failure, or its audio cannot be read.
+        DeliveryFailedError: it is no stream, broke off, ended in failure, or its audio cannot be read.
     """
     assert operation.stream is not None, "audio delivered as stream has an x-stream"
     response = answer.response
 
-    def fail(kind: FailureKind, message: str) -> NoDelivery:
-        return NoDelivery(Failure(kind=kind, message=connection.scrub(message)))
+    def fail(kind: FailureKind, message: str) -> DeliveryFailedError:
+        return DeliveryFailedError(Failure(kind=kind, message=connection.mask_secrets(message)))
 
     if response.media_type != MEDIA_TYPE:
         said = describe(response, connection.secrets)

@@ -5,15 +5,21 @@ from __future__ import annotations
 import asyncio
 from typing import Any, NamedTuple, NoReturn
 
-from voicegauge.client.connection import Connection
-from voicegauge.client.delivery.audio_download import Audio, fetch_audio
-from voicegauge.client.delivery.exchange_log import Calls
-from voicegauge.client.delivery.failures import NoDelivery, describe, excerpt, refusal
-from voicegauge.client.delivery.response_values import Answer, id_parameter, is_id, link_parameters, place_parameters
+from voicegauge.client.connection import ProviderConnection
+from voicegauge.client.delivery.audio_download import DownloadedAudio, fetch_audio
+from voicegauge.client.delivery.exchange_log import ExchangeLog
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt, refusal
+from voicegauge.client.delivery.response_values import (
+    ParsedResponse,
+    id_parameter,
+    is_id,
+    link_parameters,
+    place_parameters,
+)
 from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, retry_waits
 from voicegauge.client.requests.http_request import origin
-from voicegauge.client.requests.speech_request import WireRequest
-from voicegauge.client.spending.observer import Observer
+from voicegauge.client.requests.speech_request import RequestParts
+from voicegauge.client.spending.observer import PaymentObserver
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.extension import JobSpec, PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
@@ -27,7 +33,7 @@ CANCEL_S = 5.0
 """How long the user who pressed Ctrl-C waits for the provider to be told."""
 
 
-class Transcript(NamedTuple):
+class ReceivedTranscript(NamedTuple):
     """What was heard in audio that was sent."""
 
     text: str
@@ -35,13 +41,13 @@ class Transcript(NamedTuple):
     """Index of the exchange that carried it."""
 
 
-class Utterance:
+class DeliveryTask:
     """The course of one request for speech; used once."""
 
-    def __init__(self, connection: Connection, target: BaseTarget, observer: Observer | None) -> None:
+    def __init__(self, connection: ProviderConnection, target: BaseTarget, observer: PaymentObserver | None) -> None:
         """`observer` is told of every submit."""
         self._connection, self._target, self._observer = connection, target, observer
-        self._calls = Calls(connection)
+        self._calls = ExchangeLog(connection)
         self._clock = connection.clock
         self._started = connection.clock.monotonic()
         self._job_id: str | None = None
@@ -65,13 +71,13 @@ class Utterance:
     async def _see_through(self, course: Any) -> Delivery:
         try:
             return self._delivery(made=await course)
-        except NoDelivery as bad:
+        except DeliveryFailedError as bad:
             return self._delivery(failure=bad.failure)
         except asyncio.CancelledError:
             await self._cancel()
             raise
 
-    async def _spoken(self, request: Request) -> Audio | Transcript:
+    async def _spoken(self, request: Request) -> DownloadedAudio | ReceivedTranscript:
         submit = await self._submit(request)
         answer = self._target.answer
         if answer.audio is not None:
@@ -82,16 +88,16 @@ class Utterance:
             return self._transcript(submit)
         return await self._follow(submit, self._target.job_operation)
 
-    def _transcript(self, submit: Answer) -> Transcript:
+    def _transcript(self, submit: ParsedResponse) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)
         use = self._target.transcription
         text = submit.read(use.answer.text) if use else None
         if not isinstance(text, str):
             place = use.answer.text if use else "body"
             self._fail(f"the answer has no text at {place}: {describe(submit.response, self._connection.secrets)}")
-        return Transcript(text, len(self._calls.exchanges) - 1)
+        return ReceivedTranscript(text, len(self._calls.exchanges) - 1)
 
-    async def _resumed(self, job_id: str) -> Audio:
+    async def _resumed(self, job_id: str) -> DownloadedAudio:
         status = self._target.job_operation
         if status is None:
             raise UsageError(f"{self._target.id} has no jobs: its answers are audio")
@@ -104,12 +110,12 @@ class Utterance:
 
     # Submitting
 
-    async def _submit(self, request: Request) -> Answer:
+    async def _submit(self, request: Request) -> ParsedResponse:
         retry = self._target.contract.provider.retry
-        for wait in (*retry_waits(retry, self._connection.dice), None):
-            await self._connection.turn(self._target.operation)  # before anything is timed
+        for wait in (*retry_waits(retry, self._connection.jitter), None):
+            await self._connection.wait_for_rate_limit(self._target.operation)  # before anything is timed
             if self._observer is not None:
-                self._observer.submitting(self._target, request)
+                self._observer.before_submit(self._target, request)
             self._attempts += 1
             self.may_be_paid = True
             self._started = self._clock.monotonic()
@@ -131,22 +137,22 @@ class Utterance:
             if accepted:
                 return answer
             if status not in retry.statuses or wait is None:
-                raise NoDelivery(refusal(answer.response, self._connection.secrets))
+                raise DeliveryFailedError(refusal(answer.response, self._connection.secrets))
             await self._clock.sleep(self._calls.asked_wait(answer, wait))
         raise AssertionError("the last send has no wait")
 
-    def _tell(self, answer: Answer, *, accepted: bool) -> None:
+    def _tell(self, answer: ParsedResponse, *, accepted: bool) -> None:
         """The observer learns the job's id before anything else happens to it."""
         status = self._target.job_operation
         if accepted and status is not None and status.job is not None:
             found = answer.text(status.job.submit.id)
             self._job_id = found if is_id(found) else None
         if self._observer is not None:
-            self._observer.submitted(self._target, answer.exchange, self._job_id)
+            self._observer.after_submit(self._target, answer.exchange, self._job_id)
 
     # Following a job
 
-    async def _follow(self, submit: Answer, status: Operation) -> Audio:
+    async def _follow(self, submit: ParsedResponse, status: Operation) -> DownloadedAudio:
         job = status.job
         assert job is not None
         self._note_charge(submit, self._target.answer.charged)
@@ -162,7 +168,7 @@ class Utterance:
         done = await self._poll(status, self._poll_request(submit, status), at_once=False)
         return await self._finish(done, status)
 
-    def _poll_request(self, submit: Answer, status: Operation) -> Request:
+    def _poll_request(self, submit: ParsedResponse, status: Operation) -> Request:
         """By the documented link, else by a URL from the answer if it is the provider's own, else by the id."""
         assert status.job is not None
         by_link = link_parameters(submit, self._target.operation, status)
@@ -170,7 +176,7 @@ class Utterance:
             return self._call(status, by_link)
         url = submit.text(status.job.submit.url)
         if url is not None and origin(url) in self._connection.origins:
-            return self._connection.build(status, WireRequest(), url=url)
+            return self._connection.build(status, RequestParts(), url=url)
         request = self._poll_by_id(status, self._job_id) if self._job_id is not None else None
         if request is None:
             place = status.job.submit.id
@@ -185,18 +191,18 @@ class Utterance:
 
     def _call(self, operation: Operation, values: dict[str, Any]) -> Request:
         placed = place_parameters(operation, values)
-        wire = WireRequest(path=placed["path"], query=placed["query"], headers=placed["header"])
+        wire = RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])
         try:
             return self._connection.build(operation, wire)
         except UsageError as error:
             # The values came from the provider: this is its fault, not the user's.
             self._fail(str(error))
 
-    async def _poll(self, status: Operation, request: Request, *, at_once: bool) -> Answer:
+    async def _poll(self, status: Operation, request: Request, *, at_once: bool) -> ParsedResponse:
         """Ask until the job has ended well.
 
         Raises:
-            NoDelivery: it failed, or did not end in time.
+            DeliveryFailedError: it failed, or did not end in time.
         """
         assert status.job is not None
         poll = status.job.poll
@@ -218,9 +224,9 @@ class Utterance:
             if self._see_state(status.job, answer, began):
                 return answer
         last = f", last seen {self._sightings[-1].state!r}" if self._sightings else ""
-        raise NoDelivery(Failure(kind="timeout", message=f"job not done after {poll.timeout_s:g} s{last}"))
+        raise DeliveryFailedError(Failure(kind="timeout", message=f"job not done after {poll.timeout_s:g} s{last}"))
 
-    async def _ask(self, status: Operation, request: Request, *, last: bool) -> Answer | None:
+    async def _ask(self, status: Operation, request: Request, *, last: bool) -> ParsedResponse | None:
         """One poll; `None` where the connection failed. A poll costs nothing, so it is borne a few times."""
         try:
             answer = await self._send(request, status)
@@ -230,10 +236,10 @@ class Utterance:
             return None
         code = answer.response.status
         if not 200 <= code < 300 and (last or not self._calls.is_passing(code)):
-            raise NoDelivery(refusal(answer.response, self._connection.secrets, "asking for the job's state"))
+            raise DeliveryFailedError(refusal(answer.response, self._connection.secrets, "asking for the job's state"))
         return answer
 
-    def _see_state(self, job: JobSpec, answer: Answer, began: float) -> bool:
+    def _see_state(self, job: JobSpec, answer: ParsedResponse, began: float) -> bool:
         """Note the state; whether the job has ended well. An unknown state is noted and waited for."""
         state = answer.text(job.state)
         if state is None:
@@ -256,7 +262,7 @@ class Utterance:
             )
         )
 
-    def _stop_on_failure(self, job: JobSpec, state: str, answer: Answer) -> None:
+    def _stop_on_failure(self, job: JobSpec, state: str, answer: ParsedResponse) -> None:
         known = job.states.get(state)
         if known is None or known.end is None:
             return
@@ -265,11 +271,11 @@ class Utterance:
         if known.end == "failure":
             self.may_be_paid = known.charged is not False
             reason = excerpt(answer.text(job.reason) or "", self._connection.secrets) or "no reason given"
-            raise NoDelivery(Failure(kind="failed", message=f"{state}: {reason}"))
+            raise DeliveryFailedError(Failure(kind="failed", message=f"{state}: {reason}"))
 
     # The audio
 
-    async def _finish(self, done: Answer, status: Operation) -> Audio:
+    async def _finish(self, done: ParsedResponse, status: Operation) -> DownloadedAudio:
         job = status.job
         assert job is not None
         self._ended = True
@@ -284,22 +290,22 @@ class Utterance:
         self._note_charge(result, job.charged)
         return await self._audio(result, job.audio, operation)
 
-    async def _audio(self, answer: Answer, place: ResponseAudio, operation: Operation) -> Audio:
+    async def _audio(self, answer: ParsedResponse, place: ResponseAudio, operation: Operation) -> DownloadedAudio:
         index = len(self._calls.exchanges) - 1
         return await fetch_audio(self._calls, answer, place, operation, index)
 
-    async def _insist(self, request: Request, operation: Operation) -> Answer:
+    async def _insist(self, request: Request, operation: Operation) -> ParsedResponse:
         answer = await self._calls.insist(request, operation.id)
         if not 200 <= answer.response.status < 300:
-            raise NoDelivery(refusal(answer.response, self._connection.secrets, "asking for the result"))
+            raise DeliveryFailedError(refusal(answer.response, self._connection.secrets, "asking for the result"))
         return answer
 
     # What all of them use
 
-    async def _send(self, request: Request, operation: Operation) -> Answer:
+    async def _send(self, request: Request, operation: Operation) -> ParsedResponse:
         return await self._calls.send(request, operation.id)
 
-    def _note_charge(self, answer: Answer, place: str | None) -> None:
+    def _note_charge(self, answer: ParsedResponse, place: str | None) -> None:
         """Keep what the provider says it charged; the last word counts."""
         amount = answer.number(place)
         if amount is None:
@@ -311,7 +317,7 @@ class Utterance:
             self._charged = (None if money.usd is None else amount * money.usd, amount)
 
     def _fail(self, message: str) -> NoReturn:
-        raise NoDelivery(Failure(kind="protocol", message=self._connection.scrub(message)))
+        raise DeliveryFailedError(Failure(kind="protocol", message=self._connection.mask_secrets(message)))
 
     async def _cancel(self) -> None:
         """Tell the provider that the job is not wanted any more, where it can be told."""
@@ -327,10 +333,12 @@ class Utterance:
         try:
             async with asyncio.timeout(CANCEL_S):
                 await self._send(self._call(operation, {name: self._job_id}), operation)
-        except (TransportError, NoDelivery, TimeoutError):
+        except (TransportError, DeliveryFailedError, TimeoutError):
             return  # the job runs on, as it would have without the call
 
-    def _delivery(self, *, made: Audio | Transcript | None = None, failure: Failure | None = None) -> Delivery:
+    def _delivery(
+        self, *, made: DownloadedAudio | ReceivedTranscript | None = None, failure: Failure | None = None
+    ) -> Delivery:
         status = self._target.job_operation
         job = None
         if status is not None and (self._job_id is not None or self._sightings):
@@ -340,9 +348,9 @@ class Utterance:
             exchanges=tuple(self._calls.exchanges),
             attempts=self._attempts,
             job=job,
-            audio=made.data if isinstance(made, Audio) else None,
-            text=made.text if isinstance(made, Transcript) else None,
-            media_type=made.media_type if isinstance(made, Audio) else None,
+            audio=made.data if isinstance(made, DownloadedAudio) else None,
+            text=made.text if isinstance(made, ReceivedTranscript) else None,
+            media_type=made.media_type if isinstance(made, DownloadedAudio) else None,
             audio_exchange=made.exchange if made else None,
             submit_exchange=self._submit_index,
             charged_usd=self._charged[0],
@@ -351,7 +359,7 @@ class Utterance:
         )
 
 
-def _asked_pause(answer: Answer, poll: PollSchedule) -> float | None:
+def _asked_pause(answer: ParsedResponse, poll: PollSchedule) -> float | None:
     """The pause that a status answer asks for, if it does."""
     asked = retry_after_s(answer.response)
     return None if asked is None else max(asked, min(MIN_POLL_S, poll.min_s))

@@ -14,7 +14,7 @@ _READ = 4_096
 """Characters that are looked at for them."""
 
 
-class NoDelivery(Exception):  # noqa: N818 - no error of ours: what became of a request
+class DeliveryFailedError(Exception):
     """Ends the course of an utterance without audio."""
 
     def __init__(self, failure: Failure) -> None:

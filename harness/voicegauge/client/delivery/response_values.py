@@ -17,7 +17,7 @@ MAX_NUMBER = 1e9
 """Of dollars or credits: a larger one is no charge."""
 
 
-class Answer:
+class ParsedResponse:
     """One exchange, read by places; the body is parsed once."""
 
     def __init__(self, exchange: Exchange) -> None:
@@ -119,7 +119,7 @@ def is_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS and value.isprintable()
 
 
-def link_parameters(answer: Answer, source: Operation, destination: Operation) -> dict[str, Any] | None:
+def link_parameters(answer: ParsedResponse, source: Operation, destination: Operation) -> dict[str, Any] | None:
     """The parameters of `destination` by the link that the answer of `source` documents.
 
     `None` where no link leads there, or where it points at something that is not there.

@@ -38,11 +38,11 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
-def retry_waits(retry: RetryPolicy, dice: random.Random) -> Iterator[float]:
+def retry_waits(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
     """The waits between sends, in seconds: one fewer than `retry.attempts`; never shorter than documented."""
     wait = retry.first_s
     for _ in range(retry.attempts - 1):
-        yield wait * (1 + JITTER * dice.random())
+        yield wait * (1 + JITTER * jitter.random())
         wait = min(wait * retry.factor, retry.max_s)
 
 

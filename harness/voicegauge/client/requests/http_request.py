@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from voicegauge import __version__
 from voicegauge.client.requests.keys import credentials
-from voicegauge.client.requests.speech_request import WireRequest, choose_media_type
+from voicegauge.client.requests.speech_request import RequestParts, choose_media_type
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import UsageError
 from voicegauge.model import Request
@@ -42,7 +42,7 @@ def origin(url: str) -> Origin | None:
     return parts.scheme, parts.hostname.lower(), port or _DEFAULT_PORTS[parts.scheme]
 
 
-class Builder:
+class RequestBuilder:
     """Builds requests for one contract."""
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
@@ -87,7 +87,7 @@ class Builder:
             filled = filled.replace("{" + parameter.name + "}", safe)
         return self._bases[server or operation.server.name] + filled
 
-    def build(self, operation: Operation, wire: WireRequest, key: str | None, *, url: str | None = None) -> Request:
+    def build(self, operation: Operation, wire: RequestParts, key: str | None, *, url: str | None = None) -> Request:
         """The request that `wire` means.
 
         Args:

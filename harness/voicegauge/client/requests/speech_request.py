@@ -23,7 +23,7 @@ _HOW: dict[SpeechField, str] = {
 }
 
 
-class WireRequest(Record, frozen=True, kw_only=True):
+class RequestParts(Record, frozen=True, kw_only=True):
     """What an operation is sent, by place; URL, key and encoding are the client's business."""
 
     path: dict[str, Any] = {}
@@ -36,7 +36,7 @@ class WireRequest(Record, frozen=True, kw_only=True):
     """Of the body; `None` takes what the operation documents first, multipart for an upload."""
 
 
-def to_wire(target: Target, speech: SpeechRequest) -> WireRequest:
+def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
     """Put the words of `speech` where the contract of `target` wants them.
 
     The target's constants and defaults come first, then the words, then `speech.extra`.
@@ -141,7 +141,7 @@ def _shape(slot: FieldMapping, value: Any) -> Any:
 
 
 class _Draft:
-    """A `WireRequest` in the making."""
+    """A `RequestParts` in the making."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -159,10 +159,10 @@ class _Draft:
             reason = "something that is no mapping or list is in the way"
             raise UsageError(f"{self._target.id}: cannot write to {place}: {reason}") from None
 
-    def request(self) -> WireRequest:
+    def request(self) -> RequestParts:
         """What was written."""
         media_type = self._target.spec.media_type or choose_media_type(self._target.operation, self._body)
-        return WireRequest(
+        return RequestParts(
             path=self._places["path"],
             query=self._places["query"],
             headers={name: str(value) for name, value in self._places["header"].items()},

@@ -8,14 +8,14 @@ from voicegauge.contract import BaseTarget
 from voicegauge.model import Exchange, Request
 
 
-class Observer(Protocol):
+class PaymentObserver(Protocol):
     """Told of every submit, so that a journal can be written around a paid call."""
 
-    def submitting(self, target: BaseTarget, request: Request) -> None:
+    def before_submit(self, target: BaseTarget, request: Request) -> None:
         """`request` is about to be sent; it may be paid for from now on."""
         ...
 
-    def submitted(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
+    def after_submit(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
         """It was answered: accepted as `job_id`, answered with audio, or refused.
 
         Never called where the connection broke: whether that was paid for is unknown.

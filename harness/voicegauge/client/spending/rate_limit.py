@@ -14,10 +14,10 @@ from voicegauge.transport import Clock, RealClock
 WINDOW_S = 60.0
 
 
-class Pacer:
+class RateLimiter:
     """Holds requests back, so that no 60 seconds see more of them than a plan allows.
 
-    As many as are allowed are let through at once, in the order they came. One pacer
+    As many as are allowed are let through at once, in the order they came. One rate limiter
     belongs to one account and one event loop.
     """
 
@@ -29,7 +29,7 @@ class Pacer:
         """When the last requests were let through; as many as are allowed in a minute."""
         self._turn = asyncio.Lock()
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Return when one more request may be sent; it counts as sent then."""
         async with self._turn:
             if len(self._times) == self._times.maxlen:
@@ -53,6 +53,6 @@ def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) ->
     return {provider: one.plan(names) for provider, one in limits.items()}
 
 
-def pacer_for(plan: PlanLimits, base_urls: Mapping[str, str]) -> Pacer | None:
+def rate_limiter_for(plan: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
     """What keeps to `plan`; `None` where it has no rate, or where other servers than the provider's are asked."""
-    return Pacer(plan.requests_per_minute) if plan.requests_per_minute and not base_urls else None
+    return RateLimiter(plan.requests_per_minute) if plan.requests_per_minute and not base_urls else None

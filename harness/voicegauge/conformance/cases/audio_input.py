@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from voicegauge.checks import Call, Expected, TakenIn
-from voicegauge.client import Client, WireRequest, fetch_made, intake_wire
+from voicegauge.checks import AudioInputCall, Call, ExpectedResponse
+from voicegauge.client import Client, RequestParts, audio_input_request, fetch_response_audio
 from voicegauge.conformance.cases.case import Case, Skipped
 from voicegauge.conformance.cases.valid_requests import Sentence, spoken_sentence, voice_sample, with_required
 from voicegauge.conformance.target_matching import place_reader
@@ -49,8 +49,8 @@ def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> Case:
         provider=intake.contract.id,
         operation=intake.operation.id,
         target=intake.name,
-        expected=Expected(verdict="accepted", why="valid", says=says, at=intake.pointer),
-        wire=with_required(intake.operation, intake_wire(intake, _sentence(intake).file, dict(words))),
+        expected=ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=intake.pointer),
+        wire=with_required(intake.operation, audio_input_request(intake, _sentence(intake).file, dict(words))),
         audio_s=_sentence(intake).audio_s,
         whole=not words,
     )
@@ -58,7 +58,7 @@ def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> Case:
 
 def _meant(case: Case, intakes: list[AudioInputTarget]) -> Case:
     """`case` with the intake that its request means: the one whose constants it holds, else the first."""
-    read = place_reader(case.wire or WireRequest())
+    read = place_reader(case.wire or RequestParts())
     named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.set.items())), intakes[0])
     sentence, wire = _sentence(named), case.wire
     if wire is not None and _uploaded(named, case) == voice_sample().data:
@@ -75,11 +75,13 @@ def _sentence(intake: AudioInputTarget) -> Sentence:
     return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
 
 
-async def taken_in(client: Client, intake: AudioInputTarget, case: Case, call: Call) -> tuple[TakenIn, list[Exchange]]:
+async def taken_in(
+    client: Client, intake: AudioInputTarget, case: Case, call: Call
+) -> tuple[AudioInputCall, list[Exchange]]:
     """An accepted `call` with the audio that it leads to, and the exchanges that fetched that."""
     sentence = _sentence(intake)
-    fetched = await fetch_made(client, intake, call.exchange)
-    taken = TakenIn(
+    fetched = await fetch_response_audio(client, intake, call.exchange)
+    taken = AudioInputCall(
         intake.operation,
         call.exchange,
         request_origin=call.request_origin,

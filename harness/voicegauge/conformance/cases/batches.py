@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from voicegauge.checks import Call, Expected, Outcome, Subject, Trail
-from voicegauge.client import WireRequest
+from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, Subject
+from voicegauge.client import RequestParts
 from voicegauge.client.delivery.response_values import id_parameter
 from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.resources import Send
@@ -20,7 +20,7 @@ ITEMS = 3
 """Enough that some are done while others are not."""
 
 
-def batch_case(target: Target, wire: WireRequest) -> Case | None:
+def batch_case(target: Target, wire: RequestParts) -> Case | None:
     """The case that asks for the one item of `wire` several times; `None` where the target takes no batch."""
     operation = target.operation
     if operation.batch is None:
@@ -34,14 +34,16 @@ def batch_case(target: Target, wire: WireRequest) -> Case | None:
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name,
-        expected=Expected(verdict="accepted", why="valid", says=says, at=f"{operation.pointer}/x-batch"),
+        expected=ExpectedResponse(
+            verdict="accepted", kind="valid", description=says, statement=f"{operation.pointer}/x-batch"
+        ),
         wire=several,
         text_characters=text_characters(operation, several),
         life=True,
     )
 
 
-async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: Clock) -> AsyncIterator[Subject]:
+async def batch_subjects(target: Target, wire: RequestParts, send: Send, clock: Clock) -> AsyncIterator[Subject]:
     """Submit `wire`, ask until the batch is over or out of time, again after its end, then for each item."""
     operation, status = target.operation, target.job_operation
     assert operation.batch is not None, "planned for a batch"
@@ -56,23 +58,23 @@ async def batch_subjects(target: Target, wire: WireRequest, send: Send, clock: C
     while submit.ok and left and clock.monotonic() - began < status.job.poll.timeout_s:
         await clock.sleep(status.job.poll.min_s)
         left -= ended
-        poll = await _asked(status, submit.answered(status.job.submit.id), send, submit)
+        poll = await _asked(status, submit.read_response(status.job.submit.id), send, submit)
         polls.append(poll)
         yield poll
         if not poll.ok:
             yield _accepted(poll, f"{status.id} for a batch that was accepted")
             break
-        state = status.job.states.get(str(poll.answered(status.job.state)))
+        state = status.job.states.get(str(poll.read_response(status.job.state)))
         ended = ended or (state is not None and state.end is not None)
     if submit.ok:
-        yield Trail(submit, tuple(polls), status, gave_up=bool(polls) and polls[-1].ok and not ended)
+        yield JobHistory(submit, tuple(polls), status, gave_up=bool(polls) and polls[-1].ok and not ended)
     for item in _items(operation.batch, polls[-1]) if ended else ():
         async for subject in _item_subjects(operation, item, send):
             yield subject
 
 
 def _items(batch: BatchSpec, last: Call) -> list[object]:
-    results = read_pointer(last.answer, parse_location(batch.results).tokens)
+    results = read_pointer(last.response_json, parse_location(batch.results).tokens)
     return results if isinstance(results, list) else []
 
 
@@ -94,9 +96,11 @@ async def _asked(status: Operation, job_id: object, send: Send, submit: Call | N
     name = id_parameter(submit.operation if submit is not None else None, status, place)
     in_path = any(parameter.name == name and parameter.place == "path" for parameter in status.parameters)
     values = {name: str(job_id)} if name is not None else {}
-    wire = WireRequest(path=values) if in_path else WireRequest(query=values)
+    wire = RequestParts(path=values) if in_path else RequestParts(query=values)
     return Call(status, await send(status, wire, "own", None), submit=submit)
 
 
-def _accepted(call: Call, says: str) -> Outcome:
-    return Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=call.operation.pointer))
+def _accepted(call: Call, says: str) -> CaseOutcome:
+    return CaseOutcome(
+        call, ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=call.operation.pointer)
+    )

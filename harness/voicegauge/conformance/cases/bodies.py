@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import Probe, probes
 from voicegauge.conformance.cases.case import Case, statuses_for
 from voicegauge.conformance.cases.valid_requests import fits, is_file_field, text_characters, voice_sample, with_value
@@ -19,7 +19,7 @@ TEXT_LIMIT = 10_000
 """Characters of the longest valid text that is sent: ten minutes of speech, at a price."""
 
 
-def body_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+def body_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[Case]:
     """Every probe of the body's schema, missing required fields, and documented examples.
 
     Args:
@@ -40,11 +40,11 @@ def body_cases(operation: Operation, wire: WireRequest, target: Target | None) -
         yield from _documented(operation, media, target)
 
 
-def left_out_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
+def left_out_cases(target: Target, wire: RequestParts) -> Iterator[Case]:
     """The same request as every documented media type, and each time without each field that may be left out."""
     operation = target.operation
     for media in operation.request_media.values():
-        same = WireRequest(
+        same = RequestParts(
             path=wire.path, query=wire.query, headers=wire.headers, body=wire.body, media_type=media.name
         )
         if not isinstance(wire.body, dict) or not fits(operation, same) or _has_file(media, wire.body):
@@ -62,7 +62,7 @@ def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
     return media.name != "multipart/form-data" and any(isinstance(value, UploadedFile) for value in body.values())
 
 
-def _droppable(target: Target, wire: WireRequest, media: MediaType) -> list[str]:
+def _droppable(target: Target, wire: RequestParts, media: MediaType) -> list[str]:
     """The fields of `wire` that its target is not about, or that say what is meant without them as well."""
     kept = [
         *target.spec.set,
@@ -79,7 +79,7 @@ def _droppable(target: Target, wire: WireRequest, media: MediaType) -> list[str]
     ]
 
 
-def probe_case(operation: Operation, wire: WireRequest, probe: Probe, target: Target | None) -> Case | None:
+def probe_case(operation: Operation, wire: RequestParts, probe: Probe, target: Target | None) -> Case | None:
     """The case of one probe; `None` where its request is not what the probe is meant to make it."""
     opened = is_open(target, probe) if target is not None else _is_open_anywhere(probe)
     if not probe.path or (probe.valid and not opened):
@@ -114,7 +114,9 @@ def is_open(target: Target, probe: Probe) -> bool:
     return path == places.get("voice_description")
 
 
-def _missing_fields(operation: Operation, wire: WireRequest, media: MediaType, target: Target | None) -> Iterator[Case]:
+def _missing_fields(
+    operation: Operation, wire: RequestParts, media: MediaType, target: Target | None
+) -> Iterator[Case]:
     schema = media.schema if isinstance(media.schema, dict) else {}
     pointer = media.contract.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     either = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
@@ -128,14 +130,14 @@ def _missing_fields(operation: Operation, wire: WireRequest, media: MediaType, t
 def _documented(operation: Operation, media: MediaType, target: Target | None) -> Iterator[Case]:
     for example in media.examples:
         body = _with_sample(media, example.value)
-        wire = WireRequest(body=body, media_type=media.name)
+        wire = RequestParts(body=body, media_type=media.name)
         if not example.inferred and fits(operation, wire) and not _names_what_was_made(operation, wire):
             says = f"the documented request {example.name!r} ({media.name})"
             meant = find_target(operation, place_reader(wire)) or target
             yield _case(operation, wire, says, example.pointer, meant, valid=True)
 
 
-def _names_what_was_made(operation: Operation, wire: WireRequest) -> bool:
+def _names_what_was_made(operation: Operation, wire: RequestParts) -> bool:
     """Whether a printed request names a thing that another call makes: a saved voice is there for its owner alone."""
     read = place_reader(wire)
     uses = (use for maker in operation.contract.operations.values() for use in maker.uses_of(operation))
@@ -158,13 +160,13 @@ def _file(name: str) -> UploadedFile:
     return UploadedFile(filename=name, media_type=voice.media_type, data=voice.data or b"")
 
 
-def _case(operation: Operation, wire: WireRequest, says: str, at: str, target: Target | None, *, valid: bool) -> Case:
-    expected = Expected(
+def _case(operation: Operation, wire: RequestParts, says: str, at: str, target: Target | None, *, valid: bool) -> Case:
+    expected = ExpectedResponse(
         verdict="accepted" if valid else "refused",
         statuses=() if valid else statuses_for(operation, "invalid"),
-        why="valid" if valid else "invalid",
-        says=says,
-        at=at,
+        kind="valid" if valid else "invalid",
+        description=says,
+        statement=at,
     )
     return Case(
         id=f"{operation.contract.id}/{operation.id}: {says}",

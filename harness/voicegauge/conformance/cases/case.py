@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import CallbackTiming, RejectionReason
 from voicegauge.model import Record, SpeechRequest
@@ -55,8 +55,8 @@ class Case(Record, frozen=True, kw_only=True):
     operation: str
     target: str | None = None
     """Its name within the provider."""
-    expected: Expected
-    wire: WireRequest | None = None
+    expected: ExpectedResponse
+    wire: RequestParts | None = None
     """What a single call sends; `None` for a delivery."""
     speech: SpeechRequest | None = None
     """What a delivery asks for: the job is followed to its end and the audio fetched."""
@@ -87,7 +87,7 @@ class Case(Record, frozen=True, kw_only=True):
             return "fuzzing"
         if self.life:
             return "life"
-        return "delivery" if self.speech is not None else self.expected.why
+        return "delivery" if self.speech is not None else self.expected.kind
 
     @property
     def paid(self) -> bool:

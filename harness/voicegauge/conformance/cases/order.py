@@ -10,7 +10,7 @@ import heapq
 import itertools
 from collections.abc import Iterable, Sequence
 
-from voicegauge.client import WireRequest
+from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import Case
 from voicegauge.model import UploadedFile
 
@@ -85,7 +85,7 @@ def _names(cases: Sequence[Case]) -> dict[tuple[str, str], list[str]]:
     return {key: sorted(names) for key, names in found.items()}
 
 
-def _fields(wire: WireRequest | None) -> dict[str, object]:
+def _fields(wire: RequestParts | None) -> dict[str, object]:
     if wire is None:
         return {}
     body = wire.body if isinstance(wire.body, dict) else {}
@@ -93,8 +93,8 @@ def _fields(wire: WireRequest | None) -> dict[str, object]:
 
 
 def _items(case: Case, names: Sequence[str]) -> list[Item]:
-    if case.expected.why == "unsaid":
-        return [(case.operation, case.expected.says)]  # one value and no pairs: documented ones come first
+    if case.expected.kind == "unsaid":
+        return [(case.operation, case.expected.description)]  # one value and no pairs: documented ones come first
     fields = _fields(case.wire)
     return [(f"{case.operation}/{name}", _value(fields[name]) if name in fields else "left out") for name in names]
 

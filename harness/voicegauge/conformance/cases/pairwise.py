@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.bodies import is_open
 from voicegauge.conformance.cases.boundary_values import Probe
 from voicegauge.conformance.cases.case import Case
@@ -36,7 +36,7 @@ class Factor(NamedTuple):
     """By target name, the values that it is documented with; `None` where its schema alone decides."""
 
 
-Start = tuple[Target, WireRequest]
+Start = tuple[Target, RequestParts]
 """A target and the valid request to it that a combination changes."""
 
 
@@ -111,7 +111,7 @@ def value_rows(sizes: Sequence[int], possible: Callable[[Sequence[int]], bool]) 
     return rows
 
 
-def value_requests(start: Start, without: Collection[str] = ()) -> Iterator[tuple[str, WireRequest]]:
+def value_requests(start: Start, without: Collection[str] = ()) -> Iterator[tuple[str, RequestParts]]:
     """Few valid requests to one target in which each value of a free field stands, and in words what they send.
 
     Args:
@@ -202,7 +202,7 @@ def _known(start: Start, media: MediaType, name: str) -> list[Any]:
     if language is not None and parse_location(language.at).tokens == [name]:
         found += [language.map.get(known, known) for known in target.spec.languages]
     for example in media.examples:
-        meant = find_target(target.operation, place_reader(WireRequest(body=example.value)))
+        meant = find_target(target.operation, place_reader(RequestParts(body=example.value)))
         if isinstance(example.value, dict) and name in example.value and meant is target:
             found.append(example.value[name])
     found += [schema[key] for key in ("default", "example") if key in schema]
@@ -233,7 +233,7 @@ def speaks(target: Target, field: Factor, value: Any) -> bool:
     return True
 
 
-def _case(target: Target, wire: WireRequest, fields: Sequence[Factor], values: Sequence[Any]) -> Case:
+def _case(target: Target, wire: RequestParts, fields: Sequence[Factor], values: Sequence[Any]) -> Case:
     operation = target.operation
     wire = _laid_over(wire, fields, values)
     said = _all_said(fields, values)
@@ -242,15 +242,18 @@ def _case(target: Target, wire: WireRequest, fields: Sequence[Factor], values: S
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name,
-        expected=Expected(
-            verdict="accepted", why="valid", says=f"{target.name} with {said}", at=_stands(target, fields)
+        expected=ExpectedResponse(
+            verdict="accepted",
+            kind="valid",
+            description=f"{target.name} with {said}",
+            statement=_stands(target, fields),
         ),
         wire=wire,
         text_characters=text_characters(operation, wire),
     )
 
 
-def _laid_over(wire: WireRequest, fields: Sequence[Factor], values: Sequence[Any]) -> WireRequest:
+def _laid_over(wire: RequestParts, fields: Sequence[Factor], values: Sequence[Any]) -> RequestParts:
     laid = {field.name: value for field, value in zip(fields, values, strict=True)}
     body = {name: value for name, value in {**wire.body, **laid}.items() if value is not MISSING}
     return msgspec.structs.replace(wire, body=body)

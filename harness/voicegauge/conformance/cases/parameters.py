@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.boundary_values import Probe, probes
 from voicegauge.conformance.cases.case import Case, statuses_for
 from voicegauge.conformance.cases.sample_values import sample
@@ -18,7 +18,7 @@ _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", 
 """Ids that nobody gave out; the first one that fits the schema is sent."""
 
 
-def parameter_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+def parameter_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[Case]:
     """Every probe of a query or header parameter with a schema of bounds or choices, and its documented example."""
     for parameter in operation.parameters:
         if parameter.place not in ("query", "header"):
@@ -63,31 +63,31 @@ def fits_parameter(parameter: Parameter, text: str) -> bool:
     return next(iter(parameter.errors(value)), None) is None
 
 
-def _with_parameter(wire: WireRequest, parameter: Parameter, text: str) -> WireRequest:
+def _with_parameter(wire: RequestParts, parameter: Parameter, text: str) -> RequestParts:
     query = {**wire.query, parameter.name: text} if parameter.place == "query" else wire.query
     headers = {**wire.headers, parameter.name: text} if parameter.place == "header" else wire.headers
-    return WireRequest(path=wire.path, query=query, headers=headers, body=wire.body, media_type=wire.media_type)
+    return RequestParts(path=wire.path, query=query, headers=headers, body=wire.body, media_type=wire.media_type)
 
 
-def _case(operation: Operation, wire: WireRequest, probe: Probe, target: Target | None) -> Case:
+def _case(operation: Operation, wire: RequestParts, probe: Probe, target: Target | None) -> Case:
     return Case(
         id=f"{operation.contract.id}/{operation.id}: {probe.says}",
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name if target else None,
-        expected=Expected(
+        expected=ExpectedResponse(
             verdict="accepted" if probe.valid else "refused",
             statuses=() if probe.valid else statuses_for(operation, "invalid"),
-            why="valid" if probe.valid else "invalid",
-            says=probe.says,
-            at=probe.at,
+            kind="valid" if probe.valid else "invalid",
+            description=probe.says,
+            statement=probe.at,
         ),
         wire=wire,
         text_characters=text_characters(operation, wire),
     )
 
 
-def other_operation_wire(operation: Operation) -> tuple[WireRequest | None, bool]:
+def other_operation_wire(operation: Operation) -> tuple[RequestParts | None, bool]:
     """A request to an operation that speaks nothing, and whether what it names is there.
 
     Ids cannot be known beforehand: they are made up. `None` where no value is known for
@@ -107,7 +107,7 @@ def other_operation_wire(operation: Operation) -> tuple[WireRequest | None, bool
             return None, False
         known = known and found
         (path if parameter.place == "path" else query)[parameter.name] = value
-    return WireRequest(path=path, query=query, body=body.body, media_type=body.media_type), known
+    return RequestParts(path=path, query=query, body=body.body, media_type=body.media_type), known
 
 
 def _value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:

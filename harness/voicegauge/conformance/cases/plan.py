@@ -11,8 +11,8 @@ from typing import get_args
 
 import msgspec
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest, to_wire
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.audio_input import intake_cases
 from voicegauge.conformance.cases.batches import batch_case
 from voicegauge.conformance.cases.bodies import body_cases, left_out_cases
@@ -121,14 +121,14 @@ def _priced(cases: Iterable[Case | Skipped], *, whole: bool) -> Iterator[Case | 
             yield case
             continue
         media_type = case.wire.media_type if case.wire is not None else None
-        shows = whole and case.expected.why == "valid" and media_type not in shown
+        shows = whole and case.expected.kind == "valid" and media_type not in shown
         shown |= {media_type} if shows else set()
         yield msgspec.structs.replace(case, priced=True, whole=shows)
 
 
 def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
     speech = base_speech(target, text=text)
-    wire = to_wire(target, speech)
+    wire = map_speech_request(target, speech)
     operation = target.operation
     if target.needs_key:
         yield from _key_cases(operation, wire, target)
@@ -154,10 +154,10 @@ def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, eve
 
 def _combinations(targets: Sequence[Target], text: str) -> Iterator[Case]:
     """Pairs of values, for each operation over all of its targets."""
-    starts: dict[tuple[str, str], list[tuple[Target, WireRequest]]] = {}
+    starts: dict[tuple[str, str], list[tuple[Target, RequestParts]]] = {}
     for target in targets:
         try:
-            wire = to_wire(target, base_speech(target, text=text))
+            wire = map_speech_request(target, base_speech(target, text=text))
         except (UsageError, OSError):
             continue  # told of as a skipped target
         starts.setdefault((target.contract.id, target.operation.id), []).append((target, wire))
@@ -171,7 +171,7 @@ def _delivery(target: Target, speech: SpeechRequest, says: str, *, fails: bool =
         provider=target.contract.id,
         operation=target.operation.id,
         target=target.name,
-        expected=Expected(verdict="accepted", why="valid", says=says, at=target.pointer),
+        expected=ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=target.pointer),
         speech=speech,
         fails=fails,
         text_characters=len(speech.text),
@@ -193,7 +193,7 @@ def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[Case]
         yield _delivery(target, _with(speech, extra=extra), says, fails=True)
 
 
-def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -> Iterator[Case]:
+def _key_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[Case]:
     at = f"{operation.pointer}/security" if "security" in operation.data else "/security"
     for key, says in (("none", "a request without a key"), ("bad", "a request with a wrong key")):
         yield Case(
@@ -201,8 +201,12 @@ def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -
             provider=operation.contract.id,
             operation=operation.id,
             target=target.name if target else None,
-            expected=Expected(
-                verdict="refused", statuses=statuses_for(operation, "unauthorized"), why="key", says=says, at=at
+            expected=ExpectedResponse(
+                verdict="refused",
+                statuses=statuses_for(operation, "unauthorized"),
+                kind="key",
+                description=says,
+                statement=at,
             ),
             wire=wire,
             key="none" if key == "none" else "bad",
@@ -210,7 +214,7 @@ def _key_cases(operation: Operation, wire: WireRequest, target: Target | None) -
 
 
 def _situation_cases(
-    operation: Operation, wire: WireRequest, target: Target | None, met: Container[RejectionReason] = PLAINLY_MET
+    operation: Operation, wire: RequestParts, target: Target | None, met: Container[RejectionReason] = PLAINLY_MET
 ) -> Iterator[Case]:
     """A request for each documented situation but those `met` by requests that are just that."""
     for situation in SITUATIONS:
@@ -223,12 +227,12 @@ def _situation_cases(
             provider=operation.contract.id,
             operation=operation.id,
             target=target.name if target else None,
-            expected=Expected(
+            expected=ExpectedResponse(
                 verdict="refused",
                 statuses=statuses,
-                why="situation",
-                says=says,
-                at=f"{operation.pointer}/responses/{statuses[0]}",
+                kind="situation",
+                description=says,
+                statement=f"{operation.pointer}/responses/{statuses[0]}",
             ),
             wire=with_headers(wire, {SCENARIO_HEADER: situation}),
         )
@@ -244,7 +248,7 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool, ev
     found += _key_cases(operation, wire, None) if operation.needs_key else []
     yield from found
     if emulated:
-        asked = {case.expected.why for case in found}
+        asked = {case.expected.kind for case in found}
         met = [situation for situation, why in zip(PLAINLY_MET, ("invalid", "key"), strict=True) if why in asked]
         yield from _situation_cases(operation, wire, None, met)
     statuses = statuses_for(operation, "not-found")
@@ -252,14 +256,16 @@ def _other_cases(contract: Contract, operation: Operation, *, emulated: bool, ev
         return
     if statuses:
         says = "an id that nobody gave out"
-        expected = Expected(verdict="refused", statuses=statuses, why="unknown", says=says, at=operation.pointer)
+        expected = ExpectedResponse(
+            verdict="refused", statuses=statuses, kind="unknown", description=says, statement=operation.pointer
+        )
         yield _plain_call(contract, operation, wire, expected)
     else:
         yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
 
 
 def _known_cases(
-    contract: Contract, operation: Operation, wire: WireRequest, *, emulated: bool, every: bool
+    contract: Contract, operation: Operation, wire: RequestParts, *, emulated: bool, every: bool
 ) -> Iterator[Case]:
     """Of an operation that needs no id of something: a plain call, and each value that its schemas speak of."""
     yield _plain_call(contract, operation, wire)
@@ -277,21 +283,23 @@ def _known_cases(
     yield from [life] if life is not None else []
 
 
-def _valid(says: str, at: str) -> Expected:
-    return Expected(verdict="accepted", why="valid", says=says, at=at)
+def _valid(says: str, at: str) -> ExpectedResponse:
+    return ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=at)
 
 
-def _limited_uploads(operation: Operation, wire: WireRequest, *, emulated: bool) -> Iterator[Case]:
+def _limited_uploads(operation: Operation, wire: RequestParts, *, emulated: bool) -> Iterator[Case]:
     body = wire.body if isinstance(wire.body, dict) else {}
     for field in operation.limits.uploads:
         if isinstance(body.get(field), UploadedFile):
             yield from upload_cases(operation, wire, field, None, emulated=emulated)
 
 
-def _plain_call(contract: Contract, operation: Operation, wire: WireRequest, expected: Expected | None = None) -> Case:
+def _plain_call(
+    contract: Contract, operation: Operation, wire: RequestParts, expected: ExpectedResponse | None = None
+) -> Case:
     expected = expected or _valid("a plain request", operation.pointer)
     return Case(
-        id=f"{_name(operation)}: {expected.says}",
+        id=f"{_name(operation)}: {expected.description}",
         provider=contract.id,
         operation=operation.id,
         expected=expected,

@@ -11,9 +11,9 @@ from typing import Literal
 
 import msgspec
 
-from voicegauge.checks import Call, Expected, Life, Outcome, Subject
-from voicegauge.checks.rules import find_item
-from voicegauge.client import WireRequest, to_wire
+from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, ResourceStep, Subject
+from voicegauge.checks.rules import find_resource_item
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.case import Case
 from voicegauge.conformance.cases.pairwise import value_requests
 from voicegauge.conformance.cases.parameters import other_operation_wire
@@ -25,7 +25,7 @@ from voicegauge.model import Exchange
 
 Who = Literal["own", "other"]
 """The account that made a thing, or another one."""
-Send = Callable[[Operation, WireRequest, Who, str | None], Awaitable[Exchange]]
+Send = Callable[[Operation, RequestParts, Who, str | None], Awaitable[Exchange]]
 """Sends a request of an account to a server; `None` for the operation's own."""
 
 
@@ -45,14 +45,14 @@ def life_case(operation: Operation, *, thorough: bool) -> Case | None:
         id=f"{operation.contract.id}/{operation.id}: {says}",
         provider=operation.contract.id,
         operation=operation.id,
-        expected=Expected(verdict="accepted", why="valid", says=says, at=at),
+        expected=ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=at),
         wire=wire,
         life=True,
         thorough=thorough,
     )
 
 
-def _with_id(wire: WireRequest, place: str, thing: str) -> WireRequest:
+def _with_id(wire: RequestParts, place: str, thing: str) -> RequestParts:
     where = parse_location(place)
     if where.kind == "body":
         return with_value(wire, tuple(where.tokens), thing)
@@ -62,7 +62,7 @@ def _with_id(wire: WireRequest, place: str, thing: str) -> WireRequest:
     return msgspec.structs.replace(wire, **{where.kind: {**values, where.key: thing}})
 
 
-def using_wire(operation: Operation, use: ResourceUse, thing: str) -> WireRequest | None:
+def using_wire(operation: Operation, use: ResourceUse, thing: str) -> RequestParts | None:
     """A request to `operation` that names `thing` instead of what it stands for; `None` where none can be made."""
     wire = _plain_wire(operation)
     if wire is None:
@@ -72,16 +72,20 @@ def using_wire(operation: Operation, use: ResourceUse, thing: str) -> WireReques
     return _with_id(wire, use.id, thing)
 
 
-def _plain_wire(operation: Operation) -> WireRequest | None:
+def _plain_wire(operation: Operation) -> RequestParts | None:
     target = _first_target(operation)
-    return other_operation_wire(operation)[0] if target is None else to_wire(target, base_speech(target, text=TEXT))
+    return (
+        other_operation_wire(operation)[0]
+        if target is None
+        else map_speech_request(target, base_speech(target, text=TEXT))
+    )
 
 
 def _first_target(operation: Operation) -> Target | None:
     return next((target for target in operation.contract.targets.values() if target.operation is operation), None)
 
 
-def _other_uses(operation: Operation, use: ResourceUse, thing: str) -> Iterator[tuple[str, WireRequest, bool]]:
+def _other_uses(operation: Operation, use: ResourceUse, thing: str) -> Iterator[tuple[str, RequestParts, bool]]:
     """More requests for speech that name `thing`, what they send in words, and whether they are surely valid.
 
     Each value of the other fields stands in one. Whether a thing may be named beside what it
@@ -124,12 +128,12 @@ class Course:
     def _at(self) -> str:
         return f"{self.maker.pointer}/x-resource"
 
-    async def subjects(self, wire: WireRequest) -> AsyncIterator[Subject]:
+    async def subjects(self, wire: RequestParts) -> AsyncIterator[Subject]:
         """Make the thing by `wire` and follow it to its end; ends early where the service does not play along."""
         made = Call(self.maker, await self.send(self.maker, wire, "own", None))
         yield made
         yield self._accepted(made, f"a {self.resource.name} is made")
-        thing = made.answered(self.resource.id)
+        thing = made.read_response(self.resource.id)
         if not made.ok or not isinstance(thing, str):
             return
         self.thing, self.state = thing, next(iter(self.resource.states), None)
@@ -182,10 +186,10 @@ class Course:
         if self.resource.list is not None:
             operation = self.maker.contract.operation(self.resource.list.operation)
             wire, _ = other_operation_wire(operation)
-            call = Call(operation, await self.send(operation, wire or WireRequest(), who, None))
+            call = Call(operation, await self.send(operation, wire or RequestParts(), who, None))
             yield call
             yield self._accepted(call, f"{operation.id} after {self.became}")
-            item = find_item(call.answer, self.resource, self.thing)
+            item = find_resource_item(call.response_json, self.resource, self.thing)
             yield self._life(call, "list", operation.id, f"{self._at}/list", item=item, foreign=foreign)
         for index, use in enumerate(self.resource.uses):
             async for subject in self._used(use, f"{self._at}/uses/{index}", who):
@@ -214,11 +218,13 @@ class Course:
             says = f"{operation.id} with the {self.resource.name} {said}"
             yield self._accepted(call, says, at) if valid else self._unsaid(call, says, at)
 
-    def _accepted(self, call: Call, says: str, at: str | None = None) -> Outcome:
-        return Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=at or self._at))
+    def _accepted(self, call: Call, says: str, at: str | None = None) -> CaseOutcome:
+        return CaseOutcome(
+            call, ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=at or self._at)
+        )
 
-    def _unsaid(self, call: Call, says: str, at: str) -> Outcome:
-        return Outcome(call, Expected(verdict="either", why="unsaid", says=says, at=at))
+    def _unsaid(self, call: Call, says: str, at: str) -> CaseOutcome:
+        return CaseOutcome(call, ExpectedResponse(verdict="either", kind="unsaid", description=says, statement=at))
 
     def _life(
         self,
@@ -230,15 +236,15 @@ class Course:
         item: dict[str, object] | None = None,
         withheld: bool = False,
         foreign: bool = False,
-    ) -> Life:
+    ) -> ResourceStep:
         whose = " by another account" if foreign else ""
-        return Life(
+        return ResourceStep(
             call=call,
-            maker=self.maker,
-            thing=self.thing,
+            creator=self.maker,
+            resource_id=self.thing,
             step=step,
-            says=f"{called}{whose} after {self.became}",
-            at=at,
+            description=f"{called}{whose} after {self.became}",
+            statement=at,
             state=self.state,
             item=item,
             withheld=withheld,

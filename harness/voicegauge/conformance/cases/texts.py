@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import Case, statuses_for
 from voicegauge.conformance.cases.valid_requests import fits, text_characters, with_value
 from voicegauge.contract import Target, parse_location
@@ -33,7 +33,7 @@ CLASSES: dict[str, str] = {
 }
 
 
-def text_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
+def text_cases(target: Target, wire: RequestParts) -> Iterator[Case]:
     """A request for each class of text; one that the document forbids must be refused."""
     slot = target.speech.request["text"]
     place = parse_location(slot.at)
@@ -48,12 +48,12 @@ def text_cases(target: Target, wire: WireRequest) -> Iterator[Case]:
             provider=operation.contract.id,
             operation=operation.id,
             target=target.name,
-            expected=Expected(
+            expected=ExpectedResponse(
                 verdict="either" if valid else "refused",
                 statuses=() if valid else statuses_for(operation, "invalid"),
-                why="unsaid" if valid else "invalid",
-                says=f"a text {says}",
-                at=f"{operation.pointer}/x-speech/request/text",
+                kind="unsaid" if valid else "invalid",
+                description=f"a text {says}",
+                statement=f"{operation.pointer}/x-speech/request/text",
             ),
             wire=changed,
             text_characters=text_characters(operation, changed),

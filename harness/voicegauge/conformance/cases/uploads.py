@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import Case, Padding, statuses_for
 from voicegauge.conformance.cases.valid_requests import spoken_sentence, text_characters, voice_sample
 from voicegauge.contract import Operation
@@ -54,7 +54,7 @@ class OddUpload(Record, frozen=True, kw_only=True):
 
 
 def upload_cases(
-    operation: Operation, wire: WireRequest, field: str, target: str | None, *, emulated: bool
+    operation: Operation, wire: RequestParts, field: str, target: str | None, *, emulated: bool
 ) -> Iterator[Case]:
     """Recordings below, at and beyond each documented limit of a form field, and unusual ones.
 
@@ -182,7 +182,7 @@ def _wav(samples: Samples, rate: int, name: str) -> UploadedFile:
     return UploadedFile(filename=name, media_type=media_type, data=data)
 
 
-def _case(operation: Operation, wire: WireRequest, field: str, target: str | None, odd: OddUpload) -> Case:
+def _case(operation: Operation, wire: RequestParts, field: str, target: str | None, odd: OddUpload) -> Case:
     own = f"{operation.pointer}/x-limits" if "x-limits" in operation.data else "/x-limits"
     refused = odd.limit is not None and not odd.valid
     return Case(
@@ -190,14 +190,14 @@ def _case(operation: Operation, wire: WireRequest, field: str, target: str | Non
         provider=operation.contract.id,
         operation=operation.id,
         target=target,
-        expected=Expected(
+        expected=ExpectedResponse(
             verdict="refused" if refused else "accepted" if odd.valid else "either",
             statuses=_statuses(operation, odd) if refused else (),
-            why="invalid" if refused else "valid" if odd.valid else "unsaid",
-            says=odd.says,
-            at=f"{own}/uploads/{field}/{odd.limit}" if odd.limit else f"{operation.pointer}/requestBody",
+            kind="invalid" if refused else "valid" if odd.valid else "unsaid",
+            description=odd.says,
+            statement=f"{own}/uploads/{field}/{odd.limit}" if odd.limit else f"{operation.pointer}/requestBody",
         ),
-        wire=WireRequest(
+        wire=RequestParts(
             path=wire.path,
             query=wire.query,
             headers=wire.headers,
@@ -213,7 +213,7 @@ def _statuses(operation: Operation, odd: OddUpload) -> tuple[int, ...]:
     return statuses_for(operation, odd.situation) or statuses_for(operation, "invalid")
 
 
-def padded(case: Case) -> WireRequest | None:
+def padded(case: Case) -> RequestParts | None:
     """What a case sends: a padded WAV is made only now, since several of a hundred megabytes would fill the memory."""
     if case.padding is None or case.wire is None:
         return case.wire

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.client import WireRequest, to_wire
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.sample_values import sample
 from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, parse_location, write_pointer
 from voicegauge.data import data_dir
@@ -31,7 +31,7 @@ def base_speech(target: Target, *, text: str = TEXT) -> SpeechRequest:
     """
     uploads = "voice_sample_upload" in target.spec.needs
     speech = SpeechRequest(text=text, voice_sample=voice_sample() if uploads else None)
-    wire = to_wire(target, speech)
+    wire = map_speech_request(target, speech)
     extra = _missing_parameters(target.operation, wire) | _missing_fields(target.operation, wire)
     return SpeechRequest(text=text, voice_sample=speech.voice_sample, extra=extra)
 
@@ -63,15 +63,15 @@ def spoken_sentence(name: str = "wav") -> Sentence:
     return Sentence(file, f"{whole.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 
-def plain_body(operation: Operation, media: MediaType | None = None) -> WireRequest | None:
+def plain_body(operation: Operation, media: MediaType | None = None) -> RequestParts | None:
     """The least body that an operation without a target must accept: required fields, and a voice for each file.
 
     `None` where no value is known for one of them.
     """
     media = media or next(iter(operation.request_media.values()), None)
     if media is None:
-        return WireRequest()
-    wire = WireRequest(body={}, media_type=media.name)
+        return RequestParts()
+    wire = RequestParts(body={}, media_type=media.name)
     for name in _required(operation, media.schema):
         inner = media.schema.get("properties", {}).get(name, {})
         value = _uploaded() if is_file_field(media, inner) else sample(operation.contract.schemas, inner)
@@ -103,7 +103,7 @@ def _uploaded() -> UploadedFile:
     return UploadedFile(filename=voice.filename, media_type=voice.media_type, data=voice.data or b"")
 
 
-def text_characters(operation: Operation, wire: WireRequest) -> int:
+def text_characters(operation: Operation, wire: RequestParts) -> int:
     """The length of what `wire` asks to be spoken, for its price: every text of a batch, 0 where nothing is."""
     if operation.speech is None:
         return 0
@@ -116,7 +116,7 @@ def text_characters(operation: Operation, wire: WireRequest) -> int:
     return sum(len(text) for text in texts if isinstance(text, str))
 
 
-def _missing_parameters(operation: Operation, wire: WireRequest) -> dict[str, Any]:
+def _missing_parameters(operation: Operation, wire: RequestParts) -> dict[str, Any]:
     given = {"path": wire.path, "query": wire.query, "header": wire.headers, "cookie": {}}
     extra = {}
     for parameter in operation.parameters:
@@ -128,7 +128,7 @@ def _missing_parameters(operation: Operation, wire: WireRequest) -> dict[str, An
     return extra
 
 
-def with_required(operation: Operation, wire: WireRequest) -> WireRequest:
+def with_required(operation: Operation, wire: RequestParts) -> RequestParts:
     """`wire` with a value for each required field that it lacks.
 
     Raises:
@@ -143,7 +143,7 @@ def with_required(operation: Operation, wire: WireRequest) -> WireRequest:
     )
 
 
-def _missing_fields(operation: Operation, wire: WireRequest) -> dict[str, Any]:
+def _missing_fields(operation: Operation, wire: RequestParts) -> dict[str, Any]:
     """Required properties of the body, one level deep, that no neutral word fills."""
     media = operation.request_media.get(wire.media_type or "")
     schema = media.schema if media else None
@@ -183,13 +183,13 @@ def _field_text(value: Any) -> str:
     return value if isinstance(value, str) else encode_body("application/json", value)[1].decode()
 
 
-def fits(operation: Operation, wire: WireRequest) -> bool:
+def fits(operation: Operation, wire: RequestParts) -> bool:
     """Whether the body of `wire` fits the documented schema."""
     media = operation.request_media.get(wire.media_type or "")
     return media is None or media.fits(body_value(media, wire.body))
 
 
-def with_value(wire: WireRequest, path: tuple[str, ...], value: Any) -> WireRequest:
+def with_value(wire: RequestParts, path: tuple[str, ...], value: Any) -> RequestParts:
     """`wire` with `value` at `path` of its body; `MISSING` takes away what is there."""
     body = copy.deepcopy(wire.body)
     if value is MISSING:
@@ -198,12 +198,12 @@ def with_value(wire: WireRequest, path: tuple[str, ...], value: Any) -> WireRequ
             parent.pop(path[-1], None)
     else:
         body = write_pointer(body, list(path), value)
-    return WireRequest(path=wire.path, query=wire.query, headers=wire.headers, body=body, media_type=wire.media_type)
+    return RequestParts(path=wire.path, query=wire.query, headers=wire.headers, body=body, media_type=wire.media_type)
 
 
-def with_headers(wire: WireRequest, headers: dict[str, str]) -> WireRequest:
+def with_headers(wire: RequestParts, headers: dict[str, str]) -> RequestParts:
     """`wire` with more headers."""
-    return WireRequest(
+    return RequestParts(
         path=wire.path,
         query=wire.query,
         headers={**wire.headers, **headers},

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from voicegauge.checks import Call, Expected, Told
-from voicegauge.client import WireRequest, to_wire
+from voicegauge.checks import Call, ExpectedResponse, RequestCallbacks
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.case import Case, Skipped, UrlOf, statuses_for
 from voicegauge.conformance.cases.valid_requests import with_headers, with_value
 from voicegauge.contract import Contract, Operation, parse_location, status_of
@@ -48,19 +48,19 @@ def _webhook_cases(base: Case, operation: Operation) -> Iterator[Case]:
         here = f"{operation.pointer}/x-webhook/url/{index}"
         for mode, posts in _modes(url):
             says = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
-            expected = Expected(verdict="accepted", why="valid", says=says, at=here)
+            expected = ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=here)
             asking = base if url.mode is None or mode is None else _laid(base, url.mode.at, mode)
             yield msgspec.structs.replace(
                 asking, id=f"{name}: {says}", expected=expected, webhook=UrlOf(at=url.at, posts=posts), whole=False
             )
         if webhook.https:
             says = f"a webhook with plain http at {url.at}"
-            expected = Expected(
+            expected = ExpectedResponse(
                 verdict="refused",
                 statuses=statuses_for(operation, "invalid"),
-                why="plain-http",
-                says=says,
-                at=f"{operation.pointer}/x-webhook/https",
+                kind="plain-http",
+                description=says,
+                statement=f"{operation.pointer}/x-webhook/https",
             )
             wire = _wire(_laid(base, url.at, PLAIN_URL), operation)
             yield msgspec.structs.replace(
@@ -91,11 +91,11 @@ def _laid(case: Case, place: str, value: str) -> Case:
     return msgspec.structs.replace(case, wire=wire)
 
 
-def _wire(case: Case, operation: Operation) -> WireRequest | None:
+def _wire(case: Case, operation: Operation) -> RequestParts | None:
     if case.speech is None:
         return case.wire
     assert case.target is not None, "speech is asked of a target"
-    return to_wire(operation.contract.target(case.target), case.speech)
+    return map_speech_request(operation.contract.target(case.target), case.speech)
 
 
 @contextmanager
@@ -129,7 +129,7 @@ class Listening:
         """What is sent: the case with the URL in its place."""
         return msgspec.structs.replace(_laid(self._case, self._wanted.at, self._url), webhook=None)
 
-    async def told(self, operation: Operation, exchanges: Sequence[Exchange]) -> Told | None:
+    async def told(self, operation: Operation, exchanges: Sequence[Exchange]) -> RequestCallbacks | None:
         """What came, once all has had its time; `None` where the request was not accepted.
 
         Args:
@@ -144,8 +144,10 @@ class Listening:
         status = status_of(operation)
         polls = [Call(status, one, target, submit=submit) for one in exchanges if status and one.operation == status.id]
 
-        def read(received: Sequence[ReceivedWebhook], *, complete: bool = False) -> Told:
-            return Told(operation, tuple(received), self._wanted.posts, submit, tuple(polls), complete=complete)
+        def read(received: Sequence[ReceivedWebhook], *, complete: bool = False) -> RequestCallbacks:
+            return RequestCallbacks(
+                operation, tuple(received), self._wanted.posts, submit, tuple(polls), complete=complete
+            )
 
         if read(()).end is not None:
             patience_s = EMULATED_PATIENCE_S if self._emulated else PATIENCE_S

@@ -8,7 +8,7 @@ import hypothesis
 import msgspec
 from hypothesis import strategies as st
 
-from voicegauge.client import WireRequest, to_wire
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases import Probe, base_speech, fits, is_open, with_value
 from voicegauge.conformance.fuzzing.reproduction import Expect, request_case, with_request_test
 from voicegauge.conformance.fuzzing.search import Effort, Make, Search, Test
@@ -21,7 +21,7 @@ from voicegauge.contract.extension import FieldMapping
 class Drawn(NamedTuple):
     """A request, and in words what is special about it."""
 
-    wire: WireRequest
+    wire: RequestParts
     says: str
 
     def __repr__(self) -> str:
@@ -42,7 +42,7 @@ async def fuzz_target(target: Target, runner: Runner, collector: Collector, effo
         BudgetError: the next request costs more than is left.
         TransportError: the service is away.
     """
-    wire = to_wire(target, base_speech(target))
+    wire = map_speech_request(target, base_speech(target))
     media = target.operation.request_media.get(wire.media_type or "")
     if media is None or not isinstance(media.schema, dict) or not fits(target.operation, wire):
         collector.not_planned(f"{target.id}: fuzzing", "no valid body to start from")
@@ -69,7 +69,7 @@ def _test(target: Target, runner: Runner, search: Search, requests: st.SearchStr
     return make
 
 
-def inside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Drawn]:
+def inside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[Drawn]:
     """Valid bodies: some optional fields and the text drawn anew, what names things left as it is."""
     schemas = target.contract.schemas
     media = target.operation.request_media[wire.media_type or ""]
@@ -119,12 +119,12 @@ def is_open_field(target: Target, name: str, schema: Any) -> bool:
     return is_open(target, Probe((name,), value, name, f"{pointer}/enum", valid=True))
 
 
-def _laid_over(wire: WireRequest, drawn: dict[str, Any]) -> Drawn:
+def _laid_over(wire: RequestParts, drawn: dict[str, Any]) -> Drawn:
     laid_over = msgspec.structs.replace(wire, body={**wire.body, **drawn})
     return Drawn(laid_over, f"a random valid request ({', '.join(drawn) or 'nothing changed'})")
 
 
-def outside_requests(target: Target, wire: WireRequest) -> st.SearchStrategy[Drawn]:
+def outside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[Drawn]:
     """Bodies that are broken in one place."""
     media = target.operation.request_media[wire.media_type or ""]
     pointer = media.schema_pointer or media.pointer

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from voicegauge.checks import Expected
-from voicegauge.client import WireRequest, to_wire
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases import Case, base_speech, statuses_for, text_characters, with_value
 from voicegauge.contract import MISSING, Target
 from voicegauge.model import Finding
@@ -18,7 +18,7 @@ MAX_CHARACTERS = 4_000
 Expect = Literal["accepted", "refused"]
 
 
-def request_case(target: Target, wire: WireRequest, expect: Expect, says: str) -> Case:
+def request_case(target: Target, wire: RequestParts, expect: Expect, says: str) -> Case:
     """The case of a request that was drawn, or is sent again by a test."""
     operation = target.operation
     valid = expect == "accepted"
@@ -27,12 +27,12 @@ def request_case(target: Target, wire: WireRequest, expect: Expect, says: str) -
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name,
-        expected=Expected(
+        expected=ExpectedResponse(
             verdict=expect,
             statuses=() if valid else statuses_for(operation, "invalid"),
-            why="valid" if valid else "invalid",
-            says=says,
-            at=f"{operation.pointer}/requestBody",
+            kind="valid" if valid else "invalid",
+            description=says,
+            statement=f"{operation.pointer}/requestBody",
         ),
         wire=wire,
         text_characters=text_characters(operation, wire),
@@ -40,13 +40,13 @@ def request_case(target: Target, wire: WireRequest, expect: Expect, says: str) -
     )
 
 
-def changed_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> WireRequest:
+def changed_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
     """A plain valid request to `target` with `changes` of fields of its body, and `without` some.
 
     Raises:
         UsageError: nobody knows a valid request to start from.
     """
-    wire = to_wire(target, base_speech(target))
+    wire = map_speech_request(target, base_speech(target))
     for name, value in changes.items():
         wire = with_value(wire, (name,), value)
     for name in without:
@@ -58,7 +58,7 @@ def with_request_test(findings: Sequence[Finding], target: Target, case: Case) -
     """`findings` with a test that sends the request of `case` again, where that can be written down."""
     if not findings:
         return []
-    base = to_wire(target, base_speech(target)).body
+    base = map_speech_request(target, base_speech(target)).body
     body = case.wire.body if case.wire is not None else None
     if not isinstance(base, dict) or not isinstance(body, dict):
         return list(findings)

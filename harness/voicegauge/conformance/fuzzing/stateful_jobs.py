@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from voicegauge.checks import Call, Expected, Jobs, Outcome, Subject, Trail
-from voicegauge.client import WireRequest, to_wire
-from voicegauge.client.delivery.response_values import Answer, id_parameter, is_id, link_parameters, place_parameters
+from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, JobSet, Subject
+from voicegauge.client import RequestParts, map_speech_request
+from voicegauge.client.delivery.response_values import (
+    ParsedResponse,
+    id_parameter,
+    is_id,
+    link_parameters,
+    place_parameters,
+)
 from voicegauge.conformance.cases import Case, base_speech, statuses_for
 from voicegauge.conformance.fuzzing.reproduction import with_jobs_test
 from voicegauge.conformance.running import Runner
@@ -53,7 +59,7 @@ class _Job:
     ended_s: float | None = None
     """By the client's clock, when it was first seen to have ended."""
     cancelled_after: int | None = None
-    """As in `Trail`."""
+    """As in `JobHistory`."""
 
 
 class Interleaving:
@@ -127,7 +133,7 @@ class Interleaving:
             found = await taken[word](self._jobs[int(number) - 1])
         return with_jobs_test(found, self._target, self.steps)
 
-    def _case(self, operation: Operation, wire: WireRequest, expected: Expected) -> Case:
+    def _case(self, operation: Operation, wire: RequestParts, expected: ExpectedResponse) -> Case:
         speaks = operation is self._target.operation
         return Case(
             id=f"{operation.contract.id}/{operation.id}: jobs, {'; '.join(self.steps)}",
@@ -144,22 +150,24 @@ class Interleaving:
         asked_s = self._now_s
         text = f"Good morning. This is story number {self._submits}."  # no two jobs speak the same
         operation = self._target.operation
-        expected = Expected(verdict="accepted", why="valid", says="a valid request", at=self._target.pointer)
+        expected = ExpectedResponse(
+            verdict="accepted", kind="valid", description="a valid request", statement=self._target.pointer
+        )
 
         def read(exchange: Exchange) -> Sequence[Subject]:
             call = Call(operation, exchange, self._target)
-            subjects: list[Subject] = [call, Outcome(call, expected)]
+            subjects: list[Subject] = [call, CaseOutcome(call, expected)]
             job = self._read_job(call, asked_s)
             if job is not None:
                 self._jobs.append(job)
                 subjects.append(self._together(job))
             return subjects
 
-        case = self._case(operation, to_wire(self._target, base_speech(self._target, text=text)), expected)
+        case = self._case(operation, map_speech_request(self._target, base_speech(self._target, text=text)), expected)
         return (await self._runner.probe(msgspec.structs.replace(case, text_characters=len(text)), read)).findings
 
     def _read_job(self, submit: Call, asked_s: float) -> _Job | None:
-        answer = Answer(submit.exchange)
+        answer = ParsedResponse(submit.exchange)
         job_id = answer.text(self._spec.submit.id)
         if not submit.ok or job_id is None or not is_id(job_id):
             return None
@@ -171,12 +179,12 @@ class Interleaving:
             return None
         return _Job(submit, job_id, parameters, asked_s)
 
-    def _together(self, latest: _Job) -> Jobs:
+    def _together(self, latest: _Job) -> JobSet:
         trails = [self._trail(job) for job in self._jobs]
-        return Jobs(tuple(trails), trails[self._jobs.index(latest)])
+        return JobSet(tuple(trails), trails[self._jobs.index(latest)])
 
-    def _trail(self, job: _Job) -> Trail:
-        return Trail(job.submit, tuple(job.polls), self._status, cancelled_after=job.cancelled_after)
+    def _trail(self, job: _Job) -> JobHistory:
+        return JobHistory(job.submit, tuple(job.polls), self._status, cancelled_after=job.cancelled_after)
 
     @property
     def _now_s(self) -> float:
@@ -198,24 +206,28 @@ class Interleaving:
         def read(exchange: Exchange) -> Sequence[Subject]:
             call = Call(self._status, exchange, self._target, submit=job.submit)
             job.polls.append(call)
-            state = self._spec.states.get(str(call.answered(self._spec.state))) if call.ok else None
+            state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.ok else None
             if job.ended_s is None and state is not None and state.end is not None:
                 job.ended_s = self._now_s
-            return [call, Outcome(call, expected), self._trail(job), self._together(job)]
+            return [call, CaseOutcome(call, expected), self._trail(job), self._together(job)]
 
         case = self._case(self._status, _wire(self._status, job.parameters), expected)
         return (await self._runner.probe(case, read)).findings
 
-    def _expected(self, job: _Job) -> Expected:
+    def _expected(self, job: _Job) -> ExpectedResponse:
         """How a question about a job is answered, after all the time that has passed."""
         status, limit_s = self._status, self._spec.expires_s
         says, at = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
         if limit_s is not None and job.ended_s is not None and self._now_s - job.ended_s > SLACK * limit_s:
             says = f"{status.id} for a job that ended more than {SLACK * limit_s:g} s ago"
-            return Expected(verdict="refused", statuses=self._gone, why="unknown", says=says, at=at)
+            return ExpectedResponse(
+                verdict="refused", statuses=self._gone, kind="unknown", description=says, statement=at
+            )
         if limit_s is not None and self._now_s - job.accepted_s > limit_s / SLACK:  # it may have ended at once
-            return Expected(verdict="either", statuses=self._gone, why="unsaid", says=says, at=at)
-        return Expected(verdict="accepted", why="valid", says=says, at=status.pointer)
+            return ExpectedResponse(
+                verdict="either", statuses=self._gone, kind="unsaid", description=says, statement=at
+            )
+        return ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=status.pointer)
 
     async def _late(self, job: _Job) -> list[Finding]:
         await self._pause(LATE * self._spec.poll.max_s)
@@ -235,7 +247,9 @@ class Interleaving:
         if name is None:
             raise UsageError(f"{operation.id} does not say which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
-        expected = Expected(verdict="either", why="unsaid", says="a job is cancelled", at=operation.pointer)
+        expected = ExpectedResponse(
+            verdict="either", kind="unsaid", description="a job is cancelled", statement=operation.pointer
+        )
         case = self._case(operation, _wire(operation, {name: job.id}), expected)
         answered = await self._runner.probe(case)
         accepted = answered.status is not None and answered.status < 300
@@ -248,7 +262,9 @@ class Interleaving:
         if not statuses:
             raise UsageError(f"{self._status.contract.id} does not say how an unknown id is answered")
         says = "an id that is like another, and nobody's"
-        expected = Expected(verdict="refused", statuses=statuses, why="unknown", says=says, at=self._status.pointer)
+        expected = ExpectedResponse(
+            verdict="refused", statuses=statuses, kind="unknown", description=says, statement=self._status.pointer
+        )
         other = unlike(job.id, {job.id for job in self._jobs})
         parameters = {name: other if value == job.id else value for name, value in job.parameters.items()}
         return (await self._runner.probe(self._case(self._status, _wire(self._status, parameters), expected))).findings
@@ -264,9 +280,9 @@ def unlike(job_id: str, known: Collection[str]) -> str:
     return next(other for other in made if other not in known)
 
 
-def _wire(operation: Operation, parameters: dict[str, object]) -> WireRequest:
+def _wire(operation: Operation, parameters: dict[str, object]) -> RequestParts:
     placed = place_parameters(operation, parameters)
-    return WireRequest(path=placed["path"], query=placed["query"], headers=placed["header"])
+    return RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])
 
 
 async def interleave_jobs(target: Target, runner: Runner, effort: Effort) -> None:

@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from voicegauge.checks import RULES, Call, Callback, Judge, Rule
+from voicegauge.checks import RULES, Call, Callback, Checker, Rule
 from voicegauge.conformance.cases import sample
 from voicegauge.conformance.offline.callback_examples import documented_callbacks
 from voicegauge.conformance.target_matching import find_target
@@ -55,13 +55,13 @@ def documented_findings(
 ) -> Iterator[tuple[Exchange, list[Finding]]]:
     """Every documented example, as the exchange it stands for, with what is wrong with it."""
     chosen = {name: rule for name, rule in (rules or RULES).items() if name not in NOT_PRINTED}
-    judge = Judge(Provenance.DOCUMENTED, chosen)
+    judge = Checker(Provenance.DOCUMENTED, chosen)
     answers: Iterator[Call | Callback] = chain(
         documented_calls(contract, inferred=inferred), documented_callbacks(contract, inferred=inferred)
     )
     for subject in answers:
         yield subject.exchange, list(judge.findings(subject))
-    requests = Judge(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
+    requests = Checker(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
     for call in documented_requests(contract, inferred=inferred):
         yield call.exchange, list(requests.findings(call))
 
@@ -138,4 +138,4 @@ def _call(operation: Operation, status: int, media: MediaType, example: Example,
 
 def _with_target(operation: Operation, request: Request, response: Response) -> Call:
     exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=request, response=response)
-    return Call(operation, exchange, target=find_target(operation, Call(operation, exchange).asked))
+    return Call(operation, exchange, target=find_target(operation, Call(operation, exchange).read_request))

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from voicegauge.checks import Aged, Call, Delivered, Judge, Outcome, Rule, Subject, Trail
-from voicegauge.client import curl
+from voicegauge.checks import Call, CaseOutcome, Checker, JobHistory, RecordingAge, Rule, SpeechDelivery, Subject
+from voicegauge.client import curl_command
 from voicegauge.conformance.cases import Case, no_verdict, plan_cases
 from voicegauge.conformance.running import Collector
 from voicegauge.conformance.target_matching import find_target
@@ -54,7 +54,7 @@ def check_recordings(
             continue
         if contract.id not in cases:
             cases[contract.id] = cases_by_id(contract)
-        judge = Judge(recording.provenance, rules, _reproducer(contract))
+        judge = Checker(recording.provenance, rules, _reproducer(contract))
         for exchange in recording.exchanges:
             collector.saw(recording.provenance, contract.id, exchange.operation)
         collector.judge(judge, subjects_of_recording(contract, recording, cases[contract.id]), case=path.name)
@@ -68,11 +68,11 @@ def cases_by_id(contract: Contract) -> dict[str, Case]:
 
 
 def _reproducer(contract: Contract) -> Callable[[Exchange], str]:
-    return lambda exchange: curl(exchange.request, contract)
+    return lambda exchange: curl_command(exchange.request, contract)
 
 
 def _ageing(
-    judge: Judge, path: Path, contract: Contract, recording: Recording, now: datetime, *, ci: bool
+    judge: Checker, path: Path, contract: Contract, recording: Recording, now: datetime, *, ci: bool
 ) -> Iterator[Finding]:
     """What is too old, with the command that records it again; the emulator's answers do not age."""
     known = [exchange for exchange in recording.exchanges if exchange.operation in contract.operations]
@@ -81,7 +81,7 @@ def _ageing(
     oldest = max(known, key=lambda exchange: age_days(recording, exchange, now))
     target = contract.targets.get(path.stem)
     operation = contract.operation(oldest.operation)
-    aged = Aged(operation, oldest, path.name, age_days(recording, oldest, now), target)
+    aged = RecordingAge(operation, oldest, path.name, age_days(recording, oldest, now), target)
     command = (
         f"voicegauge record {target.id if target else contract.id} --live --out {shlex.quote(str(path.parent.parent))}"
     )
@@ -114,10 +114,10 @@ def subjects_of_recording(
         status = submit.target.job_operation
         polls: list[Call] = []
         if status is not None and status.job is not None:
-            job_id = submit.answered(status.job.submit.id)
+            job_id = submit.read_response(status.job.submit.id)
             polls = [call for call in calls if call.operation is status and _is_of(call, submit, job_id)]
             polls = [Call(call.operation, call.exchange, submit.target, submit=submit) for call in polls]
-            yield Trail(submit, tuple(polls), status, observations=_sightings(submit, polls, status.job))
+            yield JobHistory(submit, tuple(polls), status, observations=_sightings(submit, polls, status.job))
         delivered = _delivered(submit, polls, recording.exchanges)
         if delivered is not None:
             yield delivered
@@ -133,17 +133,17 @@ def _call(contract: Contract, exchange: Exchange, cases: Mapping[str, Case]) -> 
     call = Call(operation, exchange)
     case = cases.get(exchange.group or "")
     broken = case is not None and case.expected.verdict == "refused"
-    target = find_target(operation, call.asked)
+    target = find_target(operation, call.read_request)
     return Call(operation, exchange, target, request_origin="broken" if broken else "sent")
 
 
-def _outcomes(calls: Sequence[Call], cases: Mapping[str, Case]) -> Iterator[Outcome]:
+def _outcomes(calls: Sequence[Call], cases: Mapping[str, Case]) -> Iterator[CaseOutcome]:
     """What each recorded case was answered with: its last answer to the operation that it is about."""
     last = {(call.exchange.group or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
         case = cases.get(group)
         if case is not None and case.operation == operation and no_verdict(case, call.status) is None:
-            yield Outcome(call, case.expected)
+            yield CaseOutcome(call, case.expected)
 
 
 def _is_of(poll: Call, submit: Call, job_id: object) -> bool:
@@ -159,7 +159,7 @@ def _sightings(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[State
         timing, began = call.exchange.timing, submit.exchange.timing
         if timing is None or began is None:
             return ()
-        state = call.answered(job.state if index else job.submit.state)
+        state = call.read_response(job.state if index else job.submit.state)
         requested_ms = timing.started_ms - began.started_ms
         if call.ok and isinstance(state, str):
             at_ms = requested_ms + timing.total_ms
@@ -167,7 +167,7 @@ def _sightings(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[State
     return tuple(found)
 
 
-def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> Delivered | None:
+def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> SpeechDelivery | None:
     target = submit.target
     place = submit.operation.speech.answer.audio if submit.operation.speech else None
     carrier = submit
@@ -179,7 +179,7 @@ def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange
     audio = _streamed(carrier) if place.delivered == "stream" else found.response.body if found else b""
     if found is None or not audio:
         return None
-    declared = carrier.answered(place.media_type)
+    declared = carrier.read_response(place.media_type)
     named = None if place.delivered == "stream" else found.response.media_type or None
     delivery = Delivery(
         target=target.id,
@@ -190,7 +190,7 @@ def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange
         audio_exchange=1,
         submit_exchange=0,
     )
-    return Delivered(target, _speech(submit, target), delivery)
+    return SpeechDelivery(target, _speech(submit, target), delivery)
 
 
 def _streamed(call: Call) -> bytes:
@@ -209,7 +209,7 @@ def _audio_exchange(carrier: Call, place: ResponseAudio, exchanges: Sequence[Exc
         return carrier.exchange
     if place.delivered == "bytes":
         return carrier.exchange if carrier.exchange.response.media_type.startswith("audio/") else None
-    url = carrier.answered(place.at)
+    url = carrier.read_response(place.at)
     if place.delivered != "url" or not isinstance(url, str):
         return None
     path = urlsplit(url).path
@@ -219,7 +219,7 @@ def _audio_exchange(carrier: Call, place: ResponseAudio, exchanges: Sequence[Exc
 def _speech(submit: Call, target: Target) -> SpeechRequest:
     """What a recorded request asked for, in neutral words."""
     words = {
-        word: submit.asked(target.speech.request[word].at)
+        word: submit.read_request(target.speech.request[word].at)
         for word in ("text", "language", "format", "speed")
         if word in target.speech.request
     }

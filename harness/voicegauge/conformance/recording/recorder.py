@@ -50,13 +50,13 @@ def _kind(case: Case) -> object:
     if case.expected.verdict == "accepted":
         return case.id
     expected = case.expected
-    says = expected.says if expected.why == "situation" else ""
-    return case.provider, case.operation, expected.why, expected.statuses, case.key, says
+    says = expected.description if expected.kind == "situation" else ""
+    return case.provider, case.operation, expected.kind, expected.statuses, case.key, says
 
 
 def _within_a_limit(case: Case) -> bool:
     """Whether it is an upload that a documented limit lets pass: its answer shows what a plain one shows."""
-    return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.at
+    return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.statement
 
 
 def _upload_bytes(case: Case) -> int:

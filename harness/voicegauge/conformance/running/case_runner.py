@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.checks import Call, Expected, Judge, Outcome, RequestOrigin, Rule, Subject
-from voicegauge.client import DEFAULT_KEY, Client, Ledger, WireRequest, curl
-from voicegauge.client.connection import Key
+from voicegauge.checks import Call, CaseOutcome, Checker, ExpectedResponse, RequestOrigin, Rule, Subject
+from voicegauge.client import DEFAULT_KEY, Client, Ledger, RequestParts, curl_command
+from voicegauge.client.connection import KeyChoice
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance.cases import (
@@ -64,14 +64,14 @@ class Service(NamedTuple):
     control_url: str | None = None
     """Of an emulator: its time is moved on there."""
 
-    def judge(self, rules: Mapping[str, Rule]) -> Judge:
+    def judge(self, rules: Mapping[str, Rule]) -> Checker:
         """A judge over this service's traffic."""
         key = self.client.secrets[0] if self.client.secrets else None
 
         def reproduce(exchange: Exchange) -> str:
-            return curl(exchange.request, self.contract, key=key)
+            return curl_command(exchange.request, self.contract, key=key)
 
-        return Judge(self.provenance, rules, reproduce, self.client.scrub)
+        return Checker(self.provenance, rules, reproduce, self.client.mask_secrets)
 
 
 class Answered(NamedTuple):
@@ -225,7 +225,7 @@ class Runner:
             call, fetched = await taken_in(self._client, intake, case, call)
         self._saw(case, [*earlier, exchange, *fetched], skipped)
         subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
-        subjects += [call] if skipped else [call, Outcome(call, case.expected)]
+        subjects += [call] if skipped else [call, CaseOutcome(call, case.expected)]
         known = self._contract.operations
         subjects += [Call(known[got.operation], got) for got in fetched if got.operation in known]
         return subjects, exchange, skipped
@@ -243,11 +243,11 @@ class Runner:
         wire = padded(case)
         assert wire is not None, "a single call says what it sends"
         operation = self._contract.operation(case.operation)
-        keys: dict[str, Key] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
+        keys: dict[str, KeyChoice] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
         return await self._insist(case, lambda: self._client.call(operation, wire, key=keys[case.key]))
 
     async def _insist(self, case: Case, ask: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
-        waits = retry_waits(self._contract.provider.retry, self._client.dice)
+        waits = retry_waits(self._contract.provider.retry, self._client.jitter)
         answers: list[Exchange] = []
         while True:
             answers.append(await ask())
@@ -264,8 +264,8 @@ class Runner:
     async def _life(self, case: Case) -> Answered:
         exchanges: list[Exchange] = []
 
-        async def send(operation: Operation, wire: WireRequest, who: Who, server: str | None) -> Exchange:
-            key: Key = OTHER_KEY if who == "other" else DEFAULT_KEY
+        async def send(operation: Operation, wire: RequestParts, who: Who, server: str | None) -> Exchange:
+            key: KeyChoice = OTHER_KEY if who == "other" else DEFAULT_KEY
             reservation = self._purse.for_step(operation, wire)
             asking = self._insist(case, lambda: self._client.call(operation, wire, key=key, server=server))
             answers = await paid_with(reservation, asking)
@@ -337,7 +337,7 @@ class Runner:
                 break  # the delivery stands without it
         return found
 
-    async def _ask_without_key(self, target: Target, again: Sequence[Exchange]) -> list[Outcome]:
+    async def _ask_without_key(self, target: Target, again: Sequence[Exchange]) -> list[CaseOutcome]:
         """The status of a job that is there, asked for by nobody: an unknown id would be refused in any case."""
         status = target.job_operation
         if status is None or not status.needs_key or not again or not self._client.secrets:
@@ -352,7 +352,7 @@ class Runner:
         says = f"{status.id} of a job that is there, without a key"
         at = f"{status.pointer}/security" if "security" in status.data else "/security"
         call = Call(status, exchange, target, request_origin="broken")
-        return [Outcome(call, Expected(verdict="refused", why="key", says=says, at=at))]
+        return [CaseOutcome(call, ExpectedResponse(verdict="refused", kind="key", description=says, statement=at))]
 
     def _saw(self, case: Case, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
         if self._judge.provenance is not Provenance.EMULATED and any(map(from_emulator, exchanges)):
@@ -366,12 +366,12 @@ class Runner:
 
 def _told_later(subject: Subject) -> str | None:
     """Why a step on the way of something that is kept came to no verdict; `None` where it came to one."""
-    return tells_nothing(subject.call.status) if isinstance(subject, Outcome) else None
+    return tells_nothing(subject.call.status) if isinstance(subject, CaseOutcome) else None
 
 
 def _has_ended(status: Operation, last: Exchange) -> bool:
     job = status.job
-    state = job.states.get(str(Call(status, last).answered(job.state))) if job else None
+    state = job.states.get(str(Call(status, last).read_response(job.state))) if job else None
     return state is not None and state.end is not None
 
 

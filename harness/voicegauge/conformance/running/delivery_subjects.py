@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from voicegauge.checks import Call, Delivered, Expected, Outcome, Subject, Trail
+from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, SpeechDelivery, Subject
 from voicegauge.conformance.cases import tells_nothing
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobState
@@ -42,10 +42,10 @@ def subjects_of_delivery(
             # What is fetched after the end may take too long as well.
             gave_up = timed_out and not any(state.end for state in _states(submit, polls, status))
             seen = delivery.job.observations if delivery.job is not None else ()
-            yield Trail(submit, tuple(polls), status, gave_up=gave_up, observations=seen)
+            yield JobHistory(submit, tuple(polls), status, gave_up=gave_up, observations=seen)
     if delivery.exchanges:
         # What a job says after its end is no promise of audio: the client had stopped asking.
-        yield Delivered(target, speech, delivery, done=_is_done(submit, polls[: len(polls) - len(again)], status))
+        yield SpeechDelivery(target, speech, delivery, done=_is_done(submit, polls[: len(polls) - len(again)], status))
 
 
 def _submit(target: Target, delivery: Delivery) -> Call | None:
@@ -53,12 +53,14 @@ def _submit(target: Target, delivery: Delivery) -> Call | None:
     return None if index is None else Call(target.operation, delivery.exchanges[index], target)
 
 
-def _outcome(call: Call) -> Iterator[Outcome]:
+def _outcome(call: Call) -> Iterator[CaseOutcome]:
     """Every call on the way is valid and must be accepted."""
     if call.status in call.contract.provider.retry.statuses or tells_nothing(call.status):
         return
     says = "a valid request" if call.operation.speech else f"{call.operation.id} for a job that was accepted"
-    yield Outcome(call, Expected(verdict="accepted", why="valid", says=says, at=call.operation.pointer))
+    yield CaseOutcome(
+        call, ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=call.operation.pointer)
+    )
 
 
 def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
@@ -74,6 +76,6 @@ def _states(submit: Call | None, polls: Sequence[Call], status: Operation) -> It
     if submit is not None and status.job.submit.state is not None:
         told.insert(0, (submit, status.job.submit.state))
     for call, place in told:
-        state = status.job.states.get(str(call.answered(place))) if call.ok else None
+        state = status.job.states.get(str(call.read_response(place))) if call.ok else None
         if state is not None:
             yield state

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
-from voicegauge.client import Ledger, Reservation, WireRequest
+from voicegauge.client import Ledger, RequestParts, Reservation
 from voicegauge.conformance.cases import Case, text_characters
 from voicegauge.contract import BaseTarget, Contract, Operation, is_billable, quote
 from voicegauge.errors import TransportError, UsageError
@@ -57,7 +57,7 @@ class Purse:
             return None
         return self.ledger.reserve(self._dearest([sold], case.text_characters, case.audio_s))
 
-    def for_step(self, operation: Operation, wire: WireRequest) -> Reservation | None:
+    def for_step(self, operation: Operation, wire: RequestParts) -> Reservation | None:
         """Money for one call in the life of something that is kept; `None` where it is free.
 
         Which model a saved voice speaks with is not known: the dearest price counts.

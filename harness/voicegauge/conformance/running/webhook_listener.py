@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
-from voicegauge.checks import RULES, Judge, Rule, Told
+from voicegauge.checks import RULES, Checker, RequestCallbacks, Rule
 from voicegauge.contract import MISSING, Contract, Operation, status_of
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_NAME
@@ -60,8 +60,8 @@ class Listener:
         key = (told.contract.id, told.operation.id, known_id or received.token)
         before = self._before.setdefault(key, [])
         before.append(received)
-        judge = Judge(provenance, self._rules)
-        whole = Told(told.operation, tuple(before), self._posts)
+        judge = Checker(provenance, self._rules)
+        whole = RequestCallbacks(told.operation, tuple(before), self._posts)
         found = (*judge.findings(told.callbacks[0]), *self._new(judge.findings(whole), key))
         return Heard(
             at=received.at,
@@ -81,15 +81,15 @@ class Listener:
                 self._told.add(name)
                 yield finding
 
-    def _recognised(self, received: ReceivedWebhook) -> Told | None:
+    def _recognised(self, received: ReceivedWebhook) -> RequestCallbacks | None:
         """The webhook as the operation's that it fits best; the only callback there is needs no fit."""
-        read = [Told(operation, (received,), self._posts) for operation in self._operations]
+        read = [RequestCallbacks(operation, (received,), self._posts) for operation in self._operations]
         best = max(read, key=_fit, default=None)
         alone = len({(told.contract.id, told.webhook.callback) for told in read}) == 1
         return best if best is not None and (alone or _fit(best) >= (True, True)) else None
 
 
-def _fit(told: Told) -> tuple[bool, bool, bool, bool]:
+def _fit(told: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
     """What speaks for an operation: an id, a known state, its model, no error of shape."""
     value = told.values[0]
     errors = told.media.errors(value) if value is not MISSING else iter((None,))

@@ -16,7 +16,7 @@ MAX_BODY_CHARACTERS = 4_000
 _BORING = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
 
 
-def curl(request: Request, contract: Contract, *, key: str | None = None) -> str:
+def curl_command(request: Request, contract: Contract, *, key: str | None = None) -> str:
     """The shell command that sends `request` again.
 
     Args:
