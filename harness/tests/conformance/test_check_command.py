@@ -93,7 +93,7 @@ def test_rules_are_listed(voicegauge) -> None:
     status, out, _ = voicegauge("rules", "--json", "-")
     assert status == 0
     rows = json.loads(out)
-    assert rows["schema"] == "voicegauge/rules/1"
+    assert rows["schema"] == "voicegauge/rules/2"
     assert {"id", "severity", "proves", "basis", "subject"} == set(rows["rules"][0])
     assert "job-terminal-changed" in voicegauge("rules")[1]
 

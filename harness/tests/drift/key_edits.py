@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .made import GONE, Edit, put
 
-B, P, S = "breaking", "possibly-breaking", "safe"
+B, P, S = "breaking", "possibly-breaking", "compatible"
 SPEAK = "/paths/~1speak/post"
 ROOT = "/x-provider"
 LIMITS = "/x-limits"

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.drift import Change, DriftReport, compare
+from voicegauge.drift import DriftChange, DriftReport, compare
 
 Edit = Callable[[dict[str, Any]], None]
 Drift = Callable[[Mapping[str, Any], Mapping[str, Any]], DriftReport]
@@ -61,7 +61,9 @@ def said(report: DriftReport) -> list[str]:
     return sorted(change.rule for change in report.changes)
 
 
-def only(report: DriftReport) -> Change:
+def only(report: DriftReport) -> DriftChange:
     """The only change of a report."""
-    assert len(report.changes) == 1, [(change.rule, change.where, change.message) for change in report.changes]
+    assert len(report.changes) == 1, [
+        (change.rule, change.qualified_location, change.message) for change in report.changes
+    ]
     return report.changes[0]

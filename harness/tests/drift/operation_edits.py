@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .made import GONE, Edit, put
 
-B, P, S = "breaking", "possibly-breaking", "safe"
+B, P, S = "breaking", "possibly-breaking", "compatible"
 SPEAK = "/paths/~1speak/post"
 JOB = "/paths/~1jobs~1{id}/get"
 DONE = "/paths/~1speak/post/callbacks/done/{$request.body#~1url}/post"

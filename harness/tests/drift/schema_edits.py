@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-B, P, S = "breaking", "possibly-breaking", "safe"
+B, P, S = "breaking", "possibly-breaking", "compatible"
 TEXT: dict[str, Any] = {"type": "string"}
 NUMBER: dict[str, Any] = {"type": "number"}
 LIST: dict[str, Any] = {"type": "array", "items": TEXT}

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voicegauge.drift import RULES, Level
+from voicegauge.drift import DRIFT_RULES, DriftLevel
 
 from .key_edits import KEY_EDITS
 from .operation_edits import OPERATION_EDITS
@@ -10,8 +10,8 @@ from .schema_edits import HOLDERS, PLACES, PROPERTY_EDITS, SCHEMA_EDITS, expecte
 
 OASDIFF = Path(__file__).parent / "oasdiff.txt"
 """Ids and levels of oasdiff's checks, as its rules of August 2026 have them; only those that voicegauge has too."""
-LEVELS = {"ERR": Level.BREAKING, "WARN": Level.POSSIBLY_BREAKING, "INFO": Level.SAFE}
-CONTRACT_RULES = {rule.id for rule in RULES.values() if rule.comparison == "contracts"}
+LEVELS = {"ERR": DriftLevel.BREAKING, "WARN": DriftLevel.POSSIBLY_BREAKING, "INFO": DriftLevel.COMPATIBLE}
+CONTRACT_RULES = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "contracts"}
 
 
 def proved() -> set[str]:
@@ -34,11 +34,11 @@ def test_every_rule_is_shown_at_work() -> None:
 def test_a_rule_that_oasdiff_has_too_bears_its_level() -> None:
     shared = dict(line.split() for line in OASDIFF.read_text(encoding="utf-8").splitlines())
     assert len(shared) > 400
-    assert {name: RULES[name].level for name in shared} == {name: LEVELS[level] for name, level in shared.items()}
+    assert {name: DRIFT_RULES[name].level for name in shared} == {name: LEVELS[level] for name, level in shared.items()}
 
 
 def test_a_rule_says_what_is_different_in_one_sentence() -> None:
-    for rule in RULES.values():
-        assert rule.means[0].isupper()
-        assert not rule.means.endswith(".")
-        assert len(rule.means) > len("It is new")
+    for rule in DRIFT_RULES.values():
+        assert rule.description[0].isupper()
+        assert not rule.description.endswith(".")
+        assert len(rule.description) > len("It is new")

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from voicegauge.cli import run
-from voicegauge.drift import RULES, DriftReport
+from voicegauge.drift import DRIFT_RULES, DriftReport
 
 from .made import GONE, edited, put
 from .operation_edits import BASE, SPEAK
@@ -38,7 +38,7 @@ def files(tmp_path: Path) -> Callable[..., tuple[str, str]]:
     return write
 
 
-SAFE = put(f"{SPEAK}/tags/-", "beta")
+COMPATIBLE = put(f"{SPEAK}/tags/-", "beta")
 POSSIBLE = put(f"{SPEAK}/parameters/0", GONE)
 BREAKING = put("/paths/~1jobs~1{id}/delete", GONE)
 
@@ -46,12 +46,12 @@ BREAKING = put("/paths/~1jobs~1{id}/delete", GONE)
 @pytest.mark.parametrize(
     ("edits", "statuses"),
     [
-        ((), {"breaking": 0, "possibly-breaking": 0, "safe": 0}),
-        ((SAFE,), {"breaking": 0, "possibly-breaking": 0, "safe": 1}),
-        ((SAFE, POSSIBLE), {"breaking": 0, "possibly-breaking": 1, "safe": 1}),
-        ((SAFE, BREAKING), {"breaking": 1, "possibly-breaking": 1, "safe": 1}),
+        ((), {"breaking": 0, "possibly-breaking": 0, "compatible": 0}),
+        ((COMPATIBLE,), {"breaking": 0, "possibly-breaking": 0, "compatible": 1}),
+        ((COMPATIBLE, POSSIBLE), {"breaking": 0, "possibly-breaking": 1, "compatible": 1}),
+        ((COMPATIBLE, BREAKING), {"breaking": 1, "possibly-breaking": 1, "compatible": 1}),
     ],
-    ids=["none", "safe", "possibly-breaking", "breaking"],
+    ids=["none", "compatible", "possibly-breaking", "breaking"],
 )
 def test_the_exit_status_follows_the_worst_change(
     voicegauge: Command, files: Any, edits: tuple[Any, ...], statuses: dict[str, int]
@@ -62,14 +62,14 @@ def test_the_exit_status_follows_the_worst_change(
 
 
 def test_the_worst_change_comes_first_with_its_rule_and_places(voicegauge: Command, files: Any) -> None:
-    old, new = files(SAFE, BREAKING)
+    old, new = files(COMPATIBLE, BREAKING)
     status, out, err = voicegauge("drift", old, new)
     lines = out.splitlines()
     assert (status, err) == (1, "")
     assert lines[0] == "breaking api-removed-without-deprecation  cancel: operation"
     assert lines[2].strip().startswith(f"{old}:")
-    assert lines[3] == "safe api-tag-added  speak: operation"
-    assert lines[-1] == "Acme 1 to Acme 1: 1 breaking, 1 safe"
+    assert lines[3] == "compatible api-tag-added  speak: operation"
+    assert lines[-1] == "Acme 1 to Acme 1: 1 breaking, 1 compatible"
 
 
 def test_nothing_changed_says_so(voicegauge: Command, files: Any) -> None:
@@ -79,11 +79,11 @@ def test_nothing_changed_says_so(voicegauge: Command, files: Any) -> None:
 
 
 def test_json_is_the_whole_report(voicegauge: Command, files: Any, tmp_path: Path) -> None:
-    paths = files(SAFE, BREAKING)
+    paths = files(COMPATIBLE, BREAKING)
     out = voicegauge("drift", *paths, "--json", "-")[1]
     report = msgspec.json.decode(out.encode(), type=DriftReport)
-    assert json.loads(out)["schema"] == "voicegauge/drift/1"
-    assert report.counts == {"breaking": 1, "possibly-breaking": 0, "safe": 1}
+    assert json.loads(out)["schema"] == "voicegauge/drift/2"
+    assert report.counts == {"breaking": 1, "possibly-breaking": 0, "compatible": 1}
     assert (report.old.file, report.new.file) == paths
     voicegauge("drift", *paths, "--json", str(tmp_path / "drift.json"))
     assert json.loads((tmp_path / "drift.json").read_bytes()) == json.loads(out)
@@ -93,7 +93,7 @@ def test_markdown_has_a_table_a_level_and_cannot_be_broken_out_of(voicegauge: Co
     paths = files(BREAKING, put(f"{SPEAK}/tags/-", "x | <img src=x> @everyone [a](b)\n\n# heading `code`"))
     out = voicegauge("drift", *paths, "--format", "markdown")[1]
     assert "## Breaking (1)" in out
-    assert "<summary>Safe (1)</summary>" in out
+    assert "<summary>Compatible (1)</summary>" in out
     (row,) = [line for line in out.splitlines() if "api-tag-added" in line]
     assert row.replace("\\|", "").count("|") == 5
     for sign in ("<img", "@everyone", "](b)", "`code`"):
@@ -112,8 +112,8 @@ def test_what_cannot_be_compared_is_one_line(voicegauge: Command, files: Any, tm
 
 def test_rules_lists_them_by_the_words_of_their_ids(voicegauge: Command) -> None:
     rows = json.loads(voicegauge("rules", "drift", "--json", "-")[1])["drift"]
-    assert {row["id"] for row in rows} == set(RULES)
+    assert {row["id"] for row in rows} == set(DRIFT_RULES)
     out = voicegauge("rules", "webhook", "removed")[1]
     assert "webhook-removed" in out
     assert "webhook-added" not in out
-    assert f"{len(RULES):,} rules of drift" in voicegauge("rules")[1]
+    assert f"{len(DRIFT_RULES):,} rules of drift" in voicegauge("rules")[1]

@@ -72,8 +72,8 @@ paths:
 def test_a_change_names_its_lines_in_both_files(write: Write) -> None:
     text = "openapi: 3.1.0\npaths:\n  /speak:\n    get:\n      deprecated: false\n      operationId: speak\n"
     found = only(compare(write("a/x.yaml", text), write("b/x.yaml", "# moved\n" + text.replace("false", "true"))))
-    assert (found.old.line, found.new.line) == (5, 6)
-    assert found.spots == f"{found.old.file}:5 -> {found.new.file}:6"
+    assert (found.old_position.line, found.new_position.line) == (5, 6)
+    assert found.positions == f"{found.old_position.file}:5 -> {found.new_position.file}:6"
 
 
 def test_a_change_of_a_shared_part_is_told_once_with_all_operations(drift: Drift) -> None:
@@ -81,8 +81,8 @@ def test_a_change_of_a_shared_part_is_told_once_with_all_operations(drift: Drift
     older["paths"]["/again"] = {"post": {**older["paths"]["/speak"]["post"], "operationId": "again"}}
     newer = edited(older, put("/components/schemas/Voice/properties/claw/maxLength", 5))
     found = only(drift(older, newer))
-    assert (found.operation, found.also) == ("speak", ("again",))
-    assert found.where == "speak and 1 more: request body/claw"
+    assert (found.operation, found.other_operations) == ("speak", ("again",))
+    assert found.qualified_location == "speak and 1 more: request body/claw"
 
 
 def test_schemas_that_lead_back_to_themselves_are_compared(drift: Drift) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from voicegauge.data import data_dir
-from voicegauge.drift.yaml_patch import Editor, NotAddedError
+from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
 from voicegauge.formats.located_yaml import escape, read_document
 
 CONTRACTS = sorted(data_dir("contracts").glob("*/openapi.yaml"))
@@ -45,7 +45,7 @@ def test_something_is_added_to_every_mapping_and_every_list(path: Path, form: st
     text = path.read_text("utf-8")
     if form != "yaml":
         text = json.dumps(data, indent=2 if form == "json" else None, ensure_ascii=False) + "\n"
-    editor = Editor(text, json_only=form != "yaml")
+    editor = YamlEditor(text, json_only=form != "yaml")
     for pointer, value in _places(data):
         if isinstance(value, dict):
             editor.add_key(pointer, "added key", VALUE)
@@ -61,7 +61,7 @@ def test_something_is_added_to_every_mapping_and_every_list(path: Path, form: st
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.parent.name)
 def test_what_stands_there_stays_to_the_letter(path: Path) -> None:
     text = path.read_text("utf-8")
-    editor = Editor(text)
+    editor = YamlEditor(text)
     editor.add_key("/x-provider/sources", "new.txt", {"title": "New", "date": "2026-01-01"})
     editor.add_key("/info", "title", "a key that stands there is left")
     after = editor.result().splitlines()
@@ -71,7 +71,7 @@ def test_what_stands_there_stays_to_the_letter(path: Path) -> None:
 
 
 def test_places_that_do_not_exist_are_refused() -> None:
-    editor = Editor("a: [1]\nb: {}\nc: text\n")
+    editor = YamlEditor("a: [1]\nb: {}\nc: text\n")
     for pointer, add in (("/x", editor.add_key), ("/c", editor.add_key), ("/a", editor.add_key)):
         with pytest.raises(NotAddedError):
             add(pointer, "k", 1)
@@ -86,7 +86,7 @@ def test_places_that_do_not_exist_are_refused() -> None:
 
 def test_what_a_merge_brings_is_edited_where_it_stands() -> None:
     text = "a: &base\n  x: {y: 1}\n  z: 1\nb:\n  <<: *base\n  w: 1\nc: {<<: [*base], w: 1}\n"
-    editor = Editor(text)
+    editor = YamlEditor(text)
     editor.add_key("/b/x", "new", 2)
     editor.add_key("/c", "z", 3)  # it stands there already
     editor.add_key("/c", "v", 4)

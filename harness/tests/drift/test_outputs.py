@@ -14,7 +14,7 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge.cli import run
-from voicegauge.drift import compare, results_of
+from voicegauge.drift import compare, drift_results
 from voicegauge.outputs import step_summary, workflow_commands
 
 from .made import GONE, edited, put
@@ -23,8 +23,8 @@ from .operation_edits import BASE, SPEAK
 HOSTILE = "x | <img src=x> @everyone [a](b)\n\n::error::`code` %0A \x00"
 BREAKING = put("/paths/~1jobs~1{id}/delete", GONE)
 POSSIBLE = put(f"{SPEAK}/responses/200/links/job/parameters/id", "$response.body#/job")
-SAFE = put(f"{SPEAK}/tags/-", HOSTILE)
-GRADES = {"breaking": "error", "possibly-breaking": "warning", "safe": "note"}
+COMPATIBLE = put(f"{SPEAK}/tags/-", HOSTILE)
+GRADES = {"breaking": "error", "possibly-breaking": "warning", "compatible": "note"}
 
 Drift = Callable[..., tuple[int, str]]
 
@@ -35,7 +35,7 @@ def drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
 
-    def call(*arguments: str, edits: tuple[Any, ...] = (BREAKING, POSSIBLE, SAFE)) -> tuple[int, str]:
+    def call(*arguments: str, edits: tuple[Any, ...] = (BREAKING, POSSIBLE, COMPATIBLE)) -> tuple[int, str]:
         for name, document in (("old.json", BASE), ("new.json", edited(BASE, *edits))):
             Path(name).write_text(json.dumps(document, indent=1), encoding="utf-8")
         status = run(["drift", "old.json", "new.json", *arguments])
@@ -44,7 +44,7 @@ def drift(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
     return call
 
 
-@pytest.mark.parametrize(("fail_on", "failures"), [("breaking", 1), ("possibly-breaking", 2), ("safe", 3)])
+@pytest.mark.parametrize(("fail_on", "failures"), [("breaking", 1), ("possibly-breaking", 2), ("compatible", 3)])
 def test_junit_fails_where_the_command_does(drift: Drift, fail_on: str, failures: int) -> None:
     assert drift("--junit", "out.xml", "--fail-on", fail_on)[0] == 1
     (suite,) = JUnitXml.fromfile("out.xml")
@@ -74,7 +74,7 @@ def test_sarif_has_every_change_with_its_level_and_both_places(drift: Drift) -> 
         assert change["message"] in result.message.text
         told = [*result.locations, *(result.related_locations or [])]
         places = [one.physical_location for one in told]
-        spots = [change[side] for side in ("new", "old") if change[side]]
+        spots = [change[side] for side in ("new_position", "old_position") if change[side]]
         assert [(unquote(place.artifact_location.uri), place.region.start_line) for place in places] == [
             (spot["file"], spot["line"]) for spot in spots
         ]
@@ -86,7 +86,7 @@ def test_sarif_has_every_change_with_its_level_and_both_places(drift: Drift) -> 
 def test_what_traffic_shows_stands_at_the_line_of_its_contract(tmp_path: Path) -> None:
     """A HAR file has no lines that a person would read; the contract has."""
     report = compare("pixelapi", "fixtures/pixelapi")
-    items = results_of(report).items
+    items = drift_results(report).items
     assert items
     for item in items:
         assert item.place is not None
@@ -118,12 +118,14 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift
     status, out = drift("--baseline", "known.json", edits=(put("/info/description", "Moves lines."), BREAKING))
     assert status == 0
     assert out == "Acme 1 to Acme 1: nothing else has changed, 1 accepted by the baseline\n"
-    status, out = drift("--baseline", "known.json", "--fail-on", "safe", "--sarif", "out.sarif", "--json", "out.json")
+    status, out = drift(
+        "--baseline", "known.json", "--fail-on", "compatible", "--sarif", "out.sarif", "--json", "out.json"
+    )
     assert status == 1
     results = json.loads(Path("out.sarif").read_text())["runs"][0]["results"]
     assert [result["ruleId"] for result in results if "suppressions" in result] == ["api-removed-without-deprecation"]
     written = json.loads(Path("out.json").read_text())
-    assert written["counts"] == {"breaking": 0, "possibly-breaking": 1, "safe": 1}
+    assert written["counts"] == {"breaking": 0, "possibly-breaking": 1, "compatible": 1}
     assert len(written["changes"]) == 2
     status, out = drift("--baseline", "known.json", edits=())
     assert status == 0
@@ -132,5 +134,5 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift
 
 def test_the_same_writers_serve_a_report_without_places(tmp_path: Path) -> None:
     report = compare("pixelapi", "pixelapi")
-    assert workflow_commands(results_of(report), tmp_path) == ""
-    assert step_summary(results_of(report), "one line").splitlines()[2] == "one line"
+    assert workflow_commands(drift_results(report), tmp_path) == ""
+    assert step_summary(drift_results(report), "one line").splitlines()[2] == "one line"

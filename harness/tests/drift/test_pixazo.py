@@ -39,15 +39,15 @@ def reports(drift: Drift) -> tuple[DriftReport, DriftReport]:
 def test_the_new_header_and_payload_are_found(reports: tuple[DriftReport, DriftReport]) -> None:
     forward, _ = reports
     assert [(found.rule, found.level) for found in forward.changes] == [
-        ("new-optional-request-parameter", "safe"),
-        ("callback-payload-added", "safe"),
+        ("new-optional-request-parameter", "compatible"),
+        ("callback-payload-added", "compatible"),
     ]
     header, payload = forward.changes
-    assert header.at == "header X-Webhook-Mode"
-    assert {header.operation, *header.also} == {"generateXtts", "generateChatterbox"}
-    assert payload.at == "callback {$request.header.X-Webhook-URL} body"
-    assert {payload.operation, *payload.also} == SUBMITS
-    assert not forward.reaches(forward.changes[0].level.BREAKING)
+    assert header.location == "header X-Webhook-Mode"
+    assert {header.operation, *header.other_operations} == {"generateXtts", "generateChatterbox"}
+    assert payload.location == "callback {$request.header.X-Webhook-URL} body"
+    assert {payload.operation, *payload.other_operations} == SUBMITS
+    assert not forward.has_change_at_least(forward.changes[0].level.BREAKING)
 
 
 def test_taking_them_back_would_break_clients(reports: tuple[DriftReport, DriftReport]) -> None:

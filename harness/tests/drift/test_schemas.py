@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from voicegauge.drift import Change
+from voicegauge.drift import DriftChange
 
 from .made import Drift
 from .schema_edits import (
@@ -21,11 +21,13 @@ from .schema_edits import (
 )
 
 
-def in_each(drift: Drift, places: Iterable[str], old: dict[str, Any], new: dict[str, Any]) -> dict[str, list[Change]]:
+def in_each(
+    drift: Drift, places: Iterable[str], old: dict[str, Any], new: dict[str, Any]
+) -> dict[str, list[DriftChange]]:
     """The changes that each place shows, an operation for each."""
-    found: dict[str, list[Change]] = {place: [] for place in places}
+    found: dict[str, list[DriftChange]] = {place: [] for place in places}
     for change in drift(document_of(dict.fromkeys(found, old)), document_of(dict.fromkeys(found, new))).changes:
-        assert not change.also
+        assert not change.other_operations
         found[str(change.operation)].append(change)
     return found
 
@@ -34,7 +36,7 @@ def in_each(drift: Drift, places: Iterable[str], old: dict[str, Any], new: dict[
 def test_a_change_of_a_schema_has_its_rule_in_every_place(drift: Drift, edit: SchemaEdit) -> None:
     for place, (found,) in in_each(drift, PLACES, edit.old, edit.new).items():
         assert (found.rule, found.level) == expected(place, edit)
-        assert found.new is None or found.new.line > 1
+        assert found.new_position is None or found.new_position.line > 1
 
 
 @pytest.mark.parametrize("edit", PROPERTY_EDITS, ids=lambda edit: f"{edit.rule}-{'sent' if edit.sent else 'read'}")
@@ -46,4 +48,4 @@ def test_a_change_of_a_property_has_its_rule_in_every_place(drift: Drift, edit: 
         levels = {change.rule: change.level for change in found}
         assert (sorted(levels), len(found)) == (sorted(rules), len(rules))
         assert levels[rules[0]] == edit.level
-        assert all(change.at.endswith("/a") for change in found)
+        assert all(change.location.endswith("/a") for change in found)

@@ -1,39 +1,42 @@
-"""Changes that a team accepts, apart from the others."""
+"""Baselines of drift: changes that a team has accepted, so that only new ones are reported."""
 
 from __future__ import annotations
 
 import msgspec
 
-from voicegauge.drift.report import Change, DriftReport, count_levels
+from voicegauge.drift.report import DriftChange, DriftReport, count_levels
 from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
 
 def make_baseline(report: DriftReport) -> FindingsBaseline:
-    """A baseline that accepts every change of `report`, and what it accepted already."""
+    """Create a baseline that accepts every change of `report`, including those that it accepted already."""
     name = report.name
     return build_baseline(_accept(name, change) for change in (*report.changes, *report.accepted))
 
 
-def _accept(name: str, change: Change) -> AcceptedFinding:
+def _accept(name: str, change: DriftChange) -> AcceptedFinding:
     return AcceptedFinding(
         fingerprint=change.fingerprint,
         rule=change.rule,
         provider=name,
         operation=change.operation,
-        statement=change.at,
+        statement=change.location,
         message=change.message,
     )
 
 
 def apply_baseline(report: DriftReport, baseline: FindingsBaseline) -> DriftReport:
-    """`report` with the changes apart that `baseline` accepts; what another one accepted is back."""
-    whole = (*report.changes, *report.accepted)
-    known, seen = baseline.fingerprints, {change.fingerprint for change in whole}
-    left = tuple(change for change in whole if change.fingerprint not in known)
+    """Return `report` with the changes that `baseline` accepts moved to `accepted`.
+
+    A baseline that was applied before is replaced, not added to.
+    """
+    every_change = (*report.changes, *report.accepted)
+    accepted, found = baseline.fingerprints, {change.fingerprint for change in every_change}
+    remaining = tuple(change for change in every_change if change.fingerprint not in accepted)
     return msgspec.structs.replace(
         report,
-        counts=count_levels(left),
-        changes=left,
-        accepted=tuple(change for change in whole if change.fingerprint in known),
-        unused_baseline=tuple(str(entry) for entry in baseline.accepted if entry.fingerprint not in seen),
+        counts=count_levels(remaining),
+        changes=remaining,
+        accepted=tuple(change for change in every_change if change.fingerprint in accepted),
+        unused_baseline=tuple(str(entry) for entry in baseline.accepted if entry.fingerprint not in found),
     )

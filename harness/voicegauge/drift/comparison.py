@@ -1,4 +1,4 @@
-"""Which comparison two paths ask for."""
+"""Choosing the comparison by the inputs: contracts or recordings."""
 
 from __future__ import annotations
 
@@ -7,86 +7,93 @@ from pathlib import Path
 from typing import Literal
 
 from voicegauge.contract import find_contract_files, load_catalogue, load_contract
-from voicegauge.drift.contract_patch import Proposal, propose
+from voicegauge.drift.contract_patch import ContractPatch, make_contract_patch
 from voicegauge.drift.contracts import compare_contracts
 from voicegauge.drift.report import DriftReport
 from voicegauge.drift.traffic import (
-    compare_with_contract,
-    recording_against_contract,
-    recording_against_recording,
-    traffic_of,
+    compare_recording_files,
+    compare_recording_with_contract,
+    compare_traffic_with_contract,
+    load_traffic,
 )
 from voicegauge.errors import UsageError
 
-Thing = Literal["contract", "recording"]
+InputKind = Literal["contract", "recording"]
 
-COMPARISONS: dict[tuple[Thing, Thing], Callable[[Path, Path, Sequence[Path]], DriftReport]] = {
+_COMPARISONS: dict[tuple[InputKind, InputKind], Callable[[Path, Path, Sequence[Path]], DriftReport]] = {
     ("contract", "contract"): lambda old, new, _: compare_contracts(old, new),
-    ("contract", "recording"): lambda old, new, _: recording_against_contract(old, new),
-    ("recording", "recording"): recording_against_recording,
+    ("contract", "recording"): lambda old, new, _: compare_recording_with_contract(old, new),
+    ("recording", "recording"): compare_recording_files,
 }
-"""By what the older one and the newer one are; the last argument is folders of contracts."""
+"""Functions by the kinds of the older and the newer input; their last argument is the folders of contracts."""
+_MAX_LISTED = 5
+"""Contracts listed in an error message, so that the message stays on one line."""
 
 
 def compare(old: str, new: str, contracts: Sequence[Path] = ()) -> DriftReport:
-    """What changed from `old` to `new`: paths of contracts or recordings, or ids of known providers.
+    """Compare two contracts, two recordings, or a contract with recorded traffic.
 
     Args:
-        old: the older one.
-        new: the newer one; traffic counts as newer than the contract it is compared with.
-        contracts: folders of contracts beside the bundled ones, over which they win.
+        old: path of the older contract or recording, or id of a known provider.
+        new: path of the newer contract or recording, or id of a known provider; traffic counts as newer than the
+            contract that it is compared with.
+        contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
 
     Raises:
-        UsageError: one of them is nothing that can be compared, or not with the other.
-        ContractError: a contract cannot be used.
-        DataError: a recording cannot be used.
+        UsageError: an input is neither a contract nor a recording, or the two cannot be compared with each other.
+        ContractError: a contract is not valid.
+        DataError: a recording cannot be read.
     """
-    (first, before), (second, after) = _recognise(old, contracts), _recognise(new, contracts)
-    if (first, second) not in COMPARISONS:
-        known = ", ".join(f"a {one} with a {other}" for one, other in COMPARISONS)
-        raise UsageError(f"cannot compare a {first} with a {second}: known are {known}")
-    return COMPARISONS[first, second](before, after, contracts)
+    (old_kind, old_path), (new_kind, new_path) = _find_input(old, contracts), _find_input(new, contracts)
+    if (old_kind, new_kind) not in _COMPARISONS:
+        supported = ", ".join(f"a {one} with a {other}" for one, other in _COMPARISONS)
+        raise UsageError(f"cannot compare a {old_kind} with a {new_kind}; supported: {supported}")
+    return _COMPARISONS[old_kind, new_kind](old_path, new_path, contracts)
 
 
-def propose_changes(old: str, new: str, contracts: Sequence[Path] = ()) -> tuple[DriftReport, Proposal]:
-    """What the traffic at `new` shows that the contract `old` does not say, and the contract with that added.
+def propose_contract_patch(old: str, new: str, contracts: Sequence[Path] = ()) -> tuple[DriftReport, ContractPatch]:
+    """Compare traffic with its contract, and propose additions to the contract for what it does not document.
 
     Args:
-        old: the contract.
-        new: the recordings.
-        contracts: as `compare` takes them.
+        old: path of the contract, or id of a known provider.
+        new: path of a recording or of a folder of recordings.
+        contracts: folders of contracts in addition to the bundled ones, over which they take precedence.
 
     Raises:
-        UsageError: `old` is no contract or `new` is no recording.
-        ContractError: the contract cannot be used.
-        DataError: the recording cannot be used, or is of another provider.
+        UsageError: `old` is not a contract, or `new` is not a recording.
+        ContractError: the contract is not valid.
+        DataError: the recording cannot be read, or is of another provider.
     """
-    (first, before), (second, after) = _recognise(old, contracts), _recognise(new, contracts)
-    if (first, second) != ("contract", "recording"):
-        raise UsageError("a change is proposed to a contract for a recording: voicegauge drift CONTRACT RECORDING")
-    traffic = traffic_of(load_contract(before), after)
-    report = compare_with_contract(traffic)
-    return report, propose(traffic, report)
+    (old_kind, old_path), (new_kind, new_path) = _find_input(old, contracts), _find_input(new, contracts)
+    if (old_kind, new_kind) != ("contract", "recording"):
+        raise UsageError(
+            f"--propose needs a contract and a recording, not a {old_kind} and a {new_kind}: "
+            "voicegauge drift CONTRACT RECORDING --propose FILE"
+        )
+    traffic = load_traffic(load_contract(old_path), new_path)
+    report = compare_traffic_with_contract(traffic)
+    return report, make_contract_patch(traffic, report)
 
 
-def _recognise(name: str, contracts: Sequence[Path]) -> tuple[Thing, Path]:
+def _find_input(name: str, contracts: Sequence[Path]) -> tuple[InputKind, Path]:
+    """Return the kind and the path of an input; a path takes precedence over a provider's id."""
     path = Path(name)
     if path.is_dir():
-        return _recognise_folder(path)
+        return _find_in_folder(path)
     if path.exists():
         return ("recording" if path.suffix.lower() == ".har" else "contract"), path
     documents = {contract.id: contract.document.path for contract in load_catalogue(contracts)}
     if name in documents:
         known = documents[name]
         return "contract", known.relative_to(Path.cwd()) if known.is_relative_to(Path.cwd()) else known
-    raise UsageError(f"{name}: no such file or folder, and no contract of a provider of that name")
+    raise UsageError(f"{name}: no such file or folder, and no provider with this id: voicegauge providers lists them")
 
 
-def _recognise_folder(path: Path) -> tuple[Thing, Path]:
+def _find_in_folder(path: Path) -> tuple[InputKind, Path]:
     if any(path.rglob("*.har")):
         return "recording", path
     documents = find_contract_files(path)
     if len(documents) > 1:
-        listed = ", ".join(str(document.relative_to(path)) for document in documents[:5])
-        raise UsageError(f"{path} holds several contracts: name one of {listed}")
+        listed = ", ".join(str(document.relative_to(path)) for document in documents[:_MAX_LISTED])
+        raise UsageError(f"{path} contains several contracts; name one of them: {listed}")
     return "contract", documents[0]

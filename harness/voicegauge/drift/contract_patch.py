@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.report import Change, DriftReport
+from voicegauge.drift.report import DriftChange, DriftReport
 from voicegauge.drift.traffic import USUAL_HEADERS
-from voicegauge.drift.traffic.reading import ANY, Seen, Traffic, kind_of
-from voicegauge.drift.yaml_patch import Editor, NotAddedError
+from voicegauge.drift.traffic.reading import ANY, ObservedExchange, RecordedTraffic, json_type_of
+from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
 from voicegauge.errors import UsageError
 from voicegauge.formats import is_json, read_pointer, unescape
 
@@ -29,17 +29,17 @@ _MAX_PROPERTIES = 60
 """Of an object whose schema is inferred: more are keys of a map."""
 
 
-class Proposal:
+class ContractPatch:
     """The additions to one contract."""
 
-    def __init__(self, traffic: Traffic) -> None:
+    def __init__(self, traffic: RecordedTraffic) -> None:
         """Values, types and shapes are read from `traffic`."""
         self._contract = traffic.contract
         self._traffic = traffic
         document = self._contract.document
         self._text = document.path.read_text("utf-8")
         try:
-            self._editor = Editor(self._text, json_only=document.path.suffix == ".json")
+            self._editor = YamlEditor(self._text, json_only=document.path.suffix == ".json")
         except yaml.YAMLError as error:
             raise UsageError(
                 f"{document.path}: can be read, but not be edited: a tab or a tag is in the way"
@@ -47,23 +47,23 @@ class Proposal:
         self._source = _source_name(traffic)
         self._headers: dict[str, dict[str, Any]] = {}
         """Of responses that document none, by the response's pointer."""
-        self.left: list[Change] = []
+        self.unpatched_changes: list[DriftChange] = []
         """Changes that no addition can state: a person decides."""
 
-    def take(self, change: Change) -> None:
+    def add_change(self, change: DriftChange) -> None:
         """Add what `change` asks for, or keep it among those that are left."""
         seen = self._seen(change)
         if change.rule not in _STATED or seen is None or seen.operation is None:
-            self.left.append(change)
+            self.unpatched_changes.append(change)
             return
         try:
             added = self._add(change, seen)
         except NotAddedError:
             added = False
         if not added:
-            self.left.append(change)
+            self.unpatched_changes.append(change)
 
-    def patch(self) -> str:
+    def unified_diff(self) -> str:
         """A unified diff of the contract, for `patch -p0`; empty where there is nothing to add."""
         for pointer, headers in self._headers.items():
             self._editor.add_key(pointer, "headers", headers)
@@ -75,18 +75,18 @@ class Proposal:
         )
         return "".join(lines)
 
-    def _seen(self, change: Change) -> Seen | None:
-        if change.new is None:
+    def _seen(self, change: DriftChange) -> ObservedExchange | None:
+        if change.new_position is None:
             return None
-        number = re.match(r"/log/entries/(\d+)", change.new.pointer)
+        number = re.match(r"/log/entries/(\d+)", change.new_position.pointer)
         for seen in self._traffic.seen:
-            if number is not None and seen.number == int(number[1]) and seen.file == change.new.file:
+            if number is not None and seen.number == int(number[1]) and seen.file == change.new_position.file:
                 return seen
         return None
 
-    def _add(self, change: Change, seen: Seen) -> bool:
-        assert change.old is not None
-        pointer = change.old.pointer
+    def _add(self, change: DriftChange, seen: ObservedExchange) -> bool:
+        assert change.old_position is not None
+        pointer = change.old_position.pointer
         if change.rule == "observed-status-undocumented":
             self._editor.add_key(pointer, str(seen.status), self._response(seen))
             return True
@@ -100,12 +100,12 @@ class Proposal:
             return False
         if change.rule == "observed-value-undocumented":
             return self._add_value(pointer, value)
-        name = unescape(change.at.rpartition("/")[2])
+        name = unescape(change.location.rpartition("/")[2])
         self._editor.add_key(f"{pointer}/properties", name, {**infer_schema([value]), "x-source": self._origin()})
         return True
 
-    def _add_header(self, change: Change, seen: Seen, pointer: str) -> bool:
-        name = change.at.partition("header.")[2]
+    def _add_header(self, change: DriftChange, seen: ObservedExchange, pointer: str) -> bool:
+        name = change.location.partition("header.")[2]
         stated = self._header(seen.exchange.response.header(name) or "")
         if self._editor.has(f"{pointer}/headers"):
             self._editor.add_key(f"{pointer}/headers", name, stated)
@@ -125,16 +125,16 @@ class Proposal:
         self._editor.add_key(schema, "x-source", {**self._origin(), "says": f"{value!r} was seen in traffic"})
         return True
 
-    def _value(self, change: Change, seen: Seen) -> Any:
-        assert change.new is not None
-        tokens = [unescape(token) for token in change.new.pointer.partition("#")[2].split("/")[1:]]
+    def _value(self, change: DriftChange, seen: ObservedExchange) -> Any:
+        assert change.new_position is not None
+        tokens = [unescape(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
         found = read_pointer(seen.value, tokens)
         if found is not MISSING:
             return found
         held = _at(seen.value, tokens)
         return held[0] if held else MISSING
 
-    def _response(self, seen: Seen) -> dict[str, Any]:
+    def _response(self, seen: ObservedExchange) -> dict[str, Any]:
         stated: dict[str, Any] = {
             "description": "Seen in traffic; no document describes it",
             "x-source": self._origin(),
@@ -150,7 +150,7 @@ class Proposal:
             stated["content"] = {seen.exchange.response.media_type: self._media(seen)}
         return stated
 
-    def _media(self, seen: Seen) -> dict[str, Any]:
+    def _media(self, seen: ObservedExchange) -> dict[str, Any]:
         if is_json(seen.exchange.response.media_type) and seen.value is not MISSING:
             return {"schema": infer_schema([seen.value])}
         return {}
@@ -166,7 +166,7 @@ class Proposal:
             self._editor.add_key("/x-provider/sources", self._source, {"title": title, "date": date})
 
 
-def propose(traffic: Traffic, report: DriftReport) -> Proposal:
+def make_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> ContractPatch:
     """Additions to the contract that make what `traffic` shows documented.
 
     Fields are added with the type they had, values to their enumerations, statuses, headers
@@ -178,14 +178,14 @@ def propose(traffic: Traffic, report: DriftReport) -> Proposal:
         traffic: what was seen.
         report: its comparison with the contract.
     """
-    proposal = Proposal(traffic)
+    proposal = ContractPatch(traffic)
     for change in report.changes:
         if change.rule.startswith("observed-") and change.rule != "observed-disputed-reading":
-            proposal.take(change)
+            proposal.add_change(change)
     return proposal
 
 
-def _source_name(traffic: Traffic) -> str:
+def _source_name(traffic: RecordedTraffic) -> str:
     return f"recording {traffic.side.file.rpartition('/')[2]}"
 
 
@@ -220,4 +220,4 @@ def infer_schema(values: Sequence[Any], depth: int = 0) -> dict[str, Any]:
 
 
 def _schema_type(value: Any) -> str:
-    return "integer" if isinstance(value, int) and not isinstance(value, bool) else kind_of(value)
+    return "integer" if isinstance(value, int) and not isinstance(value, bool) else json_type_of(value)

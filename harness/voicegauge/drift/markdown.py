@@ -1,26 +1,26 @@
-"""A report as Markdown, fit for a pull request or an issue."""
+"""Drift reports as Markdown, for a pull request or an issue."""
 
 from __future__ import annotations
 
 from itertools import groupby
 
-from voicegauge.drift.registry import Level
-from voicegauge.drift.report import Change, DriftReport
+from voicegauge.drift.registry import DriftLevel
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport
 from voicegauge.outputs import as_text
 
 MAX_ROWS = 200
-"""Of one level; GitHub refuses comments above 65,536 characters. The JSON has all."""
+"""Rows per level: GitHub rejects comments above 65,536 characters. The JSON output has all changes."""
 _HEADINGS = {
-    Level.BREAKING: "Breaking",
-    Level.POSSIBLY_BREAKING: "Possibly breaking",
-    Level.SAFE: "Safe",
+    DriftLevel.BREAKING: "Breaking",
+    DriftLevel.POSSIBLY_BREAKING: "Possibly breaking",
+    DriftLevel.COMPATIBLE: "Compatible",
 }
 
 
 def render_markdown(report: DriftReport) -> str:
-    """One table for each level that has changes; the safe ones are folded."""
-    counts = ", ".join(f"{report.counts[level]} {level.value}" for level in Level)
-    lines = ["# API drift", "", f"{_side(report, old=True)} → {_side(report, old=False)}: {counts}.", ""]
+    """Render one table per level that has changes; compatible changes are collapsed."""
+    counts = ", ".join(f"{report.counts[level]} {level.value}" for level in DriftLevel)
+    lines = ["# API drift", "", f"{_input(report.old)} → {_input(report.new)}: {counts}.", ""]
     for level, changes in groupby(report.changes, key=lambda change: change.level):
         lines += _section(level, list(changes))
     if report.accepted:
@@ -30,22 +30,26 @@ def render_markdown(report: DriftReport) -> str:
     return "\n".join(lines)
 
 
-def _side(report: DriftReport, *, old: bool) -> str:
-    side = report.old if old else report.new
-    return f"{as_text(side.title)} {as_text(side.version)} (`{side.file}`)".strip()
+def _input(compared: ComparedInput) -> str:
+    return f"{as_text(compared.title)} {as_text(compared.version)} (`{compared.file}`)".strip()
 
 
-def _section(level: Level, changes: list[Change]) -> list[str]:
+def _section(level: DriftLevel, changes: list[DriftChange]) -> list[str]:
     heading = f"{_HEADINGS[level]} ({len(changes)})"
     rows = [_row(change) for change in changes[:MAX_ROWS]]
     if len(changes) > MAX_ROWS:
         rows.append(f"| | | and {len(changes) - MAX_ROWS} more | |")
-    table = ["| Where | Rule | What | Stands at |", "|---|---|---|---|", *rows, ""]
-    if level is Level.SAFE:
+    table = ["| Location | Rule | Change | File |", "|---|---|---|---|", *rows, ""]
+    if level is DriftLevel.COMPATIBLE:
         return ["<details>", f"<summary>{heading}</summary>", "", *table, "</details>", ""]
     return [f"## {heading}", "", *table]
 
 
-def _row(change: Change) -> str:
-    cells = (as_text(change.where), f"`{change.rule}`", as_text(change.message), as_text(change.spots))
+def _row(change: DriftChange) -> str:
+    cells = (
+        as_text(change.qualified_location),
+        f"`{change.rule}`",
+        as_text(change.message),
+        as_text(change.positions),
+    )
     return f"| {' | '.join(cells)} |"

@@ -1,7 +1,7 @@
-"""The rules of drift: each has an id, a level and a meaning, and belongs to one comparison.
+"""The catalogue of drift rules.
 
-A rule that means the same as one of oasdiff's checks bears its id and its level
-(oasdiff's ERR is breaking, WARN possibly breaking, INFO safe).
+A rule that is equivalent to a check of oasdiff (https://github.com/oasdiff/oasdiff) has the same id and the same level:
+oasdiff's ERR is breaking, WARN is possibly breaking, INFO is compatible.
 """
 
 from __future__ import annotations
@@ -11,45 +11,45 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
-_ID = re.compile(r"[a-z]+(-[a-z]+)*")
+_RULE_ID = re.compile(r"[a-z]+(-[a-z]+)*")
 
-Comparison = Literal["contracts", "recording-contract", "recordings"]
-"""What is compared: two contracts, traffic with a contract, two recordings of traffic."""
+DriftComparison = Literal["contracts", "recording-contract", "recordings"]
+"""Which inputs are compared: two contracts, recorded traffic with a contract, or two sets of recordings."""
 
 
-class Level(StrEnum):
-    """What a change does to a client that was written before it; the worst one first."""
+class DriftLevel(StrEnum):
+    """The effect of a change on clients that were written before it, from worst to best."""
 
     BREAKING = "breaking"
-    """What worked may be refused, or an answer may no longer be understood."""
+    """A request that worked may be rejected, or a client may no longer understand a response."""
     POSSIBLY_BREAKING = "possibly-breaking"
-    """Some clients break, or what they do costs more or takes longer."""
-    SAFE = "safe"
-    """Every client that worked still does."""
+    """Some clients break, or their requests become more expensive or slower."""
+    COMPATIBLE = "compatible"
+    """Every client that worked still works."""
 
-    def at_least(self, other: Level) -> bool:
+    def is_at_least(self, other: DriftLevel) -> bool:
         """Whether this level is as bad as `other` or worse."""
-        order = list(Level)
-        return order.index(self) <= order.index(other)
+        levels = list(DriftLevel)
+        return levels.index(self) <= levels.index(other)
 
 
-class Rule(NamedTuple):
-    """One kind of change."""
+class DriftRule(NamedTuple):
+    """One kind of change that drift detection reports."""
 
     id: str
-    level: Level
-    means: str
-    """One sentence: what is different in the newer one where the rule reports."""
-    comparison: Comparison
+    level: DriftLevel
+    description: str
+    """One sentence about the newer side, without a full stop: "A field was removed"."""
+    comparison: DriftComparison
 
 
-RULES: dict[str, Rule] = {}
-"""Every rule by its id; the modules of the comparisons register theirs when `voicegauge.drift` is imported."""
+DRIFT_RULES: dict[str, DriftRule] = {}
+"""All rules by id. The packages that compare register theirs when `voicegauge.drift` is imported."""
 
 
-def register(rules: Iterable[Rule]) -> None:
-    """Add `rules` to the catalogue."""
+def register(rules: Iterable[DriftRule]) -> None:
+    """Add `rules` to `DRIFT_RULES`."""
     for rule in rules:
-        assert _ID.fullmatch(rule.id), f"{rule.id!r} is not kebab-case"
-        assert rule.id not in RULES, f"rule {rule.id!r} is registered twice"
-        RULES[rule.id] = rule
+        assert _RULE_ID.fullmatch(rule.id), f"{rule.id!r} is not kebab-case"
+        assert rule.id not in DRIFT_RULES, f"rule {rule.id!r} is registered twice"
+        DRIFT_RULES[rule.id] = rule

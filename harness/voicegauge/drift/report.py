@@ -1,4 +1,4 @@
-"""What drift finds: changes with their places on both sides, and the report of one comparison."""
+"""Drift reports: the changes of one comparison, each with its position in both inputs."""
 
 from __future__ import annotations
 
@@ -9,103 +9,104 @@ from typing import Any
 
 import msgspec
 
-from voicegauge.drift.registry import RULES, Comparison, Level
+from voicegauge.drift.registry import DRIFT_RULES, DriftComparison, DriftLevel
 from voicegauge.model import Record
 
 MAX_VALUE_CHARACTERS = 120
-"""Of a value that a change shows."""
+"""Longer values are shortened in reports, so that each change stays readable on one or two terminal lines."""
 
 
-class Spot(Record, frozen=True, kw_only=True):
-    """A place in one of the two things that are compared."""
+class FilePosition(Record, frozen=True, kw_only=True):
+    """A position in one of the two compared files."""
 
     file: str
     line: int | None = None
-    """Counted from 1; `None` where the file has no lines of its own."""
+    """Counted from 1; `None` in recordings, where line numbers do not help a reader."""
     pointer: str
     """JSON pointer into the file."""
 
     def __str__(self) -> str:
-        """As compilers write it: file:line."""
+        """Format as compilers do, so that editors make it a link: "file:line"."""
         return f"{self.file}:{self.line}" if self.line else f"{self.file}#{self.pointer}"
 
 
-class Side(Record, frozen=True, kw_only=True):
-    """One of the two things that are compared."""
+class ComparedInput(Record, frozen=True, kw_only=True):
+    """One of the two inputs of a comparison: a contract, a recording or a folder of recordings."""
 
     file: str
     title: str
     version: str
-    """The document's own version, or when the traffic was recorded."""
+    """The version of the document, or the dates on which the traffic was recorded."""
 
 
-class Change(Record, frozen=True, kw_only=True):
-    """One difference, under one rule."""
+class DriftChange(Record, frozen=True, kw_only=True):
+    """A difference between the two inputs, reported by one rule."""
 
     rule: str
-    level: Level
+    level: DriftLevel
     message: str
-    """One sentence: what is different in the newer one."""
+    """One sentence that describes the newer input."""
     operation: str | None
-    """The operation it was first seen in; `None` for the whole API."""
-    at: str
-    """The part of the operation: "request body#/text", "200 header.Retry-After", "x-job/poll/min_s"."""
-    old: Spot | None
-    """Where it stands in the older one, or what would hold it; `None` for a part that is new as a whole."""
-    new: Spot | None
-    """The same of the newer one; `None` for a part that is gone."""
+    """Id of the operation in which the change was found first; `None` for the whole API."""
+    location: str
+    """The changed part of the operation: "request body#/text", "200 header.Retry-After", "x-job/poll/min_s"."""
+    old_position: FilePosition | None
+    """Where the older input has the changed part, or its parent; `None` for a part that is new as a whole."""
+    new_position: FilePosition | None
+    """Where the newer input has the changed part, or its parent; `None` for a part that was removed as a whole."""
     old_value: str | None = None
-    """As JSON, shortened; `None` where there is none."""
+    """The older value as JSON, shortened; `None` if the change has none to show."""
     new_value: str | None = None
-    also: tuple[str, ...] = ()
-    """Further operations that the same difference reaches, through a part they share."""
+    """The newer value as JSON, shortened; `None` if the change has none to show."""
+    other_operations: tuple[str, ...] = ()
+    """Ids of other operations with the same change, because they share the changed component."""
 
     @property
     def fingerprint(self) -> str:
-        """Names the change across comparisons, whatever lines it stands on: 16 hexadecimal digits."""
-        parts = (self.rule, self.operation, self.at, self.old_value, self.new_value)
+        """Identifies the change across comparisons, independent of line numbers: 16 hexadecimal digits."""
+        parts = (self.rule, self.operation, self.location, self.old_value, self.new_value)
         return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
     @property
-    def where(self) -> str:
-        """The operations and the part: "speak and 2 more: request body/text"."""
-        more = f" and {len(self.also)} more" if self.also else ""
-        return f"{self.operation}{more}: {self.at}" if self.operation else self.at
+    def qualified_location(self) -> str:
+        """The operations and the changed part: "speak and 2 more: request body/text"."""
+        more = f" and {len(self.other_operations)} more" if self.other_operations else ""
+        return f"{self.operation}{more}: {self.location}" if self.operation else self.location
 
     @property
-    def spots(self) -> str:
-        """Both places: "old.yaml:3 -> new.yaml:4"."""
-        return f"{self.old or ''} -> {self.new or ''}".strip()
+    def positions(self) -> str:
+        """Both positions: "old.yaml:3 -> new.yaml:4"."""
+        return f"{self.old_position or ''} -> {self.new_position or ''}".strip()
 
 
 class DriftReport(Record, frozen=True, kw_only=True):
-    """All that `voicegauge drift --json` writes."""
+    """The result of one comparison, as `voicegauge drift --json` writes it."""
 
-    schema: str = "voicegauge/drift/1"
-    comparison: Comparison
-    old: Side
-    new: Side
-    counts: dict[Level, int]
-    """Changes by level; every level is there."""
-    changes: tuple[Change, ...]
-    """The worst first; of one level, in the order of the documents."""
-    accepted: tuple[Change, ...] = ()
-    """Those that the baseline accepts; they are neither counted nor among `changes`."""
+    schema: str = "voicegauge/drift/2"
+    comparison: DriftComparison
+    old: ComparedInput
+    new: ComparedInput
+    counts: dict[DriftLevel, int]
+    """Number of changes per level; every level is listed."""
+    changes: tuple[DriftChange, ...]
+    """Worst level first; within a level, in the order of the documents."""
+    accepted: tuple[DriftChange, ...] = ()
+    """Changes that the baseline accepts; not counted and not among `changes`."""
     unused_baseline: tuple[str, ...] = ()
-    """What the baseline accepts and has not changed any more, a line each."""
+    """Baseline entries that match no change any more, one line each."""
 
     @property
     def name(self) -> str:
-        """The API's: its title, else the older file's name."""
+        """Name of the API: its title, or the file name of the older input if it has no title."""
         return self.old.title or self.new.title or Path(self.old.file).name
 
-    def reaches(self, level: Level) -> bool:
-        """Whether a change is as bad as `level` or worse."""
-        return any(change.level.at_least(level) for change in self.changes)
+    def has_change_at_least(self, level: DriftLevel) -> bool:
+        """Whether any change is as bad as `level` or worse."""
+        return any(change.level.is_at_least(level) for change in self.changes)
 
 
 def shorten(value: Any) -> str:
-    """`value` as JSON on one line, cut in the middle to `MAX_VALUE_CHARACTERS`."""
+    """Format `value` as JSON on one line, shortened in the middle to `MAX_VALUE_CHARACTERS`."""
     text = msgspec.json.encode(value, order="deterministic").decode()
     if len(text) <= MAX_VALUE_CHARACTERS:
         return text
@@ -113,70 +114,73 @@ def shorten(value: Any) -> str:
     return f"{text[:half]} ... {text[-half:]}"
 
 
-def change(
+def make_change(
     rule: str,
     *,
-    at: str,
+    location: str,
     operation: str | None = None,
-    old: Spot | None = None,
-    new: Spot | None = None,
+    old: FilePosition | None = None,
+    new: FilePosition | None = None,
     values: Mapping[str, Any] | None = None,
-    message: str | None = None,
-) -> Change:
-    """A change under `rule`, at the level that the catalogue gives it.
+) -> DriftChange:
+    """Create a change with the level and the description of `rule`.
 
     Args:
-        rule: an id of `RULES`.
-        at: the part of the operation.
-        operation: its id.
-        old: where it stands in the older one.
-        new: where it stands in the newer one.
-        values: "old" and "new", where there are any to show; they must not hold secrets.
-        message: one sentence, without the place; what the rule means, with the values, if left out.
+        rule: an id of `DRIFT_RULES`.
+        location: the changed part of the operation.
+        operation: the id of the operation.
+        old: the position in the older input.
+        new: the position in the newer input.
+        values: the values to show, under "old" and "new"; they must not contain secrets.
     """
     shown = {side: shorten(value) for side, value in (values or {}).items()}
-    return Change(
+    return DriftChange(
         rule=rule,
-        level=RULES[rule].level,
-        message=message or _sentence(RULES[rule].means, shown),
+        level=DRIFT_RULES[rule].level,
+        message=_message(DRIFT_RULES[rule].description, shown),
         operation=operation,
-        at=at,
-        old=old,
-        new=new,
+        location=location,
+        old_position=old,
+        new_position=new,
         old_value=shown.get("old"),
         new_value=shown.get("new"),
     )
 
 
-def _sentence(means: str, shown: Mapping[str, str]) -> str:
+def _message(description: str, shown: Mapping[str, str]) -> str:
     if len(shown) == 2:
-        return f"{means}: {shown['old']}, now {shown['new']}"
-    return ": ".join((means, *shown.values()))
+        return f"{description}: {shown['old']}, now {shown['new']}"
+    return ": ".join((description, *shown.values()))
 
 
-def make_report(comparison: Comparison, old: Side, new: Side, changes: Iterable[Change]) -> DriftReport:
-    """The report of `changes`: the worst first, and one for a difference in a part that operations share."""
-    shared: dict[tuple[Any, ...], list[Change]] = {}
-    for found in changes:
-        if found.old is None and found.new is None:
-            key: tuple[Any, ...] = (found.rule, found.operation, found.at, found.old_value, found.new_value)
-        else:
-            key = (found.rule, found.old, found.new, found.old_value, found.new_value)
-        shared.setdefault(key, []).append(found)
-    merged = [_merge(same) for same in shared.values()]
-    order = list(Level)
-    merged.sort(key=lambda found: order.index(found.level))
+def make_report(
+    comparison: DriftComparison, old: ComparedInput, new: ComparedInput, changes: Iterable[DriftChange]
+) -> DriftReport:
+    """Create a report: worst level first, and one entry for a change in a component that operations share."""
+    groups: dict[tuple[Any, ...], list[DriftChange]] = {}
+    for change in changes:
+        groups.setdefault(_identity(change), []).append(change)
+    merged = [_merge(group) for group in groups.values()]
+    levels = list(DriftLevel)
+    merged.sort(key=lambda change: levels.index(change.level))
     return DriftReport(comparison=comparison, old=old, new=new, counts=count_levels(merged), changes=tuple(merged))
 
 
-def count_levels(changes: Iterable[Change]) -> dict[Level, int]:
-    """How many changes are of each level; every level is there."""
-    levels = [found.level for found in changes]
-    return {level: levels.count(level) for level in Level}
+def _identity(change: DriftChange) -> tuple[Any, ...]:
+    """The same for changes that are one change, found in several operations."""
+    if change.old_position is None and change.new_position is None:
+        return (change.rule, change.operation, change.location, change.old_value, change.new_value)
+    return (change.rule, change.old_position, change.new_position, change.old_value, change.new_value)
 
 
-def _merge(same: list[Change]) -> Change:
-    first = same[0]
-    reached = (name for found in same for name in (found.operation, *found.also))
-    others = dict.fromkeys(name for name in reached if name not in (None, first.operation))
-    return msgspec.structs.replace(first, also=tuple(name for name in others if name is not None))
+def count_levels(changes: Iterable[DriftChange]) -> dict[DriftLevel, int]:
+    """Return the number of changes of each level, including levels without any."""
+    levels = [change.level for change in changes]
+    return {level: levels.count(level) for level in DriftLevel}
+
+
+def _merge(group: list[DriftChange]) -> DriftChange:
+    first = group[0]
+    operations = (name for change in group for name in (change.operation, *change.other_operations))
+    others = dict.fromkeys(name for name in operations if name is not None and name != first.operation)
+    return msgspec.structs.replace(first, other_operations=tuple(others))

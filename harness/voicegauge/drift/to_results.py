@@ -1,69 +1,70 @@
-"""A report of drift as the outputs see it.
-
-What breaks clients is an error, what breaks some is a warning, what is safe is a note.
-"""
+"""Conversion of drift reports to the model that JUnit XML, SARIF and GitHub annotations are written from."""
 
 from __future__ import annotations
 
 import datetime as dt
 
-from voicegauge.drift.registry import RULES, Level
-from voicegauge.drift.report import Change, DriftReport, Spot
+from voicegauge.drift.registry import DRIFT_RULES, DriftLevel
+from voicegauge.drift.report import DriftChange, DriftReport, FilePosition
 from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
 
-GRADES = {Level.BREAKING: ResultLevel.ERROR, Level.POSSIBLY_BREAKING: ResultLevel.WARNING, Level.SAFE: ResultLevel.NOTE}
+GRADES = {
+    DriftLevel.BREAKING: ResultLevel.ERROR,
+    DriftLevel.POSSIBLY_BREAKING: ResultLevel.WARNING,
+    DriftLevel.COMPATIBLE: ResultLevel.NOTE,
+}
 
 
-def results_of(report: DriftReport, fail_on: Level = Level.BREAKING) -> ExportedReport:
-    """`report` as the outputs see it.
+def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING) -> ExportedReport:
+    """Convert `report`; the title of the API becomes the name of the suite.
 
-    The suite is the API by its title. Without any change it has one case, which is well.
+    A report without changes becomes one passed case, because CI servers treat a suite without cases as an error.
 
     Args:
-        report: what changed.
-        fail_on: the mildest change that fails.
+        report: the drift report.
+        fail_on: changes of this level and of worse ones count as failures.
     """
     name = report.name
     unchanged = JUnitCase(suite=name, subject=name, name="nothing has changed")
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        items=tuple(_item(change, name, fails=change.level.at_least(fail_on)) for change in report.changes),
+        items=tuple(_item(change, name, fails=change.level.is_at_least(fail_on)) for change in report.changes),
         accepted=tuple(_item(change, name, fails=False) for change in report.accepted),
         cases=() if report.changes else (unchanged,),
         rules=tuple(
-            RuleDescription(id=rule.id, grade=GRADES[rule.level], text=rule.means, help=rule.means)
-            for rule in RULES.values()
+            RuleDescription(id=rule.id, grade=GRADES[rule.level], text=rule.description, help=rule.description)
+            for rule in DRIFT_RULES.values()
         ),
     )
 
 
-def _item(change: Change, name: str, *, fails: bool) -> ReportedFinding:
-    # A line is worth more than none: traffic has no lines of its own, its contract has.
-    spots = [spot for spot in (change.new, change.old) if spot is not None]
-    spots.sort(key=lambda spot: spot.line is None)
-    first, second = (*spots, None, None)[:2]
+def _item(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
+    # A position with a line comes first, because annotations need a line: recordings have none, their contract has.
+    positions = [position for position in (change.new_position, change.old_position) if position is not None]
+    positions.sort(key=lambda position: position.line is None)
+    first, second = (*positions, None, None)[:2]
     return ReportedFinding(
         rule=change.rule,
         grade=GRADES[change.level],
         severity=change.level.value,
-        message=f"{change.where}: {change.message}",
+        message=f"{change.qualified_location}: {change.message}",
         suite=name,
         operation=change.operation,
         place=_place(first),
         other_place=_place(second),
-        more=(change.spots,) if change.spots else (),
+        more=(change.positions,) if change.positions else (),
         fingerprint=change.fingerprint,
         fails=fails,
         properties={
-            "at": change.at,
+            "location": change.location,
             "oldValue": change.old_value,
             "newValue": change.new_value,
-            "oldPointer": change.old.pointer if change.old else None,
-            "newPointer": change.new.pointer if change.new else None,
-            "alsoIn": list(change.also) or None,
+            "oldPointer": change.old_position.pointer if change.old_position else None,
+            "newPointer": change.new_position.pointer if change.new_position else None,
+            "otherOperations": list(change.other_operations) or None,
         },
     )
 
 
-def _place(spot: Spot | None) -> FileLocation | None:
-    return None if spot is None else FileLocation(file=spot.file, line=spot.line)
+def _place(position: FilePosition | None) -> FileLocation | None:
+    return None if position is None else FileLocation(file=position.file, line=position.line)

@@ -22,7 +22,7 @@ _MERGE = "tag:yaml.org,2002:merge"
 _WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
 
 
-class Insertion(NamedTuple):
+class TextInsertion(NamedTuple):
     """A piece of text before the character `at` of the source."""
 
     at: int
@@ -35,14 +35,14 @@ class NotAddedError(Exception):
     """Why something cannot be added: the place is no mapping or no list."""
 
 
-class Editor:
+class YamlEditor:
     """Collects additions to one document."""
 
     def __init__(self, source: str, *, json_only: bool = False) -> None:
         """`source` is a YAML document; `json_only` keeps additions to JSON, quoted and braced."""
         self._source, self._json = source, json_only
         self._root: Any = yaml.compose(source, Loader=LOADER)
-        self._insertions: list[Insertion] = []
+        self._insertions: list[TextInsertion] = []
         self._added: dict[int, set[str]] = {}
         """What was added to a node, by its identity: aliases lead to one node from several places."""
 
@@ -78,7 +78,7 @@ class Editor:
         else:
             column = node.value[0][0].start_mark.column  # the node itself may begin with its anchor
             text = "".join(self._block(key, value, column))
-            self._insertions.append(Insertion(self._line_after(node), text, pointer.count("/")))
+            self._insertions.append(TextInsertion(self._line_after(node), text, pointer.count("/")))
 
     def add_item(self, pointer: str, value: Any) -> None:
         """Add `value` as the last item of the list at `pointer`; one that stands there is left.
@@ -97,7 +97,7 @@ class Editor:
         else:
             first = node.value[0].start_mark.index
             margin = self._source[self._source.rfind("\n", 0, first) + 1 : self._source.rfind("-", 0, first)]
-            self._insertions.append(Insertion(self._line_after(node), f"{margin}- {written}\n", pointer.count("/")))
+            self._insertions.append(TextInsertion(self._line_after(node), f"{margin}- {written}\n", pointer.count("/")))
 
     def _is_new(self, node: Any, written: str) -> bool:
         added = self._added.setdefault(id(node), set())
@@ -111,7 +111,7 @@ class Editor:
         while self._source[at - 1].isspace():  # before a bracket on a line of its own
             at -= 1
         first = not node.value and len(self._added[id(node)]) == 1
-        self._insertions.append(Insertion(at, text if first else f", {text}", depth))
+        self._insertions.append(TextInsertion(at, text if first else f", {text}", depth))
 
     def _node(self, pointer: str) -> Any:
         node = self._root

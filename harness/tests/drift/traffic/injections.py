@@ -24,7 +24,7 @@ class Injected(NamedTuple):
 
     exchanges: tuple[Exchange, ...]
     rule: str
-    at: str
+    location: str
     """Part of the place that the report must name."""
 
 
@@ -131,7 +131,7 @@ def type_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -
 @_injection
 def null_now(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
     found = type_changed(contract, exchanges, rng)
-    tokens = found.at.split("/")
+    tokens = found.location.split("/")
 
     def empty(value: Any) -> Any:
         held = read_pointer(value, tokens)
@@ -140,7 +140,7 @@ def null_now(contract: Contract, exchanges: Exchanges, rng: random.Random) -> In
         return value
 
     changed = [e for e, old in zip(found.exchanges, exchanges, strict=True) if e is not old]
-    return Injected(_edit_all(found.exchanges, changed[0], empty), found.rule, found.at)
+    return Injected(_edit_all(found.exchanges, changed[0], empty), found.rule, found.location)
 
 
 @_injection

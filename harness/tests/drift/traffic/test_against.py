@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from voicegauge.contract import Catalogue, Contract, load_catalogue
-from voicegauge.drift import RULES, DriftReport
-from voicegauge.drift.traffic import compare_with_contract
-from voicegauge.drift.traffic.rules import AGAINST_CONTRACT
+from voicegauge.drift import DRIFT_RULES, DriftReport
+from voicegauge.drift.traffic import compare_traffic_with_contract
+from voicegauge.drift.traffic.traffic_rules import AGAINST_CONTRACT
 from voicegauge.model import Exchange
 
 from .emulated import record, traffic
@@ -50,8 +50,8 @@ def _edited(
 
 
 def _found(contract: Contract, exchanges: Exchanges) -> set[tuple[str, str | None, str]]:
-    report = compare_with_contract(traffic(contract, exchanges))
-    return {(c.rule, c.operation, c.at) for c in report.changes if c.rule.startswith("observed-")}
+    report = compare_traffic_with_contract(traffic(contract, exchanges))
+    return {(c.rule, c.operation, c.location) for c in report.changes if c.rule.startswith("observed-")}
 
 
 def _headers(exchanges: Exchanges, *added: tuple[str, str]) -> Exchanges:
@@ -69,7 +69,7 @@ STATUS = "getSpeechStatus"
 
 
 @pytest.mark.parametrize(
-    ("edit", "rule", "at"),
+    ("edit", "rule", "location"),
     [
         (lambda v: v.update(queue={"position": 3}), "observed-field-undocumented", "200 body#/queue"),
         (lambda v: v.pop("credits_used"), "observed-field-missing", "200 body#"),
@@ -80,9 +80,9 @@ STATUS = "getSpeechStatus"
     ],
 )
 def test_what_answers_show_beyond_the_document(
-    contract: Contract, exchanges: Exchanges, edit: Callable[[dict[str, Any]], Any], rule: str, at: str
+    contract: Contract, exchanges: Exchanges, edit: Callable[[dict[str, Any]], Any], rule: str, location: str
 ) -> None:
-    assert (rule, STATUS, at) in _found(contract, _edited(exchanges, STATUS, edit))
+    assert (rule, STATUS, location) in _found(contract, _edited(exchanges, STATUS, edit))
 
 
 def test_of_a_masked_value_the_type_alone_is_judged(contract: Contract, exchanges: Exchanges) -> None:
@@ -105,7 +105,7 @@ def test_statuses_headers_and_media_types(contract: Contract, exchanges: Exchang
     assert ("observed-status-undocumented", STATUS, "status") in _found(contract, teapot)
     region = _found(contract, _headers(exchanges, ("X-Region", "eu"), ("Cache-Control", "no-store")))
     assert {rule for rule, _, _ in region} == {"observed-header-undocumented"}
-    assert all("X-Region" in at for _, _, at in region)
+    assert all("X-Region" in location for _, _, location in region)
     typed = tuple(with_response(e, headers=(("Content-Type", "text/html"),)) for e in exchanges)
     assert "observed-media-type-undocumented" in {rule for rule, _, _ in _found(contract, typed)}
 
@@ -127,20 +127,20 @@ def test_the_other_reading_of_a_dispute_is_told_as_such(contract: Contract, exch
 
 
 def test_what_is_documented_and_never_seen(contract: Contract, exchanges: Exchanges) -> None:
-    report: DriftReport = compare_with_contract(traffic(contract, exchanges))
-    never = {(c.rule, c.at) for c in report.changes}
+    report: DriftReport = compare_traffic_with_contract(traffic(contract, exchanges))
+    never = {(c.rule, c.location) for c in report.changes}
     assert ("documented-status-never-seen", "503") in never
     assert ("documented-state-never-seen", "body#/status") in never
-    assert {c.level.value for c in report.changes} == {"safe"}
-    spot = next(c.old for c in report.changes if c.at == "503")
+    assert {c.level.value for c in report.changes} == {"compatible"}
+    spot = next(c.old_position for c in report.changes if c.location == "503")
     assert spot is not None
     line = contract.document.path.read_text().splitlines()[(spot.line or 0) - 1]
     assert '"503":' in line
     downloads = tuple(e for e in exchanges if e.operation == "(download)")
-    unseen = compare_with_contract(traffic(contract, downloads)).changes
+    unseen = compare_traffic_with_contract(traffic(contract, downloads)).changes
     assert {c.rule for c in unseen} == {"documented-operation-never-seen"}
 
 
 def test_the_rules_are_in_the_catalogue() -> None:
-    mine = {rule.id for rule in RULES.values() if rule.comparison == "recording-contract"}
+    mine = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "recording-contract"}
     assert mine == set(AGAINST_CONTRACT)

@@ -12,12 +12,12 @@ from click.testing import CliRunner
 
 from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.drift import RULES
-from voicegauge.drift.traffic import compare_recordings
-from voicegauge.drift.traffic.reading.pairing import Pair
-from voicegauge.drift.traffic.reading.traffic import Seen
-from voicegauge.drift.traffic.responses import answer_changes
-from voicegauge.drift.traffic.rules import BETWEEN_RECORDINGS
+from voicegauge.drift import DRIFT_RULES
+from voicegauge.drift.traffic import compare_traffic
+from voicegauge.drift.traffic.reading.pairing import ConversationPair
+from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange
+from voicegauge.drift.traffic.responses import response_changes
+from voicegauge.drift.traffic.traffic_rules import BETWEEN_RECORDINGS
 from voicegauge.model import Exchange, Provenance, Request
 from voicegauge.recording import save_har
 
@@ -39,8 +39,8 @@ def exchanges(contract: Contract) -> Exchanges:
 
 
 def _rules(contract: Contract, old: Exchanges, new: Exchanges) -> list[tuple[str, str]]:
-    report = compare_recordings(traffic(contract, old), traffic(contract, new))
-    return [(change.rule, change.at) for change in report.changes]
+    report = compare_traffic(traffic(contract, old), traffic(contract, new))
+    return [(change.rule, change.location) for change in report.changes]
 
 
 def _calls(*answers: dict[str, Any], status: int = 404, **headers: str) -> Exchanges:
@@ -61,15 +61,15 @@ def _calls(*answers: dict[str, Any], status: int = 404, **headers: str) -> Excha
 def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> None:
     names = [f"call-{number}" for number in range(12)]
 
-    def said(status: int) -> tuple[Seen, ...]:
+    def said(status: int) -> tuple[ObservedExchange, ...]:
         request = Request(method="GET", url=f"{API}/x")
         made = (
             Exchange(provider="pixelapi", operation=name, request=request, response=answer(status, {}))
             for name in names
         )
-        return tuple(Seen(contract, "x.har", number, one, None, {}) for number, one in enumerate(made))
+        return tuple(ObservedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(made))
 
-    found = answer_changes([Pair(said(200), said(500), same=True)])
+    found = response_changes([ConversationPair(said(200), said(500), same=True)])
     assert [change.operation for change in found] == names
 
 
@@ -214,7 +214,7 @@ def test_a_masked_header_that_comes_or_goes_is_found(contract: Contract, side: s
 
 
 def test_the_rules_are_in_the_catalogue() -> None:
-    mine = {rule.id for rule in RULES.values() if rule.comparison == "recordings"}
+    mine = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "recordings"}
     assert mine == set(BETWEEN_RECORDINGS)
 
 

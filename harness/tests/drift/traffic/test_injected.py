@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from voicegauge.contract import Catalogue, Contract, load_catalogue
-from voicegauge.drift.traffic import compare_recordings
+from voicegauge.drift.traffic import compare_traffic
 from voicegauge.model import Exchange
 
 from .emulated import record, spoken, traffic
@@ -43,8 +43,8 @@ def test_recordings_made_again_show_no_change(catalogue: Catalogue, recorded: Re
         for old, new in permutations(recorded[target.id], 2):
             assert old != new
             pairs += 1
-            report = compare_recordings(traffic(target.contract, old), traffic(target.contract, new))
-            alarms.update([f"{target.id}: {c.rule} {c.operation} {c.at} {c.message}" for c in report.changes][:1])
+            report = compare_traffic(traffic(target.contract, old), traffic(target.contract, new))
+            alarms.update([f"{target.id}: {c.rule} {c.operation} {c.location} {c.message}" for c in report.changes][:1])
     assert pairs >= WANTED
     assert alarms.total() <= pairs // 100, alarms
 
@@ -55,10 +55,10 @@ def test_changes_put_into_recordings_are_found_under_their_rules(catalogue: Cata
     missed: list[str] = []
     for target in spoken(catalogue) * 6:
         old, injected = _injected(recorded[target.id], target.contract, rng, tried)
-        report = compare_recordings(traffic(target.contract, old), traffic(target.contract, injected.exchanges))
-        if not any(c.rule == injected.rule and injected.at.lower() in c.at.lower() for c in report.changes):
-            told = [f"{c.rule} {c.at}" for c in report.changes]
-            missed.append(f"{target.id}: {injected.rule} {injected.at}, told {told}")
+        report = compare_traffic(traffic(target.contract, old), traffic(target.contract, injected.exchanges))
+        if not any(c.rule == injected.rule and injected.location.lower() in c.location.lower() for c in report.changes):
+            told = [f"{c.rule} {c.location}" for c in report.changes]
+            missed.append(f"{target.id}: {injected.rule} {injected.location}, told {told}")
     assert tried.total() >= WANTED
     assert tried.keys() == INJECTIONS.keys()
     assert len(missed) <= tried.total() * 0.05, missed

@@ -13,9 +13,9 @@ from click.testing import CliRunner
 from voicegauge.cli import cli
 from voicegauge.contract import Contract, load_contract
 from voicegauge.data import data_dir
-from voicegauge.drift import Proposal
-from voicegauge.drift.contract_patch import propose
-from voicegauge.drift.traffic import compare_with_contract
+from voicegauge.drift import ContractPatch
+from voicegauge.drift.contract_patch import make_contract_patch
+from voicegauge.drift.traffic import compare_traffic_with_contract
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import save_har
 
@@ -52,9 +52,9 @@ def _changed(one: Exchange) -> Exchange:
     return with_response(with_json(one, value), status=status, headers=headers)
 
 
-def _propose(contract: Contract, exchanges: tuple[Exchange, ...]) -> Proposal:
+def _propose(contract: Contract, exchanges: tuple[Exchange, ...]) -> ContractPatch:
     seen = traffic(contract, exchanges, "seen.har")
-    return propose(seen, compare_with_contract(seen))
+    return make_contract_patch(seen, compare_traffic_with_contract(seen))
 
 
 def _apply(patch: str, folder: Path) -> None:
@@ -69,12 +69,12 @@ def test_the_patch_applies_and_the_changed_contract_says_what_was_seen(
     copy = tmp_path / "openapi.yaml"
     shutil.copy(path, copy)
     monkeypatch.chdir(tmp_path)
-    patch = _propose(load_contract(Path("openapi.yaml")), exchanges).patch()
+    patch = _propose(load_contract(Path("openapi.yaml")), exchanges).unified_diff()
     _apply(patch, tmp_path)
     changed = load_contract(copy)
-    rules = {c.rule for c in compare_with_contract(traffic(changed, exchanges)).changes}
+    rules = {c.rule for c in compare_traffic_with_contract(traffic(changed, exchanges)).changes}
     stated = {"observed-status-undocumented", "observed-header-undocumented", "observed-field-undocumented"}
-    before = {c.rule for c in compare_with_contract(traffic(contract, exchanges)).changes}
+    before = {c.rule for c in compare_traffic_with_contract(traffic(contract, exchanges)).changes}
     assert stated <= before
     assert not rules & (stated | {"observed-value-undocumented"})
     assert "recording seen.har" in changed.provider.sources
@@ -86,7 +86,7 @@ def test_the_patch_applies_and_the_changed_contract_says_what_was_seen(
 
 def test_what_no_addition_can_state_is_left_to_a_person(made: tuple[Path, Contract, tuple[Exchange, ...]]) -> None:
     _, contract, exchanges = made
-    left = _propose(contract, exchanges).left
+    left = _propose(contract, exchanges).unpatched_changes
     assert {c.rule for c in left} <= {
         "observed-state-undocumented",
         "observed-value-out-of-bounds",
@@ -97,7 +97,7 @@ def test_what_no_addition_can_state_is_left_to_a_person(made: tuple[Path, Contra
 def test_nothing_seen_is_nothing_proposed() -> None:
     contract = load_contract(data_dir("contracts") / "pixelapi" / "openapi.yaml")
     exchanges = asyncio.run(record(contract.target("voice-design"), 3))
-    assert _propose(contract, exchanges).patch() == ""
+    assert _propose(contract, exchanges).unified_diff() == ""
 
 
 @pytest.mark.parametrize("made", PROVIDERS[:1], indirect=True)
@@ -112,7 +112,7 @@ def test_from_the_command_line(made: tuple[Path, Contract, tuple[Exchange, ...]]
     assert f"patch -p0 < {patch}" in done.output
     assert "+++" in patch.read_text()
     markdown = CliRunner().invoke(cli, ["drift", str(path), str(har), "--format", "markdown"]).output
-    assert "| Where | Rule | What | Stands at |" in markdown
+    assert "| Location | Rule | Change | File |" in markdown
     assert "`observed-status-undocumented`" in markdown
 
 
@@ -121,7 +121,7 @@ def test_a_contract_in_json_stays_json(tmp_path: Path, monkeypatch: pytest.Monke
     exchanges = tuple(map(_changed, asyncio.run(record(source.target("voice-design"), 3))))
     monkeypatch.chdir(tmp_path)
     Path("openapi.json").write_text(json.dumps(source.document.data, indent=2) + "\n")
-    _apply(_propose(load_contract(Path("openapi.json")), exchanges).patch(), tmp_path)
+    _apply(_propose(load_contract(Path("openapi.json")), exchanges).unified_diff(), tmp_path)
     changed = json.loads(Path("openapi.json").read_text())
     assert "queue_position" in changed["components"]["schemas"]["SpeechStatus"]["properties"]
     load_contract(Path("openapi.json"))

@@ -16,9 +16,9 @@ from voicegauge.files import write_file
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from voicegauge.drift import Change, DriftReport, Proposal
+    from voicegauge.drift import ContractPatch, DriftChange, DriftReport
 
-_STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "safe": "dim"}
+_STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": "dim"}
 
 
 @click.command("drift")
@@ -67,24 +67,24 @@ def command(
     Each is an OpenAPI document, a recording (a .har file or a folder of them), or a provider
     as `voicegauge providers` names it. `voicegauge rules drift` lists the rules. In JUnit XML,
     SARIF and annotations a breaking change is an error, a possibly breaking one a warning and
-    a safe one a note; in JUnit XML what --fail-on names and what is worse is a failure.
+    a compatible one a note; in JUnit XML what --fail-on names and what is worse is a failure.
     """
     from voicegauge.drift import (
-        Level,
+        DriftLevel,
         apply_baseline,
         compare,
+        drift_results,
         make_baseline,
-        propose_changes,
+        propose_contract_patch,
         render_markdown,
-        results_of,
     )
 
     check_outputs(json_to, {**options, "propose": propose})
     if propose is None:
         report = compare(old, new, contracts)
     else:
-        report, proposal = propose_changes(old, new, contracts)
-        write_file(propose, proposal.patch().encode())
+        report, proposal = propose_contract_patch(old, new, contracts)
+        write_file(propose, proposal.unified_diff().encode())
     report = settle_baseline(report, options, make_baseline, apply_baseline)
     if json_to:
         write_json(report, json_to)
@@ -95,8 +95,8 @@ def command(
             _print(report)
             if propose is not None:
                 _print_proposal(propose, proposal)
-    write_outputs(results_of(report, Level(fail_on)), options, lambda _: render_markdown(report))
-    if report.reaches(Level(fail_on)):
+    write_outputs(drift_results(report, DriftLevel(fail_on)), options, lambda _: render_markdown(report))
+    if report.has_change_at_least(DriftLevel(fail_on)):
         ctx.exit(EXIT_FINDINGS)
 
 
@@ -113,15 +113,17 @@ def _print(report: DriftReport) -> None:
     out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
 
 
-def _print_proposal(file: Path, proposal: Proposal) -> None:
-    left = f"; {len(proposal.left)} changes are left to a person" if proposal.left else ""
+def _print_proposal(file: Path, proposal: ContractPatch) -> None:
+    left = f"; {len(proposal.unpatched_changes)} changes are left to a person" if proposal.unpatched_changes else ""
     console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True)
 
 
-def _print_change(out: Console, found: Change) -> None:
+def _print_change(out: Console, found: DriftChange) -> None:
     from rich.text import Text
 
-    title = Text.assemble((found.level.value, _STYLES[found.level.value]), f" {found.rule}  ", (found.where, "bold"))
+    title = Text.assemble(
+        (found.level.value, _STYLES[found.level.value]), f" {found.rule}  ", (found.qualified_location, "bold")
+    )
     out.print(title, soft_wrap=True)
     out.print(f"  {found.message}", soft_wrap=True)
-    out.print(f"  {found.spots}", style="dim", soft_wrap=True)
+    out.print(f"  {found.positions}", style="dim", soft_wrap=True)

@@ -6,7 +6,7 @@ import click
 
 from voicegauge.cli.console import console, table, write_json
 from voicegauge.cli.options import json_option
-from voicegauge.drift import Comparison, Level
+from voicegauge.drift import DriftComparison, DriftLevel
 from voicegauge.model import Record, Severity
 
 
@@ -27,16 +27,16 @@ class DriftRow(Record, frozen=True, kw_only=True):
     """One rule of drift as `--json` shows it."""
 
     id: str
-    level: Level
-    means: str
-    """One sentence: what is different in the newer one."""
-    comparison: Comparison
+    level: DriftLevel
+    description: str
+    """One sentence about the newer side."""
+    comparison: DriftComparison
 
 
 class RuleList(Record, frozen=True, kw_only=True):
     """All that `voicegauge rules --json` writes."""
 
-    schema: str = "voicegauge/rules/1"
+    schema: str = "voicegauge/rules/2"
     rules: tuple[RuleRow, ...]
     drift: tuple[DriftRow, ...]
 
@@ -79,10 +79,10 @@ def _checks() -> tuple[RuleRow, ...]:
 
 
 def _drift() -> tuple[DriftRow, ...]:
-    from voicegauge.drift import RULES
+    from voicegauge.drift import DRIFT_RULES
 
-    rules = RULES.values()
-    return tuple(DriftRow(id=r.id, level=r.level, means=r.means, comparison=r.comparison) for r in rules)
+    rules = DRIFT_RULES.values()
+    return tuple(DriftRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules)
 
 
 def _print(result: RuleList, *, with_drift: bool) -> None:
@@ -97,7 +97,7 @@ def _print(result: RuleList, *, with_drift: bool) -> None:
     elif result.drift:
         shown = table("rule of drift", "level", "what is different")
         for row in result.drift:
-            shown.add_row(row.id, row.level.value, row.means)
+            shown.add_row(row.id, row.level.value, row.description)
         out.print(shown)
     if not result.rules and not result.drift:
         out.print("no rule has these words in its id")

@@ -1,7 +1,7 @@
 """Contract against contract: any two OpenAPI documents, and what the `x-` keys add to them."""
 
 from voicegauge.drift.contracts import extension_rules, operation_rules, schema_rules
-from voicegauge.drift.contracts.comparison import compare_contracts
+from voicegauge.drift.contracts.document_comparison import compare_contracts
 from voicegauge.drift.registry import register
 
 __all__ = ["compare_contracts"]

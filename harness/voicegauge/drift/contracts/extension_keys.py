@@ -22,6 +22,7 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
+from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json, is_same_json
 from voicegauge.drift.contracts.extension_rules import (
     BATCH,
     CHAT,
@@ -35,15 +36,14 @@ from voicegauge.drift.contracts.extension_rules import (
     STREAM,
     TRANSCRIPTION,
     WEBHOOK,
-    Row,
+    ExtensionFact,
 )
-from voicegauge.drift.contracts.node import Part, canonical_json, same_json
 from voicegauge.drift.contracts.schemas import compare_schemas
-from voicegauge.drift.contracts.scope import Scope
-from voicegauge.drift.report import Change
+from voicegauge.drift.contracts.scope import ComparisonScope
+from voicegauge.drift.report import DriftChange
 from voicegauge.formats import MISSING
 
-_OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
+_OPERATION: dict[str, tuple[type[Any], Sequence[ExtensionFact]]] = {
     "x-speech": (SpeechSpec, SPEECH),
     "x-job": (JobSpec, JOB),
     "x-stream": (StreamSpec, STREAM),
@@ -56,69 +56,76 @@ _OPERATION: dict[str, tuple[type[Any], Sequence[Row]]] = {
     "x-pricing": (PriceSpec, PRICING),
     "x-limits": (LimitsSpec, LIMITS),
 }
-_DOCUMENT: dict[str, tuple[type[Any], Sequence[Row]]] = {
+_DOCUMENT: dict[str, tuple[type[Any], Sequence[ExtensionFact]]] = {
     "x-provider": (ProviderSpec, PROVIDER),
     "x-limits": (LimitsSpec, LIMITS),
 }
 
 
-def compare_operation_keys(scope: Scope, old: Part, new: Part, roots: tuple[Part, Part]) -> Iterator[Change]:
+def compare_operation_extensions(
+    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, roots: tuple[DocumentNode, DocumentNode]
+) -> Iterator[DriftChange]:
     """Every change of the keys of an operation; none where one document is no contract of voicegauge.
 
     Raises:
         ContractError: a key does not fit its grammar.
     """
-    if all(root.child("x-provider").there for root in roots):
+    if all(root.child("x-provider").exists for root in roots):
         yield from _compare_keys(scope, old, new, _OPERATION)
-        yield from _compare_events(
-            scope.inside("x-stream"), *(part.child("x-stream").followed() for part in (old, new))
-        )
+        yield from _compare_events(scope.inside("x-stream"), *(part.child("x-stream").resolve() for part in (old, new)))
 
 
-def compare_document_keys(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """Every change of the keys of a whole document; none where one is no contract of voicegauge.
 
     Raises:
         ContractError: a key does not fit its grammar.
     """
-    if old.child("x-provider").there and new.child("x-provider").there:
+    if old.child("x-provider").exists and new.child("x-provider").exists:
         yield from _compare_keys(scope, old, new, _DOCUMENT)
 
 
 def _compare_keys(
-    scope: Scope, old: Part, new: Part, keys: dict[str, tuple[type[Any], Sequence[Row]]]
-) -> Iterator[Change]:
+    scope: ComparisonScope,
+    old: DocumentNode,
+    new: DocumentNode,
+    keys: dict[str, tuple[type[Any], Sequence[ExtensionFact]]],
+) -> Iterator[DriftChange]:
     for key, (kind, rows) in keys.items():
-        before, after = (_read(holder.child(key).followed(), kind) for holder in (old, new))
+        before, after = (_read(holder.child(key).resolve(), kind) for holder in (old, new))
         if key == "x-limits":  # a document without any says that none is known
             before, after = ({} if value is MISSING else value for value in (before, after))
-        if before is after or (MISSING not in (before, after) and same_json(before, after)):
+        if before is after or (MISSING not in (before, after) and is_same_json(before, after)):
             continue
         for row in rows:
             tokens = row.path.split("/") if row.path else []
-            places = old.child(key).followed(), new.child(key).followed()
+            places = old.child(key).resolve(), new.child(key).resolve()
             yield from _compare_row(scope.inside(key), row, tokens, (before, after), places)
 
 
-def _compare_events(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+def _compare_events(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """The data of the events that both streams have: parts of a response's body."""
     later = new.child("events")
     for name, event in old.child("events").children():
         before, after = event.child("schema"), later.child(name).child("schema")
-        if before.there and after.there:
+        if before.exists and after.exists:
             yield from compare_schemas(scope.inside(f"/events/{name}/schema"), "response-property", before, after)
 
 
-def _read(part: Part, kind: type[Any]) -> Any:
+def _read(part: DocumentNode, kind: type[Any]) -> Any:
     """The record at `part` as plain data with every default; `MISSING` where there is none."""
-    if not part.there:
+    if not part.exists:
         return MISSING
     return msgspec.to_builtins(convert(part.document, part.value, part.pointer, kind))
 
 
 def _compare_row(
-    scope: Scope, row: Row, tokens: list[str], values: tuple[Any, Any], places: tuple[Part, Part]
-) -> Iterator[Change]:
+    scope: ComparisonScope,
+    row: ExtensionFact,
+    tokens: list[str],
+    values: tuple[Any, Any],
+    places: tuple[DocumentNode, DocumentNode],
+) -> Iterator[DriftChange]:
     """Step down to the place of `row`, through every key that both have for a "*"."""
     if not tokens:
         yield from _differences(scope, row, values, places)
@@ -139,7 +146,9 @@ def _stated(mapping: dict[str, Any], key: str) -> Any:
     return MISSING if value is None else value
 
 
-def _differences(scope: Scope, row: Row, values: tuple[Any, Any], places: tuple[Part, Part]) -> Iterator[Change]:
+def _differences(
+    scope: ComparisonScope, row: ExtensionFact, values: tuple[Any, Any], places: tuple[DocumentNode, DocumentNode]
+) -> Iterator[DriftChange]:
     old, new = values
     if row.how in ("names", "listed"):
         yield from _names(scope, row, values, places)
@@ -156,7 +165,7 @@ def _action(how: str, old: Any, new: Any) -> str:
         return "" if old is new else come[0] if old is MISSING else come[1]
     if how == "amount":
         return "" if old == new else "increased" if new > old else "decreased"
-    return "" if isinstance(old, dict) or same_json(old, new) else "changed"
+    return "" if isinstance(old, dict) or is_same_json(old, new) else "changed"
 
 
 def _flag(old: Any, new: Any) -> str:
@@ -170,7 +179,9 @@ def _is_plain(value: Any) -> bool:
     return value is not MISSING and not isinstance(value, dict | list)
 
 
-def _names(scope: Scope, row: Row, values: tuple[Any, Any], places: tuple[Part, Part]) -> Iterator[Change]:
+def _names(
+    scope: ComparisonScope, row: ExtensionFact, values: tuple[Any, Any], places: tuple[DocumentNode, DocumentNode]
+) -> Iterator[DriftChange]:
     """Names that are one more or one less; of a list that was empty and said nothing, that it is there."""
     old, new = (_by_text(value) for value in values)
     if row.how == "listed" and bool(old) != bool(new):

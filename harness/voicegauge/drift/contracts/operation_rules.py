@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voicegauge.drift.registry import Level, Rule
+from voicegauge.drift.registry import DriftLevel, DriftRule
 
 _BREAKING = {
     "api-path-removed-without-deprecation": "The path was removed; it was not deprecated before",
@@ -99,7 +99,11 @@ _SAFE = {
 }
 
 
-def rules() -> Iterator[Rule]:
+def rules() -> Iterator[DriftRule]:
     """All rules over what is no schema."""
-    for level, means_by_id in ((Level.BREAKING, _BREAKING), (Level.POSSIBLY_BREAKING, _POSSIBLY), (Level.SAFE, _SAFE)):
-        yield from (Rule(name, level, means, "contracts") for name, means in means_by_id.items())
+    for level, means_by_id in (
+        (DriftLevel.BREAKING, _BREAKING),
+        (DriftLevel.POSSIBLY_BREAKING, _POSSIBLY),
+        (DriftLevel.COMPATIBLE, _SAFE),
+    ):
+        yield from (DriftRule(name, level, description, "contracts") for name, description in means_by_id.items())

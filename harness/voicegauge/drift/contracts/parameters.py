@@ -6,21 +6,21 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.node import Part
+from voicegauge.drift.contracts.document_node import DocumentNode
 from voicegauge.drift.contracts.schemas import compare_schemas
-from voicegauge.drift.contracts.scope import Scope
-from voicegauge.drift.report import Change
+from voicegauge.drift.contracts.scope import ComparisonScope
+from voicegauge.drift.report import DriftChange
 
 _IGNORED = ("accept", "content-type", "authorization")
 """Headers that OpenAPI describes elsewhere, so that a parameter of that name says nothing."""
 _STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 
-Place = tuple[str, Part, Part]
+ParameterOwners = tuple[str, DocumentNode, DocumentNode]
 """Path, path item and operation."""
 
 
 class _Parameter(NamedTuple):
-    part: Part
+    part: DocumentNode
     shared: bool
     """Stands at the path and counts for all its operations."""
 
@@ -29,11 +29,11 @@ class _Parameter(NamedTuple):
         return self.part.get("required") is True or self.part.get("in") == "path"
 
     @property
-    def at(self) -> str:
+    def location(self) -> str:
         return f"{self.part.get('in')} {self.part.get('name')}"
 
     @property
-    def schema(self) -> Part:
+    def schema(self) -> DocumentNode:
         content = [media for _, media in self.part.child("content").children()]
         return content[0].child("schema") if content else self.part.child("schema")
 
@@ -43,26 +43,26 @@ class _Parameter(NamedTuple):
         return style, self.part.get("explode", style == "form") is True
 
 
-def compare_parameters(scope: Scope, old: Place, new: Place) -> Iterator[Change]:
+def compare_parameters(scope: ComparisonScope, old: ParameterOwners, new: ParameterOwners) -> Iterator[DriftChange]:
     """Every change of the parameters, those of the path item among them."""
     was, now = _parameters(*old), _parameters(*new)
     for key in dict.fromkeys((*was, *now)):
         if key not in now:
-            inside = scope.inside(was[key].at)
+            inside = scope.inside(was[key].location)
             yield inside.change(_removed(scope, was[key]), was[key].part, None)
         elif key not in was:
-            inside = scope.inside(now[key].at)
+            inside = scope.inside(now[key].location)
             yield inside.change(_added(scope, now[key]), None, now[key].part)
         else:
-            yield from _compare(scope.inside(now[key].at), was[key], now[key])
+            yield from _compare(scope.inside(now[key].location), was[key], now[key])
 
 
-def _parameters(path: str, item: Part, operation: Part) -> dict[tuple[str, str], _Parameter]:
+def _parameters(path: str, item: DocumentNode, operation: DocumentNode) -> dict[tuple[str, str], _Parameter]:
     positions = {name: str(index) for index, name in enumerate(re.findall(r"\{([^}]*)\}", path))}
     found = {}
     for holder, shared in ((item, True), (operation, False)):
         for _, part in holder.child("parameters").children():
-            part = part.followed()
+            part = part.resolve()
             place, name = str(part.get("in")), str(part.get("name"))
             if place == "header" and name.lower() in _IGNORED:
                 continue
@@ -71,14 +71,14 @@ def _parameters(path: str, item: Part, operation: Part) -> dict[tuple[str, str],
     return found
 
 
-def _removed(scope: Scope, parameter: _Parameter) -> str:
+def _removed(scope: ComparisonScope, parameter: _Parameter) -> str:
     if scope.callback:
         return "callback-parameter-removed"
     deprecated = parameter.part.get("deprecated") is True
     return "request-parameter-removed-with-deprecation" if deprecated else "request-parameter-removed"
 
 
-def _added(scope: Scope, parameter: _Parameter) -> str:
+def _added(scope: ComparisonScope, parameter: _Parameter) -> str:
     if scope.callback:
         return "callback-parameter-added"
     if parameter.part.get("in") == "path":
@@ -87,7 +87,7 @@ def _added(scope: Scope, parameter: _Parameter) -> str:
     return f"new-{need}-request-" + ("default-parameter-to-existing-path" if parameter.shared else "parameter")
 
 
-def _compare(scope: Scope, old: _Parameter, new: _Parameter) -> Iterator[Change]:
+def _compare(scope: ComparisonScope, old: _Parameter, new: _Parameter) -> Iterator[DriftChange]:
     stem = "callback-parameter" if scope.callback else "request-parameter"
     if old.required != new.required and not scope.callback:
         need = "required" if new.required else "optional"

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.node import Part, canonical_json, same_json
-from voicegauge.drift.contracts.scope import Scope
-from voicegauge.drift.report import Change
+from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json, is_same_json
+from voicegauge.drift.contracts.scope import ComparisonScope
+from voicegauge.drift.report import DriftChange
 
 _PLACE = ("in", "name", "scheme")
 """The keys of a scheme that say how a key is sent."""
-Both = tuple[Part, Part]
+NodePair = tuple[DocumentNode, DocumentNode]
 
 
-class _Way(NamedTuple):
+class _SecurityRequirement(NamedTuple):
     """One alternative: every scheme of it is needed."""
 
-    part: Part
+    part: DocumentNode
     scopes: dict[bytes, list[str]]
     """By scheme."""
 
 
-def compare_security(scope: Scope, operations: Both, roots: Both) -> Iterator[Change]:
+def compare_security(scope: ComparisonScope, operations: NodePair, roots: NodePair) -> Iterator[DriftChange]:
     """Ways into an operation that came or went; those of the whole document where it has none of its own."""
-    own = [operation.child("security").there for operation in operations]
+    own = [operation.child("security").exists for operation in operations]
     stem = "api-security" if any(own) else "api-global-security"
     holders = [
         (operation if has else root).child("security")
@@ -47,7 +47,9 @@ def compare_security(scope: Scope, operations: Both, roots: Both) -> Iterator[Ch
             yield from _scopes(inside, stem, was[key], now[key])
 
 
-def _scopes(scope: Scope, stem: str, old: _Way, new: _Way) -> Iterator[Change]:
+def _scopes(
+    scope: ComparisonScope, stem: str, old: _SecurityRequirement, new: _SecurityRequirement
+) -> Iterator[DriftChange]:
     for scheme, before in old.scopes.items():
         after = new.scopes[scheme]
         for name in dict.fromkeys((*before, *after)):
@@ -60,18 +62,18 @@ def _side(action: str) -> str:
     return "old" if action == "removed" else "new"
 
 
-def _ways(security: Part, root: Part, roots: Both) -> dict[frozenset[bytes], _Way]:
+def _ways(security: DocumentNode, root: DocumentNode, roots: NodePair) -> dict[frozenset[bytes], _SecurityRequirement]:
     found = {}
     for _, alternative in security.children():
         scopes = {
             _identity(name, root, roots): [str(scope.value) for _, scope in listed.children()]
             for name, listed in alternative.children()
         }
-        found[frozenset(scopes)] = _Way(alternative, scopes)
+        found[frozenset(scopes)] = _SecurityRequirement(alternative, scopes)
     return found
 
 
-def _identity(name: str, root: Part, roots: Both) -> bytes:
+def _identity(name: str, root: DocumentNode, roots: NodePair) -> bytes:
     """A scheme by its name where both documents have it, else by what it says: a mere new name is no change."""
     schemes = [_schemes(other) for other in roots]
     if all(name in found for found in schemes):
@@ -80,17 +82,17 @@ def _identity(name: str, root: Part, roots: Both) -> bytes:
     return _content(scheme) if scheme is not None else name.encode()
 
 
-def _schemes(root: Part) -> dict[str, Part]:
+def _schemes(root: DocumentNode) -> dict[str, DocumentNode]:
     found = root.child("components").child("securitySchemes").children()
-    return {name: part.followed() for name, part in found}
+    return {name: part.resolve() for name, part in found}
 
 
-def _content(scheme: Part) -> bytes:
+def _content(scheme: DocumentNode) -> bytes:
     said = scheme.value if isinstance(scheme.value, dict) else {}
     return canonical_json({key: value for key, value in said.items() if key != "description" and key[:2] != "x-"})
 
 
-def compare_schemes(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+def compare_security_schemes(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     """Security schemes that came, went or changed; one that only has another name is left out."""
     was, now = _schemes(old), _schemes(new)
     known = [{_content(part) for part in found.values()} for found in (was, now)]
@@ -106,7 +108,7 @@ def compare_schemes(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
             yield from _compare_scheme(inside, was[name], now[name])
 
 
-def _compare_scheme(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+def _compare_scheme(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     if old.get("type") != new.get("type"):
         values = {"old": old.get("type"), "new": new.get("type")}
         yield scope.change("api-security-component-type-changed", old.child("type"), new.child("type"), **values)
@@ -119,7 +121,7 @@ def _compare_scheme(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
             yield from _compare_flow(scope, flow, flows[1][name])
 
 
-def _folded(key: str, part: Part) -> str:
+def _folded(key: str, part: DocumentNode) -> str:
     """Names of schemes and of headers come in any letters."""
     value = str(part.get(key, ""))
     return value.lower() if key == "scheme" or part.get("in") == "header" else value
@@ -129,10 +131,10 @@ def _said(place: dict[str, str]) -> str:
     return " ".join(value for value in place.values() if value)
 
 
-def _compare_flow(scope: Scope, old: Part, new: Part) -> Iterator[Change]:
+def _compare_flow(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     for key, name in (("authorizationUrl", "oauth-url"), ("tokenUrl", "oauth-token-url")):
         before, after = old.child(key), new.child(key)
-        if before.there and after.there and not same_json(before.value, after.value):
+        if before.exists and after.exists and not is_same_json(before.value, after.value):
             rule = f"api-security-component-{name}-changed"
             yield scope.change(rule, before, after, old=before.value, new=after.value)
     was, now = (dict(part.child("scopes").children()) for part in (old, new))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract import MISSING, Contract
 from voicegauge.contract.extension import Dispute
-from voicegauge.drift.traffic.reading import Seen
+from voicegauge.drift.traffic.reading import ObservedExchange
 from voicegauge.formats import read_pointer, unescape
 
 _CHECKS = {
@@ -18,7 +18,7 @@ _CHECKS = {
 _BODY = ("response-schema", "error-shape", "job-completed-without-output")
 
 
-def is_disputed(seen: Seen, rule: str, pointer: str) -> bool:
+def is_disputed(seen: ObservedExchange, rule: str, pointer: str) -> bool:
     """Whether a dispute at `pointer`, around it, or at the answer or its operation covers this."""
     names = _CHECKS.get(rule, _BODY)
     places = [pointer, seen.spec.pointer if seen.spec else "", seen.operation.pointer if seen.operation else ""]
@@ -26,13 +26,13 @@ def is_disputed(seen: Seen, rule: str, pointer: str) -> bool:
     if seen.operation is not None:  # also beside the reference to a shared response
         places.append(f"{seen.operation.pointer}/responses/{status}")
     for place in filter(None, places):
-        for dispute, at in seen.contract.disputes(place):
-            if set(names) & set(dispute.rules) and _fits(seen, dispute, at):
+        for dispute, location in seen.contract.disputes(place):
+            if set(names) & set(dispute.rules) and _fits(seen, dispute, location):
                 return True
     return False
 
 
-def _fits(seen: Seen, dispute: Dispute, at: str) -> bool:
+def _fits(seen: ObservedExchange, dispute: Dispute, location: str) -> bool:
     response = seen.exchange.response
     if dispute.status is not None and dispute.status != response.status:
         return False
@@ -42,16 +42,18 @@ def _fits(seen: Seen, dispute: Dispute, at: str) -> bool:
         return True
     if seen.value is MISSING:
         return False
-    return any(seen.contract.schemas.fits(pointer, seen.value) for pointer in _pointers(seen.contract, dispute, at))
+    return any(
+        seen.contract.schemas.fits(pointer, seen.value) for pointer in _pointers(seen.contract, dispute, location)
+    )
 
 
-def _pointers(contract: Contract, dispute: Dispute, at: str) -> list[str]:
+def _pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
     """Where the dispute's schema stands, so that its references are read in the document."""
     found = []
-    tokens = [unescape(token) for token in at.split("/")[1:]]
+    tokens = [unescape(token) for token in location.split("/")[1:]]
     for key in ("x-source", "source"):
         entries = read_pointer(contract.document.data, [*tokens, key, "disputed"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if entry.get("says") == dispute.says and entry.get("schema") == dispute.schema:
-                found.append(f"{at}/{key}/disputed/{index}/schema")
+                found.append(f"{location}/{key}/disputed/{index}/schema")
     return found

@@ -6,26 +6,26 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from voicegauge.drift.report import Change, change
+from voicegauge.drift.report import DriftChange, make_change
 from voicegauge.drift.traffic.reading import (
     ANY,
-    Bodies,
-    Case,
-    Context,
-    Leaf,
-    Scalar,
-    Seen,
-    Shift,
-    Taken,
+    CaseKey,
+    FlattenedBodies,
+    FlattenedBody,
+    FlattenedValue,
+    JsonScalar,
+    ObservedExchange,
+    ResponseContext,
+    ValueDifference,
+    compare_values,
+    compare_word_lists,
     parts,
-    shift,
-    shift_of_lists,
 )
 from voicegauge.formats import escape
 
 _ENOUGH = 4
 """Answers in which a value was never null, for one that is to mean something."""
-Known = Callable[[str], frozenset[Scalar]]
+Known = Callable[[str], frozenset[JsonScalar]]
 """The values that the document prints for a field, by its path."""
 
 
@@ -38,7 +38,7 @@ class _Presence(NamedTuple):
     new_of: int
 
 
-def field_changes(context: Context, bodies: Bodies) -> Iterator[Change]:
+def field_changes(context: ResponseContext, bodies: FlattenedBodies) -> Iterator[DriftChange]:
     """Fields that are gone, sometimes gone, or new."""
     presences = _presences(bodies)
     for path, found in presences.items():
@@ -49,20 +49,26 @@ def field_changes(context: Context, bodies: Bodies) -> Iterator[Change]:
             continue
         side = "new" if rule == "recorded-field-new" else "old"
         shown = {side: _first_value(bodies, path, side)}
-        yield _field_change(context, rule, path, _first_spots(bodies, path), shown)
+        yield _field_change(context, rule, path, _first_positions(bodies, path), shown)
 
 
 def _field_change(
-    context: Context, rule: str, path: str, seen: tuple[Seen, Seen], values: Mapping[str, Any], *, part: str = ""
-) -> Change:
+    context: ResponseContext,
+    rule: str,
+    path: str,
+    seen: tuple[ObservedExchange, ObservedExchange],
+    values: Mapping[str, Any],
+    *,
+    part: str = "",
+) -> DriftChange:
     """A change of the field at `path`, or of a part of its value; `seen` shows it before and after."""
     old, new = seen
-    return change(
+    return make_change(
         rule,
-        at=f"{context.body}{path}{part}",
+        location=f"{context.body}{path}{part}",
         operation=context.operation,
-        old=old.body_spot(path),
-        new=new.body_spot(path),
+        old=old.body_position(path),
+        new=new.body_position(path),
         values={side: value for side, value in values.items() if value is not None},
     )
 
@@ -81,7 +87,7 @@ def _verdict(found: Sequence[_Presence]) -> str | None:
     return None
 
 
-def _presences(bodies: Bodies) -> dict[str, list[_Presence]]:
+def _presences(bodies: FlattenedBodies) -> dict[str, list[_Presence]]:
     found: dict[str, list[_Presence]] = defaultdict(list)
     for _, old, new in bodies.cases:
         before, after = _count(old), _count(new)
@@ -97,7 +103,7 @@ class _Counts(NamedTuple):
     mappings: dict[str, int]
 
 
-def _count(side: Sequence[Taken]) -> _Counts:
+def _count(side: Sequence[FlattenedBody]) -> _Counts:
     counts = _Counts(defaultdict(int), defaultdict(int))
     for taken in side:
         for mapping in taken.fields:
@@ -107,7 +113,7 @@ def _count(side: Sequence[Taken]) -> _Counts:
     return counts
 
 
-def _first_spots(bodies: Bodies, path: str) -> tuple[Seen, Seen]:
+def _first_positions(bodies: FlattenedBodies, path: str) -> tuple[ObservedExchange, ObservedExchange]:
     """An older and a newer answer to show, if possible of a case in which the older one has the field."""
     for _, old, new in bodies.cases:
         for taken in old:
@@ -119,7 +125,7 @@ def _first_spots(bodies: Bodies, path: str) -> tuple[Seen, Seen]:
     )
 
 
-def _first_value(bodies: Bodies, path: str, side: str) -> Scalar:
+def _first_value(bodies: FlattenedBodies, path: str, side: str) -> JsonScalar:
     for _, old, new in bodies.cases:
         for taken in old if side == "old" else new:
             for leaf in taken.leaves:
@@ -134,11 +140,11 @@ def _first_value(bodies: Bodies, path: str, side: str) -> Scalar:
 class _Held(NamedTuple):
     """What one field held on both sides: in each case the leaves, with the answers they stand in."""
 
-    old: dict[Case, list[tuple[Leaf, Seen]]]
-    new: dict[Case, list[tuple[Leaf, Seen]]]
+    old: dict[CaseKey, list[tuple[FlattenedValue, ObservedExchange]]]
+    new: dict[CaseKey, list[tuple[FlattenedValue, ObservedExchange]]]
 
 
-def _held(bodies: Bodies) -> dict[str, _Held]:
+def _held(bodies: FlattenedBodies) -> dict[str, _Held]:
     found: dict[str, _Held] = defaultdict(lambda: _Held(defaultdict(list), defaultdict(list)))
     for case, old, new in bodies.cases:
         for side, taken in [("old", one) for one in old] + [("new", one) for one in new]:
@@ -148,7 +154,7 @@ def _held(bodies: Bodies) -> dict[str, _Held]:
     return dict(sorted(found.items()))
 
 
-def type_changes(context: Context, bodies: Bodies) -> Iterator[Change]:
+def type_changes(context: ResponseContext, bodies: FlattenedBodies) -> Iterator[DriftChange]:
     """Fields that hold a type they did not hold before."""
     for path, held in _held(bodies).items():
         shared = held.old.keys() & held.new.keys()
@@ -165,7 +171,9 @@ def type_changes(context: Context, bodies: Bodies) -> Iterator[Change]:
         yield _field_change(context, "recorded-type-changed", path, seen, kinds)
 
 
-def value_changes(context: Context, bodies: Bodies, *, skip: Collection[str], known: Known) -> Iterator[Change]:
+def value_changes(
+    context: ResponseContext, bodies: FlattenedBodies, *, skip: Collection[str], known: Known
+) -> Iterator[DriftChange]:
     """Fields that hold values they did not hold before, and lists that lost entries.
 
     Args:
@@ -182,13 +190,15 @@ def value_changes(context: Context, bodies: Bodies, *, skip: Collection[str], kn
         for part, (old, new) in _by_part(held).items():
             if path.endswith(f"/{ANY}") and not part:
                 continue  # words of a list are told as its entries; of URLs in it the parts count
-            found = shift(old, new, known=known(path) if not part else frozenset())
+            found = compare_values(old, new, known=known(path) if not part else frozenset())
             if found is not None:
                 yield _value_change(context, path, part, held, found)
 
 
-def _by_part(held: _Held) -> dict[str, tuple[dict[Case, frozenset[Scalar]], dict[Case, frozenset[Scalar]]]]:
-    found: dict[str, tuple[dict[Case, frozenset[Scalar]], dict[Case, frozenset[Scalar]]]] = {}
+def _by_part(
+    held: _Held,
+) -> dict[str, tuple[dict[CaseKey, frozenset[JsonScalar]], dict[CaseKey, frozenset[JsonScalar]]]]:
+    found: dict[str, tuple[dict[CaseKey, frozenset[JsonScalar]], dict[CaseKey, frozenset[JsonScalar]]]] = {}
     for index, side in enumerate((held.old, held.new)):
         for case, leaves in side.items():
             for leaf, _ in leaves:
@@ -199,17 +209,17 @@ def _by_part(held: _Held) -> dict[str, tuple[dict[Case, frozenset[Scalar]], dict
     return found
 
 
-def _value_change(context: Context, path: str, part: str, held: _Held, found: Shift) -> Change:
+def _value_change(context: ResponseContext, path: str, part: str, held: _Held, found: ValueDifference) -> DriftChange:
     rule = "recorded-value-new" if found.new else "recorded-value-gone"
     values = {"old": _one(found.gone), "new": _one(found.new)}
-    return _field_change(context, rule, path, _spots(held, found), values, part=part)
+    return _field_change(context, rule, path, _positions(held, found), values, part=part)
 
 
-def _one(values: tuple[Scalar, ...]) -> Scalar | list[Scalar]:
+def _one(values: tuple[JsonScalar, ...]) -> JsonScalar | list[JsonScalar]:
     return None if not values else values[0] if len(values) == 1 else list(values)
 
 
-def _spots(held: _Held, found: Shift) -> tuple[Seen, Seen]:
+def _positions(held: _Held, found: ValueDifference) -> tuple[ObservedExchange, ObservedExchange]:
     """Answers that show the change, where single values do."""
     old = [(leaf.value, seen) for leaves in held.old.values() for leaf, seen in leaves]
     new = [(leaf.value, seen) for leaves in held.new.values() for leaf, seen in leaves]
@@ -218,18 +228,20 @@ def _spots(held: _Held, found: Shift) -> tuple[Seen, Seen]:
     return before, after
 
 
-def _entry_changes(context: Context, path: str, held: _Held) -> Iterator[Change]:
-    found = shift_of_lists(_by_case(held.old), _by_case(held.new))
+def _entry_changes(context: ResponseContext, path: str, held: _Held) -> Iterator[DriftChange]:
+    found = compare_word_lists(_by_case(held.old), _by_case(held.new))
     if found is None:
         return
     if found.new:
-        yield _field_change(context, "recorded-value-new", path, _spots(held, found), {"new": _one(found.new)})
+        yield _field_change(context, "recorded-value-new", path, _positions(held, found), {"new": _one(found.new)})
     if found.gone:
-        yield _field_change(context, "recorded-value-gone", path, _spots(held, found), {"old": _one(found.gone)})
+        yield _field_change(context, "recorded-value-gone", path, _positions(held, found), {"old": _one(found.gone)})
 
 
-def _by_case(side: dict[Case, list[tuple[Leaf, Seen]]]) -> dict[Case, frozenset[Scalar]]:
-    found: dict[Case, frozenset[Scalar]] = {}
+def _by_case(
+    side: dict[CaseKey, list[tuple[FlattenedValue, ObservedExchange]]],
+) -> dict[CaseKey, frozenset[JsonScalar]]:
+    found: dict[CaseKey, frozenset[JsonScalar]] = {}
     for case, leaves in side.items():
         key = case[:1]
         values = {leaf.value for leaf, _ in leaves if leaf.kind in ("string", "number", "boolean")}

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from voicegauge.drift.report import Change, Spot, change
-from voicegauge.drift.traffic.reading import Both, Case, Context, Scalar, Seen, shift
+from voicegauge.drift.report import DriftChange, FilePosition, make_change
+from voicegauge.drift.traffic.reading import (
+    CaseKey,
+    JsonScalar,
+    ObservedExchange,
+    PairedResponses,
+    ResponseContext,
+    compare_values,
+)
 
 FRAMING = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
 """How the bytes came, and when; they say nothing of the API."""
 _PART = "/response/headers"
 
 
-def header_changes(context: Context, cases: Sequence[Both]) -> Iterator[Change]:
+def header_changes(context: ResponseContext, cases: Sequence[PairedResponses]) -> Iterator[DriftChange]:
     """Headers that are gone, new, or have another value."""
     names = sorted({name for both in cases for seen in (*both.old, *both.new) for name in _names(seen)} - FRAMING)
     for name in names:
@@ -20,11 +27,11 @@ def header_changes(context: Context, cases: Sequence[Both]) -> Iterator[Change]:
         yield from _value(context, cases, name)
 
 
-def _names(seen: Seen) -> set[str]:
+def _names(seen: ObservedExchange) -> set[str]:
     return {name.lower() for name, _ in seen.exchange.response.headers}
 
 
-def _presence(context: Context, cases: Sequence[Both], name: str) -> Iterator[Change]:
+def _presence(context: ResponseContext, cases: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
     old = [name in _names(seen) for both in cases for seen in both.old]
     new = [name in _names(seen) for both in cases for seen in both.new]
     if all(old) and not any(new):
@@ -33,32 +40,34 @@ def _presence(context: Context, cases: Sequence[Both], name: str) -> Iterator[Ch
         yield _change("recorded-header-new", context, cases, name)
 
 
-def _value(context: Context, cases: Sequence[Both], name: str) -> Iterator[Change]:
+def _value(context: ResponseContext, cases: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
     if name == "content-type" and any(_media_types(both.old) != _media_types(both.new) for both in cases):
         return
-    old, new = ({Case((both.case,)): _values(side, name) for both, side in _sides(cases, newer)} for newer in (0, 1))
-    found = shift({c: v for c, v in old.items() if v}, {c: v for c, v in new.items() if v})
+    old, new = ({CaseKey((both.case,)): _values(side, name) for both, side in _sides(cases, newer)} for newer in (0, 1))
+    found = compare_values({c: v for c, v in old.items() if v}, {c: v for c, v in new.items() if v})
     if found is not None and found.new:
         values = {"old": list(found.gone), "new": list(found.new)}
         yield _change("recorded-header-value-new", context, cases, name, values)
 
 
-def _sides(cases: Sequence[Both], newer: int) -> Iterator[tuple[Both, tuple[Seen, ...]]]:
+def _sides(
+    cases: Sequence[PairedResponses], newer: int
+) -> Iterator[tuple[PairedResponses, tuple[ObservedExchange, ...]]]:
     return ((both, both.new if newer else both.old) for both in cases)
 
 
-def _media_types(side: Sequence[Seen]) -> set[str]:
+def _media_types(side: Sequence[ObservedExchange]) -> set[str]:
     return {seen.exchange.response.media_type for seen in side}
 
 
-def _values(side: Sequence[Seen], name: str) -> frozenset[Scalar]:
-    found: set[Scalar] = set()
+def _values(side: Sequence[ObservedExchange], name: str) -> frozenset[JsonScalar]:
+    found: set[JsonScalar] = set()
     for seen in side:
         found |= {_number(value) for key, value in seen.exchange.response.headers if key.lower() == name}
     return frozenset(found)
 
 
-def _number(text: str) -> Scalar:
+def _number(text: str) -> JsonScalar:
     """A header that is a number is compared as one: counters show by counting."""
     try:
         return float(text)
@@ -67,17 +76,21 @@ def _number(text: str) -> Scalar:
 
 
 def _change(
-    rule: str, context: Context, cases: Sequence[Both], name: str, values: dict[str, list[Scalar]] | None = None
-) -> Change:
-    def spot(seen: Seen) -> Spot:
-        return seen.spot(f"{_PART}#{name}")
+    rule: str,
+    context: ResponseContext,
+    cases: Sequence[PairedResponses],
+    name: str,
+    values: dict[str, list[JsonScalar]] | None = None,
+) -> DriftChange:
+    def position(seen: ObservedExchange) -> FilePosition:
+        return seen.position(f"{_PART}#{name}")
 
     shown = {side: held[0] if len(held) == 1 else held for side, held in (values or {}).items() if held}
-    return change(
+    return make_change(
         rule,
-        at=f"{context.status} header.{name}",
+        location=f"{context.status} header.{name}",
         operation=context.operation,
-        old=spot(cases[0].old[0]),
-        new=spot(cases[0].new[0]),
+        old=position(cases[0].old[0]),
+        new=position(cases[0].new[0]),
         values=shown or None,
     )

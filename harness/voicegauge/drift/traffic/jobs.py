@@ -6,19 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.report import Change, change
-from voicegauge.drift.traffic.reading import Pair, Seen, states
+from voicegauge.drift.report import DriftChange, make_change
+from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange, job_states
 
-_Before = dict[tuple[str, str], Seen]
+_Before = dict[tuple[str, str], ObservedExchange]
 """Of each two states the earlier one first, with an answer that shows the later one."""
 
 
-def state_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
+def state_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """States that are new, another order of states, and requests that end in another state."""
     before = {state for pair in pairs for seen in pair.old if (state := seen.state)}
     told: set[str] = set()
     for pair in pairs:
-        for seen, state in states(pair.new):
+        for seen, state in job_states(pair.new):
             documented = seen.job is not None and state in seen.job.states
             if state not in before and not documented and state not in told:
                 told.add(state)
@@ -27,13 +27,13 @@ def state_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
     yield from _order(pairs)
 
 
-def _outcome(pair: Pair, told: set[str]) -> Iterator[Change]:
+def _outcome(pair: ConversationPair, told: set[str]) -> Iterator[DriftChange]:
     old, new = _end(pair.old), _end(pair.new)
     if old is not None and new is not None and old.state != new.state and new.state not in told:
         yield _change("recorded-outcome-changed", old, new, {"old": old.state, "new": new.state})
 
 
-def _end(conversation: Sequence[Seen]) -> Seen | None:
+def _end(conversation: Sequence[ObservedExchange]) -> ObservedExchange | None:
     """The answer that shows the job's last state, if it is one in which jobs end, or an unknown one."""
     seen = next((seen for seen in reversed(conversation) if seen.state is not None), None)
     if seen is None or seen.job is None or seen.state is None:
@@ -42,7 +42,7 @@ def _end(conversation: Sequence[Seen]) -> Seen | None:
     return seen if state is None or state.end is not None else None
 
 
-def _order(pairs: Sequence[Pair]) -> Iterator[Change]:
+def _order(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     old, new = _orders(pair.old for pair in pairs), _orders(pair.new for pair in pairs)
     for (first, second), seen in new.items():
         if (second, first) in old and (first, second) not in old and (second, first) not in new:
@@ -50,28 +50,28 @@ def _order(pairs: Sequence[Pair]) -> Iterator[Change]:
             yield _change("recorded-state-order-changed", old[second, first], seen, values)
 
 
-def _orders(conversations: Iterator[Sequence[Seen]]) -> _Before:
+def _orders(conversations: Iterator[Sequence[ObservedExchange]]) -> _Before:
     found: _Before = {}
     for conversation in conversations:
-        for (_, first), (seen, second) in combinations(states(conversation), 2):
+        for (_, first), (seen, second) in combinations(job_states(conversation), 2):
             if first != second:
                 found.setdefault((first, second), seen)
     return found
 
 
-def _change(rule: str, old: Seen, new: Seen, values: Mapping[str, object]) -> Change:
-    at = f"{new.status} {new.state_place}"
-    return change(
+def _change(rule: str, old: ObservedExchange, new: ObservedExchange, values: Mapping[str, object]) -> DriftChange:
+    location = f"{new.status} {new.state_place}"
+    return make_change(
         rule,
-        at=at,
+        location=location,
         operation=new.name,
-        old=old.spot("/response/content/text"),
-        new=new.spot("/response/content/text"),
+        old=old.position("/response/content/text"),
+        new=new.position("/response/content/text"),
         values=values,
     )
 
 
-def charge_places(seen: Seen) -> Iterator[str]:
+def charge_locations(seen: ObservedExchange) -> Iterator[str]:
     """Where an answer says what was charged: for speech, for audio that was sent, for a job or for a turn of a chat."""
     operation = seen.operation
     if operation is None or seen.status >= 300:
@@ -81,24 +81,24 @@ def charge_places(seen: Seen) -> Iterator[str]:
     yield from filter(None, (*answers, *whole))
 
 
-def charge_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
+def charge_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """What the very same request costs, where answers say it."""
     for pair in pairs:
         if not pair.same:
             continue
-        before = {(seen.name, place, seen.state): seen for seen in pair.old for place in charge_places(seen)}
+        before = {(seen.name, place, seen.state): seen for seen in pair.old for place in charge_locations(seen)}
         for new in pair.new:
-            for place in charge_places(new):
+            for place in charge_locations(new):
                 old = before.get((new.name, place, new.state))
                 if old is None:
                     continue
                 was, now = old.read(place), new.read(place)
                 if MISSING not in (was, now) and was != now:
-                    yield change(
+                    yield make_change(
                         "recorded-charge-changed",
-                        at=f"{new.status} {place}",
+                        location=f"{new.status} {place}",
                         operation=new.name,
-                        old=old.spot("/response/content/text"),
-                        new=new.spot("/response/content/text"),
+                        old=old.position("/response/content/text"),
+                        new=new.position("/response/content/text"),
                         values={"old": was, "new": now},
                     )

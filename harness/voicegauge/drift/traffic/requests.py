@@ -7,13 +7,13 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from voicegauge.contract import MISSING, MediaType
-from voicegauge.drift.report import Change, Spot, change
-from voicegauge.drift.traffic.reading import Seen, extras, of_media
+from voicegauge.drift.report import DriftChange, FilePosition, make_change
+from voicegauge.drift.traffic.reading import ObservedExchange, media_type_schemas, undocumented_properties
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.recording import base_type
 
 
-def request_changes(seen: Seen) -> Iterator[Change]:
+def request_changes(seen: ObservedExchange) -> Iterator[DriftChange]:
     """Fields and parameters that are not documented, of a request that was answered with a success."""
     operation = seen.operation
     if operation is None or seen.status >= 300:
@@ -26,12 +26,12 @@ def request_changes(seen: Seen) -> Iterator[Change]:
     media = operation.request_media.get(base_type(seen.exchange.request.header("content-type") or ""))
     if media is None:
         return
-    for extra in extras(seen.contract.schemas, _read(seen, media), of_media(media)):
+    for extra in undocumented_properties(seen.contract.schemas, _read(seen, media), media_type_schemas(media)):
         pointer = next(s.pointer for s in extra.around if "properties" in s.schema)
         yield _change(seen, f"request body#{extra.path}", pointer, extra.value)
 
 
-def _read(seen: Seen, media: MediaType) -> Any:
+def _read(seen: ObservedExchange, media: MediaType) -> Any:
     request = seen.exchange.request
     try:
         if is_json(media.name):
@@ -44,13 +44,13 @@ def _read(seen: Seen, media: MediaType) -> Any:
     return MISSING
 
 
-def _change(seen: Seen, at: str, pointer: str, value: Any) -> Change:
+def _change(seen: ObservedExchange, location: str, pointer: str, value: Any) -> DriftChange:
     document = seen.contract.document
-    return change(
+    return make_change(
         "observed-request-field-undocumented",
-        at=at,
+        location=location,
         operation=seen.name,
-        old=Spot(file=str(document.path), line=document.line(pointer), pointer=pointer),
-        new=seen.spot("/request"),
+        old=FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer),
+        new=seen.position("/request"),
         values={"new": value},
     )

@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from voicegauge.contract import MISSING
-from voicegauge.drift.report import Change, change
-from voicegauge.drift.traffic.reading import Pair, Seen
+from voicegauge.drift.report import DriftChange, make_change
+from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange
 from voicegauge.formats import is_json
 from voicegauge.speech.audio import UndecodableAudioError, decode, sniff_container
 
@@ -15,7 +15,7 @@ FOR_NOW = (429, 502, 503, 504)
 """Refusals that a later try does not meet."""
 
 
-def answer_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
+def response_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
     """What differs between two answers as a whole, operation by operation."""
     for pair in pairs:
         old, new = _by_operation(pair.old), _by_operation(pair.new)
@@ -24,14 +24,14 @@ def answer_changes(pairs: Sequence[Pair]) -> Iterator[Change]:
                 yield from _compare(old[operation], new[operation])
 
 
-def _by_operation(conversation: Sequence[Seen]) -> dict[str, list[Seen]]:
-    found: dict[str, list[Seen]] = defaultdict(list)
+def _by_operation(conversation: Sequence[ObservedExchange]) -> dict[str, list[ObservedExchange]]:
+    found: dict[str, list[ObservedExchange]] = defaultdict(list)
     for seen in conversation:
         found[seen.name].append(seen)
     return found
 
 
-def _compare(old: Sequence[Seen], new: Sequence[Seen]) -> Iterator[Change]:
+def _compare(old: Sequence[ObservedExchange], new: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
     before, after = {seen.status: seen for seen in reversed(old)}, {seen.status: seen for seen in reversed(new)}
     shared = before.keys() & after.keys()
     if not shared:
@@ -43,7 +43,7 @@ def _compare(old: Sequence[Seen], new: Sequence[Seen]) -> Iterator[Change]:
         yield from _bodies(before[status], after[status])
 
 
-def _bodies(old: Seen, new: Seen) -> Iterator[Change]:
+def _bodies(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
     before, after = old.exchange.response, new.exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}
@@ -53,7 +53,7 @@ def _bodies(old: Seen, new: Seen) -> Iterator[Change]:
     yield from _audio(old, new)
 
 
-def _audio(old: Seen, new: Seen) -> Iterator[Change]:
+def _audio(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
     before, after = old.exchange.response.body, new.exchange.response.body
     containers = sniff_container(before), sniff_container(after)
     if before == after or containers[0] is None:
@@ -78,12 +78,14 @@ def _form(body: bytes) -> str | None:
     return f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
 
 
-def _change(rule: str, old: Seen, new: Seen, at: str, values: Mapping[str, object]) -> Change:
-    return change(
+def _change(
+    rule: str, old: ObservedExchange, new: ObservedExchange, location: str, values: Mapping[str, object]
+) -> DriftChange:
+    return make_change(
         rule,
-        at=at,
+        location=location,
         operation=new.name,
-        old=old.spot("/response"),
-        new=new.spot("/response"),
+        old=old.position("/response"),
+        new=new.position("/response"),
         values=values or None,
     )

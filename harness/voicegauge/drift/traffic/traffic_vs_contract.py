@@ -6,11 +6,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
-from voicegauge.drift.report import Change, DriftReport, Side, Spot, change, make_report
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, FilePosition, make_change, make_report
 from voicegauge.drift.traffic.disputes import is_disputed
-from voicegauge.drift.traffic.reading import ANY, Seen, Stated, Traffic, enumerated, extras, of_media, stated, states
+from voicegauge.drift.traffic.reading import (
+    ANY,
+    LocatedSchema,
+    ObservedExchange,
+    RecordedTraffic,
+    enumerated_values,
+    job_states,
+    media_type_schemas,
+    stated,
+    undocumented_properties,
+)
 from voicegauge.drift.traffic.requests import request_changes
-from voicegauge.drift.traffic.uncovered import never_seen
+from voicegauge.drift.traffic.uncovered import uncovered_changes
 from voicegauge.formats import escape, read_pointer, unescape
 from voicegauge.recording import MASK
 
@@ -27,42 +37,44 @@ _MAX_ERRORS = 20
 """Of one body."""
 
 
-def compare_with_contract(traffic: Traffic) -> DriftReport:
+def compare_traffic_with_contract(traffic: RecordedTraffic) -> DriftReport:
     """What `traffic` shows and its contract does not say, and what the contract says and no traffic shows."""
     contract = traffic.contract
-    old = Side(file=str(contract.document.path), title=contract.provider.title, version=contract.version)
+    old = ComparedInput(file=str(contract.document.path), title=contract.provider.title, version=contract.version)
     return make_report("recording-contract", old, traffic.side, _once(_changes(traffic)))
 
 
-def _once(changes: Iterator[Change]) -> Iterator[Change]:
+def _once(changes: Iterator[DriftChange]) -> Iterator[DriftChange]:
     """The same in the same place is told once, by the first answer that shows it."""
     told = set()
     for found in changes:
-        key = (found.rule, found.operation, found.at, found.old, found.new_value)
+        key = (found.rule, found.operation, found.location, found.old_position, found.new_value)
         if key not in told:
             told.add(key)
             yield found
 
 
-def _changes(traffic: Traffic) -> Iterator[Change]:
+def _changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     for seen in traffic.seen:
         if seen.operation is None:
             if not seen.name.startswith("("):
-                yield change("observed-operation-undocumented", at="request", operation=seen.name, new=seen.spot())
+                yield make_change(
+                    "observed-operation-undocumented", location="request", operation=seen.name, new=seen.position()
+                )
             continue
         yield from _answer_changes(seen)
         yield from request_changes(seen)
     for conversation in traffic.conversations:
         yield from _job_changes(conversation)
-    yield from never_seen(traffic)
+    yield from uncovered_changes(traffic)
 
 
-def _documented(seen: Seen, pointer: str) -> Spot:
+def _documented(seen: ObservedExchange, pointer: str) -> FilePosition:
     document = seen.contract.document
-    return Spot(file=str(document.path), line=document.line(pointer), pointer=pointer)
+    return FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer)
 
 
-def _answer_changes(seen: Seen) -> Iterator[Change]:
+def _answer_changes(seen: ObservedExchange) -> Iterator[DriftChange]:
     assert seen.operation is not None
     if seen.spec is None:
         pointer = f"{seen.operation.pointer}/responses"
@@ -72,54 +84,54 @@ def _answer_changes(seen: Seen) -> Iterator[Change]:
     if seen.spec.media and seen.exchange.response.body and seen.media is None:
         media_type = seen.exchange.response.media_type
         pointer = f"{seen.spec.pointer}/content"
-        at = f"{seen.status} content-type"
-        yield _change(seen, "observed-media-type-undocumented", at, pointer, "/response/content", media_type)
+        location = f"{seen.status} content-type"
+        yield _change(seen, "observed-media-type-undocumented", location, pointer, "/response/content", media_type)
     if seen.media is not None and seen.value is not MISSING:
         yield from _body_changes(seen, seen.media)
 
 
-def _change(seen: Seen, rule: str, at: str, pointer: str, part: str, value: Any) -> Change:
+def _change(seen: ObservedExchange, rule: str, location: str, pointer: str, part: str, value: Any) -> DriftChange:
     """A change at `pointer` of the contract, or the note that the contract knows of this reading."""
     if is_disputed(seen, rule, pointer):
         rule = "observed-disputed-reading"
-    return change(
+    return make_change(
         rule,
-        at=at,
+        location=location,
         operation=seen.name,
         old=_documented(seen, pointer),
-        new=seen.spot(part),
+        new=seen.position(part),
         values={"new": value},
     )
 
 
-def _header_changes(seen: Seen) -> Iterator[Change]:
+def _header_changes(seen: ObservedExchange) -> Iterator[DriftChange]:
     assert seen.spec is not None
     contract, spec = seen.contract, seen.spec
     documented = {name.lower(): header for name, header in spec.headers.items()}
     limits = {name.lower() for name in contract.limits.headers.values()}
     for name, text in seen.exchange.response.headers:
         header = documented.get(name.lower())
-        at, part = f"{seen.status} header.{name}", f"/response/headers#{name}"
+        location, part = f"{seen.status} header.{name}", f"/response/headers#{name}"
         if header is None:
             if name.lower() not in USUAL_HEADERS | limits:
-                yield _change(seen, "observed-header-undocumented", at, spec.pointer, part, text)
+                yield _change(seen, "observed-header-undocumented", location, spec.pointer, part, text)
         elif MASK not in text:
             errors = header.errors(fit_text(contract.schemas, header.schema, text))
             if next(errors, None) is not None:
-                yield _change(seen, "observed-header-value-undocumented", at, header.pointer, part, text)
+                yield _change(seen, "observed-header-value-undocumented", location, header.pointer, part, text)
 
 
-def _body_changes(seen: Seen, media: MediaType) -> Iterator[Change]:
-    for extra in extras(seen.contract.schemas, seen.value, of_media(media)):
-        at = f"{seen.status} body#{extra.path}"
+def _body_changes(seen: ObservedExchange, media: MediaType) -> Iterator[DriftChange]:
+    for extra in undocumented_properties(seen.contract.schemas, seen.value, media_type_schemas(media)):
+        location = f"{seen.status} body#{extra.path}"
         pointer = next(s.pointer for s in extra.around if "properties" in s.schema)
         part = f"/response/content/text#{extra.path}"
-        yield _change(seen, "observed-field-undocumented", at, pointer, part, extra.value)
+        yield _change(seen, "observed-field-undocumented", location, pointer, part, extra.value)
     for error, _ in zip(media.errors(seen.value), range(_MAX_ERRORS), strict=False):
         yield from _error_change(seen, error)
 
 
-def _error_change(seen: Seen, error: SchemaError) -> Iterator[Change]:
+def _error_change(seen: ObservedExchange, error: SchemaError) -> Iterator[DriftChange]:
     tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
     value = read_pointer(seen.value, tokens)
     if error.keyword in ("additionalProperties", "unevaluatedProperties", "patternProperties", "false"):
@@ -138,7 +150,7 @@ def _error_change(seen: Seen, error: SchemaError) -> Iterator[Change]:
     )
 
 
-def _rule_of(seen: Seen, error: SchemaError, value: Any) -> str:
+def _rule_of(seen: ObservedExchange, error: SchemaError, value: Any) -> str:
     simple = {
         "type": "observed-type-undocumented",
         "enum": "observed-value-undocumented",
@@ -153,10 +165,10 @@ def _rule_of(seen: Seen, error: SchemaError, value: Any) -> str:
     types = {kind for one in around for kind in _types(one.schema)}
     if types and not _holds(value, types):
         return "observed-type-undocumented"
-    return "observed-value-undocumented" if enumerated(around) else "observed-value-out-of-bounds"
+    return "observed-value-undocumented" if enumerated_values(around) else "observed-value-out-of-bounds"
 
 
-def _at(seen: Seen, pointer: str) -> list[Stated]:
+def _at(seen: ObservedExchange, pointer: str) -> list[LocatedSchema]:
     tokens = [unescape(token) for token in pointer.split("/")[1:]]
     schema = read_pointer(seen.contract.document.data, tokens)
     return [] if schema is MISSING else stated(seen.contract.schemas, schema, pointer)
@@ -182,25 +194,25 @@ def _general(value: Any, tokens: list[str]) -> str:
     return path
 
 
-def _job_changes(conversation: tuple[Seen, ...]) -> Iterator[Change]:
+def _job_changes(conversation: tuple[ObservedExchange, ...]) -> Iterator[DriftChange]:
     last: str | None = None
-    for seen, state in states(conversation):
+    for seen, state in job_states(conversation):
         assert seen.job is not None
         assert seen.operation is not None
         known, status = seen.job.states, _status_operation(seen)
-        at = f"{seen.status} {seen.state_place}"
+        location = f"{seen.status} {seen.state_place}"
         pointer = f"{status}/x-job/states"
         part = "/response/content/text"
         if state not in known:
-            yield _change(seen, "observed-state-undocumented", at, pointer, part, state)
+            yield _change(seen, "observed-state-undocumented", location, pointer, part, state)
         elif last in known and not _reaches(seen, last, state):
             value = f"{last} -> {state}"
             pointer = f"{pointer}/{last}"
-            yield _change(seen, "observed-transition-undocumented", at, pointer, part, value)
+            yield _change(seen, "observed-transition-undocumented", location, pointer, part, value)
         last = state
 
 
-def _status_operation(seen: Seen) -> str:
+def _status_operation(seen: ObservedExchange) -> str:
     operation = seen.operation
     assert operation is not None
     if operation.job is None and operation.speech is not None and operation.speech.answer.job:
@@ -208,13 +220,13 @@ def _status_operation(seen: Seen) -> str:
     return operation.pointer
 
 
-def _reaches(seen: Seen, first: str, last: str) -> bool:
+def _reaches(seen: ObservedExchange, first: str, last: str) -> bool:
     """Whether `last` may follow `first`, with states in between that no poll met."""
     assert seen.job is not None
-    states, reached, waiting = seen.job.states, set(), [first]
+    known_states, reached, waiting = seen.job.states, set(), [first]
     while waiting:
-        for state in states[waiting.pop()].next:
-            if state not in reached and state in states:
+        for state in known_states[waiting.pop()].next:
+            if state not in reached and state in known_states:
                 reached.add(state)
                 waiting.append(state)
     return last in reached

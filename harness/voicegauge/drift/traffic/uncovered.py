@@ -6,14 +6,22 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from voicegauge.contract import MISSING, MediaType, Operation, ResponseSpec
-from voicegauge.drift.report import Change, Spot, change
-from voicegauge.drift.traffic.reading import Scalar, Seen, Traffic, enumerated, listed, of_media, take_apart
+from voicegauge.drift.report import DriftChange, FilePosition, make_change
+from voicegauge.drift.traffic.reading import (
+    JsonScalar,
+    ObservedExchange,
+    RecordedTraffic,
+    enumerated_values,
+    flatten_json,
+    listed,
+    media_type_schemas,
+)
 from voicegauge.recording import MASK
 
 
-def never_seen(traffic: Traffic) -> Iterator[Change]:
+def uncovered_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     """Operations, statuses, media types, headers, fields, values and states of jobs that no answer shows."""
-    by_operation: dict[str, list[Seen]] = defaultdict(list)
+    by_operation: dict[str, list[ObservedExchange]] = defaultdict(list)
     for seen in traffic.seen:
         by_operation[seen.name].append(seen)
     for operation in traffic.contract.operations.values():
@@ -25,14 +33,14 @@ def never_seen(traffic: Traffic) -> Iterator[Change]:
         yield from _states(operation, traffic)
 
 
-def _change(rule: str, operation: Operation, at: str, pointer: str, value: Scalar = None) -> Change:
+def _change(rule: str, operation: Operation, location: str, pointer: str, value: JsonScalar = None) -> DriftChange:
     document = operation.contract.document
-    spot = Spot(file=str(document.path), line=document.line(pointer), pointer=pointer)
+    position = FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer)
     values = None if value is None else {"old": value}
-    return change(rule, at=at, operation=operation.id, old=spot, values=values)
+    return make_change(rule, location=location, operation=operation.id, old=position, values=values)
 
 
-def _responses(operation: Operation, answers: Sequence[Seen]) -> Iterator[Change]:
+def _responses(operation: Operation, answers: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
     for status, spec in operation.responses.items():
         met = [seen for seen in answers if seen.spec is not None and seen.spec.status == status]
         if not met:
@@ -47,31 +55,33 @@ def _responses(operation: Operation, answers: Sequence[Seen]) -> Iterator[Change
                 yield from _fields(operation, status, media, shown)
 
 
-def _headers(operation: Operation, spec: ResponseSpec, met: Sequence[Seen]) -> Iterator[Change]:
+def _headers(operation: Operation, spec: ResponseSpec, met: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
     for name, header in spec.headers.items():
         if all(seen.exchange.response.header(name) is None for seen in met):
-            at = f"{spec.status} header.{name}"
-            yield _change("documented-header-never-seen", operation, at, header.pointer, name)
+            location = f"{spec.status} header.{name}"
+            yield _change("documented-header-never-seen", operation, location, header.pointer, name)
 
 
-def _fields(operation: Operation, status: str, media: MediaType, shown: Sequence[Seen]) -> Iterator[Change]:
-    leaves = [leaf for seen in shown if seen.value is not MISSING for leaf in take_apart(seen.value, {})]
-    held: dict[str, set[Scalar]] = defaultdict(set)
+def _fields(
+    operation: Operation, status: str, media: MediaType, shown: Sequence[ObservedExchange]
+) -> Iterator[DriftChange]:
+    leaves = [leaf for seen in shown if seen.value is not MISSING for leaf in flatten_json(seen.value, {})]
+    held: dict[str, set[JsonScalar]] = defaultdict(set)
     for leaf in leaves:
         held[leaf.path].add(getattr(leaf, "value", None))
-    for path, around in listed(media.contract.schemas, of_media(media)):
+    for path, around in listed(media.contract.schemas, media_type_schemas(media)):
         if path.rpartition("/")[0] not in held:
             continue  # what it would be in was never there either
-        at, pointer = f"{status} body#{path}", around[0].pointer if around else media.pointer
+        location, pointer = f"{status} body#{path}", around[0].pointer if around else media.pointer
         if path not in held:
-            yield _change("documented-field-never-seen", operation, at, pointer)
+            yield _change("documented-field-never-seen", operation, location, pointer)
             continue
-        for value in enumerated(around) if MASK not in held[path] else ():
+        for value in enumerated_values(around) if MASK not in held[path] else ():
             if value is not None and value not in held[path]:
-                yield _change("documented-value-never-seen", operation, at, pointer, value)
+                yield _change("documented-value-never-seen", operation, location, pointer, value)
 
 
-def _states(operation: Operation, traffic: Traffic) -> Iterator[Change]:
+def _states(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftChange]:
     if operation.job is None:
         return
     met = {seen.state for seen in traffic.seen if seen.job is operation.job}  # the submit's answers tell one too

@@ -15,10 +15,10 @@ _MAX_WORDS = 8
 _MIN_SHARED = 0.5
 """Of the entries that have a name on both sides, for the field to name them."""
 
-Scalar = str | float | bool | None
+JsonScalar = str | float | bool | None
 
 
-class Leaf(NamedTuple):
+class FlattenedValue(NamedTuple):
     """A value that holds no other, or an empty one that could."""
 
     path: str
@@ -27,10 +27,10 @@ class Leaf(NamedTuple):
     """Which entries of the lists on the way it belongs to; empty outside lists."""
     kind: str
     """As JSON Schema has it; "number" for whole ones too."""
-    value: Scalar
+    value: JsonScalar
 
 
-class Fields(NamedTuple):
+class FlattenedObject(NamedTuple):
     """A mapping, by the names of its fields."""
 
     path: str
@@ -38,11 +38,11 @@ class Fields(NamedTuple):
     names: tuple[str, ...]
 
 
-Names = Mapping[str, tuple[str, ...]]
+EntryKeys = Mapping[str, tuple[str, ...]]
 """By the path of a list of mappings: the field that names its entries, or the two that do together."""
 
 
-def kind_of(value: Any) -> str:
+def json_type_of(value: Any) -> str:
     """The JSON type of `value`."""
     if value is None:
         return "null"
@@ -53,27 +53,27 @@ def kind_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def take_apart(value: Any, names: Names) -> Iterator[Leaf | Fields]:
+def flatten_json(value: Any, names: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
     """Every mapping and every leaf in `value`."""
     yield from _take(value, "", "", names)
 
 
-def _take(value: Any, path: str, item: str, names: Names) -> Iterator[Leaf | Fields]:
+def _take(value: Any, path: str, item: str, names: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
     if isinstance(value, dict):
-        yield Fields(path, item, tuple(value))
-        yield Leaf(path, item, "object", None)
+        yield FlattenedObject(path, item, tuple(value))
+        yield FlattenedValue(path, item, "object", None)
         for key, part in value.items():
             yield from _take(part, f"{path}/{escape(key)}", item, names)
     elif isinstance(value, list):
-        yield Leaf(path, item, "array", None)
+        yield FlattenedValue(path, item, "array", None)
         fields = names.get(path)
         for index, part in enumerate(value):
             name = _name(part, index, fields)
             if fields is not None:
-                yield Leaf(f"{path}/{ANY}", item, "string", name)
+                yield FlattenedValue(f"{path}/{ANY}", item, "string", name)
             yield from _take(part, f"{path}/{ANY}", f"{item}/{name}", names)
     else:
-        yield Leaf(path, item, kind_of(value), value)
+        yield FlattenedValue(path, item, json_type_of(value), value)
 
 
 def _name(part: Any, index: int, fields: tuple[str, ...] | None) -> str:
@@ -83,7 +83,7 @@ def _name(part: Any, index: int, fields: tuple[str, ...] | None) -> str:
     return str(index) if isinstance(part, list) else ANY
 
 
-def learn_names(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+def learn_entry_keys(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[str, ...]]:
     """Which field, or which two, name the entries of each list of mappings.
 
     The first ones that every entry has, that differ between the entries of one list, and

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import NamedTuple
 
-from voicegauge.drift.traffic.reading.traffic import Seen, Traffic
+from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange, RecordedTraffic
 
 MIN_LIKENESS = 0.5
 """From which two requests are taken for the same case with another text or id; another value in a place counts half."""
@@ -13,28 +13,28 @@ _DECISIVE = ("key", "header x-voicegauge-")
 """Places whose values make another case of a request."""
 
 
-class Pair(NamedTuple):
+class ConversationPair(NamedTuple):
     """A conversation and its repetition."""
 
-    old: tuple[Seen, ...]
-    new: tuple[Seen, ...]
+    old: tuple[ObservedExchange, ...]
+    new: tuple[ObservedExchange, ...]
     same: bool
     """The requests ask for the very same."""
 
 
-class Pairing(NamedTuple):
+class ConversationPairing(NamedTuple):
     """All conversations of both sides."""
 
-    pairs: list[Pair]
-    not_repeated: list[tuple[Seen, ...]]
+    pairs: list[ConversationPair]
+    not_repeated: list[tuple[ObservedExchange, ...]]
     """Of the older side."""
 
 
-def pair_off(old: Traffic, new: Traffic) -> Pairing:
+def pair_conversations(old: RecordedTraffic, new: RecordedTraffic) -> ConversationPairing:
     """Pair conversations that begin with the same request, in their order, then those that begin alike."""
     before, after = _by_operation(old), _by_operation(new)
-    pairs: list[Pair] = []
-    left_over: list[tuple[Seen, ...]] = []
+    pairs: list[ConversationPair] = []
+    left_over: list[tuple[ObservedExchange, ...]] = []
     for operation, asked in before.items():
         rest = after.get(operation, [])
         unmatched, repeated = [], []
@@ -45,23 +45,23 @@ def pair_off(old: Traffic, new: Traffic) -> Pairing:
                 continue
             rest.remove(twin)
             repeated.append(content)
-            pairs.append(Pair(conversation, twin[1], same=True))
+            pairs.append(ConversationPair(conversation, twin[1], same=True))
         for content, conversation in unmatched:
             best = max(rest, key=lambda entry: _likeness(content, entry[0]), default=None)
             if best is not None and _likeness(content, best[0]) >= MIN_LIKENESS:
                 rest.remove(best)
                 repeated.append(content)
-                pairs.append(Pair(conversation, best[1], same=False))
+                pairs.append(ConversationPair(conversation, best[1], same=False))
             elif content not in repeated:  # how often a request is made is the client's affair
                 left_over.append(conversation)
-    return Pairing(pairs, left_over)
+    return ConversationPairing(pairs, left_over)
 
 
 _Content = dict[str, str]
 
 
-def _by_operation(traffic: Traffic) -> dict[str, list[tuple[_Content, tuple[Seen, ...]]]]:
-    found: dict[str, list[tuple[_Content, tuple[Seen, ...]]]] = defaultdict(list)
+def _by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_Content, tuple[ObservedExchange, ...]]]]:
+    found: dict[str, list[tuple[_Content, tuple[ObservedExchange, ...]]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]
         found[first.name].append((first.asked.content, conversation))

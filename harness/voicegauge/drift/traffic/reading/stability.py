@@ -14,12 +14,12 @@ from itertools import pairwise
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.drift.traffic.reading.flatten import Scalar
+from voicegauge.drift.traffic.reading.flatten import JsonScalar
 from voicegauge.recording import MASK
 
-Case = tuple[str, ...]
+CaseKey = tuple[str, ...]
 """Tells calls of one recording apart; the repetition of a call in the other one has the same."""
-Observed = Mapping[Case, frozenset[Scalar]]
+ValuesByCase = Mapping[CaseKey, frozenset[JsonScalar]]
 """What one field held in each call."""
 
 _EPOCH = (1_000_000_000, 5_000_000_000)
@@ -27,14 +27,14 @@ _EPOCH = (1_000_000_000, 5_000_000_000)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
 
 
-class Shift(NamedTuple):
+class ValueDifference(NamedTuple):
     """How the values of one field changed."""
 
-    gone: tuple[Scalar, ...]
-    new: tuple[Scalar, ...]
+    gone: tuple[JsonScalar, ...]
+    new: tuple[JsonScalar, ...]
 
 
-def parts(value: Scalar) -> Iterator[tuple[str, Scalar]]:
+def parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
     """A value as the parts that may be stable on their own: ("", value), or those of a URL by name."""
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):
         yield "", value
@@ -54,7 +54,9 @@ def parts(value: Scalar) -> Iterator[tuple[str, Scalar]]:
     yield " (parameters)", ", ".join(name for name, _ in parse_qsl(url.query, keep_blank_values=True))
 
 
-def shift(old: Observed, new: Observed, *, known: frozenset[Scalar] = frozenset()) -> Shift | None:
+def compare_values(
+    old: ValuesByCase, new: ValuesByCase, *, known: frozenset[JsonScalar] = frozenset()
+) -> ValueDifference | None:
     """What changed in a field; `None` where nothing did, or where its values belong to single calls.
 
     The values count as the provider's where most calls give again what they gave before, or
@@ -76,21 +78,21 @@ def shift(old: Observed, new: Observed, *, known: frozenset[Scalar] = frozenset(
     gone, added = before - after, after - before
     if _are_times(gone | added):
         return None
-    return Shift(_sorted(gone), _sorted(added)) if gone or added else None
+    return ValueDifference(_sorted(gone), _sorted(added)) if gone or added else None
 
 
-def _without_masked(old: Observed, new: Observed) -> tuple[Observed, Observed]:
+def _without_masked(old: ValuesByCase, new: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
     """Both without the calls in which either was masked: what stands there is not the provider's any more."""
     masked = {case for side in (old, new) for case, values in side.items() if any(map(_is_masked, values))}
     kept = [{case: values for case, values in side.items() if case not in masked} for side in (old, new)]
     return kept[0], kept[1]
 
 
-def _is_masked(value: Scalar) -> bool:
+def _is_masked(value: JsonScalar) -> bool:
     return isinstance(value, str) and MASK in value
 
 
-def _is_volatile(observed: Observed) -> bool:
+def _is_volatile(observed: ValuesByCase) -> bool:
     """Whether one call gave several values, or calls count."""
     if any(len(values) > 1 for values in observed.values()):
         return True
@@ -99,12 +101,12 @@ def _is_volatile(observed: Observed) -> bool:
     return numeric and len(numbers) > 1 and len(set(numbers)) == len(numbers) and _is_monotonous(numbers)
 
 
-def _is_monotonous(numbers: list[Scalar]) -> bool:
+def _is_monotonous(numbers: list[JsonScalar]) -> bool:
     steps = {float(b or 0) > float(a or 0) for a, b in pairwise(numbers)}
     return len(steps) == 1
 
 
-def _are_shared(observed: Observed, values: frozenset[Scalar]) -> bool:
+def _are_shared(observed: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
     """Whether calls have values in common; of numbers all must be one, since durations and counts meet by chance."""
     if len(observed) < 2:
         return False
@@ -114,22 +116,22 @@ def _are_shared(observed: Observed, values: frozenset[Scalar]) -> bool:
     return sum(count > 1 for count in counts.values()) >= len(counts) / 2
 
 
-def shift_of_lists(old: Observed, new: Observed) -> Shift | None:
+def compare_word_lists(old: ValuesByCase, new: ValuesByCase) -> ValueDifference | None:
     """What changed in lists of words; `None` where nothing did, or where they have too little in common."""
-    before: frozenset[Scalar] = frozenset().union(*(old[case] for case in old.keys() & new.keys()))
-    after: frozenset[Scalar] = frozenset().union(*(new[case] for case in old.keys() & new.keys()))
+    before: frozenset[JsonScalar] = frozenset().union(*(old[case] for case in old.keys() & new.keys()))
+    after: frozenset[JsonScalar] = frozenset().union(*(new[case] for case in old.keys() & new.keys()))
     before, after = (frozenset(value for value in side if not _is_masked(value)) for side in (before, after))
     if before == after or len(before & after) < len(before | after) / 2:
         return None
-    return Shift(_sorted(before - after), _sorted(after - before))
+    return ValueDifference(_sorted(before - after), _sorted(after - before))
 
 
-def _are_times(values: frozenset[Scalar]) -> bool:
+def _are_times(values: frozenset[JsonScalar]) -> bool:
     """Whether all of them are times: in one second several calls may have the same."""
     return all(_is_time(value) for value in values)
 
 
-def _is_time(value: Scalar) -> bool:
+def _is_time(value: JsonScalar) -> bool:
     if isinstance(value, str):
         if _DATE.match(value) is None:
             return False
@@ -143,5 +145,5 @@ def _is_time(value: Scalar) -> bool:
     return any(low <= value <= high for low, high in (_EPOCH, (_EPOCH[0] * 1000, _EPOCH[1] * 1000)))
 
 
-def _sorted(values: frozenset[Scalar]) -> tuple[Scalar, ...]:
+def _sorted(values: frozenset[JsonScalar]) -> tuple[JsonScalar, ...]:
     return tuple(sorted(values, key=lambda value: (str(type(value)), str(value))))

@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import msgspec
 
-from voicegauge.drift.report import Spot
+from voicegauge.drift.report import FilePosition
 from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
 
 MAX_REFERENCES = 100
@@ -17,7 +17,7 @@ MAX_REFERENCES = 100
 
 
 @dataclass(frozen=True)
-class Part:
+class DocumentNode:
     """A value at a pointer; `value` is `MISSING` where the document has none there."""
 
     document: Document = field(repr=False, compare=False)
@@ -25,22 +25,22 @@ class Part:
     value: Any = field(repr=False, compare=False)
 
     @property
-    def there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the document has it."""
         return self.value is not MISSING
 
     @property
-    def spot(self) -> Spot:
+    def position(self) -> FilePosition:
         """Where it stands; of something missing, the line of what would hold it."""
-        return Spot(file=str(self.document.path), line=self.document.line(self.pointer), pointer=self.pointer)
+        return FilePosition(file=str(self.document.path), line=self.document.line(self.pointer), pointer=self.pointer)
 
-    def child(self, key: str | int) -> Part:
+    def child(self, key: str | int) -> DocumentNode:
         """The part below `key`; missing where this is no mapping, no list, or lacks it."""
         name, value = str(key), self.value
         inner = value.get(name, MISSING) if isinstance(value, dict) else read_pointer(value, [name])
-        return Part(self.document, f"{self.pointer}/{escape(name)}", inner)
+        return DocumentNode(self.document, f"{self.pointer}/{escape(name)}", inner)
 
-    def children(self) -> Iterator[tuple[str, Part]]:
+    def children(self) -> Iterator[tuple[str, DocumentNode]]:
         """The parts of a mapping by key, of a list by index, of anything else none."""
         if isinstance(self.value, dict):
             yield from ((key, self.child(key)) for key in self.value)
@@ -50,9 +50,9 @@ class Part:
     def get(self, key: str, default: Any = None) -> Any:
         """The plain value below `key`."""
         part = self.child(key)
-        return part.value if part.there else default
+        return part.value if part.exists else default
 
-    def followed(self) -> Part:
+    def resolve(self) -> DocumentNode:
         """The part behind any `$ref`.
 
         Raises:
@@ -63,10 +63,10 @@ class Part:
             reference = part.child("$ref")
             if not isinstance(reference.value, str):
                 return part
-            part = reference.target()
+            part = reference.reference_target()
         raise self.document.error(self.pointer, "the references from here lead in a circle")
 
-    def target(self) -> Part:
+    def reference_target(self) -> DocumentNode:
         """The part that this text, the value of a `$ref`, points to.
 
         Raises:
@@ -80,10 +80,10 @@ class Part:
         value = read_pointer(self.document.data, tokens)
         if value is MISSING:
             raise self.document.error(self.pointer, f"$ref {text!r} leads nowhere")
-        return Part(self.document, text[1:], value)
+        return DocumentNode(self.document, text[1:], value)
 
 
-def same_json(first: Any, second: Any) -> bool:
+def is_same_json(first: Any, second: Any) -> bool:
     """Whether two values are the same JSON: 1 and 1.0 are, 1 and true are not, the order of keys is nothing."""
     return canonical_json(first) == canonical_json(second)
 

@@ -7,32 +7,32 @@ from pathlib import Path
 
 from voicegauge.contract import Contract, load_catalogue, load_contract
 from voicegauge.drift.report import DriftReport
-from voicegauge.drift.traffic.reading import Traffic, named_recordings, read_traffic
-from voicegauge.drift.traffic.traffic_vs_contract import compare_with_contract
-from voicegauge.drift.traffic.traffic_vs_traffic import compare_recordings
+from voicegauge.drift.traffic.reading import RecordedTraffic, load_recordings, read_traffic
+from voicegauge.drift.traffic.traffic_vs_contract import compare_traffic_with_contract
+from voicegauge.drift.traffic.traffic_vs_traffic import compare_traffic
 from voicegauge.errors import DataError
 
 
-def traffic_of(contract: Contract, path: Path) -> Traffic:
+def load_traffic(contract: Contract, path: Path) -> RecordedTraffic:
     """The recordings of a file or a folder as traffic with `contract`.
 
     Raises:
         DataError: one of them is no recording, or is of another provider; or there is none.
     """
-    return read_traffic(contract, str(path), named_recordings(path))
+    return read_traffic(contract, str(path), load_recordings(path))
 
 
-def recording_against_contract(contract: Path, recording: Path) -> DriftReport:
+def compare_recording_with_contract(contract: Path, recording: Path) -> DriftReport:
     """What the traffic at `recording` shows that the contract at `contract` does not say, and the other way round.
 
     Raises:
         ContractError: the contract cannot be used.
         DataError: the recording cannot be used, or is of another provider.
     """
-    return compare_with_contract(traffic_of(load_contract(contract), recording))
+    return compare_traffic_with_contract(load_traffic(load_contract(contract), recording))
 
 
-def recording_against_recording(old: Path, new: Path, contracts: Sequence[Path] = ()) -> DriftReport:
+def compare_recording_files(old: Path, new: Path, contracts: Sequence[Path] = ()) -> DriftReport:
     """What changed from the traffic at `old` to that at `new`.
 
     Args:
@@ -43,7 +43,7 @@ def recording_against_recording(old: Path, new: Path, contracts: Sequence[Path] 
     Raises:
         DataError: a recording cannot be used, or there is no contract of its provider.
     """
-    recordings = named_recordings(old)
+    recordings = load_recordings(old)
     provider = recordings[0][1].provider
     known = {contract.id: contract for contract in load_catalogue(contracts)}
     if provider not in known:
@@ -51,4 +51,4 @@ def recording_against_recording(old: Path, new: Path, contracts: Sequence[Path] 
             f"{old}: is a recording of {provider}, of which no contract is known: name its folder with --contracts"
         )
     contract = known[provider]
-    return compare_recordings(read_traffic(contract, str(old), recordings), traffic_of(contract, new))
+    return compare_traffic(read_traffic(contract, str(old), recordings), load_traffic(contract, new))

@@ -13,16 +13,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from voicegauge.drift.contracts.node import Part, canonical_json
-from voicegauge.drift.contracts.schema import (
+from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json
+from voicegauge.drift.contracts.normalized_schema import (
     AROUND,
     TITLES,
-    Applied,
-    Schema,
+    AppliedSchemas,
+    NormalizedSchema,
     is_single,
-    lay_together,
+    merge_schemas,
     read_schema,
-    texts,
+    type_names,
 )
 
 MAX_NESTING = 60
@@ -31,7 +31,7 @@ MAX_DEPTH = 12
 """Of a schema that is compared as a whole; what lies deeper counts as equal. Each depth is printed once."""
 
 
-class Print(NamedTuple):
+class SchemaFingerprint(NamedTuple):
     """A fingerprint of a schema."""
 
     digest: bytes
@@ -39,16 +39,16 @@ class Print(NamedTuple):
     """Nothing of the schema lies too deep to be in it."""
 
 
-class Normaliser:
+class SchemaNormalizer:
     """Normal forms and fingerprints of the schemas of one document, each made once."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._normal: dict[tuple[str, ...], Schema] = {}
+        self._normal: dict[tuple[str, ...], NormalizedSchema] = {}
         self._open: set[tuple[str, ...]] = set()
-        self._prints: dict[tuple[tuple[str, ...], int], Print] = {}
+        self._prints: dict[tuple[tuple[str, ...], int], SchemaFingerprint] = {}
 
-    def normal(self, applied: Applied, place: Part) -> Schema:
+    def normal(self, applied: AppliedSchemas, place: DocumentNode) -> NormalizedSchema:
         """The normal form of the parts in `applied`; `place` stands for it where there are none.
 
         Raises:
@@ -56,24 +56,24 @@ class Normaliser:
         """
         key = tuple(part.pointer for part in applied)
         if not key:
-            return Schema(place)
+            return NormalizedSchema(place)
         if key not in self._normal:
             self._open.add(key)
             self._normal[key] = self._made(applied)
             self._open.discard(key)
         return self._normal[key]
 
-    def _made(self, applied: Applied) -> Schema:
-        schema = Schema(applied[0])
-        rest: list[Applied] = []
+    def _made(self, applied: AppliedSchemas) -> NormalizedSchema:
+        schema = NormalizedSchema(applied[0])
+        rest: list[AppliedSchemas] = []
         for fragment in _fragments(applied):
-            together = lay_together(schema, fragment)
+            together = merge_schemas(schema, fragment)
             if together is None:
                 rest.append((fragment.place,))
             else:
                 schema = together
         if len(rest) == 1:
-            together = lay_together(schema, read_schema(rest[0][0]), apart=AROUND)
+            together = merge_schemas(schema, read_schema(rest[0][0]), apart=AROUND)
             schema, rest = (together, []) if together else (schema, rest)
         if rest:
             schema = replace(schema, lists={**schema.lists, "allOf": tuple(rest)})
@@ -82,7 +82,7 @@ class Normaliser:
                 schema = self._simplified(schema, key)
         return _with_nullable(schema)
 
-    def _simplified(self, schema: Schema, key: str) -> Schema:
+    def _simplified(self, schema: NormalizedSchema, key: str) -> NormalizedSchema:
         """Null out of the branches of `key`; a single one, or branches that are mere types, into the schema."""
         applied = schema.lists[key]
         if len(self._open) > MAX_NESTING or any(tuple(p.pointer for p in branch) in self._open for branch in applied):
@@ -102,24 +102,24 @@ class Normaliser:
             return replace(schema, words={**schema.words, "type": stated}, lists=left, null=null)
         return replace(schema, lists={**left, key: others}, null=null)
 
-    def fingerprint(self, applied: Applied) -> Print:
+    def fingerprint(self, applied: AppliedSchemas) -> SchemaFingerprint:
         """Equal for schemas that say the same, as far as `MAX_DEPTH` lets it see."""
         return self._fingerprint(applied, MAX_DEPTH)
 
-    def _fingerprint(self, applied: Applied, depth: int) -> Print:
+    def _fingerprint(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
         key = tuple(part.pointer for part in applied)
         if not key or depth == 0:
-            return Print(b"", is_whole=not key)
+            return SchemaFingerprint(b"", is_whole=not key)
         known = self._prints.get((key, 0)) or self._prints.get((key, depth))
         if known is None:
             known = self._printed(applied, depth)
             self._prints[key, 0 if known.is_whole else depth] = known
         return known
 
-    def _printed(self, applied: Applied, depth: int) -> Print:
-        inside: list[Print] = []
+    def _printed(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
+        inside: list[SchemaFingerprint] = []
 
-        def below(parts: Applied) -> str:
+        def below(parts: AppliedSchemas) -> str:
             inside.append(self._fingerprint(parts, depth - 1))
             return inside[-1].digest.hex()
 
@@ -131,10 +131,10 @@ class Normaliser:
         words = dict(_comparable(name, word) for name, word in schema.words.items())
         inner = {name: below(parts) for name, parts in schema.below.items()}
         text = canonical_json([words, schema.takes_null, lists, mappings, inner])
-        return Print(hashlib.sha256(text).digest(), is_whole=all(print_.is_whole for print_ in inside))
+        return SchemaFingerprint(hashlib.sha256(text).digest(), is_whole=all(print_.is_whole for print_ in inside))
 
 
-def _fragments(applied: Applied) -> Iterator[Schema]:
+def _fragments(applied: AppliedSchemas) -> Iterator[NormalizedSchema]:
     """What applies, each part on its own: beside a reference, behind it, in `allOf`."""
     stack, seen = list(reversed(applied)), set[str]()
     while stack:
@@ -149,13 +149,15 @@ def _fragments(applied: Applied) -> Iterator[Schema]:
         following = [branch for key in lists for _, branch in part.child(key).children()]
         reference = part.child("$ref")
         if isinstance(reference.value, str):
-            following.insert(0, reference.target())
+            following.insert(0, reference.reference_target())
         stack.extend(reversed(following))
 
 
-def _beside(schema: Schema, left: dict[str, tuple[Applied, ...]], inner: Schema) -> Schema | None:
+def _beside(
+    schema: NormalizedSchema, left: dict[str, tuple[AppliedSchemas, ...]], inner: NormalizedSchema
+) -> NormalizedSchema | None:
     """`schema`, its only branch `inner` laid into what is left of it; its own titles win."""
-    together = lay_together(replace(schema, lists=left), inner)
+    together = merge_schemas(replace(schema, lists=left), inner)
     if together is None:
         return None
     titles = {name: word for name, word in schema.words.items() if name in TITLES}
@@ -163,7 +165,7 @@ def _beside(schema: Schema, left: dict[str, tuple[Applied, ...]], inner: Schema)
     return replace(together, place=place, words={**together.words, **titles})
 
 
-def _with_nullable(schema: Schema) -> Schema:
+def _with_nullable(schema: NormalizedSchema) -> NormalizedSchema:
     """OpenAPI 3.0's `nullable`, out of the words."""
     if "nullable" not in schema.words:
         return schema
@@ -171,28 +173,28 @@ def _with_nullable(schema: Schema) -> Schema:
     return replace(schema, words=words, null=True)
 
 
-def _settled(branches: list[Schema]) -> bool | None:
+def _settled(branches: list[NormalizedSchema]) -> bool | None:
     """Whether null fits one of `branches`; `None` where one of them does not say."""
     said = {branch.takes_null for branch in branches}
     return True if True in said else None if None in said else False
 
 
-def _mere_types(branches: list[Schema], key: str) -> list[str]:
+def _mere_types(branches: list[NormalizedSchema], key: str) -> list[str]:
     """The types that `branches` come to, where they say nothing else; else none."""
     if not all(branch.is_mere and branch.words.keys() == {"type"} for branch in branches):
         return []
-    names = list(dict.fromkeys(name for branch in branches for name in texts(branch.words["type"].value)))
+    names = list(dict.fromkeys(name for branch in branches for name in type_names(branch.words["type"].value)))
     return [] if key == "oneOf" and {"integer", "number"} <= set(names) else names
 
 
-def _is_null(schema: Schema) -> bool:
+def _is_null(schema: NormalizedSchema) -> bool:
     return schema.is_mere and schema.words.keys() == {"type"} and schema.types == frozenset()
 
 
-def _comparable(key: str, word: Part) -> tuple[str, object]:
+def _comparable(key: str, word: DocumentNode) -> tuple[str, object]:
     """A keyword and its value; a `const` as an enumeration, and lists whose order says nothing in one order."""
     if key == "type":
-        return key, sorted(set(texts(word.value)) - {"null"})
+        return key, sorted(set(type_names(word.value)) - {"null"})
     if key in ("enum", "required", "const"):
         values = [word.value] if key == "const" else word.value
         return key.replace("const", "enum"), sorted({canonical_json(value).decode() for value in values})

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from voicegauge.drift.contracts.node import Part, canonical_json
+from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json
 from voicegauge.formats import MISSING
 
-Applied = tuple[Part, ...]
+AppliedSchemas = tuple[DocumentNode, ...]
 """A schema: parts of a document that all apply. None of them means that anything fits."""
 
 UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
@@ -57,24 +57,24 @@ TITLES = ("readOnly", "writeOnly", "deprecated", "default", "x-advice")
 
 
 @dataclass(frozen=True)
-class Schema:
+class NormalizedSchema:
     """A schema, its keywords by the kind of their value."""
 
-    place: Part
+    place: DocumentNode
     """The part whose line stands for the whole."""
-    words: Mapping[str, Part] = field(default_factory=dict)
-    lists: Mapping[str, tuple[Applied, ...]] = field(default_factory=dict)
-    mappings: Mapping[str, Mapping[str, Applied]] = field(default_factory=dict)
-    below: Mapping[str, Applied] = field(default_factory=dict)
+    words: Mapping[str, DocumentNode] = field(default_factory=dict)
+    lists: Mapping[str, tuple[AppliedSchemas, ...]] = field(default_factory=dict)
+    mappings: Mapping[str, Mapping[str, AppliedSchemas]] = field(default_factory=dict)
+    below: Mapping[str, AppliedSchemas] = field(default_factory=dict)
     null: bool | None = None
     """Whether null fits, where `nullable` or the branches of the schema settle it."""
 
-    def word(self, key: str) -> Part:
+    def word(self, key: str) -> DocumentNode:
         """The keyword `key`; missing where it says nothing."""
-        return self.words.get(key) or Part(self.place.document, f"{self.place.pointer}/{key}", MISSING)
+        return self.words.get(key) or DocumentNode(self.place.document, f"{self.place.pointer}/{key}", MISSING)
 
     @property
-    def properties(self) -> Mapping[str, Applied]:
+    def properties(self) -> Mapping[str, AppliedSchemas]:
         """The listed properties."""
         return self.mappings.get("properties", {})
 
@@ -82,7 +82,7 @@ class Schema:
     def types(self) -> frozenset[str] | None:
         """The types besides null; `None` where any will do."""
         stated = self.words.get("type")
-        return None if stated is None else frozenset(texts(stated.value)) - {"null"}
+        return None if stated is None else frozenset(type_names(stated.value)) - {"null"}
 
     @property
     def values(self) -> list[Any] | None:
@@ -100,13 +100,13 @@ class Schema:
             return self.null
         if stated is None and values is None:
             return None
-        return (stated is None or "null" in texts(self.words["type"].value)) and (values is None or None in values)
+        return (stated is None or "null" in type_names(self.words["type"].value)) and (values is None or None in values)
 
     @property
     def required(self) -> list[str]:
         """The properties that must be there, listed or not."""
         stated = self.words.get("required")
-        return [] if stated is None else texts(stated.value)
+        return [] if stated is None else type_names(stated.value)
 
     def requires(self, name: str) -> bool:
         """Whether the property `name` must be there."""
@@ -128,18 +128,18 @@ class Schema:
         return self.is_mere and not self.words
 
 
-def texts(value: Any) -> list[str]:
+def type_names(value: Any) -> list[str]:
     """The value of `type`, a text or a list of them, as a list."""
     return [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
 
 
-def read_schema(part: Part) -> Schema:
+def read_schema(part: DocumentNode) -> NormalizedSchema:
     """The keywords that stand in `part` itself, but for `allOf`, single branches and `$ref`.
 
     Nothing fits a schema that is `false`.
     """
     if part.value is False:
-        return Schema(part, below={"not": ()})
+        return NormalizedSchema(part, below={"not": ()})
     keys = part.value.keys() if isinstance(part.value, dict) else ()
     words = {key: word for key in WORDS if key in keys and (word := _word(part, key)) is not None}
     lists = {
@@ -153,25 +153,27 @@ def read_schema(part: Part) -> Schema:
         if key in keys and isinstance(part.value[key], dict)
     }
     below = {key: (part.child(key),) for key in BELOW if key in keys and part.value[key] not in (True, {})}
-    return Schema(part, words, {k: v for k, v in lists.items() if v}, {k: v for k, v in mappings.items() if v}, below)
+    return NormalizedSchema(
+        part, words, {k: v for k, v in lists.items() if v}, {k: v for k, v in mappings.items() if v}, below
+    )
 
 
-def is_single(part: Part, key: str) -> bool:
+def is_single(part: DocumentNode, key: str) -> bool:
     """Whether `key` is an `anyOf` or `oneOf` of one branch, which must fit then."""
     value = part.get(key)
     return key in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 
 
-def _word(part: Part, key: str) -> Part | None:
+def _word(part: DocumentNode, key: str) -> DocumentNode | None:
     """A keyword as 3.1 writes it; `None` where it is missing, says nothing or makes no sense."""
     word = part.child(key)
     value = word.value
     if key in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
         bound = part.child("maximum" if key == "exclusiveMaximum" else "minimum")
-        return replace(word, value=bound.value) if value and bound.there else None
+        return replace(word, value=bound.value) if value and bound.exists else None
     if key in ("maximum", "minimum") and part.get(f"exclusive{key.capitalize()}") is True:
         return None
-    if not word.there or (key in _SAYS_NOTHING and value == _SAYS_NOTHING[key]):
+    if not word.exists or (key in _SAYS_NOTHING and value == _SAYS_NOTHING[key]):
         return None
     return word if isinstance(value, _KINDS.get(key, object)) and not _is_odd(key, value) else None
 
@@ -180,7 +182,9 @@ def _is_odd(key: str, value: Any) -> bool:
     return key in _NUMBERS and isinstance(value, bool)
 
 
-def lay_together(first: Schema, second: Schema, *, apart: tuple[str, ...] = (*AROUND, *TOGETHER)) -> Schema | None:
+def merge_schemas(
+    first: NormalizedSchema, second: NormalizedSchema, *, apart: tuple[str, ...] = (*AROUND, *TOGETHER)
+) -> NormalizedSchema | None:
     """Both as one; `None` where they touch the same keyword in ways that no keyword can say.
 
     Args:
@@ -206,7 +210,7 @@ def lay_together(first: Schema, second: Schema, *, apart: tuple[str, ...] = (*AR
     for name, applied in second.properties.items():
         properties[name] = (*properties.get(name, ()), *applied)
     mappings = {**first.mappings, **second.mappings, "properties": properties}
-    return Schema(
+    return NormalizedSchema(
         first.place,
         words,
         {**first.lists, **second.lists},
@@ -215,7 +219,7 @@ def lay_together(first: Schema, second: Schema, *, apart: tuple[str, ...] = (*AR
     )
 
 
-def _both(key: str, first: Part, second: Part) -> Part | None:
+def _both(key: str, first: DocumentNode, second: DocumentNode) -> DocumentNode | None:
     """The keyword that says what both say; `None` where there is none."""
     old, new = first.value, second.value
     if key in TITLES or canonical_json(old) == canonical_json(new):
@@ -226,7 +230,7 @@ def _both(key: str, first: Part, second: Part) -> Part | None:
     if key == "required":
         kept = [*old, *(name for name in new if name not in old)]
     elif key == "type":
-        kept = [name for name in texts(old) if name in texts(new)]
+        kept = [name for name in type_names(old) if name in type_names(new)]
     elif key == "enum":
         known = {canonical_json(value) for value in new}
         kept = [value for value in old if canonical_json(value) in known]

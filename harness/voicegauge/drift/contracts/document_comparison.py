@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from voicegauge.drift.contracts.extension_keys import compare_document_keys
-from voicegauge.drift.contracts.node import Part
+from voicegauge.drift.contracts.document_node import DocumentNode
+from voicegauge.drift.contracts.extension_keys import compare_document_extensions
 from voicegauge.drift.contracts.operations import compare_operations, compare_servers
-from voicegauge.drift.contracts.scope import Scope
-from voicegauge.drift.contracts.security import compare_schemes
-from voicegauge.drift.report import Change, DriftReport, Side, make_report
+from voicegauge.drift.contracts.scope import ComparisonScope
+from voicegauge.drift.contracts.security import compare_security_schemes
+from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, make_report
 from voicegauge.formats import Document, read_document
 
 
@@ -24,7 +24,7 @@ def compare_contracts(old: Path, new: Path) -> DriftReport:
             that leads nowhere, or an `x-` key that breaks its grammar.
     """
     before, after = _read(old), _read(new)
-    changes = _changes(Part(before, "", before.data), Part(after, "", after.data))
+    changes = _changes(DocumentNode(before, "", before.data), DocumentNode(after, "", after.data))
     return make_report("contracts", _side(before), _side(after), changes)
 
 
@@ -39,15 +39,15 @@ def _read(path: Path) -> Document:
     return document
 
 
-def _side(document: Document) -> Side:
+def _side(document: Document) -> ComparedInput:
     info = document.data.get("info")
     title, version = (str(info.get(key, "")) if isinstance(info, dict) else "" for key in ("title", "version"))
-    return Side(file=str(document.path), title=title, version=version)
+    return ComparedInput(file=str(document.path), title=title, version=version)
 
 
-def _changes(old: Part, new: Part) -> Iterator[Change]:
-    scope = Scope()
-    yield from compare_document_keys(scope, old, new)
+def _changes(old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+    scope = ComparisonScope()
+    yield from compare_document_extensions(scope, old, new)
     yield from compare_servers(scope.inside("servers"), old.child("servers"), new.child("servers"))
-    yield from compare_schemes(scope, old, new)
+    yield from compare_security_schemes(scope, old, new)
     yield from compare_operations(scope, old, new)

@@ -9,7 +9,7 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec, parse_location
 from voicegauge.contract.extension import JobSpec
-from voicegauge.drift.report import Side, Spot
+from voicegauge.drift.report import ComparedInput, FilePosition
 from voicegauge.errors import DataError
 from voicegauge.formats import UnreadableBodyError, is_json, read_json, read_pointer
 from voicegauge.model import Exchange
@@ -18,7 +18,7 @@ from voicegauge.recording.replay import RequestSignature, request_signature
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ObservedExchange:
     """One exchange of a recording."""
 
     contract: Contract = field(repr=False)
@@ -56,16 +56,16 @@ class Seen:
                 return documented[name]
         return None
 
-    def spot(self, part: str = "") -> Spot:
+    def position(self, part: str = "") -> FilePosition:
         """Where it stands, or a part of it: "/response/headers", "/response/content/text#/output_url".
 
         What follows the hash is a pointer into the JSON that a body holds as text.
         """
-        return Spot(file=self.file, pointer=f"/log/entries/{self.number}{part}")
+        return FilePosition(file=self.file, pointer=f"/log/entries/{self.number}{part}")
 
-    def body_spot(self, path: str) -> Spot:
+    def body_position(self, path: str) -> FilePosition:
         """Where a part of the answer's JSON stands."""
-        return self.spot(f"/response/content/text#{path}")
+        return self.position(f"/response/content/text#{path}")
 
     @property
     def asked(self) -> RequestSignature:
@@ -108,16 +108,16 @@ def _submitted(operation: Operation) -> JobSpec | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Traffic:
+class RecordedTraffic:
     """All recordings of one side."""
 
     contract: Contract = field(repr=False)
-    side: Side
-    seen: tuple[Seen, ...]
-    conversations: tuple[tuple[Seen, ...], ...] = field(repr=False)
+    side: ComparedInput
+    seen: tuple[ObservedExchange, ...]
+    conversations: tuple[tuple[ObservedExchange, ...], ...] = field(repr=False)
 
 
-def named_recordings(path: Path) -> list[tuple[str, Recording]]:
+def load_recordings(path: Path) -> list[tuple[str, Recording]]:
     """The recordings of a file or a folder, with their files; at least one.
 
     Raises:
@@ -132,14 +132,14 @@ def named_recordings(path: Path) -> list[tuple[str, Recording]]:
     return loaded
 
 
-def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> Traffic:
+def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> RecordedTraffic:
     """`recordings`, given with their files, as traffic with `contract`; `path` is what the report calls them.
 
     Raises:
         DataError: a recording is of another provider.
     """
-    seen: list[Seen] = []
-    together: list[tuple[Seen, ...]] = []
+    seen: list[ObservedExchange] = []
+    together: list[tuple[ObservedExchange, ...]] = []
     for file, recording in recordings:
         if recording.provider != contract.id:
             raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
@@ -151,11 +151,11 @@ def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, 
     times = sorted({recording.recorded_at[:10] for _, recording in recordings})
     version = times[0] if len(times) == 1 else " to ".join((times[0], times[-1])) if times else ""
     kinds = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
-    side = Side(file=path, title=f"{contract.provider.title}, {kinds}", version=version)
-    return Traffic(contract, side, tuple(seen), tuple(together))
+    side = ComparedInput(file=path, title=f"{contract.provider.title}, {kinds}", version=version)
+    return RecordedTraffic(contract, side, tuple(seen), tuple(together))
 
 
-def _seen(contract: Contract, file: str, number: int, exchange: Exchange) -> Seen:
+def _seen(contract: Contract, file: str, number: int, exchange: Exchange) -> ObservedExchange:
     response = exchange.response
     value: Any = MISSING
     if is_json(response.media_type):
@@ -163,10 +163,10 @@ def _seen(contract: Contract, file: str, number: int, exchange: Exchange) -> See
             value = read_json(response.body)
         except UnreadableBodyError:
             value = MISSING
-    return Seen(contract, file, number, exchange, contract.operations.get(exchange.operation), value)
+    return ObservedExchange(contract, file, number, exchange, contract.operations.get(exchange.operation), value)
 
 
-def states(conversation: Sequence[Seen]) -> Iterator[tuple[Seen, str]]:
+def job_states(conversation: Sequence[ObservedExchange]) -> Iterator[tuple[ObservedExchange, str]]:
     """Each state of the job that a conversation shows, with the answer that showed it first; repeats are one."""
     last = None
     for seen in conversation:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from voicegauge.drift.registry import Level, Rule
+from voicegauge.drift.registry import DriftLevel, DriftRule
 
-_BREAKING, _POSSIBLY, _SAFE = Level.BREAKING, Level.POSSIBLY_BREAKING, Level.SAFE
+_BREAKING, _POSSIBLY, _SAFE = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
 
 AGAINST_CONTRACT = {
     "observed-operation-undocumented": (_SAFE, "An operation is called that the contract does not have"),
@@ -53,9 +53,12 @@ BETWEEN_RECORDINGS = {
 }
 
 
-def rules() -> list[Rule]:
+def rules() -> list[DriftRule]:
     """All of them, for the catalogue."""
     return [
-        *(Rule(id, level, means, "recording-contract") for id, (level, means) in AGAINST_CONTRACT.items()),
-        *(Rule(id, level, means, "recordings") for id, (level, means) in BETWEEN_RECORDINGS.items()),
+        *(
+            DriftRule(id, level, description, "recording-contract")
+            for id, (level, description) in AGAINST_CONTRACT.items()
+        ),
+        *(DriftRule(id, level, description, "recordings") for id, (level, description) in BETWEEN_RECORDINGS.items()),
     ]
