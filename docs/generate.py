@@ -16,8 +16,8 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
-from voicegauge.bench.analysis.comparison import Comparison
-from voicegauge.bench.result import BenchResult, PricedPlan
+from voicegauge.bench.analysis.comparison import RunComparison
+from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
 from voicegauge.cli.commands.asr import Recognisers
 from voicegauge.cli.commands.convert import Conversion
@@ -26,8 +26,8 @@ from voicegauge.cli.commands.providers import Providers
 from voicegauge.cli.commands.record import RecordResult
 from voicegauge.cli.commands.rules import RuleList
 from voicegauge.cli.commands.score import Scored
+from voicegauge.conformance import BenchPlanResult as PricedCheck
 from voicegauge.conformance import CheckReport
-from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import json_schema
 from voicegauge.drift import DriftReport
 from voicegauge.model import Run
@@ -73,10 +73,10 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/check-plan.schema.json": lambda: as_json(record_schema(PricedCheck, "voicegauge check --dry-run --json")),
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
-    "docs/bench-plan.schema.json": lambda: as_json(record_schema(PricedPlan, "voicegauge bench --dry-run --json")),
+    "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
     "docs/score.schema.json": lambda: as_json(record_schema(Scored, "voicegauge score --json")),
     "docs/asr.schema.json": lambda: as_json(record_schema(Recognisers, "voicegauge asr list --json")),
-    "docs/compare.schema.json": lambda: as_json(record_schema(Comparison, "voicegauge compare --json")),
+    "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
     "docs/convert.schema.json": lambda: as_json(record_schema(Conversion, "voicegauge convert --json")),

@@ -127,10 +127,10 @@ version: 1
 title: Four texts
 language: en
 texts:
-  - {id: one, stratum: plain, text: The kettle is on the stove.}
-  - {id: two, stratum: plain, text: The cups are on the table.}
-  - {id: three, stratum: questions, text: Where is the station?}
-  - {id: un, stratum: plain, language: fr, text: Il fait beau ce matin.}
+  - {id: one, category: plain, text: The kettle is on the stove.}
+  - {id: two, category: plain, text: The cups are on the table.}
+  - {id: three, category: questions, text: Where is the station?}
+  - {id: un, category: plain, language: fr, text: Il fait beau ce matin.}
 """
 
 

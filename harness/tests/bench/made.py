@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench.analysis.differences import Counted, Timed
+from voicegauge.bench.analysis.differences import ErrorCount, TimedSample
 from voicegauge.model import (
     AudioFacts,
     Cost,
@@ -28,7 +28,7 @@ TARGET = "acme/voice-1"
 SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, texts=8)
 
 
-def target_ref(name: str = TARGET, *, usd: float | None = 0.01) -> TargetRef:
+def make_target_ref(name: str = TARGET, *, usd: float | None = 0.01) -> TargetRef:
     return TargetRef(
         id=name, title=name, contract_version="1", contract_sha256="c" * 64, price="made up", usd_per_request=usd
     )
@@ -43,7 +43,7 @@ def manifest(**changes: object) -> Manifest:
         "voicegauge": "0",
         "provenance": Provenance.EMULATED,
         "suite": SUITE,
-        "targets": (target_ref(),),
+        "targets": (make_target_ref(),),
         "sessions": 1,
         "repetitions": 1,
         "warmup": 0,
@@ -59,20 +59,20 @@ def sample(
     target: str = TARGET,
     session: int = 1,
     repetition: int = 1,
-    file_ms: float | None = 500.0,
+    total_latency_ms: float | None = 500.0,
     done: tuple[float, float] | None = None,
     audio_s: float | None = 2.0,
     failure: Failure | None = None,
     cost: Cost | None = None,
     language: str = "en",
-    stratum: str = "plain",
+    category: str = "plain",
     words: str = "one two three four five six seven eight nine ten",
 ) -> Sample:
     latency = Latency(
-        accept_ms=100.0,
-        ttfa_ms=file_ms,
-        file_ms=file_ms,
-        done_ms=Interval(low_ms=done[0], high_ms=done[1]) if done else None,
+        submit_latency_ms=100.0,
+        ttfa_ms=total_latency_ms,
+        total_latency_ms=total_latency_ms,
+        completion_ms=Interval(low_ms=done[0], high_ms=done[1]) if done else None,
     )
     return Sample(
         id=f"{target}/{session}/{repetition}/{text}",
@@ -80,7 +80,7 @@ def sample(
         text_id=str(text),
         text=words,
         language=language,
-        stratum=stratum,
+        category=category,
         session=session,
         repetition=repetition,
         warmup=repetition < 1,
@@ -119,7 +119,7 @@ def score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Sc
 
 def score_set(samples: tuple[Sample, ...], errors: Callable[[Sample], int], *, asr: str = "made") -> ScoreSet:
     scores = tuple(score(s, 10 if s.failure else errors(s)) for s in samples)
-    return ScoreSet(asr=asr, asr_reason="made up", normaliser="made/1", scores=scores)
+    return ScoreSet(asr=asr, asr_reason="made up", normalizer="made/1", scores=scores)
 
 
 def run(samples: tuple[Sample, ...], *, score_sets: tuple[ScoreSet, ...] = (), **changes: object) -> Run:
@@ -134,7 +134,7 @@ def heavy_tailed_times(
     repetitions: int = 1,
     slower: float = 1.0,
     drift: float = 0.10,
-) -> list[Timed]:
+) -> list[TimedSample]:
     """Lognormal times with one in twenty three times as long, drifting from session to session.
 
     Texts keep their length from run to run; everything else is drawn anew for each `seed`.
@@ -147,14 +147,14 @@ def heavy_tailed_times(
         for _ in range(repetitions):
             for text in range(texts):
                 tail = 3.0 if draw.random() < 0.05 else 1.0
-                made.append(Timed(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
+                made.append(TimedSample(str(text), session, base[text] * pace * tail * math.exp(draw.gauss(0, 0.25))))
     return made
 
 
-def drawn_errors(seed: int, texts: int, rate: float) -> list[Counted]:
+def drawn_errors(seed: int, texts: int, rate: float) -> list[ErrorCount]:
     """Errors of texts of ten words, each word misheard with the probability `rate`."""
     draw = random.Random(f"errors {seed}")
-    return [Counted(str(text), sum(draw.random() < rate for _ in range(10)), 10) for text in range(texts)]
+    return [ErrorCount(str(text), sum(draw.random() < rate for _ in range(10)), 10) for text in range(texts)]
 
 
 def heavy_tailed_run(
@@ -173,7 +173,10 @@ def heavy_tailed_run(
     )
     samples = tuple(
         sample(
-            timed.text, session=timed.session, repetition=1 + index % (repetitions * texts) // texts, file_ms=timed.ms
+            timed.text,
+            session=timed.session,
+            repetition=1 + index % (repetitions * texts) // texts,
+            total_latency_ms=timed.ms,
         )
         for index, timed in enumerate(times)
     )

@@ -104,7 +104,7 @@ def test_events_are_timed_by_the_piece_that_completes_them(ttsai) -> None:
     assert found == Streaming(first_event_ms=10.0, pieces=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0)
     latency = measure_latency(delivery, target)
     assert latency is not None
-    assert (latency.ttfa_ms, latency.file_ms) == (35.0, 61.5)
+    assert (latency.ttfa_ms, latency.total_latency_ms) == (35.0, 61.5)
 
 
 def test_bytes_without_a_length_are_a_stream_too(ttsai) -> None:
@@ -182,7 +182,7 @@ def test_a_header_that_comes_ahead_of_its_audio_is_no_audio(tmp_path) -> None:
     made = msgspec.structs.replace(
         sample(),
         audio=AudioFacts(sha256="a", file="a.wav", bytes=len(data), media_type=media_type, container=None),
-        latency=Latency(accept_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, file_ms=900.0),
+        latency=Latency(submit_latency_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, total_latency_ms=900.0),
         streaming=Streaming(pieces=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
     )
     (measured,) = measure_audio(tmp_path, [made], {})
@@ -222,20 +222,20 @@ def test_a_stream_slower_than_speech_runs_dry(tmp_path) -> None:
     found, _ = _spoken(contract, "chatterbox-stream")
     assert found.underruns is not None
     assert found.underruns >= 2
-    assert found.underrun_ms is not None
-    assert found.underrun_ms > 300
+    assert found.stalled_ms is not None
+    assert found.stalled_ms > 300
     assert found.gap_max_ms is not None
     assert found.gap_max_ms > 500
 
 
 def test_a_stream_faster_than_speech_does_not(ttsai) -> None:
     found, delivery = _spoken(ttsai, "kokoro-stream")
-    assert (found.underruns, found.underrun_ms) == (0, 0)
+    assert (found.underruns, found.stalled_ms) == (0, 0)
     latency = measure_latency(delivery, ttsai.target("kokoro-stream"))
     assert latency is not None
     assert found.first_event_ms is not None
     assert found.speech_ms is not None
-    assert found.first_event_ms < latency.ttfa_ms <= found.speech_ms < latency.file_ms
+    assert found.first_event_ms < latency.ttfa_ms <= found.speech_ms < latency.total_latency_ms
 
 
 def test_chunked_bytes_over_a_socket_are_measured(tmp_path) -> None:

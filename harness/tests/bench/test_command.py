@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from voicegauge.bench.running.journal import read_past
+from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
@@ -145,8 +145,8 @@ def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
     folder = wait_for(tmp_path / "runs", '"submitted"', 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    past = read_past(folder)
-    assert len(past.jobs) == 1
+    past = read_journal(folder)
+    assert len(past.pending_jobs) == 1
     assert not load_run(folder).manifest.finished
     assert voicegauge(words) == 0
     assert f"going on with {folder}" in " ".join(capsys.readouterr().err.split())
@@ -203,7 +203,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert len(read_past(folder).jobs) == 1
+    assert len(read_journal(folder).pending_jobs) == 1
     assert voicegauge(words) == 0
     assert submits(emulator) == 3
     assert load_run(folder).manifest.finished
@@ -280,7 +280,7 @@ def test_two_runs_are_compared_and_a_regression_is_exit_1(
     assert voicegauge(["compare", str(good), str(bad), "--json", "-"]) == 1
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == "voicegauge/compare/1"
-    regressed = {(v["target"], v["metric"]) for v in found["verdicts"] if v["outcome"] == "regressed"}
+    regressed = {(v["target"], v["metric"]) for v in found["metrics"] if v["verdict"] == "regression"}
     assert ("acme/job", "failures") in regressed
     assert voicegauge(["compare", str(good), str(good)]) == 0
     assert "EMULATED" in capsys.readouterr().out

@@ -6,7 +6,13 @@ from functools import partial
 import msgspec
 import pytest
 
-from voicegauge.bench.analysis.comparison import CompareSettings, Comparison, Verdict, compare, judge
+from voicegauge.bench.analysis.comparison import (
+    CompareSettings,
+    MetricComparison,
+    RunComparison,
+    compare_runs,
+    decide_verdict,
+)
 from voicegauge.bench.analysis.differences import error_rate, typical_time
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample
@@ -17,10 +23,10 @@ from .made import (
     drawn_errors,
     heavy_tailed_run,
     heavy_tailed_times,
+    make_target_ref,
     run,
     sample,
     score_set,
-    target_ref,
 )
 
 ROUNDS = 100
@@ -29,8 +35,8 @@ LATENCY = CompareSettings().latency
 ERROR_RATE = CompareSettings().error_rate
 
 
-def verdicts(found: Comparison) -> dict[str, Verdict]:
-    return {verdict.metric: verdict for verdict in found.verdicts}
+def verdicts(found: RunComparison) -> dict[str, MetricComparison]:
+    return {verdict.metric: verdict for verdict in found.metrics}
 
 
 def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
@@ -40,7 +46,7 @@ def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
         before, after = heavy_tailed_times(2 * seed, **words), heavy_tailed_times(2 * seed + 1, slower=slower, **words)
         contrast = typical_time(before, after, CompareSettings(seed=seed).allowance)
         assert contrast is not None
-        found[judge(contrast, LATENCY)] += 1
+        found[decide_verdict(contrast, LATENCY)] += 1
     return found
 
 
@@ -51,7 +57,7 @@ def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Cou
         counted = drawn_errors(2 * seed, texts, before), drawn_errors(2 * seed + 1, texts, after)
         contrast = error_rate(*counted, CompareSettings(seed=seed).allowance)
         assert contrast is not None
-        found[judge(contrast, ERROR_RATE)] += 1
+        found[decide_verdict(contrast, ERROR_RATE)] += 1
     return found
 
 
@@ -59,30 +65,30 @@ def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Cou
 def test_without_a_change_hardly_any_run_is_called_slower(words: dict[str, int]) -> None:
     """2% of false alarms are borne, in either direction."""
     found = slowdowns(**words)
-    assert found["regressed"] <= 0.02 * ROUNDS
-    assert found["improved"] <= 0.02 * ROUNDS
+    assert found["regression"] <= 0.02 * ROUNDS
+    assert found["improvement"] <= 0.02 * ROUNDS
 
 
 @pytest.mark.parametrize("texts", [8, slowly(40)])
 def test_without_a_change_hardly_any_run_is_called_less_intelligible(texts: int) -> None:
-    assert mishearings(texts=texts)["regressed"] <= 0.02 * ROUNDS
+    assert mishearings(texts=texts)["regression"] <= 0.02 * ROUNDS
 
 
 @pytest.mark.slow
 def test_a_slowdown_of_30_percent_is_found_with_enough_sessions_and_texts() -> None:
     found = slowdowns(sessions=8, texts=40, slower=1.3)
-    assert found["regressed"] >= 0.8 * ROUNDS
-    assert found["improved"] == 0
+    assert found["regression"] >= 0.8 * ROUNDS
+    assert found["improvement"] == 0
 
 
 @pytest.mark.slow
 def test_a_speedup_is_an_improvement() -> None:
-    assert slowdowns(sessions=8, texts=40, slower=0.7)["improved"] >= 0.8 * ROUNDS
+    assert slowdowns(sessions=8, texts=40, slower=0.7)["improvement"] >= 0.8 * ROUNDS
 
 
 @pytest.mark.slow
 def test_a_worse_wer_is_found_with_enough_texts() -> None:
-    assert mishearings(texts=100, after=0.20)["regressed"] >= 0.9 * ROUNDS
+    assert mishearings(texts=100, after=0.20)["regression"] >= 0.9 * ROUNDS
 
 
 def test_one_session_cannot_tell_a_slowdown_from_a_slow_hour() -> None:
@@ -95,46 +101,48 @@ def test_many_sessions_without_a_change_are_evidence_of_none() -> None:
 
 
 def test_a_sure_change_too_small_to_matter_is_no_regression() -> None:
-    found = compare(
+    found = compare_runs(
         heavy_tailed_run(1, texts=40, drift=0.0),
         heavy_tailed_run(2, texts=40, drift=0.0, slower=1.07),
         CompareSettings(session_drift=0.0),
     )
-    assert verdicts(found)["file_ms"].outcome == "no evidence"
+    assert verdicts(found)["total_latency_ms"].verdict == "no evidence"
 
 
 def test_a_run_against_itself_shows_nothing() -> None:
     made = heavy_tailed_run(1, sessions=6, texts=60)
-    found = compare(made, made)
-    assert {verdict.outcome for verdict in found.verdicts} <= {"no evidence", "underpowered"}
-    assert all(verdict.change == 0 for verdict in found.verdicts)
+    found = compare_runs(made, made)
+    assert {verdict.verdict for verdict in found.metrics} <= {"no evidence", "underpowered"}
+    assert all(verdict.change == 0 for verdict in found.metrics)
     assert found.regressions == ()
 
 
 def test_a_95th_percentile_needs_200_samples_a_side() -> None:
-    few = verdicts(compare(heavy_tailed_run(1, texts=60), heavy_tailed_run(2, texts=60)))["file_p95_ms"]
-    assert few.outcome == "underpowered"
+    few = verdicts(compare_runs(heavy_tailed_run(1, texts=60), heavy_tailed_run(2, texts=60)))["total_latency_p95_ms"]
+    assert few.verdict == "underpowered"
     assert "200" in few.note
-    found = compare(
+    found = compare_runs(
         heavy_tailed_run(1, sessions=8, texts=60, repetitions=2),
         heavy_tailed_run(2, sessions=8, texts=60, repetitions=2, slower=2.0),
     )
-    assert verdicts(found)["file_p95_ms"].outcome == "regressed"
+    assert verdicts(found)["total_latency_p95_ms"].verdict == "regression"
 
 
 def test_a_95th_percentile_of_a_few_texts_says_nothing_of_others() -> None:
     few = [heavy_tailed_run(seed, sessions=10, texts=4, repetitions=6, drift=0.0) for seed in (1, 2)]
-    found = verdicts(compare(*few))["file_p95_ms"]
+    found = verdicts(compare_runs(*few))["total_latency_p95_ms"]
     assert (found.low, found.high, found.note) == (None, None, "fewer than 5 texts in both runs")
 
 
 def test_the_times_shown_are_of_the_texts_that_both_runs_have() -> None:
     """A text that failed in one run alone must not make the other look slower."""
     texts = {1: 100.0, 2: 200.0, 3: 300.0, 4: 9000.0, 5: 9000.0}
-    whole = run(tuple(sample(text, file_ms=ms) for text, ms in texts.items()))
-    lacking = run(tuple(sample(text, file_ms=ms, failure=FAILED if ms > 1000 else None) for text, ms in texts.items()))
-    for found in (compare(whole, lacking), compare(lacking, whole)):
-        shown = verdicts(found)["file_ms"]
+    whole = run(tuple(sample(text, total_latency_ms=ms) for text, ms in texts.items()))
+    lacking = run(
+        tuple(sample(text, total_latency_ms=ms, failure=FAILED if ms > 1000 else None) for text, ms in texts.items())
+    )
+    for found in (compare_runs(whole, lacking), compare_runs(lacking, whole)):
+        shown = verdicts(found)["total_latency_ms"]
         assert (shown.baseline, shown.run, shown.change) == (200.0, 200.0, 0.0)
         assert (shown.n_baseline, shown.n_run) == (3, 3)
 
@@ -145,49 +153,49 @@ def failing(count: int) -> Run:
 
 
 def test_failures_are_a_metric_of_their_own_and_deleted_words_another() -> None:
-    found = compare(failing(0), failing(30))
+    found = compare_runs(failing(0), failing(30))
     assert {verdict.metric for verdict in found.regressions} == {"failures", "wer"}
     assert verdicts(found)["wer"].run == pytest.approx(0.3)
-    assert verdicts(compare(failing(0), failing(0)))["failures"].outcome == "no evidence"
-    assert verdicts(compare(failing(30), failing(0)))["failures"].outcome == "improved"
+    assert verdicts(compare_runs(failing(0), failing(0)))["failures"].verdict == "no evidence"
+    assert verdicts(compare_runs(failing(30), failing(0)))["failures"].verdict == "improvement"
 
 
 def test_a_job_known_only_between_polls_is_not_called_slower_for_its_polls() -> None:
     def polled(low: float, high: float) -> Run:
         return run(tuple(sample(i, session=s, done=(low, high)) for i in range(20) for s in range(8)), sessions=8)
 
-    wide = verdicts(compare(polled(100, 5000), polled(5000, 10_000)))["done_ms"]
-    assert wide.outcome == "underpowered"
+    wide = verdicts(compare_runs(polled(100, 5000), polled(5000, 10_000)))["completion_ms"]
+    assert wide.verdict == "underpowered"
     assert wide.note == "known only between two polls"
-    sure = verdicts(compare(polled(900, 1000), polled(4900, 5000)))["done_ms"]
-    assert sure.outcome == "regressed"
+    sure = verdicts(compare_runs(polled(900, 1000), polled(4900, 5000)))["completion_ms"]
+    assert sure.verdict == "regression"
     assert sure.low is not None
     assert 2 < sure.low < sure.change
 
 
 def test_a_dearer_price_is_a_regression_however_few_the_samples() -> None:
-    dear = run((sample(1),), targets=(target_ref(usd=0.02),))
-    found = verdicts(compare(run((sample(1),)), dear))["price"]
-    assert (found.outcome, found.change) == ("regressed", 1.0)
-    assert verdicts(compare(dear, run((sample(1),))))["price"].outcome == "improved"
+    dear = run((sample(1),), targets=(make_target_ref(usd=0.02),))
+    found = verdicts(compare_runs(run((sample(1),)), dear))["price"]
+    assert (found.verdict, found.change) == ("regression", 1.0)
+    assert verdicts(compare_runs(dear, run((sample(1),))))["price"].verdict == "improvement"
 
 
 @pytest.mark.parametrize("unit", ["credits_per_request", "credits_per_character", "credits_per_minute"])
 def test_a_price_in_credits_is_compared_whatever_it_is_for(unit: str) -> None:
     cheap, dear = (
-        run((sample(1),), targets=(msgspec.structs.replace(target_ref(usd=None), **{unit: credits}),))
+        run((sample(1),), targets=(msgspec.structs.replace(make_target_ref(usd=None), **{unit: credits}),))
         for credits in (1000.0, 2000.0)
     )
-    found = verdicts(compare(cheap, dear))["price"]
-    assert (found.outcome, found.unit, found.change) == ("regressed", "credits", pytest.approx(1.0))
+    found = verdicts(compare_runs(cheap, dear))["price"]
+    assert (found.verdict, found.unit, found.change) == ("regression", "credits", pytest.approx(1.0))
 
 
 def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
     def charged(credits: float) -> Run:
         return run((sample(1, cost=Cost(charged_credits=credits)),))
 
-    assert verdicts(compare(charged(10), charged(20)))["charged"].outcome == "regressed"
-    assert verdicts(compare(charged(10), charged(10)))["charged"].outcome == "no evidence"
+    assert verdicts(compare_runs(charged(10), charged(20)))["charged"].verdict == "regression"
+    assert verdicts(compare_runs(charged(10), charged(10)))["charged"].verdict == "no evidence"
 
 
 @pytest.mark.parametrize(
@@ -196,34 +204,34 @@ def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
         ({"suite": msgspec.structs.replace(SUITE, sha256="6" * 64)}, "suite"),
         ({"provenance": "recorded"}, "the baseline is emulated, the run is recorded"),
         ({"concurrency": 2}, "--concurrency"),
-        ({"targets": (target_ref("acme/other"),)}, "no target in common"),
+        ({"targets": (make_target_ref("acme/other"),)}, "no target in common"),
     ],
 )
 def test_what_is_not_comparable_is_refused(change: dict[str, object], says: str) -> None:
     with pytest.raises(DataError, match=f"not comparable: .*{says}"):
-        compare(run((sample(1),)), run((sample(1),), **change))
+        compare_runs(run((sample(1),)), run((sample(1),), **change))
 
 
-@pytest.mark.parametrize("change", [{"asr": "other"}, {"normaliser": "made/2"}, {"settings": {"beam": "5"}}])
-def test_scores_of_another_engine_normaliser_or_setting_are_refused(change: dict[str, object]) -> None:
+@pytest.mark.parametrize("change", [{"asr": "other"}, {"normalizer": "made/2"}, {"settings": {"beam": "5"}}])
+def test_scores_of_another_engine_normalizer_or_setting_are_refused(change: dict[str, object]) -> None:
     samples = (sample(1),)
     scores = score_set(samples, lambda _: 1)
     other = msgspec.structs.replace(scores, **change)
     with pytest.raises(DataError, match="voicegauge score"):
-        compare(run(samples, score_sets=(scores,)), run(samples, score_sets=(other,)))
+        compare_runs(run(samples, score_sets=(scores,)), run(samples, score_sets=(other,)))
 
 
 def test_of_several_score_sets_the_common_one_is_compared() -> None:
     samples: tuple[Sample, ...] = tuple(sample(i) for i in range(10))
     one, other = score_set(samples, lambda _: 1, asr="one"), score_set(samples, lambda _: 2, asr="other")
-    found = compare(run(samples, score_sets=(one, other)), run(samples, score_sets=(one,)))
+    found = compare_runs(run(samples, score_sets=(one, other)), run(samples, score_sets=(one,)))
     assert found.asr == "one"
     assert verdicts(found)["wer"].change == 0
 
 
 def test_targets_of_one_run_alone_are_named() -> None:
-    both = (target_ref(), target_ref("acme/old"))
-    found = compare(run((sample(1),), targets=both), run((sample(1),)))
+    both = (make_target_ref(), make_target_ref("acme/old"))
+    found = compare_runs(run((sample(1),), targets=both), run((sample(1),)))
     assert (found.only_in_baseline, found.only_in_run) == (("acme/old",), ())
 
 
@@ -231,4 +239,4 @@ def test_targets_of_one_run_alone_are_named() -> None:
 def test_a_run_without_a_sample_is_no_good_news(samples: tuple[Sample, ...]) -> None:
     for pair in ((run(samples), run((sample(1),))), (run((sample(1),)), run(samples))):
         with pytest.raises(DataError, match="has no sample"):
-            compare(*pair)
+            compare_runs(*pair)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.bench.analysis.summary import summarise
-from voicegauge.bench.planning.plan import Plan, PlanSettings, kind_of, make_plan
-from voicegauge.bench.planning.speech_requests import emulated_access
+from voicegauge.bench.analysis.summary import summarize
+from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, make_plan, run_kind_of
 from voicegauge.bench.planning.suite import Suite, load_suite
+from voicegauge.bench.running.access import emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.runner import Order, Outcome, carry_out
+from voicegauge.bench.running.runner import RunConfig, RunOutcome, run_plan
 from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS, score_run
 from voicegauge.contract import AudioInputTarget, BaseTarget, Catalogue
 from voicegauge.contract.pricing import quote
@@ -41,16 +41,16 @@ def intake(catalogue: Catalogue, name: str) -> AudioInputTarget:
 
 async def carried_out(
     suite: Suite, targets: list[AudioInputTarget], emulator: RunningEmulator, folder: Path
-) -> tuple[Plan, Outcome]:
+) -> tuple[BenchPlan, RunOutcome]:
     chosen: dict[str, BaseTarget] = {target.id: target for target in targets}
-    plan = make_plan(suite, targets, PlanSettings(warmup=0), provenance=Provenance.EMULATED)
-    order = Order(plan=plan, targets=chosen, access=emulated_access([targets[0].contract], emulator))
-    outcome = await carry_out(order, folder)
+    plan = make_plan(suite, targets, BenchPlanSettings(warmup=0), provenance=Provenance.EMULATED)
+    order = RunConfig(plan=plan, targets=chosen, access=emulated_access([targets[0].contract], emulator))
+    outcome = await run_plan(order, folder)
     assert outcome.complete
     return plan, outcome
 
 
-def run_of(plan: Plan, samples: tuple[Sample, ...]) -> Run:
+def run_of(plan: BenchPlan, samples: tuple[Sample, ...]) -> Run:
     manifest = Manifest(
         schema_version=1,
         run_id="run",
@@ -80,7 +80,7 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_what_it_wrote_down(
         assert sample.failure is None
         assert sample.transcript is not None
         assert sample.latency is not None
-        assert sample.latency.file_ms == pytest.approx(sample.latency.accept_ms)
+        assert sample.latency.total_latency_ms == pytest.approx(sample.latency.submit_latency_ms)
         assert sample.audio is not None
         assert sample.audio.audio_s is not None
         due = quote(target, 0, audio_s=sample.audio.audio_s).credits
@@ -90,7 +90,7 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_what_it_wrote_down(
     assert scores is not None
     assert scores.asr == OWN_TRANSCRIPTS
     assert [score.transcript for score in scores.scores] == [sample.transcript for sample in samples]
-    (summary,) = summarise(run_of(plan, samples), scores)
+    (summary,) = summarize(run_of(plan, samples), scores)
     assert summary.cost.credits_per_audio_minute == 2000
     assert summary.wer is not None
     assert summary.wer.units == sum(score.units for score in scores.scores)
@@ -114,13 +114,13 @@ async def test_a_conversion_is_measured_by_the_audio_that_came_back(
 
 def test_kinds_are_not_mixed(voicegauge_catalogue) -> None:
     speaking, hearing = voicegauge_catalogue.targets["ttsai/kokoro"], intake(voicegauge_catalogue, "stt-whisper")
-    assert kind_of([speaking]) == "speech"
-    assert kind_of([hearing]) == "transcription"
+    assert run_kind_of([speaking]) == "speech"
+    assert run_kind_of([hearing]) == "transcription"
     with pytest.raises(UsageError, match="do not compare: give each kind a run of its own"):
-        kind_of([speaking, hearing])
+        run_kind_of([speaking, hearing])
 
 
 @pytest.mark.parametrize("name", ["analysis", "stems-demucs", "translation"])
 def test_what_keeps_no_words_is_refused(voicegauge_catalogue, name) -> None:
     with pytest.raises(UsageError, match=f"ttsai/{name} leaves no speech in the same words"):
-        kind_of([intake(voicegauge_catalogue, name)])
+        run_kind_of([intake(voicegauge_catalogue, name)])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.planning.plan import Plan, PlanSettings, make_plan, target_ref
+from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, make_plan, make_target_ref
 from voicegauge.bench.planning.suite import Suite
 from voicegauge.contract import Catalogue, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
@@ -14,7 +14,7 @@ from voicegauge.model import Provenance, VoiceSample
 
 LIVE = Provenance.RECORDED
 SETTINGS = st.builds(
-    PlanSettings,
+    BenchPlanSettings,
     sessions=st.integers(1, 3),
     repetitions=st.integers(1, 3),
     warmup=st.integers(0, 5),
@@ -22,14 +22,16 @@ SETTINGS = st.builds(
 )
 
 
-def plan(suite: Suite, targets: dict[str, Target], settings: PlanSettings | None = None, **words: object) -> Plan:
+def plan(
+    suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings | None = None, **words: object
+) -> BenchPlan:
     words = {"provenance": LIVE, **words}
-    return make_plan(suite, list(targets.values()), settings or PlanSettings(), **words)  # type: ignore[arg-type]  # as above
+    return make_plan(suite, list(targets.values()), settings or BenchPlanSettings(), **words)  # type: ignore[arg-type]  # as above
 
 
 @given(settings=SETTINGS)
 def test_targets_are_interleaved_sentence_by_sentence(
-    suite: Suite, targets: dict[str, Target], settings: PlanSettings
+    suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings
 ) -> None:
     made = plan(suite, targets, settings)
     measured = [row for row in made.rounds if not row[0].warmup]
@@ -45,7 +47,7 @@ def test_targets_are_interleaved_sentence_by_sentence(
 
 @given(settings=SETTINGS)
 def test_every_sample_has_an_id_of_its_own_and_sessions_do_not_mix(
-    suite: Suite, targets: dict[str, Target], settings: PlanSettings
+    suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings
 ) -> None:
     made = plan(suite, targets, settings)
     ids = [one.id for row in made.rounds for one in row]
@@ -56,7 +58,7 @@ def test_every_sample_has_an_id_of_its_own_and_sessions_do_not_mix(
 
 @given(settings=SETTINGS)
 def test_each_session_warms_every_target_up_first(
-    suite: Suite, targets: dict[str, Target], settings: PlanSettings
+    suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings
 ) -> None:
     made = plan(suite, targets, settings)
     for session in range(1, settings.sessions + 1):
@@ -67,12 +69,14 @@ def test_each_session_warms_every_target_up_first(
 
 
 @given(settings=SETTINGS)
-def test_the_same_seed_gives_the_same_order(suite: Suite, targets: dict[str, Target], settings: PlanSettings) -> None:
+def test_the_same_seed_gives_the_same_order(
+    suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings
+) -> None:
     assert plan(suite, targets, settings) == plan(suite, targets, settings)
 
 
 def test_another_seed_gives_another_order_and_digest(suite: Suite, targets: dict[str, Target]) -> None:
-    first, second = (plan(suite, targets, PlanSettings(repetitions=5, seed=seed)) for seed in (1, 2))
+    first, second = (plan(suite, targets, BenchPlanSettings(repetitions=5, seed=seed)) for seed in (1, 2))
     assert [row[0].text.id for row in first.rounds] != [row[0].text.id for row in second.rounds]
     assert first.sha256 != second.sha256
 
@@ -83,7 +87,7 @@ def test_another_seed_gives_another_order_and_digest(suite: Suite, targets: dict
         {"base_urls": {"": "http://127.0.0.1:1"}},
         {"voice_sample": VoiceSample(url="https://example.test/voice.wav")},
         {"provenance": Provenance.EMULATED},
-        {"settings": PlanSettings(warmup=0)},
+        {"settings": BenchPlanSettings(warmup=0)},
     ],
 )
 def test_whatever_decides_what_is_sent_is_in_the_digest(
@@ -94,7 +98,7 @@ def test_whatever_decides_what_is_sent_is_in_the_digest(
 
 
 def test_the_plan_is_priced_by_request_and_by_character(suite: Suite, targets: dict[str, Target]) -> None:
-    made = plan(suite.select(languages=["en"]), targets, PlanSettings(warmup=0))
+    made = plan(suite.select(languages=["en"]), targets, BenchPlanSettings(warmup=0))
     quoted = {line.target: line for line in made.quoted}
     characters = sum(len(text.text) for text in suite.texts if text.language == "en")
     assert quoted["acme/job"].usd == pytest.approx(0.03)
@@ -113,7 +117,7 @@ def test_a_price_that_nobody_says_is_refused_and_can_be_named(suite: Suite, targ
 
 
 def test_a_price_that_the_user_names_leaves_the_credits_as_they_are(voicegauge_catalogue: Catalogue) -> None:
-    ref = target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
+    ref = make_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
     assert (ref.usd_per_request, ref.usd_per_character) == (0.01, None)
     assert (ref.credits_per_request, ref.credits_per_character) == (None, 2.0)
 

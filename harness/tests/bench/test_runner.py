@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from voicegauge.bench.planning.plan import PlanSettings, make_plan
-from voicegauge.bench.planning.speech_requests import Access, emulated_access
+from voicegauge.bench.planning.plan import BenchPlanSettings, make_plan
 from voicegauge.bench.planning.suite import Suite
+from voicegauge.bench.running.access import ProviderAccess, emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.journal import read_past
-from voicegauge.bench.running.runner import Order, Outcome, Stop, carry_out
+from voicegauge.bench.running.journal import read_journal
+from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
 from voicegauge.contract import Target
 from voicegauge.emulator import RunningEmulator
 from voicegauge.errors import BudgetError, NothingMeasuredError, UsageError
@@ -33,29 +33,29 @@ def order(
     where: RunningEmulator | str,
     *names: str,
     provenance: Provenance = Provenance.EMULATED,
-    settings: PlanSettings | None = None,
+    settings: BenchPlanSettings | None = None,
     **words: object,
-) -> Order:
+) -> RunConfig:
     chosen = {f"acme/{name}": targets[f"acme/{name}"] for name in names}
     contracts = {target.contract.id: target.contract for target in chosen.values()}.values()
     if isinstance(where, RunningEmulator):
         access = emulated_access(contracts, where)
     else:
-        access = {"acme": Access({"": where}, "key")}
+        access = {"acme": ProviderAccess({"": where}, "key")}
     plan = make_plan(
         suite.select(**ENGLISH),  # type: ignore[arg-type]  # as it says
         list(chosen.values()),
-        settings or PlanSettings(warmup=0),
+        settings or BenchPlanSettings(warmup=0),
         provenance=provenance,
     )
-    return Order(plan=plan, targets=chosen, access=access, **words)  # type: ignore[arg-type]  # words of Order
+    return RunConfig(plan=plan, targets=chosen, access=access, **words)  # type: ignore[arg-type]  # words of Order
 
 
 async def test_every_planned_sample_comes_back_timed_and_kept(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
-    asked = order(suite, targets, emulator, "job", "now", settings=PlanSettings(warmup=1, repetitions=2))
-    outcome = await carry_out(asked, tmp_path)
+    asked = order(suite, targets, emulator, "job", "now", settings=BenchPlanSettings(warmup=1, repetitions=2))
+    outcome = await run_plan(asked, tmp_path)
     assert outcome.complete
     assert [sample.id for sample in outcome.samples] == [one.id for row in asked.plan.rounds for one in row]
     assert {sample.failure for sample in outcome.samples} == {None}
@@ -63,10 +63,10 @@ async def test_every_planned_sample_comes_back_timed_and_kept(
         latency, audio = sample.latency, sample.audio
         assert latency is not None
         assert audio is not None
-        assert latency.file_ms is not None
+        assert latency.total_latency_ms is not None
         assert latency.ttfa_ms is not None
         assert latency.ttfs_ms is not None
-        assert latency.ttfa_ms <= latency.file_ms
+        assert latency.ttfa_ms <= latency.total_latency_ms
         assert latency.ttfs_ms > latency.ttfa_ms
         assert audio.container == "wav"
         assert audio.audio_s is not None
@@ -76,14 +76,14 @@ async def test_every_planned_sample_comes_back_timed_and_kept(
             assert sample.request_id is not None
             assert sample.request_id.startswith("job-")
             assert sample.polls >= 1
-            assert latency.done_ms is not None
+            assert latency.completion_ms is not None
             # The emulator takes 60 + 60 ms from the moment it takes the job on, at the latest when it says so.
-            assert latency.done_ms.low_ms <= latency.accept_ms + 130
-            assert latency.done_ms.high_ms >= 120
-            assert latency.accept_ms < latency.file_ms
+            assert latency.completion_ms.low_ms <= latency.submit_latency_ms + 130
+            assert latency.completion_ms.high_ms >= 120
+            assert latency.submit_latency_ms < latency.total_latency_ms
             assert sample.cost.price_usd == 0.01
         else:
-            assert (sample.polls, latency.done_ms) == (0, None)
+            assert (sample.polls, latency.completion_ms) == (0, None)
             assert sample.cost.price_usd == pytest.approx(len(sample.text) * 0.0001)
 
 
@@ -98,8 +98,8 @@ async def test_sessions_are_on_connections_of_their_own(
         return Response(b"RIFF", media_type="audio/wav")
 
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
-    settings = PlanSettings(sessions=2, warmup=1)
-    await carry_out(order(suite, targets, url, "now", settings=settings), tmp_path)
+    settings = BenchPlanSettings(sessions=2, warmup=1)
+    await run_plan(order(suite, targets, url, "now", settings=settings), tmp_path)
     assert [len(set(peers[:4])), len(set(peers[4:]))] == [1, 1]
     assert peers[0] != peers[4]
 
@@ -122,7 +122,7 @@ async def test_a_round_is_over_before_the_next_begins_and_its_targets_run_side_b
         return Response(b"RIFF", media_type="audio/wav")
 
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
-    await carry_out(order(suite, targets, url, "now", "unpriced"), tmp_path)
+    await run_plan(order(suite, targets, url, "now", "unpriced"), tmp_path)
     assert most == 2
     assert all(len(texts) == 1 for texts in seen)
 
@@ -143,13 +143,13 @@ async def test_neither_the_limit_nor_the_providers_plan_is_exceeded(
 
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
     asked = order(suite, targets, url, "now", "unpriced", concurrency=concurrency)
-    access = {"acme": Access({"": url}, "key", plan_allows)}
-    outcome = await carry_out(changed(asked, access=access), tmp_path)
+    access = {"acme": ProviderAccess({"": url}, "key", plan_allows)}
+    outcome = await run_plan(changed(asked, access=access), tmp_path)
     assert outcome.complete
     assert most == 1
 
 
-def changed(asked: Order, **changes: object) -> Order:
+def changed(asked: RunConfig, **changes: object) -> RunConfig:
     import dataclasses
 
     return dataclasses.replace(asked, **changes)  # type: ignore[arg-type]  # fields of Order
@@ -158,7 +158,7 @@ def changed(asked: Order, **changes: object) -> Order:
 async def test_failures_are_samples_too(
     suite: Suite, targets: dict[str, Target], faulty: Faulty, tmp_path: Path
 ) -> None:
-    outcome = await carry_out(order(suite, targets, faulty("failed-without-reason@acme/job"), "job", "now"), tmp_path)
+    outcome = await run_plan(order(suite, targets, faulty("failed-without-reason@acme/job"), "job", "now"), tmp_path)
     assert outcome.complete
     failed = [sample for sample in outcome.samples if sample.failure]
     assert {sample.target for sample in failed} == {"acme/job"}
@@ -176,7 +176,7 @@ async def test_retries_are_counted(suite: Suite, targets: dict[str, Target], ser
         return Response(b"RIFF", media_type="audio/wav") if asked % 2 == 0 else Response("busy", 503)
 
     url = await serve(Starlette(routes=[Route("/now", now, methods=["POST"])]))
-    outcome = await carry_out(order(suite, targets, url, "now"), tmp_path)
+    outcome = await run_plan(order(suite, targets, url, "now"), tmp_path)
     assert [sample.attempts for sample in outcome.samples] == [2, 2, 2]
     events = [json.loads(line)["event"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
     assert events == ["submitting", "submitted", "submitting", "submitted", "finished"] * 3
@@ -185,22 +185,22 @@ async def test_retries_are_counted(suite: Suite, targets: dict[str, Target], ser
 async def test_the_budget_stops_the_run_and_keeps_what_was_bought(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
-    stop = Stop()
+    stop = StopSignal()
     asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
-    outcome = await carry_out(asked, tmp_path, stop=stop)
+    outcome = await run_plan(asked, tmp_path, stop=stop)
     assert isinstance(stop.error, BudgetError)
     assert (len(outcome.samples), outcome.complete) == (2, False)
     assert outcome.spent_usd == pytest.approx(0.02)
-    assert read_past(tmp_path).spent_usd == pytest.approx(0.02)
+    assert read_journal(tmp_path).spent_usd == pytest.approx(0.02)
 
 
 async def test_the_budget_of_an_interrupted_run_stays_spent(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
-    await carry_out(asked, tmp_path)
-    stop = Stop()
-    again = await carry_out(asked, tmp_path, past=read_past(tmp_path), stop=stop)
+    await run_plan(asked, tmp_path)
+    stop = StopSignal()
+    again = await run_plan(asked, tmp_path, past=read_journal(tmp_path), stop=stop)
     assert isinstance(stop.error, BudgetError)
     assert len(again.samples) == 2
 
@@ -246,17 +246,17 @@ async def test_a_run_dropped_half_way_goes_on_without_buying_anything_twice(
     shop = Shop()
     url = await serve(shop.app)
     asked = order(suite, targets, url, "job", provenance=Provenance.RECORDED, max_cost_usd=1.0)
-    first = asyncio.create_task(carry_out(asked, tmp_path))
+    first = asyncio.create_task(run_plan(asked, tmp_path))
     await shop.polled.wait()
     first.cancel()
     with pytest.raises(asyncio.CancelledError):
         await first
-    past = read_past(tmp_path)
-    assert list(past.jobs.values()) == ["j1"]
-    assert past.left == set(past.jobs)
+    past = read_journal(tmp_path)
+    assert list(past.pending_jobs.values()) == ["j1"]
+    assert past.abandoned == set(past.pending_jobs)
 
     shop.done.set()
-    outcome = await carry_out(asked, tmp_path, past=past)
+    outcome = await run_plan(asked, tmp_path, past=past)
     assert outcome.complete
     assert sorted(shop.sold) == sorted(text.text for text in suite.texts if text.language == "en")
     resumed = next(sample for sample in outcome.samples if sample.request_id == "j1")
@@ -269,18 +269,18 @@ async def test_a_run_dropped_half_way_goes_on_without_buying_anything_twice(
 async def test_asked_to_stop_it_sees_through_what_is_under_way(
     suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
 ) -> None:
-    shop, stop = Shop(), Stop()
+    shop, stop = Shop(), StopSignal()
     url = await serve(shop.app)
     asked = order(suite, targets, url, "job", provenance=Provenance.RECORDED, max_cost_usd=1.0)
-    running = asyncio.create_task(carry_out(asked, tmp_path, stop=stop))
+    running = asyncio.create_task(run_plan(asked, tmp_path, stop=stop))
     await shop.polled.wait()
-    stop.ask()
+    stop.request()
     shop.done.set()
     outcome = await running
     assert len(shop.sold) == len(outcome.samples) == 1
     assert outcome.samples[0].failure is None
     assert not outcome.complete
-    again = await carry_out(asked, tmp_path, past=read_past(tmp_path))
+    again = await run_plan(asked, tmp_path, past=read_journal(tmp_path))
     assert again.complete
     assert len(shop.sold) == 3
 
@@ -288,8 +288,8 @@ async def test_asked_to_stop_it_sees_through_what_is_under_way(
 async def test_nobody_there_ends_the_run_after_its_first_round(
     suite: Suite, targets: dict[str, Target], tmp_path: Path
 ) -> None:
-    stop = Stop()
-    outcome = await carry_out(order(suite, targets, "http://127.0.0.1:9", "now", "unpriced"), tmp_path, stop=stop)
+    stop = StopSignal()
+    outcome = await run_plan(order(suite, targets, "http://127.0.0.1:9", "now", "unpriced"), tmp_path, stop=stop)
     assert isinstance(stop.error, NothingMeasuredError)
     assert "127.0.0.1:9" in str(stop.error)
     assert len(outcome.samples) == 2
@@ -299,8 +299,8 @@ async def test_a_disk_that_takes_no_audio_stops_the_run(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "audio").write_text("in the way")
-    stop = Stop()
-    outcome: Outcome = await carry_out(order(suite, targets, emulator, "now"), tmp_path, stop=stop)
+    stop = StopSignal()
+    outcome: RunOutcome = await run_plan(order(suite, targets, emulator, "now"), tmp_path, stop=stop)
     assert isinstance(stop.error, UsageError)
     assert outcome.samples == ()
     assert len([line for line in (tmp_path / "journal.jsonl").read_text().splitlines() if "submitting" in line]) == 1

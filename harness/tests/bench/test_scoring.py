@@ -1,4 +1,4 @@
-"""Scoring as it is done for a user: real audio, a real recogniser, processes of its own."""
+"""Scoring as it is done for a user: real audio, a real speech recognizer, processes of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from voicegauge.bench.running.store import save_audio
-from voicegauge.bench.scoring.scores import check_asr, score_run
+from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
 from voicegauge.errors import DataError, UnreachableError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.asr import SpokenText
@@ -109,7 +109,7 @@ def test_the_set_says_who_heard_and_how_well_it_hears(folder: Folder) -> None:
     found = folder.scored()
     assert found.asr.startswith("whisper:embedded@")
     assert found.asr_reason == "no official weights of Whisper are here, and the run is emulated"
-    assert found.normaliser == "whisper-english/1"
+    assert found.normalizer == "whisper-english/1"
     assert found.closed_vocabulary
     assert {"openai-whisper", "jiwer", "silence_gate", "floor_voice"} <= set(found.settings)
     (floor,) = found.floor
@@ -173,7 +173,7 @@ def test_nobody_scores_nothing(folder: Folder) -> None:
     assert score_run(folder.path, folder.run(), "none") is None
     live = folder.run(provenance=Provenance.RECORDED)
     assert score_run(folder.path, live, "auto") is None
-    assert "--asr whisper" in check_asr("auto", Provenance.RECORDED, [SpokenText("en", TEXT)]).reason
+    assert "--asr whisper" in choose_scoring_asr("auto", Provenance.RECORDED, [SpokenText("en", TEXT)]).reason
 
 
 def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,15 +7,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.running.journal import Finished, Journal, Left, Submitted, Submitting, read_past
-from voicegauge.bench.running.store import find_unfinished, load_run, new_folder, run_folder, save_audio, save_run
+from voicegauge.bench.running.journal import (
+    Journal,
+    SampleAbandoned,
+    SampleFinished,
+    SubmitCompleted,
+    SubmitStarted,
+    read_journal,
+)
+from voicegauge.bench.running.store import (
+    create_run_folder,
+    find_unfinished_run,
+    load_run,
+    run_folder,
+    save_audio,
+    save_run,
+)
 from voicegauge.errors import DataError, UsageError
 
 from .made import FAILED, run, sample, score_set
 
 
-def submitting(name: str, usd: float = 0.01) -> Submitting:
-    return Submitting(sample=name, at="2026-11-21T00:00:00Z", usd=usd)
+def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
+    return SubmitStarted(sample=name, at="2026-11-21T00:00:00Z", usd=usd)
 
 
 def test_a_saved_run_is_the_same_run_again(tmp_path: Path) -> None:
@@ -71,10 +85,10 @@ def test_equal_audio_is_kept_once_under_a_name_of_its_own(tmp_path: Path) -> Non
 
 
 def test_a_folder_that_is_taken_gets_a_number(tmp_path: Path) -> None:
-    assert [new_folder(tmp_path, "run").name for _ in range(3)] == ["run", "run-2", "run-3"]
+    assert [create_run_folder(tmp_path, "run").name for _ in range(3)] == ["run", "run-2", "run-3"]
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="name another place with --out"):
-        new_folder(tmp_path / "file", "run")
+        create_run_folder(tmp_path / "file", "run")
 
 
 def test_the_journal_knows_what_was_bought(tmp_path: Path) -> None:
@@ -82,31 +96,31 @@ def test_the_journal_knows_what_was_bought(tmp_path: Path) -> None:
     with Journal(tmp_path, durable=True) as journal:
         for event in (
             submitting(done.id),
-            Submitted(sample=done.id, status=202, job="j0"),
-            Finished(sample=done, spent_usd=0.01),
+            SubmitCompleted(sample=done.id, status=202, job="j0"),
+            SampleFinished(sample=done, spent_usd=0.01),
             submitting("under way"),
-            Submitted(sample="under way", status=202, job="j1"),
+            SubmitCompleted(sample="under way", status=202, job="j1"),
             submitting("unknown"),
             submitting("refused"),
-            Submitted(sample="refused", status=429, job=None),
+            SubmitCompleted(sample="refused", status=429, job=None),
             submitting("left"),
-            Submitted(sample="left", status=202, job="j2"),
-            Left(sample="left"),
+            SubmitCompleted(sample="left", status=202, job="j2"),
+            SampleAbandoned(sample="left"),
         ):
             journal.write(event)
-    past = read_past(tmp_path)
+    past = read_journal(tmp_path)
     assert past.finished == {done.id: done}
-    assert past.jobs == {"under way": "j1", "left": "j2"}
-    assert past.left == {"left"}
+    assert past.pending_jobs == {"under way": "j1", "left": "j2"}
+    assert past.abandoned == {"left"}
     assert past.spent_usd == pytest.approx(0.01 + 3 * 0.01)
-    assert past.bought
+    assert past.has_paid_results
 
 
 def test_of_nothing_bought_nothing_is_worth_going_on_with(tmp_path: Path) -> None:
-    assert not read_past(tmp_path).bought
+    assert not read_journal(tmp_path).has_paid_results
     with Journal(tmp_path, durable=False) as journal:
-        journal.write(Finished(sample=sample(1, failure=FAILED), spent_usd=0.0))
-    assert not read_past(tmp_path).bought
+        journal.write(SampleFinished(sample=sample(1, failure=FAILED), spent_usd=0.0))
+    assert not read_journal(tmp_path).has_paid_results
 
 
 @given(data=st.data())
@@ -116,15 +130,15 @@ def test_a_journal_cut_anywhere_keeps_every_whole_line(
     folder = tmp_path_factory.mktemp("cut")
     with Journal(folder, durable=False) as journal:
         for index in range(4):
-            journal.write(Finished(sample=sample(index), spent_usd=0.01 * (index + 1)))
+            journal.write(SampleFinished(sample=sample(index), spent_usd=0.01 * (index + 1)))
     raw = journal.path.read_bytes()
     cut = data.draw(st.integers(0, len(raw)))
     journal.path.write_bytes(raw[:cut])
     whole = raw[:cut].count(b"\n")
-    assert len(read_past(folder).finished) == whole
+    assert len(read_journal(folder).finished) == whole
     with Journal(folder, durable=False) as journal:
-        journal.write(Finished(sample=sample("more"), spent_usd=1.0))
-    assert len(read_past(folder).finished) == whole + 1
+        journal.write(SampleFinished(sample=sample("more"), spent_usd=1.0))
+    assert len(read_journal(folder).finished) == whole + 1
 
 
 def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
@@ -132,7 +146,7 @@ def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
         journal.write(submitting("a"))
     journal.path.write_bytes(b"{broken\n" + journal.path.read_bytes())
     with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged"):
-        read_past(tmp_path)
+        read_journal(tmp_path)
 
 
 def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
@@ -143,7 +157,7 @@ def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
 def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
     save_run(tmp_path, run((), finished=False))
     with Journal(tmp_path, durable=False) as journal:
-        journal.write(Finished(sample=sample(1), spent_usd=0.0))
+        journal.write(SampleFinished(sample=sample(1), spent_usd=0.0))
     assert load_run(tmp_path).samples == (sample(1),)
 
 
@@ -155,12 +169,12 @@ def test_only_an_interrupted_run_of_the_same_plan_is_gone_on_with(tmp_path: Path
     for name, changes in kinds.items():
         save_run(tmp_path / name, run((sample(1),), **{"plan_sha256": "same", **changes}))
         with Journal(tmp_path / name, durable=False) as journal:
-            journal.write(Finished(sample=sample(1), spent_usd=0.0))
+            journal.write(SampleFinished(sample=sample(1), spent_usd=0.0))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
-    assert find_unfinished(tmp_path, "same") is None
-    assert find_unfinished(tmp_path, "other") == tmp_path / "c"
-    assert find_unfinished(tmp_path / "none", "same") is None
+    assert find_unfinished_run(tmp_path, "same") is None
+    assert find_unfinished_run(tmp_path, "other") == tmp_path / "c"
+    assert find_unfinished_run(tmp_path / "none", "same") is None
 
 
 def test_a_full_disk_takes_no_half_lines_and_nothing_after(tmp_path: Path) -> None:
@@ -184,4 +198,4 @@ def test_a_full_disk_takes_no_half_lines_and_nothing_after(tmp_path: Path) -> No
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
-    assert read_past(tmp_path).spent_usd == pytest.approx(0.01)
+    assert read_journal(tmp_path).spent_usd == pytest.approx(0.01)

@@ -27,28 +27,28 @@ def test_the_digest_is_of_the_file_whatever_is_selected(suite: Suite) -> None:
     ("words", "ids"),
     [
         ({"languages": ["fr"]}, ["un"]),
-        ({"strata": ["questions"]}, ["three"]),
-        ({"languages": ["en"], "strata": ["plain"]}, ["one", "two"]),
+        ({"categories": ["questions"]}, ["three"]),
+        ({"languages": ["en"], "categories": ["plain"]}, ["one", "two"]),
         ({"limit": 1}, ["one", "un"]),
         ({}, ["one", "two", "three", "un"]),
     ],
 )
-def test_texts_are_selected_by_language_stratum_and_number(
+def test_texts_are_selected_by_language_category_and_number(
     suite: Suite, words: dict[str, object], ids: list[str]
 ) -> None:
     assert [text.id for text in suite.select(**words).texts] == ids  # type: ignore[arg-type]  # made up above
 
 
-def test_an_unknown_language_or_stratum_names_the_known_ones(suite: Suite) -> None:
+def test_an_unknown_language_or_category_names_the_known_ones(suite: Suite) -> None:
     with pytest.raises(UnknownNameError, match=r"unknown language 'de': .*known: en, fr"):
         suite.select(languages=["de"])
     with pytest.raises(UnknownNameError, match="did you mean questions"):
-        suite.select(strata=["question"])
+        suite.select(categories=["question"])
 
 
 def test_a_selection_without_texts_is_refused(suite: Suite) -> None:
     with pytest.raises(DataError, match="no text"):
-        suite.select(languages=["fr"], strata=["questions"])
+        suite.select(languages=["fr"], categories=["questions"])
 
 
 def test_an_unknown_suite_names_the_nearest() -> None:
@@ -60,25 +60,25 @@ def test_an_unknown_suite_names_the_nearest() -> None:
     ("written", "says"),
     [
         (
-            "id: ../x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: A}\n",
+            "id: ../x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: s, text: A}\n",
             ":1: the suite id '../x' may hold",
         ),
         ("id: x\n", r":1: is no suite: .*missing required field `version`"),
         ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts: []\n", ":5: a suite has at least one text"),
         (
-            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n- &a {id: a, stratum: s, text: A}\n- *a\n",
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n- &a {id: a, category: s, text: A}\n- *a\n",
             "the text id 'a' stands twice",
         ),
         (
-            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a/b, stratum: s, text: A}\n",
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a/b, category: s, text: A}\n",
             ":6: the text id 'a/b'",
         ),
         (
-            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: ' '}\n",
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: s, text: ' '}\n",
             ":6: the text 'a' is empty",
         ),
         ("id: x\nversion: one\ntitle: t\nlanguage: en\ntexts: []\n", ":2: is no suite: .*/version"),
-        ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: 3, text: A}\n", ":6: is no suite"),
+        ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: 3, text: A}\n", ":6: is no suite"),
         ("id: [\n", "is no YAML"),
     ],
 )

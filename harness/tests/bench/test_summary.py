@@ -8,22 +8,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.analysis.cost import CostLine
-from voicegauge.bench.analysis.summary import pareto, summarise
+from voicegauge.bench.analysis.summary import pareto, summarize
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 
-from .made import FAILED, run, sample, score, score_set, target_ref
+from .made import FAILED, make_target_ref, run, sample, score, score_set
 
 
 def scored(samples: tuple[Sample, ...], scores: tuple[Score, ...], **changes: object) -> tuple[Run, ScoreSet]:
-    given_scores = ScoreSet(asr="made", asr_reason="made up", normaliser="made/1", scores=scores)
+    given_scores = ScoreSet(asr="made", asr_reason="made up", normalizer="made/1", scores=scores)
     return run(samples, score_sets=(given_scores,), **changes), given_scores
 
 
 def test_failures_are_counted_and_their_words_deleted() -> None:
     samples = (sample(1), sample(2), sample(3, failure=FAILED))
     made, scores = scored(samples, (score(samples[0], 1), score(samples[1], 1), score(samples[2], 10)))
-    (found,) = summarise(made, scores)
+    (found,) = summarize(made, scores)
     assert (found.samples, found.failures, found.failure_kinds) == (3, 1, {"server": 1})
     assert found.wer is not None
     assert found.wer.corpus.value == pytest.approx(12 / 30)
@@ -33,37 +33,39 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
 
 
 def test_a_time_says_of_how_many_samples_it_is() -> None:
-    (found,) = summarise(run((sample(1, file_ms=100), sample(2, file_ms=300), sample(3, failure=FAILED))))
-    assert found.file_ms is not None
-    assert (found.file_ms.value, found.file_ms.n) == (200, 2)
+    (found,) = summarize(
+        run((sample(1, total_latency_ms=100), sample(2, total_latency_ms=300), sample(3, failure=FAILED)))
+    )
+    assert found.total_latency_ms is not None
+    assert (found.total_latency_ms.value, found.total_latency_ms.n) == (200, 2)
     assert found.rtf is not None
     assert found.rtf.value == pytest.approx(0.1)
 
 
 def test_warm_up_is_left_out_of_everything() -> None:
-    warm = sample(1, repetition=0, file_ms=9999)
-    (found,) = summarise(run((warm, sample(1, file_ms=100))))
+    warm = sample(1, repetition=0, total_latency_ms=9999)
+    (found,) = summarize(run((warm, sample(1, total_latency_ms=100))))
     assert found.samples == 1
-    assert found.file_ms is not None
-    assert found.file_ms.value == 100
+    assert found.total_latency_ms is not None
+    assert found.total_latency_ms.value == 100
 
 
 def test_a_target_of_which_nothing_came_has_no_numbers_but_its_failures() -> None:
-    (found,) = summarise(run((sample(1, failure=FAILED),)))
-    assert (found.samples, found.failures, found.file_ms, found.rtf, found.pareto) == (1, 1, None, None, False)
+    (found,) = summarize(run((sample(1, failure=FAILED),)))
+    assert (found.samples, found.failures, found.total_latency_ms, found.rtf, found.pareto) == (1, 1, None, None, False)
 
 
 def test_a_score_that_is_lacking_is_never_passed_over() -> None:
     samples = (sample(1), sample(2))
     made, scores = scored(samples, (score(samples[0], 1),))
     with pytest.raises(DataError, match=r"no score for the sample acme/voice-1/1/1/2: score the run again"):
-        summarise(made, scores)
+        summarize(made, scores)
 
 
 def test_a_language_that_the_recogniser_does_not_know_has_no_rate() -> None:
     samples = (sample(1), sample(2, language="xx"))
     made, scores = scored(samples, (score(samples[0], 1),))
-    (found,) = summarise(made, msgspec.structs.replace(scores, left_out=("xx",)))
+    (found,) = summarize(made, msgspec.structs.replace(scores, left_out=("xx",)))
     assert found.wer is not None
     assert found.wer.corpus.n == 1
     assert [one.language for one in found.languages] == ["en"]
@@ -72,35 +74,35 @@ def test_a_language_that_the_recogniser_does_not_know_has_no_rate() -> None:
 def test_words_and_characters_are_never_pooled() -> None:
     samples = (sample(1), sample(2, language="zh"))
     made, scores = scored(samples, (score(samples[0], 1), score(samples[1], 5, unit="character")))
-    (found,) = summarise(made, scores)
+    (found,) = summarize(made, scores)
     assert found.wer is not None
     assert found.cer is not None
     assert (found.wer.corpus.value, found.cer.corpus.value) == (0.1, 0.5)
     assert [(one.language, one.rate.unit) for one in found.languages] == [("en", "word"), ("zh", "character")]
 
 
-def test_strata_stand_apart_and_the_mean_and_median_beside_the_corpus() -> None:
-    samples = (sample(1), sample(2, stratum="names"), sample(3, stratum="names"))
+def test_categories_stand_apart_and_the_mean_and_median_beside_the_corpus() -> None:
+    samples = (sample(1), sample(2, category="names"), sample(3, category="names"))
     made, scores = scored(samples, (score(samples[0], 0), score(samples[1], 2, 20), score(samples[2], 8)))
-    (found,) = summarise(made, scores)
+    (found,) = summarize(made, scores)
     assert found.wer is not None
     assert found.wer.corpus.value == pytest.approx(10 / 40)
     assert found.wer.mean.value == pytest.approx((0 + 0.1 + 0.8) / 3)
     assert found.wer.median.value == pytest.approx(0.1)
-    assert [(one.stratum, one.rate.corpus.value) for one in found.strata] == [
+    assert [(one.category, one.rate.corpus.value) for one in found.categories] == [
         ("plain", 0.0),
         ("names", pytest.approx(10 / 30)),
     ]
 
 
 def test_a_job_seen_by_polling_has_two_ends_and_no_middle() -> None:
-    (found,) = summarise(run((sample(1, done=(0.0, 5000.0)), sample(2, done=(5000.0, 10000.0)))))
-    assert found.done_ms is not None
-    assert (found.done_ms.low.value, found.done_ms.high.value) == (2500.0, 7500.0)
+    (found,) = summarize(run((sample(1, done=(0.0, 5000.0)), sample(2, done=(5000.0, 10000.0)))))
+    assert found.completion_ms is not None
+    assert (found.completion_ms.low.value, found.completion_ms.high.value) == (2500.0, 7500.0)
 
 
 def test_cost_is_stated_at_a_text_length() -> None:
-    (found,) = summarise(run((sample(1),)), characters=100)
+    (found,) = summarize(run((sample(1),)), characters=100)
     assert found.cost.usd_per_request == 0.01
     assert (found.cost.characters, found.cost.usd_per_1m_characters) == (100, pytest.approx(100.0))
 
@@ -108,16 +110,16 @@ def test_cost_is_stated_at_a_text_length() -> None:
 def test_a_charge_that_is_not_the_price_is_shown() -> None:
     same = sample(1, cost=Cost(price_usd=0.01, charged_usd=0.01))
     dearer = sample(2, cost=Cost(price_usd=0.01, charged_usd=0.03))
-    assert not summarise(run((same,)))[0].cost.charge_differs
-    (found,) = summarise(run((same, dearer)))
+    assert not summarize(run((same,)))[0].cost.charge_differs
+    (found,) = summarize(run((same, dearer)))
     assert found.cost.charge_differs
     assert found.cost.charged_usd_per_request == pytest.approx(0.02)
 
 
 def test_a_price_a_minute_counts_the_audio_that_was_measured() -> None:
-    ref = msgspec.structs.replace(target_ref(usd=None), usd_per_minute=0.6)
+    ref = msgspec.structs.replace(make_target_ref(usd=None), usd_per_minute=0.6)
     spoken = sample(1, words="x" * 50, audio_s=5.0)
-    (found,) = summarise(run((spoken,), targets=(ref,)), characters=100)
+    (found,) = summarize(run((spoken,), targets=(ref,)), characters=100)
     assert found.cost.usd_per_1m_characters == pytest.approx(0.6 * 10 / 60 * 10_000)
 
 
@@ -144,10 +146,12 @@ def test_the_pareto_set_is_what_no_other_point_beats(points: list[tuple[int, int
 
 def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neither_is_not() -> None:
     names = ("acme/fast", "acme/clear", "acme/poor")
-    samples = tuple(sample(1, target=name, file_ms=ms) for name, ms in zip(names, (100.0, 500.0, 600.0), strict=True))
+    samples = tuple(
+        sample(1, target=name, total_latency_ms=ms) for name, ms in zip(names, (100.0, 500.0, 600.0), strict=True)
+    )
     errors = {"acme/fast": 5, "acme/clear": 1, "acme/poor": 6}
     scores = score_set(samples, lambda one: errors[one.target])
-    found = summarise(run(samples, targets=tuple(target_ref(name) for name in names)), scores)
+    found = summarize(run(samples, targets=tuple(make_target_ref(name) for name in names)), scores)
     assert [one.pareto for one in found] == [True, True, False]
 
 
@@ -160,12 +164,12 @@ def test_a_target_that_streams_says_how_its_audio_comes() -> None:
             gap_max_ms=2 * gap_ms,
             speech_ms=100.0 * number,
             underruns=underruns,
-            underrun_ms=10.0 * underruns,
+            stalled_ms=10.0 * underruns,
         )
         return msgspec.structs.replace(sample(number), streaming=told)
 
     samples = (streamed(1, 10, 0), streamed(2, 20, 0), streamed(3, 60, 3), sample(4, failure=FAILED))
-    (found,) = summarise(run(samples))
+    (found,) = summarize(run(samples))
     assert found.streaming is not None
     estimates = {name: getattr(found.streaming, name) for name in found.streaming.__struct_fields__}
     assert {name: (one.value, one.n) for name, one in estimates.items()} == {
@@ -174,7 +178,7 @@ def test_a_target_that_streams_says_how_its_audio_comes() -> None:
         "gap_p50_ms": (20, 3),
         "gap_max_ms": (40, 3),
         "underruns": (1, 3),
-        "underrun_ms": (10, 3),
+        "stalled_ms": (10, 3),
     }
-    (other,) = summarise(run((sample(1),)))
+    (other,) = summarize(run((sample(1),)))
     assert other.streaming is None

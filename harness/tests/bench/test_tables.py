@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from voicegauge.bench.analysis.summary import summarise
+from voicegauge.bench.analysis.summary import summarize
 from voicegauge.cli.bench_tables import print_summaries
 from voicegauge.model import Cost, Provenance
 
-from .made import run, sample, score_set, target_ref
+from .made import make_target_ref, run, sample, score_set
 
 SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
 ROOM = 1_000
@@ -26,15 +26,19 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     def at(width: int, names: tuple[str, ...] = (SHORT, LONG)) -> tuple[str, str]:
         samples = tuple(
             sample(
-                text, target=name, file_ms=5_000 + 11.0 * text, done=(text, 4_000.0 + text), cost=Cost(price_usd=1.25)
+                text,
+                target=name,
+                total_latency_ms=5_000 + 11.0 * text,
+                done=(text, 4_000.0 + text),
+                cost=Cost(price_usd=1.25),
             )
             for name in names
             for text in range(8)
         )
         scores = score_set(samples, lambda one: int(one.text_id) % 3)
-        made = run(samples, score_sets=(scores,), targets=tuple(target_ref(name, usd=1.25) for name in names))
+        made = run(samples, score_sets=(scores,), targets=tuple(make_target_ref(name, usd=1.25) for name in names))
         monkeypatch.setenv("COLUMNS", str(width))
-        print_summaries(summarise(made, scores, characters=500), scores, Provenance.RECORDED)
+        print_summaries(summarize(made, scores, characters=500), scores, Provenance.RECORDED)
         table, mark, below = capsys.readouterr().out.partition("medians, ")
         return table, mark + below
 

@@ -35,7 +35,7 @@ def spoken(folder: Path, text: str, index: int) -> Sample:
         text_id=str(index),
         text=text,
         language="en",
-        stratum="plain",
+        category="plain",
         session=1,
         repetition=1,
         warmup=False,
@@ -91,7 +91,7 @@ def heard_once(folder: Path, transcripts: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path, heard_once: None) -> None:
     run = load_run(folder)
-    other = ScoreSet(asr="another", asr_reason="asked for", normaliser="whisper-english/1")
+    other = ScoreSet(asr="another", asr_reason="asked for", normalizer="whisper-english/1")
     save_run(folder, msgspec.structs.replace(run, score_sets=(other,)))
     for _ in range(2):
         assert run_cli(["score", str(folder), "--workers", "1"]) == 0

@@ -173,7 +173,7 @@ def make_run(
         finished: whether the run came to its end.
     """
     rng = random.Random(seed)
-    spoken = [(lang, stratum, text) for (lang, stratum), many in TEXTS.items() if lang in languages for text in many]
+    spoken = [(lang, category, text) for (lang, category), many in TEXTS.items() if lang in languages for text in many]
     spoken = spoken[:texts]
     samples = [
         _sample(folder, voice, item, repetition, rng, message)
@@ -240,7 +240,7 @@ def _sample(
     rng: random.Random,
     message: str,
 ) -> Sample:
-    number, (language, stratum, text) = item
+    number, (language, category, text) = item
     failed = rng.random() < voice.failing
     return Sample(
         id=f"{voice.id}/0/{repetition}/{number}",
@@ -248,7 +248,7 @@ def _sample(
         text_id=str(number),
         text=text,
         language=language,
-        stratum=stratum,
+        category=category,
         session=0,
         repetition=repetition,
         warmup=repetition == 0 and number == 0,
@@ -279,19 +279,25 @@ def _failure(rng: random.Random, message: str) -> Failure:
 def _latency(voice: Voice, rng: random.Random) -> Latency:
     took = voice.took_ms * rng.lognormvariate(0, 0.12)
     if not voice.job:
-        return Latency(accept_ms=took, ttfb_ms=took * 0.62, ttfa_ms=took * 0.64, ttfs_ms=took * 0.64 + 80, file_ms=took)
+        return Latency(
+            submit_latency_ms=took,
+            ttfb_ms=took * 0.62,
+            ttfa_ms=took * 0.64,
+            ttfs_ms=took * 0.64 + 80,
+            total_latency_ms=took,
+        )
     accept, poll = 90 * rng.lognormvariate(0, 0.2), took * 0.25
     done, download = took * 0.94, took * 0.06
     return Latency(
-        accept_ms=accept,
+        submit_latency_ms=accept,
         queue_ms=Interval(low_ms=took * 0.05, high_ms=took * 0.05 + poll),
         processing_ms=Interval(low_ms=done - 2 * poll, high_ms=done - accept),
-        done_ms=Interval(low_ms=done - poll, high_ms=done),
+        completion_ms=Interval(low_ms=done - poll, high_ms=done),
         download_ms=download,
         ttfb_ms=took - download * 0.5,
         ttfa_ms=took - download * 0.45,
         ttfs_ms=took - download * 0.45 + 120,
-        file_ms=took,
+        total_latency_ms=took,
     )
 
 
@@ -371,7 +377,7 @@ def _score_set(scores: tuple[Score, ...], languages: Sequence[str], *, closed: b
     return ScoreSet(
         asr="whisper:embedded@0f1e2d3c" if closed else "whisper:base.en@ed3a0b6b",
         asr_reason="no Whisper weights on this machine; the run is emulated" if closed else "named with --asr",
-        normaliser="whisper-english/1",
+        normalizer="whisper-english/1",
         settings={"temperature": "0", "language": "en"},
         closed_vocabulary=closed,
         scores=scores,

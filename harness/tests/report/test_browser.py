@@ -193,7 +193,7 @@ def test_without_javascript_all_is_there_and_nothing_is_offered_that_cannot_work
 ) -> None:
     with opened(browser, pages["emulated"], PHONE, java_script_enabled=False) as (page, trouble):
         assert page.get_by_text("EMULATED", exact=True).first.is_visible()
-        for section in ("comparison", "tradeoff", "latency", "strata", "cost", "clips", "failures", "run"):
+        for section in ("comparison", "tradeoff", "latency", "categories", "cost", "clips", "failures", "run"):
             assert page.locator(f"#{section} h2").is_visible()
         assert page.get_by_role("button").count() == 0
         assert not page.get_by_label("Characters in a text").is_visible()

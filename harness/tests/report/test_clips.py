@@ -8,7 +8,7 @@ import numpy as np
 from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import gather, render_page
-from voicegauge.report.clips import CLIPS, CLIPS_PER_TARGET, Clip, players, worst_clips
+from voicegauge.report.clips import CLIPS, CLIPS_PER_TARGET, WorstClip, players, worst_clips
 from voicegauge.speech.audio.samples import decode, encode, facts
 
 from .factories import BROKEN, VOICES, crowd, make_run
@@ -16,11 +16,11 @@ from .factories import BROKEN, VOICES, crowd, make_run
 replace = msgspec.structs.replace
 
 
-def worst(run: Run) -> tuple[Clip, ...]:
+def worst(run: Run) -> tuple[WorstClip, ...]:
     return worst_clips(run.samples, run.score_sets[0].scores)
 
 
-def clip_with(folder: Path, clip: Clip, audio: bytes, media_type: str) -> Clip:
+def clip_with(folder: Path, clip: WorstClip, audio: bytes, media_type: str) -> WorstClip:
     _, file = save_audio(folder, audio)
     return replace(clip, audio=facts(audio, file=file, media_type=media_type)[0])
 

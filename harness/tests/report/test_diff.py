@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.model import Score
-from voicegauge.report.diff import Piece, word_diff
+from voicegauge.report.diff import DiffSegment, word_diff
 
 
 def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
@@ -49,7 +49,7 @@ def test_characters_are_joined_without_blanks() -> None:
     ]
 
 
-def joined(pieces: tuple[Piece, ...], side: str) -> list[str]:
+def joined(pieces: tuple[DiffSegment, ...], side: str) -> list[str]:
     return " ".join(getattr(piece, side) for piece in pieces).split()
 
 

@@ -5,9 +5,9 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.report.labels import LINE_HEIGHT, Box, place, text_width
+from voicegauge.report.labels import LINE_HEIGHT, Rectangle, place, text_width
 
-FRAME = Box(48, 14, 946, 416)
+FRAME = Rectangle(48, 14, 946, 416)
 
 points = st.lists(
     st.tuples(
@@ -28,7 +28,7 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
     assert not any(a.box.meets(b.box) for a, b in combinations(labels, 2))
     assert all(label.box.within(FRAME) for label in labels)
     for x, y, _ in points:
-        assert not any(label.box.meets(Box(x - 5, y - 5, x + 5, y + 5)) for label in labels)
+        assert not any(label.box.meets(Rectangle(x - 5, y - 5, x + 5, y + 5)) for label in labels)
     for label in labels:
         assert label.box.right - label.box.left >= text_width(label.text) - 1e-6
         assert label.box.bottom - label.box.top >= LINE_HEIGHT - 1e-6
@@ -49,7 +49,7 @@ def test_a_name_that_does_not_matter_is_left_out_rather_than_led_away() -> None:
 
 
 def test_a_lone_name_stands_beside_its_point_and_off_a_line_through_it() -> None:
-    line = Box(400, 200, 900, 200)
+    line = Rectangle(400, 200, 900, 200)
     (label,) = place([(400.0, 200.0, "name")], FRAME, [0], lines=[line])
     assert label is not None
     assert label.leader is None

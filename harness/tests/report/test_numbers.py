@@ -34,9 +34,9 @@ def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[Targe
         assert summary.wer is not None
         assert cells["wer"].text == percent(summary.wer.corpus.value)
         assert cells["failures"].text == f"{summary.failures}/{summary.samples}"
-        if summary.file_ms:
-            assert cells["file"].text == milliseconds(summary.file_ms.value)
-            assert cells["file"].detail == interval(summary.file_ms)
+        if summary.total_latency_ms:
+            assert cells["file"].text == milliseconds(summary.total_latency_ms.value)
+            assert cells["file"].detail == interval(summary.total_latency_ms)
             assert cells["million"].text == usd(summary.cost.usd_per_1m_characters)
             assert cells["file95"].detail.endswith("?")  # fewer than 100 samples
         else:
@@ -85,7 +85,7 @@ def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
     same = make_run(tmp_path / "b", VOICES[:1], repetitions=1, seed=9)
     other = make_run(tmp_path / "c", VOICES[:1], repetitions=1, closed=False)
     assert incomparable(gather([one, same])) == ()
-    assert incomparable(gather([one, other])) == ("speech recogniser",)
+    assert incomparable(gather([one, other])) == ("ASR engine",)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
@@ -117,18 +117,18 @@ def test_bars_run_from_nought_to_the_time_to_file_without_a_gap(targets: tuple[T
             assert segment.left == pytest.approx(end)
             assert segment.width > 0
             end = segment.left + segment.width
-        assert bar.target.file_ms
-        assert end == pytest.approx(100 * axis.at(bar.target.file_ms.value))
+        assert bar.target.total_latency_ms
+        assert end == pytest.approx(100 * axis.at(bar.target.total_latency_ms.value))
 
 
 def test_what_lies_between_two_polls_is_drawn_as_open(targets: tuple[TargetSummary, ...]) -> None:
     axis = shared_axis(targets)
-    bar = next(bar for bar in timeline(targets, axis).bars if bar.target.done_ms)
+    bar = next(bar for bar in timeline(targets, axis).bars if bar.target.completion_ms)
     open_ = next(s for s in bar.segments if s.part == "work-or-done")
-    assert bar.target.done_ms
-    assert open_.left == pytest.approx(100 * axis.at(bar.target.done_ms.low.value))
-    assert open_.left + open_.width == pytest.approx(100 * axis.at(bar.target.done_ms.high.value))
-    direct = next(bar for bar in timeline(targets, axis).bars if not bar.target.done_ms)
+    assert bar.target.completion_ms
+    assert open_.left == pytest.approx(100 * axis.at(bar.target.completion_ms.low.value))
+    assert open_.left + open_.width == pytest.approx(100 * axis.at(bar.target.completion_ms.high.value))
+    direct = next(bar for bar in timeline(targets, axis).bars if not bar.target.completion_ms)
     assert [s.part for s in direct.segments] == ["first-byte", "transfer"]
 
 
@@ -164,7 +164,7 @@ def test_only_what_is_free_costs_nothing(price: float | None, said: str) -> None
 def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES, repetitions=2)
     told = Streaming(
-        pieces=((9.0, 1),), gap_p50_ms=21.0, gap_max_ms=43.0, speech_ms=310.0, underruns=1, underrun_ms=77.0
+        pieces=((9.0, 1),), gap_p50_ms=21.0, gap_max_ms=43.0, speech_ms=310.0, underruns=1, stalled_ms=77.0
     )
     samples = [
         msgspec.structs.replace(s, streaming=told) if s.target == VOICES[0].id and not s.failure else s

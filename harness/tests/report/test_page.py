@@ -63,7 +63,7 @@ def test_a_mixed_page_marks_each_emulated_row_and_names_what_must_not_be_compare
     page = page_of(live, emulated)
     comparison = page[page.index('<table class="comparison"') : page.index('<section id="tradeoff"')]
     assert comparison.count("EMULATED") == 2
-    assert "differ in speech recogniser, provenance" in comparison
+    assert "differ in ASR engine, provenance" in comparison
 
 
 def test_the_page_asks_for_nothing_but_itself(typical: str) -> None:
@@ -102,7 +102,17 @@ def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
     }
     for name, run in kinds.items():
         page = page_of(run)
-        for section in ("comparison", "tradeoff", "latency", "strata", "cost", "clips", "failures", "run", "meaning"):
+        for section in (
+            "comparison",
+            "tradeoff",
+            "latency",
+            "categories",
+            "cost",
+            "clips",
+            "failures",
+            "run",
+            "meaning",
+        ):
             assert f'<section id="{section}"' in page, name
     assert "Nothing was scored" in page_of(kinds["nothing scored"])
     assert "No request brought a file" in page_of(kinds["nothing answered"])
@@ -175,13 +185,13 @@ def poisoned(run: Run, text: str) -> Run:
             s,
             target=name[s.target],
             text=text,
-            stratum=text,
+            category=text,
             language=text,
             failure=s.failure and Failure(kind="failed", message=text),
         )
         for s in run.samples
     )
-    scores = replace(run.score_sets[0], asr=text, asr_reason=text, normaliser=text, settings={text: text})
+    scores = replace(run.score_sets[0], asr=text, asr_reason=text, normalizer=text, settings={text: text})
     said = tuple(replace(s, transcript=text, reference=text, hypothesis=text[::-1]) for s in scores.scores)
     floor = tuple(replace(f, language=text) for f in scores.floor)
     return replace(

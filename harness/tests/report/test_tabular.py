@@ -33,7 +33,7 @@ def test_csv_has_one_row_a_sample_of_every_run_with_its_scores(typical: tuple[Pa
     scores = {score.sample_id: score for score in typical[1].score_sets[0].scores}
     for row, sample in zip(rows, typical[1].samples, strict=False):
         assert row["text"] == sample.text
-        assert row["file_ms"] == (str(sample.latency.file_ms) if sample.latency else "")
+        assert row["total_latency_ms"] == (str(sample.latency.total_latency_ms) if sample.latency else "")
         assert row["failure"] == (sample.failure.kind if sample.failure else "")
         assert int(row["substitutions"]) == scores[sample.id].substitutions
         assert float(row["error_rate"]) == scores[sample.id].error_rate

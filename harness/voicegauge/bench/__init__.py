@@ -1,8 +1,9 @@
 """Benchmarks: what is planned, run, stored, scored, summed up and compared."""
 
-from voicegauge.bench.result import BenchResult, priced
+from voicegauge.bench.result import BenchPlanResult, BenchResult, summarize_plan
 
 __all__ = [
+    "BenchPlanResult",
     "BenchResult",
-    "priced",
+    "summarize_plan",
 ]

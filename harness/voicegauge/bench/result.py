@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voicegauge.bench.analysis import TargetSummary
-from voicegauge.bench.planning import Plan, PlanSettings, Quoted
+from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, TargetQuote
 from voicegauge.model import Manifest, Provenance, Record, SuiteRef
 
 
@@ -21,30 +21,30 @@ class BenchResult(Record, frozen=True, kw_only=True):
     asr: str | None
     """The engine that the error rates are of; `None` where nothing was transcribed."""
     asr_reason: str | None
-    normaliser: str | None
+    normalizer: str | None
     stopped: str | None
     """Why not everything was measured, in one line; `None` where everything was."""
     targets: tuple[TargetSummary, ...]
 
 
-class PricedPlan(Record, frozen=True, kw_only=True):
+class BenchPlanResult(Record, frozen=True, kw_only=True):
     """A benchmark that would be carried out (`--dry-run`)."""
 
     schema: str = "voicegauge/bench-plan/1"
     provenance: Provenance
     suite: SuiteRef
-    settings: PlanSettings
+    settings: BenchPlanSettings
     requests: int
     usd: float
     """Of the targets whose price is known."""
-    targets: tuple[Quoted, ...]
+    targets: tuple[TargetQuote, ...]
     left_out: tuple[str, ...]
     """Targets that speak no language of the suite."""
 
 
-def priced(plan: Plan) -> PricedPlan:
+def summarize_plan(plan: BenchPlan) -> BenchPlanResult:
     """`plan` without its single requests."""
-    return PricedPlan(
+    return BenchPlanResult(
         provenance=plan.provenance,
         suite=plan.suite,
         settings=plan.settings,

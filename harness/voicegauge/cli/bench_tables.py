@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
-from voicegauge.bench.planning import Plan
+from voicegauge.bench.planning import BenchPlan
 from voicegauge.cli.console import console, emulated, table
 from voicegauge.model import Provenance, ScoreSet
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _NONE = "-"
 
 
-def print_plan(plan: Plan) -> None:
+def print_plan(plan: BenchPlan) -> None:
     """What would be sent, and what it would cost."""
     out = console()
     rows = table("target", "requests", "characters", "price", "cost", right=("requests", "characters", "cost"))
@@ -40,9 +40,9 @@ class _Column(NamedTuple):
     text: bool = False
 
 
-_FILE = _Column("to file\nms", lambda one: _number(one.file_ms))
-_P95 = _Column("p95\nms", lambda one: _number(one.file_p95_ms, interval=False))
-_DONE = _Column("job done\nms", lambda one: _between(one.done_ms))
+_FILE = _Column("to file\nms", lambda one: _number(one.total_latency_ms))
+_P95 = _Column("p95\nms", lambda one: _number(one.total_latency_p95_ms, interval=False))
+_DONE = _Column("job done\nms", lambda one: _between(one.completion_ms))
 _MINUTE = _Column("a\nminute", lambda one: _minute(one.cost))
 _MILLION = _Column("$/1M\nchars", lambda one: _million(one.cost))
 _COLUMNS = (
@@ -130,11 +130,11 @@ def _legend(
         lines.append("* no other target of this run is both faster and more intelligible")
     if summaries and _MILLION not in left_out:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
-    if any(one.done_ms for one in summaries) and _DONE not in left_out:
+    if any(one.completion_ms for one in summaries) and _DONE not in left_out:
         lines.append("job done: seen only by polling, so it is known between two polls; time to file includes polling")
     if scores:
         closed = ", which knows few words, among them those of the bundled suites" if scores.closed_vocabulary else ""
-        lines.append(f"WER by {scores.asr}{closed} ({scores.asr_reason}); normaliser {scores.normaliser}")
+        lines.append(f"WER by {scores.asr}{closed} ({scores.asr_reason}); normalizer {scores.normalizer}")
     if left_out:
         names = ", ".join(column.heading.replace("\n", " ") for column in left_out)
         lines.append(f"left out for want of room: {names}; a wider terminal or --json shows them")
@@ -147,7 +147,7 @@ def _legend(
 
 
 def _streamed(target: str, stream: StreamSummary) -> str:
-    times = (stream.speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.underrun_ms)
+    times = (stream.speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.stalled_ms)
     speech, gap, longest, waited = (_number(time, interval=False) for time in times)
     ran_out = _number(stream.underruns, digits=2, interval=False)
     return (

@@ -12,33 +12,33 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench import BenchResult, priced
-from voicegauge.bench.analysis import summarise
+from voicegauge.bench import BenchResult, summarize_plan
+from voicegauge.bench.analysis import summarize
 from voicegauge.bench.planning import (
-    Plan,
-    PlanSettings,
-    check_requests,
-    emulated_access,
-    live_access,
+    BenchPlan,
+    BenchPlanSettings,
     load_suite,
     make_plan,
-    read_voice,
+    read_voice_sample,
+    validate_requests,
 )
 from voicegauge.bench.running import (
-    Order,
-    Outcome,
-    Past,
-    Stop,
-    carry_out,
-    find_unfinished,
+    JournalState,
+    RunConfig,
+    RunOutcome,
+    StopSignal,
+    create_run_folder,
+    emulated_access,
+    find_unfinished_run,
+    live_access,
     load_run,
     make_manifest,
     measure_audio,
-    new_folder,
-    read_past,
+    read_journal,
+    run_plan,
     save_run,
 )
-from voicegauge.bench.scoring import check_asr, score_run
+from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.cli import EXIT_INTERRUPTED
 from voicegauge.cli.bench_tables import print_plan, print_summaries
 from voicegauge.cli.console import console, write_json
@@ -64,7 +64,7 @@ class BenchOptions:
     contracts: tuple[Path, ...]
     suite_name: str
     languages: tuple[str, ...]
-    strata: tuple[str, ...]
+    categories: tuple[str, ...]
     limit: int | None
     sessions: int
     repetitions: int
@@ -106,13 +106,13 @@ def bench(options: BenchOptions) -> int:
         plan.check_budget(options.max_cost)
         live_access(_contracts(targets), options.base_url, options.plans)
     unheard = _check_asr(options, plan)
-    found = find_unfinished(options.out, plan.sha256) if options.live else None
-    stop = Stop()
+    found = find_unfinished_run(options.out, plan.sha256) if options.live else None
+    stop = StopSignal()
     with _order(options, plan, targets, voice) as order:
         folder = found or _begin(options, order)
-        outcome = _carry_out(order, folder, read_past(folder) if found else None, stop)
+        outcome = _carry_out(order, folder, read_journal(folder) if found else None, stop)
     run = _save(folder, outcome, order)
-    if stop.asked and stop.error is None:
+    if stop.requested and stop.error is None:
         _say(_how_to_go_on(options, folder, outcome, plan))
         return EXIT_INTERRUPTED
     _finish(options, folder, run, stop, unheard)
@@ -128,17 +128,17 @@ def _check(options: BenchOptions) -> None:
         raise UsageError("--fault is for the emulator: leave out --live")
 
 
-def _plan(options: BenchOptions) -> tuple[dict[str, BaseTarget], Plan, VoiceSample | None]:
+def _plan(options: BenchOptions) -> tuple[dict[str, BaseTarget], BenchPlan, VoiceSample | None]:
     catalogue, chosen = _load_targets(options)
     check_prices(catalogue, options.prices)
     suite = load_suite(options.suite_name).select(
-        languages=options.languages, strata=options.strata, limit=options.limit
+        languages=options.languages, categories=options.categories, limit=options.limit
     )
-    voice = read_voice(options.voice_sample) if options.voice_sample else None
+    voice = read_voice_sample(options.voice_sample) if options.voice_sample else None
     plan = make_plan(
         suite,
         chosen,
-        PlanSettings(
+        BenchPlanSettings(
             sessions=options.sessions,
             repetitions=options.repetitions,
             warmup=options.warmup,
@@ -152,7 +152,7 @@ def _plan(options: BenchOptions) -> tuple[dict[str, BaseTarget], Plan, VoiceSamp
     for target_id in plan.left_out:
         _say(f"left out: {target_id} speaks no language of the suite {suite.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.left_out}
-    check_requests(plan, targets, voice)
+    validate_requests(plan, targets, voice)
     return targets, plan, voice
 
 
@@ -176,26 +176,26 @@ def _contracts(targets: dict[str, BaseTarget]) -> list[Contract]:
     return list({target.contract.id: target.contract for target in targets.values()}.values())
 
 
-def _check_asr(options: BenchOptions, plan: Plan) -> str | None:
+def _check_asr(options: BenchOptions, plan: BenchPlan) -> str | None:
     """Why nothing will be transcribed; `None` where something will. An unusable engine is refused here."""
     if plan.kind == "transcription":
         return None  # the targets hear for themselves
     spoken = {SpokenText(one.text.language, one.text.text) for row in plan.rounds for one in row}
-    choice = check_asr(options.asr, options.provenance, spoken)
+    choice = choose_scoring_asr(options.asr, options.provenance, spoken)
     return None if choice.asr else choice.reason
 
 
-def _show_plan(options: BenchOptions, plan: Plan) -> None:
+def _show_plan(options: BenchOptions, plan: BenchPlan) -> None:
     if options.json_to:
-        write_json(priced(plan), options.json_to)
+        write_json(summarize_plan(plan), options.json_to)
     if options.json_to != "-":
         print_plan(plan)
 
 
 @contextlib.contextmanager
 def _order(
-    options: BenchOptions, plan: Plan, targets: dict[str, BaseTarget], voice: VoiceSample | None
-) -> Iterator[Order]:
+    options: BenchOptions, plan: BenchPlan, targets: dict[str, BaseTarget], voice: VoiceSample | None
+) -> Iterator[RunConfig]:
     """The order, with an emulator running as long as it is needed."""
     contracts = _contracts(targets)
     with contextlib.ExitStack() as stack:
@@ -209,7 +209,7 @@ def _order(
                 seed=options.seed, faults=options.faults, credits=EMULATED_CREDITS, rate_limits=False
             )
             access = emulated_access(contracts, stack.enter_context(running_emulator(contracts, settings)))
-        yield Order(
+        yield RunConfig(
             plan=plan,
             targets=targets,
             access=access,
@@ -220,45 +220,45 @@ def _order(
         )
 
 
-def _begin(options: BenchOptions, order: Order) -> Path:
+def _begin(options: BenchOptions, order: RunConfig) -> Path:
     created = datetime.now(UTC)
     kind = "live" if options.live else "emulated"
-    folder = new_folder(options.out, f"{created:%Y%m%d-%H%M%S}-{order.plan.suite.id}-{kind}")
+    folder = create_run_folder(options.out, f"{created:%Y%m%d-%H%M%S}-{order.plan.suite.id}-{kind}")
     manifest = make_manifest(order, folder.name, created, base_urls=options.base_url)
     save_run(folder, Run(manifest=manifest, samples=()))
     return folder
 
 
-def _carry_out(order: Order, folder: Path, past: Past | None, stop: Stop) -> Outcome:
+def _carry_out(order: RunConfig, folder: Path, past: JournalState | None, stop: StopSignal) -> RunOutcome:
     if past is not None:
-        _say(f"going on with {folder}: {len(past.finished)} samples are there, {len(past.jobs)} jobs under way")
+        _say(f"going on with {folder}: {len(past.finished)} samples are there, {len(past.pending_jobs)} jobs under way")
     done = len(past.finished) if past else 0
     with progress("asking", order.plan.requests, done) as bar:
         return asyncio.run(_interruptible(order, folder, past, stop, lambda _: bar.advance()))
 
 
 async def _interruptible(
-    order: Order, folder: Path, past: Past | None, stop: Stop, on_sample: Callable[[Sample], None]
-) -> Outcome:
+    order: RunConfig, folder: Path, past: JournalState | None, stop: StopSignal, on_sample: Callable[[Sample], None]
+) -> RunOutcome:
     """The first Ctrl-C stops new requests, the second one drops what is under way."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
     def interrupted() -> None:
-        if stop.asked:
+        if stop.requested:
             task.cancel()
         else:
-            stop.ask()
+            stop.request()
             _say("stopping when what is under way has come in; Ctrl-C again to stop at once")
 
     loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
-        return await carry_out(order, folder, past=past, stop=stop, on_sample=on_sample)
+        return await run_plan(order, folder, past=past, stop=stop, on_sample=on_sample)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-def _save(folder: Path, outcome: Outcome, order: Order) -> Run:
+def _save(folder: Path, outcome: RunOutcome, order: RunConfig) -> Run:
     with progress("measuring audio", len(outcome.samples)) as bar:
         samples = measure_audio(folder, outcome.samples, order.targets, bar.advance)
     manifest = msgspec.structs.replace(
@@ -271,14 +271,14 @@ def _save(folder: Path, outcome: Outcome, order: Order) -> Run:
     return run
 
 
-def _how_to_go_on(options: BenchOptions, folder: Path, outcome: Outcome, plan: Plan) -> str:
+def _how_to_go_on(options: BenchOptions, folder: Path, outcome: RunOutcome, plan: BenchPlan) -> str:
     kept = f"stopped: {len(outcome.samples)} of {plan.requests} samples are kept in {folder}"
     if options.live:
         return f"{kept}; the same command goes on with the rest"
     return f"{kept}; score them with: voicegauge score {folder}"
 
 
-def _finish(options: BenchOptions, folder: Path, run: Run, stop: Stop, unheard: str | None) -> None:
+def _finish(options: BenchOptions, folder: Path, run: Run, stop: StopSignal, unheard: str | None) -> None:
     """Score, report and print what there is; then raise why it is not all.
 
     Raises:
@@ -320,9 +320,9 @@ def _report(folder: Path, run: Run, characters: int) -> Path:
 
 
 def _print(
-    options: BenchOptions, folder: Path, run: Run, scores: ScoreSet | None, report: Path | None, stop: Stop
+    options: BenchOptions, folder: Path, run: Run, scores: ScoreSet | None, report: Path | None, stop: StopSignal
 ) -> None:
-    summaries = summarise(run, scores, characters=options.text_length)
+    summaries = summarize(run, scores, characters=options.text_length)
     if options.json_to:
         result = BenchResult(
             provenance=run.manifest.provenance,
@@ -331,7 +331,7 @@ def _print(
             manifest=run.manifest,
             asr=scores.asr if scores else None,
             asr_reason=scores.asr_reason if scores else None,
-            normaliser=scores.normaliser if scores else None,
+            normalizer=scores.normalizer if scores else None,
             stopped=str(stop.error) if stop.error else None,
             targets=summaries,
         )

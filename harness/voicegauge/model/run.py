@@ -7,7 +7,7 @@ from typing import Literal
 from voicegauge.model.base import Provenance, Record
 from voicegauge.model.sample import Sample, Score
 
-RUN_SCHEMA_VERSION = 1
+RUN_SCHEMA_VERSION = 2
 """Raised when the meaning or the shape of a saved run changes."""
 
 
@@ -21,7 +21,7 @@ class SuiteRef(Record, frozen=True, kw_only=True):
     texts: int
 
 
-Kind = Literal["speech", "transcription", "conversion"]
+RunKind = Literal["speech", "transcription", "conversion"]
 """What the targets of a run do: speak texts, write down speech of them, or make other audio of it."""
 
 
@@ -61,7 +61,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     provenance: Provenance
     """`emulated` or `recorded`."""
     suite: SuiteRef
-    kind: Kind = "speech"
+    kind: RunKind = "speech"
     targets: tuple[TargetRef, ...]
     sessions: int
     repetitions: int
@@ -95,7 +95,7 @@ class ScoreSet(Record, frozen=True, kw_only=True):
     """Engine, model and the hash of its weights, such as "whisper:base.en@ed3a0b6b"."""
     asr_reason: str
     """Why this engine was taken."""
-    normaliser: str
+    normalizer: str
     """Name and version, such as "whisper-english/1"."""
     settings: dict[str, str] = {}
     left_out: tuple[str, ...] = ()

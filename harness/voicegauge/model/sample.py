@@ -11,13 +11,13 @@ from voicegauge.model.job import Failure, Interval
 class Latency(Record, frozen=True, kw_only=True):
     """Times of one sample in milliseconds, counted from the start of its (last) submit."""
 
-    accept_ms: float
+    submit_latency_ms: float
     """Until the submit's answer was complete."""
     queue_ms: Interval | None = None
     """How long the job waited, known between two polls; `None` where there is no such state."""
     processing_ms: Interval | None = None
     """How long the job was worked on, known between two polls."""
-    done_ms: Interval | None = None
+    completion_ms: Interval | None = None
     """When the job was done, known between the last poll not done and the first done."""
     download_ms: float | None = None
     """The request that fetched the audio, for a job."""
@@ -27,7 +27,7 @@ class Latency(Record, frozen=True, kw_only=True):
     """Until the first byte of audio data."""
     ttfs_ms: float | None = None
     """Until the first audible speech is heard: `ttfa_ms` and the leading silence; later where a player would wait."""
-    file_ms: float | None = None
+    total_latency_ms: float | None = None
     """Until the last byte of audio: the time to file."""
 
 
@@ -49,7 +49,7 @@ class Streaming(Record, frozen=True, kw_only=True):
     """Until the first audible speech had come: the bytes up to it, not the silence before it."""
     underruns: int | None = None
     """How often a player that starts with the first audio would have run out of it."""
-    underrun_ms: float | None = None
+    stalled_ms: float | None = None
     """How long that player would have waited in all."""
 
 
@@ -92,7 +92,7 @@ class Sample(Record, frozen=True, kw_only=True):
     text_id: str
     text: str
     language: str
-    stratum: str
+    category: str
     session: int
     repetition: int
     warmup: bool
@@ -113,7 +113,7 @@ class Sample(Record, frozen=True, kw_only=True):
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """Transcript and error counts of one sample under one ASR and one normaliser."""
+    """Transcript and error counts of one sample under one ASR and one normalizer."""
 
     sample_id: str
     heard: Literal["speech", "silence", "missing", "undecodable"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from voicegauge.model import AudioFacts, Record, Sample, Score
-from voicegauge.report.diff import Piece, word_diff
+from voicegauge.report.diff import DiffSegment, word_diff
 
 CLIPS_PER_TARGET = 3
 """So that one bad target does not hide the others."""
@@ -25,13 +25,13 @@ _MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "
 """Containers that browsers play. What the provider declares is not trusted here."""
 
 
-class Clip(Record, frozen=True, kw_only=True):
+class WorstClip(Record, frozen=True, kw_only=True):
     """One utterance with errors: what was expected and what was heard."""
 
     sample_id: str
     target: str
     language: str
-    stratum: str
+    category: str
     text: str
     """As it was sent."""
     transcript: str
@@ -41,12 +41,12 @@ class Clip(Record, frozen=True, kw_only=True):
     errors: int
     units: int
     unit: Literal["word", "character"]
-    diff: tuple[Piece, ...]
+    diff: tuple[DiffSegment, ...]
     """Of the normalised texts."""
     audio: AudioFacts
 
 
-class Player(NamedTuple):
+class ClipPlayer(NamedTuple):
     """A clip's audio in the page, or why it is not there."""
 
     src: str | None
@@ -55,7 +55,7 @@ class Player(NamedTuple):
     """What was changed or left out; empty where the bytes are the provider's own."""
 
 
-def worst_clips(samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS) -> tuple[Clip, ...]:
+def worst_clips(samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS) -> tuple[WorstClip, ...]:
     """Up to `limit` samples with audio and errors, the highest error rates first."""
     by_id = {sample.id: sample for sample in samples if sample.audio and not sample.warmup}
     ranked = sorted(
@@ -72,13 +72,13 @@ def worst_clips(samples: Sequence[Sample], scores: Sequence[Score], *, limit: in
     return tuple(clips[:limit])
 
 
-def _clip(sample: Sample, score: Score) -> Clip:
+def _clip(sample: Sample, score: Score) -> WorstClip:
     assert sample.audio  # chosen for it
-    return Clip(
+    return WorstClip(
         sample_id=sample.id,
         target=sample.target,
         language=sample.language,
-        stratum=sample.stratum,
+        category=sample.category,
         text=sample.text,
         transcript=score.transcript,
         heard=score.heard,
@@ -91,7 +91,7 @@ def _clip(sample: Sample, score: Score) -> Clip:
     )
 
 
-def players(clips: Iterable[tuple[Path, Clip]], *, limit: int = AUDIO_BYTES) -> list[Player]:
+def players(clips: Iterable[tuple[Path, WorstClip]], *, limit: int = AUDIO_BYTES) -> list[ClipPlayer]:
     """The audio of each clip, read from its run's folder, as long as `limit` bytes of audio last."""
     made = []
     for folder, clip in clips:
@@ -101,22 +101,22 @@ def players(clips: Iterable[tuple[Path, Clip]], *, limit: int = AUDIO_BYTES) -> 
     return made
 
 
-def _player(folder: Path, facts: AudioFacts, limit: int) -> tuple[Player, int]:
+def _player(folder: Path, facts: AudioFacts, limit: int) -> tuple[ClipPlayer, int]:
     if facts.container is None or facts.audio_s is None:
-        return Player(None, "The audio could not be decoded, so there is nothing to play."), 0
+        return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
     content = _read(folder, facts)
     if content is None:
-        return Player(None, "The audio file is not in the run's folder, or is not the one measured."), 0
+        return ClipPlayer(None, "The audio file is not in the run's folder, or is not the one measured."), 0
     kind, note = _MEDIA_TYPES.get(facts.container), ""
     if kind is None or (len(content) > AS_IT_IS_BYTES and kind != "audio/mpeg"):
         again = _as_mp3(content, facts)
         if again is None:
-            return Player(None, f"Browsers do not play {facts.container} as it came: {facts.file}"), 0
+            return ClipPlayer(None, f"Browsers do not play {facts.container} as it came: {facts.file}"), 0
         content, kind = again
         note = f"Encoded again as MP3; measured as {facts.container}."
     if len(content) > limit:
-        return Player(None, f"Left out, to keep the page small: {facts.file}"), 0
-    return Player(f"data:{kind};base64,{base64.b64encode(content).decode()}", note), len(content)
+        return ClipPlayer(None, f"Left out, to keep the page small: {facts.file}"), 0
+    return ClipPlayer(f"data:{kind};base64,{base64.b64encode(content).decode()}", note), len(content)
 
 
 def _read(folder: Path, facts: AudioFacts) -> bytes | None:

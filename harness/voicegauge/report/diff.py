@@ -6,9 +6,9 @@ from typing import Literal
 
 from voicegauge.model import Record, Score
 
-Kind = Literal["equal", "substitution", "deletion", "insertion"]
+DiffKind = Literal["equal", "substitution", "deletion", "insertion"]
 
-_KINDS: dict[str, Kind] = {
+_KINDS: dict[str, DiffKind] = {
     "equal": "equal",
     "substitute": "substitution",
     "delete": "deletion",
@@ -16,28 +16,28 @@ _KINDS: dict[str, Kind] = {
 }
 
 
-class Piece(Record, frozen=True, kw_only=True):
+class DiffSegment(Record, frozen=True, kw_only=True):
     """A stretch of the alignment; a deletion has nothing heard, an insertion nothing expected."""
 
-    kind: Kind
+    kind: DiffKind
     expected: str
     heard: str
 
 
-def word_diff(score: Score) -> tuple[Piece, ...]:
+def word_diff(score: Score) -> tuple[DiffSegment, ...]:
     """The alignment of a score's normalised reference and hypothesis, in words or characters."""
     joint = "" if score.unit == "character" else " "
     expected, heard = _units(score.reference, score.unit), _units(score.hypothesis, score.unit)
     if not expected or not heard:
-        kind: Kind = "deletion" if expected else "insertion"
-        whole = Piece(kind=kind, expected=joint.join(expected), heard=joint.join(heard))
+        kind: DiffKind = "deletion" if expected else "insertion"
+        whole = DiffSegment(kind=kind, expected=joint.join(expected), heard=joint.join(heard))
         return (whole,) if expected or heard else ()
     import jiwer
 
     # jiwer takes sentences, and aligns what it splits at blanks: characters stand as words of one letter.
     chunks = jiwer.process_words(" ".join(expected), " ".join(heard)).alignments[0]
     return tuple(
-        Piece(
+        DiffSegment(
             kind=_KINDS[chunk.type],
             expected=joint.join(expected[chunk.ref_start_idx : chunk.ref_end_idx]),
             heard=joint.join(heard[chunk.hyp_start_idx : chunk.hyp_end_idx]),

@@ -7,19 +7,19 @@ from functools import partial
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
-from voicegauge.model import Kind, Provenance
+from voicegauge.model import Provenance, RunKind
 from voicegauge.report.gather import Report, RunReport
 from voicegauge.report.text import interval, milliseconds, number, percent, usd
 
 
-class Fact(NamedTuple):
+class RunFact(NamedTuple):
     """One fact, said of each run; empty where it does not hold."""
 
     name: str
     values: tuple[str, ...]
 
 
-class Highlight(NamedTuple):
+class RunHighlight(NamedTuple):
     """A number that a reader looks for first."""
 
     label: str
@@ -37,7 +37,7 @@ def provenance_word(provenance: Provenance) -> str:
     return "live service" if provenance is Provenance.RECORDED else provenance.upper()
 
 
-_MEASURED: dict[Kind, str] = {
+_MEASURED: dict[RunKind, str] = {
     "speech": "",
     "transcription": "speech to text: the texts of the suite were sent, spoken by espeak-ng; "
     "WER is of what each target wrote down",
@@ -46,7 +46,7 @@ _MEASURED: dict[Kind, str] = {
 }
 
 
-def key_facts(report: Report) -> tuple[Fact, ...]:
+def key_facts(report: Report) -> tuple[RunFact, ...]:
     """What was run and how it was judged."""
     return _collect(
         report,
@@ -64,19 +64,19 @@ def key_facts(report: Report) -> tuple[Fact, ...]:
             "At once": lambda r: str(r.manifest.concurrency),
             "Seed": lambda r: str(r.manifest.seed),
             "Speech recognition": _asr,
-            "Why this one": lambda r: r.judge.reason if r.judge else "",
+            "Why this one": lambda r: r.scoring.reason if r.scoring else "",
             "Vocabulary": _vocabulary,
-            "Its settings": lambda r: ", ".join(f"{k} {v}" for k, v in r.judge.settings.items()) if r.judge else "",
-            "Normaliser": lambda r: r.judge.normaliser if r.judge else "",
+            "Its settings": lambda r: ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else "",
+            "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
             "Not scored": _left_out,
-            "Scored before by": lambda r: ", ".join(r.judge.others) if r.judge else "",
+            "Scored before by": lambda r: ", ".join(r.scoring.others) if r.scoring else "",
             "Sent elsewhere": lambda r: ", ".join(f"{k} to {v}" for k, v in r.manifest.base_urls.items()),
             "Spent": _spent,
         },
     )
 
 
-def environment(report: Report) -> tuple[Fact, ...]:
+def environment(report: Report) -> tuple[RunFact, ...]:
     """Where it ran: whatever the runs noted, and the digests that tell whether two are comparable."""
     names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
     read: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
@@ -96,8 +96,8 @@ def incomparable(report: Report) -> tuple[str, ...]:
     read: dict[str, Callable[[RunReport], str]] = {
         "kind of target": lambda r: r.manifest.kind,
         "suite": lambda r: r.manifest.suite.sha256,
-        "speech recogniser": _asr,
-        "normaliser": lambda r: r.judge.normaliser if r.judge else "",
+        "ASR engine": _asr,
+        "normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
         "provenance": lambda r: r.manifest.provenance,
     }
     return tuple(name for name, value in read.items() if len({value(run) for run in report.runs}) > 1)
@@ -109,8 +109,8 @@ def is_uneven(run: RunReport) -> bool:
     return len(set(filter(None, spoken))) > 1
 
 
-def _collect(report: Report, read: dict[str, Callable[[RunReport], str]]) -> tuple[Fact, ...]:
-    return tuple(Fact(name, tuple(value(run) for run in report.runs)) for name, value in read.items())
+def _collect(report: Report, read: dict[str, Callable[[RunReport], str]]) -> tuple[RunFact, ...]:
+    return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in read.items())
 
 
 def _suite(run: RunReport) -> str:
@@ -119,21 +119,21 @@ def _suite(run: RunReport) -> str:
 
 
 def _asr(run: RunReport) -> str:
-    return run.judge.asr if run.judge else "not scored"
+    return run.scoring.asr if run.scoring else "not scored"
 
 
 def _vocabulary(run: RunReport) -> str:
-    if run.judge is None:
+    if run.scoring is None:
         return ""
-    if run.judge.closed_vocabulary:
+    if run.scoring.closed_vocabulary:
         return "CLOSED: it knows few words, among them those of the bundled suites, so the error rates are flattering"
     return "open: it had to choose among all the words it knows"
 
 
 def _left_out(run: RunReport) -> str:
-    if run.judge is None or not run.judge.left_out:
+    if run.scoring is None or not run.scoring.left_out:
         return ""
-    return f"{', '.join(run.judge.left_out)}: languages that the recogniser does not know"
+    return f"{', '.join(run.scoring.left_out)}: languages that the recognizer does not know"
 
 
 def _spent(run: RunReport) -> str:
@@ -144,29 +144,29 @@ def _spent(run: RunReport) -> str:
     return f"{usd(manifest.spent_usd)}{limit}"
 
 
-def highlights(run: RunReport) -> tuple[Highlight, ...]:
+def highlights(run: RunReport) -> tuple[RunHighlight, ...]:
     """The lowest error rate, the shortest time, the lowest price and the failures of a run."""
     words = [(t, t.wer.corpus) for t in run.targets if t.wer]
     rates = words or [(t, t.cer.corpus) for t in run.targets if t.cer]
-    times = [(t, t.file_ms) for t in run.targets if t.file_ms]
+    times = [(t, t.total_latency_ms) for t in run.targets if t.total_latency_ms]
     prices = [(t, price) for t in run.targets if (price := t.cost.usd_per_1m_characters) is not None]
     found = []
     if rates:
         target, lowest = min(rates, key=lambda pair: pair[1].value)
         name = "Lowest WER" if words else "Lowest CER"
         ends = interval(lowest, 100, 1)
-        found.append(Highlight(name, percent(lowest.value), "%", ends, target.target, _rivals(lowest, rates)))
+        found.append(RunHighlight(name, percent(lowest.value), "%", ends, target.target, _rivals(lowest, rates)))
     if times:
         target, time = min(times, key=lambda pair: pair[1].value)
         rivals = _rivals(time, times)
         found.append(
-            Highlight("Shortest time to file", milliseconds(time.value), "ms", interval(time), target.target, rivals)
+            RunHighlight("Shortest time to file", milliseconds(time.value), "ms", interval(time), target.target, rivals)
         )
     if prices:
         target, price = min(prices, key=lambda pair: pair[1])
         same = _others(sum(other == price for _, other in prices) - 1, "at the same price")
         detail = f"in texts of {target.cost.characters:,}"
-        found.append(Highlight("Lowest price, 1M characters", usd(price), "", detail, target.target, same))
+        found.append(RunHighlight("Lowest price, 1M characters", usd(price), "", detail, target.target, same))
     return (*found, _failed(run))
 
 
@@ -181,8 +181,8 @@ def _others(count: int, what: str) -> str:
     return f"and {count} other{'' if count == 1 else 's'} {what}" if count else ""
 
 
-def _failed(run: RunReport) -> Highlight:
+def _failed(run: RunReport) -> RunHighlight:
     failures, samples = sum(t.failures for t in run.targets), sum(t.samples for t in run.targets)
     worst = max(run.targets, key=lambda t: t.failures, default=None)
     name = worst.target if worst and worst.failures else ""
-    return Highlight("Failed", number(failures), "", f"of {samples:,} requests", name)
+    return RunHighlight("Failed", number(failures), "", f"of {samples:,} requests", name)

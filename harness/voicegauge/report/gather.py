@@ -10,24 +10,24 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from voicegauge import __version__
-from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarise
+from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarize
 from voicegauge.errors import DataError
 from voicegauge.model import AsrErrorFloor, FailureKind, Manifest, Provenance, Record, Run, ScoreSet
-from voicegauge.report.clips import CLIPS, Clip, worst_clips
+from voicegauge.report.clips import CLIPS, WorstClip, worst_clips
 from voicegauge.report.text import shorten
 
 MESSAGE_LENGTH = 300
 """Characters kept of a failure's message: a provider may send a whole HTML page."""
 
 
-class Judge(Record, frozen=True, kw_only=True):
+class ScoringInfo(Record, frozen=True, kw_only=True):
     """What counted the errors: without it a WER means nothing."""
 
     asr: str
     """Engine, model and the hash of its weights."""
     reason: str
     """Why this engine was taken."""
-    normaliser: str
+    normalizer: str
     settings: dict[str, str]
     closed_vocabulary: bool
     """The engine knows few words, among them those of the bundled suites, so its error is flattering."""
@@ -54,13 +54,13 @@ class RunReport(Record, frozen=True, kw_only=True):
     """One run: what was measured, how it was judged and what came out."""
 
     manifest: Manifest
-    judge: Judge | None
+    scoring: ScoringInfo | None
     """`None` where nothing was scored."""
     targets: tuple[TargetSummary, ...]
     """In the manifest's order; warm-up is left out."""
     failures: tuple[FailureGroup, ...]
     """The most frequent first."""
-    worst: tuple[Clip, ...]
+    worst: tuple[WorstClip, ...]
     """The highest error rates first, a few of each target."""
 
 
@@ -106,18 +106,18 @@ def _run(run: Run, characters: int, clips: int) -> RunReport:
     scores = latest_scores(run)
     return RunReport(
         manifest=run.manifest,
-        judge=_judge(run, scores) if scores else None,
-        targets=summarise(run, scores, characters=characters),
+        scoring=_judge(run, scores) if scores else None,
+        targets=summarize(run, scores, characters=characters),
         failures=_failures(run),
         worst=worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
     )
 
 
-def _judge(run: Run, scores: ScoreSet) -> Judge:
-    return Judge(
+def _judge(run: Run, scores: ScoreSet) -> ScoringInfo:
+    return ScoringInfo(
         asr=scores.asr,
         reason=scores.asr_reason,
-        normaliser=scores.normaliser,
+        normalizer=scores.normalizer,
         settings=scores.settings,
         closed_vocabulary=scores.closed_vocabulary,
         floor=scores.floor,

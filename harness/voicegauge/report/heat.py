@@ -1,4 +1,4 @@
-"""Error rates by stratum and by language, shaded by how bad they are."""
+"""Error rates by category and by language, shaded by how bad they are."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class HeatCell(NamedTuple):
 
 
 class HeatTable(NamedTuple):
-    """Targets down, strata or languages across."""
+    """Targets down, categories or languages across."""
 
     title: str
     columns: tuple[str, ...]
@@ -32,19 +32,19 @@ class HeatTable(NamedTuple):
 
 
 def heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
-    """Languages against each other where there are several, and strata within each that has several."""
-    languages = list(dict.fromkeys(s.language for t in targets for s in t.strata))
+    """Languages against each other where there are several, and categories within each that has several."""
+    languages = list(dict.fromkeys(s.language for t in targets for s in t.categories))
     tables = [_by_language(targets, languages)] if len(languages) > 1 else []
     for language in languages:
-        strata = list(dict.fromkeys(s.stratum for t in targets for s in t.strata if s.language == language))
-        if len(strata) > 1 or len(languages) == 1:
-            tables.append(_by_stratum(targets, language, strata))
+        categories = list(dict.fromkeys(s.category for t in targets for s in t.categories if s.language == language))
+        if len(categories) > 1 or len(languages) == 1:
+            tables.append(_by_category(targets, language, categories))
     return tuple(tables)
 
 
-def _by_stratum(targets: Sequence[TargetSummary], language: str, strata: Sequence[str]) -> HeatTable:
-    found = {(t.target, s.stratum): s.rate for t in targets for s in t.strata if s.language == language}
-    return _table(f"By stratum, {language}", targets, strata, found)
+def _by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
+    found = {(t.target, s.category): s.rate for t in targets for s in t.categories if s.language == language}
+    return _table(f"By category, {language}", targets, categories, found)
 
 
 def _by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:

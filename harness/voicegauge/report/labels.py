@@ -16,7 +16,7 @@ _RINGS = (0, 12, 24, 38, 54, 72, 92, 116, 144, 176, 212)
 _DIRECTIONS = 16
 
 
-class Box(NamedTuple):
+class Rectangle(NamedTuple):
     """A rectangle, in px."""
 
     left: float
@@ -24,13 +24,13 @@ class Box(NamedTuple):
     right: float
     bottom: float
 
-    def meets(self, other: Box) -> bool:
+    def meets(self, other: Rectangle) -> bool:
         """Whether the two cover a common area."""
         return (
             self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
         )
 
-    def within(self, other: Box) -> bool:
+    def within(self, other: Rectangle) -> bool:
         """Whether `other` holds this one whole."""
         return (
             other.left <= self.left
@@ -40,11 +40,11 @@ class Box(NamedTuple):
         )
 
 
-class Label(NamedTuple):
+class PointLabel(NamedTuple):
     """A name and where it stands; `leader` is the line to its point, where they lie apart."""
 
     text: str
-    box: Box
+    box: Rectangle
     leader: tuple[float, float, float, float] | None
 
 
@@ -55,12 +55,12 @@ def text_width(text: str) -> float:
 
 def place(
     points: Sequence[tuple[float, float, str]],
-    frame: Box,
+    frame: Rectangle,
     order: Sequence[int],
     *,
     important: int = 0,
-    lines: Sequence[Box] = (),
-) -> list[Label | None]:
+    lines: Sequence[Rectangle] = (),
+) -> list[PointLabel | None]:
     """A label for each of `points`, `None` where there is no free place for it.
 
     Args:
@@ -71,7 +71,7 @@ def place(
         lines: kept clear where there is room nearby; a name may cross them otherwise.
     """
     taken = [_around(x, y) for x, y, _ in points]
-    found: list[Label | None] = [None] * len(points)
+    found: list[PointLabel | None] = [None] * len(points)
     for rank, index in enumerate(order):
         x, y, text = points[index]
         label = _label(x, y, text, frame, taken, lines, apart=rank < important)
@@ -82,10 +82,17 @@ def place(
 
 
 def _label(
-    x: float, y: float, text: str, frame: Box, taken: Sequence[Box], lines: Sequence[Box], *, apart: bool
-) -> Label | None:
+    x: float,
+    y: float,
+    text: str,
+    frame: Rectangle,
+    taken: Sequence[Rectangle],
+    lines: Sequence[Rectangle],
+    *,
+    apart: bool,
+) -> PointLabel | None:
     free = [
-        Label(text, box, _leader(x, y, box))
+        PointLabel(text, box, _leader(x, y, box))
         for box in _candidates(x, y, text_width(text))
         if box.within(frame) and not any(box.meets(other) for other in taken)
     ]
@@ -95,11 +102,11 @@ def _label(
     return choice[0] if choice else None
 
 
-def _around(x: float, y: float) -> Box:
-    return Box(x - POINT_RADIUS - 1, y - POINT_RADIUS - 1, x + POINT_RADIUS + 1, y + POINT_RADIUS + 1)
+def _around(x: float, y: float) -> Rectangle:
+    return Rectangle(x - POINT_RADIUS - 1, y - POINT_RADIUS - 1, x + POINT_RADIUS + 1, y + POINT_RADIUS + 1)
 
 
-def _candidates(x: float, y: float, width: float) -> list[Box]:
+def _candidates(x: float, y: float, width: float) -> list[Rectangle]:
     """Places for a label: right, left, above and below its point, then on wider and wider rings."""
     boxes = []
     near = POINT_RADIUS + _GAP
@@ -110,11 +117,11 @@ def _candidates(x: float, y: float, width: float) -> list[Box]:
             middle_x = x + cx * (near + ring + width / 2)
             middle_y = y + cy * (near + ring + LINE_HEIGHT / 2)
             left, top = middle_x - width / 2, middle_y - LINE_HEIGHT / 2
-            boxes.append(Box(left, top, left + width, top + LINE_HEIGHT))
+            boxes.append(Rectangle(left, top, left + width, top + LINE_HEIGHT))
     return boxes
 
 
-def _leader(x: float, y: float, box: Box) -> tuple[float, float, float, float] | None:
+def _leader(x: float, y: float, box: Rectangle) -> tuple[float, float, float, float] | None:
     near_x = min(max(x, box.left), box.right)
     near_y = min(max(y, box.top), box.bottom)
     length = math.hypot(near_x - x, near_y - y)

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from voicegauge.bench.analysis import TargetSummary
 from voicegauge.model import Provenance, Run
 from voicegauge.report import text
-from voicegauge.report.clips import Clip, Player, players
-from voicegauge.report.facts import Fact, Highlight, environment, highlights, incomparable, is_uneven, key_facts
+from voicegauge.report.clips import ClipPlayer, WorstClip, players
+from voicegauge.report.facts import RunFact, RunHighlight, environment, highlights, incomparable, is_uneven, key_facts
 from voicegauge.report.gather import Report, RunReport
 from voicegauge.report.heat import STEPS, HeatTable, heat_tables
-from voicegauge.report.scales import Scale
-from voicegauge.report.scatter import NARROW, WIDE, Axes, Scatter, measured, scatter, shared_axes
-from voicegauge.report.table import SORT_KEYS, Column, Row, bounds, columns, groups, order, rows
-from voicegauge.report.timeline import PARTS, Timeline, shared_axis, timeline
+from voicegauge.report.scales import AxisScale
+from voicegauge.report.scatter import NARROW, WIDE, Scatter, ScatterAxes, measured, scatter, shared_axes
+from voicegauge.report.table import SORT_KEYS, TableColumn, TableRow, bounds, columns, groups, order, rows
+from voicegauge.report.timeline import PARTS, LatencyChart, shared_axis, timeline
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -43,13 +43,13 @@ class RunView(NamedTuple):
     mixed: bool
     """Some of the page's runs are emulated and some are not, so each row says it."""
     report: RunReport
-    highlights: tuple[Highlight, ...]
-    rows: tuple[Row, ...]
+    highlights: tuple[RunHighlight, ...]
+    rows: tuple[TableRow, ...]
     scatters: tuple[Scatter, ...]
     """For a wide and for a narrow screen; empty where nothing has both a time and an error rate."""
-    timeline: Timeline
+    timeline: LatencyChart
     heat: tuple[HeatTable, ...]
-    clips: tuple[tuple[Clip, Player], ...]
+    clips: tuple[tuple[WorstClip, ClipPlayer], ...]
 
     @property
     def emulated(self) -> bool:
@@ -98,7 +98,7 @@ def _letter(index: int, runs: int) -> str:
     return chr(ord("A") + index) if index < 26 else str(index + 1)
 
 
-def _sounds(report: Report, folders: Sequence[Path]) -> list[list[Player]]:
+def _sounds(report: Report, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
     """The players of each run; all runs share one allowance."""
     flat = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in run.worst]
     made = iter(players(flat))
@@ -108,10 +108,10 @@ def _sounds(report: Report, folders: Sequence[Path]) -> list[list[Player]]:
 def _view(
     run: RunReport,
     name: str,
-    shown: Sequence[Column],
-    axes: Axes,
-    axis: Scale,
-    sounds: Sequence[Player],
+    shown: Sequence[TableColumn],
+    axes: ScatterAxes,
+    axis: AxisScale,
+    sounds: Sequence[ClipPlayer],
     *,
     mixed: bool,
 ) -> RunView:
@@ -131,7 +131,7 @@ def _view(
     )
 
 
-def _render(report: Report, views: Sequence[RunView], shown: Sequence[Column]) -> str:
+def _render(report: Report, views: Sequence[RunView], shown: Sequence[TableColumn]) -> str:
     from markupsafe import Markup
 
     style, script = (_asset(name) for name in ("style.css", "script.js"))
@@ -183,7 +183,7 @@ def _jinja() -> Environment:
     return made
 
 
-def _facts(found: Sequence[Fact]) -> list[Fact]:
+def _facts(found: Sequence[RunFact]) -> list[RunFact]:
     """Those that say anything for at least one run."""
     return [fact for fact in found if any(fact.values)]
 

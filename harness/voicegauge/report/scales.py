@@ -10,7 +10,7 @@ LOG_SPREAD = 8.0
 """From this ratio of the largest to the smallest on, a linear axis would crowd the small ones."""
 
 
-class Scale(NamedTuple):
+class AxisScale(NamedTuple):
     """An axis from `low` to `high`; `ticks` stand at round numbers of it."""
 
     low: float
@@ -26,7 +26,7 @@ class Scale(NamedTuple):
         return (value - self.low) / (self.high - self.low)
 
 
-def linear(values: Iterable[float], *, ticks: int = 5, low: float = 0.0) -> Scale:
+def linear(values: Iterable[float], *, ticks: int = 5, low: float = 0.0) -> AxisScale:
     """An axis from `low`, rounded down, to a round number above all `values`, with about `ticks` ticks."""
     top = max(values, default=low)
     top = top if top > low else low + max(abs(low), 1.0)
@@ -35,10 +35,10 @@ def linear(values: Iterable[float], *, ticks: int = 5, low: float = 0.0) -> Scal
     step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw * (1 - 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(top / step - 1e-9)
     marks = tuple(step * i for i in range(first, last + 1))
-    return Scale(marks[0], marks[-1], marks)
+    return AxisScale(marks[0], marks[-1], marks)
 
 
-def logarithmic(values: Iterable[float]) -> Scale:
+def logarithmic(values: Iterable[float]) -> AxisScale:
     """A logarithmic axis between 1, 2 or 5 times a power of ten below and above all of `values`."""
     positive = [value for value in values if value > 0] or [1.0]
     low, high = _round_down(min(positive)), _round_up(max(positive))
@@ -46,10 +46,10 @@ def logarithmic(values: Iterable[float]) -> Scale:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) <= 3 else (1,)
     marks = (m * 10.0**d for d in decades for m in steps)
-    return Scale(low, high, tuple(m for m in marks if low * 0.999 <= m <= high * 1.001), log=True)
+    return AxisScale(low, high, tuple(m for m in marks if low * 0.999 <= m <= high * 1.001), log=True)
 
 
-def fitting(values: Iterable[float]) -> Scale:
+def fitting(values: Iterable[float]) -> AxisScale:
     """For points, whose place counts and not their length: around them, logarithmic where they spread widely."""
     positive = [value for value in values if value > 0]
     if not positive:

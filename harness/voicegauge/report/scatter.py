@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from voicegauge.bench.analysis import Estimate, TargetSummary
-from voicegauge.report.labels import Box, Label, place
-from voicegauge.report.scales import Scale, fitting, linear
+from voicegauge.report.labels import PointLabel, Rectangle, place
+from voicegauge.report.scales import AxisScale, fitting, linear
 from voicegauge.report.text import duration, number, shorten, visible
 
 LABEL_LENGTH = 30
@@ -19,14 +19,14 @@ NARROW = (340.0, 400.0)
 """Width and height in px. Text must not shrink with the picture, so a phone gets one of its own."""
 
 
-class Tick(NamedTuple):
+class AxisTick(NamedTuple):
     """A round number on an axis."""
 
     at: float
     text: str
 
 
-class Mark(NamedTuple):
+class ScatterPoint(NamedTuple):
     """A target as a point, with whiskers where its intervals are known."""
 
     x: float
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
     says: str
     across: tuple[float, float] | None
     upright: tuple[float, float] | None
-    label: Label | None = None
+    label: PointLabel | None = None
 
 
 class Scatter(NamedTuple):
@@ -44,39 +44,39 @@ class Scatter(NamedTuple):
 
     width: float
     height: float
-    frame: Box
-    x_ticks: tuple[Tick, ...]
-    y_ticks: tuple[Tick, ...]
+    frame: Rectangle
+    x_ticks: tuple[AxisTick, ...]
+    y_ticks: tuple[AxisTick, ...]
     log: bool
-    marks: tuple[Mark, ...]
+    marks: tuple[ScatterPoint, ...]
     front: str
     """The border of what the Pareto set beats, as an SVG path; empty below two points."""
 
 
-class Axes(NamedTuple):
+class ScatterAxes(NamedTuple):
     """Axes that the pictures of several runs share, so that they can be compared by eye."""
 
-    x: Scale
-    y: Scale
+    x: AxisScale
+    y: AxisScale
 
 
 def measured(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
     """Those of `targets` that have both a time to file and an error rate, with the two."""
-    return [(t, t.file_ms, rate.corpus) for t in targets if t.file_ms and (rate := t.wer or t.cer)]
+    return [(t, t.total_latency_ms, rate.corpus) for t in targets if t.total_latency_ms and (rate := t.wer or t.cer)]
 
 
-def shared_axes(targets: Sequence[TargetSummary]) -> Axes:
+def shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
     """Axes that all of `targets` fit on."""
     points = measured(targets)
     times = [end for _, time, _ in points for end in (time.value, time.low, time.high) if end is not None]
     rates = [end for _, _, rate in points for end in (rate.value, rate.high) if end is not None]
-    return Axes(fitting(times), linear(rates))
+    return ScatterAxes(fitting(times), linear(rates))
 
 
-def scatter(targets: Sequence[TargetSummary], axes: Axes, size: tuple[float, float] = WIDE) -> Scatter:
+def scatter(targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE) -> Scatter:
     """The picture of `targets`; those of the Pareto set get their names first."""
     width, height = size
-    frame = Box(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
+    frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
     bare = [_mark(target, time, rate, frame, axes) for target, time, rate in measured(targets)]
     front = _front(bare, frame)
     order = sorted(range(len(bare)), key=lambda i: (not bare[i].pareto, -bare[i].y))
@@ -88,15 +88,15 @@ def scatter(targets: Sequence[TargetSummary], axes: Axes, size: tuple[float, flo
         height=height,
         frame=frame,
         x_ticks=_x_ticks(frame, axes),
-        y_ticks=tuple(Tick(_y(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
+        y_ticks=tuple(AxisTick(_y(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
         log=axes.x.log,
         marks=tuple(mark._replace(label=label) for mark, label in zip(bare, labels, strict=True)),
         front=_path(front),
     )
 
 
-def _mark(target: TargetSummary, time: Estimate, rate: Estimate, frame: Box, axes: Axes) -> Mark:
-    return Mark(
+def _mark(target: TargetSummary, time: Estimate, rate: Estimate, frame: Rectangle, axes: ScatterAxes) -> ScatterPoint:
+    return ScatterPoint(
         x=_x(frame, axes, time.value),
         y=_y(frame, axes, rate.value),
         name=visible(shorten(target.target, LABEL_LENGTH)),
@@ -107,18 +107,18 @@ def _mark(target: TargetSummary, time: Estimate, rate: Estimate, frame: Box, axe
     )
 
 
-def _x(frame: Box, axes: Axes, value: float) -> float:
+def _x(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
     return frame.left + axes.x.at(value) * (frame.right - frame.left)
 
 
-def _y(frame: Box, axes: Axes, value: float) -> float:
+def _y(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
     return frame.bottom - axes.y.at(value) * (frame.bottom - frame.top)
 
 
-def _x_ticks(frame: Box, axes: Axes) -> tuple[Tick, ...]:
+def _x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
     """As many ticks as there is room for: their texts are about 48 px wide."""
     every = -(-len(axes.x.ticks) * 56 // int(frame.right - frame.left)) or 1
-    return tuple(Tick(_x(frame, axes, value), duration(value)) for value in axes.x.ticks[::every])
+    return tuple(AxisTick(_x(frame, axes, value), duration(value)) for value in axes.x.ticks[::every])
 
 
 def _ends(estimate: Estimate, at: Callable[[float], float]) -> tuple[float, float] | None:
@@ -127,7 +127,7 @@ def _ends(estimate: Estimate, at: Callable[[float], float]) -> tuple[float, floa
     return at(estimate.low), at(estimate.high)
 
 
-def _front(marks: Sequence[Mark], frame: Box) -> list[tuple[float, float]]:
+def _front(marks: Sequence[ScatterPoint], frame: Rectangle) -> list[tuple[float, float]]:
     """Steps from the fastest to the most intelligible: whatever lies above and right of them is beaten."""
     best = sorted({(mark.x, mark.y) for mark in marks if mark.pareto})
     if len(best) < 2:
@@ -142,9 +142,9 @@ def _path(corners: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(corners))
 
 
-def _lines(marks: Sequence[Mark], front: Sequence[tuple[float, float]]) -> list[Box]:
+def _lines(marks: Sequence[ScatterPoint], front: Sequence[tuple[float, float]]) -> list[Rectangle]:
     """What names had better not cross: the front and the whiskers."""
-    boxes = [Box(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(front)]
-    boxes += [Box(min(m.across), m.y, max(m.across), m.y) for m in marks if m.across]
-    boxes += [Box(m.x, min(m.upright), m.x, max(m.upright)) for m in marks if m.upright]
+    boxes = [Rectangle(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(front)]
+    boxes += [Rectangle(min(m.across), m.y, max(m.across), m.y) for m in marks if m.across]
+    boxes += [Rectangle(m.x, min(m.upright), m.x, max(m.upright)) for m in marks if m.upright]
     return boxes

@@ -11,7 +11,7 @@ from pathlib import Path
 from voicegauge.model import Interval, Record, Run, Sample, Score
 from voicegauge.report.facts import is_uneven
 from voicegauge.report.gather import Report, RunReport, latest_scores
-from voicegauge.report.table import Cell, columns, rows
+from voicegauge.report.table import TableCell, columns, rows
 from voicegauge.report.text import visible
 
 Value = str | int | float | None
@@ -57,7 +57,7 @@ def _sample_row(run: Run, sample: Sample) -> dict[str, Value]:
         "warmup": int(sample.warmup),
         "text_id": sample.text_id,
         "language": sample.language,
-        "stratum": sample.stratum,
+        "category": sample.category,
         "text": sample.text,
         "started_at": sample.started_at,
         "attempts": sample.attempts,
@@ -78,8 +78,8 @@ def _sample_row(run: Run, sample: Sample) -> dict[str, Value]:
 
 def _latency_row(sample: Sample) -> dict[str, Value]:
     latency = sample.latency
-    row = _fields(latency, "accept_ms", "ttfb_ms", "ttfa_ms", "ttfs_ms", "file_ms", "download_ms")
-    for name in ("queue", "processing", "done"):
+    row = _fields(latency, "submit_latency_ms", "ttfb_ms", "ttfa_ms", "ttfs_ms", "total_latency_ms", "download_ms")
+    for name in ("queue", "processing", "completion"):
         between: Interval | None = getattr(latency, f"{name}_ms") if latency else None
         row[f"{name}_low_ms"] = between.low_ms if between else None
         row[f"{name}_high_ms"] = between.high_ms if between else None
@@ -87,7 +87,7 @@ def _latency_row(sample: Sample) -> dict[str, Value]:
 
 
 def _streaming_row(sample: Sample) -> dict[str, Value]:
-    names = ("first_event_ms", "speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "underrun_ms")
+    names = ("first_event_ms", "speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "stalled_ms")
     return {f"stream_{name}": value for name, value in _fields(sample.streaming, *names).items()}
 
 
@@ -141,14 +141,14 @@ def _heading(run: RunReport) -> str:
 
 
 def _judged(run: RunReport) -> str:
-    if run.judge is None:
+    if run.scoring is None:
         return "Not scored."
-    closed = " (closed vocabulary: flattering)" if run.judge.closed_vocabulary else ""
+    closed = " (closed vocabulary: flattering)" if run.scoring.closed_vocabulary else ""
     uneven = " Not all targets spoke the same languages." if is_uneven(run) else ""
-    return f"ASR {run.judge.asr}{closed}, normaliser {run.judge.normaliser}; 95% intervals.{uneven}"
+    return f"ASR {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
 
 
-def _markdown_cell(cell: Cell) -> str:
+def _markdown_cell(cell: TableCell) -> str:
     text = f"{cell.text} ({cell.detail})" if cell.detail else cell.text
     return text.replace("$", "&#36;")  # two of them would set what lies between as a formula
 

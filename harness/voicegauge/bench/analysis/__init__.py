@@ -1,22 +1,28 @@
 """Statistics over saved runs: summaries with intervals, cost, and comparison of two runs."""
 
-from voicegauge.bench.analysis.comparison import CompareSettings, Comparison, Threshold, Verdict, compare
+from voicegauge.bench.analysis.comparison import (
+    ChangeThreshold,
+    CompareSettings,
+    MetricComparison,
+    RunComparison,
+    compare_runs,
+)
 from voicegauge.bench.analysis.cost import TEXT_LENGTH, TargetCost
 from voicegauge.bench.analysis.statistics import Estimate, IntervalEstimate
-from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary, summarise
+from voicegauge.bench.analysis.summary import ErrorRate, StreamSummary, TargetSummary, summarize
 
 __all__ = [
     "TEXT_LENGTH",
+    "ChangeThreshold",
     "CompareSettings",
-    "Comparison",
     "ErrorRate",
     "Estimate",
     "IntervalEstimate",
+    "MetricComparison",
+    "RunComparison",
     "StreamSummary",
     "TargetCost",
     "TargetSummary",
-    "Threshold",
-    "Verdict",
-    "compare",
-    "summarise",
+    "compare_runs",
+    "summarize",
 ]

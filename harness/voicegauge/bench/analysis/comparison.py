@@ -14,10 +14,10 @@ from typing import Literal, NamedTuple
 from voicegauge.bench.analysis.cost import TEXT_LENGTH
 from voicegauge.bench.analysis.differences import (
     SESSION_DRIFT,
-    Allowance,
-    Contrast,
-    Counted,
-    Timed,
+    ErrorCount,
+    IntervalSettings,
+    MetricChange,
+    TimedSample,
     error_rate,
     failure_rate,
     slow_time,
@@ -28,14 +28,14 @@ from voicegauge.contract import SPEECH_CHARACTERS_PER_S
 from voicegauge.errors import DataError
 from voicegauge.model import Interval, Latency, Provenance, Record, Run, Sample, ScoreSet, TargetRef
 
-Outcome = Literal["regressed", "improved", "no evidence", "underpowered"]
+ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
 Unit = Literal["ms", "rate", "usd", "credits"]
 MetricId = Literal[
-    "accept_ms",
+    "submit_latency_ms",
     "ttfa_ms",
-    "done_ms",
-    "file_ms",
-    "file_p95_ms",
+    "completion_ms",
+    "total_latency_ms",
+    "total_latency_p95_ms",
     "wer",
     "cer",
     "failures",
@@ -44,7 +44,7 @@ MetricId = Literal[
 ]
 
 
-class Threshold(Record, frozen=True, kw_only=True):
+class ChangeThreshold(Record, frozen=True, kw_only=True):
     """When a change matters, relative for times and prices, in points (0.02 is two) for rates."""
 
     least: float
@@ -60,19 +60,19 @@ class CompareSettings(Record, frozen=True, kw_only=True):
     """Chance of a false alarm for each metric of each target, both directions together."""
     session_drift: float = SESSION_DRIFT
     """Spread of latency from session to session that is assumed until sessions show it; 0.1 is 10%."""
-    latency: Threshold = Threshold(least=0.10, missed=0.30)
-    error_rate: Threshold = Threshold(least=0.02, missed=0.05)
-    failures: Threshold = Threshold(least=0.02, missed=0.10)
-    price: Threshold = Threshold(least=0.001, missed=0.001)
+    latency: ChangeThreshold = ChangeThreshold(least=0.10, missed=0.30)
+    error_rate: ChangeThreshold = ChangeThreshold(least=0.02, missed=0.05)
+    failures: ChangeThreshold = ChangeThreshold(least=0.02, missed=0.10)
+    price: ChangeThreshold = ChangeThreshold(least=0.001, missed=0.001)
     seed: int = 0
 
     @property
-    def allowance(self) -> Allowance:
+    def allowance(self) -> IntervalSettings:
         """What every interval allows for."""
-        return Allowance(self.alpha, self.session_drift, self.seed)
+        return IntervalSettings(self.alpha, self.session_drift, self.seed)
 
 
-class Side(Record, frozen=True, kw_only=True):
+class ComparedRun(Record, frozen=True, kw_only=True):
     """One of the two runs."""
 
     run_id: str
@@ -83,13 +83,13 @@ class Side(Record, frozen=True, kw_only=True):
     """Without warm-up."""
 
 
-class Verdict(Record, frozen=True, kw_only=True):
+class MetricComparison(Record, frozen=True, kw_only=True):
     """What became of one metric of one target."""
 
     target: str
     metric: MetricId
     unit: Unit
-    outcome: Outcome
+    verdict: ChangeVerdict
     baseline: float
     run: float
     change: float
@@ -102,33 +102,33 @@ class Verdict(Record, frozen=True, kw_only=True):
     note: str = ""
 
 
-class Comparison(Record, frozen=True, kw_only=True):
+class RunComparison(Record, frozen=True, kw_only=True):
     """All that `voicegauge compare --json` writes."""
 
     schema: str = "voicegauge/compare/1"
     provenance: Provenance
     suite: str
-    baseline: Side
-    run: Side
+    baseline: ComparedRun
+    run: ComparedRun
     settings: CompareSettings
     asr: str | None
     """The engine whose scores were compared; `None` where a run has none."""
-    verdicts: tuple[Verdict, ...]
+    metrics: tuple[MetricComparison, ...]
     only_in_baseline: tuple[str, ...]
     """Targets that the run did not measure."""
     only_in_run: tuple[str, ...]
 
     @property
-    def regressions(self) -> tuple[Verdict, ...]:
+    def regressions(self) -> tuple[MetricComparison, ...]:
         """The verdicts that should fail a build."""
-        return tuple(verdict for verdict in self.verdicts if verdict.outcome == "regressed")
+        return tuple(verdict for verdict in self.metrics if verdict.verdict == "regression")
 
 
-def compare(baseline: Run, run: Run, settings: CompareSettings | None = None) -> Comparison:
+def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = None) -> RunComparison:
     """Hold `run` against `baseline`.
 
     Raises:
-        DataError: the runs are not comparable: another suite, provenance, ASR, normaliser
+        DataError: the runs are not comparable: another suite, provenance, ASR, normalizer
             or concurrency, or no target in common.
     """
     settings = settings or CompareSettings()
@@ -139,7 +139,7 @@ def compare(baseline: Run, run: Run, settings: CompareSettings | None = None) ->
     both = [target for target in after if target in before]
     if not both:
         raise DataError("not comparable: the runs have no target in common")
-    verdicts = [
+    metrics = [
         verdict
         for target in both
         for verdict in _verdicts(
@@ -149,21 +149,21 @@ def compare(baseline: Run, run: Run, settings: CompareSettings | None = None) ->
             settings,
         )
     ]
-    return Comparison(
+    return RunComparison(
         provenance=run.manifest.provenance,
         suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
         baseline=_side(baseline),
         run=_side(run),
         settings=settings,
         asr=scores[1].asr if scores else None,
-        verdicts=tuple(verdicts),
+        metrics=tuple(metrics),
         only_in_baseline=tuple(target for target in before if target not in after),
         only_in_run=tuple(target for target in after if target not in before),
     )
 
 
-def _side(run: Run) -> Side:
-    return Side(
+def _side(run: Run) -> ComparedRun:
+    return ComparedRun(
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
         finished=run.manifest.finished,
@@ -201,13 +201,13 @@ def _common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:
                 return old, new
     old, new = baseline.score_sets[-1], run.score_sets[-1]
     raise DataError(
-        f"not comparable: the baseline was scored by {old.asr} with {old.normaliser}, the run by {new.asr} "
-        f"with {new.normaliser}: score one again with `voicegauge score`"
+        f"not comparable: the baseline was scored by {old.asr} with {old.normalizer}, the run by {new.asr} "
+        f"with {new.normalizer}: score one again with `voicegauge score`"
     )
 
 
 def _pinned(scores: ScoreSet) -> tuple[object, ...]:
-    return scores.asr, scores.normaliser, scores.settings, scores.closed_vocabulary
+    return scores.asr, scores.normalizer, scores.settings, scores.closed_vocabulary
 
 
 class _Measured:
@@ -217,21 +217,21 @@ class _Measured:
         self.samples = [s for s in run.samples if s.target == target and not s.warmup]
         self._scored = scored_samples(self.samples, scores) if scores else []
 
-    def times(self, value: Callable[[Latency], float | None]) -> list[Timed]:
+    def times(self, value: Callable[[Latency], float | None]) -> list[TimedSample]:
         """The times of the samples that succeeded."""
         return [
-            Timed(sample.text_id, sample.session, ms)
+            TimedSample(sample.text_id, sample.session, ms)
             for sample in self.samples
             if sample.failure is None and sample.latency and (ms := value(sample.latency)) is not None
         ]
 
-    def ends(self, value: Callable[[Interval], float]) -> list[Timed]:
+    def ends(self, value: Callable[[Interval], float]) -> list[TimedSample]:
         """An end of the time at which jobs were done."""
-        return self.times(lambda latency: value(latency.done_ms) if latency.done_ms else None)
+        return self.times(lambda latency: value(latency.completion_ms) if latency.completion_ms else None)
 
-    def errors(self, unit: Literal["word", "character"]) -> list[Counted]:
+    def errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
         """Errors of the samples counted in `unit`, failed ones included; nothing without scores."""
-        return [Counted(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
+        return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
 
     def failures(self) -> tuple[int, int]:
         """Failures and samples."""
@@ -249,20 +249,20 @@ class _Measured:
 class _Metric(NamedTuple):
     id: MetricId
     unit: Unit
-    contrast: Contrast | None
-    threshold: Threshold
+    contrast: MetricChange | None
+    threshold: ChangeThreshold
 
 
 def _verdicts(
     refs: tuple[TargetRef, TargetRef], old: _Measured, new: _Measured, settings: CompareSettings
-) -> list[Verdict]:
+) -> list[MetricComparison]:
     metrics = [*_latencies(old, new, settings), *_rates(old, new, settings), *_costs(refs, old, new, settings.price)]
     return [
-        Verdict(
+        MetricComparison(
             target=refs[1].id,
             metric=metric.id,
             unit=metric.unit,
-            outcome=judge(metric.contrast, metric.threshold),
+            verdict=decide_verdict(metric.contrast, metric.threshold),
             **metric.contrast._asdict(),
         )
         for metric in metrics
@@ -277,18 +277,18 @@ def _latencies(old: _Measured, new: _Measured, settings: CompareSettings) -> lis
         contrast = typical_time(old.times(value), new.times(value), allowance)
         return _Metric(metric, "ms", contrast, settings.latency)
 
-    slow = slow_time(old.times(_file_ms), new.times(_file_ms), allowance)
+    slow = slow_time(old.times(_total_latency_ms), new.times(_total_latency_ms), allowance)
     return [
-        typical("accept_ms", lambda latency: latency.accept_ms),
+        typical("submit_latency_ms", lambda latency: latency.submit_latency_ms),
         typical("ttfa_ms", lambda latency: latency.ttfa_ms),
-        _Metric("done_ms", "ms", _done(old, new, allowance), settings.latency),
-        typical("file_ms", _file_ms),
-        _Metric("file_p95_ms", "ms", slow, settings.latency),
+        _Metric("completion_ms", "ms", _done(old, new, allowance), settings.latency),
+        typical("total_latency_ms", _total_latency_ms),
+        _Metric("total_latency_p95_ms", "ms", slow, settings.latency),
     ]
 
 
-def _file_ms(latency: Latency) -> float | None:
-    return latency.file_ms
+def _total_latency_ms(latency: Latency) -> float | None:
+    return latency.total_latency_ms
 
 
 def _rates(old: _Measured, new: _Measured, settings: CompareSettings) -> list[_Metric]:
@@ -303,19 +303,19 @@ def _rates(old: _Measured, new: _Measured, settings: CompareSettings) -> list[_M
     ]
 
 
-def judge(contrast: Contrast, threshold: Threshold) -> Outcome:
+def decide_verdict(contrast: MetricChange, threshold: ChangeThreshold) -> ChangeVerdict:
     """The verdict on one metric of which less is better."""
     change, low, high = contrast.change, contrast.low, contrast.high
     if low is None or high is None:
         return "underpowered"
     if change >= threshold.least and low > 0:
-        return "regressed"
+        return "regression"
     if change <= -threshold.least and high < 0:
-        return "improved"
+        return "improvement"
     return "no evidence" if high < threshold.missed else "underpowered"
 
 
-def _done(old: _Measured, new: _Measured, allowance: Allowance) -> Contrast | None:
+def _done(old: _Measured, new: _Measured, allowance: IntervalSettings) -> MetricChange | None:
     """When jobs were done, known only between two polls: the interval spans every truth that fits."""
     (old_low, new_low), (old_high, new_high), (old_middle, new_middle) = (
         (old.ends(end), new.ends(end)) for end in (_low, _high, _middle)
@@ -340,7 +340,9 @@ def _middle(done: Interval) -> float:
     return (done.low_ms + done.high_ms) / 2
 
 
-def _costs(refs: tuple[TargetRef, TargetRef], old: _Measured, new: _Measured, threshold: Threshold) -> list[_Metric]:
+def _costs(
+    refs: tuple[TargetRef, TargetRef], old: _Measured, new: _Measured, threshold: ChangeThreshold
+) -> list[_Metric]:
     usd = _request_usd(refs[0]), _request_usd(refs[1])
     in_credits = _request_credits(refs[0]), _request_credits(refs[1])
     note = f"a text of {TEXT_LENGTH} characters"
@@ -368,7 +370,7 @@ def _price(a_request: float | None, a_character: float | None, a_minute: float |
     return sum(known) if known else None
 
 
-def _charged(old: _Measured, new: _Measured, value: Callable[[Sample], float | None]) -> Contrast | None:
+def _charged(old: _Measured, new: _Measured, value: Callable[[Sample], float | None]) -> MetricChange | None:
     """Mean charge of the texts that both runs were charged for."""
     before, after = old.charges(value), new.charges(value)
     common = before.keys() & after.keys()
@@ -378,9 +380,9 @@ def _charged(old: _Measured, new: _Measured, value: Callable[[Sample], float | N
     return _exact(old_mean, new_mean, f"mean of {len(common)} texts")
 
 
-def _exact(before: float | None, after: float | None, note: str) -> Contrast | None:
+def _exact(before: float | None, after: float | None, note: str) -> MetricChange | None:
     """A change that is known, not estimated."""
     if before is None or after is None:
         return None
     change = after / before - 1 if before else float(after > 0)
-    return Contrast(before, after, change, change, change, 1, 1, note)
+    return MetricChange(before, after, change, change, change, 1, 1, note)

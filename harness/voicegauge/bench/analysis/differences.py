@@ -29,7 +29,7 @@ P95_PAIRS = 200
 """Samples a side from which 95th percentiles are compared: ten lie above it."""
 
 
-class Timed(NamedTuple):
+class TimedSample(NamedTuple):
     """One time, with what it is paired and grouped by."""
 
     text: str
@@ -37,7 +37,7 @@ class Timed(NamedTuple):
     ms: float
 
 
-class Contrast(NamedTuple):
+class MetricChange(NamedTuple):
     """One metric in two runs. `change` is relative for times and in points for rates."""
 
     baseline: float
@@ -51,7 +51,7 @@ class Contrast(NamedTuple):
     note: str = ""
 
 
-class Allowance(NamedTuple):
+class IntervalSettings(NamedTuple):
     """What an interval must allow for."""
 
     alpha: float
@@ -60,7 +60,9 @@ class Allowance(NamedTuple):
     seed: int = 0
 
 
-def typical_time(baseline: Sequence[Timed], run: Sequence[Timed], allowance: Allowance) -> Contrast | None:
+def typical_time(
+    baseline: Sequence[TimedSample], run: Sequence[TimedSample], allowance: IntervalSettings
+) -> MetricChange | None:
     """The typical time of a text in the run relative to the same text in the baseline.
 
     The median over texts of the difference of logarithms. `None` where no text has a
@@ -77,7 +79,9 @@ def typical_time(baseline: Sequence[Timed], run: Sequence[Timed], allowance: All
     return _ratio(middle, float(np.median(shift)), error, (before, after), (len(old), len(new)), allowance)
 
 
-def slow_time(baseline: Sequence[Timed], run: Sequence[Timed], allowance: Allowance) -> Contrast | None:
+def slow_time(
+    baseline: Sequence[TimedSample], run: Sequence[TimedSample], allowance: IntervalSettings
+) -> MetricChange | None:
     """The 95th percentile over all samples of the texts that both have, run relative to baseline."""
     texts, *kept = _common(baseline, run)
     if not texts:
@@ -111,16 +115,16 @@ def _ratio(
     error: float | None,
     sessions: tuple[Floats, Floats],
     counts: tuple[int, int],
-    allowance: Allowance,
-) -> Contrast:
+    allowance: IntervalSettings,
+) -> MetricChange:
     """A relative change, from a difference of logarithms and its standard error over texts."""
     change = math.expm1(shift)
     if error is None:
         note = f"fewer than {MIN_TEXTS} texts in both runs"
-        return Contrast(*values, change, None, None, *counts, note)
+        return MetricChange(*values, change, None, None, *counts, note)
     variance, freedom = _session_variance(sessions, allowance.drift)
     reach = _student(allowance.alpha, freedom) * math.sqrt(error**2 + variance)
-    return Contrast(*values, change, math.expm1(shift - reach), math.expm1(shift + reach), *counts)
+    return MetricChange(*values, change, math.expm1(shift - reach), math.expm1(shift + reach), *counts)
 
 
 def _session_variance(sessions: tuple[Floats, Floats], drift: float) -> tuple[float, int]:
@@ -134,14 +138,16 @@ def _session_variance(sessions: tuple[Floats, Floats], drift: float) -> tuple[fl
     return squares / freedom * sum(1 / len(side) for side in sessions), freedom
 
 
-def _common(baseline: Sequence[Timed], run: Sequence[Timed]) -> tuple[list[str], list[Timed], list[Timed]]:
+def _common(
+    baseline: Sequence[TimedSample], run: Sequence[TimedSample]
+) -> tuple[list[str], list[TimedSample], list[TimedSample]]:
     """The texts that both have, and their times on either side."""
     texts = {t.text for t in baseline} & {t.text for t in run}
     old, new = ([t for t in side if t.text in texts] for side in (baseline, run))
     return sorted(texts), old, new
 
 
-def _sessions_by_text(side: Sequence[Timed], texts: Sequence[str]) -> Floats:
+def _sessions_by_text(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
     """The logarithm of the median time, one row a session and one column a text; NaN where there is none."""
     groups: dict[tuple[int, str], list[float]] = {}
     for timed in side:
@@ -158,7 +164,7 @@ def _aligned(values: Grouped, texts: Sequence[str]) -> Floats:
     return by_text(sorted(values, key=lambda pair: order[str(pair[0])]))
 
 
-class Counted(NamedTuple):
+class ErrorCount(NamedTuple):
     """Errors and units of one sample."""
 
     text: str
@@ -166,7 +172,9 @@ class Counted(NamedTuple):
     units: int
 
 
-def error_rate(baseline: Sequence[Counted], run: Sequence[Counted], allowance: Allowance) -> Contrast | None:
+def error_rate(
+    baseline: Sequence[ErrorCount], run: Sequence[ErrorCount], allowance: IntervalSettings
+) -> MetricChange | None:
     """The corpus error rate over the texts that both have, run minus baseline (paired bootstrap by text)."""
     texts = sorted({c.text for c in baseline} & {c.text for c in run})
     if not texts:
@@ -188,10 +196,10 @@ def error_rate(baseline: Sequence[Counted], run: Sequence[Counted], allowance: A
     found = resample(table, lambda rows: rates(rows)[..., 1] - rates(rows)[..., 0], seed=allowance.seed)
     if found is None or len(texts) < MIN_TEXTS:
         note = f"fewer than {MIN_TEXTS} texts in both runs"
-        return Contrast(before, after, after - before, None, None, counts[0], counts[1], note)
+        return MetricChange(before, after, after - before, None, None, counts[0], counts[1], note)
     reach = _student(allowance.alpha, len(texts) - 1) * found.standard_error
     change = after - before
-    return Contrast(before, after, change, change - reach, change + reach, counts[0], counts[1])
+    return MetricChange(before, after, change, change - reach, change + reach, counts[0], counts[1])
 
 
 def _student(alpha: float, freedom: int) -> float:
@@ -205,7 +213,7 @@ def _student(alpha: float, freedom: int) -> float:
     return float(t.ppf(1 - alpha / 2, freedom))
 
 
-def failure_rate(baseline: tuple[int, int], run: tuple[int, int], allowance: Allowance) -> Contrast | None:
+def failure_rate(baseline: tuple[int, int], run: tuple[int, int], allowance: IntervalSettings) -> MetricChange | None:
     """The share of failed samples, run minus baseline.
 
     The interval is Newcombe's from two Wilson intervals (Newcombe 1998, method 10), which holds
@@ -225,4 +233,4 @@ def failure_rate(baseline: tuple[int, int], run: tuple[int, int], allowance: All
     change = after.statistic - before.statistic
     low = change - math.hypot(after.statistic - new.low, old.high - before.statistic)
     high = change + math.hypot(new.high - after.statistic, before.statistic - old.low)
-    return Contrast(before.statistic, after.statistic, change, low, high, baseline[1], run[1])
+    return MetricChange(before.statistic, after.statistic, change, low, high, baseline[1], run[1])

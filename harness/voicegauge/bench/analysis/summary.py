@@ -50,16 +50,16 @@ class ErrorRate(Record, frozen=True, kw_only=True):
     """Samples by what was heard: speech, silence, missing, undecodable."""
 
 
-class StratumWer(Record, frozen=True, kw_only=True):
-    """The error rate of one stratum in one language."""
+class CategoryErrorRate(Record, frozen=True, kw_only=True):
+    """The error rate of one category in one language."""
 
     language: str
-    stratum: str
+    category: str
     rate: ErrorRate
 
 
-class LanguageWer(Record, frozen=True, kw_only=True):
-    """The error rate of one language, all strata together."""
+class LanguageErrorRate(Record, frozen=True, kw_only=True):
+    """The error rate of one language, all categories together."""
 
     language: str
     rate: ErrorRate
@@ -81,7 +81,7 @@ class StreamSummary(Record, frozen=True, kw_only=True):
     """The longest pause of a sample."""
     underruns: Estimate | None
     """Mean number of times that a player would have run out of audio."""
-    underrun_ms: Estimate | None
+    stalled_ms: Estimate | None
     """Mean time that it would have waited."""
 
 
@@ -101,13 +101,13 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Failures by kind, the most frequent first."""
     attempts: float | None
     """Mean submits a sample, retries included; 1 where nothing was retried."""
-    accept_ms: Estimate | None
+    submit_latency_ms: Estimate | None
     """Until the submit's answer was complete."""
     queue_ms: IntervalEstimate | None
     """Waiting before work began, for a job."""
     processing_ms: IntervalEstimate | None
     """Being worked on, for a job."""
-    done_ms: IntervalEstimate | None
+    completion_ms: IntervalEstimate | None
     """Until the job was done: bounds that the polling leaves."""
     download_ms: Estimate | None
     ttfb_ms: Estimate | None
@@ -116,9 +116,9 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Until the first byte of audio."""
     ttfs_ms: Estimate | None
     """Until the first audible speech."""
-    file_ms: Estimate | None
+    total_latency_ms: Estimate | None
     """Time to file: until the last byte of audio, polling included."""
-    file_p95_ms: Estimate | None
+    total_latency_p95_ms: Estimate | None
     streaming: StreamSummary | None
     """`None` where no audio came as a stream."""
     audio_s: Estimate | None
@@ -131,14 +131,14 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     """Of the languages counted in words; `None` where nothing was scored."""
     cer: ErrorRate | None
     """Of the languages counted in characters."""
-    strata: tuple[StratumWer, ...]
-    languages: tuple[LanguageWer, ...]
+    categories: tuple[CategoryErrorRate, ...]
+    languages: tuple[LanguageErrorRate, ...]
     cost: TargetCost
     pareto: bool
-    """No other target of the run is both faster (`file_ms`) and more intelligible (`wer`, else `cer`)."""
+    """No other target of the run is both faster (`total_latency_ms`) and more intelligible (`wer`, else `cer`)."""
 
 
-def summarise(
+def summarize(
     run: Run, score_set: ScoreSet | None = None, *, characters: int = TEXT_LENGTH, seed: int = 0
 ) -> tuple[TargetSummary, ...]:
     """One summary a target, in the manifest's order.
@@ -156,9 +156,12 @@ def summarise(
     for target in run.manifest.targets:
         samples = [s for s in run.samples if s.target == target.id and not s.warmup]
         scored = scored_samples(samples, score_set) if score_set else []
-        made.append(_summarise(target, samples, scored, run.manifest.provenance, characters, seed))
+        made.append(_summarize_target(target, samples, scored, run.manifest.provenance, characters, seed))
     best = pareto(
-        [(s.file_ms.value, rate.corpus.value) if s.file_ms and (rate := s.wer or s.cer) else None for s in made]
+        [
+            (s.total_latency_ms.value, rate.corpus.value) if s.total_latency_ms and (rate := s.wer or s.cer) else None
+            for s in made
+        ]
     )
     return tuple(msgspec.structs.replace(s, pareto=on) for s, on in zip(made, best, strict=True))
 
@@ -176,7 +179,7 @@ Scored = Sequence[tuple[Sample, Score]]
 
 
 def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> Scored:
-    """Each sample with its score; those in a language that the recogniser does not know are left out.
+    """Each sample with its score; those in a language that the speech recognizer does not know are left out.
 
     Raises:
         DataError: the score set lacks one of the others.
@@ -190,7 +193,7 @@ def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> Scored:
     return [(sample, scores[sample.id]) for sample in samples]
 
 
-def _summarise(
+def _summarize_target(
     target: TargetRef,
     samples: Sequence[Sample],
     scored: Scored,
@@ -219,23 +222,23 @@ def _summarise(
         failures=sum(kinds.values()),
         failure_kinds=dict(kinds.most_common()),
         attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
-        accept_ms=time(lambda latency: latency.accept_ms),
+        submit_latency_ms=time(lambda latency: latency.submit_latency_ms),
         queue_ms=bounds(lambda latency: latency.queue_ms),
         processing_ms=bounds(lambda latency: latency.processing_ms),
-        done_ms=bounds(lambda latency: latency.done_ms),
+        completion_ms=bounds(lambda latency: latency.completion_ms),
         download_ms=time(lambda latency: latency.download_ms),
         ttfb_ms=time(lambda latency: latency.ttfb_ms),
         ttfa_ms=time(lambda latency: latency.ttfa_ms),
         ttfs_ms=time(lambda latency: latency.ttfs_ms),
-        file_ms=time(lambda latency: latency.file_ms),
-        file_p95_ms=quantile(_values(samples, file_ms), 0.95, seed=seed),
+        total_latency_ms=time(lambda latency: latency.total_latency_ms),
+        total_latency_p95_ms=quantile(_values(samples, total_latency_ms), 0.95, seed=seed),
         streaming=_streaming(samples, seed),
         audio_s=middle(sample_audio_s),
         rtf=middle(real_time_factor),
         characters_per_s=middle(_characters_per_s),
         wer=error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
         cer=error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
-        strata=_strata(scored, seed),
+        categories=_categories(scored, seed),
         languages=_languages(scored, seed),
         cost=target_cost(target, samples, characters),
         pareto=False,
@@ -255,7 +258,7 @@ def _streaming(samples: Sequence[Sample], seed: int) -> StreamSummary | None:
         gap_p50_ms=median(values("gap_p50_ms"), seed=seed),
         gap_max_ms=median(values("gap_max_ms"), seed=seed),
         underruns=mean(values("underruns"), seed=seed),
-        underrun_ms=mean(values("underrun_ms"), seed=seed),
+        stalled_ms=mean(values("stalled_ms"), seed=seed),
     )
 
 
@@ -269,19 +272,19 @@ def _time(sample: Sample, value: Callable[[Latency], float | None]) -> float | N
     return value(sample.latency)
 
 
-def file_ms(sample: Sample) -> float | None:
+def total_latency_ms(sample: Sample) -> float | None:
     """The time to file of a sample that succeeded."""
-    return _time(sample, lambda latency: latency.file_ms)
+    return _time(sample, lambda latency: latency.total_latency_ms)
 
 
 def real_time_factor(sample: Sample) -> float | None:
     """Time to file over the length of the audio."""
-    took, length = file_ms(sample), sample_audio_s(sample)
+    took, length = total_latency_ms(sample), sample_audio_s(sample)
     return took / 1000 / length if took is not None and length else None
 
 
 def _characters_per_s(sample: Sample) -> float | None:
-    took = file_ms(sample)
+    took = total_latency_ms(sample)
     return len(sample.text) * 1000 / took if took else None
 
 
@@ -306,18 +309,18 @@ def error_rate(scored: Scored, *, seed: int = 0) -> ErrorRate | None:
     )
 
 
-def _strata(scored: Scored, seed: int) -> tuple[StratumWer, ...]:
-    groups = _grouped(scored, lambda sample: (sample.language, sample.stratum))
+def _categories(scored: Scored, seed: int) -> tuple[CategoryErrorRate, ...]:
+    groups = _grouped(scored, lambda sample: (sample.language, sample.category))
     return tuple(
-        StratumWer(language=language, stratum=stratum, rate=rate)
-        for (language, stratum), group in groups.items()
+        CategoryErrorRate(language=language, category=category, rate=rate)
+        for (language, category), group in groups.items()
         if (rate := error_rate(group, seed=seed))
     )
 
 
-def _languages(scored: Scored, seed: int) -> tuple[LanguageWer, ...]:
+def _languages(scored: Scored, seed: int) -> tuple[LanguageErrorRate, ...]:
     return tuple(
-        LanguageWer(language=language, rate=rate)
+        LanguageErrorRate(language=language, rate=rate)
         for language, group in _grouped(scored, lambda sample: sample.language).items()
         if (rate := error_rate(group, seed=seed))
     )

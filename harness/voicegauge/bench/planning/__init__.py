@@ -1,36 +1,29 @@
 """Planning a benchmark: texts, requests, order and expected cost, before anything is sent."""
 
-from voicegauge.bench.planning.plan import Plan, Planned, PlanSettings, Quoted, Round, make_plan
-from voicegauge.bench.planning.speech_requests import (
-    Access,
-    check_requests,
-    emulated_access,
-    gates,
-    live_access,
-    open_clients,
-    read_voice,
-    speech_request,
+from voicegauge.bench.planning.plan import (
+    BenchPlan,
+    BenchPlanSettings,
+    PlannedSample,
+    Round,
+    TargetQuote,
+    make_plan,
 )
-from voicegauge.bench.planning.spoken_uploads import Upload, speak_texts
+from voicegauge.bench.planning.speech_requests import read_voice_sample, speech_request, validate_requests
+from voicegauge.bench.planning.spoken_uploads import SpokenUpload, synthesize_texts
 from voicegauge.bench.planning.suite import SuiteText, load_suite
 
 __all__ = [
-    "Access",
-    "Plan",
-    "PlanSettings",
-    "Planned",
-    "Quoted",
+    "BenchPlan",
+    "BenchPlanSettings",
+    "PlannedSample",
     "Round",
+    "SpokenUpload",
     "SuiteText",
-    "Upload",
-    "check_requests",
-    "emulated_access",
-    "gates",
-    "live_access",
+    "TargetQuote",
     "load_suite",
     "make_plan",
-    "open_clients",
-    "read_voice",
-    "speak_texts",
+    "read_voice_sample",
     "speech_request",
+    "synthesize_texts",
+    "validate_requests",
 ]

@@ -22,10 +22,10 @@ from voicegauge.contract import (
     rates,
 )
 from voicegauge.errors import BudgetError, DataError, UsageError
-from voicegauge.model import Kind, Provenance, Record, SuiteRef, TargetRef, VoiceSample
+from voicegauge.model import Provenance, Record, RunKind, SuiteRef, TargetRef, VoiceSample
 
 
-class PlanSettings(Record, frozen=True, kw_only=True):
+class BenchPlanSettings(Record, frozen=True, kw_only=True):
     """How a suite is turned into requests."""
 
     sessions: int = 1
@@ -38,7 +38,7 @@ class PlanSettings(Record, frozen=True, kw_only=True):
     """Of the order of texts and of targets."""
 
 
-class Planned(Record, frozen=True, kw_only=True):
+class PlannedSample(Record, frozen=True, kw_only=True):
     """One utterance to ask for."""
 
     target: str
@@ -59,11 +59,11 @@ class Planned(Record, frozen=True, kw_only=True):
         return self.repetition < 1
 
 
-Round = tuple[Planned, ...]
+Round = tuple[PlannedSample, ...]
 """One text by every target that speaks its language: sent side by side."""
 
 
-class Quoted(Record, frozen=True, kw_only=True):
+class TargetQuote(Record, frozen=True, kw_only=True):
     """What the plan asks of one target."""
 
     target: str
@@ -76,15 +76,15 @@ class Quoted(Record, frozen=True, kw_only=True):
     disputed: bool
 
 
-class Plan(Record, frozen=True, kw_only=True):
+class BenchPlan(Record, frozen=True, kw_only=True):
     """Everything that will be sent, in order."""
 
     suite: SuiteRef
-    settings: PlanSettings
+    settings: BenchPlanSettings
     targets: tuple[TargetRef, ...]
     rounds: tuple[Round, ...]
-    quoted: tuple[Quoted, ...]
-    kind: Kind
+    quoted: tuple[TargetQuote, ...]
+    kind: RunKind
     left_out: tuple[str, ...]
     """Targets that speak no language of the suite."""
     provenance: Provenance
@@ -121,13 +121,13 @@ class Plan(Record, frozen=True, kw_only=True):
 def make_plan(
     suite: Suite,
     targets: Sequence[BaseTarget],
-    settings: PlanSettings,
+    settings: BenchPlanSettings,
     *,
     provenance: Provenance,
     prices: Mapping[str, float] = {},
     base_urls: Mapping[str, str] = {},
     voice_sample: VoiceSample | None = None,
-) -> Plan:
+) -> BenchPlan:
     """Interleave `targets` sentence by sentence, and price it.
 
     Args:
@@ -143,19 +143,19 @@ def make_plan(
         DataError: no target speaks a language of the suite.
         UsageError: the targets do different things, or what they do keeps no words.
     """
-    kind = kind_of(targets)
-    able = [t for t in targets if any(speaks(t, text.language) for text in suite.texts)]
+    kind = run_kind_of(targets)
+    able = [t for t in targets if any(supports_language(t, text.language) for text in suite.texts)]
     if not able:
         raise DataError(f"no target speaks a language of the suite {suite.id}: choose another suite or --language")
-    spoken = {t.id: [text for text in suite.texts if speaks(t, text.language)] for t in able}
+    spoken = {t.id: [text for text in suite.texts if supports_language(t, text.language)] for t in able}
     rounds = tuple(
         planned for session in range(1, settings.sessions + 1) for planned in _session(session, spoken, settings)
     )
-    return Plan(
+    return BenchPlan(
         suite=suite.ref,
         kind=kind,
         settings=settings,
-        targets=tuple(target_ref(target, prices.get(target.id)) for target in able),
+        targets=tuple(make_target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
         quoted=tuple(_quoted(target, rounds, prices.get(target.id)) for target in able),
         left_out=tuple(target.id for target in targets if target not in able),
@@ -172,13 +172,13 @@ def make_plan(
     )
 
 
-def kind_of(targets: Sequence[BaseTarget]) -> Kind:
+def run_kind_of(targets: Sequence[BaseTarget]) -> RunKind:
     """What all of `targets` do.
 
     Raises:
         UsageError: they do different things, whose numbers do not compare, or no words are left to count.
     """
-    kinds: dict[Kind, str] = {}
+    kinds: dict[RunKind, str] = {}
     for target in targets:
         if not isinstance(target, AudioInputTarget):
             kinds.setdefault("speech", target.id)
@@ -193,7 +193,7 @@ def kind_of(targets: Sequence[BaseTarget]) -> Kind:
     return next(iter(kinds), "speech")
 
 
-def speaks(target: BaseTarget, language: str) -> bool:
+def supports_language(target: BaseTarget, language: str) -> bool:
     """Whether `target` speaks `language`. One whose document names none is taken to speak its default, or English."""
     spec = target.spec
     if isinstance(target, AudioInputTarget):
@@ -201,7 +201,7 @@ def speaks(target: BaseTarget, language: str) -> bool:
     return language in (spec.languages or (spec.language or "en",))
 
 
-def _session(session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: PlanSettings) -> Sequence[Round]:
+def _session(session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: BenchPlanSettings) -> Sequence[Round]:
     # A generator of its own for each session, so that more sessions leave the earlier ones as they were.
     order = random.Random(f"{settings.seed}/{session}")  # noqa: S311 - an order to repeat, not a secret
     rounds = [_warmup_round(session, index, spoken) for index in range(settings.warmup)]
@@ -211,7 +211,7 @@ def _session(session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: 
             speakers = [target_id for target_id, texts in spoken.items() if text in texts]
             rounds.append(
                 tuple(
-                    Planned(target=target_id, text=text, session=session, repetition=repetition)
+                    PlannedSample(target=target_id, text=text, session=session, repetition=repetition)
                     for target_id in order.sample(speakers, len(speakers))
                 )
             )
@@ -220,7 +220,7 @@ def _session(session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: 
 
 def _warmup_round(session: int, index: int, spoken: Mapping[str, Sequence[SuiteText]]) -> Round:
     return tuple(
-        Planned(
+        PlannedSample(
             target=target_id,
             text=texts[index % len(texts)],
             session=session,
@@ -230,12 +230,12 @@ def _warmup_round(session: int, index: int, spoken: Mapping[str, Sequence[SuiteT
     )
 
 
-def _quoted(target: BaseTarget, rounds: Sequence[Round], usd: float | None) -> Quoted:
+def _quoted(target: BaseTarget, rounds: Sequence[Round], usd: float | None) -> TargetQuote:
     texts = [planned.text.text for row in rounds for planned in row if planned.target == target.id]
     quotes = [quote(target, len(text), usd=usd) for text in texts]
     dollars = [q.usd for q in quotes if q.usd is not None]
     in_credits = [q.credits for q in quotes if q.credits is not None]
-    return Quoted(
+    return TargetQuote(
         target=target.id,
         requests=len(texts),
         characters=sum(len(text) for text in texts),
@@ -246,7 +246,7 @@ def _quoted(target: BaseTarget, rounds: Sequence[Round], usd: float | None) -> Q
     )
 
 
-def target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
+def make_target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
     """`target` as a run's manifest keeps it; `usd` is a price for one request that the user named."""
     dollars, in_credits = rates(target, TEXT_LENGTH)
     if usd is not None:
@@ -288,7 +288,7 @@ def _digest(
     *,
     suite: Suite,
     targets: Sequence[BaseTarget],
-    settings: PlanSettings,
+    settings: BenchPlanSettings,
     provenance: Provenance,
     base_urls: Mapping[str, str],
     voice_sample: VoiceSample | None,

@@ -10,14 +10,14 @@ from voicegauge.errors import UsageError
 from voicegauge.model import UploadedFile
 
 VOICE = "klatt5"
-"""The espeak-ng variant that recognisers hear best: what is measured is the provider, not the voice."""
+"""The espeak-ng variant that speech recognizers hear best: what is measured is the provider, not the voice."""
 WORDS_PER_MINUTE = 165
 RATE_HZ = 24_000
 LEAD_S = 0.2
-"""Silence before the speech: a recogniser may lose a word that begins at once."""
+"""Silence before the speech: a speech recognizer may lose a word that begins at once."""
 
 
-class Upload(NamedTuple):
+class SpokenUpload(NamedTuple):
     """A text as speech."""
 
     file: UploadedFile
@@ -25,7 +25,7 @@ class Upload(NamedTuple):
     audio_s: float
 
 
-def speak_texts(texts: Iterable[SuiteText]) -> dict[str, Upload]:
+def synthesize_texts(texts: Iterable[SuiteText]) -> dict[str, SpokenUpload]:
     """Each text as speech, by its id; equal texts give equal bytes.
 
     Raises:
@@ -35,7 +35,7 @@ def speak_texts(texts: Iterable[SuiteText]) -> dict[str, Upload]:
     return {text.id: _spoken(text) for text in dict.fromkeys(texts)}
 
 
-def _spoken(text: SuiteText) -> Upload:
+def _spoken(text: SuiteText) -> SpokenUpload:
     import numpy as np
 
     from voicegauge.speech.audio import encode
@@ -54,4 +54,6 @@ def _spoken(text: SuiteText) -> Upload:
     )
     samples = np.concatenate([np.zeros(int(RATE_HZ * LEAD_S), np.float32), samples])
     data, media_type = encode(samples, RATE_HZ, "wav")
-    return Upload(UploadedFile(filename=f"{text.id}.wav", media_type=media_type, data=data), len(samples) / RATE_HZ)
+    return SpokenUpload(
+        UploadedFile(filename=f"{text.id}.wav", media_type=media_type, data=data), len(samples) / RATE_HZ
+    )

@@ -5,8 +5,8 @@ version: 1                 raised when a text changes
 title: Eight English sentences
 language: en               of every text that names none
 texts:
-  - {id: plain-1, stratum: plain, text: The kettle is on the stove.}
-  - {id: fr-1, stratum: plain, language: fr, text: Il fait beau ce matin.}
+  - {id: plain-1, category: plain, text: The kettle is on the stove.}
+  - {id: fr-1, category: plain, language: fr, text: Il fait beau ce matin.}
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class SuiteText(Record, frozen=True, kw_only=True):
     id: str
     """Unique in its suite; letters, digits, "-", "_" and "."."""
     text: str
-    stratum: str
+    category: str
     """What makes it hard: "plain", "numbers", "names"."""
     language: str
 
@@ -48,27 +48,29 @@ class Suite(Record, frozen=True, kw_only=True):
         """What a run's manifest keeps of it."""
         return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, texts=len(self.texts))
 
-    def select(self, *, languages: Sequence[str] = (), strata: Sequence[str] = (), limit: int | None = None) -> Suite:
-        """The suite with only the texts of `languages` and `strata` (all of them where empty).
+    def select(
+        self, *, languages: Sequence[str] = (), categories: Sequence[str] = (), limit: int | None = None
+    ) -> Suite:
+        """The suite with only the texts of `languages` and `categories` (all of them where empty).
 
         Args:
             languages: language codes, as the suite writes them.
-            strata: names of strata.
+            categories: names of categories.
             limit: keep that many texts of each language, in the suite's order.
 
         Raises:
-            UnknownNameError: no text has that language or stratum.
+            UnknownNameError: no text has that language or category.
             DataError: no text is left.
         """
         _check_known("language", languages, {text.language for text in self.texts})
-        _check_known("stratum", strata, {text.stratum for text in self.texts})
+        _check_known("category", categories, {text.category for text in self.texts})
         kept: dict[str, list[SuiteText]] = {}
         for text in self.texts:
-            if (not languages or text.language in languages) and (not strata or text.stratum in strata):
+            if (not languages or text.language in languages) and (not categories or text.category in categories):
                 kept.setdefault(text.language, []).append(text)
         chosen = {text.id for group in kept.values() for text in group[:limit]}
         if not chosen:
-            raise DataError(f"the suite {self.id} has no text of that language and stratum")
+            raise DataError(f"the suite {self.id} has no text of that language and category")
         return msgspec.structs.replace(self, texts=tuple(t for t in self.texts if t.id in chosen))
 
 
@@ -83,7 +85,7 @@ class _Text(Record, frozen=True, kw_only=True):
 
     id: str
     text: str
-    stratum: str
+    category: str
     language: str | None = None
 
 
@@ -147,7 +149,7 @@ def _read(document: Document) -> Suite:
         title=file.title,
         sha256=document.sha256,
         texts=tuple(
-            SuiteText(id=t.id, text=t.text.strip(), stratum=t.stratum, language=t.language or file.language)
+            SuiteText(id=t.id, text=t.text.strip(), category=t.category, language=t.language or file.language)
             for t in file.texts
         ),
     )

@@ -1,23 +1,33 @@
-"""Running a benchmark plan: sending requests, the journal, timings and the saved run."""
+"""Running a benchmark plan: provider access, requests, the journal, timings and the saved run."""
 
+from voicegauge.bench.running.access import ProviderAccess, emulated_access, live_access
 from voicegauge.bench.running.audio_facts import measure_audio
-from voicegauge.bench.running.journal import Past, read_past
+from voicegauge.bench.running.journal import JournalState, read_journal
 from voicegauge.bench.running.manifest import make_manifest
-from voicegauge.bench.running.runner import Order, Outcome, Stop, carry_out
-from voicegauge.bench.running.store import find_unfinished, load_run, new_folder, run_folder, save_run
+from voicegauge.bench.running.runner import RunConfig, RunOutcome, StopSignal, run_plan
+from voicegauge.bench.running.store import (
+    create_run_folder,
+    find_unfinished_run,
+    load_run,
+    run_folder,
+    save_run,
+)
 
 __all__ = [
-    "Order",
-    "Outcome",
-    "Past",
-    "Stop",
-    "carry_out",
-    "find_unfinished",
+    "JournalState",
+    "ProviderAccess",
+    "RunConfig",
+    "RunOutcome",
+    "StopSignal",
+    "create_run_folder",
+    "emulated_access",
+    "find_unfinished_run",
+    "live_access",
     "load_run",
     "make_manifest",
     "measure_audio",
-    "new_folder",
-    "read_past",
+    "read_journal",
     "run_folder",
+    "run_plan",
     "save_run",
 ]

@@ -26,7 +26,7 @@ from voicegauge.model import Record, Sample
 JOURNAL_FILE = "journal.jsonl"
 
 
-class Submitting(Record, frozen=True, kw_only=True, tag_field="event", tag="submitting"):
+class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="submitting"):
     """A request is about to be sent, and may be paid for from now on."""
 
     sample: str
@@ -36,7 +36,7 @@ class Submitting(Record, frozen=True, kw_only=True, tag_field="event", tag="subm
     """What it costs by the contract, or as the user said."""
 
 
-class Submitted(Record, frozen=True, kw_only=True, tag_field="event", tag="submitted"):
+class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag="submitted"):
     """It was answered."""
 
     sample: str
@@ -45,7 +45,7 @@ class Submitted(Record, frozen=True, kw_only=True, tag_field="event", tag="submi
     """The job's id, where it was accepted as a job."""
 
 
-class Finished(Record, frozen=True, kw_only=True, tag_field="event", tag="finished"):
+class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="finished"):
     """It came to its end, well or badly."""
 
     sample: Sample
@@ -53,31 +53,31 @@ class Finished(Record, frozen=True, kw_only=True, tag_field="event", tag="finish
     """All that the run had spent by then."""
 
 
-class Left(Record, frozen=True, kw_only=True, tag_field="event", tag="left"):
+class SampleAbandoned(Record, frozen=True, kw_only=True, tag_field="event", tag="left"):
     """The user stopped the run while it was under way; the provider was told to cancel it, where it can be."""
 
     sample: str
 
 
-Event = Submitting | Submitted | Finished | Left
+Event = SubmitStarted | SubmitCompleted | SampleFinished | SampleAbandoned
 
 
-class Past(Record, frozen=True, kw_only=True):
+class JournalState(Record, frozen=True, kw_only=True):
     """What a journal says of an interrupted run."""
 
     finished: dict[str, Sample] = {}
     """By sample id."""
-    jobs: dict[str, str] = {}
+    pending_jobs: dict[str, str] = {}
     """Jobs submitted and not finished: job id by sample id."""
-    left: frozenset[str] = frozenset()
+    abandoned: frozenset[str] = frozenset()
     """Samples that the user stopped."""
     spent_usd: float = 0.0
     """What is finished, and what may have been paid for without being finished."""
 
     @property
-    def bought(self) -> bool:
+    def has_paid_results(self) -> bool:
         """Whether anything would be lost by starting afresh."""
-        return bool(self.jobs) or any(sample.failure is None for sample in self.finished.values())
+        return bool(self.pending_jobs) or any(sample.failure is None for sample in self.finished.values())
 
 
 class Journal:
@@ -146,35 +146,40 @@ class Journal:
             raise self._broken from error
 
 
-def read_past(folder: Path) -> Past:
+def read_journal(folder: Path) -> JournalState:
     """What the journal in `folder` says; a last line that a crash cut short is left out.
 
     Raises:
         DataError: the journal is damaged in its middle.
     """
     finished: dict[str, Sample] = {}
-    jobs: dict[str, str] = {}
+    pending_jobs: dict[str, str] = {}
     unpaid_for: dict[str, float] = {}
-    left: set[str] = set()
+    abandoned: set[str] = set()
     spent = 0.0
     for event in _events(folder / JOURNAL_FILE):
         match event:
-            case Submitting():
+            case SubmitStarted():
                 unpaid_for[event.sample] = event.usd or 0.0
-                left.discard(event.sample)
-            case Submitted():
+                abandoned.discard(event.sample)
+            case SubmitCompleted():
                 if event.status >= 400:
                     unpaid_for.pop(event.sample, None)
                 elif event.job is not None:
-                    jobs[event.sample] = event.job
-            case Finished():
+                    pending_jobs[event.sample] = event.job
+            case SampleFinished():
                 finished[event.sample.id] = event.sample
                 spent = event.spent_usd
                 unpaid_for.pop(event.sample.id, None)
-                jobs.pop(event.sample.id, None)
-            case Left():
-                left.add(event.sample)
-    return Past(finished=finished, jobs=jobs, left=frozenset(left), spent_usd=spent + sum(unpaid_for.values()))
+                pending_jobs.pop(event.sample.id, None)
+            case SampleAbandoned():
+                abandoned.add(event.sample)
+    return JournalState(
+        finished=finished,
+        pending_jobs=pending_jobs,
+        abandoned=frozenset(abandoned),
+        spent_usd=spent + sum(unpaid_for.values()),
+    )
 
 
 def _events(path: Path) -> Iterator[Event]:

@@ -23,7 +23,7 @@ def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
     if submit is None:
         return None
     queue, processing, done = _job_times(delivery, target, submit.total_ms)
-    latency = Latency(accept_ms=submit.total_ms, queue_ms=queue, processing_ms=processing, done_ms=done)
+    latency = Latency(submit_latency_ms=submit.total_ms, queue_ms=queue, processing_ms=processing, completion_ms=done)
     if delivery.audio_exchange is None:
         return latency
     exchange = delivery.exchanges[delivery.audio_exchange]
@@ -40,14 +40,14 @@ def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
     else:  # audio inside JSON cannot be played before its last byte is there
         first_audio = whole if is_json(exchange.response.media_type) else start + _first_piece(timing)
     return Latency(
-        accept_ms=latency.accept_ms,
+        submit_latency_ms=latency.submit_latency_ms,
         queue_ms=queue,
         processing_ms=processing,
-        done_ms=done,
+        completion_ms=done,
         download_ms=timing.total_ms if delivery.audio_exchange != delivery.submit_exchange else None,
         ttfb_ms=start + _first_byte(timing),
         ttfa_ms=first_audio,
-        file_ms=whole,
+        total_latency_ms=whole,
     )
 
 
@@ -60,7 +60,7 @@ def _first_piece(timing: Timing) -> float:
 
 
 def _job_times(
-    delivery: Delivery, target: BaseTarget, accept_ms: float
+    delivery: Delivery, target: BaseTarget, submit_latency_ms: float
 ) -> tuple[Interval | None, Interval | None, Interval | None]:
     """Queue, processing and done: each known only between two polls."""
     job = target.job_operation.job if target.job_operation else None
@@ -71,7 +71,7 @@ def _job_times(
     done = _entered(observations, ended)
     stages = [name for name, state in job.states.items() if state.end is None]
     if len(stages) < 2:
-        return None, Interval(low_ms=max(done.low_ms - accept_ms, 0.0), high_ms=done.high_ms), done
+        return None, Interval(low_ms=max(done.low_ms - submit_latency_ms, 0.0), high_ms=done.high_ms), done
     begun = next(i for i, seen in enumerate(observations) if seen.state != stages[0])
     queue = _entered(observations, begun)
     processing = Interval(low_ms=max(done.low_ms - queue.high_ms, 0.0), high_ms=done.high_ms - queue.low_ms)

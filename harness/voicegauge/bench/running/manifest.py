@@ -9,14 +9,14 @@ from datetime import datetime
 from importlib import metadata
 
 import voicegauge
-from voicegauge.bench.running.runner import Order
+from voicegauge.bench.running.runner import RunConfig
 from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 
 _LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
 """What a time, an error count or an interval may depend on."""
 
 
-def make_manifest(order: Order, run_id: str, created: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
+def make_manifest(order: RunConfig, run_id: str, created: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
     """The manifest of a run that has just begun.
 
     Args:

@@ -141,6 +141,6 @@ def with_playback(streaming: Streaming, timeline: PlaybackTimeline, lead_s: floa
         streaming,
         speech_ms=played.came_ms,
         underruns=len(played.stalls_ms),
-        underrun_ms=sum(played.stalls_ms),
+        stalled_ms=sum(played.stalls_ms),
     )
     return told, played.heard_ms

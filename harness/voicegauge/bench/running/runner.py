@@ -14,18 +14,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from voicegauge.bench.planning import (
-    Access,
-    Plan,
-    Planned,
+    BenchPlan,
+    PlannedSample,
     Round,
+    SpokenUpload,
     SuiteText,
-    Upload,
-    gates,
-    open_clients,
-    speak_texts,
     speech_request,
+    synthesize_texts,
 )
-from voicegauge.bench.running.journal import Finished, Journal, Left, Past, Submitted, Submitting
+from voicegauge.bench.running.access import ProviderAccess, open_clients, provider_semaphores
+from voicegauge.bench.running.journal import (
+    Journal,
+    JournalState,
+    SampleAbandoned,
+    SampleFinished,
+    SubmitCompleted,
+    SubmitStarted,
+)
 from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.store import save_audio
@@ -47,13 +52,13 @@ from voicegauge.transport import Transport
 
 
 @dataclass(frozen=True)
-class Order:
+class RunConfig:
     """A plan and all that carrying it out takes."""
 
-    plan: Plan
+    plan: BenchPlan
     targets: Mapping[str, BaseTarget]
     """By id."""
-    access: Mapping[str, Access]
+    access: Mapping[str, ProviderAccess]
     """By provider id."""
     concurrency: int = 16
     """Requests in flight at most, one a target. Up to 16 shift no time to first byte by more than a few ms."""
@@ -65,22 +70,22 @@ class Order:
     """The user's own voice sample."""
 
 
-class Stop:
+class StopSignal:
     """How a run is asked to end early: no new request is sent, those under way are seen through."""
 
     def __init__(self) -> None:
-        self.asked = False
+        self.requested = False
         self.error: VoicegaugeError | None = None
         """Why, where it was not the user."""
 
-    def ask(self, error: VoicegaugeError | None = None) -> None:
+    def request(self, error: VoicegaugeError | None = None) -> None:
         """Ask; the first reason counts."""
         self.error = self.error or error
-        self.asked = True
+        self.requested = True
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What a run came to."""
 
     samples: tuple[Sample, ...]
@@ -92,14 +97,14 @@ class Outcome:
     """Somebody who answered said that it was voicegauge's emulator."""
 
 
-async def carry_out(
-    order: Order,
+async def run_plan(
+    order: RunConfig,
     folder: Path,
     *,
-    past: Past | None = None,
-    stop: Stop | None = None,
+    past: JournalState | None = None,
+    stop: StopSignal | None = None,
     on_sample: Callable[[Sample], None] = lambda _: None,
-) -> Outcome:
+) -> RunOutcome:
     """Send what `order` plans and journal what comes back in `folder`.
 
     Ends early, with what there is, where `stop` asks for it: the user, a spent budget, a
@@ -118,7 +123,7 @@ async def carry_out(
     """
     live = order.plan.provenance is not Provenance.EMULATED
     with Journal(folder, durable=live) as journal:
-        runner = _Runner(order, folder, journal, past or Past(), stop or Stop(), on_sample)
+        runner = _Runner(order, folder, journal, past or JournalState(), stop or StopSignal(), on_sample)
         return await runner.run()
 
 
@@ -127,42 +132,42 @@ class _Runner:
 
     def __init__(
         self,
-        order: Order,
+        order: RunConfig,
         folder: Path,
         journal: Journal,
-        past: Past,
-        stop: Stop,
+        past: JournalState,
+        stop: StopSignal,
         on_sample: Callable[[Sample], None],
     ) -> None:
         self._order, self._folder, self._journal, self._past = order, folder, journal, past
         self._stop, self._on_sample = stop, on_sample
         self._samples = dict(past.finished)
-        self._uploads: dict[str, Upload] = {}
+        self._uploads: dict[str, SpokenUpload] = {}
         self._emulated = order.plan.provenance is Provenance.EMULATED
         self._ledger = None if order.max_cost_usd is None else Ledger(order.max_cost_usd, spent_usd=past.spent_usd)
         self._slots = asyncio.Semaphore(order.concurrency)
-        self._gates = gates(order.access, order.concurrency)
+        self._gates = provider_semaphores(order.access, order.concurrency)
         self._contracts = {target.contract.id: target.contract for target in order.targets.values()}
 
-    async def run(self) -> Outcome:
+    async def run(self) -> RunOutcome:
         """Session by session, each on connections of its own.
 
         Cancelled after it was asked to stop, it drops what is under way and says what there is.
         """
         rounds = self._order.plan.rounds
         if self._order.plan.kind != "speech":  # before anything is timed
-            self._uploads = await asyncio.to_thread(speak_texts, _texts(self._order.plan))
+            self._uploads = await asyncio.to_thread(synthesize_texts, _texts(self._order.plan))
         task = asyncio.current_task()
         try:
             for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
-                if not self._stop.asked:
+                if not self._stop.requested:
                     await self._session(session)
         except asyncio.CancelledError:
-            if not self._stop.asked or task is None:
+            if not self._stop.requested or task is None:
                 raise
             task.uncancel()
         planned = [one.id for row in rounds for one in row]
-        return Outcome(
+        return RunOutcome(
             samples=tuple(self._samples[name] for name in planned if name in self._samples),
             spent_usd=self._spent_usd,
             complete=all(name in self._samples for name in planned),
@@ -179,7 +184,7 @@ class _Runner:
                 self._order.plan.settings.seed,
             )
             for row in rounds:
-                if not self._stop.asked:
+                if not self._stop.requested:
                     await self._round(row, clients)
 
     @property
@@ -200,32 +205,32 @@ class _Runner:
         failures = [sample.failure for sample in self._samples.values()]
         if failures and all(failure and failure.kind == "network" for failure in failures):
             assert failures[0] is not None
-            self._stop.ask(NothingMeasuredError(f"nobody could be reached: {failures[0].message}"))
+            self._stop.request(NothingMeasuredError(f"nobody could be reached: {failures[0].message}"))
 
-    async def _guarded(self, planned: Planned, clients: Mapping[str, Client]) -> None:
+    async def _guarded(self, planned: PlannedSample, clients: Mapping[str, Client]) -> None:
         """One utterance. An error of ours stops the run, but not what others have under way."""
         target = self._order.targets[planned.target]
         async with self._gates[target.contract.id], self._slots:  # whoever waits for a provider takes no slot
-            if self._stop.asked:
+            if self._stop.requested:
                 return
             try:
                 await self._one(planned, target, clients[target.contract.id])
             except VoicegaugeError as error:
-                self._stop.ask(error)
+                self._stop.request(error)
             except asyncio.CancelledError:
-                self._journal.write(Left(sample=planned.id))
+                self._journal.write(SampleAbandoned(sample=planned.id))
                 raise
 
-    async def _one(self, planned: Planned, target: BaseTarget, client: Client) -> None:
+    async def _one(self, planned: PlannedSample, target: BaseTarget, client: Client) -> None:
         started = datetime.now(UTC)
         delivery = await self._delivered(planned, target, client)
         self._emulated |= any(map(from_emulator, delivery.exchanges))
         sample = self._sample(planned, target, delivery, started)
-        self._journal.write(Finished(sample=sample, spent_usd=self._spent_usd))
+        self._journal.write(SampleFinished(sample=sample, spent_usd=self._spent_usd))
         self._samples[planned.id] = sample
         self._on_sample(sample)
 
-    async def _delivered(self, planned: Planned, target: BaseTarget, client: Client) -> Delivery:
+    async def _delivered(self, planned: PlannedSample, target: BaseTarget, client: Client) -> Delivery:
         usd = self._order.prices.get(target.id)
         observer = _Witness(self._journal, planned.id, self._quote(planned, target).usd)
         if isinstance(target, AudioInputTarget):
@@ -238,16 +243,16 @@ class _Runner:
         speech = speech_request(target, planned.text, self._order.voice)
         return await client.speak(target, speech, observer=observer, price_usd=usd)
 
-    def _job_to_resume(self, planned: Planned, target: BaseTarget) -> str | None:
+    def _job_to_resume(self, planned: PlannedSample, target: BaseTarget) -> str | None:
         """The job paid for earlier; not one that the user stopped and the provider was told to cancel."""
         operation = target.job_operation
         if operation is None or operation.job is None:
             return None
-        if planned.id in self._past.left and operation.job.cancel is not None:
+        if planned.id in self._past.abandoned and operation.job.cancel is not None:
             return None
-        return self._past.jobs.get(planned.id)
+        return self._past.pending_jobs.get(planned.id)
 
-    def _sample(self, planned: Planned, target: BaseTarget, delivery: Delivery, started: datetime) -> Sample:
+    def _sample(self, planned: PlannedSample, target: BaseTarget, delivery: Delivery, started: datetime) -> Sample:
         audio, data, media_type = None, delivery.audio, delivery.media_type
         if delivery.text is not None:  # what was sent is what there is to hear
             sent = self._uploads[planned.text.id].file
@@ -261,7 +266,7 @@ class _Runner:
             text_id=planned.text.id,
             text=planned.text.text,
             language=planned.text.language,
-            stratum=planned.text.stratum,
+            category=planned.text.category,
             session=planned.session,
             repetition=planned.repetition,
             warmup=planned.warmup,
@@ -277,13 +282,13 @@ class _Runner:
             failure=delivery.failure,
         )
 
-    def _quote(self, planned: Planned, target: BaseTarget) -> PriceQuote:
+    def _quote(self, planned: PlannedSample, target: BaseTarget) -> PriceQuote:
         """The price of one request: by its text, or by the length of what is sent."""
         sent = self._uploads.get(planned.text.id)
         usd = self._order.prices.get(target.id)
         return quote(target, len(planned.text.text), audio_s=sent.audio_s if sent else None, usd=usd)
 
-    def _cost(self, planned: Planned, target: BaseTarget, delivery: Delivery) -> Cost:
+    def _cost(self, planned: PlannedSample, target: BaseTarget, delivery: Delivery) -> Cost:
         """The price of what was delivered; what the provider says it charged, delivered or not."""
         price = self._quote(planned, target)
         delivered = delivery.failure is None
@@ -296,7 +301,7 @@ class _Runner:
         )
 
 
-def _texts(plan: Plan) -> Iterable[SuiteText]:
+def _texts(plan: BenchPlan) -> Iterable[SuiteText]:
     return (planned.text for row in plan.rounds for planned in row)
 
 
@@ -316,9 +321,9 @@ class _Witness:
         """Write down that money may be spent from now on."""
         del target, request
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        self._journal.write(Submitting(sample=self._sample, at=at, usd=self._usd))
+        self._journal.write(SubmitStarted(sample=self._sample, at=at, usd=self._usd))
 
     def after_submit(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
         """Write down what it was answered with."""
         del target
-        self._journal.write(Submitted(sample=self._sample, status=exchange.response.status, job=job_id))
+        self._journal.write(SubmitCompleted(sample=self._sample, status=exchange.response.status, job=job_id))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from voicegauge.bench.running.journal import read_past
+from voicegauge.bench.running.journal import read_journal
 from voicegauge.errors import DataError, UsageError
 from voicegauge.files import write_file
 from voicegauge.model import RUN_SCHEMA_VERSION, Run
@@ -22,7 +22,7 @@ RUN_FILE = "run.json"
 AUDIO_FOLDER = "audio"
 
 
-def new_folder(out: Path, name: str) -> Path:
+def create_run_folder(out: Path, name: str) -> Path:
     """Make the folder of a new run below `out`: `name`, or `name` with a number where that is taken.
 
     Raises:
@@ -40,7 +40,7 @@ def new_folder(out: Path, name: str) -> Path:
     raise AssertionError("the numbers do not end")
 
 
-def find_unfinished(out: Path, plan_sha256: str) -> Path | None:
+def find_unfinished_run(out: Path, plan_sha256: str) -> Path | None:
     """The newest interrupted run below `out` of the plan with that digest.
 
     Only one that bought something is worth going on with; files that are no runs are passed over.
@@ -48,10 +48,10 @@ def find_unfinished(out: Path, plan_sha256: str) -> Path | None:
     for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):
         try:
             manifest = load_run(file).manifest
-            past = read_past(file.parent)
+            past = read_journal(file.parent)
         except DataError:
             continue
-        if not manifest.finished and manifest.plan_sha256 == plan_sha256 and past.bought:
+        if not manifest.finished and manifest.plan_sha256 == plan_sha256 and past.has_paid_results:
             return file.parent
     return None
 
@@ -115,7 +115,7 @@ def load_run(path: Path) -> Run:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataError(f"{file}: is a damaged run: {error}") from error
     if not run.manifest.finished and not run.samples:
-        run = msgspec.structs.replace(run, samples=tuple(read_past(file.parent).finished.values()))
+        run = msgspec.structs.replace(run, samples=tuple(read_journal(file.parent).finished.values()))
     return run
 
 

@@ -1,8 +1,8 @@
 """Transcribing the samples of a run and counting recognition errors."""
 
-from voicegauge.bench.scoring.scores import check_asr, score_run
+from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
 
 __all__ = [
-    "check_asr",
+    "choose_scoring_asr",
     "score_run",
 ]

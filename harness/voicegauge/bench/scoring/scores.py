@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from voicegauge.bench.scoring.transcription import Clip, HeardClips, Progress, key_of, transcribe
+from voicegauge.bench.scoring.transcription import AudioClip, Progress, Transcripts, audio_key, transcribe
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrErrorFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
@@ -21,17 +21,17 @@ from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, encode, facts
 from voicegauge.speech.transcripts import normalizer_for, score
 
 OWN_TRANSCRIPTS = "each target's own transcripts"
-"""Stands for the recogniser where speech to text is measured."""
+"""Stands for the speech recognizer where speech to text is measured."""
 MAX_WORKERS = 4
 """By default: each worker holds a model of its own, and large ones fill the memory."""
 REFERENCE_VOICE = "klatt5"
-"""The espeak-ng variant that the embedded recogniser hears best: the floor is what it still mishears."""
+"""The espeak-ng variant that the embedded speech recognizer hears best: the floor is what it still mishears."""
 REFERENCE_WPM = 175
 _REFERENCE_RATE_HZ = 24_000
 
 
-def check_asr(spec: str, provenance: Provenance, texts: Iterable[SpokenText]) -> AsrChoice:
-    """Choose the recogniser before anything is paid for; `Choice.asr` is `None` where there is none to trust.
+def choose_scoring_asr(spec: str, provenance: Provenance, texts: Iterable[SpokenText]) -> AsrChoice:
+    """Choose the speech recognizer before anything is paid for; `Choice.asr` is `None` where there is none to trust.
 
     Raises:
         VoicegaugeError: as `speech.asr.choose_asr` does.
@@ -48,11 +48,11 @@ def score_run(
     cluster: str | None = None,
     progress: Progress | None = None,
 ) -> ScoreSet | None:
-    """Score every sample of `run` but its warm-ups; `None` where `check_asr` finds no recogniser.
+    """Score every sample of `run` but its warm-ups; `None` where `choose_scoring_asr` finds no speech recognizer.
 
     Args:
         folder: of the run; the samples' audio lies there.
-        run: what to score. Samples in a language that the recogniser does not know get no score;
+        run: what to score. Samples in a language that the speech recognizer does not know get no score;
             `ScoreSet.left_out` names those languages.
         asr_spec: as `speech.asr.choosing` says.
         workers: processes; by default one a processor, at most `MAX_WORKERS`.
@@ -68,7 +68,7 @@ def score_run(
     if run.manifest.kind == "transcription":
         return _score_transcripts(samples)
     spoken = [SpokenText(sample.language, sample.text) for sample in samples]
-    asr, reason = check_asr(asr_spec, run.manifest.provenance, spoken)
+    asr, reason = choose_scoring_asr(asr_spec, run.manifest.provenance, spoken)
     if asr is None:
         return None
     languages = sorted({text.language for text in spoken})
@@ -88,7 +88,7 @@ def score_run(
     return ScoreSet(
         asr=asr.id,
         asr_reason=reason,
-        normaliser=", ".join(sorted({normalizer_for(sample.language).id for sample in covered})),
+        normalizer=", ".join(sorted({normalizer_for(sample.language).id for sample in covered})),
         settings=_settings(asr),
         left_out=left_out,
         closed_vocabulary=asr.closed_vocabulary,
@@ -98,7 +98,7 @@ def score_run(
 
 
 def _score_transcripts(samples: Sequence[Sample]) -> ScoreSet:
-    """Speech to text: each target is its own recogniser, and what it wrote down is judged."""
+    """Speech to text: each target is its own speech recognizer, and what it wrote down is judged."""
 
     def heard(sample: Sample) -> Transcription:
         if sample.transcript is None:
@@ -108,20 +108,20 @@ def _score_transcripts(samples: Sequence[Sample]) -> ScoreSet:
     return ScoreSet(
         asr=OWN_TRANSCRIPTS,
         asr_reason="speech to text is what was measured",
-        normaliser=", ".join(sorted({normalizer_for(sample.language).id for sample in samples})),
+        normalizer=", ".join(sorted({normalizer_for(sample.language).id for sample in samples})),
         settings={name: metadata.version(name) for name in ("jiwer", "whisper-normalizer")},
         scores=tuple(_scored(sample, heard(sample)) for sample in samples),
     )
 
 
-def _clip_of(folder: Path, language: str, audio: AudioFacts) -> Clip:
+def _clip_of(folder: Path, language: str, audio: AudioFacts) -> AudioClip:
     path = (folder / audio.file).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise DataError(f"{folder}: the run names an audio file outside its folder: {audio.file}")
-    return Clip(path, audio, language)
+    return AudioClip(path, audio, language)
 
 
-def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, Clip]:
+def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, AudioClip]:
     # The same texts in one fixed voice, in the languages that there is a voice for.
     from voicegauge.speech.synthesis import speaks, synthesize
 
@@ -144,16 +144,16 @@ def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, Cli
     return made
 
 
-def _save_reference(folder: Path, language: str, wav: bytes) -> Clip:
+def _save_reference(folder: Path, language: str, wav: bytes) -> AudioClip:
     measured, _ = facts(wav, file=f"{hashlib.sha256(wav).hexdigest()}.wav", media_type="audio/wav")
     (folder / measured.file).write_bytes(wav)
     return _clip_of(folder, language, measured)
 
 
-def _score_sample(sample: Sample, heard: HeardClips) -> Score:
+def _score_sample(sample: Sample, heard: Transcripts) -> Score:
     found = Transcription("missing", "")
     if sample.audio:
-        found = heard[key_of(sample.audio, sample.language)]
+        found = heard[audio_key(sample.audio, sample.language)]
     return _scored(sample, found)
 
 
@@ -167,7 +167,7 @@ def _scored(sample: Sample, found: Transcription) -> Score:
     )
 
 
-def _floor(references: dict[SpokenText, Clip], heard: HeardClips) -> tuple[AsrErrorFloor, ...]:
+def _floor(references: dict[SpokenText, AudioClip], heard: Transcripts) -> tuple[AsrErrorFloor, ...]:
     scored: dict[str, list[Score]] = {}
     for text, clip in references.items():
         found = heard[clip.key]

@@ -31,13 +31,13 @@ Key = tuple[str, str]
 """What is heard, and its language."""
 
 
-def key_of(facts: AudioFacts, language: str) -> Key:
+def audio_key(facts: AudioFacts, language: str) -> Key:
     """The key of audio: its digest, with what was declared of samples without a header."""
     declared = f" {facts.raw_format} {facts.sample_rate_hz} Hz {facts.channels}" if facts.raw_format else ""
     return facts.sha256 + declared, language
 
 
-class Clip(NamedTuple):
+class AudioClip(NamedTuple):
     """A file to transcribe."""
 
     path: Path
@@ -47,7 +47,7 @@ class Clip(NamedTuple):
     @property
     def key(self) -> Key:
         """Equal audio in one language is heard once."""
-        return key_of(self.facts, self.language)
+        return audio_key(self.facts, self.language)
 
     def read(self) -> bytes:
         """The audio.
@@ -64,13 +64,13 @@ class Clip(NamedTuple):
         return data
 
 
-HeardClips = dict[Key, Transcription]
+Transcripts = dict[Key, Transcription]
 """What was heard, by `Clip.key`."""
 
 
 def transcribe(
-    asr: Asr, clips: Iterable[Clip], *, workers: int, cluster: str | None = None, progress: Progress | None = None
-) -> HeardClips:
+    asr: Asr, clips: Iterable[AudioClip], *, workers: int, cluster: str | None = None, progress: Progress | None = None
+) -> Transcripts:
     """Transcribe `clips`, asking the cache first.
 
     Args:
@@ -141,9 +141,9 @@ def _cluster(address: str) -> Iterator[_Pool]:
         yield _Pool(executor, CLUSTER_WINDOW, remote=True)
 
 
-def _heard_one_by_one(pool: _Pool, asr: Asr, clips: Iterable[Clip]) -> Iterator[tuple[Clip, Transcription]]:
+def _heard_one_by_one(pool: _Pool, asr: Asr, clips: Iterable[AudioClip]) -> Iterator[tuple[AudioClip, Transcription]]:
     name, waiting = asr.id, iter(clips)
-    asked: dict[Future[Transcription], Clip] = {}
+    asked: dict[Future[Transcription], AudioClip] = {}
     while True:
         with _interrupts_held():
             for clip in islice(waiting, pool.window - len(asked)):
@@ -183,12 +183,12 @@ def _interrupts_put_off() -> Iterator[None]:
 
 
 _loaded: dict[str, Asr] = {}
-"""The recognisers of this process, so that each loads its model once."""
+"""The speech recognizers of this process, so that each loads its model once."""
 _one_at_a_time = threading.Lock()
-"""A Dask worker has several threads, and a recogniser hears one clip at a time."""
+"""A Dask worker has several threads, and a speech recognizer hears one clip at a time."""
 
 
-def _hear(name: str, asr: Asr, audio: Clip | bytes, facts: AudioFacts, language: str) -> Transcription:
-    data = audio.read() if isinstance(audio, Clip) else audio
+def _hear(name: str, asr: Asr, audio: AudioClip | bytes, facts: AudioFacts, language: str) -> Transcription:
+    data = audio.read() if isinstance(audio, AudioClip) else audio
     with _one_at_a_time:
         return transcribe_audio(_loaded.setdefault(name, asr), data, facts, language)

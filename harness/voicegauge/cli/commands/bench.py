@@ -26,7 +26,7 @@ from voicegauge.cli.options import (
 @click.option(
     "--language", "languages", multiple=True, help="Only the suite's texts in this language. May be repeated."
 )
-@click.option("--stratum", "strata", multiple=True, help="Only this stratum of the suite. May be repeated.")
+@click.option("--category", "categories", multiple=True, help="Only this category of the suite. May be repeated.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N texts of each language.")
 @click.option("--sessions", type=click.IntRange(min=1), default=1, show_default=True, help="Passes on new connections.")
 @click.option(

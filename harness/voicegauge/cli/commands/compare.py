@@ -12,9 +12,9 @@ from voicegauge.cli.options import FiniteRange, json_option, seed_option
 from voicegauge.errors import EXIT_FINDINGS
 
 if TYPE_CHECKING:
-    from voicegauge.bench.analysis import Comparison, Verdict
+    from voicegauge.bench.analysis import MetricComparison, RunComparison
 
-_COLOURS = {"regressed": "red", "improved": "green", "no evidence": "default", "underpowered": "dim"}
+_COLOURS = {"regression": "red", "improvement": "green", "no evidence": "default", "underpowered": "dim"}
 
 
 @click.command("compare")
@@ -70,19 +70,19 @@ def command(
 
     BASELINE and RUN are folders of saved runs. A metric has regressed where the change
     is large enough to matter and the interval excludes no change; the exit status is 1
-    then. Runs of another suite, provenance, ASR or normaliser are refused.
+    then. Runs of another suite, provenance, ASR or normalizer are refused.
     """
-    from voicegauge.bench.analysis import CompareSettings, Threshold, compare
+    from voicegauge.bench.analysis import ChangeThreshold, CompareSettings, compare_runs
     from voicegauge.bench.running import load_run
 
     settings = CompareSettings(
         alpha=alpha,
         session_drift=session_drift,
-        latency=Threshold(least=min_slowdown, missed=max(0.30, 3 * min_slowdown)),
-        error_rate=Threshold(least=min_wer, missed=max(0.05, 2.5 * min_wer)),
+        latency=ChangeThreshold(least=min_slowdown, missed=max(0.30, 3 * min_slowdown)),
+        error_rate=ChangeThreshold(least=min_wer, missed=max(0.05, 2.5 * min_wer)),
         seed=seed,
     )
-    result = compare(load_run(baseline), load_run(run), settings)
+    result = compare_runs(load_run(baseline), load_run(run), settings)
     if json_to:
         write_json(result, json_to)
     if json_to != "-":
@@ -91,14 +91,14 @@ def command(
         ctx.exit(EXIT_FINDINGS)
 
 
-def _print(result: Comparison, *, show_all: bool) -> None:
+def _print(result: RunComparison, *, show_all: bool) -> None:
     from rich.text import Text
 
     out = console()
     if result.provenance == "emulated":
         out.print(emulated("both runs are the emulator's; they say nothing of a provider"))
     rows = table("target", "metric", "baseline", "run", "change", "interval", "verdict", "", right=("baseline", "run"))
-    shown = [v for v in result.verdicts if show_all or v.outcome in ("regressed", "improved")]
+    shown = [v for v in result.metrics if show_all or v.verdict in ("regression", "improvement")]
     for verdict in shown:
         rows.add_row(
             verdict.target,
@@ -107,14 +107,14 @@ def _print(result: Comparison, *, show_all: bool) -> None:
             _value(verdict, verdict.run),
             _change(verdict, verdict.change),
             "" if verdict.low is None else f"{_change(verdict, verdict.low)} to {_change(verdict, verdict.high)}",
-            Text(verdict.outcome, style=_COLOURS[verdict.outcome]),
+            Text(verdict.verdict, style=_COLOURS[verdict.verdict]),
             verdict.note,
         )
     if shown:
         out.print(rows)
-    counts = {outcome: sum(v.outcome == outcome for v in result.verdicts) for outcome in _COLOURS}
+    counts = {verdict: sum(v.verdict == verdict for v in result.metrics) for verdict in _COLOURS}
     out.print(
-        ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) + f" (alpha {result.settings.alpha:g})"
+        ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + f" (alpha {result.settings.alpha:g})"
     )
     if counts["underpowered"]:
         out.print("underpowered: a change that matters cannot be excluded; more --sessions and texts can")
@@ -124,13 +124,13 @@ def _print(result: Comparison, *, show_all: bool) -> None:
         out.print(f"not in the baseline: {target}")
 
 
-def _value(verdict: Verdict, value: float) -> str:
+def _value(verdict: MetricComparison, value: float) -> str:
     if verdict.unit == "rate":
         return f"{value:.1%}"
     return {"ms": f"{value:.0f} ms", "usd": f"${value:.4f}", "credits": f"{value:g} credits"}[verdict.unit]
 
 
-def _change(verdict: Verdict, change: float | None) -> str:
+def _change(verdict: MetricComparison, change: float | None) -> str:
     if change is None:
         return ""
     if verdict.unit == "rate":

@@ -1,4 +1,4 @@
-"""`voicegauge score`: transcribe a run that was saved, with another recogniser."""
+"""`voicegauge score`: transcribe a run that was saved, with another speech recognizer."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     "auto" takes Whisper if its weights are here, else faster-whisper with weights that are
     here, else, for an emulated run, the small Whisper of the package, which knows the suites'
     words and few others; for a live run without weights it finds nobody to trust.
-    The scores are kept in the run beside those of other recognisers.
+    The scores are kept in the run beside those of other speech recognizers.
     """
     from voicegauge.bench.running import load_run, run_folder, save_run
-    from voicegauge.bench.scoring import check_asr, score_run
+    from voicegauge.bench.scoring import choose_scoring_asr, score_run
     from voicegauge.cli.console import write_json
     from voicegauge.cli.progress import progress
 
@@ -57,7 +57,7 @@ def command(run: Path, asr: str, workers: int | None, cluster: str | None, json_
     with progress("transcribing") as bar:
         scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=bar.at)
     if scores is None:
-        raise UsageError(f"nothing was transcribed: {check_asr(asr, saved.manifest.provenance, ()).reason}")
+        raise UsageError(f"nothing was transcribed: {choose_scoring_asr(asr, saved.manifest.provenance, ()).reason}")
     if not scores.scores:
         raise UsageError(f"{folder}: {_why_nothing(saved, scores)}")
     save_run(folder, _with_scores(saved, scores))
@@ -74,17 +74,17 @@ def _why_nothing(run: Run, scores: ScoreSet) -> str:
 
 
 def _with_scores(run: Run, scores: ScoreSet) -> Run:
-    # The same recogniser scored again replaces its scores; the latest stand last.
-    others = tuple(one for one in run.score_sets if (one.asr, one.normaliser) != (scores.asr, scores.normaliser))
+    # The same speech recognizer scored again replaces its scores; the latest stand last.
+    others = tuple(one for one in run.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
     return msgspec.structs.replace(run, score_sets=(*others, scores))
 
 
 def _print(run: Run, scores: ScoreSet) -> None:
-    from voicegauge.bench.analysis import summarise
+    from voicegauge.bench.analysis import summarize
     from voicegauge.cli.bench_tables import print_summaries
     from voicegauge.cli.console import console
 
-    print_summaries(summarise(run, scores), scores, run.manifest.provenance)
+    print_summaries(summarize(run, scores), scores, run.manifest.provenance)
     out = console()
     for floor in scores.floor:
         out.print(f"floor: {_floor_line(floor)}", soft_wrap=True)

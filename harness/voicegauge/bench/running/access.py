@@ -1,0 +1,89 @@
+"""Addresses, API keys and rate limits of the providers of a run, and the clients opened with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from voicegauge.client import Client, Ledger, RateLimiter, account_plans, client_key, rate_limiter_for
+from voicegauge.contract import Contract
+from voicegauge.emulator import RunningEmulator
+from voicegauge.transport import Transport
+
+
+@dataclass(frozen=True)
+class ProviderAccess:
+    """Base URLs, API key and limits for one provider."""
+
+    base_urls: Mapping[str, str] = field(default_factory=dict)
+    """By the contract's server name, or "" for all servers; empty to use the contract's own URLs."""
+    api_key: str | None = field(default=None, repr=False)
+    max_concurrency: int | None = None
+    """Requests that the account plan allows in flight; `None` where no document states a limit."""
+    rate_limiter: RateLimiter | None = None
+    """Enforces the requests per minute of that plan; `None` where there is no limit."""
+
+
+def live_access(
+    contracts: Sequence[Contract], base_urls: Mapping[str, str], plans: Collection[str] = ()
+) -> dict[str, ProviderAccess]:
+    """Return the access to live services by provider id, with keys from the environment.
+
+    Args:
+        contracts: contracts of the providers.
+        base_urls: the user's own base URLs by server name; empty to use the contracts' URLs.
+        plans: the user's account plans; the smallest plan of a provider where none is named.
+
+    Raises:
+        MissingKeyError: an API key is not set.
+        UnknownNameError: no provider has a plan of that name.
+    """
+    chosen = account_plans(contracts, plans)
+    return {
+        contract.id: ProviderAccess(
+            base_urls,
+            client_key(contract),
+            chosen[contract.id].concurrent,
+            rate_limiter_for(chosen[contract.id], base_urls),
+        )
+        for contract in contracts
+    }
+
+
+def emulated_access(contracts: Iterable[Contract], emulator: RunningEmulator) -> dict[str, ProviderAccess]:
+    """Return the access to a running emulator by provider id; the emulator accepts any key."""
+    return {contract.id: ProviderAccess({"": emulator.base_url(contract.id)}, "emulated") for contract in contracts}
+
+
+def open_clients(
+    contracts: Iterable[Contract],
+    access: Mapping[str, ProviderAccess],
+    transport: Transport,
+    ledger: Ledger | None,
+    seed: int,
+) -> dict[str, Client]:
+    """Open one client per provider, all on one transport and one ledger."""
+    return {
+        contract.id: Client(
+            contract,
+            transport,
+            base_urls=access[contract.id].base_urls,
+            key=access[contract.id].api_key,
+            ledger=ledger,
+            rate_limiter=access[contract.id].rate_limiter,
+            seed=seed,
+        )
+        for contract in contracts
+    }
+
+
+def provider_semaphores(access: Mapping[str, ProviderAccess], concurrency: int) -> dict[str, asyncio.Semaphore]:
+    """Return, by provider id, a semaphore that bounds the requests in flight.
+
+    The bound is the smaller of `concurrency` and the account plan's own limit.
+    """
+    return {
+        provider: asyncio.Semaphore(min(one.max_concurrency or concurrency, concurrency))
+        for provider, one in access.items()
+    }
