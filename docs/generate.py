@@ -26,8 +26,8 @@ from voicegauge.cli.commands.providers import Providers
 from voicegauge.cli.commands.record import RecordResult
 from voicegauge.cli.commands.rules import RuleList
 from voicegauge.cli.commands.score import Scored
-from voicegauge.conformance import BenchPlanResult as PricedCheck
 from voicegauge.conformance import CheckReport
+from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import json_schema
 from voicegauge.drift import DriftReport
 from voicegauge.model import Run
