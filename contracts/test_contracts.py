@@ -11,14 +11,14 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.conformance import (
+    CasePlan,
+    CheckSettings,
     Collector,
-    Plan,
-    Settings,
     check_recordings,
     check_service,
-    documented_findings,
+    judge_documented_examples,
     plan_cases,
-    run_keeping,
+    run_check,
 )
 from voicegauge.conformance.recording.recorder import plan_to_record
 from voicegauge.contract import Contract, load_catalogue
@@ -32,7 +32,7 @@ OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in c
 
 
 @functools.cache
-def whole_plan(contract: Contract) -> Plan:
+def whole_plan(contract: Contract) -> CasePlan:
     """Every case of a check of the emulator."""
     return plan_cases(list(contract.targets.values()), emulated=True, every=True)
 
@@ -43,7 +43,7 @@ def contract(request) -> Contract:
 
 
 def test_what_a_document_prints_breaks_it_only_where_the_documents_disagree(contract) -> None:
-    judged = list(documented_findings(contract))
+    judged = list(judge_documented_examples(contract))
     assert judged
     findings = [finding for _, found in judged for finding in found]
     assert [finding for finding in findings if finding.severity is not Severity.DISPUTED] == []
@@ -51,7 +51,7 @@ def test_what_a_document_prints_breaks_it_only_where_the_documents_disagree(cont
 
 
 def test_what_is_there_for_the_emulator_keeps_the_contract_too(contract) -> None:
-    findings = [finding for _, found in documented_findings(contract, inferred=True) for finding in found]
+    findings = [finding for _, found in judge_documented_examples(contract, inferred=True) for finding in found]
     assert [finding.message for finding in findings if finding.severity is not Severity.DISPUTED] == []
 
 
@@ -64,7 +64,9 @@ def test_every_operation_is_planned_for(contract, name) -> None:
 
 def test_every_target_is_followed_to_its_audio(contract) -> None:
     plan = whole_plan(contract)
-    assert {case.target for case in plan.cases if case.speech is not None and not case.fails} == set(contract.targets)
+    assert {case.target for case in plan.cases if case.speech is not None and not case.expects_failure} == set(
+        contract.targets
+    )
 
 
 RECORDED = load_recordings([data_dir("fixtures")])
@@ -92,9 +94,9 @@ def test_every_recorded_case_is_answered_from_its_recording(contract) -> None:
     plan = plan_to_record(targets, emulated=True, every=True)
     cases = tuple(case for case in plan.cases if case.id in groups)
     assert {case.id for case in cases} == groups
-    settings = Settings(keys={contract.id: "any-key"}, clock=VirtualClock, app=ReplayApp(replay))
+    settings = CheckSettings(keys={contract.id: "any-key"}, clock=VirtualClock, app=ReplayApp(replay))
     collector = Collector([], 0)
-    run_keeping(collector, check_service(targets, Plan(cases=cases), settings, collector))
+    run_check(collector, check_service(targets, CasePlan(cases=cases), settings, collector))
     report = collector.report()
     assert (replay.unmatched, replay.unused) == ([], [])
     assert {case.verdict for case in report.cases} == {"kept"}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from voicegauge.conformance import Case, plan_cases
+from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.contract import Contract, Operation, load_catalogue
 from voicegauge.formats.located_yaml import escape
 
@@ -34,9 +34,9 @@ def contract(request) -> Contract:
 
 
 @pytest.fixture(scope="module")
-def cases(contract) -> dict[str, list[Case]]:
+def cases(contract) -> dict[str, list[ConformanceCase]]:
     plan = plan_cases(list(contract.targets.values()), emulated=True, every=True, webhooks=True)
-    found: dict[str, list[Case]] = {name: [] for name in contract.operations}
+    found: dict[str, list[ConformanceCase]] = {name: [] for name in contract.operations}
     for case in plan.cases:
         found[case.operation].append(case)
     return found
@@ -75,8 +75,8 @@ def test_every_documented_error_is_met(contract, cases) -> None:
     assert missing == []
 
 
-def meets(cases: list[Case], status: int) -> bool:
-    return any(case.expected.verdict == "refused" and status in case.expected.statuses for case in cases)
+def meets(cases: list[ConformanceCase], status: int) -> bool:
+    return any(case.expected.verdict == "rejected" and status in case.expected.statuses for case in cases)
 
 
 def limits(contract: Contract, operation: Operation) -> Iterator[tuple[str, str]]:
@@ -100,10 +100,10 @@ def bounds(contract: Contract, schema: object, pointer: str, depth: int) -> Iter
         yield from bounds(contract, schema["items"], f"{pointer}/items", depth + 1)
 
 
-def verdicts(cases: list[Case], pointer: str) -> tuple[int, int]:
+def verdicts(cases: list[ConformanceCase], pointer: str) -> tuple[int, int]:
     """How many cases at `pointer` are to be accepted, and how many refused."""
-    here = [case.expected.verdict for case in cases if case.expected.at == pointer]
-    return here.count("accepted"), here.count("refused")
+    here = [case.expected.verdict for case in cases if case.expected.statement == pointer]
+    return here.count("accepted"), here.count("rejected")
 
 
 def inside(pointer: str, keyword: str) -> int:
@@ -132,12 +132,12 @@ def test_every_limit_of_an_upload_is_tried_from_both_sides(contract, cases) -> N
     for name, operation in contract.operations.items():
         fields = {key for media in operation.request_media.values() for key in media.schema.get("properties", {})}
         for field, upload in operation.limits.uploads.items():
-            own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected.at]
+            own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected.statement]
             for limit in UPLOADS if field in fields else ():
                 if getattr(upload, limit):
-                    at = [case for case in own if case.expected.at.endswith(f"/{limit}")]
+                    at = [case for case in own if case.expected.statement.endswith(f"/{limit}")]
                     kinds = {case.expected.verdict for case in at}
-                    missing += [f"{name} {field} {limit}: {kinds}"] if kinds != {"accepted", "refused"} else []
+                    missing += [f"{name} {field} {limit}: {kinds}"] if kinds != {"accepted", "rejected"} else []
     assert missing == []
 
 

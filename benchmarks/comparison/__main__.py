@@ -28,10 +28,10 @@ from comparison.service import Counts, serving
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.client.requests.keys import credentials
-from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
+from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.reporting.spending import Allowance
-from voicegauge.conformance.running.case_runner import Runner, Service
+from voicegauge.conformance.reporting.spending import BillableLimit
+from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.transport import Transport, VirtualClock
 
@@ -59,7 +59,7 @@ class Tools:
         self._document.write_text(json.dumps(self.contract.document.data), encoding="utf-8")
         self.cases = self._plan()
 
-    def _plan(self) -> list[Case]:
+    def _plan(self) -> list[ConformanceCase]:
         plan = plan_cases([self.target], emulated=False, every=True, max_calls=MAX_CALLS)
         return [case for case in plan.cases if case.operation in self.operations]
 
@@ -75,7 +75,9 @@ class Tools:
             client = Client(
                 self.contract, transport, base_urls={"": url}, key=EMULATED_KEY, clock=VirtualClock(), seed=SEED
             )
-            await Runner(Service(self.contract, client), RULES, collector, Allowance(MAX_CALLS)).run(self.cases)
+            await CaseRunner(CheckedService(self.contract, client), RULES, collector, BillableLimit(MAX_CALLS)).run(
+                self.cases
+            )
 
     def schemathesis(self, mutant: Mutant | None) -> Outcome:
         """What Schemathesis says of `mutant`; `None` stands for the correct provider."""

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 
 from mutation.hunting import JUDGED_BY
 from voicegauge.client import Client
-from voicegauge.conformance import Case, Collector, plan_cases
-from voicegauge.conformance.emulator_setup import CREDITS, EMULATED_KEY
-from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, Interleaving
-from voicegauge.conformance.running.case_runner import Runner, Service
+from voicegauge.conformance import Collector, ConformanceCase, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
+from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
+from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.model import Exchange, Finding, Request
@@ -65,34 +65,36 @@ class Coverage:
     cases: set[str] = field(default_factory=set)
     """Ids of the cases that came to a verdict."""
 
-    def keep(self, case: Case, exchanges: Sequence[Exchange]) -> None:
+    def keep(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Note what came of `case`."""
         self.cases.add(case.id)
         self.exchanges.update(f"{exchange.provider}/{exchange.operation}" for exchange in exchanges)
 
 
-async def clean_check(contract: Contract, cases: Sequence[Case], seed: int, coverage: Coverage) -> tuple[Finding, ...]:
+async def clean_check(
+    contract: Contract, cases: Sequence[ConformanceCase], seed: int, coverage: Coverage
+) -> tuple[Finding, ...]:
     """What one run finds of a correct provider; what it sends is noted in `coverage`."""
     dice = random.Random(seed)  # noqa: S311 - a draw, no secret
     settings = EmulatorSettings(
-        seed=seed, clock="virtual", time_scale=dice.uniform(0, SLOWEST), rate_limits=False, credits=CREDITS
+        seed=seed, clock="virtual", time_scale=dice.uniform(0, SLOWEST), rate_limits=False, credits=EMULATED_CREDITS
     )
     chosen = _chosen(cases, dice)
     collector = Collector((), seed)
     async with Transport(app=create_app([contract], settings)) as transport:
         clock, base = CommonClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
         client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=clock, seed=seed)
-        service = Service(contract, client, keep=coverage.keep)
-        runners = [Runner(service, JUDGED_BY, collector) for _ in range(dice.randint(1, 5))]
+        service = CheckedService(contract, client, keep=coverage.keep)
+        runners = [CaseRunner(service, JUDGED_BY, collector) for _ in range(dice.randint(1, 5))]
         lanes = [runner.run(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
         jobs = [target for target in contract.targets.values() if target.job_operation is not None]
-        await asyncio.gather(*lanes, _jobs(Runner(service, JUDGED_BY, collector), dice.choice(jobs), dice))
+        await asyncio.gather(*lanes, _jobs(CaseRunner(service, JUDGED_BY, collector), dice.choice(jobs), dice))
     return collector.report().findings
 
 
-def _chosen(cases: Sequence[Case], dice: random.Random) -> list[Case]:
+def _chosen(cases: Sequence[ConformanceCase], dice: random.Random) -> list[ConformanceCase]:
     """Cases of every operation alike: one with many values would leave no room for the others."""
-    by_operation: dict[str, list[Case]] = defaultdict(list)
+    by_operation: dict[str, list[ConformanceCase]] = defaultdict(list)
     for case in cases:
         by_operation[case.operation].append(case)
     chosen = [dice.choice(dice.choice(list(by_operation.values()))) for _ in range(CASES)]
@@ -100,9 +102,9 @@ def _chosen(cases: Sequence[Case], dice: random.Random) -> list[Case]:
     return chosen
 
 
-async def _jobs(runner: Runner, target: Target, dice: random.Random) -> None:
+async def _jobs(runner: CaseRunner, target: Target, dice: random.Random) -> None:
     """Some jobs of one account at a time, asked for in any order, late, and by ids that nobody gave out."""
-    jobs = Interleaving(target, runner)
+    jobs = StatefulJobs(target, runner)
     for _ in range(STEPS):
         words = ["poll", "late", *(["cancel"] if jobs.can_cancel else []), *(["unknown"] if jobs.can_miss else [])]
         word = dice.choice(["submit", *words] if jobs.jobs < MAX_JOBS else words) if jobs.jobs else "submit"

@@ -13,9 +13,9 @@ import msgspec
 from mutation.mutant import AnswerKind, Mutant, kind_of
 from voicegauge.checks import Rule, select_rules
 from voicegauge.client import Client
-from voicegauge.conformance import Case, Collector, emulator_settings
+from voicegauge.conformance import Collector, ConformanceCase, emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.running.case_runner import Keep, Runner, Service
+from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService, SaveExchanges
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, Fault, create_app
 from voicegauge.emulator.audio import speech
@@ -68,7 +68,7 @@ class Traffic:
     """By case id; without those that came to no verdict."""
     _known: set[AnswerKind] = field(default_factory=set)
 
-    def keep(self, contract: Contract, case: Case, exchanges: Sequence[Exchange]) -> None:
+    def keep(self, contract: Contract, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Note what came of `case`."""
         calls, kinds = Calls(), set()
         calls.count(contract, exchanges)
@@ -84,7 +84,7 @@ class Traffic:
                 self.exchanges[operation.id].append(msgspec.structs.replace(exchange, request=asked))
         self.cases[case.id] = Seen(calls, frozenset(kinds))
 
-    def touched(self, case: Case) -> set[str]:
+    def touched(self, case: ConformanceCase) -> set[str]:
         """The ids of the operations that `case` calls."""
         seen = self.cases.get(case.id)
         return {case.operation} | ({kind.operation for kind in seen.answers} if seen is not None else set())
@@ -104,14 +104,16 @@ class Hunt:
     """Why the check ended early."""
 
 
-def cases_for(mutant: Mutant, cases: Sequence[Case], traffic: Traffic) -> list[Case]:
+def cases_for(mutant: Mutant, cases: Sequence[ConformanceCase], traffic: Traffic) -> list[ConformanceCase]:
     """The cases of a plan that touch what is faulty, as `traffic` with a correct provider shows."""
     if mutant.target is not None:
         return [case for case in cases if case.target == mutant.target and case.speech is not None]
     return [case for case in cases if mutant.operation in traffic.touched(case)]
 
 
-async def hunt(mutant: Mutant, true: Contract, cases: Sequence[Case], traffic: Traffic | None = None) -> Hunt:
+async def hunt(
+    mutant: Mutant, true: Contract, cases: Sequence[ConformanceCase], traffic: Traffic | None = None
+) -> Hunt:
     """Send `cases` to `mutant` until a finding fits.
 
     Args:
@@ -140,7 +142,7 @@ def _forget_contracts() -> None:
 
 
 async def _hunt(
-    mutant: Mutant, true: Contract, cases: Sequence[Case], traffic: Traffic | None, rules: Mapping[str, Rule]
+    mutant: Mutant, true: Contract, cases: Sequence[ConformanceCase], traffic: Traffic | None, rules: Mapping[str, Rule]
 ) -> Hunt:
     calls, others = Calls(), list[Finding]()
     seen = traffic.cases if traffic is not None else {}
@@ -163,7 +165,9 @@ async def _hunt(
     return Hunt(mutant=mutant, found=None, others=tuple(others), calls=calls)
 
 
-async def clean_run(true: Contract, cases: Iterable[Case], settings: EmulatorSettings) -> tuple[list[Finding], Traffic]:
+async def clean_run(
+    true: Contract, cases: Iterable[ConformanceCase], settings: EmulatorSettings
+) -> tuple[list[Finding], Traffic]:
     """What is found of a correct provider, which must be nothing, and what it answers."""
     traffic, findings = Traffic(), list[Finding]()
     async with _checking(
@@ -180,19 +184,19 @@ async def _checking(
     played: Contract,
     settings: EmulatorSettings,
     rules: Mapping[str, Rule],
-    keep: Keep,
+    keep: SaveExchanges,
     faults: Sequence[Fault] = (),
-) -> AsyncIterator[Callable[[Case], Awaitable[Sequence[Finding]]]]:
+) -> AsyncIterator[Callable[[ConformanceCase], Awaitable[Sequence[Finding]]]]:
     """What sends a case to a provider of `played` and judges it by the `true` contract."""
     app = create_app([played], settings, own_faults=faults)
     async with Transport(app=app) as transport:
         base = {"": f"http://emulator.invalid/{true.id}"}
         client = Client(true, transport, base_urls=base, key=EMULATED_KEY, clock=VirtualClock(), seed=settings.seed)
-        service = Service(true, client, keep=keep)
+        service = CheckedService(true, client, keep=keep)
 
-        async def check(case: Case) -> Sequence[Finding]:
+        async def check(case: ConformanceCase) -> Sequence[Finding]:
             collector = Collector((), settings.seed)
-            await Runner(service, rules, collector).run([case])
+            await CaseRunner(service, rules, collector).run([case])
             return collector.report().findings
 
         yield check

@@ -32,11 +32,11 @@ from comparison.service import serving
 from throughput.keeping import Keeper
 from voicegauge.checks import RULES
 from voicegauge.client import Client
-from voicegauge.conformance import Case, Collector, emulator_settings, plan_cases
+from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
-from voicegauge.conformance.fuzzing.search import Effort
-from voicegauge.conformance.running.case_runner import Runner, Service
+from voicegauge.conformance.fuzzing.search import FuzzEffort
+from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.model import UploadedFile
@@ -51,12 +51,12 @@ SAMPLE = 40
 HYPOTHESIS_CASES = 1000
 
 
-def kind(case: Case) -> str:
+def kind(case: ConformanceCase) -> str:
     """Which of `KINDS` a case is."""
     if case.wire is None:
         return KINDS[4]
     if case.wire.media_type in (None, "application/json"):
-        return KINDS[case.expected.verdict != "refused"]
+        return KINDS[case.expected.verdict != "rejected"]
     files = isinstance(case.wire.body, dict) and any(isinstance(v, UploadedFile) for v in case.wire.body.values())
     return KINDS[2 + files]
 
@@ -132,23 +132,23 @@ async def cost_of(contract: Contract, count: int, work: Callable[[Transport], Aw
     return Cost(whole.whole_s / count, own.whole_s / count, own.decoding_s / count, keeper.requests / count)
 
 
-def runner_for(contract: Contract, transport: Transport, base: str = "http://emulator.invalid") -> Runner:
+def runner_for(contract: Contract, transport: Transport, base: str = "http://emulator.invalid") -> CaseRunner:
     """Sends to `transport` and judges by every rule; what is found is forgotten."""
     base_urls = {"": f"{base}/{contract.id}"}
     client = Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
-    return Runner(Service(contract, client), RULES, Collector((), 0))
+    return CaseRunner(CheckedService(contract, client), RULES, Collector((), 0))
 
 
 async def planned(contract: Contract) -> AsyncIterator[Row]:
     """Measure the planned cases of a provider by kind."""
-    by_kind: dict[str, list[Case]] = defaultdict(list)
+    by_kind: dict[str, list[ConformanceCase]] = defaultdict(list)
     for case in plan_cases(list(contract.targets.values()), emulated=True, every=True, large_uploads=False).cases:
         by_kind[kind(case)].append(case)
     for name, cases in by_kind.items():
         sample = cases[:: -(-len(cases) // SAMPLE)]
 
         # Jitter decides how often a job is asked for: each round begins with the same dice.
-        async def work(transport: Transport, sample: Sequence[Case] = sample) -> None:
+        async def work(transport: Transport, sample: Sequence[ConformanceCase] = sample) -> None:
             await runner_for(contract, transport).run(sample)
 
         yield Row(name, len(cases), await cost_of(contract, len(sample), work))
@@ -159,7 +159,7 @@ async def drawn(target: Target) -> Row:
 
     async def work(transport: Transport) -> None:
         runner = runner_for(target.contract, transport)
-        await fuzz_target(target, runner, Collector((), 0), Effort(HYPOTHESIS_CASES // 2, seed=0))
+        await fuzz_target(target, runner, Collector((), 0), FuzzEffort(HYPOTHESIS_CASES // 2, seed=0))
 
     return Row(f"Hypothesis, {target.id}", HYPOTHESIS_CASES, await cost_of(target.contract, HYPOTHESIS_CASES, work))
 
@@ -192,7 +192,7 @@ def over_a_socket(target: Target) -> Mapping[str, float]:
     return {"voicegauge": own, "Schemathesis": run.generated / (run.cpu_s - idle)}
 
 
-async def _sent(contract: Contract, root: str, cases: Sequence[Case]) -> None:
+async def _sent(contract: Contract, root: str, cases: Sequence[ConformanceCase]) -> None:
     async with Transport() as transport:
         await runner_for(contract, transport, root).run(cases)
 

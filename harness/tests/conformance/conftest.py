@@ -18,21 +18,21 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from voicegauge.conformance import (
-    Case,
+    CasePlan,
     CheckReport,
     Collector,
-    Plan,
+    ConformanceCase,
     check_service,
+    emulator_check_settings,
     plan_cases,
-    run_keeping,
-    settings_for,
+    run_check,
 )
 from voicegauge.contract import Catalogue
 from voicegauge.emulator import RunningEmulator
 from voicegauge.speech.audio.samples import encode
 
 Check = Callable[..., CheckReport]
-_PLANS: dict[tuple[object, ...], Plan] = {}
+_PLANS: dict[tuple[object, ...], CasePlan] = {}
 """Equal targets have equal plans: `test_planning.py` proves it, and making one takes a second."""
 
 
@@ -64,7 +64,7 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
         emulator: RunningEmulator,
         names: Sequence[str],
         *,
-        only: Callable[[Case], bool] = lambda _: True,
+        only: Callable[[ConformanceCase], bool] = lambda _: True,
         fuzz: int = 0,
         seed: int = 0,
     ) -> CheckReport:
@@ -73,10 +73,10 @@ def check_at(voicegauge_catalogue: Catalogue) -> Check:
         if key not in _PLANS:
             _PLANS[key] = plan_cases(targets, emulated=True, every=True, large_uploads=False)
         plan = _PLANS[key]
-        chosen = Plan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
-        settings = settings_for(emulator, targets, fuzz=fuzz, seed=seed)
+        chosen = CasePlan(cases=tuple(case for case in plan.cases if only(case)), skipped=plan.skipped)
+        settings = emulator_check_settings(emulator, targets, fuzz=fuzz, seed=seed)
         collector = Collector(names, seed)
-        run_keeping(collector, check_service(targets, chosen, settings, collector))
+        run_check(collector, check_service(targets, chosen, settings, collector))
         return collector.report()
 
     return run

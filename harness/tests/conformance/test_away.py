@@ -12,9 +12,9 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.client import Client
-from voicegauge.conformance import Collector, Plan, Settings, check_service, emulator_settings, plan_cases
+from voicegauge.conformance import CasePlan, CheckSettings, Collector, check_service, emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE, Runner, Service
+from voicegauge.conformance.running.case_runner import MAX_UNREACHABLE, CaseRunner, CheckedService
 from voicegauge.contract import load_catalogue, load_contract
 from voicegauge.emulator import create_app
 from voicegauge.errors import TimedOutError, UnreachableError
@@ -29,7 +29,7 @@ def test_a_service_that_never_answers_is_given_up_soon(acme_contracts: Callable[
     async def check(url: str) -> None:
         async with Transport(timeouts=Timeouts(read_s=0.05)) as transport:
             client = Client(contract, transport, base_urls={"": url}, key="sk-acme")
-            await Runner(Service(contract, client), RULES, collector).run(cases)
+            await CaseRunner(CheckedService(contract, client), RULES, collector).run(cases)
 
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(TimedOutError):
         asyncio.run(check(f"http://127.0.0.1:{silent.getsockname()[1]}"))
@@ -50,7 +50,7 @@ def fuzz():
             if not drops(len(asked)):
                 await emulator(scope, receive, send)
 
-        settings = Settings(
+        settings = CheckSettings(
             base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
             keys={"pixelapi": EMULATED_KEY},
             fuzz=8,
@@ -58,7 +58,7 @@ def fuzz():
             app=app,
         )
         with contextlib.suppress(UnreachableError):
-            asyncio.run(check_service([target], Plan(cases=()), settings, collector))
+            asyncio.run(check_service([target], CasePlan(cases=()), settings, collector))
         return len(asked)
 
     return run

@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance import Case, plan_cases
+from voicegauge.conformance import ConformanceCase, plan_cases
 from voicegauge.conformance.cases.order import ordered
 from voicegauge.conformance.cases.pairwise import combination_cases, covering_rows, factors, speaks, value_rows
-from voicegauge.conformance.cases.valid_requests import base_speech, fits
+from voicegauge.conformance.cases.valid_requests import is_valid_body, valid_speech_request
 from voicegauge.contract import MISSING, load_catalogue
 
 CATALOGUE = load_catalogue()
@@ -37,7 +37,7 @@ def _valid(target, wire, fields):
     for values in itertools.product(*([v for v in field.values if speaks(target, field, v)] for field in fields)):
         body = {**wire.body, **{field.name: value for field, value in zip(fields, values, strict=True)}}
         changed = replace(wire, body={name: value for name, value in body.items() if value is not MISSING})
-        if fits(target.operation, changed):
+        if is_valid_body(target.operation, changed):
             yield changed
 
 
@@ -70,15 +70,15 @@ def test_few_rows_have_every_index_that_may_stand(sizes, data) -> None:
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_every_two_values_of_two_fields_meet_in_a_valid_request(target) -> None:
-    wire = map_speech_request(target, base_speech(target))
+    wire = map_speech_request(target, valid_speech_request(target))
     fields = list(factors([(target, wire)]))
     cases = list(combination_cases([(target, wire)]))
     assert _met([case.wire for case in cases], fields) == _met(_valid(target, wire, fields), fields)
-    assert all(fits(target.operation, case.wire) for case in cases)
+    assert all(is_valid_body(target.operation, case.wire) for case in cases)
 
 
-def _case(index: int, body: dict[str, object], verdict: str) -> Case:
-    return Case(
+def _case(index: int, body: dict[str, object], verdict: str) -> ConformanceCase:
+    return ConformanceCase(
         id=str(index),
         provider="acme",
         operation="speak",
@@ -89,7 +89,7 @@ def _case(index: int, body: dict[str, object], verdict: str) -> Case:
 
 
 BODIES = st.dictionaries(st.sampled_from("abcd"), st.integers(0, 3), max_size=4)
-VERDICTS = st.sampled_from(["accepted", "refused", "either"])
+VERDICTS = st.sampled_from(["accepted", "rejected", "either"])
 
 
 @settings(max_examples=100, deadline=None)
@@ -98,10 +98,10 @@ def test_refusals_come_first_and_a_cut_plan_is_the_beginning_of_the_whole(drawn,
     cases = [_case(index, body, verdict) for index, (body, verdict) in enumerate(drawn)]
     whole = ordered(cases)
     assert sorted(case.id for case in whole) == sorted(case.id for case in cases)
-    assert [case.paid for case in whole] == sorted(case.paid for case in whole)
+    assert [case.is_billable for case in whole] == sorted(case.is_billable for case in whole)
     cut = ordered(cases, most)
     assert cut == whole[: len(cut)]
-    assert sum(case.paid for case in cut) == min(most, sum(case.paid for case in cases))
+    assert sum(case.is_billable for case in cut) == min(most, sum(case.is_billable for case in cases))
 
 
 @given(drawn=st.lists(BODIES, min_size=2, max_size=20))
@@ -111,7 +111,7 @@ def test_no_request_comes_before_one_that_shows_more_values(drawn) -> None:
     names = sorted({name for body in drawn for name in body})
     whole = ordered(cases)
 
-    def new(case: Case) -> int:
+    def new(case: ConformanceCase) -> int:
         return len({(name, case.wire.body.get(name)) for name in names} - seen)  # type: ignore[union-attr]
 
     for index, case in enumerate(whole):
@@ -123,16 +123,16 @@ def test_no_request_comes_before_one_that_shows_more_values(drawn) -> None:
 def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> None:
     target = CATALOGUE.provider("pixelapi").target("voice-design")
     plan = plan_cases([target], emulated=False, every=True, max_calls=FEW_CALLS)
-    paid = [case for case in plan.cases if case.paid]
+    paid = [case for case in plan.cases if case.is_billable]
     assert len(paid) == FEW_CALLS
     sent = [case.wire for case in paid if case.wire is not None]
-    for field in factors([(target, map_speech_request(target, base_speech(target)))]):
+    for field in factors([(target, map_speech_request(target, valid_speech_request(target)))]):
         assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
 
 
 def test_a_field_without_a_list_of_values_is_tried_with_what_documents_say_for_the_target() -> None:
     targets = [target for target in TARGETS if target.id in ("ttsai/kokoro", "ttsai/piper")]
-    starts = [(target, map_speech_request(target, base_speech(target))) for target in targets]
+    starts = [(target, map_speech_request(target, valid_speech_request(target))) for target in targets]
     fields = {field.name: field for field in factors(starts)}
     assert fields["language"].values == ("en", MISSING)
     assert not speaks(targets[1], fields["language"], "ja")
@@ -149,6 +149,8 @@ def test_what_chooses_the_target_is_left_out_where_that_means_the_same() -> None
 
 def test_a_field_that_may_be_empty_is_tried_with_its_default() -> None:
     target = CATALOGUE.provider("pixazo").target("xtts-v2")
-    fields = {field.name: field for field in factors([(target, map_speech_request(target, base_speech(target)))])}
+    fields = {
+        field.name: field for field in factors([(target, map_speech_request(target, valid_speech_request(target)))])
+    }
     assert fields["webhook"].values == (None, MISSING)
     assert fields["webhook_events_filter"].values == (["*"], MISSING)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from voicegauge.checks import RULES
-from voicegauge.conformance import Case
+from voicegauge.conformance import ConformanceCase
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.emulator import FAULTS
 from voicegauge.errors import UnreachableError
@@ -65,15 +65,15 @@ IN_WEBHOOKS = {name for name in FAULTS if name.startswith("webhook-")}
 OF_UPLOADS = {"upload-limit-ignored", "upload-format-ignored", "other-transcript", "other-rate"}
 
 
-def _cases_for(rule: str) -> Callable[[Case], bool]:
+def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
     """The cases that a rule needs to see: fewer make the test faster, not weaker."""
     if rule == "job-stuck":  # each is polled until it is given up
         return lambda case: case.id.endswith(": a full delivery")
     if rule == "filter-ignored":
         return lambda case: case.wire is not None and bool(case.wire.query)
     why = {
-        "auth-not-enforced": "key",
-        **dict.fromkeys(("error-shape", "retry-after-missing"), "situation"),
+        "auth-not-enforced": "authentication",
+        **dict.fromkeys(("error-shape", "retry-after-missing"), "rejection"),
         "accepts-invalid": "invalid",
         **dict.fromkeys(("server-error", "status-undocumented"), "valid"),
     }
@@ -108,7 +108,7 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
 
 def test_a_slow_service_breaks_no_contract(plant, check) -> None:
     plant("slow@pixazo/chatterbox")
-    report = check(["pixazo/chatterbox"], only=lambda case: case.expected.kind == "key")
+    report = check(["pixazo/chatterbox"], only=lambda case: case.expected.kind == "authentication")
     assert not report.findings
 
 

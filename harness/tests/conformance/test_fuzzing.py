@@ -15,7 +15,7 @@ TARGET = "pixelapi/voice-design"
 def fuzz(tmp_path, capfd, monkeypatch):
     """Fuzz a target with nothing else planned; answers with the report, the tests written, and standard error."""
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr("voicegauge.conformance.fuzzing.interleave_jobs", _nothing)
+    monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_job_steps", _nothing)
 
     def run(number: int, *more: str, target: str = TARGET):
         folder, out = tmp_path / "tests", tmp_path / "out.json"
@@ -40,7 +40,7 @@ def test_a_failure_is_kept_tried_first_and_forgotten_when_it_holds(fuzz, tmp_pat
     fault, failures = ("--fault", "accepts-invalid"), ("--failures", str(tmp_path / "failures"))
     report, _, _ = fuzz(12, *fault, *failures)
     assert _found(report)
-    assert (tmp_path / "failures" / "emulated" / "pixelapi" / "generateSpeech" / "refused").is_dir()
+    assert (tmp_path / "failures" / "emulated" / "pixelapi" / "generateSpeech" / "rejected").is_dir()
     # One request would hardly find it, whatever the seed; what failed the last time does.
     again, _, _ = fuzz(1, *fault, *failures, "--seed", "99")
     assert _found(again) & _found(report)
@@ -73,7 +73,7 @@ def test_a_finding_is_written_down_as_a_test(fuzz) -> None:
         compile(code, "test.py", "exec")
         assert "def test_accepts_invalid(voicegauge_send):" in code
         assert f"voicegauge_send({TARGET!r}, " in code
-        assert "expect='refused')" in code
+        assert "expect='rejected')" in code
     assert all(finding["reproduce"].startswith("curl ") for finding in report["findings"])
 
 

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from voicegauge.checks.rules.speech_duration import spoken_range_s
-from voicegauge.conformance import Case, CheckReport, Collector, Plan, Settings, check_service, plan_cases, run_keeping
+from voicegauge.conformance import (
+    CasePlan,
+    CheckReport,
+    CheckSettings,
+    Collector,
+    ConformanceCase,
+    check_service,
+    plan_cases,
+    run_check,
+)
 from voicegauge.conformance.cases.valid_requests import spoken_sentence
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_settings
 from voicegauge.contract import Catalogue, Contract
@@ -22,7 +31,7 @@ URL = "http://127.0.0.1:9"
 MEGABYTE = 10**6
 
 # fault -> the rule that finds it, and the cases that show it
-FOUND_BY: dict[str, tuple[str, Callable[[Case], bool]]] = {
+FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
     "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
     "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
     "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.whole),
@@ -54,29 +63,31 @@ def ttsai(voicegauge_catalogue: Catalogue) -> Contract:
 
 
 @pytest.fixture(scope="module")
-def cases(ttsai: Contract) -> list[Case]:
+def cases(ttsai: Contract) -> list[ConformanceCase]:
     plan = plan_cases(list(ttsai.targets.values()), emulated=True, every=True)
     taking = {intake.operation.id for intake in ttsai.intakes.values()}
     return [case for case in plan.cases if case.operation in taking]
 
 
 @pytest.fixture
-def check(ttsai: Contract, cases: list[Case], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., CheckReport]]:
+def check(
+    ttsai: Contract, cases: list[ConformanceCase], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., CheckReport]]:
     """Check some of the cases against an emulator in this process that hears well."""
     monkeypatch.setattr(transcription, "recogniser", Parrot)
     transcription._kept.clear()
 
-    def run(only: Callable[[Case], bool], *faults: str) -> CheckReport:
+    def run(only: Callable[[ConformanceCase], bool], *faults: str) -> CheckReport:
         targets = list(ttsai.targets.values())
-        settings = Settings(
+        settings = CheckSettings(
             base_urls={"ttsai": {"": f"{URL}/ttsai"}},
             keys={"ttsai": EMULATED_KEY},
             clock=VirtualClock,
             app=create_app([ttsai], emulator_settings(faults=faults)),
         )
         collector = Collector(["ttsai"], 0)
-        plan = Plan(cases=tuple(filter(only, cases)))
-        run_keeping(collector, check_service(targets, plan, settings, collector))
+        plan = CasePlan(cases=tuple(filter(only, cases)))
+        run_check(collector, check_service(targets, plan, settings, collector))
         return collector.report()
 
     yield run
@@ -96,13 +107,13 @@ def test_the_sentence_that_is_sent_ends_in_a_pause() -> None:
 
 def test_what_is_free_is_not_counted_as_paid(check) -> None:
     report = check(lambda case: case.whole and case.target in ("convert", "analysis", "enhance"))
-    paid = {name: spent.paid for name, spent in report.spending.by_target.items()}
+    paid = {name: spent.billable for name, spent in report.spending.by_target.items()}
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
-def quick(case: Case) -> bool:
+def quick(case: ConformanceCase) -> bool:
     """What is taken in whole, and what is refused; `test_emulated.py` sends every value that is converted."""
-    return case.padding is None and (case.whole or case.expected.verdict == "refused")
+    return case.padding is None and (case.whole or case.expected.verdict == "rejected")
 
 
 def test_a_clean_service_breaks_nothing(check, cases) -> None:
@@ -138,7 +149,7 @@ def test_every_operation_has_its_success_and_every_documented_error(ttsai, cases
 def test_sizes_below_at_and_beyond_each_limit(cases, operation, megabytes) -> None:
     sizes = {case.padding.size: case.expected.verdict for case in cases if case.operation == operation and case.padding}
     limit = megabytes * 2**20
-    assert sizes == {megabytes * MEGABYTE: "accepted", limit: "accepted", limit + 1: "refused"}
+    assert sizes == {megabytes * MEGABYTE: "accepted", limit: "accepted", limit + 1: "rejected"}
 
 
 def test_a_limit_is_held_to_the_byte(check) -> None:
@@ -160,10 +171,10 @@ def test_every_documented_format_is_sent_and_webm_is_taken(cases, check) -> None
 
 def test_bounds_and_choices_are_each_tried(cases) -> None:
     tried = {case.id.partition("/")[2] for case in cases}
-    for says in ("enhanceAudio: strength 0", "enhanceAudio: strength 3", "enhanceAudio: strength 4"):
-        assert says in tried
-    for says in ("removeEcho: intensity 5", "removeEcho: intensity 6", "convertAudio: bitrate 320"):
-        assert says in tried
+    for description in ("enhanceAudio: strength 0", "enhanceAudio: strength 3", "enhanceAudio: strength 4"):
+        assert description in tried
+    for description in ("removeEcho: intensity 5", "removeEcho: intensity 6", "convertAudio: bitrate 320"):
+        assert description in tried
     assert {f"separateAudio: stems {count}" for count in (2, 4, 5, 6)} <= tried
 
 
@@ -180,7 +191,7 @@ def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
 
 def test_every_paid_call_names_what_is_paid(cases) -> None:
     accepted = [case for case in cases if case.expected.verdict == "accepted"]
-    assert all(case.paid and case.target and case.audio_s > 0 for case in accepted)
+    assert all(case.is_billable and case.target and case.audio_s > 0 for case in accepted)
 
 
 def test_situations_are_asked_for(cases) -> None:

@@ -7,9 +7,16 @@ import json
 
 import pytest
 
-from voicegauge.conformance import Collector, Plan, check_jobs, check_service, run_keeping, settings_for
-from voicegauge.conformance.emulator_setup import CREDITS, EMULATED_KEY
-from voicegauge.conformance.engine import Settings
+from voicegauge.conformance import (
+    CasePlan,
+    Collector,
+    check_job_steps,
+    check_service,
+    emulator_check_settings,
+    run_check,
+)
+from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
+from voicegauge.conformance.engine import CheckSettings
 from voicegauge.conformance.fuzzing.stateful_jobs import unlike
 from voicegauge.contract import load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
@@ -28,7 +35,7 @@ def take(voicegauge_catalogue, voicegauge_emulator):
     def run(target: str, *steps: str) -> list[str]:
         [chosen] = voicegauge_catalogue.select([target])
         collector = Collector([target], 0)
-        asyncio.run(check_jobs(chosen, steps, settings_for(voicegauge_emulator, [chosen]), collector))
+        asyncio.run(check_job_steps(chosen, steps, emulator_check_settings(voicegauge_emulator, [chosen]), collector))
         return [finding.rule for finding in collector.report().findings]
 
     return run
@@ -40,11 +47,11 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
 
     def run(*names: str, seed: int = 0, failures=None):
         targets = voicegauge_catalogue.select(names)
-        settings = settings_for(voicegauge_emulator, targets, fuzz=20, seed=seed, failures=failures)
+        settings = emulator_check_settings(voicegauge_emulator, targets, fuzz=20, seed=seed, failures=failures)
         collector = Collector(names, seed)
         with pytest.MonkeyPatch.context() as patch:  # random requests have tests of their own
             patch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
-            run_keeping(collector, check_service(targets, Plan(cases=()), settings, collector))
+            run_check(collector, check_service(targets, CasePlan(cases=()), settings, collector))
         return collector.report()
 
     return run
@@ -134,9 +141,9 @@ def acme(tmp_path_factory):
 def asked(acme):
     """Settings to ask the emulator of `acme` in this process, with faults."""
 
-    def make(*faults: str, clock: str = "per-poll", fuzz: int = 0) -> Settings:
-        played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=CREDITS)
-        return Settings(
+    def make(*faults: str, clock: str = "per-poll", fuzz: int = 0) -> CheckSettings:
+        played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=EMULATED_CREDITS)
+        return CheckSettings(
             app=create_app([acme], played),
             base_urls={"acme": {"": "http://emulator.invalid/acme"}},
             keys={"acme": EMULATED_KEY},
@@ -154,7 +161,7 @@ def broken(acme, asked):
 
     def run(*steps: str, faults: tuple[str, ...] = (), clock: str = "per-poll") -> list[str]:
         collector = Collector((), 0)
-        asyncio.run(check_jobs(acme.target("small"), steps, asked(*faults, clock=clock), collector))
+        asyncio.run(check_job_steps(acme.target("small"), steps, asked(*faults, clock=clock), collector))
         return [finding.rule for finding in collector.report().findings]
 
     return run
@@ -191,5 +198,5 @@ def test_a_job_that_never_expires_is_found(broken, clock) -> None:
 def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, asked, monkeypatch, faults, rules) -> None:
     monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
     collector, settings = Collector((), 0), asked(*faults, fuzz=60)
-    run_keeping(collector, check_service([acme.target("small")], Plan(cases=()), settings, collector))
+    run_check(collector, check_service([acme.target("small")], CasePlan(cases=()), settings, collector))
     assert {finding.rule for finding in collector.report().findings} == rules

@@ -104,7 +104,7 @@ def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     assert sum(part["paid"] for part in plan["spending"]["by_kind"].values()) == len(paid) > 5
     assert f"{len(paid)} that may be paid for" in out
     verdicts = [case["expects"] for case in plan["cases"]]
-    assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "refused")
+    assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "rejected")
 
 
 def test_what_was_spent_is_told_by_target_kind_and_rule(live, acme) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from voicegauge.client import Ledger
 from voicegauge.conformance import (
+    CasePlan,
     CheckReport,
+    CheckSettings,
     Collector,
-    Plan,
-    Settings,
     check_service,
     emulator_settings,
     plan_cases,
@@ -34,14 +34,14 @@ TARGETS = ["ttsai/kokoro", "ttsai/batch-kokoro"]
 
 
 def kept(case) -> bool:
-    return case.life or (case.operation == "submitBatch" and "items" in case.expected.description)
+    return case.is_lifecycle or (case.operation == "submitBatch" and "items" in case.expected.description)
 
 
 def test_every_thing_that_is_kept_is_followed_to_its_end(voicegauge_catalogue) -> None:
     plan = plan_cases(voicegauge_catalogue.select([]), emulated=True, every=True)
     makers = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.resource}
     batches = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.batch}
-    assert {case.operation for case in plan.cases if case.life} == makers | batches
+    assert {case.operation for case in plan.cases if case.is_lifecycle} == makers | batches
     assert {"createUserVoice", "createEmbedding", "chat", "submitBatch"} <= makers | batches
 
 
@@ -87,8 +87,8 @@ def live(kokoro):
             await emulator(scope, receive, send)
 
         collector = Collector([], 0)
-        plan = Plan(cases=tuple(case for case in cases if case.life and case.operation == made_by))
-        asked = Settings(
+        plan = CasePlan(cases=tuple(case for case in cases if case.is_lifecycle and case.operation == made_by))
+        asked = CheckSettings(
             provenance=Provenance.RECORDED,
             base_urls={"ttsai": {"": "http://emulated/ttsai"}},
             keys={"ttsai": EMULATED_KEY},
@@ -118,8 +118,8 @@ def test_an_account_that_is_told_to_come_back_later_says_nothing_of_what_is_kept
 @pytest.mark.parametrize(("made_by", "name"), [("createUserVoice", "kokoro"), ("chat", "chat")])
 def test_each_use_of_what_is_kept_is_paid_for_from_the_budget(live, made_by, name) -> None:
     report = live(made_by, ledger=Ledger(1.0), prices={f"ttsai/{name}": 0.01})
-    assert report.spending.total.paid > 1
-    assert report.spent_usd == pytest.approx(0.01 * report.spending.total.paid)
+    assert report.spending.total.billable > 1
+    assert report.spent_usd == pytest.approx(0.01 * report.spending.total.billable)
     assert not live(made_by, ledger=Ledger(0.015), prices={f"ttsai/{name}": 0.01}).finished
 
 

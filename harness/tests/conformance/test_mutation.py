@@ -43,8 +43,8 @@ def faulty(traffic):
 @pytest.mark.slow
 async def test_a_sample_of_faulty_providers_is_found_under_a_fitting_rule(faulty, traffic) -> None:
     assert len(faulty) >= 250
-    sample = faulty[:: len(faulty) // SAMPLE]
-    results = [await hunt(mutant, CONTRACT, cases_for(mutant, _cases(), traffic), traffic) for mutant in sample]
+    sample_value = faulty[:: len(faulty) // SAMPLE]
+    results = [await hunt(mutant, CONTRACT, cases_for(mutant, _cases(), traffic), traffic) for mutant in sample_value]
     assert [result.mutant.id for result in results if result.found is None] == []
     assert all(result.found.rule in result.mutant.rules for result in results)
 
@@ -85,7 +85,9 @@ KEPT = (
 
 async def test_what_is_kept_is_used_with_every_value_of_the_other_fields() -> None:
     contract = CATALOGUE.provider("ttsai")
-    cases = [case for case in plan_cases([contract.target("kokoro")], emulated=True, every=True).cases if case.life]
+    cases = [
+        case for case in plan_cases([contract.target("kokoro")], emulated=True, every=True).cases if case.is_lifecycle
+    ]
     made = {
         mutant.id.removeprefix("ttsai/"): mutant
         for name in ("submitSpeech", "cloneVoice")
@@ -98,7 +100,7 @@ async def test_what_is_kept_is_used_with_every_value_of_the_other_fields() -> No
 async def test_a_batch_is_held_to_its_states_like_any_job() -> None:
     contract = CATALOGUE.provider("ttsai")
     plan = plan_cases([contract.target("batch-kokoro")], emulated=True, every=True)
-    cases = [case for case in plan.cases if case.life and case.operation == "submitBatch"]
+    cases = [case for case in plan.cases if case.is_lifecycle and case.operation == "submitBatch"]
     results = [await hunt(mutant, contract, cases) for mutant in job_mutants(contract.operation("getBatchResult"))]
     assert len(results) >= 3
     assert [result.mutant.id for result in results if result.found is None] == []

@@ -12,7 +12,7 @@ from junitparser import JUnitXml
 from sarif_pydantic import Sarif
 
 from voicegauge import cli
-from voicegauge.conformance import CheckReport, apply_baseline, make_baseline, results_of
+from voicegauge.conformance import CheckReport, apply_baseline, check_results, make_baseline
 from voicegauge.model import Finding, FindingLocation, Provenance, Severity
 from voicegauge.outputs import ExportedReport, junit_xml, sarif_json, step_summary, workflow_commands
 
@@ -32,7 +32,7 @@ def finding(**changes) -> Finding:
 
 
 def report(*findings: Finding, strict: bool = False) -> ExportedReport:
-    return results_of(
+    return check_results(
         CheckReport(
             voicegauge="0", created_at="2026-01-01T00:00:00+00:00", finished=True, seed=0, targets=("acme/voice-1",),
             operations=("acme/speak", "acme/list"), findings=findings,

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from voicegauge.client import RateLimiter
-from voicegauge.conformance import Collector, check_service, plan_cases, run_keeping
-from voicegauge.conformance.engine import Settings
+from voicegauge.conformance import Collector, check_service, plan_cases, run_check
+from voicegauge.conformance.engine import CheckSettings
 from voicegauge.contract import load_contract
 from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock
@@ -18,7 +18,7 @@ KEY = "sk-acme-0123456789abcdef"
 def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts: Callable[..., Path]) -> None:
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
     targets, clock = list(contract.targets.values()), VirtualClock()
-    settings = Settings(
+    settings = CheckSettings(
         provenance=Provenance.RECORDED,
         base_urls={"acme": {"": acme.url}},
         keys={"acme": KEY},
@@ -26,7 +26,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts
         pacers={"acme": RateLimiter(4, clock)},
     )
     collector = Collector(["acme"], 0)
-    run_keeping(collector, check_service(targets, plan_cases(targets, emulated=False, every=True), settings, collector))
+    run_check(collector, check_service(targets, plan_cases(targets, emulated=False, every=True), settings, collector))
     assert len(acme.keys) > 8
     assert clock.monotonic() == 60 * ((len(acme.keys) - 1) // 4)
     assert not collector.report().findings

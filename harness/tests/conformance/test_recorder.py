@@ -11,9 +11,16 @@ import msgspec
 import pytest
 
 from voicegauge.checks import RULES, ExpectedResponse
-from voicegauge.conformance import Collector, Settings, check_recordings, check_service, run_keeping, settings_for
-from voicegauge.conformance.cases.case import Case
-from voicegauge.conformance.recording.recorder import TEXT, Recorder, Refreshing, file_of, plan_to_record
+from voicegauge.conformance import (
+    CheckSettings,
+    Collector,
+    check_recordings,
+    check_service,
+    emulator_check_settings,
+    run_check,
+)
+from voicegauge.conformance.cases.case import ConformanceCase
+from voicegauge.conformance.recording.recorder import TEXT, Recorder, RefreshPolicy, plan_to_record, recording_path
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, find_recordings, load_har, load_recordings, save_har
@@ -30,11 +37,11 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     targets = voicegauge_catalogue.select(TARGETS)
     contracts = {target.contract.id: target.contract for target in targets}
     plan = plan_to_record(targets, emulated=True, every=False)
-    settings = settings_for(voicegauge_emulator, targets)
+    settings = emulator_check_settings(voicegauge_emulator, targets)
     recorder = Recorder(contracts, settings.base_urls)
     collector = Collector([], 0)
     settings = dataclasses.replace(settings, keep=recorder.keep)
-    run_keeping(collector, check_service(targets, plan, settings, collector))
+    run_check(collector, check_service(targets, plan, settings, collector))
     assert recorder.met_emulator
     for update in _refreshing(contracts).updates(plan, folder, {}):
         contract = contracts[update.provider]
@@ -42,14 +49,14 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     return folder
 
 
-def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> Refreshing:
-    return Refreshing(contracts, provenance, refresh, NOW)
+def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> RefreshPolicy:
+    return RefreshPolicy(contracts, provenance, refresh, NOW)
 
 
 def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
     expected = ExpectedResponse(verdict="accepted", kind="valid", description="it answers", statement="/paths")
-    case = Case(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
-    path = file_of(case, tmp_path)
+    case = ConformanceCase(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
+    path = recording_path(case, tmp_path)
     path.parent.mkdir()
     path.touch()
     assert find_recordings(tmp_path) == [path]
@@ -58,10 +65,12 @@ def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
 def test_every_delivery_is_recorded_and_a_handful_of_refusals_of_each_operation(voicegauge_catalogue) -> None:
     targets = voicegauge_catalogue.select([])
     plan = plan_to_record(targets, emulated=True, every=False)
-    delivered = {f"{case.provider}/{case.target}" for case in plan.cases if case.speech is not None and not case.fails}
+    delivered = {
+        f"{case.provider}/{case.target}" for case in plan.cases if case.speech is not None and not case.expects_failure
+    }
     assert delivered == {target.id for target in targets}
     assert {case.speech.text for case in plan.cases if case.speech is not None} == {TEXT}
-    refusals = [case for case in plan.cases if case.expected.verdict == "refused"]
+    refusals = [case for case in plan.cases if case.expected.verdict == "rejected"]
     kinds = [
         (c.provider, c.operation, c.expected.kind, c.expected.statuses, c.key, c.expected.description) for c in refusals
     ]
@@ -84,12 +93,12 @@ def test_what_was_recorded_keeps_the_contract_and_replays_to_the_same_questions(
     again = Collector([], 0)
     with running_app(ReplayApp(replay)) as root:
         providers = {target.contract.id for target in targets}
-        settings = Settings(
+        settings = CheckSettings(
             base_urls={name: {"": f"{root}/{name}"} for name in providers},
             keys=dict.fromkeys(providers, "another-key"),
             clock=VirtualClock,
         )
-        run_keeping(again, check_service(targets, plan, settings, again))
+        run_check(again, check_service(targets, plan, settings, again))
     report = again.report()
     assert (replay.unmatched, replay.unused) == ([], [])
     assert {case.verdict for case in report.cases} == {"kept"}
@@ -145,14 +154,14 @@ def case(voicegauge_catalogue):
     targets = voicegauge_catalogue.select(["pixazo/xtts-v2"])
     contract = targets[0].contract
     plan = plan_to_record(targets, emulated=True, every=False)
-    path = file_of(plan.cases[0], Path("out"))
+    path = recording_path(plan.cases[0], Path("out"))
 
     def due(old: Recording | None, **options):
         refreshing = _refreshing({"pixazo": contract}, **options)
         updates = refreshing.updates(plan, Path("out"), {} if old is None else {path: old})
         return next((update for update in updates if update.path == path), None)
 
-    due.contract, due.planned = contract, [c.id for c in plan.cases if file_of(c, Path("out")) == path]
+    due.contract, due.planned = contract, [c.id for c in plan.cases if recording_path(c, Path("out")) == path]
     return due
 
 

@@ -8,7 +8,7 @@ import threading
 from types import SimpleNamespace
 from typing import Any
 
-from voicegauge.conformance.fuzzing.search import Effort, Search
+from voicegauge.conformance.fuzzing.search import FuzzEffort, RuleSearch
 
 
 def test_a_search_that_is_stopped_while_it_draws_asks_nothing_more() -> None:
@@ -20,7 +20,7 @@ def test_a_search_that_is_stopped_while_it_draws_asks_nothing_more() -> None:
         asked.append(1)
 
     async def search() -> None:
-        search = Search(runner, Effort(examples=1, seed=0))
+        search = RuleSearch(runner, FuzzEffort(examples=1, seed=0))
 
         def draw() -> None:
             drawing.set()

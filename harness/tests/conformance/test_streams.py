@@ -10,7 +10,7 @@ import pytest
 
 from voicegauge.checks import RULES, Call, Checker
 from voicegauge.client import Client
-from voicegauge.conformance import documented_findings
+from voicegauge.conformance import judge_documented_examples
 from voicegauge.contract import Contract, load_contract
 from voicegauge.emulator import FAULTS, EmulatorSettings, running_emulator
 from voicegauge.model import Delivery, Exchange, Finding, Provenance, Request, Response, Severity, SpeechRequest
@@ -142,5 +142,5 @@ def test_a_documented_stream_is_judged_too(tmp_path: Path, voicegauge_catalogue)
     media = "            text/event-stream:\n              schema: {type: string}\n"
     assert media in text
     path.write_text(text.replace(media, f"{media}              examples: {{printed: {{{written}}}}}\n"))
-    found = {one.rule for _, findings in documented_findings(load_contract(path)) for one in findings}
+    found = {one.rule for _, findings in judge_documented_examples(load_contract(path)) for one in findings}
     assert {"stream-event-schema", "stream-end-missing"} <= found

@@ -11,13 +11,13 @@ import pytest
 
 from voicegauge.checks import RULES
 from voicegauge.conformance import (
+    CasePlan,
     CheckReport,
     Collector,
-    Plan,
     check_service,
+    emulator_check_settings,
     plan_cases,
-    run_keeping,
-    settings_for,
+    run_check,
 )
 from voicegauge.conformance.cases import webhooks
 from voicegauge.conformance.cases.audio_input import intake_cases
@@ -47,9 +47,9 @@ def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckRepor
             contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
             cases += with_webhooks(intake_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
         cases = [case for case in cases if case.webhook or case.kind == "plain-http"]
-        settings = replace(settings_for(voicegauge_emulator, targets), **settings_more)
+        settings = replace(emulator_check_settings(voicegauge_emulator, targets), **settings_more)
         collector = Collector(names, 0)
-        run_keeping(collector, check_service(targets, Plan(cases=tuple(cases)), settings, collector))
+        run_check(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
         return collector.report()
 
     return run

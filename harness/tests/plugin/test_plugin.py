@@ -120,8 +120,8 @@ SENT_AGAIN = """
 
     def test_right(voicegauge_send):
         voicegauge_send("pixelapi/voice-design", {"text": "Hello there."})
-        voicegauge_send("pixelapi/voice-design", {"text": "a" * 501}, expect="refused")
-        voicegauge_send("pixelapi/voice-design", without=["text"], expect="refused")
+        voicegauge_send("pixelapi/voice-design", {"text": "a" * 501}, expect="rejected")
+        voicegauge_send("pixelapi/voice-design", without=["text"], expect="rejected")
 
     def test_wrong(voicegauge_send):
         voicegauge_send("pixelapi/voice-design", {"text": "a" * 501})

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from voicegauge.client import RateLimiter
-    from voicegauge.conformance import CheckReport, PricedPlan, Spent
+    from voicegauge.conformance import CheckReport, PricedPlan, SpendingTotal
 
 RULES_NAMED = 3
 """Rules that look at the same things have spent the same: so many of them are named."""
@@ -26,7 +26,7 @@ def print_plan(plan: PricedPlan) -> None:
     out = console()
     rows = table("case", "expected", "cost", right=("cost",))
     for case in plan.cases:
-        rows.add_row(case.id, case.expects, _cost(case.usd) if case.paid else "free")
+        rows.add_row(case.id, case.expects, _cost(case.usd) if case.is_billable else "free")
     out.print(rows)
     for one in plan.skipped:
         out.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
@@ -40,7 +40,7 @@ def plan_line(plan: PricedPlan) -> str:
     who, free = ("emulated", " (nothing is paid)") if plan.provenance is Provenance.EMULATED else ("live", "")
     total = plan.spending.total
     unknown = f", and {', '.join(plan.unpriced)}, whose price nobody says" if plan.unpriced else ""
-    line = f"{who}: {total.requests} requests, {total.paid} that may be paid for"
+    line = f"{who}: {total.requests} requests, {total.billable} that may be paid for"
     return f"{line}, about ${total.usd:.4g} if all goes well{unknown}{free}"
 
 
@@ -51,7 +51,7 @@ def print_spending(out: Console, report: CheckReport) -> None:
         return
     _print_parts(out, "spent by kind", spending.by_kind)
     _print_parts(out, "by target", spending.by_target)
-    alike: dict[Spent, list[str]] = {}
+    alike: dict[SpendingTotal, list[str]] = {}
     for rule, spent in spending.by_rule.items():
         alike.setdefault(spent, []).append(rule)
     named = {_together(rules): spent for spent, rules in alike.items()}
@@ -63,15 +63,15 @@ def _together(rules: list[str]) -> str:
     return " ".join(rules[:RULES_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def _print_parts(out: Console, label: str, parts: Mapping[str, Spent]) -> None:
+def _print_parts(out: Console, label: str, parts: Mapping[str, SpendingTotal]) -> None:
     told = [f"{name} {_spent(spent)}" for name, spent in parts.items()]
     if told:
         out.print(f"{label}: {'; '.join(told)}", style="dim", soft_wrap=True)
 
 
-def _spent(spent: Spent) -> str:
+def _spent(spent: SpendingTotal) -> str:
     dollars = f" {_cost(spent.usd)}" if spent.usd else ""
-    return f"{spent.requests} ({spent.paid} paid{dollars})"
+    return f"{spent.requests} ({spent.billable} paid{dollars})"
 
 
 def _cost(usd: float | None) -> str:

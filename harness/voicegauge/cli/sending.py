@@ -13,11 +13,11 @@ from voicegauge.data import cache_folder
 from voicegauge.errors import EXIT_BUDGET, EXIT_NOTHING_MEASURED, EXIT_OK, BudgetError, TransportError
 
 if TYPE_CHECKING:
-    from voicegauge.conformance import Collector, Plan, PricedPlan, Settings
+    from voicegauge.conformance import CasePlan, CheckSettings, Collector, PricedPlan
     from voicegauge.contract import Contract, Target
 
 
-def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict[str, Any]) -> Settings:
+def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict[str, Any]) -> CheckSettings:
     """How the services themselves are asked: keys from the environment, a budget for `plan`.
 
     Says on standard error what it will cost.
@@ -35,12 +35,12 @@ def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict
     """
     from voicegauge.cli.money import echo_pace, plan_line
     from voicegauge.client import Ledger, account_plans, client_key, rate_limiter_for
-    from voicegauge.conformance import Settings, refuse_unpriced
+    from voicegauge.conformance import CheckSettings, require_prices
     from voicegauge.model import Provenance
 
     plans = account_plans(contracts, options["plans"])
     keys = {contract.id: client_key(contract) for contract in contracts}
-    refuse_unpriced(plan)
+    require_prices(plan)
     budget = options["max_cost"]
     click.echo(f"{plan_line(plan)}; at most ${budget:.4g}", err=True)
     if plan.usd > budget:
@@ -48,7 +48,7 @@ def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict
         raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than --max-cost {budget:g}{fits}")
     pacers = {provider: rate_limiter_for(plan, options["base_url"]) for provider, plan in plans.items()}
     echo_pace(pacers)
-    return Settings(
+    return CheckSettings(
         provenance=Provenance.RECORDED,
         base_urls={contract.id: options["base_url"] for contract in contracts},
         keys=keys,
@@ -59,21 +59,21 @@ def live_settings(plan: PricedPlan, contracts: Sequence[Contract], options: dict
     )
 
 
-def send(targets: Sequence[Target], plan: Plan, settings: Settings, collector: Collector) -> int:
+def send(targets: Sequence[Target], plan: CasePlan, settings: CheckSettings, collector: Collector) -> int:
     """Run the plan; the status says what stopped it before its end.
 
     Raises:
         TransportError: not even one answer could be had.
     """
     from voicegauge.cli.progress import progress
-    from voicegauge.conformance import check_service, run_keeping
+    from voicegauge.conformance import check_service, run_check
 
     if settings.fuzz:
         # Hypothesis keeps tables that are slow to make; not in the folder that the user stands in.
         os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache_folder() / "hypothesis"))
     try:
         with progress("asking", len(plan.cases)) as bar:
-            run_keeping(collector, check_service(targets, plan, settings, collector, bar.advance))
+            run_check(collector, check_service(targets, plan, settings, collector, bar.advance))
     except TransportError as error:
         if not collector.exchanges:
             raise

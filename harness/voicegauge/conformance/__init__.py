@@ -1,54 +1,60 @@
 """Conformance: documented examples, recordings, planned cases and fuzzing, judged by the checks."""
 
-from voicegauge.conformance.cases import Case, Plan, Skipped, plan_cases
-from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_settings, settings_for
-from voicegauge.conformance.engine import Settings, check_documents, check_jobs, check_service, run_keeping
-from voicegauge.conformance.fuzzing import changed_request, request_case
-from voicegauge.conformance.offline import check_recordings, documented_findings
+from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_check_settings, emulator_settings
+from voicegauge.conformance.engine import (
+    CheckSettings,
+    check_documented_examples,
+    check_job_steps,
+    check_service,
+    run_check,
+)
+from voicegauge.conformance.fuzzing import modified_request, request_case
+from voicegauge.conformance.offline import check_recordings, judge_documented_examples
 from voicegauge.conformance.reporting import (
     CaseResult,
     CheckReport,
     Spending,
-    Spent,
+    SpendingTotal,
     apply_baseline,
+    check_results,
     make_baseline,
-    results_of,
 )
 from voicegauge.conformance.running import (
     Collector,
     PricedPlan,
-    price_of_plan,
-    priced,
-    refuse_unpriced,
+    price_plan,
+    require_prices,
+    total_price_usd,
 )
 
 __all__ = [
     "EMULATED_KEY",
-    "Case",
+    "CasePlan",
     "CaseResult",
     "CheckReport",
+    "CheckSettings",
     "Collector",
-    "Plan",
+    "ConformanceCase",
     "PricedPlan",
-    "Settings",
-    "Skipped",
+    "SkippedCase",
     "Spending",
-    "Spent",
+    "SpendingTotal",
     "apply_baseline",
-    "changed_request",
-    "check_documents",
-    "check_jobs",
+    "check_documented_examples",
+    "check_job_steps",
     "check_recordings",
+    "check_results",
     "check_service",
-    "documented_findings",
+    "emulator_check_settings",
     "emulator_settings",
+    "judge_documented_examples",
     "make_baseline",
+    "modified_request",
     "plan_cases",
-    "price_of_plan",
-    "priced",
-    "refuse_unpriced",
+    "price_plan",
     "request_case",
-    "results_of",
-    "run_keeping",
-    "settings_for",
+    "require_prices",
+    "run_check",
+    "total_price_usd",
 ]

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.checks import RULES, Rule
-from voicegauge.conformance.engine import Settings
+from voicegauge.conformance.engine import CheckSettings
 from voicegauge.contract import Target
 from voicegauge.emulator import EmulatorSettings, RunningEmulator
 from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock
 
-CREDITS = 1e12
+EMULATED_CREDITS = 1e12
 """A check sends hundreds of requests; what an empty account answers is asked for as a situation."""
 EMULATED_KEY = "emulated-key"
 """The emulator takes any key that does not begin with "invalid"."""
@@ -21,11 +21,16 @@ EMULATED_KEY = "emulated-key"
 def emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorSettings:
     """An emulator in which nothing takes time and no limit is met by accident."""
     return EmulatorSettings(
-        seed=seed, clock="per-poll", faults=tuple(faults), rate_limits=False, credits=CREDITS, webhook_http=True
+        seed=seed,
+        clock="per-poll",
+        faults=tuple(faults),
+        rate_limits=False,
+        credits=EMULATED_CREDITS,
+        webhook_http=True,
     )
 
 
-def settings_for(
+def emulator_check_settings(
     running: RunningEmulator,
     targets: Sequence[Target],
     *,
@@ -33,10 +38,10 @@ def settings_for(
     fuzz: int = 0,
     failures: Path | None = None,
     seed: int = 0,
-) -> Settings:
+) -> CheckSettings:
     """How `targets` are checked at an emulator; waiting between polls costs no time."""
     providers = {target.contract.id for target in targets}
-    return Settings(
+    return CheckSettings(
         provenance=Provenance.EMULATED,
         base_urls={name: {"": running.base_url(name)} for name in providers},
         keys=dict.fromkeys(providers, EMULATED_KEY),

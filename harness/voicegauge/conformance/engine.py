@@ -10,10 +10,10 @@ from typing import Any
 
 from voicegauge.checks import RULES, Rule
 from voicegauge.client import Client, Ledger, RateLimiter
-from voicegauge.conformance.cases import Case, Plan, receiver_for
-from voicegauge.conformance.offline import documented_findings
-from voicegauge.conformance.reporting import Allowance
-from voicegauge.conformance.running import Collector, Keep, Runner, Service
+from voicegauge.conformance.cases import CasePlan, ConformanceCase, receiver_for
+from voicegauge.conformance.offline import judge_documented_examples
+from voicegauge.conformance.reporting import BillableLimit
+from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges
 from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
@@ -22,7 +22,7 @@ from voicegauge.transport import Clock, Transport
 
 
 @dataclass(frozen=True)
-class Settings:
+class CheckSettings:
     """How a service is checked."""
 
     provenance: Provenance = Provenance.EMULATED
@@ -43,7 +43,7 @@ class Settings:
     seed: int = 0
     clock: Callable[[], Clock] | None = None
     """Makes the clock that a client waits by; the real one if left out."""
-    keep: Keep | None = None
+    keep: SaveExchanges | None = None
     """Is given the exchanges of each case that came to a verdict, to be recorded."""
     receiver: Receiver | None = None
     """For webhooks; where the emulator is asked, there is one without."""
@@ -53,20 +53,20 @@ class Settings:
     """An ASGI application that is called in this process instead of the network."""
 
 
-def check_documents(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
+def check_documented_examples(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
     """Judge every example that the documents print."""
     for contract in contracts:
-        for exchange, findings in documented_findings(contract, rules):
+        for exchange, findings in judge_documented_examples(contract, rules):
             collector.saw(Provenance.DOCUMENTED, contract.id, exchange.operation)
             collector.add(findings)
 
 
 async def check_service(
     targets: Sequence[Target],
-    plan: Plan,
-    settings: Settings,
+    plan: CasePlan,
+    settings: CheckSettings,
     collector: Collector,
-    progress: Callable[[Case], None] | None = None,
+    progress: Callable[[ConformanceCase], None] | None = None,
 ) -> None:
     """Send the plan to the services of `targets` and judge what comes back.
 
@@ -82,60 +82,62 @@ async def check_service(
 
 async def _check_services(
     targets: Sequence[Target],
-    plan: Plan,
-    settings: Settings,
+    plan: CasePlan,
+    settings: CheckSettings,
     collector: Collector,
-    progress: Callable[[Case], None] | None,
+    progress: Callable[[ConformanceCase], None] | None,
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
-    allowance = Allowance(plan.max_calls)
+    allowance = BillableLimit(plan.max_calls)
     async with Transport(app=settings.app) as transport:
         for contract in contracts.values():
             service = _service(contract, transport, settings)
             cases = [case for case in plan.cases if case.provider == contract.id]
             try:
-                await Runner(service, settings.rules, collector, allowance).run(cases, progress)
+                await CaseRunner(service, settings.rules, collector, allowance).run(cases, progress)
                 await _fuzz(service, targets, settings, collector)
             except BudgetError as error:
                 collector.stopped_by = str(error)
                 return
 
 
-async def _fuzz(service: Service, targets: Sequence[Target], settings: Settings, collector: Collector) -> None:
+async def _fuzz(
+    service: CheckedService, targets: Sequence[Target], settings: CheckSettings, collector: Collector
+) -> None:
     """One target of each operation: the schema is the operation's, and so are its jobs."""
     if not settings.fuzz:
         return
     from voicegauge.conformance.fuzzing import (
-        Effort,
+        FuzzEffort,
+        fuzz_job_steps,
         fuzz_target,  # Hypothesis costs 0.2 s to import
-        interleave_jobs,
     )
 
-    effort = Effort(settings.fuzz, settings.seed, settings.failures)
+    effort = FuzzEffort(settings.fuzz, settings.seed, settings.failures)
     own = effort.below(settings.provenance.value, service.contract.id)
     firsts: dict[str, Target] = {}
     for target in targets:
         if target.contract is service.contract:
             firsts.setdefault(target.operation.id, target)
     for target in firsts.values():
-        runner = Runner(service, settings.rules, collector)
+        runner = CaseRunner(service, settings.rules, collector)
         await fuzz_target(target, runner, collector, own)
         if target.job_operation is not None:
-            await interleave_jobs(target, runner, own)
+            await fuzz_job_steps(target, runner, own)
 
 
-async def check_jobs(target: Target, steps: Sequence[str], settings: Settings, collector: Collector) -> None:
+async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckSettings, collector: Collector) -> None:
     """Take `steps` with jobs of `target`, as `interleaving` writes them, and keep what is found.
 
     Raises:
         UsageError: the target has no jobs, or a step is none.
         TransportError: no answer could be had.
     """
-    from voicegauge.conformance.fuzzing import Interleaving
+    from voicegauge.conformance.fuzzing import StatefulJobs
 
     async with Transport(app=settings.app) as transport:
-        runner = Runner(_service(target.contract, transport, settings), settings.rules, collector)
-        jobs = Interleaving(target, runner)
+        runner = CaseRunner(_service(target.contract, transport, settings), settings.rules, collector)
+        jobs = StatefulJobs(target, runner)
         try:
             for step in steps:
                 runner.keep(await jobs.step(step))
@@ -143,7 +145,7 @@ async def check_jobs(target: Target, steps: Sequence[str], settings: Settings, c
             collector.stopped_by = str(error)
 
 
-def _service(contract: Contract, transport: Transport, settings: Settings) -> Service:
+def _service(contract: Contract, transport: Transport, settings: CheckSettings) -> CheckedService:
     client = Client(
         contract,
         transport,
@@ -154,7 +156,7 @@ def _service(contract: Contract, transport: Transport, settings: Settings) -> Se
         rate_limiter=settings.pacers.get(contract.id),
         seed=settings.seed,
     )
-    return Service(
+    return CheckedService(
         contract,
         client,
         settings.ledger,
@@ -166,7 +168,7 @@ def _service(contract: Contract, transport: Transport, settings: Settings) -> Se
     )
 
 
-def run_keeping(collector: Collector, check: Coroutine[Any, Any, None]) -> None:
+def run_check(collector: Collector, check: Coroutine[Any, Any, None]) -> None:
     """Run `check`; Ctrl-C ends it early, and what was found so far stands."""
     try:
         asyncio.run(check)

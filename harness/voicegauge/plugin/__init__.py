@@ -47,7 +47,7 @@ from voicegauge.plugin.running import checked_once, hold, read_prices, run
 
 if TYPE_CHECKING:
     from voicegauge.client import Client
-    from voicegauge.conformance import CheckReport, Collector, Settings
+    from voicegauge.conformance import CheckReport, CheckSettings, Collector
     from voicegauge.contract import Catalogue, Target
     from voicegauge.emulator import RunningEmulator
     from voicegauge.model import Finding
@@ -257,9 +257,9 @@ def voicegauge_check(request: pytest.FixtureRequest) -> Callable[..., CheckRepor
 def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport]:
     """Sends one request, and fails the test if the answer breaks a rule.
 
-    Called as `voicegauge_send("acme/voice-1", {"speed": 9}, without=["format"], expect="refused")`:
+    Called as `voicegauge_send("acme/voice-1", {"speed": 9}, without=["format"], expect="rejected")`:
     a plain valid request with these fields of its body changed or left out, to be `accepted`
-    (as it is unless said) or `refused`. `voicegauge check --fuzz N --write-tests DIR` writes such tests.
+    (as it is unless said) or `rejected`. `voicegauge check --fuzz N --write-tests DIR` writes such tests.
     """
 
     def send(
@@ -267,14 +267,14 @@ def voicegauge_send(request: pytest.FixtureRequest) -> Callable[..., CheckReport
         changes: Mapping[str, object] | None = None,
         *,
         without: Sequence[str] = (),
-        expect: Literal["accepted", "refused"] = "accepted",
+        expect: Literal["accepted", "rejected"] = "accepted",
     ) -> CheckReport:
-        from voicegauge.conformance import Plan, changed_request, check_service, request_case
+        from voicegauge.conformance import CasePlan, check_service, modified_request, request_case
 
-        def drive(targets: list[Target], settings: Settings, collector: Collector) -> Coroutine[Any, Any, None]:
-            wire = changed_request(targets[0], changes or {}, without)
+        def drive(targets: list[Target], settings: CheckSettings, collector: Collector) -> Coroutine[Any, Any, None]:
+            wire = modified_request(targets[0], changes or {}, without)
             case = request_case(targets[0], wire, expect, f"{target} {dict(changes or {})!r:.60}")
-            return check_service(targets, Plan(cases=(case,)), settings, collector)
+            return check_service(targets, CasePlan(cases=(case,)), settings, collector)
 
         report = run(request, (target,), drive)
         hold(report, report.findings)
@@ -293,9 +293,9 @@ def voicegauge_jobs(request: pytest.FixtureRequest) -> Callable[[str, Sequence[s
     """
 
     def take(target: str, steps: Sequence[str]) -> CheckReport:
-        from voicegauge.conformance import check_jobs
+        from voicegauge.conformance import check_job_steps
 
-        report = run(request, (target,), lambda targets, *where: check_jobs(targets[0], steps, *where))
+        report = run(request, (target,), lambda targets, *where: check_job_steps(targets[0], steps, *where))
         hold(report, report.findings)
         return report
 

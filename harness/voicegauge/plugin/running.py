@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from voicegauge.conformance import CheckReport, Collector, Settings
+    from voicegauge.conformance import CheckReport, CheckSettings, Collector
     from voicegauge.contract import Catalogue, Target
     from voicegauge.emulator import RunningEmulator
     from voicegauge.model import Finding
 
-    Drive = Callable[[list[Target], Settings, Collector], Coroutine[Any, Any, None]]
+    Drive = Callable[[list[Target], CheckSettings, Collector], Coroutine[Any, Any, None]]
     """From targets, settings and a collector to the check that is to be awaited."""
 
 
@@ -71,17 +71,17 @@ def hold(report: CheckReport, findings: Sequence[Finding]) -> None:
 
 def check(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int) -> CheckReport:
     """All planned cases of targets, and random requests."""
-    from voicegauge.conformance import check_service, plan_cases, price_of_plan
+    from voicegauge.conformance import check_service, plan_cases, total_price_usd
     from voicegauge.model import Provenance
 
     most = request.config.getoption("--vg-max-calls")
 
-    def drive(targets: list[Target], settings: Settings, collector: Collector) -> Coroutine[Any, Any, None]:
+    def drive(targets: list[Target], settings: CheckSettings, collector: Collector) -> Coroutine[Any, Any, None]:
         emulated = settings.provenance is Provenance.EMULATED
         every = emulated or most is not None
         plan = plan_cases(targets, emulated=emulated, every=every, max_calls=most, webhooks=emulated)
         if not emulated:
-            price_of_plan(plan, targets, settings.prices)  # refuses what nobody knows the price of
+            total_price_usd(plan, targets, settings.prices)  # refuses what nobody knows the price of
         return check_service(targets, plan, replace(settings, fuzz=fuzz), collector)
 
     return run(request, names, drive)
@@ -93,7 +93,7 @@ def run(request: pytest.FixtureRequest, names: tuple[str, ...], drive: Drive) ->
     Raises:
         KeyboardInterrupt: the user wants no more, of the tests that follow neither.
     """
-    from voicegauge.conformance import Collector, run_keeping
+    from voicegauge.conformance import Collector, run_check
     from voicegauge.errors import VoicegaugeError
 
     if _loop_is_running():
@@ -103,7 +103,7 @@ def run(request: pytest.FixtureRequest, names: tuple[str, ...], drive: Drive) ->
     try:
         targets = catalogue.select(names)
         with _settings(request, targets) as settings:
-            run_keeping(collector, drive(targets, settings, collector))
+            run_check(collector, drive(targets, settings, collector))
     except VoicegaugeError as error:
         collector.stopped_by = str(error)
     if collector.interrupted:
@@ -125,24 +125,24 @@ def _loop_is_running() -> bool:
 
 
 @contextmanager
-def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator[Settings]:
+def _settings(request: pytest.FixtureRequest, targets: list[Target]) -> Iterator[CheckSettings]:
     """How services are asked: the emulator, or with what is left of the budget the services themselves."""
     from voicegauge.client import account_plans, client_key, rate_limiter_for
     from voicegauge.client.spending.shared_budget import SharedBudget
-    from voicegauge.conformance import Settings, settings_for
+    from voicegauge.conformance import CheckSettings, emulator_check_settings
     from voicegauge.model import Provenance
 
     config = request.config
     seed = config.getoption("--vg-seed")
     if not config.getoption("--vg-live"):
         emulator: RunningEmulator = request.getfixturevalue("voicegauge_emulator")
-        yield settings_for(emulator, targets, seed=seed)
+        yield emulator_check_settings(emulator, targets, seed=seed)
         return
     plans = account_plans([target.contract for target in targets], config.getoption("--vg-plan"))
     keys = {target.contract.id: client_key(target.contract) for target in targets}
     folder = _shared_folder(config, request.getfixturevalue("tmp_path_factory"))
     with SharedBudget(folder / "budget", config.getoption("--vg-max-cost")).ledger() as ledger:
-        yield Settings(
+        yield CheckSettings(
             provenance=Provenance.RECORDED,
             keys=keys,
             ledger=ledger,

@@ -32,7 +32,7 @@ def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     basis="security",
 )
 def _auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
-    if outcome.expected.kind == "key" and outcome.call.ok:
+    if outcome.expected.kind == "authentication" and outcome.call.ok:
         yield Violation(f"{outcome.expected.description}: answered {outcome.call.status}", outcome.expected.statement)
 
 
@@ -44,7 +44,7 @@ def _auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
 )
 def _accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected = outcome.expected
-    if expected.verdict == "refused" and expected.kind in ("invalid", "unknown") and outcome.call.ok:
+    if expected.verdict == "rejected" and expected.kind in ("invalid", "unknown-id") and outcome.call.ok:
         yield Violation(
             f"{expected.description}: accepted with {outcome.call.status}", expected.statement, evidence=_sent(outcome)
         )
@@ -72,7 +72,7 @@ def _refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
 )
 def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
-    if expected.verdict != "refused" or not expected.statuses or status in expected.statuses:
+    if expected.verdict != "rejected" or not expected.statuses or status in expected.statuses:
         return
     # Others are told by accepts-invalid, auth-not-enforced and server-error.
     right = " or ".join(map(str, expected.statuses))
@@ -82,7 +82,7 @@ def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
             expected.statement,
             evidence=excerpt(outcome.call),
         )
-    elif outcome.call.ok and expected.kind == "situation":
+    elif outcome.call.ok and expected.kind == "rejection":
         yield Violation(f"{expected.description}: answered {status}, documented: {right}", expected.statement)
 
 

@@ -189,19 +189,20 @@ class RecordingAge:
 
 
 class ExpectedResponse(Record, frozen=True, kw_only=True):
-    """What a planned case should be answered with."""
+    """The response that a planned case should get."""
 
-    verdict: Literal["accepted", "refused", "either"]
-    """`either`: no document says; a service that fails is wrong all the same."""
+    verdict: Literal["accepted", "rejected", "either"]
+    """`either`: not documented, so both are right; a server error is a finding all the same."""
     statuses: tuple[int, ...] = ()
-    """The documented statuses that would be right; empty for any of the verdict's kind."""
-    kind: Literal["valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http"]
-    """What the case is about: `key` a missing or bad one, `unknown` an id nobody gave out,
-    `unsaid` what no document speaks of, `plain-http` a webhook URL without TLS."""
+    """The documented statuses that would be right; empty where any status of that verdict is."""
+    kind: Literal["valid", "invalid", "authentication", "unknown-id", "rejection", "undocumented", "plain-http"]
+    """What the case tests: `authentication` a missing or wrong key, `unknown-id` an id that does not exist,
+    `rejection` a documented rejection reason, `undocumented` input that no document mentions, `plain-http` a
+    webhook URL without TLS."""
     description: str
-    """In words, what is special about the request."""
+    """What is special about the request, in words."""
     statement: str
-    """JSON pointer into the contract, at the statement that the case tests."""
+    """JSON pointer into the contract, to the statement that the case tests."""
 
 
 @dataclass(frozen=True, eq=False)

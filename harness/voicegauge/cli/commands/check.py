@@ -39,7 +39,7 @@ from voicegauge.files import write_file
 
 if TYPE_CHECKING:
     from voicegauge.checks import Rule
-    from voicegauge.conformance import CheckReport, Collector, Plan, PricedPlan
+    from voicegauge.conformance import CasePlan, CheckReport, Collector, PricedPlan
     from voicegauge.contract import Contract, Target
     from voicegauge.receiver import Receiver
 
@@ -173,11 +173,11 @@ def _check_flags(options: dict[str, Any]) -> None:
 def _check_printed(
     contracts: Sequence[Contract], rules: dict[str, Rule], collector: Collector, folders: Sequence[Path]
 ) -> int:
-    from voicegauge.conformance import check_documents, check_recordings
+    from voicegauge.conformance import check_documented_examples, check_recordings
     from voicegauge.data import data_dir
     from voicegauge.recording import find_recordings
 
-    check_documents(contracts, rules, collector)
+    check_documented_examples(contracts, rules, collector)
     files = [path for folder in folders or (data_dir("fixtures"),) for path in find_recordings(folder)]
     check_recordings(files, contracts, rules, collector, ci=bool(os.environ.get("CI")))
     return EXIT_OK
@@ -186,12 +186,12 @@ def _check_printed(
 class _Planned(NamedTuple):
     targets: Sequence[Target]
     contracts: Sequence[Contract]
-    plan: Plan
+    plan: CasePlan
     priced: PricedPlan
 
 
 def _plan(targets: Sequence[Target], contracts: Sequence[Contract], options: dict[str, Any]) -> _Planned:
-    from voicegauge.conformance import plan_cases, priced
+    from voicegauge.conformance import plan_cases, price_plan
     from voicegauge.model import Provenance
 
     emulated, most = options["emulated"], options["max_calls"]
@@ -206,7 +206,7 @@ def _plan(targets: Sequence[Target], contracts: Sequence[Contract], options: dic
         large_uploads=emulated or options["large_uploads"],
     )
     provenance = Provenance.EMULATED if emulated else Provenance.RECORDED
-    return _Planned(targets, contracts, plan, priced(plan, targets, options["prices"], provenance=provenance))
+    return _Planned(targets, contracts, plan, price_plan(plan, targets, options["prices"], provenance=provenance))
 
 
 def _show_plan(plan: PricedPlan, json_to: str | None) -> int:
@@ -222,13 +222,15 @@ def _show_plan(plan: PricedPlan, json_to: str | None) -> int:
 
 def _check_emulated(planned: _Planned, rules: dict[str, Rule], collector: Collector, options: dict[str, Any]) -> int:
     from voicegauge.cli.money import plan_line
-    from voicegauge.conformance import emulator_settings, settings_for
+    from voicegauge.conformance import emulator_check_settings, emulator_settings
     from voicegauge.emulator import running_emulator
 
     emulator = emulator_settings(seed=options["seed"], faults=options["faults"])
     with running_emulator(planned.contracts, emulator) as running:
         click.echo(plan_line(planned.priced), err=True)
-        settings = settings_for(running, planned.targets, rules=rules, seed=options["seed"], **_fuzzing(options))
+        settings = emulator_check_settings(
+            running, planned.targets, rules=rules, seed=options["seed"], **_fuzzing(options)
+        )
         return send(planned.targets, planned.plan, settings, collector)
 
 
@@ -256,7 +258,7 @@ def _fuzzing(options: dict[str, Any]) -> dict[str, Any]:
 def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *, strict: bool, status: int) -> int:
     from voicegauge.cli.console import write_json
     from voicegauge.cli.findings import print_report, summary_line
-    from voicegauge.conformance import results_of
+    from voicegauge.conformance import check_results
     from voicegauge.model import Severity
     from voicegauge.outputs import step_summary
 
@@ -267,7 +269,7 @@ def _finish(report: CheckReport, json_to: str | None, options: dict[str, Any], *
     if options["write_tests"]:
         _write_tests(report, options["write_tests"])
     line = summary_line(report)
-    write_outputs(results_of(report, strict=strict), options, lambda results: step_summary(results, line))
+    write_outputs(check_results(report, strict=strict), options, lambda results: step_summary(results, line))
     if status != EXIT_OK:
         return status
     if report.cases and all(case.verdict == "skipped" for case in report.cases):

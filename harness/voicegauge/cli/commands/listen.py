@@ -14,7 +14,7 @@ import click
 
 from voicegauge import __version__
 from voicegauge.cli.options import FiniteRange, contracts_option, json_option, public_url_option
-from voicegauge.conformance.running import Heard, Listener
+from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
 from voicegauge.model import ReceivedWebhook, Record, Severity
@@ -35,7 +35,7 @@ class Listened(Record, frozen=True, kw_only=True):
     voicegauge: str
     url: str
     """Where providers reached it."""
-    webhooks: tuple[Heard, ...]
+    webhooks: tuple[JudgedCallback, ...]
 
 
 @click.command("listen")
@@ -73,10 +73,10 @@ def command(  # noqa: PLR0917 - click passes options by name
 
     catalogue = load_catalogue(contracts)
     chosen = [catalogue.provider(name) for name in providers] or list(catalogue)
-    listener = Listener(chosen, posts=mode)  # type: ignore[arg-type]  # click has checked it
+    listener = CallbackMonitor(chosen, posts=mode)  # type: ignore[arg-type]  # click has checked it
     out = console(stderr=json_to == "-")
     waiting: queue.SimpleQueue[ReceivedWebhook] = queue.SimpleQueue()
-    heard: list[Heard] = []
+    heard: list[JudgedCallback] = []
     with running_receiver(port=port, public_url=public_url, tell=waiting.put) as receiver:
         out.print(f"listening for webhooks at {receiver.root}/ANYTHING (Ctrl-C ends it)", soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):
@@ -106,7 +106,7 @@ def _arriving(
         yield received
 
 
-def _print(out: Console, heard: Heard) -> None:
+def _print(out: Console, heard: JudgedCallback) -> None:
     moment = datetime.fromtimestamp(heard.at).astimezone().strftime("%H:%M:%S")
     who = f"{heard.provider}/{heard.operation}" if heard.operation else "no contract's"
     parts = [moment, heard.provenance.upper(), who, _shown(heard.id), _shown(heard.state), heard.verdict]

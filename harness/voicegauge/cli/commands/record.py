@@ -29,8 +29,8 @@ from voicegauge.model import Exchange, Provenance, Record
 from voicegauge.recording import Recording, RecordingChanges, changes, load_har, save_har
 
 if TYPE_CHECKING:
-    from voicegauge.conformance import Case, Collector, Plan
-    from voicegauge.conformance.recording import Update
+    from voicegauge.conformance import CasePlan, Collector, ConformanceCase
+    from voicegauge.conformance.recording import RecordingUpdate
     from voicegauge.contract import Contract, Target
 
 FIELDS_SHOWN = 4
@@ -125,16 +125,16 @@ def command(names: tuple[str, ...], json_to: str | None, **options: Any) -> int:
 
 def _plan(
     targets: Sequence[Target], contracts: Mapping[str, Contract], options: dict[str, Any]
-) -> tuple[list[Update], Plan]:
+) -> tuple[list[RecordingUpdate], CasePlan]:
     """What is due, by file and in the order of sending."""
-    from voicegauge.conformance import Plan
-    from voicegauge.conformance.recording import Refreshing, file_of, plan_to_record
+    from voicegauge.conformance import CasePlan
+    from voicegauge.conformance.recording import RefreshPolicy, plan_to_record, recording_path
 
     plan = plan_to_record(targets, emulated=options["emulated"], every=options["full"])
-    paths = {file_of(case, options["out"]) for case in plan.cases}
+    paths = {recording_path(case, options["out"]) for case in plan.cases}
     there = {path: load_har(path) for path in sorted(paths) if path.exists()}
     provenance = Provenance.EMULATED if options["emulated"] else Provenance.RECORDED
-    refreshing = Refreshing(contracts, provenance, options["refresh"], datetime.now(UTC))
+    refreshing = RefreshPolicy(contracts, provenance, options["refresh"], datetime.now(UTC))
     updates = refreshing.updates(plan, options["out"], there)
     overwritten = [update.path for update in updates if update.replaced is not None]
     if overwritten and not options["yes"] and not sys.stdin.isatty():
@@ -142,14 +142,14 @@ def _plan(
         raise UsageError(f"this would overwrite {count}: add --yes")
     due = {case.id: case for update in updates for case in update.due}
     ordered = {case.id: case for case in plan.cases if case.id in due} | due
-    return updates, Plan(cases=tuple(ordered.values()), skipped=plan.skipped)
+    return updates, CasePlan(cases=tuple(ordered.values()), skipped=plan.skipped)
 
 
 def _record(
     targets: Sequence[Target],
     contracts: Mapping[str, Contract],
-    updates: Sequence[Update],
-    plan: Plan,
+    updates: Sequence[RecordingUpdate],
+    plan: CasePlan,
     options: dict[str, Any],
 ) -> tuple[RecordResult, int]:
     from voicegauge.conformance import Collector
@@ -180,28 +180,28 @@ class _Recorded(NamedTuple):
     """By case id."""
     secrets: Sequence[str]
     status: int
-    settle: Callable[[Sequence[Case]], None]
+    settle: Callable[[Sequence[ConformanceCase]], None]
     """To be told the cases of each file that is done with."""
 
 
 def _record_live(
     targets: Sequence[Target],
     contracts: Mapping[str, Contract],
-    plan: Plan,
+    plan: CasePlan,
     collector: Collector,
     options: dict[str, Any],
 ) -> _Recorded:
     from dataclasses import replace
 
-    from voicegauge.conformance import Plan, priced
-    from voicegauge.conformance.recording import Recorder, Unfinished
+    from voicegauge.conformance import CasePlan, price_plan
+    from voicegauge.conformance.recording import Recorder, UnfinishedRecording
 
-    unfinished = Unfinished(options["out"], contracts, mask=options["mask"])
+    unfinished = UnfinishedRecording(options["out"], contracts, mask=options["mask"])
     taken = unfinished.taken(plan.cases, datetime.now(UTC))
     if taken:
         click.echo(f"{len(taken)} cases are there from a recording that was cut off", err=True)
-    left = Plan(cases=tuple(case for case in plan.cases if case.id not in taken), skipped=plan.skipped)
-    cost = priced(left, targets, options["prices"], provenance=Provenance.RECORDED)
+    left = CasePlan(cases=tuple(case for case in plan.cases if case.id not in taken), skipped=plan.skipped)
+    cost = price_plan(left, targets, options["prices"], provenance=Provenance.RECORDED)
     settings = live_settings(cost, list(contracts.values()), options)
     secrets = [key for key in settings.keys.values() if key]
     recorder = Recorder(contracts, settings.base_urls, replace(unfinished, secrets=secrets))
@@ -217,18 +217,18 @@ def _record_live(
 def _record_emulator(
     targets: Sequence[Target],
     contracts: Mapping[str, Contract],
-    plan: Plan,
+    plan: CasePlan,
     collector: Collector,
     options: dict[str, Any],
 ) -> _Recorded:
     from dataclasses import replace
 
-    from voicegauge.conformance import emulator_settings, settings_for
+    from voicegauge.conformance import emulator_check_settings, emulator_settings
     from voicegauge.conformance.recording import Recorder
     from voicegauge.emulator import running_emulator
 
     with running_emulator(contracts.values(), emulator_settings(seed=options["seed"])) as running:
-        settings = settings_for(running, targets, seed=options["seed"])
+        settings = emulator_check_settings(running, targets, seed=options["seed"])
         recorder = Recorder(contracts, settings.base_urls)
         status = send(targets, plan, replace(settings, keep=recorder.keep), collector)
     secrets = [key for key in settings.keys.values() if key]
@@ -236,7 +236,7 @@ def _record_emulator(
 
 
 def _write(
-    updates: Sequence[Update],
+    updates: Sequence[RecordingUpdate],
     recorded: _Recorded,
     contracts: Mapping[str, Contract],
     options: dict[str, Any],

@@ -8,8 +8,8 @@ import msgspec
 
 from voicegauge.checks import AudioInputCall, Call, ExpectedResponse
 from voicegauge.client import Client, RequestParts, audio_input_request, fetch_response_audio
-from voicegauge.conformance.cases.case import Case, Skipped
-from voicegauge.conformance.cases.valid_requests import Sentence, spoken_sentence, voice_sample, with_required
+from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase
+from voicegauge.conformance.cases.valid_requests import SpokenSentence, spoken_sentence, voice_sample, with_required
 from voicegauge.conformance.target_matching import place_reader
 from voicegauge.contract import AudioInputTarget, Operation, parse_location
 from voicegauge.contract.extension import AudioInputField
@@ -18,7 +18,9 @@ from voicegauge.model import Exchange, UploadedFile
 Word = tuple[AudioInputField, object]
 
 
-def intake_cases(operation: Operation, cases: Iterable[Case | Skipped]) -> Iterator[Case | Skipped]:
+def intake_cases(
+    operation: Operation, cases: Iterable[ConformanceCase | SkippedCase]
+) -> Iterator[ConformanceCase | SkippedCase]:
     """The `cases` of an operation that is sent audio, each with the intake that it means, and a whole request to each.
 
     Args:
@@ -27,7 +29,7 @@ def intake_cases(operation: Operation, cases: Iterable[Case | Skipped]) -> Itera
     """
     intakes = [intake for intake in operation.contract.intakes.values() if intake.operation is operation]
     for case in cases:
-        yield case if isinstance(case, Skipped) else _meant(case, intakes)
+        yield case if isinstance(case, SkippedCase) else _meant(case, intakes)
     for intake in intakes:
         for words in _asked(intake):
             yield _whole(intake, words)
@@ -41,22 +43,22 @@ def _asked(intake: AudioInputTarget) -> Iterator[tuple[Word, ...]]:
         yield tuple((word, True) for word in flags if word in intake.use.request)
 
 
-def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> Case:
+def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> ConformanceCase:
     named = " and ".join(word for word, _ in words)
-    says = f"a recording is taken in{' with ' + named if named else ''}"
-    return Case(
-        id=f"{intake.id}: {says}",
+    description = f"a recording is taken in{' with ' + named if named else ''}"
+    return ConformanceCase(
+        id=f"{intake.id}: {description}",
         provider=intake.contract.id,
         operation=intake.operation.id,
         target=intake.name,
-        expected=ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=intake.pointer),
+        expected=ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=intake.pointer),
         wire=with_required(intake.operation, audio_input_request(intake, _sentence(intake).file, dict(words))),
         audio_s=_sentence(intake).audio_s,
         whole=not words,
     )
 
 
-def _meant(case: Case, intakes: list[AudioInputTarget]) -> Case:
+def _meant(case: ConformanceCase, intakes: list[AudioInputTarget]) -> ConformanceCase:
     """`case` with the intake that its request means: the one whose constants it holds, else the first."""
     read = place_reader(case.wire or RequestParts())
     named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.set.items())), intakes[0])
@@ -67,7 +69,7 @@ def _meant(case: Case, intakes: list[AudioInputTarget]) -> Case:
     return msgspec.structs.replace(case, target=named.name, wire=wire, audio_s=sentence.audio_s)
 
 
-def _sentence(intake: AudioInputTarget) -> Sentence:
+def _sentence(intake: AudioInputTarget) -> SpokenSentence:
     """The recording that is sent, in a format that the operation takes."""
     field = parse_location(intake.use.request["audio"].at).tokens[0]
     limits = intake.operation.limits.uploads.get(field)
@@ -76,7 +78,7 @@ def _sentence(intake: AudioInputTarget) -> Sentence:
 
 
 async def taken_in(
-    client: Client, intake: AudioInputTarget, case: Case, call: Call
+    client: Client, intake: AudioInputTarget, case: ConformanceCase, call: Call
 ) -> tuple[AudioInputCall, list[Exchange]]:
     """An accepted `call` with the audio that it leads to, and the exchanges that fetched that."""
     sentence = _sentence(intake)
@@ -93,7 +95,7 @@ async def taken_in(
     return taken, list(fetched.exchanges)
 
 
-def _uploaded(intake: AudioInputTarget, case: Case) -> bytes | None:
+def _uploaded(intake: AudioInputTarget, case: ConformanceCase) -> bytes | None:
     """The recording that a case sends."""
     body = case.wire.body if case.wire is not None else None
     field = parse_location(intake.use.request["audio"].at).tokens[0]

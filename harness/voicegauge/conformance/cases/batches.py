@@ -7,20 +7,20 @@ from collections.abc import AsyncIterator
 from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, Subject
 from voicegauge.client import RequestParts
 from voicegauge.client.delivery.response_values import id_parameter
-from voicegauge.conformance.cases.case import Case
+from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.cases.resources import Send
 from voicegauge.conformance.cases.valid_requests import text_characters, with_value
 from voicegauge.contract import Operation, Target, parse_location, read_pointer
 from voicegauge.contract.extension import BatchSpec
 from voicegauge.transport import Clock
 
-ASKED_AGAIN = 2
+POLLS_AFTER_END = 2
 """Status answers fetched after a job has ended: a late change of mind shows in the second one."""
 ITEMS = 3
 """Enough that some are done while others are not."""
 
 
-def batch_case(target: Target, wire: RequestParts) -> Case | None:
+def batch_case(target: Target, wire: RequestParts) -> ConformanceCase | None:
     """The case that asks for the one item of `wire` several times; `None` where the target takes no batch."""
     operation = target.operation
     if operation.batch is None:
@@ -28,18 +28,18 @@ def batch_case(target: Target, wire: RequestParts) -> Case | None:
     tokens = parse_location(operation.batch.items).tokens
     item = read_pointer(wire.body, [*tokens, "0"])
     several = with_value(wire, tuple(tokens), [item] * ITEMS)
-    says = f"a batch of {ITEMS}, followed to its end"
-    return Case(
-        id=f"{operation.contract.id}/{operation.id}: {says}",
+    description = f"a batch of {ITEMS}, followed to its end"
+    return ConformanceCase(
+        id=f"{operation.contract.id}/{operation.id}: {description}",
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name,
         expected=ExpectedResponse(
-            verdict="accepted", kind="valid", description=says, statement=f"{operation.pointer}/x-batch"
+            verdict="accepted", kind="valid", description=description, statement=f"{operation.pointer}/x-batch"
         ),
         wire=several,
         text_characters=text_characters(operation, several),
-        life=True,
+        is_lifecycle=True,
     )
 
 
@@ -53,7 +53,7 @@ async def batch_subjects(target: Target, wire: RequestParts, send: Send, clock: 
     yield submit
     yield _accepted(submit, f"a batch of {ITEMS}")
     polls: list[Call] = []
-    ended, left = False, ASKED_AGAIN
+    ended, left = False, POLLS_AFTER_END
     began = clock.monotonic()
     while submit.ok and left and clock.monotonic() - began < status.job.poll.timeout_s:
         await clock.sleep(status.job.poll.min_s)
@@ -100,7 +100,8 @@ async def _asked(status: Operation, job_id: object, send: Send, submit: Call | N
     return Call(status, await send(status, wire, "own", None), submit=submit)
 
 
-def _accepted(call: Call, says: str) -> CaseOutcome:
+def _accepted(call: Call, description: str) -> CaseOutcome:
     return CaseOutcome(
-        call, ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=call.operation.pointer)
+        call,
+        ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=call.operation.pointer),
     )

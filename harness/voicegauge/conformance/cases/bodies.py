@@ -7,9 +7,15 @@ from typing import Any
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.boundary_values import Probe, probes
-from voicegauge.conformance.cases.case import Case, statuses_for
-from voicegauge.conformance.cases.valid_requests import fits, is_file_field, text_characters, voice_sample, with_value
+from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
+from voicegauge.conformance.cases.case import ConformanceCase, rejection_statuses
+from voicegauge.conformance.cases.valid_requests import (
+    is_file_field,
+    is_valid_body,
+    text_characters,
+    voice_sample,
+    with_value,
+)
 from voicegauge.conformance.target_matching import find_target, place_reader
 from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_location
 from voicegauge.formats import is_form
@@ -19,7 +25,7 @@ TEXT_LIMIT = 10_000
 """Characters of the longest valid text that is sent: ten minutes of speech, at a price."""
 
 
-def body_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[Case]:
+def body_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
     """Every probe of the body's schema, missing required fields, and documented examples.
 
     Args:
@@ -28,11 +34,11 @@ def body_cases(operation: Operation, wire: RequestParts, target: Target | None) 
         target: what of the operation's is asked for; `None` for one that speaks nothing.
     """
     media = operation.request_media.get(wire.media_type or "")
-    if media is None or not fits(operation, wire):
+    if media is None or not is_valid_body(operation, wire):
         return
     schema, pointer = media.data.get("schema", {}), media.schema_pointer or media.pointer
-    for probe in probes(operation.contract.schemas, schema, pointer):
-        case = probe_case(operation, wire, probe, target)
+    for probe in list_boundary_values(operation.contract.schemas, schema, pointer):
+        case = boundary_case(operation, wire, probe, target)
         if case is not None:
             yield case
     yield from _missing_fields(operation, wire, media, target)
@@ -40,21 +46,21 @@ def body_cases(operation: Operation, wire: RequestParts, target: Target | None) 
         yield from _documented(operation, media, target)
 
 
-def left_out_cases(target: Target, wire: RequestParts) -> Iterator[Case]:
+def left_out_cases(target: Target, wire: RequestParts) -> Iterator[ConformanceCase]:
     """The same request as every documented media type, and each time without each field that may be left out."""
     operation = target.operation
     for media in operation.request_media.values():
         same = RequestParts(
             path=wire.path, query=wire.query, headers=wire.headers, body=wire.body, media_type=media.name
         )
-        if not isinstance(wire.body, dict) or not fits(operation, same) or _has_file(media, wire.body):
+        if not isinstance(wire.body, dict) or not is_valid_body(operation, same) or _has_file(media, wire.body):
             continue
         yield _case(operation, same, f"the request as {media.name}", media.pointer, target, valid=True)
         for name in _droppable(target, wire, media):
             changed = with_value(same, (name,), MISSING)
-            if fits(operation, changed):
-                says = f"{name} left out, as it may be ({media.name})"
-                yield _case(operation, changed, says, media.schema_pointer or media.pointer, target, valid=True)
+            if is_valid_body(operation, changed):
+                description = f"{name} left out, as it may be ({media.name})"
+                yield _case(operation, changed, description, media.schema_pointer or media.pointer, target, valid=True)
 
 
 def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
@@ -79,24 +85,26 @@ def _droppable(target: Target, wire: RequestParts, media: MediaType) -> list[str
     ]
 
 
-def probe_case(operation: Operation, wire: RequestParts, probe: Probe, target: Target | None) -> Case | None:
+def boundary_case(
+    operation: Operation, wire: RequestParts, probe: BoundaryValue, target: Target | None
+) -> ConformanceCase | None:
     """The case of one probe; `None` where its request is not what the probe is meant to make it."""
-    opened = is_open(target, probe) if target is not None else _is_open_anywhere(probe)
+    opened = accepts_any_valid_value(target, probe) if target is not None else _is_not_an_id(probe)
     if not probe.path or (probe.valid and not opened):
         return None
     changed = with_value(wire, probe.path, probe.value)
-    if changed.body == wire.body or fits(operation, changed) is not probe.valid:
+    if changed.body == wire.body or is_valid_body(operation, changed) is not probe.valid:
         return None
-    return _case(operation, changed, probe.says, probe.at, target, valid=probe.valid)
+    return _case(operation, changed, probe.description, probe.at, target, valid=probe.valid)
 
 
-def _is_open_anywhere(probe: Probe) -> bool:
-    """As `is_open`, where nothing is spoken: a text with a documented length is free, any other may name a thing."""
+def _is_not_an_id(probe: BoundaryValue) -> bool:
+    """Whether an operation without a target accepts any valid value here; a free text may be the id of a resource."""
     keyword = probe.at.rpartition("/")[2]
     return not isinstance(probe.value, str) or keyword in ("enum", "const", "maxLength")
 
 
-def is_open(target: Target, probe: Probe) -> bool:
+def accepts_any_valid_value(target: Target, probe: BoundaryValue) -> bool:
     """Whether any value that fits the schema should be accepted at the place of `probe`.
 
     Not so for what names a thing that must exist (a voice, a model, a URL to fetch), for
@@ -116,25 +124,25 @@ def is_open(target: Target, probe: Probe) -> bool:
 
 def _missing_fields(
     operation: Operation, wire: RequestParts, media: MediaType, target: Target | None
-) -> Iterator[Case]:
+) -> Iterator[ConformanceCase]:
     schema = media.schema if isinstance(media.schema, dict) else {}
     pointer = media.contract.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     either = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
     for name in (*schema.get("required", ()), *(name for name in either if name in wire.body)):
         changed = with_value(wire, (name,), MISSING)
-        if not fits(operation, changed):
+        if not is_valid_body(operation, changed):
             at = f"{pointer}/{'anyOf' if name in either else 'required'}"
             yield _case(operation, changed, f"{name} left out", at, target, valid=False)
 
 
-def _documented(operation: Operation, media: MediaType, target: Target | None) -> Iterator[Case]:
+def _documented(operation: Operation, media: MediaType, target: Target | None) -> Iterator[ConformanceCase]:
     for example in media.examples:
         body = _with_sample(media, example.value)
         wire = RequestParts(body=body, media_type=media.name)
-        if not example.inferred and fits(operation, wire) and not _names_what_was_made(operation, wire):
-            says = f"the documented request {example.name!r} ({media.name})"
+        if not example.inferred and is_valid_body(operation, wire) and not _names_what_was_made(operation, wire):
+            description = f"the documented request {example.name!r} ({media.name})"
             meant = find_target(operation, place_reader(wire)) or target
-            yield _case(operation, wire, says, example.pointer, meant, valid=True)
+            yield _case(operation, wire, description, example.pointer, meant, valid=True)
 
 
 def _names_what_was_made(operation: Operation, wire: RequestParts) -> bool:
@@ -160,16 +168,18 @@ def _file(name: str) -> UploadedFile:
     return UploadedFile(filename=name, media_type=voice.media_type, data=voice.data or b"")
 
 
-def _case(operation: Operation, wire: RequestParts, says: str, at: str, target: Target | None, *, valid: bool) -> Case:
+def _case(
+    operation: Operation, wire: RequestParts, description: str, at: str, target: Target | None, *, valid: bool
+) -> ConformanceCase:
     expected = ExpectedResponse(
-        verdict="accepted" if valid else "refused",
-        statuses=() if valid else statuses_for(operation, "invalid"),
+        verdict="accepted" if valid else "rejected",
+        statuses=() if valid else rejection_statuses(operation, "invalid"),
         kind="valid" if valid else "invalid",
-        description=says,
+        description=description,
         statement=at,
     )
-    return Case(
-        id=f"{operation.contract.id}/{operation.id}: {says}",
+    return ConformanceCase(
+        id=f"{operation.contract.id}/{operation.id}: {description}",
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name if target else None,

@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from voicegauge.conformance.cases.sample_values import sample
+from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.contract import MISSING, Schemas
 from voicegauge.formats import escape
 
@@ -36,13 +36,13 @@ _WRONG_TYPE: dict[str, Any] = {
 }
 
 
-class Probe(NamedTuple):
+class BoundaryValue(NamedTuple):
     """One value to try at one place of a body."""
 
     path: tuple[str, ...]
     """Keys and indexes, outermost first."""
     value: Any
-    says: str
+    description: str
     """What is tried: "text of 501 characters"."""
     at: str
     """JSON pointer into the contract, at the keyword that it tests."""
@@ -56,7 +56,9 @@ def text_of(length: int) -> str:
     return f"{text[:-1]}." if text.endswith(" ") else text
 
 
-def probes(schemas: Schemas, schema: Any, pointer: str, path: tuple[str, ...] = ()) -> Iterator[Probe]:
+def list_boundary_values(
+    schemas: Schemas, schema: Any, pointer: str, path: tuple[str, ...] = ()
+) -> Iterator[BoundaryValue]:
     """Every probe of the value at `path`, whose schema stands at `pointer`.
 
     Args:
@@ -77,20 +79,22 @@ def probes(schemas: Schemas, schema: Any, pointer: str, path: tuple[str, ...] = 
     yield from _type_probes(schema, pointer, path, name)
     for keyword in ("oneOf", "anyOf", "allOf"):
         for index, branch in enumerate(schema.get(keyword, ())):
-            yield from probes(schemas, branch, f"{pointer}/{keyword}/{index}", path)
+            yield from list_boundary_values(schemas, branch, f"{pointer}/{keyword}/{index}", path)
     if len(path) < MAX_DEPTH:
         yield from _inner_probes(schemas, schema, pointer, path)
 
 
-def _inner_probes(schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...]) -> Iterator[Probe]:
+def _inner_probes(
+    schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...]
+) -> Iterator[BoundaryValue]:
     for key, inner in schema.get("properties", {}).items():
         place = (*path, key)
-        for probe in probes(schemas, inner, f"{pointer}/properties/{escape(key)}", place):
+        for probe in list_boundary_values(schemas, inner, f"{pointer}/properties/{escape(key)}", place):
             # A service may well take null for "left out"; no document says that it must not.
             if probe.value is not None or probe.valid or probe.path != place or key in schema.get("required", ()):
                 yield probe
     if isinstance(schema.get("items"), dict):
-        yield from probes(schemas, schema["items"], f"{pointer}/items", (*path, "0"))
+        yield from list_boundary_values(schemas, schema["items"], f"{pointer}/items", (*path, "0"))
 
 
 def _types(schema: dict[str, Any]) -> list[str]:
@@ -98,22 +102,22 @@ def _types(schema: dict[str, Any]) -> list[str]:
     return [types] if isinstance(types, str) else list(types)
 
 
-def _no_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _no_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     del schema, pointer, path, name
     yield from ()
 
 
-def _enum_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _enum_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     values = schema.get("enum", [schema["const"]] if "const" in schema else [])
     keyword = f"{pointer}/{'enum' if 'enum' in schema else 'const'}"
     for value in values:
-        yield Probe(path, value, f"{name} {json.dumps(value, ensure_ascii=False)}", keyword, valid=True)
+        yield BoundaryValue(path, value, f"{name} {json.dumps(value, ensure_ascii=False)}", keyword, valid=True)
     if values:
         other = _outside(values)
-        yield Probe(path, other, f"{name} {other!r}, not one of its values", keyword, valid=False)
+        yield BoundaryValue(path, other, f"{name} {other!r}, not one of its values", keyword, valid=False)
         capitals = [value.upper() for value in values if isinstance(value, str) and value.upper() not in values]
         for value in capitals[:1]:
-            yield Probe(path, value, f"{name} {value!r}, a value in capital letters", keyword, valid=False)
+            yield BoundaryValue(path, value, f"{name} {value!r}, a value in capital letters", keyword, valid=False)
 
 
 def _outside(values: list[Any]) -> Any:
@@ -123,37 +127,41 @@ def _outside(values: list[Any]) -> Any:
     return _OUTSIDE_ENUM
 
 
-def _type_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _type_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     types = _types(schema)
     if not types or not path:
         return
     wrong = _WRONG_TYPE.get(types[0])
-    yield Probe(path, wrong, f"{name} {json.dumps(wrong)}, not {' or '.join(types)}", f"{pointer}/type", valid=False)
+    yield BoundaryValue(
+        path, wrong, f"{name} {json.dumps(wrong)}, not {' or '.join(types)}", f"{pointer}/type", valid=False
+    )
     if "null" not in types:
-        yield Probe(path, None, f"{name} null", f"{pointer}/type", valid=False)
+        yield BoundaryValue(path, None, f"{name} null", f"{pointer}/type", valid=False)
 
 
-def _string_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _string_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     low, high = schema.get("minLength", 0), schema.get("maxLength")
     if "enum" in schema or "const" in schema:
         return
     if high is not None and high < MAX_TEXT:
         for length, valid in ((high - 1, True), (high, True), (high + 1, False)):
             if length >= max(low, 1):
-                yield Probe(
+                yield BoundaryValue(
                     path, text_of(length), f"{name} of {length} characters", f"{pointer}/maxLength", valid=valid
                 )
     if low > 0:
-        yield Probe(path, text_of(low), f"{name} of {low} characters", f"{pointer}/minLength", valid=True)
-        yield Probe(path, text_of(low - 1), f"{name} of {low - 1} characters", f"{pointer}/minLength", valid=False)
+        yield BoundaryValue(path, text_of(low), f"{name} of {low} characters", f"{pointer}/minLength", valid=True)
+        yield BoundaryValue(
+            path, text_of(low - 1), f"{name} of {low - 1} characters", f"{pointer}/minLength", valid=False
+        )
     if "pattern" in schema:
         for text, what in (("   ", "of blanks alone"), ("", "empty"), ("\t~!\n", "of odd characters")):
-            yield Probe(path, text, f"{name} {what}", f"{pointer}/pattern", valid=False)
+            yield BoundaryValue(path, text, f"{name} {what}", f"{pointer}/pattern", valid=False)
     if schema.get("format") == "uri":
-        yield Probe(path, "no url", f"{name} 'no url'", f"{pointer}/format", valid=False)
+        yield BoundaryValue(path, "no url", f"{name} 'no url'", f"{pointer}/format", valid=False)
 
 
-def _number_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _number_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     whole = "integer" in _types(schema) and "number" not in _types(schema)
     step = 1 if whole else 0.01
     low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
@@ -171,40 +179,40 @@ def _number_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], 
             rounded = value if whole else round(value, 6)
             if valid and not low < rounded < high and rounded != bound:
                 continue  # the range is narrower than a step
-            yield Probe(path, rounded, f"{name} {rounded}", f"{pointer}/{keyword}", valid=valid)
+            yield BoundaryValue(path, rounded, f"{name} {rounded}", f"{pointer}/{keyword}", valid=valid)
     if whole:
-        yield Probe(path, 1.5, f"{name} 1.5, no whole number", f"{pointer}/type", valid=False)
+        yield BoundaryValue(path, 1.5, f"{name} 1.5, no whole number", f"{pointer}/type", valid=False)
 
 
-def _boolean_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _boolean_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     del schema
     for value in (True, False):
-        yield Probe(path, value, f"{name} {json.dumps(value)}", f"{pointer}/type", valid=True)
+        yield BoundaryValue(path, value, f"{name} {json.dumps(value)}", f"{pointer}/type", valid=True)
 
 
-def _array_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _array_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     if schema.get("minItems", 0) > 0:
-        yield Probe(path, [], f"{name} without an item", f"{pointer}/minItems", valid=False)
+        yield BoundaryValue(path, [], f"{name} without an item", f"{pointer}/minItems", valid=False)
 
 
 def _length_probes(
     schemas: Schemas, schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str
-) -> Iterator[Probe]:
+) -> Iterator[BoundaryValue]:
     """Lists of as many items as are allowed, of one less and of one more."""
-    item, most = sample(schemas, schema.get("items", {})), schema.get("maxItems")
+    item, most = sample_value(schemas, schema.get("items", {})), schema.get("maxItems")
     if most is None or item is MISSING or most > MAX_ITEMS:
         return
     for count, valid in ((most - 1, True), (most, True), (most + 1, False)):
         if count >= max(schema.get("minItems", 0), 1):
             items = [copy.deepcopy(item) for _ in range(count)]
-            yield Probe(path, items, f"{name} of {count} items", f"{pointer}/maxItems", valid=valid)
+            yield BoundaryValue(path, items, f"{name} of {count} items", f"{pointer}/maxItems", valid=valid)
 
 
-def _excluded_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[Probe]:
+def _excluded_probes(schema: dict[str, Any], pointer: str, path: tuple[str, ...], name: str) -> Iterator[BoundaryValue]:
     excluded = schema.get("not")
     for value in excluded.get("enum", ()) if isinstance(excluded, dict) else ():
-        says = f"{name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
-        yield Probe(path, value, says, f"{pointer}/not", valid=False)
+        description = f"{name} {json.dumps(value, ensure_ascii=False)}, which is excluded"
+        yield BoundaryValue(path, value, description, f"{pointer}/not", valid=False)
 
 
 _BY_TYPE = {

@@ -24,12 +24,23 @@ USUAL_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
 }
 """What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-when`."""
 
-Kind = Literal["delivery", "valid", "invalid", "key", "unknown", "situation", "unsaid", "plain-http", "fuzzing", "life"]
-"""`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; `life`: something
-kept is followed to its end; the others as `Expected.why`."""
+CaseKind = Literal[
+    "delivery",
+    "valid",
+    "invalid",
+    "authentication",
+    "unknown-id",
+    "rejection",
+    "undocumented",
+    "plain-http",
+    "fuzzing",
+    "lifecycle",
+]
+"""`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; `is_lifecycle`: something
+kept is followed to its end; the others as `ExpectedResponse.why`."""
 
 
-class Padding(Record, frozen=True, kw_only=True):
+class UploadPadding(Record, frozen=True, kw_only=True):
     """A WAV in a form field is sent larger than it is in the plan."""
 
     field: str
@@ -37,7 +48,7 @@ class Padding(Record, frozen=True, kw_only=True):
     """What it is padded to, in bytes."""
 
 
-class UrlOf(Record, frozen=True, kw_only=True):
+class CallbackUrl(Record, frozen=True, kw_only=True):
     """A request names a URL that is listened at."""
 
     at: str
@@ -46,7 +57,7 @@ class UrlOf(Record, frozen=True, kw_only=True):
     """What should come there."""
 
 
-class Case(Record, frozen=True, kw_only=True):
+class ConformanceCase(Record, frozen=True, kw_only=True):
     """One planned request."""
 
     id: str
@@ -61,49 +72,49 @@ class Case(Record, frozen=True, kw_only=True):
     speech: SpeechRequest | None = None
     """What a delivery asks for: the job is followed to its end and the audio fetched."""
     key: Literal["own", "none", "bad"] = "own"
-    life: bool = False
+    is_lifecycle: bool = False
     """What is made is followed to its end; `wire` makes it."""
     thorough: bool = False
     """On its way it is also used with each value of the other fields of what it is used for."""
-    fails: bool = False
+    expects_failure: bool = False
     """A delivery whose job is asked to end in failure."""
-    priced: bool = False
+    is_billable_operation: bool = False
     """A single call to an operation that costs money and serves no target, such as a turn of a chat."""
     text_characters: int = 0
     """Length of its text, for its price."""
     audio_s: float = 0.0
     """Length of the recording that it sends, for its price."""
-    padding: Padding | None = None
-    webhook: UrlOf | None = None
+    padding: UploadPadding | None = None
+    webhook: CallbackUrl | None = None
     whole: bool = False
     """A single call that shows the whole of an answer, as a delivery does of speech."""
-    fuzzed: bool = False
+    is_fuzzed: bool = False
     """Drawn at random, not planned."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> CaseKind:
         """What it is among the cases of a check."""
-        if self.fuzzed:
+        if self.is_fuzzed:
             return "fuzzing"
-        if self.life:
-            return "life"
+        if self.is_lifecycle:
+            return "lifecycle"
         return "delivery" if self.speech is not None else self.expected.kind
 
     @property
-    def paid(self) -> bool:
+    def is_billable(self) -> bool:
         """Whether it costs money where it is accepted, as it may be."""
-        named = self.target is not None or self.priced
-        return self.life or (named and self.expected.verdict != "refused")
+        named = self.target is not None or self.is_billable_operation
+        return self.is_lifecycle or (named and self.expected.verdict != "rejected")
 
 
-class Skipped(Record, frozen=True, kw_only=True):
+class SkippedCase(Record, frozen=True, kw_only=True):
     """A case that was planned and not run, or could not be planned."""
 
     id: str
     reason: str
 
 
-def statuses_for(operation: Operation, situation: RejectionReason) -> tuple[int, ...]:
+def rejection_statuses(operation: Operation, situation: RejectionReason) -> tuple[int, ...]:
     """The documented statuses of a situation: those with an example of it, else the usual ones.
 
     Empty where the operation documents none.
@@ -120,7 +131,7 @@ def statuses_for(operation: Operation, situation: RejectionReason) -> tuple[int,
     return tuple(sorted(named or usual))
 
 
-def tells_nothing(status: int) -> str | None:
+def inconclusive_reason(status: int) -> str | None:
     """Why an answer of `status` to a valid request is no verdict on it; `None` where it is one.
 
     A rate limit, a full queue or an empty account answer before the request is looked at.
@@ -130,11 +141,11 @@ def tells_nothing(status: int) -> str | None:
     return "the account has no credit left (402)" if status == 402 else None
 
 
-def no_verdict(case: Case, status: int) -> str | None:
+def no_verdict_reason(case: ConformanceCase, status: int) -> str | None:
     """Why an answer of `status` says nothing about the contract; `None` where it does."""
-    return None if status in case.expected.statuses else tells_nothing(status)
+    return None if status in case.expected.statuses else inconclusive_reason(status)
 
 
-def told_to_wait(case: Case, status: int, contract: Contract) -> bool:
+def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
     """Whether an answer of `status` says "later" to a case that does not ask for that."""
     return status in contract.provider.retry.statuses and status not in case.expected.statuses

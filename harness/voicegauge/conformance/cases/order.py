@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.case import Case
+from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.model import UploadedFile
 
 VALUE_WEIGHT = 8
@@ -20,7 +20,7 @@ Item = tuple[str, str]
 """A field and its value, or that it was left out."""
 
 
-def ordered(cases: Iterable[Case], max_calls: int | None = None) -> list[Case]:
+def ordered(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
     """`cases` in the order they are sent.
 
     Refusals, which are free; one delivery of each target, which shows the whole of an
@@ -30,19 +30,19 @@ def ordered(cases: Iterable[Case], max_calls: int | None = None) -> list[Case]:
         cases: in the order of the contract.
         max_calls: how many requests that may be paid are kept; all of them if left out.
     """
-    by_turn: dict[int, list[Case]] = {turn: [] for turn in range(4)}
+    by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
     delivered: set[tuple[str, str | None]] = set()
     for case in cases:
         by_turn[_turn(case, delivered)].append(case)
     found = [*by_turn[0], *by_turn[1], *_by_worth(by_turn[2]), *by_turn[3]]
     if max_calls is None:
         return found
-    paid = itertools.accumulate(case.paid for case in found)
-    return [case for case, count in zip(found, paid, strict=True) if not case.paid or count <= max_calls]
+    paid = itertools.accumulate(case.is_billable for case in found)
+    return [case for case, count in zip(found, paid, strict=True) if not case.is_billable or count <= max_calls]
 
 
-def _turn(case: Case, delivered: set[tuple[str, str | None]]) -> int:
-    if case.expected.verdict == "refused":
+def _turn(case: ConformanceCase, delivered: set[tuple[str, str | None]]) -> int:
+    if case.expected.verdict == "rejected":
         return 0
     if case.speech is None:
         return 2
@@ -51,7 +51,7 @@ def _turn(case: Case, delivered: set[tuple[str, str | None]]) -> int:
     return 1 if first else 3
 
 
-def _by_worth(cases: Sequence[Case]) -> list[Case]:
+def _by_worth(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
     """Greedy, by what each request adds; what it is worth only falls, so few are weighed twice."""
     names = _names(cases)
     items = [_items(case, names[case.provider, case.operation]) for case in cases]
@@ -76,7 +76,7 @@ def _worth(items: Sequence[Item], seen: set[object]) -> int:
     return VALUE_WEIGHT * values + sum(pair not in seen for pair in itertools.combinations(items, 2))
 
 
-def _names(cases: Sequence[Case]) -> dict[tuple[str, str], list[str]]:
+def _names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
     """The fields that the requests to each operation have."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for case in cases:
@@ -92,8 +92,8 @@ def _fields(wire: RequestParts | None) -> dict[str, object]:
     return {"(type)": wire.media_type, **wire.query, **wire.headers, **body}
 
 
-def _items(case: Case, names: Sequence[str]) -> list[Item]:
-    if case.expected.kind == "unsaid":
+def _items(case: ConformanceCase, names: Sequence[str]) -> list[Item]:
+    if case.expected.kind == "undocumented":
         return [(case.operation, case.expected.description)]  # one value and no pairs: documented ones come first
     fields = _fields(case.wire)
     return [(f"{case.operation}/{name}", _value(fields[name]) if name in fields else "left out") for name in names]

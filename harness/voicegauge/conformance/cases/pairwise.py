@@ -15,17 +15,17 @@ import msgspec
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.bodies import is_open
-from voicegauge.conformance.cases.boundary_values import Probe
-from voicegauge.conformance.cases.case import Case
-from voicegauge.conformance.cases.valid_requests import fits, is_file_field, text_characters
+from voicegauge.conformance.cases.bodies import accepts_any_valid_value
+from voicegauge.conformance.cases.boundary_values import BoundaryValue
+from voicegauge.conformance.cases.case import ConformanceCase
+from voicegauge.conformance.cases.valid_requests import is_file_field, is_valid_body, text_characters
 from voicegauge.conformance.target_matching import find_target, place_reader
 from voicegauge.contract import MISSING, MediaType, Target, parse_location
 from voicegauge.formats import escape, is_form
 from voicegauge.model import UploadedFile
 
 
-class Factor(NamedTuple):
+class PairwiseField(NamedTuple):
     """A field and the values it is tried with; `MISSING` leaves it out."""
 
     name: str
@@ -36,11 +36,11 @@ class Factor(NamedTuple):
     """By target name, the values that it is documented with; `None` where its schema alone decides."""
 
 
-Start = tuple[Target, RequestParts]
+TargetRequest = tuple[Target, RequestParts]
 """A target and the valid request to it that a combination changes."""
 
 
-def combination_cases(starts: Sequence[Start]) -> Iterator[Case]:
+def combination_cases(starts: Sequence[TargetRequest]) -> Iterator[ConformanceCase]:
     """Requests in which every two values of two fields meet, the targets of the operation among them.
 
     Args:
@@ -54,7 +54,7 @@ def combination_cases(starts: Sequence[Start]) -> Iterator[Case]:
         yield _case(*starts[row[0]], fields, _values_of(fields, row))
 
 
-def _possible(starts: Sequence[Start], fields: Sequence[Factor]) -> Callable[[Sequence[int]], bool]:
+def _possible(starts: Sequence[TargetRequest], fields: Sequence[PairwiseField]) -> Callable[[Sequence[int]], bool]:
     """Whether the beginning of a row, a start and a value of each field by index, may stand in a request."""
     spoken = [
         [{index for index, value in enumerate(field.values) if speaks(target, field, value)} for field in fields]
@@ -65,12 +65,14 @@ def _possible(starts: Sequence[Start], fields: Sequence[Factor]) -> Callable[[Se
         if not all(index in known for index, known in zip(row[1:], spoken[row[0]], strict=False)):
             return False
         target, wire = starts[row[0]]
-        return len(row) <= len(fields) or fits(target.operation, _laid_over(wire, fields, _values_of(fields, row)))
+        return len(row) <= len(fields) or is_valid_body(
+            target.operation, _laid_over(wire, fields, _values_of(fields, row))
+        )
 
     return possible
 
 
-def _values_of(fields: Sequence[Factor], row: Sequence[int]) -> list[Any]:
+def _values_of(fields: Sequence[PairwiseField], row: Sequence[int]) -> list[Any]:
     return [field.values[index] for field, index in zip(fields, row[1:], strict=True)]
 
 
@@ -111,7 +113,7 @@ def value_rows(sizes: Sequence[int], possible: Callable[[Sequence[int]], bool]) 
     return rows
 
 
-def value_requests(start: Start, without: Collection[str] = ()) -> Iterator[tuple[str, RequestParts]]:
+def value_requests(start: TargetRequest, without: Collection[str] = ()) -> Iterator[tuple[str, RequestParts]]:
     """Few valid requests to one target in which each value of a free field stands, and in words what they send.
 
     Args:
@@ -146,7 +148,7 @@ def _completed(
     return ()
 
 
-def factors(starts: Sequence[Start]) -> Iterator[Factor]:
+def factors(starts: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
     """The fields of an operation whose values are free: choices, numbers at their bounds, what may be left out.
 
     A field that names a thing, or whose form no schema says, is tried with what a document
@@ -167,7 +169,9 @@ def factors(starts: Sequence[Start]) -> Iterator[Factor]:
         if not isinstance(schema, dict):
             continue
         values = [
-            value for value in _values(schema) if is_open(target, Probe((name,), value, name, f"{pointer}/enum", True))
+            value
+            for value in _values(schema)
+            if accepts_any_valid_value(target, BoundaryValue((name,), value, name, f"{pointer}/enum", True))
         ]
         known = None
         if not values and name not in kept:
@@ -177,7 +181,7 @@ def factors(starts: Sequence[Start]) -> Iterator[Factor]:
         if name not in kept:
             values = [*values, MISSING]
         if len(values) > 1:
-            yield Factor(name, tuple(values), pointer, known)
+            yield PairwiseField(name, tuple(values), pointer, known)
 
 
 def _kept(target: Target) -> set[str]:
@@ -186,7 +190,7 @@ def _kept(target: Target) -> set[str]:
     return {parse_location(place).tokens[0] for place in (*needed, *target.spec.set)}
 
 
-def _known(start: Start, media: MediaType, name: str) -> list[Any]:
+def _known(start: TargetRequest, media: MediaType, name: str) -> list[Any]:
     """The values that `name` is documented with for a target, the surest first: that of its valid request.
 
     None for a file, and for what another call makes: whose it is no document can say.
@@ -220,7 +224,7 @@ def _values(schema: dict[str, Any]) -> list[Any]:
     return []
 
 
-def speaks(target: Target, field: Factor, value: Any) -> bool:
+def speaks(target: Target, field: PairwiseField, value: Any) -> bool:
     """Whether the target is documented to take `value`; what it says nothing of, it takes."""
     if value is MISSING:
         return field.name not in _kept(target)
@@ -233,11 +237,13 @@ def speaks(target: Target, field: Factor, value: Any) -> bool:
     return True
 
 
-def _case(target: Target, wire: RequestParts, fields: Sequence[Factor], values: Sequence[Any]) -> Case:
+def _case(
+    target: Target, wire: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]
+) -> ConformanceCase:
     operation = target.operation
     wire = _laid_over(wire, fields, values)
     said = _all_said(fields, values)
-    return Case(
+    return ConformanceCase(
         id=f"{operation.contract.id}/{operation.id}: {target.name} with {said}",
         provider=operation.contract.id,
         operation=operation.id,
@@ -253,24 +259,24 @@ def _case(target: Target, wire: RequestParts, fields: Sequence[Factor], values: 
     )
 
 
-def _laid_over(wire: RequestParts, fields: Sequence[Factor], values: Sequence[Any]) -> RequestParts:
+def _laid_over(wire: RequestParts, fields: Sequence[PairwiseField], values: Sequence[Any]) -> RequestParts:
     laid = {field.name: value for field, value in zip(fields, values, strict=True)}
     body = {name: value for name, value in {**wire.body, **laid}.items() if value is not MISSING}
     return msgspec.structs.replace(wire, body=body)
 
 
-def _all_said(fields: Sequence[Factor], values: Sequence[Any]) -> str:
+def _all_said(fields: Sequence[PairwiseField], values: Sequence[Any]) -> str:
     return ", ".join(_said(field, value) for field, value in zip(fields, values, strict=True))
 
 
-def _said(field: Factor, value: Any) -> str:
+def _said(field: PairwiseField, value: Any) -> str:
     if value is MISSING:
         return f"no {field.name}"
     shown = value.filename if isinstance(value, UploadedFile) else json.dumps(value, ensure_ascii=False)
     return f"{field.name} {shown:.40}"
 
 
-def _stands(target: Target, fields: Sequence[Factor]) -> str:
+def _stands(target: Target, fields: Sequence[PairwiseField]) -> str:
     """What a refusal would speak against: a disputed field first, so that the dispute is heard."""
     for field in fields:
         if any("refuses-valid" in dispute.rules for dispute, _ in target.contract.disputes(field.pointer)):

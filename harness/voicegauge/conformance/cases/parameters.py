@@ -8,31 +8,33 @@ from typing import Any
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.boundary_values import Probe, probes
-from voicegauge.conformance.cases.case import Case, statuses_for
-from voicegauge.conformance.cases.sample_values import sample
-from voicegauge.conformance.cases.valid_requests import plain_body, text_characters
+from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
+from voicegauge.conformance.cases.case import ConformanceCase, rejection_statuses
+from voicegauge.conformance.cases.sample_values import sample_value
+from voicegauge.conformance.cases.valid_requests import minimal_request, text_characters
 from voicegauge.contract import MISSING, Operation, Parameter, Target, fit_text
 
 _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", "0")
 """Ids that nobody gave out; the first one that fits the schema is sent."""
 
 
-def parameter_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[Case]:
+def parameter_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
     """Every probe of a query or header parameter with a schema of bounds or choices, and its documented example."""
     for parameter in operation.parameters:
         if parameter.place not in ("query", "header"):
             continue
         pointer = f"{parameter.pointer}/schema"
-        for probe in probes(operation.contract.schemas, parameter.data.get("schema", {}), pointer, (parameter.name,)):
+        for probe in list_boundary_values(
+            operation.contract.schemas, parameter.data.get("schema", {}), pointer, (parameter.name,)
+        ):
             text = as_text(probe.value)
             if text is None or fits_parameter(parameter, text) is not probe.valid or _names_a_thing(probe):
                 continue
             yield _case(operation, _with_parameter(wire, parameter, text), probe, target)
         example = as_text(parameter.data.get("example"))
         if example is not None and not parameter.required and not _is_told(operation, parameter):
-            says = f"{parameter.name} {example!r}, as documented"
-            probe = Probe((parameter.name,), example, says, pointer, valid=True)
+            description = f"{parameter.name} {example!r}, as documented"
+            probe = BoundaryValue((parameter.name,), example, description, pointer, valid=True)
             yield _case(operation, _with_parameter(wire, parameter, example), probe, target)
 
 
@@ -42,7 +44,7 @@ def _is_told(operation: Operation, parameter: Parameter) -> bool:
     return any(url.at == f"{parameter.place}.{parameter.name}" for url in urls)
 
 
-def _names_a_thing(probe: Probe) -> bool:
+def _names_a_thing(probe: BoundaryValue) -> bool:
     """A valid text that is none of a few choices names something that must exist, or a URL that is called."""
     return probe.valid and isinstance(probe.value, str) and probe.at.rpartition("/")[2] not in ("enum", "const")
 
@@ -69,17 +71,17 @@ def _with_parameter(wire: RequestParts, parameter: Parameter, text: str) -> Requ
     return RequestParts(path=wire.path, query=query, headers=headers, body=wire.body, media_type=wire.media_type)
 
 
-def _case(operation: Operation, wire: RequestParts, probe: Probe, target: Target | None) -> Case:
-    return Case(
-        id=f"{operation.contract.id}/{operation.id}: {probe.says}",
+def _case(operation: Operation, wire: RequestParts, probe: BoundaryValue, target: Target | None) -> ConformanceCase:
+    return ConformanceCase(
+        id=f"{operation.contract.id}/{operation.id}: {probe.description}",
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name if target else None,
         expected=ExpectedResponse(
-            verdict="accepted" if probe.valid else "refused",
-            statuses=() if probe.valid else statuses_for(operation, "invalid"),
+            verdict="accepted" if probe.valid else "rejected",
+            statuses=() if probe.valid else rejection_statuses(operation, "invalid"),
             kind="valid" if probe.valid else "invalid",
-            description=probe.says,
+            description=probe.description,
             statement=probe.at,
         ),
         wire=wire,
@@ -93,7 +95,7 @@ def other_operation_wire(operation: Operation) -> tuple[RequestParts | None, boo
     Ids cannot be known beforehand: they are made up. `None` where no value is known for
     a required parameter or field.
     """
-    body = plain_body(operation)
+    body = minimal_request(operation)
     if body is None:
         return None, False
     path: dict[str, Any] = {}
@@ -113,7 +115,7 @@ def other_operation_wire(operation: Operation) -> tuple[RequestParts | None, boo
 def _value(operation: Operation, parameter: Parameter) -> tuple[Any, bool]:
     """A value for a required parameter, and whether it means something that is there."""
     if "enum" in parameter.schema or "default" in parameter.schema:
-        return sample(operation.contract.schemas, parameter.schema), True
+        return sample_value(operation.contract.schemas, parameter.schema), True
     blanked = re.sub("[0-9a-f]", "0", str(parameter.data.get("example", "")))  # in the form of the documented one
     unknown = next((text for text in (*_UNKNOWN_IDS, blanked) if text and fits_parameter(parameter, text)), MISSING)
     return unknown, False

@@ -16,14 +16,14 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.audio_input import intake_cases
 from voicegauge.conformance.cases.batches import batch_case
 from voicegauge.conformance.cases.bodies import body_cases, left_out_cases
-from voicegauge.conformance.cases.case import Case, Skipped, statuses_for
+from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, rejection_statuses
 from voicegauge.conformance.cases.order import ordered
 from voicegauge.conformance.cases.pairwise import combination_cases
 from voicegauge.conformance.cases.parameters import other_operation_wire, parameter_cases
 from voicegauge.conformance.cases.resources import life_case
 from voicegauge.conformance.cases.texts import text_cases
 from voicegauge.conformance.cases.uploads import upload_cases
-from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_headers
+from voicegauge.conformance.cases.valid_requests import TEXT, minimal_request, valid_speech_request, with_headers
 from voicegauge.conformance.cases.webhooks import with_webhooks
 from voicegauge.contract import Contract, Operation, Target, is_billable, parse_location
 from voicegauge.contract.extension import RejectionReason
@@ -40,11 +40,11 @@ LARGE_BYTES = 32 * 2**20
 """An upload that takes a while on most lines."""
 
 
-class Plan(Record, frozen=True, kw_only=True):
+class CasePlan(Record, frozen=True, kw_only=True):
     """What will be sent, in order, and what cannot be."""
 
-    cases: tuple[Case, ...]
-    skipped: tuple[Skipped, ...] = ()
+    cases: tuple[ConformanceCase, ...]
+    skipped: tuple[SkippedCase, ...] = ()
     max_calls: int | None = None
     """How many requests may be paid for, those among them that a service should refuse and accepts."""
 
@@ -58,7 +58,7 @@ def plan_cases(
     max_calls: int | None = None,
     large_uploads: bool | None = None,
     webhooks: bool = False,
-) -> Plan:
+) -> CasePlan:
     """The cases of `targets` and of the other operations of their providers.
 
     Args:
@@ -71,23 +71,25 @@ def plan_cases(
         webhooks: whether requests are planned that name a URL to be told at.
     """
     large = emulated if large_uploads is None else large_uploads
-    cases: dict[str, Case] = {}
-    skipped: dict[str, Skipped] = {}
+    cases: dict[str, ConformanceCase] = {}
+    skipped: dict[str, SkippedCase] = {}
     items = _all_cases(targets, text, emulated=emulated, every=every)
     if webhooks:
         items = with_webhooks(items, {target.contract.id: target.contract for target in targets})
     for item in items:
-        if isinstance(item, Skipped):
+        if isinstance(item, SkippedCase):
             skipped.setdefault(item.id, item)
         elif not large and item.padding is not None and item.padding.size > LARGE_BYTES:
             continue
-        elif every or not item.paid or item.speech is not None or item.whole:
+        elif every or not item.is_billable or item.speech is not None or item.whole:
             cases.setdefault(item.id, item)
     kept = tuple(ordered(cases.values(), max_calls))
-    return Plan(cases=kept, skipped=tuple(skipped.values()), max_calls=max_calls)
+    return CasePlan(cases=kept, skipped=tuple(skipped.values()), max_calls=max_calls)
 
 
-def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+def _all_cases(
+    targets: Sequence[Target], text: str, *, emulated: bool, every: bool
+) -> Iterator[ConformanceCase | SkippedCase]:
     planned: set[tuple[str, str]] = set()
     for target in targets:
         first = (target.contract.id, target.operation.id) not in planned
@@ -95,7 +97,7 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
         try:
             yield from _target_cases(target, text, first=first, emulated=emulated, every=every)
         except (UsageError, OSError) as error:
-            yield Skipped(id=target.id, reason=str(error))
+            yield SkippedCase(id=target.id, reason=str(error))
     if every:
         yield from _combinations(targets, text)
     chosen: dict[str, set[str]] = {}
@@ -113,21 +115,23 @@ def _all_cases(targets: Sequence[Target], text: str, *, emulated: bool, every: b
                 yield from intake_cases(operation, cases)
 
 
-def _priced(cases: Iterable[Case | Skipped], *, whole: bool) -> Iterator[Case | Skipped]:
+def _priced(cases: Iterable[ConformanceCase | SkippedCase], *, whole: bool) -> Iterator[ConformanceCase | SkippedCase]:
     """The `cases` of an operation that costs money; of a `whole` provider each media type is sent in every plan."""
     shown: set[str | None] = set()
     for case in cases:
-        if isinstance(case, Skipped):
+        if isinstance(case, SkippedCase):
             yield case
             continue
         media_type = case.wire.media_type if case.wire is not None else None
         shows = whole and case.expected.kind == "valid" and media_type not in shown
         shown |= {media_type} if shows else set()
-        yield msgspec.structs.replace(case, priced=True, whole=shows)
+        yield msgspec.structs.replace(case, is_billable_operation=True, whole=shows)
 
 
-def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
-    speech = base_speech(target, text=text)
+def _target_cases(
+    target: Target, text: str, *, first: bool, emulated: bool, every: bool
+) -> Iterator[ConformanceCase | SkippedCase]:
+    speech = valid_speech_request(target, text=text)
     wire = map_speech_request(target, speech)
     operation = target.operation
     if target.needs_key:
@@ -152,12 +156,12 @@ def _target_cases(target: Target, text: str, *, first: bool, emulated: bool, eve
         yield from _failing_deliveries(target, speech)
 
 
-def _combinations(targets: Sequence[Target], text: str) -> Iterator[Case]:
+def _combinations(targets: Sequence[Target], text: str) -> Iterator[ConformanceCase]:
     """Pairs of values, for each operation over all of its targets."""
     starts: dict[tuple[str, str], list[tuple[Target, RequestParts]]] = {}
     for target in targets:
         try:
-            wire = map_speech_request(target, base_speech(target, text=text))
+            wire = map_speech_request(target, valid_speech_request(target, text=text))
         except (UsageError, OSError):
             continue  # told of as a skipped target
         starts.setdefault((target.contract.id, target.operation.id), []).append((target, wire))
@@ -165,15 +169,15 @@ def _combinations(targets: Sequence[Target], text: str) -> Iterator[Case]:
         yield from combination_cases(same)
 
 
-def _delivery(target: Target, speech: SpeechRequest, says: str, *, fails: bool = False) -> Case:
-    return Case(
-        id=f"{target.id}: {says}",
+def _delivery(target: Target, speech: SpeechRequest, description: str, *, fails: bool = False) -> ConformanceCase:
+    return ConformanceCase(
+        id=f"{target.id}: {description}",
         provider=target.contract.id,
         operation=target.operation.id,
         target=target.name,
-        expected=ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=target.pointer),
+        expected=ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=target.pointer),
         speech=speech,
-        fails=fails,
+        expects_failure=fails,
         text_characters=len(speech.text),
     )
 
@@ -182,30 +186,30 @@ def _with(speech: SpeechRequest, **changes: object) -> SpeechRequest:
     return msgspec.structs.replace(speech, **changes)
 
 
-def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[Case]:
+def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[ConformanceCase]:
     job = target.job_operation.job if target.job_operation else None
     states = job.states if job else {}
     events = target.operation.stream.events if target.operation.stream else {}
     ends = [(name, f"a job that ends as {name}") for name, state in states.items() if state.end == "failure"]
     ends += [(name, f"a stream that ends in {name}") for name, event in events.items() if event.end == "failure"]
-    for name, says in ends:
+    for name, description in ends:
         extra = {**speech.extra, f"header.{SCENARIO_HEADER}": f"state:{name}"}
-        yield _delivery(target, _with(speech, extra=extra), says, fails=True)
+        yield _delivery(target, _with(speech, extra=extra), description, fails=True)
 
 
-def _key_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[Case]:
+def _key_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
     at = f"{operation.pointer}/security" if "security" in operation.data else "/security"
-    for key, says in (("none", "a request without a key"), ("bad", "a request with a wrong key")):
-        yield Case(
-            id=f"{target.id if target else _name(operation)}: {says}",
+    for key, description in (("none", "a request without a key"), ("bad", "a request with a wrong key")):
+        yield ConformanceCase(
+            id=f"{target.id if target else _name(operation)}: {description}",
             provider=operation.contract.id,
             operation=operation.id,
             target=target.name if target else None,
             expected=ExpectedResponse(
-                verdict="refused",
-                statuses=statuses_for(operation, "unauthorized"),
-                kind="key",
-                description=says,
+                verdict="rejected",
+                statuses=rejection_statuses(operation, "unauthorized"),
+                kind="authentication",
+                description=description,
                 statement=at,
             ),
             wire=wire,
@@ -215,67 +219,75 @@ def _key_cases(operation: Operation, wire: RequestParts, target: Target | None) 
 
 def _situation_cases(
     operation: Operation, wire: RequestParts, target: Target | None, met: Container[RejectionReason] = PLAINLY_MET
-) -> Iterator[Case]:
+) -> Iterator[ConformanceCase]:
     """A request for each documented situation but those `met` by requests that are just that."""
     for situation in SITUATIONS:
-        statuses = statuses_for(operation, situation)
+        statuses = rejection_statuses(operation, situation)
         if not statuses or situation in met:
             continue
-        says = f"the situation {situation}"
-        yield Case(
-            id=f"{_name(operation)}: {says}",
+        description = f"the situation {situation}"
+        yield ConformanceCase(
+            id=f"{_name(operation)}: {description}",
             provider=operation.contract.id,
             operation=operation.id,
             target=target.name if target else None,
             expected=ExpectedResponse(
-                verdict="refused",
+                verdict="rejected",
                 statuses=statuses,
-                kind="situation",
-                description=says,
+                kind="rejection",
+                description=description,
                 statement=f"{operation.pointer}/responses/{statuses[0]}",
             ),
             wire=with_headers(wire, {SCENARIO_HEADER: situation}),
         )
 
 
-def _other_cases(contract: Contract, operation: Operation, *, emulated: bool, every: bool) -> Iterator[Case | Skipped]:
+def _other_cases(
+    contract: Contract, operation: Operation, *, emulated: bool, every: bool
+) -> Iterator[ConformanceCase | SkippedCase]:
     """Operations that speak nothing: status, lists, health, downloads."""
     wire, known = other_operation_wire(operation)
     if wire is None:
-        yield Skipped(id=_name(operation), reason="no value is known for a required parameter")
+        yield SkippedCase(id=_name(operation), reason="no value is known for a required parameter")
         return
     found = [*_known_cases(contract, operation, wire, emulated=emulated, every=every)] if known else []
     found += _key_cases(operation, wire, None) if operation.needs_key else []
     yield from found
     if emulated:
         asked = {case.expected.kind for case in found}
-        met = [situation for situation, why in zip(PLAINLY_MET, ("invalid", "key"), strict=True) if why in asked]
+        met = [
+            situation for situation, why in zip(PLAINLY_MET, ("invalid", "authentication"), strict=True) if why in asked
+        ]
         yield from _situation_cases(operation, wire, None, met)
-    statuses = statuses_for(operation, "not-found")
+    statuses = rejection_statuses(operation, "not-found")
     if known:
         return
     if statuses:
-        says = "an id that nobody gave out"
+        description = "an id that nobody gave out"
         expected = ExpectedResponse(
-            verdict="refused", statuses=statuses, kind="unknown", description=says, statement=operation.pointer
+            verdict="rejected",
+            statuses=statuses,
+            kind="unknown-id",
+            description=description,
+            statement=operation.pointer,
         )
         yield _plain_call(contract, operation, wire, expected)
     else:
-        yield Skipped(id=_name(operation), reason="the document does not say what an unknown id is answered with")
+        yield SkippedCase(id=_name(operation), reason="the document does not say what an unknown id is answered with")
 
 
 def _known_cases(
     contract: Contract, operation: Operation, wire: RequestParts, *, emulated: bool, every: bool
-) -> Iterator[Case]:
+) -> Iterator[ConformanceCase]:
     """Of an operation that needs no id of something: a plain call, and each value that its schemas speak of."""
     yield _plain_call(contract, operation, wire)
     yield from parameter_cases(operation, wire, None)
     yield from body_cases(operation, wire, None)
     for media in list(operation.request_media.values())[1:]:
-        other = plain_body(operation, media)
+        other = minimal_request(operation, media)
         if other is not None:
-            says = f"a plain request as {media.name}"
-            yield _plain_call(contract, operation, other, _valid(says, media.pointer))
+            description = f"a plain request as {media.name}"
+            yield _plain_call(contract, operation, other, _valid(description, media.pointer))
             for case in body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
     yield from _limited_uploads(operation, wire, emulated=emulated)
@@ -283,11 +295,11 @@ def _known_cases(
     yield from [life] if life is not None else []
 
 
-def _valid(says: str, at: str) -> ExpectedResponse:
-    return ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=at)
+def _valid(description: str, at: str) -> ExpectedResponse:
+    return ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=at)
 
 
-def _limited_uploads(operation: Operation, wire: RequestParts, *, emulated: bool) -> Iterator[Case]:
+def _limited_uploads(operation: Operation, wire: RequestParts, *, emulated: bool) -> Iterator[ConformanceCase]:
     body = wire.body if isinstance(wire.body, dict) else {}
     for field in operation.limits.uploads:
         if isinstance(body.get(field), UploadedFile):
@@ -296,9 +308,9 @@ def _limited_uploads(operation: Operation, wire: RequestParts, *, emulated: bool
 
 def _plain_call(
     contract: Contract, operation: Operation, wire: RequestParts, expected: ExpectedResponse | None = None
-) -> Case:
+) -> ConformanceCase:
     expected = expected or _valid("a plain request", operation.pointer)
-    return Case(
+    return ConformanceCase(
         id=f"{_name(operation)}: {expected.description}",
         provider=contract.id,
         operation=operation.id,

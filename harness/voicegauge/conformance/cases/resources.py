@@ -14,40 +14,40 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, ResourceStep, Subject
 from voicegauge.checks.rules import find_resource_item
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases.case import Case
+from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.cases.pairwise import value_requests
 from voicegauge.conformance.cases.parameters import other_operation_wire
-from voicegauge.conformance.cases.valid_requests import TEXT, base_speech, plain_body, with_value
+from voicegauge.conformance.cases.valid_requests import TEXT, minimal_request, valid_speech_request, with_value
 from voicegauge.contract import MISSING, Operation, Target, parse_location
 from voicegauge.contract.extension import ResourceSpec, ResourceUse
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange
 
-Who = Literal["own", "other"]
+Caller = Literal["own", "other"]
 """The account that made a thing, or another one."""
-Send = Callable[[Operation, RequestParts, Who, str | None], Awaitable[Exchange]]
+Send = Callable[[Operation, RequestParts, Caller, str | None], Awaitable[Exchange]]
 """Sends a request of an account to a server; `None` for the operation's own."""
 
 
-def life_case(operation: Operation, *, thorough: bool) -> Case | None:
+def life_case(operation: Operation, *, thorough: bool) -> ConformanceCase | None:
     """The case that follows what `operation` makes to its end; `None` where it makes nothing, or cannot be called.
 
     Args:
         operation: that makes it.
-        thorough: as `Case.thorough`.
+        thorough: as `ConformanceCase.thorough`.
     """
-    resource, wire = operation.resource, plain_body(operation)
+    resource, wire = operation.resource, minimal_request(operation)
     if resource is None or wire is None:
         return None
-    says = f"a {resource.name} from its making to its end"
+    description = f"a {resource.name} from its making to its end"
     at = f"{operation.pointer}/x-resource"
-    return Case(
-        id=f"{operation.contract.id}/{operation.id}: {says}",
+    return ConformanceCase(
+        id=f"{operation.contract.id}/{operation.id}: {description}",
         provider=operation.contract.id,
         operation=operation.id,
-        expected=ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=at),
+        expected=ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=at),
         wire=wire,
-        life=True,
+        is_lifecycle=True,
         thorough=thorough,
     )
 
@@ -77,7 +77,7 @@ def _plain_wire(operation: Operation) -> RequestParts | None:
     return (
         other_operation_wire(operation)[0]
         if target is None
-        else map_speech_request(target, base_speech(target, text=TEXT))
+        else map_speech_request(target, valid_speech_request(target, text=TEXT))
     )
 
 
@@ -95,15 +95,15 @@ def _other_uses(operation: Operation, use: ResourceUse, thing: str) -> Iterator[
     if target is None or wire is None or whole is None:
         return
     stood_for = {parse_location(place).tokens[0] for place in (use.id, *use.instead)}
-    for says, request in value_requests((target, wire), stood_for):
-        yield f"with {says}", request, True
+    for description, request in value_requests((target, wire), stood_for):
+        yield f"with {description}", request, True
     if use.instead:
-        says = " and ".join(place.partition("#/")[2] for place in use.instead)
-        yield f"beside {says}", _with_id(whole, use.id, thing), False
+        description = " and ".join(place.partition("#/")[2] for place in use.instead)
+        yield f"beside {description}", _with_id(whole, use.id, thing), False
 
 
 @dataclass
-class Course:
+class ResourceLifecycle:
     """One thing, from its making on."""
 
     maker: Operation
@@ -111,7 +111,7 @@ class Course:
     others: bool
     """Whether another account can be had."""
     thorough: bool = False
-    """As `Case.thorough`."""
+    """As `ConformanceCase.thorough`."""
     became: str = "it was made"
     """What happened to it last, in words."""
     state: str | None = None
@@ -180,7 +180,7 @@ class Course:
     def _says_of(self, call: Call) -> str:
         return f"{call.operation.id} for the {self.resource.name}"
 
-    async def _looked_at(self, who: Who) -> AsyncIterator[Subject]:
+    async def _looked_at(self, who: Caller) -> AsyncIterator[Subject]:
         """List it and use it."""
         foreign = who == "other"
         if self.resource.list is not None:
@@ -195,7 +195,7 @@ class Course:
             async for subject in self._used(use, f"{self._at}/uses/{index}", who):
                 yield subject
 
-    async def _used(self, use: ResourceUse, at: str, who: Who) -> AsyncIterator[Subject]:
+    async def _used(self, use: ResourceUse, at: str, who: Caller) -> AsyncIterator[Subject]:
         operation = self.maker.contract.operation(use.operation)
         wire = using_wire(operation, use, self.thing)
         if wire is None:
@@ -205,9 +205,9 @@ class Course:
         exchange = await self.send(operation, wire, who, use.server)
         call = Call(operation, exchange, request_origin="broken" if refused else "sent")
         yield call
-        says = f"{operation.id} with the {self.resource.name} after {self.became}"
+        description = f"{operation.id} with the {self.resource.name} after {self.became}"
         # A refusal that should be is judged by the rules over lives; that nothing fails by those over outcomes.
-        yield self._unsaid(call, says, at) if refused else self._accepted(call, says, at)
+        yield self._unsaid(call, description, at) if refused else self._accepted(call, description, at)
         yield self._life(call, "use", operation.id, at, withheld=withheld, foreign=who == "other")
 
     async def _used_otherwise(self, use: ResourceUse, at: str) -> AsyncIterator[Subject]:
@@ -215,16 +215,18 @@ class Course:
         for said, wire, valid in _other_uses(operation, use, self.thing):
             call = Call(operation, await self.send(operation, wire, "own", use.server))
             yield call
-            says = f"{operation.id} with the {self.resource.name} {said}"
-            yield self._accepted(call, says, at) if valid else self._unsaid(call, says, at)
+            description = f"{operation.id} with the {self.resource.name} {said}"
+            yield self._accepted(call, description, at) if valid else self._unsaid(call, description, at)
 
-    def _accepted(self, call: Call, says: str, at: str | None = None) -> CaseOutcome:
+    def _accepted(self, call: Call, description: str, at: str | None = None) -> CaseOutcome:
         return CaseOutcome(
-            call, ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=at or self._at)
+            call, ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=at or self._at)
         )
 
-    def _unsaid(self, call: Call, says: str, at: str) -> CaseOutcome:
-        return CaseOutcome(call, ExpectedResponse(verdict="either", kind="unsaid", description=says, statement=at))
+    def _unsaid(self, call: Call, description: str, at: str) -> CaseOutcome:
+        return CaseOutcome(
+            call, ExpectedResponse(verdict="either", kind="undocumented", description=description, statement=at)
+        )
 
     def _life(
         self,

@@ -16,7 +16,7 @@ _BY_FORMAT = {
 }
 
 
-def sample(schemas: Schemas, schema: Any) -> Any:
+def sample_value(schemas: Schemas, schema: Any) -> Any:
     """A value that fits `schema`, or `MISSING` where none is found.
 
     Bounds, enumerations and required properties are kept. A pattern is met only by an
@@ -33,7 +33,7 @@ def sample(schemas: Schemas, schema: Any) -> Any:
             return schema[key][0]
     for key in ("oneOf", "anyOf"):
         for branch in schema.get(key, ()):
-            value = sample(schemas, branch)
+            value = sample_value(schemas, branch)
             if value is not MISSING:
                 return value
     types = schema.get("type", "object" if "properties" in schema else "string")
@@ -65,12 +65,14 @@ def _number(schemas: Schemas, schema: dict[str, Any]) -> Any:
 
 
 def _array(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    items = [sample(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
+    items = [sample_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
     return MISSING if MISSING in items else items
 
 
 def _object(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    made = {name: sample(schemas, schema.get("properties", {}).get(name, {})) for name in schema.get("required", ())}
+    made = {
+        name: sample_value(schemas, schema.get("properties", {}).get(name, {})) for name in schema.get("required", ())
+    }
     return MISSING if MISSING in made.values() else made
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.case import Case, statuses_for
-from voicegauge.conformance.cases.valid_requests import fits, text_characters, with_value
+from voicegauge.conformance.cases.case import ConformanceCase, rejection_statuses
+from voicegauge.conformance.cases.valid_requests import is_valid_body, text_characters, with_value
 from voicegauge.contract import Target, parse_location
 
 CLASSES: dict[str, str] = {
@@ -33,26 +33,26 @@ CLASSES: dict[str, str] = {
 }
 
 
-def text_cases(target: Target, wire: RequestParts) -> Iterator[Case]:
+def text_cases(target: Target, wire: RequestParts) -> Iterator[ConformanceCase]:
     """A request for each class of text; one that the document forbids must be refused."""
     slot = target.speech.request["text"]
     place = parse_location(slot.at)
-    if place.kind != "body" or not fits(target.operation, wire):
+    if place.kind != "body" or not is_valid_body(target.operation, wire):
         return
     operation = target.operation
-    for says, text in CLASSES.items():
+    for description, text in CLASSES.items():
         changed = with_value(wire, tuple(place.tokens), slot.template.replace("{}", text))
-        valid = fits(operation, changed)
-        yield Case(
-            id=f"{operation.contract.id}/{operation.id}: a text {says}",
+        valid = is_valid_body(operation, changed)
+        yield ConformanceCase(
+            id=f"{operation.contract.id}/{operation.id}: a text {description}",
             provider=operation.contract.id,
             operation=operation.id,
             target=target.name,
             expected=ExpectedResponse(
-                verdict="either" if valid else "refused",
-                statuses=() if valid else statuses_for(operation, "invalid"),
-                kind="unsaid" if valid else "invalid",
-                description=f"a text {says}",
+                verdict="either" if valid else "rejected",
+                statuses=() if valid else rejection_statuses(operation, "invalid"),
+                kind="undocumented" if valid else "invalid",
+                description=f"a text {description}",
                 statement=f"{operation.pointer}/x-speech/request/text",
             ),
             wire=changed,

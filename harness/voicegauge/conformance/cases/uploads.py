@@ -10,7 +10,7 @@ import msgspec
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.case import Case, Padding, statuses_for
+from voicegauge.conformance.cases.case import ConformanceCase, UploadPadding, rejection_statuses
 from voicegauge.conformance.cases.valid_requests import spoken_sentence, text_characters, voice_sample
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import RejectionReason, UploadLimits
@@ -37,10 +37,10 @@ STEP_S = 0.5
 """How far beside a documented length is tried."""
 
 
-class OddUpload(Record, frozen=True, kw_only=True):
+class UploadVariant(Record, frozen=True, kw_only=True):
     """A recording near a documented limit, or of a kind that no document speaks of."""
 
-    says: str
+    description: str
     file: UploadedFile
     situation: RejectionReason = "invalid"
     limit: str | None = None
@@ -55,7 +55,7 @@ class OddUpload(Record, frozen=True, kw_only=True):
 
 def upload_cases(
     operation: Operation, wire: RequestParts, field: str, target: str | None, *, emulated: bool
-) -> Iterator[Case]:
+) -> Iterator[ConformanceCase]:
     """Recordings below, at and beyond each documented limit of a form field, and unusual ones.
 
     Args:
@@ -82,7 +82,7 @@ def upload_cases(
 
 
 @functools.lru_cache(maxsize=32)
-def _odd_uploads(upload: UploadLimits, *, cloned: bool) -> tuple[OddUpload, ...]:
+def _odd_uploads(upload: UploadLimits, *, cloned: bool) -> tuple[UploadVariant, ...]:
     """The recordings for one set of limits; what no document speaks of is tried with a voice to clone alone."""
     from voicegauge.speech.audio import decode  # numpy
 
@@ -91,11 +91,11 @@ def _odd_uploads(upload: UploadLimits, *, cloned: bool) -> tuple[OddUpload, ...]
     found = [*_of_size(decoded, upload), *_of_length(decoded, upload, cloned=cloned), *_of_format(decoded, upload)]
     found += [*_of_rate(decoded, upload), _text(upload), _empty()]
     half = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
-    found.append(OddUpload(says="a recording that breaks off", file=half))
+    found.append(UploadVariant(description="a recording that breaks off", file=half))
     return tuple(odd for odd in found if cloned or odd.limit is not None)
 
 
-def _of_size(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]:
+def _of_size(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[UploadVariant]:
     """A WAV with a chunk that holds nothing, so that its size costs no decoding."""
     if upload.max_bytes is None:
         return
@@ -105,9 +105,9 @@ def _of_size(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]
     for size, valid in sizes:
         if valid and upload.formats and "wav" not in upload.formats:
             continue
-        says = f"a recording of {size} bytes"
-        yield OddUpload(
-            says=says,
+        description = f"a recording of {size} bytes"
+        yield UploadVariant(
+            description=description,
             file=wav,
             situation="too-large",
             limit="max_bytes",
@@ -117,7 +117,7 @@ def _of_size(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]
         )
 
 
-def _of_length(decoded: DecodedAudio, upload: UploadLimits, *, cloned: bool) -> Iterator[OddUpload]:
+def _of_length(decoded: DecodedAudio, upload: UploadLimits, *, cloned: bool) -> Iterator[UploadVariant]:
     lengths = [(SHORT_S, "min_s" if upload.min_s is not None and upload.min_s > SHORT_S else None, False)]
     if cloned:
         lengths.append((LONG_S, "max_s" if upload.max_s is not None and upload.max_s < LONG_S else None, False))
@@ -127,7 +127,7 @@ def _of_length(decoded: DecodedAudio, upload: UploadLimits, *, cloned: bool) -> 
     for seconds, limit, valid in lengths:
         file = _wav(_lasting(decoded, seconds), decoded.sample_rate_hz, "voice.wav")
         if seconds > 0 and (upload.max_bytes is None or len(file.data) < upload.max_bytes):
-            yield OddUpload(says=f"a recording of {seconds:g} s", file=file, limit=limit, valid=valid)
+            yield UploadVariant(description=f"a recording of {seconds:g} s", file=file, limit=limit, valid=valid)
 
 
 def _lasting(decoded: DecodedAudio, seconds: float) -> Samples:
@@ -137,7 +137,7 @@ def _lasting(decoded: DecodedAudio, seconds: float) -> Samples:
     return np.tile(decoded.samples, frames // len(decoded.samples) + 1)[:frames]
 
 
-def _of_format(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]:
+def _of_format(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[UploadVariant]:
     from voicegauge.speech.audio import media_type_of, write_audio
 
     known = {name.lower() for name in upload.formats}
@@ -148,31 +148,33 @@ def _of_format(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUploa
 
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
         if name in known:
-            yield OddUpload(says=f"a recording as {name}", file=made(name), limit="formats", valid=True)
+            yield UploadVariant(description=f"a recording as {name}", file=made(name), limit="formats", valid=True)
     other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in known)
-    yield OddUpload(says=f"a recording as {other}", file=made(other), limit="formats" if known else None)
+    yield UploadVariant(description=f"a recording as {other}", file=made(other), limit="formats" if known else None)
 
 
-def _of_rate(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[OddUpload]:
+def _of_rate(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[UploadVariant]:
     from voicegauge.speech.audio import resample
 
     least = upload.min_sample_rate_hz or 0
     for rate, limit, valid in ((LOW_RATE_HZ, least > LOW_RATE_HZ, False), (least, True, True)):
         if rate:
             file = _wav(resample(decoded.samples, decoded.sample_rate_hz, rate), rate, "voice.wav")
-            says = f"a recording of {rate} Hz"
-            yield OddUpload(says=says, file=file, limit="min_sample_rate_hz" if limit else None, valid=valid)
+            description = f"a recording of {rate} Hz"
+            yield UploadVariant(
+                description=description, file=file, limit="min_sample_rate_hz" if limit else None, valid=valid
+            )
 
 
-def _text(upload: UploadLimits) -> OddUpload:
+def _text(upload: UploadLimits) -> UploadVariant:
     text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is no recording.\n" * 100)
     limit = "formats" if upload.formats else None
-    return OddUpload(says="a text instead of a recording", file=text, limit=limit)
+    return UploadVariant(description="a text instead of a recording", file=text, limit=limit)
 
 
-def _empty() -> OddUpload:
+def _empty() -> UploadVariant:
     empty = UploadedFile(filename="voice.wav", media_type="audio/wav", data=b"")
-    return OddUpload(says="a file with nothing in it", file=empty)
+    return UploadVariant(description="a file with nothing in it", file=empty)
 
 
 def _wav(samples: Samples, rate: int, name: str) -> UploadedFile:
@@ -182,19 +184,21 @@ def _wav(samples: Samples, rate: int, name: str) -> UploadedFile:
     return UploadedFile(filename=name, media_type=media_type, data=data)
 
 
-def _case(operation: Operation, wire: RequestParts, field: str, target: str | None, odd: OddUpload) -> Case:
+def _case(
+    operation: Operation, wire: RequestParts, field: str, target: str | None, odd: UploadVariant
+) -> ConformanceCase:
     own = f"{operation.pointer}/x-limits" if "x-limits" in operation.data else "/x-limits"
     refused = odd.limit is not None and not odd.valid
-    return Case(
-        id=f"{operation.contract.id}/{operation.id}: {odd.says}",
+    return ConformanceCase(
+        id=f"{operation.contract.id}/{operation.id}: {odd.description}",
         provider=operation.contract.id,
         operation=operation.id,
         target=target,
         expected=ExpectedResponse(
-            verdict="refused" if refused else "accepted" if odd.valid else "either",
+            verdict="rejected" if refused else "accepted" if odd.valid else "either",
             statuses=_statuses(operation, odd) if refused else (),
-            kind="invalid" if refused else "valid" if odd.valid else "unsaid",
-            description=odd.says,
+            kind="invalid" if refused else "valid" if odd.valid else "undocumented",
+            description=odd.description,
             statement=f"{own}/uploads/{field}/{odd.limit}" if odd.limit else f"{operation.pointer}/requestBody",
         ),
         wire=RequestParts(
@@ -205,15 +209,15 @@ def _case(operation: Operation, wire: RequestParts, field: str, target: str | No
             media_type=wire.media_type,
         ),
         text_characters=text_characters(operation, wire),
-        padding=Padding(field=field, size=odd.size) if odd.size is not None else None,
+        padding=UploadPadding(field=field, size=odd.size) if odd.size is not None else None,
     )
 
 
-def _statuses(operation: Operation, odd: OddUpload) -> tuple[int, ...]:
-    return statuses_for(operation, odd.situation) or statuses_for(operation, "invalid")
+def _statuses(operation: Operation, odd: UploadVariant) -> tuple[int, ...]:
+    return rejection_statuses(operation, odd.situation) or rejection_statuses(operation, "invalid")
 
 
-def padded(case: Case) -> RequestParts | None:
+def padded_request(case: ConformanceCase) -> RequestParts | None:
     """What a case sends: a padded WAV is made only now, since several of a hundred megabytes would fill the memory."""
     if case.padding is None or case.wire is None:
         return case.wire

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases.sample_values import sample
+from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, parse_location, write_pointer
 from voicegauge.data import data_dir
 from voicegauge.errors import UsageError
@@ -23,7 +23,7 @@ TEXT = "Good morning. This is a short test of a long story."
 """Two sentences: long enough that a voice must say something, and cheap."""
 
 
-def base_speech(target: Target, *, text: str = TEXT) -> SpeechRequest:
+def valid_speech_request(target: Target, *, text: str = TEXT) -> SpeechRequest:
     """A request for speech that `target` must accept.
 
     Raises:
@@ -42,7 +42,7 @@ def voice_sample() -> VoiceSample:
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
 
 
-class Sentence(NamedTuple):
+class SpokenSentence(NamedTuple):
     """A recording and what it says."""
 
     file: UploadedFile
@@ -51,7 +51,7 @@ class Sentence(NamedTuple):
 
 
 @functools.cache
-def spoken_sentence(name: str = "wav") -> Sentence:
+def spoken_sentence(name: str = "wav") -> SpokenSentence:
     """The first sentence of the bundled recording, in the format `name`: enough to hear, and quickly sent."""
     from voicegauge.speech.audio import decode, media_type_of, write_audio
 
@@ -60,10 +60,10 @@ def spoken_sentence(name: str = "wav") -> Sentence:
     samples = decoded.samples[: round(SENTENCE_S * decoded.sample_rate_hz)]
     data = write_audio(samples, decoded.sample_rate_hz, name)
     file = UploadedFile(filename=f"sentence.{name}", media_type=media_type_of(name), data=data)
-    return Sentence(file, f"{whole.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
+    return SpokenSentence(file, f"{whole.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 
-def plain_body(operation: Operation, media: MediaType | None = None) -> RequestParts | None:
+def minimal_request(operation: Operation, media: MediaType | None = None) -> RequestParts | None:
     """The least body that an operation without a target must accept: required fields, and a voice for each file.
 
     `None` where no value is known for one of them.
@@ -74,11 +74,11 @@ def plain_body(operation: Operation, media: MediaType | None = None) -> RequestP
     wire = RequestParts(body={}, media_type=media.name)
     for name in _required(operation, media.schema):
         inner = media.schema.get("properties", {}).get(name, {})
-        value = _uploaded() if is_file_field(media, inner) else sample(operation.contract.schemas, inner)
+        value = _uploaded() if is_file_field(media, inner) else sample_value(operation.contract.schemas, inner)
         if value is MISSING:
             return None
         wire = with_value(wire, (name,), value)
-    return wire if fits(operation, wire) else None
+    return wire if is_valid_body(operation, wire) else None
 
 
 def _required(operation: Operation, schema: Any) -> Iterator[str]:
@@ -121,7 +121,9 @@ def _missing_parameters(operation: Operation, wire: RequestParts) -> dict[str, A
     extra = {}
     for parameter in operation.parameters:
         if parameter.required and parameter.name not in given[parameter.place] and parameter.place != "cookie":
-            value = parameter.data.get("example", sample(operation.contract.schemas, parameter.data.get("schema", {})))
+            value = parameter.data.get(
+                "example", sample_value(operation.contract.schemas, parameter.data.get("schema", {}))
+            )
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
             extra[f"{parameter.place}.{parameter.name}"] = value
@@ -154,7 +156,7 @@ def _missing_fields(operation: Operation, wire: RequestParts) -> dict[str, Any]:
     body = wire.body if isinstance(wire.body, dict) else {}
     for name in schema.get("required", ()):
         if name not in body:
-            value = sample(schemas, schema.get("properties", {}).get(name, {}))
+            value = sample_value(schemas, schema.get("properties", {}).get(name, {}))
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the required field {name}")
             extra[f"body#/{name}"] = value
@@ -183,7 +185,7 @@ def _field_text(value: Any) -> str:
     return value if isinstance(value, str) else encode_body("application/json", value)[1].decode()
 
 
-def fits(operation: Operation, wire: RequestParts) -> bool:
+def is_valid_body(operation: Operation, wire: RequestParts) -> bool:
     """Whether the body of `wire` fits the documented schema."""
     media = operation.request_media.get(wire.media_type or "")
     return media is None or media.fits(body_value(media, wire.body))

@@ -10,7 +10,7 @@ import msgspec
 
 from voicegauge.checks import Call, ExpectedResponse, RequestCallbacks
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases.case import Case, Skipped, UrlOf, statuses_for
+from voicegauge.conformance.cases.case import CallbackUrl, ConformanceCase, SkippedCase, rejection_statuses
 from voicegauge.conformance.cases.valid_requests import with_headers, with_value
 from voicegauge.contract import Contract, Operation, parse_location, status_of
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
@@ -28,12 +28,14 @@ SETTLE_S = 3.0
 """How long a service is listened to after it has told of the end: it may tell again."""
 
 
-def with_webhooks(cases: Iterable[Case | Skipped], contracts: Mapping[str, Contract]) -> Iterator[Case | Skipped]:
+def with_webhooks(
+    cases: Iterable[ConformanceCase | SkippedCase], contracts: Mapping[str, Contract]
+) -> Iterator[ConformanceCase | SkippedCase]:
     """The `cases`; beside the first whole one of each operation with `x-webhook` the same with a URL, in each mode."""
     seen: set[tuple[str, str]] = set()
     for case in cases:
         yield case
-        if isinstance(case, Skipped) or case.fails or not (case.speech is not None or case.whole):
+        if isinstance(case, SkippedCase) or case.expects_failure or not (case.speech is not None or case.whole):
             continue
         operation = contracts[case.provider].operation(case.operation)
         if operation.webhook is not None and (case.provider, case.operation) not in seen:
@@ -41,30 +43,34 @@ def with_webhooks(cases: Iterable[Case | Skipped], contracts: Mapping[str, Contr
             yield from _webhook_cases(case, operation)
 
 
-def _webhook_cases(base: Case, operation: Operation) -> Iterator[Case]:
+def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[ConformanceCase]:
     webhook, name = operation.webhook, base.id.partition(":")[0]
     assert webhook is not None
     for index, url in enumerate(webhook.url):
         here = f"{operation.pointer}/x-webhook/url/{index}"
         for mode, posts in _modes(url):
-            says = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
-            expected = ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=here)
+            description = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
+            expected = ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=here)
             asking = base if url.mode is None or mode is None else _laid(base, url.mode.at, mode)
             yield msgspec.structs.replace(
-                asking, id=f"{name}: {says}", expected=expected, webhook=UrlOf(at=url.at, posts=posts), whole=False
+                asking,
+                id=f"{name}: {description}",
+                expected=expected,
+                webhook=CallbackUrl(at=url.at, posts=posts),
+                whole=False,
             )
         if webhook.https:
-            says = f"a webhook with plain http at {url.at}"
+            description = f"a webhook with plain http at {url.at}"
             expected = ExpectedResponse(
-                verdict="refused",
-                statuses=statuses_for(operation, "invalid"),
+                verdict="rejected",
+                statuses=rejection_statuses(operation, "invalid"),
                 kind="plain-http",
-                description=says,
+                description=description,
                 statement=f"{operation.pointer}/x-webhook/https",
             )
             wire = _wire(_laid(base, url.at, PLAIN_URL), operation)
             yield msgspec.structs.replace(
-                base, id=f"{name}: {says}", expected=expected, wire=wire, speech=None, whole=False
+                base, id=f"{name}: {description}", expected=expected, wire=wire, speech=None, whole=False
             )
 
 
@@ -75,7 +81,7 @@ def _modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
         yield from url.mode.values.items()
 
 
-def _laid(case: Case, place: str, value: str) -> Case:
+def _laid(case: ConformanceCase, place: str, value: str) -> ConformanceCase:
     """`case` with `value` at a place of its request."""
     if case.speech is not None:
         speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, place: value})
@@ -91,7 +97,7 @@ def _laid(case: Case, place: str, value: str) -> Case:
     return msgspec.structs.replace(case, wire=wire)
 
 
-def _wire(case: Case, operation: Operation) -> RequestParts | None:
+def _wire(case: ConformanceCase, operation: Operation) -> RequestParts | None:
     if case.speech is None:
         return case.wire
     assert case.target is not None, "speech is asked of a target"
@@ -99,7 +105,9 @@ def _wire(case: Case, operation: Operation) -> RequestParts | None:
 
 
 @contextmanager
-def receiver_for(cases: Sequence[Case], given: Receiver | None, provenance: Provenance) -> Iterator[Receiver | None]:
+def receiver_for(
+    cases: Sequence[ConformanceCase], given: Receiver | None, provenance: Provenance
+) -> Iterator[Receiver | None]:
     """The receiver that `cases` need: the one that is `given`, or one of their own where the emulator is asked."""
     needed = given is None and provenance is Provenance.EMULATED and any(case.webhook for case in cases)
     if not needed:
@@ -109,10 +117,10 @@ def receiver_for(cases: Sequence[Case], given: Receiver | None, provenance: Prov
         yield receiver
 
 
-class Listening:
+class WebhookSession:
     """One case, and the URL that is its own."""
 
-    def __init__(self, case: Case, receiver: Receiver | None, *, emulated: bool) -> None:
+    def __init__(self, case: ConformanceCase, receiver: Receiver | None, *, emulated: bool) -> None:
         """The URL is made now.
 
         Raises:
@@ -125,7 +133,7 @@ class Listening:
         self._url, self._wanted = receiver.url, case.webhook
 
     @property
-    def case(self) -> Case:
+    def case(self) -> ConformanceCase:
         """What is sent: the case with the URL in its place."""
         return msgspec.structs.replace(_laid(self._case, self._wanted.at, self._url), webhook=None)
 

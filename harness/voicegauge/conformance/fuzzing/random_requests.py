@@ -9,27 +9,33 @@ import msgspec
 from hypothesis import strategies as st
 
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases import Probe, base_speech, fits, is_open, with_value
-from voicegauge.conformance.fuzzing.reproduction import Expect, request_case, with_request_test
-from voicegauge.conformance.fuzzing.search import Effort, Make, Search, Test
+from voicegauge.conformance.cases import (
+    BoundaryValue,
+    accepts_any_valid_value,
+    is_valid_body,
+    valid_speech_request,
+    with_value,
+)
+from voicegauge.conformance.fuzzing.reproduction import ExpectedVerdict, request_case, with_request_test
+from voicegauge.conformance.fuzzing.search import FuzzEffort, Make, RuleSearch, Test
 from voicegauge.conformance.fuzzing.strategies import fields, inside, outside
-from voicegauge.conformance.running import Collector, Runner
+from voicegauge.conformance.running import CaseRunner, Collector
 from voicegauge.contract import Target, parse_location
 from voicegauge.contract.extension import FieldMapping
 
 
-class Drawn(NamedTuple):
+class RandomRequest(NamedTuple):
     """A request, and in words what is special about it."""
 
     wire: RequestParts
-    says: str
+    description: str
 
     def __repr__(self) -> str:
         """In words alone: Hypothesis writes down what fails, and there may be a file in it."""
-        return self.says
+        return self.description
 
 
-async def fuzz_target(target: Target, runner: Runner, collector: Collector, effort: Effort) -> None:
+async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, effort: FuzzEffort) -> None:
     """Send random requests to the operation of `target`; findings go to the runner's collector.
 
     Args:
@@ -42,23 +48,29 @@ async def fuzz_target(target: Target, runner: Runner, collector: Collector, effo
         BudgetError: the next request costs more than is left.
         TransportError: the service is away.
     """
-    wire = map_speech_request(target, base_speech(target))
+    wire = map_speech_request(target, valid_speech_request(target))
     media = target.operation.request_media.get(wire.media_type or "")
-    if media is None or not isinstance(media.schema, dict) or not fits(target.operation, wire):
+    if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, wire):
         collector.not_planned(f"{target.id}: fuzzing", "no valid body to start from")
         return
-    kinds: tuple[tuple[Expect, st.SearchStrategy[Drawn]], ...] = (
+    kinds: tuple[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]], ...] = (
         ("accepted", inside_requests(target, wire)),
-        ("refused", outside_requests(target, wire)),
+        ("rejected", outside_requests(target, wire)),
     )
     for expect, requests in kinds:
-        search = Search(runner, effort.below(target.operation.id, expect))
+        search = RuleSearch(runner, effort.below(target.operation.id, expect))
         await search.run(_test(target, runner, search, requests, expect))
 
 
-def _test(target: Target, runner: Runner, search: Search, requests: st.SearchStrategy[Drawn], expect: Expect) -> Make:
-    def send(drawn: Drawn) -> None:
-        case = request_case(target, drawn.wire, expect, drawn.says)
+def _test(
+    target: Target,
+    runner: CaseRunner,
+    search: RuleSearch,
+    requests: st.SearchStrategy[RandomRequest],
+    expect: ExpectedVerdict,
+) -> Make:
+    def send(drawn: RandomRequest) -> None:
+        case = request_case(target, drawn.wire, expect, drawn.description)
         answered = search.ask(runner.probe(case))
         search.judge(with_request_test(answered.findings, target, case))
 
@@ -69,7 +81,7 @@ def _test(target: Target, runner: Runner, search: Search, requests: st.SearchStr
     return make
 
 
-def inside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[Drawn]:
+def inside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Valid bodies: some optional fields and the text drawn anew, what names things left as it is."""
     schemas = target.contract.schemas
     media = target.operation.request_media[wire.media_type or ""]
@@ -78,14 +90,14 @@ def inside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[Dra
     for name, schema in media.schema.get("properties", {}).items():
         if parse_location(text.at).tokens == [name]:
             free[name] = _texts(text, inside(schemas, schema))
-        elif is_open_field(target, name, schema):
+        elif accepts_any_valid_field(target, name, schema):
             free[name] = inside(schemas, schema)
     of_fields = fields({}, free)
 
     @st.composite
-    def made(draw: st.DrawFn) -> Drawn:
+    def made(draw: st.DrawFn) -> RandomRequest:
         drawn = _laid_over(wire, of_fields(draw))
-        hypothesis.assume(fits(target.operation, drawn.wire))
+        hypothesis.assume(is_valid_body(target.operation, drawn.wire))
         return drawn
 
     return made()
@@ -106,7 +118,7 @@ def _says_something(text: Any) -> bool:
     return isinstance(text, str) and any(character.isalnum() for character in text)
 
 
-def is_open_field(target: Target, name: str, schema: Any) -> bool:
+def accepts_any_valid_field(target: Target, name: str, schema: Any) -> bool:
     """Whether any value that fits the schema should be accepted for the field `name`."""
     schema, pointer = target.contract.schemas.resolve(schema)
     if not isinstance(schema, dict):
@@ -116,25 +128,25 @@ def is_open_field(target: Target, name: str, schema: Any) -> bool:
     if "enum" not in schema and not set(kinds) <= {"boolean", "integer", "number"}:
         return False
     value = schema.get("enum", [True])[0]
-    return is_open(target, Probe((name,), value, name, f"{pointer}/enum", valid=True))
+    return accepts_any_valid_value(target, BoundaryValue((name,), value, name, f"{pointer}/enum", valid=True))
 
 
-def _laid_over(wire: RequestParts, drawn: dict[str, Any]) -> Drawn:
+def _laid_over(wire: RequestParts, drawn: dict[str, Any]) -> RandomRequest:
     laid_over = msgspec.structs.replace(wire, body={**wire.body, **drawn})
-    return Drawn(laid_over, f"a random valid request ({', '.join(drawn) or 'nothing changed'})")
+    return RandomRequest(laid_over, f"a random valid request ({', '.join(drawn) or 'nothing changed'})")
 
 
-def outside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[Drawn]:
+def outside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[RandomRequest]:
     """Bodies that are broken in one place."""
     media = target.operation.request_media[wire.media_type or ""]
     pointer = media.schema_pointer or media.pointer
     broken = outside(target.contract.schemas, media.schema, pointer)
 
     @st.composite
-    def made(draw: st.DrawFn) -> Drawn:
+    def made(draw: st.DrawFn) -> RandomRequest:
         probe = draw(broken)
-        drawn = Drawn(with_value(wire, probe.path, probe.value), probe.says)
-        hypothesis.assume(not fits(target.operation, drawn.wire))
+        drawn = RandomRequest(with_value(wire, probe.path, probe.value), probe.description)
+        hypothesis.assume(not is_valid_body(target.operation, drawn.wire))
         return drawn
 
     return made()

@@ -9,44 +9,50 @@ import msgspec
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases import Case, base_speech, statuses_for, text_characters, with_value
+from voicegauge.conformance.cases import (
+    ConformanceCase,
+    rejection_statuses,
+    text_characters,
+    valid_speech_request,
+    with_value,
+)
 from voicegauge.contract import MISSING, Target
 from voicegauge.model import Finding
 
 MAX_CHARACTERS = 4_000
 """Of a test; a longer one is no place for a request."""
-Expect = Literal["accepted", "refused"]
+ExpectedVerdict = Literal["accepted", "rejected"]
 
 
-def request_case(target: Target, wire: RequestParts, expect: Expect, says: str) -> Case:
+def request_case(target: Target, wire: RequestParts, expect: ExpectedVerdict, description: str) -> ConformanceCase:
     """The case of a request that was drawn, or is sent again by a test."""
     operation = target.operation
     valid = expect == "accepted"
-    return Case(
-        id=f"{operation.contract.id}/{operation.id}: fuzzing, {says}",
+    return ConformanceCase(
+        id=f"{operation.contract.id}/{operation.id}: fuzzing, {description}",
         provider=operation.contract.id,
         operation=operation.id,
         target=target.name,
         expected=ExpectedResponse(
             verdict=expect,
-            statuses=() if valid else statuses_for(operation, "invalid"),
+            statuses=() if valid else rejection_statuses(operation, "invalid"),
             kind="valid" if valid else "invalid",
-            description=says,
+            description=description,
             statement=f"{operation.pointer}/requestBody",
         ),
         wire=wire,
         text_characters=text_characters(operation, wire),
-        fuzzed=True,
+        is_fuzzed=True,
     )
 
 
-def changed_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
+def modified_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
     """A plain valid request to `target` with `changes` of fields of its body, and `without` some.
 
     Raises:
         UsageError: nobody knows a valid request to start from.
     """
-    wire = map_speech_request(target, base_speech(target))
+    wire = map_speech_request(target, valid_speech_request(target))
     for name, value in changes.items():
         wire = with_value(wire, (name,), value)
     for name in without:
@@ -54,11 +60,11 @@ def changed_request(target: Target, changes: Mapping[str, Any], without: Iterabl
     return wire
 
 
-def with_request_test(findings: Sequence[Finding], target: Target, case: Case) -> list[Finding]:
+def with_request_test(findings: Sequence[Finding], target: Target, case: ConformanceCase) -> list[Finding]:
     """`findings` with a test that sends the request of `case` again, where that can be written down."""
     if not findings:
         return []
-    base = map_speech_request(target, base_speech(target)).body
+    base = map_speech_request(target, valid_speech_request(target)).body
     body = case.wire.body if case.wire is not None else None
     if not isinstance(base, dict) or not isinstance(body, dict):
         return list(findings)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, Verbosity
 from hypothesis.database import DirectoryBasedExampleDatabase
 from hypothesis.errors import Flaky, Unsatisfiable
 
-from voicegauge.conformance.running import Runner
+from voicegauge.conformance.running import CaseRunner
 from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
 from voicegauge.model import Finding, Severity
 
@@ -33,12 +33,12 @@ class _Over(BaseException):
     """The search ends here; Hypothesis lets it through at once."""
 
 
-class Broken(Exception):  # noqa: N818 - what Hypothesis shrinks
+class RuleBroken(Exception):  # noqa: N818 - what Hypothesis shrinks
     """What was sent broke a rule."""
 
 
 @dataclass(frozen=True)
-class Effort:
+class FuzzEffort:
     """How much is tried."""
 
     examples: int
@@ -47,15 +47,15 @@ class Effort:
     failures: Path | None = None
     """A folder of what failed: it is tried first, and forgotten when it holds; `None` keeps nothing."""
 
-    def below(self, *names: str) -> Effort:
+    def below(self, *names: str) -> FuzzEffort:
         """The same with the failures in a folder further down."""
-        return Effort(self.examples, self.seed, self.failures.joinpath(*names) if self.failures else None)
+        return FuzzEffort(self.examples, self.seed, self.failures.joinpath(*names) if self.failures else None)
 
 
-class Search:
+class RuleSearch:
     """One search, in a thread of its own."""
 
-    def __init__(self, runner: Runner, effort: Effort) -> None:
+    def __init__(self, runner: CaseRunner, effort: FuzzEffort) -> None:
         """Made in the event loop that sends; findings go to the runner's collector."""
         self._runner, self._effort = runner, effort
         self._loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ class Search:
             self._last, self._shrinking = [], 0
             try:
                 make(self._settings(turn), self._effort.seed)()
-            except (Broken, Flaky, _Over):
+            except (RuleBroken, Flaky, _Over):
                 pass  # what was found is noted: the smallest example last, or one that does not break again
             except Unsatisfiable:
                 return  # nothing of the kind can be drawn
@@ -145,4 +145,4 @@ class Search:
         new = [f for f in findings if f.severity is Severity.ERROR and (f.rule, f.where.line) not in self._known]
         if new:
             self._last = new
-            raise Broken
+            raise RuleBroken

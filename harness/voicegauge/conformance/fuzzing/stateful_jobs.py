@@ -22,16 +22,16 @@ from voicegauge.client.delivery.response_values import (
     link_parameters,
     place_parameters,
 )
-from voicegauge.conformance.cases import Case, base_speech, statuses_for
+from voicegauge.conformance.cases import ConformanceCase, rejection_statuses, valid_speech_request
 from voicegauge.conformance.fuzzing.reproduction import with_jobs_test
-from voicegauge.conformance.running import Runner
+from voicegauge.conformance.running import CaseRunner
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Finding, Request
 
 if TYPE_CHECKING:
-    from voicegauge.conformance.fuzzing.search import Effort, Make, Search, Test
+    from voicegauge.conformance.fuzzing.search import FuzzEffort, Make, RuleSearch, Test
 
 MAX_JOBS = 3
 """Of one example: each is paid for."""
@@ -62,10 +62,10 @@ class _Job:
     """As in `JobHistory`."""
 
 
-class Interleaving:
+class StatefulJobs:
     """Takes steps with the jobs of one target; each is judged with all that was seen before."""
 
-    def __init__(self, target: Target, runner: Runner) -> None:
+    def __init__(self, target: Target, runner: CaseRunner) -> None:
         """No job is there yet.
 
         Raises:
@@ -100,12 +100,12 @@ class Interleaving:
 
     @property
     def _gone(self) -> tuple[int, ...]:
-        return statuses_for(self._status, "expired") or statuses_for(self._status, "not-found")
+        return rejection_statuses(self._status, "expired") or rejection_statuses(self._status, "not-found")
 
     @property
     def can_miss(self) -> bool:
         """Whether the contract says how an unknown id is answered."""
-        return bool(statuses_for(self._status, "not-found"))
+        return bool(rejection_statuses(self._status, "not-found"))
 
     async def step(self, step: str) -> list[Finding]:
         """Take one step; what is found carries a test of all steps so far.
@@ -133,16 +133,16 @@ class Interleaving:
             found = await taken[word](self._jobs[int(number) - 1])
         return with_jobs_test(found, self._target, self.steps)
 
-    def _case(self, operation: Operation, wire: RequestParts, expected: ExpectedResponse) -> Case:
+    def _case(self, operation: Operation, wire: RequestParts, expected: ExpectedResponse) -> ConformanceCase:
         speaks = operation is self._target.operation
-        return Case(
+        return ConformanceCase(
             id=f"{operation.contract.id}/{operation.id}: jobs, {'; '.join(self.steps)}",
             provider=operation.contract.id,
             operation=operation.id,
             target=self._target.name if speaks else None,
             expected=expected,
             wire=wire,
-            fuzzed=True,
+            is_fuzzed=True,
         )
 
     async def _submit(self) -> list[Finding]:
@@ -163,7 +163,9 @@ class Interleaving:
                 subjects.append(self._together(job))
             return subjects
 
-        case = self._case(operation, map_speech_request(self._target, base_speech(self._target, text=text)), expected)
+        case = self._case(
+            operation, map_speech_request(self._target, valid_speech_request(self._target, text=text)), expected
+        )
         return (await self._runner.probe(msgspec.structs.replace(case, text_characters=len(text)), read)).findings
 
     def _read_job(self, submit: Call, asked_s: float) -> _Job | None:
@@ -217,17 +219,17 @@ class Interleaving:
     def _expected(self, job: _Job) -> ExpectedResponse:
         """How a question about a job is answered, after all the time that has passed."""
         status, limit_s = self._status, self._spec.expires_s
-        says, at = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
+        description, at = f"{status.id} for a job that was accepted", f"{status.pointer}/x-job/expires_s"
         if limit_s is not None and job.ended_s is not None and self._now_s - job.ended_s > SLACK * limit_s:
-            says = f"{status.id} for a job that ended more than {SLACK * limit_s:g} s ago"
+            description = f"{status.id} for a job that ended more than {SLACK * limit_s:g} s ago"
             return ExpectedResponse(
-                verdict="refused", statuses=self._gone, kind="unknown", description=says, statement=at
+                verdict="rejected", statuses=self._gone, kind="unknown-id", description=description, statement=at
             )
         if limit_s is not None and self._now_s - job.accepted_s > limit_s / SLACK:  # it may have ended at once
             return ExpectedResponse(
-                verdict="either", statuses=self._gone, kind="unsaid", description=says, statement=at
+                verdict="either", statuses=self._gone, kind="undocumented", description=description, statement=at
             )
-        return ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=status.pointer)
+        return ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=status.pointer)
 
     async def _late(self, job: _Job) -> list[Finding]:
         await self._pause(LATE * self._spec.poll.max_s)
@@ -248,7 +250,7 @@ class Interleaving:
             raise UsageError(f"{operation.id} does not say which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
         expected = ExpectedResponse(
-            verdict="either", kind="unsaid", description="a job is cancelled", statement=operation.pointer
+            verdict="either", kind="undocumented", description="a job is cancelled", statement=operation.pointer
         )
         case = self._case(operation, _wire(operation, {name: job.id}), expected)
         answered = await self._runner.probe(case)
@@ -258,12 +260,16 @@ class Interleaving:
         return answered.findings
 
     async def _unknown(self, job: _Job) -> list[Finding]:
-        statuses = statuses_for(self._status, "not-found")
+        statuses = rejection_statuses(self._status, "not-found")
         if not statuses:
             raise UsageError(f"{self._status.contract.id} does not say how an unknown id is answered")
-        says = "an id that is like another, and nobody's"
+        description = "an id that is like another, and nobody's"
         expected = ExpectedResponse(
-            verdict="refused", statuses=statuses, kind="unknown", description=says, statement=self._status.pointer
+            verdict="rejected",
+            statuses=statuses,
+            kind="unknown-id",
+            description=description,
+            statement=self._status.pointer,
         )
         other = unlike(job.id, {job.id for job in self._jobs})
         parameters = {name: other if value == job.id else value for name, value in job.parameters.items()}
@@ -285,7 +291,7 @@ def _wire(operation: Operation, parameters: dict[str, object]) -> RequestParts:
     return RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])
 
 
-async def interleave_jobs(target: Target, runner: Runner, effort: Effort) -> None:
+async def fuzz_job_steps(target: Target, runner: CaseRunner, effort: FuzzEffort) -> None:
     """Search for an order of steps that breaks a rule; findings go to the runner's collector.
 
     Args:
@@ -297,14 +303,14 @@ async def interleave_jobs(target: Target, runner: Runner, effort: Effort) -> Non
         BudgetError: the next submit costs more than is left.
         TransportError: the service is away.
     """
-    from voicegauge.conformance.fuzzing.search import Effort, Search
+    from voicegauge.conformance.fuzzing.search import FuzzEffort, RuleSearch
 
-    fewer = Effort(-(-effort.examples // REQUESTS_FOR_ONE), effort.seed, effort.failures)
-    search = Search(runner, fewer.below(target.operation.id, "jobs"))
-    await search.run(_machine(search, lambda: Interleaving(target, runner)))
+    fewer = FuzzEffort(-(-effort.examples // REQUESTS_FOR_ONE), effort.seed, effort.failures)
+    search = RuleSearch(runner, fewer.below(target.operation.id, "jobs"))
+    await search.run(_machine(search, lambda: StatefulJobs(target, runner)))
 
 
-def _machine(search: Search, start: Callable[[], Interleaving]) -> Make:
+def _machine(search: RuleSearch, start: Callable[[], StatefulJobs]) -> Make:
     """A state machine whose rules are the steps."""
     import hypothesis
     from hypothesis import strategies as st

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from voicegauge.conformance.cases import Probe, probes
+from voicegauge.conformance.cases import BoundaryValue, list_boundary_values
 from voicegauge.contract import Schemas
 
 MAX_TEXT = 300
@@ -119,31 +119,31 @@ def fields(
     return drawn
 
 
-def outside(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[Probe]:
+def outside(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
     """One thing to break in a valid body: a planned probe, or a random value past the same bound.
 
     It is drawn in one step: Hypothesis copies parts that look alike over each other, and
     strategies within strategies look alike, though nothing new comes of it here.
     """
-    planned = [probe for probe in probes(schemas, schema, pointer) if probe.path and not probe.valid]
+    planned = [probe for probe in list_boundary_values(schemas, schema, pointer) if probe.path and not probe.valid]
     if not planned:
         return st.nothing()
     values = [_past(probe) for probe in planned]
     which = st.integers(0, len(planned) - 1)
 
     @st.composite
-    def made(draw: st.DrawFn) -> Probe:
+    def made(draw: st.DrawFn) -> BoundaryValue:
         chosen = draw(which)
         probe, others = planned[chosen], values[chosen]
         if others is None:
             return probe
         value, keyword = draw(others), probe.at.rpartition("/")[2]
-        return probe._replace(value=value, says=f"{probe.path[-1]} {value!r:.60}, past {keyword}")
+        return probe._replace(value=value, description=f"{probe.path[-1]} {value!r:.60}, past {keyword}")
 
     return made()
 
 
-def _past(probe: Probe) -> st.SearchStrategy[Any] | None:
+def _past(probe: BoundaryValue) -> st.SearchStrategy[Any] | None:
     """Other values that break what `probe` breaks; `None` where it has the only one that is certain to."""
     keyword = probe.at.rpartition("/")[2]
     if keyword in ("minimum", "exclusiveMinimum"):

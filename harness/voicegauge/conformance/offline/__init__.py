@@ -1,10 +1,10 @@
 """Checks that need no service: documented examples and recordings."""
 
-from voicegauge.conformance.offline.examples import documented_findings
+from voicegauge.conformance.offline.examples import judge_documented_examples
 from voicegauge.conformance.offline.recordings import cases_by_id, check_recordings
 
 __all__ = [
     "cases_by_id",
     "check_recordings",
-    "documented_findings",
+    "judge_documented_examples",
 ]

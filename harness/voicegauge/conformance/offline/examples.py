@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from voicegauge.checks import RULES, Call, Callback, Checker, Rule
-from voicegauge.conformance.cases import sample
+from voicegauge.conformance.cases import sample_value
 from voicegauge.conformance.offline.callback_examples import documented_callbacks
 from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation, parse_location
@@ -50,7 +50,7 @@ def documented_requests(contract: Contract, *, inferred: bool = False) -> Iterat
             yield _with_target(operation, request, Response(status=_code(operation.success.status)))
 
 
-def documented_findings(
+def judge_documented_examples(
     contract: Contract, rules: Mapping[str, Rule] | None = None, *, inferred: bool = False
 ) -> Iterator[tuple[Exchange, list[Finding]]]:
     """Every documented example, as the exchange it stands for, with what is wrong with it."""
@@ -120,7 +120,7 @@ def _parameter_value(operation: Operation, name: str, data: dict[str, Any], answ
             return told
     if "example" in data:
         return data["example"]
-    made = sample(operation.contract.schemas, data.get("schema", {}))
+    made = sample_value(operation.contract.schemas, data.get("schema", {}))
     return name if made is MISSING else made
 
 

@@ -12,7 +12,7 @@ import msgspec
 
 from voicegauge.checks import Call, CaseOutcome, Checker, JobHistory, RecordingAge, Rule, SpeechDelivery, Subject
 from voicegauge.client import curl_command
-from voicegauge.conformance.cases import Case, no_verdict, plan_cases
+from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
 from voicegauge.conformance.running import Collector
 from voicegauge.conformance.target_matching import find_target
 from voicegauge.contract import MISSING, Contract, Target
@@ -46,7 +46,7 @@ def check_recordings(
         DataError: a file is no recording.
     """
     by_id = {contract.id: contract for contract in contracts}
-    cases: dict[str, Mapping[str, Case]] = {}
+    cases: dict[str, Mapping[str, ConformanceCase]] = {}
     for path in files:
         recording = load_har(path)
         contract = by_id.get(recording.provider)
@@ -61,7 +61,7 @@ def check_recordings(
         collector.add(_ageing(judge, path, contract, recording, now or datetime.now(UTC), ci=ci))
 
 
-def cases_by_id(contract: Contract) -> dict[str, Case]:
+def cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:
     """Every case that a contract leads to: what is recorded of one is expected to be answered as it says."""
     plan = plan_cases(list(contract.targets.values()), emulated=True, every=True)
     return {case.id: case for case in plan.cases}
@@ -91,7 +91,7 @@ def _ageing(
 
 
 def subjects_of_recording(
-    contract: Contract, recording: Recording, cases: Mapping[str, Case] | None = None
+    contract: Contract, recording: Recording, cases: Mapping[str, ConformanceCase] | None = None
 ) -> Iterator[Subject]:
     """Every exchange as a call, every submit with its polls as a job, and the audio it led to.
 
@@ -123,7 +123,7 @@ def subjects_of_recording(
             yield delivered
 
 
-def _call(contract: Contract, exchange: Exchange, cases: Mapping[str, Case]) -> Call | None:
+def _call(contract: Contract, exchange: Exchange, cases: Mapping[str, ConformanceCase]) -> Call | None:
     """The exchange read by its operation; `None` for a download that no document describes."""
     operation = contract.operations.get(exchange.operation)
     if operation is None:
@@ -132,17 +132,17 @@ def _call(contract: Contract, exchange: Exchange, cases: Mapping[str, Case]) -> 
         raise DataError(f"a recording of {contract.id} has the operation {exchange.operation!r}, its contract has not")
     call = Call(operation, exchange)
     case = cases.get(exchange.group or "")
-    broken = case is not None and case.expected.verdict == "refused"
+    broken = case is not None and case.expected.verdict == "rejected"
     target = find_target(operation, call.read_request)
     return Call(operation, exchange, target, request_origin="broken" if broken else "sent")
 
 
-def _outcomes(calls: Sequence[Call], cases: Mapping[str, Case]) -> Iterator[CaseOutcome]:
+def _outcomes(calls: Sequence[Call], cases: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:
     """What each recorded case was answered with: its last answer to the operation that it is about."""
     last = {(call.exchange.group or "", call.operation.id): call for call in calls}
     for (group, operation), call in last.items():
         case = cases.get(group)
-        if case is not None and case.operation == operation and no_verdict(case, call.status) is None:
+        if case is not None and case.operation == operation and no_verdict_reason(case, call.status) is None:
             yield CaseOutcome(call, case.expected)
 
 

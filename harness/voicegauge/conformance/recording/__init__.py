@@ -1,13 +1,19 @@
 """Recording the responses of a service as fixtures."""
 
-from voicegauge.conformance.recording.journal import Unfinished
-from voicegauge.conformance.recording.recorder import Recorder, Refreshing, Update, file_of, plan_to_record
+from voicegauge.conformance.recording.journal import UnfinishedRecording
+from voicegauge.conformance.recording.recorder import (
+    Recorder,
+    RecordingUpdate,
+    RefreshPolicy,
+    plan_to_record,
+    recording_path,
+)
 
 __all__ = [
     "Recorder",
-    "Refreshing",
-    "Unfinished",
-    "Update",
-    "file_of",
+    "RecordingUpdate",
+    "RefreshPolicy",
+    "UnfinishedRecording",
     "plan_to_record",
+    "recording_path",
 ]

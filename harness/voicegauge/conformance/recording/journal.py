@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voicegauge.conformance.cases import Case
+from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract
 from voicegauge.emulator import from_emulator
 from voicegauge.errors import DataError
@@ -27,7 +27,7 @@ FILE = "exchanges.part"
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class UnfinishedRecording:
     """The cases that lie below one folder of recordings."""
 
     folder: Path
@@ -39,7 +39,7 @@ class Unfinished:
     mask: Sequence[str] = ()
     """Further names to mask."""
 
-    def keep(self, case: Case, exchanges: Sequence[Exchange]) -> None:
+    def keep(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Write down what was said in `case`; what the emulator said is not kept."""
         if any(map(from_emulator, exchanges)):
             return
@@ -58,7 +58,7 @@ class Unfinished:
             # It holds what looks like a credential: that is told when its recording is written.
             shutil.rmtree(path.parent, ignore_errors=True)
 
-    def taken(self, cases: Iterable[Case], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
+    def taken(self, cases: Iterable[ConformanceCase], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
         """What lies there of `cases`, by case id; what is older than its provider's limit is left.
 
         Raises:
@@ -74,7 +74,7 @@ class Unfinished:
                     found[case.id] = recording.exchanges
         return found
 
-    def drop(self, cases: Iterable[Case]) -> None:
+    def drop(self, cases: Iterable[ConformanceCase]) -> None:
         """Remove what lies there of `cases`: it is in its recording now, or not wanted."""
         for case in cases:
             shutil.rmtree(self._place(case), ignore_errors=True)
@@ -83,5 +83,5 @@ class Unfinished:
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _place(self, case: Case) -> Path:
+    def _place(self, case: ConformanceCase) -> Path:
         return self.folder / FOLDER / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]

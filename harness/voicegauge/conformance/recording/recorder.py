@@ -15,9 +15,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from voicegauge.conformance.cases import Case, Plan, plan_cases
+from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
 from voicegauge.conformance.offline import cases_by_id
-from voicegauge.conformance.recording.journal import Unfinished
+from voicegauge.conformance.recording.journal import UnfinishedRecording
 from voicegauge.contract import Contract, Target
 from voicegauge.emulator import from_emulator
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
@@ -30,7 +30,7 @@ MAX_UPLOAD_BYTES = 2**20
 """A recording that is refused for its size would fill a repository."""
 
 
-def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) -> Plan:
+def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) -> CasePlan:
     """The cases to record: every delivery, and of the refusals one of each kind for each operation.
 
     Args:
@@ -39,27 +39,27 @@ def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) ->
         every: all cases of a check instead (but for uploads of many megabytes, and those just within a limit).
     """
     plan = plan_cases(targets, emulated=emulated, every=False, text=TEXT)
-    chosen: dict[object, Case] = {}
+    chosen: dict[object, ConformanceCase] = {}
     for case in plan.cases:
         if _upload_bytes(case) <= MAX_UPLOAD_BYTES and not _within_a_limit(case):
             chosen.setdefault(case.id if every else _kind(case), case)
-    return Plan(cases=tuple(chosen.values()), skipped=plan.skipped)
+    return CasePlan(cases=tuple(chosen.values()), skipped=plan.skipped)
 
 
-def _kind(case: Case) -> object:
+def _kind(case: ConformanceCase) -> object:
     if case.expected.verdict == "accepted":
         return case.id
     expected = case.expected
-    says = expected.description if expected.kind == "situation" else ""
-    return case.provider, case.operation, expected.kind, expected.statuses, case.key, says
+    description = expected.description if expected.kind == "rejection" else ""
+    return case.provider, case.operation, expected.kind, expected.statuses, case.key, description
 
 
-def _within_a_limit(case: Case) -> bool:
+def _within_a_limit(case: ConformanceCase) -> bool:
     """Whether it is an upload that a documented limit lets pass: its answer shows what a plain one shows."""
     return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.statement
 
 
-def _upload_bytes(case: Case) -> int:
+def _upload_bytes(case: ConformanceCase) -> int:
     if case.padding is not None:
         return case.padding.size
     body = case.wire.body if case.wire is not None else None
@@ -67,12 +67,12 @@ def _upload_bytes(case: Case) -> int:
     return sum(len(value.data) for value in values if isinstance(value, UploadedFile))
 
 
-def file_of(case: Case, folder: Path) -> Path:
+def recording_path(case: ConformanceCase, folder: Path) -> Path:
     """Where `case` is recorded: <folder>/<provider>/<target or operation>.har, a slash in an operation's id as %2F."""
     return folder / case.provider / f"{quote(case.target or case.operation, safe='')}.har"
 
 
-class Update(Record, frozen=True, kw_only=True):
+class RecordingUpdate(Record, frozen=True, kw_only=True):
     """What is to be recorded into one file."""
 
     path: Path
@@ -81,7 +81,7 @@ class Update(Record, frozen=True, kw_only=True):
     """What is there of the same provenance; `None` where nothing is."""
     replaced: Recording | None
     """What is there at all."""
-    due: tuple[Case, ...]
+    due: tuple[ConformanceCase, ...]
     kept: frozenset[str | None]
     """Groups of `old` that stay as they are."""
 
@@ -101,7 +101,7 @@ class Update(Record, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True)
-class Refreshing:
+class RefreshPolicy:
     """What counts as due."""
 
     contracts: Mapping[str, Contract]
@@ -113,7 +113,7 @@ class Refreshing:
     now: dt.datetime
     """To count ages from."""
 
-    def updates(self, plan: Plan, folder: Path, recordings: Mapping[Path, Recording]) -> list[Update]:
+    def updates(self, plan: CasePlan, folder: Path, recordings: Mapping[Path, Recording]) -> list[RecordingUpdate]:
         """The files of `plan` with something due.
 
         Live recordings are replaced by emulated ones only when all is refreshed; the
@@ -125,13 +125,19 @@ class Refreshing:
             recordings: those that are there, by path.
         """
         known = {name: case for contract in self.contracts.values() for name, case in cases_by_id(contract).items()}
-        by_file: dict[Path, list[Case]] = {}
+        by_file: dict[Path, list[ConformanceCase]] = {}
         for case in plan.cases:
-            by_file.setdefault(file_of(case, folder), []).append(case)
+            by_file.setdefault(recording_path(case, folder), []).append(case)
         updates = (self._update(path, cases, recordings.get(path), known) for path, cases in by_file.items())
         return [update for update in updates if update.due]
 
-    def _update(self, path: Path, cases: Sequence[Case], there: Recording | None, known: Mapping[str, Case]) -> Update:
+    def _update(
+        self,
+        path: Path,
+        cases: Sequence[ConformanceCase],
+        there: Recording | None,
+        known: Mapping[str, ConformanceCase],
+    ) -> RecordingUpdate:
         if there is not None and there.provenance is not self.provenance:
             replaced = self.refresh == "all" or self.provenance is Provenance.RECORDED
             return self._plan(path, None, there, cases if replaced else (), frozenset())
@@ -150,11 +156,11 @@ class Refreshing:
         path: Path,
         old: Recording | None,
         replaced: Recording | None,
-        due: Sequence[Case],
+        due: Sequence[ConformanceCase],
         kept: frozenset[str | None],
-    ) -> Update:
+    ) -> RecordingUpdate:
         provider = path.parent.name
-        return Update(path=path, provider=provider, old=old, replaced=replaced, due=tuple(due), kept=kept)
+        return RecordingUpdate(path=path, provider=provider, old=old, replaced=replaced, due=tuple(due), kept=kept)
 
     def _is_stale(self, recording: Recording, exchanges: Sequence[Exchange]) -> bool:
         """Live traffic ages; the emulator's does not, but says what the contract said then."""
@@ -172,7 +178,7 @@ class Recorder:
         self,
         contracts: Mapping[str, Contract],
         base_urls: Mapping[str, Mapping[str, str]],
-        unfinished: Unfinished | None = None,
+        unfinished: UnfinishedRecording | None = None,
     ) -> None:
         """Set it up.
 
@@ -188,7 +194,7 @@ class Recorder:
         self.met_emulator = False
         """Whether an answer says that it is the emulator's, however it was reached."""
 
-    def keep(self, case: Case, exchanges: Sequence[Exchange]) -> None:
+    def keep(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Take what was said in `case`."""
         self.met_emulator |= any(map(from_emulator, exchanges))
         canonical = self._canonical[case.provider]

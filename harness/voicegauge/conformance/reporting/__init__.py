@@ -2,19 +2,19 @@
 
 from voicegauge.conformance.reporting.baseline import apply_baseline, make_baseline
 from voicegauge.conformance.reporting.report import CaseResult, CheckReport, merge_findings
-from voicegauge.conformance.reporting.spending import Account, Allowance, Spending, Spent, count
-from voicegauge.conformance.reporting.to_results import results_of
+from voicegauge.conformance.reporting.spending import Account, BillableLimit, Spending, SpendingTotal, count
+from voicegauge.conformance.reporting.to_results import check_results
 
 __all__ = [
     "Account",
-    "Allowance",
+    "BillableLimit",
     "CaseResult",
     "CheckReport",
     "Spending",
-    "Spent",
+    "SpendingTotal",
     "apply_baseline",
+    "check_results",
     "count",
     "make_baseline",
     "merge_findings",
-    "results_of",
 ]

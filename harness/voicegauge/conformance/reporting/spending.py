@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicegauge.checks import Rule
-from voicegauge.conformance.cases import Case
+from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract, is_billable
 from voicegauge.model import Exchange, Record
 
 
-class Spent(Record, frozen=True, kw_only=True):
+class SpendingTotal(Record, frozen=True, kw_only=True):
     """What some requests came to."""
 
     requests: int = 0
     """Answered, those that cost nothing among them."""
-    paid: int = 0
+    billable: int = 0
     """Requests that were accepted and have a price: what a service asks money for."""
     usd: float = 0.0
     """Dollars, as the budget was charged; nothing at the emulator."""
@@ -27,32 +27,32 @@ class Spent(Record, frozen=True, kw_only=True):
 class Spending(Record, frozen=True, kw_only=True):
     """Where requests and money went."""
 
-    total: Spent = Spent()
-    by_target: dict[str, Spent] = {}
+    total: SpendingTotal = SpendingTotal()
+    by_target: dict[str, SpendingTotal] = {}
     """By target id; requests that belong to no target are left out."""
-    by_operation: dict[str, Spent] = {}
+    by_operation: dict[str, SpendingTotal] = {}
     """By the operation that a case is about; the polls of a delivery count for its submit."""
-    by_kind: dict[str, Spent] = {}
+    by_kind: dict[str, SpendingTotal] = {}
     """By the kind of case: delivery, valid, invalid, key, unknown, situation, unsaid, fuzzing."""
-    by_rule: dict[str, Spent] = {}
+    by_rule: dict[str, SpendingTotal] = {}
     """By rule: all cases that it judged something of. One case serves many rules, so these do not add up."""
 
 
 @dataclass
 class _Sum:
     requests: int = 0
-    paid: int = 0
+    billable: int = 0
     usd: float = 0.0
 
-    def add(self, spent: Spent) -> None:
+    def add(self, spent: SpendingTotal) -> None:
         self.requests += spent.requests
-        self.paid += spent.paid
+        self.billable += spent.billable
         self.usd += spent.usd
 
     @property
-    def spent(self) -> Spent:
+    def spent(self) -> SpendingTotal:
         """What was added up; dollars to a millionth, as the ledger keeps them."""
-        return Spent(requests=self.requests, paid=self.paid, usd=round(self.usd, 6))
+        return SpendingTotal(requests=self.requests, billable=self.billable, usd=round(self.usd, 6))
 
 
 _Sums = defaultdict[str, _Sum]
@@ -72,7 +72,7 @@ class Account:
         """From now on these rules judge."""
         self._rules |= {rule.id: rule.subject for rule in rules}
 
-    def book(self, case: Case, spent: Spent, judged: Iterable[type[Any]] = ()) -> None:
+    def book(self, case: ConformanceCase, spent: SpendingTotal, judged: Iterable[type[Any]] = ()) -> None:
         """Add what `case` came to; `judged` are the kinds of subject that rules could look at in it."""
         sums = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
         sums += [self._subjects[kind] for kind in judged]
@@ -93,38 +93,38 @@ class Account:
         )
 
 
-def _spent(sums: _Sums) -> dict[str, Spent]:
+def _spent(sums: _Sums) -> dict[str, SpendingTotal]:
     return {name: one.spent for name, one in sums.items()}
 
 
-class Allowance:
+class BillableLimit:
     """How many requests of a plan may be paid for, whoever sends them."""
 
     def __init__(self, most: int | None) -> None:
         """`None` sets no bound."""
         self._most, self._paid = most, 0
 
-    def note(self, spent: Spent) -> None:
+    def note(self, spent: SpendingTotal) -> None:
         """Count what a case came to."""
-        self._paid += spent.paid
+        self._paid += spent.billable
 
-    def refusal(self, contract: Contract, case: Case) -> str | None:
+    def refusal(self, contract: Contract, case: ConformanceCase) -> str | None:
         """Why `case` must not be sent any more; `None` where it may be.
 
         What should be refused is free, and is paid for where a service accepts it all the same: it takes the place
         of a valid request, and is not sent either where there is none left. A bound of 0 sends it until one was. A case
-        that follows something to its end (`Case.life`) may ask more than once; it is not broken off.
+        that follows something to its end (`ConformanceCase.life`) may ask more than once; it is not broken off.
         """
         most = self._most
-        if most is None or self._paid < max(most, 1) or not (case.paid or _paid_for(contract, case.operation)):
+        if most is None or self._paid < max(most, 1) or not (case.is_billable or _paid_for(contract, case.operation)):
             return None
         return f"not sent: of {most} requests to be paid for, {self._paid} were accepted"
 
 
-def count(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> Spent:
+def count(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> SpendingTotal:
     """What `exchanges` with the services of `contract` came to."""
     paid = sum(200 <= e.response.status < 300 and _paid_for(contract, e.operation) for e in exchanges)
-    return Spent(requests=len(exchanges), paid=paid, usd=usd)
+    return SpendingTotal(requests=len(exchanges), billable=paid, usd=usd)
 
 
 def _paid_for(contract: Contract, name: str) -> bool:

@@ -21,7 +21,7 @@ GRADES = {
 """The worst first."""
 
 
-def results_of(report: CheckReport, *, strict: bool = False) -> ExportedReport:
+def check_results(report: CheckReport, *, strict: bool = False) -> ExportedReport:
     """`report` as the outputs see it.
 
     A suite is a provider; its cases are the operations that were judged, and the planned

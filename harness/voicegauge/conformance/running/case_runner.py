@@ -15,19 +15,19 @@ from voicegauge.client.connection import KeyChoice
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.client.requests.keys import credentials
 from voicegauge.conformance.cases import (
-    ASKED_AGAIN,
-    Case,
-    Course,
-    Listening,
-    Who,
+    POLLS_AFTER_END,
+    Caller,
+    ConformanceCase,
+    ResourceLifecycle,
+    WebhookSession,
     batch_subjects,
-    no_verdict,
-    padded,
+    inconclusive_reason,
+    no_verdict_reason,
+    padded_request,
+    should_retry,
     taken_in,
-    tells_nothing,
-    told_to_wait,
 )
-from voicegauge.conformance.reporting import Allowance, count
+from voicegauge.conformance.reporting import BillableLimit, count
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
 from voicegauge.conformance.running.paying import Purse, paid_with
@@ -44,11 +44,11 @@ MAX_UNREACHABLE = 3
 """Requests in a row without a connection or an answer in time after which the service is taken to be away."""
 
 
-Keep = Callable[[Case, Sequence[Exchange]], None]
+SaveExchanges = Callable[[ConformanceCase, Sequence[Exchange]], None]
 """Is given all exchanges of a case once it is through."""
 
 
-class Service(NamedTuple):
+class CheckedService(NamedTuple):
     """A provider as it is reached in this check."""
 
     contract: Contract
@@ -58,7 +58,7 @@ class Service(NamedTuple):
     prices: Mapping[str, float] = {}
     """Dollars a request by target id, as the user named them."""
     provenance: Provenance = Provenance.EMULATED
-    keep: Keep | None = None
+    keep: SaveExchanges | None = None
     receiver: Receiver | None = None
     """Takes in what is told to the URLs that requests name."""
     control_url: str | None = None
@@ -74,7 +74,7 @@ class Service(NamedTuple):
         return Checker(self.provenance, rules, reproduce, self.client.mask_secrets)
 
 
-class Answered(NamedTuple):
+class JudgedCase(NamedTuple):
     """What became of one case."""
 
     findings: list[Finding]
@@ -93,14 +93,18 @@ class _Booking:
     judged: set[type] = field(default_factory=set)
 
 
-class Runner:
+class CaseRunner:
     """Runs cases against one service, one after the other."""
 
     def __init__(
-        self, service: Service, rules: Mapping[str, Rule], collector: Collector, allowance: Allowance | None = None
+        self,
+        service: CheckedService,
+        rules: Mapping[str, Rule],
+        collector: Collector,
+        allowance: BillableLimit | None = None,
     ) -> None:
         """Findings and results go to `collector`; `allowance` bounds what `run` may come to."""
-        self.service, self._collector, self._allowance = service, collector, allowance or Allowance(None)
+        self.service, self._collector, self._allowance = service, collector, allowance or BillableLimit(None)
         self._client, self._contract = service.client, service.contract
         self._judge = service.judge(rules)
         self._purse = Purse(service.contract, service.ledger, service.prices)
@@ -108,7 +112,9 @@ class Runner:
         self._booking = _Booking()
         collector.judging(rules.values())
 
-    async def run(self, cases: Sequence[Case], progress: Callable[[Case], None] | None = None) -> None:
+    async def run(
+        self, cases: Sequence[ConformanceCase], progress: Callable[[ConformanceCase], None] | None = None
+    ) -> None:
         """Run `cases` in order.
 
         Raises:
@@ -144,7 +150,7 @@ class Runner:
         return self._unreachable >= MAX_UNREACHABLE
 
     @contextmanager
-    def _booked(self, case: Case) -> Iterator[None]:
+    def _booked(self, case: ConformanceCase) -> Iterator[None]:
         """Note what `case` comes to while the context lasts: cases run one after the other."""
         ledger, self._booking = self.service.ledger, _Booking()
         before = ledger.spent_usd if ledger is not None else 0.0
@@ -156,7 +162,7 @@ class Runner:
             self._allowance.note(spent)
             self._collector.book(case, spent, self._booking.judged)
 
-    def judged(self, subjects: Iterable[Subject], case: Case) -> list[Finding]:
+    def judged(self, subjects: Iterable[Subject], case: ConformanceCase) -> list[Finding]:
         """What is found of `subjects`; whoever asks keeps it."""
         found: list[Finding] = []
         for subject in subjects:
@@ -164,7 +170,7 @@ class Runner:
             found += self._judge.findings(subject, case=case.id)
         return found
 
-    async def answer(self, case: Case) -> Answered:
+    async def answer(self, case: ConformanceCase) -> JudgedCase:
         """Send one case and judge the answer.
 
         Raises:
@@ -173,11 +179,13 @@ class Runner:
         """
         if case.webhook is not None:
             return await self._webhook(case)
-        if case.life:
+        if case.is_lifecycle:
             return await self._life(case)
         return await (self._delivery(case) if case.speech is not None else self._call(case))
 
-    async def probe(self, case: Case, read: Callable[[Exchange], Iterable[Subject]] | None = None) -> Answered:
+    async def probe(
+        self, case: ConformanceCase, read: Callable[[Exchange], Iterable[Subject]] | None = None
+    ) -> JudgedCase:
         """Send one single call and judge it without keeping what is found; the exchange is counted.
 
         Args:
@@ -193,31 +201,31 @@ class Runner:
             self._unreachable = 0
             if read is not None and skipped is None:
                 subjects = list(read(exchange))
-            return Answered(self.judged(subjects, case), exchange.response.status, skipped, exchange)
+            return JudgedCase(self.judged(subjects, case), exchange.response.status, skipped, exchange)
 
     def keep(self, findings: Sequence[Finding]) -> None:
         """Keep findings of `probe`."""
         self._collector.add(findings)
 
-    def _target(self, case: Case) -> Target | None:
+    def _target(self, case: ConformanceCase) -> Target | None:
         return self._contract.targets.get(case.target) if case.target else None
 
     # Single calls
 
-    async def _call(self, case: Case) -> Answered:
+    async def _call(self, case: ConformanceCase) -> JudgedCase:
         subjects, exchange, skipped = await self._subjects(case)
-        return Answered(self._kept(subjects, case), exchange.response.status, skipped, exchange)
+        return JudgedCase(self._kept(subjects, case), exchange.response.status, skipped, exchange)
 
-    def _kept(self, subjects: Iterable[Subject], case: Case) -> list[Finding]:
+    def _kept(self, subjects: Iterable[Subject], case: ConformanceCase) -> list[Finding]:
         findings = self.judged(subjects, case)
         self._collector.add(findings)
         return findings
 
-    async def _subjects(self, case: Case) -> tuple[list[Subject], Exchange, str | None]:
+    async def _subjects(self, case: ConformanceCase) -> tuple[list[Subject], Exchange, str | None]:
         """What there is to judge of a single call, its exchange, and why there is no verdict."""
         operation, target = self._contract.operation(case.operation), self._target(case)
         *earlier, exchange = await paid_with(self._purse.for_case(case), self._send(case))
-        origin: RequestOrigin = "broken" if case.expected.verdict == "refused" else "sent"
+        origin: RequestOrigin = "broken" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._no_verdict(case, exchange), list[Exchange]()
         intake = self._contract.intakes.get(case.target or "")
@@ -230,29 +238,33 @@ class Runner:
         subjects += [Call(known[got.operation], got) for got in fetched if got.operation in known]
         return subjects, exchange, skipped
 
-    def _no_verdict(self, case: Case, exchange: Exchange) -> str | None:
-        """As `no_verdict`; the emulator is never short of anything, so its refusals mean the request."""
+    def _no_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
+        """As `no_verdict_reason`; the emulator is never short of anything, so its refusals mean the request."""
         emulated = self.service.provenance is Provenance.EMULATED
-        return None if emulated and case.expected.verdict == "refused" else no_verdict(case, exchange.response.status)
+        return (
+            None
+            if emulated and case.expected.verdict == "rejected"
+            else no_verdict_reason(case, exchange.response.status)
+        )
 
-    async def _send(self, case: Case) -> list[Exchange]:
+    async def _send(self, case: ConformanceCase) -> list[Exchange]:
         """The answers to a case, the one that counts last.
 
         It is sent again where it is told to come back later and that is not the point.
         """
-        wire = padded(case)
+        wire = padded_request(case)
         assert wire is not None, "a single call says what it sends"
         operation = self._contract.operation(case.operation)
         keys: dict[str, KeyChoice] = {"own": DEFAULT_KEY, "none": None, "bad": BAD_KEY}
         return await self._insist(case, lambda: self._client.call(operation, wire, key=keys[case.key]))
 
-    async def _insist(self, case: Case, ask: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
+    async def _insist(self, case: ConformanceCase, ask: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         waits = retry_waits(self._contract.provider.retry, self._client.jitter)
         answers: list[Exchange] = []
         while True:
             answers.append(await ask())
             wait = next(waits, None)
-            if wait is None or not told_to_wait(case, answers[-1].response.status, self._contract):
+            if wait is None or not should_retry(case, answers[-1].response.status, self._contract):
                 return answers
             asked = retry_after_s(answers[-1].response)
             if asked is not None and asked > MAX_RETRY_AFTER_S:
@@ -261,10 +273,10 @@ class Runner:
 
     # What is kept from one call to the next
 
-    async def _life(self, case: Case) -> Answered:
+    async def _life(self, case: ConformanceCase) -> JudgedCase:
         exchanges: list[Exchange] = []
 
-        async def send(operation: Operation, wire: RequestParts, who: Who, server: str | None) -> Exchange:
+        async def send(operation: Operation, wire: RequestParts, who: Caller, server: str | None) -> Exchange:
             key: KeyChoice = OTHER_KEY if who == "other" else DEFAULT_KEY
             reservation = self._purse.for_step(operation, wire)
             asking = self._insist(case, lambda: self._client.call(operation, wire, key=key, server=server))
@@ -279,7 +291,7 @@ class Runner:
         else:
             self._purse.check_uses(operation)
             emulated = self.service.provenance is Provenance.EMULATED
-            course = Course(operation, send, others=emulated, thorough=case.thorough).subjects(case.wire)
+            course = ResourceLifecycle(operation, send, others=emulated, thorough=case.thorough).subjects(case.wire)
         subjects: list[Subject] = []
         try:
             subjects += [subject async for subject in course]
@@ -287,13 +299,13 @@ class Runner:
             later = next(filter(None, map(_told_later, subjects)), None)
             self._saw(case, exchanges, later)
         judged = (subject for subject in subjects if _told_later(subject) is None)
-        return Answered(self._kept(judged, case), exchanges[0].response.status, later)
+        return JudgedCase(self._kept(judged, case), exchanges[0].response.status, later)
 
     # Webhooks
 
-    async def _webhook(self, case: Case) -> Answered:
+    async def _webhook(self, case: ConformanceCase) -> JudgedCase:
         emulated = self.service.provenance is Provenance.EMULATED
-        listening = Listening(case, self.service.receiver, emulated=emulated)
+        listening = WebhookSession(case, self.service.receiver, emulated=emulated)
         answered = await self.answer(listening.case)
         told = await listening.told(self._contract.operation(case.operation), self._booking.exchanges)
         if told is None:
@@ -302,7 +314,7 @@ class Runner:
 
     # Deliveries
 
-    async def _delivery(self, case: Case) -> Answered:
+    async def _delivery(self, case: ConformanceCase) -> JudgedCase:
         target, speech = self._target(case), case.speech
         assert target is not None, "a delivery is of a target"
         assert speech is not None, "a delivery says what is spoken"
@@ -316,7 +328,7 @@ class Runner:
         findings = self._kept(subjects, case)
         index = delivery.submit_exchange
         status = None if index is None else delivery.exchanges[index].response.status
-        return Answered(findings, status, skipped)
+        return JudgedCase(findings, status, skipped)
 
     async def _ask_again(self, target: Target, delivery: Delivery) -> list[Exchange]:
         """The status of a job that has ended, asked for again: an end is an end."""
@@ -325,7 +337,7 @@ class Runner:
         if status is None or status.job is None or not asked or not _has_ended(status, asked[-1]):
             return []
         found = []
-        for _ in range(ASKED_AGAIN):
+        for _ in range(POLLS_AFTER_END):
             await self._client.clock.sleep(status.job.poll.min_s)
             try:
                 found.append(
@@ -349,12 +361,16 @@ class Runner:
             exchange = await self._client.transport.send(request, provider=self._contract.id, operation=status.id)
         except TransportError:
             return []  # the delivery stands without it
-        says = f"{status.id} of a job that is there, without a key"
+        description = f"{status.id} of a job that is there, without a key"
         at = f"{status.pointer}/security" if "security" in status.data else "/security"
         call = Call(status, exchange, target, request_origin="broken")
-        return [CaseOutcome(call, ExpectedResponse(verdict="refused", kind="key", description=says, statement=at))]
+        return [
+            CaseOutcome(
+                call, ExpectedResponse(verdict="rejected", kind="authentication", description=description, statement=at)
+            )
+        ]
 
-    def _saw(self, case: Case, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
+    def _saw(self, case: ConformanceCase, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
         if self._judge.provenance is not Provenance.EMULATED and any(map(from_emulator, exchanges)):
             self._judge = replace(self._judge, provenance=Provenance.EMULATED)
         self._booking.exchanges += exchanges
@@ -366,7 +382,7 @@ class Runner:
 
 def _told_later(subject: Subject) -> str | None:
     """Why a step on the way of something that is kept came to no verdict; `None` where it came to one."""
-    return tells_nothing(subject.call.status) if isinstance(subject, CaseOutcome) else None
+    return inconclusive_reason(subject.call.status) if isinstance(subject, CaseOutcome) else None
 
 
 def _has_ended(status: Operation, last: Exchange) -> bool:
@@ -375,9 +391,9 @@ def _has_ended(status: Operation, last: Exchange) -> bool:
     return state is not None and state.end is not None
 
 
-def _no_delivery(delivery: Delivery, case: Case) -> str | None:
+def _no_delivery(delivery: Delivery, case: ConformanceCase) -> str | None:
     """Why a delivery came to no verdict; `None` where audio came, or the failure was asked for."""
     failure = delivery.failure
-    if failure is None or (failure.kind == "failed" and case.fails):
+    if failure is None or (failure.kind == "failed" and case.expects_failure):
         return None
     return f"{failure.kind}: {failure.message}"

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from voicegauge import __version__
 from voicegauge.checks import Checker, Rule, Subject
-from voicegauge.conformance.cases import Case
-from voicegauge.conformance.reporting import Account, CaseResult, CheckReport, Spent, merge_findings
+from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.conformance.reporting import Account, CaseResult, CheckReport, SpendingTotal, merge_findings
 from voicegauge.model import Finding, Provenance, Severity
 
 
@@ -47,16 +47,16 @@ class Collector:
         """From now on these rules judge what services answer."""
         self._account.judging(rules)
 
-    def book(self, case: Case, spent: Spent, judged: Iterable[type]) -> None:
+    def book(self, case: ConformanceCase, spent: SpendingTotal, judged: Iterable[type]) -> None:
         """Keep what a case came to, and which kinds of subject were judged in it."""
         self._account.book(case, spent, judged)
 
-    def case_done(self, case: Case, findings: Iterable[Finding], status: int | None) -> None:
+    def case_done(self, case: ConformanceCase, findings: Iterable[Finding], status: int | None) -> None:
         """Keep the result of a case that was answered."""
         bad = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
         self._cases.append(_result(case, "broken" if bad else "kept", status))
 
-    def case_skipped(self, case: Case, reason: str, status: int | None = None) -> None:
+    def case_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Keep that a case came to no verdict."""
         self._cases.append(_result(case, "skipped", status, reason))
 
@@ -88,7 +88,7 @@ class Collector:
         )
 
 
-def _result(case: Case, verdict: str, status: int | None, reason: str | None = None) -> CaseResult:
+def _result(case: ConformanceCase, verdict: str, status: int | None, reason: str | None = None) -> CaseResult:
     return CaseResult(
         id=case.id,
         operation=f"{case.provider}/{case.operation}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, SpeechDelivery, Subject
-from voicegauge.conformance.cases import tells_nothing
+from voicegauge.conformance.cases import inconclusive_reason
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobState
 from voicegauge.model import Delivery, Exchange, SpeechRequest
@@ -55,11 +55,12 @@ def _submit(target: Target, delivery: Delivery) -> Call | None:
 
 def _outcome(call: Call) -> Iterator[CaseOutcome]:
     """Every call on the way is valid and must be accepted."""
-    if call.status in call.contract.provider.retry.statuses or tells_nothing(call.status):
+    if call.status in call.contract.provider.retry.statuses or inconclusive_reason(call.status):
         return
-    says = "a valid request" if call.operation.speech else f"{call.operation.id} for a job that was accepted"
+    description = "a valid request" if call.operation.speech else f"{call.operation.id} for a job that was accepted"
     yield CaseOutcome(
-        call, ExpectedResponse(verdict="accepted", kind="valid", description=says, statement=call.operation.pointer)
+        call,
+        ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=call.operation.pointer),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 
 from voicegauge.client import Ledger, RequestParts, Reservation
-from voicegauge.conformance.cases import Case, text_characters
+from voicegauge.conformance.cases import ConformanceCase, text_characters
 from voicegauge.contract import BaseTarget, Contract, Operation, is_billable, quote
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.model import Exchange
@@ -18,11 +18,11 @@ Sold = BaseTarget | Operation
 """What has a price: a model or mode, else the operation itself."""
 
 
-def sold_in(contract: Contract, case: Case) -> Sold | None:
+def sold_in(contract: Contract, case: ConformanceCase) -> Sold | None:
     """What a single call of `case` is paid for, should it be accepted; `None` for what is free."""
     name = case.target or ""
     served = contract.targets.get(name) or contract.intakes.get(name)
-    return served or (contract.operation(case.operation) if case.priced else None)
+    return served or (contract.operation(case.operation) if case.is_billable_operation else None)
 
 
 def price_name(sold: Sold) -> str:
@@ -45,7 +45,7 @@ class Purse:
     prices: Mapping[str, float]
     """Dollars a request by the name of what is sold, as the user named them."""
 
-    def for_case(self, case: Case) -> Reservation | None:
+    def for_case(self, case: ConformanceCase) -> Reservation | None:
         """Money for the one call of `case`; `None` where it is free.
 
         Raises:

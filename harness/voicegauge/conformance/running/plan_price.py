@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from voicegauge.conformance.cases import Kind, Plan, Skipped
-from voicegauge.conformance.reporting import Account, Spending, Spent
+from voicegauge.conformance.cases import CaseKind, CasePlan, SkippedCase
+from voicegauge.conformance.reporting import Account, Spending, SpendingTotal
 from voicegauge.conformance.running.paying import dollars, price_name, sold_in
 from voicegauge.contract import Target
 from voicegauge.errors import UsageError
@@ -16,10 +16,10 @@ class PricedCase(Record, frozen=True, kw_only=True):
     """One case of a plan."""
 
     id: str
-    kind: Kind
+    kind: CaseKind
     expects: str
     """accepted, refused, or either where no document says."""
-    paid: bool
+    is_billable: bool
     """Whether it costs money where it is accepted, as it may be."""
     usd: float | None = None
     """Dollars if it is answered as expected; `None` where nobody says what it costs."""
@@ -33,7 +33,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     targets: tuple[str, ...]
     cases: tuple[PricedCase, ...]
     """In the order of sending."""
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedCase, ...] = ()
     """What cannot be planned."""
     unpriced: tuple[str, ...] = ()
     """Targets, and operations without one, of which nobody says what a request costs; they count as nothing."""
@@ -49,7 +49,7 @@ class PricedPlan(Record, frozen=True, kw_only=True):
         """How many of the requests that may be paid the budget reaches for, from the first one on."""
         left, count = budget_usd, 0
         for case in self.cases:
-            if case.paid:
+            if case.is_billable:
                 left -= case.usd or 0.0
                 if left < -1e-9:  # less than a thousandth of the smallest amount that is kept
                     break
@@ -57,7 +57,9 @@ class PricedPlan(Record, frozen=True, kw_only=True):
         return count
 
 
-def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *, provenance: Provenance) -> PricedPlan:
+def price_plan(
+    plan: CasePlan, targets: Sequence[Target], prices: Mapping[str, float], *, provenance: Provenance
+) -> PricedPlan:
     """What `plan` costs.
 
     Args:
@@ -74,11 +76,11 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
         usd = 0.0 if sold is None else dollars(sold, prices, case.text_characters, case.audio_s)
         if sold is not None and usd is None:
             unpriced[price_name(sold)] = None
-        elif not case.paid:
+        elif not case.is_billable:
             usd = 0.0  # it should be refused
-        account.book(case, Spent(requests=1, paid=int(case.paid), usd=usd or 0.0))
+        account.book(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))
         expects = case.expected.verdict
-        cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, paid=case.paid, usd=usd))
+        cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, is_billable=case.is_billable, usd=usd))
     return PricedPlan(
         provenance=provenance,
         targets=tuple(target.id for target in targets),
@@ -89,18 +91,18 @@ def priced(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float], *
     )
 
 
-def price_of_plan(plan: Plan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:
+def total_price_usd(plan: CasePlan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:
     """What the plan costs if every case is answered as expected, in dollars.
 
     Raises:
         UsageError: nobody says what a target costs.
     """
-    found = priced(plan, targets, prices, provenance=Provenance.RECORDED)
-    refuse_unpriced(found)
+    found = price_plan(plan, targets, prices, provenance=Provenance.RECORDED)
+    require_prices(found)
     return found.usd
 
 
-def refuse_unpriced(plan: PricedPlan) -> None:
+def require_prices(plan: PricedPlan) -> None:
     """Refuse to send what nobody knows the price of.
 
     Raises:

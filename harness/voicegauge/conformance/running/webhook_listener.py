@@ -13,7 +13,7 @@ from voicegauge.formats import parse_location, read_pointer
 from voicegauge.model import Finding, Provenance, ReceivedWebhook, Record
 
 
-class Heard(Record, frozen=True, kw_only=True):
+class JudgedCallback(Record, frozen=True, kw_only=True):
     """One webhook, and what is to be said of it."""
 
     at: float
@@ -30,7 +30,7 @@ class Heard(Record, frozen=True, kw_only=True):
     """`unknown` for what fits no contract."""
 
 
-class Listener:
+class CallbackMonitor:
     """Reads webhooks by the contracts and keeps in mind what came before."""
 
     def __init__(
@@ -48,12 +48,12 @@ class Listener:
         self._before: dict[tuple[str, str, str], list[ReceivedWebhook]] = {}
         self._told: set[tuple[str, str]] = set()
 
-    def hear(self, received: ReceivedWebhook) -> Heard:
+    def hear(self, received: ReceivedWebhook) -> JudgedCallback:
         """Judge one webhook; what was found of earlier ones is not told again."""
         provenance = _provenance(received)
         told = self._recognised(received)
         if told is None:
-            return Heard(at=received.at, provenance=provenance, verdict="unknown")
+            return JudgedCallback(at=received.at, provenance=provenance, verdict="unknown")
         value = told.values[0]
         named = told.id_of(value)
         known_id = named if isinstance(named, str) else None
@@ -63,7 +63,7 @@ class Listener:
         judge = Checker(provenance, self._rules)
         whole = RequestCallbacks(told.operation, tuple(before), self._posts)
         found = (*judge.findings(told.callbacks[0]), *self._new(judge.findings(whole), key))
-        return Heard(
+        return JudgedCallback(
             at=received.at,
             provenance=provenance,
             provider=told.contract.id,
