@@ -48,7 +48,7 @@ def serving(contract: Contract, operation: Operation, mutant: Mutant | None = No
     """The provider of `contract`, or `mutant` of it, anew."""
     played, faults = (mutant.played(), mutant.faults) if mutant else (contract, ())
     settings = emulator_settings(faults=mutant.planted if mutant else ())
-    app = create_app([played], settings, own_faults=faults)
+    app = create_app([played], settings, extra_faults=faults)
     [credential] = credentials(operation, EMULATED_KEY)
     name, value = credential.name.lower().encode(), credential.value.encode()
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mutation.mutant import AnswerKind, Mutant, kind_of, on_reply
 from voicegauge.contract import MediaType, Operation, ResponseSpec, parse_location, read_pointer
-from voicegauge.emulator.responses.reply import Reply
+from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.model import Exchange
 
@@ -44,7 +44,7 @@ class Answer(NamedTuple):
         state = f" {self.state}" if self.state else ""
         return f"{self.operation.contract.id}/{self.operation.id} {self.status}{state}"
 
-    def is_in(self, reply: Reply) -> bool:
+    def is_in(self, reply: EmulatedResponse) -> bool:
         """Whether `reply` is an answer of this kind."""
         if reply.operation is None or reply.operation.id != self.operation.id or reply.status != self.status:
             return False
@@ -81,8 +81,10 @@ def answer_mutants(answer: Answer) -> Iterator[Mutant]:
         yield from _error_mutants(answer, media)
 
 
-def _mutant(answer: Answer, kind: str, says: str, rules: frozenset[str], change: Callable[[Reply], None]) -> Mutant:
-    def here(reply: Reply) -> None:
+def _mutant(
+    answer: Answer, kind: str, says: str, rules: frozenset[str], change: Callable[[EmulatedResponse], None]
+) -> Mutant:
+    def here(reply: EmulatedResponse) -> None:
         if answer.is_in(reply):
             change(reply)
 
@@ -127,8 +129,8 @@ def _value_mutants(answer: Answer, media: MediaType, path: tuple[str, ...]) -> I
         yield _mutant(answer, "answer: value added", says, rules, _body_change(path, change))
 
 
-def _body_change(path: tuple[str, ...], change: Callable[[Any, Any], None]) -> Callable[[Reply], None]:
-    def apply(reply: Reply) -> None:
+def _body_change(path: tuple[str, ...], change: Callable[[Any, Any], None]) -> Callable[[EmulatedResponse], None]:
+    def apply(reply: EmulatedResponse) -> None:
         if reply.is_json:
             reply.body = _changed(reply.body, path, change)
 
@@ -192,8 +194,8 @@ _CHANGES: dict[str, Callable[[Any, Any], None]] = {
 
 
 def _status_mutants(answer: Answer, spec: ResponseSpec) -> Iterator[Mutant]:
-    def become(status: int) -> Callable[[Reply], None]:
-        def apply(reply: Reply) -> None:
+    def become(status: int) -> Callable[[EmulatedResponse], None]:
+        def apply(reply: EmulatedResponse) -> None:
             reply.status = status
 
         return apply
@@ -221,14 +223,14 @@ def _header_mutants(answer: Answer, spec: ResponseSpec) -> Iterator[Mutant]:
         yield _mutant(answer, "header dropped", "without Content-Type", frozenset({"content-type"}), _untyped)
 
 
-def _without(name: str) -> Callable[[Reply], None]:
-    def apply(reply: Reply) -> None:
+def _without(name: str) -> Callable[[EmulatedResponse], None]:
+    def apply(reply: EmulatedResponse) -> None:
         reply.headers = {own: value for own, value in reply.headers.items() if own.lower() != name.lower()}
 
     return apply
 
 
-def _untyped(reply: Reply) -> None:
+def _untyped(reply: EmulatedResponse) -> None:
     reply.media_type = None
 
 
@@ -244,15 +246,15 @@ def _error_mutants(answer: Answer, media: MediaType) -> Iterator[Mutant]:
         yield _mutant(answer, "error shape changed", f"an error whose body is {says}", rules, _with_raw(data))
 
 
-def _with_body(body: Any) -> Callable[[Reply], None]:
-    def apply(reply: Reply) -> None:
+def _with_body(body: Any) -> Callable[[EmulatedResponse], None]:
+    def apply(reply: EmulatedResponse) -> None:
         reply.body = body
 
     return apply
 
 
-def _with_raw(data: bytes) -> Callable[[Reply], None]:
-    def apply(reply: Reply) -> None:
+def _with_raw(data: bytes) -> Callable[[EmulatedResponse], None]:
+    def apply(reply: EmulatedResponse) -> None:
         reply.raw = data
 
     return apply

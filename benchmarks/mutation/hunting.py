@@ -137,7 +137,7 @@ def _forget_contracts() -> None:
     """Empty the emulator's caches, but for what was spoken: each edited contract would be kept alive in them."""
     for module in (bodies, providers, speech):
         for cache in vars(module).values():
-            if hasattr(cache, "cache_clear") and cache is not speech.render:
+            if hasattr(cache, "cache_clear") and cache is not speech.render_speech:
                 cache.cache_clear()
 
 
@@ -188,7 +188,7 @@ async def _checking(
     faults: Sequence[Fault] = (),
 ) -> AsyncIterator[Callable[[ConformanceCase], Awaitable[Sequence[Finding]]]]:
     """What sends a case to a provider of `played` and judges it by the `true` contract."""
-    app = create_app([played], settings, own_faults=faults)
+    app = create_app([played], settings, extra_faults=faults)
     async with Transport(app=app) as transport:
         base = {"": f"http://emulator.invalid/{true.id}"}
         client = Client(true, transport, base_urls=base, key=EMULATED_KEY, clock=VirtualClock(), seed=settings.seed)

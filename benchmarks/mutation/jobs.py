@@ -10,10 +10,10 @@ from mutation.mutant import Mutant, on_reply
 from voicegauge.contract import Operation, Target, parse_location, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import Fault
-from voicegauge.emulator.audio.speech import Utterance
+from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults.audio import carries_audio
-from voicegauge.emulator.responses.reply import Reply
-from voicegauge.emulator.state.jobs import shortest_path
+from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.emulator.state import shortest_path
 
 UNKNOWN = "paused-by-mutation"
 MOVES = frozenset({"job-transition-illegal", "job-terminal-changed"})
@@ -37,7 +37,7 @@ def job_mutants(operation: Operation) -> Iterator[Mutant]:
             operation=operation.id,
             rules=rules,
             contract=operation.contract,
-            faults=(Fault(id="mutant", says=says, path=_follow(operation, states)),),
+            faults=(Fault(id="mutant", description=says, change_states=_follow(operation, states)),),
         )
 
 
@@ -113,10 +113,10 @@ def charge_mutants(target: Target) -> Iterator[Mutant]:
         )
 
 
-def _charging_more(place: str, operation: str) -> Callable[[Reply], None]:
+def _charging_more(place: str, operation: str) -> Callable[[EmulatedResponse], None]:
     tokens = parse_location(place).tokens
 
-    def apply(reply: Reply) -> None:
+    def apply(reply: EmulatedResponse) -> None:
         if reply.operation is not None and reply.operation.id == operation and reply.is_json and reply.status < 300:
             amount = read_pointer(reply.body, tokens)
             if isinstance(amount, int | float):
@@ -151,20 +151,20 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
     yield _of_target(target, "audio replaced", "another text", {"audio-length"}, speech=_changed(text=words))
 
 
-def _changed(**changes: object) -> Callable[[Utterance], Utterance]:
+def _changed(**changes: object) -> Callable[[SynthesisRequest], SynthesisRequest]:
     return lambda wanted: msgspec.structs.replace(wanted, **changes)
 
 
-def _cut(share: float) -> Callable[[Reply], None]:
-    def apply(reply: Reply) -> None:
+def _cut(share: float) -> Callable[[EmulatedResponse], None]:
+    def apply(reply: EmulatedResponse) -> None:
         if carries_audio(reply):
             reply.body = reply.body[: int(len(reply.body) * share)]
 
     return apply
 
 
-def _replaced(data: bytes) -> Callable[[Reply], None]:
-    def apply(reply: Reply) -> None:
+def _replaced(data: bytes) -> Callable[[EmulatedResponse], None]:
+    def apply(reply: EmulatedResponse) -> None:
         if carries_audio(reply):
             reply.raw = data
 
@@ -177,11 +177,15 @@ def _of_target(
     says: str,
     rules: set[str] | frozenset[str],
     *,
-    reply: Callable[[Reply], None] | None = None,
-    speech: Callable[[Utterance], Utterance] | None = None,
+    reply: Callable[[EmulatedResponse], None] | None = None,
+    speech: Callable[[SynthesisRequest], SynthesisRequest] | None = None,
     charge: Callable[[float], float] | None = None,
 ) -> Mutant:
-    fault = on_reply(says, reply) if reply else Fault(id="mutant", says=says, speech=speech, charge=charge)
+    fault = (
+        on_reply(says, reply)
+        if reply
+        else Fault(id="mutant", description=says, change_synthesis=speech, change_charge=charge)
+    )
     return Mutant(
         kind=kind,
         id=f"{target.id}: {says}",

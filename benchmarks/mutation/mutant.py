@@ -11,7 +11,7 @@ from voicegauge.contract import Contract, Operation, parse_location, read_pointe
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schema import Schemas
 from voicegauge.emulator import Fault
-from voicegauge.emulator.responses.reply import Reply
+from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.formats.located_yaml import Document
 from voicegauge.model import Exchange
@@ -85,6 +85,6 @@ def at(data: Any, pointer: str) -> Any:
     return data
 
 
-def on_reply(name: str, change: Callable[[Reply], None]) -> Fault:
+def on_reply(name: str, change: Callable[[EmulatedResponse], None]) -> Fault:
     """A fault that changes answers; `change` chooses which."""
-    return Fault(id="mutant", says=name, reply=change)
+    return Fault(id="mutant", description=name, change_response=change)

@@ -10,7 +10,7 @@ from mutation.mutant import Mutant, at
 from voicegauge.contract import MISSING, Operation, parse_location
 from voicegauge.contract.walking import walk
 from voicegauge.emulator import Fault
-from voicegauge.emulator.http.request import Call
+from voicegauge.emulator.http import ParsedRequest
 from voicegauge.formats.located_yaml import escape
 
 ACCEPTS = frozenset({"accepts-invalid"})
@@ -249,15 +249,15 @@ def _pair_mutants(operation: Operation, fields: list[Field]) -> Iterator[Mutant]
             operation=operation.id,
             rules=frozenset({"server-error"}),
             contract=operation.contract,
-            faults=(Fault(id="mutant", says="two parameters", meets=_met(operation, one, two)),),
+            faults=(Fault(id="mutant", description="two parameters", reject=_met(operation, one, two)),),
         )
 
 
-def _met(operation: Operation, one: Condition, two: Condition) -> Callable[[Call, int], str | None]:
-    def meets(call: Call, _number: int) -> str | None:
-        if call.operation.id != operation.id or not isinstance(call.body, dict):
+def _met(operation: Operation, one: Condition, two: Condition) -> Callable[[ParsedRequest, int], str | None]:
+    def meets(request: ParsedRequest, _number: int) -> str | None:
+        if request.operation.id != operation.id or not isinstance(request.body, dict):
             return None
-        sent = {**call.body, **call.query}
+        sent = {**request.body, **request.query}
         both = all(condition.holds(sent.get(condition.field, MISSING)) for condition in (one, two))
         return "internal" if both else None
 

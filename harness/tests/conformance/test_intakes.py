@@ -74,8 +74,8 @@ def check(
     ttsai: Contract, cases: list[ConformanceCase], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., CheckReport]]:
     """Check some of the cases against an emulator in this process that hears well."""
-    monkeypatch.setattr(transcription, "recogniser", Parrot)
-    transcription._kept.clear()
+    monkeypatch.setattr(transcription, "embedded_asr", Parrot)
+    transcription._cache.clear()
 
     def run(only: Callable[[ConformanceCase], bool], *faults: str) -> CheckReport:
         targets = list(ttsai.targets.values())
@@ -91,7 +91,7 @@ def check(
         return collector.report()
 
     yield run
-    transcription._kept.clear()
+    transcription._cache.clear()
 
 
 def test_the_sentence_that_is_sent_ends_in_a_pause() -> None:

@@ -6,8 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.contract.extension import TranscriptResponse, TranscriptSegment
-from voicegauge.emulator.audio.conversion import MAX_SEMITONES, STEMS, Change, analysis, changed, semitones, stems
-from voicegauge.emulator.audio.transcript_timing import phrases, transcript_values
+from voicegauge.emulator.audio.conversion import (
+    MAX_SEMITONES,
+    STEMS,
+    AudioEffect,
+    analyze_music,
+    apply_effect,
+    pitch_shift_semitones,
+    split_stems,
+)
+from voicegauge.emulator.audio.transcript_timing import align_phrases, transcript_values
 
 RATE_HZ = 16_000
 
@@ -25,7 +33,7 @@ def noise(seconds: float, seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize("count", [2, 4, 5, 6])
 def test_stems_sum_to_the_input(count) -> None:
     mix = noise(1.0)
-    parts = stems(mix, RATE_HZ, count)
+    parts = split_stems(mix, RATE_HZ, count)
     assert tuple(parts) == STEMS[count]
     assert np.sum(list(parts.values()), axis=0) == pytest.approx(mix, abs=1e-5)
     assert all(np.abs(part).max() > 1e-3 for part in parts.values())
@@ -40,33 +48,33 @@ def test_stems_sum_to_the_input(count) -> None:
     ],
 )
 def test_key_and_tempo_of_a_chord_that_is_struck_twice_a_second(tones, key, scale, camelot) -> None:
-    found = analysis(chord(*tones), RATE_HZ)
+    found = analyze_music(chord(*tones), RATE_HZ)
     assert (found["key"], found["scale"], found["camelot"]) == (key, scale, camelot)
     assert found["bpm"] == pytest.approx(120, abs=2)
     assert found["compatible_keys"][0] == f"{key} {scale}"
 
 
 def test_the_documented_example_is_what_c_major_gives() -> None:
-    found = analysis(chord(261.63, 329.63, 392.00), RATE_HZ)
+    found = analyze_music(chord(261.63, 329.63, 392.00), RATE_HZ)
     assert found["compatible_keys"] == ["C Major", "G Major", "F Major", "A Minor"]
 
 
 @pytest.mark.parametrize("does", ["voice", "style", "enhance", "dereverb"])
 def test_a_change_keeps_the_length(does) -> None:
-    made = changed(noise(1.0), RATE_HZ, Change(does, voice="af_bella"))
+    made = apply_effect(noise(1.0), RATE_HZ, AudioEffect(does, voice="af_bella"))
     assert len(made) / RATE_HZ == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_voice_shifts_the_pitch_by_its_name() -> None:
     tone = chord(440.0, beats_per_s=0.01, seconds=2.0)
-    made = changed(tone, RATE_HZ, Change("voice", voice="af_bella"))
+    made = apply_effect(tone, RATE_HZ, AudioEffect("voice", voice="af_bella"))
     peak = float(np.argmax(np.abs(np.fft.rfft(made))) * RATE_HZ / len(made))
-    assert peak == pytest.approx(440 * 2 ** (semitones("af_bella") / 12), rel=0.02)
+    assert peak == pytest.approx(440 * 2 ** (pitch_shift_semitones("af_bella") / 12), rel=0.02)
 
 
 @given(st.text())
 def test_every_voice_is_another_one_and_near(name) -> None:
-    assert 0 < abs(semitones(name)) <= MAX_SEMITONES
+    assert 0 < abs(pitch_shift_semitones(name)) <= MAX_SEMITONES
 
 
 @given(
@@ -75,7 +83,7 @@ def test_every_voice_is_another_one_and_near(name) -> None:
 )
 def test_every_word_has_its_place_in_order(words, pauses) -> None:
     sound = np.concatenate([part for pause in pauses for part in (noise(0.5), np.zeros(int(RATE_HZ * pause)))])
-    heard = phrases(sound.astype(np.float32), RATE_HZ, " ".join(words))
+    heard = align_phrases(sound.astype(np.float32), RATE_HZ, " ".join(words))
     assert [word for phrase in heard for word in phrase.words] == words
     ends = [time for phrase in heard for time in (phrase.start, phrase.end)]
     assert ends == sorted(ends)
@@ -84,7 +92,7 @@ def test_every_word_has_its_place_in_order(words, pauses) -> None:
 
 def test_a_pause_ends_a_phrase() -> None:
     sound = np.concatenate([noise(1.0), np.zeros(RATE_HZ, np.float32), noise(1.0)])
-    heard = phrases(sound, RATE_HZ, "one two three four")
+    heard = align_phrases(sound, RATE_HZ, "one two three four")
     assert [phrase.words for phrase in heard] == [("one", "two"), ("three", "four")]
     assert heard[1].start == pytest.approx(2.0, abs=0.05)
 
@@ -93,7 +101,7 @@ def test_words_and_speakers_come_where_asked_for() -> None:
     answer = TranscriptResponse(
         text="body#/text", segments="body#/segments", segment=TranscriptSegment(speaker="speaker", words="words")
     )
-    heard = phrases(noise(1.0), RATE_HZ, "one three")
+    heard = align_phrases(noise(1.0), RATE_HZ, "one three")
     plain = transcript_values(answer, heard, language="en", audio_s=1.0, words=False, speakers=False)
     full = transcript_values(answer, heard, language="en", audio_s=1.0, words=True, speakers=True)
     assert plain["body#/segments"] == [{"start": 0.0, "end": 1.0, "text": "one three"}]

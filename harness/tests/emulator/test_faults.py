@@ -174,15 +174,15 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
 
 
 # What this contract has nothing of, by the words that their names share: streams, uploads, webhooks, what is kept.
-OTHER_HOSTS_PREFIX = ("stream-", "upload-", "other-", "webhook-")
+NOT_IN_ACME = ("stream-", "upload-", "other-", "webhook-")
 KEEPING = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many", "ignores-filters"}
 
 
 def test_every_fault_is_expected_to_do_something() -> None:
-    here = {fault for fault in FAULTS if not fault.startswith(OTHER_HOSTS_PREFIX)} - KEEPING
+    here = {fault for fault in FAULTS if not fault.startswith(NOT_IN_ACME)} - KEEPING
     assert set(EXPECTED) == here
     assert len(FAULTS) >= 20
-    assert len({fault.says for fault in FAULTS.values()}) == len(FAULTS)
+    assert len({fault.description for fault in FAULTS.values()}) == len(FAULTS)
 
 
 @pytest.mark.parametrize("fault", sorted(set(EXPECTED) - {"slow", "flaky-503"}))
@@ -235,9 +235,9 @@ BUNDLED_NOWHERE = {"ignores-cancelling", "never-expires"}
 
 def test_every_fault_concerns_a_target(plain_acme: Contract) -> None:
     bundled = load_catalogue().targets.values()
-    assert {fault.id for fault in FAULTS.values() if not any(map(fault.needs, bundled))} == BUNDLED_NOWHERE
+    assert {fault.id for fault in FAULTS.values() if not any(map(fault.applies_to, bundled))} == BUNDLED_NOWHERE
     for fault in BUNDLED_NOWHERE:
-        assert any(map(FAULTS[fault].needs, plain_acme.targets.values())), fault
+        assert any(map(FAULTS[fault].applies_to, plain_acme.targets.values())), fault
 
 
 @pytest.mark.parametrize(
@@ -253,6 +253,6 @@ def test_a_fault_tells_which_targets_it_concerns(
 ) -> None:
     targets = [*load_catalogue().targets.values(), *plain_acme.targets.values()]
     jobs = {target.id: target.job_operation.job for target in targets if target.job_operation is not None}
-    concerned = {target.id for target in targets if FAULTS[fault].needs(target)}
+    concerned = {target.id for target in targets if FAULTS[fault].applies_to(target)}
     assert concerned == {name for name, job in jobs.items() if job is not None and spoilt(job)}
     assert concerned < {target.id for target in targets}

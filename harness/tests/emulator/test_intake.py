@@ -38,8 +38,8 @@ class Slow:
 
 @pytest.fixture
 def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
-    monkeypatch.setattr(transcription, "recogniser", Slow)
-    transcription._kept.clear()
+    monkeypatch.setattr(transcription, "embedded_asr", Slow)
+    transcription._cache.clear()
     return load_catalogue().provider("ttsai")
 
 
@@ -74,8 +74,8 @@ async def test_silence_has_no_words(ttsai) -> None:
 
 async def test_a_language_that_is_not_known_is_said_to_be(ttsai) -> None:
     (answer,) = await sent(ttsai, ("stt-whisper", recording(), {"language": "de"}))
-    assert body(answer)["text"] == transcription.UNKNOWN
-    assert "EMULATED" in transcription.UNKNOWN
+    assert body(answer)["text"] == transcription.UNSUPPORTED_LANGUAGE_TEXT
+    assert "EMULATED" in transcription.UNSUPPORTED_LANGUAGE_TEXT
 
 
 async def test_a_translation_says_that_it_is_none(ttsai) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, running_emulator
-from voicegauge.emulator.server.process import Errand
+from voicegauge.emulator.server.process import EmulatorProcessConfig
 from voicegauge.errors import UsageError
 
 
@@ -72,7 +72,7 @@ with running_emulator([Path(sys.argv[1])]) as emulator:
 
 
 def test_it_ends_without_a_word_when_its_parent_has_gone_before_it_is_ready(plain_acme: Contract) -> None:
-    errand = Errand(contracts=(str(plain_acme.document.path),), settings=EmulatorSettings())
+    config = EmulatorProcessConfig(contracts=(str(plain_acme.document.path),), settings=EmulatorSettings())
     with subprocess.Popen(
         [sys.executable, "-m", "voicegauge.emulator"],
         stdin=subprocess.PIPE,
@@ -83,7 +83,7 @@ def test_it_ends_without_a_word_when_its_parent_has_gone_before_it_is_ready(plai
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        process.stdin.write(msgspec.json.encode(errand) + b"\n")
+        process.stdin.write(msgspec.json.encode(config) + b"\n")
         process.stdin.close()
         assert process.wait(20) == 0
         assert process.stderr.read() == b""

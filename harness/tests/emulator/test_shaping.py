@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.contract.schema import Schemas
-from voicegauge.emulator.http.schema_values import Shaper
+from voicegauge.emulator.http.schema_values import SchemaValueBuilder
 from voicegauge.formats.located_yaml import read_document
 
 
@@ -16,7 +16,7 @@ def test_what_is_made_of_a_schema_may_be_written_into(tmp_path: Path, word: str)
     path = tmp_path / "openapi.yaml"
     path.write_text(f"output: {{type: object, {word}: {{urls: []}}}}")
     document = read_document(path)
-    shaper = Shaper(Schemas(document))
+    shaper = SchemaValueBuilder(Schemas(document))
     for _ in range(2):
         made = shaper.sample(document.data["output"], "/output")
         assert made == {"urls": []}

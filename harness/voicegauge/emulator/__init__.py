@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from voicegauge.emulator.faults import FAULTS, Fault
 from voicegauge.emulator.server import RunningEmulator, create_app, running_emulator
-from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, SERVER_NAME, EmulatorSettings, from_emulator
+from voicegauge.emulator.settings import CONTROL_PREFIX, SCENARIO_HEADER, SERVER_NAME, EmulatorSettings, is_emulated
 
 __all__ = [
     "CONTROL_PREFIX",
@@ -19,6 +19,6 @@ __all__ = [
     "Fault",
     "RunningEmulator",
     "create_app",
-    "from_emulator",
+    "is_emulated",
     "running_emulator",
 ]

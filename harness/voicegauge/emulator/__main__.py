@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.contract import load_contract
-from voicegauge.emulator.server import Errand, Ready, bind, serve
+from voicegauge.emulator.server import EmulatorProcessConfig, EmulatorStartup, bind, serve
 from voicegauge.errors import VoicegaugeError
 from voicegauge.speech import suppress_decoder_stderr
 
@@ -22,21 +22,21 @@ def main() -> None:
     """Answer until standard input ends."""
     suppress_decoder_stderr()
     logging.disable(logging.CRITICAL)  # broken connections are part of the play
-    errand = msgspec.json.decode(sys.stdin.buffer.readline(), type=Errand)
+    config = msgspec.json.decode(sys.stdin.buffer.readline(), type=EmulatorProcessConfig)
     try:
-        contracts = [load_contract(Path(file)) for file in errand.contracts]
-        bound = bind(errand.host, errand.port)
+        contracts = [load_contract(Path(file)) for file in config.contracts]
+        bound = bind(config.host, config.port)
         port = int(bound.getsockname()[1])
-        said = Ready(port=port, providers=tuple(contract.id for contract in contracts))
+        said = EmulatorStartup(port=port, providers=tuple(contract.id for contract in contracts))
 
         def ready(stop: Callable[[], None]) -> None:
             threading.Thread(target=_read_to_end, args=(stop,), daemon=True).start()
             with contextlib.suppress(BrokenPipeError):  # who asked has gone, and standard input ends too
                 _say(said)
 
-        serve(contracts, errand.settings, bound, ready=ready)
+        serve(contracts, config.settings, bound, ready=ready)
     except VoicegaugeError as error:
-        _say(Ready(error=str(error)))
+        _say(EmulatorStartup(error=str(error)))
 
 
 def _read_to_end(then: Callable[[], None]) -> None:
@@ -46,7 +46,7 @@ def _read_to_end(then: Callable[[], None]) -> None:
     then()
 
 
-def _say(ready: Ready) -> None:
+def _say(ready: EmulatorStartup) -> None:
     os.write(sys.stdout.fileno(), msgspec.json.encode(ready) + b"\n")
 
 

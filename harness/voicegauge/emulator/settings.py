@@ -42,6 +42,6 @@ class EmulatorSettings(Record, frozen=True, kw_only=True):
     """Whether rate and concurrency limits are enforced; headers tell of them in either case."""
 
 
-def from_emulator(exchange: Exchange) -> bool:
+def is_emulated(exchange: Exchange) -> bool:
     """Whether the emulator answered, however it was reached: such an exchange is never `recorded`."""
     return exchange.response.header("server") == SERVER_NAME

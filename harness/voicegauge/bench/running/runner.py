@@ -36,7 +36,7 @@ from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.store import save_audio
 from voicegauge.client import Client, Ledger
 from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote
-from voicegauge.emulator import from_emulator
+from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
     AudioFacts,
@@ -224,7 +224,7 @@ class _Runner:
     async def _one(self, planned: PlannedSample, target: BaseTarget, client: Client) -> None:
         started = datetime.now(UTC)
         delivery = await self._delivered(planned, target, client)
-        self._emulated |= any(map(from_emulator, delivery.exchanges))
+        self._emulated |= any(map(is_emulated, delivery.exchanges))
         sample = self._sample(planned, target, delivery, started)
         self._journal.write(SampleFinished(sample=sample, spent_usd=self._spent_usd))
         self._samples[planned.id] = sample

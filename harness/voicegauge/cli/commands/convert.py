@@ -170,9 +170,9 @@ def _keys(contract: Contract) -> tuple[str, ...]:
 
 def _provenance(imported: ImportedRecording) -> Provenance:
     """What the emulator answered stays emulated, whichever tool recorded it."""
-    from voicegauge.emulator import from_emulator
+    from voicegauge.emulator import is_emulated
 
-    emulated = any(map(from_emulator, imported.exchanges))
+    emulated = any(map(is_emulated, imported.exchanges))
     return Provenance.EMULATED if emulated else Provenance.RECORDED
 
 

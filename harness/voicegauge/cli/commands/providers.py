@@ -85,7 +85,7 @@ def _target_row(target: Target) -> TargetRow:
 def _operation_row(operation: Operation) -> OperationRow:
     from voicegauge.checks import applicable_rules
     from voicegauge.contract import walk
-    from voicegauge.emulator.endpoints import how_played
+    from voicegauge.emulator.endpoints import describe_emulation
 
     source = operation.data.get("x-source", {})
     said = [d["says"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
@@ -98,7 +98,7 @@ def _operation_row(operation: Operation) -> OperationRow:
         document=source.get("document"),
         inferred=bool(source.get("inferred", False)),
         disputed=tuple(said),
-        emulation=how_played(operation),
+        emulation=describe_emulation(operation),
         checks=tuple(rule.id for rule in applicable_rules(operation)),
     )
 

@@ -163,7 +163,7 @@ def _list_faults() -> int:
 
     shown = table("fault", "what the provider then does wrong")
     for fault in FAULTS.values():
-        shown.add_row(fault.id, fault.says)
+        shown.add_row(fault.id, fault.description)
     console().print(shown)
     return EXIT_OK
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.contract import Contract
-from voicegauge.emulator import from_emulator
+from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import age_days, load_har, save_har
@@ -41,7 +41,7 @@ class UnfinishedRecording:
 
     def keep(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Write down what was said in `case`; what the emulator said is not kept."""
-        if any(map(from_emulator, exchanges)):
+        if any(map(is_emulated, exchanges)):
             return
         path = self._place(case) / FILE
         contract = self.contracts[case.provider]

@@ -19,7 +19,7 @@ from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
 from voicegauge.conformance.offline import cases_by_id
 from voicegauge.conformance.recording.journal import UnfinishedRecording
 from voicegauge.contract import Contract, Target
-from voicegauge.emulator import from_emulator
+from voicegauge.emulator import is_emulated
 from voicegauge.model import Exchange, Provenance, Record, UploadedFile
 from voicegauge.recording import Recording, UrlCanonicalizer, age_days, exchanges_by_group
 
@@ -196,7 +196,7 @@ class Recorder:
 
     def keep(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
         """Take what was said in `case`."""
-        self.met_emulator |= any(map(from_emulator, exchanges))
+        self.met_emulator |= any(map(is_emulated, exchanges))
         canonical = self._canonical[case.provider]
         grouped = (msgspec.structs.replace(exchange, group=case.id) for exchange in exchanges)
         self.groups[case.id] = tuple(canonical.exchange(exchange) for exchange in grouped)

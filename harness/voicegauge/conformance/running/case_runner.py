@@ -32,7 +32,7 @@ from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
 from voicegauge.conformance.running.paying import Purse, paid_with
 from voicegauge.contract import Contract, Operation, Target
-from voicegauge.emulator import from_emulator
+from voicegauge.emulator import is_emulated
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
 from voicegauge.model import Delivery, Exchange, Finding, Provenance
 from voicegauge.receiver import Receiver
@@ -371,7 +371,7 @@ class CaseRunner:
         ]
 
     def _saw(self, case: ConformanceCase, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
-        if self._judge.provenance is not Provenance.EMULATED and any(map(from_emulator, exchanges)):
+        if self._judge.provenance is not Provenance.EMULATED and any(map(is_emulated, exchanges)):
             self._judge = replace(self._judge, provenance=Provenance.EMULATED)
         self._booking.exchanges += exchanges
         for exchange in exchanges:

@@ -1,36 +1,36 @@
 """Audio the emulator makes: synthesis, conversion, transcription."""
 
-from voicegauge.emulator.audio.conversion import WRITABLE, Change, analysis, changed, stems
+from voicegauge.emulator.audio.conversion import OUTPUT_FORMATS, AudioEffect, analyze_music, apply_effect, split_stems
 from voicegauge.emulator.audio.speech import (
-    Utterance,
-    Voice,
-    check_emulation,
-    check_upload,
-    default_at,
-    field_of,
-    read_word,
-    utterance,
+    SpeechSynthesizer,
+    SynthesisRequest,
+    check_audio_upload,
+    check_emulation_settings,
+    default_value_at,
+    read_speech_field,
+    read_synthesis_request,
+    slot_field_name,
 )
-from voicegauge.emulator.audio.transcript_timing import phrases, transcript_values
-from voicegauge.emulator.audio.transcription import LANGUAGE, hear, transcribe
+from voicegauge.emulator.audio.transcript_timing import align_phrases, transcript_values
+from voicegauge.emulator.audio.transcription import ASR_LANGUAGE, transcribe_samples, transcribe_upload
 
 __all__ = [
-    "LANGUAGE",
-    "WRITABLE",
-    "Change",
-    "Utterance",
-    "Voice",
-    "analysis",
-    "changed",
-    "check_emulation",
-    "check_upload",
-    "default_at",
-    "field_of",
-    "hear",
-    "phrases",
-    "read_word",
-    "stems",
-    "transcribe",
+    "ASR_LANGUAGE",
+    "OUTPUT_FORMATS",
+    "AudioEffect",
+    "SpeechSynthesizer",
+    "SynthesisRequest",
+    "align_phrases",
+    "analyze_music",
+    "apply_effect",
+    "check_audio_upload",
+    "check_emulation_settings",
+    "default_value_at",
+    "read_speech_field",
+    "read_synthesis_request",
+    "slot_field_name",
+    "split_stems",
+    "transcribe_samples",
+    "transcribe_upload",
     "transcript_values",
-    "utterance",
 ]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-WRITABLE = ("wav", "mp3", "flac", "ogg", "m4a", "aac")
+OUTPUT_FORMATS = ("wav", "mp3", "flac", "ogg", "m4a", "aac")
 """Formats that an answer can have."""
 MAX_SEMITONES = 3
 """How far a voice lies from the original: further on, words are lost."""
@@ -34,7 +34,7 @@ _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17
 _TEMPO_BPM = (60.0, 180.0)
 
 
-class Change(NamedTuple):
+class AudioEffect(NamedTuple):
     """What shall become of samples."""
 
     does: str
@@ -45,7 +45,7 @@ class Change(NamedTuple):
     """1 to 5."""
 
 
-def changed(samples: Samples, rate: int, change: Change) -> Samples:
+def apply_effect(samples: Samples, rate: int, change: AudioEffect) -> Samples:
     """Mono `samples` after `change`, at the same rate."""
     from voicegauge.speech.audio import apply_filters
 
@@ -53,9 +53,9 @@ def changed(samples: Samples, rate: int, change: Change) -> Samples:
     return apply_filters(samples, rate, filters) if filters else samples
 
 
-def _filters(rate: int, change: Change) -> list[tuple[str, str]]:
+def _filters(rate: int, change: AudioEffect) -> list[tuple[str, str]]:
     if change.does in ("voice", "style"):
-        shift = 2 ** (semitones(change.voice) / 12)
+        shift = 2 ** (pitch_shift_semitones(change.voice) / 12)
         return [("asetrate", str(round(rate * shift))), ("aresample", str(rate)), *_tempo(change.speed / shift)]
     if change.does == "enhance":
         return [("afftdn", f"nr={6 * change.strength}"), ("highpass", "f=60")]
@@ -68,13 +68,13 @@ def _tempo(factor: float) -> list[tuple[str, str]]:
     return [] if abs(factor - 1) < 1e-6 else [("atempo", f"{factor:.6f}")]
 
 
-def semitones(voice: str | None) -> int:
+def pitch_shift_semitones(voice: str | None) -> int:
     """How far a voice is shifted: by its name, never not at all."""
     steps = [step for step in range(-MAX_SEMITONES, MAX_SEMITONES + 1) if step]
     return steps[zlib.crc32((voice or "").encode()) % len(steps)]
 
 
-def stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
+def split_stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
     """`count` bands by a stem's name, which sum to `samples`: the first one is where speech lies."""
     import numpy as np
 
@@ -92,7 +92,7 @@ def stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
     return found
 
 
-def analysis(samples: Samples, rate: int) -> dict[str, Any]:
+def analyze_music(samples: Samples, rate: int) -> dict[str, Any]:
     """Key, scale, tempo and the keys that go with them, by the words of `x-conversion.answer.facts`."""
     root, scale = _key(samples, rate)
     number, letter = _camelot(root, scale)
@@ -153,5 +153,5 @@ def _camelot(root: int, scale: str) -> tuple[int, str]:
 
 
 def _named(number: int, letter: str) -> str:
-    root, scale = next(key for key, place in _wheel().items() if place == (number, letter))
+    root, scale = next(key for key, location in _wheel().items() if location == (number, letter))
     return f"{_NOTES[root]} {scale}"

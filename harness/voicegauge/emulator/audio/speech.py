@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voicegauge.contract import MISSING, MediaType, Operation, Target
 from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechField
-from voicegauge.emulator.http import Call, Refusal, schemas_at
+from voicegauge.emulator.http import ParsedRequest, Rejection, schemas_at
 from voicegauge.formats import parse_location
 from voicegauge.model import Record, UploadedFile
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, speaks, variants
@@ -24,11 +24,11 @@ VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
 """espeak-ng variants that stay intelligible; one is chosen by the target's name where none is set."""
 PITCH_SPREAD = 9
 """How far a named voice may lie from its target's pitch, so that voices differ."""
-KEPT = 64
+CACHE_SIZE = 64
 """Audio kept for requests to come: a job's audio is often fetched more than once."""
 
 
-class Utterance(Record, frozen=True, kw_only=True):
+class SynthesisRequest(Record, frozen=True, kw_only=True):
     """All that decides the bytes of an answer's audio."""
 
     text: str
@@ -45,7 +45,7 @@ class Utterance(Record, frozen=True, kw_only=True):
     silent: bool = False
 
 
-def read_word(call: Call, target: Target, word: SpeechField) -> Any:
+def read_speech_field(request: ParsedRequest, target: Target, word: SpeechField) -> Any:
     """The value of a neutral word in a request, out of its slot's template and map.
 
     The schema's default where the request leaves the word out; `MISSING` where there is none.
@@ -53,32 +53,32 @@ def read_word(call: Call, target: Target, word: SpeechField) -> Any:
     slot = target.speech.request.get(word)
     if slot is None:
         return MISSING
-    value = call.read(slot.at)
+    value = request.read(slot.at)
     if value is MISSING or value is None:
-        value = default_at(call, slot.at)
+        value = default_value_at(request, slot.at)
     if isinstance(value, str):
         value = next((neutral for neutral, theirs in slot.map.items() if theirs == value), value)
     return value
 
 
-def default_at(call: Call, place: str) -> Any:
-    """What the contract says is meant where nothing stands at `place`; `MISSING` where it says nothing."""
-    return _default(call.operation, call.media, place)
+def default_value_at(request: ParsedRequest, location: str) -> Any:
+    """What the contract says is meant where nothing stands at `location`; `MISSING` where it says nothing."""
+    return _default(request.operation, request.media, location)
 
 
 @functools.lru_cache(maxsize=256)
-def _default(operation: Operation, media: MediaType | None, place: str) -> Any:
-    kind, key = parse_location(place)
+def _default(operation: Operation, media: MediaType | None, location: str) -> Any:
+    kind, key = parse_location(location)
     if kind == "body":
         if media is None:
             return MISSING
-        found = schemas_at(operation.contract.schemas, media.schema, parse_location(place).tokens)
+        found = schemas_at(operation.contract.schemas, media.schema, parse_location(location).tokens)
     else:
         found = (p.schema for p in operation.parameters if p.place == kind and p.name.lower() == key.lower())
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
 
 
-def spoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -> str:
+def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -> str:
     """What is said aloud of the text sent: without the template's words, or what the contract calls unspoken.
 
     A template such as "Speaker 0: {}" stands for a script: every line's own "Speaker N: " goes.
@@ -94,13 +94,15 @@ def spoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -
     return text.strip()
 
 
-def utterance(call: Call, target: Target, place: ResponseAudio, seed: int, *, strict: bool = True) -> Utterance:
-    """What `call` asks to be spoken.
+def read_synthesis_request(
+    request: ParsedRequest, target: Target, location: ResponseAudio, seed: int, *, strict: bool = True
+) -> SynthesisRequest:
+    """What `request` asks to be spoken.
 
     Args:
-        call: the request.
+        request: the request.
         target: what it is for.
-        place: where the audio is answered, and in which fixed format, if any.
+        location: where the audio is answered, and in which fixed format, if any.
         seed: of the emulator.
         strict: whether what cannot be spoken is refused; else something usual is spoken.
 
@@ -108,19 +110,19 @@ def utterance(call: Call, target: Target, place: ResponseAudio, seed: int, *, st
         Refusal: the text is blank, or the language or format is one that the emulator does not have.
     """
     emulation, speech = target.spec.emulation, target.speech
-    raw = read_word(call, target, "text")
-    text = spoken_text(str(raw), speech.request["text"], emulation.unspoken) if isinstance(raw, str) else ""
+    raw = read_speech_field(request, target, "text")
+    text = strip_unspoken_text(str(raw), speech.request["text"], emulation.unspoken) if isinstance(raw, str) else ""
     if not text and strict:
-        raise Refusal("invalid", field_of(speech.request["text"]), "the text is blank")
-    speed = read_word(call, target, "speed")
-    voice = read_word(call, target, "voice")
-    seed_word = read_word(call, target, "seed")
-    rate = place.sample_rate_hz or emulation.sample_rate_hz
-    name = place.format or _wanted_format(call, target)
+        raise Rejection("invalid", slot_field_name(speech.request["text"]), "the text is blank")
+    speed = read_speech_field(request, target, "speed")
+    voice = read_speech_field(request, target, "voice")
+    seed_word = read_speech_field(request, target, "seed")
+    rate = location.sample_rate_hz or emulation.sample_rate_hz
+    name = location.format or _wanted_format(request, target)
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
-    return Utterance(
+    return SynthesisRequest(
         text=text,
-        language=_wanted_language(call, target, text, strict=strict),
+        language=_wanted_language(request, target, text, strict=strict),
         voice=emulation.voice or VARIANTS[zlib.crc32(target.id.encode()) % len(VARIANTS)],
         words_per_minute=round(emulation.words_per_minute * _factor(speed)),
         pitch=_pitch(emulation.pitch, voice),
@@ -131,10 +133,10 @@ def utterance(call: Call, target: Target, place: ResponseAudio, seed: int, *, st
     )
 
 
-def field_of(slot: FieldMapping) -> str:
+def slot_field_name(slot: FieldMapping) -> str:
     """The outermost field or the parameter that a slot leads to, as errors name it."""
-    place = parse_location(slot.at)
-    return place.tokens[0] if place.kind == "body" and place.key else place.key
+    location = parse_location(slot.at)
+    return location.tokens[0] if location.kind == "body" and location.key else location.key
 
 
 def _factor(speed: Any) -> float:
@@ -149,8 +151,8 @@ def _pitch(base: int, voice: Any) -> int:
     return min(max(base + shift, 0), 99)
 
 
-def _wanted_language(call: Call, target: Target, text: str, *, strict: bool) -> str:
-    value = read_word(call, target, "language")
+def _wanted_language(request: ParsedRequest, target: Target, text: str, *, strict: bool) -> str:
+    value = read_speech_field(request, target, "language")
     default = target.spec.language or "en"
     if not isinstance(value, str) or not value:
         return guess_language(text, default)
@@ -160,12 +162,12 @@ def _wanted_language(call: Call, target: Target, text: str, *, strict: bool) -> 
         if not strict:
             return guess_language(text, "en")
         slot = target.speech.request["language"]
-        raise Refusal("invalid", field_of(slot), f"the emulator does not speak {value!r}")
+        raise Rejection("invalid", slot_field_name(slot), f"the emulator does not speak {value!r}")
     return value
 
 
-def _wanted_format(call: Call, target: Target) -> str:
-    value = read_word(call, target, "format")
+def _wanted_format(request: ParsedRequest, target: Target) -> str:
+    value = read_speech_field(request, target, "format")
     return value if isinstance(value, str) and value else _usual_format(target)
 
 
@@ -174,8 +176,8 @@ def _usual_format(target: Target) -> str:
     if target.spec.emulation.format is not None:
         return target.spec.emulation.format
     job = target.job_operation.job if target.job_operation else None
-    answers = target.contract.operation(job.result) if job and job.result else target.operation
-    documented = (_format_named(name) for name in answers.success.media if name.startswith("audio/"))
+    builder = target.contract.operation(job.result) if job and job.result else target.operation
+    documented = (_format_named(name) for name in builder.success.media if name.startswith("audio/"))
     return next((name for name in documented if name), "wav")
 
 
@@ -203,10 +205,10 @@ def _known_format(name: str, target: Target, *, strict: bool) -> str:
     if not strict:
         return _usual_format(target)
     slot = target.speech.request.get("format")
-    raise Refusal("invalid", field_of(slot) if slot else None, f"the emulator has no format {name!r}")
+    raise Rejection("invalid", slot_field_name(slot) if slot else None, f"the emulator has no format {name!r}")
 
 
-def check_emulation(target: Target) -> None:
+def check_emulation_settings(target: Target) -> None:
     """Refuse what `emulation` says and the emulator cannot do.
 
     Raises:
@@ -219,8 +221,8 @@ def check_emulation(target: Target) -> None:
         raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
     try:
         _known_format(emulation.format or "wav", target, strict=True)
-    except Refusal as refusal:
-        raise document.error(f"{at}/format", str(refusal)) from refusal
+    except Rejection as rejection:
+        raise document.error(f"{at}/format", str(rejection)) from rejection
     for pattern in emulation.unspoken:
         try:
             re.compile(pattern)
@@ -228,31 +230,31 @@ def check_emulation(target: Target) -> None:
             raise document.error(f"{at}/unspoken", f"{pattern!r} is no regular expression: {error}") from error
 
 
-class Voice:
+class SpeechSynthesizer:
     """Speaks, and keeps what it has spoken lately."""
 
     def __init__(self) -> None:
         """Nothing is started before the first word."""
-        self._kept: OrderedDict[Utterance, bytes] = OrderedDict()
+        self._cache: OrderedDict[SynthesisRequest, bytes] = OrderedDict()
 
-    async def speak(self, wanted: Utterance) -> bytes:
+    async def synthesize_cached(self, wanted: SynthesisRequest) -> bytes:
         """The audio of `wanted`, encoded.
 
         Raises:
             MissingExtraError: the emulator's voices are not installed.
         """
-        if wanted in self._kept:
-            self._kept.move_to_end(wanted)
-            return self._kept[wanted]
-        data = await asyncio.to_thread(render, wanted)
-        self._kept[wanted] = data
-        while len(self._kept) > KEPT:
-            self._kept.popitem(last=False)
+        if wanted in self._cache:
+            self._cache.move_to_end(wanted)
+            return self._cache[wanted]
+        data = await asyncio.to_thread(render_speech, wanted)
+        self._cache[wanted] = data
+        while len(self._cache) > CACHE_SIZE:
+            self._cache.popitem(last=False)
         return data
 
 
-@functools.lru_cache(maxsize=KEPT)
-def render(wanted: Utterance) -> bytes:
+@functools.lru_cache(maxsize=CACHE_SIZE)
+def render_speech(wanted: SynthesisRequest) -> bytes:
     """The audio of `wanted`, encoded; equal utterances give equal bytes.
 
     What one emulator has spoken lately, another one in this process need not speak again.
@@ -296,24 +298,24 @@ def _measured(data: bytes) -> _Measured | str:
     return _Measured(audio.container, audio.audio_s, audio.sample_rate_hz)
 
 
-def check_upload(file: UploadedFile, field: str, limits: Any) -> None:
+def check_audio_upload(file: UploadedFile, field: str, limits: Any) -> None:
     """Hold an uploaded recording against `x-limits.uploads`.
 
     Raises:
         Refusal: it is too large, no audio, too short, of another format or of too low a rate.
     """
     if limits.max_bytes is not None and len(file.data) > limits.max_bytes:
-        raise Refusal("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
+        raise Rejection("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
     if not (limits.formats or limits.min_s or limits.max_s or limits.min_sample_rate_hz):
         return
     audio = _measured(file.data)
     if isinstance(audio, str):
-        raise Refusal("invalid", field, f"{field} is no audio: {audio}")
+        raise Rejection("invalid", field, f"{field} is no audio: {audio}")
     if limits.formats and audio.container not in [name.lower() for name in limits.formats]:
-        raise Refusal("invalid", field, f"{field} must be {' or '.join(limits.formats)}, not {audio.container}")
+        raise Rejection("invalid", field, f"{field} must be {' or '.join(limits.formats)}, not {audio.container}")
     if limits.min_s is not None and audio.audio_s < limits.min_s:
-        raise Refusal("invalid", field, f"{field} must last at least {limits.min_s:g} s")
+        raise Rejection("invalid", field, f"{field} must last at least {limits.min_s:g} s")
     if limits.max_s is not None and audio.audio_s > limits.max_s:
-        raise Refusal("invalid", field, f"{field} must last at most {limits.max_s:g} s")
+        raise Rejection("invalid", field, f"{field} must last at most {limits.max_s:g} s")
     if limits.min_sample_rate_hz is not None and audio.sample_rate_hz < limits.min_sample_rate_hz:
-        raise Refusal("invalid", field, f"{field} must have at least {limits.min_sample_rate_hz} Hz")
+        raise Rejection("invalid", field, f"{field} must have at least {limits.min_sample_rate_hz} Hz")

@@ -32,7 +32,7 @@ class Phrase(NamedTuple):
     words: tuple[str, ...]
 
 
-def phrases(samples: Samples, rate: int, transcript: str) -> list[Phrase]:
+def align_phrases(samples: Samples, rate: int, transcript: str) -> list[Phrase]:
     """The words of `transcript` in the stretches of sound of mono `samples`."""
     words = transcript.split()
     stretches = _stretches(samples, rate) if words else []
@@ -91,7 +91,7 @@ def transcript_values(
             segment[keys.words] = _timed_words(phrase)
         segments.append(segment)
     values = {answer.language: language, answer.audio_s: round(audio_s, 3), answer.segments: segments}
-    return {place: value for place, value in values.items() if place is not None}
+    return {location: value for location, value in values.items() if location is not None}
 
 
 def _timed_words(phrase: Phrase) -> list[dict[str, Any]]:

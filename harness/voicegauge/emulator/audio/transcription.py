@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
-from voicegauge.emulator.http import Refusal
+from voicegauge.emulator.http import Rejection
 from voicegauge.model import Provenance, UploadedFile
 
 if TYPE_CHECKING:
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-LANGUAGE = "en"
+ASR_LANGUAGE = "en"
 """What the recogniser knows, and what is said to be detected."""
-UNKNOWN = "EMULATED: the recogniser of the emulator knows English alone"
-KEPT = 256
+UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the recogniser of the emulator knows English alone"
+CACHE_SIZE = 256
 """Transcripts kept: a check sends the same recording many times."""
-_kept: OrderedDict[str, str] = OrderedDict()
+_cache: OrderedDict[str, str] = OrderedDict()
 _one_at_a_time = threading.Lock()
 """The recogniser hears one recording at a time."""
 
 
-async def hear(recording: UploadedFile, field: str, language: str = LANGUAGE) -> str:
+async def transcribe_upload(recording: UploadedFile, field: str, language: str = ASR_LANGUAGE) -> str:
     """The transcript of an uploaded recording.
 
     Args:
@@ -47,11 +47,11 @@ async def hear(recording: UploadedFile, field: str, language: str = LANGUAGE) ->
     try:
         audio = await asyncio.to_thread(decode, recording.data)
     except UndecodableAudioError as error:
-        raise Refusal("invalid", field, f"{field} is no audio: {error}") from error
-    return await transcribe(audio.samples, audio.sample_rate_hz, language)
+        raise Rejection("invalid", field, f"{field} is no audio: {error}") from error
+    return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)
 
 
-async def transcribe(samples: Samples, rate: int, language: str = LANGUAGE) -> str:
+async def transcribe_samples(samples: Samples, rate: int, language: str = ASR_LANGUAGE) -> str:
     """What is said in mono `samples`, in a thread; empty for silence.
 
     Raises:
@@ -66,20 +66,20 @@ def _transcribed(samples: Samples, rate: int, language: str) -> str:
 
     key = f"{hashlib.sha256(samples.tobytes()).hexdigest()}/{rate}/{language}"
     with _one_at_a_time:
-        if key not in _kept:
+        if key not in _cache:
             if is_silent(samples, rate):
-                _kept[key] = ""
-            elif not recogniser().knows(language):
-                _kept[key] = UNKNOWN
+                _cache[key] = ""
+            elif not embedded_asr().knows(language):
+                _cache[key] = UNSUPPORTED_LANGUAGE_TEXT
             else:
-                _kept[key] = recogniser().transcribe(resample(samples, rate, RATE_HZ), language)
-        while len(_kept) > KEPT:
-            _kept.popitem(last=False)
-        return _kept.get(key, "")
+                _cache[key] = embedded_asr().transcribe(resample(samples, rate, RATE_HZ), language)
+        while len(_cache) > CACHE_SIZE:
+            _cache.popitem(last=False)
+        return _cache.get(key, "")
 
 
 @functools.cache
-def recogniser() -> Asr:
+def embedded_asr() -> Asr:
     """The embedded recogniser, loaded once a process; the one place to exchange it.
 
     Raises:

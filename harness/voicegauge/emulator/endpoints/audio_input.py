@@ -12,25 +12,25 @@ import msgspec
 from voicegauge.contract import MISSING, AudioInputTarget
 from voicegauge.contract.extension import AudioInputField, ResponseAudio, StemList, UploadLimits
 from voicegauge.emulator.audio import (
-    LANGUAGE,
-    WRITABLE,
-    Change,
-    Utterance,
-    Voice,
-    analysis,
-    changed,
-    check_upload,
-    default_at,
-    field_of,
-    phrases,
-    stems,
-    transcribe,
+    ASR_LANGUAGE,
+    OUTPUT_FORMATS,
+    AudioEffect,
+    SpeechSynthesizer,
+    SynthesisRequest,
+    align_phrases,
+    analyze_music,
+    apply_effect,
+    check_audio_upload,
+    default_value_at,
+    slot_field_name,
+    split_stems,
+    transcribe_samples,
     transcript_values,
 )
-from voicegauge.emulator.faults import Planted
-from voicegauge.emulator.http import Call, Refusal, fill_hex, uploads
-from voicegauge.emulator.responses import Answers, Reply
-from voicegauge.emulator.state import Account, EmulatedClock, Files, Made
+from voicegauge.emulator.faults import FaultInjector
+from voicegauge.emulator.http import ParsedRequest, Rejection, fill_random_hex, uploaded_files
+from voicegauge.emulator.responses import EmulatedResponse, ResponseBuilder
+from voicegauge.emulator.state import Account, AudioFileStore, EmulatedClock, EncodedAudio
 from voicegauge.model import UploadedFile
 from voicegauge.speech.synthesis import speaks
 
@@ -46,58 +46,58 @@ _SILENCE_S = 1.0
 _MAX_RATE_HZ = 48_000
 
 
-class Heard(NamedTuple):
+class DecodedUpload(NamedTuple):
     """An upload that was let in."""
 
     file: UploadedFile
     decoded: DecodedAudio
 
 
-class Taken(NamedTuple):
+class AudioInputResult(NamedTuple):
     """What an answer holds: values by place, and audio."""
 
     values: dict[str, Any]
-    made: Made | None = None
+    made: EncodedAudio | None = None
     url: str = ""
 
 
-class Intakes:
+class AudioInputEndpoint:
     """Answers one provider's requests that carry audio."""
 
     def __init__(
         self,
         *,
-        answers: Answers,
+        builder: ResponseBuilder,
         clock: EmulatedClock,
-        planted: Planted,
-        voice: Voice,
-        files: Files,
+        injector: FaultInjector,
+        voice: SpeechSynthesizer,
+        files: AudioFileStore,
         charge: Charge,
-        dice: Callable[[], random.Random],
+        next_rng: Callable[[], random.Random],
     ) -> None:
-        """It answers by `answers`, takes money by `charge` and keeps what is fetched later in `files`."""
-        self._answers, self._clock, self._planted = answers, clock, planted
-        self._voice, self._files, self._charge, self._dice = voice, files, charge, dice
+        """It answers by `builder`, takes money by `charge` and keeps what is fetched later in `files`."""
+        self._builder, self._clock, self._injector = builder, clock, injector
+        self._voice, self._files, self._charge, self._next_rng = voice, files, charge, next_rng
 
-    async def answer(self, call: Call, account: Account, *, strict: bool) -> Reply:
-        """The answer to `call`.
+    async def respond(self, request: ParsedRequest, account: Account, *, strict: bool) -> EmulatedResponse:
+        """The answer to `request`.
 
         Raises:
             Refusal: the upload is none, too large or no audio, or the account does not reach.
         """
-        intake = choose_intake(call)
+        intake = choose_intake(request)
         started = asyncio.get_running_loop().time()
-        heard = await asyncio.to_thread(self._read, call, intake, strict=strict)
-        charge = self._charge(account, intake, heard.decoded.audio_s)
+        upload = await asyncio.to_thread(self._read, request, intake, strict=strict)
+        charge = self._charge(account, intake, upload.decoded.audio_s)
         make = self._transcript if intake.transcription else self._conversion
-        taken = await make(call, intake, heard, strict=strict)
-        dice, emulation = self._dice(), intake.spec.emulation
-        work_ms = emulation.base_ms + emulation.ms_per_audio_s * heard.decoded.audio_s
-        work_s = self._clock.scaled(work_ms / 1000 * dice.lognormvariate(0, emulation.jitter))
+        result = await make(request, intake, upload, strict=strict)
+        next_rng, emulation = self._next_rng(), intake.spec.emulation
+        work_ms = emulation.base_ms + emulation.ms_per_audio_s * upload.decoded.audio_s
+        work_s = self._clock.scale(work_ms / 1000 * next_rng.lognormvariate(0, emulation.jitter))
         await self._clock.sleep(work_s - (asyncio.get_running_loop().time() - started))  # what it truly took counts
-        return self._answers.taken(call, intake, taken.values, taken.made, taken.url, charge)
+        return self._builder.audio_input_response(request, intake, result.values, result.made, result.url, charge)
 
-    def _read(self, call: Call, intake: AudioInputTarget, *, strict: bool) -> Heard:
+    def _read(self, request: ParsedRequest, intake: AudioInputTarget, *, strict: bool) -> DecodedUpload:
         """The upload, decoded.
 
         Raises:
@@ -106,143 +106,159 @@ class Intakes:
         from voicegauge.speech.audio import UndecodableAudioError, decode
 
         if strict:
-            check_uploads(call, self._planted)
+            check_audio_uploads(request, self._injector)
         slot = intake.use.request["audio"]
-        file = call.read(slot.at)
-        field = field_of(slot)
+        file = request.read(slot.at)
+        field = slot_field_name(slot)
         if not isinstance(file, UploadedFile):
-            raise Refusal("invalid", field, f"{field} is no file")
+            raise Rejection("invalid", field, f"{field} is no file")
         try:
-            return Heard(file, decode(file.data))
+            return DecodedUpload(file, decode(file.data))
         except UndecodableAudioError as error:
-            if strict and not self._planted.waives("upload-format", call.operation):
-                raise Refusal("invalid", field, f"{field} is no audio: {error}") from error
-            return Heard(file, _silence())
+            if strict and not self._injector.skips_check("upload-format", request.operation):
+                raise Rejection("invalid", field, f"{field} is no audio: {error}") from error
+            return DecodedUpload(file, _silence())
 
-    async def _transcript(self, call: Call, intake: AudioInputTarget, heard: Heard, *, strict: bool) -> Taken:
+    async def _transcript(
+        self, request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload, *, strict: bool
+    ) -> AudioInputResult:
         del strict
-        use, decoded = intake.transcription, heard.decoded
+        use, decoded = intake.transcription, upload.decoded
         assert use is not None
-        wanted = read_intake_word(call, intake, "language")
-        language = wanted if isinstance(wanted, str) and wanted and wanted.lower() != AUTO else LANGUAGE
-        text = await transcribe(decoded.samples, decoded.sample_rate_hz, language)
+        wanted = read_audio_field(request, intake, "language")
+        language = wanted if isinstance(wanted, str) and wanted and wanted.lower() != AUTO else ASR_LANGUAGE
+        text = await transcribe_samples(decoded.samples, decoded.sample_rate_hz, language)
         values = transcript_values(
             use.answer,
-            phrases(decoded.samples, decoded.sample_rate_hz, text),
+            align_phrases(decoded.samples, decoded.sample_rate_hz, text),
             language=language,
             audio_s=decoded.audio_s,
-            words=read_intake_word(call, intake, "timestamps") is True,
-            speakers=read_intake_word(call, intake, "diarize") is True,
+            words=read_audio_field(request, intake, "timestamps") is True,
+            speakers=read_audio_field(request, intake, "diarize") is True,
         )
-        return Taken({use.answer.text: text, **values})
+        return AudioInputResult({use.answer.text: text, **values})
 
-    async def _conversion(self, call: Call, intake: AudioInputTarget, heard: Heard, *, strict: bool) -> Taken:
+    async def _conversion(
+        self, request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload, *, strict: bool
+    ) -> AudioInputResult:
         use = intake.conversion
         assert use is not None
         if use.does == "translate":
-            return await self._translation(call, intake, heard, strict=strict)
+            return await self._translation(request, intake, upload, strict=strict)
         if use.does == "analyse":
-            facts = await asyncio.to_thread(analysis, heard.decoded.samples, heard.decoded.sample_rate_hz)
-            return Taken({place: facts[name] for name, place in use.answer.facts.items() if name in facts})
+            facts = await asyncio.to_thread(analyze_music, upload.decoded.samples, upload.decoded.sample_rate_hz)
+            return AudioInputResult(
+                {location: facts[name] for name, location in use.answer.facts.items() if name in facts}
+            )
         if use.answer.stems is not None:
-            return await self._stems(call, intake, heard, use.answer.stems)
-        made = await asyncio.to_thread(_converted, call, intake, heard)
-        place = use.answer.audio
-        return self._delivered(call, place, made, use.does) if place else Taken({})
+            return await self._stems(request, intake, upload, use.answer.stems)
+        made = await asyncio.to_thread(_converted, request, intake, upload)
+        location = use.answer.audio
+        return self._delivered(request, location, made, use.does) if location else AudioInputResult({})
 
-    async def _translation(self, call: Call, intake: AudioInputTarget, heard: Heard, *, strict: bool) -> Taken:
+    async def _translation(
+        self, request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload, *, strict: bool
+    ) -> AudioInputResult:
         """The transcript, a "translation" that says that it is none, and that spoken."""
         use = intake.conversion
         assert use is not None
-        language = str(read_intake_word(call, intake, "language") or LANGUAGE)
+        language = str(read_audio_field(request, intake, "language") or ASR_LANGUAGE)
         if not speaks(language):
             if strict:
-                raise Refusal("invalid", field_of(use.request["language"]), f"the emulator does not speak {language!r}")
-            language = LANGUAGE
-        text = await transcribe(heard.decoded.samples, heard.decoded.sample_rate_hz)
+                raise Rejection(
+                    "invalid", slot_field_name(use.request["language"]), f"the emulator does not speak {language!r}"
+                )
+            language = ASR_LANGUAGE
+        text = await transcribe_samples(upload.decoded.samples, upload.decoded.sample_rate_hz)
         facts = {
             "transcript": text,
             "translation": f"EMULATED translation into {language}: {text}",
-            "source_language": LANGUAGE,
+            "source_language": ASR_LANGUAGE,
             "target_language": language,
         }
-        values = {place: facts[name] for name, place in use.answer.facts.items() if name in facts}
+        values = {location: facts[name] for name, location in use.answer.facts.items() if name in facts}
         if use.answer.audio is None:
-            return Taken(values)
+            return AudioInputResult(values)
         name = intake.spec.emulation.format or "mp3"
-        data = await self._voice.speak(_spoken(text or "Nothing was said.", language, name))
-        taken = self._delivered(call, use.answer.audio, Made(data, name), "translate")
-        return taken._replace(values=values)
+        data = await self._voice.synthesize_cached(_spoken(text or "Nothing was said.", language, name))
+        result = self._delivered(request, use.answer.audio, EncodedAudio(data, name), "translate")
+        return result._replace(values=values)
 
-    async def _stems(self, call: Call, intake: AudioInputTarget, heard: Heard, place: StemList) -> Taken:
-        count = read_intake_word(call, intake, "stems")
-        name = _wanted_format(call, intake, heard)
-        decoded = heard.decoded
+    async def _stems(
+        self, request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload, location: StemList
+    ) -> AudioInputResult:
+        count = read_audio_field(request, intake, "stems")
+        name = _wanted_format(request, intake, upload)
+        decoded = upload.decoded
         parts = await asyncio.to_thread(
             _encoded_stems, decoded, count if isinstance(count, int) and 2 <= count <= 6 else 2, name
         )
-        task, listed = fill_hex("task_{hex12}", self._dice()), []
-        audio = ResponseAudio(at=place.at, delivered="url", download=place.download)
+        task, listed = fill_random_hex("task_{hex12}", self._next_rng()), []
+        audio = ResponseAudio(at=location.at, delivered="url", download=location.download)
         for part, data in parts.items():
-            made = Made(data, name)
-            url = self._keep(call, audio, made, f"{task}-{part}")
-            listed.append({place.name: part, place.url: url})
-        return Taken({place.at: listed})
+            made = EncodedAudio(data, name)
+            url = self._keep(request, audio, made, f"{task}-{part}")
+            listed.append({location.name: part, location.url: url})
+        return AudioInputResult({location.at: listed})
 
-    def _delivered(self, call: Call, place: ResponseAudio, made: Made, does: str) -> Taken:
-        if place.delivered != "url":
-            return Taken({}, made)
-        return Taken({}, made, self._keep(call, place, made, fill_hex(f"{does}_{{hex12}}", self._dice())))
+    def _delivered(
+        self, request: ParsedRequest, location: ResponseAudio, made: EncodedAudio, does: str
+    ) -> AudioInputResult:
+        if location.delivered != "url":
+            return AudioInputResult({}, made)
+        return AudioInputResult(
+            {}, made, self._keep(request, location, made, fill_random_hex(f"{does}_{{hex12}}", self._next_rng()))
+        )
 
-    def _keep(self, call: Call, place: ResponseAudio, made: Made, stem: str) -> str:
+    def _keep(self, request: ParsedRequest, location: ResponseAudio, made: EncodedAudio, stem: str) -> str:
         name = f"{stem}.{made.format}"
-        self._files.keep(name, made)
-        return self._answers.audio_url(call.incoming.base_url, place, name, made.format)
+        self._files.store(name, made)
+        return self._builder.audio_url(request.incoming.base_url, location, name, made.format)
 
 
-def choose_intake(call: Call) -> AudioInputTarget:
+def choose_intake(request: ParsedRequest) -> AudioInputTarget:
     """The intake that a request means, by its constants; where it names none, by the schema's defaults."""
-    intakes = [i for i in call.operation.contract.intakes.values() if i.operation is call.operation]
+    intakes = [i for i in request.operation.contract.intakes.values() if i.operation is request.operation]
 
     def fits(intake: AudioInputTarget) -> bool:
-        for place, constant in intake.spec.set.items():
-            value = call.read(place)
-            if (default_at(call, place) if value is MISSING else value) != constant:
+        for location, constant in intake.spec.set.items():
+            value = request.read(location)
+            if (default_value_at(request, location) if value is MISSING else value) != constant:
                 return False
         return True
 
     return next((intake for intake in intakes if fits(intake)), intakes[0])
 
 
-def read_intake_word(call: Call, intake: AudioInputTarget, word: AudioInputField) -> Any:
+def read_audio_field(request: ParsedRequest, intake: AudioInputTarget, word: AudioInputField) -> Any:
     """The value of a neutral word, or the schema's default; `None` where there is neither."""
     slot = intake.use.request.get(word)
     if slot is None:
         return None
-    value = call.read(slot.at)
+    value = request.read(slot.at)
     if value is MISSING or value is None:
-        value = default_at(call, slot.at)
+        value = default_value_at(request, slot.at)
     if isinstance(value, str):
         value = next((neutral for neutral, theirs in slot.map.items() if theirs == value), value)
     return None if value is MISSING else value
 
 
-def check_uploads(call: Call, planted: Planted) -> None:
+def check_audio_uploads(request: ParsedRequest, injector: FaultInjector) -> None:
     """Hold every uploaded file against `x-limits.uploads`, but for what a fault waives.
 
     Raises:
         Refusal: one is not as the contract asks.
     """
-    limits = call.operation.limits.uploads
-    for field, file in uploads(call.body):
+    limits = request.operation.limits.uploads
+    for field, file in uploaded_files(request.body):
         if field in limits:
-            check_upload(file, field, _enforced(limits[field], call, planted))
+            check_audio_upload(file, field, _enforced(limits[field], request, injector))
 
 
-def _enforced(upload: UploadLimits, call: Call, planted: Planted) -> UploadLimits:
-    if planted.waives("upload-size", call.operation):
+def _enforced(upload: UploadLimits, request: ParsedRequest, injector: FaultInjector) -> UploadLimits:
+    if injector.skips_check("upload-size", request.operation):
         upload = msgspec.structs.replace(upload, max_bytes=None)
-    if planted.waives("upload-format", call.operation):
+    if injector.skips_check("upload-format", request.operation):
         upload = msgspec.structs.replace(upload, formats=())
     return upload
 
@@ -256,7 +272,7 @@ def _silence() -> DecodedAudio:
     return DecodedAudio(samples, _RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
 
 
-def _converted(call: Call, intake: AudioInputTarget, heard: Heard) -> Made:
+def _converted(request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload) -> EncodedAudio:
     """The upload converted: as true a conversion as the purpose allows.
 
     Raises:
@@ -264,29 +280,29 @@ def _converted(call: Call, intake: AudioInputTarget, heard: Heard) -> Made:
     """
     from voicegauge.speech.audio import TranscodingTarget, transcode, write_audio
 
-    use, name = intake.conversion, _wanted_format(call, intake, heard)
+    use, name = intake.conversion, _wanted_format(request, intake, upload)
     assert use is not None
 
     def number(word: AudioInputField) -> int | None:
-        value = read_intake_word(call, intake, word)
+        value = read_audio_field(request, intake, word)
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
     rate, channels, kbps = number("sample_rate"), number("channels"), number("bitrate")
-    if use.does == "convert" and heard.file.data:
+    if use.does == "convert" and upload.file.data:
         try:
-            return Made(transcode(heard.file.data, TranscodingTarget(name, rate, channels, kbps)), name)
+            return EncodedAudio(transcode(upload.file.data, TranscodingTarget(name, rate, channels, kbps)), name)
         except ValueError as error:  # PyAV's ArgumentError is one: the codec has no such rate
-            raise Refusal("invalid", None, f"{name} cannot be written as is asked: {error}") from error
-    speed = read_intake_word(call, intake, "speed")
-    voice = read_intake_word(call, intake, "voice")
-    change = Change(
+            raise Rejection("invalid", None, f"{name} cannot be written as is asked: {error}") from error
+    speed = read_audio_field(request, intake, "speed")
+    voice = read_audio_field(request, intake, "voice")
+    change = AudioEffect(
         use.does,
         voice=voice if isinstance(voice, str) else None,
         speed=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
         strength=number("strength") or 2,
     )
-    samples, rate = _at_most(heard.decoded)
-    return Made(write_audio(changed(samples, rate, change), rate, name, kbps), name)
+    samples, rate = _at_most(upload.decoded)
+    return EncodedAudio(write_audio(apply_effect(samples, rate, change), rate, name, kbps), name)
 
 
 def _at_most(decoded: DecodedAudio) -> tuple[Any, int]:
@@ -296,21 +312,21 @@ def _at_most(decoded: DecodedAudio) -> tuple[Any, int]:
     return resample(decoded.samples, decoded.sample_rate_hz, rate), rate
 
 
-def _wanted_format(call: Call, intake: AudioInputTarget, heard: Heard) -> str:
+def _wanted_format(request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload) -> str:
     """What the request asks for, else what the emulation says, else that of the upload."""
-    wanted = read_intake_word(call, intake, "format") or intake.spec.emulation.format or heard.decoded.container
-    return wanted if wanted in WRITABLE else "wav"
+    wanted = read_audio_field(request, intake, "format") or intake.spec.emulation.format or upload.decoded.container
+    return wanted if wanted in OUTPUT_FORMATS else "wav"
 
 
 def _encoded_stems(decoded: DecodedAudio, count: int, name: str) -> dict[str, bytes]:
     from voicegauge.speech.audio import write_audio
 
     samples, rate = _at_most(decoded)
-    return {part: write_audio(band, rate, name) for part, band in stems(samples, rate, count).items()}
+    return {part: write_audio(band, rate, name) for part, band in split_stems(samples, rate, count).items()}
 
 
-def _spoken(text: str, language: str, name: str) -> Utterance:
-    return Utterance(
+def _spoken(text: str, language: str, name: str) -> SynthesisRequest:
+    return SynthesisRequest(
         text=text,
         language=language,
         voice="klatt4",

@@ -9,8 +9,8 @@ from typing import Any
 
 from voicegauge.contract import Operation, parse_location, read_pointer
 from voicegauge.contract.extension import BatchSpec
-from voicegauge.emulator.http import Call, Refusal
-from voicegauge.emulator.responses import Reply, put
+from voicegauge.emulator.http import ParsedRequest, Rejection
+from voicegauge.emulator.responses import EmulatedResponse, write_at
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
 
 
@@ -20,16 +20,16 @@ class EmulatedBatch(EmulatedJob):
 
     items: list[EmulatedJob] = field(default_factory=list)
 
-    def look(self, clock: EmulatedClock, *, poll: bool) -> str:
+    def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
         """As of any job; where polls move jobs on, half of the items move with each poll."""
         waiting = [item for item in self.items if not _ended(item)]
         turn = math.ceil(len(self.items) / 2)
         for index, item in enumerate(waiting):
-            item.look(clock, poll=poll and index < turn)
-        if not clock.per_poll:
-            return super().look(clock, poll=poll)
-        if poll and len(self.entered) < len(self.path) and all(map(_ended, self.items)):
-            self.entered.append(clock.now())
+            item.update_state(clock, poll=poll and index < turn)
+        if not clock.is_per_poll:
+            return super().update_state(clock, poll=poll)
+        if poll and len(self.entered_at) < len(self.path) and all(map(_ended, self.items)):
+            self.entered_at.append(clock.now())
         return self.state
 
     @property
@@ -39,40 +39,40 @@ class EmulatedBatch(EmulatedJob):
 
 
 def _ended(job: EmulatedJob) -> bool:
-    return len(job.entered) == len(job.path)
+    return len(job.entered_at) == len(job.path)
 
 
-def calls_of_items(call: Call, batch: BatchSpec) -> Iterator[Call]:
+def calls_of_items(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
     """Each item of a batch as the request that it is.
 
     Raises:
         Refusal: the list is none.
     """
     tokens = parse_location(batch.items).tokens
-    listed = read_pointer(call.body, tokens)
+    listed = read_pointer(request.body, tokens)
     if not isinstance(listed, list) or not listed:
-        raise Refusal("invalid", tokens[0], f"{tokens[0]} must be a list of requests")
-    each: Operation = call.operation.contract.operation(batch.each)
+        raise Rejection("invalid", tokens[0], f"{tokens[0]} must be a list of requests")
+    each: Operation = request.operation.contract.operation(batch.each)
     media = next(iter(each.request_media.values()))
     for item in listed:
-        yield replace(call, operation=each, body=item if isinstance(item, dict) else {}, media=media)
+        yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, media=media)
 
 
-def lay_progress(reply: Reply, batch: BatchSpec, job: EmulatedBatch, urls: dict[str, str]) -> None:
+def lay_progress(response: EmulatedResponse, batch: BatchSpec, job: EmulatedBatch, urls: dict[str, str]) -> None:
     """Write into an answer how far a batch is.
 
     Args:
-        reply: to the submit or to a poll.
+        response: to the submit or to a poll.
         batch: where everything goes.
         job: the batch.
         urls: where the audio of items is, by job id.
     """
-    for place, count in ((batch.total, len(job.items)), (batch.completed, job.completed)):
-        if place is not None:
-            reply.body = put(reply.body, place, count)
-    if reply.kind == "status":
+    for location, count in ((batch.total, len(job.items)), (batch.completed, job.completed)):
+        if location is not None:
+            response.body = write_at(response.body, location, count)
+    if response.kind == "status":
         results = [dict(_result(batch, number, item, urls)) for number, item in enumerate(job.items)]
-        reply.body = put(reply.body, batch.results, results)
+        response.body = write_at(response.body, batch.results, results)
 
 
 def _result(batch: BatchSpec, number: int, item: EmulatedJob, urls: dict[str, str]) -> Iterator[tuple[str, Any]]:

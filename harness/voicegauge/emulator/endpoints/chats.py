@@ -8,29 +8,29 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Target, parse_location, write_pointer
 from voicegauge.contract.extension import ChatSpec
-from voicegauge.emulator.audio import default_at
-from voicegauge.emulator.http import Call, Refusal
+from voicegauge.emulator.audio import default_value_at
+from voicegauge.emulator.http import ParsedRequest, Rejection
 from voicegauge.model import UploadedFile
 
 QUOTED = 200
 """Characters of what was said that an answer repeats."""
 
 
-def recording_of(call: Call, chat: ChatSpec) -> UploadedFile | None:
+def recording_of(request: ParsedRequest, chat: ChatSpec) -> UploadedFile | None:
     """What is said as a recording; `None` where it is said as text."""
-    given = call.read(chat.audio) if chat.audio is not None else MISSING
+    given = request.read(chat.audio) if chat.audio is not None else MISSING
     return given if isinstance(given, UploadedFile) else None
 
 
-def text_of(call: Call, chat: ChatSpec) -> str:
+def text_of(request: ParsedRequest, chat: ChatSpec) -> str:
     """What is said as text.
 
     Raises:
         Refusal: nothing is said.
     """
-    text = call.read(chat.text)
+    text = request.read(chat.text)
     if not isinstance(text, str) or not text.strip():
-        raise Refusal("invalid", parse_location(chat.text).tokens[-1], "nothing is said")
+        raise Rejection("invalid", parse_location(chat.text).tokens[-1], "nothing is said")
     return text
 
 
@@ -40,16 +40,16 @@ def emulated_answer(said: Sequence[str]) -> str:
     return answer if len(said) < 2 else f"{answer} Before that, you said: {said[-2][:QUOTED]}"
 
 
-def spoken_by(call: Call, target: Target, text: str, voice: str | None) -> Call:
+def spoken_by(request: ParsedRequest, target: Target, text: str, voice: str | None) -> ParsedRequest:
     """The request to `target` that would speak `text`, in the voice asked for at the place `voice`."""
     words: dict[str, Any] = {"text": text}
     if voice is not None:
-        given = call.read(voice)
-        words["voice"] = default_at(call, voice) if given is MISSING else given
+        given = request.read(voice)
+        words["voice"] = default_value_at(request, voice) if given is MISSING else given
     body: Any = None
     for word, value in words.items():
         slot = target.speech.request.get(word)  # type: ignore[call-overload]  # both are words
         if slot is not None and isinstance(value, str):
             body = write_pointer(body, parse_location(slot.at).tokens, value)
     media = next(iter(target.operation.request_media.values()))
-    return replace(call, operation=target.operation, body=body, media=media)
+    return replace(request, operation=target.operation, body=body, media=media)

@@ -17,16 +17,16 @@ _PURPOSES = {
 }
 
 
-def how_played(operation: Operation) -> str:
+def describe_emulation(operation: Operation) -> str:
     """What the emulator does when `operation` is called."""
-    own = _keeping(operation) or _speaking(operation) or _hearing(operation) or _following(operation)
+    own = _keeping(operation) or _speech(operation) or _hearing(operation) or _following(operation)
     if own is not None:
         return own
     filters = any(parameter.place == "query" for parameter in operation.parameters)
     return "answers as documented, filtered as asked" if filters else "answers as documented"
 
 
-def _speaking(operation: Operation) -> str | None:
+def _speech(operation: Operation) -> str | None:
     if operation.batch is not None:
         return "takes on every item as a job of its own"
     if operation.speech is None:
@@ -58,9 +58,9 @@ def _following(operation: Operation) -> str | None:
 
 def _downloads(operation: Operation) -> set[str | None]:
     """The operations that URLs in the answers of `operation` lead to."""
-    places = [operation.speech.answer.audio] if operation.speech else []
-    places += [operation.job.audio] if operation.job else []
-    found = {place.download for place in places if place is not None}
+    locations = [operation.speech.answer.audio] if operation.speech else []
+    locations += [operation.job.audio] if operation.job else []
+    found = {location.download for location in locations if location is not None}
     if isinstance(operation.intake, ConversionSpec):
         answer = operation.intake.answer
         found |= {part.download for part in (answer.audio, answer.stems) if part is not None}

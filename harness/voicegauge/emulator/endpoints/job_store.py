@@ -10,40 +10,42 @@ from typing import NamedTuple
 
 from voicegauge.contract import BaseTarget, Contract, PriceQuote, Target, quote
 from voicegauge.contract.extension import JobSpec, PriceSpec
-from voicegauge.emulator.audio import Utterance
+from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.endpoints.batches import EmulatedBatch
-from voicegauge.emulator.faults import Planted
-from voicegauge.emulator.http import DEFAULT_ID, Call, Refusal, fill_hex, seeded
-from voicegauge.emulator.responses import STATE_SCENARIO
+from voicegauge.emulator.faults import FaultInjector
+from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
+from voicegauge.emulator.responses import STATE_SCENARIO_PREFIX
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state import Account, EmulatedClock, EmulatedJob, shortest_path, stays
+from voicegauge.emulator.state import Account, EmulatedClock, EmulatedJob, shortest_path, state_durations
 
-KEPT_JOBS = 20_000
+MAX_STORED_JOBS = 20_000
 """Older jobs are forgotten, so that a long run does not grow without end."""
 
 
-class Asked(NamedTuple):
+class PlannedSpeech(NamedTuple):
     """What a request asks to be spoken, and how long that takes."""
 
     target: Target
-    wanted: Utterance
+    synthesis: SynthesisRequest
     characters: int
     accept_s: float
     queue_s: float
     work_s: float
 
 
-class Orders:
+class JobStore:
     """Takes jobs on, moves them along, and takes and gives back money."""
 
-    def __init__(self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, planted: Planted) -> None:
+    def __init__(
+        self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, injector: FaultInjector
+    ) -> None:
         """No job yet."""
-        self._contract, self._settings, self._clock, self._planted = contract, settings, clock, planted
+        self._contract, self._settings, self._clock, self._injector = contract, settings, clock, injector
         self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
         self._ids = 0
         self._refundable: list[EmulatedJob] = []
 
-    def charge(
+    def charge_target(
         self, account: Account, target: BaseTarget, characters: int, audio_s: float | None = None
     ) -> float | None:
         """Take the price, in credits where the provider has them, else in dollars.
@@ -52,9 +54,9 @@ class Orders:
             Refusal: the account does not reach.
         """
         price = quote(target, characters, audio_s=audio_s)
-        return self.take(account, price, lambda amount: self._planted.charge(amount, target))
+        return self.charge_price(account, price, lambda amount: self._injector.change_charge(amount, target))
 
-    def take(
+    def charge_price(
         self,
         account: Account,
         price: PriceQuote | PriceSpec | None,
@@ -73,38 +75,43 @@ class Orders:
             return None
         if account.keyless:
             return 0.0
-        self._settle_refunds()
+        self._update_refundable_jobs()
         if account.credits is not None and account.credits < amount:
-            raise Refusal("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
+            raise Rejection("no-credit", None, f"{amount:g} needed, {account.credits:g} left")
         amount = change(amount)
-        account.pay(amount)
+        account.debit(amount)
         return amount
 
-    def accept(
-        self, call: Call, asked: Asked, account: Account, charge: float | None, items: list[EmulatedJob] | None = None
+    def create_job(
+        self,
+        request: ParsedRequest,
+        planned: PlannedSpeech,
+        account: Account,
+        charge: float | None,
+        items: list[EmulatedJob] | None = None,
     ) -> EmulatedJob:
         """Take on a job, or with `items` a batch of them.
 
         Raises:
-            Refusal: the scenario that was asked for names no state of such a job.
+            Refusal: the scenario that was planned for names no state of such a job.
         """
-        target = asked.target
+        target = planned.target
         assert target.job_operation is not None
         spec = target.job_operation.job
         assert spec is not None
-        scenario = (call.incoming.header(SCENARIO_HEADER) or "").strip()
-        end = scenario.removeprefix(STATE_SCENARIO) if scenario.startswith(STATE_SCENARIO) else None
+        scenario = (request.incoming.header(SCENARIO_HEADER) or "").strip()
+        end = scenario.removeprefix(STATE_SCENARIO_PREFIX) if scenario.startswith(STATE_SCENARIO_PREFIX) else None
         if end is not None and end not in spec.states:
-            raise Refusal("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
-        path = self._planted.path(spec, shortest_path(spec, end), target)
-        rng = self.rng()
+            raise Rejection("invalid", None, f"{SCENARIO_HEADER}: this job has no state {end!r}")
+        path = self._injector.change_states(spec, shortest_path(spec, end), target)
+        rng = self.next_rng()
         job = (EmulatedJob if items is None else functools.partial(EmulatedBatch, items=items))(
-            id=fill_hex(target.spec.emulation.id or DEFAULT_ID, rng),
+            id=fill_random_hex(target.spec.emulation.id or DEFAULT_ID, rng),
             target=target,
             account=account,
-            utterance=asked.wanted,
+            synthesis=planned.synthesis,
             path=path,
-            stays_s=stays(spec, path, asked.queue_s, asked.work_s),
+            state_durations_s=state_durations(spec, path, planned.queue_s, planned.work_s),
             created=self._clock.now(),
             charge=charge,
             constants=drawn_constants(target, rng),
@@ -113,71 +120,71 @@ class Orders:
         last = spec.states.get(path[-1])
         if last is not None and last.charged is False:
             self._refundable.append(job)
-        while len(self.jobs) > KEPT_JOBS:
+        while len(self.jobs) > MAX_STORED_JOBS:
             self.jobs.popitem(last=False)
         return job
 
-    def rng(self) -> random.Random:
+    def next_rng(self) -> random.Random:
         """The next source of numbers: equal requests in equal order get equal ids."""
         self._ids += 1
-        return seeded(self._settings.seed, self._contract.id, self._ids)
+        return seeded_random(self._settings.seed, self._contract.id, self._ids)
 
-    def find(self, call: Call, account: Account) -> EmulatedJob:
+    def find(self, request: ParsedRequest, account: Account) -> EmulatedJob:
         """The job that one of the request's parameters names.
 
         Raises:
             Refusal: none does, it is another account's, or ended too long ago.
         """
-        for value in (*call.path.values(), *call.query.values()):
+        for value in (*request.path.values(), *request.query.values()):
             job = self.jobs.get(str(value))
-            anyones = not call.operation.needs_key or self._planted.waives("key", call.operation)
+            anyones = not request.operation.needs_key or self._injector.skips_check("key", request.operation)
             if job is not None and (anyones or job.account is account):
                 self._check_age(job)
                 return job
-        raise Refusal("not-found", None, "no such job")
+        raise Rejection("not-found", None, "no such job")
 
     def _check_age(self, job: EmulatedJob) -> None:
         status = job.target.job_operation
         spec = status.job if status is not None else None
-        if status is None or spec is None or spec.expires_s is None or self._planted.waives("expiry", status):
+        if status is None or spec is None or spec.expires_s is None or self._injector.skips_check("expiry", status):
             return
-        self.look(job)
-        ended = job.ended(spec)
+        self.update_state(job)
+        ended = job.ended_at(spec)
         if ended is not None and self._clock.now() - ended > spec.expires_s:
-            raise Refusal("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
+            raise Rejection("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
 
     def cancel(self, job: EmulatedJob, spec: JobSpec) -> None:
         """End a job as cancelled, unless it has ended."""
-        self.look(job)
-        if spec.cancel is not None and not self._planted.waives("cancelling", job.target.operation):
+        self.update_state(job)
+        if spec.cancel is not None and not self._injector.skips_check("cancelling", job.target.operation):
             job.cancel(spec.cancel.state, spec, self._clock.now())
-        self.look(job)
+        self.update_state(job)
 
-    def look(self, job: EmulatedJob, *, poll: bool = False) -> str:
+    def update_state(self, job: EmulatedJob, *, poll: bool = False) -> str:
         """The state of a job now; one that is documented as free gives its money back."""
-        state = job.look(self._clock, poll=poll)
+        state = job.update_state(self._clock, poll=poll)
         operation = job.target.job_operation
         spec = operation.job.states.get(state) if operation and operation.job else None
         if spec is not None and spec.end == "failure" and spec.charged is False and not job.refunded:
             job.refunded = True
-            job.account.pay(-job.charge if job.charge else None)
+            job.account.debit(-job.charge if job.charge else None)
         return state
 
-    def _settle_refunds(self) -> None:
+    def _update_refundable_jobs(self) -> None:
         """Look at the jobs that will be refunded, so that whoever never asks has the money back as well."""
         for job in self._refundable:
-            self.look(job)
+            self.update_state(job)
         self._refundable = [job for job in self._refundable if not job.refunded]
 
-    def settle(self) -> None:
+    def update_all(self) -> None:
         """Bring every job up to now, so that refunds are made."""
         for job in self.jobs.values():
-            self.look(job)
+            self.update_state(job)
 
-    def succeeded(self, job: EmulatedJob) -> bool:
+    def has_succeeded(self, job: EmulatedJob) -> bool:
         """Whether a job has ended in success."""
         operation = job.target.job_operation
-        state = self.look(job)
+        state = self.update_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None
         return known is not None and known.end == "success"
 
@@ -185,6 +192,6 @@ class Orders:
 def drawn_constants(target: Target, rng: random.Random) -> dict[str, object]:
     """The target's constants with their random digits drawn."""
     return {
-        place: fill_hex(value, rng) if isinstance(value, str) else value
-        for place, value in target.spec.emulation.constants.items()
+        location: fill_random_hex(value, rng) if isinstance(value, str) else value
+        for location, value in target.spec.emulation.constants.items()
     }

@@ -1,10 +1,10 @@
 """Faults that can be injected into the emulator."""
 
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault
-from voicegauge.emulator.faults.injection import Planted
+from voicegauge.emulator.faults.injection import FaultInjector
 
 __all__ = [
     "FAULTS",
     "Fault",
-    "Planted",
+    "FaultInjector",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from voicegauge.emulator.audio import Utterance
-from voicegauge.emulator.responses import Reply
+from voicegauge.emulator.audio import SynthesisRequest
+from voicegauge.emulator.responses import EmulatedResponse
 
 _HTML = b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
 _KEPT = 0.4
@@ -14,37 +14,37 @@ _FEW_WORDS = 8
 _REPEATED = 8
 
 
-def silent(wanted: Utterance) -> Utterance:
+def silent(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Nothing but zeros, as long as the speech would be."""
-    return msgspec.structs.replace(wanted, silent=True)
+    return msgspec.structs.replace(synthesis, silent=True)
 
 
-def wrong_format(wanted: Utterance) -> Utterance:
+def wrong_format(synthesis: SynthesisRequest) -> SynthesisRequest:
     """Another container."""
-    return msgspec.structs.replace(wanted, format="flac" if wanted.format != "flac" else "wav")
+    return msgspec.structs.replace(synthesis, format="flac" if synthesis.format != "flac" else "wav")
 
 
-def text_ignored(wanted: Utterance) -> Utterance:
+def text_ignored(synthesis: SynthesisRequest) -> SynthesisRequest:
     """One word of a long text, or a short text over and over."""
-    words = wanted.text.split()
-    text = words[0] if len(words) >= _FEW_WORDS else " ".join([wanted.text] * _REPEATED)
-    return msgspec.structs.replace(wanted, text=text)
+    words = synthesis.text.split()
+    text = words[0] if len(words) >= _FEW_WORDS else " ".join([synthesis.text] * _REPEATED)
+    return msgspec.structs.replace(synthesis, text=text)
 
 
-def truncated(reply: Reply) -> None:
+def truncated(response: EmulatedResponse) -> None:
     """The beginning of the file only."""
-    if carries_audio(reply):
-        reply.body = reply.body[: int(len(reply.body) * _KEPT)]
+    if carries_audio(response):
+        response.body = response.body[: int(len(response.body) * _KEPT)]
 
 
-def html(reply: Reply) -> None:
+def html(response: EmulatedResponse) -> None:
     """A proxy's error page under the media type of audio."""
-    if carries_audio(reply) and reply.pacing is not None:
-        reply.body = _HTML
-    elif carries_audio(reply):
-        reply.raw = _HTML
+    if carries_audio(response) and response.pacing is not None:
+        response.body = _HTML
+    elif carries_audio(response):
+        response.raw = _HTML
 
 
-def carries_audio(reply: Reply) -> bool:
+def carries_audio(response: EmulatedResponse) -> bool:
     """Whether the body is audio."""
-    return reply.kind in ("audio", "speech", "result") and isinstance(reply.body, bytes) and bool(reply.body)
+    return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)

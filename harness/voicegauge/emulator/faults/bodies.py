@@ -7,63 +7,63 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from voicegauge.contract import MediaType, Target
-from voicegauge.emulator.responses import Reply, plain_draft
+from voicegauge.emulator.responses import EmulatedResponse, default_body
 from voicegauge.formats import parse_location, read_pointer
 
 _Change = Callable[[Any, str], None]
 """Spoils one member of a mapping."""
 
 
-def wrong_type(reply: Reply) -> None:
+def wrong_type(response: EmulatedResponse) -> None:
     """A text becomes a number, anything else a mapping."""
 
     def change(parent: Any, key: str) -> None:
         parent[key] = 12345 if isinstance(parent[key], str) else {"value": parent[key]}
 
-    _break(reply, change)
+    _break(response, change)
 
 
-def missing_field(reply: Reply) -> None:
+def missing_field(response: EmulatedResponse) -> None:
     """A field is gone."""
-    _break(reply, lambda parent, key: parent.pop(key))
+    _break(response, lambda parent, key: parent.pop(key))
 
 
-def renamed_field(reply: Reply) -> None:
+def renamed_field(response: EmulatedResponse) -> None:
     """A field has an underscore too many."""
 
     def change(parent: Any, key: str) -> None:
         parent[f"{key}_"] = parent.pop(key)
 
-    _break(reply, change)
+    _break(response, change)
 
 
-def null_field(reply: Reply) -> None:
+def null_field(response: EmulatedResponse) -> None:
     """A field is null."""
 
     def change(parent: Any, key: str) -> None:
         parent[key] = None
 
-    _break(reply, change)
+    _break(response, change)
 
 
-def _break(reply: Reply, change: _Change) -> None:
-    if reply.kind == "error" or reply.media is None or not reply.is_json:
+def _break(response: EmulatedResponse, change: _Change) -> None:
+    if response.kind == "error" or response.media is None or not response.is_json:
         return
-    reply.body = broken(reply.media, reply.body, change, _vital(reply))
+    response.body = broken(response.media, response.body, change, _essential_fields(response))
 
 
-def broken(media: MediaType, body: Any, change: _Change, vital: frozenset[tuple[str, ...]]) -> Any:
+def broken(media: MediaType, body: Any, change: _Change, essential_fields: frozenset[tuple[str, ...]]) -> Any:
     """`body` with the first change to one of its fields that its schema objects to.
 
-    Fields at `vital` places are spoiled last, so that whoever follows a job can go on where
+    Fields at `essential_fields` places are spoiled last, so that whoever follows a job can go on where
     possible. The body as it was where the schema objects to no change.
     """
-    fields = sorted(_fields(body, ()), key=lambda path: path in vital)
+    fields = sorted(_fields(body, ()), key=lambda path: path in essential_fields)
     for path in fields:
-        spoiled = copy.deepcopy(body)
-        change(read_pointer(spoiled, list(path[:-1])), path[-1])
-        if next(media.errors(spoiled), None) is not None:
-            return spoiled
+        corrupt = copy.deepcopy(body)
+        change(read_pointer(corrupt, list(path[:-1])), path[-1])
+        if next(media.errors(corrupt), None) is not None:
+            return corrupt
     return body
 
 
@@ -77,37 +77,41 @@ def _fields(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             yield from _fields(item, (*path, str(index)))
 
 
-def _vital(reply: Reply) -> frozenset[tuple[str, ...]]:
+def _essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
     """The fields that a job is followed by."""
-    target = reply.target
+    target = response.target
     spec = target.job_operation.job if target is not None and target.job_operation is not None else None
     if spec is None:
         return frozenset()
-    places = [spec.id, spec.state, spec.audio.at, spec.submit.id, spec.submit.state, spec.submit.url]
-    return frozenset(tuple(parse_location(place).tokens) for place in places if place and place.startswith("body"))
+    locations = [spec.id, spec.state, spec.audio.at, spec.submit.id, spec.submit.state, spec.submit.url]
+    return frozenset(
+        tuple(parse_location(location).tokens) for location in locations if location and location.startswith("body")
+    )
 
 
-def can_break(fault: Callable[[Reply], None]) -> Callable[[Target], bool]:
+def can_break(fault: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
     """Whether the schema of some answer objects to what `fault` does."""
 
     def applies(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
             for media in operation.success.media.values():
-                body = plain_draft(media).value
-                reply = Reply("other", 200, copy.deepcopy(body), media.name, media=media, operation=operation)
-                fault(reply)
-                if reply.body != body:
+                body = default_body(media).value
+                response = EmulatedResponse(
+                    "other", 200, copy.deepcopy(body), media.name, media=media, operation=operation
+                )
+                fault(response)
+                if response.body != body:
                     return True
         return False
 
     return applies
 
 
-def wrong_error_shape(reply: Reply) -> None:
+def wrong_error_shape(response: EmulatedResponse) -> None:
     """A list with a text in it."""
-    if reply.kind == "error":
-        reply.body, reply.media_type = ["something went wrong"], reply.media_type or "application/json"
+    if response.kind == "error":
+        response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
 
 
 def documents_errors(target: Target) -> bool:
@@ -120,13 +124,13 @@ def documents_errors(target: Target) -> bool:
     )
 
 
-def empty_body(reply: Reply) -> None:
+def empty_body(response: EmulatedResponse) -> None:
     """Nothing where something is documented."""
-    if reply.kind != "error":
-        reply.raw = b""
+    if response.kind != "error":
+        response.raw = b""
 
 
-def wrong_content_type(reply: Reply) -> None:
+def wrong_content_type(response: EmulatedResponse) -> None:
     """Plain text, whatever it is."""
-    if reply.kind != "error":
-        reply.media_type = "text/plain"
+    if response.kind != "error":
+        response.media_type = "text/plain"

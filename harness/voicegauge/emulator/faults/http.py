@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.contract import Operation, Target
-from voicegauge.emulator.http import Call, schemas_at
-from voicegauge.emulator.responses import Reply
+from voicegauge.emulator.http import ParsedRequest, schemas_at
+from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.model import UploadedFile
 
 _UNUSUAL = (203, 206, 226)
@@ -15,11 +15,11 @@ _UNUSUAL = (203, 206, 226)
 _BOUNDS = ("minimum", "maximum")
 
 
-def undocumented_status(reply: Reply) -> None:
+def undocumented_status(response: EmulatedResponse) -> None:
     """Success under a code that the operation does not document."""
-    code = _surprise(reply.operation) if reply.operation is not None else None
-    if code is not None and 200 <= reply.status < 300:
-        reply.status = code
+    code = _surprise(response.operation) if response.operation is not None else None
+    if code is not None and 200 <= response.status < 300:
+        response.status = code
 
 
 def can_surprise(target: Target) -> bool:
@@ -31,9 +31,9 @@ def _surprise(operation: Operation) -> int | None:
     return next((code for code in _UNUSUAL if operation.response(code) is None), None)
 
 
-def missing_retry_after(reply: Reply) -> None:
+def missing_retry_after(response: EmulatedResponse) -> None:
     """No Retry-After."""
-    _drop(reply, lambda name: name == "retry-after")
+    _drop(response, lambda name: name == "retry-after")
 
 
 def documents_retry_after(target: Target) -> bool:
@@ -41,10 +41,10 @@ def documents_retry_after(target: Target) -> bool:
     return any(name.lower() == "retry-after" for spec in target.operation.responses.values() for name in spec.headers)
 
 
-def missing_header(reply: Reply) -> None:
+def missing_header(response: EmulatedResponse) -> None:
     """None of the documented headers but Retry-After."""
-    documented = {name.lower() for name in reply.spec.headers} if reply.spec is not None else set()
-    _drop(reply, lambda name: name != "retry-after" and name in documented)
+    documented = {name.lower() for name in response.spec.headers} if response.spec is not None else set()
+    _drop(response, lambda name: name != "retry-after" and name in documented)
 
 
 def documents_headers(target: Target) -> bool:
@@ -56,26 +56,26 @@ def documents_headers(target: Target) -> bool:
     )
 
 
-def _drop(reply: Reply, wanted: Any) -> None:
-    reply.headers = {name: value for name, value in reply.headers.items() if not wanted(name.lower())}
+def _drop(response: EmulatedResponse, wanted: Any) -> None:
+    response.headers = {name: value for name, value in response.headers.items() if not wanted(name.lower())}
 
 
-def drop(reply: Reply) -> None:
+def drop(response: EmulatedResponse) -> None:
     """Half of the body, and the end of the connection."""
-    reply.cut = True
+    response.cut = True
 
 
-def flaky(call: Call, number: int) -> str | None:
+def flaky(request: ParsedRequest, number: int) -> str | None:
     """Busy, every second time."""
-    return "busy" if call.operation.speech is not None and number % 2 == 1 else None
+    return "busy" if request.operation.speech is not None and number % 2 == 1 else None
 
 
-def error_at_boundary(call: Call, _number: int) -> str | None:
+def error_at_boundary(request: ParsedRequest, _number: int) -> str | None:
     """An internal error where a number or a length lies exactly on its bound."""
-    if not isinstance(call.body, dict) or call.media is None:
+    if not isinstance(request.body, dict) or request.media is None:
         return None
-    for name, value in call.body.items():
-        for schema in schemas_at(call.operation.contract.schemas, call.media.schema, [name]):
+    for name, value in request.body.items():
+        for schema in schemas_at(request.operation.contract.schemas, request.media.schema, [name]):
             if _on_bound(schema, value):
                 return "internal"
     return None

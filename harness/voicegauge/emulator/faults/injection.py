@@ -7,22 +7,22 @@ from dataclasses import dataclass
 
 from voicegauge.contract import BaseTarget, Contract, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator.audio import Utterance
-from voicegauge.emulator.faults.catalogue import FAULTS, Fault, Waived
-from voicegauge.emulator.http import Call
-from voicegauge.emulator.responses import Beat, Post, Reply
+from voicegauge.emulator.audio import SynthesisRequest
+from voicegauge.emulator.faults.catalogue import FAULTS, Fault, SkippableCheck
+from voicegauge.emulator.http import ParsedRequest
+from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
 from voicegauge.emulator.state import EmulatedJob
 from voicegauge.errors import UnknownNameError
 
 
 @dataclass(frozen=True)
-class _Planting:
+class _InjectedFault:
     fault: Fault
     provider: str | None = None
     target: Target | None = None
     operation: str | None = None
 
-    def holds(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
+    def applies_to(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
         """Whether the fault is planted here; before a request's target is known, its operation decides."""
         here = [operation for operation in operations if operation is not None]
         if self.provider is not None:
@@ -35,7 +35,7 @@ class _Planting:
         return self.operation is None or any(operation.id == self.operation for operation in here)
 
 
-class Planted:
+class FaultInjector:
     """The faults that are planted, and where."""
 
     def __init__(self, names: Sequence[str], contracts: Iterable[Contract], own: Sequence[Fault] = ()) -> None:
@@ -46,95 +46,97 @@ class Planted:
         """
         self.names = tuple(names)
         by_id = {contract.id: contract for contract in contracts}
-        self._plantings = [_read(name, by_id) for name in self.names] + [_Planting(fault) for fault in own]
+        self._injected = [_read(name, by_id) for name in self.names] + [_InjectedFault(fault) for fault in own]
 
-    def replace(self, other: Planted) -> None:
+    def replace(self, other: FaultInjector) -> None:
         """Plant what `other` has planted instead."""
-        self.names, self._plantings = other.names, other._plantings
+        self.names, self._injected = other.names, other._injected
 
     def _here(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
-        for planting in self._plantings:
-            if planting.holds(target, operations):
-                yield planting.fault
+        for injected in self._injected:
+            if injected.applies_to(target, operations):
+                yield injected.fault
 
-    def spoil(self, reply: Reply) -> None:
+    def change_response(self, response: EmulatedResponse) -> None:
         """Change an answer."""
-        for fault in self._here(reply.target, reply.operation):
-            if fault.reply is not None:
-                fault.reply(reply)
+        for fault in self._here(response.target, response.operation):
+            if fault.change_response is not None:
+                fault.change_response(response)
 
-    def beats(self, reply: Reply, beats: list[Beat]) -> list[Beat]:
+    def change_stream(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
         """The pieces of an answer that goes out as it is made."""
-        for fault in self._here(reply.target, reply.operation):
-            if fault.beats is not None and reply.operation is not None:
-                beats = fault.beats(reply.operation, beats)
-        return beats
+        for fault in self._here(response.target, response.operation):
+            if fault.change_stream is not None and response.operation is not None:
+                pieces = fault.change_stream(response.operation, pieces)
+        return pieces
 
-    def path(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
+    def change_states(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
         """The states a job passes through."""
         for fault in self._here(target, target.operation, target.job_operation):
-            if fault.path is not None:
-                path = fault.path(spec, path)
+            if fault.change_states is not None:
+                path = fault.change_states(spec, path)
         return path
 
-    def job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
+    def choose_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
         """The job that a status answer tells of."""
         for fault in self._here(job.target, job.target.job_operation):
-            if fault.job is not None:
-                job = fault.job(job, tuple(jobs))
+            if fault.choose_job is not None:
+                job = fault.choose_job(job, tuple(jobs))
         return job
 
-    def speech(self, wanted: Utterance, target: Target) -> Utterance:
+    def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
         """What is spoken."""
         for fault in self._here(target, target.operation):
-            if fault.speech is not None:
-                wanted = fault.speech(wanted)
-        return wanted
+            if fault.change_synthesis is not None:
+                synthesis = fault.change_synthesis(synthesis)
+        return synthesis
 
-    def charge(self, amount: float, target: BaseTarget) -> float:
+    def change_charge(self, amount: float, target: BaseTarget) -> float:
         """What is charged."""
         for fault in self._here(target if isinstance(target, Target) else None, target.operation):
-            if fault.charge is not None:
-                amount = fault.charge(amount)
+            if fault.change_charge is not None:
+                amount = fault.change_charge(amount)
         return amount
 
-    def meets(self, call: Call, number: int) -> str | None:
+    def rejection_reason(self, request: ParsedRequest, number: int) -> str | None:
         """The situation that a request meets."""
-        for fault in self._here(None, call.operation):
-            situation = fault.meets(call, number) if fault.meets is not None else None
-            if situation is not None:
-                return situation
+        for fault in self._here(None, request.operation):
+            rejection_reason = fault.reject(request, number) if fault.reject is not None else None
+            if rejection_reason is not None:
+                return rejection_reason
         return None
 
-    def posts(self, post: Post, target: Target | None, operation: Operation) -> Iterable[Post]:
+    def change_callbacks(
+        self, post: EmulatedCallback, target: Target | None, operation: Operation
+    ) -> Iterable[EmulatedCallback]:
         """What a receiver is told instead of `post`."""
-        posts: Iterable[Post] = (post,)
+        posts: Iterable[EmulatedCallback] = (post,)
         for fault in self._here(target, operation):
-            if fault.posts is not None:
-                posts = [changed for one in posts for changed in fault.posts(one)]
+            if fault.change_callbacks is not None:
+                posts = [changed for one in posts for changed in fault.change_callbacks(one)]
         return posts
 
-    def waives(self, what: Waived, operation: Operation) -> bool:
+    def skips_check(self, what: SkippableCheck, operation: Operation) -> bool:
         """Whether something is not checked."""
-        return any(fault.waives == what for fault in self._here(None, operation))
+        return any(fault.skipped_check == what for fault in self._here(None, operation))
 
     def delay_s(self, operation: Operation, target: Target | None) -> float:
         """How much later an answer comes."""
         return sum(fault.delay_s for fault in self._here(target, operation))
 
 
-def _read(name: str, contracts: Mapping[str, Contract]) -> _Planting:
+def _read(name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
     fault_id, _, where = name.partition("@")
     if fault_id not in FAULTS:
         raise UnknownNameError("fault", fault_id, FAULTS)
-    provider, _, place = where.partition("/")
+    provider, _, location = where.partition("/")
     if not provider:
-        return _Planting(FAULTS[fault_id])
+        return _InjectedFault(FAULTS[fault_id])
     if provider not in contracts:
         raise UnknownNameError("provider", provider, contracts)
     contract = contracts[provider]
-    if not place or place in contract.targets:
-        return _Planting(FAULTS[fault_id], provider, target=contract.targets.get(place))
-    if place not in contract.operations:
-        raise UnknownNameError(f"{provider} target or operation", place, [*contract.targets, *contract.operations])
-    return _Planting(FAULTS[fault_id], provider, operation=place)
+    if not location or location in contract.targets:
+        return _InjectedFault(FAULTS[fault_id], provider, target=contract.targets.get(location))
+    if location not in contract.operations:
+        raise UnknownNameError(f"{provider} target or operation", location, [*contract.targets, *contract.operations])
+    return _InjectedFault(FAULTS[fault_id], provider, operation=location)

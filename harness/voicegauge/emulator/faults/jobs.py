@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator.http import stamp
-from voicegauge.emulator.responses import Reply, get, put
-from voicegauge.emulator.state import EmulatedJob, failures, shortest_path
+from voicegauge.emulator.http import format_timestamp
+from voicegauge.emulator.responses import EmulatedResponse, read_at, write_at
+from voicegauge.emulator.state import EmulatedJob, failure_states, shortest_path
 
 UNKNOWN_STATE = "voicegauge-unknown"
 _HOUR_S = 3600.0
@@ -18,9 +18,9 @@ def _spec(target: Target) -> JobSpec | None:
     return target.job_operation.job if target.job_operation is not None else None
 
 
-def _status_spec(reply: Reply) -> JobSpec | None:
-    operation: Operation | None = reply.operation
-    return operation.job if reply.kind == "status" and operation is not None else None
+def _status_spec(response: EmulatedResponse) -> JobSpec | None:
+    operation: Operation | None = response.operation
+    return operation.job if response.kind == "status" and operation is not None else None
 
 
 def unknown_status(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
@@ -41,25 +41,25 @@ def can_go_back(target: Target) -> bool:
 
 def terminal_flip(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
     """A failure after the success."""
-    return (*shortest_path(spec), next(iter(failures(spec)), path[-1]))
+    return (*shortest_path(spec), next(iter(failure_states(spec)), path[-1]))
 
 
 def failure_undone(spec: JobSpec, _path: tuple[str, ...]) -> tuple[str, ...]:
     """A success after a failure."""
     success = shortest_path(spec)
-    return (*success[:-1], next(iter(failures(spec)), success[-1]), success[-1])
+    return (*success[:-1], next(iter(failure_states(spec)), success[-1]), success[-1])
 
 
 def fail(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
     """The shortest way to a failure."""
-    failed = next(iter(failures(spec)), None)
+    failed = next(iter(failure_states(spec)), None)
     return shortest_path(spec, failed) if failed is not None else path
 
 
 def can_fail(target: Target) -> bool:
     """Whether there is a state of failure."""
     spec = _spec(target)
-    return spec is not None and bool(failures(spec))
+    return spec is not None and bool(failure_states(spec))
 
 
 def is_cancelled(target: Target) -> bool:
@@ -79,15 +79,15 @@ def stuck(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
     return path[:-1] or path
 
 
-def without_output(reply: Reply) -> None:
+def without_output(response: EmulatedResponse) -> None:
     """A success without what it must carry."""
-    spec = _status_spec(reply)
-    state = spec.states.get(str(get(reply.body, spec.state))) if spec is not None else None
+    spec = _status_spec(response)
+    state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is None or state is None or state.end != "success":
         return
-    for place in {spec.audio.at, *state.carries} - {spec.completed}:
-        if get(reply.body, place) is not MISSING:
-            reply.body = put(reply.body, place, None)
+    for location in {spec.audio.at, *state.carries} - {spec.completed}:
+        if read_at(response.body, location) is not MISSING:
+            response.body = write_at(response.body, location, None)
 
 
 def has_output(target: Target) -> bool:
@@ -96,23 +96,23 @@ def has_output(target: Target) -> bool:
     return spec is not None and spec.result is None
 
 
-def without_reason(reply: Reply) -> None:
+def without_reason(response: EmulatedResponse) -> None:
     """A failure without its reason."""
-    spec = _status_spec(reply)
-    state = spec.states.get(str(get(reply.body, spec.state))) if spec is not None else None
+    spec = _status_spec(response)
+    state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is not None and spec.reason is not None and state is not None and state.end == "failure":
-        reply.body = put(reply.body, spec.reason, None)
+        response.body = write_at(response.body, spec.reason, None)
 
 
 def has_reason(target: Target) -> bool:
     """Whether a failed job says why."""
     spec = _spec(target)
-    return spec is not None and spec.reason is not None and bool(failures(spec))
+    return spec is not None and spec.reason is not None and bool(failure_states(spec))
 
 
-def bad_timestamps(reply: Reply) -> None:
+def bad_timestamps(response: EmulatedResponse) -> None:
     """Created an hour after it ended."""
-    _shift_created(reply, _HOUR_S)
+    _shift_created(response, _HOUR_S)
 
 
 def has_times(target: Target) -> bool:
@@ -121,19 +121,21 @@ def has_times(target: Target) -> bool:
     return spec is not None and spec.created is not None and bool(spec.updated or spec.completed)
 
 
-def created_changed(reply: Reply) -> None:
+def created_changed(response: EmulatedResponse) -> None:
     """Created a second later with every state."""
-    if reply.job is not None:
-        _shift_created(reply, -60.0 * len(reply.job.entered))
+    if response.job is not None:
+        _shift_created(response, -60.0 * len(response.job.entered_at))
 
 
-def _shift_created(reply: Reply, seconds: float) -> None:
-    spec = _status_spec(reply)
-    if spec is None or spec.created is None or reply.job is None:
+def _shift_created(response: EmulatedResponse, seconds: float) -> None:
+    spec = _status_spec(response)
+    if spec is None or spec.created is None or response.job is None:
         return
-    shown = get(reply.body, spec.created)
+    shown = read_at(response.body, spec.created)
     if shown not in (MISSING, None):
-        reply.body = put(reply.body, spec.created, stamp(reply.job.entered[-1] + seconds, shown))
+        response.body = write_at(
+            response.body, spec.created, format_timestamp(response.job.entered_at[-1] + seconds, shown)
+        )
 
 
 def has_created(target: Target) -> bool:
@@ -142,13 +144,13 @@ def has_created(target: Target) -> bool:
     return spec is not None and spec.created is not None
 
 
-def id_changed(reply: Reply) -> None:
+def id_changed(response: EmulatedResponse) -> None:
     """The id of a status answer with other digits at its end."""
-    spec = _status_spec(reply)
+    spec = _status_spec(response)
     if spec is not None and spec.id is not None:
-        shown = get(reply.body, spec.id)
+        shown = read_at(response.body, spec.id)
         if isinstance(shown, str):
-            reply.body = put(reply.body, spec.id, _other(shown))
+            response.body = write_at(response.body, spec.id, _other(shown))
 
 
 def repeats_id(target: Target) -> bool:
@@ -157,15 +159,17 @@ def repeats_id(target: Target) -> bool:
     return spec is not None and spec.id is not None and spec.id.startswith("body")
 
 
-def wrong_polling_url(reply: Reply) -> None:
+def wrong_polling_url(response: EmulatedResponse) -> None:
     """The polling URL with another id."""
-    if reply.kind != "submit" or reply.target is None or reply.job is None:
+    if response.kind != "submit" or response.target is None or response.job is None:
         return
-    spec = _spec(reply.target)
+    spec = _spec(response.target)
     if spec is not None and spec.submit.url is not None:
-        shown = get(reply.body, spec.submit.url)
+        shown = read_at(response.body, spec.submit.url)
         if isinstance(shown, str):
-            reply.body = put(reply.body, spec.submit.url, shown.replace(reply.job.id, _other(reply.job.id)))
+            response.body = write_at(
+                response.body, spec.submit.url, shown.replace(response.job.id, _other(response.job.id))
+            )
 
 
 def gives_url(target: Target) -> bool:

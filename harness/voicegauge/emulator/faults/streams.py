@@ -5,60 +5,60 @@ from __future__ import annotations
 from dataclasses import replace
 
 from voicegauge.contract import Operation, Target
-from voicegauge.emulator.responses import Beat
+from voicegauge.emulator.responses import StreamPiece
 
 _STALL = 1.2
 """Times the longest pause that is allowed."""
 _UNKNOWN = "heartbeat-v2"
 
 
-def _audio_at(operation: Operation, beats: list[Beat]) -> list[int]:
+def _audio_at(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
     spec = operation.stream
-    return [i for i, beat in enumerate(beats) if spec is not None and beat.kind == spec.audio.event]
+    return [i for i, piece in enumerate(pieces) if spec is not None and piece.kind == spec.audio.event]
 
 
-def event_missing(operation: Operation, beats: list[Beat]) -> list[Beat]:
+def event_missing(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """The last but one event with audio is gone."""
-    at = _audio_at(operation, beats)[-2:-1]
-    return [beat for i, beat in enumerate(beats) if i not in at]
+    at = _audio_at(operation, pieces)[-2:-1]
+    return [piece for i, piece in enumerate(pieces) if i not in at]
 
 
-def reordered(operation: Operation, beats: list[Beat]) -> list[Beat]:
+def reordered(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """The first event comes last."""
-    return [*beats[1:], beats[0]] if operation.stream is not None else beats
+    return [*pieces[1:], pieces[0]] if operation.stream is not None else pieces
 
 
-def truncated(operation: Operation, beats: list[Beat]) -> list[Beat]:
+def truncated(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """The answer ends, without its end, in the middle of the audio."""
-    at = _audio_at(operation, beats)
-    return beats[: at[len(at) // 2] + 1] if at else beats
+    at = _audio_at(operation, pieces)
+    return pieces[: at[len(at) // 2] + 1] if at else pieces
 
 
-def stalled(operation: Operation, beats: list[Beat]) -> list[Beat]:
+def stalled(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """The last event with audio comes later than it may."""
-    spec, at = operation.stream, _audio_at(operation, beats)
+    spec, at = operation.stream, _audio_at(operation, pieces)
     if spec is None or spec.max_gap_s is None or not at:
-        return beats
-    late = replace(beats[at[-1]], late_s=spec.max_gap_s * _STALL)
-    return [*beats[: at[-1]], late, *beats[at[-1] + 1 :]]
+        return pieces
+    late = replace(pieces[at[-1]], late_s=spec.max_gap_s * _STALL)
+    return [*pieces[: at[-1]], late, *pieces[at[-1] + 1 :]]
 
 
-def unknown_event(operation: Operation, beats: list[Beat]) -> list[Beat]:
+def unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """An event comes that no document names."""
-    return [beats[0], Beat(0.0, _UNKNOWN, {}), *beats[1:]] if operation.stream is not None else beats
+    return [pieces[0], StreamPiece(0.0, _UNKNOWN, {}), *pieces[1:]] if operation.stream is not None else pieces
 
 
-def wrong_data(operation: Operation, beats: list[Beat]) -> list[Beat]:
+def wrong_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """The data of every event is wrapped once more."""
     spec = operation.stream
     described = [name for name, event in spec.events.items() if event.schema is not None] if spec is not None else []
-    return [replace(beat, value={"data": beat.value}) if beat.kind in described else beat for beat in beats]
+    return [replace(piece, value={"data": piece.value}) if piece.kind in described else piece for piece in pieces]
 
 
-def unreadable_audio(operation: Operation, beats: list[Beat]) -> list[Beat]:
+def unreadable_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
     """What stands for audio is in no encoding."""
-    at = _audio_at(operation, beats)
-    return [replace(beat, spoiled=True) if i in at else beat for i, beat in enumerate(beats)]
+    at = _audio_at(operation, pieces)
+    return [replace(piece, corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
 def streams(target: Target) -> bool:

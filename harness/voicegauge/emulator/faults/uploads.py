@@ -4,35 +4,37 @@ from __future__ import annotations
 
 from voicegauge.contract import Target
 from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
-from voicegauge.emulator.responses import Reply, get, put
+from voicegauge.emulator.responses import EmulatedResponse, read_at, write_at
 from voicegauge.formats import parse_location
 
 OTHER_TEXT = "Nobody expected seven purple elephants underneath that telescope."
 _RATES_HZ = (44_100, 22_050)
 
 
-def other_transcript(reply: Reply) -> None:
+def other_transcript(response: EmulatedResponse) -> None:
     """The transcript of another recording."""
-    intake = reply.operation.intake if reply.operation else None
-    if reply.kind != "taken" or not isinstance(intake, TranscriptionSpec):
+    intake = response.operation.intake if response.operation else None
+    if response.kind != "taken" or not isinstance(intake, TranscriptionSpec):
         return
-    reply.body = put(reply.body, intake.answer.text, OTHER_TEXT)
-    segments = get(reply.body, intake.answer.segments)
+    response.body = write_at(response.body, intake.answer.text, OTHER_TEXT)
+    segments = read_at(response.body, intake.answer.segments)
     words = OTHER_TEXT.split()
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
         segment[intake.answer.segment.text] = words[index % len(words)]
 
 
-def other_rate(reply: Reply) -> None:
+def other_rate(response: EmulatedResponse) -> None:
     """Converted audio at another sample rate than was asked for."""
     from voicegauge.speech.audio import TranscodingTarget, container_of_media_type, read_channels, transcode
 
-    intake = reply.operation.intake if reply.operation else None
-    made = reply.kind == "taken" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
-    name = container_of_media_type(reply.media_type)
-    if made and name is not None and isinstance(reply.body, bytes):
-        rate = read_channels(reply.body)[1]
-        reply.body = transcode(reply.body, TranscodingTarget(name, next(other for other in _RATES_HZ if other != rate)))
+    intake = response.operation.intake if response.operation else None
+    made = response.kind == "taken" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
+    name = container_of_media_type(response.media_type)
+    if made and name is not None and isinstance(response.body, bytes):
+        rate = read_channels(response.body)[1]
+        response.body = transcode(
+            response.body, TranscodingTarget(name, next(other for other in _RATES_HZ if other != rate))
+        )
 
 
 def limits_size(target: Target) -> bool:

@@ -8,32 +8,35 @@ from dataclasses import replace
 
 from voicegauge.contract import Target, callback_media
 from voicegauge.emulator.faults.bodies import broken
-from voicegauge.emulator.http import stamp
-from voicegauge.emulator.responses import Post, get, put
+from voicegauge.emulator.http import format_timestamp
+from voicegauge.emulator.responses import EmulatedCallback, read_at, write_at
 from voicegauge.emulator.state import EPOCH_S
 
 
-def never(post: Post) -> Iterator[Post]:
+def never(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Nothing is sent."""
     yield replace(post, due=False)
 
 
-def twice(post: Post) -> Iterator[Post]:
+def twice(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """The end is told again, with another time."""
     yield post
     if post.ended:
-        place = post.completed or "body#/again"
-        yield replace(post, body=put(copy.deepcopy(post.body), place, stamp(EPOCH_S, get(post.body, place))))
+        location = post.completed or "body#/again"
+        yield replace(
+            post,
+            body=write_at(copy.deepcopy(post.body), location, format_timestamp(EPOCH_S, read_at(post.body, location))),
+        )
 
 
-def early(post: Post) -> Iterator[Post]:
+def early(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Progress is told to whoever asked for the end alone."""
     yield replace(post, due=True)
 
 
-def wrong_shape(post: Post) -> Iterator[Post]:
+def wrong_shape(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """A field is gone."""
-    yield replace(post, body=broken(post.media, post.body, lambda parent, key: parent.pop(key), post.vital))
+    yield replace(post, body=broken(post.media, post.body, lambda parent, key: parent.pop(key), post.essential_fields))
 
 
 def has_webhook(target: Target) -> bool:

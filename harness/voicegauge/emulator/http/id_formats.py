@@ -15,17 +15,17 @@ _MILLISECONDS_FROM = 1e11
 """A number this large is no count of seconds since 1970 (that would be the year 5138)."""
 
 
-def seeded(*parts: object) -> random.Random:
+def seeded_random(*parts: object) -> random.Random:
     """A source of numbers that `parts` decide."""
     return random.Random(":".join(map(str, parts)))  # noqa: S311 - to be repeated, not to be secret
 
 
-def fill_hex(template: str, rng: random.Random) -> str:
+def fill_random_hex(template: str, rng: random.Random) -> str:
     """`template` with every "{hexN}" as N random hexadecimal digits."""
     return _HEX.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
 
 
-def stamp(at: float, like: Any) -> Any:
+def format_timestamp(at: float, like: Any) -> Any:
     """Unix time `at` written like the example `like`; ISO 8601 in UTC with milliseconds where that tells nothing."""
     if isinstance(like, int | float) and not isinstance(like, bool):
         value = at * 1000 if like > _MILLISECONDS_FROM else at

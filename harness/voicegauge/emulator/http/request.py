@@ -9,17 +9,17 @@ from typing import Any
 from voicegauge.contract import MISSING, MediaType, Operation, parse_location, read_pointer
 
 
-class Refusal(Exception):  # noqa: N818 - an answer, not an error: the request is turned down
+class Rejection(Exception):  # noqa: N818 - an answer, not an error: the request is turned down
     """A request that is answered with an error."""
 
-    def __init__(self, situation: str, about: str | None, detail: str) -> None:
+    def __init__(self, reason: str, field: str | None, detail: str) -> None:
         """Name the situation, the field or parameter it is about, and what is wrong in one sentence."""
         super().__init__(detail)
-        self.situation, self.about, self.detail = situation, about, detail
+        self.reason, self.field, self.detail = reason, field, detail
 
 
 @dataclass(frozen=True)
-class Incoming:
+class IncomingRequest:
     """A request to a provider; `path` is the provider's own, still escaped."""
 
     method: str
@@ -39,10 +39,10 @@ class Incoming:
 
 
 @dataclass(frozen=True)
-class Call:
+class ParsedRequest:
     """A request read as one of the contract's operations."""
 
-    incoming: Incoming
+    incoming: IncomingRequest
     operation: Operation
     path: Mapping[str, Any]
     query: Mapping[str, Any] = field(default_factory=dict)
@@ -52,11 +52,11 @@ class Call:
     """A JSON value, or form fields by name; `MISSING` where none was sent."""
     media: MediaType | None = None
 
-    def read(self, place: str) -> Any:
-        """The value at `place`; `MISSING` where nothing is there."""
-        kind, key = parse_location(place)
+    def read(self, location: str) -> Any:
+        """The value at `location`; `MISSING` where nothing is there."""
+        kind, key = parse_location(location)
         if kind == "body":
-            return read_pointer(self.body, parse_location(place).tokens)
+            return read_pointer(self.body, parse_location(location).tokens)
         if kind == "header":
             return self.headers.get(key.lower(), MISSING)
         return (self.query if kind == "query" else self.path).get(key, MISSING)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, fit_text
-from voicegauge.emulator.http.request import Call, Incoming, Refusal
+from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.schema_values import schemas_at
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
 from voicegauge.model import UploadedFile
@@ -15,14 +15,14 @@ from voicegauge.model import UploadedFile
 _REQUIRED = re.compile(r'^"(.+)" is a required property')
 
 
-def read_call(
-    incoming: Incoming,
+def parse_request(
+    incoming: IncomingRequest,
     operation: Operation,
     path: Mapping[str, str],
     *,
     strict: bool = True,
     ignored: tuple[str, ...] = (),
-) -> Call:
+) -> ParsedRequest:
     """The request read as `operation`.
 
     Args:
@@ -47,41 +47,41 @@ def read_call(
     media, body = _read_body(incoming, operation)
     if strict and media is not None and body is not MISSING:
         _check_body(media, body, ignored)
-    return Call(incoming, operation, values["path"], values["query"], values["header"], body, media)
+    return ParsedRequest(incoming, operation, values["path"], values["query"], values["header"], body, media)
 
 
 def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
     if key not in source:
         if strict and parameter.required:
-            raise Refusal("invalid", parameter.name, f"{parameter.place} parameter {parameter.name} is missing")
+            raise Rejection("invalid", parameter.name, f"{parameter.place} parameter {parameter.name} is missing")
         return {}
     value = fit_text(parameter.contract.schemas, parameter.schema, source[key])
     if strict:
         for error in parameter.errors(value):
-            raise Refusal("invalid", parameter.name, f"{parameter.name}: {error.message}")
+            raise Rejection("invalid", parameter.name, f"{parameter.name}: {error.message}")
     return {key: value}
 
 
-def _read_body(incoming: Incoming, operation: Operation) -> tuple[MediaType | None, Any]:
+def _read_body(incoming: IncomingRequest, operation: Operation) -> tuple[MediaType | None, Any]:
     known = operation.request_media
     if not known:
         return None, MISSING
     if not incoming.body:
         if _body_required(operation):
-            raise Refusal("invalid", _first_required(known), "the request has no body")
+            raise Rejection("invalid", _first_required(known), "the request has no body")
         return None, MISSING
     content_type = incoming.header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
     media = known.get(name) or next((m for m in known.values() if is_json(name) and is_json(m.name)), None)
     if media is None:
-        raise Refusal("invalid", None, f"the body must be {' or '.join(known)}, not {name or 'without a type'}")
+        raise Rejection("invalid", None, f"the body must be {' or '.join(known)}, not {name or 'without a type'}")
     try:
         if is_json(media.name):
             return media, read_json(incoming.body)
         if is_form(media.name):
             return media, _fit_form(media, content_type, incoming.body)
     except UnreadableBodyError as error:
-        raise Refusal("invalid", None, f"the body {error}") from error
+        raise Rejection("invalid", None, f"the body {error}") from error
     return media, incoming.body
 
 
@@ -113,8 +113,8 @@ def _check_body(media: MediaType, body: Any, ignored: tuple[str, ...]) -> None:
     for error in media.errors(body):
         if error.keyword in ignored:
             continue
-        about = _field(error)
-        raise Refusal("invalid", about, f"{about or 'body'}: {error.message}")
+        field = _field(error)
+        raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
 
 
 def _for_schema(media: MediaType, name: str, value: Any) -> Any:
@@ -126,7 +126,7 @@ def _for_schema(media: MediaType, name: str, value: Any) -> Any:
     if isinstance(value, UploadedFile):
         return "file" if takes_file else {"filename": value.filename}
     if takes_file and isinstance(value, str):
-        raise Refusal("invalid", name, f"{name} must be an uploaded file")
+        raise Rejection("invalid", name, f"{name} must be an uploaded file")
     return value
 
 
@@ -139,7 +139,7 @@ def _field(error: SchemaError) -> str | None:
     return found.group(1) if found else None
 
 
-def uploads(body: Any) -> Iterator[tuple[str, UploadedFile]]:
+def uploaded_files(body: Any) -> Iterator[tuple[str, UploadedFile]]:
     """The files of a form, by field."""
     if isinstance(body, dict):
         yield from ((name, value) for name, value in body.items() if isinstance(value, UploadedFile))

@@ -22,7 +22,7 @@ _MAX_DEPTH = 24
 """Deeper than any answer of a speech API: a schema that requires itself ends here."""
 
 
-class _Part(NamedTuple):
+class _SchemaNode(NamedTuple):
     schema: dict[str, Any]
     pointer: str
 
@@ -33,12 +33,12 @@ def schemas_at(schemas: Schemas, schema: Any, tokens: list[str]) -> Iterator[dic
         yield part.schema
 
 
-def _part(schemas: Schemas, schema: Any, pointer: str) -> _Part:
+def _part(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
     node, at = schemas.resolve(schema, pointer)
-    return _Part(node if isinstance(node, dict) else {}, at)
+    return _SchemaNode(node if isinstance(node, dict) else {}, at)
 
 
-def _parts_at(schemas: Schemas, part: _Part, tokens: list[str], depth: int) -> Iterator[_Part]:
+def _parts_at(schemas: Schemas, part: _SchemaNode, tokens: list[str], depth: int) -> Iterator[_SchemaNode]:
     if depth > _MAX_DEPTH:
         return
     if not tokens:
@@ -51,7 +51,7 @@ def _parts_at(schemas: Schemas, part: _Part, tokens: list[str], depth: int) -> I
         yield from _parts_at(schemas, branch, tokens, depth + 1)
 
 
-def _member(schemas: Schemas, part: _Part, token: str) -> _Part | None:
+def _member(schemas: Schemas, part: _SchemaNode, token: str) -> _SchemaNode | None:
     properties = part.schema.get("properties", {})
     if token in properties:
         return _part(schemas, properties[token], f"{part.pointer}/properties/{escape(token)}")
@@ -60,7 +60,7 @@ def _member(schemas: Schemas, part: _Part, token: str) -> _Part | None:
     return None
 
 
-def _branches(schemas: Schemas, part: _Part) -> Iterator[_Part]:
+def _branches(schemas: Schemas, part: _SchemaNode) -> Iterator[_SchemaNode]:
     for key in ("allOf", "anyOf", "oneOf"):
         for index, branch in enumerate(part.schema.get(key, ())):
             yield _part(schemas, branch, f"{part.pointer}/{key}/{index}")
@@ -69,7 +69,7 @@ def _branches(schemas: Schemas, part: _Part) -> Iterator[_Part]:
             yield _part(schemas, part.schema[key], f"{part.pointer}/{key}")
 
 
-class Shaper:
+class SchemaValueBuilder:
     """Makes and completes values after the schemas of one document."""
 
     def __init__(self, schemas: Schemas, text: str = "") -> None:
@@ -84,7 +84,7 @@ class Shaper:
         """`value` with whatever `schema` requires and it lacks; changed in place where it can be."""
         return self._complete(_part(self._schemas, schema, pointer), value, 0)
 
-    def _sample(self, part: _Part, depth: int) -> Any:
+    def _sample(self, part: _SchemaNode, depth: int) -> Any:
         schema = part.schema
         for key in ("const", "default", "example"):
             if key in schema:
@@ -108,7 +108,7 @@ class Shaper:
             return schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
         return False if kind == "boolean" else None
 
-    def _kind(self, part: _Part, depth: int) -> str:
+    def _kind(self, part: _SchemaNode, depth: int) -> str:
         kinds = part.schema.get("type", [])
         kinds = [kinds] if isinstance(kinds, str) else list(kinds)
         if kinds:
@@ -120,7 +120,7 @@ class Shaper:
                 return self._kind(branch, depth + 1)
         return "string"
 
-    def _complete(self, part: _Part, value: Any, depth: int) -> Any:
+    def _complete(self, part: _SchemaNode, value: Any, depth: int) -> Any:
         if depth > _MAX_DEPTH:
             return value
         if isinstance(value, dict):
@@ -132,17 +132,17 @@ class Shaper:
             value = self._complete(branch, value, depth + 1)
         return value
 
-    def _complete_members(self, part: _Part, value: dict[str, Any], depth: int) -> None:
+    def _complete_members(self, part: _SchemaNode, value: dict[str, Any], depth: int) -> None:
         for name in part.schema.get("required", ()):
             if name not in value:
-                inner = next(_parts_at(self._schemas, part, [name], 0), _Part({}, part.pointer))
+                inner = next(_parts_at(self._schemas, part, [name], 0), _SchemaNode({}, part.pointer))
                 value[name] = self._sample(inner, depth + 1)
         for name in part.schema.get("properties", {}):
             member = _member(self._schemas, part, name)
             if name in value and member is not None:
                 value[name] = self._complete(member, value[name], depth + 1)
 
-    def _applying(self, part: _Part, value: Any) -> Iterator[_Part]:
+    def _applying(self, part: _SchemaNode, value: Any) -> Iterator[_SchemaNode]:
         schema = part.schema
         for index, branch in enumerate(schema.get("allOf", ())):
             yield _part(self._schemas, branch, f"{part.pointer}/allOf/{index}")
@@ -159,7 +159,7 @@ class Shaper:
             if key in schema:
                 yield _part(self._schemas, schema[key], f"{part.pointer}/{key}")
 
-    def _agrees(self, branch: _Part, value: Any) -> bool:
+    def _agrees(self, branch: _SchemaNode, value: Any) -> bool:
         """Whether nothing that `value` has contradicts `branch`; what it lacks may be added."""
         if not isinstance(value, dict):
             return self._schemas.fits(branch.pointer, value)

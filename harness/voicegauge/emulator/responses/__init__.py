@@ -1,41 +1,55 @@
 """Responses of the emulator: bodies, headers, streams and webhook payloads, built from the contract."""
 
-from voicegauge.emulator.responses.bodies import STATUSES, error_reply, get, known, plain_draft, put, success_reply
-from voicegauge.emulator.responses.builder import Answers
-from voicegauge.emulator.responses.headers import dress
-from voicegauge.emulator.responses.reply import Reply
-from voicegauge.emulator.responses.streams import (
-    STATE_SCENARIO,
-    Beat,
-    Pacing,
-    length_s,
-    pace_of,
-    send_beats,
-    wanted_end,
+from voicegauge.emulator.responses.bodies import (
+    STATUS_CODES_BY_REASON,
+    default_body,
+    error_response,
+    has_location,
+    read_at,
+    success_response,
+    write_at,
 )
-from voicegauge.emulator.responses.webhook_payloads import Post, Subscription, named_url, post_of, wanted_posts
+from voicegauge.emulator.responses.builder import ResponseBuilder
+from voicegauge.emulator.responses.headers import add_documented_headers
+from voicegauge.emulator.responses.response import EmulatedResponse
+from voicegauge.emulator.responses.streams import (
+    STATE_SCENARIO_PREFIX,
+    StreamPacing,
+    StreamPiece,
+    audio_length_s,
+    requested_end_event,
+    send_stream,
+    streaming_pace,
+)
+from voicegauge.emulator.responses.webhook_payloads import (
+    EmulatedCallback,
+    WebhookSubscription,
+    next_callback,
+    requested_callbacks,
+    requested_webhook_url,
+)
 
 __all__ = [
-    "STATE_SCENARIO",
-    "STATUSES",
-    "Answers",
-    "Beat",
-    "Pacing",
-    "Post",
-    "Reply",
-    "Subscription",
-    "dress",
-    "error_reply",
-    "get",
-    "known",
-    "length_s",
-    "named_url",
-    "pace_of",
-    "plain_draft",
-    "post_of",
-    "put",
-    "send_beats",
-    "success_reply",
-    "wanted_end",
-    "wanted_posts",
+    "STATE_SCENARIO_PREFIX",
+    "STATUS_CODES_BY_REASON",
+    "EmulatedCallback",
+    "EmulatedResponse",
+    "ResponseBuilder",
+    "StreamPacing",
+    "StreamPiece",
+    "WebhookSubscription",
+    "add_documented_headers",
+    "audio_length_s",
+    "default_body",
+    "error_response",
+    "has_location",
+    "next_callback",
+    "read_at",
+    "requested_callbacks",
+    "requested_end_event",
+    "requested_webhook_url",
+    "send_stream",
+    "streaming_pace",
+    "success_response",
+    "write_at",
 ]

@@ -6,48 +6,48 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicegauge.contract import Parameter, parse_location
-from voicegauge.emulator.http import Shaper
-from voicegauge.emulator.responses.reply import Reply
+from voicegauge.emulator.http import SchemaValueBuilder
+from voicegauge.emulator.responses.response import EmulatedResponse
 
 _EPOCH_FROM = 1_000_000_000
 """An example this large is a time, not a number of seconds to wait."""
 BUSY_RETRY_S = 1
 
 
-def dress(reply: Reply, rate: Mapping[str, int]) -> None:
+def add_documented_headers(response: EmulatedResponse, rate: Mapping[str, int]) -> None:
     """Add the headers that the response documents: of the rate limit, of what was charged, and required ones.
 
     Args:
-        reply: changed in place.
-        rate: as `Accounts.rate_facts` gives it.
+        response: changed in place.
+        rate: as `AccountRegistry.rate_limit_facts` gives it.
     """
-    if reply.spec is None or reply.operation is None:
+    if response.spec is None or response.operation is None:
         return
-    roles = {name.lower(): role for role, name in reply.operation.limits.headers.items()}
+    roles = {name.lower(): role for role, name in response.operation.limits.headers.items()}
     roles.setdefault("retry-after", "retry_after")
-    present = {name.lower() for name in reply.headers}
-    for name, header in reply.spec.headers.items():
+    present = {name.lower() for name in response.headers}
+    for name, header in response.spec.headers.items():
         if name.lower() in present:
             continue
-        value = _value(reply, header, roles.get(name.lower()), rate)
+        value = _value(response, header, roles.get(name.lower()), rate)
         if value is not None:
-            reply.headers[name] = value
+            response.headers[name] = value
 
 
-def _value(reply: Reply, header: Parameter, role: str | None, rate: Mapping[str, int]) -> str | None:
+def _value(response: EmulatedResponse, header: Parameter, role: str | None, rate: Mapping[str, int]) -> str | None:
     if role is not None:
-        return _rate_value(reply, header, role, rate)
-    charged = _charged(reply, header.name)
+        return _rate_value(response, header, role, rate)
+    charged = _charged(response, header.name)
     if charged is not None:
         return f"{charged:.6f}".rstrip("0").rstrip(".")
     if not header.required:
         return None
-    shaper = Shaper(header.contract.schemas)
-    return str(shaper.sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
+    builder = SchemaValueBuilder(header.contract.schemas)
+    return str(builder.sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
 
 
-def _rate_value(reply: Reply, header: Parameter, role: str, rate: Mapping[str, int]) -> str | None:
-    limited = reply.situation == "rate-limited"
+def _rate_value(response: EmulatedResponse, header: Parameter, role: str, rate: Mapping[str, int]) -> str | None:
+    limited = response.rejection_reason == "rate-limited"
     if role == "retry_after":
         return str(rate["retry_after"] if limited else BUSY_RETRY_S)
     if role == "reset":
@@ -57,14 +57,18 @@ def _rate_value(reply: Reply, header: Parameter, role: str, rate: Mapping[str, i
     return str(rate[role]) if role in rate else None
 
 
-def _charged(reply: Reply, name: str) -> float | None:
+def _charged(response: EmulatedResponse, name: str) -> float | None:
     """What the job was charged, where `name` is a header that tells of charges somewhere in the contract."""
-    if reply.job is None or reply.operation is None:
+    if response.job is None or response.operation is None:
         return None
-    for operation in reply.operation.contract.operations.values():
-        place = operation.speech.answer.charged if operation.speech else None
-        if place is not None and place.startswith("header.") and parse_location(place).key.lower() == name.lower():
-            return reply.job.charge
+    for operation in response.operation.contract.operations.values():
+        location = operation.speech.answer.charged if operation.speech else None
+        if (
+            location is not None
+            and location.startswith("header.")
+            and parse_location(location).key.lower() == name.lower()
+        ):
+            return response.job.charge
     return None
 
 

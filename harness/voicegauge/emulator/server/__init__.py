@@ -1,12 +1,12 @@
 """The emulator as a server: ASGI application, control routes, process and socket."""
 
 from voicegauge.emulator.server.app import create_app
-from voicegauge.emulator.server.process import Errand, Ready, RunningEmulator, running_emulator
+from voicegauge.emulator.server.process import EmulatorProcessConfig, EmulatorStartup, RunningEmulator, running_emulator
 from voicegauge.emulator.server.socket_server import bind, running_app, serve, serve_app
 
 __all__ = [
-    "Errand",
-    "Ready",
+    "EmulatorProcessConfig",
+    "EmulatorStartup",
     "RunningEmulator",
     "bind",
     "create_app",

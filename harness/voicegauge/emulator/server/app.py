@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def create_app(
-    contracts: Iterable[Contract], settings: EmulatorSettings | None = None, *, own_faults: Sequence[Fault] = ()
+    contracts: Iterable[Contract], settings: EmulatorSettings | None = None, *, extra_faults: Sequence[Fault] = ()
 ) -> ASGIApp:
     """An application that plays the providers of `contracts`.
 
@@ -25,7 +25,7 @@ def create_app(
     Args:
         contracts: what is played.
         settings: how.
-        own_faults: faults beside the known ones, planted everywhere; their hooks choose where they act.
+        extra_faults: faults beside the known ones, planted everywhere; their hooks choose where they act.
 
     Raises:
         UnknownNameError: a fault of the settings, or the place it is limited to, is unknown.
@@ -36,14 +36,14 @@ def create_app(
     from starlette.routing import Mount
 
     from voicegauge.emulator.server.control import control_routes
-    from voicegauge.emulator.server.providers import House
+    from voicegauge.emulator.server.providers import EmulatedProviders
 
-    house = House(tuple(contracts), settings or EmulatorSettings(), own_faults)
-    control = Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(house))])
+    providers = EmulatedProviders(tuple(contracts), settings or EmulatorSettings(), extra_faults)
+    control = Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(providers))])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # Only the few control routes go through a router: a provider's requests are found by its contract.
         controlling = scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/")
-        await (control if controlling else house)(scope, receive, send)
+        await (control if controlling else providers)(scope, receive, send)
 
     return app

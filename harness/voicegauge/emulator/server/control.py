@@ -11,14 +11,14 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from voicegauge.emulator.faults import FAULTS, Planted
-from voicegauge.emulator.server.providers import House, send_reply
+from voicegauge.emulator.faults import FAULTS, FaultInjector
+from voicegauge.emulator.server.providers import EmulatedProviders, send_reply
 from voicegauge.errors import UnknownNameError
 
 
-def control_routes(house: House) -> list[BaseRoute]:
-    """The routes that control `house`."""
-    control = _Control(house)
+def control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
+    """The routes that control `providers`."""
+    control = _Control(providers)
     return [
         Route("/health", control.health),
         Route("/reset", control.reset, methods=["POST"]),
@@ -28,24 +28,24 @@ def control_routes(house: House) -> list[BaseRoute]:
         Route("/journal", control.journal),
         Route("/faults", control.faults),
         Route("/faults", control.plant, methods=["PUT"]),
-        Route("/media/{provider}/{name}", _Media(house)),
+        Route("/media/{provider}/{name}", _Media(providers)),
     ]
 
 
 class _Control:
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, providers: EmulatedProviders) -> None:
+        self._emulated = providers
 
     async def health(self, _request: Request) -> Response:
-        return JSONResponse({"status": "ok", "emulated": True, "providers": list(self._house.providers)})
+        return JSONResponse({"status": "ok", "emulated": True, "providers": list(self._emulated.providers)})
 
     async def reset(self, _request: Request) -> Response:
         """Forget accounts, jobs, journal and time."""
-        self._house.reset()
+        self._emulated.reset()
         return JSONResponse({"status": "ok"})
 
     async def clock(self, _request: Request) -> Response:
-        clock = self._house.clock
+        clock = self._emulated.clock
         return JSONResponse({"kind": clock.kind, "now": clock.now()})
 
     async def advance(self, request: Request) -> Response:
@@ -54,16 +54,16 @@ class _Control:
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
             return _refused('send {"advance_s": seconds}, 0 or more')
-        self._house.clock.advance(float(seconds))
-        for provider in self._house.providers.values():
+        self._emulated.clock.advance(float(seconds))
+        for provider in self._emulated.providers.values():
             await provider.webhooks.catch_up()
         return await self.clock(request)
 
     async def state(self, _request: Request) -> Response:
         """Accounts and jobs of every provider; keys are not shown."""
         found = {}
-        for name, provider in self._house.providers.items():
-            provider.orders.settle()
+        for name, provider in self._emulated.providers.items():
+            provider.job_store.update_all()
             found[name] = {
                 "accounts": [
                     {
@@ -84,7 +84,7 @@ class _Control:
                         "refunded": job.refunded,
                         "created": job.created,
                     }
-                    for job in provider.orders.jobs.values()
+                    for job in provider.job_store.jobs.values()
                 ],
                 "webhooks": [dataclasses.asdict(sent) for sent in provider.webhooks.sent],
             }
@@ -92,11 +92,11 @@ class _Control:
 
     async def journal(self, _request: Request) -> Response:
         """Requests in the order they were answered; secrets are masked."""
-        return JSONResponse(list(self._house.journal))
+        return JSONResponse(list(self._emulated.journal))
 
     async def faults(self, _request: Request) -> Response:
-        known = {fault.id: fault.says for fault in FAULTS.values()}
-        return JSONResponse({"planted": list(self._house.planted.names), "known": known})
+        known = {fault.id: fault.description for fault in FAULTS.values()}
+        return JSONResponse({"planted": list(self._emulated.injector.names), "known": known})
 
     async def plant(self, request: Request) -> Response:
         """Plant these faults and no others: {"faults": ["wrong-type@provider"]}."""
@@ -105,28 +105,28 @@ class _Control:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             return _refused('send {"faults": ["id", "id@provider/target"]}')
         try:
-            checked = Planted(names, self._house.contracts)
+            checked = FaultInjector(names, self._emulated.contracts)
         except UnknownNameError as error:
             return _refused(str(error))
-        self._house.planted.replace(checked)
+        self._emulated.injector.replace(checked)
         return await self.faults(request)
 
 
 class _Media:
     """Audio behind a URL that the contract does not describe."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, providers: EmulatedProviders) -> None:
+        self._emulated = providers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        provider = self._house.providers.get(request.path_params["provider"])
-        reply = await provider.media(request.path_params["name"]) if provider is not None else None
-        if reply is None or request.method not in ("GET", "HEAD"):
+        provider = self._emulated.providers.get(request.path_params["provider"])
+        response = await provider.media(request.path_params["name"]) if provider is not None else None
+        if response is None or request.method not in ("GET", "HEAD"):
             await Response("no such file\n", 404)(scope, receive, send)
             return
-        self._house.planted.spoil(reply)
-        await send_reply(reply, send)
+        self._emulated.injector.change_response(response)
+        await send_reply(response, send)
 
 
 async def _json(request: Request) -> Any:

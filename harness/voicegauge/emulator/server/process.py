@@ -23,7 +23,7 @@ START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
 
 
-class Errand(Record, frozen=True, kw_only=True):
+class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
     """What the process is told: one line of JSON on its standard input."""
 
     contracts: tuple[str, ...]
@@ -33,7 +33,7 @@ class Errand(Record, frozen=True, kw_only=True):
     port: int = 0
 
 
-class Ready(Record, frozen=True, kw_only=True):
+class EmulatorStartup(Record, frozen=True, kw_only=True):
     """What the process says once it answers, or why it never will: one line of JSON."""
 
     port: int = 0
@@ -85,7 +85,7 @@ def running_emulator(
         UsageError: it does not start: the port is taken, a setting is wrong.
     """
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
-    errand = Errand(contracts=files, settings=settings or EmulatorSettings(), host=host, port=port)
+    config = EmulatorProcessConfig(contracts=files, settings=settings or EmulatorSettings(), host=host, port=port)
     process = subprocess.Popen(
         [sys.executable, "-m", "voicegauge.emulator"],
         stdin=subprocess.PIPE,
@@ -94,19 +94,19 @@ def running_emulator(
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
-        ready = _start(process, errand)
+        ready = _start(process, config)
         yield RunningEmulator(host, ready.port, ready.providers)
     finally:
         _stop(process)
 
 
-def _start(process: subprocess.Popen[bytes], errand: Errand) -> Ready:
+def _start(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> EmulatorStartup:
     assert process.stdin is not None
     assert process.stdout is not None
     late = threading.Timer(START_LIMIT_S, process.kill)
     late.start()
     try:
-        process.stdin.write(msgspec.json.encode(errand) + b"\n")
+        process.stdin.write(msgspec.json.encode(config) + b"\n")
         process.stdin.flush()
         line = process.stdout.readline()
     except BrokenPipeError:
@@ -115,7 +115,7 @@ def _start(process: subprocess.Popen[bytes], errand: Errand) -> Ready:
         late.cancel()
     if not line:
         raise UsageError(f"the emulator did not start (exit status {process.poll()})")
-    ready = msgspec.convert(json.loads(line), Ready)
+    ready = msgspec.convert(json.loads(line), EmulatorStartup)
     if ready.error is not None:
         raise UsageError(ready.error)
     return ready

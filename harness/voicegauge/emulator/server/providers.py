@@ -12,32 +12,32 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from voicegauge.contract import Contract
-from voicegauge.emulator.audio import Voice, check_emulation
+from voicegauge.emulator.audio import SpeechSynthesizer, check_emulation_settings
 from voicegauge.emulator.endpoints import EmulatedProvider
-from voicegauge.emulator.faults import Fault, Planted
-from voicegauge.emulator.http import Incoming
-from voicegauge.emulator.responses import Reply, send_beats
+from voicegauge.emulator.faults import Fault, FaultInjector
+from voicegauge.emulator.http import IncomingRequest
+from voicegauge.emulator.responses import EmulatedResponse, send_stream
 from voicegauge.emulator.settings import MAX_REQUEST_BYTES, SERVER_NAME, EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock
 
-KEPT_ENTRIES = 10_000
+MAX_JOURNAL_ENTRIES = 10_000
 MASK = "***"
 
 
-class House:
+class EmulatedProviders:
     """The providers, their common clock and voice, and what was asked of them."""
 
     def __init__(
-        self, contracts: Sequence[Contract], settings: EmulatorSettings, own_faults: Sequence[Fault] = ()
+        self, contracts: Sequence[Contract], settings: EmulatorSettings, extra_faults: Sequence[Fault] = ()
     ) -> None:
         """Everything begins new."""
         for contract in contracts:
             for target in contract.targets.values():
-                check_emulation(target)
+                check_emulation_settings(target)
         self.contracts, self.settings = contracts, settings
-        self.planted = Planted(settings.faults, contracts, own_faults)
-        self.voice = Voice()
-        self.journal: deque[dict[str, Any]] = deque(maxlen=KEPT_ENTRIES)
+        self.injector = FaultInjector(settings.faults, contracts, extra_faults)
+        self.voice = SpeechSynthesizer()
+        self.journal: deque[dict[str, Any]] = deque(maxlen=MAX_JOURNAL_ENTRIES)
         self.reset()
 
     def reset(self) -> None:
@@ -45,7 +45,7 @@ class House:
         self.clock = EmulatedClock(self.settings)
         self.journal.clear()
         self.providers = {
-            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.voice, self.planted)
+            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.voice, self.injector)
             for contract in self.contracts
         }
 
@@ -67,15 +67,15 @@ class House:
             await Response("the body is too large\n", 413)(scope, receive, send)
             return
         incoming = _incoming(scope, provider_id, f"/{rest}", body)
-        reply = await provider.handle(incoming)
-        self._note(provider, incoming, reply)
-        if reply.beats is not None and reply.raw is None:
-            await send({"type": "http.response.start", "status": reply.status, "headers": _head(reply)})
-            await send_beats(reply, reply.beats, self.clock, receive, send)
+        response = await provider.handle(incoming)
+        self._note(provider, incoming, response)
+        if response.pieces is not None and response.raw is None:
+            await send({"type": "http.response.start", "status": response.status, "headers": _head(response)})
+            await send_stream(response, response.pieces, self.clock, receive, send)
         else:
-            await send_reply(reply, send)
+            await send_reply(response, send)
 
-    def _note(self, provider: EmulatedProvider, incoming: Incoming, reply: Reply) -> None:
+    def _note(self, provider: EmulatedProvider, incoming: IncomingRequest, response: EmulatedResponse) -> None:
         secrets = _secret_names(provider.contract)
         self.journal.append(
             {
@@ -86,11 +86,11 @@ class House:
                 "query": _masked(incoming.query, secrets),
                 "headers": _masked(incoming.headers, secrets),
                 "body_bytes": len(incoming.body),
-                "operation": reply.operation.id if reply.operation else None,
-                "target": reply.target.id if reply.target else None,
-                "status": reply.status,
-                "situation": reply.situation,
-                "job": reply.job.id if reply.job else None,
+                "operation": response.operation.id if response.operation else None,
+                "target": response.target.id if response.target else None,
+                "status": response.status,
+                "rejection_reason": response.rejection_reason,
+                "job": response.job.id if response.job else None,
             }
         )
 
@@ -120,11 +120,11 @@ async def _read_body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
-def _incoming(scope: Scope, provider_id: str, path: str, body: bytes) -> Incoming:
+def _incoming(scope: Scope, provider_id: str, path: str, body: bytes) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
     host = headers.get("host") or _netloc(scope)
-    return Incoming(
+    return IncomingRequest(
         method=scope["method"],
         path=path,
         query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
@@ -150,20 +150,20 @@ def _masked(values: Any, secrets: frozenset[str]) -> dict[str, str]:
     return {name: MASK if name.lower() in secrets else value for name, value in values.items()}
 
 
-def _head(reply: Reply) -> list[tuple[bytes, bytes]]:
-    headers = {name.lower(): value for name, value in reply.headers.items() if name.lower() != "content-type"}
+def _head(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
+    headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "content-type"}
     headers["server"] = SERVER_NAME
-    if reply.media_type:
-        headers["content-type"] = reply.media_type
+    if response.media_type:
+        headers["content-type"] = response.media_type
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-async def send_reply(reply: Reply, send: Send) -> None:
-    """Send `reply`; one that is cut breaks off after half of its body."""
-    payload = reply.payload()
-    head = _head(reply)
-    if reply.status >= 200 and reply.status not in (204, 304):  # RFC 9110, section 8.6
-        head.append((b"content-length", b"%d" % (len(payload) or int(reply.cut))))
-    await send({"type": "http.response.start", "status": reply.status, "headers": head})
-    sent = payload[: len(payload) // 2] if reply.cut else payload
-    await send({"type": "http.response.body", "body": sent, "more_body": reply.cut})
+async def send_reply(response: EmulatedResponse, send: Send) -> None:
+    """Send `response`; one that is cut breaks off after half of its body."""
+    payload = response.payload()
+    head = _head(response)
+    if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6
+        head.append((b"content-length", b"%d" % (len(payload) or int(response.cut))))
+    await send({"type": "http.response.start", "status": response.status, "headers": head})
+    sent = payload[: len(payload) // 2] if response.cut else payload
+    await send({"type": "http.response.body", "body": sent, "more_body": response.cut})

@@ -1,20 +1,20 @@
 """State the emulator keeps: accounts, jobs, files and the clock."""
 
-from voicegauge.emulator.state.accounts import Account, Accounts
+from voicegauge.emulator.state.accounts import Account, AccountRegistry
 from voicegauge.emulator.state.clock import EPOCH_S, POLL_STEP_S, EmulatedClock
-from voicegauge.emulator.state.files import Files, Made
-from voicegauge.emulator.state.jobs import EmulatedJob, failures, shortest_path, stays
+from voicegauge.emulator.state.files import AudioFileStore, EncodedAudio
+from voicegauge.emulator.state.jobs import EmulatedJob, failure_states, shortest_path, state_durations
 
 __all__ = [
     "EPOCH_S",
     "POLL_STEP_S",
     "Account",
-    "Accounts",
+    "AccountRegistry",
+    "AudioFileStore",
     "EmulatedClock",
     "EmulatedJob",
-    "Files",
-    "Made",
-    "failures",
+    "EncodedAudio",
+    "failure_states",
     "shortest_path",
-    "stays",
+    "state_durations",
 ]

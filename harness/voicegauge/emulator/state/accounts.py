@@ -9,7 +9,7 @@ from typing import Any
 
 from voicegauge.contract import Contract, Operation
 from voicegauge.contract.extension import LimitsSpec, PlanLimits
-from voicegauge.emulator.http import Incoming, Refusal
+from voicegauge.emulator.http import IncomingRequest, Rejection
 from voicegauge.emulator.settings import EmulatorSettings
 
 WINDOW_S = 60.0
@@ -49,7 +49,7 @@ class Account:
     keyless_day: int = -1
     keyless_characters: int = 0
 
-    def pay(self, amount: float | None) -> None:
+    def debit(self, amount: float | None) -> None:
         """Take `amount`; a negative one is a refund."""
         if amount:
             self.spent += amount
@@ -57,7 +57,7 @@ class Account:
                 self.credits -= amount
 
 
-class Accounts:
+class AccountRegistry:
     """The accounts of one provider."""
 
     def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
@@ -69,17 +69,17 @@ class Accounts:
         """Every account seen."""
         return iter(self._known.values())
 
-    def of(self, incoming: Incoming, operation: Operation, *, enforced: bool = True) -> Account:
+    def identify(self, incoming: IncomingRequest, operation: Operation, *, enforced: bool = True) -> Account:
         """The account a request is made on.
 
         Raises:
             Refusal: no key where one is needed, or a key that is refused.
         """
         key = _find_key(self._contract, operation, incoming)
-        if key is None and operation.security and not incoming_may_be_keyless(operation) and enforced:
-            raise Refusal("unauthorized", None, "no API key was sent")
+        if key is None and operation.security and not allows_keyless_requests(operation) and enforced:
+            raise Rejection("unauthorized", None, "no API key was sent")
         if key is not None and key.startswith(REFUSED_KEY_PREFIX) and enforced:
-            raise Refusal("unauthorized", "key", "the API key is not valid")
+            raise Rejection("unauthorized", "key", "the API key is not valid")
         return self._open(key or f"keyless:{incoming.client}", keyless=key is None)
 
     def _open(self, name: str, *, keyless: bool) -> Account:
@@ -91,28 +91,28 @@ class Accounts:
             self._known[name] = Account(name, keyless, credits)
         return self._known[name]
 
-    def plan(self, limits: LimitsSpec) -> PlanLimits:
+    def plan_for(self, limits: LimitsSpec) -> PlanLimits:
         """The plan in force under `limits`."""
         if self._settings.plan in limits.plans:
             return limits.plans[str(self._settings.plan)]
         return max(limits.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
 
-    def admit(self, account: Account, operation: Operation, now: float) -> None:
+    def count_request(self, account: Account, operation: Operation, now: float) -> None:
         """Count a request against the plan's rate.
 
         Raises:
             Refusal: the minute's requests are used up, or too many are in flight.
         """
-        plan = self.plan(operation.limits)
+        plan = self.plan_for(operation.limits)
         account.window.roll(now)
         if self._settings.rate_limits:
             if plan.requests_per_minute is not None and account.window.used >= plan.requests_per_minute:
-                raise Refusal("rate-limited", None, f"more than {plan.requests_per_minute} requests a minute")
+                raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests a minute")
             if plan.concurrent is not None and account.in_flight >= plan.concurrent:
-                raise Refusal("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
+                raise Rejection("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
         account.window.used += 1
 
-    def take_keyless(self, account: Account, operation: Operation, characters: int, now: float) -> None:
+    def count_keyless_characters(self, account: Account, operation: Operation, characters: int, now: float) -> None:
         """Count `characters` against what can be had without a key in a day.
 
         Raises:
@@ -125,19 +125,19 @@ class Accounts:
         if account.keyless_day != day:
             account.keyless_day, account.keyless_characters = day, 0
         if account.keyless_characters + characters > allowance.characters_per_day:
-            raise Refusal("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters a day")
+            raise Rejection("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters a day")
         account.keyless_characters += characters
 
-    def left(self, account: Account, operation: Operation) -> float | None:
+    def remaining_balance(self, account: Account, operation: Operation) -> float | None:
         """What an account has left: credits, or without a key the day's characters."""
         allowance = operation.limits.keyless
         if account.keyless and allowance is not None:
             return float(allowance.characters_per_day - account.keyless_characters)
         return account.credits
 
-    def rate_facts(self, account: Account | None, operation: Operation, now: float) -> Mapping[str, int]:
+    def rate_limit_facts(self, account: Account | None, operation: Operation, now: float) -> Mapping[str, int]:
         """What rate-limit headers tell, by the roles of `x-limits.headers`; "reset" is Unix time."""
-        plan = self.plan(operation.limits)
+        plan = self.plan_for(operation.limits)
         window = account.window if account is not None else RateWindow()
         reset_s = window.reset_s(now) if window.used else int(WINDOW_S)
         facts = {"retry_after": reset_s, "reset": math.ceil(now + reset_s)}
@@ -147,13 +147,13 @@ class Accounts:
         return facts
 
 
-def incoming_may_be_keyless(operation: Operation) -> bool:
+def allows_keyless_requests(operation: Operation) -> bool:
     """Whether some request to `operation` may come without a key."""
     targets = operation.speech.targets.values() if operation.speech else ()
     return not operation.needs_key or any(target.keyless for target in targets)
 
 
-def _find_key(contract: Contract, operation: Operation, incoming: Incoming) -> str | None:
+def _find_key(contract: Contract, operation: Operation, incoming: IncomingRequest) -> str | None:
     """The key by the first of the operation's ways in that the request satisfies."""
     for alternative in operation.security:
         keys = [_read_key(contract.security_schemes.get(name, {}), incoming) for name in alternative]
@@ -162,7 +162,7 @@ def _find_key(contract: Contract, operation: Operation, incoming: Incoming) -> s
     return None
 
 
-def _read_key(scheme: Mapping[str, Any], incoming: Incoming) -> str | None:
+def _read_key(scheme: Mapping[str, Any], incoming: IncomingRequest) -> str | None:
     if scheme.get("type") == "apiKey":
         name = str(scheme.get("name", ""))
         value = incoming.query.get(name) if scheme.get("in") == "query" else incoming.header(name)

@@ -27,7 +27,7 @@ class EmulatedClock:
         return self._kind
 
     @property
-    def per_poll(self) -> bool:
+    def is_per_poll(self) -> bool:
         """Whether jobs move on by polls and not by time."""
         return self._kind == "per-poll"
 
@@ -40,7 +40,7 @@ class EmulatedClock:
         """Move on by `seconds`."""
         self._moved_s += seconds
 
-    def scaled(self, seconds: float) -> float:
+    def scale(self, seconds: float) -> float:
         """A made-up time as this emulator takes it."""
         return seconds * self._scale
 

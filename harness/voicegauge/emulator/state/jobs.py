@@ -11,7 +11,7 @@ from voicegauge.contract import Target
 from voicegauge.contract.extension import JobSpec, JobState
 
 if TYPE_CHECKING:
-    from voicegauge.emulator.audio import Utterance
+    from voicegauge.emulator.audio import SynthesisRequest
     from voicegauge.emulator.state.accounts import Account
     from voicegauge.emulator.state.clock import EmulatedClock
 
@@ -26,58 +26,58 @@ class EmulatedJob:
     id: str
     target: Target
     account: Account
-    utterance: Utterance
+    synthesis: SynthesisRequest
     path: tuple[str, ...]
     """States in order; the last one is kept."""
-    stays_s: tuple[float, ...]
+    state_durations_s: tuple[float, ...]
     """How long each state but the last is held."""
     created: float
     charge: float | None = None
     constants: Mapping[str, object] = field(default_factory=dict)
     """Places of the answers with their value."""
     polls: int = 0
-    entered: list[float] = field(default_factory=list)
+    entered_at: list[float] = field(default_factory=list)
     """Unix time at which each state so far was entered."""
     refunded: bool = False
 
     def __post_init__(self) -> None:
         """The first state begins with the job."""
-        self.entered = [self.created]
+        self.entered_at = [self.created]
 
-    def look(self, clock: EmulatedClock, *, poll: bool) -> str:
+    def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
         """The state the job is in now; `poll` moves it on where polls do."""
-        if clock.per_poll:
+        if clock.is_per_poll:
             self.polls += poll
-            while len(self.entered) <= min(self.polls, len(self.path) - 1):
-                self.entered.append(clock.now())
+            while len(self.entered_at) <= min(self.polls, len(self.path) - 1):
+                self.entered_at.append(clock.now())
         else:
             self._catch_up(clock.now())
         return self.state
 
     def _catch_up(self, now: float) -> None:
-        while len(self.entered) < len(self.path):
-            following = self.entered[-1] + self.stays_s[len(self.entered) - 1]
+        while len(self.entered_at) < len(self.path):
+            following = self.entered_at[-1] + self.state_durations_s[len(self.entered_at) - 1]
             if following > now:
                 return
-            self.entered.append(following)
+            self.entered_at.append(following)
 
     def cancel(self, state: str, spec: JobSpec, now: float) -> None:
         """End in `state` unless it has ended already."""
         known = spec.states.get(self.state)
         if known is not None and known.end is None:
-            past = self.path[: len(self.entered)]
-            self.path, self.stays_s = (*past, state), (*self.stays_s[: len(past) - 1], 0.0)
-            self.entered.append(now)
+            past = self.path[: len(self.entered_at)]
+            self.path, self.state_durations_s = (*past, state), (*self.state_durations_s[: len(past) - 1], 0.0)
+            self.entered_at.append(now)
 
-    def ended(self, spec: JobSpec) -> float | None:
+    def ended_at(self, spec: JobSpec) -> float | None:
         """The Unix time at which it was seen to end; `None` while it has not."""
         known = (spec.states.get(name) for name in self.path)
-        return next((at for at, state in zip(self.entered, known, strict=False) if state and state.end), None)
+        return next((at for at, state in zip(self.entered_at, known, strict=False) if state and state.end), None)
 
     @property
     def state(self) -> str:
         """The state it was last seen in."""
-        return self.path[len(self.entered) - 1]
+        return self.path[len(self.entered_at) - 1]
 
 
 def shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
@@ -99,12 +99,12 @@ def shortest_path(spec: JobSpec, end: str | None = None) -> tuple[str, ...]:
     return (first,)
 
 
-def failures(spec: JobSpec) -> Mapping[str, JobState]:
+def failure_states(spec: JobSpec) -> Mapping[str, JobState]:
     """The states in which a job has failed."""
     return {name: state for name, state in spec.states.items() if state.end == "failure"}
 
 
-def stays(spec: JobSpec, path: tuple[str, ...], queue_s: float, work_s: float) -> tuple[float, ...]:
+def state_durations(spec: JobSpec, path: tuple[str, ...], queue_s: float, work_s: float) -> tuple[float, ...]:
     """How long each state of `path` but the last is held.
 
     Waiting is spent in the first state, the work is shared by the states between it and

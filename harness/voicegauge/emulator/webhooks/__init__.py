@@ -1,7 +1,7 @@
 """Webhooks the emulator sends."""
 
-from voicegauge.emulator.webhooks.notifier import Webhooks
+from voicegauge.emulator.webhooks.notifier import WebhookNotifier
 
 __all__ = [
-    "Webhooks",
+    "WebhookNotifier",
 ]

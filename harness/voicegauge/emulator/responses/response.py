@@ -10,8 +10,8 @@ from voicegauge.contract import MediaType, ResponseSpec
 
 if TYPE_CHECKING:
     from voicegauge.contract import Operation, Target
-    from voicegauge.emulator.http import Call
-    from voicegauge.emulator.responses.streams import Beat, Pacing
+    from voicegauge.emulator.http import ParsedRequest
+    from voicegauge.emulator.responses.streams import StreamPacing, StreamPiece
     from voicegauge.emulator.state import EmulatedJob
 
 Kind = Literal["submit", "speech", "status", "result", "audio", "taken", "other", "error"]
@@ -20,7 +20,7 @@ audio that was taken in, ..."""
 
 
 @dataclass
-class Reply:
+class EmulatedResponse:
     """A response that is being made."""
 
     kind: Kind
@@ -36,12 +36,12 @@ class Reply:
     operation: Operation | None = None
     target: Target | None = None
     job: EmulatedJob | None = None
-    call: Call | None = None
-    situation: str | None = None
+    request: ParsedRequest | None = None
+    rejection_reason: str | None = None
     """Why it is an error."""
-    pacing: Pacing | None = None
+    pacing: StreamPacing | None = None
     """How its body, which is audio, goes out piece by piece."""
-    beats: list[Beat] | None = None
+    pieces: list[StreamPiece] | None = None
     """The pieces themselves, sent instead of `body`."""
     cut: bool = False
     """The connection breaks before the body's end."""
