@@ -99,5 +99,5 @@ def test_every_recorded_case_is_answered_from_its_recording(contract) -> None:
     run_check(collector, check_service(targets, CasePlan(cases=cases), settings, collector))
     report = collector.report()
     assert (replay.unmatched, replay.unused) == ([], [])
-    assert {case.verdict for case in report.cases} == {"kept"}
+    assert {case.verdict for case in report.cases} == {"passed"}
     assert [finding.message for finding in report.findings if finding.severity is not Severity.DISPUTED] == []

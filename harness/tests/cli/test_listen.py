@@ -69,7 +69,7 @@ def test_webhooks_are_told_in_a_line_each_and_judged(tmp_path: Path) -> None:
     assert found == {"webhook-repeated", "webhook-early", "callback-schema"}
     written = json.loads(file.read_text())
     jsonschema_rs.validate(json.loads((ROOT / "docs" / "listen.schema.json").read_text()), written)
-    assert [one["verdict"] for one in written["webhooks"]] == ["kept", "kept", "broken", "broken", "broken"]
+    assert [one["verdict"] for one in written["webhooks"]] == ["passed", "passed", "failed", "failed", "failed"]
 
 
 def test_the_provider_is_recognised_and_what_is_nobodys_is_no_finding(tmp_path: Path) -> None:
@@ -82,8 +82,8 @@ def test_the_provider_is_recognised_and_what_is_nobodys_is_no_finding(tmp_path: 
     assert process.returncode == 0
     heard = json.loads(file.read_text())["webhooks"]
     assert [(one.get("provider"), one["verdict"]) for one in heard] == [
-        ("pixazo", "kept"),
-        ("ttsai", "kept"),
+        ("pixazo", "passed"),
+        ("ttsai", "passed"),
         (None, "unknown"),
     ]
 
@@ -92,7 +92,7 @@ def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
     with _listening() as (process, url):
         _post(url, END)
         assert process.stdout is not None
-        assert "kept" in process.stdout.readline()
+        assert "passed" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
 

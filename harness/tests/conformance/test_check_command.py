@@ -36,7 +36,7 @@ def test_the_report_is_json_on_standard_output(voicegauge) -> None:
     status, out, _ = voicegauge("check", "pixelapi", "--json", "-")
     report = json.loads(out)
     assert status == 0
-    assert report["schema"] == "voicegauge/check/1"
+    assert report["schema"] == "voicegauge/check/2"
     assert set(report["exchanges"]) == {"documented", "emulated"}  # the examples, and the bundled recordings
     assert report["finished"]
 

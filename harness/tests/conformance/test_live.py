@@ -32,8 +32,8 @@ def live(acme, acme_contracts, monkeypatch, capfd):
 def test_a_provider_as_one_document_is_checked_without_python(live, acme) -> None:
     status, report, out, err = live()
     assert (status, report["findings"]) == (0, [])
-    assert {case["verdict"] for case in report["cases"]} == {"kept"}
-    assert report["schema"] == "voicegauge/check/1"
+    assert {case["verdict"] for case in report["cases"]} == {"passed"}
+    assert report["schema"] == "voicegauge/check/2"
     assert list(report["exchanges"]) == ["recorded"]
     assert report["spent_usd"] == pytest.approx(0.001)
     assert len(acme.texts) == 1
@@ -80,7 +80,7 @@ def test_a_few_calls_are_those_that_show_the_most(live, acme) -> None:
     status, report, _, err = live("--max-calls", "4")
     assert (status, len(acme.texts)) == (0, 4)
     assert "4 that may be paid for, about $0.004" in err
-    kinds = {case["id"].partition(": ")[2] for case in report["cases"] if case["verdict"] == "kept"}
+    kinds = {case["id"].partition(": ")[2] for case in report["cases"] if case["verdict"] == "passed"}
     assert "a full delivery" in kinds
 
 
@@ -98,7 +98,7 @@ def test_what_is_accepted_that_should_be_refused_counts_as_a_paid_request(live, 
 def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     status, plan, out, err = live("--full", "--dry-run")
     assert (status, acme.keys, err) == (0, [], "")
-    assert plan["schema"] == "voicegauge/check-plan/1"
+    assert plan["schema"] == "voicegauge/check-plan/2"
     paid = [case for case in plan["cases"] if case["paid"]]
     assert plan["spending"]["total"]["usd"] == pytest.approx(sum(case["usd"] for case in paid))
     assert sum(part["paid"] for part in plan["spending"]["by_kind"].values()) == len(paid) > 5

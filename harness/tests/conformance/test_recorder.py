@@ -101,7 +101,7 @@ def test_what_was_recorded_keeps_the_contract_and_replays_to_the_same_questions(
         run_check(again, check_service(targets, plan, settings, again))
     report = again.report()
     assert (replay.unmatched, replay.unused) == ([], [])
-    assert {case.verdict for case in report.cases} == {"kept"}
+    assert {case.verdict for case in report.cases} == {"passed"}
     assert [f.message for f in report.findings if f.severity is not Severity.DISPUTED] == []
 
 

@@ -84,7 +84,7 @@ def test_every_documented_webhook_is_asked_for_in_each_mode_and_comes_as_it_shou
             "ttsai/batch-kokoro: a webhook at body#/webhook_url",
             "ttsai/stems-demucs: a webhook at body#/webhook_url",
         ],
-        "kept",
+        "passed",
     )
     assert _found(report) == {}
 
@@ -111,7 +111,7 @@ def test_a_live_check_is_told_at_the_receiver_it_was_given(check, monkeypatch) -
     with running_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.RECORDED, receiver=receiver)
         told = [json.loads(one.request.body)["status"] for one in receiver.received]
-    assert {case.verdict for case in report.cases} == {"kept"}
+    assert {case.verdict for case in report.cases} == {"passed"}
     assert sorted(told) == ["COMPLETED", "COMPLETED", "PROCESSING"]
 
 

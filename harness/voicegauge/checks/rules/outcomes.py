@@ -82,7 +82,7 @@ def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
             expected.statement,
             evidence=excerpt(outcome.call),
         )
-    elif outcome.call.ok and expected.kind == "rejection":
+    elif outcome.call.ok and expected.kind == "rejection-reason":
         yield Violation(f"{expected.description}: answered {status}, documented: {right}", expected.statement)
 
 

@@ -195,9 +195,9 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
     """`either`: not documented, so both are right; a server error is a finding all the same."""
     statuses: tuple[int, ...] = ()
     """The documented statuses that would be right; empty where any status of that verdict is."""
-    kind: Literal["valid", "invalid", "authentication", "unknown-id", "rejection", "undocumented", "plain-http"]
+    kind: Literal["valid", "invalid", "authentication", "unknown-id", "rejection-reason", "undocumented", "plain-http"]
     """What the case tests: `authentication` a missing or wrong key, `unknown-id` an id that does not exist,
-    `rejection` a documented rejection reason, `undocumented` input that no document mentions, `plain-http` a
+    `rejection-reason` a documented rejection reason, `undocumented` input that no document mentions, `plain-http` a
     webhook URL without TLS."""
     description: str
     """What is special about the request, in words."""

@@ -31,7 +31,7 @@ MAX_SHOWN = 80
 class Listened(Record, frozen=True, kw_only=True):
     """What `voicegauge listen --json` writes when it ends."""
 
-    schema: str = "voicegauge/listen/1"
+    schema: str = "voicegauge/listen/2"
     voicegauge: str
     url: str
     """Where providers reached it."""

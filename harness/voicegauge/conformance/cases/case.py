@@ -30,7 +30,7 @@ CaseKind = Literal[
     "invalid",
     "authentication",
     "unknown-id",
-    "rejection",
+    "rejection-reason",
     "undocumented",
     "plain-http",
     "fuzzing",

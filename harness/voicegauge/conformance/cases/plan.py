@@ -234,7 +234,7 @@ def _situation_cases(
             expected=ExpectedResponse(
                 verdict="rejected",
                 statuses=statuses,
-                kind="rejection",
+                kind="rejection-reason",
                 description=description,
                 statement=f"{operation.pointer}/responses/{statuses[0]}",
             ),

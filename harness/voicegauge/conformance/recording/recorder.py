@@ -50,7 +50,7 @@ def _kind(case: ConformanceCase) -> object:
     if case.expected.verdict == "accepted":
         return case.id
     expected = case.expected
-    description = expected.description if expected.kind == "rejection" else ""
+    description = expected.description if expected.kind == "rejection-reason" else ""
     return case.provider, case.operation, expected.kind, expected.statuses, case.key, description
 
 

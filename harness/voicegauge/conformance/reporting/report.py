@@ -17,7 +17,7 @@ class CaseResult(Record, frozen=True, kw_only=True):
     id: str
     operation: str
     target: str | None = None
-    verdict: Literal["kept", "broken", "skipped"]
+    verdict: Literal["passed", "failed", "skipped"]
     """Whether the contract was kept; `skipped` where no verdict was possible."""
     status: int | None = None
     """The HTTP status of its first answer."""
@@ -28,7 +28,7 @@ class CaseResult(Record, frozen=True, kw_only=True):
 class CheckReport(Record, frozen=True, kw_only=True):
     """All that `voicegauge check --json` writes."""
 
-    schema: str = "voicegauge/check/1"
+    schema: str = "voicegauge/check/2"
     voicegauge: str
     created_at: str
     """UTC, ISO 8601."""

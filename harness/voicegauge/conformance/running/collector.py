@@ -54,7 +54,7 @@ class Collector:
     def case_done(self, case: ConformanceCase, findings: Iterable[Finding], status: int | None) -> None:
         """Keep the result of a case that was answered."""
         bad = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
-        self._cases.append(_result(case, "broken" if bad else "kept", status))
+        self._cases.append(_result(case, "failed" if bad else "passed", status))
 
     def case_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Keep that a case came to no verdict."""

@@ -28,7 +28,7 @@ class PricedCase(Record, frozen=True, kw_only=True):
 class PricedPlan(Record, frozen=True, kw_only=True):
     """A check that would be carried out (`voicegauge check --dry-run --json`)."""
 
-    schema: str = "voicegauge/check-plan/1"
+    schema: str = "voicegauge/check-plan/2"
     provenance: Provenance
     targets: tuple[str, ...]
     cases: tuple[PricedCase, ...]

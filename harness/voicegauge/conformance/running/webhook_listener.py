@@ -26,7 +26,7 @@ class JudgedCallback(Record, frozen=True, kw_only=True):
     state: str | None = None
     findings: tuple[Finding, ...] = ()
     """What it broke, alone or with those before it about the same id."""
-    verdict: Literal["kept", "broken", "unknown"]
+    verdict: Literal["passed", "failed", "unknown"]
     """`unknown` for what fits no contract."""
 
 
@@ -71,7 +71,7 @@ class CallbackMonitor:
             id=known_id,
             state=told.state_of(value),
             findings=found,
-            verdict="broken" if found else "kept",
+            verdict="failed" if found else "passed",
         )
 
     def _new(self, findings: Iterable[Finding], key: Sequence[str]) -> Iterator[Finding]:
