@@ -102,7 +102,7 @@ def bounds(contract: Contract, schema: object, pointer: str, depth: int) -> Iter
 
 def verdicts(cases: list[ConformanceCase], pointer: str) -> tuple[int, int]:
     """How many cases at `pointer` are to be accepted, and how many refused."""
-    here = [case.expected.verdict for case in cases if case.expected.statement == pointer]
+    here = [case.expected.verdict for case in cases if case.expected.contract_pointer == pointer]
     return here.count("accepted"), here.count("rejected")
 
 
@@ -132,10 +132,10 @@ def test_every_limit_of_an_upload_is_tried_from_both_sides(contract, cases) -> N
     for name, operation in contract.operations.items():
         fields = {key for media in operation.request_media.values() for key in media.schema.get("properties", {})}
         for field, upload in operation.limits.uploads.items():
-            own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected.statement]
+            own = [case for case in cases[name] if f"/uploads/{field}/" in case.expected.contract_pointer]
             for limit in UPLOADS if field in fields else ():
                 if getattr(upload, limit):
-                    at = [case for case in own if case.expected.statement.endswith(f"/{limit}")]
+                    at = [case for case in own if case.expected.contract_pointer.endswith(f"/{limit}")]
                     kinds = {case.expected.verdict for case in at}
                     missing += [f"{name} {field} {limit}: {kinds}"] if kinds != {"accepted", "rejected"} else []
     assert missing == []

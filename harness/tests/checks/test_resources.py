@@ -42,7 +42,7 @@ def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceSt
     creator = contract.operation(said.pop("creator", "createUserVoice"))
     at = f"{creator.pointer}/x-resource"
     said = {"resource_id": "uv_1", "state": "active", **said}
-    return ResourceStep(call=answer, creator=creator, step=step, description="a step", statement=at, **said)
+    return ResourceStep(call=answer, creator=creator, step=step, description="a step", contract_pointer=at, **said)
 
 
 @pytest.mark.parametrize(

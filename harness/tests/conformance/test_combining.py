@@ -83,7 +83,7 @@ def _case(index: int, body: dict[str, object], verdict: str) -> ConformanceCase:
         provider="acme",
         operation="speak",
         target="voice-1",
-        expected=ExpectedResponse(verdict=verdict, kind="valid", description=str(index), statement=""),  # type: ignore[arg-type]
+        expected=ExpectedResponse(verdict=verdict, kind="valid", description=str(index), contract_pointer=""),  # type: ignore[arg-type]
         wire=RequestParts(body=body, media_type="application/json"),
     )
 

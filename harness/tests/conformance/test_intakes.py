@@ -160,7 +160,9 @@ def test_a_limit_is_held_to_the_byte(check) -> None:
 
 def test_every_documented_format_is_sent_and_webm_is_taken(cases, check) -> None:
     sent = [
-        case for case in cases if case.operation == "transcribe" and case.expected.statement.endswith("/file/formats")
+        case
+        for case in cases
+        if case.operation == "transcribe" and case.expected.contract_pointer.endswith("/file/formats")
     ]
     accepted = {case.id.rpartition(" ")[2] for case in sent if case.expected.verdict == "accepted"}
     assert accepted == {"wav", "mp3", "flac", "ogg", "m4a", "webm"}

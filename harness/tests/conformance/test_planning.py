@@ -40,17 +40,17 @@ def test_what_is_expected_is_what_the_schema_says(plan) -> None:
         if (
             case.wire is None
             or case.expected.kind not in ("valid", "invalid")
-            or "/x-limits/" in case.expected.statement
+            or "/x-limits/" in case.expected.contract_pointer
         ):
             continue
         operation = CATALOGUE.provider(case.provider).operation(case.operation)
-        if "parameters" not in case.expected.statement:
+        if "parameters" not in case.expected.contract_pointer:
             assert is_valid_body(operation, case.wire) is (case.expected.verdict == "accepted"), case.id
 
 
 def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
     for case in plan.cases:
-        assert CATALOGUE.provider(case.provider).document.line(case.expected.statement), case.id
+        assert CATALOGUE.provider(case.provider).document.line(case.expected.contract_pointer), case.id
 
 
 def test_every_paid_request_says_how_long_its_text_is(plan) -> None:
@@ -103,7 +103,9 @@ def test_a_budget_buys_the_first_requests_of_the_plan_and_no_more() -> None:
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
 def test_every_documented_bound_is_tried_from_both_sides(plan, bound) -> None:
-    verdicts = {case.expected.verdict for case in plan.cases if case.expected.statement.rpartition("/")[2] == bound}
+    verdicts = {
+        case.expected.verdict for case in plan.cases if case.expected.contract_pointer.rpartition("/")[2] == bound
+    }
     assert verdicts >= ({"rejected"} if bound == "required" else {"rejected", "accepted"})
 
 

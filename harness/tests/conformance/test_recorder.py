@@ -54,7 +54,7 @@ def _refreshing(contracts, provenance=Provenance.EMULATED, refresh="stale") -> R
 
 
 def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
-    expected = ExpectedResponse(verdict="accepted", kind="valid", description="it answers", statement="/paths")
+    expected = ExpectedResponse(verdict="accepted", kind="valid", description="it answers", contract_pointer="/paths")
     case = ConformanceCase(id="acme: it answers", provider="acme", operation="../voices/list", expected=expected)
     path = recording_path(case, tmp_path)
     path.parent.mkdir()

@@ -58,8 +58,8 @@ class Checker:
                 target=subject.target.id if subject.target else None,
                 pointer=problem.pointer,
                 file=str(contract.document.path),
-                line=contract.document.line(problem.statement),
-                contract_pointer=problem.statement,
+                line=contract.document.line(problem.contract_pointer),
+                contract_pointer=problem.contract_pointer,
             ),
             provenance=self.provenance,
             case=case,
@@ -90,7 +90,7 @@ def find_dispute(rule_id: str, subject: Subject, problem: Violation) -> Dispute 
     traffic has the media type and the shape that it is limited to.
     """
     contract = subject.contract
-    for place in (problem.statement, *subject.dispute_scopes):
+    for place in (problem.contract_pointer, *subject.dispute_scopes):
         for dispute, at in contract.disputes(place):
             if rule_id in dispute.rules and _fits(dispute, at, subject, problem.exchange):
                 return dispute

@@ -27,7 +27,7 @@ class Violation(NamedTuple):
 
     message: str
     """One sentence: what was expected and what was seen."""
-    statement: str
+    contract_pointer: str
     """JSON pointer into the contract, at the statement that was broken."""
     pointer: str | None = None
     """JSON pointer into the body, at the value that breaks it."""

@@ -20,7 +20,7 @@ def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     if status >= 500 and status not in outcome.expected.statuses:
         yield Violation(
             f"{outcome.expected.description}: answered {status}",
-            outcome.expected.statement,
+            outcome.expected.contract_pointer,
             evidence=excerpt(outcome.call),
         )
 
@@ -33,7 +33,9 @@ def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
 )
 def _auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected.kind == "authentication" and outcome.call.ok:
-        yield Violation(f"{outcome.expected.description}: answered {outcome.call.status}", outcome.expected.statement)
+        yield Violation(
+            f"{outcome.expected.description}: answered {outcome.call.status}", outcome.expected.contract_pointer
+        )
 
 
 @rule(
@@ -46,7 +48,9 @@ def _accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected = outcome.expected
     if expected.verdict == "rejected" and expected.kind in ("invalid", "unknown-id") and outcome.call.ok:
         yield Violation(
-            f"{expected.description}: accepted with {outcome.call.status}", expected.statement, evidence=_sent(outcome)
+            f"{expected.description}: accepted with {outcome.call.status}",
+            expected.contract_pointer,
+            evidence=_sent(outcome),
         )
 
 
@@ -60,7 +64,7 @@ def _refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict == "accepted" and not outcome.call.ok and status < 500:
         yield Violation(
-            f"{expected.description}: refused with {status}", expected.statement, evidence=excerpt(outcome.call)
+            f"{expected.description}: refused with {status}", expected.contract_pointer, evidence=excerpt(outcome.call)
         )
 
 
@@ -79,11 +83,11 @@ def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     if 300 <= status < 500:
         yield Violation(
             f"{expected.description}: answered {status}, documented: {right}",
-            expected.statement,
+            expected.contract_pointer,
             evidence=excerpt(outcome.call),
         )
     elif outcome.call.ok and expected.kind == "rejection-reason":
-        yield Violation(f"{expected.description}: answered {status}, documented: {right}", expected.statement)
+        yield Violation(f"{expected.description}: answered {status}, documented: {right}", expected.contract_pointer)
 
 
 def _sent(outcome: CaseOutcome) -> str | None:

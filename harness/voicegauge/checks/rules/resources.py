@@ -35,7 +35,9 @@ def find_resource_item(answer: Any, resource: ResourceSpec, thing: str) -> dict[
 )
 def _used_after_delete(life: ResourceStep) -> Iterator[Violation]:
     if life.step == "use" and life.deleted and life.call.ok:
-        yield Violation(f"{life.description}: answered {life.call.status}", life.statement, evidence=excerpt(life.call))
+        yield Violation(
+            f"{life.description}: answered {life.call.status}", life.contract_pointer, evidence=excerpt(life.call)
+        )
 
 
 @rule(
@@ -47,7 +49,7 @@ def _used_after_delete(life: ResourceStep) -> Iterator[Violation]:
 def _listed_after_delete(life: ResourceStep) -> Iterator[Violation]:
     if life.step == "list" and life.deleted and life.call.ok and life.item is not None:
         yield Violation(
-            f"{life.description}: {life.resource_id} is listed", life.statement, evidence=excerpt(life.call)
+            f"{life.description}: {life.resource_id} is listed", life.contract_pointer, evidence=excerpt(life.call)
         )
 
 
@@ -60,7 +62,7 @@ def _listed_after_delete(life: ResourceStep) -> Iterator[Violation]:
 def _not_listed(life: ResourceStep) -> Iterator[Violation]:
     if life.step == "list" and not life.deleted and not life.foreign and life.call.ok and life.item is None:
         yield Violation(
-            f"{life.description}: {life.resource_id} is not listed", life.statement, evidence=excerpt(life.call)
+            f"{life.description}: {life.resource_id} is not listed", life.contract_pointer, evidence=excerpt(life.call)
         )
 
 
@@ -72,7 +74,9 @@ def _not_listed(life: ResourceStep) -> Iterator[Violation]:
 )
 def _state_ignored(life: ResourceStep) -> Iterator[Violation]:
     if life.step == "use" and life.withheld and not life.deleted and not life.foreign and life.call.ok:
-        yield Violation(f"{life.description}: answered {life.call.status}", life.statement, evidence=excerpt(life.call))
+        yield Violation(
+            f"{life.description}: answered {life.call.status}", life.contract_pointer, evidence=excerpt(life.call)
+        )
 
 
 @rule(
@@ -89,7 +93,7 @@ def _state_wrong(life: ResourceStep) -> Iterator[Violation]:
     if told is not MISSING and told != life.state:
         yield Violation(
             f"{life.description}: {name} is {told!r:.80}, not {life.state!r}",
-            life.statement,
+            life.contract_pointer,
             evidence=excerpt(life.call),
         )
 
@@ -104,7 +108,9 @@ def _of_another_account(life: ResourceStep) -> Iterator[Violation]:
     if not life.foreign or not life.call.ok:
         return
     if life.step == "use" or life.item is not None:
-        yield Violation(f"{life.description}: answered {life.call.status}", life.statement, evidence=excerpt(life.call))
+        yield Violation(
+            f"{life.description}: answered {life.call.status}", life.contract_pointer, evidence=excerpt(life.call)
+        )
 
 
 @rule(
@@ -124,7 +130,9 @@ def _id_changed(life: ResourceStep) -> Iterator[Violation]:
         return
     told = life.call.read_response(life.resource.id)
     if told is not MISSING and told != life.resource_id:
-        yield Violation(f"{life.description}: asked for {life.resource_id!r:.80}, told of {told!r:.80}", life.statement)
+        yield Violation(
+            f"{life.description}: asked for {life.resource_id!r:.80}, told of {told!r:.80}", life.contract_pointer
+        )
 
 
 @rule(

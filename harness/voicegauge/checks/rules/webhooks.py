@@ -136,7 +136,7 @@ def _contradicts(told: RequestCallbacks) -> Iterator[Violation]:
 def _plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected.kind == "plain-http" and outcome.call.ok:
         yield Violation(
-            f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.statement
+            f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.contract_pointer
         )
 
 

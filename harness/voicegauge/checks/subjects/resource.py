@@ -21,7 +21,7 @@ class ResourceStep(CallSubject):
     step: Literal["make", "list", "set", "use"]
     description: str
     """In words: what was called, and what had become of the thing before."""
-    statement: str
+    contract_pointer: str
     """JSON pointer into the contract, at the statement that the call tests."""
     state: str | None = None
     """What it should be in."""

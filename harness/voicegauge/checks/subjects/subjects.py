@@ -201,7 +201,7 @@ class ExpectedResponse(Record, frozen=True, kw_only=True):
     webhook URL without TLS."""
     description: str
     """What is special about the request, in words."""
-    statement: str
+    contract_pointer: str
     """JSON pointer into the contract, to the statement that the case tests."""
 
 

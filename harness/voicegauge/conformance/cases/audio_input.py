@@ -51,7 +51,9 @@ def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> ConformanceCase
         provider=intake.contract.id,
         operation=intake.operation.id,
         target=intake.name,
-        expected=ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=intake.pointer),
+        expected=ExpectedResponse(
+            verdict="accepted", kind="valid", description=description, contract_pointer=intake.pointer
+        ),
         wire=with_required(intake.operation, audio_input_request(intake, _sentence(intake).file, dict(words))),
         audio_s=_sentence(intake).audio_s,
         whole=not words,

@@ -35,7 +35,7 @@ def batch_case(target: Target, wire: RequestParts) -> ConformanceCase | None:
         operation=operation.id,
         target=target.name,
         expected=ExpectedResponse(
-            verdict="accepted", kind="valid", description=description, statement=f"{operation.pointer}/x-batch"
+            verdict="accepted", kind="valid", description=description, contract_pointer=f"{operation.pointer}/x-batch"
         ),
         wire=several,
         text_characters=text_characters(operation, several),
@@ -103,5 +103,7 @@ async def _asked(status: Operation, job_id: object, send: Send, submit: Call | N
 def _accepted(call: Call, description: str) -> CaseOutcome:
     return CaseOutcome(
         call,
-        ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=call.operation.pointer),
+        ExpectedResponse(
+            verdict="accepted", kind="valid", description=description, contract_pointer=call.operation.pointer
+        ),
     )

@@ -176,7 +176,7 @@ def _case(
         statuses=() if valid else rejection_statuses(operation, "invalid"),
         kind="valid" if valid else "invalid",
         description=description,
-        statement=at,
+        contract_pointer=at,
     )
     return ConformanceCase(
         id=f"{operation.contract.id}/{operation.id}: {description}",

@@ -252,7 +252,7 @@ def _case(
             verdict="accepted",
             kind="valid",
             description=f"{target.name} with {said}",
-            statement=_stands(target, fields),
+            contract_pointer=_stands(target, fields),
         ),
         wire=wire,
         text_characters=text_characters(operation, wire),

@@ -82,7 +82,7 @@ def _case(operation: Operation, wire: RequestParts, probe: BoundaryValue, target
             statuses=() if probe.valid else rejection_statuses(operation, "invalid"),
             kind="valid" if probe.valid else "invalid",
             description=probe.description,
-            statement=probe.at,
+            contract_pointer=probe.at,
         ),
         wire=wire,
         text_characters=text_characters(operation, wire),

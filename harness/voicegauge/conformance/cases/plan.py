@@ -175,7 +175,9 @@ def _delivery(target: Target, speech: SpeechRequest, description: str, *, fails:
         provider=target.contract.id,
         operation=target.operation.id,
         target=target.name,
-        expected=ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=target.pointer),
+        expected=ExpectedResponse(
+            verdict="accepted", kind="valid", description=description, contract_pointer=target.pointer
+        ),
         speech=speech,
         expects_failure=fails,
         text_characters=len(speech.text),
@@ -210,7 +212,7 @@ def _key_cases(operation: Operation, wire: RequestParts, target: Target | None) 
                 statuses=rejection_statuses(operation, "unauthorized"),
                 kind="authentication",
                 description=description,
-                statement=at,
+                contract_pointer=at,
             ),
             wire=wire,
             key="none" if key == "none" else "bad",
@@ -236,7 +238,7 @@ def _situation_cases(
                 statuses=statuses,
                 kind="rejection-reason",
                 description=description,
-                statement=f"{operation.pointer}/responses/{statuses[0]}",
+                contract_pointer=f"{operation.pointer}/responses/{statuses[0]}",
             ),
             wire=with_headers(wire, {SCENARIO_HEADER: situation}),
         )
@@ -269,7 +271,7 @@ def _other_cases(
             statuses=statuses,
             kind="unknown-id",
             description=description,
-            statement=operation.pointer,
+            contract_pointer=operation.pointer,
         )
         yield _plain_call(contract, operation, wire, expected)
     else:
@@ -296,7 +298,7 @@ def _known_cases(
 
 
 def _valid(description: str, at: str) -> ExpectedResponse:
-    return ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=at)
+    return ExpectedResponse(verdict="accepted", kind="valid", description=description, contract_pointer=at)
 
 
 def _limited_uploads(operation: Operation, wire: RequestParts, *, emulated: bool) -> Iterator[ConformanceCase]:

@@ -45,7 +45,7 @@ def life_case(operation: Operation, *, thorough: bool) -> ConformanceCase | None
         id=f"{operation.contract.id}/{operation.id}: {description}",
         provider=operation.contract.id,
         operation=operation.id,
-        expected=ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=at),
+        expected=ExpectedResponse(verdict="accepted", kind="valid", description=description, contract_pointer=at),
         wire=wire,
         is_lifecycle=True,
         thorough=thorough,
@@ -220,12 +220,15 @@ class ResourceLifecycle:
 
     def _accepted(self, call: Call, description: str, at: str | None = None) -> CaseOutcome:
         return CaseOutcome(
-            call, ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=at or self._at)
+            call,
+            ExpectedResponse(
+                verdict="accepted", kind="valid", description=description, contract_pointer=at or self._at
+            ),
         )
 
     def _unsaid(self, call: Call, description: str, at: str) -> CaseOutcome:
         return CaseOutcome(
-            call, ExpectedResponse(verdict="either", kind="undocumented", description=description, statement=at)
+            call, ExpectedResponse(verdict="either", kind="undocumented", description=description, contract_pointer=at)
         )
 
     def _life(
@@ -246,7 +249,7 @@ class ResourceLifecycle:
             resource_id=self.thing,
             step=step,
             description=f"{called}{whose} after {self.became}",
-            statement=at,
+            contract_pointer=at,
             state=self.state,
             item=item,
             withheld=withheld,

@@ -53,7 +53,7 @@ def text_cases(target: Target, wire: RequestParts) -> Iterator[ConformanceCase]:
                 statuses=() if valid else rejection_statuses(operation, "invalid"),
                 kind="undocumented" if valid else "invalid",
                 description=f"a text {description}",
-                statement=f"{operation.pointer}/x-speech/request/text",
+                contract_pointer=f"{operation.pointer}/x-speech/request/text",
             ),
             wire=changed,
             text_characters=text_characters(operation, changed),

@@ -199,7 +199,7 @@ def _case(
             statuses=_statuses(operation, odd) if refused else (),
             kind="invalid" if refused else "valid" if odd.valid else "undocumented",
             description=odd.description,
-            statement=f"{own}/uploads/{field}/{odd.limit}" if odd.limit else f"{operation.pointer}/requestBody",
+            contract_pointer=f"{own}/uploads/{field}/{odd.limit}" if odd.limit else f"{operation.pointer}/requestBody",
         ),
         wire=RequestParts(
             path=wire.path,

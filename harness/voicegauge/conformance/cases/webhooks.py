@@ -50,7 +50,9 @@ def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[Conf
         here = f"{operation.pointer}/x-webhook/url/{index}"
         for mode, posts in _modes(url):
             description = f"a webhook at {url.at}{f' in mode {mode}' if mode else ''}"
-            expected = ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=here)
+            expected = ExpectedResponse(
+                verdict="accepted", kind="valid", description=description, contract_pointer=here
+            )
             asking = base if url.mode is None or mode is None else _laid(base, url.mode.at, mode)
             yield msgspec.structs.replace(
                 asking,
@@ -66,7 +68,7 @@ def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[Conf
                 statuses=rejection_statuses(operation, "invalid"),
                 kind="plain-http",
                 description=description,
-                statement=f"{operation.pointer}/x-webhook/https",
+                contract_pointer=f"{operation.pointer}/x-webhook/https",
             )
             wire = _wire(_laid(base, url.at, PLAIN_URL), operation)
             yield msgspec.structs.replace(

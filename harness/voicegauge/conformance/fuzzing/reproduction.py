@@ -38,7 +38,7 @@ def request_case(target: Target, wire: RequestParts, expect: ExpectedVerdict, de
             statuses=() if valid else rejection_statuses(operation, "invalid"),
             kind="valid" if valid else "invalid",
             description=description,
-            statement=f"{operation.pointer}/requestBody",
+            contract_pointer=f"{operation.pointer}/requestBody",
         ),
         wire=wire,
         text_characters=text_characters(operation, wire),

@@ -151,7 +151,7 @@ class StatefulJobs:
         text = f"Good morning. This is story number {self._submits}."  # no two jobs speak the same
         operation = self._target.operation
         expected = ExpectedResponse(
-            verdict="accepted", kind="valid", description="a valid request", statement=self._target.pointer
+            verdict="accepted", kind="valid", description="a valid request", contract_pointer=self._target.pointer
         )
 
         def read(exchange: Exchange) -> Sequence[Subject]:
@@ -223,13 +223,15 @@ class StatefulJobs:
         if limit_s is not None and job.ended_s is not None and self._now_s - job.ended_s > SLACK * limit_s:
             description = f"{status.id} for a job that ended more than {SLACK * limit_s:g} s ago"
             return ExpectedResponse(
-                verdict="rejected", statuses=self._gone, kind="unknown-id", description=description, statement=at
+                verdict="rejected", statuses=self._gone, kind="unknown-id", description=description, contract_pointer=at
             )
         if limit_s is not None and self._now_s - job.accepted_s > limit_s / SLACK:  # it may have ended at once
             return ExpectedResponse(
-                verdict="either", statuses=self._gone, kind="undocumented", description=description, statement=at
+                verdict="either", statuses=self._gone, kind="undocumented", description=description, contract_pointer=at
             )
-        return ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=status.pointer)
+        return ExpectedResponse(
+            verdict="accepted", kind="valid", description=description, contract_pointer=status.pointer
+        )
 
     async def _late(self, job: _Job) -> list[Finding]:
         await self._pause(LATE * self._spec.poll.max_s)
@@ -250,7 +252,7 @@ class StatefulJobs:
             raise UsageError(f"{operation.id} does not say which parameter takes the job's id")
         # Whether a job that has ended can still be cancelled is not documented.
         expected = ExpectedResponse(
-            verdict="either", kind="undocumented", description="a job is cancelled", statement=operation.pointer
+            verdict="either", kind="undocumented", description="a job is cancelled", contract_pointer=operation.pointer
         )
         case = self._case(operation, _wire(operation, {name: job.id}), expected)
         answered = await self._runner.probe(case)
@@ -269,7 +271,7 @@ class StatefulJobs:
             statuses=statuses,
             kind="unknown-id",
             description=description,
-            statement=self._status.pointer,
+            contract_pointer=self._status.pointer,
         )
         other = unlike(job.id, {job.id for job in self._jobs})
         parameters = {name: other if value == job.id else value for name, value in job.parameters.items()}

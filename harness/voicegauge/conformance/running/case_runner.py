@@ -366,7 +366,10 @@ class CaseRunner:
         call = Call(status, exchange, target, request_origin="broken")
         return [
             CaseOutcome(
-                call, ExpectedResponse(verdict="rejected", kind="authentication", description=description, statement=at)
+                call,
+                ExpectedResponse(
+                    verdict="rejected", kind="authentication", description=description, contract_pointer=at
+                ),
             )
         ]
 

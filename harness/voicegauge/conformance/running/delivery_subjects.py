@@ -60,7 +60,9 @@ def _outcome(call: Call) -> Iterator[CaseOutcome]:
     description = "a valid request" if call.operation.speech else f"{call.operation.id} for a job that was accepted"
     yield CaseOutcome(
         call,
-        ExpectedResponse(verdict="accepted", kind="valid", description=description, statement=call.operation.pointer),
+        ExpectedResponse(
+            verdict="accepted", kind="valid", description=description, contract_pointer=call.operation.pointer
+        ),
     )
 
 
