@@ -1,47 +1,33 @@
 """Audio in memory: containers, decoding, encoding, transcoding and levels."""
 
-from voicegauge.speech.audio.containers import sniff_container
-from voicegauge.speech.audio.levels import MIN_SPEECH_S, SILENCE_DBFS
-from voicegauge.speech.audio.playable import PlaybackTimeline, playback_timeline
-from voicegauge.speech.audio.samples import (
-    FORMATS,
-    DecodedAudio,
-    RawAudioFormat,
-    UndecodableAudioError,
-    container_of_media_type,
-    decode,
-    decode_saved,
-    encode,
-    facts,
-    is_silent,
-    resample,
-    rms_dbfs,
-)
-from voicegauge.speech.audio.transcoding import (
-    TranscodingTarget,
-    apply_filters,
-    media_type_of,
-    read_channels,
-    transcode,
-    write_audio,
-)
+from voicegauge.speech.audio.clip import AudioClip
+from voicegauge.speech.audio.containers import container_of_media_type, sniff_container
+from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
+from voicegauge.speech.audio.encoding import FORMATS, encode, encode_at_bitrate, media_type_of
+from voicegauge.speech.audio.ffmpeg import apply_filters
+from voicegauge.speech.audio.levels import MIN_SPEECH_S, SILENCE_DBFS, is_silent, leading_silence_s, rms_dbfs
+from voicegauge.speech.audio.limits import UndecodableAudioError
+from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, playback_timeline
+from voicegauge.speech.audio.resampling import resample
+from voicegauge.speech.audio.transcoding import TranscodingTarget, read_channels, transcode
 
 __all__ = [
+    "AudioClip",
+    "DecodedAudio",
     "FORMATS",
     "MIN_SPEECH_S",
-    "SILENCE_DBFS",
-    "DecodedAudio",
     "PlaybackTimeline",
     "RawAudioFormat",
+    "SILENCE_DBFS",
     "TranscodingTarget",
     "UndecodableAudioError",
     "apply_filters",
     "container_of_media_type",
     "decode",
-    "decode_saved",
     "encode",
-    "facts",
+    "encode_at_bitrate",
     "is_silent",
+    "leading_silence_s",
     "media_type_of",
     "playback_timeline",
     "read_channels",
@@ -49,5 +35,4 @@ __all__ = [
     "rms_dbfs",
     "sniff_container",
     "transcode",
-    "write_audio",
 ]

@@ -1,54 +1,160 @@
-"""Containers that libsndfile does not read (m4a, aac, webm), by PyAV."""
+"""FFmpeg, through PyAV: decoding, encoding and filtering of audio that libsndfile does not support."""
 
 from __future__ import annotations
 
 import io
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale, max_frames
 
 CONTAINERS = frozenset({"m4a", "aac", "webm"})
+"""Containers that libsndfile cannot read."""
+_LAYOUTS = {1: "mono", 2: "stereo"}
+_BLOCK_FRAMES = 1024
+"""The frame size of AAC; the other encoders accept any."""
+_BIT_EXACT = {"fflags": "+bitexact"}
+"""Without this flag the WebM muxer writes its version and a random segment UID, so equal samples give other bytes."""
+_MP3_OPTIONS = {"reservoir": "0"}
+"""Below 32 kHz LAME overfills its bit reservoir, and decoders report errors."""
 
 
-class Track(NamedTuple):
-    """The first audio track of a file."""
+class FfmpegFormat(NamedTuple):
+    """A format that FFmpeg writes."""
 
-    samples: NDArray[np.float32]
-    """Mono, shape (frames,)."""
-    sample_rate_hz: int
-    channels: int
+    muxer: str
     codec: str
 
 
-def read_track(data: bytes, max_s: float, max_frames: int) -> Track:
-    """Decode the first audio track.
+class AudioTrack(NamedTuple):
+    """The decoded first audio track of a file."""
+
+    samples: Samples
+    """Shape (frames, channels); full scale at 1.0."""
+    sample_rate_hz: int
+    source_channels: int
+    """Number of channels in the file, before mixing."""
+    codec: str
+
+
+def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: int | None = None) -> AudioTrack:
+    """Decode the first audio track of a file; of a file that is damaged further on, the part before the damage.
+
+    Args:
+        data: the encoded file.
+        sample_rate_hz: rate to resample to; `None` for the rate of the file.
+        channels: 1 or 2, to mix to mono or stereo; `None` for those of the file, at most 2.
 
     Raises:
-        ValueError: no audio track, broken, or longer than `max_s` or `max_frames`.
+        UndecodableAudioError: no audio track, nothing decodable, or audio beyond the limits.
     """
     import av
 
-    blocks: list[NDArray[np.float32]] = []
+    blocks: list[Samples] = []
+    rate, source_channels, codec = sample_rate_hz or 0, 0, "unknown"
     try:
         with av.open(io.BytesIO(data), "r") as file:
             if not file.streams.audio:
-                raise ValueError("has no audio track")
+                raise UndecodableAudioError("no audio track")
             stream = file.streams.audio[0]
-            rate, channels = int(stream.rate or 0), int(stream.channels)
-            resampler = av.AudioResampler(format="flt", layout="mono", rate=rate)
-            limit, frames = min(int(max_s * rate), max_frames), 0
-            for received in file.decode(stream):
-                for frame in resampler.resample(received):
-                    frames += frame.samples
-                    if frames > limit:
-                        raise ValueError(f"is longer than {limit / rate:.0f} s")
-                    blocks.append(frame.to_ndarray().reshape(-1).astype(np.float32))
+            source_rate, source_channels = int(stream.rate or 0), int(stream.channels)
             codec = str(stream.codec_context.name)
-    except (av.error.FFmpegError, AttributeError, OverflowError) as error:
-        # AttributeError: a stream so broken that FFmpeg knows no codec for it.
+            check_shape(source_rate, source_channels)
+            rate = sample_rate_hz or source_rate
+            resampler = av.AudioResampler(format="flt", layout=_LAYOUTS[channels or min(source_channels, 2)], rate=rate)
+            for block in _resampled_blocks(file.decode(stream), resampler, max_frames(rate), rate):
+                blocks.append(block)  # noqa: PERF402 - the blocks before an error are needed
+    except UndecodableAudioError:
+        raise
+    except (av.error.FFmpegError, AttributeError, OverflowError, ValueError) as error:
+        # AttributeError: a stream so broken that FFmpeg knows no codec for it. ValueError: the rate changes midway.
         if not blocks:
-            raise ValueError(f"cannot be read: {error}") from error
-        codec = "unknown"  # broken from here on: what came before is kept
-    samples = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-    return Track(samples, rate, channels, codec)
+            raise UndecodableAudioError(f"cannot be read: {error}") from error
+    if not blocks:
+        raise UndecodableAudioError("no samples")
+    return AudioTrack(clip_to_full_scale(np.concatenate(blocks)), rate, source_channels, codec)
+
+
+def _resampled_blocks(frames: Iterator[Any], resampler: Any, limit: int, rate: int) -> Iterator[Samples]:
+    def convert(frame: Any) -> Iterator[Samples]:
+        for resampled in resampler.resample(frame):
+            yield resampled.to_ndarray().reshape(resampled.samples, -1).astype(np.float32)
+
+    count = 0
+    for frame in frames:
+        for block in convert(frame):
+            count += len(block)
+            if count > limit:
+                raise UndecodableAudioError(f"longer than {limit / rate:.0f} s")
+            yield block
+    yield from convert(None)  # flushes the samples that the resampler still holds back
+
+
+def encode_track(samples: Samples, sample_rate_hz: int, target: FfmpegFormat, bitrate_kbps: int) -> bytes:
+    """Encode samples of shape (frames,) or (frames, channels), full scale at 1.0."""
+    import av
+
+    samples = samples.reshape(len(samples), -1)
+    layout = _LAYOUTS[samples.shape[1]]
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format=target.muxer, options=_BIT_EXACT if target.muxer == "webm" else {}) as file:
+        options = _MP3_OPTIONS if target.muxer == "mp3" else {}
+        stream: Any = file.add_stream(target.codec, rate=sample_rate_hz, options=options)
+        stream.codec_context.layout = layout
+        stream.codec_context.bit_rate = bitrate_kbps * 1000
+        for frame in _frames(samples, sample_rate_hz, layout):
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def apply_filters(samples: Samples, sample_rate_hz: int, filters: Sequence[tuple[str, str]]) -> Samples:
+    """Apply FFmpeg audio filters to mono samples; the sample rate is unchanged.
+
+    Args:
+        samples: shape (frames,), full scale at 1.0.
+        sample_rate_hz: of the samples.
+        filters: names with arguments, such as ("atempo", "1.5").
+    """
+    from av.filter import Graph
+
+    graph = Graph()
+    last = graph.add_abuffer(
+        sample_rate=sample_rate_hz, format="fltp", layout="mono", time_base=Fraction(1, sample_rate_hz)
+    )
+    output_format = f"sample_fmts=fltp:sample_rates={sample_rate_hz}:channel_layouts=mono"
+    for name, arguments in [*filters, ("aformat", output_format), ("abuffersink", "")]:
+        added = graph.add(name, arguments) if arguments else graph.add(name)
+        last.link_to(added)
+        last = added
+    graph.configure()
+    blocks: list[Samples] = []
+    for frame in (*_frames(samples.reshape(-1, 1), sample_rate_hz, "mono"), None):
+        graph.push(frame)
+        blocks += _pull_available(graph)
+    return np.clip(np.concatenate(blocks), -1.0, 1.0) if blocks else np.zeros(0, np.float32)
+
+
+def _pull_available(graph: Any) -> list[Samples]:
+    import av
+
+    blocks = []
+    while True:
+        try:
+            blocks.append(graph.pull().to_ndarray().reshape(-1).astype(np.float32))
+        except (av.error.BlockingIOError, av.error.EOFError):  # needs more input, or is finished
+            return blocks
+
+
+def _frames(samples: Samples, sample_rate_hz: int, layout: str) -> Iterator[Any]:
+    import av
+
+    for start in range(0, len(samples), _BLOCK_FRAMES):
+        block = np.ascontiguousarray(samples[start : start + _BLOCK_FRAMES].T)
+        frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+        frame.sample_rate, frame.pts = sample_rate_hz, start
+        frame.time_base = Fraction(1, sample_rate_hz)
+        yield frame

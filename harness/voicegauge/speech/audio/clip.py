@@ -1,0 +1,103 @@
+"""One piece of encoded audio, decoded at most once."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import cached_property
+
+from voicegauge.model import AudioFacts
+from voicegauge.speech.audio.containers import sniff_container
+from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
+from voicegauge.speech.audio.levels import is_silent, leading_silence_s, rms_dbfs
+from voicegauge.speech.audio.limits import UndecodableAudioError
+from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, playback_timeline
+
+
+class AudioClip:
+    """Encoded audio as received. Samples, digest and measurements are computed on first use, then cached."""
+
+    def __init__(
+        self, data: bytes, *, media_type: str | None = None, raw_format: RawAudioFormat | None = None
+    ) -> None:
+        """Wrap `data` without decoding it.
+
+        Args:
+            data: as received.
+            media_type: as the provider declares it.
+            raw_format: format of samples without a header.
+        """
+        self.data, self.media_type, self.raw_format = data, media_type, raw_format
+
+    @classmethod
+    def from_facts(cls, data: bytes, facts: AudioFacts) -> AudioClip:
+        """Wrap audio of a saved run, with the raw format that its facts state."""
+        raw = None
+        if facts.raw_format and facts.sample_rate_hz:
+            raw = RawAudioFormat(
+                format=facts.raw_format, sample_rate_hz=facts.sample_rate_hz, channels=facts.channels or 1
+            )
+        return cls(data, media_type=facts.media_type, raw_format=raw)
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hex SHA-256 of the encoded bytes."""
+        return hashlib.sha256(self.data).hexdigest()
+
+    @cached_property
+    def _decoding(self) -> DecodedAudio | UndecodableAudioError:
+        try:
+            return decode(self.data, declared=self.raw_format)
+        except UndecodableAudioError as error:
+            return error
+
+    @property
+    def decoded(self) -> DecodedAudio | None:
+        """The decoded samples; `None` if the audio cannot be decoded."""
+        return None if isinstance(self._decoding, UndecodableAudioError) else self._decoding
+
+    @property
+    def decode_error(self) -> str | None:
+        """Why the audio cannot be decoded; `None` if it can."""
+        return str(self._decoding) if isinstance(self._decoding, UndecodableAudioError) else None
+
+    @cached_property
+    def is_silent(self) -> bool:
+        """Whether the audio was decoded and holds no speech."""
+        decoded = self.decoded
+        return decoded is not None and is_silent(decoded.samples, decoded.sample_rate_hz)
+
+    @cached_property
+    def playback_timeline(self) -> PlaybackTimeline | None:
+        """Seconds of playable audio by bytes received; `None` if the audio cannot be decoded."""
+        return None if self.decoded is None else playback_timeline(self.data, self.decoded)
+
+    def facts(self, file: str) -> AudioFacts:
+        """Measure the audio; container, digest and size are known even if it cannot be decoded.
+
+        Args:
+            file: path of the saved audio, relative to the folder of the run.
+        """
+        decoded = self.decoded
+        if decoded is None:
+            return AudioFacts(
+                sha256=self.sha256,
+                file=file,
+                bytes=len(self.data),
+                media_type=self.media_type,
+                container=sniff_container(self.data),
+            )
+        level_dbfs = rms_dbfs(decoded.samples)
+        return AudioFacts(
+            sha256=self.sha256,
+            file=file,
+            bytes=len(self.data),
+            media_type=self.media_type,
+            container=decoded.container,
+            sample_rate_hz=decoded.sample_rate_hz,
+            channels=decoded.channels,
+            raw_format=self.raw_format.format if self.raw_format and decoded.container == "pcm" else None,
+            audio_s=decoded.audio_s,
+            leading_silence_s=leading_silence_s(decoded.samples, decoded.sample_rate_hz),
+            rms_dbfs=level_dbfs if math.isfinite(level_dbfs) else None,  # JSON has no -Infinity
+        )

@@ -1,0 +1,201 @@
+"""Decoding audio files and raw samples to mono float samples, with bounds for hostile input."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from voicegauge.model import Record
+from voicegauge.speech.audio import ffmpeg
+from voicegauge.speech.audio.containers import (
+    declares_length,
+    find_wav_data,
+    may_be_chance,
+    repair_streamed_wav_length,
+    sniff_container,
+)
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale, max_frames
+from voicegauge.speech.interrupts import defer_keyboard_interrupt
+
+_BLOCK_FRAMES = 4096
+"""Frames decoded at a time: the blocks before a damaged one are returned."""
+_TRUNCATION_TOLERANCE_S = 0.05
+"""Encoders pad and trim by up to two frames of 1152 samples, 0.048 s at 48 kHz."""
+_SNDFILE_CONTAINERS = {"WAVEX": "wav", "RF64": "wav", "RAW": "pcm"}
+"""libsndfile's names of containers that this package calls otherwise."""
+
+
+class RawAudioFormat(Record, frozen=True, kw_only=True):
+    """The format of samples without a header, as the contract declares it."""
+
+    format: str = "pcm_s16le"
+    """"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw" or "alaw"."""
+    sample_rate_hz: int
+    channels: int = 1
+
+
+class DecodedAudio(NamedTuple):
+    """Decoded samples and properties of the file that they came from."""
+
+    samples: Samples
+    """Mono, shape (frames,), full scale at 1.0: the mean of the channels."""
+    sample_rate_hz: int
+    channels: int
+    """Number of channels in the file."""
+    container: str
+    """"wav", "mp3", "flac", "ogg", "aiff", ..., or "pcm" for samples without a header."""
+    codec: str
+    """"pcm_16", "mpeg_layer_iii", "vorbis", "opus", ..."""
+    audio_s: float
+    """Duration of the decoded samples, in seconds."""
+    declared_s: float | None
+    """Duration that the container declares, in seconds; `None` if it declares none, as in a stream."""
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the file is shorter than its container declares."""
+        return self.declared_s is not None and self.declared_s - self.audio_s > _TRUNCATION_TOLERANCE_S
+
+
+class _SampleEncoding(NamedTuple):
+    subtype: str
+    endian: str
+
+
+_RAW_ENCODINGS = {
+    "pcm_s16le": _SampleEncoding("PCM_16", "LITTLE"),
+    "pcm_s16be": _SampleEncoding("PCM_16", "BIG"),
+    "pcm_s24le": _SampleEncoding("PCM_24", "LITTLE"),
+    "pcm_f32le": _SampleEncoding("FLOAT", "LITTLE"),
+    "pcm_u8": _SampleEncoding("PCM_U8", "FILE"),
+    "mulaw": _SampleEncoding("ULAW", "FILE"),
+    "alaw": _SampleEncoding("ALAW", "FILE"),
+}
+
+
+@defer_keyboard_interrupt()
+def decode(data: bytes, *, declared: RawAudioFormat | None = None) -> DecodedAudio:
+    """Decode a file, or raw samples of a declared format, to mono samples.
+
+    A header always wins over `declared`, which is used for bytes without a header, or that begin like an
+    MPEG audio frame by chance, as a few in a thousand quiet mu-law recordings do. A streamed WAV (declared
+    length 0, or two gigabytes and more) is read to its end. Of a damaged file, the part before the damage is returned.
+
+    Args:
+        data: as received.
+        declared: format of samples without a header.
+
+    Raises:
+        UndecodableAudioError: not audio, an unsupported container, no samples, more than `MAX_AUDIO_S` or
+            `MAX_FRAMES`, or a sample rate or number of channels out of range.
+    """
+    container = sniff_container(data)
+    if container is None and declared is not None:
+        return _decode_raw(data, declared)
+    try:
+        return _decode_container(data, container)
+    except UndecodableAudioError:
+        if declared is None or not may_be_chance(data):
+            raise
+        return _decode_raw(data, declared)
+
+
+def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
+    import soundfile
+
+    if container in ffmpeg.CONTAINERS:
+        return _decode_by_ffmpeg(data, container)
+    try:
+        with soundfile.SoundFile(io.BytesIO(repair_streamed_wav_length(data))) as file:
+            return _read_sound_file(file, data)
+    except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
+        reason = f"{container} that cannot be read" if container else "not a known audio container"
+        raise UndecodableAudioError(f"{len(data)} bytes: {reason}") from error
+
+
+def _decode_by_ffmpeg(data: bytes, container: str) -> DecodedAudio:
+    try:
+        track = ffmpeg.decode_track(data, channels=1)
+    except UndecodableAudioError as error:
+        raise UndecodableAudioError(f"{len(data)} bytes of {container}: {error}") from error
+    return DecodedAudio(
+        samples=track.samples.reshape(-1),
+        sample_rate_hz=track.sample_rate_hz,
+        channels=track.source_channels,
+        container=container,
+        codec=track.codec,
+        audio_s=len(track.samples) / track.sample_rate_hz,
+        declared_s=None,
+    )
+
+
+def _decode_raw(data: bytes, declared: RawAudioFormat) -> DecodedAudio:
+    import soundfile
+
+    encoding = _RAW_ENCODINGS.get(declared.format)
+    if encoding is None:
+        raise UndecodableAudioError(f"raw audio of the unknown format {declared.format!r}")
+    check_shape(declared.sample_rate_hz, declared.channels)
+    try:
+        with soundfile.SoundFile(
+            io.BytesIO(data),
+            samplerate=declared.sample_rate_hz,
+            channels=declared.channels,
+            format="RAW",
+            subtype=encoding.subtype,
+            endian=encoding.endian,
+        ) as file:
+            return _read_sound_file(file, data)
+    except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
+        raise UndecodableAudioError(f"{len(data)} bytes: not samples of {declared.format}") from error
+
+
+def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
+    rate, channels = int(file.samplerate), int(file.channels)
+    check_shape(rate, channels)
+    samples = _read_samples(file, max_frames(rate))
+    if not len(samples):
+        raise UndecodableAudioError(f"{len(data)} bytes of {file.format.lower()} without a single sample")
+    container = _SNDFILE_CONTAINERS.get(file.format, file.format.lower())
+    return DecodedAudio(
+        samples=samples,
+        sample_rate_hz=rate,
+        channels=channels,
+        container=container,
+        codec=file.subtype.lower(),
+        audio_s=len(samples) / rate,
+        declared_s=_declared_s(file, data, container, len(samples)),
+    )
+
+
+def _read_samples(file: Any, limit: int) -> Samples:
+    import soundfile
+
+    blocks: list[Samples] = []
+    frames = 0
+    while True:
+        try:
+            block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+        except soundfile.SoundFileError:
+            break  # damaged from here on; the blocks before are returned
+        if not len(block):
+            break
+        frames += len(block)
+        if frames > limit:
+            raise UndecodableAudioError(f"audio longer than {limit / file.samplerate:.0f} s")
+        blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
+    return clip_to_full_scale(np.concatenate(blocks) if blocks else np.zeros(0, np.float32))
+
+
+def _declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:
+    wav = find_wav_data(data)
+    if wav is not None:
+        if wav.declared is None or not wav.present:
+            return None
+        # libsndfile shortens the frame count to what is present. All samples have one size, so bytes scale to seconds.
+        return float(frames / file.samplerate * max(wav.declared / min(wav.present, wav.declared), 1.0))
+    if declares_length(data, container) and file.frames > 0:
+        return float(file.frames / file.samplerate)
+    return None

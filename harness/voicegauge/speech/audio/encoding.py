@@ -1,0 +1,122 @@
+"""Encoding samples as audio files: by libsndfile where it supports the format, otherwise by FFmpeg."""
+
+from __future__ import annotations
+
+import io
+from typing import NamedTuple
+
+from voicegauge.speech.audio.ffmpeg import FfmpegFormat, encode_track
+from voicegauge.speech.audio.limits import Samples
+from voicegauge.speech.audio.ogg import with_serial
+from voicegauge.speech.audio.resampling import resample
+from voicegauge.speech.interrupts import defer_keyboard_interrupt
+
+
+class SndfileFormat(NamedTuple):
+    """A format that libsndfile writes."""
+
+    media_type: str
+    container: str
+    subtype: str
+    rates_hz: tuple[int, ...] = ()
+    """Sample rates that the codec supports, ascending; empty for any."""
+
+
+_MPEG_1_RATES_HZ = (32000, 44100, 48000)
+"""Lower rates are MPEG-2, whose frames libsndfile's encoder overfills: decoders report errors and skip audio."""
+_MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
+"""About 100 kbit/s. Variable bit rate produces broken frames at every sample rate."""
+_OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
+"""The rates that the Opus codec supports (RFC 6716, section 2)."""
+FORMATS = {
+    "wav": SndfileFormat("audio/wav", "WAV", "PCM_16"),
+    "mp3": SndfileFormat("audio/mpeg", "MP3", "MPEG_LAYER_III", _MPEG_1_RATES_HZ),
+    "flac": SndfileFormat("audio/flac", "FLAC", "PCM_16"),
+    "ogg": SndfileFormat("audio/ogg", "OGG", "VORBIS"),
+    "opus": SndfileFormat("audio/ogg", "OGG", "OPUS", _OPUS_RATES_HZ),
+    "pcm_s16le": SndfileFormat("audio/pcm", "RAW", "PCM_16"),
+    "mulaw": SndfileFormat("audio/basic", "RAW", "ULAW"),
+}
+"""Formats that `encode` writes, by name."""
+_OGG_SERIAL = 1
+"""Any fixed number: see `with_serial`."""
+
+_FFMPEG_FORMATS = {
+    "mp3": FfmpegFormat("mp3", "libmp3lame"),
+    "m4a": FfmpegFormat("ipod", "aac"),
+    "aac": FfmpegFormat("adts", "aac"),
+    "webm": FfmpegFormat("webm", "libopus"),
+}
+_FFMPEG_MEDIA_TYPES = {"m4a": "audio/mp4", "aac": "audio/aac", "webm": "audio/webm"}
+_OPUS_DECODING_RATE_HZ = 48_000
+"""The rate that Opus is decoded at, whatever rate it was encoded from (RFC 7845, section 5.1)."""
+DEFAULT_BITRATE_KBPS = 128
+
+
+def media_type_of(name: str) -> str:
+    """The media type of a format that `encode` or `encode_at_bitrate` writes.
+
+    Raises:
+        KeyError: the format is unknown.
+    """
+    return _FFMPEG_MEDIA_TYPES.get(name) or FORMATS[name].media_type
+
+
+@defer_keyboard_interrupt()
+def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str]:
+    """Encode with libsndfile; integer formats get 16 bits. Equal samples give equal bytes.
+
+    Args:
+        samples: shape (frames,) or (frames, channels), full scale at 1.0.
+        sample_rate_hz: of the samples; resampled to the next higher rate if the codec does not support it.
+        name: one of `FORMATS`.
+
+    Returns:
+        The file and its media type.
+
+    Raises:
+        ValueError: `name` is not one of `FORMATS`.
+    """
+    import soundfile
+
+    audio_format = FORMATS.get(name)
+    if audio_format is None:
+        raise ValueError(f"unknown audio format {name!r}: known: {', '.join(FORMATS)}")
+    if audio_format.rates_hz and sample_rate_hz not in audio_format.rates_hz:
+        rates = audio_format.rates_hz
+        rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
+        samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
+    buffer = io.BytesIO()
+    # libsndfile rejects a byte order for the formats that fix it.
+    endian = "LITTLE" if audio_format.container == "RAW" and audio_format.subtype == "PCM_16" else "FILE"
+    soundfile.write(
+        buffer,
+        samples,
+        sample_rate_hz,
+        format=audio_format.container,
+        subtype=audio_format.subtype,
+        endian=endian,
+        **(_MP3_OPTIONS if name == "mp3" else {}),
+    )
+    data = buffer.getvalue()
+    return with_serial(data, _OGG_SERIAL) if audio_format.container == "OGG" else data, audio_format.media_type
+
+
+def encode_at_bitrate(samples: Samples, sample_rate_hz: int, name: str, bitrate_kbps: int | None = None) -> bytes:
+    """Encode in any supported format, MP3, AAC and Opus in WebM at a chosen bit rate.
+
+    Args:
+        samples: shape (frames,) or (frames, channels), full scale at 1.0.
+        sample_rate_hz: of the samples; unchanged except in "webm", which always has 48 kHz.
+        name: "mp3", "m4a", "aac", "webm" or one of `FORMATS`.
+        bitrate_kbps: of "mp3", "m4a", "aac" and "webm"; default `DEFAULT_BITRATE_KBPS`. Ignored for other formats.
+
+    Raises:
+        ValueError: the format is unknown.
+    """
+    if name not in _FFMPEG_FORMATS:
+        return encode(samples, sample_rate_hz, name)[0]
+    if name == "webm":
+        samples = resample(samples, sample_rate_hz, _OPUS_DECODING_RATE_HZ)
+        sample_rate_hz = _OPUS_DECODING_RATE_HZ
+    return encode_track(samples, sample_rate_hz, _FFMPEG_FORMATS[name], bitrate_kbps or DEFAULT_BITRATE_KBPS)

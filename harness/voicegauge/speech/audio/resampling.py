@@ -1,0 +1,17 @@
+"""Conversion of samples to another sample rate."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voicegauge.speech.audio.limits import Samples
+
+
+def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
+    """Resample with soxr at high quality; returns the same array if the rates are equal."""
+    if from_hz == to_hz:
+        return samples
+    import soxr
+
+    resampled: Samples = soxr.resample(samples, from_hz, to_hz).astype(np.float32)
+    return resampled
