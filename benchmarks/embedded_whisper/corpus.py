@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from embedded_whisper import sentences
 from voicegauge.emulator.audio.speech import PITCH_SPREAD
-from voicegauge.speech.audio.samples import decode, encode, resample
+from voicegauge.speech.audio import decode, encode, resample
 from voicegauge.speech.synthesis.espeak import synthesize
 
 RATE = 16_000

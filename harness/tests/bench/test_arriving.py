@@ -35,8 +35,7 @@ from voicegauge.model import (
     Streaming,
     Timing,
 )
-from voicegauge.speech.audio.playable import playback_timeline
-from voicegauge.speech.audio.samples import FORMATS, RawAudioFormat, decode, encode, leading_silence_s
+from voicegauge.speech.audio import FORMATS, RawAudioFormat, decode, encode, leading_silence_s, playback_timeline
 from voicegauge.transport import Transport
 
 from .made import sample

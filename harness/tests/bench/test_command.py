@@ -24,7 +24,7 @@ from voicegauge.bench.running.journal import read_journal
 from voicegauge.bench.running.store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.emulator import RunningEmulator
-from voicegauge.speech.audio.samples import encode
+from voicegauge.speech.audio import encode
 
 Bench = Callable[..., list[str]]
 QUICK = ("--asr", "none", "--no-report", "--warmup", "0", "--language", "en")

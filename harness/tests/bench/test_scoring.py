@@ -15,7 +15,7 @@ from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
 from voicegauge.errors import DataError, UnreachableError
 from voicegauge.model import Failure, Provenance, Run, Sample, ScoreSet
 from voicegauge.speech.asr import SpokenText
-from voicegauge.speech.audio.samples import RawAudioFormat, encode, facts
+from voicegauge.speech.audio import EncodedAudio, RawAudioFormat, encode
 from voicegauge.speech.synthesis.espeak import synthesize
 
 from .made import run, sample
@@ -64,7 +64,7 @@ class Folder:
         measured = None
         if audio:
             _, file = save_audio(self.path, audio)
-            measured, _ = facts(audio, file=file, media_type="audio/wav", declared=declared)
+            measured = EncodedAudio(audio, media_type="audio/wav", raw_format=declared).facts(file)
         self.samples.append(msgspec.structs.replace(made, audio=measured, **words))
         return self.samples[-1]
 

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.contract import load_catalogue
 from voicegauge.data import data_dir
-from voicegauge.speech.audio.samples import DecodedAudio, decode, is_silent
+from voicegauge.speech.audio import DecodedAudio, decode, is_silent
 
 SAMPLE = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "make_voice_sample.py"

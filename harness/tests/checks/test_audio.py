@@ -6,7 +6,7 @@ import pytest
 from voicegauge.checks import SpeechDelivery
 from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.model import Delivery, Exchange, Failure, Request, Response, SpeechRequest
-from voicegauge.speech.audio.samples import encode
+from voicegauge.speech.audio import encode
 
 RATE = 16_000
 TEXT = "Good morning. This is a short test of a long story."

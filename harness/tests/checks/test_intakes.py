@@ -11,7 +11,7 @@ import pytest
 from voicegauge.checks import AudioInputCall, Checker
 from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
 from voicegauge.model import Exchange, Provenance, Request, Response, UploadedFile
-from voicegauge.speech.audio.transcoding import write_audio
+from voicegauge.speech.audio import encode_at_bitrate
 from voicegauge.transport import encode_body
 
 SAID = "the river was quiet in the morning"
@@ -31,7 +31,7 @@ def noise(seconds: float, rate: int = 16_000) -> np.ndarray:
 def taken(
     intake: AudioInputTarget, body: Any, *pieces: bytes, headers: tuple[tuple[str, str], ...] = (), **fields: object
 ) -> AudioInputCall:
-    file = UploadedFile(filename="a.wav", media_type="audio/wav", data=write_audio(noise(SENT_S), 16_000, "wav"))
+    file = UploadedFile(filename="a.wav", media_type="audio/wav", data=encode_at_bitrate(noise(SENT_S), 16_000, "wav"))
     content_type, sent = encode_body("multipart/form-data", {"file": file, **fields})
     exchange = Exchange(
         provider=intake.contract.id,
@@ -102,7 +102,7 @@ def test_a_part_of_a_minute_may_be_rounded_up_and_no_more(ttsai: Contract, charg
 
 
 def audio(name: str = "wav", seconds: float = SENT_S, rate: int = 22_050) -> bytes:
-    return write_audio(noise(seconds, rate), rate, name)
+    return encode_at_bitrate(noise(seconds, rate), rate, name)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def audio(name: str = "wav", seconds: float = SENT_S, rate: int = 22_050) -> byt
         (audio(), {"channels": "stereo"}, {"converted-format"}),
         (audio(seconds=2.0), {"format": "wav"}, {"converted-length"}),
         (b"no audio", {"format": "wav"}, {"converted-audio"}),
-        (write_audio(np.zeros(88_200, np.float32), 22_050, "wav"), {"format": "wav"}, {"converted-audio"}),
+        (encode_at_bitrate(np.zeros(88_200, np.float32), 22_050, "wav"), {"format": "wav"}, {"converted-audio"}),
     ],
 )
 def test_converted_audio(ttsai: Contract, piece: bytes, fields: dict[str, Any], rules: set[str]) -> None:

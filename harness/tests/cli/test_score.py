@@ -17,7 +17,7 @@ from voicegauge.bench.running.store import load_run, save_audio, save_run
 from voicegauge.cli import run as run_cli
 from voicegauge.model import Manifest, Provenance, Run, Sample, ScoreSet, SuiteRef
 from voicegauge.model.run import RUN_SCHEMA_VERSION
-from voicegauge.speech.audio.samples import encode, facts
+from voicegauge.speech.audio import EncodedAudio, encode
 from voicegauge.speech.synthesis.espeak import synthesize
 
 TEXTS = ("The box was thrown beside the parked truck.", "The kettle is on the stove.")
@@ -42,7 +42,7 @@ def spoken(folder: Path, text: str, index: int) -> Sample:
         started_at="2026-11-21T00:00:00Z",
         attempts=1,
         polls=0,
-        audio=facts(audio, file=file, media_type=media_type)[0],
+        audio=EncodedAudio(audio, media_type=media_type).facts(file),
     )
 
 

@@ -29,7 +29,7 @@ from voicegauge.conformance import (
 )
 from voicegauge.contract import Catalogue
 from voicegauge.emulator import RunningEmulator
-from voicegauge.speech.audio.samples import encode
+from voicegauge.speech.audio import encode
 
 Check = Callable[..., CheckReport]
 _PLANS: dict[tuple[object, ...], CasePlan] = {}

@@ -24,7 +24,7 @@ from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import create_app
 from voicegauge.emulator.audio import transcription
 from voicegauge.model import Severity
-from voicegauge.speech.audio.samples import decode, is_silent
+from voicegauge.speech.audio import decode, is_silent
 from voicegauge.transport import VirtualClock
 
 URL = "http://127.0.0.1:9"

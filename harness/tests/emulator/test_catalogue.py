@@ -23,7 +23,7 @@ from voicegauge.contract import (
 )
 from voicegauge.emulator import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.formats.bodies import is_form, is_json
-from voicegauge.speech.audio.samples import container_of_media_type, decode, encode, is_silent
+from voicegauge.speech.audio import container_of_media_type, decode, encode, is_silent
 
 CONTRACTS = list(load_catalogue())
 TARGETS = [target for contract in CONTRACTS for target in contract.targets.values()]

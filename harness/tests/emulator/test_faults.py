@@ -13,7 +13,7 @@ from voicegauge.contract import Contract, load_catalogue
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
 from voicegauge.errors import UnknownNameError
-from voicegauge.speech.audio.samples import decode, is_silent
+from voicegauge.speech.audio import decode, is_silent
 
 TEXT = "Good morning, this is a test of ten words or so."
 EXPIRES_S = 3600  # of the made-up contract's jobs

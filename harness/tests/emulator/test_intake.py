@@ -15,7 +15,7 @@ from voicegauge.contract import Contract, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.audio import transcription
 from voicegauge.model import Exchange, UploadedFile
-from voicegauge.speech.audio.transcoding import write_audio
+from voicegauge.speech.audio import encode_at_bitrate
 from voicegauge.transport import Transport
 
 URL = "http://127.0.0.1:9"
@@ -45,7 +45,7 @@ def ttsai(monkeypatch: pytest.MonkeyPatch) -> Contract:
 
 def recording(seconds: float = 1.0, *, silent: bool = False) -> UploadedFile:
     noise = np.random.default_rng(0).normal(0, 0.0 if silent else 0.1, int(RATE_HZ * seconds)).astype(np.float32)
-    return UploadedFile(filename="a.wav", media_type="audio/wav", data=write_audio(noise, RATE_HZ, "wav"))
+    return UploadedFile(filename="a.wav", media_type="audio/wav", data=encode_at_bitrate(noise, RATE_HZ, "wav"))
 
 
 async def sent(

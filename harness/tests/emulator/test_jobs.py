@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from voicegauge.emulator import SCENARIO_HEADER
-from voicegauge.speech.audio.samples import decode
+from voicegauge.speech.audio import decode
 
 
 async def test_each_poll_moves_a_job_on_by_one_state(start: Any) -> None:

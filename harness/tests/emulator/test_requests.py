@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voicegauge.emulator import SCENARIO_HEADER, SERVER_NAME
-from voicegauge.speech.audio.samples import encode
+from voicegauge.speech.audio import encode
 
 
 async def test_an_unknown_path_is_answered_with_the_documented_not_found(start: Any) -> None:

@@ -12,7 +12,7 @@ from voicegauge.conformance.cases.valid_requests import voice_sample
 from voicegauge.contract import load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.emulator.server.socket_server import running_app
-from voicegauge.speech.audio.samples import decode
+from voicegauge.speech.audio import decode
 
 Ask = Callable[..., httpx.Response]
 CONSENT = {"name": "My Narrator", "consent_confirmed": "true"}

@@ -16,7 +16,7 @@ import pytest
 import tts_ai
 
 from voicegauge.contract import load_catalogue
-from voicegauge.speech.audio.samples import decode
+from voicegauge.speech.audio import decode
 
 if TYPE_CHECKING:
     import openai  # takes a second: imported by the tests that use it

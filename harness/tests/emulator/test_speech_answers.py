@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from voicegauge.speech.audio.samples import DecodedAudio, RawAudioFormat, decode, encode, is_silent
+from voicegauge.speech.audio import DecodedAudio, RawAudioFormat, decode, encode, is_silent
 
 
 async def _speak(api: Any, text: str = "Hello there, my friend", **body: Any) -> tuple[DecodedAudio, Any]:

@@ -16,7 +16,7 @@ import pytest
 from voicegauge.contract import Contract, load_contract
 from voicegauge.data import data_dir
 from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, create_app
-from voicegauge.speech.audio.samples import decode
+from voicegauge.speech.audio import decode
 
 TEXT = "Good morning, this is a test of ten words or so."
 ASKED = {"model": "kokoro", "text": TEXT, "voice": "af_bella", "format": "wav"}

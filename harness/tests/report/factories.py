@@ -29,7 +29,7 @@ from voicegauge.model import (
     TargetRef,
 )
 from voicegauge.model.run import RUN_SCHEMA_VERSION
-from voicegauge.speech.audio.samples import encode
+from voicegauge.speech.audio import encode
 
 HOSTILE = (
     "<script>alert(1)</script>",

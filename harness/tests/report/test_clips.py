@@ -9,7 +9,7 @@ from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
 from voicegauge.report import gather, render_page
 from voicegauge.report.clips import CLIPS, CLIPS_PER_TARGET, WorstClip, players, worst_clips
-from voicegauge.speech.audio.samples import decode, encode, facts
+from voicegauge.speech.audio import EncodedAudio, decode, encode
 
 from .factories import BROKEN, VOICES, crowd, make_run
 
@@ -22,7 +22,7 @@ def worst(run: Run) -> tuple[WorstClip, ...]:
 
 def clip_with(folder: Path, clip: WorstClip, audio: bytes, media_type: str) -> WorstClip:
     _, file = save_audio(folder, audio)
-    return replace(clip, audio=facts(audio, file=file, media_type=media_type)[0])
+    return replace(clip, audio=EncodedAudio(audio, media_type=media_type).facts(file))
 
 
 def tone(seconds: float) -> np.ndarray:
@@ -83,7 +83,7 @@ def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -
     clip = worst(run)[0]
     secret = encode(tone(1), 22_050, "wav")[0]
     (tmp_path / "secret.wav").write_bytes(secret)
-    outside = facts(secret, file="../secret.wav", media_type=None)[0]
+    outside = EncodedAudio(secret).facts("../secret.wav")
     (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
     linked = replace(outside, file="link.wav")
     other = replace(clip.audio, sha256="0" * 64)

@@ -10,23 +10,21 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.speech.audio.samples import (
+from voicegauge.speech.audio import (
     FORMATS,
-    MAX_AUDIO_S,
-    MAX_CHANNELS,
+    EncodedAudio,
     RawAudioFormat,
     UndecodableAudioError,
     container_of_media_type,
     decode,
-    decode_saved,
     encode,
-    facts,
     is_silent,
     leading_silence_s,
     resample,
     rms_dbfs,
     sniff_container,
 )
+from voicegauge.speech.audio.limits import MAX_AUDIO_S, MAX_CHANNELS
 
 RATE = 24_000
 RAW = {"pcm_s16le", "mulaw"}
@@ -238,18 +236,40 @@ def test_resampling_keeps_length_and_level() -> None:
 
 def test_facts_of_raw_audio_are_enough_to_read_it_again() -> None:
     data, media_type = encode(tone(), 16_000, "mulaw")
-    known, decoded = facts(
-        data, file="audio/x", media_type=media_type, declared=RawAudioFormat(format="mulaw", sample_rate_hz=16_000)
-    )
-    assert decoded is not None
-    assert known.container == "pcm"
-    assert np.array_equal(decode_saved(data, known).samples, decoded.samples)
+    audio = EncodedAudio(data, media_type=media_type, raw_format=RawAudioFormat(format="mulaw", sample_rate_hz=16_000))
+    facts = audio.facts("audio/x")
+    assert facts.container == "pcm"
+    again = EncodedAudio.from_facts(data, facts)
+    assert audio.decoded is not None
+    assert again.decoded is not None
+    assert np.array_equal(again.decoded.samples, audio.decoded.samples)
 
 
 def test_facts_of_what_cannot_be_decoded() -> None:
-    known, decoded = facts(b"OggSbroken", file="audio/x", media_type="audio/ogg")
-    assert decoded is None
-    assert (known.container, known.audio_s, known.bytes) == ("ogg", None, 10)
+    audio = EncodedAudio(b"OggSbroken", media_type="audio/ogg")
+    facts = audio.facts("audio/x")
+    assert audio.decoded is None
+    assert audio.playback_timeline is None
+    assert audio.decode_error
+    assert not audio.is_silent
+    assert (facts.container, facts.audio_s, facts.bytes) == ("ogg", None, 10)
+
+
+def test_audio_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    monkeypatch.setattr(
+        "voicegauge.speech.audio.encoded_audio.decode",
+        lambda data, *, declared: calls.append(data) or decode(data, declared=declared),
+    )
+    audio = EncodedAudio(encode(tone(), RATE, "wav")[0])
+    assert calls == [], "nothing is decoded before it is needed"
+    for _ in range(2):
+        assert audio.decoded is not None
+        assert audio.facts("audio/x").audio_s == pytest.approx(2.0)
+        assert audio.playback_timeline is not None
+        assert not audio.is_silent
+        assert audio.decode_error is None
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize(
@@ -299,6 +319,6 @@ def test_what_libsndfile_does_not_read_is_read_by_ffmpeg(container: str, codec: 
 def test_a_high_rate_buys_no_more_memory_by_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     data = by_ffmpeg("ipod", "alac", tone(rate=48_000))
     assert decode(data).audio_s == pytest.approx(2.0, abs=0.06)
-    monkeypatch.setattr("voicegauge.speech.audio.samples.MAX_FRAMES", 48_000)
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_FRAMES", 48_000)
     with pytest.raises(UndecodableAudioError, match="longer than 1 s"):
         decode(data)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.speech.audio.samples import is_silent, rms_dbfs
+from voicegauge.speech.audio import is_silent, rms_dbfs
 from voicegauge.speech.synthesis.espeak import guess_language, speaks, synthesize, variants
 
 TEXT = "The quick brown fox jumps over the lazy dog."

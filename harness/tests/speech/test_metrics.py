@@ -31,7 +31,7 @@ def test_errors_are_the_same_whichever_text_is_the_reference(one: str, other: st
 
 @given(words, words, st.sampled_from(["silence", "missing", "undecodable"]))
 def test_what_is_not_speech_counts_as_all_deleted(text: str, transcript: str, heard: str) -> None:
-    found = score(sample_id="a", reference=text, transcript=transcript, language="en", heard=heard)
+    found = score(sample_id="a", reference=text, transcript=transcript, language="en", content=heard)
     assert (found.deletions, found.errors) == (found.units, found.units)
     assert (found.transcript, found.hypothesis) == ("", "")
 

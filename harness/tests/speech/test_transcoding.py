@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 
 from voicegauge.data import data_dir
-from voicegauge.speech.audio.samples import UndecodableAudioError, decode, rms_dbfs
-from voicegauge.speech.audio.transcoding import TranscodingTarget, apply_filters, read_channels, transcode, write_audio
+from voicegauge.speech.audio import (
+    TranscodingTarget,
+    UndecodableAudioError,
+    apply_filters,
+    decode,
+    encode_at_bitrate,
+    read_channels,
+    rms_dbfs,
+    transcode,
+)
 
 RATE_HZ = 32_000
 
@@ -24,7 +32,7 @@ def peak_hz(samples: np.ndarray, rate: int) -> float:
 @pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "ogg", "m4a", "aac"])
 def test_format_rate_and_channels_are_those_asked_for(name, rate, channels) -> None:
-    source = write_audio(stereo(), RATE_HZ, "wav")
+    source = encode_at_bitrate(stereo(), RATE_HZ, "wav")
     made = decode(transcode(source, TranscodingTarget(name, rate, channels, 64)))
     assert (made.container, made.sample_rate_hz, made.channels) == (name, rate, channels)
     assert made.audio_s == pytest.approx(0.5, abs=0.1)
@@ -34,30 +42,30 @@ def test_format_rate_and_channels_are_those_asked_for(name, rate, channels) -> N
 @pytest.mark.parametrize("channels", [1, 2])
 def test_webm_holds_opus_and_equal_samples_give_equal_bytes(channels) -> None:
     samples = stereo()[:, :channels]
-    data = write_audio(samples, RATE_HZ, "webm")
+    data = encode_at_bitrate(samples, RATE_HZ, "webm")
     made = decode(data)
     assert (made.container, made.sample_rate_hz, made.channels) == ("webm", 48_000, channels)
     assert made.audio_s == pytest.approx(0.5, abs=0.1)
     assert rms_dbfs(made.samples) > -20
-    assert write_audio(samples, RATE_HZ, "webm") == data
+    assert encode_at_bitrate(samples, RATE_HZ, "webm") == data
 
 
 def test_channels_stay_apart() -> None:
     samples, rate = read_channels(
-        transcode(write_audio(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac", 44_100, 2))
+        transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac", 44_100, 2))
     )
     assert [peak_hz(samples[:, side], rate) for side in (0, 1)] == pytest.approx([300, 2000], abs=5)
 
 
 def test_what_is_not_asked_for_stays() -> None:
-    made = decode(transcode(write_audio(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac")))
+    made = decode(transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac")))
     assert (made.sample_rate_hz, made.channels) == (RATE_HZ, 2)
 
 
 @pytest.mark.parametrize("name", ["mp3", "m4a"])
 def test_a_higher_bit_rate_makes_a_larger_file(name) -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, RATE_HZ).astype(np.float32)
-    sizes = [len(write_audio(noise, RATE_HZ, name, kbps)) for kbps in (64, 128)]
+    sizes = [len(encode_at_bitrate(noise, RATE_HZ, name, kbps)) for kbps in (64, 128)]
     assert sizes[1] > 1.5 * sizes[0]
 
 
@@ -79,7 +87,7 @@ def test_a_recording_that_breaks_off_gives_what_is_there_or_is_refused(cut) -> N
 
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown audio format 'mp5'"):
-        write_audio(stereo(), RATE_HZ, "mp5")
+        encode_at_bitrate(stereo(), RATE_HZ, "mp5")
 
 
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.5, 2.0])

@@ -13,7 +13,7 @@ from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
 from voicegauge.speech.asr.base import RATE_HZ, digest
-from voicegauge.speech.audio.samples import encode, facts
+from voicegauge.speech.audio import EncodedAudio, encode
 
 from ..bench.made import run, sample  # noqa: TID252 - tests are no package that could be named
 from .tiny_whisper import TEXTS, sound
@@ -188,7 +188,7 @@ def test_a_run_is_scored_by_it_in_processes_of_its_own(converted: Path, bare: Pa
     for name, text in TEXTS.items():
         audio, media_type = encode(sound(name), RATE_HZ, "wav")
         _, file = save_audio(bare, audio)
-        measured, _ = facts(audio, file=file, media_type=media_type)
+        measured = EncodedAudio(audio, media_type=media_type).facts(file)
         samples.append(msgspec.structs.replace(sample(name, words=text), audio=measured))
     found = score_run(bare, run(tuple(samples)), spec, workers=2)
     assert found is not None

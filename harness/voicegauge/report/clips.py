@@ -130,10 +130,9 @@ def _read(folder: Path, facts: AudioFacts) -> bytes | None:
 
 def _as_mp3(content: bytes, facts: AudioFacts) -> tuple[bytes, str] | None:
     """`content` encoded again; `None` where it cannot be decoded any more."""
-    from voicegauge.speech.audio import UndecodableAudioError, decode_saved, encode
+    from voicegauge.speech.audio import EncodedAudio, encode
 
-    try:
-        decoded = decode_saved(content, facts)
-    except UndecodableAudioError:
+    decoded = EncodedAudio.from_facts(content, facts).decoded
+    if decoded is None:
         return None
     return encode(decoded.samples, decoded.sample_rate_hz, "mp3")

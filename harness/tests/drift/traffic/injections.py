@@ -13,8 +13,8 @@ from voicegauge.contract import Contract
 from voicegauge.formats.bodies import is_json
 from voicegauge.formats.locations import parse_location, read_pointer, write_pointer
 from voicegauge.model import DOWNLOAD, Exchange, Response
+from voicegauge.speech.audio import decode, encode
 from voicegauge.speech.audio.containers import sniff_container
-from voicegauge.speech.audio.samples import decode, encode
 
 Exchanges = Sequence[Exchange]
 

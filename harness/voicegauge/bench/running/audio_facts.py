@@ -13,7 +13,7 @@ from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import DataError
 from voicegauge.model import AudioFacts, Sample
-from voicegauge.speech.audio import PlaybackTimeline, RawAudioFormat, facts, playback_timeline
+from voicegauge.speech.audio import EncodedAudio, PlaybackTimeline, RawAudioFormat
 
 
 def measure_audio(
@@ -55,8 +55,8 @@ def _facts(folder: Path, kept: AudioFacts, target: BaseTarget | None) -> _Measur
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    found, decoded = facts(data, file=kept.file, media_type=kept.media_type, declared=_declared(target))
-    return _Measured(found, playback_timeline(data, decoded) if decoded is not None else None)
+    audio = EncodedAudio(data, media_type=kept.media_type, raw_format=_declared(target))
+    return _Measured(audio.facts(kept.file), audio.playback_timeline)
 
 
 def _with(sample: Sample, found: _Measured) -> Sample:

@@ -6,7 +6,6 @@ processes of its own, so that it disturbs no timing of this one.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,7 @@ from voicegauge.bench.scoring.transcription import AudioClip, Progress, Transcri
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrErrorFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
-from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, encode, facts
+from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio, encode
 from voicegauge.speech.transcripts import normalizer_for, score
 
 OWN_TRANSCRIPTS = "each target's own transcripts"
@@ -145,7 +144,8 @@ def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, Aud
 
 
 def _save_reference(folder: Path, language: str, wav: bytes) -> AudioClip:
-    measured, _ = facts(wav, file=f"{hashlib.sha256(wav).hexdigest()}.wav", media_type="audio/wav")
+    audio = EncodedAudio(wav, media_type="audio/wav")
+    measured = audio.facts(f"{audio.sha256}.wav")
     (folder / measured.file).write_bytes(wav)
     return _clip_of(folder, language, measured)
 
@@ -163,7 +163,7 @@ def _scored(sample: Sample, found: Transcription) -> Score:
         reference=sample.text,
         transcript=found.transcript,
         language=sample.language,
-        heard=found.heard,
+        content=found.content,
     )
 
 
@@ -177,7 +177,7 @@ def _floor(references: dict[SpokenText, AudioClip], heard: Transcripts) -> tuple
                 reference=text.text,
                 transcript=found.transcript,
                 language=text.language,
-                heard=found.heard,
+                content=found.content,
             )
         )
     return tuple(

@@ -18,6 +18,7 @@ from voicegauge.errors import DataError, MissingExtraError, UnreachableError, Us
 from voicegauge.model import AudioFacts
 from voicegauge.speech import suppress_decoder_stderr
 from voicegauge.speech.asr import Asr, TranscriptCache, Transcription, transcribe_audio
+from voicegauge.speech.audio import EncodedAudio
 
 CLUSTER_WINDOW = 64
 """Clips under way on a cluster at once: enough for a rack of workers, and few enough for the scheduler's memory."""
@@ -191,4 +192,4 @@ _one_at_a_time = threading.Lock()
 def _hear(name: str, asr: Asr, audio: AudioClip | bytes, facts: AudioFacts, language: str) -> Transcription:
     data = audio.read() if isinstance(audio, AudioClip) else audio
     with _one_at_a_time:
-        return transcribe_audio(_loaded.setdefault(name, asr), data, facts, language)
+        return transcribe_audio(_loaded.setdefault(name, asr), EncodedAudio.from_facts(data, facts), language)

@@ -45,7 +45,7 @@ def _transcript_wrong(taken: AudioInputCall) -> Iterator[Violation]:
     if taken.said is None or found is None:
         return
     text, place = found
-    scored = score(sample_id="", reference=taken.said, transcript=text, language="en", heard="speech")
+    scored = score(sample_id="", reference=taken.said, transcript=text, language="en", content="speech")
     if scored.error_rate >= MAX_WER:
         message = f"word error rate {scored.error_rate:.0%} against what was spoken"
         yield Violation(

@@ -18,7 +18,7 @@ from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.model import Delivery, Exchange, Record, SpeechRequest, StateObservation
 
 if TYPE_CHECKING:
-    from voicegauge.speech.audio import DecodedAudio  # numpy
+    from voicegauge.speech.audio import DecodedAudio, EncodedAudio  # numpy
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,29 +134,24 @@ class SpeechDelivery:
         return status.job.audio if status and status.job else self.target.answer.audio
 
     @functools.cached_property
-    def _decoding(self) -> tuple[DecodedAudio | None, str | None]:
-        from voicegauge.speech.audio import RawAudioFormat, UndecodableAudioError, decode
+    def _audio(self) -> EncodedAudio | None:
+        from voicegauge.speech.audio import EncodedAudio, RawAudioFormat
 
         place = self.place
         raw = None
         if place is not None and place.format is not None and place.sample_rate_hz is not None:
             raw = RawAudioFormat(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
-        if self.delivery.audio is None:
-            return None, None
-        try:
-            return decode(self.delivery.audio, declared=raw), None
-        except UndecodableAudioError as error:
-            return None, str(error)
+        return None if self.delivery.audio is None else EncodedAudio(self.delivery.audio, raw_format=raw)
 
     @property
     def decoded(self) -> DecodedAudio | None:
         """The samples; `None` where they cannot be had."""
-        return self._decoding[0]
+        return None if self._audio is None else self._audio.decoded
 
     @property
     def decode_error(self) -> str | None:
         """Why the audio cannot be decoded; `None` where it can."""
-        return self._decoding[1]
+        return None if self._audio is None else self._audio.decode_error
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:

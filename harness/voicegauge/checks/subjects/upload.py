@@ -65,9 +65,6 @@ def _upload(data: bytes) -> DecodedAudio | None:
 
 
 def _decoded(data: bytes) -> DecodedAudio | None:
-    from voicegauge.speech.audio import UndecodableAudioError, decode
+    from voicegauge.speech.audio import EncodedAudio
 
-    try:
-        return decode(data)
-    except UndecodableAudioError:
-        return None
+    return EncodedAudio(data).decoded

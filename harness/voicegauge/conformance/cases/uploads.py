@@ -138,12 +138,12 @@ def _lasting(decoded: DecodedAudio, seconds: float) -> Samples:
 
 
 def _of_format(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[UploadVariant]:
-    from voicegauge.speech.audio import media_type_of, write_audio
+    from voicegauge.speech.audio import encode_at_bitrate, media_type_of
 
     known = {name.lower() for name in upload.formats}
 
     def made(name: str) -> UploadedFile:
-        data = write_audio(decoded.samples, decoded.sample_rate_hz, name)
+        data = encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, name)
         return UploadedFile(filename=f"voice.{name}", media_type=media_type_of(name), data=data)
 
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):

@@ -53,12 +53,12 @@ class SpokenSentence(NamedTuple):
 @functools.cache
 def spoken_sentence(name: str = "wav") -> SpokenSentence:
     """The first sentence of the bundled recording, in the format `name`: enough to hear, and quickly sent."""
-    from voicegauge.speech.audio import decode, media_type_of, write_audio
+    from voicegauge.speech.audio import decode, encode_at_bitrate, media_type_of
 
     whole = (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
     decoded = decode(voice_sample().data or b"")
     samples = decoded.samples[: round(SENTENCE_S * decoded.sample_rate_hz)]
-    data = write_audio(samples, decoded.sample_rate_hz, name)
+    data = encode_at_bitrate(samples, decoded.sample_rate_hz, name)
     file = UploadedFile(filename=f"sentence.{name}", media_type=media_type_of(name), data=data)
     return SpokenSentence(file, f"{whole.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 

@@ -9,7 +9,7 @@ from voicegauge.contract import MISSING
 from voicegauge.drift.report import DriftChange, make_change
 from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange
 from voicegauge.formats import is_json
-from voicegauge.speech.audio import UndecodableAudioError, decode, sniff_container
+from voicegauge.speech.audio import EncodedAudio, sniff_container
 
 FOR_NOW = (429, 502, 503, 504)
 """Refusals that a later try does not meet."""
@@ -71,11 +71,8 @@ def _audio(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange
 
 def _form(body: bytes) -> str | None:
     """Sample rate and channels; `None` where it cannot be decoded."""
-    try:
-        decoded = decode(body)
-    except UndecodableAudioError:
-        return None
-    return f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
+    decoded = EncodedAudio(body).decoded
+    return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
 
 
 def _change(

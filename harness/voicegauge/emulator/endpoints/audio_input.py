@@ -278,7 +278,7 @@ def _converted(request: ParsedRequest, intake: AudioInputTarget, upload: Decoded
     Raises:
         Refusal: the format cannot be had as is asked.
     """
-    from voicegauge.speech.audio import TranscodingTarget, transcode, write_audio
+    from voicegauge.speech.audio import TranscodingTarget, encode_at_bitrate, transcode
 
     use, name = intake.conversion, _wanted_format(request, intake, upload)
     assert use is not None
@@ -302,7 +302,7 @@ def _converted(request: ParsedRequest, intake: AudioInputTarget, upload: Decoded
         strength=number("strength") or 2,
     )
     samples, rate = _at_most(upload.decoded)
-    return EncodedAudio(write_audio(apply_effect(samples, rate, change), rate, name, kbps), name)
+    return EncodedAudio(encode_at_bitrate(apply_effect(samples, rate, change), rate, name, kbps), name)
 
 
 def _at_most(decoded: DecodedAudio) -> tuple[Any, int]:
@@ -319,10 +319,10 @@ def _wanted_format(request: ParsedRequest, intake: AudioInputTarget, upload: Dec
 
 
 def _encoded_stems(decoded: DecodedAudio, count: int, name: str) -> dict[str, bytes]:
-    from voicegauge.speech.audio import write_audio
+    from voicegauge.speech.audio import encode_at_bitrate
 
     samples, rate = _at_most(decoded)
-    return {part: write_audio(band, rate, name) for part, band in split_stems(samples, rate, count).items()}
+    return {part: encode_at_bitrate(band, rate, name) for part, band in split_stems(samples, rate, count).items()}
 
 
 def _spoken(text: str, language: str, name: str) -> SynthesisRequest:

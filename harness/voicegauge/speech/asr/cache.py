@@ -47,7 +47,7 @@ class TranscriptCache:
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO transcript VALUES (?, ?, ?)",
-                (self._key(audio, language), hearing.heard, hearing.transcript),
+                (self._key(audio, language), hearing.content, hearing.transcript),
             )
 
     def _key(self, audio: str, language: str) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from voicegauge.model import AudioFacts
 from voicegauge.speech.asr.base import RATE_HZ, Asr
-from voicegauge.speech.audio import UndecodableAudioError, decode_saved, is_silent, resample
+from voicegauge.speech.audio import EncodedAudio, resample
 from voicegauge.speech.transcripts import AudioContent
 
 TRANSCRIPTION_VERSION = 1
@@ -16,27 +15,20 @@ TRANSCRIPTION_VERSION = 1
 class Transcription(NamedTuple):
     """What was heard."""
 
-    heard: AudioContent
+    content: AudioContent
     transcript: str
     """Empty but for speech."""
 
 
-def transcribe_audio(asr: Asr, data: bytes, known: AudioFacts, language: str) -> Transcription:
-    """Decode audio, gate silence, resample, transcribe.
+def transcribe_audio(asr: Asr, audio: EncodedAudio, language: str) -> Transcription:
+    """Decode `audio`, resample it and transcribe it.
 
-    Silence never reaches the recogniser, which may hear words in it.
-
-    Args:
-        asr: the recogniser.
-        data: the audio as it was received.
-        known: what was measured on it then.
-        language: of the speech.
+    Silence is not passed to the recognizer, because speech recognizers produce words from it.
     """
-    try:
-        decoded = decode_saved(data, known)
-    except UndecodableAudioError:
+    decoded = audio.decoded
+    if decoded is None:
         return Transcription("undecodable", "")
-    if is_silent(decoded.samples, decoded.sample_rate_hz):
+    if audio.is_silent:
         return Transcription("silence", "")
     samples = resample(decoded.samples, decoded.sample_rate_hz, RATE_HZ)
     return Transcription("speech", asr.transcribe(samples, language))

@@ -1,8 +1,8 @@
 """Audio in memory: containers, decoding, encoding, transcoding and levels."""
 
-from voicegauge.speech.audio.clip import AudioClip
 from voicegauge.speech.audio.containers import container_of_media_type, sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
+from voicegauge.speech.audio.encoded_audio import EncodedAudio
 from voicegauge.speech.audio.encoding import FORMATS, encode, encode_at_bitrate, media_type_of
 from voicegauge.speech.audio.ffmpeg import apply_filters
 from voicegauge.speech.audio.levels import MIN_SPEECH_S, SILENCE_DBFS, is_silent, leading_silence_s, rms_dbfs
@@ -12,13 +12,13 @@ from voicegauge.speech.audio.resampling import resample
 from voicegauge.speech.audio.transcoding import TranscodingTarget, read_channels, transcode
 
 __all__ = [
-    "AudioClip",
-    "DecodedAudio",
     "FORMATS",
     "MIN_SPEECH_S",
+    "SILENCE_DBFS",
+    "DecodedAudio",
+    "EncodedAudio",
     "PlaybackTimeline",
     "RawAudioFormat",
-    "SILENCE_DBFS",
     "TranscodingTarget",
     "UndecodableAudioError",
     "apply_filters",

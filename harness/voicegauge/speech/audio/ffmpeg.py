@@ -57,9 +57,7 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
     rate, source_channels, codec = sample_rate_hz or 0, 0, "unknown"
     try:
         with av.open(io.BytesIO(data), "r") as file:
-            if not file.streams.audio:
-                raise UndecodableAudioError("no audio track")
-            stream = file.streams.audio[0]
+            stream = _first_audio_stream(file)
             source_rate, source_channels = int(stream.rate or 0), int(stream.channels)
             codec = str(stream.codec_context.name)
             check_shape(source_rate, source_channels)
@@ -76,6 +74,12 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
     if not blocks:
         raise UndecodableAudioError("no samples")
     return AudioTrack(clip_to_full_scale(np.concatenate(blocks)), rate, source_channels, codec)
+
+
+def _first_audio_stream(file: Any) -> Any:
+    if not file.streams.audio:
+        raise UndecodableAudioError("no audio track")
+    return file.streams.audio[0]
 
 
 def _resampled_blocks(frames: Iterator[Any], resampler: Any, limit: int, rate: int) -> Iterator[Samples]:

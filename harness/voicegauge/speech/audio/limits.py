@@ -44,7 +44,7 @@ def max_frames(sample_rate_hz: int) -> int:
 
 def clip_to_full_scale(samples: Samples) -> Samples:
     """Limit `samples` to -1.0 to 1.0 and replace NaN by silence; the same array where nothing has to change."""
-    # A float file may hold any value; players clip as well. A comparison with NaN is false, so NaN reaches `nan_to_num`.
+    # A float file may hold any value, and players clip as well. Comparisons with NaN are false, so NaN is replaced.
     if not len(samples) or (samples.min() >= -1.0 and samples.max() <= 1.0):
         return samples
     return np.clip(np.nan_to_num(samples, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0).astype(np.float32)

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 
 from voicegauge.speech.audio.containers import find_wav_data
-from voicegauge.speech.audio.samples import DecodedAudio
+from voicegauge.speech.audio.decoding import DecodedAudio
 
 _SAMPLE_BYTES = {"wav", "pcm"}
 """Containers whose samples all have one size, so that the share of the bytes is the share of the time."""

@@ -35,9 +35,7 @@ def transcode(data: bytes, target: TranscodingTarget) -> bytes:
     return encode_at_bitrate(samples, rate, target.format, target.bitrate_kbps)
 
 
-def read_channels(
-    data: bytes, sample_rate_hz: int | None = None, channels: int | None = None
-) -> tuple[Samples, int]:
+def read_channels(data: bytes, sample_rate_hz: int | None = None, channels: int | None = None) -> tuple[Samples, int]:
     """Decode with separate channels.
 
     Args:

@@ -41,19 +41,19 @@ def _units(text: str, unit: Unit) -> list[str]:
     return text.split() if unit == "word" else list(text)
 
 
-def score(*, sample_id: str, reference: str, transcript: str, language: str, heard: AudioContent = "speech") -> Score:
+def score(*, sample_id: str, reference: str, transcript: str, language: str, content: AudioContent = "speech") -> Score:
     """Score what was `heard` where the text `reference` was asked for.
 
     Anything heard but speech counts as every unit deleted, whatever `transcript` says. What stands in
     parentheses is spoken in a text; in a transcript it is a note, "(music)", and does not count.
     """
     normalise = normalizer_for(language)
-    transcript = transcript if heard == "speech" else ""
+    transcript = transcript if content == "speech" else ""
     wanted, said = normalise(reference.translate(_PARENTHESES)), normalise(transcript)
     counts = count_errors(wanted, said, normalise.unit)
     return Score(
         sample_id=sample_id,
-        heard=heard,
+        heard=content,
         unit=normalise.unit,
         reference=wanted,
         hypothesis=said,

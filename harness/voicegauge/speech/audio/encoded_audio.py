@@ -14,12 +14,10 @@ from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, playback_timeline
 
 
-class AudioClip:
+class EncodedAudio:
     """Encoded audio as received. Samples, digest and measurements are computed on first use, then cached."""
 
-    def __init__(
-        self, data: bytes, *, media_type: str | None = None, raw_format: RawAudioFormat | None = None
-    ) -> None:
+    def __init__(self, data: bytes, *, media_type: str | None = None, raw_format: RawAudioFormat | None = None) -> None:
         """Wrap `data` without decoding it.
 
         Args:
@@ -30,7 +28,7 @@ class AudioClip:
         self.data, self.media_type, self.raw_format = data, media_type, raw_format
 
     @classmethod
-    def from_facts(cls, data: bytes, facts: AudioFacts) -> AudioClip:
+    def from_facts(cls, data: bytes, facts: AudioFacts) -> EncodedAudio:
         """Wrap audio of a saved run, with the raw format that its facts state."""
         raw = None
         if facts.raw_format and facts.sample_rate_hz:
