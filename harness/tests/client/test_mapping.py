@@ -61,7 +61,7 @@ def test_an_upload_makes_the_request_multipart(contract):
             "as a file, not as a URL",
         ),
         ("one", SpeechRequest(text="hi", voice_sample=VoiceSample()), "neither a URL nor data"),
-        ("one", SpeechRequest(text="hi", extra={"nowhere": 1}), "'nowhere' is no place"),
+        ("one", SpeechRequest(text="hi", extra={"nowhere": 1}), "'nowhere' is not a valid location"),
         ("one", SpeechRequest(text="hi", extra={"body#/text/deeper": 1}), "cannot write to body#/text/deeper"),
     ],
 )

@@ -14,7 +14,7 @@ import pytest
         (
             "{operation: deleteUserVoice, id: query.public_id}",
             "{operation: deleteUserVoice, id: public_id}",
-            "is no place",
+            "is not a valid location",
         ),
         ("id: path.public_id, state: archived}", "id: path.public_id, state: away}", "is not among x-resource.states"),
         ("id: path.public_id, state: archived}", "id: path.voice, state: archived}", "has no {voice}"),

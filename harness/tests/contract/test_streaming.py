@@ -81,7 +81,7 @@ def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
         ("x-speech/answer/audio/delivered", "bytes", "answers with audio delivered as stream"),
         ("x-speech/answer/audio/at", "body#/audio", "audio delivered as stream is at body"),
         ("responses/200/content", {"audio/wav": {}}, "documented as text/event-stream"),
-        ("x-stream/kind", "body#/type", "is no place of an event"),
+        ("x-stream/kind", "body#/type", "is not a valid location in an event"),
         ("x-stream/kind", "data#/kind", "'data#/kind' is not in the schema of the event"),
         ("x-stream/audio/event", "audio", "'audio' is no event of this stream"),
         ("x-stream/audio/at", "data#/sound", "'data#/sound' is not in the schema"),

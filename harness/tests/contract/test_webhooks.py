@@ -74,7 +74,7 @@ def test_a_webhook_is_read_with_its_body(load) -> None:
     ("old", "new", "reason"),
     [
         ("at: body#/hook", "at: body#/hok", "'body#/hok' is not in the documented request of speak"),
-        ("at: body#/hook", "at: nowhere", "'nowhere' is no place"),
+        ("at: body#/hook", "at: nowhere", "'nowhere' is not a valid location"),
         ("at: body#/mode", "at: body#/mood", "'body#/mood' is not in the documented request"),
         ("default: end", "default: ends", "'ends' is not among values: end, all"),
         ("callback: done", "callback: gone", "'gone' is no callback of speak and no webhook"),

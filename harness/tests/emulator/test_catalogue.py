@@ -80,7 +80,7 @@ def _request(target: Target) -> dict[str, Any]:
     body: dict[str, Any] = {}
     sent = _key(target.contract, target.operation)
     for place, value in places.items():
-        kind, key = parse_location(place)
+        kind, key = place.kind, place.name
         if kind == "body":
             body = write_pointer(body, parse_location(place).tokens, value)
         else:

@@ -22,7 +22,7 @@ KIND_FIELD = "event"
 _DATA = "data"
 
 
-def data_tokens(place: str) -> list[str]:
+def data_tokens(place: str) -> tuple[str, ...]:
     """The keys that lead to a place of an event's data, outermost first; none for all of it.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from voicegauge.contract.extension import ConversionSpec, SpeechSpec, TranscriptionSpec
-from voicegauge.formats import MISSING, Document, escape, read_pointer
+from voicegauge.formats import MISSING, Document, decode_location, escape, read_pointer
 
 _PATH = re.compile(r"`\$([^`]*)`")
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]|\[(\.\.\.)\]")
@@ -24,7 +24,7 @@ def convert(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
     """
     value = _long_form(value, kind)
     try:
-        return msgspec.convert(value, kind)
+        return msgspec.convert(value, kind, dec_hook=decode_location)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at ")
         deeper = "".join(f"/{escape(token)}" for token in _culprit(value, kind, str(error), where))
@@ -68,7 +68,7 @@ def _guilty_key(value: Any, kind: type[Any], message: str, tokens: list[str]) ->
     mapping = read_pointer(value, tokens)
     for key in mapping if isinstance(mapping, dict) else ():
         try:
-            msgspec.convert(_with(value, tokens, {key: mapping[key]}), kind)
+            msgspec.convert(_with(value, tokens, {key: mapping[key]}), kind, dec_hook=decode_location)
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(key)

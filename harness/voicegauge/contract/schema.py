@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, unquote
 
@@ -121,7 +121,7 @@ def _fragment(pointer: str) -> str:
     return quote(pointer, safe="/~!$&'()*+,;=:@-._")
 
 
-def lists_place(schemas: Schemas, schema: Any, tokens: list[str]) -> bool:
+def lists_place(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool:
     """Whether a value may stand at `tokens` by the document's words.
 
     `False` only where the schema lists properties and none of them leads there.
@@ -129,7 +129,7 @@ def lists_place(schemas: Schemas, schema: Any, tokens: list[str]) -> bool:
     return _lists(schemas, schema, tokens) is not False
 
 
-def _lists(schemas: Schemas, schema: Any, tokens: list[str]) -> bool | None:
+def _lists(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool | None:
     """`None` where the schema says nothing of what it holds."""
     if not tokens:
         return True

@@ -82,7 +82,7 @@ def _places(intake: AudioInputTarget, answer: ParsedResponse) -> list[ResponseAu
         listed = answer.read(stems.at)
         count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0
         places += [
-            ResponseAudio(at=f"{stems.at}/{index}/{stems.url}", delivered="url", download=stems.download)
+            ResponseAudio(at=stems.at.child(str(index), stems.url), delivered="url", download=stems.download)
             for index in range(count)
         ]
     return places

@@ -23,6 +23,7 @@ from voicegauge.client.spending.observer import PaymentObserver
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation
 from voicegauge.contract.extension import JobSpec, PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
+from voicegauge.formats import Location
 from voicegauge.model import Delivery, Failure, Job, Request, StateObservation
 
 MAX_MISSES = 5
@@ -157,7 +158,9 @@ class DeliveryTask:
         assert job is not None
         self._note_charge(submit, self._target.answer.charged)
         if submit.response.media_type.startswith("audio/"):
-            return await self._audio(submit, ResponseAudio(at="body", delivered="bytes"), self._target.operation)
+            return await self._audio(
+                submit, ResponseAudio(at=Location("body"), delivered="bytes"), self._target.operation
+            )
         state = submit.text(job.submit.state)
         if state is not None:
             self._sight(state, self._started, len(self._calls.exchanges) - 1)

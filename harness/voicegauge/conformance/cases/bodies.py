@@ -110,12 +110,12 @@ def accepts_any_valid_value(target: Target, probe: BoundaryValue) -> bool:
     Not so for what names a thing that must exist (a voice, a model, a URL to fetch), for
     the target's own constants, and for a text longer than a plan allows.
     """
-    path = list(probe.path)
-    if any(parse_location(place).tokens == path for place in target.spec.set):
+    path = tuple(probe.path)
+    if any(place.tokens == path for place in target.spec.set):
         return False
     if probe.at.rpartition("/")[2] in ("enum", "const") or not isinstance(probe.value, str):
         return True
-    places = {word: parse_location(slot.at).tokens for word, slot in target.speech.request.items()}
+    places = {word: slot.at.tokens for word, slot in target.speech.request.items()}
     if path == places.get("text"):
         limits = [plan.text_characters for plan in target.operation.limits.plans.values()]
         return len(probe.value) <= min([TEXT_LIMIT, *(limit for limit in limits if limit is not None)])

@@ -203,7 +203,7 @@ def _known(start: TargetRequest, media: MediaType, name: str) -> list[Any]:
         return []
     language = target.speech.request.get("language")
     found: list[Any] = [wire.body[name]] if name in wire.body else []
-    if language is not None and parse_location(language.at).tokens == [name]:
+    if language is not None and language.at.tokens == (name,):
         found += [language.map.get(known, known) for known in target.spec.languages]
     for example in media.examples:
         meant = find_target(target.operation, place_reader(RequestParts(body=example.value)))
@@ -232,7 +232,7 @@ def speaks(target: Target, field: PairwiseField, value: Any) -> bool:
         return value in field.known.get(target.name, ())
     request = target.speech.request
     for slot, named in ((request.get("format"), target.spec.formats), (request.get("language"), target.spec.languages)):
-        if slot is not None and named and parse_location(slot.at).tokens == [field.name]:
+        if slot is not None and named and slot.at.tokens == (field.name,):
             return value in {slot.map.get(known, known) for known in named}
     return True
 

@@ -89,7 +89,8 @@ def _laid(case: ConformanceCase, place: str, value: str) -> ConformanceCase:
         speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, place: value})
         return msgspec.structs.replace(case, speech=speech)
     assert case.wire is not None, "a case has speech or a request"
-    kind, key = parse_location(place)
+    where = parse_location(place)
+    kind, key = where.kind, where.name
     if kind == "header":
         wire = with_headers(case.wire, {key: value})
     elif kind == "body":

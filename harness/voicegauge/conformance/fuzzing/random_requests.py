@@ -20,7 +20,7 @@ from voicegauge.conformance.fuzzing.reproduction import ExpectedVerdict, request
 from voicegauge.conformance.fuzzing.search import FuzzEffort, Make, RuleSearch, Test
 from voicegauge.conformance.fuzzing.strategies import fields, inside, outside
 from voicegauge.conformance.running import CaseRunner, Collector
-from voicegauge.contract import Target, parse_location
+from voicegauge.contract import Target
 from voicegauge.contract.extension import FieldMapping
 
 
@@ -88,7 +88,7 @@ def inside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[Ran
     text = target.speech.request["text"]
     free: dict[str, st.SearchStrategy[Any]] = {}
     for name, schema in media.schema.get("properties", {}).items():
-        if parse_location(text.at).tokens == [name]:
+        if text.at.tokens == (name,):
             free[name] = _texts(text, inside(schemas, schema))
         elif accepts_any_valid_field(target, name, schema):
             free[name] = inside(schemas, schema)

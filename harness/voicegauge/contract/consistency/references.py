@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_args
 
@@ -311,7 +312,7 @@ def check_operation(operation: Operation, at: str, name: str | None) -> None:
         raise operation.contract.document.error(at, f"{name!r} is no operation of this document")
 
 
-def _parse(operation: Operation, at: str, text: str, kinds: tuple[LocationKind, ...]) -> tuple[str, list[str]]:
+def _parse(operation: Operation, at: str, text: str, kinds: tuple[LocationKind, ...]) -> tuple[str, Sequence[str]]:
     document = operation.contract.document
     try:
         place = parse_location(text)
@@ -319,7 +320,7 @@ def _parse(operation: Operation, at: str, text: str, kinds: tuple[LocationKind, 
         raise document.error(at, str(error)) from error
     if place.kind not in kinds:
         raise document.error(at, f"{text!r} must be a place of the {' or the '.join(kinds)}")
-    return place.kind, place.tokens if place.kind == "body" else [place.key]
+    return place.kind, place.tokens if place.kind == "body" else [place.name]
 
 
 def check_request_place(operation: Operation, at: str, text: str) -> None:
@@ -343,7 +344,7 @@ def check_answer_place(operation: Operation, at: str, text: str | None) -> None:
 
 
 def _check_listed(
-    operation: Operation, at: str, text: str, tokens: list[str], media: list[MediaType], what: str
+    operation: Operation, at: str, text: str, tokens: Sequence[str], media: list[MediaType], what: str
 ) -> None:
     """Some documented body must leave room for `tokens`; one without a schema says nothing."""
     structured = [m for m in media if is_json(m.name) or is_form(m.name) or m.name == "*/*"]

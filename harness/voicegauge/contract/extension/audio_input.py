@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
+
+from msgspec import field
 
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import FieldMapping, PriceSpec, ResponseAudio
+from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 
 AudioInputField = Literal[
@@ -56,7 +59,7 @@ class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode that an operation serves."""
 
     title: str
-    set: dict[str, Any] = {}
+    set: LocationValues = field(default_factory=LocationValues)
     """Constants to send: {"body#/model": whisper}."""
     voice: str | None = None
     """The default voice."""
@@ -83,13 +86,13 @@ class TranscriptSegment(Record, frozen=True, kw_only=True):
 class TranscriptResponse(Record, frozen=True, kw_only=True):
     """Where a transcript stands in an answer."""
 
-    text: str
-    language: str | None = None
-    audio_s: str | None = None
+    text: Location
+    language: Location | None = None
+    audio_s: Location | None = None
     """The length of the audio, in seconds."""
-    segments: str | None = None
+    segments: Location | None = None
     segment: TranscriptSegment = TranscriptSegment()
-    charged: str | None = None
+    charged: Location | None = None
     """The place that says what was charged, in credits (or in dollars without credits)."""
 
 
@@ -104,7 +107,7 @@ class TranscriptionSpec(Record, frozen=True, kw_only=True):
 class StemList(Record, frozen=True, kw_only=True):
     """Where the parts of a mix stand in an answer."""
 
-    at: str
+    at: Location
     """The place of their list."""
     name: str = "name"
     url: str = "url"
@@ -117,9 +120,9 @@ class ConversionResponse(Record, frozen=True, kw_only=True):
 
     audio: ResponseAudio | None = None
     stems: StemList | None = None
-    facts: dict[AudioFact, str] = {}
+    facts: dict[AudioFact, Location] = {}
     """Their places."""
-    charged: str | None = None
+    charged: Location | None = None
     """The place that says what was charged, in credits (or in dollars without credits)."""
 
 

@@ -15,7 +15,15 @@ from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import PriceSpec, SpeechField, SpeechSpec
 from voicegauge.contract.extension.streams import StreamSpec
 from voicegauge.contract.extension.webhooks import WebhookSpec
+from voicegauge.formats import LocationValues
 from voicegauge.model import Record
+
+
+def _location_schema(kind: type[Any]) -> dict[str, Any]:
+    """The JSON Schema of a location as it is written, and of values by location."""
+    if kind is LocationValues:
+        return {"type": "object"}
+    return {"type": "string"}
 
 
 def json_schema() -> dict[str, Any]:
@@ -28,7 +36,7 @@ def json_schema() -> dict[str, Any]:
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
         *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec),
     )
-    _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}")
+    _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_location_schema)
     for name, words in (
         ("SpeechSpec", SpeechField),
         ("TranscriptionSpec", AudioInputField),

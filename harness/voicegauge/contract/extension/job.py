@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from voicegauge.contract.extension.sources import Positive, SourceReference
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.formats import Location
 from voicegauge.model import Record
 
 
@@ -19,7 +20,7 @@ class JobState(Record, frozen=True, kw_only=True):
     end: Literal["success", "failure"] | None = None
     charged: bool | None = None
     """Whether a job that ends here is paid for; `None` where no document says."""
-    carries: tuple[str, ...] = ()
+    carries: tuple[Location, ...] = ()
     """Places of the status answer that must not be empty in this state."""
     partial: bool = False
     """Whether the answer may carry audio before the job has ended, such as the part that is ready."""
@@ -41,9 +42,9 @@ class PollSchedule(Record, frozen=True, kw_only=True):
 class SubmitResponse(Record, frozen=True, kw_only=True):
     """Where the submit's answer carries what the status answer carries elsewhere or not at all."""
 
-    id: str
-    state: str | None = None
-    url: str | None = None
+    id: Location
+    state: Location | None = None
+    url: Location | None = None
     """A URL to poll, used only if its host is the contract's own."""
 
 
@@ -60,20 +61,20 @@ class JobSpec(Record, frozen=True, kw_only=True):
     """`x-job` on a status operation."""
 
     submit: SubmitResponse
-    id: str | None = None
+    id: Location | None = None
     """The place of the id in a status answer; `None` where it is not repeated."""
-    state: str
+    state: Location
     states: dict[str, JobState]
     """In the order of a job's life: the first one is where it starts."""
     audio: ResponseAudio
     result: str | None = None
     """The operation id of a second call that fetches the result, where there is one."""
-    reason: str | None = None
-    model: str | None = None
-    created: str | None = None
-    updated: str | None = None
-    completed: str | None = None
-    charged: str | None = None
+    reason: Location | None = None
+    model: Location | None = None
+    created: Location | None = None
+    updated: Location | None = None
+    completed: Location | None = None
+    charged: Location | None = None
     poll: PollSchedule = PollSchedule()
     cancel: JobCancellation | None = None
     expires_s: float | None = None

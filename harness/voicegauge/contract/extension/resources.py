@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import ResponseAudio
+from voicegauge.formats import Location
 from voicegauge.model import Record
 
 
@@ -11,9 +12,9 @@ class ResourceListing(Record, frozen=True, kw_only=True):
     """The operation that lists what an account has made."""
 
     operation: str
-    used: str | None = None
+    used: Location | None = None
     """The place of the answer that counts them."""
-    limit: str | None = None
+    limit: Location | None = None
     """The place of the answer that says how many an account may have."""
 
 
@@ -21,7 +22,7 @@ class ResourceTransition(Record, frozen=True, kw_only=True):
     """An operation that brings a thing into a state."""
 
     operation: str
-    id: str
+    id: Location
     """The place of the id in its request."""
     state: str
 
@@ -30,9 +31,9 @@ class ResourceUse(Record, frozen=True, kw_only=True):
     """An operation that takes the id of a thing."""
 
     operation: str
-    id: str
+    id: Location
     """The place of the id in its request."""
-    instead: tuple[str, ...] = ()
+    instead: tuple[Location, ...] = ()
     """Places of its request that the id stands for: they are left out."""
     states: tuple[str, ...] = ()
     """In which it may be used; in any where none is named."""
@@ -45,7 +46,7 @@ class ResourceDeletion(Record, frozen=True, kw_only=True):
     """The operation that deletes a thing."""
 
     operation: str
-    id: str
+    id: Location
     """The place of the id in its request."""
 
 
@@ -54,9 +55,9 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
 
     name: str
     """What a thing is called: "saved voice"."""
-    id: str
+    id: Location
     """The place of its id in the answer that makes it, and its name in each item of a list."""
-    state: str | None = None
+    state: Location | None = None
     """The place of its state, likewise; `None` where it has none."""
     states: tuple[str, ...] = ()
     """All of them, the first being that of a new thing."""
@@ -73,11 +74,11 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
 class BatchSpec(Record, frozen=True, kw_only=True):
     """`x-batch` on an operation with `x-speech` that takes many requests at once, each a job of its own."""
 
-    items: str
+    items: Location
     """The place of the list in the request; `x-speech.request` names places in its first item."""
     each: str
     """The operation that an item is a request to."""
-    results: str
+    results: Location
     """The place of the list of their jobs in the status answer, in the order of the request."""
     job: str
     """The name, in an item of `results`, of its job's id."""
@@ -87,9 +88,9 @@ class BatchSpec(Record, frozen=True, kw_only=True):
     charged: str | None = None
     url: str | None = None
     """Likewise where its audio is, once it has succeeded."""
-    total: str | None = None
+    total: Location | None = None
     """The place of the number of items, in both answers."""
-    completed: str | None = None
+    completed: Location | None = None
     """The place of the number of items that have ended, in both answers."""
     source: SourceReference | None = None
 
@@ -97,19 +98,19 @@ class BatchSpec(Record, frozen=True, kw_only=True):
 class ChatSpec(Record, frozen=True, kw_only=True):
     """`x-chat` on an operation that answers what is said to it in words and in speech."""
 
-    text: str
+    text: Location
     """The place of what is said, as text."""
-    audio: str | None = None
+    audio: Location | None = None
     """The place of what is said, as a recording."""
-    heard: str | None = None
+    heard: Location | None = None
     """The place of the answer that repeats what was said."""
-    reply: str
+    reply: Location
     """The place of the answer in words."""
     spoken: ResponseAudio
     """Where the answer is in speech."""
     speaker: str
     """The target whose voice the emulator answers with."""
-    voice: str | None = None
+    voice: Location | None = None
     """The place of the voice that is asked for."""
-    charged: str | None = None
+    charged: Location | None = None
     source: SourceReference | None = None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
+
+from msgspec import field
 
 from voicegauge.contract.extension.sources import NonNegative, Positive, SourceReference
+from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
 
 SpeechField = Literal[
@@ -24,7 +27,7 @@ SpeechField = Literal[
 class FieldMapping(Record, frozen=True, kw_only=True):
     """Where a neutral word goes. A bare string in the document is `at` alone."""
 
-    at: str
+    at: Location
     template: str = "{}"
     """`{}` stands for the value: "Speaker 0: {}"."""
     map: dict[str, str] = {}
@@ -34,10 +37,10 @@ class FieldMapping(Record, frozen=True, kw_only=True):
 class ResponseAudio(Record, frozen=True, kw_only=True):
     """Where audio is in an answer."""
 
-    at: str
+    at: Location
     delivered: Literal["bytes", "url", "base64", "stream"]
     """`stream`: in the events that the operation's `x-stream` describes."""
-    media_type: str | None = None
+    media_type: Location | None = None
     """The place that declares the media type; for bytes the Content-Type does."""
     format: str | None = None
     """What it always is, where nothing declares it: "wav", "pcm_s16le"."""
@@ -55,9 +58,9 @@ class SpeechResponse(Record, frozen=True, kw_only=True):
     job: str | None = None
     """The operation id of the status operation."""
     audio: ResponseAudio | None = None
-    charged: str | None = None
+    charged: Location | None = None
     """The place that says what was charged, in credits (or in dollars without credits)."""
-    balance: str | None = None
+    balance: Location | None = None
     """The place that says what is left."""
 
 
@@ -91,7 +94,7 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     """Silence before the speech."""
     id: str | None = None
     """Job ids: "{hexN}" stands for N hexadecimal digits, as in "xtts-v2-api_019d{hex4}-{hex4}"."""
-    constants: dict[str, Any] = {}
+    constants: LocationValues = field(default_factory=LocationValues)
     """Places of the submit's and the status answers with their value: written where the example has them.
 
     "{hexN}" in a text stands for N hexadecimal digits, drawn once a job.
@@ -119,7 +122,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     title: str
     model: str | None = None
     """What answers call the model, at `x-job.model`; `None` where no document says."""
-    set: dict[str, Any] = {}
+    set: LocationValues = field(default_factory=LocationValues)
     """Constants to send: {"body#/model": kokoro}."""
     voice: str | None = None
     """The default voice."""
@@ -141,7 +144,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     keyless: bool = False
     """Answers without a key."""
     pricing: PriceSpec | None = None
-    emulation: SpeechEmulation = SpeechEmulation()
+    emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
     source: SourceReference | None = None
 
 

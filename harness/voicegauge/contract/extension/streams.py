@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from msgspec import field
+
 from voicegauge.contract.extension.sources import Positive, SourceReference
+from voicegauge.formats import EventLocation
 from voicegauge.model import Record
 
 
@@ -23,24 +26,24 @@ class EventAudio(Record, frozen=True, kw_only=True):
 
     event: str
     """The kind of event that carries it."""
-    at: str
+    at: EventLocation
     """"data" (all of it) or "data#/pointer"."""
     encoding: Literal["base64", "hex"] = "base64"
-    index: str | None = None
+    index: EventLocation | None = None
     """The place that numbers the events with audio, one by one."""
 
 
 class StreamSpec(Record, frozen=True, kw_only=True):
     """`x-stream` on an operation."""
 
-    kind: str = "event"
+    kind: EventLocation = field(default_factory=lambda: EventLocation("event"))
     """Where an event tells its kind: "event", the field of that name, or "data#/pointer"."""
     events: dict[str, EventSpec]
     """In the order of a stream's life: it begins with the first one, or with one that ends it in failure."""
     audio: EventAudio
     marker: str | None = None
     """The data of a last message that is no event, such as "[DONE]"."""
-    reason: str | None = None
+    reason: EventLocation | None = None
     """The place that says why, in an event that ends the stream in failure."""
     max_gap_s: Positive | None = None
     """The longest pause within a stream, in seconds, that the document allows."""

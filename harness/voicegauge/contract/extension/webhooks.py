@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal
 
 from voicegauge.contract.extension.sources import SourceReference
+from voicegauge.formats import Location
 from voicegauge.model import Record
 
 CallbackTiming = Literal["terminal", "progress", "any"]
@@ -17,7 +18,7 @@ CallbackTiming = Literal["terminal", "progress", "any"]
 class WebhookModeField(Record, frozen=True, kw_only=True):
     """Where a request chooses when it is told."""
 
-    at: str
+    at: Location
     values: dict[str, CallbackTiming]
     default: str
     """The value that counts where none is sent."""
@@ -26,7 +27,7 @@ class WebhookModeField(Record, frozen=True, kw_only=True):
 class WebhookUrlField(Record, frozen=True, kw_only=True):
     """A place of the request that names the URL."""
 
-    at: str
+    at: Location
     mode: WebhookModeField | None = None
     """`None` where nothing can be chosen: one POST at the end."""
 
@@ -34,17 +35,17 @@ class WebhookUrlField(Record, frozen=True, kw_only=True):
 class WebhookBody(Record, frozen=True, kw_only=True):
     """A body of its own; places of what is sent, but for `given`."""
 
-    id: str
-    given: str | None = None
+    id: Location
+    given: Location | None = None
     """The place of the same id in the answer to the request; `x-job.submit.id` if left out."""
-    state: str
+    state: Location
     states: dict[str, Literal["success", "failure"]]
     """What the values of `state` mean."""
-    result: str | None = None
+    result: Location | None = None
     """The URL of the result."""
-    charged: str | None = None
-    created: str | None = None
-    completed: str | None = None
+    charged: Location | None = None
+    created: Location | None = None
+    completed: Location | None = None
 
 
 class WebhookEmulation(Record, frozen=True, kw_only=True):

@@ -41,7 +41,7 @@ from voicegauge.drift.contracts.extension_rules import (
 from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
-from voicegauge.formats import MISSING
+from voicegauge.formats import MISSING, encode_location
 
 _OPERATION: dict[str, tuple[type[Any], Sequence[ExtensionFact]]] = {
     "x-speech": (SpeechSpec, SPEECH),
@@ -116,7 +116,7 @@ def _read(part: DocumentNode, kind: type[Any]) -> Any:
     """The record at `part` as plain data with every default; `MISSING` where there is none."""
     if not part.exists:
         return MISSING
-    return msgspec.to_builtins(convert(part.document, part.value, part.pointer, kind))
+    return msgspec.to_builtins(convert(part.document, part.value, part.pointer, kind), enc_hook=encode_location)
 
 
 def _compare_row(

@@ -68,7 +68,8 @@ def default_value_at(request: ParsedRequest, location: str) -> Any:
 
 @functools.lru_cache(maxsize=256)
 def _default(operation: Operation, media: MediaType | None, location: str) -> Any:
-    kind, key = parse_location(location)
+    parsed = parse_location(location)
+    kind, key = parsed.kind, parsed.name
     if kind == "body":
         if media is None:
             return MISSING

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voicegauge.contract.extension import TranscriptResponse
+from voicegauge.formats import Location
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +67,7 @@ def _stretches(samples: Samples, rate: int) -> list[tuple[float, float]]:
 
 def transcript_values(
     answer: TranscriptResponse, heard: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
-) -> dict[str, Any]:
+) -> dict[Location, Any]:
     """What a transcript's answer holds beside its text, by place.
 
     Args:

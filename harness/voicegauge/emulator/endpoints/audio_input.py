@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -31,6 +31,7 @@ from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import ParsedRequest, Rejection, fill_random_hex, uploaded_files
 from voicegauge.emulator.responses import EmulatedResponse, ResponseBuilder
 from voicegauge.emulator.state import Account, AudioFileStore, EmulatedClock, EncodedAudio
+from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
 from voicegauge.speech.synthesis import speaks
 
@@ -56,7 +57,7 @@ class DecodedUpload(NamedTuple):
 class AudioInputResult(NamedTuple):
     """What an answer holds: values by place, and audio."""
 
-    values: dict[str, Any]
+    values: Mapping[Location, Any]
     made: EncodedAudio | None = None
     url: str = ""
 

@@ -17,6 +17,7 @@ from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_
 from voicegauge.emulator.responses import STATE_SCENARIO_PREFIX
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
 from voicegauge.emulator.state import Account, EmulatedClock, EmulatedJob, shortest_path, state_durations
+from voicegauge.formats import Location
 
 MAX_STORED_JOBS = 20_000
 """Older jobs are forgotten, so that a long run does not grow without end."""
@@ -189,7 +190,7 @@ class JobStore:
         return known is not None and known.end == "success"
 
 
-def drawn_constants(target: Target, rng: random.Random) -> dict[str, object]:
+def drawn_constants(target: Target, rng: random.Random) -> dict[Location, object]:
     """The target's constants with their random digits drawn."""
     return {
         location: fill_random_hex(value, rng) if isinstance(value, str) else value

@@ -54,7 +54,8 @@ class ParsedRequest:
 
     def read(self, location: str) -> Any:
         """The value at `location`; `MISSING` where nothing is there."""
-        kind, key = parse_location(location)
+        parsed = parse_location(location)
+        kind, key = parsed.kind, parsed.name
         if kind == "body":
             return read_pointer(self.body, parse_location(location).tokens)
         if kind == "header":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.contract import Schemas
@@ -27,7 +27,7 @@ class _SchemaNode(NamedTuple):
     pointer: str
 
 
-def schemas_at(schemas: Schemas, schema: Any, tokens: list[str]) -> Iterator[dict[str, Any]]:
+def schemas_at(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Every schema that speaks of the value at `tokens` below `schema`."""
     for part in _parts_at(schemas, _part(schemas, schema, ""), tokens, 0):
         yield part.schema
@@ -38,7 +38,7 @@ def _part(schemas: Schemas, schema: Any, pointer: str) -> _SchemaNode:
     return _SchemaNode(node if isinstance(node, dict) else {}, at)
 
 
-def _parts_at(schemas: Schemas, part: _SchemaNode, tokens: list[str], depth: int) -> Iterator[_SchemaNode]:
+def _parts_at(schemas: Schemas, part: _SchemaNode, tokens: Sequence[str], depth: int) -> Iterator[_SchemaNode]:
     if depth > _MAX_DEPTH:
         return
     if not tokens:

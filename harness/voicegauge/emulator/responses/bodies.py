@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from voicegauge.contract import MISSING, Example, MediaType, Operation, ResponseSpec, parse_location, read_pointer
 from voicegauge.emulator.http import Rejection, SchemaValueBuilder, schemas_at
 from voicegauge.emulator.responses.response import EmulatedResponse
-from voicegauge.formats import is_json
+from voicegauge.formats import Location, is_json
 
 STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
     "invalid": (400, 422),
@@ -151,7 +151,7 @@ def default_body(media: MediaType) -> BodyTemplate:
 
 
 def select_body(
-    media: MediaType, rank: Callable[[Example], Iterable[Any] | None], seed: Mapping[str, Any] | None = None
+    media: MediaType, rank: Callable[[Example], Iterable[Any] | None], seed: Mapping[Location, Any] | None = None
 ) -> BodyTemplate:
     """The example that `rank` puts highest.
 
@@ -194,7 +194,7 @@ def write_at(body: Any, location: str, value: Any) -> Any:
     return _write_tokens(body, parse_location(location).tokens, value)
 
 
-def _write_tokens(body: Any, tokens: list[str], value: Any) -> Any:
+def _write_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
     if not tokens:
         return value
     token, rest = tokens[0], tokens[1:]

@@ -36,6 +36,7 @@ from voicegauge.emulator.responses.bodies import (
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.emulator.state import EmulatedJob, EncodedAudio
+from voicegauge.formats import Location
 from voicegauge.speech.audio import container_of_media_type, media_type_of
 
 EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
@@ -102,7 +103,7 @@ class ResponseBuilder:
         assert status is not None
         assert status.job is not None
         locations = status.job.submit
-        values: dict[str, Any] = {locations.id: job.id}
+        values: dict[Location, Any] = {locations.id: job.id}
         if locations.state is not None:
             values[locations.state] = job.state
 
@@ -120,7 +121,7 @@ class ResponseBuilder:
         return response
 
     def _rank_submit(
-        self, request: ParsedRequest, target: Target, example: Example, values: Mapping[str, Any]
+        self, request: ParsedRequest, target: Target, example: Example, values: Mapping[Location, Any]
     ) -> tuple[Any, ...] | None:
         """State first, then whether the example answers a request for the same target."""
         states = [read_at(example.value, location) in (MISSING, value) for location, value in list(values.items())[1:]]
@@ -170,8 +171,8 @@ class ResponseBuilder:
         )
         return {shown for shown in found if isinstance(shown, str) and shown}
 
-    def _job_values(self, spec: JobSpec, job: EmulatedJob) -> dict[str, Any]:
-        values: dict[str, Any] = {}
+    def _job_values(self, spec: JobSpec, job: EmulatedJob) -> dict[Location, Any]:
+        values: dict[Location, Any] = {}
         if spec.id is not None:
             values[spec.id] = job.id
         if spec.model is not None and job.target.spec.model is not None:
@@ -224,7 +225,7 @@ class ResponseBuilder:
         self,
         request: ParsedRequest,
         intake: AudioInputTarget,
-        values: Mapping[str, Any],
+        values: Mapping[Location, Any],
         made: EncodedAudio | None,
         url: str,
         charge: float | None,
@@ -239,7 +240,7 @@ class ResponseBuilder:
         self._write_amounts(response, intake.use.answer.charged, None, charge, None)
         return response
 
-    def write_constants(self, response: EmulatedResponse, constants: Mapping[str, Any]) -> None:
+    def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
         """Write what always holds one value, where the body has its place."""
         self._write(response, constants, where=has_location)
 
@@ -299,20 +300,20 @@ class ResponseBuilder:
     def _write_amounts(
         self,
         response: EmulatedResponse,
-        charged: str | None,
-        balance: str | None,
+        charged: Location | None,
+        balance: Location | None,
         charge: float | None,
         left: float | None,
     ) -> None:
         for location, amount in ((charged, charge), (balance, left)):
             if location is None or amount is None:
                 continue
-            if location.startswith("header."):
-                response.headers[parse_location(location).key] = f"{amount:g}" if amount < 1e6 else str(amount)
+            if location.kind == "header":
+                response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
             else:
                 self._write(response, {location: self._in_style(response, location, amount)}, where=has_location)
 
-    def _in_style(self, response: EmulatedResponse, location: str, amount: float) -> int | float:
+    def _in_style(self, response: EmulatedResponse, location: Location, amount: float) -> int | float:
         """A number as the schema has it: whole where it asks for whole numbers, or shows one."""
         assert response.media is not None
         schemas = schemas_at(self._contract.schemas, response.media.schema, parse_location(location).tokens)
@@ -337,13 +338,13 @@ class ResponseBuilder:
             if shown not in (MISSING, None) or location in carried:
                 self._write(response, {location: format_timestamp(at, self._style(response.media, location, shown))})
 
-    def _style(self, media: MediaType, location: str, shown: Any) -> Any:
+    def _style(self, media: MediaType, location: Location, shown: Any) -> Any:
         if shown not in (MISSING, None):
             return shown
         values = (read_at(example.value, location) for example in media.examples)
         return next((value for value in values if value not in (MISSING, None)), None)
 
-    def _write(self, response: EmulatedResponse, values: Mapping[str, Any], where: Any = None) -> None:
+    def _write(self, response: EmulatedResponse, values: Mapping[Location, Any], where: Any = None) -> None:
         """Write `values` at their places of the body; with `where`, only where that says a place is known."""
         for location, value in values.items():
             if not location.startswith("body") or not response.is_json:
@@ -364,7 +365,7 @@ def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
                 body[other] = len(left)
 
 
-def reply_constants(response: EmulatedResponse) -> Mapping[str, Any]:
+def reply_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
     """The constants that the reply's target holds."""
     return response.target.spec.emulation.constants if response.target is not None else {}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id, parse_location
+from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
 from voicegauge.emulator.http import ParsedRequest, format_timestamp
 from voicegauge.emulator.responses.bodies import default_body, read_at, write_at
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob
+from voicegauge.formats import Location
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class EmulatedCallback:
     """Whether it is sent."""
     essential_fields: frozenset[tuple[str, ...]] = frozenset()
     """Keys of the places that say which job it is, and in which state."""
-    completed: str | None = None
+    completed: Location | None = None
     """The place of the time of the end."""
 
 
@@ -102,10 +103,10 @@ def next_callback(
         assert status.job is not None
         asked = ParsedRequest(subscription.request.incoming, status, {})
         body = builder.status_response(asked, job).body
-        essential_fields = (status.job.id or "body", status.job.state)
+        essential_fields = (status.job.id or Location("body"), status.job.state)
         completed = status.job.completed
     base_url = subscription.request.incoming.base_url
-    keys = frozenset(tuple(parse_location(location).tokens) for location in essential_fields)
+    keys = frozenset(location.tokens for location in essential_fields)
     return EmulatedCallback(builder.with_local_urls(body, base_url), media, ended, due, keys, completed)
 
 
@@ -121,7 +122,7 @@ def _own_body(subscription: WebhookSubscription, media: MediaType, locations: We
         body = write_at(body, locations.result, _result_url(subscription, result.replace(str(shown), str(job_id))))
     if job is None:
         return body
-    values: dict[str | None, Any] = {locations.charged: _plain(job.charge)}
+    values: dict[Location | None, Any] = {locations.charged: _plain(job.charge)}
     for location, at in ((locations.created, job.created), (locations.completed, job.entered_at[-1])):
         values[location] = format_timestamp(at, read_at(body, location))
     for location, value in values.items():

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.contract import Target
 from voicegauge.contract.extension import JobSpec, JobState
+from voicegauge.formats import Location
 
 if TYPE_CHECKING:
     from voicegauge.emulator.audio import SynthesisRequest
@@ -33,7 +34,7 @@ class EmulatedJob:
     """How long each state but the last is held."""
     created: float
     charge: float | None = None
-    constants: Mapping[str, object] = field(default_factory=dict)
+    constants: Mapping[Location, object] = field(default_factory=dict)
     """Places of the answers with their value."""
     polls: int = 0
     entered_at: list[float] = field(default_factory=list)
