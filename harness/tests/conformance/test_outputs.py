@@ -180,13 +180,14 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_findings_fail(check, acme
 
 
 def test_only_a_whole_look_by_its_rule_tells_that_something_is_gone() -> None:
-    def look(*findings: Finding, finished: bool = True) -> CheckReport:
+    def look(*findings: Finding, finished: bool = True, rules: tuple[str, ...] = ()) -> CheckReport:
         return CheckReport(
             voicegauge="0",
             created_at="2026-01-01T00:00:00+00:00",
             finished=finished,
             seed=0,
             targets=("acme/voice-1",),
+            rules=rules,
             operations=("acme/speak",),
             findings=findings,
         )
@@ -194,7 +195,7 @@ def test_only_a_whole_look_by_its_rule_tells_that_something_is_gone() -> None:
     known = make_baseline(look(finding()))
     assert len(apply_baseline(look(), known).unused_baseline) == 1
     assert apply_baseline(look(finished=False), known).unused_baseline == ()
-    assert apply_baseline(look(), known, rules=["accepts-invalid"]).unused_baseline == ()
+    assert apply_baseline(look(rules=("accepts-invalid",)), known).unused_baseline == ()
 
 
 def test_a_fingerprint_does_not_rest_on_lines_words_or_places_in_a_list() -> None:

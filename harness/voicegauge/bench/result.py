@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.bench.analysis import TargetSummary
 from voicegauge.bench.planning import BenchPlan, BenchPlanSettings, TargetQuote
-from voicegauge.model import Manifest, Provenance, Record, SuiteRef
+from voicegauge.model import Manifest, Provenance, Record, StopReason, SuiteRef
 
 
 class BenchResult(Record, frozen=True, kw_only=True):
@@ -24,6 +24,8 @@ class BenchResult(Record, frozen=True, kw_only=True):
     normalizer: str | None
     stopped: str | None
     """Why not everything was measured, in one line; `None` where everything was."""
+    stop_reason: StopReason | None = None
+    """The kind of event that stopped the benchmark; `None` for one that ran to its end."""
     targets: tuple[TargetSummary, ...]
 
 

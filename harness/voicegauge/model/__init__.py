@@ -1,6 +1,6 @@
 """The words everything else speaks: frozen, typed records with units in their names."""
 
-from voicegauge.model.base import Provenance, Record, Severity
+from voicegauge.model.base import Provenance, Record, Severity, StopReason
 from voicegauge.model.exchange import DOWNLOAD, Exchange, Headers, Request, Response, Timing, UploadedFile, header
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
@@ -48,6 +48,7 @@ __all__ = [
     "Severity",
     "SpeechRequest",
     "StateObservation",
+    "StopReason",
     "Streaming",
     "SuiteRef",
     "TargetRef",

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 import msgspec
+
+StopReason = Literal["interrupted", "budget", "unreachable"]
+"""Why a check, a recording or a benchmark ended before its plan: Ctrl-C, a spent budget, or an unreachable service."""
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

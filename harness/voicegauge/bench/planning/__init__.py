@@ -10,7 +10,7 @@ from voicegauge.bench.planning.plan import (
 )
 from voicegauge.bench.planning.speech_requests import read_voice_sample, speech_request, validate_requests
 from voicegauge.bench.planning.spoken_uploads import SpokenUpload, synthesize_texts
-from voicegauge.bench.planning.suite import SuiteText, load_suite
+from voicegauge.bench.planning.suite import Suite, SuiteText, load_suite
 
 __all__ = [
     "BenchPlan",
@@ -18,6 +18,7 @@ __all__ = [
     "PlannedSample",
     "Round",
     "SpokenUpload",
+    "Suite",
     "SuiteText",
     "TargetQuote",
     "load_suite",

@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+import msgspec
 
 from voicegauge.cli.options import (
     OutputFolder,
@@ -135,7 +135,9 @@ def command(names: tuple[str, ...], json_to: str | None, strict: bool, **options
         while json_to != "-" and record_again(collector.report(), options, offered):
             collector = Collector([target.id for target in targets], options["seed"])
             status = _check_printed(contracts, rules, collector, options["recordings"])
-    report = settle_baseline(collector.report(), options, make_baseline, partial(apply_baseline, rules=rules))
+    report = settle_baseline(
+        msgspec.structs.replace(collector.report(), rules=tuple(rules)), options, make_baseline, apply_baseline
+    )
     return _finish(report, json_to, options, strict=strict, status=status)
 
 

@@ -4,6 +4,7 @@ from voicegauge.conformance.recording.journal import UnfinishedRecording
 from voicegauge.conformance.recording.recorder import (
     Recorder,
     RecordingUpdate,
+    Refresh,
     RefreshPolicy,
     plan_to_record,
     recording_path,
@@ -12,6 +13,7 @@ from voicegauge.conformance.recording.recorder import (
 __all__ = [
     "Recorder",
     "RecordingUpdate",
+    "Refresh",
     "RefreshPolicy",
     "UnfinishedRecording",
     "plan_to_record",

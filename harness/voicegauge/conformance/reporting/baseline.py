@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import msgspec
 
 from voicegauge.checks import RULES
@@ -33,16 +31,12 @@ def _accept(finding: Finding) -> AcceptedFinding:
     )
 
 
-def apply_baseline(report: CheckReport, baseline: FindingsBaseline, rules: Collection[str] = RULES) -> CheckReport:
+def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckReport:
     """`report` with the findings apart that `baseline` accepts; what another one accepted is back.
 
     An entry is unused where its operation was judged to the end by its rule, and the finding did not come.
-
-    Args:
-        report: what was found.
-        baseline: what is accepted.
-        rules: ids of those that judged.
     """
+    rules = report.rules or RULES
     whole = (*report.findings, *report.accepted)
     known = baseline.fingerprints
     accepted = tuple(f for f in whole if f.fingerprint in known and f.severity in GRAVE)

@@ -8,7 +8,7 @@ from typing import Literal
 import msgspec
 
 from voicegauge.conformance.reporting.spending import Spending
-from voicegauge.model import Finding, Provenance, Record, Severity
+from voicegauge.model import Finding, Provenance, Record, Severity, StopReason
 
 
 class CaseResult(Record, frozen=True, kw_only=True):
@@ -36,8 +36,12 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """False where it was interrupted, or stopped by the budget."""
     stopped_by: str | None = None
     """What stopped it, in one line."""
+    stop_reason: StopReason | None = None
+    """The kind of event that stopped it; `None` for a check that ran to its end."""
     seed: int
     targets: tuple[str, ...]
+    rules: tuple[str, ...] = ()
+    """Ids of the rules that were applied; empty if all were."""
     operations: tuple[str, ...] = ()
     """Those with at least one exchange."""
     exchanges: dict[Provenance, int] = {}
@@ -56,6 +60,13 @@ class CheckReport(Record, frozen=True, kw_only=True):
     def count(self, *severities: Severity) -> int:
         """How many findings have one of `severities`."""
         return sum(finding.severity in severities for finding in self.findings)
+
+    @property
+    def no_verdict_reason(self) -> str | None:
+        """Why no case at all reached a verdict, in one line; `None` if at least one did or no case was planned."""
+        if not self.cases or any(case.verdict != "skipped" for case in self.cases):
+            return None
+        return f"no case came to a verdict; the first: {self.cases[0].reason}"
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

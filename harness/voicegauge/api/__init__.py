@@ -1,0 +1,133 @@
+"""The functions behind the commands: they plan, send, check, measure and save, and return records; they print nothing.
+
+`voicegauge` exports most of them. Modules are imported on first use, so that importing this package is fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voicegauge.api.benchmark_run import benchmark, plan_benchmark
+    from voicegauge.api.conformance_check import check, check_job_steps, check_request, plan_check
+    from voicegauge.api.drift_detection import find_drift, propose_contract_patch
+    from voicegauge.api.listings import (
+        Providers,
+        Recognizers,
+        RuleList,
+        install_weights,
+        list_providers,
+        list_recognizers,
+        list_rules,
+    )
+    from voicegauge.api.local_servers import LocalServer, RunningReplay, emulate, replay, serve_emulator, serve_replay
+    from voicegauge.api.options import LiveOptions
+    from voicegauge.api.plan_sending import plan_summary
+    from voicegauge.api.progress import ProgressListener
+    from voicegauge.api.recording_conversion import SUFFIXES, Conversion, Converted, convert
+    from voicegauge.api.result_files import apply_baseline, to_results, write_baseline, write_junit, write_sarif
+    from voicegauge.api.saved_runs import (
+        ScoreResult,
+        build_report,
+        compare,
+        load_run,
+        render_report,
+        score,
+        write_report,
+    )
+    from voicegauge.api.target_selection import load_contracts, select_providers
+    from voicegauge.api.traffic_recording import Overwrite, RecordedFile, RecordResult, record
+    from voicegauge.api.webhook_listening import ListenResult, listen
+
+_MODULES = {
+    "benchmark_run": ("benchmark", "plan_benchmark"),
+    "conformance_check": ("check", "check_job_steps", "check_request", "plan_check"),
+    "drift_detection": ("find_drift", "propose_contract_patch"),
+    "listings": (
+        "Providers",
+        "Recognizers",
+        "RuleList",
+        "install_weights",
+        "list_providers",
+        "list_recognizers",
+        "list_rules",
+    ),
+    "local_servers": ("LocalServer", "RunningReplay", "emulate", "replay", "serve_emulator", "serve_replay"),
+    "options": ("LiveOptions",),
+    "plan_sending": ("plan_summary",),
+    "progress": ("ProgressListener",),
+    "recording_conversion": ("Conversion", "Converted", "SUFFIXES", "convert"),
+    "result_files": ("apply_baseline", "to_results", "write_baseline", "write_junit", "write_sarif"),
+    "saved_runs": ("ScoreResult", "build_report", "compare", "load_run", "render_report", "score", "write_report"),
+    "target_selection": ("load_contracts", "select_providers"),
+    "traffic_recording": ("Overwrite", "RecordResult", "RecordedFile", "record"),
+    "webhook_listening": ("ListenResult", "listen"),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+"""The module of each exported name."""
+
+__all__ = [
+    "SUFFIXES",
+    "Conversion",
+    "Converted",
+    "ListenResult",
+    "LiveOptions",
+    "LocalServer",
+    "Overwrite",
+    "ProgressListener",
+    "Providers",
+    "Recognizers",
+    "RecordResult",
+    "RecordedFile",
+    "RuleList",
+    "RunningReplay",
+    "ScoreResult",
+    "apply_baseline",
+    "benchmark",
+    "build_report",
+    "check",
+    "check_job_steps",
+    "check_request",
+    "compare",
+    "convert",
+    "emulate",
+    "find_drift",
+    "install_weights",
+    "list_providers",
+    "list_recognizers",
+    "list_rules",
+    "listen",
+    "load_contracts",
+    "load_run",
+    "plan_benchmark",
+    "plan_check",
+    "plan_summary",
+    "propose_contract_patch",
+    "record",
+    "render_report",
+    "replay",
+    "score",
+    "select_providers",
+    "serve_emulator",
+    "serve_replay",
+    "to_results",
+    "write_baseline",
+    "write_junit",
+    "write_report",
+    "write_sarif",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of an exported name on first use."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the exported names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,426 @@
+"""Benchmarking targets: from a plan to a saved, scored and summarized run."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.plan_sending import announce_rate_limits
+from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.api.target_selection import (
+    Contracts,
+    check_base_urls,
+    check_prices,
+    contracts_of,
+    to_catalogue,
+    to_names,
+)
+from voicegauge.bench import BenchPlanResult, BenchResult, summarize_plan
+from voicegauge.bench.analysis import TEXT_LENGTH, summarize
+from voicegauge.bench.planning import (
+    BenchPlan,
+    BenchPlanSettings,
+    Suite,
+    load_suite,
+    make_plan,
+    read_voice_sample,
+    validate_requests,
+)
+from voicegauge.bench.running import (
+    JournalState,
+    RunConfig,
+    RunOutcome,
+    StopSignal,
+    create_run_folder,
+    emulated_access,
+    find_unfinished_run,
+    live_access,
+    load_run,
+    make_manifest,
+    measure_audio,
+    read_journal,
+    run_plan,
+    save_run,
+)
+from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.contract import BaseTarget, Catalogue
+from voicegauge.emulator import EmulatorSettings, running_emulator
+from voicegauge.errors import BudgetError, UsageError
+from voicegauge.model import Provenance, Run, Sample, ScoreSet, StopReason, VoiceSample
+from voicegauge.report import write_report
+from voicegauge.speech.asr import SpokenText
+
+EMULATED_CREDITS = 1e9
+"""More than any benchmark spends: an empty account would end it with failures that say nothing."""
+REPORT_FILE = "report.html"
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A planned benchmark with everything that it needs."""
+
+    plan: BenchPlan
+    targets: Mapping[str, BaseTarget]
+    voice: VoiceSample | None
+    prices: Mapping[str, float]
+    live: LiveOptions | None
+    listener: ProgressListener
+
+    @property
+    def provenance(self) -> Provenance:
+        """The provenance of what the run will receive."""
+        return self.plan.provenance
+
+
+def benchmark(
+    targets: str | Sequence[str] = (),
+    *,
+    live: LiveOptions | None = None,
+    contracts: Contracts = (),
+    suite: str = "smoke",
+    languages: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    limit: int | None = None,
+    sessions: int = 1,
+    repetitions: int = 1,
+    warmup: int = 1,
+    concurrency: int = 16,
+    prices: Mapping[str, float] | None = None,
+    voice_sample: PathLike | None = None,
+    faults: Sequence[str] = (),
+    asr: str = "auto",
+    text_length: int = TEXT_LENGTH,
+    out: PathLike = "reports",
+    html: bool = True,
+    seed: int = 0,
+    progress: ProgressListener | None = None,
+) -> BenchResult:
+    """Measure latency, cost and intelligibility of targets.
+
+    Every text of the suite is requested from every target in turn, from the emulator unless `live` is given. The run
+    is saved with its audio; it is transcribed and summarized. A live run journals its submits: if it was interrupted,
+    the same call resumes it and does not pay twice. The first Ctrl-C finishes the requests in flight, the second one
+    stops at once.
+
+    >>> result = voicegauge.benchmark("pixelapi/voice-design", limit=1, warmup=0, asr="none", html=False, out=folder)
+    >>> result.provenance.value, result.targets[0].failures
+    ('emulated', 0)
+
+    Args:
+        targets: providers ("acme") or targets ("acme/voice-1"); by default all that speak. Operations that take audio,
+            such as transcription, are measured only if named.
+        live: permission and budget to send to the providers' own services.
+        contracts: loaded contracts, or folders of your own.
+        suite: id of a bundled suite of texts, or a YAML file.
+        languages: only the suite's texts in these languages.
+        categories: only these categories of the suite.
+        limit: only the first texts of each language.
+        sessions: passes over the suite, each with new connections.
+        repetitions: requests for each text per session.
+        warmup: unmeasured requests per target at the start of a session.
+        concurrency: requests in flight at most, one per target.
+        prices: dollars per request by target id, where no document states a price or documents disagree.
+        voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
+        faults: ids of faults to inject into the emulator.
+        asr: ASR engine, as `score` takes it.
+        text_length: characters of the text for which prices per million characters are stated.
+        out: folder in which the run's folder is created.
+        html: whether to write the HTML report into the run's folder.
+        seed: for the order of texts and targets, and for the emulator.
+        progress: receives progress and notices.
+
+    Returns:
+        A summary of every target. `stop_reason` tells whether Ctrl-C or the budget ended the benchmark early. After
+        Ctrl-C nothing is scored and no HTML report is written; what was measured is saved.
+
+    Raises:
+        UsageError: arguments that contradict each other, or a name that is not known.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        TransportError: no provider could be reached.
+        NothingMeasuredError: the first round of requests reached nobody.
+    """
+    if live is not None and faults:
+        raise UsageError("--fault is for the emulator: leave out --live")
+    job = _plan(
+        catalogue=to_catalogue(contracts),
+        names=to_names(targets),
+        live=live,
+        texts=load_suite(suite).select(languages=languages, categories=categories, limit=limit),
+        settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+        prices=prices or {},
+        voice_sample=voice_sample,
+        listener=progress or ProgressListener(),
+    )
+    if live is not None:
+        job.plan.check_budget(live.max_cost_usd)
+        live_access(contracts_of(job.targets.values()), live.base_urls, live.account_plans)
+    unscored_reason = _check_asr(asr, job)
+    found = find_unfinished_run(Path(out), job.plan.sha256) if live is not None else None
+    stop = StopSignal()
+    with _connect(job, faults, concurrency) as order:
+        folder = found or _create_run(Path(out), order, live)
+        outcome = _send(order, folder, read_journal(folder) if found else None, stop, job.listener)
+    run = _save(folder, outcome, order, job.listener)
+    if stop.requested and stop.error is None:
+        return _result(folder, run, text_length, stopped="interrupted", stop_reason="interrupted")
+    _raise_if_nothing_measured(run, stop)
+    scores = _score(folder, run, asr, job.listener)
+    if scores is not None:
+        run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
+        save_run(folder, run)
+    elif unscored_reason:
+        job.listener.notice(f"no error rates: {unscored_reason}")
+    page = write_report([(folder, run)], folder / REPORT_FILE, characters=text_length) if html else None
+    return _result(
+        folder,
+        run,
+        text_length,
+        scores=scores,
+        page=page,
+        stopped=str(stop.error) if stop.error else None,
+        stop_reason="budget" if stop.error else None,
+    )
+
+
+def plan_benchmark(
+    targets: str | Sequence[str] = (),
+    *,
+    live: LiveOptions | None = None,
+    contracts: Contracts = (),
+    suite: str = "smoke",
+    languages: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    limit: int | None = None,
+    sessions: int = 1,
+    repetitions: int = 1,
+    warmup: int = 1,
+    prices: Mapping[str, float] | None = None,
+    voice_sample: PathLike | None = None,
+    seed: int = 0,
+    progress: ProgressListener | None = None,
+) -> BenchPlanResult:
+    """Plan and price what `benchmark` would send with the same arguments; nothing is sent.
+
+    >>> plan = voicegauge.plan_benchmark("pixelapi/voice-design", limit=2, warmup=0)
+    >>> plan.requests
+    2
+
+    Args:
+        targets: see `benchmark`.
+        live: plan for the live services; the budget is not applied.
+        contracts: see `benchmark`.
+        suite: see `benchmark`.
+        languages: see `benchmark`.
+        categories: see `benchmark`.
+        limit: see `benchmark`.
+        sessions: see `benchmark`.
+        repetitions: see `benchmark`.
+        warmup: see `benchmark`.
+        prices: see `benchmark`.
+        voice_sample: see `benchmark`.
+        seed: see `benchmark`.
+        progress: see `benchmark`.
+
+    Returns:
+        Requests, characters and cost per target.
+
+    Raises:
+        UsageError: a name is not known, or a target needs something that is missing.
+    """
+    job = _plan(
+        catalogue=to_catalogue(contracts),
+        names=to_names(targets),
+        live=live,
+        texts=load_suite(suite).select(languages=languages, categories=categories, limit=limit),
+        settings=BenchPlanSettings(sessions=sessions, repetitions=repetitions, warmup=warmup, seed=seed),
+        prices=prices or {},
+        voice_sample=voice_sample,
+        listener=progress or ProgressListener(),
+    )
+    return summarize_plan(job.plan)
+
+
+def _plan(
+    *,
+    catalogue: Catalogue,
+    names: Sequence[str],
+    live: LiveOptions | None,
+    texts: Suite,
+    settings: BenchPlanSettings,
+    prices: Mapping[str, float],
+    voice_sample: PathLike | None,
+    listener: ProgressListener,
+) -> _Job:
+    chosen = _select(catalogue, names, live)
+    check_prices(catalogue, prices)
+    voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
+    plan = make_plan(
+        texts,
+        chosen,
+        settings,
+        provenance=Provenance.EMULATED if live is None else Provenance.RECORDED,
+        prices=prices,
+        base_urls={} if live is None else live.base_urls,
+        voice_sample=voice,
+    )
+    for target_id in plan.left_out:
+        listener.notice(f"left out: {target_id} does not speak a language of the suite {texts.id}")
+    targets = {target.id: target for target in chosen if target.id not in plan.left_out}
+    validate_requests(plan, targets, voice)
+    return _Job(plan, targets, voice, prices, live, listener)
+
+
+def _select(catalogue: Catalogue, names: Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
+    """Return the named targets, and operations that take audio if they are named; by default all targets."""
+    audio_inputs = [catalogue.intakes[name] for name in names if name in catalogue.intakes]
+    speaking = [name for name in names if name not in catalogue.intakes]
+    chosen: list[BaseTarget] = [*(catalogue.select(speaking) if speaking or not audio_inputs else []), *audio_inputs]
+    if live is not None:
+        check_base_urls(live.base_urls, contracts_of(chosen))
+    return chosen
+
+
+def _check_asr(asr: str, job: _Job) -> str | None:
+    """Return why nothing will be transcribed, if so; reject an engine that cannot be used before anything is paid."""
+    if job.plan.kind == "transcription":
+        return None  # the targets are the recognizers
+    spoken = {SpokenText(one.text.language, one.text.text) for row in job.plan.rounds for one in row}
+    choice = choose_scoring_asr(asr, job.provenance, spoken)
+    return None if choice.asr else choice.reason
+
+
+@contextmanager
+def _connect(job: _Job, faults: Sequence[str], concurrency: int) -> Iterator[RunConfig]:
+    """Yield the order for the live services, or for an emulator that runs as long as the context."""
+    contracts = contracts_of(job.targets.values())
+    budget = None
+    if job.live is None:
+        settings = EmulatorSettings(
+            seed=job.plan.settings.seed, faults=tuple(faults), credits=EMULATED_CREDITS, rate_limits=False
+        )
+        with running_emulator(contracts, settings) as emulator:
+            access = emulated_access(contracts, emulator)
+            yield RunConfig(job.plan, job.targets, access, concurrency, budget, job.prices, job.voice)
+        return
+    access, budget = live_access(contracts, job.live.base_urls, job.live.account_plans), job.live.max_cost_usd
+    cost = f"${job.plan.usd:.4f} of at most ${budget:g}"
+    job.listener.notice(f"LIVE: {job.plan.requests} requests to {', '.join(access)}, {cost}")
+    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, job.listener)
+    yield RunConfig(job.plan, job.targets, access, concurrency, budget, job.prices, job.voice)
+
+
+def _create_run(out: Path, order: RunConfig, live: LiveOptions | None) -> Path:
+    created = datetime.now(UTC)
+    kind = "emulated" if live is None else "live"
+    folder = create_run_folder(out, f"{created:%Y%m%d-%H%M%S}-{order.plan.suite.id}-{kind}")
+    base_urls = {} if live is None else live.base_urls
+    save_run(folder, Run(manifest=make_manifest(order, folder.name, created, base_urls=base_urls), samples=()))
+    return folder
+
+
+def _send(
+    order: RunConfig, folder: Path, past: JournalState | None, stop: StopSignal, listener: ProgressListener
+) -> RunOutcome:
+    done = 0
+    if past is not None:
+        done = len(past.finished)
+        listener.notice(
+            f"resuming {folder}: {done} samples are finished, {len(past.pending_jobs)} jobs are in progress"
+        )
+    with phase(listener, "sending requests", order.plan.requests, done) as sending:
+        return run_coroutine(_interruptible(order, folder, past, stop, lambda _: sending.advance(), listener))
+
+
+async def _interruptible(
+    order: RunConfig,
+    folder: Path,
+    past: JournalState | None,
+    stop: StopSignal,
+    on_sample: Callable[[Sample], None],
+    listener: ProgressListener,
+) -> RunOutcome:
+    """Carry out the order. The first Ctrl-C stops new requests, the second one drops the requests in flight."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupted() -> None:
+        if stop.requested:
+            task.cancel()
+        else:
+            stop.request()
+            listener.notice("stopping when the requests in flight are finished; Ctrl-C again to stop at once")
+
+    handles_signals = threading.current_thread() is threading.main_thread()
+    if handles_signals:
+        loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        return await run_plan(order, folder, past=past, stop=stop, on_sample=on_sample)
+    finally:
+        if handles_signals:
+            loop.remove_signal_handler(signal.SIGINT)
+
+
+def _save(folder: Path, outcome: RunOutcome, order: RunConfig, listener: ProgressListener) -> Run:
+    with phase(listener, "measuring audio", len(outcome.samples)) as measuring:
+        samples = measure_audio(folder, outcome.samples, order.targets, measuring.advance)
+    manifest = msgspec.structs.replace(
+        load_run(folder).manifest, finished=outcome.complete, spent_usd=outcome.spent_usd
+    )
+    if outcome.emulated:
+        # A live run against the emulator's URL: the numbers are the emulator's all the same.
+        manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
+    run = Run(manifest=manifest, samples=samples)
+    save_run(folder, run)
+    return run
+
+
+def _raise_if_nothing_measured(run: Run, stop: StopSignal) -> None:
+    """Raise the error that stopped the run, unless the budget did and something was measured before."""
+    if stop.error is None:
+        return
+    if not isinstance(stop.error, BudgetError) or all(sample.warmup for sample in run.samples):
+        raise stop.error
+
+
+def _score(folder: Path, run: Run, asr: str, listener: ProgressListener) -> ScoreSet | None:
+    try:
+        with phase(listener, "transcribing") as transcribing:
+            return score_run(folder, run, asr, progress=transcribing.update)
+    except KeyboardInterrupt:
+        listener.notice(f"the run is saved: `voicegauge score {folder}` transcribes the rest")
+        raise
+
+
+def _result(
+    folder: Path,
+    run: Run,
+    text_length: int,
+    *,
+    scores: ScoreSet | None = None,
+    page: Path | None = None,
+    stopped: str | None = None,
+    stop_reason: StopReason | None = None,
+) -> BenchResult:
+    return BenchResult(
+        provenance=run.manifest.provenance,
+        folder=str(folder),
+        report=str(page) if page else None,
+        manifest=run.manifest,
+        asr=scores.asr if scores else None,
+        asr_reason=scores.asr_reason if scores else None,
+        normalizer=scores.normalizer if scores else None,
+        stopped=stopped,
+        stop_reason=stop_reason,
+        targets=summarize(run, scores, characters=text_length) if any(not one.warmup for one in run.samples) else (),
+    )

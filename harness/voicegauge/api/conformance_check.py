@@ -1,0 +1,364 @@
+"""Checking whether an API behaves as its contract says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from voicegauge import conformance
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.plan_sending import live_settings, plan_summary, send_plan
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.target_selection import Contracts, contracts_of, select_targets, to_catalogue
+from voicegauge.checks import RULES, Rule, select_rules
+from voicegauge.conformance import (
+    CasePlan,
+    CheckReport,
+    CheckSettings,
+    Collector,
+    PricedPlan,
+    check_documented_examples,
+    check_recordings,
+    emulator_check_settings,
+    emulator_settings,
+    modified_request,
+    plan_cases,
+    price_plan,
+    request_case,
+)
+from voicegauge.contract import Contract, Target
+from voicegauge.data import data_dir
+from voicegauge.emulator import RunningEmulator, running_emulator
+from voicegauge.errors import TransportError, UsageError
+from voicegauge.model import Provenance, Severity, StopReason
+from voicegauge.receiver import Receiver, running_receiver
+from voicegauge.recording import find_recordings
+
+LISTEN_PORT = 8090
+"""Default port for callbacks; `voicegauge listen` has the same, so that one tunnel serves both."""
+
+
+def check(
+    targets: str | Sequence[str] = (),
+    *,
+    emulated: bool | RunningEmulator = False,
+    live: LiveOptions | None = None,
+    contracts: Contracts = (),
+    select: Sequence[str] = (),
+    ignore: Sequence[str] = (),
+    severities: Mapping[str, Severity] | None = None,
+    recordings: Sequence[PathLike] = (),
+    stale_recordings_fail: bool = False,
+    max_calls: int | None = None,
+    full: bool = False,
+    large_uploads: bool = False,
+    fuzz: int = 0,
+    failures: PathLike | None = None,
+    faults: Sequence[str] = (),
+    prices: Mapping[str, float] | None = None,
+    public_url: str | None = None,
+    listen_port: int = LISTEN_PORT,
+    seed: int = 0,
+    progress: ProgressListener | None = None,
+) -> CheckReport:
+    """Check whether an API behaves as its contract says.
+
+    By default the examples in the documents and the recordings are checked and nothing is sent. With `emulated` or
+    `live`, planned requests are sent and their responses checked.
+
+    >>> report = voicegauge.check("pixelapi")
+    >>> report.count("error")
+    0
+
+    Args:
+        targets: providers ("acme") or targets ("acme/voice-1"); all of them by default.
+        emulated: true to send to an emulator that runs for the duration of the check, or a running emulator.
+        live: permission and budget to send to the providers' own services.
+        contracts: loaded contracts, or folders of your own.
+        select: ids of the rules to apply; all by default.
+        ignore: ids of rules not to apply.
+        severities: severities that replace those of the rules, by rule id.
+        recordings: folders of HAR files to check instead of the bundled ones, when nothing is sent.
+        stale_recordings_fail: whether a recording over its provider's age limit is an error instead of a warning.
+        max_calls: send at most this many billable requests, most informative first.
+        full: send every valid request of the plan to a live service; by default one delivery per target.
+        large_uploads: upload tens of megabytes to a live service; the emulator always gets such uploads.
+        fuzz: number of random requests per operation, in addition to the plan.
+        failures: folder that keeps failing random requests, to be tried first the next time; by default none.
+        faults: ids of faults to inject into the emulator.
+        prices: dollars per request by target id, where no document states a price or documents disagree.
+        public_url: https URL of a tunnel to `listen_port`; with it, webhooks of live services are checked.
+        listen_port: local port that receives callbacks.
+        seed: for everything random.
+        progress: receives progress and notices.
+
+    Returns:
+        The findings, the result of every case and what was spent. `stop_reason` tells whether the check ended early:
+        by Ctrl-C, the budget, or a service that became unreachable.
+
+    Raises:
+        UsageError: arguments that contradict each other, or a name that is not known.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        TransportError: not a single response was received.
+    """
+    listener = progress or ProgressListener()
+    chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
+    rules = select_rules(tuple(select), tuple(ignore), severities)
+    collector = Collector([target.id for target in chosen], seed)
+    if not emulated and live is None:
+        folders = [Path(folder) for folder in recordings] or [data_dir("fixtures")]
+        _check_offline(contracts_of(chosen), rules, collector, folders, strict=stale_recordings_fail)
+        return _report(collector, None, rules)
+    if emulated and live is not None:
+        raise UsageError("check either the emulator or the live service, not both")
+    plan = _plan(
+        chosen,
+        emulated=bool(emulated),
+        max_calls=max_calls,
+        full=full,
+        large_uploads=large_uploads,
+        webhooks=public_url is not None,
+    )
+    cost = price_plan(plan, chosen, prices or {}, provenance=_provenance(live))
+    with (
+        _connect(chosen, emulated, live, prices=prices, faults=faults, seed=seed, listener=listener, plan=cost) as base,
+        _receiver(public_url, listen_port) as receiver,
+    ):
+        folder = Path(failures) if failures is not None else None
+        settings = replace(base, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver)
+        return _report(collector, send_plan(chosen, plan, settings, collector, listener), rules)
+
+
+def plan_check(
+    targets: str | Sequence[str] = (),
+    *,
+    emulated: bool = False,
+    live: LiveOptions | None = None,
+    contracts: Contracts = (),
+    max_calls: int | None = None,
+    full: bool = False,
+    large_uploads: bool = False,
+    webhooks: bool = False,
+    prices: Mapping[str, float] | None = None,
+) -> PricedPlan:
+    """Plan and price what `check` would send with the same arguments; nothing is sent.
+
+    >>> plan = voicegauge.plan_check("pixelapi", live=voicegauge.LiveOptions(), max_calls=5)
+    >>> plan.spending.total.paid
+    5
+
+    Args:
+        targets: see `check`.
+        emulated: plan for the emulator; the plan is priced as the service would charge it.
+        live: plan for the live service; its budget is not applied.
+        contracts: see `check`.
+        max_calls: see `check`.
+        full: see `check`.
+        large_uploads: see `check`.
+        webhooks: whether requests that name a webhook URL are planned for a live service.
+        prices: see `check`.
+
+    Returns:
+        Every case in the order of sending, with its price.
+
+    Raises:
+        UsageError: a name is not known, or neither `emulated` nor `live` is given.
+    """
+    if emulated == (live is not None):
+        raise UsageError("plan a check of either the emulator or the live service")
+    chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
+    plan = _plan(
+        chosen, emulated=emulated, max_calls=max_calls, full=full, large_uploads=large_uploads, webhooks=webhooks
+    )
+    return price_plan(plan, chosen, prices or {}, provenance=_provenance(live))
+
+
+def check_request(
+    target: str,
+    changes: Mapping[str, object] | None = None,
+    *,
+    without: Sequence[str] = (),
+    expect: Literal["accepted", "rejected"] = "accepted",
+    emulated: bool | RunningEmulator = False,
+    live: LiveOptions | None = None,
+    contracts: Contracts = (),
+    prices: Mapping[str, float] | None = None,
+    faults: Sequence[str] = (),
+    seed: int = 0,
+) -> CheckReport:
+    """Send one request and check the response.
+
+    >>> report = voicegauge.check_request("pixelapi/voice-design", {"text": "Hello."}, emulated=True)
+    >>> report.findings
+    ()
+
+    Args:
+        target: id of the target.
+        changes: fields of the body that differ from a minimal valid request.
+        without: fields of the body to leave out.
+        expect: whether the service should accept the request.
+        emulated: see `check`.
+        live: see `check`.
+        contracts: see `check`.
+        prices: see `check`.
+        faults: see `check`.
+        seed: see `check`.
+
+    Returns:
+        The findings.
+
+    Raises:
+        UsageError: as for `check`, or no valid request to start from can be built.
+    """
+    collector = Collector([target], seed)
+    one = select_targets(to_catalogue(contracts), target, prices or {}, live)[0]
+    case = request_case(
+        one, modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
+    )
+    with _connect([one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()) as base:
+        return _report(collector, send_plan([one], CasePlan(cases=(case,)), base, collector, ProgressListener()))
+
+
+def check_job_steps(
+    target: str,
+    steps: Sequence[str],
+    *,
+    emulated: bool | RunningEmulator = False,
+    live: LiveOptions | None = None,
+    contracts: Contracts = (),
+    prices: Mapping[str, float] | None = None,
+    faults: Sequence[str] = (),
+    seed: int = 0,
+) -> CheckReport:
+    """Carry out steps with several jobs of one account and check every response.
+
+    >>> report = voicegauge.check_job_steps("pixazo/chatterbox", ["submit", "poll 1"], emulated=True)
+    >>> report.findings
+    ()
+
+    Args:
+        target: id of a target that answers with jobs.
+        steps: "submit", and with the number of a job, counted from 1: "poll N", "late N" (long after), "expired N",
+            "cancel N", and "unknown N" (an id that looks like that of job N and does not exist).
+        emulated: see `check`.
+        live: see `check`.
+        contracts: see `check`.
+        prices: see `check`.
+        faults: see `check`.
+        seed: see `check`.
+
+    Returns:
+        The findings.
+
+    Raises:
+        UsageError: as for `check`, or the target does not have jobs, or a step is not valid.
+    """
+    collector = Collector([target], seed)
+    one = select_targets(to_catalogue(contracts), target, prices or {}, live)[0]
+    with _connect([one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()) as base:
+        stop: StopReason | None = None
+        try:
+            run_coroutine(conformance.check_job_steps(one, steps, base, collector))
+        except KeyboardInterrupt:
+            collector.stopped_by, stop = "interrupted", "interrupted"
+        except TransportError as error:
+            if not collector.exchanges:
+                raise
+            collector.stopped_by, stop = str(error), "unreachable"
+        return _report(collector, stop or ("budget" if collector.stopped_by else None))
+
+
+def _provenance(live: LiveOptions | None) -> Provenance:
+    return Provenance.EMULATED if live is None else Provenance.RECORDED
+
+
+def _report(collector: Collector, stop: StopReason | None, rules: Mapping[str, Rule] = RULES) -> CheckReport:
+    applied = () if rules.keys() == RULES.keys() else tuple(rules)
+    return msgspec.structs.replace(collector.report(), stop_reason=stop, rules=applied)
+
+
+def _check_offline(
+    contracts: Sequence[Contract],
+    rules: Mapping[str, Rule],
+    collector: Collector,
+    folders: Sequence[Path],
+    *,
+    strict: bool,
+) -> None:
+    check_documented_examples(contracts, rules, collector)
+    files = [path for folder in folders for path in find_recordings(folder)]
+    check_recordings(files, contracts, rules, collector, ci=strict)
+
+
+def _plan(
+    targets: Sequence[Target],
+    *,
+    emulated: bool,
+    max_calls: int | None,
+    full: bool,
+    large_uploads: bool,
+    webhooks: bool,
+) -> CasePlan:
+    """Plan the cases. The emulator is free, so it gets every case; a live service only what is asked for."""
+    return plan_cases(
+        targets,
+        emulated=emulated,
+        every=emulated or full or max_calls is not None,
+        max_calls=max_calls,
+        webhooks=emulated or webhooks,
+        large_uploads=emulated or large_uploads,
+    )
+
+
+@contextmanager
+def _connect(
+    targets: Sequence[Target],
+    emulated: bool | RunningEmulator,
+    live: LiveOptions | None,
+    *,
+    prices: Mapping[str, float] | None,
+    faults: Sequence[str],
+    seed: int,
+    listener: ProgressListener,
+    plan: PricedPlan | None = None,
+) -> Iterator[CheckSettings]:
+    """Yield the settings for sending to a running emulator, a new one, or the live service."""
+    if faults and emulated is not True:
+        raise UsageError("faults are injected into an emulator that the check starts: pass emulated=True")
+    if live is not None:
+        yield live_settings(
+            contracts_of(targets),
+            live,
+            prices=prices or {},
+            seed=seed,
+            listener=listener,
+            plan=plan,
+            can_limit_calls=True,
+        )
+        return
+    if not emulated:
+        raise UsageError("choose where to send requests: emulated=True, or live=LiveOptions()")
+    with _emulator(targets, emulated, faults, seed) as emulator:
+        if plan is not None:
+            listener.notice(plan_summary(plan))
+        yield emulator_check_settings(emulator, targets, seed=seed)
+
+
+def _emulator(
+    targets: Sequence[Target], emulated: bool | RunningEmulator, faults: Sequence[str], seed: int
+) -> AbstractContextManager[RunningEmulator]:
+    if isinstance(emulated, RunningEmulator):
+        return nullcontext(emulated)
+    return running_emulator(contracts_of(targets), emulator_settings(seed=seed, faults=faults))
+
+
+def _receiver(public_url: str | None, port: int) -> AbstractContextManager[Receiver | None]:
+    """Return a receiver of callbacks if a tunnel leads to this machine."""
+    return nullcontext() if public_url is None else running_receiver(port=port, public_url=public_url)

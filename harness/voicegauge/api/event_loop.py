@@ -1,0 +1,65 @@
+"""Running coroutines from synchronous functions, with or without an event loop in the calling thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run `coroutine` in an event loop of its own and return its result.
+
+    Inside a running event loop (a notebook, an async service) the new loop runs in a second thread while the caller
+    waits. Ctrl-C cancels the coroutine before it propagates, so that no request is sent behind the caller's back.
+    """
+    if not is_loop_running():
+        return asyncio.run(coroutine)
+    return _LoopThread(coroutine).result()
+
+
+def is_loop_running() -> bool:
+    """Whether an event loop runs in this thread."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _LoopThread(Generic[T]):
+    """A thread that runs one coroutine in a new event loop."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T]) -> None:
+        self._coroutine = coroutine
+        self._runner = asyncio.Runner()
+        self._task: asyncio.Task[Any] | None = None
+        self._outcome: Future[T] = Future()
+        self._thread = threading.Thread(target=self._run, name="voicegauge", daemon=True)
+
+    def result(self) -> T:
+        """Run the coroutine to its end; return its result or raise its error."""
+        self._thread.start()
+        try:
+            self._thread.join()
+        except KeyboardInterrupt:
+            if self._task is not None:
+                self._runner.get_loop().call_soon_threadsafe(self._task.cancel)
+            self._thread.join()
+            raise
+        return self._outcome.result()
+
+    def _run(self) -> None:
+        try:
+            with self._runner:
+                self._outcome.set_result(self._runner.run(self._main()))
+        except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
+            self._outcome.set_exception(error)
+
+    async def _main(self) -> T:
+        self._task = asyncio.current_task()
+        return await self._coroutine

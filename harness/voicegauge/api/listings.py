@@ -1,0 +1,273 @@
+"""Lists of what voicegauge knows: providers with their targets, rules, and ASR engines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from voicegauge import checks, drift
+from voicegauge.api.options import PathLike
+from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.api.target_selection import Contracts, to_catalogue
+from voicegauge.contract import Contract, Operation, Target, describe_price, walk
+from voicegauge.emulator.endpoints import describe_emulation
+from voicegauge.model import Record, Severity
+
+
+class TargetRow(Record, frozen=True, kw_only=True):
+    """One target."""
+
+    id: str
+    title: str
+    operation: str
+    answer: str
+    """"job" or "audio"."""
+    price: str
+    languages: tuple[str, ...]
+    formats: tuple[str, ...]
+    needs: tuple[str, ...]
+
+
+class OperationRow(Record, frozen=True, kw_only=True):
+    """One documented operation."""
+
+    id: str
+    method: str
+    path: str
+    server: str
+    """The URL that the path is appended to."""
+    title: str
+    document: str | None
+    """The source that describes it."""
+    inferred: bool
+    """Whether that source does not state its method and path outright."""
+    disputed: tuple[str, ...]
+    """Other readings of the operation, its requests and its responses, each in a sentence."""
+    emulation: str
+    """How the emulator responds."""
+    checks: tuple[str, ...]
+    """Ids of the rules that apply to it."""
+
+
+class ProviderRow(Record, frozen=True, kw_only=True):
+    """One provider."""
+
+    id: str
+    title: str
+    version: str
+    file: str
+    servers: dict[str, str]
+    key_env: str
+    key_set: bool
+    operations: tuple[OperationRow, ...]
+    targets: tuple[TargetRow, ...]
+
+
+class Providers(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge providers --json` writes."""
+
+    schema: str = "voicegauge/providers/1"
+    providers: tuple[ProviderRow, ...]
+
+
+class RuleRow(Record, frozen=True, kw_only=True):
+    """One rule of `check`."""
+
+    id: str
+    severity: Severity
+    proves: str
+    """One sentence: what holds if the rule finds nothing."""
+    basis: str
+    """The statements of a contract that it is based on."""
+    subject: str
+    """What it inspects: "call", "trail" (a job), "delivered" (audio) or "outcome" (a planned case)."""
+
+
+class DriftRow(Record, frozen=True, kw_only=True):
+    """One rule of `drift`."""
+
+    id: str
+    level: drift.DriftLevel
+    description: str
+    """One sentence: what is different in the newer version."""
+    comparison: drift.DriftComparison
+
+
+class RuleList(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge rules --json` writes."""
+
+    schema: str = "voicegauge/rules/2"
+    rules: tuple[RuleRow, ...]
+    drift: tuple[DriftRow, ...]
+
+
+class Recognizer(Record, frozen=True, kw_only=True):
+    """One ASR engine that can transcribe on this machine."""
+
+    spec: str
+    """The value for `--asr`."""
+    description: str
+    judges_live: bool
+    """Whether `--asr auto` uses it for live services."""
+
+
+class Recognizers(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge asr list --json` writes."""
+
+    schema: str = "voicegauge/asr/2"
+    installed: tuple[Recognizer, ...]
+    missing: tuple[str, ...]
+    """Extras that would add more engines."""
+
+
+def list_providers(contracts: Contracts = ()) -> Providers:
+    """List providers with their targets, prices and operations, and whether their keys are set.
+
+    >>> voicegauge.list_providers().providers[0].id
+    'pixazo'
+
+    Args:
+        contracts: loaded contracts, or folders of your own.
+
+    Returns:
+        One row per provider.
+
+    Raises:
+        ContractError: a document is not a usable contract.
+    """
+    return Providers(providers=tuple(map(_provider_row, to_catalogue(contracts))))
+
+
+def list_rules(words: Sequence[str] = ()) -> RuleList:
+    """List the rules of `check` and of `drift`.
+
+    >>> [rule.id for rule in voicegauge.list_rules(["empty-body"]).rules]
+    ['empty-body']
+
+    Args:
+        words: only rules whose ids contain all of these; ids of drift rules count as preceded by "drift ".
+
+    Returns:
+        The rules, with what each proves and how severe it is.
+    """
+    return RuleList(
+        rules=tuple(row for row in _check_rules() if _contains(row.id, words)),
+        drift=tuple(row for row in _drift_rules() if _contains(f"drift {row.id}", words)),
+    )
+
+
+def list_recognizers() -> Recognizers:
+    """List the ASR engines that can transcribe on this machine without a download.
+
+    Returns:
+        The engines with their installed weights, and the extras that are missing.
+    """
+    from voicegauge.speech.asr import EMBEDDED, PREFERRED_MODELS, cached_models, cached_weights
+
+    installed, missing = [], []
+    if find_spec("whisper"):
+        installed += [_official(f"whisper:{name}") for name in PREFERRED_MODELS if cached_weights(name).is_file()]
+    else:
+        missing.append("openai-whisper: pip install 'voicegauge[whisper]'")
+    if find_spec("faster_whisper"):
+        installed += [_official(f"faster-whisper:{name}") for name in cached_models()]
+    else:
+        missing.append("faster-whisper: pip install 'voicegauge[faster-whisper]'")
+    if len(missing) < 2:  # the embedded weights run on either engine
+        text = "a small bundled Whisper, for emulated English speech"
+        installed.append(Recognizer(spec=EMBEDDED, description=text, judges_live=False))
+    return Recognizers(installed=tuple(installed), missing=tuple(missing))
+
+
+def install_weights(model: str, source: PathLike | None = None, *, progress: ProgressListener | None = None) -> Path:
+    """Install official Whisper weights, verified by their SHA-256.
+
+    Args:
+        model: name of the model, such as "base.en".
+        source: file, or folder of the file, to copy from; by default the weights are downloaded.
+        progress: receives progress.
+
+    Returns:
+        The path of the weights, where openai-whisper looks for them.
+
+    Raises:
+        UnknownNameError: Whisper does not have such a model.
+        DataError: the file cannot be read, or is not the official one.
+        TransportError: the download failed.
+    """
+    from voicegauge.speech.asr import install
+
+    with phase(progress or ProgressListener(), f"installing {model}") as installing:
+        return install(model, Path(source) if source is not None else None, installing.update)
+
+
+def _provider_row(contract: Contract) -> ProviderRow:
+    return ProviderRow(
+        id=contract.id,
+        title=contract.provider.title,
+        version=contract.version,
+        file=str(contract.document.path),
+        servers={server.name: server.url for server in contract.servers.values()},
+        key_env=contract.provider.key_env,
+        key_set=bool(os.environ.get(contract.provider.key_env)),
+        operations=tuple(map(_operation_row, contract.operations.values())),
+        targets=tuple(map(_target_row, contract.targets.values())),
+    )
+
+
+def _target_row(target: Target) -> TargetRow:
+    return TargetRow(
+        id=target.id,
+        title=target.spec.title,
+        operation=target.operation.id,
+        answer="job" if target.answer.job else "audio",
+        price=describe_price(target),
+        languages=target.spec.languages,
+        formats=target.spec.formats,
+        needs=target.spec.needs,
+    )
+
+
+def _operation_row(operation: Operation) -> OperationRow:
+    source = operation.data.get("x-source", {})
+    readings = [d["says"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
+    return OperationRow(
+        id=operation.id,
+        method=operation.method,
+        path=operation.path,
+        server=operation.server.url,
+        title=str(operation.data.get("summary", "")),
+        document=source.get("document"),
+        inferred=bool(source.get("inferred", False)),
+        disputed=tuple(readings),
+        emulation=describe_emulation(operation),
+        checks=tuple(rule.id for rule in checks.applicable_rules(operation)),
+    )
+
+
+def _contains(text: str, words: Sequence[str]) -> bool:
+    return all(word in text for word in words)
+
+
+def _check_rules() -> tuple[RuleRow, ...]:
+    return tuple(
+        RuleRow(
+            id=rule.id,
+            severity=rule.severity,
+            proves=rule.proves,
+            basis=rule.basis,
+            subject=rule.subject.__name__.lower(),
+        )
+        for rule in checks.RULES.values()
+    )
+
+
+def _drift_rules() -> tuple[DriftRow, ...]:
+    rules = drift.DRIFT_RULES.values()
+    return tuple(DriftRow(id=r.id, level=r.level, description=r.description, comparison=r.comparison) for r in rules)
+
+
+def _official(spec: str) -> Recognizer:
+    return Recognizer(spec=spec, description="Whisper, official weights", judges_live=True)

@@ -1,0 +1,258 @@
+"""Local servers: the emulator and the replay of recordings."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Generic, Literal, TypeVar
+
+from voicegauge.api.options import PathLike
+from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue, to_paths
+from voicegauge.contract import Contract
+from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
+from voicegauge.emulator.server import bind, running_app, serve, serve_app
+from voicegauge.errors import UnknownNameError
+from voicegauge.hosts import url_of
+from voicegauge.recording import Recording, Replay, ReplayApp, load_recordings
+from voicegauge.recording.replay import enable_realtime_scheduling
+
+T = TypeVar("T")
+OnUnmatched = Callable[[str], None]
+"""Called with every request that is not recorded, described in words."""
+
+
+class LocalServer(Generic[T]):
+    """A server on this machine, for a `with` or an `async with` block."""
+
+    def __init__(self, context: AbstractContextManager[T]) -> None:
+        """`context` starts the server and stops it."""
+        self._context = context
+
+    def __enter__(self) -> T:
+        """Start the server."""
+        return self._context.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        """Stop the server."""
+        self._context.__exit__(*error)  # type: ignore[arg-type]  # the three values that a `with` statement passes
+
+    async def __aenter__(self) -> T:
+        """Start the server in another thread, so that the event loop is not blocked."""
+        return await asyncio.to_thread(self._context.__enter__)
+
+    async def __aexit__(self, *error: object) -> None:
+        """Stop the server in another thread."""
+        await asyncio.to_thread(self.__exit__, *error)
+
+
+class RunningReplay:
+    """Recordings that are served on this machine."""
+
+    def __init__(self, replay: Replay, url: str) -> None:
+        """`url` is the root of the server."""
+        self.replay, self.url = replay, url
+
+    def base_url(self, provider_id: str) -> str:
+        """Return the base URL that stands for all servers of a provider."""
+        return f"{self.url}/{provider_id}"
+
+    @property
+    def unmatched(self) -> list[str]:
+        """Requests that are not recorded, in words, with the difference to the most similar recorded one."""
+        return self.replay.unmatched
+
+    @property
+    def unused(self) -> list[str]:
+        """Recorded requests that were not sent."""
+        return self.replay.unused
+
+
+def emulate(
+    providers: str | Sequence[str] = (),
+    *,
+    contracts: Contracts = (),
+    seed: int = 0,
+    clock: Literal["real", "virtual", "per-poll"] = "real",
+    time_scale: float = 1.0,
+    faults: Sequence[str] = (),
+    plan: str | None = None,
+    credits: float | None = None,
+    webhook_http: bool = False,
+    webhook_hosts: Sequence[str] = (),
+    rate_limits: bool = True,
+    port: int = 0,
+    host: str = "127.0.0.1",
+) -> LocalServer[RunningEmulator]:
+    """Run an emulator that responds as the contracts say, in a process of its own.
+
+    >>> with voicegauge.emulate("pixelapi", faults=["ignored-key"]) as emulator:
+    ...     emulator.base_url("pixelapi") == f"{emulator.url}/pixelapi"
+    True
+
+    Args:
+        providers: ids of providers; all by default.
+        contracts: loaded contracts, or folders of your own.
+        seed: for ids, jitter and times.
+        clock: "real" lets jobs take invented times, "virtual" waits for the control route, with "per-poll" each status
+            request moves its job to the next state.
+        time_scale: multiplies the invented times.
+        faults: ids of faults to inject: "ID", "ID@PROVIDER" or "ID@PROVIDER/TARGET".
+        plan: plan of every account; by default the one with the highest rate limit.
+        credits: balance of a new account; by default as documented.
+        webhook_http: accept webhook URLs with plain http that lead to this machine.
+        webhook_hosts: hosts beyond this machine to which callbacks are sent.
+        rate_limits: whether rate limits are enforced.
+        port: 0 chooses a free port.
+        host: address to listen on.
+
+    Returns:
+        A context manager, sync and async, whose value has `url` and `base_url(provider)`.
+
+    Raises:
+        UsageError: on entering the context: the port is taken, or a fault is not known.
+    """
+    chosen = select_providers(to_catalogue(contracts), providers)
+    settings = EmulatorSettings(
+        seed=seed,
+        clock=clock,
+        time_scale=time_scale,
+        faults=tuple(faults),
+        plan=plan,
+        credits=credits,
+        webhook_http=webhook_http,
+        webhook_hosts=tuple(webhook_hosts),
+        rate_limits=rate_limits,
+    )
+    check_plan(chosen, settings)
+    return LocalServer(running_emulator(chosen, settings, port=port, host=host))
+
+
+def replay(
+    paths: PathLike | Sequence[PathLike],
+    *,
+    contracts: Contracts = (),
+    only: str = "",
+    pace: float = 0.0,
+    port: int = 0,
+    on_unmatched: OnUnmatched | None = None,
+) -> LocalServer[RunningReplay]:
+    """Serve recordings, in a thread of this process.
+
+    >>> with voicegauge.replay(recordings) as replayed:
+    ...     replayed.base_url("pixelapi") == f"{replayed.url}/pixelapi"
+    True
+
+    Args:
+        paths: HAR files, or folders of them.
+        contracts: loaded contracts, or folders of your own.
+        only: serve only groups of exchanges whose name contains this text.
+        pace: multiplies the recorded pauses; 0 leaves them out.
+        port: 0 chooses a free port.
+        on_unmatched: called with every request that is not recorded.
+
+    Returns:
+        A context manager, sync and async, whose value has `url`, `base_url(provider)`, `unmatched` and `unused`.
+
+    Raises:
+        DataError: a file is not a recording, or its provider does not have a contract.
+    """
+    recorded = Replay(load_recordings(to_paths(paths), only=only), to_catalogue(contracts))
+    return LocalServer(_running_replay(recorded, pace, port, on_unmatched))
+
+
+@contextmanager
+def _running_replay(
+    recorded: Replay, pace: float, port: int, on_unmatched: OnUnmatched | None
+) -> Iterator[RunningReplay]:
+    with running_app(ReplayApp(recorded, pace=pace, tell=on_unmatched), port=port) as url:
+        yield RunningReplay(recorded, url)
+
+
+def serve_emulator(
+    contracts: Sequence[Contract],
+    settings: EmulatorSettings,
+    *,
+    host: str,
+    port: int,
+    ready: Callable[[str], None],
+) -> None:
+    """Run the emulator in this process until Ctrl-C.
+
+    Args:
+        contracts: of the providers.
+        settings: of the emulator.
+        host: address to listen on.
+        port: 0 chooses a free port.
+        ready: called with the root URL when the server accepts requests.
+
+    Raises:
+        UnknownNameError: a provider's document does not name the plan of the settings.
+        UsageError: the address is not available.
+    """
+    check_plan(contracts, settings)
+    with _bound_url(host, port) as (bound, url):
+        serve(contracts, settings, bound, ready=lambda _stop: ready(url))
+
+
+@contextmanager
+def _bound_url(host: str, port: int) -> Iterator[tuple[socket.socket, str]]:
+    """Yield a bound socket and its URL; Ctrl-C ends the block quietly, because it is how a server is stopped."""
+    bound = bind(host, port)
+    try:
+        yield bound, url_of(host, bound.getsockname()[1])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        bound.close()
+
+
+def check_plan(contracts: Sequence[Contract], settings: EmulatorSettings) -> None:
+    """Reject settings with a plan that no document names.
+
+    Raises:
+        UnknownNameError: as described above.
+    """
+    plans = {name for contract in contracts for name in contract.limits.plans}
+    if settings.plan is not None and settings.plan not in plans:
+        raise UnknownNameError("plan", settings.plan, plans)
+
+
+def serve_replay(
+    paths: Sequence[PathLike],
+    contracts: Sequence[Contract],
+    *,
+    host: str,
+    port: int,
+    pace: float,
+    ready: Callable[[RunningReplay, Sequence[Recording]], None],
+    on_unmatched: OnUnmatched,
+) -> Replay:
+    """Serve recordings in this process until Ctrl-C.
+
+    Args:
+        paths: HAR files, or folders of them.
+        contracts: of the providers to serve; recordings of others are left out.
+        host: address to listen on.
+        port: 0 chooses a free port.
+        pace: multiplies the recorded pauses; 0 leaves them out.
+        ready: called with the server and its recordings when requests are accepted.
+        on_unmatched: called with every request that is not recorded.
+
+    Returns:
+        What was requested and what was not.
+
+    Raises:
+        DataError: a file is not a recording, or none is of these providers.
+        UsageError: the address is not available.
+    """
+    ids = {contract.id for contract in contracts}
+    recordings = [recording for recording in load_recordings(to_paths(paths)) if recording.provider in ids]
+    recorded = Replay(recordings, contracts)
+    app = ReplayApp(recorded, pace=pace, tell=on_unmatched)
+    with _bound_url(host, port) as (bound, url):
+        if pace > 0:
+            enable_realtime_scheduling()
+        serve_app(app, bound, ready=lambda _stop: ready(RunningReplay(recorded, url), recordings))
+    return recorded

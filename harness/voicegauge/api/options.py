@@ -1,0 +1,31 @@
+"""Option types that several functions of the API take."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicegauge.client import Ledger
+
+PathLike = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """Permission to send billable requests to the providers' own services, and the limits of that permission.
+
+    Nothing is sent to a live service unless a function is given an instance of this class. Keys are read from the
+    environment variables that the contracts name.
+    """
+
+    max_cost_usd: float = 1.0
+    """Budget in dollars. A request whose reservation does not fit into what is left is not sent."""
+    base_urls: Mapping[str, str] = field(default_factory=dict)
+    """URLs to send to instead of the contract's servers, by server name; the name "" stands for all servers."""
+    account_plans: Sequence[str] = ()
+    """Names of your accounts' plans, whose rate limits are respected; by default the smallest plan of each provider."""
+    ledger: Ledger | None = None
+    """An existing account of spending that several calls share; by default a new one of `max_cost_usd`."""

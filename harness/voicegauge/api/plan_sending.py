@@ -1,0 +1,115 @@
+"""Sending a priced conformance plan to a service: shared by `check` and `record`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.api.options import LiveOptions
+from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.client import Ledger, RateLimiter, account_plans, client_key, rate_limiter_for
+from voicegauge.conformance import CasePlan, CheckSettings, Collector, PricedPlan, check_service, require_prices
+from voicegauge.contract import Contract, Target
+from voicegauge.data import cache_folder
+from voicegauge.errors import BudgetError, TransportError
+from voicegauge.model import Provenance, StopReason
+
+
+def live_settings(
+    contracts: Sequence[Contract],
+    live: LiveOptions,
+    *,
+    prices: Mapping[str, float],
+    seed: int,
+    listener: ProgressListener,
+    plan: PricedPlan | None = None,
+    can_limit_calls: bool = False,
+) -> CheckSettings:
+    """Return the settings for sending to live services: keys from the environment, a budget, rate limits.
+
+    Args:
+        contracts: of the providers.
+        live: budget, base URLs and account plans.
+        prices: dollars per request by target id, where the caller states them.
+        seed: for everything random.
+        listener: receives what the plan costs and which rate limits are respected.
+        plan: what will be sent, if known; it must fit into the budget.
+        can_limit_calls: whether the message about a plan over budget can suggest a smaller number of calls.
+
+    Raises:
+        MissingKeyError: the key of a provider is not set.
+        UnknownNameError: no document names such an account plan.
+        UsageError: no document states what a target costs.
+        BudgetError: the plan costs more than the budget.
+    """
+    plans = account_plans(contracts, live.account_plans)
+    keys = {contract.id: client_key(contract) for contract in contracts}
+    if plan is not None:
+        check_budget(plan, live, listener, can_limit_calls=can_limit_calls)
+    pacers = {provider: rate_limiter_for(one, live.base_urls) for provider, one in plans.items()}
+    announce_rate_limits(pacers, listener)
+    return CheckSettings(
+        provenance=Provenance.RECORDED,
+        base_urls={contract.id: live.base_urls for contract in contracts},
+        keys=keys,
+        ledger=live.ledger or Ledger(live.max_cost_usd),
+        prices=prices,
+        pacers=pacers,
+        seed=seed,
+    )
+
+
+def check_budget(plan: PricedPlan, live: LiveOptions, listener: ProgressListener, *, can_limit_calls: bool) -> None:
+    """Reject a plan without a known price or over budget; see `live_settings` for the arguments.
+
+    A shared ledger is not compared with the plan: other calls spend from it too, and it stops what does not fit.
+    """
+    require_prices(plan)
+    listener.notice(f"{plan_summary(plan)}; at most ${live.max_cost_usd:.4g}")
+    if live.ledger is None and plan.usd > live.max_cost_usd:
+        fits = f"; --max-calls {plan.fitting(live.max_cost_usd)} fits" if can_limit_calls else ""
+        raise BudgetError(f"the plan costs about ${plan.usd:.4g}, more than --max-cost {live.max_cost_usd:g}{fits}")
+
+
+def plan_summary(plan: PricedPlan) -> str:
+    """Describe the number of requests of a plan and their price in one line."""
+    emulated = plan.provenance is Provenance.EMULATED
+    total = plan.spending.total
+    unknown = f", and {', '.join(plan.unpriced)}, whose price is not documented" if plan.unpriced else ""
+    requests = f"{'emulated' if emulated else 'live'}: {total.requests} requests, {total.billable} billable"
+    free = " (nothing is charged)" if emulated else ""
+    return f"{requests}, about ${total.usd:.4g} if all succeed{unknown}{free}"
+
+
+def announce_rate_limits(pacers: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:
+    """Tell the listener which rate limits are respected: they may be what a live run waits for."""
+    for provider, rate_limiter in pacers.items():
+        if rate_limiter is not None:
+            limit = f"at most {rate_limiter.requests_per_minute} requests per minute, not counting polls"
+            listener.notice(f"{provider}: {limit}; name your account's plan (--plan) if it allows more")
+
+
+def send_plan(
+    targets: Sequence[Target], plan: CasePlan, settings: CheckSettings, collector: Collector, listener: ProgressListener
+) -> StopReason | None:
+    """Send the plan and collect what is found; return why it ended early, if it did.
+
+    Raises:
+        TransportError: not a single response was received.
+    """
+    if settings.fuzz:
+        # Hypothesis caches tables that are slow to compute; by default in the working directory.
+        os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(cache_folder() / "hypothesis"))
+    try:
+        with phase(listener, "sending requests", len(plan.cases)) as sending:
+            run_coroutine(check_service(targets, plan, settings, collector, sending.advance))
+    except KeyboardInterrupt:
+        collector.stopped_by = "interrupted"
+        return "interrupted"
+    except TransportError as error:
+        if not collector.exchanges:
+            raise
+        collector.stopped_by = str(error)
+        return "unreachable"
+    return "budget" if collector.stopped_by else None

@@ -1,0 +1,60 @@
+"""How functions of the API report their progress to the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class ProgressListener:
+    """Receives progress and notices while a function runs.
+
+    Subclass it and override what you need: every method does nothing by default. Methods are called from the thread
+    that runs the function's event loop.
+    """
+
+    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
+        """A phase begins, for example "sending requests".
+
+        Args:
+            name: of the phase.
+            total: number of items; `None` while unknown.
+            done: items that an earlier, interrupted call has finished.
+        """
+
+    def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
+        """`done` of `total` items of the phase are finished; `item` names the latest one."""
+
+    def phase_ended(self) -> None:
+        """The phase is over, or was aborted by an error."""
+
+    def notice(self, message: str) -> None:
+        """One line for the user: what a plan costs, which rate limit is respected, which run is resumed."""
+
+
+class Phase:
+    """The progress of one phase, reported to a listener."""
+
+    def __init__(self, listener: ProgressListener, total: int | None, done: int) -> None:
+        """See `ProgressListener.phase_started` for `total` and `done`."""
+        self._listener, self._total, self._done = listener, total, done
+
+    def advance(self, item: object = None) -> None:
+        """Count one more item; its `id`, or its text if it has none, names it."""
+        self._done += 1
+        self._listener.phase_progressed(self._done, self._total, "" if item is None else str(getattr(item, "id", item)))
+
+    def update(self, done: int, total: int) -> None:
+        """Set the number of finished items and of all items."""
+        self._done, self._total = done, total
+        self._listener.phase_progressed(done, total)
+
+
+@contextmanager
+def phase(listener: ProgressListener, name: str, total: int | None = None, done: int = 0) -> Iterator[Phase]:
+    """Report a phase to `listener` while the context lasts; arguments as for `ProgressListener.phase_started`."""
+    listener.phase_started(name, total, done)
+    try:
+        yield Phase(listener, total, done)
+    finally:
+        listener.phase_ended()

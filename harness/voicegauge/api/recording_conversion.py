@@ -1,0 +1,175 @@
+"""Converting recordings of other tools, and writing VCR cassettes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from voicegauge.api.options import PathLike
+from voicegauge.api.target_selection import Contracts, to_catalogue
+from voicegauge.contract import Catalogue, Contract
+from voicegauge.emulator import is_emulated
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import Provenance, Record
+from voicegauge.recording import Recording, load_har, save_cassette, save_har
+from voicegauge.recording.importing import ImportedRecording, ImportRemark, import_recording, is_recording
+
+RecordingFormat = Literal["har", "vcr"]
+SUFFIXES: Mapping[RecordingFormat, str] = {"har": ".har", "vcr": ".yaml"}
+
+
+class Converted(Record, frozen=True, kw_only=True):
+    """The result for one file."""
+
+    file: str
+    format: str
+    """Description of the file's original format."""
+    written: str
+    provenance: Provenance
+    recorded_at: str
+    """UTC, ISO 8601."""
+    exchanges: int
+    left_out: int
+    remarks: tuple[ImportRemark, ...]
+    """What could not be converted, or only in part."""
+    scrubbed: dict[str, int]
+    """Locations of masked secrets, with the number of values masked."""
+
+
+class Conversion(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge convert --json` writes."""
+
+    schema: str = "voicegauge/convert/1"
+    files: tuple[Converted, ...]
+
+
+def convert(
+    file: PathLike,
+    *,
+    provider: str | None = None,
+    to: RecordingFormat = "har",
+    out: PathLike = ".",
+    mask: Sequence[str] = (),
+    base_urls: Mapping[str, str] | None = None,
+    contracts: Contracts = (),
+) -> Converted:
+    """Convert a recording of another tool to a HAR file, or any recording to a VCR cassette. Keys are masked.
+
+    Args:
+        file: a cassette of vcrpy, Ruby VCR or betamax, a HAR file of a browser or proxy, a tape of huggingface.js, or
+            a recording of voicegauge.
+        provider: id of the provider that was recorded; needed for files of other tools.
+        to: "har", or "vcr" for a cassette that vcrpy reads.
+        out: folder to write to; the file keeps its name with another suffix.
+        mask: further names of fields, parameters and headers whose values are masked.
+        base_urls: where the provider was reached, if not at the contract's servers, by server name.
+        contracts: loaded contracts, or folders of your own.
+
+    Returns:
+        The written file, with remarks about what was left out.
+
+    Raises:
+        UsageError: the output file exists already, or the provider must be named.
+        DataError: the file cannot be converted.
+    """
+    return _Converter(to_catalogue(contracts), provider, to, Path(out), mask, base_urls or {}).convert(Path(file))
+
+
+@dataclass(frozen=True)
+class _Converter:
+    catalogue: Catalogue
+    provider: str | None
+    to: RecordingFormat
+    out: Path
+    mask: Sequence[str]
+    base_urls: Mapping[str, str]
+
+    def convert(self, file: Path) -> Converted:
+        """Convert one file."""
+        written = self.out / f"{file.stem}{SUFFIXES[self.to]}"
+        if written.exists():
+            raise UsageError(f"{written} exists already: choose another folder with --out")
+        if is_recording(file):
+            return self._convert_own(file, written)
+        if self.provider is None:
+            raise UsageError(f"{file}: name the provider that was recorded with --provider")
+        contract = self.catalogue.provider(self.provider)
+        imported = import_recording(file, contract, dict(self.base_urls))
+        if not imported.exchanges:
+            reasons = "; ".join(dict.fromkeys(remark.says for remark in imported.remarks)) or "it is empty"
+            raise DataError(f"{file}: {imported.format}, but nothing in it can be imported: {reasons}")
+        return self._convert_foreign(file, written, imported, contract)
+
+    def _convert_own(self, file: Path, written: Path) -> Converted:
+        recording = load_har(file)
+        if self.to == "har":
+            raise UsageError(f"{file} is a recording of voicegauge already: --to vcr writes a cassette of it")
+        contract = self.catalogue.provider(recording.provider)
+        recording = save_cassette(written, recording, contract=contract, secrets=_keys(contract), mask=self.mask)
+        return _converted(file, "a recording of voicegauge", written, recording, ())
+
+    def _convert_foreign(self, file: Path, written: Path, imported: ImportedRecording, contract: Contract) -> Converted:
+        recorded_at, remarks = _recorded_at(file, imported)
+        keys = (*_keys(contract), *imported.secrets)
+        provenance = _provenance(imported)
+        if self.to == "har":
+            recording = save_har(
+                written,
+                imported.exchanges,
+                provenance=provenance,
+                contract=contract,
+                secrets=keys,
+                mask=self.mask,
+                recorded_at=recorded_at,
+            )
+        else:
+            read = Recording(
+                provenance=provenance,
+                provider=contract.id,
+                contract_version=contract.version,
+                contract_sha256=contract.document.sha256,
+                recorded_at=recorded_at.astimezone(dt.UTC).isoformat(timespec="seconds"),
+                exchanges=imported.exchanges,
+            )
+            recording = save_cassette(written, read, contract=contract, secrets=keys, mask=self.mask)
+        return _converted(file, imported.format, written, recording, remarks)
+
+
+def _keys(contract: Contract) -> tuple[str, ...]:
+    key = os.environ.get(contract.provider.key_env)
+    return (key,) if key else ()
+
+
+def _provenance(imported: ImportedRecording) -> Provenance:
+    """Responses of the emulator stay emulated, whichever tool recorded them."""
+    emulated = any(map(is_emulated, imported.exchanges))
+    return Provenance.EMULATED if emulated else Provenance.RECORDED
+
+
+def _recorded_at(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, tuple[ImportRemark, ...]]:
+    """Return the time of recording: from the file's content, else its modification time, with a remark."""
+    if imported.recorded_at is not None:
+        return imported.recorded_at, imported.remarks
+    when = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
+    message = "the file does not hold a time of recording: its modification time is used, so its age may be wrong"
+    return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, says=message))
+
+
+def _converted(
+    file: Path, format: str, written: Path, recording: Recording, remarks: tuple[ImportRemark, ...]
+) -> Converted:
+    return Converted(
+        file=str(file),
+        format=format,
+        written=str(written),
+        provenance=recording.provenance,
+        recorded_at=recording.recorded_at,
+        exchanges=len(recording.exchanges),
+        left_out=sum(not remark.imported for remark in remarks),
+        remarks=remarks,
+        scrubbed=recording.scrubbed,
+    )

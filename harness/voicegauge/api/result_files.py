@@ -1,0 +1,102 @@
+"""Results of `check` and `find_drift` as files for other tools, and baselines of accepted findings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from voicegauge import conformance, drift
+from voicegauge.api.options import PathLike
+from voicegauge.conformance import CheckReport
+from voicegauge.drift import DriftLevel, DriftReport
+from voicegauge.files import write_file
+from voicegauge.outputs import ExportedReport, FindingsBaseline, junit_xml, load_baseline, sarif_json
+
+AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
+
+
+def to_results(
+    report: CheckReport | DriftReport, *, strict: bool = False, fail_on: DriftLevel = DriftLevel.BREAKING
+) -> ExportedReport:
+    """Convert a report to the common form from which JUnit XML, SARIF and annotations are written.
+
+    Args:
+        report: of `check` or `find_drift`.
+        strict: whether warnings of a check are failures.
+        fail_on: the mildest drift that is a failure.
+    """
+    if isinstance(report, CheckReport):
+        return conformance.check_results(report, strict=strict)
+    return drift.drift_results(report, fail_on)
+
+
+def write_junit(report: CheckReport | DriftReport, file: PathLike, *, strict: bool = False) -> None:
+    """Write a report as JUnit XML.
+
+    >>> voicegauge.write_junit(voicegauge.check("pixelapi"), f"{folder}/junit.xml")
+
+    Args:
+        report: of `check` or `find_drift`.
+        file: the file to write.
+        strict: whether warnings of a check are failures.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    write_file(Path(file), junit_xml(to_results(report, strict=strict)).encode())
+
+
+def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: PathLike = ".") -> None:
+    """Write a report as SARIF 2.1.0, which code scanning reads.
+
+    Args:
+        report: of `check` or `find_drift`.
+        file: the file to write.
+        root: folder of the repository; paths in the file are relative to it.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    write_file(Path(file), sarif_json(to_results(report), Path(root).resolve()).encode())
+
+
+def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
+    """Move the findings that a baseline file accepts out of a report.
+
+    Args:
+        report: of `check` or `find_drift`.
+        file: a file that `write_baseline` wrote.
+
+    Returns:
+        The report with accepted findings apart, and the entries of the baseline that are not needed any more.
+
+    Raises:
+        DataError: the file is not a baseline.
+    """
+    return _apply(report, load_baseline(Path(file)))
+
+
+def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
+    """Accept all findings of a report: write them to a baseline file.
+
+    Args:
+        report: of `check` or `find_drift`.
+        file: the file to write.
+
+    Returns:
+        The report with all findings accepted.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    baseline = conformance.make_baseline(report) if isinstance(report, CheckReport) else drift.make_baseline(report)
+    write_file(Path(file), msgspec.json.format(msgspec.json.encode(baseline), indent=2) + b"\n")
+    return _apply(report, baseline)
+
+
+def _apply(report: AnyReport, baseline: FindingsBaseline) -> AnyReport:
+    if isinstance(report, CheckReport):
+        return conformance.apply_baseline(report, baseline)
+    return drift.apply_baseline(report, baseline)

@@ -1,0 +1,222 @@
+"""Reading saved benchmark runs: scoring, comparing and reporting."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from voicegauge.api.options import PathLike
+from voicegauge.api.progress import ProgressListener, phase
+from voicegauge.api.target_selection import to_paths
+from voicegauge.bench import running
+from voicegauge.bench.analysis import TEXT_LENGTH, ChangeThreshold, CompareSettings, RunComparison, compare_runs
+from voicegauge.bench.running import run_folder, save_run
+from voicegauge.bench.scoring import choose_scoring_asr, score_run
+from voicegauge.errors import UsageError
+from voicegauge.files import write_file
+from voicegauge.model import Provenance, Record, Run, ScoreSet
+from voicegauge.report import CLIPS, Report, gather, render_csv, render_markdown, render_page
+
+ReportFormat = Literal["html", "csv", "markdown"]
+
+MISSED_SLOWDOWN = 0.30
+"""Smallest slowdown that a run must be able to detect; otherwise its verdict is "underpowered"."""
+MISSED_ERROR_RATE = 0.05
+"""The same for error rates, as a difference."""
+
+
+class ScoreResult(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge score --json` writes."""
+
+    schema: str = "voicegauge/score/1"
+    run: str
+    """The run's folder."""
+    provenance: Provenance
+    scores: ScoreSet
+
+
+def load_run(path: PathLike) -> Run:
+    """Load a saved run.
+
+    >>> run = voicegauge.load_run(saved_run)
+    >>> run.manifest.provenance.value
+    'emulated'
+
+    Args:
+        path: the run's folder, or its run.json.
+
+    Returns:
+        The manifest, the samples and the scores. The samples of a run that was killed are read from its journal.
+
+    Raises:
+        DataError: the run is missing, damaged, or was written by another version of the run format.
+    """
+    return running.load_run(Path(path))
+
+
+def score(
+    run: PathLike,
+    *,
+    asr: str = "auto",
+    workers: int | None = None,
+    cluster: str | None = None,
+    progress: ProgressListener | None = None,
+) -> ScoreResult:
+    """Transcribe a saved run and count the errors; the scores are saved in the run.
+
+    Args:
+        run: the run's folder, or its run.json.
+        asr: "auto", "whisper[:MODEL|FILE]", "faster-whisper[:MODEL|FOLDER]", "embedded" or "none". "auto" takes
+            Whisper if its official weights are installed, then faster-whisper, then for emulated runs the small
+            bundled model.
+        workers: processes that transcribe; by default one per processor, at most 4.
+        cluster: address of a Dask scheduler whose workers transcribe instead.
+        progress: receives progress.
+
+    Returns:
+        The scores of every sample.
+
+    Raises:
+        UsageError: no engine can transcribe the run.
+        DataError: the run cannot be read, or its audio is missing or was changed.
+        UnreachableError: no scheduler responds at `cluster`.
+    """
+    path = Path(run)
+    saved, folder = load_run(path), run_folder(path)
+    with phase(progress or ProgressListener(), "transcribing") as transcribing:
+        scores = score_run(folder, saved, asr, workers=workers, cluster=cluster, progress=transcribing.update)
+    if scores is None:
+        raise UsageError(f"nothing was transcribed: {choose_scoring_asr(asr, saved.manifest.provenance, ()).reason}")
+    if not scores.scores:
+        raise UsageError(f"{folder}: {_unscored_reason(saved, scores)}")
+    # Scores of the same engine are replaced; the latest scores come last, where summaries look for them.
+    others = tuple(one for one in saved.score_sets if (one.asr, one.normalizer) != (scores.asr, scores.normalizer))
+    save_run(folder, msgspec.structs.replace(saved, score_sets=(*others, scores)))
+    return ScoreResult(run=str(folder), provenance=saved.manifest.provenance, scores=scores)
+
+
+def _unscored_reason(run: Run, scores: ScoreSet) -> str:
+    if scores.left_out:
+        return f"{scores.asr} knows none of its languages ({', '.join(scores.left_out)}): choose another --asr"
+    return "it has no samples to score" + ("" if run.samples else ": it was stopped before the first one")
+
+
+def compare(
+    baseline: PathLike | Run,
+    run: PathLike | Run,
+    *,
+    alpha: float = 0.01,
+    min_slowdown: float = 0.10,
+    min_wer: float = 0.02,
+    session_drift: float = 0.10,
+    seed: int = 0,
+) -> RunComparison:
+    """Tell regressions from noise between two runs.
+
+    >>> comparison = voicegauge.compare(saved_run, saved_run)
+    >>> comparison.regressions
+    ()
+
+    Args:
+        baseline: the older run: loaded, or its folder.
+        run: the newer run.
+        alpha: probability of a false alarm, for each metric of each target.
+        min_slowdown: relative slowdowns smaller than this are ignored, even if statistically significant.
+        min_wer: differences of error rates smaller than this are ignored (0.02 is two percentage points).
+        session_drift: relative spread of times between sessions, assumed unless the runs have several sessions.
+        seed: for the bootstrap.
+
+    Returns:
+        A verdict for each metric of each target.
+
+    Raises:
+        DataError: a run cannot be read, or the runs differ in suite, provenance, ASR engine or normalizer.
+    """
+    settings = CompareSettings(
+        alpha=alpha,
+        session_drift=session_drift,
+        # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
+        latency=ChangeThreshold(least=min_slowdown, missed=max(MISSED_SLOWDOWN, 3 * min_slowdown)),
+        error_rate=ChangeThreshold(least=min_wer, missed=max(MISSED_ERROR_RATE, 2.5 * min_wer)),
+        seed=seed,
+    )
+    before, after = (one if isinstance(one, Run) else load_run(one) for one in (baseline, run))
+    return compare_runs(before, after, settings)
+
+
+def build_report(runs: PathLike | Sequence[PathLike], *, text_length: int = TEXT_LENGTH, clips: int = CLIPS) -> Report:
+    """Summarize one or several saved runs.
+
+    >>> report = voicegauge.build_report(saved_run)
+    >>> [target.target for target in report.runs[0].targets]
+    ['pixelapi/voice-design']
+
+    Args:
+        runs: folders of runs.
+        text_length: characters of the text for which prices per million characters are stated.
+        clips: number of the worst clips of each run to list.
+
+    Returns:
+        All figures that a report shows.
+
+    Raises:
+        DataError: a run cannot be read.
+    """
+    return gather([(run_folder(path), load_run(path)) for path in to_paths(runs)], characters=text_length, clips=clips)
+
+
+def render_report(
+    runs: PathLike | Sequence[PathLike], *, format: ReportFormat = "html", report: Report | None = None
+) -> str:
+    """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
+
+    Args:
+        runs: folders of runs.
+        format: "html" for a page with players, "csv" for one row per sample, "markdown" for a table.
+        report: from `build_report` of the same runs, for other arguments than its defaults.
+
+    Returns:
+        The text.
+
+    Raises:
+        DataError: a run cannot be read.
+    """
+    loaded = [(run_folder(path), load_run(path)) for path in to_paths(runs)]
+    if format == "csv":
+        return render_csv(loaded)
+    gathered = report or build_report(runs)
+    return render_markdown(gathered) if format == "markdown" else render_page(gathered, loaded)
+
+
+def write_report(
+    runs: PathLike | Sequence[PathLike],
+    file: PathLike,
+    *,
+    format: ReportFormat = "html",
+    report: Report | None = None,
+) -> Path:
+    """Write saved runs to a file; see `render_report` for the arguments.
+
+    >>> page = voicegauge.write_report(saved_run, f"{folder}/page.html")
+    >>> page.suffix
+    '.html'
+
+    Args:
+        runs: folders of runs.
+        file: the file to write.
+        format: see `render_report`.
+        report: see `render_report`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DataError: a run cannot be read.
+        UsageError: the file cannot be written.
+    """
+    path = Path(file)
+    write_file(path, render_report(runs, format=format, report=report).encode())
+    return path

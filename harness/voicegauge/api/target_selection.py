@@ -1,0 +1,115 @@
+"""From the names that a caller gives to contracts and targets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.contract import BaseTarget, Catalogue, Contract, Target, load_catalogue
+from voicegauge.errors import UnknownNameError, UsageError
+
+Contracts = Catalogue | Sequence[PathLike]
+"""Loaded contracts, or folders and files of your own contracts, which are loaded next to the bundled ones."""
+
+
+def load_contracts(folders: Sequence[PathLike] = ()) -> Catalogue:
+    """Load the bundled contracts and your own.
+
+    >>> catalogue = voicegauge.load_contracts()
+    >>> catalogue.provider("pixelapi").targets["voice-design"].id
+    'pixelapi/voice-design'
+
+    Args:
+        folders: folders or files of your own contracts; they replace bundled ones of the same provider id.
+
+    Returns:
+        The contracts, with look-up by provider id and target name.
+
+    Raises:
+        ContractError: a document is not a usable contract; names file, line and reason.
+    """
+    return load_catalogue([Path(folder) for folder in folders])
+
+
+def to_catalogue(contracts: Contracts) -> Catalogue:
+    """Return `contracts` as a catalogue, loading it if folders are given."""
+    return contracts if isinstance(contracts, Catalogue) else load_contracts(contracts)
+
+
+def to_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def to_paths(paths: PathLike | Sequence[PathLike]) -> tuple[Path, ...]:
+    """Return one path or several as a tuple."""
+    return (Path(paths),) if isinstance(paths, str | os.PathLike) else tuple(Path(path) for path in paths)
+
+
+def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[Contract]:
+    """Return the contracts of the named providers; all of them if no name is given.
+
+    Raises:
+        UnknownNameError: a name is not a provider.
+    """
+    return [catalogue.provider(name) for name in to_names(names)] or list(catalogue)
+
+
+def select_targets(
+    catalogue: Catalogue, names: str | Sequence[str], prices: Collection[str], live: LiveOptions | None
+) -> list[Target]:
+    """Return the targets of `names`, after checking that prices and base URLs belong to them.
+
+    Args:
+        catalogue: the known contracts.
+        names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
+        prices: names that the caller states a price for.
+        live: its base URLs are checked against the contract.
+
+    Raises:
+        UnknownNameError: a name is not a provider or a target, or a name in `prices` does not have a price.
+        UsageError: the base URLs are for several providers, or for an unknown server.
+    """
+    targets = catalogue.select(to_names(names))
+    check_prices(catalogue, prices)
+    if live is not None:
+        check_base_urls(live.base_urls, contracts_of(targets))
+    return targets
+
+
+def contracts_of(targets: Iterable[BaseTarget]) -> list[Contract]:
+    """Return the contracts of `targets`, each once."""
+    return list({target.contract.id: target.contract for target in targets}.values())
+
+
+def check_prices(catalogue: Catalogue, names: Collection[str]) -> None:
+    """Reject a price for an unknown name: a misspelled one would silently leave the documented price in force.
+
+    Raises:
+        UnknownNameError: a name is not a target or an operation.
+    """
+    operations = (f"{contract.id}/{name}" for contract in catalogue for name in contract.operations)
+    known = {*catalogue.targets, *catalogue.intakes, *operations}
+    for name in names:
+        if name not in known:
+            raise UnknownNameError("target", name, known)
+
+
+def check_base_urls(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:
+    """Reject base URLs for several providers at once, or for a server that the contract does not name.
+
+    Raises:
+        UsageError: as described above.
+    """
+    if not base_urls:
+        return
+    if len(contracts) != 1:
+        names = ", ".join(contract.id for contract in contracts)
+        raise UsageError(f"--base-url goes with the targets of one provider; these are of {names}: name one")
+    known = {"", *contracts[0].servers}
+    for server in base_urls:
+        if server not in known:
+            servers = ", ".join(contracts[0].servers)
+            raise UsageError(f"--base-url: {contracts[0].id} has no server {server!r}; it has {servers}")

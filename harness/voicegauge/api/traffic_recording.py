@@ -1,0 +1,299 @@
+"""Saving what a provider answers as recordings without secrets."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from voicegauge.api.options import LiveOptions, PathLike
+from voicegauge.api.plan_sending import live_settings, send_plan
+from voicegauge.api.progress import ProgressListener
+from voicegauge.api.target_selection import Contracts, contracts_of, select_targets, to_catalogue
+from voicegauge.conformance import CasePlan, Collector, emulator_check_settings, emulator_settings, price_plan
+from voicegauge.conformance.recording import (
+    Recorder,
+    RecordingUpdate,
+    Refresh,
+    RefreshPolicy,
+    UnfinishedRecording,
+    plan_to_record,
+    recording_path,
+)
+from voicegauge.contract import Contract, Target
+from voicegauge.emulator import running_emulator
+from voicegauge.errors import DataError, UsageError
+from voicegauge.model import Exchange, Provenance, Record, StopReason
+from voicegauge.recording import Recording, RecordingChanges, changes, load_har, save_har
+
+
+class RecordedFile(Record, frozen=True, kw_only=True):
+    """One recording that was written, or would have been."""
+
+    path: str
+    provenance: Provenance
+    cases: int
+    """Number of cases recorded now; the file may hold more."""
+    exchanges: int
+    changes: RecordingChanges
+    """Difference to the file that was there before."""
+    written: bool
+
+
+class RecordResult(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge record --json` writes."""
+
+    schema: str = "voicegauge/record/1"
+    files: tuple[RecordedFile, ...] = ()
+    scrubbed: dict[str, int] = {}
+    """Locations of masked secrets, with the number of values masked."""
+    skipped: dict[str, str] = {}
+    """Cases that were not recorded, with the reason."""
+    findings: int = 0
+    """Number of findings in what was recorded, without disputed ones."""
+    spent_usd: float = 0.0
+    stopped_by: str | None = None
+    """What stopped the recording early, in one line."""
+    stop_reason: StopReason | None = None
+    """The kind of event that stopped it; `None` for a recording that ran to its end."""
+
+
+class Overwrite(Record, frozen=True, kw_only=True):
+    """A recording that is about to be replaced by one with other content."""
+
+    path: Path
+    old_provenance: Provenance
+    new_provenance: Provenance
+    changes: RecordingChanges
+
+
+ConfirmOverwrite = Callable[[Overwrite], bool]
+"""Decides whether a recording is replaced."""
+
+
+def record(
+    targets: str | Sequence[str],
+    *,
+    emulated: bool = False,
+    live: LiveOptions | None = None,
+    contracts: Contracts = (),
+    out: PathLike = "fixtures",
+    refresh: Refresh = "stale",
+    full: bool = False,
+    mask: Sequence[str] = (),
+    overwrite: bool | ConfirmOverwrite = False,
+    prices: Mapping[str, float] | None = None,
+    seed: int = 0,
+    progress: ProgressListener | None = None,
+) -> RecordResult:
+    """Save what a provider answers as recordings (HAR files), without secrets.
+
+    The planned cases are sent one after another. A live recording that is interrupted is resumed by the next call:
+    exchanges are saved in OUT/.unfinished until their file is written.
+
+    >>> result = voicegauge.record("pixelapi/voice-design", emulated=True, out=folder)
+    >>> result.findings
+    0
+
+    Args:
+        targets: providers ("acme") or targets ("acme/voice-1").
+        emulated: record the emulator.
+        live: permission and budget to record the providers' own services.
+        contracts: loaded contracts, or folders of your own.
+        out: folder of recordings, with a file OUT/PROVIDER/TARGET.har per target.
+        refresh: "stale" to record what is missing or stale, "all" for everything.
+        full: record every rejection that a check plans instead of one of each kind.
+        mask: further names of fields, parameters and headers whose values are masked.
+        overwrite: whether existing files may be replaced, or a function that decides about each file whose content
+            changes. False raises an error before anything is sent.
+        prices: dollars per request by target id, where no document states a price or documents disagree.
+        seed: for everything random.
+        progress: receives progress and notices.
+
+    Returns:
+        The files, with their differences to the earlier ones; no file if nothing was missing or stale.
+
+    Raises:
+        UsageError: arguments that contradict each other, a name that is not known, a file that must not be replaced,
+            or the emulator responded to a live recording.
+        MissingKeyError: the key of a live provider is not set.
+        BudgetError: the plan costs more than the budget; nothing was sent.
+        DataError: a recording would contain what looks like a credential; all other files are written.
+        TransportError: not a single response was received.
+    """
+    if emulated == (live is not None):
+        raise UsageError("choose what to record: --live (it costs money) or --emulated")
+    listener = progress or ProgressListener()
+    chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
+    recording = _Recording(
+        targets=chosen,
+        contracts={contract.id: contract for contract in contracts_of(chosen)},
+        live=live,
+        folder=Path(out),
+        mask=tuple(mask),
+        prices=prices or {},
+        seed=seed,
+        listener=listener,
+    )
+    updates, plan = recording.plan(refresh, full=full)
+    replaced = [update.path for update in updates if update.replaced is not None]
+    if replaced and overwrite is False:
+        count = f"{len(replaced)} recording{'s' if len(replaced) > 1 else ''}, {replaced[0]} the first"
+        raise UsageError(f"this would overwrite {count}: add --yes (overwrite=True)")
+    if not updates:
+        listener.notice("nothing is missing or stale; --refresh all records everything again")
+        return RecordResult()
+    return recording.carry_out(updates, plan, overwrite)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """The exchanges that were recorded, before they are written."""
+
+    groups: Mapping[str, Sequence[Exchange]]
+    """By case id."""
+    secrets: Sequence[str]
+    stop_reason: StopReason | None
+    unfinished: UnfinishedRecording | None = None
+    """Where exchanges are saved until their file is written; `None` for the emulator, which is free to ask again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Recording:
+    """One call of `record`."""
+
+    targets: Sequence[Target]
+    contracts: Mapping[str, Contract]
+    live: LiveOptions | None
+    folder: Path
+    mask: Sequence[str]
+    prices: Mapping[str, float]
+    seed: int
+    listener: ProgressListener
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance.EMULATED if self.live is None else Provenance.RECORDED
+
+    def plan(self, refresh: Refresh, *, full: bool) -> tuple[list[RecordingUpdate], CasePlan]:
+        """Return the files that are due, and their cases in the order of sending."""
+        plan = plan_to_record(self.targets, emulated=self.live is None, every=full)
+        paths = {recording_path(case, self.folder) for case in plan.cases}
+        existing = {path: load_har(path) for path in sorted(paths) if path.exists()}
+        refreshing = RefreshPolicy(self.contracts, self.provenance, refresh, datetime.now(UTC))
+        updates = refreshing.updates(plan, self.folder, existing)
+        due = {case.id: case for update in updates for case in update.due}
+        in_order = {case.id: case for case in plan.cases if case.id in due} | due
+        return updates, CasePlan(cases=tuple(in_order.values()), skipped=plan.skipped)
+
+    def carry_out(
+        self, updates: Sequence[RecordingUpdate], plan: CasePlan, overwrite: bool | ConfirmOverwrite
+    ) -> RecordResult:
+        """Send the plan and write the files."""
+        collector = Collector([target.id for target in self.targets], self.seed)
+        sent = self._send_to_emulator(plan, collector) if self.live is None else self._send_live(plan, collector)
+        report = collector.report()
+        files, scrubbed = self._write(updates, sent, overwrite)
+        return RecordResult(
+            files=tuple(files),
+            scrubbed=dict(sorted(scrubbed.items())),
+            skipped={case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"},
+            findings=sum(finding.severity != "disputed" for finding in report.findings),
+            spent_usd=report.spent_usd,
+            stopped_by=report.stopped_by,
+            stop_reason=sent.stop_reason,
+        )
+
+    def _send_live(self, plan: CasePlan, collector: Collector) -> _Sent:
+        assert self.live is not None
+        unfinished = UnfinishedRecording(self.folder, self.contracts, mask=self.mask)
+        saved = unfinished.taken(plan.cases, datetime.now(UTC))
+        if saved:
+            self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
+        rest = CasePlan(cases=tuple(case for case in plan.cases if case.id not in saved), skipped=plan.skipped)
+        cost = price_plan(rest, self.targets, self.prices, provenance=Provenance.RECORDED)
+        settings = live_settings(
+            list(self.contracts.values()),
+            self.live,
+            prices=self.prices,
+            seed=self.seed,
+            listener=self.listener,
+            plan=cost,
+        )
+        secrets = [key for key in settings.keys.values() if key]
+        recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
+        stop = send_plan(self.targets, rest, replace(settings, keep=recorder.keep), collector, self.listener)
+        if recorder.met_emulator:
+            raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
+        groups = {**saved, **recorder.groups}
+        return _Sent({case.id: groups[case.id] for case in plan.cases if case.id in groups}, secrets, stop, unfinished)
+
+    def _send_to_emulator(self, plan: CasePlan, collector: Collector) -> _Sent:
+        with running_emulator(self.contracts.values(), emulator_settings(seed=self.seed)) as emulator:
+            settings = emulator_check_settings(emulator, self.targets, seed=self.seed)
+            recorder = Recorder(self.contracts, settings.base_urls)
+            stop = send_plan(self.targets, plan, replace(settings, keep=recorder.keep), collector, self.listener)
+        return _Sent(recorder.groups, [key for key in settings.keys.values() if key], stop)
+
+    def _write(
+        self, updates: Sequence[RecordingUpdate], sent: _Sent, overwrite: bool | ConfirmOverwrite
+    ) -> tuple[list[RecordedFile], Counter[str]]:
+        """Write every file that can be written; raise the first error when the other files are safe."""
+        scrubbed: Counter[str] = Counter()
+        files, failed = [], None
+        for update in updates:
+            cases = sum(case.id in sent.groups for case in update.due)
+            if not cases:
+                continue
+            exchanges = update.merged(sent.groups)
+            difference = changes(update.replaced, exchanges)
+            saved: Recording | None = None
+            try:
+                if self._may_write(update, difference, overwrite):
+                    saved = self._save(update, exchanges, sent.secrets)
+                    scrubbed.update(saved.scrubbed)
+                if sent.unfinished is not None:
+                    sent.unfinished.drop(update.due)
+            except DataError as error:
+                failed = failed or error
+            files.append(
+                RecordedFile(
+                    path=str(update.path),
+                    provenance=self.provenance,
+                    cases=cases,
+                    exchanges=len(exchanges),
+                    changes=difference,
+                    written=saved is not None,
+                )
+            )
+        if failed is not None:
+            raise failed
+        return files, scrubbed
+
+    def _may_write(
+        self, update: RecordingUpdate, difference: RecordingChanges, overwrite: bool | ConfirmOverwrite
+    ) -> bool:
+        if update.replaced is None or isinstance(overwrite, bool):
+            return True  # False was handled before anything was sent
+        if not (difference.added or difference.removed or difference.changed):
+            return True  # only the times differ
+        return overwrite(
+            Overwrite(
+                path=update.path,
+                old_provenance=update.replaced.provenance,
+                new_provenance=self.provenance,
+                changes=difference,
+            )
+        )
+
+    def _save(self, update: RecordingUpdate, exchanges: Sequence[Exchange], secrets: Sequence[str]) -> Recording:
+        return save_har(
+            update.path,
+            exchanges,
+            provenance=self.provenance,
+            contract=self.contracts[update.provider],
+            secrets=secrets,
+            mask=self.mask,
+        )

@@ -1,0 +1,89 @@
+"""Receiving webhooks and validating them."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
+
+from voicegauge import __version__
+from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue
+from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
+from voicegauge.model import ReceivedWebhook, Record
+from voicegauge.receiver import running_receiver
+
+CHECK_INTERVAL_S = 0.2
+"""Interval between checks for Ctrl-C and for the time limit."""
+
+
+class ListenResult(Record, frozen=True, kw_only=True):
+    """The JSON that `voicegauge listen --json` writes when it ends."""
+
+    schema: str = "voicegauge/listen/2"
+    voicegauge: str
+    url: str
+    """The URL at which providers reached the receiver."""
+    webhooks: tuple[JudgedCallback, ...]
+
+
+def listen(
+    providers: str | Sequence[str] = (),
+    *,
+    contracts: Contracts = (),
+    port: int = 8090,
+    public_url: str | None = None,
+    mode: Literal["any", "terminal", "progress"] = "any",
+    count: int | None = None,
+    timeout_s: float | None = None,
+    ready: Callable[[str], None] = lambda _url: None,
+    on_webhook: Callable[[JudgedCallback], None] = lambda _webhook: None,
+) -> ListenResult:
+    """Receive webhooks and validate them by the contracts, until Ctrl-C or a limit.
+
+    Args:
+        providers: ids of the providers whose webhooks are expected; all by default.
+        contracts: loaded contracts, or folders of your own.
+        port: local port; 0 chooses a free one.
+        public_url: https URL of a tunnel to the port.
+        mode: which events were subscribed to. With "terminal", a progress event is a finding; with "progress", a
+            missing one is.
+        count: stop after this many webhooks.
+        timeout_s: stop after this many seconds.
+        ready: called with the URL of the receiver when it accepts requests.
+        on_webhook: called with every validated webhook.
+
+    Returns:
+        All webhooks with their findings.
+
+    Raises:
+        UnknownNameError: a name is not a provider.
+        UsageError: the port is not available, or `public_url` is not an https URL.
+    """
+    listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), posts=mode)
+    waiting: queue.SimpleQueue[ReceivedWebhook] = queue.SimpleQueue()
+    webhooks: list[JudgedCallback] = []
+    with running_receiver(port=port, public_url=public_url, tell=waiting.put) as receiver:
+        ready(receiver.root)
+        try:
+            for received in _receive(waiting, count, timeout_s):
+                webhooks.append(listener.hear(received))
+                on_webhook(webhooks[-1])
+        except KeyboardInterrupt:
+            pass  # how listening is ended
+    return ListenResult(voicegauge=__version__, url=receiver.root, webhooks=tuple(webhooks))
+
+
+def _receive(
+    waiting: queue.SimpleQueue[ReceivedWebhook], count: int | None, timeout_s: float | None
+) -> Iterator[ReceivedWebhook]:
+    """Yield what is received until there are `count` webhooks or the time is over."""
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    received_count = 0
+    while (count is None or received_count < count) and (deadline is None or time.monotonic() < deadline):
+        try:
+            received = waiting.get(timeout=CHECK_INTERVAL_S)
+        except queue.Empty:
+            continue
+        received_count += 1
+        yield received
