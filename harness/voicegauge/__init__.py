@@ -1,3 +1,168 @@
-"""voicegauge: conformance and benchmarks for hosted text-to-speech and voice-cloning APIs."""
+"""Conformance tests and benchmarks for hosted text-to-speech and voice-cloning APIs.
 
-__version__ = "0.1.0"
+    import voicegauge
+
+    report = voicegauge.check("pixelapi", emulated=True)
+    result = voicegauge.benchmark("pixelapi", limit=2)
+    comparison = voicegauge.compare("reports/baseline", result.folder)
+
+Every command has a function here that does what it does and returns the record that the command writes with `--json`.
+Functions are synchronous. They can be called inside a running event loop (in a notebook, for example), which they
+block; in asynchronous code use `await asyncio.to_thread(voicegauge.check, "pixelapi")`. `emulate` and `replay` are
+context managers for `with` and `async with`. All errors are subclasses of `VoicegaugeError`; `voicegauge.errors` lists
+them.
+
+Modules are imported on first use, so that `import voicegauge` is fast.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from voicegauge.version import __version__
+
+if TYPE_CHECKING:
+    from voicegauge import errors
+    from voicegauge.api import (
+        Conversion,
+        ListenResult,
+        LiveOptions,
+        LocalServer,
+        Overwrite,
+        ProgressListener,
+        Providers,
+        RecordedFile,
+        RecordResult,
+        RuleList,
+        RunningReplay,
+        ScoreResult,
+        apply_baseline,
+        benchmark,
+        build_report,
+        check,
+        check_job_steps,
+        check_request,
+        compare,
+        convert,
+        emulate,
+        find_drift,
+        list_providers,
+        list_recognizers,
+        list_rules,
+        listen,
+        load_contracts,
+        load_run,
+        plan_benchmark,
+        plan_check,
+        propose_contract_patch,
+        record,
+        render_report,
+        replay,
+        score,
+        write_baseline,
+        write_junit,
+        write_report,
+        write_sarif,
+    )
+    from voicegauge.bench import BenchPlanResult, BenchResult
+    from voicegauge.bench.analysis import RunComparison, TargetSummary
+    from voicegauge.conformance import CheckReport, PricedPlan
+    from voicegauge.contract import Catalogue, Contract, Target
+    from voicegauge.drift import DriftReport
+    from voicegauge.emulator import RunningEmulator
+    from voicegauge.errors import VoicegaugeError
+    from voicegauge.model import Finding, Provenance, Run, Severity
+    from voicegauge.report import Report
+
+
+_MODULES = {
+    "voicegauge.bench": ("BenchPlanResult", "BenchResult"),
+    "voicegauge.bench.analysis": ("RunComparison", "TargetSummary"),
+    "voicegauge.conformance": ("CheckReport", "PricedPlan"),
+    "voicegauge.contract": ("Catalogue", "Contract", "Target"),
+    "voicegauge.drift": ("DriftReport",),
+    "voicegauge.emulator": ("RunningEmulator",),
+    "voicegauge.errors": ("VoicegaugeError",),
+    "voicegauge.model": ("Finding", "Provenance", "Run", "Severity"),
+    "voicegauge.report": ("Report",),
+}
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+"""The module of each exported name that is not a name of `voicegauge.api`."""
+
+__all__ = [
+    "BenchPlanResult",
+    "BenchResult",
+    "Catalogue",
+    "CheckReport",
+    "Contract",
+    "Conversion",
+    "DriftReport",
+    "Finding",
+    "ListenResult",
+    "LiveOptions",
+    "LocalServer",
+    "Overwrite",
+    "PricedPlan",
+    "ProgressListener",
+    "Provenance",
+    "Providers",
+    "RecordResult",
+    "RecordedFile",
+    "Report",
+    "RuleList",
+    "Run",
+    "RunComparison",
+    "RunningEmulator",
+    "RunningReplay",
+    "ScoreResult",
+    "Severity",
+    "Target",
+    "TargetSummary",
+    "VoicegaugeError",
+    "__version__",
+    "apply_baseline",
+    "benchmark",
+    "build_report",
+    "check",
+    "check_job_steps",
+    "check_request",
+    "compare",
+    "convert",
+    "emulate",
+    "errors",
+    "find_drift",
+    "list_providers",
+    "list_recognizers",
+    "list_rules",
+    "listen",
+    "load_contracts",
+    "load_run",
+    "plan_benchmark",
+    "plan_check",
+    "propose_contract_patch",
+    "record",
+    "render_report",
+    "replay",
+    "score",
+    "write_baseline",
+    "write_junit",
+    "write_report",
+    "write_sarif",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of an exported name on first use."""
+    if name == "errors":
+        return import_module("voicegauge.errors")
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "voicegauge.api")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the exported names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from voicegauge import __version__
 from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue
 from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
 from voicegauge.model import ReceivedWebhook, Record
 from voicegauge.receiver import running_receiver
+from voicegauge.version import __version__
 
 CHECK_INTERVAL_S = 0.2
 """Interval between checks for Ctrl-C and for the time limit."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from voicegauge import __version__
 from voicegauge.cli.settings import defaults_for, read_settings
 from voicegauge.errors import EXIT_UNUSABLE, UnknownNameError, VoicegaugeError
+from voicegauge.version import __version__
 
 EXIT_INTERRUPTED = 130
 """What a shell reports for a program ended by Ctrl-C."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from voicegauge import __version__
 from voicegauge.outputs.results import ExportedReport, FileLocation, ReportedFinding, RuleDescription
+from voicegauge.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -11,7 +11,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from voicegauge import __version__
 from voicegauge.contract import Contract
 from voicegauge.errors import DataError
 from voicegauge.files import write_file
@@ -20,6 +19,7 @@ from voicegauge.recording import har_records as har
 from voicegauge.recording.bodies import base_type, multipart_fields
 from voicegauge.recording.redaction import Redactor
 from voicegauge.transport import encode_body
+from voicegauge.version import __version__
 
 MAX_HAR_BYTES = 64 * 2**20
 MAX_SIDECAR_BYTES = 64 * 2**20

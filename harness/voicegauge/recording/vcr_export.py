@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 import yaml
 
-from voicegauge import __version__
 from voicegauge.contract import Contract
 from voicegauge.files import write_file
 from voicegauge.model import Exchange, Headers
 from voicegauge.recording.har_file import Recording
 from voicegauge.recording.redaction import Redactor
+from voicegauge.version import __version__
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})

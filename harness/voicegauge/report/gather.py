@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicegauge import __version__
 from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarize
 from voicegauge.errors import DataError
 from voicegauge.model import AsrErrorFloor, FailureKind, Manifest, Provenance, Record, Run, ScoreSet
 from voicegauge.report.clips import CLIPS, WorstClip, worst_clips
 from voicegauge.report.text import shorten
+from voicegauge.version import __version__
 
 MESSAGE_LENGTH = 300
 """Characters kept of a failure's message: a provider may send a whole HTML page."""

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from importlib import metadata
 
-import voicegauge
 from voicegauge.bench.running.runner import RunConfig
 from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
+from voicegauge.version import __version__
 
 _LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
 """What a time, an error count or an interval may depend on."""
@@ -32,7 +32,7 @@ def make_manifest(order: RunConfig, run_id: str, created: datetime, *, base_urls
         run_id=run_id,
         created_at=created.isoformat(timespec="seconds"),
         finished=False,
-        voicegauge=voicegauge.__version__,
+        voicegauge=__version__,
         provenance=plan.provenance,
         suite=plan.suite,
         kind=plan.kind,

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge import __version__
 from voicegauge.cli.options import FiniteRange, contracts_option, json_option, public_url_option
 from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
 from voicegauge.contract import load_catalogue
 from voicegauge.errors import EXIT_FINDINGS, EXIT_OK, NothingMeasuredError
 from voicegauge.model import ReceivedWebhook, Record, Severity
+from voicegauge.version import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console

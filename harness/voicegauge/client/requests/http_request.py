@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from voicegauge import __version__
 from voicegauge.client.requests.keys import credentials
 from voicegauge.client.requests.speech_request import RequestParts, choose_media_type
 from voicegauge.contract import Contract, Operation
 from voicegauge.errors import UsageError
 from voicegauge.model import Request
 from voicegauge.transport import encode_body
+from voicegauge.version import __version__
 
 _PRINTABLE = re.compile(r"[ -~]*")
 _DEFAULT_PORTS = {"http": 80, "https": 443}

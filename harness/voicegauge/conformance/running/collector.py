@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from voicegauge import __version__
 from voicegauge.checks import Checker, Rule, Subject
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.reporting import Account, CaseResult, CheckReport, SpendingTotal, merge_findings
 from voicegauge.model import Finding, Provenance, Severity
+from voicegauge.version import __version__
 
 
 class Collector:
