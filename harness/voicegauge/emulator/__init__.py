@@ -1,7 +1,7 @@
-"""A server that answers as the contracts say, over a real socket, with real speech.
+"""HTTP server that behaves as contracts document, over a real socket and with synthesized speech.
 
-It reads contracts on its own: neither the client nor the checks are used, so that two
-independent readings of one document meet.
+It interprets contracts independently: it imports neither the client nor the checks, so that a wrong
+reading of a contract on one side shows up as a disagreement between the two.
 """
 
 from __future__ import annotations

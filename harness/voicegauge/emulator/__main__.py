@@ -1,4 +1,4 @@
-"""The process behind `running_emulator`: `python -m voicegauge.emulator`, told what to do on standard input."""
+"""Entry point of the subprocess started by `running_emulator`; reads its configuration from standard input."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from voicegauge.speech import suppress_decoder_stderr
 
 
 def main() -> None:
-    """Answer until standard input ends."""
+    """Serve until standard input is closed."""
     suppress_decoder_stderr()
-    logging.disable(logging.CRITICAL)  # broken connections are part of the play
+    logging.disable(logging.CRITICAL)  # faults break connections on purpose; tracebacks of those are noise
     config = msgspec.json.decode(sys.stdin.buffer.readline(), type=EmulatorProcessConfig)
     try:
         contracts = [load_contract(Path(file)) for file in config.contracts]
         bound = bind(config.host, config.port)
         port = int(bound.getsockname()[1])
-        said = EmulatorStartup(port=port, providers=tuple(contract.id for contract in contracts))
+        startup = EmulatorStartup(port=port, providers=tuple(contract.id for contract in contracts))
 
         def ready(stop: Callable[[], None]) -> None:
-            threading.Thread(target=_read_to_end, args=(stop,), daemon=True).start()
-            with contextlib.suppress(BrokenPipeError):  # who asked has gone, and standard input ends too
-                _say(said)
+            threading.Thread(target=_wait_for_end_of_input, args=(stop,), daemon=True).start()
+            with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
+                _report(startup)
 
         serve(contracts, config.settings, bound, ready=ready)
     except VoicegaugeError as error:
-        _say(EmulatorStartup(error=str(error)))
+        _report(EmulatorStartup(error=str(error)))
 
 
-def _read_to_end(then: Callable[[], None]) -> None:
-    # Not through sys.stdin, whose lock this thread would hold when the interpreter ends.
+def _wait_for_end_of_input(then: Callable[[], None]) -> None:
+    # Not with sys.stdin: this thread would hold its lock at interpreter shutdown, which aborts the process.
     while os.read(sys.stdin.fileno(), 65536):
         pass
     then()
 
 
-def _say(ready: EmulatorStartup) -> None:
-    os.write(sys.stdout.fileno(), msgspec.json.encode(ready) + b"\n")
+def _report(startup: EmulatorStartup) -> None:
+    os.write(sys.stdout.fileno(), msgspec.json.encode(startup) + b"\n")
 
 
 if __name__ == "__main__":

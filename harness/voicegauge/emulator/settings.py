@@ -1,4 +1,4 @@
-"""How an emulator is set up."""
+"""Settings of the emulator and constants shared with its clients."""
 
 from __future__ import annotations
 
@@ -7,41 +7,43 @@ from typing import Literal
 from voicegauge.model import Exchange, Record
 
 SCENARIO_HEADER = "X-Voicegauge-Scenario"
-"""Names the situation a request shall meet, as in `extension.Situation`, perhaps with a field
-("rate-limited", "invalid:text"); or, for a job, the state it shall end in ("state:FAILED")."""
+"""Request header that selects the response. Its value is a rejection reason, optionally with a field
+("rate-limited", "invalid:text"), or the state a job shall end in ("state:FAILED")."""
 SERVER_NAME = "voicegauge-emulator"
-"""The `Server` header of every answer: emulated traffic can be told from a provider's."""
+"""The `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
 CONTROL_PREFIX = "/_emulator"
-"""Routes that no provider has: reset, clock, state, journal, faults, health, media."""
+"""Prefix of the emulator's own routes: reset, clock, state, journal, faults, health, media."""
 MAX_REQUEST_BYTES = 128 * 1024 * 1024
-"""Larger request bodies are not read to their end; every documented upload limit is lower."""
+"""Larger request bodies are rejected unread. Higher than every documented upload limit, so that these are tested."""
 
 
 class EmulatorSettings(Record, frozen=True, kw_only=True):
-    """What an emulator is started with."""
+    """Settings an emulator is started with."""
 
     seed: int = 0
-    """Decides ids and jitter: equal requests in equal order get equal answers."""
+    """Seed of ids and jitter: the same requests in the same order get the same responses."""
     clock: Literal["real", "virtual", "per-poll"] = "real"
-    """"virtual" stands still until it is advanced over the control route; with "per-poll" nothing
-    takes time and each status request moves its job on by one state."""
+    """"virtual" only moves when it is advanced through the control route. With "per-poll", nothing takes
+    time and each status request moves its job to the next state."""
     time_scale: float = 1.0
-    """The made-up times are multiplied by this: 0.1 is ten times faster, 0 is at once."""
+    """Factor for all emulated durations: 0.1 is ten times faster, 0 is immediate."""
     faults: tuple[str, ...] = ()
-    """Planted faults: "id", or "id@provider", "id@provider/target", "id@provider/operation"."""
+    """Faults to inject: "id", "id@provider", "id@provider/target" or "id@provider/operation"."""
     plan: str | None = None
-    """The plan of every account; of each provider that has no such plan, and by default, the one
-    with the highest rate."""
+    """Account plan whose limits apply. Default, also for providers without this plan: the one with the highest rate."""
     credits: float | None = None
-    """What every new account has; `x-provider.credits.free` where left out."""
+    """Initial balance of every account. Default: `x-provider.credits.free`."""
     webhook_http: bool = False
-    """Whether webhook URLs with plain http are taken where a document refuses them, if they lead to this machine."""
+    """Whether plain http webhook URLs to this machine are accepted even where the contract requires https."""
     webhook_hosts: tuple[str, ...] = ()
-    """Hosts beyond this machine that webhooks are sent to; to all others nothing is."""
+    """Hosts other than this machine that callbacks may be sent to; callbacks to any other host are dropped."""
     rate_limits: bool = True
-    """Whether rate and concurrency limits are enforced; headers tell of them in either case."""
+    """Whether rate and concurrency limits are enforced. Rate-limit headers are sent in either case."""
 
 
 def is_emulated(exchange: Exchange) -> bool:
-    """Whether the emulator answered, however it was reached: such an exchange is never `recorded`."""
+    """Return whether the emulator sent this response, by its `Server` header.
+
+    Such an exchange never counts as recorded, even if it came through a proxy or a custom base URL.
+    """
     return exchange.response.header("server") == SERVER_NAME

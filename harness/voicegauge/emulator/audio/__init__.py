@@ -1,4 +1,4 @@
-"""Audio the emulator makes: synthesis, conversion, transcription."""
+"""Audio produced or analyzed by the emulator: synthesis, conversion, transcription."""
 
 from voicegauge.emulator.audio.conversion import OUTPUT_FORMATS, AudioEffect, analyze_music, apply_effect, split_stems
 from voicegauge.emulator.audio.speech import (

@@ -1,7 +1,8 @@
-"""What the emulator does to audio: true conversions, and effects that can be heard and say nothing of a provider.
+"""Audio conversion and effects.
 
-Pitch and speed are changed by FFmpeg's filters, so that the words stay. Stems are bands that
-sum to the input. Key and tempo are simple estimates.
+The effects are audible but do not represent what a provider's models do. FFmpeg filters change pitch
+and speed and keep the words intelligible; stems are frequency bands that sum to the input; key and
+tempo are simple estimates.
 """
 
 from __future__ import annotations
@@ -17,36 +18,36 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 OUTPUT_FORMATS = ("wav", "mp3", "flac", "ogg", "m4a", "aac")
-"""Formats that an answer can have."""
+"""Containers that converted audio can be written to."""
 MAX_SEMITONES = 3
-"""How far a voice lies from the original: further on, words are lost."""
+"""Largest pitch shift of a voice effect; with larger shifts words become unintelligible."""
 STEMS = {
     2: ("vocals", "instrumental"),
     4: ("vocals", "drums", "bass", "other"),
     5: ("vocals", "drums", "bass", "piano", "other"),
     6: ("vocals", "drums", "bass", "guitar", "piano", "other"),
 }
-"""Names of the stems, as the models in the field name them."""
+"""Stem names by their number, as common separation models name them."""
 _NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 _MAJOR = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
 _MINOR = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
 """Key profiles of Krumhansl and Kessler (Psychological Review 89, 1982)."""
-_TEMPO_BPM = (60.0, 180.0)
+_TEMPO_BPM = (60.0, 180.0)  # other tempos are reported at half or double speed
 
 
 class AudioEffect(NamedTuple):
-    """What shall become of samples."""
+    """An effect to apply to audio."""
 
-    does: str
-    """As `x-conversion.does` has it."""
+    purpose: str
+    """A purpose, as in `x-conversion.does`."""
     voice: str | None = None
     speed: float = 1.0
     strength: int = 2
-    """1 to 5."""
+    """From 1 (weak) to 5 (strong)."""
 
 
 def apply_effect(samples: Samples, rate: int, change: AudioEffect) -> Samples:
-    """Mono `samples` after `change`, at the same rate."""
+    """Return mono `samples` with `change` applied, at the same sample rate."""
     from voicegauge.speech.audio import apply_filters
 
     filters = _filters(rate, change)
@@ -54,12 +55,12 @@ def apply_effect(samples: Samples, rate: int, change: AudioEffect) -> Samples:
 
 
 def _filters(rate: int, change: AudioEffect) -> list[tuple[str, str]]:
-    if change.does in ("voice", "style"):
+    if change.purpose in ("voice", "style"):
         shift = 2 ** (pitch_shift_semitones(change.voice) / 12)
         return [("asetrate", str(round(rate * shift))), ("aresample", str(rate)), *_tempo(change.speed / shift)]
-    if change.does == "enhance":
+    if change.purpose == "enhance":
         return [("afftdn", f"nr={6 * change.strength}"), ("highpass", "f=60")]
-    if change.does == "dereverb":
+    if change.purpose == "dereverb":
         return [("agate", f"threshold={0.005 * change.strength}:ratio={1 + change.strength}:release=80")]
     return []
 
@@ -69,13 +70,13 @@ def _tempo(factor: float) -> list[tuple[str, str]]:
 
 
 def pitch_shift_semitones(voice: str | None) -> int:
-    """How far a voice is shifted: by its name, never not at all."""
+    """Return the pitch shift that stands for `voice`: the same for the same name, never 0."""
     steps = [step for step in range(-MAX_SEMITONES, MAX_SEMITONES + 1) if step]
     return steps[zlib.crc32((voice or "").encode()) % len(steps)]
 
 
 def split_stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
-    """`count` bands by a stem's name, which sum to `samples`: the first one is where speech lies."""
+    """Split audio into `count` frequency bands by stem name; they sum to `samples`, and the first contains speech."""
     import numpy as np
 
     spectrum = np.fft.rfft(samples)
@@ -93,30 +94,30 @@ def split_stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
 
 
 def analyze_music(samples: Samples, rate: int) -> dict[str, Any]:
-    """Key, scale, tempo and the keys that go with them, by the words of `x-conversion.answer.facts`."""
+    """Estimate key, scale and tempo, with the names of `x-conversion.answer.facts`."""
     root, scale = _key(samples, rate)
     number, letter = _camelot(root, scale)
     other = "A" if letter == "B" else "B"
-    beside = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
+    neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
     return {
         "key": _NOTES[root],
         "scale": scale,
         "bpm": _bpm(samples, rate),
         "time_signature": "4/4",
         "camelot": f"{number}{letter}",
-        "compatible_keys": [f"{_NOTES[root]} {scale}", *(_named(*key) for key in beside)],
+        "compatible_keys": [f"{_NOTES[root]} {scale}", *(_key_at(*key) for key in neighbours)],
     }
 
 
 def _key(samples: Samples, rate: int) -> tuple[int, str]:
-    """The root and scale whose profile fits the energy of the twelve notes best."""
+    """Return the root and scale whose key profile correlates best with the energy of the twelve pitch classes."""
     import numpy as np
 
     power = np.square(np.abs(np.fft.rfft(samples)))
     frequencies = np.fft.rfftfreq(len(samples), 1 / rate)
-    heard = (frequencies > 55) & (frequencies < 2000)
-    notes = np.round(12 * np.log2(frequencies[heard] / 440)).astype(int) + 9  # A is nine steps above C
-    energy = np.bincount(notes % 12, weights=power[heard], minlength=12)
+    tonal = (frequencies > 55) & (frequencies < 2000)  # below A1 hum, above B6 mostly overtones
+    notes = np.round(12 * np.log2(frequencies[tonal] / 440)).astype(int) + 9  # A is nine semitones above C
+    energy = np.bincount(notes % 12, weights=power[tonal], minlength=12)
     fits = {
         (root, scale): float(np.dot(energy, np.roll(np.asarray(profile) - np.mean(profile), root)))
         for scale, profile in (("Major", _MAJOR), ("Minor", _MINOR))
@@ -126,7 +127,7 @@ def _key(samples: Samples, rate: int) -> tuple[int, str]:
 
 
 def _bpm(samples: Samples, rate: int) -> float:
-    """The tempo at which rises of loudness repeat most strongly."""
+    """Return the tempo whose beat interval best matches the rises in loudness (autocorrelation)."""
     import numpy as np
 
     size = max(1, rate // 100)
@@ -139,8 +140,8 @@ def _bpm(samples: Samples, rate: int) -> float:
 
 
 @functools.cache
-def _wheel() -> dict[tuple[int, str], tuple[int, str]]:
-    """Camelot's wheel: number and letter by root and scale; a fifth up is one number on."""
+def _camelot_wheel() -> dict[tuple[int, str], tuple[int, str]]:
+    """Return number and letter of the Camelot wheel by root and scale; each fifth adds one to the number."""
     found = {}
     for step in range(12):
         found[step * 7 % 12, "Major"] = ((7 + step) % 12 + 1, "B")  # C major is 8B
@@ -149,9 +150,9 @@ def _wheel() -> dict[tuple[int, str], tuple[int, str]]:
 
 
 def _camelot(root: int, scale: str) -> tuple[int, str]:
-    return _wheel()[root, scale]
+    return _camelot_wheel()[root, scale]
 
 
-def _named(number: int, letter: str) -> str:
-    root, scale = next(key for key, location in _wheel().items() if location == (number, letter))
+def _key_at(number: int, letter: str) -> str:
+    root, scale = next(key for key, position in _camelot_wheel().items() if position == (number, letter))
     return f"{_NOTES[root]} {scale}"

@@ -1,4 +1,4 @@
-"""What a request asks to be spoken, and the audio of it."""
+"""Speech synthesis: the parameters a request asks for, and the audio."""
 
 from __future__ import annotations
 
@@ -21,48 +21,48 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 VARIANTS = ("klatt5", "klatt3", "klatt6", "klatt4", "f5", "f2", "m1")
-"""espeak-ng variants that stay intelligible; one is chosen by the target's name where none is set."""
+"""Intelligible espeak-ng variants; a hash of the target id selects one if the contract sets none."""
 PITCH_SPREAD = 9
-"""How far a named voice may lie from its target's pitch, so that voices differ."""
+"""Largest offset of a named voice from the target's pitch (0 to 99); makes voices distinguishable."""
 CACHE_SIZE = 64
-"""Audio kept for requests to come: a job's audio is often fetched more than once."""
+"""Number of cached audio files: the audio of a job is often downloaded more than once."""
 
 
 class SynthesisRequest(Record, frozen=True, kw_only=True):
-    """All that decides the bytes of an answer's audio."""
+    """Everything that determines the bytes of synthesized audio."""
 
     text: str
     language: str
     voice: str
-    """An espeak-ng variant."""
+    """espeak-ng variant."""
     words_per_minute: int
     pitch: int
     sample_rate_hz: int
     lead_s: float
     format: str
-    """As `speech.audio.FORMATS` names it."""
+    """Format name, as in `speech.audio.FORMATS`."""
     seed: int
     silent: bool = False
 
 
-def read_speech_field(request: ParsedRequest, target: Target, word: SpeechField) -> Any:
-    """The value of a neutral word in a request, out of its slot's template and map.
+def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField) -> Any:
+    """Return the value a request gives a provider-independent field such as "voice", mapped back from the provider's.
 
-    The schema's default where the request leaves the word out; `MISSING` where there is none.
+    If the request leaves it out, the default of the schema is returned; `MISSING` if there is none.
     """
-    slot = target.speech.request.get(word)
+    slot = target.speech.request.get(field)
     if slot is None:
         return MISSING
     value = request.read(slot.at)
     if value is MISSING or value is None:
         value = default_value_at(request, slot.at)
     if isinstance(value, str):
-        value = next((neutral for neutral, theirs in slot.map.items() if theirs == value), value)
+        value = next((neutral for neutral, native in slot.map.items() if native == value), value)
     return value
 
 
 def default_value_at(request: ParsedRequest, location: str) -> Any:
-    """What the contract says is meant where nothing stands at `location`; `MISSING` where it says nothing."""
+    """Return the documented default of the value at `location`; `MISSING` if none is documented."""
     return _default(request.operation, request.media, location)
 
 
@@ -80,9 +80,9 @@ def _default(operation: Operation, media: MediaType | None, location: str) -> An
 
 
 def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -> str:
-    """What is said aloud of the text sent: without the template's words, or what the contract calls unspoken.
+    """Return the part of `text` that is spoken: without template text and without what the contract marks as unspoken.
 
-    A template such as "Speaker 0: {}" stands for a script: every line's own "Speaker N: " goes.
+    A template such as "Speaker 0: {}" means a script: the "Speaker N: " label of every line is removed.
     """
     before, _, after = slot.template.partition("{}")
     if before.strip():
@@ -98,17 +98,17 @@ def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...]
 def read_synthesis_request(
     request: ParsedRequest, target: Target, location: ResponseAudio, seed: int, *, strict: bool = True
 ) -> SynthesisRequest:
-    """What `request` asks to be spoken.
+    """Read the synthesis parameters from a speech request.
 
     Args:
-        request: the request.
-        target: what it is for.
-        location: where the audio is answered, and in which fixed format, if any.
-        seed: of the emulator.
-        strict: whether what cannot be spoken is refused; else something usual is spoken.
+        request: the speech request.
+        target: the target it addresses.
+        location: where the response carries the audio, with its fixed format if there is one.
+        seed: seed of the emulator.
+        strict: whether unsupported values are rejected; otherwise defaults replace them.
 
     Raises:
-        Refusal: the text is blank, or the language or format is one that the emulator does not have.
+        Rejection: the text is blank, or the emulator does not support the language or format.
     """
     emulation, speech = target.spec.emulation, target.speech
     raw = read_speech_field(request, target, "text")
@@ -135,7 +135,7 @@ def read_synthesis_request(
 
 
 def slot_field_name(slot: FieldMapping) -> str:
-    """The outermost field or the parameter that a slot leads to, as errors name it."""
+    """Return the outermost field, or the parameter, that a mapping refers to, as errors name it."""
     location = parse_location(slot.at)
     return location.tokens[0] if location.kind == "body" and location.key else location.key
 
@@ -173,7 +173,7 @@ def _wanted_format(request: ParsedRequest, target: Target) -> str:
 
 
 def _usual_format(target: Target) -> str:
-    """Where the request names no format: what the emulation says, else a documented media type, else WAV."""
+    """Return the format for requests that name none: of the emulation, else a documented media type, else WAV."""
     if target.spec.emulation.format is not None:
         return target.spec.emulation.format
     job = target.job_operation.job if target.job_operation else None
@@ -187,14 +187,14 @@ _FORMATS = {"pcm": "pcm_s16le", "raw": "pcm_s16le", "l16": "pcm_s16le", "linear1
 
 
 def _format_named(name: str) -> str | None:
-    """The format that a word or a media type means; `None` where there is none such."""
+    """Return the format meant by a field value or a media type; `None` if it is unknown."""
     from voicegauge.speech.audio import FORMATS
 
-    wanted = name.lower().removeprefix("audio/")
-    wanted = _FORMATS.get(wanted, wanted)
-    if wanted in FORMATS:
-        return wanted
-    stem = re.split(r"[_\-.]", wanted)[0]  # "mp3_44100_128", "pcm_16000"
+    short_name = name.lower().removeprefix("audio/")
+    short_name = _FORMATS.get(short_name, short_name)
+    if short_name in FORMATS:
+        return short_name
+    stem = re.split(r"[_\-.]", short_name)[0]  # "mp3_44100_128", "pcm_16000"
     stem = _FORMATS.get(stem, stem)
     return stem if stem in FORMATS else None
 
@@ -210,10 +210,10 @@ def _known_format(name: str, target: Target, *, strict: bool) -> str:
 
 
 def check_emulation_settings(target: Target) -> None:
-    """Refuse what `emulation` says and the emulator cannot do.
+    """Check that the emulator can do what `emulation` of a target asks for.
 
     Raises:
-        ContractError: an unknown voice or format, or a pattern that is none; names the line.
+        ContractError: unknown voice or format, or an invalid pattern; the message names the line.
         MissingExtraError: the emulator's voices are not installed.
     """
     emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
@@ -228,37 +228,37 @@ def check_emulation_settings(target: Target) -> None:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise document.error(f"{at}/unspoken", f"{pattern!r} is no regular expression: {error}") from error
+            raise document.error(f"{at}/unspoken", f"{pattern!r} is not a valid regular expression: {error}") from error
 
 
 class SpeechSynthesizer:
-    """Speaks, and keeps what it has spoken lately."""
+    """Synthesizes speech, with a cache."""
 
     def __init__(self) -> None:
-        """Nothing is started before the first word."""
+        """Start with an empty cache; espeak-ng is loaded by the first synthesis."""
         self._cache: OrderedDict[SynthesisRequest, bytes] = OrderedDict()
 
-    async def synthesize_cached(self, wanted: SynthesisRequest) -> bytes:
-        """The audio of `wanted`, encoded.
+    async def synthesize(self, synthesis: SynthesisRequest) -> bytes:
+        """Return encoded audio, from the cache or synthesized in a thread.
 
         Raises:
             MissingExtraError: the emulator's voices are not installed.
         """
-        if wanted in self._cache:
-            self._cache.move_to_end(wanted)
-            return self._cache[wanted]
-        data = await asyncio.to_thread(render_speech, wanted)
-        self._cache[wanted] = data
+        if synthesis in self._cache:
+            self._cache.move_to_end(synthesis)
+            return self._cache[synthesis]
+        data = await asyncio.to_thread(render_speech, synthesis)
+        self._cache[synthesis] = data
         while len(self._cache) > CACHE_SIZE:
             self._cache.popitem(last=False)
         return data
 
 
 @functools.lru_cache(maxsize=CACHE_SIZE)
-def render_speech(wanted: SynthesisRequest) -> bytes:
-    """The audio of `wanted`, encoded; equal utterances give equal bytes.
+def render_speech(synthesis: SynthesisRequest) -> bytes:
+    """Return encoded audio; equal requests give equal bytes.
 
-    What one emulator has spoken lately, another one in this process need not speak again.
+    Cached per process, so that emulators started one after the other (as in tests) share audio.
     """
     import numpy as np
 
@@ -266,19 +266,19 @@ def render_speech(wanted: SynthesisRequest) -> bytes:
     from voicegauge.speech.synthesis import synthesize
 
     samples = synthesize(
-        wanted.text,
-        language=wanted.language,
-        voice=wanted.voice,
-        words_per_minute=wanted.words_per_minute,
-        pitch=wanted.pitch,
-        sample_rate_hz=wanted.sample_rate_hz,
-        seed=wanted.seed,
+        synthesis.text,
+        language=synthesis.language,
+        voice=synthesis.voice,
+        words_per_minute=synthesis.words_per_minute,
+        pitch=synthesis.pitch,
+        sample_rate_hz=synthesis.sample_rate_hz,
+        seed=synthesis.seed,
     )
-    lead = np.zeros(round(wanted.lead_s * wanted.sample_rate_hz), np.float32)
+    lead = np.zeros(round(synthesis.lead_s * synthesis.sample_rate_hz), np.float32)
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
-    if wanted.silent:
+    if synthesis.silent:
         samples = np.zeros_like(samples)
-    return encode(samples, wanted.sample_rate_hz, wanted.format)[0]
+    return encode(samples, synthesis.sample_rate_hz, synthesis.format)[0]
 
 
 class _Measured(NamedTuple):
@@ -289,7 +289,7 @@ class _Measured(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _measured(data: bytes) -> _Measured | str:
-    """What a recording is, or why it cannot be decoded; the same one is often uploaded again."""
+    """Decode a recording, or return why it cannot be decoded; cached, as tests upload the same file repeatedly."""
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
@@ -300,10 +300,10 @@ def _measured(data: bytes) -> _Measured | str:
 
 
 def check_audio_upload(file: UploadedFile, field: str, limits: Any) -> None:
-    """Hold an uploaded recording against `x-limits.uploads`.
+    """Check an uploaded recording against `x-limits.uploads`.
 
     Raises:
-        Refusal: it is too large, no audio, too short, of another format or of too low a rate.
+        Rejection: it is too large, not audio, too short or too long, or its format or sample rate is not allowed.
     """
     if limits.max_bytes is not None and len(file.data) > limits.max_bytes:
         raise Rejection("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
@@ -311,7 +311,7 @@ def check_audio_upload(file: UploadedFile, field: str, limits: Any) -> None:
         return
     audio = _measured(file.data)
     if isinstance(audio, str):
-        raise Rejection("invalid", field, f"{field} is no audio: {audio}")
+        raise Rejection("invalid", field, f"{field} is not audio: {audio}")
     if limits.formats and audio.container not in [name.lower() for name in limits.formats]:
         raise Rejection("invalid", field, f"{field} must be {' or '.join(limits.formats)}, not {audio.container}")
     if limits.min_s is not None and audio.audio_s < limits.min_s:

@@ -1,7 +1,8 @@
-"""A transcript in time: its words in the stretches of sound between pauses.
+"""Timestamps for a transcript: its words are distributed over the audio between pauses.
 
-The recogniser gives no times. Each stretch gets its share of the words by its length, and
-each word its share of the stretch by its letters: near the truth, and in order.
+The embedded ASR engine returns no timestamps. Each voiced interval gets words in proportion to its
+duration, and each word a share of the interval in proportion to its letters: close to the truth and
+always in order.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 PAUSE_S = 0.25
-"""A silence this long ends a phrase."""
+"""A silence at least this long ends a phrase."""
 SPEAKER = "SPEAKER_00"
-"""The emulator tells no speakers apart."""
+"""Label of every segment: speakers are not distinguished."""
 _FRAME_S = 0.02
 _SPEECH_RANGE_DB = 30.0
+"""Frames quieter than the loudest one by more than this count as silence."""
 
 
 class Phrase(NamedTuple):
-    """Speech between two pauses, in seconds."""
+    """Speech between two pauses."""
 
     start: float
     end: float
@@ -34,22 +36,22 @@ class Phrase(NamedTuple):
 
 
 def align_phrases(samples: Samples, rate: int, transcript: str) -> list[Phrase]:
-    """The words of `transcript` in the stretches of sound of mono `samples`."""
+    """Distribute the words of `transcript` over the voiced intervals of mono `samples`, by their length."""
     words = transcript.split()
-    stretches = _stretches(samples, rate) if words else []
-    total, taken, passed = sum(end - start for start, end in stretches), 0, 0.0
+    intervals = _voiced_intervals(samples, rate) if words else []
+    total, assigned, elapsed_s = sum(end - start for start, end in intervals), 0, 0.0
     found = []
-    for start, end in stretches:
-        passed += end - start
-        upto = round(len(words) * passed / total)
-        if upto > taken:
-            found.append(Phrase(start, end, tuple(words[taken:upto])))
-        taken = upto
+    for start, end in intervals:
+        elapsed_s += end - start
+        upto = round(len(words) * elapsed_s / total)
+        if upto > assigned:
+            found.append(Phrase(start, end, tuple(words[assigned:upto])))
+        assigned = upto
     return found
 
 
-def _stretches(samples: Samples, rate: int) -> list[tuple[float, float]]:
-    """Where sound begins and ends, in seconds; the whole length where no pause can be told."""
+def _voiced_intervals(samples: Samples, rate: int) -> list[tuple[float, float]]:
+    """Return start and end of each voiced interval in seconds; the whole audio if there is no pause."""
     import numpy as np
 
     size = max(1, int(rate * _FRAME_S))
@@ -66,21 +68,21 @@ def _stretches(samples: Samples, rate: int) -> list[tuple[float, float]]:
 
 
 def transcript_values(
-    answer: TranscriptResponse, heard: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
+    response: TranscriptResponse, spoken: list[Phrase], *, language: str, audio_s: float, words: bool, speakers: bool
 ) -> dict[Location, Any]:
-    """What a transcript's answer holds beside its text, by place.
+    """Return the values of a transcript response other than its text, by location.
 
     Args:
-        answer: names the places.
-        heard: in order.
-        language: asked for, or said to be detected.
-        audio_s: of the upload.
-        words: whether times of words were asked for.
-        speakers: whether speakers were.
+        response: locations of the values in the response.
+        spoken: the phrases of the transcript, in order.
+        language: the requested language, or the one reported as detected.
+        audio_s: duration of the upload.
+        words: whether word timestamps were requested.
+        speakers: whether speaker labels were requested.
     """
-    keys = answer.segment
+    keys = response.segment
     segments: list[dict[str, Any]] = []
-    for phrase in heard:
+    for phrase in spoken:
         segment: dict[str, Any] = {
             keys.start: round(phrase.start, 2),
             keys.end: round(phrase.end, 2),
@@ -91,7 +93,7 @@ def transcript_values(
         if keys.words is not None and words:
             segment[keys.words] = _timed_words(phrase)
         segments.append(segment)
-    values = {answer.language: language, answer.audio_s: round(audio_s, 3), answer.segments: segments}
+    values = {response.language: language, response.audio_s: round(audio_s, 3), response.segments: segments}
     return {location: value for location, value in values.items() if location is not None}
 
 

@@ -1,4 +1,4 @@
-"""What a recording says, by the recogniser that the package carries."""
+"""Transcription of uploaded recordings by the embedded ASR engine."""
 
 from __future__ import annotations
 
@@ -21,51 +21,51 @@ if TYPE_CHECKING:
     Samples = NDArray[np.float32]
 
 ASR_LANGUAGE = "en"
-"""What the recogniser knows, and what is said to be detected."""
-UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the recogniser of the emulator knows English alone"
+"""The only language of the embedded engine; also reported as the detected language."""
+UNSUPPORTED_LANGUAGE_TEXT = "EMULATED: the ASR engine of the emulator supports only English"
 CACHE_SIZE = 256
-"""Transcripts kept: a check sends the same recording many times."""
+"""Number of cached transcripts: a check uploads the same recording many times."""
 _cache: OrderedDict[str, str] = OrderedDict()
-_one_at_a_time = threading.Lock()
-"""The recogniser hears one recording at a time."""
+_lock = threading.Lock()
+"""Guards the engine, which is not thread-safe, and the cache."""
 
 
 async def transcribe_upload(recording: UploadedFile, field: str, language: str = ASR_LANGUAGE) -> str:
-    """The transcript of an uploaded recording.
+    """Transcribe an uploaded recording.
 
     Args:
-        recording: any audio that can be decoded.
-        field: the form field that it came in.
-        language: that is spoken, a code such as "en".
+        recording: audio in any format that can be decoded.
+        field: form field of the upload, named by the rejection.
+        language: spoken language, a code such as "en".
 
     Raises:
-        Refusal: it is no audio.
-        MissingExtraError: nothing that runs the recogniser is installed.
+        Rejection: the upload is not audio.
+        MissingExtraError: no runtime for the ASR engine is installed.
     """
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
     try:
         audio = await asyncio.to_thread(decode, recording.data)
     except UndecodableAudioError as error:
-        raise Rejection("invalid", field, f"{field} is no audio: {error}") from error
+        raise Rejection("invalid", field, f"{field} is not audio: {error}") from error
     return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)
 
 
 async def transcribe_samples(samples: Samples, rate: int, language: str = ASR_LANGUAGE) -> str:
-    """What is said in mono `samples`, in a thread; empty for silence.
+    """Transcribe mono `samples` in a thread; silence gives an empty text.
 
     Raises:
-        MissingExtraError: nothing that runs the recogniser is installed.
+        MissingExtraError: no runtime for the ASR engine is installed.
     """
-    return await asyncio.to_thread(_transcribed, samples, rate, language)
+    return await asyncio.to_thread(_transcribe, samples, rate, language)
 
 
-def _transcribed(samples: Samples, rate: int, language: str) -> str:
+def _transcribe(samples: Samples, rate: int, language: str) -> str:
     from voicegauge.speech.asr import RATE_HZ
     from voicegauge.speech.audio import is_silent, resample
 
     key = f"{hashlib.sha256(samples.tobytes()).hexdigest()}/{rate}/{language}"
-    with _one_at_a_time:
+    with _lock:
         if key not in _cache:
             if is_silent(samples, rate):
                 _cache[key] = ""
@@ -80,13 +80,13 @@ def _transcribed(samples: Samples, rate: int, language: str) -> str:
 
 @functools.cache
 def embedded_asr() -> Asr:
-    """The embedded recogniser, loaded once a process; the one place to exchange it.
+    """Return the embedded ASR engine, loaded once per process. Tests replace this function.
 
     Raises:
-        MissingExtraError: nothing that runs it is installed.
+        MissingExtraError: no runtime for the ASR engine is installed.
     """
     from voicegauge.speech.asr import EMBEDDED, choose_asr
 
     asr = choose_asr(EMBEDDED, provenance=Provenance.EMULATED, texts=[]).asr
-    assert asr is not None, "asked for by name"
+    assert asr is not None, "an engine requested by name is always returned"
     return asr

@@ -30,7 +30,7 @@ from voicegauge.emulator.audio import (
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import ParsedRequest, Rejection, fill_random_hex, uploaded_files
 from voicegauge.emulator.responses import EmulatedResponse, ResponseBuilder
-from voicegauge.emulator.state import Account, AudioFileStore, EmulatedClock, EncodedAudio
+from voicegauge.emulator.state import AudioFileStore, EmulatedAccount, EmulatedClock, GeneratedAudio
 from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
 from voicegauge.speech.synthesis import speaks
@@ -38,7 +38,7 @@ from voicegauge.speech.synthesis import speaks
 if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio
 
-Charge = Callable[[Account, AudioInputTarget, float], float | None]
+Charge = Callable[[EmulatedAccount, AudioInputTarget, float], float | None]
 """Takes the price of so many seconds of audio from an account."""
 AUTO = "auto"
 _RATE_HZ = 24_000
@@ -58,7 +58,7 @@ class AudioInputResult(NamedTuple):
     """What an answer holds: values by place, and audio."""
 
     values: Mapping[Location, Any]
-    made: EncodedAudio | None = None
+    made: GeneratedAudio | None = None
     url: str = ""
 
 
@@ -80,7 +80,7 @@ class AudioInputEndpoint:
         self._builder, self._clock, self._injector = builder, clock, injector
         self._voice, self._files, self._charge, self._next_rng = voice, files, charge, next_rng
 
-    async def respond(self, request: ParsedRequest, account: Account, *, strict: bool) -> EmulatedResponse:
+    async def respond(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> EmulatedResponse:
         """The answer to `request`.
 
         Raises:
@@ -181,8 +181,8 @@ class AudioInputEndpoint:
         if use.answer.audio is None:
             return AudioInputResult(values)
         name = intake.spec.emulation.format or "mp3"
-        data = await self._voice.synthesize_cached(_spoken(text or "Nothing was said.", language, name))
-        result = self._delivered(request, use.answer.audio, EncodedAudio(data, name), "translate")
+        data = await self._voice.synthesize(_spoken(text or "Nothing was said.", language, name))
+        result = self._delivered(request, use.answer.audio, GeneratedAudio(data, name), "translate")
         return result._replace(values=values)
 
     async def _stems(
@@ -197,13 +197,13 @@ class AudioInputEndpoint:
         task, listed = fill_random_hex("task_{hex12}", self._next_rng()), []
         audio = ResponseAudio(at=location.at, delivered="url", download=location.download)
         for part, data in parts.items():
-            made = EncodedAudio(data, name)
+            made = GeneratedAudio(data, name)
             url = self._keep(request, audio, made, f"{task}-{part}")
             listed.append({location.name: part, location.url: url})
         return AudioInputResult({location.at: listed})
 
     def _delivered(
-        self, request: ParsedRequest, location: ResponseAudio, made: EncodedAudio, does: str
+        self, request: ParsedRequest, location: ResponseAudio, made: GeneratedAudio, does: str
     ) -> AudioInputResult:
         if location.delivered != "url":
             return AudioInputResult({}, made)
@@ -211,7 +211,7 @@ class AudioInputEndpoint:
             {}, made, self._keep(request, location, made, fill_random_hex(f"{does}_{{hex12}}", self._next_rng()))
         )
 
-    def _keep(self, request: ParsedRequest, location: ResponseAudio, made: EncodedAudio, stem: str) -> str:
+    def _keep(self, request: ParsedRequest, location: ResponseAudio, made: GeneratedAudio, stem: str) -> str:
         name = f"{stem}.{made.format}"
         self._files.store(name, made)
         return self._builder.audio_url(request.incoming.base_url, location, name, made.format)
@@ -273,7 +273,7 @@ def _silence() -> DecodedAudio:
     return DecodedAudio(samples, _RATE_HZ, 1, "wav", "pcm_16", _SILENCE_S, _SILENCE_S)
 
 
-def _converted(request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload) -> EncodedAudio:
+def _converted(request: ParsedRequest, intake: AudioInputTarget, upload: DecodedUpload) -> GeneratedAudio:
     """The upload converted: as true a conversion as the purpose allows.
 
     Raises:
@@ -291,7 +291,7 @@ def _converted(request: ParsedRequest, intake: AudioInputTarget, upload: Decoded
     rate, channels, kbps = number("sample_rate"), number("channels"), number("bitrate")
     if use.does == "convert" and upload.file.data:
         try:
-            return EncodedAudio(transcode(upload.file.data, TranscodingTarget(name, rate, channels, kbps)), name)
+            return GeneratedAudio(transcode(upload.file.data, TranscodingTarget(name, rate, channels, kbps)), name)
         except ValueError as error:  # PyAV's ArgumentError is one: the codec has no such rate
             raise Rejection("invalid", None, f"{name} cannot be written as is asked: {error}") from error
     speed = read_audio_field(request, intake, "speed")
@@ -303,7 +303,7 @@ def _converted(request: ParsedRequest, intake: AudioInputTarget, upload: Decoded
         strength=number("strength") or 2,
     )
     samples, rate = _at_most(upload.decoded)
-    return EncodedAudio(encode_at_bitrate(apply_effect(samples, rate, change), rate, name, kbps), name)
+    return GeneratedAudio(encode_at_bitrate(apply_effect(samples, rate, change), rate, name, kbps), name)
 
 
 def _at_most(decoded: DecodedAudio) -> tuple[Any, int]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from voicegauge.contract import Operation, parse_location, read_pointer
 from voicegauge.contract.extension import BatchSpec
-from voicegauge.emulator.http import ParsedRequest, Rejection
-from voicegauge.emulator.responses import EmulatedResponse, write_at
+from voicegauge.emulator.http import ParsedRequest, Rejection, write_at
+from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedClock, EmulatedJob
 
 
@@ -28,7 +28,7 @@ class EmulatedBatch(EmulatedJob):
             item.update_state(clock, poll=poll and index < turn)
         if not clock.is_per_poll:
             return super().update_state(clock, poll=poll)
-        if poll and len(self.entered_at) < len(self.path) and all(map(_ended, self.items)):
+        if poll and len(self.entered_at) < len(self.state_path) and all(map(_ended, self.items)):
             self.entered_at.append(clock.now())
         return self.state
 
@@ -39,7 +39,7 @@ class EmulatedBatch(EmulatedJob):
 
 
 def _ended(job: EmulatedJob) -> bool:
-    return len(job.entered_at) == len(job.path)
+    return len(job.entered_at) == len(job.state_path)
 
 
 def calls_of_items(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:

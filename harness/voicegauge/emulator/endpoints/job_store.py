@@ -16,7 +16,7 @@ from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
 from voicegauge.emulator.responses import STATE_SCENARIO_PREFIX
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state import Account, EmulatedClock, EmulatedJob, shortest_path, state_durations
+from voicegauge.emulator.state import EmulatedAccount, EmulatedClock, EmulatedJob, shortest_path, state_durations
 from voicegauge.formats import Location
 
 MAX_STORED_JOBS = 20_000
@@ -47,7 +47,7 @@ class JobStore:
         self._refundable: list[EmulatedJob] = []
 
     def charge_target(
-        self, account: Account, target: BaseTarget, characters: int, audio_s: float | None = None
+        self, account: EmulatedAccount, target: BaseTarget, characters: int, audio_s: float | None = None
     ) -> float | None:
         """Take the price, in credits where the provider has them, else in dollars.
 
@@ -59,7 +59,7 @@ class JobStore:
 
     def charge_price(
         self,
-        account: Account,
+        account: EmulatedAccount,
         price: PriceQuote | PriceSpec | None,
         change: Callable[[float], float] = lambda amount: amount,
     ) -> float | None:
@@ -87,7 +87,7 @@ class JobStore:
         self,
         request: ParsedRequest,
         planned: PlannedSpeech,
-        account: Account,
+        account: EmulatedAccount,
         charge: float | None,
         items: list[EmulatedJob] | None = None,
     ) -> EmulatedJob:
@@ -111,7 +111,7 @@ class JobStore:
             target=target,
             account=account,
             synthesis=planned.synthesis,
-            path=path,
+            state_path=path,
             state_durations_s=state_durations(spec, path, planned.queue_s, planned.work_s),
             created=self._clock.now(),
             charge=charge,
@@ -130,7 +130,7 @@ class JobStore:
         self._ids += 1
         return seeded_random(self._settings.seed, self._contract.id, self._ids)
 
-    def find(self, request: ParsedRequest, account: Account) -> EmulatedJob:
+    def find(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedJob:
         """The job that one of the request's parameters names.
 
         Raises:

@@ -26,7 +26,14 @@ from voicegauge.emulator.responses import (
     error_response,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state import POLL_STEP_S, Account, AccountRegistry, AudioFileStore, EmulatedClock, EmulatedJob
+from voicegauge.emulator.state import (
+    POLL_STEP_S,
+    AccountRegistry,
+    AudioFileStore,
+    EmulatedAccount,
+    EmulatedClock,
+    EmulatedJob,
+)
 from voicegauge.emulator.webhooks import WebhookNotifier
 from voicegauge.speech.audio import media_type_of
 
@@ -94,7 +101,7 @@ class EmulatedProvider:
             operation, path = self._route(incoming)
         except Rejection as rejection:
             return self._builder.unrouted_response(incoming, rejection)
-        account: Account | None = None
+        account: EmulatedAccount | None = None
         try:
             account = self._account(incoming, operation)
             if operation.job is None and operation.id not in self._roles:
@@ -115,7 +122,7 @@ class EmulatedProvider:
         return response
 
     @contextlib.contextmanager
-    def _count_in_flight(self, account: Account, operation: Operation) -> Iterator[None]:
+    def _count_in_flight(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
         works = operation.speech is not None or operation.intake is not None
         account.in_flight += works
         try:
@@ -130,7 +137,7 @@ class EmulatedProvider:
                 return found[0], {name: unquote(value) for name, value in found[1].items()}
         raise Rejection("not-found", None, f"no such path: {incoming.path}")
 
-    def _account(self, incoming: IncomingRequest, operation: Operation) -> Account:
+    def _account(self, incoming: IncomingRequest, operation: Operation) -> EmulatedAccount:
         rejection_reason = (incoming.header(SCENARIO_HEADER) or "").strip()
         if rejection_reason.partition(":")[0] in STATUS_CODES_BY_REASON:
             raise Rejection(*_split_scenario(rejection_reason), "the scenario that was asked for")
@@ -138,7 +145,7 @@ class EmulatedProvider:
         return self.accounts.identify(incoming, operation, enforced=enforced)
 
     async def _dispatch(
-        self, incoming: IncomingRequest, operation: Operation, path: Mapping[str, str], account: Account
+        self, incoming: IncomingRequest, operation: Operation, path: Mapping[str, str], account: EmulatedAccount
     ) -> EmulatedResponse:
         strict = not self._injector.skips_check("request", operation)
         ignored = ("maxItems",) if self._injector.skips_check("items", operation) else ()
@@ -161,7 +168,7 @@ class EmulatedProvider:
             return await self._speech.respond(request, account, strict=strict)
         return await self._follow_up(request, account)
 
-    async def _follow_up(self, request: ParsedRequest, account: Account) -> EmulatedResponse:
+    async def _follow_up(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         """What comes after a request that made something, and everything that is only read."""
         operation = request.operation
         if operation.job is not None:
@@ -172,7 +179,7 @@ class EmulatedProvider:
         filters = {} if self._injector.skips_check("filters", operation) else request.query
         return self._builder.documented_response(operation, query=filters)
 
-    def _status(self, request: ParsedRequest, account: Account) -> EmulatedResponse:
+    def _status(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
         job = self._injector.choose_job(self.job_store.find(request, account), self.job_store.jobs.values())
         if self._clock.is_per_poll:
             self._clock.advance(POLL_STEP_S)
@@ -180,7 +187,7 @@ class EmulatedProvider:
         return self._speech.with_progress(self._builder.status_response(request, job), job)
 
     async def _respond_about_job(
-        self, request: ParsedRequest, account: Account, role: FollowUpRole
+        self, request: ParsedRequest, account: EmulatedAccount, role: FollowUpRole
     ) -> EmulatedResponse:
         if role.name == "download":
             return await self._download(request)

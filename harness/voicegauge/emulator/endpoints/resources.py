@@ -12,16 +12,21 @@ from voicegauge.contract import MISSING, Contract, Operation, parse_location
 from voicegauge.contract.extension import ResourceSpec
 from voicegauge.emulator.audio import default_value_at
 from voicegauge.emulator.faults import FaultInjector
-from voicegauge.emulator.http import ParsedRequest, Rejection, fill_random_hex, format_timestamp
+from voicegauge.emulator.http import (
+    ParsedRequest,
+    Rejection,
+    fill_random_hex,
+    format_timestamp,
+    has_location,
+    read_at,
+    write_at,
+)
 from voicegauge.emulator.responses import (
     EmulatedResponse,
     default_body,
-    has_location,
-    read_at,
     success_response,
-    write_at,
 )
-from voicegauge.emulator.state import Account
+from voicegauge.emulator.state import EmulatedAccount
 
 MAX_STORED_RESOURCES = 20_000
 """Older ones are forgotten, so that a long run does not grow without end."""
@@ -33,7 +38,7 @@ class StoredResource:
 
     resource: ResourceSpec
     id: str
-    account: Account
+    account: EmulatedAccount
     body: Any
     """As the answer that made it, and as lists show it."""
     state: str | None
@@ -67,7 +72,7 @@ class ResourceStore:
         """Whether `operation` is answered here; a chat is not, though it makes a conversation."""
         return operation.id in self._roles and operation.chat is None
 
-    def find_used(self, request: ParsedRequest, account: Account) -> list[StoredResource]:
+    def find_used(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
         """What of the account's the request names by its id.
 
         Raises:
@@ -87,7 +92,9 @@ class ResourceStore:
                 found.append(stored)
         return found
 
-    def respond(self, request: ParsedRequest, account: Account, now: float, rng: random.Random) -> EmulatedResponse:
+    def respond(
+        self, request: ParsedRequest, account: EmulatedAccount, now: float, rng: random.Random
+    ) -> EmulatedResponse:
         """The answer to an operation that makes, lists, changes or deletes.
 
         Raises:
@@ -108,7 +115,12 @@ class ResourceStore:
         return self._changed(request, stored)
 
     def create(
-        self, request: ParsedRequest, response: EmulatedResponse, account: Account, now: float, rng: random.Random
+        self,
+        request: ParsedRequest,
+        response: EmulatedResponse,
+        account: EmulatedAccount,
+        now: float,
+        rng: random.Random,
     ) -> StoredResource:
         """A new thing, told of in `response`: its id, its first state, and what the request says of it.
 
@@ -144,12 +156,14 @@ class ResourceStore:
         if isinstance(most, int) and len(list(self._owned_by(stored.account, stored.resource))) >= most:
             raise Rejection("forbidden", None, f"the account has {most} already: a {stored.resource.name} is too many")
 
-    def _owned_by(self, account: Account, resource: ResourceSpec, *, deleted: bool = False) -> Iterator[StoredResource]:
+    def _owned_by(
+        self, account: EmulatedAccount, resource: ResourceSpec, *, deleted: bool = False
+    ) -> Iterator[StoredResource]:
         mine = (stored for stored in self._stored.values() if stored.account is account and stored.resource is resource)
         return (stored for stored in mine if deleted or not stored.deleted)
 
     def _find(
-        self, resource: ResourceSpec, given: Any, account: Account, operation: Operation, location: str
+        self, resource: ResourceSpec, given: Any, account: EmulatedAccount, operation: Operation, location: str
     ) -> StoredResource:
         stored = self._stored.get(str(given))
         if stored is not None and stored.resource is resource:
@@ -162,7 +176,7 @@ class ResourceStore:
     def _skips(self, what: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
         return self._injector.skips_check(what, operation)
 
-    def _list(self, request: ParsedRequest, account: Account, resource: ResourceSpec) -> EmulatedResponse:
+    def _list(self, request: ParsedRequest, account: EmulatedAccount, resource: ResourceSpec) -> EmulatedResponse:
         response = success_response(request.operation, "other", default_body)
         shown = list(self._owned_by(account, resource, deleted=self._skips("delisting", request.operation)))
         name = parse_location(resource.id).tokens[-1]

@@ -20,7 +20,7 @@ from voicegauge.emulator.endpoints.job_store import MAX_STORED_JOBS, JobStore, P
 from voicegauge.emulator.endpoints.resources import ResourceStore, StoredResource
 from voicegauge.emulator.endpoints.target_selection import audio_location, billable_characters, select_target
 from voicegauge.emulator.faults import FaultInjector
-from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
+from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random, write_at
 from voicegauge.emulator.responses import (
     EmulatedResponse,
     ResponseBuilder,
@@ -30,10 +30,9 @@ from voicegauge.emulator.responses import (
     requested_end_event,
     streaming_pace,
     success_response,
-    write_at,
 )
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state import Account, AccountRegistry, EmulatedClock, EmulatedJob
+from voicegauge.emulator.state import AccountRegistry, EmulatedAccount, EmulatedClock, EmulatedJob
 
 
 class SpeechEndpoint:
@@ -60,7 +59,7 @@ class SpeechEndpoint:
         """Audio behind a URL that belongs to no job."""
         self._counts: Counter[str] = Counter()
 
-    async def respond(self, request: ParsedRequest, account: Account, *, strict: bool) -> EmulatedResponse:
+    async def respond(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> EmulatedResponse:
         """The answer to `request`.
 
         Raises:
@@ -82,7 +81,7 @@ class SpeechEndpoint:
         job = self._job_store.create_job(request, planned, account, charge)
         return self._builder.submit_response(request, job, balance=self._remaining_balance(account, request))
 
-    def _plan(self, request: ParsedRequest, account: Account, *, strict: bool) -> PlannedSpeech:
+    def _plan(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> PlannedSpeech:
         """What a request asks to be spoken, of which target.
 
         Raises:
@@ -100,7 +99,7 @@ class SpeechEndpoint:
         return PlannedSpeech(target, synthesis, characters, *self._times_s(target, synthesis, characters))
 
     async def _batch(
-        self, request: ParsedRequest, batch: BatchSpec, account: Account, *, strict: bool
+        self, request: ParsedRequest, batch: BatchSpec, account: EmulatedAccount, *, strict: bool
     ) -> EmulatedResponse:
         """Every item taken on as a job of its own, or none of them."""
         planned = [(item, self._plan(item, account, strict=strict)) for item in calls_of_items(request, batch)]
@@ -133,7 +132,7 @@ class SpeechEndpoint:
         return response
 
     async def chat(
-        self, request: ParsedRequest, chat: ChatSpec, account: Account, used: list[StoredResource]
+        self, request: ParsedRequest, chat: ChatSpec, account: EmulatedAccount, used: list[StoredResource]
     ) -> EmulatedResponse:
         """The answer to what is said in `request`.
 
@@ -198,7 +197,7 @@ class SpeechEndpoint:
         self,
         request: ParsedRequest,
         target: Target,
-        account: Account,
+        account: EmulatedAccount,
         synthesis: SynthesisRequest,
         charge: float | None,
     ) -> EmulatedResponse:
@@ -233,7 +232,7 @@ class SpeechEndpoint:
             end=requested_end_event(operation, (response.request.incoming.header(SCENARIO_HEADER) or "").strip()),
         )
 
-    def _remaining_balance(self, account: Account, request: ParsedRequest) -> float | None:
+    def _remaining_balance(self, account: EmulatedAccount, request: ParsedRequest) -> float | None:
         return self._accounts.remaining_balance(account, request.operation)
 
     def _remember(self, media_id: str, target: Target, synthesis: SynthesisRequest) -> None:
@@ -243,4 +242,4 @@ class SpeechEndpoint:
 
     async def render(self, target: Target, synthesis: SynthesisRequest) -> bytes:
         """The audio of `synthesis`, encoded; planted faults of `target` change what is said."""
-        return await self._voice.synthesize_cached(self._injector.change_synthesis(synthesis, target))
+        return await self._voice.synthesize(self._injector.change_synthesis(synthesis, target))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator.http import format_timestamp
-from voicegauge.emulator.responses import EmulatedResponse, read_at, write_at
+from voicegauge.emulator.http import format_timestamp, read_at, write_at
+from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob, failure_states, shortest_path
 
 UNKNOWN_STATE = "voicegauge-unknown"

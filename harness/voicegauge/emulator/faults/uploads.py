@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from voicegauge.contract import Target
 from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
-from voicegauge.emulator.responses import EmulatedResponse, read_at, write_at
+from voicegauge.emulator.http import read_at, write_at
+from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.formats import parse_location
 
 OTHER_TEXT = "Nobody expected seven purple elephants underneath that telescope."

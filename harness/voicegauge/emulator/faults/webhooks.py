@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from voicegauge.contract import Target, callback_media
 from voicegauge.emulator.faults.bodies import broken
-from voicegauge.emulator.http import format_timestamp
-from voicegauge.emulator.responses import EmulatedCallback, read_at, write_at
+from voicegauge.emulator.http import format_timestamp, read_at, write_at
+from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import EPOCH_S
 
 

@@ -1,4 +1,4 @@
-"""Ids and times in the style of a contract's examples."""
+"""Generated ids, and timestamps in the format of the contract's examples."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from typing import Any
 _HEX = re.compile(r"\{hex(\d+)\}")
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d([T ])\d\d:\d\d:\d\d(?:\.(\d+))?(Z|[+-]\d\d:?\d\d)?$")
 DEFAULT_ID = "{hex8}-{hex4}-4{hex3}-8{hex3}-{hex12}"
-"""A UUID of version 4, where the contract gives no form."""
+"""Version 4 UUID, used where the contract gives no id format."""
 _MILLISECONDS_FROM = 1e11
-"""A number this large is no count of seconds since 1970 (that would be the year 5138)."""
+"""Larger numbers are milliseconds: as seconds since 1970 they would lie beyond the year 5138."""
 
 
 def seeded_random(*parts: object) -> random.Random:
-    """A source of numbers that `parts` decide."""
-    return random.Random(":".join(map(str, parts)))  # noqa: S311 - to be repeated, not to be secret
+    """Return a random generator whose sequence depends only on `parts`."""
+    return random.Random(":".join(map(str, parts)))  # noqa: S311 - reproducible ids, not secrets
 
 
 def fill_random_hex(template: str, rng: random.Random) -> str:
-    """`template` with every "{hexN}" as N random hexadecimal digits."""
+    """Replace every "{hexN}" of `template` by N random hexadecimal digits."""
     return _HEX.sub(lambda found: f"{rng.getrandbits(4 * int(found[1])):0{int(found[1])}x}", template)
 
 
 def format_timestamp(at: float, like: Any) -> Any:
-    """Unix time `at` written like the example `like`; ISO 8601 in UTC with milliseconds where that tells nothing."""
+    """Format the Unix time `at` like the example `like`: as a number, or as an ISO 8601 string in UTC.
+
+    Args:
+        at: seconds since 1970.
+        like: the documented example. If it shows no time format, milliseconds and "Z" are used.
+    """
     if isinstance(like, int | float) and not isinstance(like, bool):
         value = at * 1000 if like > _MILLISECONDS_FROM else at
         return int(value) if isinstance(like, int) else value

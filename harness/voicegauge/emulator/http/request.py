@@ -1,4 +1,4 @@
-"""A request as it came, and as the contract reads it."""
+"""An incoming request, before and after it is parsed by the contract."""
 
 from __future__ import annotations
 
@@ -6,58 +6,60 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, parse_location, read_pointer
+from voicegauge.contract import MISSING, MediaType, Operation, parse_location
 
 
-class Rejection(Exception):  # noqa: N818 - an answer, not an error: the request is turned down
-    """A request that is answered with an error."""
+class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
+    """Raised when a request must get an error response."""
 
     def __init__(self, reason: str, field: str | None, detail: str) -> None:
-        """Name the situation, the field or parameter it is about, and what is wrong in one sentence."""
+        """Store why the request is rejected.
+
+        Args:
+            reason: the rejection reason, for example "invalid" or "not-found".
+            field: name of the field or parameter at fault, if there is one.
+            detail: one sentence about what is wrong.
+        """
         super().__init__(detail)
         self.reason, self.field, self.detail = reason, field, detail
 
 
 @dataclass(frozen=True)
 class IncomingRequest:
-    """A request to a provider; `path` is the provider's own, still escaped."""
+    """A request as received."""
 
     method: str
     path: str
+    """Path below the provider's prefix, with its percent-escapes."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    """By name in lower case."""
+    """Keys in lower case."""
     body: bytes
     base_url: str
-    """"http://host:port/provider", by the Host header."""
+    """"http://host:port/provider", from the Host header."""
     client: str
-    """Address of who asks."""
+    """Address of the client."""
 
     def header(self, name: str) -> str | None:
-        """The header `name`, compared without case."""
+        """Return the header `name`, ignoring case."""
         return self.headers.get(name.lower())
 
 
 @dataclass(frozen=True)
 class ParsedRequest:
-    """A request read as one of the contract's operations."""
+    """A request parsed as one of the contract's operations."""
 
     incoming: IncomingRequest
     operation: Operation
     path: Mapping[str, Any]
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, Any] = field(default_factory=dict)
-    """By name in lower case."""
+    """Keys in lower case."""
     body: Any = MISSING
-    """A JSON value, or form fields by name; `MISSING` where none was sent."""
+    """JSON value, or form fields by name; `MISSING` if the request has no body."""
     media: MediaType | None = None
+    """Documented media type of the body."""
 
     def read(self, location: str) -> Any:
-        """The value at `location`; `MISSING` where nothing is there."""
-        parsed = parse_location(location)
-        kind, key = parsed.kind, parsed.name
-        if kind == "body":
-            return read_pointer(self.body, parse_location(location).tokens)
-        if kind == "header":
-            return self.headers.get(key.lower(), MISSING)
-        return (self.query if kind == "query" else self.path).get(key, MISSING)
+        """Return the value at `location`, for example "body#/text"; `MISSING` if there is none."""
+        return parse_location(location).read_request(self)

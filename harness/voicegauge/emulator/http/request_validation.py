@@ -1,4 +1,4 @@
-"""Reading a request by the contract, and turning it down where the contract does."""
+"""Parsing of requests by the contract, and rejection of invalid ones."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def parse_request(
     strict: bool = True,
     ignored: tuple[str, ...] = (),
 ) -> ParsedRequest:
-    """The request read as `operation`.
+    """Parse `incoming` as a request to `operation`.
 
     Args:
-        incoming: the request.
-        operation: what it was routed to.
-        path: the path's parameters, as text.
-        strict: whether what breaks the contract is refused; what cannot be read at all is in any case.
-        ignored: keywords of the body's schema that may be broken nevertheless.
+            incoming: the request as received.
+            operation: the operation it was routed to.
+            path: path parameters as text.
+            strict: whether requests that violate the contract are rejected; unreadable bodies always are.
+            ignored: JSON Schema keywords of the body that are not enforced.
 
     Raises:
-        Refusal: a parameter or the body is not as documented.
+            Rejection: a parameter or the body is not as documented.
     """
     values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     sources = {"path": path, "query": incoming.query, "header": incoming.headers}
@@ -63,18 +63,18 @@ def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, s
 
 
 def _read_body(incoming: IncomingRequest, operation: Operation) -> tuple[MediaType | None, Any]:
-    known = operation.request_media
-    if not known:
+    documented = operation.request_media
+    if not documented:
         return None, MISSING
     if not incoming.body:
         if _body_required(operation):
-            raise Rejection("invalid", _first_required(known), "the request has no body")
+            raise Rejection("invalid", _first_required(documented), "the request has no body")
         return None, MISSING
     content_type = incoming.header("content-type") or ""
     name = content_type.split(";")[0].strip().lower()
-    media = known.get(name) or next((m for m in known.values() if is_json(name) and is_json(m.name)), None)
+    media = documented.get(name) or next((m for m in documented.values() if is_json(name) and is_json(m.name)), None)
     if media is None:
-        raise Rejection("invalid", None, f"the body must be {' or '.join(known)}, not {name or 'without a type'}")
+        raise Rejection("invalid", None, f"the body must be {' or '.join(documented)}, not {name or 'without a type'}")
     try:
         if is_json(media.name):
             return media, read_json(incoming.body)
@@ -85,8 +85,9 @@ def _read_body(incoming: IncomingRequest, operation: Operation) -> tuple[MediaTy
     return media, incoming.body
 
 
-def _first_required(known: Mapping[str, MediaType]) -> str | None:
-    for media in known.values():
+def _first_required(documented: Mapping[str, MediaType]) -> str | None:
+    """Return the first required field, as the error of an empty body usually names it."""
+    for media in documented.values():
         if isinstance(media.schema, dict) and media.schema.get("required"):
             return str(media.schema["required"][0])
     return None
@@ -109,16 +110,16 @@ def _fit_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any
 
 def _check_body(media: MediaType, body: Any, ignored: tuple[str, ...]) -> None:
     if isinstance(body, dict) and is_form(media.name):
-        body = {name: _for_schema(media, name, value) for name, value in body.items()}
+        body = {name: _schema_stand_in(media, name, value) for name, value in body.items()}
     for error in media.errors(body):
         if error.keyword in ignored:
             continue
-        field = _field(error)
+        field = _outermost_field(error)
         raise Rejection("invalid", field, f"{field or 'body'}: {error.message}")
 
 
-def _for_schema(media: MediaType, name: str, value: Any) -> Any:
-    """A form field as a schema can judge it: of a file only that it is there."""
+def _schema_stand_in(media: MediaType, name: str, value: Any) -> Any:
+    """Return a JSON value that stands for a form field when its schema is applied; JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
         for schema in schemas_at(media.contract.schemas, media.schema, [name])
@@ -130,8 +131,8 @@ def _for_schema(media: MediaType, name: str, value: Any) -> Any:
     return value
 
 
-def _field(error: SchemaError) -> str | None:
-    """The outermost field an error is about."""
+def _outermost_field(error: SchemaError) -> str | None:
+    """Return the outermost field of a schema error, as documented errors name it."""
     tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
     if tokens:
         return tokens[0]
@@ -140,6 +141,6 @@ def _field(error: SchemaError) -> str | None:
 
 
 def uploaded_files(body: Any) -> Iterator[tuple[str, UploadedFile]]:
-    """The files of a form, by field."""
+    """Yield the uploaded files of a form with their field names."""
     if isinstance(body, dict):
         yield from ((name, value) for name, value in body.items() if isinstance(value, UploadedFile))

@@ -4,10 +4,7 @@ from voicegauge.emulator.responses.bodies import (
     STATUS_CODES_BY_REASON,
     default_body,
     error_response,
-    has_location,
-    read_at,
     success_response,
-    write_at,
 )
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.headers import add_documented_headers
@@ -42,14 +39,11 @@ __all__ = [
     "audio_length_s",
     "default_body",
     "error_response",
-    "has_location",
     "next_callback",
-    "read_at",
     "requested_callbacks",
     "requested_end_event",
     "requested_webhook_url",
     "send_stream",
     "streaming_pace",
     "success_response",
-    "write_at",
 ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from voicegauge.contract import MISSING, Example, MediaType, Operation, ResponseSpec, parse_location, read_pointer
-from voicegauge.emulator.http import Rejection, SchemaValueBuilder, schemas_at
+from voicegauge.contract import Example, MediaType, Operation, ResponseSpec
+from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.formats import Location, is_json
 
@@ -180,45 +180,6 @@ def select_body(
 @functools.lru_cache(maxsize=256)
 def _fits(media: MediaType, example: Example) -> bool:
     return next(media.errors(example.value), None) is None
-
-
-def read_at(body: Any, location: str | None) -> Any:
-    """The value at a body place; `MISSING` where there is none."""
-    if location is None or not location.startswith("body"):
-        return MISSING
-    return read_pointer(body, parse_location(location).tokens)
-
-
-def write_at(body: Any, location: str, value: Any) -> Any:
-    """`body` with `value` at a body place, whatever stood in the way."""
-    return _write_tokens(body, parse_location(location).tokens, value)
-
-
-def _write_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
-    if not tokens:
-        return value
-    token, rest = tokens[0], tokens[1:]
-    if isinstance(body, list) and token.isdecimal():
-        index = int(token)
-        body.extend(None for _ in range(index + 1 - len(body)))
-        body[index] = _write_tokens(body[index], rest, value)
-        return body
-    if not isinstance(body, dict):
-        if token.isdecimal():
-            return _write_tokens([], tokens, value)
-        body = {}
-    body[token] = _write_tokens(body.get(token), rest, value)
-    return body
-
-
-def has_location(media: MediaType | None, body: Any, location: str) -> bool:
-    """Whether a body has a value at `location`, or its schema has one there."""
-    if media is None or not location.startswith("body"):
-        return False
-    tokens = parse_location(location).tokens
-    return read_pointer(body, tokens) is not MISSING or bool(
-        next(schemas_at(media.contract.schemas, media.schema, tokens), None) is not None
-    )
 
 
 def replace_url_prefixes(value: Any, replacements: Mapping[str, str]) -> Any:

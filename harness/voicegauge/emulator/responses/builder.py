@@ -21,21 +21,27 @@ from voicegauge.contract import (
 )
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.http import IncomingRequest, ParsedRequest, Rejection, format_timestamp, schemas_at
+from voicegauge.emulator.http import (
+    IncomingRequest,
+    ParsedRequest,
+    Rejection,
+    format_timestamp,
+    has_location,
+    read_at,
+    schemas_at,
+    write_at,
+)
 from voicegauge.emulator.responses.bodies import (
     BodyTemplate,
     default_body,
     error_response,
-    has_location,
-    read_at,
     replace_url_prefixes,
     select_body,
     success_response,
-    write_at,
 )
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.settings import CONTROL_PREFIX
-from voicegauge.emulator.state import EmulatedJob, EncodedAudio
+from voicegauge.emulator.state import EmulatedJob, GeneratedAudio
 from voicegauge.formats import Location
 from voicegauge.speech.audio import container_of_media_type, media_type_of
 
@@ -226,7 +232,7 @@ class ResponseBuilder:
         request: ParsedRequest,
         intake: AudioInputTarget,
         values: Mapping[Location, Any],
-        made: EncodedAudio | None,
+        made: GeneratedAudio | None,
         url: str,
         charge: float | None,
     ) -> EmulatedResponse:

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from voicegauge.contract import KIND_FIELD, Operation, Target, parse_location
 from voicegauge.contract.extension import AudioPacing, StreamSpec
-from voicegauge.emulator.http import Rejection, SchemaValueBuilder
-from voicegauge.emulator.responses.bodies import write_at
+from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
 from voicegauge.emulator.settings import SCENARIO_HEADER
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
-from voicegauge.emulator.http import ParsedRequest, format_timestamp
-from voicegauge.emulator.responses.bodies import default_body, read_at, write_at
+from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_at, write_at
+from voicegauge.emulator.responses.bodies import default_body
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.state import EmulatedJob

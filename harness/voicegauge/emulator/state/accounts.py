@@ -1,4 +1,4 @@
-"""What the emulator keeps of each account: money, rate windows, the keyless allowance."""
+"""Accounts of an emulated provider: balance, rate window and keyless allowance."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from voicegauge.contract.extension import LimitsSpec, PlanLimits
 from voicegauge.emulator.http import IncomingRequest, Rejection
 from voicegauge.emulator.settings import EmulatorSettings
 
-WINDOW_S = 60.0
+WINDOW_S = 60.0  # documented rates are requests per minute
 DAY_S = 86_400.0
 REFUSED_KEY_PREFIX = "invalid"
-"""Any key is taken but one that begins with this."""
+"""Keys that begin with this are rejected; any other key is accepted and opens an account."""
 
 
 @dataclass
 class RateWindow:
-    """Requests of one account in the current minute."""
+    """Fixed one-minute window that counts the requests of one account."""
 
     started: float = -math.inf
     used: int = 0
 
     def roll(self, now: float) -> None:
-        """Begin a new window where the old one is over."""
+        """Start a new window if the current one has ended."""
         if now >= self.started + WINDOW_S:
             self.started, self.used = now, 0
 
     def reset_s(self, now: float) -> int:
-        """Whole seconds until the window ends, at least 1."""
+        """Return the whole seconds until the window ends, at least 1 as for Retry-After."""
         return max(1, math.ceil(self.started + WINDOW_S - now))
 
 
 @dataclass
-class Account:
-    """One key, or one address without a key."""
+class EmulatedAccount:
+    """State of one API key, or of one client address without a key."""
 
     name: str
     keyless: bool
     credits: float | None
-    """What is left; `None` where nobody says what an account has."""
+    """Balance; `None` if the contract and the settings state none."""
     spent: float = 0.0
     window: RateWindow = field(default_factory=RateWindow)
     in_flight: int = 0
@@ -50,7 +50,7 @@ class Account:
     keyless_characters: int = 0
 
     def debit(self, amount: float | None) -> None:
-        """Take `amount`; a negative one is a refund."""
+        """Subtract `amount` from the balance; a negative amount is a refund."""
         if amount:
             self.spent += amount
             if self.credits is not None:
@@ -58,22 +58,22 @@ class Account:
 
 
 class AccountRegistry:
-    """The accounts of one provider."""
+    """The accounts of one provider by key."""
 
     def __init__(self, contract: Contract, settings: EmulatorSettings) -> None:
-        """Accounts are opened when they are first seen."""
+        """Start without accounts; each is opened by its first request."""
         self._contract, self._settings = contract, settings
-        self._known: dict[str, Account] = {}
+        self._known: dict[str, EmulatedAccount] = {}
 
     def __iter__(self) -> Any:
-        """Every account seen."""
+        """Iterate over the accounts opened so far."""
         return iter(self._known.values())
 
-    def identify(self, incoming: IncomingRequest, operation: Operation, *, enforced: bool = True) -> Account:
-        """The account a request is made on.
+    def identify(self, incoming: IncomingRequest, operation: Operation, *, enforced: bool = True) -> EmulatedAccount:
+        """Return the account that a request belongs to, by its key or client address.
 
         Raises:
-            Refusal: no key where one is needed, or a key that is refused.
+            Rejection: a required key is missing, or the key is rejected.
         """
         key = _find_key(self._contract, operation, incoming)
         if key is None and operation.security and not allows_keyless_requests(operation) and enforced:
@@ -82,41 +82,43 @@ class AccountRegistry:
             raise Rejection("unauthorized", "key", "the API key is not valid")
         return self._open(key or f"keyless:{incoming.client}", keyless=key is None)
 
-    def _open(self, name: str, *, keyless: bool) -> Account:
+    def _open(self, name: str, *, keyless: bool) -> EmulatedAccount:
         if name not in self._known:
-            money = self._contract.provider.credits
+            documented = self._contract.provider.credits
             credits = self._settings.credits
-            if credits is None and money is not None:
-                credits = money.free
-            self._known[name] = Account(name, keyless, credits)
+            if credits is None and documented is not None:
+                credits = documented.free
+            self._known[name] = EmulatedAccount(name, keyless, credits)
         return self._known[name]
 
     def plan_for(self, limits: LimitsSpec) -> PlanLimits:
-        """The plan in force under `limits`."""
+        """Return the limits of the configured plan, or else of the one with the highest rate."""
         if self._settings.plan in limits.plans:
             return limits.plans[str(self._settings.plan)]
         return max(limits.plans.values(), key=lambda plan: plan.requests_per_minute or 0, default=PlanLimits())
 
-    def count_request(self, account: Account, operation: Operation, now: float) -> None:
-        """Count a request against the plan's rate.
+    def count_request(self, account: EmulatedAccount, operation: Operation, now: float) -> None:
+        """Count a request in the account's rate window.
 
         Raises:
-            Refusal: the minute's requests are used up, or too many are in flight.
+                Rejection: the rate limit or the limit of concurrent requests is exceeded.
         """
         plan = self.plan_for(operation.limits)
         account.window.roll(now)
         if self._settings.rate_limits:
             if plan.requests_per_minute is not None and account.window.used >= plan.requests_per_minute:
-                raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests a minute")
+                raise Rejection("rate-limited", None, f"more than {plan.requests_per_minute} requests per minute")
             if plan.concurrent is not None and account.in_flight >= plan.concurrent:
                 raise Rejection("rate-limited", "concurrent", f"more than {plan.concurrent} requests at once")
         account.window.used += 1
 
-    def count_keyless_characters(self, account: Account, operation: Operation, characters: int, now: float) -> None:
-        """Count `characters` against what can be had without a key in a day.
+    def count_keyless_characters(
+        self, account: EmulatedAccount, operation: Operation, characters: int, now: float
+    ) -> None:
+        """Count `characters` against the daily allowance of requests without a key.
 
         Raises:
-            Refusal: the day's allowance does not reach.
+            Rejection: the daily allowance is exceeded.
         """
         allowance = operation.limits.keyless
         if not account.keyless or allowance is None:
@@ -125,18 +127,18 @@ class AccountRegistry:
         if account.keyless_day != day:
             account.keyless_day, account.keyless_characters = day, 0
         if account.keyless_characters + characters > allowance.characters_per_day:
-            raise Rejection("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters a day")
+            raise Rejection("rate-limited", "keyless", f"more than {allowance.characters_per_day} characters per day")
         account.keyless_characters += characters
 
-    def remaining_balance(self, account: Account, operation: Operation) -> float | None:
-        """What an account has left: credits, or without a key the day's characters."""
+    def remaining_balance(self, account: EmulatedAccount, operation: Operation) -> float | None:
+        """Return the balance in credits, or for keyless accounts the characters left today."""
         allowance = operation.limits.keyless
         if account.keyless and allowance is not None:
             return float(allowance.characters_per_day - account.keyless_characters)
         return account.credits
 
-    def rate_limit_facts(self, account: Account | None, operation: Operation, now: float) -> Mapping[str, int]:
-        """What rate-limit headers tell, by the roles of `x-limits.headers`; "reset" is Unix time."""
+    def rate_limit_facts(self, account: EmulatedAccount | None, operation: Operation, now: float) -> Mapping[str, int]:
+        """Return values for rate-limit headers by their role in `x-limits.headers`; "reset" is Unix time."""
         plan = self.plan_for(operation.limits)
         window = account.window if account is not None else RateWindow()
         reset_s = window.reset_s(now) if window.used else int(WINDOW_S)
@@ -148,13 +150,13 @@ class AccountRegistry:
 
 
 def allows_keyless_requests(operation: Operation) -> bool:
-    """Whether some request to `operation` may come without a key."""
+    """Return whether some targets of `operation` can be used without a key."""
     targets = operation.speech.targets.values() if operation.speech else ()
     return not operation.needs_key or any(target.keyless for target in targets)
 
 
 def _find_key(contract: Contract, operation: Operation, incoming: IncomingRequest) -> str | None:
-    """The key by the first of the operation's ways in that the request satisfies."""
+    """Return the key from the first security alternative that the request satisfies completely."""
     for alternative in operation.security:
         keys = [_read_key(contract.security_schemes.get(name, {}), incoming) for name in alternative]
         if keys and all(keys):
@@ -168,5 +170,5 @@ def _read_key(scheme: Mapping[str, Any], incoming: IncomingRequest) -> str | Non
         value = incoming.query.get(name) if scheme.get("in") == "query" else incoming.header(name)
         return value or None
     kind, _, token = (incoming.header("authorization") or "").partition(" ")
-    wanted = str(scheme.get("scheme", "bearer")).lower()
-    return token.strip() or None if kind.lower() == wanted else None
+    scheme_name = str(scheme.get("scheme", "bearer")).lower()
+    return token.strip() or None if kind.lower() == scheme_name else None

@@ -1,4 +1,4 @@
-"""The emulator's time: real, virtual, or moved on by each poll."""
+"""Emulated time: real, virtual, or advanced by each poll."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ import time
 from voicegauge.emulator.settings import EmulatorSettings
 
 EPOCH_S = 1_767_225_600.0
-"""2026-01-01T00:00:00Z, where clocks that are not real begin, so that answers repeat."""
+"""2026-01-01T00:00:00Z: start of clocks that are not real, so that responses are reproducible."""
 POLL_STEP_S = 1.0
-"""How far a poll moves the clock on where polls do: timestamps must differ from state to state."""
+"""Time added by each poll with a "per-poll" clock, so that timestamps of successive states differ."""
 
 
 class EmulatedClock:
-    """Wall time in seconds, and waiting."""
+    """The time of an emulator, in seconds."""
 
     def __init__(self, settings: EmulatorSettings) -> None:
-        """The settings' `clock` and `time_scale` decide."""
+        """Use the `clock` mode and `time_scale` of `settings`."""
         self._kind, self._scale = settings.clock, settings.time_scale
         self._moved_s = 0.0
 
     @property
     def kind(self) -> str:
-        """As `EmulatorSettings.clock` has it."""
+        """The clock mode, as in `EmulatorSettings.clock`."""
         return self._kind
 
     @property
     def is_per_poll(self) -> bool:
-        """Whether jobs move on by polls and not by time."""
+        """Whether polls instead of time move jobs to their next state."""
         return self._kind == "per-poll"
 
     def now(self) -> float:
-        """Unix time in seconds."""
+        """Return Unix time in seconds."""
         start = time.time() if self._kind == "real" else EPOCH_S
         return start + self._moved_s
 
     def advance(self, seconds: float) -> None:
-        """Move on by `seconds`."""
+        """Add `seconds` to the emulated time."""
         self._moved_s += seconds
 
     def scale(self, seconds: float) -> float:
-        """A made-up time as this emulator takes it."""
+        """Return an emulated duration multiplied by the time scale."""
         return seconds * self._scale
 
     async def sleep(self, seconds: float) -> None:
-        """Let `seconds` (already scaled) pass for a caller who waits; only a real clock waits."""
+        """Wait for `seconds` (already scaled) if the clock is real; return immediately otherwise."""
         if self._kind == "real" and seconds > 0:
             await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Audio that the emulator has made and that is fetched by name."""
+"""Store for generated audio that clients download by name."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 MAX_STORED_BYTES = 256 * 2**20
-"""Older files are forgotten, so that a long run does not grow without end."""
+"""Limit of stored audio; the oldest files are dropped first, so that long runs do not exhaust memory."""
 
 
-class EncodedAudio(NamedTuple):
-    """Audio that was made."""
+class GeneratedAudio(NamedTuple):
+    """Generated audio in its container."""
 
     data: bytes
     format: str
-    """As `speech.transcoding` names it."""
+    """Format name, as in `speech.audio.FORMATS`."""
 
 
 class AudioFileStore:
-    """Files by name, the newest ones."""
+    """Bounded store of audio files by name."""
 
     def __init__(self) -> None:
-        """Nothing is there yet."""
-        self._files: OrderedDict[str, EncodedAudio] = OrderedDict()
+        """Start empty."""
+        self._files: OrderedDict[str, GeneratedAudio] = OrderedDict()
         self._bytes = 0
 
-    def store(self, name: str, made: EncodedAudio) -> None:
-        """Keep `made` under a new `name`."""
+    def store(self, name: str, made: GeneratedAudio) -> None:
+        """Store audio under `name`, and drop the oldest files over the limit."""
         self._files[name] = made
         self._bytes += len(made.data)
         while self._bytes > MAX_STORED_BYTES and len(self._files) > 1:
             self._bytes -= len(self._files.popitem(last=False)[1].data)
 
-    def find(self, name: str) -> EncodedAudio | None:
-        """The file called `name`; `None` where there is none (any more)."""
+    def find(self, name: str) -> GeneratedAudio | None:
+        """Return the file `name`; `None` if it was never stored or has been dropped."""
         return self._files.get(name)

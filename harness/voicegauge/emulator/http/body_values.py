@@ -1,0 +1,48 @@
+"""Reading and writing response bodies at locations such as "body#/data/0/url"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from voicegauge.contract import MISSING, MediaType, parse_location, read_pointer
+from voicegauge.emulator.http.schema_values import schemas_at
+
+
+def read_at(body: Any, location: str | None) -> Any:
+    """Return the value at a body location; `MISSING` if there is none or `location` is not in the body."""
+    if location is None or not location.startswith("body"):
+        return MISSING
+    return read_pointer(body, parse_location(location).tokens)
+
+
+def write_at(body: Any, location: str, value: Any) -> Any:
+    """Return `body` with `value` at `location`; missing parents are created, scalars in the way replaced."""
+    return _write_tokens(body, parse_location(location).tokens, value)
+
+
+def _write_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
+    if not tokens:
+        return value
+    token, rest = tokens[0], tokens[1:]
+    if isinstance(body, list) and token.isdecimal():
+        index = int(token)
+        body.extend(None for _ in range(index + 1 - len(body)))
+        body[index] = _write_tokens(body[index], rest, value)
+        return body
+    if not isinstance(body, dict):
+        if token.isdecimal():
+            return _write_tokens([], tokens, value)
+        body = {}
+    body[token] = _write_tokens(body.get(token), rest, value)
+    return body
+
+
+def has_location(media: MediaType | None, body: Any, location: str) -> bool:
+    """Return whether `body` has a value at `location`, or its documented schema allows one there."""
+    if media is None or not location.startswith("body"):
+        return False
+    tokens = parse_location(location).tokens
+    if read_pointer(body, tokens) is not MISSING:
+        return True
+    return next(schemas_at(media.contract.schemas, media.schema, tokens), None) is not None
