@@ -34,13 +34,13 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Receiver:
     """Keeps what was sent to it, and lets tests wait for it."""
 
-    def __init__(self, tell: Callable[[ReceivedWebhook], None] | None = None) -> None:
-        """`tell` is called with each webhook, in the server's thread."""
+    def __init__(self, on_callback: Callable[[ReceivedWebhook], None] | None = None) -> None:
+        """`on_callback` is called with each webhook, in the server's thread."""
         self.root = ""
         """Where others reach it: its own address, or that of a tunnel to it."""
         self.received: list[ReceivedWebhook] = []
         """All of them, in the order they came."""
-        self._tell = tell or (lambda _received: None)
+        self._tell = on_callback or (lambda _received: None)
         self._given: set[int] = set()
         self._kept_bytes = 0
 
@@ -49,12 +49,12 @@ class Receiver:
         """A URL that nobody can guess, for one request."""
         return f"{self.root}/{secrets.token_urlsafe(12)}"
 
-    def at(self, url: str) -> list[ReceivedWebhook]:
+    def sent_to(self, url: str) -> list[ReceivedWebhook]:
         """What was sent to `url`."""
         token = url.rpartition("/")[2]
         return [one for one in self.received if one.token == token]
 
-    async def next(self, request_id: str | None = None, *, timeout_s: float = WAIT_S) -> ReceivedWebhook:
+    async def next_callback(self, request_id: str | None = None, *, timeout_s: float = WAIT_S) -> ReceivedWebhook:
         """The next webhook that was not given out yet; with `request_id` the next whose body names it.
 
         Raises:
@@ -69,15 +69,15 @@ class Receiver:
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
-    async def until(
+    async def wait_until(
         self, url: str, enough: Callable[[list[ReceivedWebhook]], bool], *, timeout_s: float
     ) -> list[ReceivedWebhook]:
         """What was sent to `url`, as soon as it is `enough` or the time is over."""
         for _ in range(1 + math.ceil(timeout_s / LOOK_S)):
-            if enough(self.at(url)):
+            if enough(self.sent_to(url)):
                 break
             await asyncio.sleep(LOOK_S)  # the server has a loop of its own, so no event of this one tells
-        return self.at(url)
+        return self.sent_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Take in one request."""
@@ -155,14 +155,14 @@ async def _answer(send: _Send, status: int, headers: tuple[tuple[bytes, bytes], 
 
 @contextlib.contextmanager
 def running_receiver(
-    *, port: int = 0, public_url: str | None = None, tell: Callable[[ReceivedWebhook], None] | None = None
+    *, port: int = 0, public_url: str | None = None, on_callback: Callable[[ReceivedWebhook], None] | None = None
 ) -> Iterator[Receiver]:
     """A receiver on a port of this machine, in a thread, until the context ends.
 
     Args:
         port: 0 takes a free one.
         public_url: where a tunnel leads here from, for providers that must reach it.
-        tell: called with each webhook, in the server's thread.
+        on_callback: called with each webhook, in the server's thread.
 
     Raises:
         UsageError: the port cannot be had, or `public_url` is none.
@@ -171,7 +171,7 @@ def running_receiver(
 
     if public_url is not None and not public_url.startswith("https://"):
         raise UsageError(f"--public-url {public_url!r} must begin with https://: it is a tunnel's URL")
-    receiver = Receiver(tell)
+    receiver = Receiver(on_callback)
     with running_app(receiver, port=port) as root:
         receiver.root = (public_url or root).rstrip("/")
         yield receiver

@@ -35,7 +35,7 @@ from voicegauge.model import (
     Streaming,
     Timing,
 )
-from voicegauge.speech.audio import FORMATS, RawAudioFormat, decode, encode, leading_silence_s, playback_timeline
+from voicegauge.speech.audio import AUDIO_FORMATS, RawAudioFormat, decode, encode, leading_silence_s, playback_timeline
 from voicegauge.transport import Transport
 
 from .made import sample
@@ -162,7 +162,7 @@ def test_a_player_is_not_through_before_the_last_audio_has_come(arrivals) -> Non
         assert through_ms >= bringing[-1] - len(arrivals), "waits below a millisecond each are not counted"
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", AUDIO_FORMATS)
 def test_a_timeline_rises_with_the_bytes_to_the_whole_length(name) -> None:
     rate, seconds = 24_000, 3.0
     noise = 0.1 * np.random.default_rng(0).standard_normal(int(rate * seconds))

@@ -50,7 +50,7 @@ class Parrot:
 
     id, closed_vocabulary, settings = "parrot", True, {}
 
-    def knows(self, language: str) -> bool:
+    def supports_language(self, language: str) -> bool:
         return language == "en"
 
     def transcribe(self, samples: object, language: str) -> str:

@@ -214,7 +214,7 @@ def test_what_is_no_baseline_is_one_line(check, text) -> None:
     Path("known.json").write_text(text)
     status, _, err = check("--baseline", "known.json")
     assert status == 2
-    assert "known.json is no baseline" in err
+    assert "known.json is not a valid baseline" in err
     assert "Traceback" not in err
 
 

@@ -45,11 +45,11 @@ def live(record, acme, acme_contracts, monkeypatch):
 def test_the_emulator_is_recorded_once(record, tmp_path) -> None:
     status, result, _ = record("pixelapi/voice-design", "--emulated")
     assert status == 0
-    assert result["schema"] == "voicegauge/record/1"
+    assert result["schema"] == "voicegauge/record/2"
     paths = {Path(file["path"]).name for file in result["files"]}
     assert paths == {"voice-design.har", "getSpeechStatus.har"}
     assert all(file["written"] and file["provenance"] == "emulated" for file in result["files"])
-    assert result["scrubbed"]["request header authorization"] > 0
+    assert result["redactions"]["request header authorization"] > 0
     assert result["skipped"] == {}
     assert (result["findings"], result["spent_usd"]) == (0, 0)
     status, result, said = record("pixelapi/voice-design", "--emulated")

@@ -86,12 +86,12 @@ def test_sarif_has_every_change_with_its_level_and_both_places(drift: Drift) -> 
 def test_what_traffic_shows_stands_at_the_line_of_its_contract(tmp_path: Path) -> None:
     """A HAR file has no lines that a person would read; the contract has."""
     report = compare("pixelapi", "fixtures/pixelapi")
-    items = drift_results(report).items
+    items = drift_results(report).findings
     assert items
     for item in items:
-        assert item.place is not None
-        assert item.place.file.endswith("contracts/pixelapi/openapi.yaml")
-        assert item.place.line
+        assert item.location is not None
+        assert item.location.file.endswith("contracts/pixelapi/openapi.yaml")
+        assert item.location.line
 
 
 def test_annotations_are_a_line_each_the_worst_first(drift: Drift, tmp_path: Path, monkeypatch: Any) -> None:

@@ -27,7 +27,7 @@ class Slow:
 
     heard = 0
 
-    def knows(self, language: str) -> bool:
+    def supports_language(self, language: str) -> bool:
         return language == "en"
 
     def transcribe(self, samples: object, language: str) -> str:

@@ -50,7 +50,7 @@ async def _poll(client: httpx.AsyncClient, job: str) -> dict[str, Any]:
 
 
 def _told(receiver: Receiver, url: str) -> list[Any]:
-    return [json.loads(one.request.body) for one in receiver.at(url)]
+    return [json.loads(one.request.body) for one in receiver.sent_to(url)]
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_a_url_is_told_as_its_mode_says_and_in_the_words_of_the_status_ans
     told = _told(receiver, url)
     assert [one["status"] for one in told] == states
     assert told[-1] == polled[-1]
-    assert receiver.at(url)[0].request.header("content-type") == "application/json"
+    assert receiver.sent_to(url)[0].request.header("content-type") == "application/json"
 
 
 async def test_a_job_that_fails_is_told_of_with_its_reason(receiver) -> None:
@@ -101,7 +101,7 @@ async def test_with_a_real_clock_it_happens_in_the_background(receiver) -> None:
     url = receiver.url
     async with emulator(clock="real", time_scale=0.05) as client:
         assert (await _submit(client, url)).status_code == 202
-        (came,) = await receiver.until(url, bool, timeout_s=10)
+        (came,) = await receiver.wait_until(url, bool, timeout_s=10)
     assert json.loads(came.request.body)["status"] == "COMPLETED"
 
 

@@ -36,19 +36,19 @@ async def test_each_url_has_its_own_webhooks(receiver) -> None:
     mine, other = receiver.url, receiver.url
     assert mine != other
     assert _send(mine, b'{"id": 1}')[0] == _send(other, b"[2]")[0] == 200
-    (came,) = await receiver.until(mine, bool, timeout_s=5)
+    (came,) = await receiver.wait_until(mine, bool, timeout_s=5)
     assert (came.request.body, came.request.method) == (b'{"id": 1}', "POST")
     assert came.request.header("content-type") == "application/json"
-    assert [one.request.body for one in receiver.at(other)] == [b"[2]"]
+    assert [one.request.body for one in receiver.sent_to(other)] == [b"[2]"]
 
 
 async def test_next_waits_for_the_one_that_names_the_id_and_gives_each_once(receiver) -> None:
     for body in ({"id": "a"}, {"job": {"ids": ["x", "b"]}}, {"id": "b", "again": True}):
         _send(f"{receiver.root}/anything/at/all", json.dumps(body).encode())
-    assert json.loads((await receiver.next("b")).request.body) == {"job": {"ids": ["x", "b"]}}
-    assert json.loads((await receiver.next("b")).request.body) == {"id": "b", "again": True}
+    assert json.loads((await receiver.next_callback("b")).request.body) == {"job": {"ids": ["x", "b"]}}
+    assert json.loads((await receiver.next_callback("b")).request.body) == {"id": "b", "again": True}
     with pytest.raises(TimedOutError, match=r"no webhook about 'b' within 0\.05 s"):
-        await receiver.next("b", timeout_s=0.05)
+        await receiver.next_callback("b", timeout_s=0.05)
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ def test_groups_and_what_was_masked_come_back(tmp_path):
     loaded = load_har(tmp_path / "a.har")
     assert [one.group for one in loaded.exchanges] == ["a job", None]
     assert exchanges_by_group(loaded.exchanges) == {"a job": loaded.exchanges[:1], None: loaded.exchanges[1:]}
-    assert loaded.scrubbed == {"request header authorization": 1}
+    assert loaded.redactions == {"request header authorization": 1}
 
 
 def test_files_that_nothing_names_any_more_go_and_others_stay(tmp_path):

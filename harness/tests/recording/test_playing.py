@@ -204,7 +204,7 @@ async def test_a_client_is_led_from_submit_to_audio_on_one_socket(serve) -> None
 
 async def test_an_unmatched_request_is_answered_with_the_difference(serve) -> None:
     told = []
-    base = await serve(ReplayApp(replay(*job()), tell=told.append))
+    base = await serve(ReplayApp(replay(*job()), on_unmatched=told.append))
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.post(f"{base}/pixazo/voice-clone/v1/xtts-v2/generate", json={"text": "else"})
         nowhere = await client.get(f"{base}/nobody/at/all")

@@ -147,7 +147,7 @@ def test_two_hundred_secrets_in_every_place_are_in_no_file(tmp_path) -> None:
     rng = random.Random(200)
     places = [*((place, make, False) for place, make in LIKELY.items()), *((p, m, True) for p, m in KNOWN.items())]
     masked, stopped = Counter(), Counter()
-    scrubbed: Counter[str] = Counter()
+    redactions: Counter[str] = Counter()
     for number in range(200):
         place, make, known = places[number % len(places)]
         secret = _secret(rng)
@@ -161,16 +161,16 @@ def test_two_hundred_secrets_in_every_place_are_in_no_file(tmp_path) -> None:
             stopped[place] += 1
         else:
             assert find_secret(_written(folder), [secret]) is None, place
-            assert sum(saved.scrubbed.values()) > 0, place
-            scrubbed.update(saved.scrubbed)
+            assert sum(saved.redactions.values()) > 0, place
+            redactions.update(saved.redactions)
             masked[place] += 1
     assert masked.total() + stopped.total() == 200
     assert set(stopped) == {
         "base64 in JSON", "audio metadata", "audio metadata in UTF-16", "uploaded audio"
     }  # fmt: skip
-    assert {"request header authorization", "request URL", "request body /auth/access_token"} <= set(scrubbed)
-    assert {"response header location", "response body /error", "response body /output/media_url/*"} <= set(scrubbed)
-    assert {"request body /api_key", "request body /signature", "request header x-webhook-signature"} <= set(scrubbed)
+    assert {"request header authorization", "request URL", "request body /auth/access_token"} <= set(redactions)
+    assert {"response header location", "response body /error", "response body /output/media_url/*"} <= set(redactions)
+    assert {"request body /api_key", "request body /signature", "request header x-webhook-signature"} <= set(redactions)
 
 
 def test_all_of_them_in_one_file(tmp_path) -> None:
@@ -178,8 +178,8 @@ def test_all_of_them_in_one_file(tmp_path) -> None:
     secrets = {place: _secret(rng) for place in LIKELY}
     saved = _save(tmp_path / "a.har", *(make(secrets[place]) for place, make in LIKELY.items()))
     assert find_secret(_written(tmp_path), secrets.values()) is None
-    assert sum(saved.scrubbed.values()) >= len(LIKELY)
-    assert json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["scrubbed"] == saved.scrubbed
+    assert sum(saved.redactions.values()) >= len(LIKELY)
+    assert json.loads((tmp_path / "a.har").read_text())["log"]["_voicegauge"]["scrubbed"] == saved.redactions
 
 
 @pytest.mark.parametrize("place", HIDDEN)
@@ -196,7 +196,7 @@ def test_a_name_to_mask_lets_the_rest_be_written(tmp_path, place) -> None:
     secret = _secret(random.Random(place))
     saved = _save(tmp_path / "a.har", HIDDEN[place](secret), mask=["X"])
     assert find_secret(_written(tmp_path), [secret]) is None
-    assert sum(saved.scrubbed.values()) == 1
+    assert sum(saved.redactions.values()) == 1
 
 
 @settings(deadline=None, max_examples=60)

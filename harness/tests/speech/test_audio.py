@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.speech.audio import (
-    FORMATS,
+    AUDIO_FORMATS,
     EncodedAudio,
     RawAudioFormat,
     UndecodableAudioError,
@@ -40,7 +40,7 @@ def declared(name: str, rate: int = RATE) -> RawAudioFormat | None:
     return RawAudioFormat(format=name, sample_rate_hz=rate) if name in RAW else None
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", AUDIO_FORMATS)
 def test_every_format_comes_back_as_it_went_in(name: str) -> None:
     sound = tone(lead_s=0.2)
     data, media_type = encode(sound, RATE, name)
@@ -54,7 +54,7 @@ def test_every_format_comes_back_as_it_went_in(name: str) -> None:
     assert sniff_container(data) == (None if name in RAW else found.container)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", AUDIO_FORMATS)
 def test_equal_samples_make_equal_bytes(name: str) -> None:
     assert encode(tone(), RATE, name) == encode(tone(), RATE, name)
 

@@ -122,7 +122,7 @@ def test_what_was_heard_before_does_not_matter(asr: Asr) -> None:
 def test_it_says_that_it_is_flattered(asr: Asr) -> None:
     assert asr.closed_vocabulary
     assert asr.id.partition("@")[0].endswith(":embedded")
-    assert [asr.knows(language) for language in ("en-GB", "de")] == [True, False]
+    assert [asr.supports_language(language) for language in ("en-GB", "de")] == [True, False]
 
 
 def test_it_knows_the_words_of_the_suites() -> None:

@@ -9,7 +9,13 @@ from pathlib import Path
 import pytest
 
 from voicegauge.errors import UnknownNameError, UsageError
-from voicegauge.speech.asr.weights import OfficialWeights, copy, fetch, find_official_weights, install
+from voicegauge.speech.asr.weights import (
+    OfficialWeights,
+    copy_weights,
+    download_weights,
+    find_official_weights,
+    install_weights,
+)
 
 BYTES = bytes(range(256)) * 10_000
 
@@ -39,7 +45,7 @@ def weights(tmp_path: Path) -> Iterator[OfficialWeights]:
 def test_weights_are_downloaded_whole_and_checked(weights: OfficialWeights, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     path = tmp_path / "cache" / "own.pt"
-    assert fetch(weights, path, lambda had, total: seen.append((had, total))) == path
+    assert download_weights(weights, path, lambda had, total: seen.append((had, total))) == path
     assert path.read_bytes() == BYTES
     assert seen[-1] == (len(BYTES), len(BYTES))
 
@@ -47,7 +53,7 @@ def test_weights_are_downloaded_whole_and_checked(weights: OfficialWeights, tmp_
 def test_other_bytes_are_refused_and_nothing_is_left(weights: OfficialWeights, tmp_path: Path) -> None:
     other = weights._replace(sha256="0" * 64)
     with pytest.raises(UsageError, match=r"own: 2560000 bytes came, which are not the official weights"):
-        fetch(other, tmp_path / "cache" / "own.pt")
+        download_weights(other, tmp_path / "cache" / "own.pt")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
@@ -55,19 +61,19 @@ def test_a_file_there_already_is_kept_when_other_bytes_come(weights: OfficialWei
     path = tmp_path / "own.pt"
     path.write_bytes(b"before")
     with pytest.raises(UsageError):
-        copy(weights._replace(sha256="0" * 64), tmp_path / "served" / "own.pt", path)
+        copy_weights(weights._replace(sha256="0" * 64), tmp_path / "served" / "own.pt", path)
     assert path.read_bytes() == b"before"
 
 
 def test_weights_are_copied_from_a_folder_without_network(weights: OfficialWeights, tmp_path: Path) -> None:
     path = tmp_path / "cache" / "own.pt"
-    assert copy(weights, tmp_path / "served" / "own.pt", path).read_bytes() == BYTES
+    assert copy_weights(weights, tmp_path / "served" / "own.pt", path).read_bytes() == BYTES
 
 
 def test_no_network_is_one_line_with_the_mend(weights: OfficialWeights, tmp_path: Path) -> None:
     gone = weights._replace(url="http://127.0.0.1:9/own.pt")
     with pytest.raises(UsageError, match=r"could not be downloaded .*`voicegauge asr install own --from FOLDER`"):
-        fetch(gone, tmp_path / "own.pt")
+        download_weights(gone, tmp_path / "own.pt")
 
 
 def test_the_official_digests_are_openai_whispers() -> None:
@@ -81,4 +87,4 @@ def test_the_official_digests_are_openai_whispers() -> None:
 def test_a_folder_without_the_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(UsageError, match=r"tiny\.en\.pt: No such file"):
-        install("tiny.en", tmp_path)
+        install_weights("tiny.en", tmp_path)

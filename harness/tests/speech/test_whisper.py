@@ -12,7 +12,7 @@ from voicegauge.bench.scoring.scores import score_run
 from voicegauge.errors import UnknownNameError, UsageError
 from voicegauge.model import Provenance
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr.base import RATE_HZ, digest
+from voicegauge.speech.asr.base import RATE_HZ, short_sha256
 from voicegauge.speech.audio import EncodedAudio, encode
 
 from ..bench.made import run, sample  # noqa: TID252 - tests are no package that could be named
@@ -75,14 +75,14 @@ def test_everything_that_decides_a_transcript_is_stated(spec: str) -> None:
 
 
 def test_the_id_names_engine_model_and_weights(checkpoint: Path, converted: Path) -> None:
-    assert asr_of(f"whisper:{checkpoint}").id == f"whisper:own@{digest(checkpoint)}"
+    assert asr_of(f"whisper:{checkpoint}").id == f"whisper:own@{short_sha256(checkpoint)}"
     weights = converted / "model.bin"
-    assert asr_of(f"faster-whisper:{converted}").id == f"faster-whisper:{converted.name}@{digest(weights)}"
+    assert asr_of(f"faster-whisper:{converted}").id == f"faster-whisper:{converted.name}@{short_sha256(weights)}"
 
 
 def test_an_english_checkpoint_knows_english_alone(spec: str) -> None:
     asr = asr_of(spec)
-    assert [asr.knows(language) for language in ("en", "en-US", "de", "zh")] == [True, True, False, False]
+    assert [asr.supports_language(language) for language in ("en", "en-US", "de", "zh")] == [True, True, False, False]
 
 
 def test_it_can_be_sent_to_another_process_after_use(spec: str) -> None:
@@ -97,7 +97,7 @@ def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
     for provenance in (Provenance.EMULATED, Provenance.RECORDED):
         asr, reason = choose("auto", provenance)
         assert asr is not None
-        assert asr.id == f"whisper:tiny.en@{digest(checkpoint)}"
+        assert asr.id == f"whisper:tiny.en@{short_sha256(checkpoint)}"
         assert reason == "the weights of Whisper are here"
     french = choose("auto", texts=[*TEXT, SpokenText("fr", "Bonjour.")]).asr
     assert french is not None
@@ -108,7 +108,7 @@ def test_auto_takes_what_the_environment_names(bare: Path, checkpoint: Path, mon
     monkeypatch.setenv("VOICEGAUGE_WHISPER", str(checkpoint))
     asr, reason = choose("auto", Provenance.RECORDED)
     assert asr is not None
-    assert (asr.id, reason) == (f"whisper:own@{digest(checkpoint)}", "named by VOICEGAUGE_WHISPER")
+    assert (asr.id, reason) == (f"whisper:own@{short_sha256(checkpoint)}", "named by VOICEGAUGE_WHISPER")
 
 
 def test_auto_takes_faster_whisper_from_the_hubs_cache(bare: Path, converted: Path) -> None:
@@ -117,7 +117,7 @@ def test_auto_takes_faster_whisper_from_the_hubs_cache(bare: Path, converted: Pa
     folder.symlink_to(converted)
     asr = choose("auto", Provenance.RECORDED).asr
     assert asr is not None
-    assert asr.id == f"faster-whisper:tiny.en@{digest(converted / 'model.bin')}"
+    assert asr.id == f"faster-whisper:tiny.en@{short_sha256(converted / 'model.bin')}"
     assert asr.transcribe(sound("high"), "en") == TEXTS["high"].strip()
 
 

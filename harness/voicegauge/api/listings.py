@@ -197,10 +197,10 @@ def install_weights(model: str, source: PathLike | None = None, *, progress: Pro
         DataError: the file cannot be read, or is not the official one.
         TransportError: the download failed.
     """
-    from voicegauge.speech.asr import install
+    from voicegauge.speech import asr
 
     with phase(progress or ProgressListener(), f"installing {model}") as installing:
-        return install(model, Path(source) if source is not None else None, installing.update)
+        return asr.install_weights(model, Path(source) if source is not None else None, installing.update)
 
 
 def _provider_row(contract: Contract) -> ProviderRow:

@@ -166,7 +166,7 @@ def replay(
 def _running_replay(
     recorded: Replay, pace: float, port: int, on_unmatched: OnUnmatched | None
 ) -> Iterator[RunningReplay]:
-    with running_app(ReplayApp(recorded, pace=pace, tell=on_unmatched), port=port) as url:
+    with running_app(ReplayApp(recorded, pace=pace, on_unmatched=on_unmatched), port=port) as url:
         yield RunningReplay(recorded, url)
 
 
@@ -250,7 +250,7 @@ def serve_replay(
     ids = {contract.id for contract in contracts}
     recordings = [recording for recording in load_recordings(to_paths(paths)) if recording.provider in ids]
     recorded = Replay(recordings, contracts)
-    app = ReplayApp(recorded, pace=pace, tell=on_unmatched)
+    app = ReplayApp(recorded, pace=pace, on_unmatched=on_unmatched)
     with _bound_url(host, port) as (bound, url):
         if pace > 0:
             enable_realtime_scheduling()

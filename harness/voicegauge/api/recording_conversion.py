@@ -15,7 +15,7 @@ from voicegauge.contract import Catalogue, Contract
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Provenance, Record
-from voicegauge.recording import Recording, load_har, save_cassette, save_har
+from voicegauge.recording import Recording, load_har, save_har, save_vcr_cassette
 from voicegauge.recording.importing import ImportedRecording, ImportRemark, import_recording, is_recording
 
 RecordingFormat = Literal["har", "vcr"]
@@ -36,14 +36,14 @@ class Converted(Record, frozen=True, kw_only=True):
     left_out: int
     remarks: tuple[ImportRemark, ...]
     """What could not be converted, or only in part."""
-    scrubbed: dict[str, int]
+    redactions: dict[str, int]
     """Locations of masked secrets, with the number of values masked."""
 
 
 class Conversion(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge convert --json` writes."""
 
-    schema: str = "voicegauge/convert/1"
+    schema: str = "voicegauge/convert/2"
     files: tuple[Converted, ...]
 
 
@@ -100,7 +100,7 @@ class _Converter:
         contract = self.catalogue.provider(self.provider)
         imported = import_recording(file, contract, dict(self.base_urls))
         if not imported.exchanges:
-            reasons = "; ".join(dict.fromkeys(remark.says for remark in imported.remarks)) or "it is empty"
+            reasons = "; ".join(dict.fromkeys(remark.message for remark in imported.remarks)) or "it is empty"
             raise DataError(f"{file}: {imported.format}, but nothing in it can be imported: {reasons}")
         return self._convert_foreign(file, written, imported, contract)
 
@@ -109,7 +109,7 @@ class _Converter:
         if self.to == "har":
             raise UsageError(f"{file} is a recording of voicegauge already: --to vcr writes a cassette of it")
         contract = self.catalogue.provider(recording.provider)
-        recording = save_cassette(written, recording, contract=contract, secrets=_keys(contract), mask=self.mask)
+        recording = save_vcr_cassette(written, recording, contract=contract, secrets=_keys(contract), mask=self.mask)
         return _converted(file, "a recording of voicegauge", written, recording, ())
 
     def _convert_foreign(self, file: Path, written: Path, imported: ImportedRecording, contract: Contract) -> Converted:
@@ -135,7 +135,7 @@ class _Converter:
                 recorded_at=recorded_at.astimezone(dt.UTC).isoformat(timespec="seconds"),
                 exchanges=imported.exchanges,
             )
-            recording = save_cassette(written, read, contract=contract, secrets=keys, mask=self.mask)
+            recording = save_vcr_cassette(written, read, contract=contract, secrets=keys, mask=self.mask)
         return _converted(file, imported.format, written, recording, remarks)
 
 
@@ -156,7 +156,7 @@ def _recorded_at(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, 
         return imported.recorded_at, imported.remarks
     when = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
     message = "the file does not hold a time of recording: its modification time is used, so its age may be wrong"
-    return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, says=message))
+    return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, message=message))
 
 
 def _converted(
@@ -171,5 +171,5 @@ def _converted(
         exchanges=len(recording.exchanges),
         left_out=sum(not remark.imported for remark in remarks),
         remarks=remarks,
-        scrubbed=recording.scrubbed,
+        redactions=recording.redactions,
     )

@@ -26,7 +26,7 @@ from voicegauge.contract import Contract, Target
 from voicegauge.emulator import running_emulator
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Exchange, Provenance, Record, StopReason
-from voicegauge.recording import Recording, RecordingChanges, changes, load_har, save_har
+from voicegauge.recording import Recording, RecordingChanges, compare_recordings, load_har, save_har
 
 
 class RecordedFile(Record, frozen=True, kw_only=True):
@@ -45,9 +45,9 @@ class RecordedFile(Record, frozen=True, kw_only=True):
 class RecordResult(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge record --json` writes."""
 
-    schema: str = "voicegauge/record/1"
+    schema: str = "voicegauge/record/2"
     files: tuple[RecordedFile, ...] = ()
-    scrubbed: dict[str, int] = {}
+    redactions: dict[str, int] = {}
     """Locations of masked secrets, with the number of values masked."""
     skipped: dict[str, str] = {}
     """Cases that were not recorded, with the reason."""
@@ -195,10 +195,10 @@ class _Recording:
         collector = Collector([target.id for target in self.targets], self.seed)
         sent = self._send_to_emulator(plan, collector) if self.live is None else self._send_live(plan, collector)
         report = collector.report()
-        files, scrubbed = self._write(updates, sent, overwrite)
+        files, redactions = self._write(updates, sent, overwrite)
         return RecordResult(
             files=tuple(files),
-            scrubbed=dict(sorted(scrubbed.items())),
+            redactions=dict(sorted(redactions.items())),
             skipped={case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"},
             findings=sum(finding.severity != "disputed" for finding in report.findings),
             spent_usd=report.spent_usd,
@@ -241,19 +241,19 @@ class _Recording:
         self, updates: Sequence[RecordingUpdate], sent: _Sent, overwrite: bool | ConfirmOverwrite
     ) -> tuple[list[RecordedFile], Counter[str]]:
         """Write every file that can be written; raise the first error when the other files are safe."""
-        scrubbed: Counter[str] = Counter()
+        redactions: Counter[str] = Counter()
         files, failed = [], None
         for update in updates:
             cases = sum(case.id in sent.groups for case in update.due)
             if not cases:
                 continue
             exchanges = update.merged(sent.groups)
-            difference = changes(update.replaced, exchanges)
+            difference = compare_recordings(update.replaced, exchanges)
             saved: Recording | None = None
             try:
                 if self._may_write(update, difference, overwrite):
                     saved = self._save(update, exchanges, sent.secrets)
-                    scrubbed.update(saved.scrubbed)
+                    redactions.update(saved.redactions)
                 if sent.unfinished is not None:
                     sent.unfinished.drop(update.due)
             except DataError as error:
@@ -270,7 +270,7 @@ class _Recording:
             )
         if failed is not None:
             raise failed
-        return files, scrubbed
+        return files, redactions
 
     def _may_write(
         self, update: RecordingUpdate, difference: RecordingChanges, overwrite: bool | ConfirmOverwrite

@@ -63,7 +63,7 @@ def listen(
     listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), posts=mode)
     waiting: queue.SimpleQueue[ReceivedWebhook] = queue.SimpleQueue()
     webhooks: list[JudgedCallback] = []
-    with running_receiver(port=port, public_url=public_url, tell=waiting.put) as receiver:
+    with running_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
         ready(receiver.root)
         try:
             for received in _receive(waiting, count, timeout_s):

@@ -42,7 +42,7 @@ def serve_recordings(paths: Sequence[Path], contracts: Sequence[Contract], *, ho
     recordings = [recording for recording in load_recordings(paths) if recording.provider in ids]
     replay = Replay(recordings, contracts)
     errors = console(stderr=True)
-    app = ReplayApp(replay, pace=pace, tell=lambda text: errors.print(text, style="yellow"))
+    app = ReplayApp(replay, pace=pace, on_unmatched=lambda text: errors.print(text, style="yellow"))
     bound = bind(host, port)
     url = url_of(host, bound.getsockname()[1])
     if pace > 0:
@@ -62,14 +62,16 @@ def _announce(recordings: Sequence[Recording], replay: Replay, url: str) -> None
     out.print(f"REPLAYED providers at {url} (Ctrl-C ends it)\n", soft_wrap=True)
     for provider in dict.fromkeys(recording.provider for recording in recordings):
         kinds = {r.provenance.value.upper() for r in recordings if r.provider == provider}
-        count = sum(one.signature.provider == provider for one in replay.interactions)
+        count = sum(one.signature.provider == provider for one in replay.recorded_requests)
         out.print(f"  {url}/{provider}  {count} recorded requests, {', '.join(sorted(kinds))}", soft_wrap=True)
 
 
 def _sum_up(replay: Replay) -> None:
     out = console()
-    used = len(replay.interactions) - len(replay.unused)
-    out.print(f"{used} of {len(replay.interactions)} recorded requests were asked for, {len(replay.unmatched)} others")
+    used = len(replay.recorded_requests) - len(replay.unused)
+    out.print(
+        f"{used} of {len(replay.recorded_requests)} recorded requests were asked for, {len(replay.unmatched)} others"
+    )
     for name in replay.unused[:UNUSED_SHOWN]:
         out.print(f"  not asked for: {name}", style="dim", soft_wrap=True)
     if len(replay.unused) > UNUSED_SHOWN:

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from voicegauge.drift.registry import DriftLevel
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport
-from voicegauge.outputs import as_text
+from voicegauge.outputs import escape_markdown
 
 MAX_ROWS = 200
 """Rows per level: GitHub rejects comments above 65,536 characters. The JSON output has all changes."""
@@ -31,7 +31,7 @@ def render_markdown(report: DriftReport) -> str:
 
 
 def _input(compared: ComparedInput) -> str:
-    return f"{as_text(compared.title)} {as_text(compared.version)} (`{compared.file}`)".strip()
+    return f"{escape_markdown(compared.title)} {escape_markdown(compared.version)} (`{compared.file}`)".strip()
 
 
 def _section(level: DriftLevel, changes: list[DriftChange]) -> list[str]:
@@ -47,9 +47,9 @@ def _section(level: DriftLevel, changes: list[DriftChange]) -> list[str]:
 
 def _row(change: DriftChange) -> str:
     cells = (
-        as_text(change.qualified_location),
+        escape_markdown(change.qualified_location),
         f"`{change.rule}`",
-        as_text(change.message),
-        as_text(change.positions),
+        escape_markdown(change.message),
+        escape_markdown(change.positions),
     )
     return f"| {' | '.join(cells)} |"

@@ -28,11 +28,11 @@ def drift_results(report: DriftReport, fail_on: DriftLevel = DriftLevel.BREAKING
     unchanged = JUnitCase(suite=name, subject=name, name="nothing has changed")
     return ExportedReport(
         created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        items=tuple(_item(change, name, fails=change.level.is_at_least(fail_on)) for change in report.changes),
+        findings=tuple(_item(change, name, fails=change.level.is_at_least(fail_on)) for change in report.changes),
         accepted=tuple(_item(change, name, fails=False) for change in report.accepted),
         cases=() if report.changes else (unchanged,),
         rules=tuple(
-            RuleDescription(id=rule.id, grade=GRADES[rule.level], text=rule.description, help=rule.description)
+            RuleDescription(id=rule.id, level=GRADES[rule.level], summary=rule.description, help=rule.description)
             for rule in DRIFT_RULES.values()
         ),
     )
@@ -45,14 +45,14 @@ def _item(change: DriftChange, name: str, *, fails: bool) -> ReportedFinding:
     first, second = (*positions, None, None)[:2]
     return ReportedFinding(
         rule=change.rule,
-        grade=GRADES[change.level],
+        level=GRADES[change.level],
         severity=change.level.value,
         message=f"{change.qualified_location}: {change.message}",
         suite=name,
         operation=change.operation,
-        place=_place(first),
-        other_place=_place(second),
-        more=(change.positions,) if change.positions else (),
+        location=_place(first),
+        related_location=_place(second),
+        extra_lines=(change.positions,) if change.positions else (),
         fingerprint=change.fingerprint,
         fails=fails,
         properties={

@@ -1,14 +1,11 @@
-"""What rules found, in the words of other tools: JUnit XML, SARIF, GitHub's annotations; and baselines of it.
+"""Export of findings as JUnit XML, SARIF and GitHub annotations, and baselines of accepted findings.
 
-One view of it, `ExportedReport`, serves every command; each says how its own report is seen so.
-The writers are pure functions from `ExportedReport` to text.
+`ExportedReport` is the common input of all writers. Each command converts its own report to it; the writers are pure
+functions from it to text.
 """
 
 from voicegauge.outputs.baseline import AcceptedFinding, FindingsBaseline, build_baseline, load_baseline
-from voicegauge.outputs.github import step_summary, workflow_commands
-from voicegauge.outputs.junit import junit_xml
-from voicegauge.outputs.markdown import as_text
-from voicegauge.outputs.results import (
+from voicegauge.outputs.exported_report import (
     ExportedReport,
     FileLocation,
     JUnitCase,
@@ -16,6 +13,9 @@ from voicegauge.outputs.results import (
     ResultLevel,
     RuleDescription,
 )
+from voicegauge.outputs.github import step_summary, workflow_commands
+from voicegauge.outputs.junit import junit_xml
+from voicegauge.outputs.markdown import escape_markdown
 from voicegauge.outputs.sarif import sarif_json
 
 __all__ = [
@@ -27,8 +27,8 @@ __all__ = [
     "ReportedFinding",
     "ResultLevel",
     "RuleDescription",
-    "as_text",
     "build_baseline",
+    "escape_markdown",
     "junit_xml",
     "load_baseline",
     "sarif_json",

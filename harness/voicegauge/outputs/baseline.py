@@ -1,4 +1,4 @@
-"""A baseline: items that a team knows of and accepts, so that a command tells only of new ones."""
+"""Baselines: findings that a team knows and accepts, so that a command reports only new ones."""
 
 from __future__ import annotations
 
@@ -13,49 +13,51 @@ from voicegauge.model import Record
 
 
 class AcceptedFinding(Record, frozen=True, kw_only=True):
-    """One item that is accepted; all but the fingerprint is for whoever reads the file."""
+    """One accepted finding. Only the fingerprint is compared; the other fields are for readers of the file."""
 
     fingerprint: str
     rule: str
     provider: str
     operation: str | None = None
     statement: str | None = None
+    """JSON pointer into the contract to what the finding contradicts."""
     pointer: str | None = None
+    """JSON pointer into the body that the finding is about."""
     message: str
 
     def __str__(self) -> str:
-        """As it is told when nothing shows it any more."""
+        """One line, for a message about an accepted finding that no longer occurs."""
         return f"{self.rule} {self.provider}/{self.operation or ''}: {self.message}"
 
 
 class FindingsBaseline(Record, frozen=True, kw_only=True):
-    """The content of a baseline file."""
+    """Content of a baseline file."""
 
     schema: Literal["voicegauge/baseline/1"] = "voicegauge/baseline/1"
     accepted: tuple[AcceptedFinding, ...] = ()
 
     @property
     def fingerprints(self) -> frozenset[str]:
-        """Of all that is accepted."""
+        """Fingerprints of all accepted findings."""
         return frozenset(entry.fingerprint for entry in self.accepted)
 
 
 def build_baseline(entries: Iterable[AcceptedFinding]) -> FindingsBaseline:
-    """A baseline of `entries`, one for each fingerprint, in an order that does not depend on theirs."""
+    """Build a baseline with one entry per fingerprint, sorted so that a rewritten file has a small diff."""
     by_fingerprint = {entry.fingerprint: entry for entry in entries}
     ordered = sorted(by_fingerprint.values(), key=lambda e: (e.provider, e.operation or "", e.rule, e.fingerprint))
     return FindingsBaseline(accepted=tuple(ordered))
 
 
 def load_baseline(path: Path) -> FindingsBaseline:
-    """The baseline in the file `path`.
+    """Read a baseline file.
 
     Raises:
-        DataError: it cannot be read, or is no baseline of this version.
+        DataError: the file cannot be read, or is not a baseline of this version.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=FindingsBaseline)
     except OSError as error:
         raise DataError(f"cannot read the baseline {path}: {error.strerror}") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} is no baseline: {error}; --write-baseline makes one") from error
+        raise DataError(f"{path} is not a valid baseline: {error}; write one with --write-baseline") from error

@@ -1,12 +1,12 @@
-"""Words from outside in GitHub's Markdown."""
+"""Escaping of untrusted text for GitHub's Markdown."""
 
 from __future__ import annotations
 
 
-def as_text(words: str) -> str:
-    """`words`, which may be hostile, as text for one cell of a table: no markup, no mention, no new cell."""
-    plain = " ".join(words.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+def escape_markdown(text: str) -> str:
+    """Escape untrusted text for one table cell: no markup, no mentions, no cell or line breaks."""
+    plain = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     for mark in "\\`*_[]|#!~$":
         plain = plain.replace(mark, f"\\{mark}")
-    # A backslash does not stop a mention; an invisible space does.
+    # A backslash does not stop an @mention from notifying a user; a zero-width space does.
     return plain.replace("@", "@\u200b")

@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS), as GitHub code scanning and editors read it."""
+"""SARIF 2.1.0 (OASIS), as read by GitHub code scanning and editors."""
 
 from __future__ import annotations
 
@@ -7,76 +7,76 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from voicegauge.outputs.results import ExportedReport, FileLocation, ReportedFinding, RuleDescription
+from voicegauge.outputs.exported_report import ExportedReport, FileLocation, ReportedFinding, RuleDescription
 from voicegauge.version import __version__
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def sarif_json(results: ExportedReport, root: Path) -> str:
-    """The results as SARIF.
-
-    Accepted items are there as suppressed ones.
+def sarif_json(report: ExportedReport, root: Path) -> str:
+    """Write `report` as SARIF; accepted findings are included with a suppression.
 
     Args:
-        results: what was found.
-        root: the folder that paths are told from, as the consumer has it.
+        report: findings and rules.
+        root: the folder that file paths are made relative to, normally the checkout.
     """
-    named = {item.rule for item in (*results.items, *results.accepted)}
-    rules = [rule for rule in results.rules if rule.id in named]
+    used = {finding.rule for finding in (*report.findings, *report.accepted)}
+    rules = [rule for rule in report.rules if rule.id in used]
     index = {rule.id: number for number, rule in enumerate(rules)}
-    written = [_result(item, index, root) for item in results.items]
-    for item in results.accepted:
+    results = [_result(finding, index, root) for finding in report.findings]
+    for finding in report.accepted:
         suppression = {"kind": "external", "justification": "accepted in the baseline"}
-        written.append({**_result(item, index, root), "suppressions": [suppression]})
-    driver = {"name": "voicegauge", "version": __version__, "rules": [_rule(rule) for rule in rules]}
+        results.append({**_result(finding, index, root), "suppressions": [suppression]})
+    driver = {"name": "voicegauge", "version": __version__, "rules": [_reporting_descriptor(rule) for rule in rules]}
     run = {
         "tool": {"driver": driver},
         "invocations": [
-            {"executionSuccessful": results.finished, "startTimeUtc": results.created_at.replace("+00:00", "Z")}
+            # SARIF's date-time has the suffix Z, not +00:00 (section 3.9).
+            {"executionSuccessful": report.finished, "startTimeUtc": report.created_at.replace("+00:00", "Z")}
         ],
         "columnKind": "unicodeCodePoints",
-        "results": written,
+        "results": results,
     }
     return json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
 
-def _rule(rule: RuleDescription) -> dict[str, Any]:
+def _reporting_descriptor(rule: RuleDescription) -> dict[str, Any]:
     return {
         "id": rule.id,
-        "shortDescription": {"text": rule.text},
-        "fullDescription": {"text": rule.text},
+        "shortDescription": {"text": rule.summary},
+        "fullDescription": {"text": rule.summary},
         "help": {"text": rule.help},
-        "defaultConfiguration": {"level": rule.grade.value},
+        "defaultConfiguration": {"level": rule.level.value},
     }
 
 
-def _result(item: ReportedFinding, index: dict[str, int], root: Path) -> dict[str, Any]:
+def _result(finding: ReportedFinding, rule_index: dict[str, int], root: Path) -> dict[str, Any]:
     location: dict[str, Any] = {
-        "logicalLocations": [{"fullyQualifiedName": item.subject, "kind": "function"}],
+        "logicalLocations": [{"fullyQualifiedName": finding.subject, "kind": "function"}],
     }
-    if item.place is not None:
-        location["physicalLocation"] = _physical(item.place, root)
+    if finding.location is not None:
+        location["physicalLocation"] = _physical_location(finding.location, root)
     result = {
-        "ruleId": item.rule,
-        "ruleIndex": index[item.rule],
-        "level": item.grade.value,
-        "message": {"text": item.message},
+        "ruleId": finding.rule,
+        "ruleIndex": rule_index[finding.rule],
+        "level": finding.level.value,
+        "message": {"text": finding.message},
         "locations": [location],
-        "partialFingerprints": {"voicegauge/v1": item.fingerprint},
-        "occurrenceCount": item.times,
-        "properties": {name: value for name, value in item.properties.items() if value is not None},
+        # GitHub matches results of different runs by this, so that a moved line does not reopen an alert.
+        "partialFingerprints": {"voicegauge/v1": finding.fingerprint},
+        "occurrenceCount": finding.occurrences,
+        "properties": {name: value for name, value in finding.properties.items() if value is not None},
     }
-    if item.other_place is not None:
-        result["relatedLocations"] = [{"id": 0, "physicalLocation": _physical(item.other_place, root)}]
+    if finding.related_location is not None:
+        result["relatedLocations"] = [{"id": 0, "physicalLocation": _physical_location(finding.related_location, root)}]
     return result
 
 
-def _physical(place: FileLocation, root: Path) -> dict[str, Any]:
-    inside = place.below(root)
-    # Outside the consumer's folder only an absolute address says where the file lies.
-    uri = Path(place.file).resolve().as_uri() if inside is None else quote(inside)
+def _physical_location(location: FileLocation, root: Path) -> dict[str, Any]:
+    path = location.relative_to(root)
+    # A file outside the checkout can only be found by an absolute URI.
+    uri = Path(location.file).resolve().as_uri() if path is None else quote(path)
     physical: dict[str, Any] = {"artifactLocation": {"uri": uri}}
-    if place.line is not None:
-        physical["region"] = {"startLine": place.line}
+    if location.line is not None:
+        physical["region"] = {"startLine": location.line}
     return physical

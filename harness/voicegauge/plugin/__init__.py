@@ -22,7 +22,7 @@ recorded ones that are not sent.
 
     async def test_my_webhooks(voicegauge_webhooks):
         job = my_client.submit("Good morning.", webhook=voicegauge_webhooks.url)
-        told = await voicegauge_webhooks.next(job.id)
+        told = await voicegauge_webhooks.next_callback(job.id)
 
 receives what a provider, or the emulator, sends to a URL of this machine.
 

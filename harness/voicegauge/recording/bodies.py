@@ -17,14 +17,14 @@ MaskText = Callable[[str, str], str]
 """(value, place such as "/auth/tokens/*") -> the value, or a mask; the place of a whole text is ""."""
 
 
-def base_type(content_type: str) -> str:
+def bare_media_type(content_type: str) -> str:
     """A content type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
     """The fields of a multipart body in their order; `None` where it is none."""
-    if base_type(content_type) != "multipart/form-data":
+    if bare_media_type(content_type) != "multipart/form-data":
         return None
     try:
         form = read_form(content_type, body)
@@ -40,7 +40,7 @@ def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byte
     Returns:
         The content type (a new boundary where a multipart body changed) and the body.
     """
-    media_type = base_type(content_type)
+    media_type = bare_media_type(content_type)
     try:
         if is_json(media_type) and body:
             value = read_json(body)
@@ -80,7 +80,7 @@ def _mask_json(value: Any, place: str, mask: MaskText) -> Any:
 
 
 def _mask_form(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
-    if base_type(content_type) == "application/x-www-form-urlencoded":
+    if bare_media_type(content_type) == "application/x-www-form-urlencoded":
         pairs = parse_qsl(body.decode(), keep_blank_values=True)
         masked_pairs = [(name, mask(value, f"/{name}")) for name, value in pairs]
         return content_type, body if masked_pairs == pairs else urlencode(masked_pairs).encode()

@@ -23,7 +23,7 @@ class RecordingChanges(Record, frozen=True, kw_only=True):
     """What is different in those that changed, the most frequent first: "getStatus response /status"."""
 
 
-def changes(old: Recording | None, exchanges: Sequence[Exchange]) -> RecordingChanges:
+def compare_recordings(old: Recording | None, exchanges: Sequence[Exchange]) -> RecordingChanges:
     """Compare what a file holds with what it would hold, exchange by exchange within each group."""
     before, after = exchanges_by_group(old.exchanges if old is not None else ()), exchanges_by_group(exchanges)
     added = removed = changed = same = 0

@@ -16,7 +16,7 @@ from voicegauge.errors import DataError
 from voicegauge.files import write_file
 from voicegauge.model import Exchange, Headers, Provenance, Record, Request, Response, UploadedFile
 from voicegauge.recording import har_records as har
-from voicegauge.recording.bodies import base_type, multipart_fields
+from voicegauge.recording.bodies import bare_media_type, multipart_fields
 from voicegauge.recording.redaction import Redactor
 from voicegauge.transport import encode_body
 from voicegauge.version import __version__
@@ -47,7 +47,7 @@ class Recording(Record, frozen=True, kw_only=True):
     recorded_at: str
     """UTC, ISO 8601."""
     exchanges: tuple[Exchange, ...]
-    scrubbed: dict[str, int] = {}
+    redactions: dict[str, int] = {}
     """Places in which something was masked ("request header authorization"), with how often."""
 
 
@@ -121,7 +121,7 @@ def save_har(
         contract_sha256=contract.document.sha256,
         recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
         exchanges=masked,
-        scrubbed={place: count for place, count in sorted(redactor.scrubbed.items()) if count},
+        redactions={place: count for place, count in sorted(redactor.redactions.items()) if count},
     )
     for number, exchange in enumerate(masked, 1):
         redactor.refuse(str(path), number, exchange)
@@ -160,7 +160,7 @@ def _to_har(recording: Recording, sidecars: _Sidecars) -> har.HarFile:
         contract_version=recording.contract_version,
         contract_sha256=recording.contract_sha256,
         recorded_at=recording.recorded_at,
-        scrubbed=recording.scrubbed,
+        redactions=recording.redactions,
     )
     entries = tuple(_to_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
     creator = har.HarCreator(name="voicegauge", version=__version__)
@@ -204,14 +204,14 @@ def _to_post_data(request: Request, sidecars: _Sidecars) -> har.HarPostData:
     if fields and encode_body(mime_type, fields) == (mime_type, request.body):
         params = tuple(_to_param(name, value, sidecars) for name, value in fields.items())
         return har.HarPostData(mime_type=mime_type, params=params)
-    text, name = sidecars.place(request.body, base_type(mime_type))
+    text, name = sidecars.place(request.body, bare_media_type(mime_type))
     return har.HarPostData(mime_type=mime_type, text=text, file=name)
 
 
 def _to_param(name: str, value: str | UploadedFile, sidecars: _Sidecars) -> har.HarParam:
     if isinstance(value, str):
         return har.HarParam(name=name, value=value)
-    text, file = sidecars.place(value.data, base_type(value.media_type))
+    text, file = sidecars.place(value.data, bare_media_type(value.media_type))
     return har.HarParam(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
 
 
@@ -256,7 +256,7 @@ def load_har(path: Path) -> Recording:
         contract_sha256=log.about.contract_sha256,
         recorded_at=log.about.recorded_at,
         exchanges=tuple(_from_entry(bodies, entry) for entry in log.entries),
-        scrubbed=log.about.scrubbed,
+        redactions=log.about.redactions,
     )
 
 

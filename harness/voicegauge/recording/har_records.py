@@ -131,7 +131,7 @@ class HarMetadata(_Har, frozen=True, kw_only=True):
     contract_sha256: str = field(name="contractSha256")
     recorded_at: str
     """UTC, ISO 8601."""
-    scrubbed: dict[str, int] = {}
+    redactions: dict[str, int] = field(default_factory=dict, name="scrubbed")
     """Places in which something was masked, with how often."""
 
 

@@ -22,7 +22,7 @@ _FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"}
 """Of the bytes on the wire: a recording holds bodies decoded and whole."""
 
 
-def save_cassette(
+def save_vcr_cassette(
     path: Path, recording: Recording, *, contract: Contract, secrets: Iterable[str] = (), mask: Iterable[str] = ()
 ) -> Recording:
     """Write `recording` to `path` as a cassette of vcrpy (version 1, YAML), without secrets.
@@ -54,8 +54,8 @@ def save_cassette(
     document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
     redactor.refuse_bytes(str(path), "the file", document)
     write_file(path, document)
-    scrubbed = {place: count for place, count in sorted(redactor.scrubbed.items()) if count}
-    return msgspec.structs.replace(recording, exchanges=tuple(masked), scrubbed=scrubbed)
+    redactions = {place: count for place, count in sorted(redactor.redactions.items()) if count}
+    return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactions)
 
 
 def _interaction(exchange: Exchange) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_every_format_becomes_a_recording_without_its_key(name: str, tmp_path: P
     assert len(recording.exchanges) >= 3
     assert all(KEY.encode() not in file.read_bytes() for file in out.iterdir())
     (said,) = json.loads((tmp_path / "said.json").read_text())["files"]
-    assert said["scrubbed"]["request header authorization"] >= 3
+    assert said["redactions"]["request header authorization"] >= 3
     assert KEY not in done.output
 
 

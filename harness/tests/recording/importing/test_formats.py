@@ -70,7 +70,7 @@ def test_a_download_is_one_only_if_an_answer_names_it(catalogue: Catalogue, tmp_
     file.write_text(FORMATS["vcrpy_1_yaml"].write(conversation()[3:]))
     imported = import_recording(file, catalogue.provider("pixelapi"))
     assert not imported.exchanges
-    assert "output.example" in imported.remarks[0].says
+    assert "output.example" in imported.remarks[0].message
     assert DOWNLOAD not in {exchange.operation for exchange in imported.exchanges}
 
 

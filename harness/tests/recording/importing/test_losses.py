@@ -41,7 +41,7 @@ def _har(read: Read, index: int, change: Callable[[dict[str, Any]], Any], **cont
 
 
 @pytest.mark.parametrize(
-    ("change", "content", "says"),
+    ("change", "content", "message"),
     [
         (lambda e: e["request"].update(url="https://other.example/v1/x"), {}, "host 'other.example' is none of"),
         (lambda e: e["request"].update(url=f"{API}/v2/unknown"), {}, "no operation of the contract is GET /v2/unknown"),
@@ -56,11 +56,11 @@ def _har(read: Read, index: int, change: Callable[[dict[str, Any]], Any], **cont
     ],
 )
 def test_what_cannot_be_imported_is_said_for_its_interaction(
-    read: Read, change: Callable[[dict[str, Any]], Any], content: dict[str, Any], says: str
+    read: Read, change: Callable[[dict[str, Any]], Any], content: dict[str, Any], message: str
 ) -> None:
     imported = _har(read, 1, change, **content)
     (remark,) = imported.remarks
-    assert says in remark.says
+    assert message in remark.message
     assert (remark.number, remark.imported) == (2, False)
     assert len(imported.exchanges) == 3
 
@@ -68,7 +68,7 @@ def test_what_cannot_be_imported_is_said_for_its_interaction(
 def test_audio_that_was_saved_as_text_is_damaged(read: Read) -> None:
     text = AUDIO.decode("utf-8", "replace")
     imported = _har(read, 3, lambda e: e["response"]["content"].pop("encoding"), text=text)
-    assert "damaged" in imported.remarks[0].says
+    assert "damaged" in imported.remarks[0].message
 
 
 def test_what_is_imported_though_something_is_lost(read: Read) -> None:
@@ -77,7 +77,7 @@ def test_what_is_imported_though_something_is_lost(read: Read) -> None:
 
     (remark,) = _har(read, 3, stream).remarks
     assert remark.imported
-    assert "stream, flattened" in remark.says
+    assert "stream, flattened" in remark.message
 
 
 def test_an_upload_whose_bytes_a_browser_left_out(read: Read) -> None:
@@ -90,7 +90,7 @@ def test_an_upload_whose_bytes_a_browser_left_out(read: Read) -> None:
         entry["request"]["postData"] = {"mimeType": "multipart/form-data; boundary=x", "params": fields}
 
     imported = _har(read, 0, upload)
-    assert "'voice_ref' are not in the file" in imported.remarks[0].says
+    assert "'voice_ref' are not in the file" in imported.remarks[0].message
     assert b'filename="v.wav"' in imported.exchanges[0].request.body
 
 
@@ -107,7 +107,7 @@ def test_a_tape_whose_headers_are_no_pairs_is_left_out(read: Read) -> None:
     tapes = json.loads(FORMATS["tapes"].write(conversation()))
     next(iter(tapes.values()))["init"]["headers"] = [["accept"]]
     (remark,) = read("tapes.json", json.dumps(tapes)).remarks
-    assert (remark.number, remark.imported, remark.says) == (1, False, "its headers are no pairs")
+    assert (remark.number, remark.imported, remark.message) == (1, False, "its headers are no pairs")
 
 
 def test_a_body_in_a_coding_that_is_not_read(read: Read) -> None:
@@ -117,7 +117,7 @@ def test_a_body_in_a_coding_that_is_not_read(read: Read) -> None:
     ]
     imported = read("cassette.yaml", FORMATS["vcrpy_1_yaml"].write(items))
     assert not imported.exchanges
-    assert "compressed with br" in imported.remarks[0].says
+    assert "compressed with br" in imported.remarks[0].message
 
 
 def test_a_body_that_decompresses_without_end(read: Read) -> None:
@@ -127,7 +127,7 @@ def test_a_body_that_decompresses_without_end(read: Read) -> None:
         for i in conversation()[:1]
     ]
     imported = read("cassette.yaml", FORMATS["vcrpy_1_yaml"].write(items))
-    assert "decompresses to more than" in imported.remarks[0].says
+    assert "decompresses to more than" in imported.remarks[0].message
 
 
 def test_no_tag_makes_an_object(read: Read, tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_aliases_do_not_multiply(read: Read, headers: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("filename", "text", "says"),
+    ("filename", "text", "reason"),
     [
         ("a.yaml", "- [", "is no YAML"),
         ("a.har", "{", "is no JSON"),
@@ -171,12 +171,12 @@ def test_aliases_do_not_multiply(read: Read, headers: str) -> None:
         ("a.yaml", "", "is no VCR cassette"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_in_one_line(read: Read, filename: str, text: str, says: str) -> None:
+def test_a_file_that_cannot_be_read_is_refused_in_one_line(read: Read, filename: str, text: str, reason: str) -> None:
     with pytest.raises(DataError) as refused:
         read(filename, text)
     message = str(refused.value)
     assert "\n" not in message
-    assert says in message or says == "no text nor bytes"
+    assert reason in message or reason == "no text nor bytes"
 
 
 def test_odd_interactions_are_left_out_one_by_one(read: Read) -> None:

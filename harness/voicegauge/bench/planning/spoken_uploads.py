@@ -39,9 +39,9 @@ def _spoken(text: SuiteText) -> SpokenUpload:
     import numpy as np
 
     from voicegauge.speech.audio import encode
-    from voicegauge.speech.synthesis import speaks, synthesize
+    from voicegauge.speech.synthesis import has_voice_for, synthesize
 
-    if not speaks(text.language):
+    if not has_voice_for(text.language):
         raise UsageError(f"the embedded synthesiser does not speak {text.language!r}: leave it out with --language")
     samples = synthesize(
         text.text,

@@ -71,7 +71,7 @@ def score_run(
     if asr is None:
         return None
     languages = sorted({text.language for text in spoken})
-    left_out = tuple(language for language in languages if not asr.knows(language))
+    left_out = tuple(language for language in languages if not asr.supports_language(language))
     covered = [sample for sample in samples if sample.language not in left_out]
     with tempfile.TemporaryDirectory(prefix="voicegauge-") as made:
         references = _references(Path(made), covered)
@@ -122,12 +122,12 @@ def _clip_of(folder: Path, language: str, audio: AudioFacts) -> AudioClip:
 
 def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, AudioClip]:
     # The same texts in one fixed voice, in the languages that there is a voice for.
-    from voicegauge.speech.synthesis import speaks, synthesize
+    from voicegauge.speech.synthesis import has_voice_for, synthesize
 
     made = {}
     try:
         for text in sorted({SpokenText(sample.language, sample.text) for sample in samples}):
-            if speaks(text.language):
+            if has_voice_for(text.language):
                 speech = synthesize(
                     text.text,
                     language=text.language,

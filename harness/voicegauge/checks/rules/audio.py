@@ -86,14 +86,14 @@ def _truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
     basis="x-speech.request.format, x-job.audio.format",
 )
 def _format(delivered: SpeechDelivery) -> Iterator[Violation]:
-    from voicegauge.speech.audio import FORMATS
+    from voicegauge.speech.audio import AUDIO_FORMATS
 
     place, at = delivered.place, _audio_place(delivered)
     asked = delivered.speech.format if "format" in delivered.target.speech.request else None
     wanted = asked or (place.format if place else None)
-    if delivered.decoded is None or wanted not in FORMATS:
+    if delivered.decoded is None or wanted not in AUDIO_FORMATS:
         return
-    container = {"RAW": "pcm"}.get(FORMATS[wanted].container, FORMATS[wanted].container.lower())
+    container = {"RAW": "pcm"}.get(AUDIO_FORMATS[wanted].container, AUDIO_FORMATS[wanted].container.lower())
     if delivered.decoded.container != container:
         at = f"{delivered.operation.pointer}/x-speech/request/format" if asked else at
         yield Violation(

@@ -92,7 +92,7 @@ def install(model: str, source: Path | None) -> None:
     They go where openai-whisper looks for them, ~/.cache/whisper.
     """
     from voicegauge.cli.progress import progress
-    from voicegauge.speech.asr import install as get
+    from voicegauge.speech.asr import install_weights as get
 
     with progress(f"getting {model}") as bar:
         path = get(model, source, bar.at)

@@ -15,7 +15,7 @@ from voicegauge.cli.options import OutputFolder, base_url_option, contracts_opti
 from voicegauge.contract import Catalogue, Contract, load_catalogue
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Provenance, Record
-from voicegauge.recording import Recording, load_har, save_cassette, save_har
+from voicegauge.recording import Recording, load_har, save_har, save_vcr_cassette
 from voicegauge.recording.importing import ImportedRecording, ImportRemark, import_recording, is_recording
 
 _SUFFIXES = {"har": ".har", "vcr": ".yaml"}
@@ -34,14 +34,14 @@ class Converted(Record, frozen=True, kw_only=True):
     exchanges: int
     left_out: int
     remarks: tuple[ImportRemark, ...]
-    scrubbed: dict[str, int]
+    redactions: dict[str, int]
     """Places in which something was masked, with how often."""
 
 
 class Conversion(Record, frozen=True, kw_only=True):
     """All that `voicegauge convert --json` writes."""
 
-    schema: str = "voicegauge/convert/1"
+    schema: str = "voicegauge/convert/2"
     files: tuple[Converted, ...]
 
 
@@ -124,7 +124,7 @@ class _Job:
         contract = self._catalogue.provider(self._provider)
         imported = import_recording(file, contract, self._base_urls)
         if not imported.exchanges:
-            reasons = "; ".join(dict.fromkeys(remark.says for remark in imported.remarks)) or "it is empty"
+            reasons = "; ".join(dict.fromkeys(remark.message for remark in imported.remarks)) or "it is empty"
             raise DataError(f"{file}: {imported.format}, but nothing in it can be imported: {reasons}")
         return self._foreign(file, written, imported, contract)
 
@@ -133,7 +133,7 @@ class _Job:
         if self._form == "har":
             raise UsageError(f"{file} is a recording of voicegauge already: --to vcr makes a cassette of it")
         contract = self._catalogue.provider(recording.provider)
-        recording = save_cassette(written, recording, contract=contract, secrets=_keys(contract), mask=self._mask)
+        recording = save_vcr_cassette(written, recording, contract=contract, secrets=_keys(contract), mask=self._mask)
         return _converted(file, "a recording of voicegauge", written, recording, ())
 
     def _foreign(self, file: Path, written: Path, imported: ImportedRecording, contract: Contract) -> Converted:
@@ -159,7 +159,7 @@ class _Job:
                 recorded_at=recorded_at.astimezone(dt.UTC).isoformat(timespec="seconds"),
                 exchanges=imported.exchanges,
             )
-            recording = save_cassette(written, read, contract=contract, secrets=keys, mask=self._mask)
+            recording = save_vcr_cassette(written, read, contract=contract, secrets=keys, mask=self._mask)
         return _converted(file, imported.format, written, recording, remarks)
 
 
@@ -182,7 +182,7 @@ def _recorded_at(file: Path, imported: ImportedRecording) -> tuple[dt.datetime, 
         return imported.recorded_at, imported.remarks
     when = dt.datetime.fromtimestamp(file.stat().st_mtime, dt.UTC)
     says = "no time of recording is in the file: its own time on disk is taken, so its age may be wrong"
-    return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, says=says))
+    return when, (*imported.remarks, ImportRemark(number=0, request="the whole file", imported=True, message=says))
 
 
 def _converted(
@@ -197,7 +197,7 @@ def _converted(
         exchanges=len(recording.exchanges),
         left_out=sum(not remark.imported for remark in remarks),
         remarks=remarks,
-        scrubbed=recording.scrubbed,
+        redactions=recording.redactions,
     )
 
 
@@ -206,8 +206,8 @@ def _print(converted: Converted) -> None:
     for remark in converted.remarks:
         verb = "" if remark.imported else "left out: "
         place = f"{remark.number} ({remark.request})" if remark.number else remark.request
-        out.print(f"{converted.file}: {place}: {verb}{remark.says}", soft_wrap=True)
-    masked = ", ".join(f"{place} ({count})" for place, count in converted.scrubbed.items())
+        out.print(f"{converted.file}: {place}: {verb}{remark.message}", soft_wrap=True)
+    masked = ", ".join(f"{place} ({count})" for place, count in converted.redactions.items())
     lost = f", {converted.left_out} left out" if converted.left_out else ""
     counts = f"{converted.exchanges} exchanges{lost}"
     out.print(f"{converted.file}: {converted.format}: {counts} -> {converted.written}", soft_wrap=True)

@@ -77,7 +77,7 @@ def command(  # noqa: PLR0917 - click passes options by name
     out = console(stderr=json_to == "-")
     waiting: queue.SimpleQueue[ReceivedWebhook] = queue.SimpleQueue()
     heard: list[JudgedCallback] = []
-    with running_receiver(port=port, public_url=public_url, tell=waiting.put) as receiver:
+    with running_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
         out.print(f"listening for webhooks at {receiver.root}/ANYTHING (Ctrl-C ends it)", soft_wrap=True)
         with contextlib.suppress(KeyboardInterrupt):
             for received in _arriving(waiting, count, timeout):

@@ -26,7 +26,7 @@ from voicegauge.cli.options import (
 from voicegauge.cli.sending import live_settings, send
 from voicegauge.errors import EXIT_OK, DataError, UsageError
 from voicegauge.model import Exchange, Provenance, Record
-from voicegauge.recording import Recording, RecordingChanges, changes, load_har, save_har
+from voicegauge.recording import Recording, RecordingChanges, compare_recordings, load_har, save_har
 
 if TYPE_CHECKING:
     from voicegauge.conformance import CasePlan, Collector, ConformanceCase
@@ -52,9 +52,9 @@ class RecordedFile(Record, frozen=True, kw_only=True):
 class RecordResult(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge record --json` writes."""
 
-    schema: str = "voicegauge/record/1"
+    schema: str = "voicegauge/record/2"
     files: tuple[RecordedFile, ...] = ()
-    scrubbed: dict[str, int] = {}
+    redactions: dict[str, int] = {}
     """Places in which something was masked, with how often."""
     skipped: dict[str, str] = {}
     """Cases that were not recorded, with the reason."""
@@ -161,10 +161,10 @@ def _record(
         recorded = _record_emulator(targets, contracts, plan, collector, options)
     report = collector.report()
     skipped = {case.id: case.reason or "" for case in report.cases if case.verdict == "skipped"}
-    files, scrubbed = _write(updates, recorded, contracts, options)
+    files, redactions = _write(updates, recorded, contracts, options)
     result = RecordResult(
         files=tuple(files),
-        scrubbed=dict(sorted(scrubbed.items())),
+        redactions=dict(sorted(redactions.items())),
         skipped=skipped,
         findings=sum(finding.severity != "disputed" for finding in report.findings),
         spent_usd=report.spent_usd,
@@ -242,7 +242,7 @@ def _write(
     options: dict[str, Any],
 ) -> tuple[list[RecordedFile], Counter[str]]:
     """Write every file that can be; the first that cannot is raised when the others are safe."""
-    scrubbed: Counter[str] = Counter()
+    redactions: Counter[str] = Counter()
     files, refused = [], None
     provenance = Provenance.EMULATED if options["emulated"] else Provenance.RECORDED
     for update in updates:
@@ -250,7 +250,7 @@ def _write(
         if not cases:
             continue
         exchanges = update.merged(recorded.groups)
-        found = changes(update.replaced, exchanges)
+        found = compare_recordings(update.replaced, exchanges)
         agreed = update.replaced is None or options["yes"] or _agree(update.path, update.replaced, provenance, found)
         try:
             saved: Recording | None = None
@@ -264,7 +264,7 @@ def _write(
                     secrets=recorded.secrets,
                     mask=mask,
                 )
-                scrubbed.update(saved.scrubbed)
+                redactions.update(saved.redactions)
             recorded.settle(update.due)
         except DataError as error:
             refused = refused or error
@@ -280,7 +280,7 @@ def _write(
         )
     if refused is not None:
         raise refused
-    return files, scrubbed
+    return files, redactions
 
 
 def _agree(path: Path, replaced: Recording, provenance: Provenance, found: RecordingChanges) -> bool:
@@ -308,8 +308,8 @@ def _print(result: RecordResult) -> None:
         out.print(line, soft_wrap=True)
     for case, reason in result.skipped.items():
         out.print(f"not recorded: {case}: {reason}", style="dim", soft_wrap=True)
-    if result.scrubbed:
-        places = ", ".join(f"{place} ({count})" for place, count in result.scrubbed.items())
+    if result.redactions:
+        places = ", ".join(f"{place} ({count})" for place, count in result.redactions.items())
         out.print(f"masked: {places}", soft_wrap=True)
     elif result.files:
         out.print("masked: nothing")

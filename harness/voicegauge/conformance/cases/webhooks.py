@@ -162,6 +162,6 @@ class WebhookSession:
 
         if read(()).end is not None:
             patience_s = EMULATED_PATIENCE_S if self._emulated else PATIENCE_S
-            await self._receiver.until(self._url, lambda came: bool(read(came).ends), timeout_s=patience_s)
+            await self._receiver.wait_until(self._url, lambda came: bool(read(came).ends), timeout_s=patience_s)
             await asyncio.sleep(0 if self._emulated else SETTLE_S)
-        return read(self._receiver.at(self._url), complete=True)
+        return read(self._receiver.sent_to(self._url), complete=True)

@@ -36,7 +36,7 @@ def check_results(report: CheckReport, *, strict: bool = False) -> ExportedRepor
     return ExportedReport(
         created_at=report.created_at,
         finished=report.finished,
-        items=tuple(_item(finding, failing) for finding in ordered),
+        findings=tuple(_item(finding, failing) for finding in ordered),
         accepted=tuple(_item(finding, ()) for finding in report.accepted),
         cases=tuple(_cases(report)),
         rules=tuple(map(_text, RULES.values())),
@@ -53,14 +53,14 @@ def _item(finding: Finding, failing: tuple[Severity, ...]) -> ReportedFinding:
     )
     return ReportedFinding(
         rule=finding.rule,
-        grade=GRADES[finding.severity],
+        level=GRADES[finding.severity],
         severity=finding.severity.value,
         message=finding.message,
         suite=where.provider,
         operation=where.operation,
-        place=None if where.file is None else FileLocation(file=where.file, line=where.line),
-        more=tuple(f"{label}{text}" for label, text in labelled if text),
-        times=finding.occurrences,
+        location=None if where.file is None else FileLocation(file=where.file, line=where.line),
+        extra_lines=tuple(f"{label}{text}" for label, text in labelled if text),
+        occurrences=finding.occurrences,
         fingerprint=finding.fingerprint,
         fails=finding.severity in failing,
         properties={
@@ -91,4 +91,4 @@ def _cases(report: CheckReport) -> Iterator[JUnitCase]:
 
 def _text(rule: Rule) -> RuleDescription:
     said = f"{rule.proves}\n\nIt rests on: {rule.basis}"
-    return RuleDescription(id=rule.id, grade=GRADES[rule.severity], text=rule.proves, help=said)
+    return RuleDescription(id=rule.id, level=GRADES[rule.severity], summary=rule.proves, help=said)

@@ -10,7 +10,7 @@ from voicegauge.contract import MISSING, MediaType
 from voicegauge.drift.report import DriftChange, FilePosition, make_change
 from voicegauge.drift.traffic.reading import ObservedExchange, media_type_schemas, undocumented_properties
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
-from voicegauge.recording import base_type
+from voicegauge.recording import bare_media_type
 
 
 def request_changes(seen: ObservedExchange) -> Iterator[DriftChange]:
@@ -23,7 +23,7 @@ def request_changes(seen: ObservedExchange) -> Iterator[DriftChange]:
     for name, value in parse_qsl(urlsplit(seen.exchange.request.url).query, keep_blank_values=True):
         if name not in known:
             yield _change(seen, f"query.{name}", operation.pointer, value)
-    media = operation.request_media.get(base_type(seen.exchange.request.header("content-type") or ""))
+    media = operation.request_media.get(bare_media_type(seen.exchange.request.header("content-type") or ""))
     if media is None:
         return
     for extra in undocumented_properties(seen.contract.schemas, _read(seen, media), media_type_schemas(media)):

@@ -14,7 +14,7 @@ from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechFie
 from voicegauge.emulator.http import ParsedRequest, Rejection, schemas_at
 from voicegauge.formats import parse_location
 from voicegauge.model import Record, UploadedFile
-from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, speaks, variants
+from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, voice_variants
 
 if TYPE_CHECKING:
     import numpy as np
@@ -159,7 +159,7 @@ def _wanted_language(request: ParsedRequest, target: Target, text: str, *, stric
         return guess_language(text, default)
     if value.lower() == "auto":
         return guess_language(text, default if default != "auto" else "en")
-    if not speaks(value):
+    if not has_voice_for(value):
         if not strict:
             return guess_language(text, "en")
         slot = target.speech.request["language"]
@@ -188,15 +188,15 @@ _FORMATS = {"pcm": "pcm_s16le", "raw": "pcm_s16le", "l16": "pcm_s16le", "linear1
 
 def _format_named(name: str) -> str | None:
     """Return the format meant by a field value or a media type; `None` if it is unknown."""
-    from voicegauge.speech.audio import FORMATS
+    from voicegauge.speech.audio import AUDIO_FORMATS
 
     short_name = name.lower().removeprefix("audio/")
     short_name = _FORMATS.get(short_name, short_name)
-    if short_name in FORMATS:
+    if short_name in AUDIO_FORMATS:
         return short_name
     stem = re.split(r"[_\-.]", short_name)[0]  # "mp3_44100_128", "pcm_16000"
     stem = _FORMATS.get(stem, stem)
-    return stem if stem in FORMATS else None
+    return stem if stem in AUDIO_FORMATS else None
 
 
 def _known_format(name: str, target: Target, *, strict: bool) -> str:
@@ -218,7 +218,7 @@ def check_emulation_settings(target: Target) -> None:
     """
     emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
     document = target.contract.document
-    if emulation.voice is not None and emulation.voice not in variants():
+    if emulation.voice is not None and emulation.voice not in voice_variants():
         raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
     try:
         _known_format(emulation.format or "wav", target, strict=True)

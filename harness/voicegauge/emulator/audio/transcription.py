@@ -69,7 +69,7 @@ def _transcribe(samples: Samples, rate: int, language: str) -> str:
         if key not in _cache:
             if is_silent(samples, rate):
                 _cache[key] = ""
-            elif not embedded_asr().knows(language):
+            elif not embedded_asr().supports_language(language):
                 _cache[key] = UNSUPPORTED_LANGUAGE_TEXT
             else:
                 _cache[key] = embedded_asr().transcribe(resample(samples, rate, RATE_HZ), language)

@@ -33,7 +33,7 @@ from voicegauge.emulator.responses import EmulatedResponse, ResponseBuilder
 from voicegauge.emulator.state import AudioFileStore, EmulatedAccount, EmulatedClock, GeneratedAudio
 from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
-from voicegauge.speech.synthesis import speaks
+from voicegauge.speech.synthesis import has_voice_for
 
 if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio
@@ -164,7 +164,7 @@ class AudioInputEndpoint:
         use = intake.conversion
         assert use is not None
         language = str(read_audio_field(request, intake, "language") or ASR_LANGUAGE)
-        if not speaks(language):
+        if not has_voice_for(language):
             if strict:
                 raise Rejection(
                     "invalid", slot_field_name(use.request["language"]), f"the emulator does not speak {language!r}"

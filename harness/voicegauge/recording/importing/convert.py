@@ -22,7 +22,7 @@ from voicegauge.recording.importing.interaction import (
     to_time,
 )
 from voicegauge.recording.importing.plain_data import read_plain
-from voicegauge.recording.importing.tapes import tapes
+from voicegauge.recording.importing.tapes import parse_huggingface_tapes
 from voicegauge.recording.importing.vcr import parse_vcr_cassette
 from voicegauge.recording.redaction import MASK, UrlCanonicalizer, relative_path
 from voicegauge.transport import decode_body
@@ -42,7 +42,7 @@ class ImportRemark(Record, frozen=True, kw_only=True):
     request: str
     """The method and the URL without its query, which may hold a key."""
     imported: bool
-    says: str
+    message: str
 
 
 class ImportedRecording(Record, frozen=True, kw_only=True):
@@ -98,7 +98,7 @@ def is_recording(path: Path) -> bool:
 
 def _recognise(path: Path) -> InteractionFile:
     data = read_plain(path)
-    for recognise in (parse_har, parse_vcr_cassette, tapes):
+    for recognise in (parse_har, parse_vcr_cassette, parse_huggingface_tapes):
         source = recognise(data)
         if source is not None:
             return source
@@ -123,17 +123,17 @@ class _Reader:
             interaction = entry.read()
             exchange = self._exchange(interaction)
         except NotImportedError as reason:
-            self._remark(entry, imported=False, says=str(reason))
+            self._remark(entry, imported=False, message=str(reason))
             return
         self.exchanges.append(exchange)
         sent = to_time(exchange.response.header("date"))
         self.times += [time for time in (interaction.recorded_at or sent,) if time is not None]
         for note in (*interaction.notes, *_losses(exchange)):
-            self._remark(entry, imported=True, says=note)
+            self._remark(entry, imported=True, message=note)
 
-    def _remark(self, entry: UnparsedInteraction, *, imported: bool, says: str) -> None:
+    def _remark(self, entry: UnparsedInteraction, *, imported: bool, message: str) -> None:
         request = f"{entry.method[:20]} {entry.url.partition('?')[0][:200]}"
-        self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, says=says))
+        self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
 
     def _exchange(self, interaction: ParsedInteraction) -> Exchange:
         request = Request(

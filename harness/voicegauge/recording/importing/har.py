@@ -12,7 +12,7 @@ from typing import Any
 
 from voicegauge.errors import UsageError
 from voicegauge.model import Headers, Timing, UploadedFile, header
-from voicegauge.recording.bodies import base_type
+from voicegauge.recording.bodies import bare_media_type
 from voicegauge.recording.importing.interaction import (
     InteractionFile,
     NotImportedError,
@@ -189,7 +189,7 @@ def _request_body(
 
 def _form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
     """A form made anew of its fields: their order and values are the file's, the boundary is not."""
-    multipart = base_type(content_type) == "multipart/form-data"
+    multipart = bare_media_type(content_type) == "multipart/form-data"
     fields: dict[str, str | UploadedFile] = {}
     lost = []
     for item in params:

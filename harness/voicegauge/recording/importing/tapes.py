@@ -26,7 +26,7 @@ from voicegauge.recording.importing.interaction import (
 )
 
 
-def tapes(data: Any) -> InteractionFile | None:
+def parse_huggingface_tapes(data: Any) -> InteractionFile | None:
     """The interactions of a file of tapes, or of one tape; `None` where `data` is none."""
     if not isinstance(data, dict) or not data:
         return None

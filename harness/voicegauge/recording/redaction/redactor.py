@@ -80,7 +80,7 @@ class Redactor:
         self._keys = _KEY_HEADERS | {str(s.get("name")).lower() for s in schemes}
         kept = _USUAL_HEADERS | _documented_headers(contract)
         self._kept = {name for name in kept - self._keys - self._mask if not names_credential(name)}
-        self.scrubbed: Counter[str] = Counter()
+        self.redactions: Counter[str] = Counter()
         """Places in which something was masked, with how often."""
 
     def exchange(self, exchange: Exchange) -> Exchange:
@@ -108,7 +108,7 @@ class Redactor:
 
     def _note(self, before: str, after: str, place: str) -> str:
         if before != after:
-            self.scrubbed[self._text(place)] += 1
+            self.redactions[self._text(place)] += 1
         return after
 
     def _value(self, value: str, inner: str, place: str) -> str:

@@ -39,7 +39,7 @@ class RecordedRequest:
     """How often it was asked for since its job was submitted."""
     used: bool = False
 
-    def answer(self) -> Exchange:
+    def next_exchange(self) -> Exchange:
         """The next answer; the last one stays."""
         self.used = True
         self.given += 1
@@ -75,7 +75,7 @@ class Replay:
             self._take(recording)
         if not self._interactions:
             raise DataError("there is nothing to replay: no recording holds an exchange")
-        for interaction in self.interactions:
+        for interaction in self.recorded_requests:
             operation = self._operation(interaction.signature)
             if interaction.is_poll and operation is not None:
                 interaction.answers = select_poll_states(operation, interaction.answers)
@@ -101,16 +101,16 @@ class Replay:
         known.append(RecordedRequest(signature, exchange.group, is_poll, [exchange]))
 
     @property
-    def interactions(self) -> list[RecordedRequest]:
+    def recorded_requests(self) -> list[RecordedRequest]:
         """All of them, in the order of the recordings."""
         return list(itertools.chain.from_iterable(self._interactions.values()))
 
     @property
     def unused(self) -> list[str]:
         """Recorded requests that nobody has asked for."""
-        return [interaction.name for interaction in self.interactions if not interaction.used]
+        return [interaction.name for interaction in self.recorded_requests if not interaction.used]
 
-    def answer(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
+    def next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
         """The recorded exchange that answers `request`; `None` where none does, and `unmatched` says why.
 
         Args:
@@ -129,7 +129,7 @@ class Replay:
             return None
         # Two jobs may bear one id, if they were recorded on different days: the one submitted last is meant.
         interaction = max(fitting, key=lambda one: self._turns.get(one.group, 0))
-        exchange = interaction.answer()
+        exchange = interaction.next_exchange()
         operation = self._operation(signature)
         if operation is not None and operation.speech is not None:
             self._begin(exchange.group)
@@ -152,7 +152,7 @@ class Replay:
         if group is None:
             return
         self._turns[group] = next(self._order)
-        for interaction in self.interactions:
+        for interaction in self.recorded_requests:
             if interaction.group == group and interaction.is_poll:
                 interaction.given = 0
 

@@ -37,7 +37,7 @@ class ReplayApp:
         *,
         pace: float = 0.0,
         clock: Clock | None = None,
-        tell: Callable[[str], None] | None = None,
+        on_unmatched: Callable[[str], None] | None = None,
     ) -> None:
         """Set it up.
 
@@ -45,10 +45,10 @@ class ReplayApp:
             replay: what is recorded.
             pace: multiplies the recorded pauses; 0 leaves them out.
             clock: to pause by; the real one if left out.
-            tell: called with every unmatched request, in words.
+            on_unmatched: called with a description of every unmatched request.
         """
         self.replay, self._pace, self._clock = replay, pace, clock or RealClock()
-        self._tell = tell or (lambda _message: None)
+        self._tell = on_unmatched or (lambda _message: None)
         self._hosts = {host: contract for contract in replay.contracts.values() for host in contract.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +78,7 @@ class ReplayApp:
     def _answer(self, request: Request, host: str, path: str) -> Exchange | None:
         known = self._hosts.get(host.lower())
         if known is not None:
-            return self.replay.answer(known.id, request)
+            return self.replay.next_exchange(known.id, request)
         provider, _, rest = path.lstrip("/").partition("/")
         contract = self.replay.contracts.get(provider)
         if contract is None:
@@ -89,14 +89,14 @@ class ReplayApp:
             query = urlsplit(request.url).query
             url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PREFIX}/')}{'?' if query else ''}{query}"
             inner, below = Request(method=request.method, url=url, headers=request.headers, body=request.body), ""
-        exchange = self.replay.answer(provider, inner, below or None)
+        exchange = self.replay.next_exchange(provider, inner, below or None)
         return None if exchange is None else _at_home(exchange, self._moves(contract, f"{root}/{provider}"))
 
     def _elsewhere(self, request: Request) -> Exchange | None:
         """A download from a host that is nobody's own: the first provider that recorded it."""
         before = len(self.replay.unmatched)
         for provider in self.replay.contracts:
-            exchange = self.replay.answer(provider, request)
+            exchange = self.replay.next_exchange(provider, request)
             if exchange is not None:
                 del self.replay.unmatched[before:]
                 return exchange
@@ -105,7 +105,7 @@ class ReplayApp:
 
     def _moves(self, contract: Contract, base: str) -> UrlRewriter:
         homes: dict[str, Callable[[str], str]] = {}
-        for interaction in self.replay.interactions:
+        for interaction in self.replay.recorded_requests:
             url = interaction.signature.content.get("url", "")
             host = url.partition("/")[0]
             if interaction.signature.provider == contract.id and host:

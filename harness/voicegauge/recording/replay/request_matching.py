@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from voicegauge.contract import Contract, Operation
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import DOWNLOAD, Record, Request, UploadedFile
-from voicegauge.recording.bodies import base_type
+from voicegauge.recording.bodies import bare_media_type
 from voicegauge.recording.redaction import BAD_KEY, MASK, relative_path
 
 _OWN_HEADERS = "x-voicegauge-"
@@ -137,7 +137,7 @@ def _body(request: Request) -> Iterator[tuple[str, str]]:
     if not request.body:
         return
     content_type = request.header("content-type") or ""
-    media_type = base_type(content_type)
+    media_type = bare_media_type(content_type)
     yield "media type", media_type
     try:
         if is_json(media_type):

@@ -66,7 +66,7 @@ def replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
         asked = Request(method=request.method, url=str(request.url), headers=headers, body=request.content)
         owners = [c for c in replay.contracts.values() if request.url.netloc.decode().lower() in c.hosts]
         for contract in owners or replay.contracts.values():
-            exchange = replay.answer(contract.id, asked)
+            exchange = replay.next_exchange(contract.id, asked)
             if exchange is not None:
                 body = _Body(schedule(exchange, pace))
                 sent = httpx.Headers([*replayable_headers(exchange.response)])

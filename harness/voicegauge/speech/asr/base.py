@@ -36,14 +36,14 @@ class Asr(Protocol):
     def settings(self) -> Mapping[str, str]:
         """All that decides its output beside the id."""
 
-    def knows(self, language: str) -> bool:
+    def supports_language(self, language: str) -> bool:
         """Whether it can transcribe `language`, a tag such as "en" or "pt-BR"."""
 
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe mono samples of shape (frames,) at `RATE_HZ`, full scale at 1.0."""
 
 
-def digest(*paths: Path) -> str:
+def short_sha256(*paths: Path) -> str:
     """Give eight hex digits of the SHA-256 over the contents of `paths`, in that order."""
     made = hashlib.sha256()
     for path in paths:
@@ -53,6 +53,6 @@ def digest(*paths: Path) -> str:
     return made.hexdigest()[:8]
 
 
-def versions(*packages: str) -> dict[str, str]:
+def package_versions(*packages: str) -> dict[str, str]:
     """Give the installed version of each of `packages`."""
     return {name: metadata.version(name) for name in packages}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
-from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
+from voicegauge.speech.asr.base import RATE_HZ, Samples, package_versions, short_sha256
 from voicegauge.speech.asr.whisper import WINDOW_S, describe_sample_len, fill_window, sample_len
 from voicegauge.speech.transcripts import base_language
 
@@ -58,10 +58,10 @@ class FasterWhisperAsr:
             "whole_windows": str(self.whole_windows),
             "vad_filter": "False",
             "threads": "1",
-            **versions("faster-whisper", "ctranslate2"),
+            **package_versions("faster-whisper", "ctranslate2"),
         }
 
-    def knows(self, language: str) -> bool:
+    def supports_language(self, language: str) -> bool:
         """Whether the model was trained for `language`."""
         return base_language(language) in self._model.supported_languages
 
@@ -142,7 +142,7 @@ def _of_folder(name: str, folder: Path) -> FasterWhisperAsr:
     for file, mend in _NEEDED.items():
         if not (folder / file).is_file():
             raise UsageError(f"faster-whisper:{folder}: has no {file}: {mend}")
-    return FasterWhisperAsr(name, folder, digest(folder / _WEIGHTS))
+    return FasterWhisperAsr(name, folder, short_sha256(folder / _WEIGHTS))
 
 
 def _download(model: str) -> Path:

@@ -67,7 +67,7 @@ def find_official_weights(model: str) -> OfficialWeights:
     return OfficialWeights(model, url, url.split("/")[-2])
 
 
-def install(model: str, source: Path | None = None, progress: ProgressCallback | None = None) -> Path:
+def install_weights(model: str, source: Path | None = None, progress: ProgressCallback | None = None) -> Path:
     """Bring the official weights of `model` into openai-whisper's cache.
 
     Args:
@@ -87,11 +87,11 @@ def install(model: str, source: Path | None = None, progress: ProgressCallback |
     if path.is_file() and _sha256(path) == weights.sha256:
         return path
     if source is None:
-        return fetch(weights, path, progress)
-    return copy(weights, source / weights.file if source.is_dir() else source, path, progress)
+        return download_weights(weights, path, progress)
+    return copy_weights(weights, source / weights.file if source.is_dir() else source, path, progress)
 
 
-def fetch(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
+def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
     """Download to `path`, which is there whole and checked, or not at all.
 
     Raises:
@@ -109,7 +109,7 @@ def fetch(weights: OfficialWeights, path: Path, progress: ProgressCallback | Non
         ) from error
 
 
-def copy(weights: OfficialWeights, source: Path, path: Path, progress: ProgressCallback | None = None) -> Path:
+def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: ProgressCallback | None = None) -> Path:
     """Copy the file `source` to `path`, which is there whole and checked, or not at all.
 
     Raises:

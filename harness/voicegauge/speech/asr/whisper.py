@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from voicegauge.errors import UsageError
-from voicegauge.speech.asr.base import RATE_HZ, Samples, digest, versions
-from voicegauge.speech.asr.weights import cached_weights, install, require_whisper
+from voicegauge.speech.asr.base import RATE_HZ, Samples, package_versions, short_sha256
+from voicegauge.speech.asr.weights import cached_weights, install_weights, require_whisper
 from voicegauge.speech.transcripts import base_language
 
 SAMPLE_LEN = 224
@@ -78,10 +78,10 @@ class WhisperAsr:
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.whole_windows),
             "threads": "1",
-            **versions("openai-whisper", "torch"),
+            **package_versions("openai-whisper", "torch"),
         }
 
-    def knows(self, language: str) -> bool:
+    def supports_language(self, language: str) -> bool:
         """Whether the checkpoint was trained for `language`."""
         base = base_language(language)
         if base == "en" or self.english_only:
@@ -138,13 +138,13 @@ def whisper_asr(model: str) -> WhisperAsr:
     require_whisper()
     path = Path(model).expanduser()
     if path.is_file():
-        return WhisperAsr(path.stem, path, digest(path), _is_english_only(path))
+        return WhisperAsr(path.stem, path, short_sha256(path), _is_english_only(path))
     if "/" in model or model.endswith(".pt"):
         raise UsageError(f"whisper:{model}: there is no such file")
     weights = cached_weights(model)
     if not weights.is_file():
-        install(model)
-    return WhisperAsr(model, weights, digest(weights), model.endswith(".en"))
+        install_weights(model)
+    return WhisperAsr(model, weights, short_sha256(weights), model.endswith(".en"))
 
 
 def _is_english_only(path: Path) -> bool:

@@ -3,7 +3,7 @@
 from voicegauge.speech.audio.containers import container_of_media_type, sniff_container
 from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decode
 from voicegauge.speech.audio.encoded_audio import EncodedAudio
-from voicegauge.speech.audio.encoding import FORMATS, encode, encode_at_bitrate, media_type_of
+from voicegauge.speech.audio.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, media_type_of
 from voicegauge.speech.audio.ffmpeg import apply_filters
 from voicegauge.speech.audio.levels import MIN_SPEECH_S, SILENCE_DBFS, is_silent, leading_silence_s, rms_dbfs
 from voicegauge.speech.audio.limits import UndecodableAudioError
@@ -12,7 +12,7 @@ from voicegauge.speech.audio.resampling import resample
 from voicegauge.speech.audio.transcoding import TranscodingTarget, read_channels, transcode
 
 __all__ = [
-    "FORMATS",
+    "AUDIO_FORMATS",
     "MIN_SPEECH_S",
     "SILENCE_DBFS",
     "DecodedAudio",

@@ -28,7 +28,7 @@ _MP3_OPTIONS = {"bitrate_mode": "CONSTANT", "compression_level": 0.8}
 """About 100 kbit/s. Variable bit rate produces broken frames at every sample rate."""
 _OPUS_RATES_HZ = (8000, 12000, 16000, 24000, 48000)
 """The rates that the Opus codec supports (RFC 6716, section 2)."""
-FORMATS = {
+AUDIO_FORMATS = {
     "wav": SndfileFormat("audio/wav", "WAV", "PCM_16"),
     "mp3": SndfileFormat("audio/mpeg", "MP3", "MPEG_LAYER_III", _MPEG_1_RATES_HZ),
     "flac": SndfileFormat("audio/flac", "FLAC", "PCM_16"),
@@ -59,7 +59,7 @@ def media_type_of(name: str) -> str:
     Raises:
         KeyError: the format is unknown.
     """
-    return _FFMPEG_MEDIA_TYPES.get(name) or FORMATS[name].media_type
+    return _FFMPEG_MEDIA_TYPES.get(name) or AUDIO_FORMATS[name].media_type
 
 
 @defer_keyboard_interrupt()
@@ -69,19 +69,19 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
     Args:
         samples: shape (frames,) or (frames, channels), full scale at 1.0.
         sample_rate_hz: of the samples; resampled to the next higher rate if the codec does not support it.
-        name: one of `FORMATS`.
+        name: one of `AUDIO_FORMATS`.
 
     Returns:
         The file and its media type.
 
     Raises:
-        ValueError: `name` is not one of `FORMATS`.
+        ValueError: `name` is not one of `AUDIO_FORMATS`.
     """
     import soundfile
 
-    audio_format = FORMATS.get(name)
+    audio_format = AUDIO_FORMATS.get(name)
     if audio_format is None:
-        raise ValueError(f"unknown audio format {name!r}: known: {', '.join(FORMATS)}")
+        raise ValueError(f"unknown audio format {name!r}: known: {', '.join(AUDIO_FORMATS)}")
     if audio_format.rates_hz and sample_rate_hz not in audio_format.rates_hz:
         rates = audio_format.rates_hz
         rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
@@ -108,7 +108,7 @@ def encode_at_bitrate(samples: Samples, sample_rate_hz: int, name: str, bitrate_
     Args:
         samples: shape (frames,) or (frames, channels), full scale at 1.0.
         sample_rate_hz: of the samples; unchanged except in "webm", which always has 48 kHz.
-        name: "mp3", "m4a", "aac", "webm" or one of `FORMATS`.
+        name: "mp3", "m4a", "aac", "webm" or one of `AUDIO_FORMATS`.
         bitrate_kbps: of "mp3", "m4a", "aac" and "webm"; default `DEFAULT_BITRATE_KBPS`. Ignored for other formats.
 
     Raises:

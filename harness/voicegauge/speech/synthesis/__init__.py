@@ -1,11 +1,17 @@
 """Speech synthesis by espeak-ng in a separate process."""
 
-from voicegauge.speech.synthesis.espeak import MAX_TEXT_CHARACTERS, guess_language, speaks, synthesize, variants
+from voicegauge.speech.synthesis.espeak import (
+    MAX_TEXT_CHARACTERS,
+    guess_language,
+    has_voice_for,
+    synthesize,
+    voice_variants,
+)
 
 __all__ = [
     "MAX_TEXT_CHARACTERS",
     "guess_language",
-    "speaks",
+    "has_voice_for",
     "synthesize",
-    "variants",
+    "voice_variants",
 ]

@@ -104,7 +104,7 @@ def synthesize(
     return _dither(_resample(samples, rate, sample_rate_hz), seed)
 
 
-def speaks(language: str) -> bool:
+def has_voice_for(language: str) -> bool:
     """Whether there is a voice for `language`.
 
     Raises:
@@ -172,7 +172,7 @@ def _languages() -> dict[str, str]:
 
 
 @functools.cache
-def variants() -> frozenset[str]:
+def voice_variants() -> frozenset[str]:
     """The voice variants there are, for any language.
 
     Raises:
@@ -201,9 +201,9 @@ def _voice_name(language: str, voice: str | None) -> str:
         raise ValueError(f"espeak-ng does not speak {language!r}")
     if voice is None:
         return name
-    if voice not in variants():
+    if voice not in voice_variants():
         # The library itself takes an unknown variant for none.
-        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(variants()))}")
+        raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(voice_variants()))}")
     return f"{name}+{voice}"
 
 

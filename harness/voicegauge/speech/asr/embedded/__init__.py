@@ -20,7 +20,7 @@ import numpy as np
 
 from voicegauge.data import CACHE_VARIABLE, cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
-from voicegauge.speech.asr.base import digest
+from voicegauge.speech.asr.base import short_sha256
 from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
 from voicegauge.speech.asr.whisper import WhisperAsr
@@ -108,7 +108,7 @@ def unpack(path: Path = WEIGHTS) -> WhisperCheckpoint:
 
 
 def _sha256() -> str:
-    return digest(WEIGHTS)
+    return short_sha256(WEIGHTS)
 
 
 def _save_checkpoint(network: WhisperCheckpoint, path: Path) -> None:
