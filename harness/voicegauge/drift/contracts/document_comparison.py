@@ -1,4 +1,4 @@
-"""Two documents compared as a whole."""
+"""Comparison of two OpenAPI documents as a whole."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voicegauge.drift.contracts.document_node import DocumentNode
-from voicegauge.drift.contracts.extension_keys import compare_document_extensions
+from voicegauge.drift.contracts.extension_comparison import compare_document_extensions
 from voicegauge.drift.contracts.operations import compare_operations, compare_servers
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security_schemes
@@ -15,17 +15,17 @@ from voicegauge.formats import Document, read_document
 
 
 def compare_contracts(old: Path, new: Path) -> DriftReport:
-    """What changed from the OpenAPI document `old` to `new`.
-
-    Any OpenAPI 3 document will do; the `x-` keys are compared where both have them.
+    """Compare two OpenAPI 3 documents; the `x-` extensions are compared if both are voicegauge contracts.
 
     Raises:
-        ContractError: one of them cannot be read, is no OpenAPI 3 document, has a reference
-            that leads nowhere, or an `x-` key that breaks its grammar.
+        ContractError: a document cannot be read, is not an OpenAPI 3 document, has a reference that points to
+            nothing, or an extension that is not valid.
     """
-    before, after = _read(old), _read(new)
-    changes = _changes(DocumentNode(before, "", before.data), DocumentNode(after, "", after.data))
-    return make_report("contracts", _side(before), _side(after), changes)
+    old_document, new_document = _read(old), _read(new)
+    changes = _changes(
+        DocumentNode(old_document, "", old_document.data), DocumentNode(new_document, "", new_document.data)
+    )
+    return make_report("contracts", _compared_input(old_document), _compared_input(new_document), changes)
 
 
 def _read(path: Path) -> Document:
@@ -39,7 +39,7 @@ def _read(path: Path) -> Document:
     return document
 
 
-def _side(document: Document) -> ComparedInput:
+def _compared_input(document: Document) -> ComparedInput:
     info = document.data.get("info")
     title, version = (str(info.get(key, "")) if isinstance(info, dict) else "" for key in ("title", "version"))
     return ComparedInput(file=str(document.path), title=title, version=version)
@@ -48,6 +48,6 @@ def _side(document: Document) -> ComparedInput:
 def _changes(old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     scope = ComparisonScope()
     yield from compare_document_extensions(scope, old, new)
-    yield from compare_servers(scope.inside("servers"), old.child("servers"), new.child("servers"))
+    yield from compare_servers(scope.nested("servers"), old.child("servers"), new.child("servers"))
     yield from compare_security_schemes(scope, old, new)
     yield from compare_operations(scope, old, new)

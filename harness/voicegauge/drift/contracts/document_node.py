@@ -1,4 +1,4 @@
-"""A value of a document that knows where it stands, whether or not it is there."""
+"""Values in an OpenAPI document, with their positions in the file."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from voicegauge.drift.report import FilePosition
 from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
 
 MAX_REFERENCES = 100
-"""In a row, before a document is refused: they lead in a circle or nowhere useful."""
+"""References in a row before a document is rejected: real documents use a few, so more are most likely a circle."""
 
 
 @dataclass(frozen=True)
 class DocumentNode:
-    """A value at a pointer; `value` is `MISSING` where the document has none there."""
+    """A JSON pointer into a document, with its value; `value` is `MISSING` if the document has none there."""
 
     document: Document = field(repr=False, compare=False)
     pointer: str
@@ -26,56 +26,56 @@ class DocumentNode:
 
     @property
     def exists(self) -> bool:
-        """Whether the document has it."""
+        """Whether the document has a value at the pointer."""
         return self.value is not MISSING
 
     @property
     def position(self) -> FilePosition:
-        """Where it stands; of something missing, the line of what would hold it."""
+        """The position in the file; of a missing value, the line of the nearest parent that exists."""
         return FilePosition(file=str(self.document.path), line=self.document.line(self.pointer), pointer=self.pointer)
 
     def child(self, key: str | int) -> DocumentNode:
-        """The part below `key`; missing where this is no mapping, no list, or lacks it."""
+        """Return the node below `key`; its value is `MISSING` if this is not a container or has no such key."""
         name, value = str(key), self.value
         inner = value.get(name, MISSING) if isinstance(value, dict) else read_pointer(value, [name])
         return DocumentNode(self.document, f"{self.pointer}/{escape(name)}", inner)
 
     def children(self) -> Iterator[tuple[str, DocumentNode]]:
-        """The parts of a mapping by key, of a list by index, of anything else none."""
+        """Iterate over the nodes of a mapping by key or of a list by index; a scalar has none."""
         if isinstance(self.value, dict):
             yield from ((key, self.child(key)) for key in self.value)
         elif isinstance(self.value, list):
             yield from ((str(index), self.child(index)) for index in range(len(self.value)))
 
     def get(self, key: str, default: Any = None) -> Any:
-        """The plain value below `key`."""
-        part = self.child(key)
-        return part.value if part.exists else default
+        """Return the plain value below `key`."""
+        node = self.child(key)
+        return node.value if node.exists else default
 
     def resolve(self) -> DocumentNode:
-        """The part behind any `$ref`.
+        """Follow `$ref` until a node without one.
 
         Raises:
-            ContractError: a reference leads nowhere, in a circle, or out of the document.
+            ContractError: a reference points to nothing, to itself, or out of the document.
         """
-        part = self
+        node = self
         for _ in range(MAX_REFERENCES):
-            reference = part.child("$ref")
+            reference = node.child("$ref")
             if not isinstance(reference.value, str):
-                return part
-            part = reference.reference_target()
+                return node
+            node = reference.reference_target()
         raise self.document.error(self.pointer, "the references from here lead in a circle")
 
     def reference_target(self) -> DocumentNode:
-        """The part that this text, the value of a `$ref`, points to.
+        """Return the node that this node, the text of a `$ref`, points to.
 
         Raises:
-            ContractError: it leads nowhere or out of the document.
+            ContractError: the reference points to nothing or out of the document.
         """
         text = str(self.value)
         if not text.startswith("#/"):
             raise self.document.error(self.pointer, f"$ref {text!r} must lead into this document: #/components/...")
-        text = unquote(text)
+        text = unquote(text)  # a URI fragment (RFC 6901, section 6): {braces} of paths come percent-encoded
         tokens = [unescape(token) for token in text[2:].split("/")]
         value = read_pointer(self.document.data, tokens)
         if value is MISSING:
@@ -84,20 +84,20 @@ class DocumentNode:
 
 
 def is_same_json(first: Any, second: Any) -> bool:
-    """Whether two values are the same JSON: 1 and 1.0 are, 1 and true are not, the order of keys is nothing."""
+    """Whether two values are the same JSON: 1 and 1.0 are, 1 and true are not, and the order of keys is ignored."""
     return canonical_json(first) == canonical_json(second)
 
 
 def canonical_json(value: Any) -> bytes:
-    """One text for all spellings of a JSON value."""
-    return msgspec.json.encode(_plain(value), order="deterministic")
+    """Encode a JSON value so that equal values have the same bytes."""
+    return msgspec.json.encode(_normalize_numbers(value), order="deterministic")
 
 
-def _plain(value: Any) -> Any:
+def _normalize_numbers(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _normalize_numbers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_normalize_numbers(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value

@@ -1,9 +1,8 @@
-"""The rules over what OpenAPI lacks: one row for each fact that the `x-` keys can state.
+"""Rules for the `x-` extensions of contracts: one table row per fact that an extension can state.
 
-A row names a place in the record of a key (`voicegauge.contract.extension`), how two
-values there are compared, and the level of each way in which they can differ. Its rules
-follow from it. A place without a row is compared by nobody: titles, sources, and all
-that is said for the emulator alone.
+A row names a value in the record of an extension (`voicegauge.contract.extension`), how two values are compared, and
+the level of each kind of difference. Its rules follow from it. Values without a row are not compared: titles, sources
+and everything that only the emulator uses.
 """
 
 from __future__ import annotations
@@ -13,350 +12,343 @@ from typing import Literal, NamedTuple
 
 from voicegauge.drift.registry import DriftLevel, DriftRule
 
-B, P, S = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
+# One letter each, because the tables below are read by column.
+B, P, C = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
 
-FactComparison = Literal["amount", "value", "names", "listed", "flag"]
+FactComparison = Literal["number", "value", "names", "choices", "flag"]
+"""How two values of a fact are compared.
+
+- number: increased or decreased; `None` if it is not documented
+- value: added, removed or changed
+- names: names added to or removed from a list or a mapping; the order is ignored
+- choices: the same, but an empty list means that nothing is documented rather than that nothing is allowed
+- flag: true or not true
 """
-- amount: a number that grows or shrinks; `None` where it is not stated
-- value: anything else that is there or not, and the same or not
-- names: a list or the keys of a mapping; the order is of no consequence
-- listed: the same, where an empty one says nothing
-- flag: true or not
-"""
-_SAYS = {
-    "increased": "was raised",
-    "decreased": "was lowered",
-    "set": "is stated now and was not before",
-    "unset": "is no longer stated",
-    "added": "is new",
+_DIFFERENCES = {
+    "increased": "was increased",
+    "decreased": "was decreased",
+    "set": "is now documented",
+    "unset": "is no longer documented",
+    "added": "was added",
     "removed": "was removed",
     "changed": "was changed",
-    "began": "holds now and did not before",
-    "ended": "holds no longer",
 }
+"""Predicates of rule descriptions by the end of the rule id."""
+_FLAG_DIFFERENCES = {"began": "now", "ended": "no longer"}
+"""Words that replace `{}` in the description of a flag."""
 
 
 class ExtensionFact(NamedTuple):
-    """A fact that a key can state."""
+    """A fact that an extension can state, and the rules for its changes."""
 
     path: str
-    """Where in the record: "states/*/charged"; empty for the whole key."""
-    stem: str
-    """What the ids of its rules begin with."""
-    says: str
-    how: FactComparison
+    """Path in the record, with `*` for every key: "states/*/charged"; empty for the extension as a whole."""
+    id_prefix: str
+    """Prefix of its rule ids."""
+    subject: str
+    """Subject of its rule descriptions; for a flag, the whole sentence with `{}` for "now" or "no longer"."""
+    comparison: FactComparison
     levels: dict[str, DriftLevel]
-    """By the end of the id. A difference that is not among them is none."""
+    """Levels by the end of the rule id. Differences without a level are not reported."""
+
+    def description(self, difference: str) -> str:
+        """Return the description of the rule for a difference."""
+        if self.comparison == "flag":
+            return self.subject.format(_FLAG_DIFFERENCES[difference])
+        return f"{self.subject} {_DIFFERENCES[difference]}"
 
 
-def _amount(
-    path: str, stem: str, says: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel]
+def _optional_number(
+    path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel, DriftLevel]
 ) -> ExtensionFact:
-    """A number; the levels of its being raised, lowered, stated, and stated no longer."""
-    names = ("increased", "decreased", "set", "unset")
-    return ExtensionFact(path, stem, says, "amount", dict(zip(names, levels, strict=True)))
+    """A number that may be undocumented; levels: increased, decreased, now documented, no longer documented."""
+    differences = ("increased", "decreased", "set", "unset")
+    return ExtensionFact(path, prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
 
-def _measure(path: str, stem: str, says: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
-    """A number that always has a value; the levels of its being raised and lowered."""
-    return ExtensionFact(path, stem, says, "amount", dict(zip(("increased", "decreased"), levels, strict=True)))
+def _number(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
+    """A number that always has a value; levels: increased, decreased."""
+    differences = ("increased", "decreased")
+    return ExtensionFact(path, prefix, subject, "number", dict(zip(differences, levels, strict=True)))
 
 
-def _value(path: str, stem: str, says: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]) -> ExtensionFact:
-    """A text or a part; the levels of its coming, going and changing."""
-    return ExtensionFact(path, stem, says, "value", dict(zip(("added", "removed", "changed"), levels, strict=True)))
+def _value(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel, DriftLevel]) -> ExtensionFact:
+    """An optional value; levels: added, removed, changed."""
+    differences = ("added", "removed", "changed")
+    return ExtensionFact(path, prefix, subject, "value", dict(zip(differences, levels, strict=True)))
 
 
-def _names(path: str, stem: str, says: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
-    """Names; the levels of one more and one less."""
-    return ExtensionFact(path, stem, says, "names", dict(zip(("added", "removed"), levels, strict=True)))
+def _required_value(path: str, prefix: str, subject: str, changed: DriftLevel) -> ExtensionFact:
+    """A value that is always documented, or whose presence another row compares."""
+    return ExtensionFact(path, prefix, subject, "value", {"changed": changed})
 
 
-def _listed(path: str, stem: str, says: str) -> ExtensionFact:
-    """What a client may choose from, where a document lists it at all."""
-    return ExtensionFact(path, stem, says, "listed", {"added": S, "removed": B, "set": P, "unset": P})
+def _presence(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
+    """A part whose content other rows compare; levels: added, removed."""
+    return ExtensionFact(path, prefix, subject, "value", dict(zip(("added", "removed"), levels, strict=True)))
 
 
-def _flag(path: str, stem: str, says: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
-    """True or not; the levels of beginning and ending to hold."""
-    return ExtensionFact(path, stem, says, "flag", dict(zip(("began", "ended"), levels, strict=True)))
+def _names(path: str, prefix: str, subject: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
+    """A list or the keys of a mapping; levels: a name was added, a name was removed."""
+    return ExtensionFact(path, prefix, subject, "names", dict(zip(("added", "removed"), levels, strict=True)))
+
+
+def _choices(path: str, prefix: str, subject: str) -> ExtensionFact:
+    """Values that a client may choose from, if the document lists them at all."""
+    return ExtensionFact(path, prefix, subject, "choices", {"added": C, "removed": B, "set": P, "unset": P})
+
+
+def _flag(path: str, prefix: str, sentence: str, levels: tuple[DriftLevel, DriftLevel]) -> ExtensionFact:
+    """A flag; levels: it became true, it became false."""
+    return ExtensionFact(path, prefix, sentence, "flag", dict(zip(("began", "ended"), levels, strict=True)))
 
 
 def _price(path: str) -> tuple[ExtensionFact, ...]:
-    inside = f"{path}/" if path else ""
+    prefix = f"{path}/" if path else ""
     return (
-        ExtensionFact(path, "price", "The price", "value", {"added": P, "removed": P}),
-        _amount(f"{inside}usd", "price-usd", "The price in dollars", (P, S, P, P)),
-        _amount(f"{inside}credits", "price-credits", "The price in the provider's own money", (P, S, P, P)),
-        ExtensionFact(f"{inside}per", "price-unit", "What the price is for", "value", {"changed": P}),
-        _names(f"{inside}alternatives", "price-reading", "Another reading of the price", (P, S)),
+        _presence(path, "price", "The price", (P, P)),
+        _optional_number(f"{prefix}usd", "price-usd", "The price in US dollars", (P, C, P, P)),
+        _optional_number(f"{prefix}credits", "price-credits", "The price in credits", (P, C, P, P)),
+        _required_value(f"{prefix}per", "price-unit", "The unit that the price is for", P),
+        _names(f"{prefix}alternatives", "price-reading", "An alternative price from another document", (P, C)),
     )
 
 
-def _audio(path: str, stem: str) -> tuple[ExtensionFact, ...]:
+def _audio(path: str, prefix: str) -> tuple[ExtensionFact, ...]:
     return (
-        ExtensionFact(f"{path}/at", f"{stem}-place", "The place of the audio", "value", {"changed": B}),
-        ExtensionFact(f"{path}/delivered", f"{stem}-delivery", "How the audio is delivered", "value", {"changed": B}),
-        _value(f"{path}/format", f"{stem}-format", "The format that the audio always has", (S, P, B)),
-        _value(f"{path}/media_type", f"{stem}-media-type-place", "The place of the audio's media type", (S, P, B)),
-        _value(f"{path}/sample_rate_hz", f"{stem}-sample-rate", "The sample rate of raw audio", (S, B, B)),
-        ExtensionFact(
-            f"{path}/channels", f"{stem}-channels", "The number of channels of raw audio", "value", {"changed": B}
-        ),
-        _value(f"{path}/download", f"{stem}-download", "The operation that the audio's URL leads to", (S, P, P)),
+        _required_value(f"{path}/at", f"{prefix}-place", "The location of the audio", B),
+        _required_value(f"{path}/delivered", f"{prefix}-delivery", "The way in which the audio is delivered", B),
+        _value(f"{path}/format", f"{prefix}-format", "The only format of the audio", (C, P, B)),
+        _value(f"{path}/media_type", f"{prefix}-media-type-place", "The location of the audio's media type", (C, P, B)),
+        _value(f"{path}/sample_rate_hz", f"{prefix}-sample-rate", "The sample rate of raw audio", (C, B, B)),
+        _required_value(f"{path}/channels", f"{prefix}-channels", "The number of channels of raw audio", B),
+        _value(f"{path}/download", f"{prefix}-download", "The operation that the audio URL belongs to", (C, P, P)),
     )
 
 
 PROVIDER = (
-    ExtensionFact("id", "provider-id", "The provider's id, which targets begin with,", "value", {"changed": B}),
-    ExtensionFact("key_env", "provider-key-variable", "The environment variable of the key", "value", {"changed": P}),
-    _flag("key_optional", "provider-key-optional", "That some operations answer without a key", (S, B)),
-    _names("headers", "provider-header", "A header that goes with every request", (P, S)),
-    ExtensionFact("headers/*", "provider-header", "A header that goes with every request", "value", {"changed": P}),
-    _amount("credits/usd", "credit-price", "The price of one credit", (P, S, S, P)),
-    _amount("credits/free", "free-credits", "What a new account is given", (S, P, S, P)),
-    ExtensionFact("credits/name", "credit-name", "The name of the provider's own money", "value", {"changed": S}),
-    _names("retry/statuses", "retry-status", "A status after which to send again", (S, P)),
-    _measure("retry/first_s", "retry-first-wait", "The first wait before sending again", (P, S)),
-    _measure("retry/max_s", "retry-longest-wait", "The longest wait before sending again", (P, S)),
-    _measure("retry/factor", "retry-factor", "The growth of the wait before sending again", (P, S)),
-    _measure("retry/attempts", "retry-attempts", "How often a request is worth sending", (S, P)),
+    _required_value("id", "provider-id", "The id of the provider, with which target ids begin,", B),
+    _required_value("key_env", "provider-key-variable", "The environment variable of the key", P),
+    _flag("key_optional", "provider-key-optional", "Some operations {} work without a key", (C, B)),
+    _names("headers", "provider-header", "A header to send with every request", (P, C)),
+    _required_value("headers/*", "provider-header", "A header to send with every request", P),
+    _optional_number("credits/usd", "credit-price", "The price of one credit", (P, C, C, P)),
+    _optional_number("credits/free", "free-credits", "The number of free credits of a new account", (C, P, C, P)),
+    _required_value("credits/name", "credit-name", "The name of the provider's credits", C),
+    _names("retry/statuses", "retry-status", "A status after which to retry", (C, P)),
+    _number("retry/first_s", "retry-first-wait", "The wait before the first retry", (P, C)),
+    _number("retry/max_s", "retry-longest-wait", "The maximum wait before a retry", (P, C)),
+    _number("retry/factor", "retry-factor", "The factor by which waits before retries grow", (P, C)),
+    _number("retry/attempts", "retry-attempts", "The maximum number of attempts", (C, P)),
 )
 LIMITS = (
-    _names("plans", "plan", "A plan", (S, P)),
-    _amount("plans/*/requests_per_minute", "plan-requests", "The number of requests a minute of a plan", (S, P, P, S)),
-    _amount("plans/*/concurrent", "plan-concurrent", "The number of requests at one time of a plan", (S, P, P, S)),
-    _amount("plans/*/text_characters", "plan-text-length", "The longest text of a plan", (S, B, P, S)),
-    _names("uploads", "upload-limit", "A limit on an upload", (P, S)),
-    _amount("uploads/*/max_bytes", "upload-size", "The largest upload", (S, B, P, S)),
-    _amount("uploads/*/min_s", "upload-length", "The shortest recording that is taken", (B, S, P, S)),
-    _amount("uploads/*/max_s", "upload-longest", "The longest recording that is taken", (S, B, P, S)),
-    _amount("uploads/*/min_sample_rate_hz", "upload-sample-rate", "The lowest sample rate taken", (B, S, P, S)),
-    _listed("uploads/*/formats", "upload-format", "A format of uploads"),
-    ExtensionFact("keyless", "keyless-allowance", "What can be had without a key", "value", {"added": S, "removed": B}),
-    _measure("keyless/characters_per_day", "keyless-characters", "The number of free characters a day", (S, P)),
-    _names("headers", "limit-header", "A header that tells of the rate limit", (S, P)),
-    ExtensionFact("headers/*", "limit-header", "A header that tells of the rate limit", "value", {"changed": P}),
+    _names("plans", "plan", "An account plan", (C, P)),
+    _optional_number("plans/*/requests_per_minute", "plan-requests", "The rate limit of a plan", (C, P, P, C)),
+    _optional_number("plans/*/concurrent", "plan-concurrent", "The concurrency limit of a plan", (C, P, P, C)),
+    _optional_number("plans/*/text_characters", "plan-text-length", "The maximum text length of a plan", (C, B, P, C)),
+    _names("uploads", "upload-limit", "A limit for an upload", (P, C)),
+    _optional_number("uploads/*/max_bytes", "upload-size", "The maximum size of an upload", (C, B, P, C)),
+    _optional_number("uploads/*/min_s", "upload-length", "The minimum duration of an upload", (B, C, P, C)),
+    _optional_number("uploads/*/max_s", "upload-longest", "The maximum duration of an upload", (C, B, P, C)),
+    _optional_number(
+        "uploads/*/min_sample_rate_hz", "upload-sample-rate", "The minimum sample rate of an upload", (B, C, P, C)
+    ),
+    _choices("uploads/*/formats", "upload-format", "An allowed upload format"),
+    _presence("keyless", "keyless-allowance", "The allowance for requests without a key", (C, B)),
+    _number("keyless/characters_per_day", "keyless-characters", "The number of free characters per day", (C, P)),
+    _names("headers", "limit-header", "A header that reports the rate limit", (C, P)),
+    _required_value("headers/*", "limit-header", "A header that reports the rate limit", P),
 )
 JOB = (
-    ExtensionFact("", "job", "That the operation tells of a job", "value", {"added": P, "removed": B}),
-    _names("states", "job-state", "A state of a job", (P, S)),
-    _names("states/*/next", "job-transition", "A transition between states", (P, S)),
-    _value("states/*/end", "job-state-end", "That a job ends in a state, and how,", (B, B, B)),
-    _flag("states/*/charged", "job-charge", "That a job which ends in a state is paid for", (P, S)),
-    _names("states/*/carries", "job-carries", "A place that is never empty in a state", (S, B)),
-    _flag("states/*/partial", "job-partial", "That a state may carry audio before the job has ended", (P, S)),
-    _amount("states/*/max_s", "job-state-time", "The longest time in a state", (P, S, P, S)),
-    ExtensionFact(
-        "submit/id", "job-submit-id-place", "The place of the id in the submit's answer", "value", {"changed": B}
-    ),
-    _value("submit/state", "job-submit-state-place", "The place of the state in the submit's answer", (S, P, B)),
-    _value("submit/url", "job-submit-url-place", "The place of the URL to poll in the submit's answer", (S, P, B)),
-    _value("id", "job-id-place", "The place of the job's id", (S, P, B)),
-    ExtensionFact("state", "job-state-place", "The place of the job's state", "value", {"changed": B}),
+    _presence("", "job", "The job of the operation (x-job)", (P, B)),
+    _names("states", "job-state", "A job state", (P, C)),
+    _names("states/*/next", "job-transition", "A transition between job states", (P, C)),
+    _value("states/*/end", "job-state-end", "The outcome of a terminal job state", (B, B, B)),
+    _flag("states/*/charged", "job-charge", "A job that ends in a certain state is {} charged", (P, C)),
+    _names("states/*/carries", "job-carries", "A location that always has a value in a job state", (C, B)),
+    _flag("states/*/partial", "job-partial", "A job may {} have audio in a state before it has ended", (P, C)),
+    _optional_number("states/*/max_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)),
+    _required_value("submit/id", "job-submit-id-place", "The location of the job id in the submit response", B),
+    _value("submit/state", "job-submit-state-place", "The location of the job state in the submit response", (C, P, B)),
+    _value("submit/url", "job-submit-url-place", "The location of the polling URL in the submit response", (C, P, B)),
+    _value("id", "job-id-place", "The location of the job id in the status response", (C, P, B)),
+    _required_value("state", "job-state-place", "The location of the job state in the status response", B),
     *_audio("audio", "job-audio"),
-    _value("result", "job-result-call", "The call that fetches the result", (B, B, B)),
-    _value("reason", "job-reason-place", "The place of the reason of a failure", (S, P, P)),
-    _value("model", "job-model-place", "The place of the model's name", (S, P, P)),
-    _value("created", "job-created-place", "The place of the time of creation", (S, P, P)),
-    _value("updated", "job-updated-place", "The place of the time of the last change", (S, P, P)),
-    _value("completed", "job-completed-place", "The place of the time of completion", (S, P, P)),
-    _value("charged", "job-charged-place", "The place of what was charged", (S, P, P)),
-    _measure("poll/min_s", "job-poll-shortest", "The shortest time between two polls", (P, S)),
-    _measure("poll/max_s", "job-poll-longest", "The longest time between two polls", (S, S)),
-    _measure("poll/factor", "job-poll-factor", "The growth of the time between polls", (S, S)),
-    _measure("poll/timeout_s", "job-poll-timeout", "The time after which a job is given up", (P, S)),
-    ExtensionFact("cancel", "job-cancel", "That a job can be cancelled", "value", {"added": S, "removed": B}),
-    ExtensionFact("cancel/operation", "job-cancel-call", "The call that cancels a job", "value", {"changed": P}),
-    ExtensionFact("cancel/state", "job-cancel-state", "The state of a job that was cancelled", "value", {"changed": P}),
-    _amount("expires_s", "job-expiry", "The time for which a job can be asked for after its end", (S, P, P, S)),
+    _value("result", "job-result-call", "The operation that fetches the result of a job", (B, B, B)),
+    _value("reason", "job-reason-place", "The location of the failure reason", (C, P, P)),
+    _value("model", "job-model-place", "The location of the model name", (C, P, P)),
+    _value("created", "job-created-place", "The location of the creation time", (C, P, P)),
+    _value("updated", "job-updated-place", "The location of the time of the last update", (C, P, P)),
+    _value("completed", "job-completed-place", "The location of the completion time", (C, P, P)),
+    _value("charged", "job-charged-place", "The location of the charge", (C, P, P)),
+    _number("poll/min_s", "job-poll-shortest", "The minimum polling interval", (P, C)),
+    _number("poll/max_s", "job-poll-longest", "The maximum polling interval", (C, C)),
+    _number("poll/factor", "job-poll-factor", "The factor by which the polling interval grows", (C, C)),
+    _number("poll/timeout_s", "job-poll-timeout", "The timeout of a job", (P, C)),
+    _presence("cancel", "job-cancel", "Cancelling of a job", (C, B)),
+    _required_value("cancel/operation", "job-cancel-call", "The operation that cancels a job", P),
+    _required_value("cancel/state", "job-cancel-state", "The state of a cancelled job", P),
+    _optional_number("expires_s", "job-expiry", "The time for which an ended job can be polled", (C, P, P, C)),
 )
 SPEECH = (
-    ExtensionFact("", "speech", "That the operation speaks", "value", {"added": S, "removed": B}),
-    _names("request", "speech-word", "A word of a request for speech", (S, B)),
-    ExtensionFact("request/*/at", "speech-word-place", "The place of a word of a request", "value", {"changed": B}),
-    ExtensionFact(
-        "request/*/template", "speech-word-template", "How a word of a request is written", "value", {"changed": P}
-    ),
-    _names("request/*/map", "speech-word-value", "The provider's own name for a word's value", (S, P)),
-    ExtensionFact(
-        "request/*/map/*", "speech-word-value", "The provider's own name for a word's value", "value", {"changed": P}
-    ),
-    _value("answer/job", "speech-job-call", "The call that tells of the job which answers", (B, B, B)),
-    ExtensionFact("answer/audio", "speech-audio", "That the answer carries audio", "value", {"added": S, "removed": B}),
+    _presence("", "speech", "The speech synthesis of the operation (x-speech)", (C, B)),
+    _names("request", "speech-word", "A parameter of speech requests", (C, B)),
+    _required_value("request/*/at", "speech-word-place", "The location of a parameter in the request", B),
+    _required_value("request/*/template", "speech-word-template", "The template of a parameter's value", P),
+    _names("request/*/map", "speech-word-value", "The provider's name for a value of a parameter", (C, P)),
+    _required_value("request/*/map/*", "speech-word-value", "The provider's name for a value of a parameter", P),
+    _value("answer/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)),
+    _presence("answer/audio", "speech-audio", "Audio in the response", (C, B)),
     *_audio("answer/audio", "speech-audio"),
-    _value("answer/charged", "speech-charged-place", "The place of what was charged", (S, P, P)),
-    _value("answer/balance", "speech-balance-place", "The place of what is left", (S, P, P)),
-    _names("targets", "target", "A target", (S, B)),
-    _value("targets/*/model", "target-model", "What answers call the target's model", (S, P, P)),
-    _names("targets/*/set", "target-constant", "A constant to send for a target", (B, B)),
-    ExtensionFact("targets/*/set/*", "target-constant", "A constant to send for a target", "value", {"changed": B}),
-    _value("targets/*/voice", "target-voice", "The default voice of a target", (S, P, P)),
-    _value("targets/*/voice_description", "target-voice-description", "The default description", (S, P, P)),
-    _value("targets/*/voice_sample_url", "target-voice-sample", "The default voice sample", (S, P, P)),
-    _names("targets/*/needs", "target-need", "A word that a target needs", (B, S)),
-    _value("targets/*/language", "target-default-language", "The default language of a target", (S, P, P)),
-    _listed("targets/*/languages", "target-language", "A language of a target"),
-    _value("targets/*/format", "target-default-format", "The default format of a target", (S, P, P)),
-    _listed("targets/*/formats", "target-format", "A format of a target"),
-    _amount("targets/*/text_characters", "target-text-length", "The longest advisable text", (S, P, P, S)),
+    _value("answer/charged", "speech-charged-place", "The location of the charge", (C, P, P)),
+    _value("answer/balance", "speech-balance-place", "The location of the remaining balance", (C, P, P)),
+    _names("targets", "target", "A target", (C, B)),
+    _value("targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)),
+    _names("targets/*/set", "target-constant", "A constant in the requests of a target", (B, B)),
+    _required_value("targets/*/set/*", "target-constant", "A constant in the requests of a target", B),
+    _value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
+    _value(
+        "targets/*/voice_description",
+        "target-voice-description",
+        "The default voice description of a target",
+        (C, P, P),
+    ),
+    _value("targets/*/voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)),
+    _names("targets/*/needs", "target-need", "A required parameter of a target", (B, C)),
+    _value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
+    _choices("targets/*/languages", "target-language", "A language of a target"),
+    _value("targets/*/format", "target-default-format", "The default audio format of a target", (C, P, P)),
+    _choices("targets/*/formats", "target-format", "An audio format of a target"),
+    _optional_number(
+        "targets/*/text_characters", "target-text-length", "The recommended maximum text length", (C, P, P, C)
+    ),
     _value("targets/*/media_type", "target-media-type", "The media type of a target's requests", (P, P, B)),
-    _flag("targets/*/keyless", "target-keyless", "That a target answers without a key", (S, B)),
+    _flag("targets/*/keyless", "target-keyless", "A target {} works without a key", (C, B)),
     *_price("targets/*/pricing"),
 )
 STREAM = (
-    ExtensionFact("", "stream", "That the answer is a stream of events", "value", {"added": B, "removed": B}),
-    ExtensionFact("kind", "stream-kind-place", "The place of an event's kind", "value", {"changed": B}),
-    _names("events", "stream-event", "A kind of event", (P, P)),
-    _names("events/*/next", "stream-order", "That one event may follow another", (P, S)),
-    _value("events/*/end", "stream-end", "That an event ends the stream, and how,", (B, B, B)),
-    ExtensionFact(
-        "events/*/schema",
-        "stream-data",
-        "That the data of an event has a documented shape",
-        "value",
-        {"added": S, "removed": P},
-    ),
-    ExtensionFact("audio/event", "stream-audio-event", "The event that carries the audio", "value", {"changed": B}),
-    ExtensionFact("audio/at", "stream-audio-place", "The place of the audio in its event", "value", {"changed": B}),
-    ExtensionFact("audio/encoding", "stream-audio-encoding", "The encoding of the audio", "value", {"changed": B}),
-    _value("audio/index", "stream-index-place", "The place of the number of an event", (S, P, P)),
+    _presence("", "stream", "The event stream of the response (x-stream)", (B, B)),
+    _required_value("kind", "stream-kind-place", "The location of an event's type", B),
+    _names("events", "stream-event", "An event type", (P, P)),
+    _names("events/*/next", "stream-order", "An event type that may follow another", (P, C)),
+    _value("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),
+    _presence("events/*/schema", "stream-data", "The schema of an event's data", (C, P)),
+    _required_value("audio/event", "stream-audio-event", "The event that has the audio", B),
+    _required_value("audio/at", "stream-audio-place", "The location of the audio in its event", B),
+    _required_value("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
+    _value("audio/index", "stream-index-place", "The location of the sequence number of an event", (C, P, P)),
     _value("marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
-    _value("reason", "stream-reason-place", "The place of the reason of a failure", (S, P, P)),
-    _amount("max_gap_s", "stream-gap", "The longest pause within a stream", (P, S, P, S)),
+    _value("reason", "stream-reason-place", "The location of the failure reason", (C, P, P)),
+    _optional_number("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
 )
 WEBHOOK = (
-    ExtensionFact(
-        "", "webhook-naming", "That a request may name a URL to be told at", "value", {"added": S, "removed": B}
+    _presence("", "webhook-naming", "The webhook URL in requests (x-webhook)", (C, B)),
+    _names("url", "webhook-url", "A location of the webhook URL in the request, or its modes,", (C, B)),
+    _required_value("callback", "webhook-callback", "The documented callback that is sent to the webhook", P),
+    _flag("https", "webhook-https", "Webhook URLs {} have to use HTTPS", (B, C)),
+    _flag("repeats", "webhook-repeats", "A callback may {} be repeated", (P, C)),
+    _optional_number(
+        "progress_max_s", "webhook-progress", "The maximum time between two progress callbacks", (P, C, C, P)
     ),
-    _names("url", "webhook-url", "A place of the request for the URL, with its modes,", (S, B)),
-    ExtensionFact("callback", "webhook-callback", "Which callback describes what is sent", "value", {"changed": P}),
-    _flag("https", "webhook-https", "That the URL must be https", (B, S)),
-    _flag("repeats", "webhook-repeats", "That the same POST may come more than once", (P, S)),
-    _amount("progress_max_s", "webhook-progress", "The longest time between two POSTs of progress", (P, S, S, P)),
-    ExtensionFact("body", "webhook-body", "That a body of its own is sent", "value", {"added": B, "removed": B}),
-    ExtensionFact("body/id", "webhook-id-place", "The place of the id in what is sent", "value", {"changed": B}),
-    ExtensionFact(
-        "body/state", "webhook-state-place", "The place of the state in what is sent", "value", {"changed": B}
-    ),
-    _names("body/states", "webhook-state", "A state that is sent", (P, P)),
+    _presence("body", "webhook-body", "A callback body that differs from the status response", (B, B)),
+    _required_value("body/id", "webhook-id-place", "The location of the job id in a callback", B),
+    _required_value("body/state", "webhook-state-place", "The location of the job state in a callback", B),
+    _names("body/states", "webhook-state", "A job state that is reported by callbacks", (P, P)),
 )
-INTAKE = (
-    _names("request", "intake-word", "A word of a request that carries audio", (S, B)),
-    ExtensionFact("request/*/at", "intake-word-place", "The place of a word beside audio", "value", {"changed": B}),
-    _names("request/*/map", "intake-word-value", "The provider's own name for a word's value", (S, P)),
-    ExtensionFact(
-        "request/*/map/*", "intake-word-value", "The provider's own name for a word's value", "value", {"changed": P}
-    ),
-    _value("answer/charged", "intake-charged-place", "The place of what was charged", (S, P, P)),
-    _names("targets", "target", "A target", (S, B)),
-    _names("targets/*/set", "target-constant", "A constant to send for a target", (B, B)),
-    ExtensionFact("targets/*/set/*", "target-constant", "A constant to send for a target", "value", {"changed": B}),
-    _value("targets/*/voice", "target-voice", "The default voice of a target", (S, P, P)),
-    _value("targets/*/language", "target-default-language", "The default language of a target", (S, P, P)),
-    _listed("targets/*/languages", "target-language", "A language of a target"),
+AUDIO_INPUT = (
+    _names("request", "intake-word", "A parameter of requests with audio input", (C, B)),
+    _required_value("request/*/at", "intake-word-place", "The location of a parameter in requests with audio input", B),
+    _names("request/*/map", "intake-word-value", "The provider's name for a value of a parameter", (C, P)),
+    _required_value("request/*/map/*", "intake-word-value", "The provider's name for a value of a parameter", P),
+    _value("answer/charged", "intake-charged-place", "The location of the charge", (C, P, P)),
+    _names("targets", "target", "A target", (C, B)),
+    _names("targets/*/set", "target-constant", "A constant in the requests of a target", (B, B)),
+    _required_value("targets/*/set/*", "target-constant", "A constant in the requests of a target", B),
+    _value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
+    _value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
+    _choices("targets/*/languages", "target-language", "A language of a target"),
     *_price("targets/*/pricing"),
 )
 TRANSCRIPTION = (
-    ExtensionFact("", "transcription", "That the operation writes speech down", "value", {"added": S, "removed": B}),
-    ExtensionFact("answer/text", "transcript-place", "The place of the text that was heard", "value", {"changed": B}),
-    _value("answer/language", "transcript-language-place", "The place of the language heard", (S, P, P)),
-    _value("answer/audio_s", "transcript-length-place", "The place of the length of the audio", (S, P, P)),
-    _value("answer/segments", "transcript-segments-place", "The place of the segments", (S, B, B)),
+    _presence("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
+    _required_value("answer/text", "transcript-place", "The location of the transcript", B),
+    _value("answer/language", "transcript-language-place", "The location of the detected language", (C, P, P)),
+    _value("answer/audio_s", "transcript-length-place", "The location of the audio duration", (C, P, P)),
+    _value("answer/segments", "transcript-segments-place", "The location of the segments", (C, B, B)),
     *(
-        ExtensionFact(
-            f"answer/segment/{key}",
-            "transcript-segment-key",
-            "The name of a part of a segment",
-            "value",
-            {"changed": B},
-        )
+        _required_value(f"answer/segment/{key}", "transcript-segment-key", "The name of a field of a segment", B)
         for key in ("start", "end", "text")
     ),
     *(
-        _value(f"answer/segment/{key}", f"transcript-{key}", f"The {key} of a segment", (S, P, B))
+        _value(f"answer/segment/{key}", f"transcript-{key}", f"The field {key} of a segment", (C, P, B))
         for key in ("speaker", "words")
     ),
-    *INTAKE,
+    *AUDIO_INPUT,
 )
 CONVERSION = (
-    ExtensionFact(
-        "", "conversion", "That the operation makes other audio of audio", "value", {"added": S, "removed": B}
-    ),
-    ExtensionFact("does", "conversion-purpose", "What a conversion does", "value", {"changed": B}),
-    ExtensionFact(
-        "answer/audio", "conversion-audio", "That the answer carries audio", "value", {"added": S, "removed": B}
-    ),
+    _presence("", "conversion", "The audio conversion of the operation (x-conversion)", (C, B)),
+    _required_value("does", "conversion-purpose", "The purpose of a conversion", B),
+    _presence("answer/audio", "conversion-audio", "Audio in the response", (C, B)),
     *_audio("answer/audio", "conversion-audio"),
-    ExtensionFact(
-        "answer/stems", "conversion-stems", "That the answer lists stems", "value", {"added": S, "removed": B}
+    _presence("answer/stems", "conversion-stems", "The list of stems in the response", (C, B)),
+    _required_value("answer/stems/at", "conversion-stems-place", "The location of the stems", B),
+    _required_value("answer/stems/name", "conversion-stem-key", "The name of a field of a stem", B),
+    _required_value("answer/stems/url", "conversion-stem-key", "The name of a field of a stem", B),
+    _value("answer/stems/download", "conversion-stems-download", "The operation that a stem URL belongs to", (C, P, P)),
+    _names("answer/facts", "conversion-fact", "An audio property in the response", (C, B)),
+    _required_value(
+        "answer/facts/*", "conversion-fact-place", "The location of a property of the audio in the response", B
     ),
-    ExtensionFact("answer/stems/at", "conversion-stems-place", "The place of the stems", "value", {"changed": B}),
-    ExtensionFact("answer/stems/name", "conversion-stem-key", "The name of a part of a stem", "value", {"changed": B}),
-    ExtensionFact("answer/stems/url", "conversion-stem-key", "The name of a part of a stem", "value", {"changed": B}),
-    _value("answer/stems/download", "conversion-stems-download", "The operation that a stem's URL leads to", (S, P, P)),
-    _names("answer/facts", "conversion-fact", "A fact of the answer", (S, B)),
-    ExtensionFact(
-        "answer/facts/*", "conversion-fact-place", "The place of a fact of the answer", "value", {"changed": B}
-    ),
-    *INTAKE,
+    *AUDIO_INPUT,
 )
 RESOURCE = (
-    ExtensionFact(
-        "", "resource", "That what the operation makes is there in later calls", "value", {"added": S, "removed": B}
-    ),
-    ExtensionFact("id", "resource-id-place", "The place of the id of what is made", "value", {"changed": B}),
-    _value("state", "resource-state-place", "The place of the state of what is kept", (S, P, B)),
-    _names("states", "resource-state", "A state of what is kept", (P, S)),
-    ExtensionFact("list", "resource-list", "That what is kept can be listed", "value", {"added": S, "removed": B}),
-    ExtensionFact("list/operation", "resource-list-call", "The call that lists what is kept", "value", {"changed": P}),
-    _value("list/used", "resource-count-place", "The place of the number of things kept", (S, P, P)),
-    _value("list/limit", "resource-limit-place", "The place of how many things may be kept", (S, P, P)),
-    ExtensionFact(
-        "delete", "resource-deletion", "That what is kept can be deleted", "value", {"added": S, "removed": B}
-    ),
-    ExtensionFact(
-        "delete/operation", "resource-deletion-call", "The call that deletes what is kept", "value", {"changed": P}
-    ),
-    ExtensionFact(
-        "delete/id", "resource-deletion-place", "The place of the id of what is deleted", "value", {"changed": B}
-    ),
-    _names("set", "resource-setting", "A call that brings what is kept into a state", (S, B)),
-    _names("uses", "resource-use", "A call that takes the id of what is kept, as it is documented,", (S, B)),
+    _presence("", "resource", "The resource that the operation creates (x-resource)", (C, B)),
+    _required_value("id", "resource-id-place", "The location of the resource id", B),
+    _value("state", "resource-state-place", "The location of the resource state", (C, P, B)),
+    _names("states", "resource-state", "A resource state", (P, C)),
+    _presence("list", "resource-list", "Listing of resources", (C, B)),
+    _required_value("list/operation", "resource-list-call", "The operation that lists resources", P),
+    _value("list/used", "resource-count-place", "The location of the number of resources", (C, P, P)),
+    _value("list/limit", "resource-limit-place", "The location of the maximum number of resources", (C, P, P)),
+    _presence("delete", "resource-deletion", "Deletion of resources", (C, B)),
+    _required_value("delete/operation", "resource-deletion-call", "The operation that deletes a resource", P),
+    _required_value("delete/id", "resource-deletion-place", "The location of the id in a deletion request", B),
+    _names("set", "resource-setting", "An operation that changes the state of a resource", (C, B)),
+    _names("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
 )
 BATCH = (
-    ExtensionFact("", "batch", "That the operation takes many requests at once", "value", {"added": S, "removed": B}),
-    ExtensionFact("items", "batch-items-place", "The place of the list of requests", "value", {"changed": B}),
-    ExtensionFact("each", "batch-call", "The call that each request of a batch stands for", "value", {"changed": P}),
-    ExtensionFact("results", "batch-results-place", "The place of the list of jobs", "value", {"changed": B}),
-    ExtensionFact("job", "batch-job-key", "The name of a job's id in the list", "value", {"changed": B}),
-    _value("index", "batch-index-key", "The name of a job's number in the list", (S, P, P)),
-    _value("state", "batch-state-key", "The name of a job's state in the list", (S, P, B)),
-    _value("charged", "batch-charged-key", "The name of what a job was charged in the list", (S, P, P)),
-    _value("url", "batch-url-key", "The name of a job's audio in the list", (S, P, B)),
-    _value("total", "batch-total-place", "The place of the number of jobs", (S, P, P)),
-    _value("completed", "batch-completed-place", "The place of the number of jobs that are over", (S, P, P)),
+    _presence("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
+    _required_value("items", "batch-items-place", "The location of the list of requests", B),
+    _required_value("each", "batch-call", "The operation that each request of a batch is for", P),
+    _required_value("results", "batch-results-place", "The location of the list of jobs", B),
+    _required_value("job", "batch-job-key", "The name of the job id in the list of jobs", B),
+    _value("index", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
+    _value("state", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)),
+    _value("charged", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)),
+    _value("url", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)),
+    _value("total", "batch-total-place", "The location of the number of jobs", (C, P, P)),
+    _value("completed", "batch-completed-place", "The location of the number of ended jobs", (C, P, P)),
 )
 CHAT = (
-    ExtensionFact("", "chat", "That the operation answers what is said to it", "value", {"added": S, "removed": B}),
-    ExtensionFact("text", "chat-text-place", "The place of what is said, as text", "value", {"changed": B}),
-    _value("audio", "chat-recording-place", "The place of what is said, as a recording", (S, B, B)),
-    _value("heard", "chat-heard-place", "The place of what was heard", (S, P, P)),
-    ExtensionFact("reply", "chat-reply-place", "The place of the answer in words", "value", {"changed": B}),
+    _presence("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
+    _required_value("text", "chat-text-place", "The location of the user's message as text", B),
+    _value("audio", "chat-recording-place", "The location of the user's message as audio", (C, B, B)),
+    _value("heard", "chat-heard-place", "The location of the transcript of the user's message", (C, P, P)),
+    _required_value("reply", "chat-reply-place", "The location of the reply text", B),
     *_audio("spoken", "chat-audio"),
-    _value("voice", "chat-voice-place", "The place of the voice that answers", (S, B, B)),
-    _value("charged", "chat-charged-place", "The place of what was charged", (S, P, P)),
+    _value("voice", "chat-voice-place", "The location of the voice of the reply", (C, B, B)),
+    _value("charged", "chat-charged-place", "The location of the charge", (C, P, P)),
 )
 PRICING = _price("")
 
+_TABLES = (PROVIDER, LIMITS, JOB, SPEECH, STREAM, WEBHOOK, RESOURCE, BATCH, CHAT, TRANSCRIPTION, CONVERSION, PRICING)
+
 
 def rules() -> Iterable[DriftRule]:
-    """All rules over the `x-` keys; rows with one stem share theirs."""
-    tables = (PROVIDER, LIMITS, JOB, SPEECH, STREAM, WEBHOOK, RESOURCE, BATCH, CHAT, TRANSCRIPTION, CONVERSION, PRICING)
-    found = {
-        f"{row.stem}-{action}": DriftRule(f"{row.stem}-{action}", level, f"{row.says} {_SAYS[action]}", "contracts")
-        for table in tables
-        for row in table
-        for action, level in row.levels.items()
-    }
+    """Return all rules for extensions; facts with the same `id_prefix` share rules."""
+    found = {}
+    for fact in (fact for table in _TABLES for fact in table):
+        for difference, level in fact.levels.items():
+            rule_id = f"{fact.id_prefix}-{difference}"
+            found[rule_id] = DriftRule(rule_id, level, fact.description(difference), "contracts")
     return found.values()

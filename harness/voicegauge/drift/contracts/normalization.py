@@ -1,9 +1,8 @@
-"""Schemas in a normal form, so that two spellings of one schema are one.
+"""Normalization of JSON Schemas, so that equivalent spellings of a schema compare as equal.
 
-References are followed, an `allOf` is laid together where its parts do not touch the
-same keyword, an `anyOf` of a schema and null is a nullable schema, OpenAPI 3.0's
-`nullable` and boolean `exclusiveMinimum` are read as 3.1 writes them, and keywords
-that say nothing (`minItems: 0`) are dropped.
+References are followed, the parts of an `allOf` are merged where no keyword is in several of them, an `anyOf` of a
+schema and null becomes a nullable schema, `nullable` and boolean `exclusiveMinimum` of OpenAPI 3.0 are converted to
+3.1, and keywords without effect (`minItems: 0`) are dropped.
 """
 
 from __future__ import annotations
@@ -15,191 +14,220 @@ from typing import NamedTuple
 
 from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json
 from voicegauge.drift.contracts.normalized_schema import (
-    AROUND,
-    TITLES,
+    ANNOTATION_KEYWORDS,
+    SIBLING_DEPENDENT_KEYWORDS,
     AppliedSchemas,
     NormalizedSchema,
-    is_single,
+    as_strings,
+    has_single_branch,
     merge_schemas,
     read_schema,
-    type_names,
 )
 
 MAX_NESTING = 60
-"""Of branches in branches; deeper ones stay as they are spelled."""
+"""Levels of branches within branches that are simplified; it bounds the recursion for schemas from strangers."""
 MAX_DEPTH = 12
-"""Of a schema that is compared as a whole; what lies deeper counts as equal. Each depth is printed once."""
+"""Levels of subschemas in a fingerprint. Deeper differences are still found, by comparing properties one by one."""
 
 
 class SchemaFingerprint(NamedTuple):
-    """A fingerprint of a schema."""
+    """A hash of a normalized schema."""
 
     digest: bytes
     is_whole: bool
-    """Nothing of the schema lies too deep to be in it."""
+    """Whether it covers the whole schema; `False` if a part of it lies deeper than `MAX_DEPTH`."""
+
+
+_Pointers = tuple[str, ...]
+"""Pointers of the schema objects that apply together: the cache key of a schema."""
 
 
 class SchemaNormalizer:
-    """Normal forms and fingerprints of the schemas of one document, each made once."""
+    """Normalizes and fingerprints the schemas of one document, each of them once."""
 
     def __init__(self) -> None:
-        """Begin with none."""
-        self._normal: dict[tuple[str, ...], NormalizedSchema] = {}
-        self._open: set[tuple[str, ...]] = set()
-        self._prints: dict[tuple[tuple[str, ...], int], SchemaFingerprint] = {}
+        """Start with empty caches."""
+        self._normalized: dict[_Pointers, NormalizedSchema] = {}
+        self._in_progress: set[_Pointers] = set()
+        self._fingerprints: dict[tuple[_Pointers, int], SchemaFingerprint] = {}
+        """By schema and depth; depth 0 if the fingerprint covers the whole schema and so holds for every depth."""
 
-    def normal(self, applied: AppliedSchemas, place: DocumentNode) -> NormalizedSchema:
-        """The normal form of the parts in `applied`; `place` stands for it where there are none.
+    def normalize(self, applied: AppliedSchemas, fallback: DocumentNode) -> NormalizedSchema:
+        """Normalize schemas that apply together.
+
+        Args:
+            applied: the schema objects.
+            fallback: the node of the result if `applied` is empty.
 
         Raises:
-            ContractError: a reference leads nowhere or in a circle.
+            ContractError: a reference points to nothing or in a circle.
         """
-        key = tuple(part.pointer for part in applied)
+        key = _pointers(applied)
         if not key:
-            return NormalizedSchema(place)
-        if key not in self._normal:
-            self._open.add(key)
-            self._normal[key] = self._made(applied)
-            self._open.discard(key)
-        return self._normal[key]
+            return NormalizedSchema(fallback)
+        if key not in self._normalized:
+            self._in_progress.add(key)
+            self._normalized[key] = self._build(applied)
+            self._in_progress.discard(key)
+        return self._normalized[key]
 
-    def _made(self, applied: AppliedSchemas) -> NormalizedSchema:
+    def _build(self, applied: AppliedSchemas) -> NormalizedSchema:
         schema = NormalizedSchema(applied[0])
-        rest: list[AppliedSchemas] = []
+        unmerged: list[AppliedSchemas] = []
         for fragment in _fragments(applied):
-            together = merge_schemas(schema, fragment)
-            if together is None:
-                rest.append((fragment.place,))
+            merged = merge_schemas(schema, fragment)
+            if merged is None:
+                unmerged.append((fragment.node,))
             else:
-                schema = together
-        if len(rest) == 1:
-            together = merge_schemas(schema, read_schema(rest[0][0]), apart=AROUND)
-            schema, rest = (together, []) if together else (schema, rest)
-        if rest:
-            schema = replace(schema, lists={**schema.lists, "allOf": tuple(rest)})
+                schema = merged
+        # With a single one left, keywords such as `not` cannot be mixed up with those of another fragment.
+        if len(unmerged) == 1:
+            merged = merge_schemas(schema, read_schema(unmerged[0][0]), unmergeable=SIBLING_DEPENDENT_KEYWORDS)
+            schema, unmerged = (merged, []) if merged else (schema, unmerged)
+        if unmerged:
+            schema = replace(schema, schema_lists={**schema.schema_lists, "allOf": tuple(unmerged)})
         for key in ("anyOf", "oneOf"):
-            if key in schema.lists:
-                schema = self._simplified(schema, key)
-        return _with_nullable(schema)
+            if key in schema.schema_lists:
+                schema = self._simplify_branches(schema, key)
+        return _convert_nullable(schema)
 
-    def _simplified(self, schema: NormalizedSchema, key: str) -> NormalizedSchema:
-        """Null out of the branches of `key`; a single one, or branches that are mere types, into the schema."""
-        applied = schema.lists[key]
-        if len(self._open) > MAX_NESTING or any(tuple(p.pointer for p in branch) in self._open for branch in applied):
+    def _simplify_branches(self, schema: NormalizedSchema, key: str) -> NormalizedSchema:
+        """Replace a null branch of `key` by nullability, and a single branch or plain types by their keywords."""
+        branches = schema.schema_lists[key]
+        is_recursive = any(_pointers(branch) in self._in_progress for branch in branches)
+        if len(self._in_progress) > MAX_NESTING or is_recursive:
             return schema
-        branches = {branch: self.normal(branch, branch[0]) for branch in applied}
-        others = tuple(branch for branch in applied if not _is_null(branches[branch]))
-        left = {name: value for name, value in schema.lists.items() if name != key}
-        if len(others) < len(applied) and not schema.is_bare:
+        normalized = {branch: self.normalize(branch, branch[0]) for branch in branches}
+        non_null = tuple(branch for branch in branches if not _is_null(normalized[branch]))
+        other_lists = {name: value for name, value in schema.schema_lists.items() if name != key}
+        has_null = len(non_null) < len(branches)
+        if has_null and not schema.has_only_branches:
             return schema
-        null = True if len(others) < len(applied) else _settled(list(branches.values()))
-        if len(others) == 1:
-            single = _beside(schema, left, branches[others[0]])
-            if single is not None:
-                return replace(single, null=null if schema.is_bare else None)
-        if (mere := _mere_types([branches[branch] for branch in others], key)) and "type" not in schema.words:
-            stated = replace(schema.place.child(key), value=mere)
-            return replace(schema, words={**schema.words, "type": stated}, lists=left, null=null)
-        return replace(schema, lists={**left, key: others}, null=null)
+        nullable = True if has_null else _any_nullable(list(normalized.values()))
+        if len(non_null) == 1:
+            merged = _merge_single_branch(schema, other_lists, normalized[non_null[0]])
+            if merged is not None:
+                return replace(merged, nullable=nullable if schema.has_only_branches else None)
+        types = _plain_types([normalized[branch] for branch in non_null], key)
+        if types and "type" not in schema.keywords:
+            keyword = replace(schema.node.child(key), value=types)
+            keywords = {**schema.keywords, "type": keyword}
+            return replace(schema, keywords=keywords, schema_lists=other_lists, nullable=nullable)
+        return replace(schema, schema_lists={**other_lists, key: non_null}, nullable=nullable)
 
     def fingerprint(self, applied: AppliedSchemas) -> SchemaFingerprint:
-        """Equal for schemas that say the same, as far as `MAX_DEPTH` lets it see."""
-        return self._fingerprint(applied, MAX_DEPTH)
+        """Return a fingerprint that is the same for equivalent schemas, up to `MAX_DEPTH` levels of subschemas."""
+        return self._cached_fingerprint(applied, MAX_DEPTH)
 
-    def _fingerprint(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
-        key = tuple(part.pointer for part in applied)
+    def _cached_fingerprint(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
+        key = _pointers(applied)
         if not key or depth == 0:
             return SchemaFingerprint(b"", is_whole=not key)
-        known = self._prints.get((key, 0)) or self._prints.get((key, depth))
+        known = self._fingerprints.get((key, 0)) or self._fingerprints.get((key, depth))
         if known is None:
-            known = self._printed(applied, depth)
-            self._prints[key, 0 if known.is_whole else depth] = known
+            known = self._compute_fingerprint(applied, depth)
+            self._fingerprints[key, 0 if known.is_whole else depth] = known
         return known
 
-    def _printed(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
-        inside: list[SchemaFingerprint] = []
+    def _compute_fingerprint(self, applied: AppliedSchemas, depth: int) -> SchemaFingerprint:
+        used: list[SchemaFingerprint] = []
 
-        def below(parts: AppliedSchemas) -> str:
-            inside.append(self._fingerprint(parts, depth - 1))
-            return inside[-1].digest.hex()
+        def digest(inner: AppliedSchemas) -> str:
+            used.append(self._cached_fingerprint(inner, depth - 1))
+            return used[-1].digest.hex()
 
-        schema = self.normal(applied, applied[0])
-        lists = {name: _in_order(name, [below(branch) for branch in found]) for name, found in schema.lists.items()}
-        mappings = {
-            name: {child: below(parts) for child, parts in found.items()} for name, found in schema.mappings.items()
-        }
-        words = dict(_comparable(name, word) for name, word in schema.words.items())
-        inner = {name: below(parts) for name, parts in schema.below.items()}
-        text = canonical_json([words, schema.takes_null, lists, mappings, inner])
-        return SchemaFingerprint(hashlib.sha256(text).digest(), is_whole=all(print_.is_whole for print_ in inside))
+        schema = self.normalize(applied, applied[0])
+        content = [
+            dict(_comparable(name, keyword) for name, keyword in schema.keywords.items()),
+            schema.is_nullable,
+            {
+                name: _order_branches(name, [digest(branch) for branch in branches])
+                for name, branches in schema.schema_lists.items()
+            },
+            {
+                name: {child: digest(inner) for child, inner in mapping.items()}
+                for name, mapping in schema.schema_mappings.items()
+            },
+            {name: digest(inner) for name, inner in schema.subschemas.items()},
+        ]
+        is_whole = all(fingerprint.is_whole for fingerprint in used)
+        return SchemaFingerprint(hashlib.sha256(canonical_json(content)).digest(), is_whole=is_whole)
+
+
+def _pointers(applied: AppliedSchemas) -> _Pointers:
+    return tuple(node.pointer for node in applied)
 
 
 def _fragments(applied: AppliedSchemas) -> Iterator[NormalizedSchema]:
-    """What applies, each part on its own: beside a reference, behind it, in `allOf`."""
-    stack, seen = list(reversed(applied)), set[str]()
+    """Iterate over all schema objects that apply: those given, behind their references and in their `allOf`."""
+    stack, visited = list(reversed(applied)), set[str]()
     while stack:
-        part = stack.pop()
-        if part.pointer in seen:
+        node = stack.pop()
+        if node.pointer in visited:
             continue
-        seen.add(part.pointer)
-        own = read_schema(part)
-        if not own.is_empty:
-            yield own
-        lists = ["allOf", *(key for key in ("anyOf", "oneOf") if is_single(part, key))]
-        following = [branch for key in lists for _, branch in part.child(key).children()]
-        reference = part.child("$ref")
+        visited.add(node.pointer)
+        schema = read_schema(node)
+        if not schema.is_empty:
+            yield schema
+        always_applied = ["allOf", *(key for key in ("anyOf", "oneOf") if has_single_branch(node, key))]
+        following = [branch for key in always_applied for _, branch in node.child(key).children()]
+        reference = node.child("$ref")
         if isinstance(reference.value, str):
             following.insert(0, reference.reference_target())
         stack.extend(reversed(following))
 
 
-def _beside(
-    schema: NormalizedSchema, left: dict[str, tuple[AppliedSchemas, ...]], inner: NormalizedSchema
+def _merge_single_branch(
+    schema: NormalizedSchema, other_lists: dict[str, tuple[AppliedSchemas, ...]], branch: NormalizedSchema
 ) -> NormalizedSchema | None:
-    """`schema`, its only branch `inner` laid into what is left of it; its own titles win."""
-    together = merge_schemas(replace(schema, lists=left), inner)
-    if together is None:
+    """Merge `schema` with its only branch; the annotations of `schema` take precedence."""
+    merged = merge_schemas(replace(schema, schema_lists=other_lists), branch)
+    if merged is None:
         return None
-    titles = {name: word for name, word in schema.words.items() if name in TITLES}
-    place = inner.place if schema.is_bare else schema.place
-    return replace(together, place=place, words={**together.words, **titles})
+    annotations = {name: keyword for name, keyword in schema.keywords.items() if name in ANNOTATION_KEYWORDS}
+    node = branch.node if schema.has_only_branches else schema.node
+    return replace(merged, node=node, keywords={**merged.keywords, **annotations})
 
 
-def _with_nullable(schema: NormalizedSchema) -> NormalizedSchema:
-    """OpenAPI 3.0's `nullable`, out of the words."""
-    if "nullable" not in schema.words:
+def _convert_nullable(schema: NormalizedSchema) -> NormalizedSchema:
+    """Convert the keyword `nullable` of OpenAPI 3.0 to the field `nullable`."""
+    if "nullable" not in schema.keywords:
         return schema
-    words = {key: word for key, word in schema.words.items() if key != "nullable"}
-    return replace(schema, words=words, null=True)
+    keywords = {key: keyword for key, keyword in schema.keywords.items() if key != "nullable"}
+    return replace(schema, keywords=keywords, nullable=True)
 
 
-def _settled(branches: list[NormalizedSchema]) -> bool | None:
-    """Whether null fits one of `branches`; `None` where one of them does not say."""
-    said = {branch.takes_null for branch in branches}
-    return True if True in said else None if None in said else False
+def _any_nullable(branches: list[NormalizedSchema]) -> bool | None:
+    """Whether null is valid in any branch; `None` if none is known to allow it and one of them is undetermined."""
+    nullability = {branch.is_nullable for branch in branches}
+    return True if True in nullability else None if None in nullability else False
 
 
-def _mere_types(branches: list[NormalizedSchema], key: str) -> list[str]:
-    """The types that `branches` come to, where they say nothing else; else none."""
-    if not all(branch.is_mere and branch.words.keys() == {"type"} for branch in branches):
+def _plain_types(branches: list[NormalizedSchema], key: str) -> list[str]:
+    """Return the types of branches that have no other keyword; empty if one of them has.
+
+    A `oneOf` of integer and number is excluded: it rejects integers, which match both.
+    """
+    if not all(branch.has_no_subschemas and branch.keywords.keys() == {"type"} for branch in branches):
         return []
-    names = list(dict.fromkeys(name for branch in branches for name in type_names(branch.words["type"].value)))
-    return [] if key == "oneOf" and {"integer", "number"} <= set(names) else names
+    types = list(dict.fromkeys(name for branch in branches for name in as_strings(branch.keywords["type"].value)))
+    return [] if key == "oneOf" and {"integer", "number"} <= set(types) else types
 
 
 def _is_null(schema: NormalizedSchema) -> bool:
-    return schema.is_mere and schema.words.keys() == {"type"} and schema.types == frozenset()
+    return schema.has_no_subschemas and schema.keywords.keys() == {"type"} and schema.types == frozenset()
 
 
-def _comparable(key: str, word: DocumentNode) -> tuple[str, object]:
-    """A keyword and its value; a `const` as an enumeration, and lists whose order says nothing in one order."""
+def _comparable(key: str, keyword: DocumentNode) -> tuple[str, object]:
+    """Return a keyword and its value for a fingerprint: `const` as an enum, and unordered lists sorted."""
     if key == "type":
-        return key, sorted(set(type_names(word.value)) - {"null"})
+        return key, sorted(set(as_strings(keyword.value)) - {"null"})
     if key in ("enum", "required", "const"):
-        values = [word.value] if key == "const" else word.value
+        values = [keyword.value] if key == "const" else keyword.value
         return key.replace("const", "enum"), sorted({canonical_json(value).decode() for value in values})
-    return key, word.value
+    return key, keyword.value
 
 
-def _in_order(key: str, prints: list[str]) -> list[str]:
-    return prints if key == "prefixItems" else sorted(prints)
+def _order_branches(key: str, digests: list[str]) -> list[str]:
+    """Sort the branches, whose order has no meaning, except for `prefixItems`."""
+    return digests if key == "prefixItems" else sorted(digests)

@@ -1,37 +1,46 @@
-"""One schema as keywords with their places, and how two that both apply become one."""
+"""JSON Schemas as sets of keywords with their positions, and merging of two schemas that apply to the same value."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json
 from voicegauge.formats import MISSING
 
-AppliedSchemas = tuple[DocumentNode, ...]
-"""A schema: parts of a document that all apply. None of them means that anything fits."""
+_Value = TypeVar("_Value")
 
-UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
-LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
-LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+AppliedSchemas = tuple[DocumentNode, ...]
+"""Schema objects that all apply to the same value. An empty tuple allows any value."""
+
+UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
+LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
+SCHEMA_LIST_KEYWORDS = ("allOf", "anyOf", "oneOf", "prefixItems")
 """Keywords whose value is a list of schemas."""
-MAPPINGS = ("properties", "patternProperties", "dependentSchemas")
+SCHEMA_MAPPING_KEYWORDS = ("properties", "patternProperties", "dependentSchemas")
 """Keywords whose value is a mapping from names to schemas."""
-BELOW = (
+SUBSCHEMA_KEYWORDS = (
     *("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames"),
     *("unevaluatedItems", "unevaluatedProperties", "contentSchema"),
 )
 """Keywords whose value is a schema."""
-WORDS = (
-    *UPPER,
-    *LOWER,
+PLAIN_KEYWORDS = (
+    *UPPER_BOUNDS,
+    *LOWER_BOUNDS,
     *("type", "format", "enum", "const", "pattern", "multipleOf", "uniqueItems", "default", "required"),
     *("readOnly", "writeOnly", "deprecated", "discriminator", "dependentRequired", "contentMediaType"),
     *("contentEncoding", "nullable", "x-advice"),
 )
 """Keywords whose value is plain data."""
-_SAYS_NOTHING: Mapping[str, Any] = {
+ANNOTATION_KEYWORDS = ("readOnly", "writeOnly", "deprecated", "default", "x-advice")
+"""Keywords that describe a property rather than restrict its values: of two, the outer one takes precedence."""
+SIBLING_DEPENDENT_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "unevaluatedItems")
+"""Keywords whose effect depends on the properties or items next to them, so that merging would change them."""
+INTERDEPENDENT_KEYWORDS = ("if", "then", "else", "not", "contains", "minContains", "maxContains")
+"""Keywords that belong together within one schema object, so that those of two objects must not be mixed."""
+
+_NO_EFFECT: Mapping[str, Any] = {
     **dict.fromkeys(("minLength", "minItems", "minProperties"), 0),
     "minContains": 1,
     **dict.fromkeys(("uniqueItems", "readOnly", "writeOnly", "deprecated", "nullable"), False),
@@ -39,199 +48,226 @@ _SAYS_NOTHING: Mapping[str, Any] = {
     "enum": [],
     "x-advice": {},
 }
-AROUND = ("additionalProperties", "unevaluatedProperties", "unevaluatedItems")
-"""Keywords below that mean another thing once others stand beside them."""
-TOGETHER = ("if", "then", "else", "not", "contains", "minContains", "maxContains")
-"""Keywords that several parts may each have, to be kept apart: they mean something with one another."""
-_NUMBERS = (*UPPER, *LOWER, "multipleOf")
-_KINDS: Mapping[str, Any] = {
-    **dict.fromkeys(_NUMBERS, int | float),
+"""Values that have the same meaning as a missing keyword."""
+_NUMERIC_KEYWORDS = (*UPPER_BOUNDS, *LOWER_BOUNDS, "multipleOf")
+_VALUE_TYPES: Mapping[str, Any] = {
+    **dict.fromkeys(_NUMERIC_KEYWORDS, int | float),
     **dict.fromkeys(("enum", "required"), list),
     "type": str | list,
     "discriminator": dict,
     "pattern": str,
 }
-"""What a keyword takes; anything else makes no sense and is left out."""
-TITLES = ("readOnly", "writeOnly", "deprecated", "default", "x-advice")
-"""Keywords that say something of a property rather than of its values: the outer one wins."""
+"""Types that keywords must have; keywords with another type are ignored, as JSON Schema does not define them."""
 
 
 @dataclass(frozen=True)
 class NormalizedSchema:
-    """A schema, its keywords by the kind of their value."""
+    """The keywords of a schema, grouped by the kind of their value; keywords without effect are left out."""
 
-    place: DocumentNode
-    """The part whose line stands for the whole."""
-    words: Mapping[str, DocumentNode] = field(default_factory=dict)
-    lists: Mapping[str, tuple[AppliedSchemas, ...]] = field(default_factory=dict)
-    mappings: Mapping[str, Mapping[str, AppliedSchemas]] = field(default_factory=dict)
-    below: Mapping[str, AppliedSchemas] = field(default_factory=dict)
-    null: bool | None = None
-    """Whether null fits, where `nullable` or the branches of the schema settle it."""
+    node: DocumentNode
+    """The node whose line stands for the whole schema."""
+    keywords: Mapping[str, DocumentNode] = field(default_factory=dict)
+    """Keywords with plain values."""
+    schema_lists: Mapping[str, tuple[AppliedSchemas, ...]] = field(default_factory=dict)
+    """Keywords with lists of schemas."""
+    schema_mappings: Mapping[str, Mapping[str, AppliedSchemas]] = field(default_factory=dict)
+    """Keywords with mappings from names to schemas."""
+    subschemas: Mapping[str, AppliedSchemas] = field(default_factory=dict)
+    """Keywords with a schema."""
+    nullable: bool | None = None
+    """Whether null is valid, if `nullable` or the branches of the schema determine it."""
 
-    def word(self, key: str) -> DocumentNode:
-        """The keyword `key`; missing where it says nothing."""
-        return self.words.get(key) or DocumentNode(self.place.document, f"{self.place.pointer}/{key}", MISSING)
+    def keyword(self, key: str) -> DocumentNode:
+        """Return the node of a keyword with a plain value; missing if the schema does not have it."""
+        return self.keywords.get(key) or DocumentNode(self.node.document, f"{self.node.pointer}/{key}", MISSING)
 
     @property
     def properties(self) -> Mapping[str, AppliedSchemas]:
-        """The listed properties."""
-        return self.mappings.get("properties", {})
+        """The schemas under `properties`, by name."""
+        return self.schema_mappings.get("properties", {})
 
     @property
     def types(self) -> frozenset[str] | None:
-        """The types besides null; `None` where any will do."""
-        stated = self.words.get("type")
-        return None if stated is None else frozenset(type_names(stated.value)) - {"null"}
+        """The types without null; `None` if the schema has no `type`."""
+        keyword = self.keywords.get("type")
+        return None if keyword is None else frozenset(as_strings(keyword.value)) - {"null"}
 
     @property
     def values(self) -> list[Any] | None:
-        """The values that are listed one by one, a `const` among them; `None` where none are."""
-        if "const" in self.words:
-            return [self.words["const"].value]
-        enum = self.words.get("enum")
+        """The values of `enum` or the one of `const`; `None` if the schema has neither."""
+        if "const" in self.keywords:
+            return [self.keywords["const"].value]
+        enum = self.keywords.get("enum")
         return None if enum is None else list(enum.value)
 
     @property
-    def takes_null(self) -> bool | None:
-        """Whether null fits; `None` where the schema says nothing of types and values."""
-        stated, values = self.types, self.values
-        if self.null is not None:
-            return self.null
-        if stated is None and values is None:
+    def is_nullable(self) -> bool | None:
+        """Whether null is valid; `None` if the schema restricts neither types nor values."""
+        types, values = self.types, self.values
+        if self.nullable is not None:
+            return self.nullable
+        if types is None and values is None:
             return None
-        return (stated is None or "null" in type_names(self.words["type"].value)) and (values is None or None in values)
+        return (types is None or "null" in as_strings(self.keywords["type"].value)) and (
+            values is None or None in values
+        )
 
     @property
     def required(self) -> list[str]:
-        """The properties that must be there, listed or not."""
-        stated = self.words.get("required")
-        return [] if stated is None else type_names(stated.value)
+        """The required properties, whether or not `properties` lists them."""
+        keyword = self.keywords.get("required")
+        return [] if keyword is None else as_strings(keyword.value)
 
     def requires(self, name: str) -> bool:
-        """Whether the property `name` must be there."""
+        """Whether the property `name` is required."""
         return name in self.required
 
     @property
-    def is_mere(self) -> bool:
-        """Whether it holds no other schema."""
-        return not self.lists and not self.mappings and not self.below
+    def has_no_subschemas(self) -> bool:
+        """Whether all keywords have plain values."""
+        return not self.schema_lists and not self.schema_mappings and not self.subschemas
 
     @property
-    def is_bare(self) -> bool:
-        """Whether it holds nothing but lists of schemas."""
-        return not (self.words.keys() - set(TITLES)) and not self.mappings and not self.below
+    def has_only_branches(self) -> bool:
+        """Whether the schema has nothing but lists of schemas and annotations."""
+        return (
+            not (self.keywords.keys() - set(ANNOTATION_KEYWORDS)) and not self.schema_mappings and not self.subschemas
+        )
 
     @property
     def is_empty(self) -> bool:
-        """Whether it says nothing at all."""
-        return self.is_mere and not self.words
+        """Whether the schema has no keyword with an effect."""
+        return self.has_no_subschemas and not self.keywords
 
 
-def type_names(value: Any) -> list[str]:
-    """The value of `type`, a text or a list of them, as a list."""
+def as_strings(value: Any) -> list[str]:
+    """Return the value of `type` or `required`, a string or a list of strings, as a list."""
     return [value] if isinstance(value, str) else [item for item in value if isinstance(item, str)]
 
 
-def read_schema(part: DocumentNode) -> NormalizedSchema:
-    """The keywords that stand in `part` itself, but for `allOf`, single branches and `$ref`.
+def read_schema(node: DocumentNode) -> NormalizedSchema:
+    """Read the keywords of one schema object; `$ref`, `allOf` and single branches are left to the normalizer.
 
-    Nothing fits a schema that is `false`.
+    A schema that is `false` is read as `{"not": {}}`, which no value satisfies either.
     """
-    if part.value is False:
-        return NormalizedSchema(part, below={"not": ()})
-    keys = part.value.keys() if isinstance(part.value, dict) else ()
-    words = {key: word for key in WORDS if key in keys and (word := _word(part, key)) is not None}
+    if node.value is False:
+        return NormalizedSchema(node, subschemas={"not": ()})
+    keys = node.value.keys() if isinstance(node.value, dict) else ()
+    keywords = {
+        key: keyword for key in PLAIN_KEYWORDS if key in keys and (keyword := _read_keyword(node, key)) is not None
+    }
     lists = {
-        key: tuple((branch,) for _, branch in part.child(key).children())
-        for key in LISTS
-        if key in keys and key != "allOf" and isinstance(part.value[key], list) and not is_single(part, key)
+        key: tuple((branch,) for _, branch in node.child(key).children())
+        for key in SCHEMA_LIST_KEYWORDS
+        if key in keys and key != "allOf" and isinstance(node.value[key], list) and not has_single_branch(node, key)
     }
     mappings = {
-        key: {name: (child,) for name, child in part.child(key).children()}
-        for key in MAPPINGS
-        if key in keys and isinstance(part.value[key], dict)
+        key: {name: (child,) for name, child in node.child(key).children()}
+        for key in SCHEMA_MAPPING_KEYWORDS
+        if key in keys and isinstance(node.value[key], dict)
     }
-    below = {key: (part.child(key),) for key in BELOW if key in keys and part.value[key] not in (True, {})}
-    return NormalizedSchema(
-        part, words, {k: v for k, v in lists.items() if v}, {k: v for k, v in mappings.items() if v}, below
-    )
+    subschemas = {
+        key: (node.child(key),) for key in SUBSCHEMA_KEYWORDS if key in keys and node.value[key] not in (True, {})
+    }
+    return NormalizedSchema(node, keywords, _without_empty(lists), _without_empty(mappings), subschemas)
 
 
-def is_single(part: DocumentNode, key: str) -> bool:
-    """Whether `key` is an `anyOf` or `oneOf` of one branch, which must fit then."""
-    value = part.get(key)
+def _without_empty(mapping: Mapping[str, _Value]) -> dict[str, _Value]:
+    return {key: value for key, value in mapping.items() if value}
+
+
+def has_single_branch(node: DocumentNode, key: str) -> bool:
+    """Whether `key` is an `anyOf` or `oneOf` with one branch, which then always applies."""
+    value = node.get(key)
     return key in ("anyOf", "oneOf") and isinstance(value, list) and len(value) == 1
 
 
-def _word(part: DocumentNode, key: str) -> DocumentNode | None:
-    """A keyword as 3.1 writes it; `None` where it is missing, says nothing or makes no sense."""
-    word = part.child(key)
-    value = word.value
+def _read_keyword(node: DocumentNode, key: str) -> DocumentNode | None:
+    """Return a keyword as OpenAPI 3.1 writes it; `None` if it is missing, without effect or of the wrong type."""
+    keyword = node.child(key)
+    value = keyword.value
+    # OpenAPI 3.0: exclusiveMaximum and exclusiveMinimum are flags next to maximum and minimum.
     if key in ("exclusiveMaximum", "exclusiveMinimum") and isinstance(value, bool):
-        bound = part.child("maximum" if key == "exclusiveMaximum" else "minimum")
-        return replace(word, value=bound.value) if value and bound.exists else None
-    if key in ("maximum", "minimum") and part.get(f"exclusive{key.capitalize()}") is True:
+        bound = node.child("maximum" if key == "exclusiveMaximum" else "minimum")
+        return replace(keyword, value=bound.value) if value and bound.exists else None
+    if key in ("maximum", "minimum") and node.get(f"exclusive{key.capitalize()}") is True:
         return None
-    if not word.exists or (key in _SAYS_NOTHING and value == _SAYS_NOTHING[key]):
+    if not keyword.exists or (key in _NO_EFFECT and value == _NO_EFFECT[key]):
         return None
-    return word if isinstance(value, _KINDS.get(key, object)) and not _is_odd(key, value) else None
-
-
-def _is_odd(key: str, value: Any) -> bool:
-    return key in _NUMBERS and isinstance(value, bool)
+    is_number_as_bool = key in _NUMERIC_KEYWORDS and isinstance(value, bool)
+    return keyword if isinstance(value, _VALUE_TYPES.get(key, object)) and not is_number_as_bool else None
 
 
 def merge_schemas(
-    first: NormalizedSchema, second: NormalizedSchema, *, apart: tuple[str, ...] = (*AROUND, *TOGETHER)
+    outer: NormalizedSchema,
+    inner: NormalizedSchema,
+    *,
+    unmergeable: tuple[str, ...] = (*SIBLING_DEPENDENT_KEYWORDS, *INTERDEPENDENT_KEYWORDS),
 ) -> NormalizedSchema | None:
-    """Both as one; `None` where they touch the same keyword in ways that no keyword can say.
+    """Merge two schemas that both apply; `None` if no single schema object can express both.
 
     Args:
-        first: the outer one, whose place and titles win.
-        second: the other one.
-        apart: keywords that stand in the way wherever one of the two has them.
+        outer: the schema whose node and annotations take precedence.
+        inner: the other schema.
+        unmergeable: keywords that prevent merging if either schema has them.
     """
-    if first.is_empty:
-        return second
-    keys = [{*schema.words, *schema.below} for schema in (first, second)]
-    if any(key in keys[0] | keys[1] for key in apart) or all(key & set(TOGETHER) for key in keys):
+    if outer.is_empty:
+        return inner
+    keys = [{*schema.keywords, *schema.subschemas} for schema in (outer, inner)]
+    if any(key in keys[0] | keys[1] for key in unmergeable) or all(key & set(INTERDEPENDENT_KEYWORDS) for key in keys):
         return None
-    shared = (first.lists.keys() & second.lists.keys()) | (first.below.keys() & second.below.keys())
-    if shared or any(first.mappings.get(key) and second.mappings.get(key) for key in MAPPINGS[1:]):
+    in_both = (outer.schema_lists.keys() & inner.schema_lists.keys()) | (
+        outer.subschemas.keys() & inner.subschemas.keys()
+    )
+    if in_both or any(
+        outer.schema_mappings.get(key) and inner.schema_mappings.get(key)
+        for key in SCHEMA_MAPPING_KEYWORDS
+        if key != "properties"
+    ):
         return None
-    words = dict(first.words)
-    for key, word in second.words.items():
-        both = _both(key, words[key], word) if key in words else word
-        if both is None:
-            return None
-        words[key] = both
-    properties = dict(first.properties)
-    for name, applied in second.properties.items():
-        properties[name] = (*properties.get(name, ()), *applied)
-    mappings = {**first.mappings, **second.mappings, "properties": properties}
+    keywords = _merge_keywords(outer, inner)
+    if keywords is None:
+        return None
+    mappings = {**outer.schema_mappings, **inner.schema_mappings, "properties": _merge_properties(outer, inner)}
     return NormalizedSchema(
-        first.place,
-        words,
-        {**first.lists, **second.lists},
-        {key: value for key, value in mappings.items() if value},
-        {**first.below, **second.below},
+        outer.node,
+        keywords,
+        {**outer.schema_lists, **inner.schema_lists},
+        _without_empty(mappings),
+        {**outer.subschemas, **inner.subschemas},
     )
 
 
-def _both(key: str, first: DocumentNode, second: DocumentNode) -> DocumentNode | None:
-    """The keyword that says what both say; `None` where there is none."""
-    old, new = first.value, second.value
-    if key in TITLES or canonical_json(old) == canonical_json(new):
-        return first
-    if key in UPPER or key in LOWER:
-        return replace(first, value=min(old, new) if key in UPPER else max(old, new))
-    kept: list[Any] = []
+def _merge_properties(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[str, AppliedSchemas]:
+    properties = dict(outer.properties)
+    for name, applied in inner.properties.items():
+        properties[name] = (*properties.get(name, ()), *applied)
+    return properties
+
+
+def _merge_keywords(outer: NormalizedSchema, inner: NormalizedSchema) -> dict[str, DocumentNode] | None:
+    keywords = dict(outer.keywords)
+    for key, keyword in inner.keywords.items():
+        merged = _merge_keyword(key, keywords[key], keyword) if key in keywords else keyword
+        if merged is None:
+            return None
+        keywords[key] = merged
+    return keywords
+
+
+def _merge_keyword(key: str, outer: DocumentNode, inner: DocumentNode) -> DocumentNode | None:
+    """Return the keyword that means the same as both together; `None` if there is none."""
+    first, second = outer.value, inner.value
+    if key in ANNOTATION_KEYWORDS or canonical_json(first) == canonical_json(second):
+        return outer
+    if key in UPPER_BOUNDS or key in LOWER_BOUNDS:
+        return replace(outer, value=min(first, second) if key in UPPER_BOUNDS else max(first, second))
+    merged: list[Any] = []
     if key == "required":
-        kept = [*old, *(name for name in new if name not in old)]
+        merged = [*first, *(name for name in second if name not in first)]
     elif key == "type":
-        kept = [name for name in type_names(old) if name in type_names(new)]
+        merged = [name for name in as_strings(first) if name in as_strings(second)]
     elif key == "enum":
-        known = {canonical_json(value) for value in new}
-        kept = [value for value in old if canonical_json(value) in known]
-    return replace(first, value=kept) if kept else None
+        in_second = {canonical_json(value) for value in second}
+        merged = [value for value in first if canonical_json(value) in in_second]
+    return replace(outer, value=merged) if merged else None

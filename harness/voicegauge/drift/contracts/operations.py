@@ -1,4 +1,4 @@
-"""Paths and operations of two documents, and what an operation says of itself."""
+"""Comparison of the paths, operations, servers, callbacks and webhooks of two documents."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from voicegauge.drift.contracts.document_node import DocumentNode, is_same_json
-from voicegauge.drift.contracts.extension_keys import compare_operation_extensions
-from voicegauge.drift.contracts.parameters import compare_parameters
+from voicegauge.drift.contracts.extension_comparison import compare_operation_extensions
+from voicegauge.drift.contracts.parameters import ParameterOwners, compare_parameters
 from voicegauge.drift.contracts.requests_and_responses import compare_request_bodies, compare_responses
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.contracts.security import compare_security
@@ -19,120 +19,139 @@ METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 
 
 class DocumentOperation(NamedTuple):
-    """An operation with what it inherits from."""
+    """An operation of an OpenAPI document, with the path item whose parameters and servers it inherits."""
 
     path: str
     method: str
-    item: DocumentNode
-    """Its path item."""
-    part: DocumentNode
+    path_item: DocumentNode
+    node: DocumentNode
 
     @property
     def name(self) -> str:
-        """Its operationId, else method and path."""
-        stated = self.part.get("operationId")
-        return stated if isinstance(stated, str) else f"{self.method.upper()} {self.path}"
+        """The `operationId`, or method and path if there is none."""
+        operation_id = self.node.get("operationId")
+        return operation_id if isinstance(operation_id, str) else f"{self.method.upper()} {self.path}"
+
+    @property
+    def parameter_owners(self) -> ParameterOwners:
+        """The nodes that may have parameters of the operation."""
+        return self.path, self.path_item, self.node
 
 
-_Key = tuple[str, str]
+_OperationKey = tuple[str, str]
+"""Path, without the names of its parameters, and method."""
 
 
 def compare_operations(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Every change of paths, operations and webhooks; `old` and `new` are whole documents."""
-    was, now = _operations(old.child("paths")), _operations(new.child("paths"))
-    templates = {path for path, _ in now}
-    for key, operation in was.items():
-        inside = replace(scope, operation=operation.name)
-        if key in now:
-            yield from _compare(inside, operation, now[key], (old, new))
+    """Yield every change of paths, operations and webhooks; `old` and `new` are whole documents."""
+    old_operations, new_operations = _operations(old.child("paths")), _operations(new.child("paths"))
+    new_paths = {path for path, _ in new_operations}
+    for key, operation in old_operations.items():
+        nested = replace(scope, operation=operation.name)
+        if key in new_operations:
+            yield from _compare_operation(nested, operation, new_operations[key], (old, new))
         else:
-            what = "api" if key[0] in templates else "api-path"
-            how = "with" if operation.part.get("deprecated") is True else "without"
-            yield inside.change(f"{what}-removed-{how}-deprecation", operation.part, None)
-    for key, operation in now.items():
-        if key not in was:
-            inside = replace(scope, operation=operation.name)
-            yield inside.change("endpoint-added", None, operation.part)
+            subject = "api" if key[0] in new_paths else "api-path"
+            suffix = "with-deprecation" if _is_deprecated(operation.node) else "without-deprecation"
+            yield nested.change(f"{subject}-removed-{suffix}", operation.node, None)
+    for key, operation in new_operations.items():
+        if key not in old_operations:
+            nested = replace(scope, operation=operation.name)
+            yield nested.change("endpoint-added", None, operation.node)
     yield from _compare_webhooks(scope, old, new)
 
 
-def _operations(paths: DocumentNode) -> dict[_Key, DocumentOperation]:
-    """By path, whose parameters may have any name, and method."""
-    found: dict[_Key, DocumentOperation] = {}
-    for path, item in paths.children():
-        item = item.resolve()
+def _operations(paths: DocumentNode) -> dict[_OperationKey, DocumentOperation]:
+    operations: dict[_OperationKey, DocumentOperation] = {}
+    for path, path_item in paths.children():
+        path_item = path_item.resolve()
         if path.startswith("x-"):
             continue
         for method in METHODS:
-            part = item.child(method)
-            if isinstance(part.value, dict):
-                found[re.sub(r"\{[^}]*\}", "{}", path), method] = DocumentOperation(path, method, item, part)
-    return found
+            node = path_item.child(method)
+            if isinstance(node.value, dict):
+                # Renaming a path parameter does not change the URLs, so names are not part of the key.
+                key = re.sub(r"\{[^}]*\}", "{}", path), method
+                operations[key] = DocumentOperation(path, method, path_item, node)
+    return operations
 
 
-def _compare(
+def _compare_operation(
     scope: ComparisonScope, old: DocumentOperation, new: DocumentOperation, roots: tuple[DocumentNode, DocumentNode]
 ) -> Iterator[DriftChange]:
-    yield from _about_itself(scope, old.part, new.part)
-    yield from _servers(scope, old, new, roots)
-    yield from compare_security(scope, (old.part, new.part), roots)
-    yield from compare_parameters(scope, (old.path, old.item, old.part), (new.path, new.item, new.part))
-    yield from compare_request_bodies(scope, old.part, new.part)
-    yield from compare_responses(scope, old.part, new.part)
-    yield from compare_operation_extensions(scope, old.part, new.part, roots)
-    yield from _compare_calls(scope, "callback", _callbacks(old.part), _callbacks(new.part))
+    yield from _compare_deprecation(scope, old.node, new.node)
+    yield from _compare_operation_ids(scope, old.node.child("operationId"), new.node.child("operationId"))
+    yield from _compare_tags(scope, old.node, new.node)
+    yield from _compare_own_servers(scope, old, new, roots)
+    yield from compare_security(scope, (old.node, new.node), roots)
+    yield from compare_parameters(scope, old.parameter_owners, new.parameter_owners)
+    yield from compare_request_bodies(scope, old.node, new.node)
+    yield from compare_responses(scope, old.node, new.node)
+    yield from compare_operation_extensions(scope, old.node, new.node, roots)
+    yield from _compare_provider_requests(scope, "callback", _callbacks(old.node), _callbacks(new.node))
 
 
-def _about_itself(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    was, now = (part.get("deprecated") is True for part in (old, new))
-    if now and not was:
+def _is_deprecated(operation: DocumentNode) -> bool:
+    return operation.get("deprecated") is True
+
+
+def _compare_deprecation(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+    if _is_deprecated(new) and not _is_deprecated(old):
         rule = "endpoint-deprecated-with-sunset" if new.get("x-sunset") else "endpoint-deprecated"
         yield scope.change(rule, old.child("deprecated"), new.child("deprecated"))
-    elif was and not now:
+    elif _is_deprecated(old) and not _is_deprecated(new):
         yield scope.change("endpoint-reactivated", old.child("deprecated"), new.child("deprecated"))
-    before, after = old.child("operationId"), new.child("operationId")
-    if not before.exists and after.exists:
-        yield scope.change("api-operation-id-added", before, after, new=after.value)
-    elif before.exists and not (after.exists and is_same_json(before.value, after.value)):
-        values = {"old": before.value, **({"new": after.value} if after.exists else {})}
-        yield scope.change("api-operation-id-removed", before, after, **values)
-    tags = [[tag for _, tag in part.child("tags").children()] for part in (old, new)]
-    for tag in tags[0]:
-        if tag.value not in [other.value for other in tags[1]]:
+
+
+def _compare_operation_ids(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+    if not old.exists and new.exists:
+        yield scope.change("api-operation-id-added", old, new, new=new.value)
+    elif old.exists and not (new.exists and is_same_json(old.value, new.value)):
+        values = {"old": old.value, **({"new": new.value} if new.exists else {})}
+        yield scope.change("api-operation-id-removed", old, new, **values)
+
+
+def _compare_tags(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+    old_tags, new_tags = ([tag for _, tag in node.child("tags").children()] for node in (old, new))
+    for tag in old_tags:
+        if tag.value not in [other.value for other in new_tags]:
             yield scope.change("api-tag-removed", tag, None, old=tag.value)
-    for tag in tags[1]:
-        if tag.value not in [other.value for other in tags[0]]:
+    for tag in new_tags:
+        if tag.value not in [other.value for other in old_tags]:
             yield scope.change("api-tag-added", None, tag, new=tag.value)
 
 
-def _servers(
+def _compare_own_servers(
     scope: ComparisonScope, old: DocumentOperation, new: DocumentOperation, roots: tuple[DocumentNode, DocumentNode]
 ) -> Iterator[DriftChange]:
-    """Servers of an operation of its own; those of the document are compared once."""
-    own = [_own_servers(operation) for operation in (old, new)]
-    if any(part is not None for part in own):
-        yield from compare_servers(scope, own[0] or roots[0].child("servers"), own[1] or roots[1].child("servers"))
+    """Compare the servers if either operation overrides those of the document, which are compared only once."""
+    old_servers, new_servers = _own_servers(old), _own_servers(new)
+    if old_servers is not None or new_servers is not None:
+        yield from compare_servers(
+            scope, old_servers or roots[0].child("servers"), new_servers or roots[1].child("servers")
+        )
 
 
 def _own_servers(operation: DocumentOperation) -> DocumentNode | None:
-    for part in (operation.part, operation.item):
-        if part.get("servers"):
-            return part.child("servers")
+    for node in (operation.node, operation.path_item):
+        if node.get("servers"):
+            return node.child("servers")
     return None
 
 
 def compare_servers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Servers that came or went, by URL."""
-    was, now = _urls(old), _urls(new)
-    for url, part in was.items():
-        if url not in now:
-            yield scope.change("server-removed", part, None, old=url)
-    for url, part in now.items():
-        if url not in was:
-            yield scope.change("server-added", None, part, new=url)
+    """Yield a change for each server URL that was added or removed."""
+    old_servers, new_servers = _servers_by_url(old), _servers_by_url(new)
+    for url, node in old_servers.items():
+        if url not in new_servers:
+            yield scope.change("server-removed", node, None, old=url)
+    for url, node in new_servers.items():
+        if url not in old_servers:
+            yield scope.change("server-added", None, node, new=url)
 
 
-def _urls(servers: DocumentNode) -> dict[str, DocumentNode]:
+def _servers_by_url(servers: DocumentNode) -> dict[str, DocumentNode]:
+    """Return the servers by their URL with the default values of its variables."""
     found = {}
     for _, server in servers.children():
         url = str(server.get("url", "/"))
@@ -143,40 +162,50 @@ def _urls(servers: DocumentNode) -> dict[str, DocumentNode]:
 
 
 def _callbacks(operation: DocumentNode) -> dict[str, DocumentOperation]:
-    """By the URL that is called and the method; a callback's name is of no consequence."""
+    """Return the requests of callbacks by method and URL; the name of a callback has no effect on the wire."""
     callbacks = [callback.resolve() for _, callback in operation.child("callbacks").children()]
-    items = [found for callback in callbacks for found in callback.children()]
-    return {key: called for expression, item in items for key, called in _calls(expression, item)}
+    path_items = [path_item for callback in callbacks for path_item in callback.children()]
+    return {key: request for url, path_item in path_items for key, request in _provider_requests(url, path_item)}
 
 
-def _calls(name: str, item: DocumentNode) -> Iterator[tuple[str, DocumentOperation]]:
-    item = item.resolve()
+def _provider_requests(name: str, path_item: DocumentNode) -> Iterator[tuple[str, DocumentOperation]]:
+    path_item = path_item.resolve()
     for method in METHODS:
-        part = item.child(method)
-        if isinstance(part.value, dict) and not name.startswith("x-"):
-            yield f"{method} {name}", DocumentOperation(name, method, item, part)
+        node = path_item.child(method)
+        if isinstance(node.value, dict) and not name.startswith("x-"):
+            yield f"{method} {name}", DocumentOperation(name, method, path_item, node)
 
 
 def _compare_webhooks(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    both = [
-        {key: called for name, item in root.child("webhooks").children() for key, called in _calls(name, item)}
+    old_requests, new_requests = (
+        {
+            key: request
+            for name, path_item in root.child("webhooks").children()
+            for key, request in _provider_requests(name, path_item)
+        }
         for root in (old, new)
-    ]
-    yield from _compare_calls(scope, "webhook", both[0], both[1])
+    )
+    yield from _compare_provider_requests(scope, "webhook", old_requests, new_requests)
 
 
-def _compare_calls(
-    scope: ComparisonScope, what: str, old: dict[str, DocumentOperation], new: dict[str, DocumentOperation]
+def _compare_provider_requests(
+    scope: ComparisonScope, kind: str, old: dict[str, DocumentOperation], new: dict[str, DocumentOperation]
 ) -> Iterator[DriftChange]:
-    """Calls that the provider makes: their requests are read, and their answers sent, by the client."""
+    """Compare requests that the provider sends: the client receives them and sends the responses.
+
+    Args:
+        scope: the operation, or the document for webhooks.
+        kind: "callback" or "webhook".
+        old: the older requests by method and URL or name.
+        new: the newer requests by method and URL or name.
+    """
     for key in dict.fromkeys((*old, *new)):
-        inside = replace(scope.inside(f"{what} {key.partition(' ')[2]} "), callback=True)
+        nested = replace(scope.nested(f"{kind} {key.partition(' ')[2]} "), is_callback=True)
         if key not in new:
-            yield inside.change(f"{what}-removed", old[key].part, None)
+            yield nested.change(f"{kind}-removed", old[key].node, None)
         elif key not in old:
-            yield inside.change(f"{what}-added", None, new[key].part)
+            yield nested.change(f"{kind}-added", None, new[key].node)
         else:
-            was, now = old[key], new[key]
-            yield from compare_parameters(inside, (was.path, was.item, was.part), (now.path, now.item, now.part))
-            yield from compare_request_bodies(inside, was.part, now.part)
-            yield from compare_responses(inside, was.part, now.part)
+            yield from compare_parameters(nested, old[key].parameter_owners, new[key].parameter_owners)
+            yield from compare_request_bodies(nested, old[key].node, new[key].node)
+            yield from compare_responses(nested, old[key].node, new[key].node)

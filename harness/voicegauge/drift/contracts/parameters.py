@@ -1,4 +1,4 @@
-"""Parameters of two operations, by place and name; a path parameter by its position."""
+"""Comparison of the parameters of two operations, by location and name; path parameters by their position."""
 
 from __future__ import annotations
 
@@ -11,91 +11,94 @@ from voicegauge.drift.contracts.schemas import compare_schemas
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 
-_IGNORED = ("accept", "content-type", "authorization")
-"""Headers that OpenAPI describes elsewhere, so that a parameter of that name says nothing."""
-_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
+_IGNORED_HEADERS = ("accept", "content-type", "authorization")
+"""OpenAPI ignores header parameters with these names, because it describes them elsewhere (Parameter Object)."""
+_DEFAULT_STYLES = {"path": "simple", "query": "form", "header": "simple", "cookie": "form"}
 
 ParameterOwners = tuple[str, DocumentNode, DocumentNode]
 """Path, path item and operation."""
 
 
 class _Parameter(NamedTuple):
-    part: DocumentNode
-    shared: bool
-    """Stands at the path and counts for all its operations."""
+    node: DocumentNode
+    is_shared: bool
+    """Whether it belongs to the path item and so to all its operations."""
 
     @property
-    def required(self) -> bool:
-        return self.part.get("required") is True or self.part.get("in") == "path"
+    def is_required(self) -> bool:
+        return self.node.get("required") is True or self.node.get("in") == "path"
+
+    @property
+    def is_deprecated(self) -> bool:
+        return self.node.get("deprecated") is True
 
     @property
     def location(self) -> str:
-        return f"{self.part.get('in')} {self.part.get('name')}"
+        return f"{self.node.get('in')} {self.node.get('name')}"
 
     @property
     def schema(self) -> DocumentNode:
-        content = [media for _, media in self.part.child("content").children()]
-        return content[0].child("schema") if content else self.part.child("schema")
+        media_types = [media_type for _, media_type in self.node.child("content").children()]
+        return media_types[0].child("schema") if media_types else self.node.child("schema")
 
     @property
     def style(self) -> tuple[str, bool]:
-        style = self.part.get("style", _STYLES.get(str(self.part.get("in")), ""))
-        return style, self.part.get("explode", style == "form") is True
+        """The values of `style` and `explode`, or their defaults."""
+        style = self.node.get("style", _DEFAULT_STYLES.get(str(self.node.get("in")), ""))
+        return style, self.node.get("explode", style == "form") is True
 
 
 def compare_parameters(scope: ComparisonScope, old: ParameterOwners, new: ParameterOwners) -> Iterator[DriftChange]:
-    """Every change of the parameters, those of the path item among them."""
-    was, now = _parameters(*old), _parameters(*new)
-    for key in dict.fromkeys((*was, *now)):
-        if key not in now:
-            inside = scope.inside(was[key].location)
-            yield inside.change(_removed(scope, was[key]), was[key].part, None)
-        elif key not in was:
-            inside = scope.inside(now[key].location)
-            yield inside.change(_added(scope, now[key]), None, now[key].part)
-        else:
-            yield from _compare(scope.inside(now[key].location), was[key], now[key])
+    """Yield every change of the parameters, including those of the path item."""
+    old_parameters, new_parameters = _parameters(*old), _parameters(*new)
+    for key in dict.fromkeys((*old_parameters, *new_parameters)):
+        before, after = old_parameters.get(key), new_parameters.get(key)
+        if before is not None and after is not None:
+            yield from _compare_parameter(scope.nested(after.location), before, after)
+        elif before is not None:
+            yield scope.nested(before.location).change(_removed_rule(scope, before), before.node, None)
+        elif after is not None:
+            yield scope.nested(after.location).change(_added_rule(scope, after), None, after.node)
 
 
-def _parameters(path: str, item: DocumentNode, operation: DocumentNode) -> dict[tuple[str, str], _Parameter]:
+def _parameters(path: str, path_item: DocumentNode, operation: DocumentNode) -> dict[tuple[str, str], _Parameter]:
+    """Return the parameters by location and name; those of the operation override those of the path item."""
     positions = {name: str(index) for index, name in enumerate(re.findall(r"\{([^}]*)\}", path))}
     found = {}
-    for holder, shared in ((item, True), (operation, False)):
-        for _, part in holder.child("parameters").children():
-            part = part.resolve()
-            place, name = str(part.get("in")), str(part.get("name"))
-            if place == "header" and name.lower() in _IGNORED:
+    for owner, is_shared in ((path_item, True), (operation, False)):
+        for _, node in owner.child("parameters").children():
+            node = node.resolve()
+            location, name = str(node.get("in")), str(node.get("name"))
+            if location == "header" and name.lower() in _IGNORED_HEADERS:
                 continue
-            key = {"header": name.lower(), "path": positions.get(name, name)}.get(place, name)
-            found[place, key] = _Parameter(part, shared)
+            key = {"header": name.lower(), "path": positions.get(name, name)}.get(location, name)
+            found[location, key] = _Parameter(node, is_shared)
     return found
 
 
-def _removed(scope: ComparisonScope, parameter: _Parameter) -> str:
-    if scope.callback:
+def _removed_rule(scope: ComparisonScope, parameter: _Parameter) -> str:
+    if scope.is_callback:
         return "callback-parameter-removed"
-    deprecated = parameter.part.get("deprecated") is True
-    return "request-parameter-removed-with-deprecation" if deprecated else "request-parameter-removed"
+    return "request-parameter-removed-with-deprecation" if parameter.is_deprecated else "request-parameter-removed"
 
 
-def _added(scope: ComparisonScope, parameter: _Parameter) -> str:
-    if scope.callback:
+def _added_rule(scope: ComparisonScope, parameter: _Parameter) -> str:
+    if scope.is_callback:
         return "callback-parameter-added"
-    if parameter.part.get("in") == "path":
+    if parameter.node.get("in") == "path":
         return "new-request-path-parameter"
-    need = "required" if parameter.required else "optional"
-    return f"new-{need}-request-" + ("default-parameter-to-existing-path" if parameter.shared else "parameter")
+    need = "required" if parameter.is_required else "optional"
+    return f"new-{need}-request-" + ("default-parameter-to-existing-path" if parameter.is_shared else "parameter")
 
 
-def _compare(scope: ComparisonScope, old: _Parameter, new: _Parameter) -> Iterator[DriftChange]:
-    stem = "callback-parameter" if scope.callback else "request-parameter"
-    if old.required != new.required and not scope.callback:
-        need = "required" if new.required else "optional"
-        yield scope.change(f"{stem}-became-{need}", old.part.child("required"), new.part.child("required"))
-    was, now = (parameter.part.get("deprecated") is True for parameter in (old, new))
-    if was != now:
-        action = "deprecated" if now else "reactivated"
-        yield scope.change(f"{stem}-{action}", old.part.child("deprecated"), new.part.child("deprecated"))
-    if old.style != new.style and not scope.callback:
-        yield scope.change("request-parameter-style-changed", old.part, new.part, old=old.style, new=new.style)
-    yield from compare_schemas(scope, stem, old.schema, new.schema)
+def _compare_parameter(scope: ComparisonScope, old: _Parameter, new: _Parameter) -> Iterator[DriftChange]:
+    kind = "callback-parameter" if scope.is_callback else "request-parameter"
+    if old.is_required != new.is_required and not scope.is_callback:
+        need = "required" if new.is_required else "optional"
+        yield scope.change(f"{kind}-became-{need}", old.node.child("required"), new.node.child("required"))
+    if old.is_deprecated != new.is_deprecated:
+        action = "deprecated" if new.is_deprecated else "reactivated"
+        yield scope.change(f"{kind}-{action}", old.node.child("deprecated"), new.node.child("deprecated"))
+    if old.style != new.style and not scope.is_callback:
+        yield scope.change("request-parameter-style-changed", old.node, new.node, old=old.style, new=new.style)
+    yield from compare_schemas(scope, kind, old.schema, new.schema)

@@ -1,4 +1,4 @@
-"""Bodies, media types, headers and links of two operations."""
+"""Comparison of the request bodies and the responses of two operations: media types, headers and links."""
 
 from __future__ import annotations
 
@@ -12,93 +12,123 @@ from voicegauge.drift.report import DriftChange
 
 
 def compare_request_bodies(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Every change of what an operation, or a callback, is sent."""
+    """Yield every change of the request bodies of two operations or callbacks."""
     before, after = old.child("requestBody").resolve(), new.child("requestBody").resolve()
-    inside = scope.inside("body" if scope.callback else "request body")
-    required = [part.get("required") is True for part in (before, after)]
+    nested = scope.nested("body" if scope.is_callback else "request body")
     if before.exists and after.exists:
-        if required[0] != required[1]:
-            stem = "callback-payload" if scope.callback else "request-body"
-            rule = f"{stem}-became-{'required' if required[1] else 'optional'}"
-            yield inside.change(rule, before.child("required"), after.child("required"))
-        stem = "callback" if scope.callback else "request-body"
-        yield from _compare_media(inside, stem, before, after)
+        if _is_required(before) != _is_required(after):
+            prefix = "callback-payload" if scope.is_callback else "request-body"
+            rule = f"{prefix}-became-{_need(after)}"
+            yield nested.change(rule, before.child("required"), after.child("required"))
+        yield from _compare_media_types(nested, "callback" if scope.is_callback else "request-body", before, after)
     elif after.exists:
-        need = "required" if required[1] else "optional"
-        yield inside.change("callback-payload-added" if scope.callback else f"request-body-added-{need}", None, after)
+        yield nested.change(
+            "callback-payload-added" if scope.is_callback else f"request-body-added-{_need(after)}", None, after
+        )
     elif before.exists:
-        yield inside.change("callback-payload-removed" if scope.callback else "request-body-removed", before, None)
+        yield nested.change("callback-payload-removed" if scope.is_callback else "request-body-removed", before, None)
+
+
+def _is_required(node: DocumentNode | None) -> bool:
+    return node is not None and node.get("required") is True
+
+
+def _need(node: DocumentNode) -> str:
+    return "required" if _is_required(node) else "optional"
 
 
 def compare_responses(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Every change of the answers of an operation, or of those that a callback is to be given."""
-    was, now = _responses(old), _responses(new)
-    for status in dict.fromkeys((*was, *now)):
-        inside = scope.inside(status)
-        if status in was and status in now:
-            if not scope.callback:
-                yield from _compare_answers(inside, was[status], now[status])
+    """Yield every change of the responses of two operations.
+
+    Of callbacks only the statuses are compared, because the client sends their responses.
+    """
+    old_responses, new_responses = _responses(old), _responses(new)
+    for status in dict.fromkeys((*old_responses, *new_responses)):
+        nested = scope.nested(status)
+        if status in old_responses and status in new_responses:
+            if not scope.is_callback:
+                yield from _compare_response(nested, old_responses[status], new_responses[status])
             continue
-        action = "added" if status in now else "removed"
+        action = "added" if status in new_responses else "removed"
         kind = "success" if status.startswith("2") else "non-success"
-        rule = f"callback-response-status-{action}" if scope.callback else f"response-{kind}-status-{action}"
-        yield inside.change(rule, was.get(status), now.get(status))
+        rule = f"callback-response-status-{action}" if scope.is_callback else f"response-{kind}-status-{action}"
+        yield nested.change(rule, old_responses.get(status), new_responses.get(status))
 
 
 def _responses(operation: DocumentNode) -> dict[str, DocumentNode]:
-    found = operation.child("responses").children()
-    return {status.upper(): part.resolve() for status, part in found if not status.startswith("x-")}
+    children = operation.child("responses").children()
+    return {status.upper(): node.resolve() for status, node in children if not status.startswith("x-")}
 
 
-def _compare_answers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    yield from _compare_media(scope.inside(" body"), "response", old, new)
+def _compare_response(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+    yield from _compare_media_types(scope.nested(" body"), "response", old, new)
     yield from _compare_headers(scope, old, new)
     yield from _compare_links(scope, old, new)
 
 
-def _compare_media(scope: ComparisonScope, stem: str, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Media types that came, went or changed their name, and the schemas of the others."""
-    was, now = _media(old), _media(new)
-    if stem == "response":
-        yield from _renamed(scope, was, now)
-    body = stem if stem.endswith("-body") else f"{stem}-body"
-    several = len(was) > 1 or len(now) > 1
-    for name in dict.fromkeys((*was, *now)):
-        inside = scope.inside(f" ({name})") if several else scope
-        if name not in now:
-            yield inside.change(f"{stem}-media-type-removed", was[name], None, old=name)
-        elif name not in was:
-            yield inside.change(f"{stem}-media-type-added", None, now[name], new=name)
+def _compare_media_types(
+    scope: ComparisonScope, prefix: str, old: DocumentNode, new: DocumentNode
+) -> Iterator[DriftChange]:
+    """Yield the changes of media types and of their schemas.
+
+    Args:
+        scope: the location of the body.
+        prefix: the start of rule ids: "request-body", "response" or "callback".
+        old: the node with the older `content`.
+        new: the node with the newer `content`.
+    """
+    before, after = _media_types(old), _media_types(new)
+    if prefix == "response":
+        yield from _match_renamed_media_types(scope, before, after)
+    body_kind = prefix if prefix.endswith("-body") else f"{prefix}-body"
+    has_several = len(before) > 1 or len(after) > 1
+    for name in dict.fromkeys((*before, *after)):
+        nested = scope.nested(f" ({name})") if has_several else scope
+        if name not in after:
+            yield nested.change(f"{prefix}-media-type-removed", before[name], None, old=name)
+        elif name not in before:
+            yield nested.change(f"{prefix}-media-type-added", None, after[name], new=name)
         else:
-            before, after = was[name].child("schema"), now[name].child("schema")
-            if before.exists == after.exists or scope.callback:
-                yield from compare_schemas(inside, body, before, after)
-            else:
-                action = "added" if after.exists else "removed"
-                yield inside.change(f"{body}-media-type-schema-{action}", before, after)
+            yield from _compare_body_schemas(nested, body_kind, before[name], after[name])
 
 
-def _media(part: DocumentNode) -> dict[str, DocumentNode]:
-    """By name, in small letters and without spaces."""
-    return {"".join(name.lower().split()): media for name, media in part.child("content").children()}
+def _compare_body_schemas(
+    scope: ComparisonScope, kind: str, old: DocumentNode, new: DocumentNode
+) -> Iterator[DriftChange]:
+    before, after = old.child("schema"), new.child("schema")
+    if before.exists == after.exists or scope.is_callback:
+        yield from compare_schemas(scope, kind, before, after)
+    else:
+        action = "added" if after.exists else "removed"
+        yield scope.change(f"{kind}-media-type-schema-{action}", before, after)
 
 
-def _renamed(
+def _media_types(node: DocumentNode) -> dict[str, DocumentNode]:
+    """Return media types by lower-case name without spaces, since neither distinguishes them (RFC 9110, 8.3.1)."""
+    return {"".join(name.lower().split()): media for name, media in node.child("content").children()}
+
+
+def _match_renamed_media_types(
     scope: ComparisonScope, old: dict[str, DocumentNode], new: dict[str, DocumentNode]
 ) -> Iterator[DriftChange]:
-    """A media type that only has other parameters, or stands for more or fewer; then both bear the newer name."""
-    gone, come = ([name for name in names if name not in other] for names, other in ((old, new), (new, old)))
-    for before in gone:
-        for after in [name for name in come if name not in old]:
-            verdict = _contained(before.partition(";")[0], after.partition(";")[0])
-            if verdict:
-                rule = f"response-media-type-name-{verdict}"
+    """Match media types that differ only in parameters, or of which one is a range that includes the other.
+
+    A match is moved to its newer name in `old`, so that its schemas are compared afterwards.
+    """
+    removed = [name for name in old if name not in new]
+    added = [name for name in new if name not in old]
+    for before in removed:
+        for after in [name for name in added if name not in old]:
+            relation = _media_type_relation(before.partition(";")[0], after.partition(";")[0])
+            if relation:
+                rule = f"response-media-type-name-{relation}"
                 yield scope.change(rule, old[before], new[after], old=before, new=after)
                 old[after] = old.pop(before)
                 break
 
 
-def _contained(old: str, new: str) -> str:
+def _media_type_relation(old: str, new: str) -> str:
+    """Return the end of the rule id for a renamed media type; empty if the two are unrelated."""
     if old == new:
         return "changed"
     if fnmatch.fnmatchcase(old, new):
@@ -107,40 +137,39 @@ def _contained(old: str, new: str) -> str:
 
 
 def _compare_headers(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    was, now = _headers(old), _headers(new)
-    for name in dict.fromkeys((*was, *now)):
-        inside = scope.inside(f" header {name}")
-        before, after = was.get(name), now.get(name)
-        required = [part is not None and part.get("required") is True for part in (before, after)]
+    old_headers, new_headers = _headers(old), _headers(new)
+    for name in dict.fromkeys((*old_headers, *new_headers)):
+        nested = scope.nested(f" header {name}")
+        before, after = old_headers.get(name), new_headers.get(name)
         if before is None:
-            yield inside.change("response-header-added", None, after)
+            yield nested.change("response-header-added", None, after)
         elif after is None:
-            need = "required" if required[0] else "optional"
-            yield inside.change(f"{need}-response-header-removed", before, None)
+            yield nested.change(f"{_need(before)}-response-header-removed", before, None)
         else:
-            if required[0] != required[1]:
-                action = "became-required" if required[1] else "became-optional"
-                yield inside.change(f"response-header-{action}", before, after)
-            yield from compare_schemas(inside, "response-header", before.child("schema"), after.child("schema"))
+            if _is_required(before) != _is_required(after):
+                yield nested.change(f"response-header-became-{_need(after)}", before, after)
+            yield from compare_schemas(nested, "response-header", before.child("schema"), after.child("schema"))
 
 
 def _headers(response: DocumentNode) -> dict[str, DocumentNode]:
-    found = response.child("headers").children()
-    return {name.lower(): part.resolve() for name, part in found if name.lower() != "content-type"}
+    """Return the headers by lower-case name, except Content-Type, which OpenAPI describes by media types."""
+    children = response.child("headers").children()
+    return {name.lower(): node.resolve() for name, node in children if name.lower() != "content-type"}
 
 
 def _compare_links(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    was, now = (dict(part.child("links").children()) for part in (old, new))
-    for name in dict.fromkeys((*was, *now)):
-        inside = scope.inside(f" link {name}")
-        if name not in now:
-            yield inside.change("response-link-removed", was[name], None)
-        elif name not in was:
-            yield inside.change("response-link-added", None, now[name])
-        elif not is_same_json(_leads(was[name]), _leads(now[name])):
-            yield inside.change("response-link-changed", was[name], now[name])
+    old_links, new_links = (dict(node.child("links").children()) for node in (old, new))
+    for name in dict.fromkeys((*old_links, *new_links)):
+        nested = scope.nested(f" link {name}")
+        if name not in new_links:
+            yield nested.change("response-link-removed", old_links[name], None)
+        elif name not in old_links:
+            yield nested.change("response-link-added", None, new_links[name])
+        elif not is_same_json(_link_target(old_links[name]), _link_target(new_links[name])):
+            yield nested.change("response-link-changed", old_links[name], new_links[name])
 
 
-def _leads(link: DocumentNode) -> dict[str, object]:
+def _link_target(link: DocumentNode) -> dict[str, object]:
+    """Return the operation that a link points to and the values that it passes."""
     link = link.resolve()
     return {key: link.get(key) for key in ("operationId", "operationRef", "parameters", "requestBody")}

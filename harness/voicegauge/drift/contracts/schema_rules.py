@@ -1,8 +1,8 @@
-"""The rules over schemas: every way in which a keyword can change, in every place where a schema can stand.
+"""Rules for JSON Schemas: each change of a keyword, for each kind of schema in an OpenAPI document.
 
-What a change does to a client follows from two things: whether more or fewer values fit
-after it, and whether the client sends the value or reads it. A sender breaks where fewer
-values fit, a reader where more do. `_EXCEPTIONS` are the levels that oasdiff gives otherwise.
+The level of a change follows from two facts: whether fewer or more values are valid after it, and whether the client
+sends the value or receives it. A client that sends a value breaks if fewer values are valid, a client that receives it
+if more are. `_LEVEL_EXCEPTIONS` has the rules for which oasdiff has another level.
 """
 
 from __future__ import annotations
@@ -16,48 +16,53 @@ from voicegauge.drift.registry import DriftLevel, DriftRule
 
 
 class SchemaChangeEffect(Enum):
-    """What a change does to the values that fit."""
+    """The effect of a change on the set of valid values."""
 
-    NARROWS = "fewer fit"
-    WIDENS = "more fit"
-    CHANGES = "others fit"
-    NOTES = "the same fit; something is said of them"
+    NARROWS = "fewer values are valid"
+    WIDENS = "more values are valid"
+    CHANGES = "other values are valid"
+    NONE = "the same values are valid"
 
 
 class SchemaKind(NamedTuple):
-    """A place where a schema can stand."""
+    """A kind of schema in an OpenAPI document, by where it is used."""
 
-    stem: str
-    """What the ids of its rules begin with."""
-    words: str
-    sent: bool
-    """Whether the client sends the value, and does not read it."""
-    inner: str
-    """The kind of the schemas inside, by its stem."""
+    id_prefix: str
+    """Prefix of its rule ids."""
+    label: str
+    """Subject of its rule descriptions."""
+    is_sent: bool
+    """Whether the client sends the value; otherwise the client receives it."""
+    property_kind: str
+    """The `id_prefix` of the kind of its properties and items."""
 
     @property
     def message(self) -> str:
-        """What holds its properties: "request", "response", "callback"."""
-        return self.stem.partition("-")[0]
+        """The message that contains it: "request", "response" or "callback"."""
+        return self.id_prefix.partition("-")[0]
 
 
 SCHEMA_KINDS = {
-    kind.stem: kind
+    kind.id_prefix: kind
     for kind in (
-        SchemaKind("request-body", "A request body", sent=True, inner="request-property"),
-        SchemaKind("request-property", "A property of a request body", sent=True, inner="request-property"),
-        SchemaKind("request-parameter", "A request parameter", sent=True, inner="request-parameter-property"),
+        SchemaKind("request-body", "Request body", is_sent=True, property_kind="request-property"),
+        SchemaKind("request-property", "Request property", is_sent=True, property_kind="request-property"),
+        SchemaKind("request-parameter", "Request parameter", is_sent=True, property_kind="request-parameter-property"),
         SchemaKind(
-            "request-parameter-property", "A part of a request parameter", sent=True, inner="request-parameter-property"
+            "request-parameter-property",
+            "Property of a request parameter",
+            is_sent=True,
+            property_kind="request-parameter-property",
         ),
-        SchemaKind("response-body", "A response body", sent=False, inner="response-property"),
-        SchemaKind("response-property", "A property of a response body", sent=False, inner="response-property"),
-        SchemaKind("response-header", "A response header", sent=False, inner="response-property"),
-        SchemaKind("callback-body", "A callback's body", sent=False, inner="callback-property"),
-        SchemaKind("callback-property", "A property of a callback's body", sent=False, inner="callback-property"),
-        SchemaKind("callback-parameter", "A callback's parameter", sent=False, inner="callback-property"),
+        SchemaKind("response-body", "Response body", is_sent=False, property_kind="response-property"),
+        SchemaKind("response-property", "Response property", is_sent=False, property_kind="response-property"),
+        SchemaKind("response-header", "Response header", is_sent=False, property_kind="response-property"),
+        SchemaKind("callback-body", "Callback body", is_sent=False, property_kind="callback-property"),
+        SchemaKind("callback-property", "Callback property", is_sent=False, property_kind="callback-property"),
+        SchemaKind("callback-parameter", "Callback parameter", is_sent=False, property_kind="callback-property"),
     )
 }
+"""All kinds by `id_prefix`."""
 
 BOUNDS = {
     "maximum": "max",
@@ -73,7 +78,7 @@ BOUNDS = {
     "maxContains": "max-contains",
     "minContains": "min-contains",
 }
-"""Keyword and its name in ids."""
+"""Keywords with a limit, with their names in rule ids."""
 ASSERTIONS = {
     "not": "not",
     "if": "if",
@@ -91,78 +96,87 @@ ASSERTIONS = {
     "multipleOf": "multiple-of",
     "dependentRequired": "dependent-required",
 }
-"""Keywords that narrow when they come, widen when they go and do either when they change."""
+"""Keywords that restrict values: adding one narrows, removing one widens, changing one may do both."""
 BRANCHES = {"oneOf": "one-of", "anyOf": "any-of", "allOf": "all-of", "prefixItems": "prefix-items"}
+"""Keywords with a list of schemas, with their names in rule ids."""
 
 
-def _actions() -> Iterator[tuple[str, SchemaChangeEffect, str]]:
-    """The end of an id, what the change does, and what it is."""
+class _SchemaAction(NamedTuple):
+    """A change of a schema that has a rule for every kind of schema."""
+
+    id_suffix: str
+    effect: SchemaChangeEffect
+    description: str
+
+
+_NARROWS, _WIDENS = SchemaChangeEffect.NARROWS, SchemaChangeEffect.WIDENS
+_CHANGES, _NONE = SchemaChangeEffect.CHANGES, SchemaChangeEffect.NONE
+
+_SINGLE_ACTIONS = (
+    _SchemaAction("all-of-added", _NARROWS, "a schema was added to allOf"),
+    _SchemaAction("all-of-removed", _WIDENS, "a schema was removed from allOf"),
+    _SchemaAction("prefix-items-added", _WIDENS, "an item was added to prefixItems"),
+    _SchemaAction("prefix-items-removed", _NARROWS, "an item was removed from prefixItems"),
+    _SchemaAction("wrapped-in-one-of", _CHANGES, "the schema was replaced by a oneOf that contains it"),
+    _SchemaAction("unwrapped-from-one-of", _CHANGES, "oneOf was replaced by a single schema"),
+    _SchemaAction("type-generalized", _WIDENS, "the type or format allows more values"),
+    _SchemaAction("type-specialized", _NARROWS, "the type or format allows fewer values"),
+    _SchemaAction("type-changed", _CHANGES, "the type or format was changed"),
+    _SchemaAction("list-of-types-widened", _WIDENS, "a type was added to the allowed types"),
+    _SchemaAction("list-of-types-narrowed", _NARROWS, "a type was removed from the allowed types"),
+    _SchemaAction("became-nullable", _WIDENS, "null is now allowed"),
+    _SchemaAction("became-not-nullable", _NARROWS, "null is no longer allowed"),
+    _SchemaAction("enum-value-added", _WIDENS, "values were added to the enum"),
+    _SchemaAction("enum-value-removed", _NARROWS, "values were removed from the enum"),
+    _SchemaAction("became-enum", _NARROWS, "the values were restricted to an enum"),
+    _SchemaAction("enum-unset", _WIDENS, "the values are no longer restricted to an enum"),
+    _SchemaAction("unique-items-set", _NARROWS, "items must now be unique"),
+    _SchemaAction("unique-items-unset", _WIDENS, "items no longer have to be unique"),
+    _SchemaAction("additional-properties-forbidden", _NARROWS, "additional properties are no longer allowed"),
+    _SchemaAction("additional-properties-allowed", _WIDENS, "additional properties are now allowed"),
+    _SchemaAction("content-media-type-changed", _CHANGES, "contentMediaType was changed"),
+    _SchemaAction("content-encoding-changed", _CHANGES, "contentEncoding was changed"),
+    _SchemaAction("default-value-added", _NONE, "a default value was added"),
+    _SchemaAction("default-value-removed", _NONE, "the default value was removed"),
+    _SchemaAction("default-value-changed", _NONE, "the default value was changed"),
+    _SchemaAction("discriminator-added", _NONE, "a discriminator was added"),
+    _SchemaAction("discriminator-removed", _NONE, "the discriminator was removed"),
+    _SchemaAction("discriminator-property-name-changed", _NONE, "the discriminator uses another property"),
+    _SchemaAction("discriminator-mapping-added", _NONE, "a value was added to the mapping of the discriminator"),
+    _SchemaAction("discriminator-mapping-deleted", _NONE, "a value was removed from the mapping of the discriminator"),
+    _SchemaAction("discriminator-mapping-changed", _NONE, "the discriminator maps a value to another schema"),
+    _SchemaAction("deprecated", _NONE, "it was deprecated"),
+    _SchemaAction("reactivated", _NONE, "it is no longer deprecated"),
+    _SchemaAction("advice-changed", _NONE, "the documented advice (x-advice) was changed"),
+)
+
+
+def _actions() -> Iterator[_SchemaAction]:
     for keyword, name in BOUNDS.items():
-        raised = (
-            SchemaChangeEffect.WIDENS
-            if keyword.lower().startswith(("max", "exclusivemax"))
-            else SchemaChangeEffect.NARROWS
-        )
-        lowered = SchemaChangeEffect.NARROWS if raised is SchemaChangeEffect.WIDENS else SchemaChangeEffect.WIDENS
-        yield f"{name}-increased", raised, f"{keyword} was raised"
-        yield f"{name}-decreased", lowered, f"{keyword} was lowered"
-        yield f"{name}-set", SchemaChangeEffect.NARROWS, f"{keyword} was set where there was none"
-        yield f"{name}-unset", SchemaChangeEffect.WIDENS, f"{keyword} was taken away"
+        is_upper = keyword.lower().startswith(("max", "exclusivemax"))
+        raising, lowering = (_WIDENS, _NARROWS) if is_upper else (_NARROWS, _WIDENS)
+        yield _SchemaAction(f"{name}-increased", raising, f"{keyword} was increased")
+        yield _SchemaAction(f"{name}-decreased", lowering, f"{keyword} was decreased")
+        yield _SchemaAction(f"{name}-set", _NARROWS, f"{keyword} was added")
+        yield _SchemaAction(f"{name}-unset", _WIDENS, f"{keyword} was removed")
     for keyword, name in ASSERTIONS.items():
-        yield f"{name}-added", SchemaChangeEffect.NARROWS, f"{keyword} was added"
-        yield f"{name}-removed", SchemaChangeEffect.WIDENS, f"{keyword} was removed"
-        yield f"{name}-changed", SchemaChangeEffect.CHANGES, f"{keyword} was changed"
+        yield _SchemaAction(f"{name}-added", _NARROWS, f"the {keyword!r} keyword was added")
+        yield _SchemaAction(f"{name}-removed", _WIDENS, f"the {keyword!r} keyword was removed")
+        yield _SchemaAction(f"{name}-changed", _CHANGES, f"the {keyword!r} keyword was changed")
     for keyword, name in (("oneOf", "one-of"), ("anyOf", "any-of")):
-        yield f"{name}-added", SchemaChangeEffect.WIDENS, f"{keyword} has a branch more"
-        yield f"{name}-removed", SchemaChangeEffect.NARROWS, f"{keyword} has a branch less"
-        yield f"{name}-set", SchemaChangeEffect.NARROWS, f"{keyword} was added to a schema without"
-        yield f"{name}-unset", SchemaChangeEffect.WIDENS, f"{keyword} was taken away"
-    yield "all-of-added", SchemaChangeEffect.NARROWS, "allOf has a part more"
-    yield "all-of-removed", SchemaChangeEffect.WIDENS, "allOf has a part less"
-    yield "prefix-items-added", SchemaChangeEffect.WIDENS, "prefixItems has an item more"
-    yield "prefix-items-removed", SchemaChangeEffect.NARROWS, "prefixItems has an item less"
-    yield "wrapped-in-one-of", SchemaChangeEffect.CHANGES, "the schema became a branch of a oneOf"
-    yield "unwrapped-from-one-of", SchemaChangeEffect.CHANGES, "a oneOf became a single schema"
-    yield "type-generalized", SchemaChangeEffect.WIDENS, "the type or format takes more values"
-    yield "type-specialized", SchemaChangeEffect.NARROWS, "the type or format takes fewer values"
-    yield "type-changed", SchemaChangeEffect.CHANGES, "the type or format was changed"
-    yield "list-of-types-widened", SchemaChangeEffect.WIDENS, "a type was added to those that fit"
-    yield "list-of-types-narrowed", SchemaChangeEffect.NARROWS, "a type was removed from those that fit"
-    yield "became-nullable", SchemaChangeEffect.WIDENS, "null fits now"
-    yield "became-not-nullable", SchemaChangeEffect.NARROWS, "null fits no longer"
-    yield "enum-value-added", SchemaChangeEffect.WIDENS, "values were added to the enumeration"
-    yield "enum-value-removed", SchemaChangeEffect.NARROWS, "values were removed from the enumeration"
-    yield "became-enum", SchemaChangeEffect.NARROWS, "the values that fit are now listed"
-    yield "enum-unset", SchemaChangeEffect.WIDENS, "the values that fit are no longer listed"
-    yield "unique-items-set", SchemaChangeEffect.NARROWS, "items must now differ"
-    yield "unique-items-unset", SchemaChangeEffect.WIDENS, "items may now be equal"
-    yield (
-        "additional-properties-forbidden",
-        SchemaChangeEffect.NARROWS,
-        "properties that are not listed are no longer allowed",
-    )
-    yield "additional-properties-allowed", SchemaChangeEffect.WIDENS, "properties that are not listed are now allowed"
-    yield "content-media-type-changed", SchemaChangeEffect.CHANGES, "contentMediaType was changed"
-    yield "content-encoding-changed", SchemaChangeEffect.CHANGES, "contentEncoding was changed"
-    yield "default-value-added", SchemaChangeEffect.NOTES, "a default was added"
-    yield "default-value-removed", SchemaChangeEffect.NOTES, "the default was removed"
-    yield "default-value-changed", SchemaChangeEffect.NOTES, "the default was changed"
-    yield "discriminator-added", SchemaChangeEffect.NOTES, "a discriminator was added"
-    yield "discriminator-removed", SchemaChangeEffect.NOTES, "the discriminator was removed"
-    yield "discriminator-property-name-changed", SchemaChangeEffect.NOTES, "the discriminator is another property"
-    yield "discriminator-mapping-added", SchemaChangeEffect.NOTES, "the discriminator maps a value more"
-    yield "discriminator-mapping-deleted", SchemaChangeEffect.NOTES, "the discriminator maps a value less"
-    yield "discriminator-mapping-changed", SchemaChangeEffect.NOTES, "the discriminator maps a value elsewhere"
-    yield "deprecated", SchemaChangeEffect.NOTES, "it is now deprecated"
-    yield "reactivated", SchemaChangeEffect.NOTES, "it is no longer deprecated"
-    yield "advice-changed", SchemaChangeEffect.NOTES, "what the document advises was changed"
+        yield _SchemaAction(f"{name}-added", _WIDENS, f"a schema was added to {keyword}")
+        yield _SchemaAction(f"{name}-removed", _NARROWS, f"a schema was removed from {keyword}")
+        yield _SchemaAction(f"{name}-set", _NARROWS, f"the {keyword!r} keyword was added")
+        yield _SchemaAction(f"{name}-unset", _WIDENS, f"the {keyword!r} keyword was removed")
+    yield from _SINGLE_ACTIONS
 
 
 _LEVELS = {
-    True: {SchemaChangeEffect.NARROWS: DriftLevel.BREAKING, SchemaChangeEffect.WIDENS: DriftLevel.COMPATIBLE},
-    False: {SchemaChangeEffect.NARROWS: DriftLevel.COMPATIBLE, SchemaChangeEffect.WIDENS: DriftLevel.BREAKING},
+    True: {_NARROWS: DriftLevel.BREAKING, _WIDENS: DriftLevel.COMPATIBLE},
+    False: {_NARROWS: DriftLevel.COMPATIBLE, _WIDENS: DriftLevel.BREAKING},
 }
-_EXCEPTIONS = (
+"""Levels by whether the client sends the value, and by the effect of the change."""
+_LEVEL_EXCEPTIONS = (
     (r"request-.*-(max|min)(-length|-items|-properties|-contains)?-set", DriftLevel.POSSIBLY_BREAKING),
     (r"request-.*-pattern-changed", DriftLevel.POSSIBLY_BREAKING),
     (r"(response|callback)-.*-pattern-(added|removed|changed)", DriftLevel.COMPATIBLE),
@@ -173,34 +187,40 @@ _EXCEPTIONS = (
     (r"request-parameter-default-value-.*", DriftLevel.BREAKING),
     (r"request-parameter-property-type-changed", DriftLevel.POSSIBLY_BREAKING),
 )
-"""Where the level is oasdiff's own, or follows one of those; the whole id must fit."""
-_NAMES = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
-"""Where oasdiff's id has another pattern."""
+"""Levels of oasdiff that differ, and of rules analogous to those; the whole id must match."""
+_OASDIFF_IDS = {"response-body-enum-value-removed": "response-mediatype-enum-value-removed"}
+"""Ids of oasdiff that do not follow its own pattern."""
 
 
 def rule_id(kind: SchemaKind, action: str) -> str:
-    """The id of the rule that says `action` of a schema of `kind`."""
-    if action == "type-specialized" and kind.stem in ("request-body", "request-property", "request-parameter"):
-        action = "type-changed"  # oasdiff tells these two apart in what is read alone
-    name = f"{kind.stem}-{action}"
-    return _NAMES.get(name, name)
+    """Return the id of the rule for a change of a schema.
+
+    Args:
+        kind: the kind of the schema.
+        action: the `id_suffix` of the change.
+    """
+    if action == "type-specialized" and kind.id_prefix in ("request-body", "request-property", "request-parameter"):
+        action = "type-changed"  # oasdiff distinguishes the two only in responses
+    name = f"{kind.id_prefix}-{action}"
+    return _OASDIFF_IDS.get(name, name)
 
 
-def _schema_rules() -> Iterator[DriftRule]:
+def _keyword_rules() -> Iterator[DriftRule]:
     for kind in SCHEMA_KINDS.values():
-        for action, effect, says in _actions():
-            name = rule_id(kind, action)
-            if action != "type-specialized" or name.endswith(action):
-                yield _rule(name, _level(name, kind, effect), f"{kind.words}: {says}")
+        for action in _actions():
+            name = rule_id(kind, action.id_suffix)
+            # `rule_id` maps type-specialized to type-changed for requests, whose rule comes from that action.
+            if action.id_suffix != "type-specialized" or name.endswith(action.id_suffix):
+                yield _rule(name, _level(name, kind, action.effect), f"{kind.label}: {action.description}")
 
 
 def _level(name: str, kind: SchemaKind, effect: SchemaChangeEffect) -> DriftLevel:
-    for pattern, level in _EXCEPTIONS:
+    for pattern, level in _LEVEL_EXCEPTIONS:
         if re.fullmatch(pattern, name):
             return level
-    return _LEVELS[kind.sent].get(
-        effect, DriftLevel.COMPATIBLE if effect is SchemaChangeEffect.NOTES else DriftLevel.BREAKING
-    )
+    if effect is SchemaChangeEffect.NONE:
+        return DriftLevel.COMPATIBLE
+    return _LEVELS[kind.is_sent].get(effect, DriftLevel.BREAKING)
 
 
 def _rule(name: str, level: DriftLevel, description: str) -> DriftRule:
@@ -208,45 +228,52 @@ def _rule(name: str, level: DriftLevel, description: str) -> DriftRule:
 
 
 def _property_rules() -> Iterator[DriftRule]:
-    """Properties that come, go, or become required or optional."""
-    for kind in (kind for kind in SCHEMA_KINDS.values() if kind.stem.endswith("-property")):
-        stem, words = kind.stem, kind.words
-        if kind.sent:
-            yield _rule(f"new-required-{stem}", DriftLevel.BREAKING, f"{words} is new and required")
-            with_default = f"{words} is new and required, with a default"
-            yield _rule(f"new-required-{stem}-with-default", DriftLevel.BREAKING, with_default)
-            yield _rule(f"new-optional-{stem}", DriftLevel.COMPATIBLE, f"{words} is new and optional")
-            yield _rule(f"{stem}-removed", DriftLevel.POSSIBLY_BREAKING, f"{words} was removed")
-            with_default = f"{words} became required, with a default"
-            yield _rule(f"{stem}-became-required-with-default", DriftLevel.BREAKING, with_default)
-        else:
-            of = f"{kind.message}-{{}}-property"
-            yield _rule(f"{of.format('required')}-removed", DriftLevel.BREAKING, f"{words} was removed, a required one")
-            optional = f"{words} was removed, an optional one"
-            yield _rule(f"{of.format('optional')}-removed", DriftLevel.POSSIBLY_BREAKING, optional)
-            yield _rule(f"{of.format('required')}-added", DriftLevel.COMPATIBLE, f"{words} is new and always there")
-            yield _rule(f"{of.format('optional')}-added", DriftLevel.COMPATIBLE, f"{words} is new and may be there")
+    """Rules for properties that are added, removed, or become required or optional."""
+    for kind in (kind for kind in SCHEMA_KINDS.values() if kind.id_prefix.endswith("-property")):
+        prefix, noun = kind.id_prefix, kind.label.lower()
+        yield from _sent_property_rules(prefix, noun) if kind.is_sent else _received_property_rules(kind.message, noun)
         required, optional = DriftLevel.BREAKING, DriftLevel.COMPATIBLE
-        if not kind.sent:
+        if not kind.is_sent:
             required, optional = optional, required
-        yield _rule(f"{stem}-became-required", required, f"{words} became required")
-        yield _rule(f"{stem}-became-optional", optional, f"{words} became optional")
+        yield _rule(f"{prefix}-became-required", required, f"A {noun} became required")
+        yield _rule(f"{prefix}-became-optional", optional, f"A {noun} became optional")
+
+
+def _sent_property_rules(prefix: str, noun: str) -> Iterator[DriftRule]:
+    breaking, possibly, compatible = DriftLevel
+    yield _rule(f"new-required-{prefix}", breaking, f"A required {noun} was added")
+    description = f"A required {noun} with a default value was added"
+    yield _rule(f"new-required-{prefix}-with-default", breaking, description)
+    yield _rule(f"new-optional-{prefix}", compatible, f"An optional {noun} was added")
+    yield _rule(f"{prefix}-removed", possibly, f"A {noun} was removed")
+    description = f"A {noun} with a default value became required"
+    yield _rule(f"{prefix}-became-required-with-default", breaking, description)
+
+
+def _received_property_rules(message: str, noun: str) -> Iterator[DriftRule]:
+    breaking, possibly, compatible = DriftLevel
+    yield _rule(f"{message}-required-property-removed", breaking, f"A required {noun} was removed")
+    yield _rule(f"{message}-optional-property-removed", possibly, f"An optional {noun} was removed")
+    yield _rule(f"{message}-required-property-added", compatible, f"A required {noun} was added")
+    yield _rule(f"{message}-optional-property-added", compatible, f"An optional {noun} was added")
 
 
 def _access_rules() -> Iterator[DriftRule]:
-    """Properties that are only read, or only written."""
+    """Rules for properties that become or stop being read-only or write-only."""
     for message in ("request", "response", "callback"):
         for need in ("required", "optional"):
-            for way in ("read", "write"):
-                stem, words = f"{message}-{need}-property", f"A property of a {message}, {need} there,"
-                appears = message != "request" and need == "required" and way == "write"
-                not_level = DriftLevel.POSSIBLY_BREAKING if appears else DriftLevel.COMPATIBLE
-                yield _rule(f"{stem}-became-{way}-only", DriftLevel.COMPATIBLE, f"{words} became {way}-only")
-                yield _rule(f"{stem}-became-not-{way}-only", not_level, f"{words} is no longer {way}-only")
+            for access in ("read", "write"):
+                prefix = f"{message}-{need}-property"
+                subject = f"{'A' if need == 'required' else 'An'} {need} {message} property"
+                # A required property that is no longer write-only newly appears in what the client receives.
+                appears = message != "request" and need == "required" and access == "write"
+                level = DriftLevel.POSSIBLY_BREAKING if appears else DriftLevel.COMPATIBLE
+                yield _rule(f"{prefix}-became-{access}-only", DriftLevel.COMPATIBLE, f"{subject} became {access}-only")
+                yield _rule(f"{prefix}-became-not-{access}-only", level, f"{subject} is no longer {access}-only")
 
 
 def rules() -> Iterator[DriftRule]:
-    """All rules over schemas."""
-    yield from _schema_rules()
+    """Return all rules for schemas."""
+    yield from _keyword_rules()
     yield from _property_rules()
     yield from _access_rules()

@@ -1,4 +1,4 @@
-"""Where a comparison is: the operation, the part of it, and how a change there is written down."""
+"""The current position of a comparison of two documents, from which changes are created."""
 
 from __future__ import annotations
 
@@ -14,32 +14,31 @@ from voicegauge.drift.report import DriftChange, make_change
 
 @dataclass(frozen=True)
 class ComparisonScope:
-    """A place in both documents at once."""
+    """A part of an operation that is compared in both documents."""
 
     operation: str | None = None
-    """The operation's id, else its method and path."""
+    """The `operationId`, or the method and the path of an operation without one."""
     location: str = ""
-    """The part of it: "request body#/text"."""
-    callback: bool = False
-    """The operation is the client's: it reads the request and sends the answer."""
-    old: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
-    """The schemas of the older document."""
-    new: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
-    unchanged: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
-    """What has been compared without finding a change: the kind of place and both pointers."""
+    """The part of the operation: "request body#/text"."""
+    is_callback: bool = False
+    """Whether the provider sends the request and the client responds."""
+    old_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
+    new_schemas: SchemaNormalizer = field(default_factory=SchemaNormalizer, repr=False)
+    unchanged_pairs: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
+    """Schemas without any change, so that a shared component is compared once: id of the kind and both pointers."""
 
-    def inside(self, location: str) -> ComparisonScope:
-        """A part of this place."""
-        return replace(self, location=f"{self.location}{location}")
+    def nested(self, suffix: str) -> ComparisonScope:
+        """Return the scope of a part of this one; `suffix` is appended to the location."""
+        return replace(self, location=f"{self.location}{suffix}")
 
     def change(self, rule: str, old: DocumentNode | None, new: DocumentNode | None, /, **values: Any) -> DriftChange:
-        """A change here.
+        """Create a change at this scope.
 
         Args:
-            rule: an id of the catalogue.
-            old: the part that changed or went; one that is missing stands for what would hold it.
-            new: the part that changed or came.
-            values: "old" and "new", where they say more than that a thing came or went.
+            rule: the id of the rule.
+            old: the node that changed or was removed; `None` if it was added as a whole.
+            new: the node that changed or was added; `None` if it was removed as a whole.
+            values: the values to show, under "old" and "new".
         """
         return make_change(
             rule,
@@ -53,22 +52,24 @@ class ComparisonScope:
 
 @dataclass(frozen=True)
 class SchemaPair:
-    """Two schemas to compare, with what they are schemas of."""
+    """Two schemas to compare, and where they are used."""
 
     scope: ComparisonScope
     kind: SchemaKind
     old: AppliedSchemas
     new: AppliedSchemas
-    old_place: DocumentNode
-    """What stands for the older schema where it says nothing."""
-    new_place: DocumentNode
+    old_fallback: DocumentNode
+    """Node of the older schema if `old` is empty."""
+    new_fallback: DocumentNode
+    """Node of the newer schema if `new` is empty."""
 
     @property
-    def key(self) -> tuple[Any, ...]:
-        """Equal for pairs that would be compared twice."""
-        return (self.kind.stem, tuple(p.pointer for p in self.old), tuple(p.pointer for p in self.new))
+    def key(self) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """The same for pairs whose comparison gives the same changes."""
+        old, new = (tuple(node.pointer for node in applied) for applied in (self.old, self.new))
+        return (self.kind.id_prefix, old, new)
 
-    def forms(self) -> tuple[NormalizedSchema, NormalizedSchema]:
-        """Both in their normal form."""
-        old = self.scope.old.normal(self.old, self.old_place)
-        return old, self.scope.new.normal(self.new, self.new_place)
+    def normalized(self) -> tuple[NormalizedSchema, NormalizedSchema]:
+        """Return both schemas normalized."""
+        old = self.scope.old_schemas.normalize(self.old, self.old_fallback)
+        return old, self.scope.new_schemas.normalize(self.new, self.new_fallback)

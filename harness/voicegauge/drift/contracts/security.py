@@ -1,4 +1,4 @@
-"""Ways into an operation, and the schemes that they name."""
+"""Comparison of the authentication methods of operations, and of the security schemes that they refer to."""
 
 from __future__ import annotations
 
@@ -9,126 +9,142 @@ from voicegauge.drift.contracts.document_node import DocumentNode, canonical_jso
 from voicegauge.drift.contracts.scope import ComparisonScope
 from voicegauge.drift.report import DriftChange
 
-_PLACE = ("in", "name", "scheme")
-"""The keys of a scheme that say how a key is sent."""
+_CREDENTIAL_KEYS = ("in", "name", "scheme")
+"""The keys of a security scheme that define how the credential is sent."""
 NodePair = tuple[DocumentNode, DocumentNode]
+"""The nodes of the older and the newer document."""
 
 
 class _SecurityRequirement(NamedTuple):
-    """One alternative: every scheme of it is needed."""
+    """One alternative of `security`; all of its schemes are required together."""
 
-    part: DocumentNode
+    node: DocumentNode
     scopes: dict[bytes, list[str]]
-    """By scheme."""
+    """OAuth scopes by security scheme."""
+
+
+_Requirements = dict[frozenset[bytes], _SecurityRequirement]
+"""The alternatives by their security schemes; an empty set allows requests without authentication."""
 
 
 def compare_security(scope: ComparisonScope, operations: NodePair, roots: NodePair) -> Iterator[DriftChange]:
-    """Ways into an operation that came or went; those of the whole document where it has none of its own."""
-    own = [operation.child("security").exists for operation in operations]
-    stem = "api-security" if any(own) else "api-global-security"
-    holders = [
-        (operation if has else root).child("security")
-        for operation, root, has in zip(operations, roots, own, strict=True)
+    """Yield the changes of the authentication methods of an operation, or the global ones if it has none itself."""
+    has_own = [operation.child("security").exists for operation in operations]
+    prefix = "api-security" if any(has_own) else "api-global-security"
+    nodes = [
+        (operation if own else root).child("security")
+        for operation, root, own in zip(operations, roots, has_own, strict=True)
     ]
-    was, now = (_ways(holder, root, roots) for holder, root in zip(holders, roots, strict=True))
-    open_before, open_after = (not ways or frozenset() in ways for ways in (was, now))
-    inside = scope.inside("security")
-    if open_before != open_after:
-        rule = "security-became-optional" if open_after else "security-became-required"
-        yield inside.change(rule, holders[0], holders[1])
-    elif not open_after and not was.keys() & now.keys():
-        yield inside.change("security-ways-in-replaced", holders[0], holders[1])
-    for key in dict.fromkeys((*was, *now)):
-        if key and key not in now:
-            yield inside.change(f"{stem}-removed", was[key].part, None)
-        elif key and key not in was:
-            yield inside.change(f"{stem}-added", None, now[key].part)
+    old, new = (_requirements(node, root, roots) for node, root in zip(nodes, roots, strict=True))
+    nested = scope.nested("security")
+    if _is_open(old) != _is_open(new):
+        rule = "security-became-optional" if _is_open(new) else "security-became-required"
+        yield nested.change(rule, nodes[0], nodes[1])
+    elif not _is_open(new) and not old.keys() & new.keys():
+        yield nested.change("security-ways-in-replaced", nodes[0], nodes[1])
+    yield from _compare_requirements(nested, prefix, old, new)
+
+
+def _is_open(requirements: _Requirements) -> bool:
+    return not requirements or frozenset() in requirements
+
+
+def _compare_requirements(
+    scope: ComparisonScope, prefix: str, old: _Requirements, new: _Requirements
+) -> Iterator[DriftChange]:
+    for key in dict.fromkeys((*old, *new)):
+        if key and key not in new:
+            yield scope.change(f"{prefix}-removed", old[key].node, None)
+        elif key and key not in old:
+            yield scope.change(f"{prefix}-added", None, new[key].node)
         elif key:
-            yield from _scopes(inside, stem, was[key], now[key])
+            yield from _compare_scopes(scope, prefix, old[key], new[key])
 
 
-def _scopes(
-    scope: ComparisonScope, stem: str, old: _SecurityRequirement, new: _SecurityRequirement
+def _compare_scopes(
+    scope: ComparisonScope, prefix: str, old: _SecurityRequirement, new: _SecurityRequirement
 ) -> Iterator[DriftChange]:
     for scheme, before in old.scopes.items():
         after = new.scopes[scheme]
         for name in dict.fromkeys((*before, *after)):
-            if (name in before) != (name in after):
-                action = "removed" if name in before else "added"
-                yield scope.change(f"{stem}-scope-{action}", old.part, new.part, **{_side(action): name})
+            if name not in after:
+                yield scope.change(f"{prefix}-scope-removed", old.node, new.node, old=name)
+            elif name not in before:
+                yield scope.change(f"{prefix}-scope-added", old.node, new.node, new=name)
 
 
-def _side(action: str) -> str:
-    return "old" if action == "removed" else "new"
-
-
-def _ways(security: DocumentNode, root: DocumentNode, roots: NodePair) -> dict[frozenset[bytes], _SecurityRequirement]:
-    found = {}
+def _requirements(security: DocumentNode, root: DocumentNode, roots: NodePair) -> _Requirements:
+    requirements = {}
     for _, alternative in security.children():
         scopes = {
-            _identity(name, root, roots): [str(scope.value) for _, scope in listed.children()]
-            for name, listed in alternative.children()
+            _scheme_identity(name, root, roots): [str(scope.value) for _, scope in scope_list.children()]
+            for name, scope_list in alternative.children()
         }
-        found[frozenset(scopes)] = _SecurityRequirement(alternative, scopes)
-    return found
+        requirements[frozenset(scopes)] = _SecurityRequirement(alternative, scopes)
+    return requirements
 
 
-def _identity(name: str, root: DocumentNode, roots: NodePair) -> bytes:
-    """A scheme by its name where both documents have it, else by what it says: a mere new name is no change."""
-    schemes = [_schemes(other) for other in roots]
-    if all(name in found for found in schemes):
+def _scheme_identity(name: str, root: DocumentNode, roots: NodePair) -> bytes:
+    """Identify a scheme by its name if both documents have it, otherwise by its content.
+
+    So a scheme that was only renamed is not reported as a change.
+    """
+    if all(name in _schemes(document) for document in roots):
         return name.encode()
     scheme = _schemes(root).get(name)
-    return _content(scheme) if scheme is not None else name.encode()
+    return _scheme_content(scheme) if scheme is not None else name.encode()
 
 
 def _schemes(root: DocumentNode) -> dict[str, DocumentNode]:
-    found = root.child("components").child("securitySchemes").children()
-    return {name: part.resolve() for name, part in found}
+    children = root.child("components").child("securitySchemes").children()
+    return {name: node.resolve() for name, node in children}
 
 
-def _content(scheme: DocumentNode) -> bytes:
-    said = scheme.value if isinstance(scheme.value, dict) else {}
-    return canonical_json({key: value for key, value in said.items() if key != "description" and key[:2] != "x-"})
+def _scheme_content(scheme: DocumentNode) -> bytes:
+    content = scheme.value if isinstance(scheme.value, dict) else {}
+    return canonical_json({key: value for key, value in content.items() if key != "description" and key[:2] != "x-"})
 
 
 def compare_security_schemes(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
-    """Security schemes that came, went or changed; one that only has another name is left out."""
-    was, now = _schemes(old), _schemes(new)
-    known = [{_content(part) for part in found.values()} for found in (was, now)]
-    for name in dict.fromkeys((*was, *now)):
-        inside = scope.inside(f"security scheme {name}")
-        if name not in now:
-            if _content(was[name]) not in known[1]:
-                yield inside.change("api-security-component-removed", was[name], None)
-        elif name not in was:
-            if _content(now[name]) not in known[0]:
-                yield inside.change("api-security-component-added", None, now[name])
+    """Yield the changes of security schemes, except for those that were only renamed."""
+    old_schemes, new_schemes = _schemes(old), _schemes(new)
+    old_contents, new_contents = (
+        {_scheme_content(node) for node in schemes.values()} for schemes in (old_schemes, new_schemes)
+    )
+    for name in dict.fromkeys((*old_schemes, *new_schemes)):
+        nested = scope.nested(f"security scheme {name}")
+        if name not in new_schemes:
+            if _scheme_content(old_schemes[name]) not in new_contents:
+                yield nested.change("api-security-component-removed", old_schemes[name], None)
+        elif name not in old_schemes:
+            if _scheme_content(new_schemes[name]) not in old_contents:
+                yield nested.change("api-security-component-added", None, new_schemes[name])
         else:
-            yield from _compare_scheme(inside, was[name], now[name])
+            yield from _compare_scheme(nested, old_schemes[name], new_schemes[name])
 
 
 def _compare_scheme(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
     if old.get("type") != new.get("type"):
         values = {"old": old.get("type"), "new": new.get("type")}
         yield scope.change("api-security-component-type-changed", old.child("type"), new.child("type"), **values)
-    before, after = ({key: _folded(key, part) for key in _PLACE} for part in (old, new))
+    before, after = ({key: _credential_value(key, node) for key in _CREDENTIAL_KEYS} for node in (old, new))
     if before != after:
-        yield scope.change("api-security-component-place-changed", old, new, old=_said(before), new=_said(after))
-    flows = [dict(part.child("flows").children()) for part in (old, new)]
-    for name, flow in flows[0].items():
-        if name in flows[1]:
-            yield from _compare_flow(scope, flow, flows[1][name])
+        values = {"old": _describe_credential(before), "new": _describe_credential(after)}
+        yield scope.change("api-security-component-place-changed", old, new, **values)
+    old_flows, new_flows = (dict(node.child("flows").children()) for node in (old, new))
+    for name, flow in old_flows.items():
+        if name in new_flows:
+            yield from _compare_flow(scope, flow, new_flows[name])
 
 
-def _folded(key: str, part: DocumentNode) -> str:
-    """Names of schemes and of headers come in any letters."""
-    value = str(part.get(key, ""))
-    return value.lower() if key == "scheme" or part.get("in") == "header" else value
+def _credential_value(key: str, scheme: DocumentNode) -> str:
+    """Return a value of the scheme; HTTP schemes and header names are case-insensitive, so they are lower-cased."""
+    value = str(scheme.get(key, ""))
+    return value.lower() if key == "scheme" or scheme.get("in") == "header" else value
 
 
-def _said(place: dict[str, str]) -> str:
-    return " ".join(value for value in place.values() if value)
+def _describe_credential(values: dict[str, str]) -> str:
+    return " ".join(value for value in values.values() if value)
 
 
 def _compare_flow(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
@@ -137,9 +153,10 @@ def _compare_flow(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) 
         if before.exists and after.exists and not is_same_json(before.value, after.value):
             rule = f"api-security-component-{name}-changed"
             yield scope.change(rule, before, after, old=before.value, new=after.value)
-    was, now = (dict(part.child("scopes").children()) for part in (old, new))
-    for name in dict.fromkeys((*was, *now)):
-        if (name in was) != (name in now):
-            action = "removed" if name in was else "added"
-            rule = f"api-security-component-oauth-scope-{action}"
-            yield scope.change(rule, old.child("scopes"), new.child("scopes"), **{_side(action): name})
+    old_scopes, new_scopes = old.child("scopes"), new.child("scopes")
+    before_names, after_names = (dict(node.children()) for node in (old_scopes, new_scopes))
+    for name in dict.fromkeys((*before_names, *after_names)):
+        if name not in after_names:
+            yield scope.change("api-security-component-oauth-scope-removed", old_scopes, new_scopes, old=name)
+        elif name not in before_names:
+            yield scope.change("api-security-component-oauth-scope-added", old_scopes, new_scopes, new=name)

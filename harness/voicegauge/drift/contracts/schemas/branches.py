@@ -1,4 +1,4 @@
-"""Branches of `oneOf`, `anyOf`, `allOf` and `prefixItems`: which of them belong together."""
+"""Comparison of the schemas in `oneOf`, `anyOf`, `allOf` and `prefixItems`, whose elements have no names."""
 
 from __future__ import annotations
 
@@ -11,101 +11,122 @@ from voicegauge.drift.contracts.schema_rules import BRANCHES, SCHEMA_KINDS, rule
 from voicegauge.drift.contracts.scope import SchemaPair
 from voicegauge.drift.report import DriftChange
 
+_Branches = tuple[AppliedSchemas, ...]
+
 
 class MatchedBranches(NamedTuple):
-    """The branches of two lists."""
+    """The branches of two lists, as far as they are not equal."""
 
     changed: list[tuple[AppliedSchemas, AppliedSchemas]]
-    """Taken for the same branch."""
+    """Older and newer version of the same branch."""
     removed: list[AppliedSchemas]
     added: list[AppliedSchemas]
 
 
 class _BranchIdentity(NamedTuple):
-    """What branches are told apart by, in each document; an empty sign tells nothing."""
+    """Functions for the older and the newer document whose results are the same for the same branch.
+
+    A false result identifies nothing.
+    """
 
     old: Callable[[AppliedSchemas], Hashable]
     new: Callable[[AppliedSchemas], Hashable]
 
 
-def match(pair: SchemaPair, old: tuple[AppliedSchemas, ...], new: tuple[AppliedSchemas, ...]) -> MatchedBranches:
-    """Pair off equal branches, then those of one name, then the last two."""
+def match_branches(pair: SchemaPair, old: _Branches, new: _Branches) -> MatchedBranches:
+    """Match equal branches, then those with the same reference or title, then the last remaining two.
+
+    Equal ones go first, so that a renamed but otherwise unchanged branch is not reported.
+    """
     changed: list[tuple[AppliedSchemas, AppliedSchemas]] = []
-    left, right = list(old), list(new)
-    for sign in (
-        _BranchIdentity(pair.scope.old.fingerprint, pair.scope.new.fingerprint),
-        _BranchIdentity(_name, _name),
-    ):
-        waiting: dict[Hashable, list[AppliedSchemas]] = {}
-        for branch in right:
-            waiting.setdefault(sign.new(branch), []).append(branch)
-        for branch in tuple(left):
-            known = sign.old(branch)
-            if known and waiting.get(known):
-                same = waiting[known].pop(0)
-                left.remove(branch)
-                right.remove(same)
-                if not (isinstance(known, SchemaFingerprint) and known.is_whole):
-                    changed.append((branch, same))
-    if len(left) == len(right) == 1:
-        changed.append((left.pop(), right.pop()))
-    return MatchedBranches(changed, left, right)
+    old_left, new_left = list(old), list(new)
+    by_content = _BranchIdentity(pair.scope.old_schemas.fingerprint, pair.scope.new_schemas.fingerprint)
+    for identity in (by_content, _BranchIdentity(_branch_name, _branch_name)):
+        candidates: dict[Hashable, list[AppliedSchemas]] = {}
+        for branch in new_left:
+            candidates.setdefault(identity.new(branch), []).append(branch)
+        for branch in tuple(old_left):
+            key = identity.old(branch)
+            if key and candidates.get(key):
+                match = candidates[key].pop(0)
+                old_left.remove(branch)
+                new_left.remove(match)
+                # A fingerprint that is not whole leaves differences below its depth to be found.
+                if not (isinstance(key, SchemaFingerprint) and key.is_whole):
+                    changed.append((branch, match))
+    if len(old_left) == len(new_left) == 1:
+        changed.append((old_left.pop(), new_left.pop()))
+    return MatchedBranches(changed, old_left, new_left)
 
 
-def _name(branch: AppliedSchemas) -> str:
-    """What it refers to, else its title."""
-    part = branch[0]
-    reference, title = part.get("$ref"), part.get("title")
+def _branch_name(branch: AppliedSchemas) -> str:
+    """Return the reference or the title of a branch; empty if it has neither."""
+    node = branch[0]
+    reference, title = node.get("$ref"), node.get("title")
     return reference if isinstance(reference, str) else title if isinstance(title, str) else ""
 
 
 def compare_wrapping(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """A schema that became a branch of a `oneOf` or `anyOf`, or was one; nothing where neither is so."""
+    """Yield the changes if a schema became a branch of a `oneOf` or `anyOf`, or was taken out of one.
+
+    The branches to compare are appended to `following`; nothing is yielded or appended if neither is the case.
+    """
     for key in ("oneOf", "anyOf"):
-        for bare, other in ((new, old), (old, new)):
-            if key not in bare.lists or not bare.is_bare or other.is_bare:
+        for wrapped, single in ((new, old), (old, new)):
+            if key not in wrapped.schema_lists or not wrapped.has_only_branches or single.has_only_branches:
                 continue
+            is_wrapped_now = wrapped is new
             if key == "oneOf":
-                action = "wrapped-in-one-of" if bare is new else "unwrapped-from-one-of"
-                yield pair.scope.change(rule_id(pair.kind, action), old.word(key), new.word(key))
+                action = "wrapped-in-one-of" if is_wrapped_now else "unwrapped-from-one-of"
+                yield pair.scope.change(rule_id(pair.kind, action), old.keyword(key), new.keyword(key))
                 continue
-            lists = (pair.old,) if bare is new else old.lists[key], new.lists[key] if bare is new else (pair.new,)
-            yield from _changes(pair, key, match(pair, *lists), (old, new), following)
+            old_branches = (pair.old,) if is_wrapped_now else old.schema_lists[key]
+            new_branches = new.schema_lists[key] if is_wrapped_now else (pair.new,)
+            matched = match_branches(pair, old_branches, new_branches)
+            yield from _branch_changes(pair, key, matched, (old, new), following)
 
 
 def compare_branches(
     pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
 ) -> Iterator[DriftChange]:
-    """Branches that came or went; those that changed are put into `following`."""
+    """Yield a change for each branch that was added or removed; append changed branches to `following`."""
     for key in BRANCHES:
-        was, now = old.lists.get(key, ()), new.lists.get(key, ())
+        old_branches, new_branches = old.schema_lists.get(key, ()), new.schema_lists.get(key, ())
         if key == "prefixItems":
-            paired = list(zip(was, now, strict=False))
-            found = MatchedBranches(paired, list(was[len(now) :]), list(now[len(was) :]))
-        elif bool(was) != bool(now) and key != "allOf":
-            action = f"{BRANCHES[key]}-{'set' if now else 'unset'}"
-            yield pair.scope.change(rule_id(pair.kind, action), old.word(key), new.word(key))
+            matched = _match_by_index(old_branches, new_branches)
+        elif bool(old_branches) != bool(new_branches) and key != "allOf":
+            action = f"{BRANCHES[key]}-{'set' if new_branches else 'unset'}"
+            yield pair.scope.change(rule_id(pair.kind, action), old.keyword(key), new.keyword(key))
             continue
         else:
-            found = match(pair, was, now)
-        yield from _changes(pair, key, found, (old, new), following)
+            matched = match_branches(pair, old_branches, new_branches)
+        yield from _branch_changes(pair, key, matched, (old, new), following)
 
 
-def _changes(
+def _match_by_index(old: _Branches, new: _Branches) -> MatchedBranches:
+    """Match the schemas of `prefixItems`, which are identified by their index."""
+    return MatchedBranches(
+        list(zip(old, new, strict=False)),  # the longer list has the removed or the added ones
+        list(old[len(new) :]),
+        list(new[len(old) :]),
+    )
+
+
+def _branch_changes(
     pair: SchemaPair,
     key: str,
-    found: MatchedBranches,
-    both: tuple[NormalizedSchema, NormalizedSchema],
+    matched: MatchedBranches,
+    schemas: tuple[NormalizedSchema, NormalizedSchema],
     following: list[SchemaPair],
 ) -> Iterator[DriftChange]:
-    old, new = both
-    for branch in found.removed:
-        yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-removed"), branch[0], new.word(key))
-    for branch in found.added:
-        yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-added"), old.word(key), branch[0])
-    inside = key == "prefixItems"
-    kind = SCHEMA_KINDS[pair.kind.inner] if inside else pair.kind
-    scope = pair.scope.inside("/*") if inside else pair.scope
-    following.extend(SchemaPair(scope, kind, was, now, was[0], now[0]) for was, now in found.changed)
+    old, new = schemas
+    for branch in matched.removed:
+        yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-removed"), branch[0], new.keyword(key))
+    for branch in matched.added:
+        yield pair.scope.change(rule_id(pair.kind, f"{BRANCHES[key]}-added"), old.keyword(key), branch[0])
+    is_item = key == "prefixItems"
+    kind = SCHEMA_KINDS[pair.kind.property_kind] if is_item else pair.kind
+    scope = pair.scope.nested("/*") if is_item else pair.scope
+    following.extend(SchemaPair(scope, kind, before, after, before[0], after[0]) for before, after in matched.changed)

@@ -1,4 +1,4 @@
-"""Types, formats and nullability of two schemas."""
+"""Comparison of the types, the formats and the nullability of two schemas."""
 
 from __future__ import annotations
 
@@ -10,65 +10,73 @@ from voicegauge.drift.contracts.normalized_schema import NormalizedSchema
 
 
 class KeywordChange(NamedTuple):
-    """A change of a keyword."""
+    """A change of one keyword."""
 
     action: str
-    """The end of the rule's id."""
+    """Suffix of the rule id, without the kind of the schema."""
     old: DocumentNode
     new: DocumentNode
     values: Mapping[str, Any]
-    """"old" and "new", as far as they are worth showing."""
+    """The values to show, under "old" and "new"."""
 
 
 _SetRelation = Literal["same", "wider", "narrower", "other"]
-_HOLDS = {
+"""The values that the newer schema allows, relative to those of the older one."""
+_INCLUDED_FORMATS = {
     "double": {"float"},
     "int64": {"int32"},
     "bigint": {"int32", "int64"},
     "date-time": {"date", "time"},
 }
-"""Formats with those that oasdiff takes to fit them as well."""
+"""Formats with the formats that oasdiff considers to be contained in them."""
+_TYPE_ACTIONS: Mapping[_SetRelation, str] = {"wider": "type-generalized", "narrower": "type-specialized"}
 
 
 def compare_types(old: NormalizedSchema, new: NormalizedSchema) -> Iterator[KeywordChange]:
-    """What became nullable or stopped being so, and types and formats that take more, fewer or other values."""
-    places = _place(old), _place(new)
-    if old.takes_null is not None and new.takes_null is not None and old.takes_null != new.takes_null:
-        yield KeywordChange("became-nullable" if new.takes_null else "became-not-nullable", *places, {})
-    was, now = _types(old), _types(new)
-    types, formats = _compare_sets(was, now), _compare_formats(old.word("format").value, new.word("format").value)
-    formats = formats if old.word("format").exists or new.word("format").exists else "same"
-    values = {"old": _shown(old), "new": _shown(new)}
-    if was and now and max(len(was), len(now)) > 1 and types != "same" and was & now:
+    """Yield the changes of nullability, types and formats."""
+    nodes = _type_node(old), _type_node(new)
+    if old.is_nullable is not None and new.is_nullable is not None and old.is_nullable != new.is_nullable:
+        yield KeywordChange("became-nullable" if new.is_nullable else "became-not-nullable", *nodes, {})
+    old_types, new_types = _effective_types(old), _effective_types(new)
+    types = _compare_types(old_types, new_types)
+    values = {"old": _describe_type(old), "new": _describe_type(new)}
+    has_list = old_types and new_types and max(len(old_types), len(new_types)) > 1
+    if has_list and types != "same" and (old_types or set()) & (new_types or set()):
         if types in ("wider", "other"):
-            yield KeywordChange("list-of-types-widened", *places, values)
+            yield KeywordChange("list-of-types-widened", *nodes, values)
         if types in ("narrower", "other"):
-            yield KeywordChange("list-of-types-narrowed", *places, values)
+            yield KeywordChange("list-of-types-narrowed", *nodes, values)
         types = "same"
-    together: set[_SetRelation] = {types, formats} - {"same"}
-    if types == "other":
-        together = {"other"}
-    if together:
-        verdict = together.pop() if len(together) == 1 else "other"
-        action = {"wider": "type-generalized", "narrower": "type-specialized"}.get(verdict, "type-changed")
-        yield KeywordChange(action, *(places if types != "same" else (old.word("format"), new.word("format"))), values)
+    relation = _combine(types, _compare_formats(old.keyword("format"), new.keyword("format")))
+    if relation != "same":
+        changed = nodes if types != "same" else (old.keyword("format"), new.keyword("format"))
+        yield KeywordChange(_TYPE_ACTIONS.get(relation, "type-changed"), *changed, values)
+
+
+def _combine(types: _SetRelation, formats: _SetRelation) -> _SetRelation:
+    """Combine the relations of types and formats: where they contradict each other, the result is "other"."""
+    if types == "other" or formats == "same":
+        return types
+    return formats if types in ("same", formats) else "other"
 
 
 def are_disjoint(old: NormalizedSchema, new: NormalizedSchema) -> bool:
-    """Whether no type fits both, so that nothing else is worth comparing."""
-    was, now = _types(old), _types(new)
-    return bool(was) and bool(now) and _compare_sets(was, now) == "other" and not (was or set()) & (now or set())
+    """Whether the schemas have no type in common, so that comparing other keywords would only add noise."""
+    old_types, new_types = _effective_types(old), _effective_types(new)
+    if not old_types or not new_types:
+        return False
+    return _compare_types(old_types, new_types) == "other" and not old_types & new_types
 
 
-def _place(schema: NormalizedSchema) -> DocumentNode:
+def _type_node(schema: NormalizedSchema) -> DocumentNode:
     for key in ("type", "nullable", "enum", "const"):
-        if key in schema.words:
-            return schema.words[key]
-    return schema.place.child("type") if schema.null is None else schema.place
+        if key in schema.keywords:
+            return schema.keywords[key]
+    return schema.node.child("type") if schema.nullable is None else schema.node
 
 
-def _types(schema: NormalizedSchema) -> frozenset[str] | None:
-    """The stated types, else those of the listed values."""
+def _effective_types(schema: NormalizedSchema) -> frozenset[str] | None:
+    """Return the types of `type`, or those of the values of `enum`; `None` if the schema has neither."""
     if schema.types is not None or schema.values is None:
         return schema.types
     return frozenset(_type_of(value) for value in schema.values if value is not None) or None
@@ -82,33 +90,33 @@ def _type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def _compare_sets(old: frozenset[str] | None, new: frozenset[str] | None) -> _SetRelation:
+def _compare_types(old: frozenset[str] | None, new: frozenset[str] | None) -> _SetRelation:
     if old == new:
         return "same"
     if old is None or new is None:
         return "wider" if new is None else "narrower"
-    if _within(old, new):
+    if _is_included(old, new):
         return "wider"
-    return "narrower" if _within(new, old) else "other"
+    return "narrower" if _is_included(new, old) else "other"
 
 
-def _within(small: frozenset[str], large: frozenset[str]) -> bool:
+def _is_included(small: frozenset[str], large: frozenset[str]) -> bool:
     return all(name in large or (name == "integer" and "number" in large) for name in small)
 
 
-def _compare_formats(old: Any, new: Any) -> _SetRelation:
-    if old == new:
+def _compare_formats(old: DocumentNode, new: DocumentNode) -> _SetRelation:
+    if old.value == new.value:
         return "same"
-    if not isinstance(new, str):
+    if not isinstance(new.value, str):
         return "wider"
-    if not isinstance(old, str):
+    if not isinstance(old.value, str):
         return "narrower"
-    if old in _HOLDS.get(new, ()):
+    if old.value in _INCLUDED_FORMATS.get(new.value, ()):
         return "wider"
-    return "narrower" if new in _HOLDS.get(old, ()) else "other"
+    return "narrower" if new.value in _INCLUDED_FORMATS.get(old.value, ()) else "other"
 
 
-def _shown(schema: NormalizedSchema) -> str:
-    types, form = _types(schema), schema.word("format")
+def _describe_type(schema: NormalizedSchema) -> str:
+    types, format_keyword = _effective_types(schema), schema.keyword("format")
     text = "any" if types is None else " or ".join(sorted(types)) or "null"
-    return f"{text} ({form.value})" if form.exists else text
+    return f"{text} ({format_keyword.value})" if format_keyword.exists else text

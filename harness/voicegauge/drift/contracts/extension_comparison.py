@@ -1,0 +1,208 @@
+"""Comparison of the `x-` extensions of two contracts, by the tables of `extension_rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from voicegauge.contract import convert
+from voicegauge.contract.extension import (
+    BatchSpec,
+    ChatSpec,
+    ConversionSpec,
+    JobSpec,
+    LimitsSpec,
+    PriceSpec,
+    ProviderSpec,
+    ResourceSpec,
+    SpeechSpec,
+    StreamSpec,
+    TranscriptionSpec,
+    WebhookSpec,
+)
+from voicegauge.drift.contracts.document_node import DocumentNode, canonical_json, is_same_json
+from voicegauge.drift.contracts.extension_rules import (
+    BATCH,
+    CHAT,
+    CONVERSION,
+    JOB,
+    LIMITS,
+    PRICING,
+    PROVIDER,
+    RESOURCE,
+    SPEECH,
+    STREAM,
+    TRANSCRIPTION,
+    WEBHOOK,
+    ExtensionFact,
+    FactComparison,
+)
+from voicegauge.drift.contracts.schemas import compare_schemas
+from voicegauge.drift.contracts.scope import ComparisonScope
+from voicegauge.drift.report import DriftChange
+from voicegauge.formats import MISSING, encode_location
+
+_ExtensionTables = Mapping[str, tuple[type[Any], Sequence[ExtensionFact]]]
+"""Record type and facts by extension."""
+
+_OPERATION_EXTENSIONS: _ExtensionTables = {
+    "x-speech": (SpeechSpec, SPEECH),
+    "x-job": (JobSpec, JOB),
+    "x-stream": (StreamSpec, STREAM),
+    "x-webhook": (WebhookSpec, WEBHOOK),
+    "x-resource": (ResourceSpec, RESOURCE),
+    "x-batch": (BatchSpec, BATCH),
+    "x-chat": (ChatSpec, CHAT),
+    "x-transcription": (TranscriptionSpec, TRANSCRIPTION),
+    "x-conversion": (ConversionSpec, CONVERSION),
+    "x-pricing": (PriceSpec, PRICING),
+    "x-limits": (LimitsSpec, LIMITS),
+}
+_DOCUMENT_EXTENSIONS: _ExtensionTables = {
+    "x-provider": (ProviderSpec, PROVIDER),
+    "x-limits": (LimitsSpec, LIMITS),
+}
+
+
+class _FactVersion(NamedTuple):
+    """A value in the older or the newer contract; `MISSING` if it is not documented."""
+
+    value: Any
+    node: DocumentNode
+
+    def child(self, key: str) -> _FactVersion:
+        value = self.value.get(key)
+        return _FactVersion(MISSING if value is None else value, self.node.child(key))
+
+
+def compare_operation_extensions(
+    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, roots: tuple[DocumentNode, DocumentNode]
+) -> Iterator[DriftChange]:
+    """Yield every change of the extensions of an operation; none unless both documents are voicegauge contracts.
+
+    Raises:
+        ContractError: an extension is not valid.
+    """
+    if all(root.child("x-provider").exists for root in roots):
+        yield from _compare_extensions(scope, old, new, _OPERATION_EXTENSIONS)
+        streams = (node.child("x-stream").resolve() for node in (old, new))
+        yield from _compare_event_schemas(scope.nested("x-stream"), *streams)
+
+
+def compare_document_extensions(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+    """Yield every change of the extensions of a whole document; none unless both are voicegauge contracts.
+
+    Raises:
+        ContractError: an extension is not valid.
+    """
+    if old.child("x-provider").exists and new.child("x-provider").exists:
+        yield from _compare_extensions(scope, old, new, _DOCUMENT_EXTENSIONS)
+
+
+def _compare_extensions(
+    scope: ComparisonScope, old: DocumentNode, new: DocumentNode, tables: _ExtensionTables
+) -> Iterator[DriftChange]:
+    for key, (record_type, facts) in tables.items():
+        before, after = (_read_extension(node.child(key).resolve(), key, record_type) for node in (old, new))
+        if before.value is after.value or (
+            MISSING not in (before.value, after.value) and is_same_json(before.value, after.value)
+        ):
+            continue
+        for fact in facts:
+            keys = fact.path.split("/") if fact.path else []
+            yield from _compare_fact(scope.nested(key), fact, keys, before, after)
+
+
+def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _FactVersion:
+    """Read an extension as plain data, with default values filled in."""
+    if not node.exists:
+        # A contract without limits documents none, so that adding or removing single limits is a change.
+        return _FactVersion({} if key == "x-limits" else MISSING, node)
+    record = convert(node.document, node.value, node.pointer, record_type)
+    return _FactVersion(msgspec.to_builtins(record, enc_hook=encode_location), node)
+
+
+def _compare_event_schemas(scope: ComparisonScope, old: DocumentNode, new: DocumentNode) -> Iterator[DriftChange]:
+    """Compare the schemas of the events that both streams have; events are parts of a response body."""
+    new_events = new.child("events")
+    for name, event in old.child("events").children():
+        before, after = event.child("schema"), new_events.child(name).child("schema")
+        if before.exists and after.exists:
+            yield from compare_schemas(scope.nested(f"/events/{name}/schema"), "response-property", before, after)
+
+
+def _compare_fact(
+    scope: ComparisonScope, fact: ExtensionFact, keys: list[str], old: _FactVersion, new: _FactVersion
+) -> Iterator[DriftChange]:
+    """Follow the remaining `keys` of a fact's path, with `*` for every key that both versions have."""
+    if not keys:
+        yield from _fact_changes(scope, fact, old, new)
+        return
+    key, remaining = keys[0], keys[1:]
+    if not (isinstance(old.value, dict) and isinstance(new.value, dict)):
+        return
+    for name in [name for name in old.value if name in new.value] if key == "*" else [key]:
+        before, after = old.child(name), new.child(name)
+        if remaining and MISSING in (before.value, after.value):
+            continue  # the row for the parent reports that it was added or removed
+        yield from _compare_fact(scope.nested(f"/{name}"), fact, remaining, before, after)
+
+
+def _fact_changes(
+    scope: ComparisonScope, fact: ExtensionFact, old: _FactVersion, new: _FactVersion
+) -> Iterator[DriftChange]:
+    if fact.comparison in ("names", "choices"):
+        yield from _name_changes(scope, fact, old, new)
+        return
+    difference = _difference(fact.comparison, old.value, new.value)
+    if difference in fact.levels:
+        shown = {side: version.value for side, version in (("old", old), ("new", new)) if _is_scalar(version.value)}
+        yield scope.change(f"{fact.id_prefix}-{difference}", old.node, new.node, **shown)
+
+
+def _difference(comparison: FactComparison, old: Any, new: Any) -> str:
+    """Return the difference as the end of the rule id; empty if there is none."""
+    if comparison == "flag":  # a flag that is not documented is false
+        return "" if (old is True) == (new is True) else "began" if new is True else "ended"
+    if old is MISSING or new is MISSING:
+        appeared, disappeared = ("set", "unset") if comparison == "number" else ("added", "removed")
+        return "" if old is new else appeared if old is MISSING else disappeared
+    if comparison == "number":
+        return "" if old == new else "increased" if new > old else "decreased"
+    # The content of a mapping has rows for its own facts.
+    return "" if isinstance(old, dict) or is_same_json(old, new) else "changed"
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is not MISSING and not isinstance(value, dict | list)
+
+
+def _name_changes(
+    scope: ComparisonScope, fact: ExtensionFact, old: _FactVersion, new: _FactVersion
+) -> Iterator[DriftChange]:
+    before, after = _names(old.value), _names(new.value)
+    if fact.comparison == "choices" and bool(before) != bool(after):
+        difference, side = ("set", "new") if after else ("unset", "old")
+        values = {side: list((after or before).values())}
+        yield scope.change(f"{fact.id_prefix}-{difference}", old.node, new.node, **values)
+        return
+    for key in dict.fromkeys((*before, *after)):
+        if key not in after:
+            yield scope.change(f"{fact.id_prefix}-removed", old.node, new.node, old=before[key])
+        elif key not in before:
+            yield scope.change(f"{fact.id_prefix}-added", old.node, new.node, new=after[key])
+
+
+def _names(value: Any) -> dict[bytes, Any]:
+    """Return the entries of a list or the keys of a mapping, by their canonical JSON."""
+    if value is MISSING:
+        return {}
+    names = [_without_source(item) if isinstance(item, dict) else item for item in value]
+    return {canonical_json(name): name for name in names}
+
+
+def _without_source(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without its source and without empty fields, so that citing another page is not a change."""
+    return {key: value for key, value in record.items() if value and key != "source"}

@@ -1,0 +1,123 @@
+"""Comparison of the properties of two object schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from voicegauge.drift.contracts.document_node import DocumentNode
+from voicegauge.drift.contracts.normalized_schema import AppliedSchemas, NormalizedSchema
+from voicegauge.drift.contracts.schema_rules import SCHEMA_KINDS, SchemaKind
+from voicegauge.drift.contracts.schemas.keywords import compare_flags
+from voicegauge.drift.contracts.scope import ComparisonScope, SchemaPair
+from voicegauge.drift.report import DriftChange
+from voicegauge.formats import escape
+
+
+@dataclass(frozen=True)
+class _PropertyVersion:
+    """One property in the older or the newer schema."""
+
+    applied: AppliedSchemas
+    """The schemas of the property; empty if `properties` does not list it."""
+    node: DocumentNode
+    schema: NormalizedSchema
+    is_required: bool
+    required_node: DocumentNode
+    """The keyword `required` of the object."""
+    is_hidden: bool
+    """Whether messages omit it: a request has no read-only property, a response no write-only one."""
+
+    @property
+    def need(self) -> str:
+        """The word for the property in rule ids."""
+        return "required" if self.is_required else "optional"
+
+
+@dataclass(frozen=True)
+class _PropertyPair:
+    """A property in both schemas."""
+
+    scope: ComparisonScope
+    kind: SchemaKind
+    old: _PropertyVersion
+    new: _PropertyVersion
+
+    def change(self, rule: str) -> DriftChange:
+        """Create a change of the property as a whole."""
+        return self.scope.change(rule, self.old.node, self.new.node)
+
+
+def compare_properties(
+    pair: SchemaPair, old: NormalizedSchema, new: NormalizedSchema, following: list[SchemaPair]
+) -> Iterator[DriftChange]:
+    """Yield the changes of properties as a whole; append the schemas of those in both versions to `following`."""
+    kind = SCHEMA_KINDS[pair.kind.property_kind]
+    for name in dict.fromkeys((*old.properties, *new.properties, *old.required, *new.required)):
+        scope = pair.scope.nested(f"/{escape(name)}")
+        before = _property_version(scope, kind, old, name, is_newer=False)
+        after = _property_version(scope, kind, new, name, is_newer=True)
+        yield from _compare_property(_PropertyPair(scope, kind, before, after), following)
+
+
+def _property_version(
+    scope: ComparisonScope, kind: SchemaKind, parent: NormalizedSchema, name: str, *, is_newer: bool
+) -> _PropertyVersion:
+    applied = parent.properties.get(name, ())
+    node = applied[0] if applied else parent.node.child("properties").child(name)
+    schema = (scope.new_schemas if is_newer else scope.old_schemas).normalize(applied, node)
+    return _PropertyVersion(
+        applied=applied,
+        node=node,
+        schema=schema,
+        is_required=parent.requires(name),
+        required_node=parent.keyword("required"),
+        is_hidden=("readOnly" if kind.is_sent else "writeOnly") in schema.keywords,
+    )
+
+
+def _compare_property(pair: _PropertyPair, following: list[SchemaPair]) -> Iterator[DriftChange]:
+    old, new, kind = pair.old, pair.new, pair.kind
+    # A property that both require exists in both, even if only one of them describes it.
+    if bool(old.applied) != bool(new.applied) and not (old.is_required and new.is_required):
+        if not old.is_hidden and not new.is_hidden:
+            yield pair.change(_added_rule(kind, new) if new.applied else _removed_rule(kind, old))
+        return
+    yield from _compare_access(pair)
+    if not old.is_hidden and not new.is_hidden:
+        yield from _compare_need(pair)
+        if old.applied or new.applied:
+            following.append(SchemaPair(pair.scope, kind, old.applied, new.applied, old.node, new.node))
+    elif kind.is_sent and not new.is_hidden and new.is_required:  # it was read-only, and must now be sent
+        yield pair.change(_added_rule(kind, new))
+    elif not kind.is_sent and not old.is_hidden:  # it became write-only, so that responses no longer have it
+        yield pair.change(_removed_rule(kind, old))
+
+
+def _added_rule(kind: SchemaKind, new: _PropertyVersion) -> str:
+    if not kind.is_sent:
+        return f"{kind.message}-{new.need}-property-added"
+    has_default = new.is_required and "default" in new.schema.keywords
+    return f"new-{new.need}-{kind.id_prefix}" + ("-with-default" if has_default else "")
+
+
+def _removed_rule(kind: SchemaKind, old: _PropertyVersion) -> str:
+    return f"{kind.id_prefix}-removed" if kind.is_sent else f"{kind.message}-{old.need}-property-removed"
+
+
+def _compare_need(pair: _PropertyPair) -> Iterator[DriftChange]:
+    old, new = pair.old, pair.new
+    if old.is_required == new.is_required:
+        return
+    rule = f"{pair.kind.id_prefix}-became-{new.need}"
+    if pair.kind.is_sent and new.is_required and "default" in new.schema.keywords:
+        rule += "-with-default"
+    yield pair.scope.change(rule, old.required_node, new.required_node)
+
+
+def _compare_access(pair: _PropertyPair) -> Iterator[DriftChange]:
+    """Compare `readOnly` and `writeOnly`."""
+    for keyword, name in (("readOnly", "read-only"), ("writeOnly", "write-only")):
+        old, new = pair.old.schema.keyword(keyword), pair.new.schema.keyword(keyword)
+        for change in compare_flags(f"became-{name}", f"became-not-{name}", old, new):
+            yield pair.scope.change(f"{pair.kind.message}-{pair.new.need}-property-{change.action}", old, new)
