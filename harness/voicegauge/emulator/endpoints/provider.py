@@ -117,8 +117,8 @@ class EmulatedProvider:
         await self._clock.sleep(self._injector.delay_s(operation, response.target))
         await self.webhooks.follow(response)
         self._injector.change_response(response)
-        if response.pacing is not None:
-            response.pieces = self._injector.change_stream(response, response.pacing.pieces(response.body))
+        if response.split_body is not None:
+            response.pieces = self._injector.change_stream(response, response.split_body(response.body))
         return response
 
     @contextlib.contextmanager

@@ -221,7 +221,7 @@ class SpeechEndpoint:
         assert response.request is not None
         assert response.target is not None
         operation = response.request.operation
-        response.pacing = StreamPacing(
+        pacing = StreamPacing(
             operation=operation,
             audio_s=await asyncio.to_thread(audio_length_s, response.body, synthesis),
             first_s=first_s,
@@ -231,6 +231,7 @@ class SpeechEndpoint:
             scale=self._clock.scale,
             end=requested_end_event(operation, (response.request.incoming.header(SCENARIO_HEADER) or "").strip()),
         )
+        response.split_body = pacing.pieces
 
     def _remaining_balance(self, account: EmulatedAccount, request: ParsedRequest) -> float | None:
         return self._accounts.remaining_balance(account, request.operation)

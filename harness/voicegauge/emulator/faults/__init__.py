@@ -1,4 +1,4 @@
-"""Faults that can be injected into the emulator."""
+"""Faults that the emulator can inject into its responses."""
 
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault
 from voicegauge.emulator.faults.injection import FaultInjector

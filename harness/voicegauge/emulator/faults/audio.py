@@ -1,4 +1,4 @@
-"""Faults of the audio."""
+"""Faults of audio: silence, wrong format, wrong text, truncation."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.responses import EmulatedResponse
 
 _HTML = b"<!doctype html>\n<html><head><title>502 Bad Gateway</title></head><body>Bad Gateway</body></html>\n"
-_KEPT = 0.4
-"""How much of truncated audio is left: far outside what a speaking rate explains."""
-_FEW_WORDS = 8
-_REPEATED = 8
+_TRUNCATED_SHARE = 0.4
+"""Share of the bytes that remain: too little to be explained by a fast speaking rate."""
+_FEW_WORDS = 8  # a shorter text is repeated instead: its first word alone might take as long
+_REPETITIONS = 8
 
 
-def silent(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Nothing but zeros, as long as the speech would be."""
+def silence(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Produce silence of the duration that the speech would have."""
     return msgspec.structs.replace(synthesis, silent=True)
 
 
-def wrong_format(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """Another container."""
+def change_format(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Encode the audio in another format than declared."""
     return msgspec.structs.replace(synthesis, format="flac" if synthesis.format != "flac" else "wav")
 
 
-def text_ignored(synthesis: SynthesisRequest) -> SynthesisRequest:
-    """One word of a long text, or a short text over and over."""
+def change_text(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak one word of a long text, or a short text several times."""
     words = synthesis.text.split()
-    text = words[0] if len(words) >= _FEW_WORDS else " ".join([synthesis.text] * _REPEATED)
+    text = words[0] if len(words) >= _FEW_WORDS else " ".join([synthesis.text] * _REPETITIONS)
     return msgspec.structs.replace(synthesis, text=text)
 
 
-def truncated(response: EmulatedResponse) -> None:
-    """The beginning of the file only."""
+def truncate(response: EmulatedResponse) -> None:
+    """Keep only the beginning of the audio file."""
     if carries_audio(response):
-        response.body = response.body[: int(len(response.body) * _KEPT)]
+        response.body = response.body[: int(len(response.body) * _TRUNCATED_SHARE)]
 
 
-def html(response: EmulatedResponse) -> None:
-    """A proxy's error page under the media type of audio."""
-    if carries_audio(response) and response.pacing is not None:
+def replace_by_html(response: EmulatedResponse) -> None:
+    """Send an HTML error page under the media type of audio."""
+    if carries_audio(response) and response.split_body is not None:
         response.body = _HTML
     elif carries_audio(response):
         response.raw = _HTML
 
 
 def carries_audio(response: EmulatedResponse) -> bool:
-    """Whether the body is audio."""
+    """Return whether the body is audio."""
     return response.kind in ("audio", "speech", "result") and isinstance(response.body, bytes) and bool(response.body)

@@ -1,4 +1,4 @@
-"""Faults of bodies: fields of another type, name or value, and no body at all."""
+"""Faults of response bodies: fields with a wrong type, name or value, missing bodies, wrong media types."""
 
 from __future__ import annotations
 
@@ -11,59 +11,59 @@ from voicegauge.emulator.responses import EmulatedResponse, default_body
 from voicegauge.formats import parse_location, read_pointer
 
 _Change = Callable[[Any, str], None]
-"""Spoils one member of a mapping."""
+"""Changes one member of an object so that it becomes invalid."""
 
 
-def wrong_type(response: EmulatedResponse) -> None:
-    """A text becomes a number, anything else a mapping."""
+def change_type(response: EmulatedResponse) -> None:
+    """Replace a string by a number, or any other value by an object."""
 
     def change(parent: Any, key: str) -> None:
         parent[key] = 12345 if isinstance(parent[key], str) else {"value": parent[key]}
 
-    _break(response, change)
+    _invalidate(response, change)
 
 
-def missing_field(response: EmulatedResponse) -> None:
-    """A field is gone."""
-    _break(response, lambda parent, key: parent.pop(key))
+def remove_field(response: EmulatedResponse) -> None:
+    """Remove a field."""
+    _invalidate(response, lambda parent, key: parent.pop(key))
 
 
-def renamed_field(response: EmulatedResponse) -> None:
-    """A field has an underscore too many."""
+def rename_field(response: EmulatedResponse) -> None:
+    """Append an underscore to the name of a field."""
 
     def change(parent: Any, key: str) -> None:
         parent[f"{key}_"] = parent.pop(key)
 
-    _break(response, change)
+    _invalidate(response, change)
 
 
-def null_field(response: EmulatedResponse) -> None:
-    """A field is null."""
+def nullify_field(response: EmulatedResponse) -> None:
+    """Set a field to null."""
 
     def change(parent: Any, key: str) -> None:
         parent[key] = None
 
-    _break(response, change)
+    _invalidate(response, change)
 
 
-def _break(response: EmulatedResponse, change: _Change) -> None:
+def _invalidate(response: EmulatedResponse, change: _Change) -> None:
     if response.kind == "error" or response.media is None or not response.is_json:
         return
-    response.body = broken(response.media, response.body, change, _essential_fields(response))
+    response.body = invalidated(response.media, response.body, change, _essential_fields(response))
 
 
-def broken(media: MediaType, body: Any, change: _Change, essential_fields: frozenset[tuple[str, ...]]) -> Any:
-    """`body` with the first change to one of its fields that its schema objects to.
+def invalidated(media: MediaType, body: Any, change: _Change, essential_fields: frozenset[tuple[str, ...]]) -> Any:
+    """Return `body` with the first of its fields changed whose change violates the schema.
 
-    Fields at `essential_fields` places are spoiled last, so that whoever follows a job can go on where
-    possible. The body as it was where the schema objects to no change.
+    Fields at the paths `essential_fields` are changed only if no other works, so that clients can still
+    follow the job. If the schema allows every change, `body` is returned unchanged.
     """
     fields = sorted(_fields(body, ()), key=lambda path: path in essential_fields)
     for path in fields:
-        corrupt = copy.deepcopy(body)
-        change(read_pointer(corrupt, list(path[:-1])), path[-1])
-        if next(media.errors(corrupt), None) is not None:
-            return corrupt
+        candidate = copy.deepcopy(body)
+        change(read_pointer(candidate, list(path[:-1])), path[-1])
+        if next(media.errors(candidate), None) is not None:
+            return candidate
     return body
 
 
@@ -78,7 +78,7 @@ def _fields(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def _essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
-    """The fields that a job is followed by."""
+    """Return the paths of the fields that clients need to follow a job."""
     target = response.target
     spec = target.job_operation.job if target is not None and target.job_operation is not None else None
     if spec is None:
@@ -89,10 +89,10 @@ def _essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
     )
 
 
-def can_break(fault: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
-    """Whether the schema of some answer objects to what `fault` does."""
+def can_invalidate(change: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:
+    """Return a predicate: whether `change` makes some successful response of a target invalid."""
 
-    def applies(target: Target) -> bool:
+    def can_be_invalid(target: Target) -> bool:
         operations = [target.operation, *([target.job_operation] if target.job_operation else [])]
         for operation in operations:
             for media in operation.success.media.values():
@@ -100,22 +100,22 @@ def can_break(fault: Callable[[EmulatedResponse], None]) -> Callable[[Target], b
                 response = EmulatedResponse(
                     "other", 200, copy.deepcopy(body), media.name, media=media, operation=operation
                 )
-                fault(response)
+                change(response)
                 if response.body != body:
                     return True
         return False
 
-    return applies
+    return can_be_invalid
 
 
-def wrong_error_shape(response: EmulatedResponse) -> None:
-    """A list with a text in it."""
+def change_error_shape(response: EmulatedResponse) -> None:
+    """Replace an error body by a list."""
     if response.kind == "error":
         response.body, response.media_type = ["something went wrong"], response.media_type or "application/json"
 
 
-def documents_errors(target: Target) -> bool:
-    """Whether the body of some error is documented."""
+def has_documented_error(target: Target) -> bool:
+    """Return whether the body of some error has a schema."""
     return any(
         media.schema_pointer is not None
         for status, spec in target.operation.responses.items()
@@ -125,12 +125,12 @@ def documents_errors(target: Target) -> bool:
 
 
 def empty_body(response: EmulatedResponse) -> None:
-    """Nothing where something is documented."""
+    """Send no body."""
     if response.kind != "error":
         response.raw = b""
 
 
-def wrong_content_type(response: EmulatedResponse) -> None:
-    """Plain text, whatever it is."""
+def change_content_type(response: EmulatedResponse) -> None:
+    """Declare the body as plain text."""
     if response.kind != "error":
         response.media_type = "text/plain"

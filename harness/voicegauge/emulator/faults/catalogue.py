@@ -1,4 +1,4 @@
-"""Planted faults: what a provider might do wrong, each one a small function."""
+"""The catalogue of faults: mistakes a provider might make, each injected by a small function."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, St
 from voicegauge.emulator.state import EmulatedJob
 
 SLOW_S = 3.0
-"""Slow enough to stand out against every made-up time, short enough to wait for."""
+"""Exceeds every emulated duration, yet is short enough for tests to wait for."""
 
 
 SkippableCheck = Literal[
@@ -33,239 +33,249 @@ SkippableCheck = Literal[
     "cancelling",
     "expiry",
 ]
-"""What is not seen to: the key, the schema of requests, the length of lists in them, the filters of lists, the size or
-the format of an upload; of things that are kept whose they are, that they are deleted, that lists leave those out, and
-their state; that webhook URLs have https; that jobs are cancelled, and that they expire."""
+"""Checks of a correct provider that a fault can leave out: authentication ("key"), the request schema ("request"),
+lengths of lists in requests ("items"), filters of lists ("filters"), limits of uploads, https of webhook URLs,
+cancellation and expiry of jobs; of resources their owner ("account"), their deletion, their removal from lists
+("delisting") and their state."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """One thing done wrong. Exactly one of the hooks is set."""
+    """A mistake that the emulator can make. At least one of its hooks is set."""
 
     id: str
     description: str
-    """One sentence: what the provider does."""
+    """One sentence about the behavior of a provider with this fault."""
     applies_to: Callable[[Target], bool] = lambda _: True
-    """Whether a target's contract has what the fault spoils."""
+    """Returns whether the fault can show on a target, judging by its contract."""
     change_response: Callable[[EmulatedResponse], None] | None = None
-    """Changes an answer before it is sent."""
+    """Changes a response before it is sent."""
     change_states: Callable[[JobSpec, tuple[str, ...]], tuple[str, ...]] | None = None
-    """Changes the states a job passes through."""
+    """Returns the states that a job passes through."""
     choose_job: Callable[[EmulatedJob, Sequence[EmulatedJob]], EmulatedJob] | None = None
-    """Changes which job a status answer tells of; called with all jobs, the oldest first."""
+    """Returns the job that a status response reports; called with all jobs, oldest first."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
-    """Changes what is spoken."""
+    """Returns the synthesis to perform."""
     change_stream: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None
-    """Changes the pieces of an answer that goes out as it is made."""
+    """Returns the pieces of a streamed response."""
     change_charge: Callable[[float], float] | None = None
-    """Changes what is charged."""
+    """Returns the amount to charge."""
     change_callbacks: Callable[[EmulatedCallback], Iterable[EmulatedCallback]] | None = None
-    """Changes what a receiver of webhooks is told."""
+    """Returns the callbacks to send instead of one."""
     reject: Callable[[ParsedRequest, int], str | None] | None = None
-    """The situation a request meets; called with its number among those to its operation."""
+    """Returns a rejection reason or `None`; called with the number of the request to its operation, from 1."""
     skipped_check: SkippableCheck | None = None
-    """What is no longer checked."""
+    """A check that the emulator leaves out."""
     delay_s: float = 0.0
-    """How much later every answer comes."""
+    """Delay added to every response, in seconds."""
 
 
 def _has_job(target: Target) -> bool:
     return target.answer.job is not None
 
 
-def keeps(fits: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:
-    """Whether a target's contract has things that are kept and `fits`."""
+def _has_resource(condition: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:
+    """Return a predicate: whether the contract of a target has a resource that meets `condition`."""
 
-    def needed(target: Target) -> bool:
+    def applies_to(target: Target) -> bool:
         resources = (operation.resource for operation in target.contract.operations.values())
-        return any(resource is not None and fits(resource) for resource in resources)
+        return any(resource is not None and condition(resource) for resource in resources)
 
-    return needed
+    return applies_to
 
 
 _ALL = (
     Fault(
         id="wrong-type",
-        description="A field of an answer has another JSON type.",
-        change_response=bodies.wrong_type,
-        applies_to=bodies.can_break(bodies.wrong_type),
+        description="A response field has the wrong JSON type.",
+        change_response=bodies.change_type,
+        applies_to=bodies.can_invalidate(bodies.change_type),
     ),
     Fault(
         id="missing-field",
-        description="A required field of an answer is left out.",
-        change_response=bodies.missing_field,
-        applies_to=bodies.can_break(bodies.missing_field),
+        description="A required response field is missing.",
+        change_response=bodies.remove_field,
+        applies_to=bodies.can_invalidate(bodies.remove_field),
     ),
     Fault(
         id="renamed-field",
-        description="A required field of an answer has another name.",
-        change_response=bodies.renamed_field,
-        applies_to=bodies.can_break(bodies.renamed_field),
+        description="A required response field has a wrong name.",
+        change_response=bodies.rename_field,
+        applies_to=bodies.can_invalidate(bodies.rename_field),
     ),
     Fault(
         id="null-field",
-        description="A field that must have a value is null.",
-        change_response=bodies.null_field,
-        applies_to=bodies.can_break(bodies.null_field),
+        description="A response field that must not be null is null.",
+        change_response=bodies.nullify_field,
+        applies_to=bodies.can_invalidate(bodies.nullify_field),
     ),
     Fault(
         id="wrong-error-shape",
-        description="Errors have a body of another shape.",
-        change_response=bodies.wrong_error_shape,
-        applies_to=bodies.documents_errors,
+        description="Error bodies do not have the documented shape.",
+        change_response=bodies.change_error_shape,
+        applies_to=bodies.has_documented_error,
     ),
-    Fault(id="empty-body", description="Answers of success have no body.", change_response=bodies.empty_body),
+    Fault(id="empty-body", description="Successful responses have no body.", change_response=bodies.empty_body),
     Fault(
         id="wrong-content-type",
-        description="Answers of success name a media type that is not theirs.",
-        change_response=bodies.wrong_content_type,
+        description="Successful responses declare a wrong media type.",
+        change_response=bodies.change_content_type,
     ),
     Fault(
         id="unknown-status",
-        description="A job passes through a state that no document names.",
-        change_states=jobs.unknown_status,
+        description="A job passes through an undocumented state.",
+        change_states=jobs.add_unknown_state,
         applies_to=_has_job,
     ),
     Fault(
         id="backwards-transition",
-        description="A job goes back to a state it has left.",
-        change_states=jobs.backwards,
-        applies_to=jobs.can_go_back,
+        description="A job returns to an earlier state.",
+        change_states=jobs.go_backwards,
+        applies_to=jobs.can_go_backwards,
     ),
     Fault(
         id="terminal-flip",
-        description="A job that has succeeded is seen as failed afterwards.",
-        change_states=jobs.terminal_flip,
+        description="A job that succeeded is reported as failed later.",
+        change_states=jobs.fail_after_success,
         applies_to=jobs.can_fail,
     ),
     Fault(
         id="failure-undone",
-        description="A job that has failed is seen as succeeded afterwards.",
-        change_states=jobs.failure_undone,
+        description="A job that failed is reported as succeeded later.",
+        change_states=jobs.succeed_after_failure,
         applies_to=jobs.can_fail,
     ),
-    Fault(id="stuck-job", description="A job never ends.", change_states=jobs.stuck, applies_to=_has_job),
+    Fault(
+        id="stuck-job",
+        description="A job never reaches a terminal state.",
+        change_states=jobs.get_stuck,
+        applies_to=_has_job,
+    ),
     Fault(
         id="completed-without-output",
-        description="A job succeeds, but its answer has no audio.",
-        change_response=jobs.without_output,
-        applies_to=jobs.has_output,
+        description="A job succeeds, but the status response carries no audio.",
+        change_response=jobs.remove_output,
+        applies_to=jobs.has_output_in_status,
     ),
     Fault(
         id="failed-without-reason",
-        description="Every job fails, and its answer gives no reason.",
+        description="Every job fails, and the status response states no reason.",
         change_states=jobs.fail,
-        change_response=jobs.without_reason,
-        applies_to=jobs.has_reason,
+        change_response=jobs.remove_failure_reason,
+        applies_to=jobs.has_failure_reason,
     ),
     Fault(
         id="bad-timestamps",
-        description="A job ends before it was created.",
-        change_response=jobs.bad_timestamps,
-        applies_to=jobs.has_times,
+        description="The creation time of a job is later than its end.",
+        change_response=jobs.create_after_end,
+        applies_to=jobs.has_timestamps,
     ),
     Fault(
         id="created-changed",
-        description="The time a job was created differs from answer to answer.",
-        change_response=jobs.created_changed,
+        description="The creation time of a job changes between status responses.",
+        change_response=jobs.change_created,
         applies_to=jobs.has_created,
     ),
     Fault(
         id="id-changed",
-        description="Status answers carry the id of another job.",
-        change_response=jobs.id_changed,
-        applies_to=jobs.repeats_id,
+        description="Status responses carry a wrong job id.",
+        change_response=jobs.change_id,
+        applies_to=jobs.has_id_in_status,
     ),
     Fault(
         id="crosstalk",
-        description="Status answers tell of the job that was submitted last, whichever is asked for.",
-        choose_job=jobs.latest,
+        description="Status responses report the latest job instead of the requested one.",
+        choose_job=jobs.latest_job,
         applies_to=_has_job,
     ),
     Fault(
         id="ignores-cancelling",
-        description="A job goes on to its end although cancelling it was accepted.",
+        description="A cancelled job continues although the cancellation was accepted.",
         skipped_check="cancelling",
-        applies_to=jobs.is_cancelled,
+        applies_to=jobs.has_cancellation,
     ),
     Fault(
         id="never-expires",
-        description="A job can be asked for after the time that the document gives it.",
+        description="A job can be polled after its documented expiry.",
         skipped_check="expiry",
-        applies_to=jobs.expires,
+        applies_to=jobs.has_expiry,
     ),
     Fault(
         id="wrong-polling-url",
-        description="The polling URL leads to another job.",
-        change_response=jobs.wrong_polling_url,
-        applies_to=jobs.gives_url,
+        description="The polling URL belongs to another job.",
+        change_response=jobs.change_polling_url,
+        applies_to=jobs.has_polling_url,
     ),
     Fault(
         id="wrong-charge",
-        description="More is charged than the price.",
+        description="The charge is higher than the documented price.",
         change_charge=jobs.overcharge,
-        applies_to=jobs.tells_charge,
+        applies_to=jobs.has_charge,
     ),
-    Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=audio.silent),
+    Fault(id="silent-audio", description="The audio is digital silence.", change_synthesis=audio.silence),
     Fault(
         id="wrong-format",
-        description="The audio is in another format than declared.",
-        change_synthesis=audio.wrong_format,
+        description="The audio has another format than declared.",
+        change_synthesis=audio.change_format,
     ),
     Fault(
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
-        change_synthesis=audio.text_ignored,
+        change_synthesis=audio.change_text,
     ),
-    Fault(id="truncated-audio", description="The audio ends in the middle.", change_response=audio.truncated),
-    Fault(id="html-as-audio", description="An HTML page comes where audio is declared.", change_response=audio.html),
+    Fault(id="truncated-audio", description="The audio file is truncated.", change_response=audio.truncate),
+    Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=audio.replace_by_html),
     Fault(
         id="server-error-at-boundary",
-        description="A value at the end of its documented range is answered with 500.",
-        reject=http.error_at_boundary,
+        description="A value at the limit of its documented range causes status 500.",
+        reject=http.fail_at_boundary,
         applies_to=http.has_bounds,
     ),
-    Fault(id="flaky-503", description="Every second request for speech is answered with 503.", reject=http.flaky),
-    Fault(id="drops-connection", description="Every answer breaks off in the middle.", change_response=http.drop),
-    Fault(id="slow", description=f"Every answer comes {SLOW_S:g} s late.", delay_s=SLOW_S),
+    Fault(id="flaky-503", description="Every second speech request gets status 503.", reject=http.reject_every_second),
+    Fault(
+        id="drops-connection",
+        description="The connection is closed in the middle of every response.",
+        change_response=http.cut_connection,
+    ),
+    Fault(id="slow", description=f"Every response is {SLOW_S:g} s late.", delay_s=SLOW_S),
     Fault(
         id="ignored-key",
-        description="Requests without a key, or with a wrong one, are answered.",
+        description="Requests with a missing or invalid key are accepted.",
         skipped_check="key",
         applies_to=lambda target: target.needs_key,
     ),
     Fault(
         id="accepts-invalid",
-        description="Requests that break the documented bounds are accepted.",
+        description="Requests that violate the documented schema are accepted.",
         skipped_check="request",
     ),
     Fault(
         id="upload-limit-ignored",
-        description="Recordings beyond the documented size are accepted.",
+        description="Uploads larger than the documented limit are accepted.",
         skipped_check="upload-size",
-        applies_to=uploads.limits_size,
+        applies_to=uploads.has_size_limit,
     ),
     Fault(
         id="upload-format-ignored",
-        description="Uploads of any format, and what is no audio, are accepted.",
+        description="Uploads of undocumented formats, even files that are not audio, are accepted.",
         skipped_check="upload-format",
-        applies_to=uploads.limits_formats,
+        applies_to=uploads.has_format_limit,
     ),
     Fault(
         id="other-transcript",
-        description="The transcript is that of another recording.",
-        change_response=uploads.other_transcript,
-        applies_to=uploads.transcribes,
+        description="The transcript belongs to another recording.",
+        change_response=uploads.replace_transcript,
+        applies_to=uploads.has_transcription,
     ),
     Fault(
         id="other-rate",
-        description="Audio is converted to another sample rate than asked for.",
-        change_response=uploads.other_rate,
-        applies_to=uploads.converts,
+        description="Audio is converted to another sample rate than requested.",
+        change_response=uploads.change_sample_rate,
+        applies_to=uploads.has_sample_rate_conversion,
     ),
     Fault(
         id="ignores-filters",
-        description="Lists are answered whole, whatever filter is asked for.",
+        description="Lists are returned unfiltered.",
         skipped_check="filters",
         applies_to=lambda target: any(
             parameter.place == "query" and not parameter.required
@@ -275,123 +285,123 @@ _ALL = (
     ),
     Fault(
         id="accepts-too-many",
-        description="Lists of more items than are documented are accepted.",
+        description="Requests with more list items than documented are accepted.",
         skipped_check="items",
     ),
     Fault(
         id="uses-deleted",
-        description="What was deleted can still be used.",
+        description="Deleted resources can still be used.",
         skipped_check="deletion",
-        applies_to=keeps(lambda resource: resource.delete is not None),
+        applies_to=_has_resource(lambda resource: resource.delete is not None),
     ),
     Fault(
         id="lists-deleted",
-        description="What was deleted is still listed.",
+        description="Deleted resources are still listed.",
         skipped_check="delisting",
-        applies_to=keeps(lambda resource: resource.delete is not None and resource.list is not None),
+        applies_to=_has_resource(lambda resource: resource.delete is not None and resource.list is not None),
     ),
     Fault(
         id="ignores-state",
-        description="What is put away can still be used.",
+        description="Resources can be used in states that do not allow it.",
         skipped_check="state",
-        applies_to=keeps(lambda resource: any(use.states for use in resource.uses)),
+        applies_to=_has_resource(lambda resource: any(use.states for use in resource.uses)),
     ),
     Fault(
         id="shares-accounts",
-        description="What one account has made can be used by another one.",
+        description="Resources of other accounts can be used.",
         skipped_check="account",
-        applies_to=keeps(lambda _: True),
+        applies_to=_has_resource(lambda _: True),
     ),
     Fault(
         id="missing-retry-after",
-        description="Retry-After is left out where it is documented.",
-        change_response=http.missing_retry_after,
-        applies_to=http.documents_retry_after,
+        description="A documented Retry-After header is missing.",
+        change_response=http.remove_retry_after,
+        applies_to=http.has_retry_after,
     ),
     Fault(
         id="missing-header",
-        description="Documented headers are left out.",
-        change_response=http.missing_header,
-        applies_to=http.documents_headers,
+        description="Documented headers are missing.",
+        change_response=http.remove_documented_headers,
+        applies_to=http.has_required_headers,
     ),
     Fault(
         id="stream-event-missing",
-        description="A stream lacks one of its events with audio.",
-        change_stream=streams.event_missing,
-        applies_to=streams.numbers,
+        description="One audio event is missing from a stream.",
+        change_stream=streams.drop_event,
+        applies_to=streams.has_numbered_events,
     ),
     Fault(
         id="stream-reordered",
-        description="The first event of a stream comes last.",
-        change_stream=streams.reordered,
-        applies_to=streams.has_order,
+        description="The first event of a stream is sent last.",
+        change_stream=streams.move_first_event_last,
+        applies_to=streams.has_event_before_audio,
     ),
     Fault(
         id="stream-truncated",
-        description="A stream ends in the middle, without the event that ends it.",
-        change_stream=streams.truncated,
-        applies_to=streams.streams,
+        description="A stream ends in the middle, without its final event.",
+        change_stream=streams.truncate,
+        applies_to=streams.has_stream,
     ),
     Fault(
         id="stream-stalled",
-        description="A stream pauses for longer than it may.",
-        change_stream=streams.stalled,
-        applies_to=streams.bounds_gaps,
+        description="A gap in a stream is longer than documented.",
+        change_stream=streams.stall,
+        applies_to=streams.has_max_gap,
     ),
     Fault(
         id="stream-unknown-event",
-        description="A stream has an event that no document names.",
-        change_stream=streams.unknown_event,
-        applies_to=streams.streams,
+        description="A stream contains an undocumented event.",
+        change_stream=streams.add_unknown_event,
+        applies_to=streams.has_stream,
     ),
     Fault(
         id="stream-wrong-data",
-        description="The data of a stream's events has another shape.",
-        change_stream=streams.wrong_data,
-        applies_to=streams.describes_data,
+        description="The data of stream events does not have the documented shape.",
+        change_stream=streams.wrap_data,
+        applies_to=streams.has_data_schema,
     ),
     Fault(
         id="stream-unreadable-audio",
-        description="The audio in a stream's events is not in its encoding.",
-        change_stream=streams.unreadable_audio,
-        applies_to=streams.streams,
+        description="The audio in stream events cannot be decoded.",
+        change_stream=streams.corrupt_audio,
+        applies_to=streams.has_stream,
     ),
     Fault(
         id="undocumented-status",
-        description="Success is answered with a status code that no document names.",
-        change_response=http.undocumented_status,
-        applies_to=http.can_surprise,
+        description="Successful responses have an undocumented status code.",
+        change_response=http.change_status,
+        applies_to=http.has_undocumented_status,
     ),
     Fault(
         id="webhook-never",
-        description="A webhook is never sent.",
-        change_callbacks=webhooks.never,
+        description="Callbacks are never sent.",
+        change_callbacks=webhooks.never_send,
         applies_to=webhooks.has_webhook,
     ),
     Fault(
         id="webhook-twice",
-        description="The end of a job is told twice, differently.",
-        change_callbacks=webhooks.twice,
+        description="The final callback is sent twice, with different completion times.",
+        change_callbacks=webhooks.send_twice,
         applies_to=webhooks.has_webhook,
     ),
     Fault(
         id="webhook-early",
-        description="Progress is told to whoever asked for the end alone.",
-        change_callbacks=webhooks.early,
-        applies_to=webhooks.can_be_early,
+        description="Progress callbacks are sent to subscribers of the final one only.",
+        change_callbacks=webhooks.send_early,
+        applies_to=webhooks.has_progress_callbacks,
     ),
     Fault(
         id="webhook-wrong-shape",
-        description="What a webhook sends lacks a field.",
-        change_callbacks=webhooks.wrong_shape,
-        applies_to=webhooks.can_break,
+        description="A field is missing from callback payloads.",
+        change_callbacks=webhooks.break_shape,
+        applies_to=webhooks.can_break_shape,
     ),
     Fault(
         id="webhook-plain-http",
-        description="Webhook URLs with plain http are accepted where https is needed.",
+        description="Plain http webhook URLs are accepted although https is required.",
         skipped_check="webhook-https",
-        applies_to=webhooks.needs_https,
+        applies_to=webhooks.requires_https,
     ),
 )
 FAULTS: Mapping[str, Fault] = {fault.id: fault for fault in _ALL}
-"""Every planted fault by its id."""
+"""All faults by id."""

@@ -1,4 +1,4 @@
-"""Which faults are planted, and where."""
+"""Injection of configured faults at the points where the emulator consults them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _InjectedFault:
     operation: str | None = None
 
     def applies_to(self, target: Target | None, operations: Sequence[Operation | None]) -> bool:
-        """Whether the fault is planted here; before a request's target is known, its operation decides."""
+        """Return whether the fault applies; while the target of a request is unknown, its operation decides."""
         here = [operation for operation in operations if operation is not None]
         if self.provider is not None:
             contracts = [operation.contract for operation in here] + ([target.contract] if target else [])
@@ -36,96 +36,103 @@ class _InjectedFault:
 
 
 class FaultInjector:
-    """The faults that are planted, and where."""
+    """Applies the configured faults to requests, jobs and responses."""
 
-    def __init__(self, names: Sequence[str], contracts: Iterable[Contract], own: Sequence[Fault] = ()) -> None:
-        """`names` as in `EmulatorSettings.faults`; faults of one's `own` are planted everywhere.
+    def __init__(self, names: Sequence[str], contracts: Iterable[Contract], extra: Sequence[Fault] = ()) -> None:
+        """Resolve fault names.
+
+        Args:
+            names: as in `EmulatorSettings.faults`.
+            contracts: contracts of the emulated providers.
+            extra: faults that apply everywhere, in addition to the named ones.
 
         Raises:
-            UnknownNameError: no such fault, provider, target or operation.
+            UnknownNameError: unknown fault, provider, target or operation.
         """
         self.names = tuple(names)
         by_id = {contract.id: contract for contract in contracts}
-        self._injected = [_read(name, by_id) for name in self.names] + [_InjectedFault(fault) for fault in own]
+        self._injected = [_parse_fault_name(name, by_id) for name in self.names] + [
+            _InjectedFault(fault) for fault in extra
+        ]
 
     def replace(self, other: FaultInjector) -> None:
-        """Plant what `other` has planted instead."""
+        """Replace all faults by those of `other`."""
         self.names, self._injected = other.names, other._injected
 
-    def _here(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
+    def _applying(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
         for injected in self._injected:
             if injected.applies_to(target, operations):
                 yield injected.fault
 
     def change_response(self, response: EmulatedResponse) -> None:
-        """Change an answer."""
-        for fault in self._here(response.target, response.operation):
+        """Change a response before it is sent."""
+        for fault in self._applying(response.target, response.operation):
             if fault.change_response is not None:
                 fault.change_response(response)
 
     def change_stream(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
-        """The pieces of an answer that goes out as it is made."""
-        for fault in self._here(response.target, response.operation):
+        """Return the pieces to stream instead of `pieces`."""
+        for fault in self._applying(response.target, response.operation):
             if fault.change_stream is not None and response.operation is not None:
                 pieces = fault.change_stream(response.operation, pieces)
         return pieces
 
     def change_states(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
-        """The states a job passes through."""
-        for fault in self._here(target, target.operation, target.job_operation):
+        """Return the states that a job passes through instead of `path`."""
+        for fault in self._applying(target, target.operation, target.job_operation):
             if fault.change_states is not None:
                 path = fault.change_states(spec, path)
         return path
 
     def choose_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
-        """The job that a status answer tells of."""
-        for fault in self._here(job.target, job.target.job_operation):
+        """Return the job that a status response reports instead of `job`."""
+        for fault in self._applying(job.target, job.target.job_operation):
             if fault.choose_job is not None:
                 job = fault.choose_job(job, tuple(jobs))
         return job
 
     def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
-        """What is spoken."""
-        for fault in self._here(target, target.operation):
+        """Return the synthesis to perform instead of `synthesis`."""
+        for fault in self._applying(target, target.operation):
             if fault.change_synthesis is not None:
                 synthesis = fault.change_synthesis(synthesis)
         return synthesis
 
     def change_charge(self, amount: float, target: BaseTarget) -> float:
-        """What is charged."""
-        for fault in self._here(target if isinstance(target, Target) else None, target.operation):
+        """Return the amount to charge instead of `amount`."""
+        for fault in self._applying(target if isinstance(target, Target) else None, target.operation):
             if fault.change_charge is not None:
                 amount = fault.change_charge(amount)
         return amount
 
     def rejection_reason(self, request: ParsedRequest, number: int) -> str | None:
-        """The situation that a request meets."""
-        for fault in self._here(None, request.operation):
+        """Return the reason a fault rejects a request for; `None` if it does not. `number` counts from 1."""
+        for fault in self._applying(None, request.operation):
             rejection_reason = fault.reject(request, number) if fault.reject is not None else None
             if rejection_reason is not None:
                 return rejection_reason
         return None
 
     def change_callbacks(
-        self, post: EmulatedCallback, target: Target | None, operation: Operation
+        self, callback: EmulatedCallback, target: Target | None, operation: Operation
     ) -> Iterable[EmulatedCallback]:
-        """What a receiver is told instead of `post`."""
-        posts: Iterable[EmulatedCallback] = (post,)
-        for fault in self._here(target, operation):
+        """Return the callbacks to send instead of `callback`."""
+        callbacks: Iterable[EmulatedCallback] = (callback,)
+        for fault in self._applying(target, operation):
             if fault.change_callbacks is not None:
-                posts = [changed for one in posts for changed in fault.change_callbacks(one)]
-        return posts
+                callbacks = [changed for one in callbacks for changed in fault.change_callbacks(one)]
+        return callbacks
 
     def skips_check(self, what: SkippableCheck, operation: Operation) -> bool:
-        """Whether something is not checked."""
-        return any(fault.skipped_check == what for fault in self._here(None, operation))
+        """Return whether a fault disables a check."""
+        return any(fault.skipped_check == what for fault in self._applying(None, operation))
 
     def delay_s(self, operation: Operation, target: Target | None) -> float:
-        """How much later an answer comes."""
-        return sum(fault.delay_s for fault in self._here(target, operation))
+        """Return the added delay of a response in seconds."""
+        return sum(fault.delay_s for fault in self._applying(target, operation))
 
 
-def _read(name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
+def _parse_fault_name(name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:
     fault_id, _, where = name.partition("@")
     if fault_id not in FAULTS:
         raise UnknownNameError("fault", fault_id, FAULTS)

@@ -1,4 +1,4 @@
-"""Faults of jobs: their states, what status answers carry, what is charged."""
+"""Faults of jobs: states, status responses and charges."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ UNKNOWN_STATE = "voicegauge-unknown"
 _HOUR_S = 3600.0
 
 
-def _spec(target: Target) -> JobSpec | None:
+def _job_spec(target: Target) -> JobSpec | None:
     return target.job_operation.job if target.job_operation is not None else None
 
 
@@ -23,64 +23,64 @@ def _status_spec(response: EmulatedResponse) -> JobSpec | None:
     return operation.job if response.kind == "status" and operation is not None else None
 
 
-def unknown_status(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
-    """An unknown state before the last one."""
+def add_unknown_state(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Insert an undocumented state before the last one."""
     return (*path[:-1], UNKNOWN_STATE, path[-1])
 
 
-def backwards(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Before the end, once more through all that came before."""
+def go_backwards(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Repeat all states before the last one."""
     return (*path[:-1], *path[:-1], path[-1]) if len(path) > 2 else path
 
 
-def can_go_back(target: Target) -> bool:
-    """Whether there are two states before the end."""
-    spec = _spec(target)
+def can_go_backwards(target: Target) -> bool:
+    """Return whether jobs have at least two states before the terminal one."""
+    spec = _job_spec(target)
     return spec is not None and len(shortest_path(spec)) > 2
 
 
-def terminal_flip(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
-    """A failure after the success."""
+def fail_after_success(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Add a failure after the success."""
     return (*shortest_path(spec), next(iter(failure_states(spec)), path[-1]))
 
 
-def failure_undone(spec: JobSpec, _path: tuple[str, ...]) -> tuple[str, ...]:
-    """A success after a failure."""
+def succeed_after_failure(spec: JobSpec, _path: tuple[str, ...]) -> tuple[str, ...]:
+    """Insert a failure before the success."""
     success = shortest_path(spec)
     return (*success[:-1], next(iter(failure_states(spec)), success[-1]), success[-1])
 
 
 def fail(spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
-    """The shortest way to a failure."""
+    """Take the shortest path to a failure."""
     failed = next(iter(failure_states(spec)), None)
     return shortest_path(spec, failed) if failed is not None else path
 
 
 def can_fail(target: Target) -> bool:
-    """Whether there is a state of failure."""
-    spec = _spec(target)
+    """Return whether jobs have a failure state."""
+    spec = _job_spec(target)
     return spec is not None and bool(failure_states(spec))
 
 
-def is_cancelled(target: Target) -> bool:
-    """Whether jobs can be cancelled."""
-    spec = _spec(target)
+def has_cancellation(target: Target) -> bool:
+    """Return whether jobs can be cancelled."""
+    spec = _job_spec(target)
     return spec is not None and spec.cancel is not None
 
 
-def expires(target: Target) -> bool:
-    """Whether jobs can be asked for only for a time."""
-    spec = _spec(target)
+def has_expiry(target: Target) -> bool:
+    """Return whether jobs can be polled only for a limited time."""
+    spec = _job_spec(target)
     return spec is not None and spec.expires_s is not None
 
 
-def stuck(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
-    """Everything but the end."""
+def get_stuck(_spec: JobSpec, path: tuple[str, ...]) -> tuple[str, ...]:
+    """Never reach the last state."""
     return path[:-1] or path
 
 
-def without_output(response: EmulatedResponse) -> None:
-    """A success without what it must carry."""
+def remove_output(response: EmulatedResponse) -> None:
+    """Set everything that a successful status response must carry to null."""
     spec = _status_spec(response)
     state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is None or state is None or state.end != "success":
@@ -90,39 +90,39 @@ def without_output(response: EmulatedResponse) -> None:
             response.body = write_at(response.body, location, None)
 
 
-def has_output(target: Target) -> bool:
-    """Whether the status answer itself carries the audio."""
-    spec = _spec(target)
+def has_output_in_status(target: Target) -> bool:
+    """Return whether the status response carries the audio, instead of a separate result operation."""
+    spec = _job_spec(target)
     return spec is not None and spec.result is None
 
 
-def without_reason(response: EmulatedResponse) -> None:
-    """A failure without its reason."""
+def remove_failure_reason(response: EmulatedResponse) -> None:
+    """Set the reason of a failure to null."""
     spec = _status_spec(response)
     state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is not None and spec.reason is not None and state is not None and state.end == "failure":
         response.body = write_at(response.body, spec.reason, None)
 
 
-def has_reason(target: Target) -> bool:
-    """Whether a failed job says why."""
-    spec = _spec(target)
+def has_failure_reason(target: Target) -> bool:
+    """Return whether the status of a failed job states a reason."""
+    spec = _job_spec(target)
     return spec is not None and spec.reason is not None and bool(failure_states(spec))
 
 
-def bad_timestamps(response: EmulatedResponse) -> None:
-    """Created an hour after it ended."""
+def create_after_end(response: EmulatedResponse) -> None:
+    """Report a creation time an hour after the last state change."""
     _shift_created(response, _HOUR_S)
 
 
-def has_times(target: Target) -> bool:
-    """Whether status answers tell when a job was created and when it changed or ended."""
-    spec = _spec(target)
+def has_timestamps(target: Target) -> bool:
+    """Return whether status responses carry the creation time and a later one."""
+    spec = _job_spec(target)
     return spec is not None and spec.created is not None and bool(spec.updated or spec.completed)
 
 
-def created_changed(response: EmulatedResponse) -> None:
-    """Created a second later with every state."""
+def change_created(response: EmulatedResponse) -> None:
+    """Report a different creation time in every state."""
     if response.job is not None:
         _shift_created(response, -60.0 * len(response.job.entered_at))
 
@@ -139,62 +139,62 @@ def _shift_created(response: EmulatedResponse, seconds: float) -> None:
 
 
 def has_created(target: Target) -> bool:
-    """Whether status answers tell when a job was created."""
-    spec = _spec(target)
+    """Return whether status responses carry the creation time."""
+    spec = _job_spec(target)
     return spec is not None and spec.created is not None
 
 
-def id_changed(response: EmulatedResponse) -> None:
-    """The id of a status answer with other digits at its end."""
+def change_id(response: EmulatedResponse) -> None:
+    """Change the last digits of the job id in a status response."""
     spec = _status_spec(response)
     if spec is not None and spec.id is not None:
         shown = read_at(response.body, spec.id)
         if isinstance(shown, str):
-            response.body = write_at(response.body, spec.id, _other(shown))
+            response.body = write_at(response.body, spec.id, _with_other_digits(shown))
 
 
-def repeats_id(target: Target) -> bool:
-    """Whether status answers repeat the id."""
-    spec = _spec(target)
+def has_id_in_status(target: Target) -> bool:
+    """Return whether status responses repeat the job id."""
+    spec = _job_spec(target)
     return spec is not None and spec.id is not None and spec.id.startswith("body")
 
 
-def wrong_polling_url(response: EmulatedResponse) -> None:
-    """The polling URL with another id."""
+def change_polling_url(response: EmulatedResponse) -> None:
+    """Put another job id into the polling URL."""
     if response.kind != "submit" or response.target is None or response.job is None:
         return
-    spec = _spec(response.target)
+    spec = _job_spec(response.target)
     if spec is not None and spec.submit.url is not None:
         shown = read_at(response.body, spec.submit.url)
         if isinstance(shown, str):
             response.body = write_at(
-                response.body, spec.submit.url, shown.replace(response.job.id, _other(response.job.id))
+                response.body, spec.submit.url, shown.replace(response.job.id, _with_other_digits(response.job.id))
             )
 
 
-def gives_url(target: Target) -> bool:
-    """Whether the submit's answer has a polling URL."""
-    spec = _spec(target)
+def has_polling_url(target: Target) -> bool:
+    """Return whether the submit response carries a polling URL."""
+    spec = _job_spec(target)
     return spec is not None and spec.submit.url is not None
 
 
-def latest(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
-    """The last job of the same account and operation."""
+def latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
+    """Return the most recent job of the same account and status operation."""
     alike = (j for j in reversed(jobs) if j.account is job.account and j.target.answer.job == job.target.answer.job)
     return next(alike, job)
 
 
-def _other(text: str) -> str:
+def _with_other_digits(text: str) -> str:
     return text[:-2] + ("00" if text[-2:] != "00" else "11")
 
 
 def overcharge(amount: float) -> float:
-    """Twice the price and some."""
+    """Charge more than twice the price; the added 1 makes prices of 0 wrong as well."""
     return amount * 2 + 1
 
 
-def tells_charge(target: Target) -> bool:
-    """Whether some answer says what was charged, and there is a price."""
-    spec = _spec(target)
+def has_charge(target: Target) -> bool:
+    """Return whether the target has a price and some response reports the charge."""
+    spec = _job_spec(target)
     tells = target.answer.charged is not None or (spec is not None and spec.charged is not None)
     return tells and target.pricing is not None

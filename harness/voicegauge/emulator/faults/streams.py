@@ -1,4 +1,4 @@
-"""Faults of streams of events."""
+"""Faults of streams: missing, reordered, late or malformed events."""
 
 from __future__ import annotations
 
@@ -7,84 +7,84 @@ from dataclasses import replace
 from voicegauge.contract import Operation, Target
 from voicegauge.emulator.responses import StreamPiece
 
-_STALL = 1.2
-"""Times the longest pause that is allowed."""
-_UNKNOWN = "heartbeat-v2"
+_STALL_FACTOR = 1.2
+"""Factor of a stall over the longest documented gap: clearly longer, without slowing tests down."""
+_UNKNOWN_EVENT = "heartbeat-v2"
 
 
-def _audio_at(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
+def _audio_indices(operation: Operation, pieces: list[StreamPiece]) -> list[int]:
     spec = operation.stream
-    return [i for i, piece in enumerate(pieces) if spec is not None and piece.kind == spec.audio.event]
+    return [i for i, piece in enumerate(pieces) if spec is not None and piece.event == spec.audio.event]
 
 
-def event_missing(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """The last but one event with audio is gone."""
-    at = _audio_at(operation, pieces)[-2:-1]
+def drop_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Drop the second last audio event: the gap in the numbering shows it, unlike that after the last one."""
+    at = _audio_indices(operation, pieces)[-2:-1]
     return [piece for i, piece in enumerate(pieces) if i not in at]
 
 
-def reordered(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """The first event comes last."""
+def move_first_event_last(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Move the first event to the end."""
     return [*pieces[1:], pieces[0]] if operation.stream is not None else pieces
 
 
-def truncated(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """The answer ends, without its end, in the middle of the audio."""
-    at = _audio_at(operation, pieces)
+def truncate(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """End the stream after half of its audio events, without a final event."""
+    at = _audio_indices(operation, pieces)
     return pieces[: at[len(at) // 2] + 1] if at else pieces
 
 
-def stalled(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """The last event with audio comes later than it may."""
-    spec, at = operation.stream, _audio_at(operation, pieces)
+def stall(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Delay the last audio event beyond the longest documented gap."""
+    spec, at = operation.stream, _audio_indices(operation, pieces)
     if spec is None or spec.max_gap_s is None or not at:
         return pieces
-    late = replace(pieces[at[-1]], late_s=spec.max_gap_s * _STALL)
+    late = replace(pieces[at[-1]], stall_s=spec.max_gap_s * _STALL_FACTOR)
     return [*pieces[: at[-1]], late, *pieces[at[-1] + 1 :]]
 
 
-def unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """An event comes that no document names."""
-    return [pieces[0], StreamPiece(0.0, _UNKNOWN, {}), *pieces[1:]] if operation.stream is not None else pieces
+def add_unknown_event(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Insert an event of an undocumented type."""
+    return [pieces[0], StreamPiece(0.0, _UNKNOWN_EVENT, {}), *pieces[1:]] if operation.stream is not None else pieces
 
 
-def wrong_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """The data of every event is wrapped once more."""
+def wrap_data(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Wrap the data of every event with a schema in another object."""
     spec = operation.stream
     described = [name for name, event in spec.events.items() if event.schema is not None] if spec is not None else []
-    return [replace(piece, value={"data": piece.value}) if piece.kind in described else piece for piece in pieces]
+    return [replace(piece, value={"data": piece.value}) if piece.event in described else piece for piece in pieces]
 
 
-def unreadable_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
-    """What stands for audio is in no encoding."""
-    at = _audio_at(operation, pieces)
+def corrupt_audio(operation: Operation, pieces: list[StreamPiece]) -> list[StreamPiece]:
+    """Make the audio of every event undecodable."""
+    at = _audio_indices(operation, pieces)
     return [replace(piece, corrupt=True) if i in at else piece for i, piece in enumerate(pieces)]
 
 
-def streams(target: Target) -> bool:
-    """Whether the target answers with events."""
+def has_stream(target: Target) -> bool:
+    """Return whether the target responds with a stream of events."""
     return target.operation.stream is not None
 
 
-def has_order(target: Target) -> bool:
-    """Whether something comes before the audio."""
+def has_event_before_audio(target: Target) -> bool:
+    """Return whether an event precedes the audio."""
     spec = target.operation.stream
     return spec is not None and next(iter(spec.events)) != spec.audio.event
 
 
-def numbers(target: Target) -> bool:
-    """Whether the events with audio are numbered."""
+def has_numbered_events(target: Target) -> bool:
+    """Return whether audio events are numbered."""
     spec = target.operation.stream
     return spec is not None and spec.audio.index is not None
 
 
-def bounds_gaps(target: Target) -> bool:
-    """Whether a longest pause is stated."""
+def has_max_gap(target: Target) -> bool:
+    """Return whether a longest gap between events is documented."""
     spec = target.operation.stream
     return spec is not None and spec.max_gap_s is not None
 
 
-def describes_data(target: Target) -> bool:
-    """Whether some event has data with required fields."""
+def has_data_schema(target: Target) -> bool:
+    """Return whether the data of some event has a schema."""
     spec = target.operation.stream
     return spec is not None and any(event.schema is not None for event in spec.events.values())

@@ -1,4 +1,4 @@
-"""Faults of what is sent: limits that are not held, and answers about other audio than the upload."""
+"""Faults of uploads: unenforced limits, and results that do not belong to the upload."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ OTHER_TEXT = "Nobody expected seven purple elephants underneath that telescope."
 _RATES_HZ = (44_100, 22_050)
 
 
-def other_transcript(response: EmulatedResponse) -> None:
-    """The transcript of another recording."""
+def replace_transcript(response: EmulatedResponse) -> None:
+    """Replace the transcript and its segments by unrelated text."""
     intake = response.operation.intake if response.operation else None
-    if response.kind != "taken" or not isinstance(intake, TranscriptionSpec):
+    if response.kind != "audio-input" or not isinstance(intake, TranscriptionSpec):
         return
     response.body = write_at(response.body, intake.answer.text, OTHER_TEXT)
     segments = read_at(response.body, intake.answer.segments)
@@ -24,40 +24,46 @@ def other_transcript(response: EmulatedResponse) -> None:
         segment[intake.answer.segment.text] = words[index % len(words)]
 
 
-def other_rate(response: EmulatedResponse) -> None:
-    """Converted audio at another sample rate than was asked for."""
+def change_sample_rate(response: EmulatedResponse) -> None:
+    """Convert audio to a sample rate other than the requested one."""
     from voicegauge.speech.audio import TranscodingTarget, container_of_media_type, read_channels, transcode
 
     intake = response.operation.intake if response.operation else None
-    made = response.kind == "taken" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
+    is_conversion = (
+        response.kind == "audio-input" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
+    )
     name = container_of_media_type(response.media_type)
-    if made and name is not None and isinstance(response.body, bytes):
+    if is_conversion and name is not None and isinstance(response.body, bytes):
         rate = read_channels(response.body)[1]
         response.body = transcode(
             response.body, TranscodingTarget(name, next(other for other in _RATES_HZ if other != rate))
         )
 
 
-def limits_size(target: Target) -> bool:
-    """Whether the size of an upload is limited."""
-    return any(upload.max_bytes is not None for upload in target.operation.limits.uploads.values()) and _takes(target)
+def has_size_limit(target: Target) -> bool:
+    """Return whether the target's voice sample has a size limit."""
+    return any(
+        upload.max_bytes is not None for upload in target.operation.limits.uploads.values()
+    ) and _has_limited_voice_sample(target)
 
 
-def limits_formats(target: Target) -> bool:
-    """Whether only some formats may be uploaded."""
-    return any(upload.formats for upload in target.operation.limits.uploads.values()) and _takes(target)
+def has_format_limit(target: Target) -> bool:
+    """Return whether the target's voice sample is limited to some formats."""
+    return any(upload.formats for upload in target.operation.limits.uploads.values()) and _has_limited_voice_sample(
+        target
+    )
 
 
-def _takes(target: Target) -> bool:
+def _has_limited_voice_sample(target: Target) -> bool:
     slot = target.speech.request.get("voice_sample_upload")
     return slot is not None and parse_location(slot.at).tokens[0] in target.operation.limits.uploads
 
 
-def transcribes(target: Target) -> bool:
-    """Whether the provider transcribes."""
+def has_transcription(target: Target) -> bool:
+    """Return whether the provider transcribes audio."""
     return any(intake.transcription for intake in target.contract.intakes.values())
 
 
-def converts(target: Target) -> bool:
-    """Whether the provider converts audio to a sample rate that is asked for."""
+def has_sample_rate_conversion(target: Target) -> bool:
+    """Return whether the provider converts audio to a requested sample rate."""
     return any(intake.conversion and "sample_rate" in intake.use.request for intake in target.contract.intakes.values())

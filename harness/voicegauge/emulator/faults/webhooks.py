@@ -1,4 +1,4 @@
-"""Faults of webhooks: which POSTs go out, and what they hold."""
+"""Faults of webhooks: which callbacks are sent, and their payloads."""
 
 from __future__ import annotations
 
@@ -7,53 +7,58 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from voicegauge.contract import Target, callback_media
-from voicegauge.emulator.faults.bodies import broken
+from voicegauge.emulator.faults.bodies import invalidated
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import EPOCH_S
 
 
-def never(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Nothing is sent."""
-    yield replace(post, due=False)
+def never_send(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send nothing."""
+    yield replace(callback, is_due=False)
 
 
-def twice(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """The end is told again, with another time."""
-    yield post
-    if post.ended:
-        location = post.completed or "body#/again"
+def send_twice(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send the final callback twice, the second time with another completion time."""
+    yield callback
+    if callback.is_final:
+        location = callback.completed or "body#/again"
         yield replace(
-            post,
-            body=write_at(copy.deepcopy(post.body), location, format_timestamp(EPOCH_S, read_at(post.body, location))),
+            callback,
+            body=write_at(
+                copy.deepcopy(callback.body), location, format_timestamp(EPOCH_S, read_at(callback.body, location))
+            ),
         )
 
 
-def early(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """Progress is told to whoever asked for the end alone."""
-    yield replace(post, due=True)
+def send_early(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Send progress callbacks even to subscribers of the final one only."""
+    yield replace(callback, is_due=True)
 
 
-def wrong_shape(post: EmulatedCallback) -> Iterator[EmulatedCallback]:
-    """A field is gone."""
-    yield replace(post, body=broken(post.media, post.body, lambda parent, key: parent.pop(key), post.essential_fields))
+def break_shape(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
+    """Remove a field from the payload."""
+    yield replace(
+        callback,
+        body=invalidated(callback.media, callback.body, lambda parent, key: parent.pop(key), callback.essential_fields),
+    )
 
 
 def has_webhook(target: Target) -> bool:
-    """Whether a request to the target may name a URL."""
+    """Return whether requests to the target may name a webhook URL."""
     return target.operation.webhook is not None
 
 
-def can_be_early(target: Target) -> bool:
-    """Whether what is sent can tell of a job that has not ended."""
+def has_progress_callbacks(target: Target) -> bool:
+    """Return whether payloads can report a job that has not ended."""
     return target.operation.webhook is not None and target.operation.webhook.body is None
 
 
-def can_break(target: Target) -> bool:
-    """Whether what is sent has a shape that is documented."""
+def can_break_shape(target: Target) -> bool:
+    """Return whether payloads have a documented schema."""
     return has_webhook(target) and callback_media(target.operation).schema_pointer is not None
 
 
-def needs_https(target: Target) -> bool:
-    """Whether plain http is to be refused."""
+def requires_https(target: Target) -> bool:
+    """Return whether plain http webhook URLs must be rejected."""
     return target.operation.webhook is not None and target.operation.webhook.https

@@ -1,4 +1,4 @@
-"""Responses of the emulator: bodies, headers, streams and webhook payloads, built from the contract."""
+"""Responses of the emulator: bodies, headers, streams and callback payloads, built from the contract."""
 
 from voicegauge.emulator.responses.bodies import (
     STATUS_CODES_BY_REASON,
@@ -8,11 +8,10 @@ from voicegauge.emulator.responses.bodies import (
 )
 from voicegauge.emulator.responses.builder import ResponseBuilder
 from voicegauge.emulator.responses.headers import add_documented_headers
-from voicegauge.emulator.responses.response import EmulatedResponse
+from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
 from voicegauge.emulator.responses.streams import (
     STATE_SCENARIO_PREFIX,
     StreamPacing,
-    StreamPiece,
     audio_length_s,
     requested_end_event,
     send_stream,

@@ -1,4 +1,4 @@
-"""Bodies of answers out of the contract's examples, and out of its schemas where there are none."""
+"""Response bodies from the contract's examples, or from its schemas if there are none."""
 
 from __future__ import annotations
 
@@ -24,65 +24,66 @@ STATUS_CODES_BY_REASON: Mapping[str, tuple[int, ...]] = {
     "internal": (500,),
     "busy": (503,),
 }
-"""The usual status codes of a situation, the first one documented being taken."""
+"""Status codes commonly used for each rejection reason, most likely first; the first documented one is used."""
 
 
 class BodyTemplate(NamedTuple):
-    """A body to start from."""
+    """A body to fill in, copied from an example if there is one."""
 
     value: Any
     example: Example | None
 
 
 def error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """The documented error whose `x-when` fits best, else one under the usual status code."""
-    found = _fitting_error(operation, rejection.reason, rejection.field)
+    """Return the documented error whose `x-when` matches the rejection best, else one with a common status code."""
+    found = _find_marked_error(operation, rejection.reason, rejection.field)
     if found is not None:
         spec, media, example = found
-        status = int(spec.status) if spec.status.isdecimal() else _usual(rejection.reason, spec.status)
+        status = int(spec.status) if spec.status.isdecimal() else _status_in_class(rejection.reason, spec.status)
         return _error(operation, rejection, status, spec, media, copy.deepcopy(example.value))
     return _unmarked_error(operation, rejection)
 
 
 def _unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """The error documented under the situation's usual status code, whatever its examples are for."""
+    """Return the error documented under a common status code for the reason, without a matching `x-when`."""
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.response(status)
     media = _json_media(spec)
     if media is None:
-        value = _borrowed_error(operation, rejection) if spec is None else b""
+        value = _undocumented_error_body(operation, rejection) if spec is None else b""
         return _error(operation, rejection, status, spec, None, value)
     unmarked = next((example for example in media.examples if example.when is None), None)
-    value = copy.deepcopy(unmarked.value) if unmarked else _sampled(media, rejection.detail)
+    value = copy.deepcopy(unmarked.value) if unmarked else _minimal_body(media, rejection.detail)
     return _error(operation, rejection, status, spec, media, value)
 
 
 @functools.lru_cache(maxsize=256)
-def _fitting_error(
+def _find_marked_error(
     operation: Operation, rejection_reason: str, field: str | None
 ) -> tuple[ResponseSpec, MediaType, Example] | None:
-    return next(_fitting_errors(operation, rejection_reason, field), None)
+    return next(_marked_errors(operation, rejection_reason, field), None)
 
 
-def _fitting_errors(
+def _marked_errors(
     operation: Operation, rejection_reason: str, field: str | None
 ) -> Iterator[tuple[ResponseSpec, MediaType, Example]]:
-    wanted = [f"{rejection_reason}:{field}"] if field else []
-    wanted.append(rejection_reason)
+    conditions = [f"{rejection_reason}:{field}"] if field else []
+    conditions.append(rejection_reason)
     usual = [str(code) for code in STATUS_CODES_BY_REASON.get(rejection_reason, ())]
     if rejection_reason == "too-large":
-        wanted += [f"invalid:{field}", "invalid"]
+        conditions += [f"invalid:{field}", "invalid"]
     if rejection_reason == "expired":
-        wanted.append("not-found")
-    for when in wanted:
+        conditions.append("not-found")
+    for when in conditions:
         for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
             if not status.startswith("2"):
                 for media in spec.media.values():
                     yield from ((spec, media, example) for example in media.examples if example.when == when)
 
 
-def _usual(rejection_reason: str, status_class: str) -> int:
+def _status_in_class(rejection_reason: str, status_class: str) -> int:
+    """Return a common status code within a class such as "4XX"."""
     codes = STATUS_CODES_BY_REASON.get(rejection_reason, (400,))
     return next((code for code in codes if str(code)[0] == status_class[0]), codes[0])
 
@@ -108,17 +109,17 @@ def _error(
     )
 
 
-def _sampled(media: MediaType, text: str) -> Any:
+def _minimal_body(media: MediaType, text: str) -> Any:
     builder = SchemaValueBuilder(media.contract.schemas, text)
     return builder.sample(media.data.get("schema", {}), media.schema_pointer or media.pointer)
 
 
-def _borrowed_error(operation: Operation, rejection: Rejection) -> Any:
-    """A body for an error that the operation does not document, in the shape of one that it does."""
+def _undocumented_error_body(operation: Operation, rejection: Rejection) -> Any:
+    """Return a body for an error without documentation, in the shape of another documented error."""
     for response in operation.responses.values():
         media = _json_media(response)
         if media is not None and not response.status.startswith("2"):
-            return _sampled(media, rejection.detail)
+            return _minimal_body(media, rejection.detail)
     return {"error": rejection.detail}
 
 
@@ -129,7 +130,7 @@ def _json_media(response: ResponseSpec | None) -> MediaType | None:
 
 
 def success_response(operation: Operation, kind: Any, draft: Callable[[MediaType], BodyTemplate]) -> EmulatedResponse:
-    """The first documented success, with the body that `draft` makes for its JSON media type."""
+    """Return the first documented success response; `draft` makes the body if it is JSON."""
     spec = operation.success
     status = int(spec.status) if spec.status.isdecimal() else 200
     media = _json_media(spec)
@@ -146,25 +147,25 @@ def success_response(operation: Operation, kind: Any, draft: Callable[[MediaType
 
 
 def default_body(media: MediaType) -> BodyTemplate:
-    """The example there for the emulator, else the first that fits its schema, else the least that fits."""
+    """Return the best example of `media`: valid, documented before inferred, first; or a minimal valid value."""
     return select_body(media, lambda _: ())
 
 
 def select_body(
     media: MediaType, rank: Callable[[Example], Iterable[Any] | None], seed: Mapping[Location, Any] | None = None
 ) -> BodyTemplate:
-    """The example that `rank` puts highest.
+    """Return a copy of the highest-ranked example, or a value built from the schema if there is none.
 
     Args:
-        media: whose examples are meant.
-        rank: what speaks for an example, the weightiest first; `None` rules it out.
-        seed: values by place of the body, laid down before a body is made out of the schema.
+        media: the documented media type.
+        rank: returns sort keys of an example, most significant first; `None` excludes it.
+        seed: body values by location that a value built from the schema must contain.
     """
     ranked: list[tuple[Any, ...]] = []
     for example in media.examples:
         weights = rank(example)
         if weights is not None:
-            ranked.append((_fits(media, example), *weights, example.inferred, -len(ranked), example))
+            ranked.append((_is_valid(media, example), *weights, example.inferred, -len(ranked), example))
     if ranked:
         example = max(ranked, key=lambda entry: entry[:-1])[-1]
         return BodyTemplate(copy.deepcopy(example.value), example)
@@ -178,12 +179,12 @@ def select_body(
 
 
 @functools.lru_cache(maxsize=256)
-def _fits(media: MediaType, example: Example) -> bool:
+def _is_valid(media: MediaType, example: Example) -> bool:
     return next(media.errors(example.value), None) is None
 
 
 def replace_url_prefixes(value: Any, replacements: Mapping[str, str]) -> Any:
-    """`value` with every text that begins with a key of `replacements` led to its value instead."""
+    """Return `value` with URL prefixes replaced: keys of `replacements` by their values, in all texts."""
     if isinstance(value, dict):
         return {key: replace_url_prefixes(item, replacements) for key, item in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""The answers of one provider: its contract's examples, with what is true of this request laid over."""
+"""Successful responses of a provider: documented examples filled with the values of the request."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ from voicegauge.formats import Location
 from voicegauge.speech.audio import container_of_media_type, media_type_of
 
 EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
-"""File endings that are not the format's own name."""
+"""File name extensions of formats that differ from the format name."""
 
 
 class ResponseBuilder:
-    """Makes the answers of one provider."""
+    """Builds the responses of one provider from its contract."""
 
     def __init__(self, contract: Contract) -> None:
-        """Answers follow `contract`."""
+        """Build responses by `contract`."""
         self._contract = contract
 
     def path_candidates(self, path: str) -> Iterator[str]:
-        """`path` as the contract may know it: whole, and without the path of one of its servers."""
+        """Yield the paths to look up in the contract: `path` itself, and without the path prefix of each server."""
         yield path
         for server in self._contract.servers.values():
             prefix = urlsplit(server.url).path.rstrip("/")
@@ -65,11 +65,11 @@ class ResponseBuilder:
                 yield path[len(prefix) :]
 
     def with_local_urls(self, body: Any, base_url: str) -> Any:
-        """`body` with the provider's own URLs led here."""
+        """Return `body` with URLs of the provider's servers replaced by the emulator's."""
         return replace_url_prefixes(body, {server.url: base_url for server in self._contract.servers.values()})
 
     def unrouted_response(self, incoming: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
-        """The answer to a path that is no operation, or not with this method."""
+        """Return the error for a path or method that no operation has."""
         operations = self._contract.operations.values()
         methods = sorted(
             {o.method for o in operations for path in self.path_candidates(incoming.path) if o.match(path) is not None}
@@ -91,9 +91,9 @@ class ResponseBuilder:
     def documented_response(
         self, operation: Operation, *, job: EmulatedJob | None = None, query: Mapping[str, Any] | None = None
     ) -> EmulatedResponse:
-        """The documented success of an operation that is neither speech nor a job's state.
+        """Return the documented success of an operation that needs no values of the request.
 
-        Lists are filtered by the parameters of `query` that are named like a field of their items.
+        Lists are filtered by query parameters that are named like a field of the list's items.
         """
         response = success_response(operation, "other", default_body)
         response.job = job
@@ -103,7 +103,7 @@ class ResponseBuilder:
         return response
 
     def submit_response(self, request: ParsedRequest, job: EmulatedJob, *, balance: float | None) -> EmulatedResponse:
-        """A request taken on as a job."""
+        """Return the response that accepts a job."""
         operation, target = request.operation, job.target
         status = target.job_operation
         assert status is not None
@@ -129,7 +129,7 @@ class ResponseBuilder:
     def _rank_submit(
         self, request: ParsedRequest, target: Target, example: Example, values: Mapping[Location, Any]
     ) -> tuple[Any, ...] | None:
-        """State first, then whether the example answers a request for the same target."""
+        """Rank examples by matching state, then by belonging to a request example for the same target."""
         states = [read_at(example.value, location) in (MISSING, value) for location, value in list(values.items())[1:]]
         documented = request.media.examples if request.media is not None else ()
         example_request = next((e.value for e in documented if e.name == example.request), None)
@@ -139,7 +139,7 @@ class ResponseBuilder:
         return (*states, same)
 
     def status_response(self, request: ParsedRequest, job: EmulatedJob) -> EmulatedResponse:
-        """The state a job is in."""
+        """Return the status response for a job in its current state."""
         operation = request.operation
         spec = operation.job
         assert spec is not None
@@ -168,7 +168,7 @@ class ResponseBuilder:
         return response
 
     def _shown_ids(self, target: Target, spec: JobSpec) -> set[str]:
-        """The ids that the examples of a submit's answers print: where else they stand, an id is meant."""
+        """Return the job ids printed in submit examples; wherever else they occur, the id of the job is meant."""
         found = (
             read_at(example.value, spec.submit.id)
             for response in target.operation.responses.values()
@@ -196,7 +196,7 @@ class ResponseBuilder:
         return (model, alike)
 
     def result_response(self, request: ParsedRequest, job: EmulatedJob, data: bytes) -> EmulatedResponse:
-        """The result of a job that is fetched by a call of its own."""
+        """Return the response of a separate result operation."""
         status = job.target.job_operation
         assert status is not None
         assert status.job is not None
@@ -211,19 +211,19 @@ class ResponseBuilder:
         self,
         request: ParsedRequest,
         target: Target,
-        wanted: SynthesisRequest,
+        synthesis: SynthesisRequest,
         data: bytes,
         url: str,
         *,
         charge: float | None,
         balance: float | None,
     ) -> EmulatedResponse:
-        """An answer that carries audio, or its URL, at once."""
+        """Return the response of an operation that delivers speech without a job."""
         answer = target.answer
         assert answer.audio is not None
         response = success_response(request.operation, "speech", default_body)
         response.target, response.request = target, request
-        self._write_audio(response, answer.audio, wanted.format, url, data)
+        self._write_audio(response, answer.audio, synthesis.format, url, data)
         self._write_amounts(response, answer.charged, answer.balance, charge, balance)
         return response
 
@@ -232,26 +232,35 @@ class ResponseBuilder:
         request: ParsedRequest,
         intake: AudioInputTarget,
         values: Mapping[Location, Any],
-        made: GeneratedAudio | None,
+        generated: GeneratedAudio | None,
         url: str,
         charge: float | None,
     ) -> EmulatedResponse:
-        """The answer to audio that was taken in: `values` by place, and what was made, or its `url`."""
-        response = success_response(request.operation, "taken", default_body)
+        """Return the response to uploaded audio.
+
+        Args:
+            request: the request.
+            intake: the target that processed it.
+            values: response values by location.
+            generated: audio of the response, if it has any.
+            url: URL of that audio, for responses that link to it.
+            charge: amount charged.
+        """
+        response = success_response(request.operation, "audio-input", default_body)
         response.request = request
         self._write(response, values)
         audio = intake.conversion.answer.audio if intake.conversion else None
-        if audio is not None and made is not None:
-            self._write_audio(response, audio, made.format, url, made.data)
+        if audio is not None and generated is not None:
+            self._write_audio(response, audio, generated.format, url, generated.data)
         self._write_amounts(response, intake.use.answer.charged, None, charge, None)
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
-        """Write what always holds one value, where the body has its place."""
+        """Write the fixed values of a target, where the body or its schema has their location."""
         self._write(response, constants, where=has_location)
 
     def mark_as_download(self, response: EmulatedResponse, request: ParsedRequest) -> None:
-        """Make `response`, which carries audio, the documented answer of a download operation."""
+        """Turn `response`, which carries audio, into the documented response of a download operation."""
         response.operation, response.request = request.operation, request
         response.spec = request.operation.success
         response.media_type = _documented_type(response.spec.media, response.media_type or "")
@@ -260,7 +269,7 @@ class ResponseBuilder:
             response.status = int(response.spec.status)
 
     def status_url(self, request: ParsedRequest, status: Operation, job_id: str) -> str:
-        """The URL that asks for the state of a job."""
+        """Return the polling URL of a job."""
         path = status.path
         query: dict[str, str] = {}
         for parameter in status.parameters:
@@ -272,7 +281,7 @@ class ResponseBuilder:
         return request.incoming.base_url + path + (f"?{urlencode(query)}" if query else "")
 
     def audio_url(self, base_url: str, location: ResponseAudio, media_id: str, format_name: str) -> str:
-        """The URL of audio: the documented download, else one of the emulator's own."""
+        """Return the URL of audio: of the documented download operation, or else a route of the emulator."""
         ending = EXTENSIONS.get(format_name, format_name)
         if location.download is None:
             root = base_url.removesuffix(f"/{self._contract.id}")
@@ -298,7 +307,7 @@ class ResponseBuilder:
             return
         value = url if location.delivered == "url" else base64.b64encode(data or b"").decode()
         self._write(response, {location.at: value})
-        if location.media_type is not None and location.media_type not in reply_constants(response):
+        if location.media_type is not None and location.media_type not in _target_constants(response):
             shown = read_at(response.body, location.media_type)
             plain = isinstance(shown, str) and "/" not in shown
             self._write(response, {location.media_type: name if plain else declared})
@@ -309,18 +318,20 @@ class ResponseBuilder:
         charged: Location | None,
         balance: Location | None,
         charge: float | None,
-        left: float | None,
+        remaining: float | None,
     ) -> None:
-        for location, amount in ((charged, charge), (balance, left)):
+        for location, amount in ((charged, charge), (balance, remaining)):
             if location is None or amount is None:
                 continue
             if location.kind == "header":
                 response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
             else:
-                self._write(response, {location: self._in_style(response, location, amount)}, where=has_location)
+                self._write(
+                    response, {location: self._round_like_documented(response, location, amount)}, where=has_location
+                )
 
-    def _in_style(self, response: EmulatedResponse, location: Location, amount: float) -> int | float:
-        """A number as the schema has it: whole where it asks for whole numbers, or shows one."""
+    def _round_like_documented(self, response: EmulatedResponse, location: Location, amount: float) -> int | float:
+        """Return `amount` as an integer if the schema requires or the example shows one, else rounded to 6 digits."""
         assert response.media is not None
         schemas = schemas_at(self._contract.schemas, response.media.schema, parse_location(location).tokens)
         whole = any(schema.get("type") == "integer" for schema in schemas)
@@ -342,16 +353,19 @@ class ResponseBuilder:
                 continue
             shown = read_at(response.body, location)
             if shown not in (MISSING, None) or location in carried:
-                self._write(response, {location: format_timestamp(at, self._style(response.media, location, shown))})
+                self._write(
+                    response, {location: format_timestamp(at, self._timestamp_example(response.media, location, shown))}
+                )
 
-    def _style(self, media: MediaType, location: Location, shown: Any) -> Any:
+    def _timestamp_example(self, media: MediaType, location: Location, shown: Any) -> Any:
+        """Return the value whose timestamp format to copy: of the body, or else of any example."""
         if shown not in (MISSING, None):
             return shown
         values = (read_at(example.value, location) for example in media.examples)
         return next((value for value in values if value not in (MISSING, None)), None)
 
     def _write(self, response: EmulatedResponse, values: Mapping[Location, Any], where: Any = None) -> None:
-        """Write `values` at their places of the body; with `where`, only where that says a place is known."""
+        """Write `values` into the body at their locations; `where` can restrict this to locations that it accepts."""
         for location, value in values.items():
             if not location.startswith("body") or not response.is_json:
                 continue
@@ -360,7 +374,7 @@ class ResponseBuilder:
 
 
 def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Leave the items that have the `wanted` values, and correct a count that stands beside its list."""
+    """Keep the items that have the `wanted` values, and update counts equal to the length of the list."""
     for name, items in list(body.items()):
         if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
             continue
@@ -371,19 +385,19 @@ def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
                 body[other] = len(left)
 
 
-def reply_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
-    """The constants that the reply's target holds."""
+def _target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
+    """Return the fixed values of the response's target."""
     return response.target.spec.emulation.constants if response.target is not None else {}
 
 
-def _documented_type(media: Mapping[str, MediaType], wanted: str) -> str:
-    """The documented media type that means the same container as `wanted`."""
-    if wanted in media or not media:
-        return wanted
-    container = container_of_media_type(wanted)
+def _documented_type(media: Mapping[str, MediaType], actual: str) -> str:
+    """Return the documented media type for the same container as `actual`, or `actual` itself."""
+    if actual in media or not media:
+        return actual
+    container = container_of_media_type(actual)
     for name in media:
         if container_of_media_type(name) == container:
             return name
     if "audio/*" in media or "*/*" in media:
-        return wanted
-    return "application/octet-stream" if "application/octet-stream" in media else wanted
+        return actual
+    return "application/octet-stream" if "application/octet-stream" in media else actual

@@ -1,4 +1,4 @@
-"""Documented headers with true values."""
+"""Documented response headers, with values from the state of the emulator."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
 _EPOCH_FROM = 1_000_000_000
-"""An example this large is a time, not a number of seconds to wait."""
-BUSY_RETRY_S = 1
+"""Reset headers whose examples reach this value are Unix times, others are seconds to wait."""
+BUSY_RETRY_S = 1  # short, so that clients that honor Retry-After do not slow down tests
 
 
 def add_documented_headers(response: EmulatedResponse, rate: Mapping[str, int]) -> None:
-    """Add the headers that the response documents: of the rate limit, of what was charged, and required ones.
+    """Add the documented headers: rate limits, the charge, and any other required header.
 
     Args:
         response: changed in place.
-        rate: as `AccountRegistry.rate_limit_facts` gives it.
+        rate: values by role, from `AccountRegistry.rate_limit_facts`.
     """
     if response.spec is None or response.operation is None:
         return
@@ -58,7 +58,7 @@ def _rate_value(response: EmulatedResponse, header: Parameter, role: str, rate: 
 
 
 def _charged(response: EmulatedResponse, name: str) -> float | None:
-    """What the job was charged, where `name` is a header that tells of charges somewhere in the contract."""
+    """Return the job's charge if `name` is the header that reports charges in any response of the contract."""
     if response.job is None or response.operation is None:
         return None
     for operation in response.operation.contract.operations.values():

@@ -1,4 +1,4 @@
-"""What is told to the URL that a request names: when, and in which words."""
+"""Payloads of callbacks: when one is due, and its body."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from voicegauge.formats import Location
 
 @dataclass(frozen=True)
 class EmulatedCallback:
-    """One moment at which a receiver may be told something."""
+    """A callback that may be sent in the current state of a job."""
 
     body: Any
     media: MediaType
-    """The documented body."""
-    ended: bool
-    """Whether it tells of the end."""
-    due: bool
-    """Whether it is sent."""
+    """Documented media type of the body."""
+    is_final: bool
+    """Whether it reports the terminal state."""
+    is_due: bool
+    """Whether it is sent: non-final callbacks only go to subscribers of progress."""
     essential_fields: frozenset[tuple[str, ...]] = frozenset()
-    """Keys of the places that say which job it is, and in which state."""
+    """Paths of the fields that identify the job and its state; faults avoid breaking them."""
     completed: Location | None = None
-    """The place of the time of the end."""
+    """Location of the completion time."""
 
 
 @dataclass
 class WebhookSubscription:
-    """A request that is to be told of."""
+    """A request that named a webhook URL."""
 
     url: str
-    posts: CallbackTiming
+    timing: CallbackTiming
     response: EmulatedResponse
-    """The answer to the request."""
+    """Response to the request."""
     request: ParsedRequest
 
     @property
     def operation(self) -> Operation:
-        """The operation that was asked."""
+        """Operation of the request."""
         return self.request.operation
 
     @property
     def job(self) -> EmulatedJob | None:
-        """`None` where the answer was the end."""
+        """The job that the request started; `None` if its response was already final."""
         return self.response.job
 
 
 def requested_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str] | None:
-    """Where a request names a URL, and which; `None` where it names none."""
+    """Return the parameter that names a webhook URL and the URL; `None` if the request names none."""
     for location in request.operation.webhook.url if request.operation.webhook else ():
         value = request.read(location.at)
         if value not in (MISSING, None, ""):
@@ -63,55 +63,55 @@ def requested_webhook_url(request: ParsedRequest) -> tuple[WebhookUrlField, str]
 
 
 def requested_callbacks(request: ParsedRequest, location: WebhookUrlField) -> CallbackTiming:
-    """What a request wants to be told; of what no document says the emulator leaves out all but the end."""
+    """Return when the request asks for callbacks; undocumented timing counts as "terminal", the safest assumption."""
     mode = location.mode
     if mode is None:
         return "terminal"
-    asked = request.read(mode.at)
-    known = mode.values.get(asked if isinstance(asked, str) else mode.default, "terminal")
-    return "terminal" if known == "any" else known
+    requested = request.read(mode.at)
+    timing = mode.values.get(requested if isinstance(requested, str) else mode.default, "terminal")
+    return "terminal" if timing == "any" else timing
 
 
 def next_callback(
     builder: ResponseBuilder, subscription: WebhookSubscription, state: JobState | None
 ) -> EmulatedCallback | None:
-    """What there is to tell now; `None` where no document has words for it.
+    """Return the callback for the current state; `None` if no document describes one.
 
     Args:
-        builder: writes status answers.
-        subscription: who is told of what.
-        state: the job's, as the contract knows it; `None` for one it does not know.
+        builder: builds status bodies.
+        subscription: the request that named the webhook URL.
+        state: documented state of the job; `None` if there is no job, or its state is undocumented.
     """
     webhook, job = subscription.operation.webhook, subscription.job
     assert webhook is not None
-    ended = job is None or (state is not None and state.end is not None)
+    is_final = job is None or (state is not None and state.end is not None)
     media = callback_media(subscription.operation)
-    due = ended or subscription.posts == "progress"
+    is_due = is_final or subscription.timing == "progress"
     if webhook.body is not None:
         failed = job is not None and state is not None and state.end == "failure"
         means = "failure" if failed else "success"
         word = next((word for word, meaning in webhook.body.states.items() if meaning == means), None)
-        if word is None or not ended:
+        if word is None or not is_final:
             return None
-        body = _own_body(subscription, media, webhook.body, word)
+        body = _callback_body(subscription, media, webhook.body, word)
         essential_fields = (webhook.body.id, webhook.body.state)
         completed = webhook.body.completed
     else:
-        assert job is not None, "the consistency check has made sure"
+        assert job is not None, "contracts without a callback body must have jobs (checked when loaded)"
         status = job.target.job_operation
         assert status is not None
         assert status.job is not None
-        asked = ParsedRequest(subscription.request.incoming, status, {})
-        body = builder.status_response(asked, job).body
+        status_request = ParsedRequest(subscription.request.incoming, status, {})
+        body = builder.status_response(status_request, job).body
         essential_fields = (status.job.id or Location("body"), status.job.state)
         completed = status.job.completed
     base_url = subscription.request.incoming.base_url
     keys = frozenset(location.tokens for location in essential_fields)
-    return EmulatedCallback(builder.with_local_urls(body, base_url), media, ended, due, keys, completed)
+    return EmulatedCallback(builder.with_local_urls(body, base_url), media, is_final, is_due, keys, completed)
 
 
-def _own_body(subscription: WebhookSubscription, media: MediaType, locations: WebhookBody, word: str) -> Any:
-    """The documented example, made to tell of this request."""
+def _callback_body(subscription: WebhookSubscription, media: MediaType, locations: WebhookBody, word: str) -> Any:
+    """Return the documented example of a callback with the values of this request."""
     response, job = subscription.response, subscription.job
     draft = default_body(media)
     shown = read_at(draft.value, locations.id)
@@ -122,7 +122,7 @@ def _own_body(subscription: WebhookSubscription, media: MediaType, locations: We
         body = write_at(body, locations.result, _result_url(subscription, result.replace(str(shown), str(job_id))))
     if job is None:
         return body
-    values: dict[Location | None, Any] = {locations.charged: _plain(job.charge)}
+    values: dict[Location | None, Any] = {locations.charged: _whole_if_possible(job.charge)}
     for location, at in ((locations.created, job.created), (locations.completed, job.entered_at[-1])):
         values[location] = format_timestamp(at, read_at(body, location))
     for location, value in values.items():
@@ -131,13 +131,13 @@ def _own_body(subscription: WebhookSubscription, media: MediaType, locations: We
     return body
 
 
-def _plain(amount: float | None) -> float | None:
-    """`amount` without a fraction where it has none."""
+def _whole_if_possible(amount: float | None) -> float | None:
+    """Return `amount` as an integer if it has no fraction, as documented examples do."""
     return int(amount) if amount is not None and float(amount).is_integer() else amount
 
 
 def _result_url(subscription: WebhookSubscription, url: str) -> str:
-    """`url`; where several files were made, the first of them."""
+    """Return `url`, or the URL of the first stem if the response lists several files."""
     intake = subscription.operation.intake
     stems = getattr(getattr(intake, "answer", None), "stems", None)
     found = read_at(subscription.response.body, f"{stems.at}/0/{stems.url}") if stems is not None else MISSING

@@ -98,7 +98,7 @@ class WebhookNotifier:
         if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.is_per_poll:
             await self._tell(self._waiting[job.id])
         found = requested_webhook_url(request)
-        if found is None or response.kind not in ("submit", "taken"):
+        if found is None or response.kind not in ("submit", "audio-input"):
             return
         location, url = found
         subscription = WebhookSubscription(url, requested_callbacks(request, location), response, request)
@@ -135,13 +135,13 @@ class WebhookNotifier:
         post = next_callback(self._builder, subscription, self._state(job))
         if post is None:
             return False
-        if post.ended and job is not None:
+        if post.is_final and job is not None:
             self._waiting.pop(job.id, None)
         target = job.target if job is not None else None
         for one in self._injector.change_callbacks(post, target, subscription.operation):
-            if one.due:
+            if one.is_due:
                 await self._send(subscription, one)
-        return post.ended
+        return post.is_final
 
     def _state(self, job: EmulatedJob | None) -> JobState | None:
         status = job.target.job_operation if job is not None else None
@@ -156,4 +156,4 @@ class WebhookNotifier:
         if reached:
             payload = json.dumps(post.body, ensure_ascii=False).encode()
             status = await deliver(subscription.url, payload, webhook.emulation, self._clock.sleep)
-        self.sent.append(SentCallback(job.id if job is not None else None, post.ended, status, reached))
+        self.sent.append(SentCallback(job.id if job is not None else None, post.is_final, status, reached))
