@@ -126,9 +126,8 @@ def examples_of(operation: Any) -> Iterator[Example]:
 
 
 def state_of(example: Example, place: str) -> Any:
-    from voicegauge.contract import parse_location, read_pointer
 
-    return read_pointer(example.value, parse_location(place).tokens)
+    return place.read_body(example.value)
 
 
 def test_every_submit_links_to_its_status(contract) -> None:

@@ -10,8 +10,10 @@ import pytest
 from voicegauge.checks import Call, Checker
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.contract.pricing import quote
+from voicegauge.formats import parse_location
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity
 
+MODEL = parse_location("body#/model")
 UUID = "77b71db532874ce98e84a69a2d740d4c"
 JOB_ID = "f21316bb-aefa-480d-8523-701d1e3184ce"
 RATE_LIMIT = (("X-RateLimit-Limit", "10"), ("X-RateLimit-Remaining", "9"), ("X-RateLimit-Reset", "60"))
@@ -104,7 +106,7 @@ def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
     assert operation.stream
     assert operation.stream.source
     assert operation.stream.source.inferred
-    models = {target.spec.set["body#/model"] for target in ttsai.targets.values() if target.operation is operation}
+    models = {target.spec.set[MODEL] for target in ttsai.targets.values() if target.operation is operation}
     listed = ttsai.operation("listModels").success.media["application/json"].examples
     streaming = {model["id"] for example in listed for model in example.value["models"] if model["supports_streaming"]}
     assert models == streaming == {"kokoro", "melotts", "chatterbox"}

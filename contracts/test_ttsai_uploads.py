@@ -6,7 +6,9 @@ import pytest
 
 from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
 from voicegauge.contract.pricing import quote
+from voicegauge.formats import parse_location
 
+MODEL = parse_location("body#/model")
 MIB = 2**20
 
 
@@ -115,4 +117,4 @@ def test_an_operation_takes_audio_by_each_of_its_models(ttsai: Contract) -> None
         (media,) = ttsai.operation(operation_id).request_media.values()
         models = media.schema["properties"].get("model", {}).get("enum")
         if models is not None:
-            assert [intake.spec.set["body#/model"] for intake in intakes] == models
+            assert [intake.spec.set[MODEL] for intake in intakes] == models

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mutation.mutant import AnswerKind, Mutant, kind_of, on_reply
-from voicegauge.contract import MediaType, Operation, ResponseSpec, parse_location, read_pointer
+from voicegauge.contract import MediaType, Operation, ResponseSpec, read_pointer
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.model import Exchange
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
         job = reply.operation.job
         if job is None or self.state is None:
             return True
-        return bool(read_pointer(reply.body, parse_location(job.state).tokens) == self.state)
+        return bool(job.state.read_body(reply.body) == self.state)
 
 
 def answers_of(operation: Operation, exchanges: list[Exchange]) -> list[Answer]:
@@ -151,7 +151,7 @@ def _forbids(answer: Answer, media: MediaType, body: Any) -> bool:
         return True
     job = answer.operation.job
     state = job.states.get(answer.state or "") if job is not None else None
-    carried = [read_pointer(body, parse_location(place).tokens) for place in state.carries] if state else []
+    carried = [place.read_body(body) for place in state.carries] if state else []
     return any(not isinstance(value, int | float | bool) and not value for value in carried)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from mutation.mutant import Mutant, on_reply
-from voicegauge.contract import Operation, Target, parse_location, read_pointer, write_pointer
+from voicegauge.contract import Operation, Target, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import Fault
 from voicegauge.emulator.audio import SynthesisRequest
@@ -114,7 +114,7 @@ def charge_mutants(target: Target) -> Iterator[Mutant]:
 
 
 def _charging_more(place: str, operation: str) -> Callable[[EmulatedResponse], None]:
-    tokens = parse_location(place).tokens
+    tokens = place.tokens
 
     def apply(reply: EmulatedResponse) -> None:
         if reply.operation is not None and reply.operation.id == operation and reply.is_json and reply.status < 300:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from voicegauge.contract import Contract, Operation, parse_location, read_pointer
+from voicegauge.contract import Contract, Operation
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schema import Schemas
 from voicegauge.emulator import Fault
@@ -30,7 +30,7 @@ def kind_of(operation: Operation, exchange: Exchange) -> AnswerKind:
     response, job = exchange.response, operation.job
     state = None
     if job is not None and response.status < 300 and is_json(response.media_type):
-        state = read_pointer(read_json(response.body), parse_location(job.state).tokens)
+        state = job.state.read_body(read_json(response.body))
     return AnswerKind(operation.id, response.status, state if isinstance(state, str) else None)
 
 

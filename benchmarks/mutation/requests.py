@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, at
-from voicegauge.contract import MISSING, Operation, parse_location
+from voicegauge.contract import MISSING, Operation
 from voicegauge.contract.walking import walk
 from voicegauge.emulator import Fault
 from voicegauge.emulator.http import ParsedRequest
@@ -191,7 +191,7 @@ def _worked_on(operation: Operation) -> set[str]:
     places += [operation.batch.items] if operation.batch else []
     places += [operation.intake.request["audio"].at] if operation.intake else []
     places += [operation.chat.text] if operation.chat else []
-    return {parse_location(place).tokens[0] for place in places if parse_location(place).kind == "body"}
+    return {place.tokens[0] for place in places if place.kind == "body"}
 
 
 def _asks_for_one(operation: Operation) -> bool:

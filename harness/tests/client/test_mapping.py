@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.client import map_speech_request
-from voicegauge.contract import load_catalogue, parse_location, read_pointer
+from voicegauge.contract import load_catalogue, parse_location
 from voicegauge.errors import UsageError
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
@@ -104,11 +104,10 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
     target = contract(lambda document: document["paths"].update({"/say": {"post": operation}})).target("sync")
     wire = map_speech_request(target, SpeechRequest(text=text, extra={"body#/constants/list/0": extra}))
     place = parse_location(at)
-    spots = {"query": wire.query, "header": wire.headers}
-    found = read_pointer(wire.body, place.tokens) if place.kind == "body" else spots[place.kind][place.key]
+    found = place.read_request(wire)
     assert found == template.replace("{}", text)
     assert wire.body["constants"]["list"][0] == extra
-    assert target.spec.set == {"body#/constants": {"list": [1]}}
+    assert target.spec.set == {parse_location("body#/constants"): {"list": [1]}}
 
 
 @pytest.mark.parametrize("target", load_catalogue().select([]), ids=lambda target: target.id)

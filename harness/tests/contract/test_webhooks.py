@@ -67,7 +67,7 @@ def test_a_webhook_is_read_with_its_body(load) -> None:
     assert operation.webhook.url[0].mode.values == {"end": "terminal", "all": "progress"}
     assert operation.webhook.https
     assert callback_media(operation).schema["properties"].keys() == {"task", "state"}
-    assert given_id(operation) == "body#/task"
+    assert str(given_id(operation)) == "body#/task"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_without_a_body_of_its_own_there_must_be_a_status_answer(load) -> None:
 
 def test_what_the_bundled_documents_say_of_webhooks_is_written_down() -> None:
     found = {
-        f"{contract.id}/{operation.id}": [url.at for url in operation.webhook.url]
+        f"{contract.id}/{operation.id}": [str(url.at) for url in operation.webhook.url]
         for contract in load_catalogue()
         for operation in contract.operations.values()
         if operation.webhook is not None

@@ -17,9 +17,6 @@ from voicegauge.contract import (
     Operation,
     Target,
     load_catalogue,
-    parse_location,
-    read_pointer,
-    write_pointer,
 )
 from voicegauge.emulator import SCENARIO_HEADER, EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.formats.bodies import is_form, is_json
@@ -82,7 +79,7 @@ def _request(target: Target) -> dict[str, Any]:
     for place, value in places.items():
         kind, key = place.kind, place.name
         if kind == "body":
-            body = write_pointer(body, parse_location(place).tokens, value)
+            body = place.write_body(body, value)
         else:
             sent["headers" if kind == "header" else "params"][key] = value
     media = spec.media_type or next(iter(target.operation.request_media))
@@ -119,7 +116,7 @@ def _check(operation: Operation, answer: httpx.Response) -> Any:
 
 
 def _at(body: Any, place: str) -> Any:
-    found = read_pointer(body, parse_location(place).tokens)
+    found = place.read_body(body)
     assert found is not MISSING, place
     return found
 

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from voicegauge.client import RequestParts
-from voicegauge.contract import MISSING, Operation, Target, parse_location, read_pointer
+from voicegauge.contract import MISSING, Operation, Target
+from voicegauge.formats import Location
 
 
-def find_target(operation: Operation, asked: Callable[[str], Any]) -> Target | None:
+def find_target(operation: Operation, asked: Callable[[Location], Any]) -> Target | None:
     """The target that a request to `operation` means; `None` where none fits.
 
     A target fits where its constants are sent and the words it needs are there. Of
@@ -33,14 +34,6 @@ def find_target(operation: Operation, asked: Callable[[str], Any]) -> Target | N
     return max(fitting, key=lambda pair: pair[0], default=(0, None))[1]
 
 
-def place_reader(wire: RequestParts) -> Callable[[str], Any]:
+def place_reader(wire: RequestParts) -> Callable[[Location], Any]:
     """Reads places of a request that is not sent yet."""
-
-    def read(written: str) -> Any:
-        place = parse_location(written)
-        if place.kind == "body":
-            return read_pointer(wire.body, place.tokens)
-        values = {"query": wire.query, "path": wire.path, "header": wire.headers}[place.kind]
-        return values.get(place.key, MISSING)
-
-    return read
+    return lambda location: location.read_request(wire)

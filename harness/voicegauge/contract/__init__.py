@@ -10,7 +10,7 @@ from voicegauge.contract.contract import (
     ResponseSpec,
     Server,
 )
-from voicegauge.contract.events import KIND_FIELD, Event, StreamReader, audio_of, read_stream
+from voicegauge.contract.events import Event, StreamReader, audio_of, read_stream
 from voicegauge.contract.loading import find_contract_files, load_contract
 from voicegauge.contract.pricing import (
     SPEECH_CHARACTERS_PER_S,
@@ -31,7 +31,6 @@ from voicegauge.contract.webhooks import callback_media, given_id, status_of
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
-    "KIND_FIELD",
     "MISSING",
     "SPEECH_CHARACTERS_PER_S",
     "AudioInputTarget",

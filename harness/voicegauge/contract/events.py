@@ -10,27 +10,12 @@ from typing import Any, NamedTuple
 from voicegauge.contract.extension import EventAudio, StreamSpec
 from voicegauge.formats import (
     MISSING,
+    EventLocation,
     Message,
     MessageParser,
     UnreadableBodyError,
-    parse_location,
     read_json,
-    read_pointer,
 )
-
-KIND_FIELD = "event"
-_DATA = "data"
-
-
-def data_tokens(place: str) -> tuple[str, ...]:
-    """The keys that lead to a place of an event's data, outermost first; none for all of it.
-
-    Raises:
-        ValueError: `place` is neither "data" nor "data#/pointer".
-    """
-    if place != _DATA and not place.startswith(f"{_DATA}#/"):
-        raise ValueError(f"{place!r} is no place of an event: write data or data#/pointer")
-    return parse_location(f"body{place.removeprefix(_DATA)}").tokens
 
 
 class Event(NamedTuple):
@@ -38,6 +23,8 @@ class Event(NamedTuple):
 
     kind: str | None
     """As its contract names it, known or not; `None` where it tells none."""
+    field: str
+    """Its event field; "message" where it has none."""
     text: str
     """Its data as it came."""
     value: Any
@@ -45,12 +32,9 @@ class Event(NamedTuple):
     end: int
     """Bytes of the body up to its end."""
 
-    def read(self, place: str | None) -> Any:
-        """What stands at a place of its data; `MISSING` where nothing does."""
-        if place is None:
-            return MISSING
-        tokens = data_tokens(place)
-        return read_pointer(self.value, tokens) if tokens else self.text
+    def read(self, location: EventLocation | None) -> Any:
+        """The value at a location of the event; `MISSING` where there is none."""
+        return MISSING if location is None else location.read(self.field, self.text, self.value)
 
 
 class StreamReader:
@@ -86,8 +70,8 @@ class StreamReader:
             value = read_json(message.data.encode())
         except UnreadableBodyError:
             value = MISSING
-        event = Event(None, message.data, value, message.end)
-        kind = message.event if self._spec.kind == KIND_FIELD else event.read(self._spec.kind)
+        event = Event(None, message.event, message.data, value, message.end)
+        kind = event.read(self._spec.kind)
         event = event._replace(kind=kind if isinstance(kind, str) else None)
         self.events.append(event)
         known = self._spec.events.get(event.kind or "")

@@ -53,8 +53,31 @@ class RequestValues(Protocol):
         """A JSON value, or a mapping of form fields."""
 
 
+class _WrittenForm:
+    """Base of the locations: compared, hashed and printed as they are written in a contract."""
+
+    __slots__ = ("_text",)
+    _text: str
+
+    def __str__(self) -> str:
+        """The location as a contract writes it."""
+        return self._text
+
+    def __repr__(self) -> str:
+        """The class and the location as a contract writes it."""
+        return f"{type(self).__name__}({self._text!r})"
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are the same kind of location, written in the same way."""
+        return isinstance(other, _WrittenForm) and type(other) is type(self) and other._text == self._text
+
+    def __hash__(self) -> int:
+        """The hash of the written form."""
+        return hash(self._text)
+
+
 @final
-class Location(str):
+class Location(_WrittenForm):
     """Where a value is in a request or a response. Make one with `parse_location`."""
 
     __slots__ = ("kind", "name", "tokens")
@@ -65,18 +88,16 @@ class Location(str):
     tokens: tuple[str, ...]
     """Keys and list indices into a body, outermost first."""
 
-    def __new__(cls, kind: LocationKind, name: str = "", tokens: Sequence[str] = ()) -> Location:
+    def __init__(self, kind: LocationKind, name: str = "", tokens: Sequence[str] = ()) -> None:
         """Make a location of the `name` of a parameter or header, or of the keys that lead into a body."""
+        self.kind, self.name, self.tokens = kind, name, tuple(tokens)
         pointer = "".join(f"/{escape(token)}" for token in tokens)
-        text = f"{kind}.{name}" if kind != "body" else f"body#{pointer}" if pointer else "body"
-        location = super().__new__(cls, text)
-        location.kind, location.name, location.tokens = kind, name, tuple(tokens)
-        return location
+        self._text = f"{kind}.{name}" if kind != "body" else f"body#{pointer}" if pointer else "body"
 
     @property
-    def key(self) -> str:
-        """The pointer or the name."""
-        return self.pointer if self.kind == "body" else self.name
+    def field_name(self) -> str:
+        """The outermost field of the body, or the parameter or header: the name by which errors call it."""
+        return self.tokens[0] if self.tokens else self.name
 
     @property
     def in_body(self) -> bool:
@@ -86,7 +107,7 @@ class Location(str):
     @property
     def pointer(self) -> str:
         """The JSON pointer into the body; empty for all of it."""
-        return self.removeprefix("body").removeprefix("#") if self.kind == "body" else ""
+        return self._text.removeprefix("body").removeprefix("#") if self.kind == "body" else ""
 
     def child(self, *tokens: str) -> Location:
         """The location of a value inside this value of a body."""
@@ -131,7 +152,7 @@ class Location(str):
 
 
 @final
-class EventLocation(str):
+class EventLocation(_WrittenForm):
     """Where a value is in a server-sent event. Make one with `parse_event_location`."""
 
     __slots__ = ("kind", "tokens")
@@ -139,12 +160,16 @@ class EventLocation(str):
     tokens: tuple[str, ...]
     """Keys and list indices into the data, outermost first."""
 
-    def __new__(cls, kind: Literal["event", "data"], tokens: Sequence[str] = ()) -> EventLocation:
+    def __init__(self, kind: Literal["event", "data"], tokens: Sequence[str] = ()) -> None:
         """Make a location of the event type ("event"), or of the keys that lead into the data."""
+        self.kind, self.tokens = kind, tuple(tokens)
         pointer = "".join(f"/{escape(token)}" for token in tokens)
-        location = super().__new__(cls, f"{kind}#{pointer}" if pointer else kind)
-        location.kind, location.tokens = kind, tuple(tokens)
-        return location
+        self._text = f"{kind}#{pointer}" if pointer else kind
+
+    @property
+    def in_data(self) -> bool:
+        """Whether the value is in the event's data."""
+        return self.kind == "data"
 
     def read(self, event_type: str | None, text: str, value: Any) -> Any:
         """The value in one event; `MISSING` where there is none.
@@ -204,14 +229,13 @@ def _pointer_tokens(pointer: str) -> tuple[str, ...] | None:
     return tuple(unescape(token) for token in pointer.split("/")[1:])
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_location(text: str) -> Location:
     """Parse a location in a request or a response.
 
     Raises:
         ValueError: `text` is none of the forms above.
     """
-    if isinstance(text, Location):
-        return text
     if text == "body":
         return Location("body")
     if text.startswith("body#"):

@@ -11,7 +11,7 @@ import msgspec
 
 from voicegauge.contract import Contract
 from voicegauge.formats.bodies import is_json
-from voicegauge.formats.locations import parse_location, read_pointer, write_pointer
+from voicegauge.formats.locations import read_pointer, write_pointer
 from voicegauge.model import DOWNLOAD, Exchange, Response
 from voicegauge.speech.audio import decode, encode
 from voicegauge.speech.audio.containers import sniff_container
@@ -200,7 +200,7 @@ def _job_answers(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[int
         if operation.speech and operation.speech.answer.job:
             place = contract.operation(operation.speech.answer.job).job.submit.state  # type: ignore[union-attr]
         if place is not None:
-            yield index, e, parse_location(place).tokens
+            yield index, e, place.tokens
 
 
 @_injection
@@ -340,7 +340,7 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
         places += [operation.job.charged] if operation.job else []
         value = json.loads(e.response.body)
         for place in filter(None, places):
-            tokens = parse_location(place).tokens
+            tokens = place.tokens
             held = read_pointer(value, tokens)
             if isinstance(held, int | float):
                 changed[index], found = with_json(e, write_pointer(value, tokens, held * 2)), True

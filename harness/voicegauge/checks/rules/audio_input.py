@@ -11,6 +11,7 @@ from voicegauge.checks.rules.charges import read_amount
 from voicegauge.checks.subjects import AudioInputCall
 from voicegauge.contract import MISSING, quote
 from voicegauge.contract.extension import AudioInputField, ConversionSpec
+from voicegauge.formats import Location
 
 MAX_WER = 0.5
 """Half of the words of clean speech: no recogniser is that bad, and another recording's transcript is worse."""
@@ -24,7 +25,7 @@ CHARGE_TOLERANCE = 0.02
 """Relative: a provider may count the length of an MP3 with its padding or without."""
 
 
-def _transcript(taken: AudioInputCall) -> tuple[str, str] | None:
+def _transcript(taken: AudioInputCall) -> tuple[str, Location] | None:
     """The transcript and its place, from a transcription or from what else transcribes."""
     use = taken.intake.use
     place = use.answer.facts.get("transcript") if isinstance(use, ConversionSpec) else use.answer.text
@@ -48,9 +49,7 @@ def _transcript_wrong(taken: AudioInputCall) -> Iterator[Violation]:
     scored = score(sample_id="", reference=taken.said, transcript=text, language="en", content="speech")
     if scored.error_rate >= MAX_WER:
         message = f"word error rate {scored.error_rate:.0%} against what was spoken"
-        yield Violation(
-            message, f"{taken.key}/answer", place.partition("#")[2], f"heard: {text!r}; said: {taken.said!r}"
-        )
+        yield Violation(message, f"{taken.key}/answer", place.pointer, f"heard: {text!r}; said: {taken.said!r}")
 
 
 @rule(
@@ -183,7 +182,7 @@ def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
     listed = taken.read_response(place.at) if place else MISSING
     if place is None or not isinstance(listed, list):
         return
-    asked, pointer = taken.word("stems"), place.at.partition("#")[2]
+    asked, pointer = taken.word("stems"), place.at.pointer
     if _is_number(asked) and len(listed) != asked:
         yield Violation(f"{asked:g} stems were asked for, {len(listed)} came", f"{taken.key}/request/stems", pointer)
     names = [item.get(place.name) for item in listed if isinstance(item, dict)]

@@ -12,6 +12,7 @@ from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, Target, quote
 from voicegauge.contract.extension import ChatSpec, PriceSpec
+from voicegauge.formats import Location
 
 TOLERANCE = 1e-6
 """Relative: money travels as a decimal fraction, and a sum of them is no exact number."""
@@ -34,11 +35,11 @@ def _charge_wrong(call: Call) -> Iterator[Violation]:
     charged = read_amount(call.read_response(place))
     if charged is None:
         return
-    target, pointer = submit.target, place.partition("#")[2] or None
+    target, pointer = submit.target, place.pointer or None
     if _free(call):
         if charged > 0:
             at = f"{call.operation.pointer}/x-job/states"
-            yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, place)
+            yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(place))
         return
     readings = list(_readings(submit, target))
     fitting = [at for at, low, high in readings if _close(charged, low, high)]
@@ -63,7 +64,7 @@ def _turn_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
     yield Violation(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
 
 
-def _charged_place(call: Call) -> str | None:
+def _charged_place(call: Call) -> Location | None:
     if call.operation.job is not None:
         return call.operation.job.charged
     return call.operation.speech.answer.charged if call.operation.speech else None

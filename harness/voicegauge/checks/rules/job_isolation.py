@@ -22,7 +22,7 @@ def _id_reused(jobs: JobSet) -> Iterator[Violation]:
         if isinstance(one, str) and one == other:
             at = f"{later.status_operation.pointer}/x-job/submit/id"
             message = f"two requests were given the id {one!r:.80}"
-            yield Violation(message, at, place.partition("#")[2] or None, exchange=later.submit.exchange)
+            yield Violation(message, at, place.pointer or None, exchange=later.submit.exchange)
 
 
 @rule(
@@ -36,7 +36,7 @@ def _crosstalk(jobs: JobSet) -> Iterator[Violation]:
         both = _audio(one) & _audio(other)
         if both and one.submit.exchange.request != other.submit.exchange.request:
             at = f"{jobs.operation.pointer}/x-job/audio"
-            pointer = jobs.latest.spec.audio.at.partition("#")[2] or None
+            pointer = jobs.latest.spec.audio.at.pointer or None
             yield Violation("two jobs with different requests deliver the same audio", at, pointer, min(both))
 
 

@@ -14,7 +14,7 @@ from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call, JobHistory
 from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import JobSpec
-from voicegauge.formats import escape
+from voicegauge.formats import Location, escape
 from voicegauge.model import Severity
 
 CLOCK_SLACK_S = 1.0
@@ -102,8 +102,8 @@ def _output_early(call: Call) -> Iterator[Violation]:
         yield Violation(f"{name}, and {place} carries audio already", _at(call, "states", name), _pointer(place))
 
 
-def _pointer(place: str) -> str | None:
-    return place.partition("#")[2] or None
+def _pointer(place: Location | None) -> str | None:
+    return place.pointer or None if place is not None else None
 
 
 @rule(
@@ -283,7 +283,7 @@ def _charge_changed(trail: JobHistory) -> Iterator[Violation]:
         if after != before:
             at = f"{trail.status_operation.pointer}/x-job/charged"
             message = f"charged {before!r:.40} when it had ended, and {after!r:.40} when asked again"
-            yield Violation(message, at, _pointer(job.charged or ""), exchange=poll.exchange)
+            yield Violation(message, at, _pointer(job.charged), exchange=poll.exchange)
             return
 
 
@@ -359,7 +359,7 @@ def _polling_url(call: Call) -> Iterator[Violation]:
         yield Violation(f"{url!r:.200} {wrong}", at, _pointer(status.job.submit.url), evidence=str(url))
 
 
-def _wrong_url(call: Call, status: Operation, id_place: str, url: str) -> str | None:
+def _wrong_url(call: Call, status: Operation, id_place: Location, url: str) -> str | None:
     path = _path_below_a_base(call, status, url)
     if path is None:
         return f"is not below {status.server.url}"

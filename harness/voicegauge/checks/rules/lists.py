@@ -8,6 +8,7 @@ from typing import Any
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING
+from voicegauge.formats import Location
 
 
 @rule(
@@ -21,7 +22,7 @@ def _filter_ignored(call: Call) -> Iterator[Violation]:
         return
     lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
     for parameter in call.operation.parameters:
-        wanted = call.read_request(f"query.{parameter.name}") if parameter.place == "query" else MISSING
+        wanted = call.read_request(Location("query", parameter.name)) if parameter.place == "query" else MISSING
         if wanted is MISSING:
             continue
         for name, items in lists:

@@ -8,13 +8,13 @@ from typing import Any
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.responses import excerpt
 from voicegauge.checks.subjects import Call, ResourceStep
-from voicegauge.contract import MISSING, Operation, parse_location, read_pointer
+from voicegauge.contract import MISSING, Operation
 from voicegauge.contract.extension import BatchSpec, ResourceSpec
 
 
 def find_resource_item(answer: Any, resource: ResourceSpec, thing: str) -> dict[str, Any] | None:
     """The object of an answer that tells of the thing with this id, wherever it stands; `None` where none does."""
-    name = parse_location(resource.id).tokens[-1]
+    name = resource.id.tokens[-1]
     waiting = [answer]
     while waiting:
         value = waiting.pop()
@@ -88,7 +88,7 @@ def _state_ignored(life: ResourceStep) -> Iterator[Violation]:
 def _state_wrong(life: ResourceStep) -> Iterator[Violation]:
     if life.resource.state is None or life.deleted or life.foreign or not life.call.ok or life.step == "use":
         return
-    name = parse_location(life.resource.state).tokens[-1]
+    name = life.resource.state.tokens[-1]
     told = (life.item or {}).get(name, MISSING) if life.step == "list" else life.call.read_response(life.resource.state)
     if told is not MISSING and told != life.state:
         yield Violation(
@@ -163,7 +163,7 @@ def _at_the_end(call: Call, batch: BatchSpec, at: str, total: Any, completed: An
         return
     if MISSING not in (total, completed) and completed != total:
         yield Violation(f"over with {completed!r:.40} of {total!r:.40} items", f"{at}/completed")
-    results = read_pointer(call.response_json, parse_location(batch.results).tokens)
+    results = batch.results.read_body(call.response_json)
     if isinstance(results, list) and total not in (MISSING, len(results)):
         yield Violation(f"over with {len(results)} results of {total!r:.40} items", f"{at}/results")
 

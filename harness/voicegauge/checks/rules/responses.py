@@ -9,7 +9,7 @@ from typing import Any
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call, Callback, request_media_type
 from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
-from voicegauge.formats import UnreadableBodyError, is_json, read_json, read_pointer, unescape
+from voicegauge.formats import Location, UnreadableBodyError, is_json, read_json, read_pointer, unescape
 
 NO_BODY = (204, 205, 304)
 """Statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
@@ -145,7 +145,7 @@ def _request_schema(call: Call) -> Iterator[Violation]:
         return
     yield from _request_body_problems(call)
     for parameter in call.operation.parameters:
-        value = call.read_request(f"{parameter.place}.{parameter.name}") if parameter.place != "cookie" else MISSING
+        value = call.read_request(Location(parameter.place, parameter.name)) if parameter.place != "cookie" else MISSING
         if value is MISSING:
             if parameter.required and parameter.place != "cookie":
                 yield Violation(f"the {parameter.place} parameter {parameter.name!r} is required", parameter.pointer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from voicegauge.contract import (
@@ -15,23 +15,32 @@ from voicegauge.contract import (
     StreamReader,
     Target,
     fit_text,
-    parse_location,
     read_stream,
 )
 from voicegauge.formats import (
     MEDIA_TYPE,
     Form,
+    Location,
     UnreadableBodyError,
     is_form,
     is_json,
     read_form,
     read_json,
-    read_pointer,
 )
 from voicegauge.model import Exchange, Request
 
 RequestOrigin = Literal["sent", "broken", "unknown"]
 """`broken`: made invalid on purpose. `unknown`: a document shows the answer alone."""
+
+
+class _RequestValues(NamedTuple):
+    """The decoded values of a request, for `Location.read_request`."""
+
+    path: dict[str, str]
+    query: dict[str, str]
+    headers: dict[str, str]
+    """The first value of each header."""
+    body: Any
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,30 +172,21 @@ class Call:
                 return f"{parts.scheme}://{parts.netloc}{'/'.join(segments[:start])}"
         return None
 
-    def read_request(self, place: str) -> Any:
-        """The value at `place` of the request, or `MISSING`."""
-        where = parse_location(place)
-        if where.kind == "body":
-            return read_pointer(self.request_value, where.tokens)
-        if where.kind == "path":
-            return self.path_parameters.get(where.key, MISSING)
-        if where.kind == "query":
-            query = dict(parse_qsl(urlsplit(self.exchange.request.url).query, keep_blank_values=True))
-            return query.get(where.key, MISSING)
-        value = self.exchange.request.header(where.key)
-        return MISSING if value is None else value
+    def read_request(self, location: Location) -> Any:
+        """The value at `location` of the request, or `MISSING`."""
+        return location.read_request(self._request_values)
 
-    def read_response(self, place: str | None) -> Any:
-        """The value at `place` of the answer, or `MISSING`."""
-        if place is None:
+    @functools.cached_property
+    def _request_values(self) -> _RequestValues:
+        request = self.exchange.request
+        query = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+        return _RequestValues(self.path_parameters, query, dict(reversed(request.headers)), self.request_value)
+
+    def read_response(self, location: Location | None) -> Any:
+        """The value at `location` of the response, or `MISSING`."""
+        if location is None:
             return MISSING
-        where = parse_location(place)
-        if where.kind == "body":
-            return read_pointer(self.response_json, where.tokens)
-        if where.kind == "header":
-            value = self.exchange.response.header(where.key)
-            return MISSING if value is None else value
-        return MISSING
+        return location.read_response(self.response_json, self.exchange.response.headers)
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from voicegauge.checks.subjects.call import Call
 from voicegauge.contract import MISSING, AudioInputTarget
 from voicegauge.contract.extension import AudioInputField
-from voicegauge.formats import parse_location
 from voicegauge.model import UploadedFile
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class AudioInputCall(Call):
         return _upload(file.data) if file is not None else None
 
     def _file(self) -> UploadedFile | None:
-        field = parse_location(self.intake.use.request["audio"].at).tokens[0]
+        field = self.intake.use.request["audio"].at.tokens[0]
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property

@@ -16,11 +16,10 @@ from voicegauge.contract import (
     Target,
     callback_media,
     given_id,
-    parse_location,
     status_of,
 )
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookSpec
-from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
+from voicegauge.formats import Location, UnreadableBodyError, read_json
 from voicegauge.model import Exchange, ReceivedWebhook, Response
 
 Meaning = Literal["success", "failure", "going"]
@@ -176,10 +175,8 @@ def _meaning(state: JobState | None) -> Meaning | None:
     return None if state is None else state.end or "going"
 
 
-def _at(value: Any, place: str | None) -> Any:
-    if place is None or not place.startswith("body"):
-        return MISSING
-    return read_pointer(value, parse_location(place).tokens)
+def _at(value: Any, place: Location | None) -> Any:
+    return MISSING if place is None else place.read_body(value)
 
 
 def _json(received: ReceivedWebhook) -> Any:

@@ -12,7 +12,7 @@ from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError
 from voicegauge.client.delivery.response_values import ParsedResponse
 from voicegauge.client.requests.speech_request import RequestParts
-from voicegauge.contract import AudioInputTarget, parse_location, write_pointer
+from voicegauge.contract import AudioInputTarget
 from voicegauge.contract.extension import AudioInputField, ResponseAudio
 from voicegauge.errors import UsageError
 from voicegauge.model import Exchange, Failure, UploadedFile
@@ -45,13 +45,13 @@ def audio_input_request(
     given = {word: value for word, value in defaults.items() if word in slots and value is not None}
     body: Any = None
     for place, value in spec.set.items():
-        body = write_pointer(body, parse_location(place).tokens, copy.deepcopy(value))
+        body = place.write_body(body, copy.deepcopy(value))
     for word, value in {**given, **words, "audio": audio}.items():
         slot = slots.get(word)
         if slot is None:
             raise UsageError(f"{intake.id} takes no {word.replace('_', ' ')}; it takes {', '.join(slots)}")
         mapped = value if isinstance(value, UploadedFile) else slot.map.get(str(value), value)
-        body = write_pointer(body, parse_location(slot.at).tokens, mapped)
+        body = slot.at.write_body(body, mapped)
     return RequestParts(body=body, media_type="multipart/form-data")
 
 

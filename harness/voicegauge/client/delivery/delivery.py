@@ -308,7 +308,7 @@ class DeliveryTask:
     async def _send(self, request: Request, operation: Operation) -> ParsedResponse:
         return await self._calls.send(request, operation.id)
 
-    def _note_charge(self, answer: ParsedResponse, place: str | None) -> None:
+    def _note_charge(self, answer: ParsedResponse, place: Location | None) -> None:
         """Keep what the provider says it charged; the last word counts."""
         amount = answer.number(place)
         if amount is None:

@@ -6,8 +6,8 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract import MISSING, Operation, parse_location, read_pointer
-from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
+from voicegauge.contract import MISSING, Operation, read_pointer
+from voicegauge.formats import Location, UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
 from voicegauge.model import Exchange, Response
 
 _EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
@@ -42,28 +42,20 @@ class ParsedResponse:
                 self._json = MISSING
         return self._json
 
-    def read(self, written: str | None) -> Any:
+    def read(self, location: Location | None) -> Any:
         """The value at a place of the response; `MISSING` where there is none."""
-        if written is None:
-            return MISSING
-        place = parse_location(written)
-        if place.kind == "header":
-            value = self.response.header(place.key)
-            return MISSING if value is None else value
-        if place.kind != "body":
-            return MISSING
-        return read_pointer(self.json, place.tokens)
+        return MISSING if location is None else location.read_response(self.json, self.response.headers)
 
-    def text(self, written: str | None) -> str | None:
+    def text(self, location: Location | None) -> str | None:
         """The text (or whole number, as text) at a place; `None` where there is none."""
-        value = self.read(written)
+        value = self.read(location)
         if isinstance(value, str):
             return value or None
         return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
-    def number(self, written: str | None) -> float | None:
+    def number(self, location: Location | None) -> float | None:
         """The number from 0 to `MAX_NUMBER` at a place, also written as text; `None` where there is none."""
-        value = self.read(written)
+        value = self.read(location)
         if isinstance(value, bool) or not isinstance(value, int | float | str):
             return None
         try:
@@ -85,8 +77,8 @@ class ParsedResponse:
 
     def _evaluate_response(self, source: str, rest: str) -> Any:
         if source == "header.":
-            return self.read(f"header.{rest}")
-        return self.read(f"body{rest}") if source == "body" else MISSING
+            return self.read(Location("header", rest))
+        return self.read(Location("body", tokens=_tokens(rest))) if source == "body" else MISSING
 
     def _evaluate_request(self, source: str, rest: str) -> Any:
         request = self.exchange.request
@@ -141,7 +133,7 @@ def _is_constant(value: Any) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def id_parameter(source: Operation | None, destination: Operation, id_place: str) -> str | None:
+def id_parameter(source: Operation | None, destination: Operation, id_place: Location | None) -> str | None:
     """The parameter of `destination` that takes the job's id.
 
     By the link of `source` that carries what stands at `id_place`; else the only

@@ -49,11 +49,11 @@ def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
     _check_needs(target, words)
     wire = _Draft(target)
     for constant, value in target.spec.set.items():
-        wire.write(parse_location(constant), copy.deepcopy(value))
+        wire.write(constant, copy.deepcopy(value))
     for word, value in words.items():
         slot = target.speech.request.get(word)
         if slot is not None:
-            wire.write(parse_location(slot.at), _shape(slot, value))
+            wire.write(slot.at, _shape(slot, value))
         elif not _goes_without_saying(target.spec, word, value):
             raise UsageError(f"{target.id} takes no {_plain(word)}; it takes {_takes(target)}")
     for written, value in speech.extra.items():
@@ -151,7 +151,7 @@ class _Draft:
     def write(self, place: Location, value: Any) -> None:
         """Put `value` at `place`."""
         if place.kind != "body":
-            self._places[place.kind][place.key] = value
+            self._places[place.kind][place.name] = value
             return
         try:
             self._body = write_pointer(self._body, place.tokens, value)

@@ -11,7 +11,7 @@ from voicegauge.client import Client, RequestParts, audio_input_request, fetch_r
 from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase
 from voicegauge.conformance.cases.valid_requests import SpokenSentence, spoken_sentence, voice_sample, with_required
 from voicegauge.conformance.target_matching import place_reader
-from voicegauge.contract import AudioInputTarget, Operation, parse_location
+from voicegauge.contract import AudioInputTarget, Operation
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.model import Exchange, UploadedFile
 
@@ -66,14 +66,14 @@ def _meant(case: ConformanceCase, intakes: list[AudioInputTarget]) -> Conformanc
     named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.set.items())), intakes[0])
     sentence, wire = _sentence(named), case.wire
     if wire is not None and _uploaded(named, case) == voice_sample().data:
-        field = parse_location(named.use.request["audio"].at).tokens[0]
+        field = named.use.request["audio"].at.tokens[0]
         wire = msgspec.structs.replace(wire, body={**wire.body, field: sentence.file})
     return msgspec.structs.replace(case, target=named.name, wire=wire, audio_s=sentence.audio_s)
 
 
 def _sentence(intake: AudioInputTarget) -> SpokenSentence:
     """The recording that is sent, in a format that the operation takes."""
-    field = parse_location(intake.use.request["audio"].at).tokens[0]
+    field = intake.use.request["audio"].at.tokens[0]
     limits = intake.operation.limits.uploads.get(field)
     formats = limits.formats if limits is not None else ()
     return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
@@ -100,6 +100,6 @@ async def taken_in(
 def _uploaded(intake: AudioInputTarget, case: ConformanceCase) -> bytes | None:
     """The recording that a case sends."""
     body = case.wire.body if case.wire is not None else None
-    field = parse_location(intake.use.request["audio"].at).tokens[0]
+    field = intake.use.request["audio"].at.tokens[0]
     file = body.get(field) if isinstance(body, dict) else None
     return file.data if isinstance(file, UploadedFile) else None

@@ -10,7 +10,7 @@ from voicegauge.client.delivery.response_values import id_parameter
 from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.cases.resources import Send
 from voicegauge.conformance.cases.valid_requests import text_characters, with_value
-from voicegauge.contract import Operation, Target, parse_location, read_pointer
+from voicegauge.contract import Operation, Target, read_pointer
 from voicegauge.contract.extension import BatchSpec
 from voicegauge.transport import Clock
 
@@ -25,7 +25,7 @@ def batch_case(target: Target, wire: RequestParts) -> ConformanceCase | None:
     operation = target.operation
     if operation.batch is None:
         return None
-    tokens = parse_location(operation.batch.items).tokens
+    tokens = operation.batch.items.tokens
     item = read_pointer(wire.body, [*tokens, "0"])
     several = with_value(wire, tuple(tokens), [item] * ITEMS)
     description = f"a batch of {ITEMS}, followed to its end"
@@ -74,7 +74,7 @@ async def batch_subjects(target: Target, wire: RequestParts, send: Send, clock: 
 
 
 def _items(batch: BatchSpec, last: Call) -> list[object]:
-    results = read_pointer(last.response_json, parse_location(batch.results).tokens)
+    results = batch.results.read_body(last.response_json)
     return results if isinstance(results, list) else []
 
 
@@ -92,7 +92,7 @@ async def _item_subjects(operation: Operation, item: object, send: Send) -> Asyn
 
 
 async def _asked(status: Operation, job_id: object, send: Send, submit: Call | None) -> Call:
-    place = status.job.submit.id if status.job is not None else ""
+    place = status.job.submit.id if status.job is not None else None
     name = id_parameter(submit.operation if submit is not None else None, status, place)
     in_path = any(parameter.name == name and parameter.place == "path" for parameter in status.parameters)
     values = {name: str(job_id)} if name is not None else {}

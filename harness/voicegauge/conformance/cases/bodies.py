@@ -17,7 +17,7 @@ from voicegauge.conformance.cases.valid_requests import (
     with_value,
 )
 from voicegauge.conformance.target_matching import find_target, place_reader
-from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_location
+from voicegauge.contract import MISSING, MediaType, Operation, Target
 from voicegauge.formats import is_form
 from voicegauge.model import UploadedFile
 
@@ -75,7 +75,7 @@ def _droppable(target: Target, wire: RequestParts, media: MediaType) -> list[str
         *(target.speech.request[word].at for word in target.spec.needs),
         target.speech.request["text"].at,
     ]
-    fixed = {parse_location(place).tokens[0] for place in kept if parse_location(place).kind == "body"}
+    fixed = {place.tokens[0] for place in kept if place.kind == "body"}
     properties = media.schema.get("properties", {}) if isinstance(media.schema, dict) else {}
     defaults = {name: target.contract.schemas.resolve(schema)[0] for name, schema in properties.items()}
     return [

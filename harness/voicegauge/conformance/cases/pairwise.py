@@ -20,7 +20,7 @@ from voicegauge.conformance.cases.boundary_values import BoundaryValue
 from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.cases.valid_requests import is_file_field, is_valid_body, text_characters
 from voicegauge.conformance.target_matching import find_target, place_reader
-from voicegauge.contract import MISSING, MediaType, Target, parse_location
+from voicegauge.contract import MISSING, MediaType, Target
 from voicegauge.formats import escape, is_form
 from voicegauge.model import UploadedFile
 
@@ -187,7 +187,7 @@ def factors(starts: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
 def _kept(target: Target) -> set[str]:
     """The fields that make a request one to `target`."""
     needed = [slot.at for word, slot in target.speech.request.items() if word in target.spec.needs]
-    return {parse_location(place).tokens[0] for place in (*needed, *target.spec.set)}
+    return {place.tokens[0] for place in (*needed, *target.spec.set)}
 
 
 def _known(start: TargetRequest, media: MediaType, name: str) -> list[Any]:

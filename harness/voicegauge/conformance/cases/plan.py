@@ -25,7 +25,7 @@ from voicegauge.conformance.cases.texts import text_cases
 from voicegauge.conformance.cases.uploads import upload_cases
 from voicegauge.conformance.cases.valid_requests import TEXT, minimal_request, valid_speech_request, with_headers
 from voicegauge.conformance.cases.webhooks import with_webhooks
-from voicegauge.contract import Contract, Operation, Target, is_billable, parse_location
+from voicegauge.contract import Contract, Operation, Target, is_billable
 from voicegauge.contract.extension import RejectionReason
 from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.errors import UsageError
@@ -147,7 +147,7 @@ def _target_cases(
         yield from [batch] if batch is not None else []
     slot = target.speech.request.get("voice_sample_upload")
     if slot is not None and "voice_sample_upload" in target.spec.needs:  # the first target's: ids are the operation's
-        yield from upload_cases(operation, wire, parse_location(slot.at).tokens[0], target.name, emulated=emulated)
+        yield from upload_cases(operation, wire, slot.at.tokens[0], target.name, emulated=emulated)
     yield _delivery(target, speech, "a full delivery")
     if every:
         for name in target.spec.formats if "format" in target.speech.request else ():

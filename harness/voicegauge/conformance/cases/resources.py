@@ -18,9 +18,10 @@ from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.cases.pairwise import value_requests
 from voicegauge.conformance.cases.parameters import other_operation_wire
 from voicegauge.conformance.cases.valid_requests import TEXT, minimal_request, valid_speech_request, with_value
-from voicegauge.contract import MISSING, Operation, Target, parse_location
+from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import ResourceSpec, ResourceUse
 from voicegauge.errors import UsageError
+from voicegauge.formats import Location
 from voicegauge.model import Exchange
 
 Caller = Literal["own", "other"]
@@ -52,14 +53,13 @@ def life_case(operation: Operation, *, thorough: bool) -> ConformanceCase | None
     )
 
 
-def _with_id(wire: RequestParts, place: str, thing: str) -> RequestParts:
-    where = parse_location(place)
+def _with_id(wire: RequestParts, where: Location, thing: str) -> RequestParts:
     if where.kind == "body":
-        return with_value(wire, tuple(where.tokens), thing)
+        return with_value(wire, where.tokens, thing)
     if where.kind == "header":
-        return msgspec.structs.replace(wire, headers={**wire.headers, where.key: thing})
+        return msgspec.structs.replace(wire, headers={**wire.headers, where.name: thing})
     values = wire.path if where.kind == "path" else wire.query
-    return msgspec.structs.replace(wire, **{where.kind: {**values, where.key: thing}})
+    return msgspec.structs.replace(wire, **{where.kind: {**values, where.name: thing}})
 
 
 def using_wire(operation: Operation, use: ResourceUse, thing: str) -> RequestParts | None:
@@ -68,7 +68,7 @@ def using_wire(operation: Operation, use: ResourceUse, thing: str) -> RequestPar
     if wire is None:
         return None
     for place in use.instead:
-        wire = with_value(wire, tuple(parse_location(place).tokens), MISSING)
+        wire = with_value(wire, place.tokens, MISSING)
     return _with_id(wire, use.id, thing)
 
 
@@ -94,11 +94,11 @@ def _other_uses(operation: Operation, use: ResourceUse, thing: str) -> Iterator[
     target, wire, whole = _first_target(operation), using_wire(operation, use, thing), _plain_wire(operation)
     if target is None or wire is None or whole is None:
         return
-    stood_for = {parse_location(place).tokens[0] for place in (use.id, *use.instead)}
+    stood_for = {place.tokens[0] for place in (use.id, *use.instead)}
     for description, request in value_requests((target, wire), stood_for):
         yield f"with {description}", request, True
     if use.instead:
-        description = " and ".join(place.partition("#/")[2] for place in use.instead)
+        description = " and ".join(place.pointer.removeprefix("/") for place in use.instead)
         yield f"beside {description}", _with_id(whole, use.id, thing), False
 
 
@@ -169,7 +169,7 @@ class ResourceLifecycle:
             async for subject in self._looked_at("own"):
                 yield subject
 
-    async def _call(self, name: str, place: str) -> Call:
+    async def _call(self, name: str, place: Location) -> Call:
         """Set or delete."""
         operation = self.maker.contract.operation(name)
         wire, _ = other_operation_wire(operation)

@@ -12,7 +12,7 @@ from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases.case import ConformanceCase, rejection_statuses
 from voicegauge.conformance.cases.valid_requests import is_valid_body, text_characters, with_value
-from voicegauge.contract import Target, parse_location
+from voicegauge.contract import Target
 
 CLASSES: dict[str, str] = {
     "of many scripts": "Grüße, 你好, مرحبا, नमस्ते, 👩‍👩‍👧 and e\u0301 <b>bold</b> &amp; {x}.",
@@ -36,7 +36,7 @@ CLASSES: dict[str, str] = {
 def text_cases(target: Target, wire: RequestParts) -> Iterator[ConformanceCase]:
     """A request for each class of text; one that the document forbids must be refused."""
     slot = target.speech.request["text"]
-    place = parse_location(slot.at)
+    place = slot.at
     if place.kind != "body" or not is_valid_body(target.operation, wire):
         return
     operation = target.operation

@@ -11,7 +11,7 @@ import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.sample_values import sample_value
-from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, parse_location, write_pointer
+from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, write_pointer
 from voicegauge.data import data_dir
 from voicegauge.errors import UsageError
 from voicegauge.formats import is_form, read_pointer
@@ -107,10 +107,10 @@ def text_characters(operation: Operation, wire: RequestParts) -> int:
     """The length of what `wire` asks to be spoken, for its price: every text of a batch, 0 where nothing is."""
     if operation.speech is None:
         return 0
-    tokens = parse_location(operation.speech.request["text"].at).tokens
+    tokens = operation.speech.request["text"].at.tokens
     texts = [read_pointer(wire.body, tokens)]
     if operation.batch is not None:
-        items = parse_location(operation.batch.items).tokens
+        items = operation.batch.items.tokens
         listed = read_pointer(wire.body, items)
         texts = [read_pointer(item, tokens[len(items) + 1 :]) for item in listed] if isinstance(listed, list) else []
     return sum(len(text) for text in texts if isinstance(text, str))

@@ -12,9 +12,10 @@ from voicegauge.checks import Call, ExpectedResponse, RequestCallbacks
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.case import CallbackUrl, ConformanceCase, SkippedCase, rejection_statuses
 from voicegauge.conformance.cases.valid_requests import with_headers, with_value
-from voicegauge.contract import Contract, Operation, parse_location, status_of
+from voicegauge.contract import Contract, Operation, status_of
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 from voicegauge.errors import UsageError
+from voicegauge.formats import Location, parse_location
 from voicegauge.model import Exchange, Provenance, ReceivedWebhook
 from voicegauge.receiver import Receiver, running_receiver
 
@@ -58,7 +59,7 @@ def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[Conf
                 asking,
                 id=f"{name}: {description}",
                 expected=expected,
-                webhook=CallbackUrl(at=url.at, posts=posts),
+                webhook=CallbackUrl(at=str(url.at), posts=posts),
                 whole=False,
             )
         if webhook.https:
@@ -83,18 +84,17 @@ def _modes(url: WebhookUrlField) -> Iterator[tuple[str | None, CallbackTiming]]:
         yield from url.mode.values.items()
 
 
-def _laid(case: ConformanceCase, place: str, value: str) -> ConformanceCase:
+def _laid(case: ConformanceCase, place: Location, value: str) -> ConformanceCase:
     """`case` with `value` at a place of its request."""
     if case.speech is not None:
-        speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, place: value})
+        speech = msgspec.structs.replace(case.speech, extra={**case.speech.extra, str(place): value})
         return msgspec.structs.replace(case, speech=speech)
     assert case.wire is not None, "a case has speech or a request"
-    where = parse_location(place)
-    kind, key = where.kind, where.name
+    kind, key = place.kind, place.name
     if kind == "header":
         wire = with_headers(case.wire, {key: value})
     elif kind == "body":
-        wire = with_value(case.wire, tuple(parse_location(place).tokens), value)
+        wire = with_value(case.wire, place.tokens, value)
     else:
         wire = msgspec.structs.replace(case.wire, query={**case.wire.query, key: value})
     return msgspec.structs.replace(case, wire=wire)
@@ -138,7 +138,7 @@ class WebhookSession:
     @property
     def case(self) -> ConformanceCase:
         """What is sent: the case with the URL in its place."""
-        return msgspec.structs.replace(_laid(self._case, self._wanted.at, self._url), webhook=None)
+        return msgspec.structs.replace(_laid(self._case, parse_location(self._wanted.at), self._url), webhook=None)
 
     async def told(self, operation: Operation, exchanges: Sequence[Exchange]) -> RequestCallbacks | None:
         """What came, once all has had its time; `None` where the request was not accepted.

@@ -16,8 +16,8 @@ from voicegauge.checks import RULES, Call, Callback, Checker, Rule
 from voicegauge.conformance.cases import sample_value
 from voicegauge.conformance.offline.callback_examples import documented_callbacks
 from voicegauge.conformance.target_matching import find_target
-from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation, parse_location
-from voicegauge.formats import is_form, is_json, read_pointer
+from voicegauge.contract import MISSING, Contract, Example, MediaType, Operation
+from voicegauge.formats import is_form, is_json
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response, UploadedFile
 from voicegauge.transport import encode_body
 
@@ -115,7 +115,7 @@ def _url(operation: Operation, answer: Any) -> str:
 
 def _parameter_value(operation: Operation, name: str, data: dict[str, Any], answer: Any) -> Any:
     if operation.job is not None and operation.job.id is not None:
-        told = read_pointer(answer, parse_location(operation.job.id).tokens)
+        told = operation.job.id.read_body(answer)
         if told is not MISSING:
             return told
     if "example" in data:

@@ -9,7 +9,6 @@ from voicegauge.checks import RULES, Checker, RequestCallbacks, Rule
 from voicegauge.contract import MISSING, Contract, Operation, status_of
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_NAME
-from voicegauge.formats import parse_location, read_pointer
 from voicegauge.model import Finding, Provenance, ReceivedWebhook, Record
 
 
@@ -107,7 +106,7 @@ def _is_of(operation: Operation, value: object) -> bool:
     place = status.job.model if status is not None and status.job is not None else None
     if place is None or operation.speech is None or operation.webhook is None or operation.webhook.body is not None:
         return False
-    model = read_pointer(value, parse_location(place).tokens)
+    model = place.read_body(value)
     return any(spec.model == model for spec in operation.speech.targets.values())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, get_args
 
@@ -23,7 +22,7 @@ from voicegauge.contract.record_reader import convert
 from voicegauge.contract.schema import Schemas, lists_place
 from voicegauge.contract.targets import AudioInputSpec, Target
 from voicegauge.contract.walking import walk
-from voicegauge.formats import Document, LocationKind, escape, is_form, is_json, parse_location, write_pointer
+from voicegauge.formats import Document, Location, LocationKind, escape, is_form, is_json
 
 _SITUATIONS = get_args(RejectionReason)
 _DEFAULTS: tuple[SpeechField, ...] = ("voice", "voice_description", "voice_sample_url", "language", "format")
@@ -187,8 +186,8 @@ def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
         check_request_place(operation, f"{at}/request/{word}", slot.at)
     for name, spec in intake.targets.items():
         for place in spec.set:
-            check_request_place(operation, f"{at}/targets/{escape(name)}/set/{escape(place)}", place)
-    places: dict[str, str | None] = {"charged": intake.answer.charged}
+            check_request_place(operation, f"{at}/targets/{escape(name)}/set/{escape(str(place))}", place)
+    places: dict[str, Location | None] = {"charged": intake.answer.charged}
     if isinstance(intake, TranscriptionSpec):
         places |= {key: getattr(intake.answer, key) for key in ("text", "language", "audio_s", "segments")}
     else:
@@ -204,7 +203,7 @@ def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
 
 def _check_audio(operation: Operation, at: str, audio: ResponseAudio) -> None:
     document = operation.contract.document
-    if audio.delivered in ("bytes", "stream") and audio.at != "body":
+    if audio.delivered in ("bytes", "stream") and audio.at != Location("body"):
         raise document.error(at, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
     check_answer_place(operation, f"{at}/at", audio.at)
     check_answer_place(operation, f"{at}/media_type", audio.media_type)
@@ -281,7 +280,7 @@ def _check_target(target: Target, spec: TargetSpec) -> None:
             reason = f"has a default {key}, but x-speech.request has no place for it"
             raise document.error(f"{target.pointer}/{key}", reason)
     for place in spec.set:
-        check_request_place(operation, f"{target.pointer}/set/{escape(place)}", place)
+        check_request_place(operation, f"{target.pointer}/set/{escape(str(place))}", place)
     _check_body(target, [*spec.set, *(slot.at for slot in words.values())])
     for place in spec.emulation.constants:
         _parse(operation, f"{target.pointer}/emulation/constants", place, ("body", "header"))
@@ -293,16 +292,15 @@ def _check_target(target: Target, spec: TargetSpec) -> None:
             raise document.error(at, f"{pattern!r} is no regular expression: {error}") from error
 
 
-def _check_body(target: Target, places: list[str]) -> None:
+def _check_body(target: Target, locations: list[Location]) -> None:
     """All of a target's words must fit into one body."""
     body: Any = None
-    for text in places:
-        place = parse_location(text)
-        if place.kind == "body":
+    for location in locations:
+        if location.in_body:
             try:
-                body = write_pointer(body, place.tokens, "text")
+                body = location.write_body(body, "text")
             except ValueError as error:
-                reason = f"{text} does not fit into one body with the other places: {error}"
+                reason = f"{location} does not fit into one body with the other places: {error}"
                 raise target.contract.document.error(target.pointer, reason) from error
 
 
@@ -312,42 +310,36 @@ def check_operation(operation: Operation, at: str, name: str | None) -> None:
         raise operation.contract.document.error(at, f"{name!r} is no operation of this document")
 
 
-def _parse(operation: Operation, at: str, text: str, kinds: tuple[LocationKind, ...]) -> tuple[str, Sequence[str]]:
-    document = operation.contract.document
-    try:
-        place = parse_location(text)
-    except ValueError as error:
-        raise document.error(at, str(error)) from error
-    if place.kind not in kinds:
-        raise document.error(at, f"{text!r} must be a place of the {' or the '.join(kinds)}")
-    return place.kind, place.tokens if place.kind == "body" else [place.name]
+def _parse(operation: Operation, at: str, location: Location, kinds: tuple[LocationKind, ...]) -> None:
+    if location.kind not in kinds:
+        reason = f"{str(location)!r} must be in the {' or the '.join(kinds)}"
+        raise operation.contract.document.error(at, reason)
 
 
-def check_request_place(operation: Operation, at: str, text: str) -> None:
-    """Refuse a place that no request to `operation` has."""
-    kind, tokens = _parse(operation, at, text, ("body", "query", "path", "header"))
-    if kind == "path" and f"{{{tokens[0]}}}" not in operation.path:
-        raise operation.contract.document.error(at, f"{text!r}: the path {operation.path} has no {{{tokens[0]}}}")
-    if kind == "body":
-        _check_listed(operation, at, text, tokens, list(operation.request_media.values()), "request")
+def check_request_place(operation: Operation, at: str, location: Location) -> None:
+    """Raise where no request to `operation` has the location."""
+    _parse(operation, at, location, ("body", "query", "path", "header"))
+    if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
+        reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
+        raise operation.contract.document.error(at, reason)
+    if location.in_body:
+        _check_listed(operation, at, location, list(operation.request_media.values()), "request")
 
 
-def check_answer_place(operation: Operation, at: str, text: str | None) -> None:
-    """Refuse a place that no answer of `operation` has."""
-    if text is None:
+def check_answer_place(operation: Operation, at: str, location: Location | None) -> None:
+    """Raise where no response of `operation` has the location."""
+    if location is None:
         return
-    kind, tokens = _parse(operation, at, text, ("body", "header"))
-    if kind == "body" and tokens:
+    _parse(operation, at, location, ("body", "header"))
+    if location.in_body and location.tokens:
         successes = [r for status, r in operation.responses.items() if status.startswith("2")]
         media = [media for response in successes for media in response.media.values()]
-        _check_listed(operation, at, text, tokens, media, "answer")
+        _check_listed(operation, at, location, media, "answer")
 
 
-def _check_listed(
-    operation: Operation, at: str, text: str, tokens: Sequence[str], media: list[MediaType], what: str
-) -> None:
+def _check_listed(operation: Operation, at: str, location: Location, media: list[MediaType], what: str) -> None:
     """Some documented body must leave room for `tokens`; one without a schema says nothing."""
     structured = [m for m in media if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
-    if not any(lists_place(m.contract.schemas, m.schema, tokens) for m in structured):
-        reason = f"{text!r} is not in the documented {what} of {operation.id}"
+    if not any(lists_place(m.contract.schemas, m.schema, location.tokens) for m in structured):
+        reason = f"{str(location)!r} is not in the documented {what} of {operation.id}"
         raise operation.contract.document.error(at, reason)

@@ -70,9 +70,11 @@ def _check_batch(operation: Operation, batch: BatchSpec) -> None:
     if operation.speech is None or job is None:
         raise contract.document.error(at, "x-batch stands beside an x-speech whose answer is a job")
     check_request_place(operation, f"{at}/items", batch.items)
-    outside = [slot.at for slot in operation.speech.request.values() if not slot.at.startswith(f"{batch.items}/0/")]
+    first_item = (*batch.items.tokens, "0")
+    slots = operation.speech.request.values()
+    outside = [slot.at for slot in slots if slot.at.tokens[: len(first_item)] != first_item]
     if outside:
-        raise contract.document.error(at, f"{outside[0]!r} does not lie in the first of {batch.items}")
+        raise contract.document.error(at, f"{str(outside[0])!r} does not lie in the first of {batch.items}")
     check_operation(operation, f"{at}/each", batch.each)
     each = contract.operation(batch.each)
     if each.speech is None or each.speech.answer.job is None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from voicegauge.contract.contract import Contract, Operation
-from voicegauge.contract.events import KIND_FIELD, data_tokens
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.contract.schema import lists_place
-from voicegauge.formats import MEDIA_TYPE, escape
+from voicegauge.formats import MEDIA_TYPE, EventLocation, escape
 
 
 def check_streams(contract: Contract) -> None:
@@ -34,15 +33,16 @@ def _check_stream(operation: Operation, spec: StreamSpec, *, streamed: bool) -> 
     _check_order(operation, spec)
     if spec.audio.event not in spec.events:
         raise document.error(f"{at}/audio/event", f"{spec.audio.event!r} is no event of this stream")
-    if spec.kind != KIND_FIELD:
+    if spec.kind.in_data:
         for name in spec.events:
             _check_place(operation, spec, name, f"{at}/kind", spec.kind)
     _check_place(operation, spec, spec.audio.event, f"{at}/audio/at", spec.audio.at)
     if spec.audio.index is not None:
         _check_place(operation, spec, spec.audio.event, f"{at}/audio/index", spec.audio.index)
     failures = [name for name, event in spec.events.items() if event.end == "failure"]
-    for name in failures if spec.reason is not None else ():
-        _check_place(operation, spec, name, f"{at}/reason", spec.reason or "")
+    if spec.reason is not None:
+        for name in failures:
+            _check_place(operation, spec, name, f"{at}/reason", spec.reason)
 
 
 def _check_order(operation: Operation, spec: StreamSpec) -> None:
@@ -63,15 +63,11 @@ def _check_order(operation: Operation, spec: StreamSpec) -> None:
             raise document.error(f"{at}/{escape(name)}", f"no way leads from {reached[0]!r} to {name!r}")
 
 
-def _check_place(operation: Operation, spec: StreamSpec, name: str, at: str, place: str) -> None:
+def _check_place(operation: Operation, spec: StreamSpec, name: str, at: str, location: EventLocation) -> None:
     """The data of the event `name` must leave room for `place`."""
     document = operation.contract.document
-    try:
-        tokens = data_tokens(place)
-    except ValueError as error:
-        raise document.error(at, str(error)) from error
     schema = spec.events[name].schema
-    if tokens and schema is None:
-        raise document.error(at, f"{place!r} leads into the data of {name!r}, which has no schema")
-    if tokens and not lists_place(operation.contract.schemas, schema, tokens):
-        raise document.error(at, f"{place!r} is not in the schema of the event {name!r}")
+    if location.tokens and schema is None:
+        raise document.error(at, f"{str(location)!r} leads into the data of {name!r}, which has no schema")
+    if location.tokens and not lists_place(operation.contract.schemas, schema, location.tokens):
+        raise document.error(at, f"{str(location)!r} is not in the schema of the event {name!r}")

@@ -8,6 +8,7 @@ from itertools import combinations
 from voicegauge.contract import MISSING
 from voicegauge.drift.report import DriftChange, make_change
 from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange, job_states
+from voicegauge.formats import Location
 
 _Before = dict[tuple[str, str], ObservedExchange]
 """Of each two states the earlier one first, with an answer that shows the later one."""
@@ -71,14 +72,14 @@ def _change(rule: str, old: ObservedExchange, new: ObservedExchange, values: Map
     )
 
 
-def charge_locations(seen: ObservedExchange) -> Iterator[str]:
+def charge_locations(seen: ObservedExchange) -> Iterator[Location]:
     """Where an answer says what was charged: for speech, for audio that was sent, for a job or for a turn of a chat."""
     operation = seen.operation
     if operation is None or seen.status >= 300:
         return
     answers = [use.answer.charged for use in (operation.speech, operation.intake) if use is not None]
     whole = [told.charged for told in (operation.job, operation.chat) if told is not None]
-    yield from filter(None, (*answers, *whole))
+    yield from (location for location in (*answers, *whole) if location is not None)
 
 
 def charge_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:

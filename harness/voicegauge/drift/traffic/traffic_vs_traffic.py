@@ -25,7 +25,7 @@ from voicegauge.drift.traffic.reading import (
     pair_conversations,
 )
 from voicegauge.drift.traffic.responses import response_changes
-from voicegauge.formats import parse_location, read_pointer, unescape
+from voicegauge.formats import read_pointer, unescape
 
 
 def compare_traffic(old: RecordedTraffic, new: RecordedTraffic) -> DriftReport:
@@ -64,9 +64,8 @@ def _told_elsewhere(cases: Iterable[PairedResponses]) -> set[str]:
     for both in cases:
         for seen in both.new:
             for written in (seen.state_place, *charge_locations(seen)):
-                place = parse_location(written) if written else None
-                if place is not None and place.kind == "body":
-                    found.add(place.key)
+                if written is not None and written.in_body:
+                    found.add(written.pointer)
     return found
 
 

@@ -88,4 +88,4 @@ def _states(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftCha
     for state in operation.job.states:
         if state not in met:
             pointer = f"{operation.pointer}/x-job/states/{state}"
-            yield _change("documented-state-never-seen", operation, operation.job.state, pointer, state)
+            yield _change("documented-state-never-seen", operation, str(operation.job.state), pointer, state)

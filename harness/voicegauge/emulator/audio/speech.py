@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from voicegauge.contract import MISSING, MediaType, Operation, Target
 from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechField
 from voicegauge.emulator.http import ParsedRequest, Rejection, schemas_at
-from voicegauge.formats import parse_location
+from voicegauge.formats import Location
 from voicegauge.model import Record, UploadedFile
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, voice_variants
 
@@ -61,19 +61,18 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     return value
 
 
-def default_value_at(request: ParsedRequest, location: str) -> Any:
+def default_value_at(request: ParsedRequest, location: Location) -> Any:
     """Return the documented default of the value at `location`; `MISSING` if none is documented."""
     return _default(request.operation, request.media, location)
 
 
 @functools.lru_cache(maxsize=256)
-def _default(operation: Operation, media: MediaType | None, location: str) -> Any:
-    parsed = parse_location(location)
-    kind, key = parsed.kind, parsed.name
+def _default(operation: Operation, media: MediaType | None, location: Location) -> Any:
+    kind, key = location.kind, location.name
     if kind == "body":
         if media is None:
             return MISSING
-        found = schemas_at(operation.contract.schemas, media.schema, parse_location(location).tokens)
+        found = schemas_at(operation.contract.schemas, media.schema, location.tokens)
     else:
         found = (p.schema for p in operation.parameters if p.place == kind and p.name.lower() == key.lower())
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
@@ -136,8 +135,7 @@ def read_synthesis_request(
 
 def slot_field_name(slot: FieldMapping) -> str:
     """Return the outermost field, or the parameter, that a mapping refers to, as errors name it."""
-    location = parse_location(slot.at)
-    return location.tokens[0] if location.kind == "body" and location.key else location.key
+    return slot.at.field_name
 
 
 def _factor(speed: Any) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from voicegauge.contract import Operation, parse_location, read_pointer
+from voicegauge.contract import Operation, read_pointer
 from voicegauge.contract.extension import BatchSpec
 from voicegauge.emulator.http import ParsedRequest, Rejection, write_at
 from voicegauge.emulator.responses import EmulatedResponse
@@ -48,7 +48,7 @@ def calls_of_items(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedR
     Raises:
         Refusal: the list is none.
     """
-    tokens = parse_location(batch.items).tokens
+    tokens = batch.items.tokens
     listed = read_pointer(request.body, tokens)
     if not isinstance(listed, list) or not listed:
         raise Rejection("invalid", tokens[0], f"{tokens[0]} must be a list of requests")

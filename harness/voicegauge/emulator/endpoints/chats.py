@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from voicegauge.contract import MISSING, Target, parse_location, write_pointer
+from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import ChatSpec
 from voicegauge.emulator.audio import default_value_at
 from voicegauge.emulator.http import ParsedRequest, Rejection
+from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
 
 QUOTED = 200
@@ -30,7 +31,7 @@ def text_of(request: ParsedRequest, chat: ChatSpec) -> str:
     """
     text = request.read(chat.text)
     if not isinstance(text, str) or not text.strip():
-        raise Rejection("invalid", parse_location(chat.text).tokens[-1], "nothing is said")
+        raise Rejection("invalid", chat.text.tokens[-1], "nothing is said")
     return text
 
 
@@ -40,7 +41,7 @@ def emulated_answer(said: Sequence[str]) -> str:
     return answer if len(said) < 2 else f"{answer} Before that, you said: {said[-2][:QUOTED]}"
 
 
-def spoken_by(request: ParsedRequest, target: Target, text: str, voice: str | None) -> ParsedRequest:
+def spoken_by(request: ParsedRequest, target: Target, text: str, voice: Location | None) -> ParsedRequest:
     """The request to `target` that would speak `text`, in the voice asked for at the place `voice`."""
     words: dict[str, Any] = {"text": text}
     if voice is not None:
@@ -50,6 +51,6 @@ def spoken_by(request: ParsedRequest, target: Target, text: str, voice: str | No
     for word, value in words.items():
         slot = target.speech.request.get(word)  # type: ignore[call-overload]  # both are words
         if slot is not None and isinstance(value, str):
-            body = write_pointer(body, parse_location(slot.at).tokens, value)
+            body = slot.at.write_body(body, value)
     media = next(iter(target.operation.request_media.values()))
     return replace(request, operation=target.operation, body=body, media=media)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from voicegauge.contract import MISSING, Contract, Operation, parse_location
+from voicegauge.contract import MISSING, Contract, Operation
 from voicegauge.contract.extension import ResourceSpec
 from voicegauge.emulator.audio import default_value_at
 from voicegauge.emulator.faults import FaultInjector
@@ -27,6 +27,7 @@ from voicegauge.emulator.responses import (
     success_response,
 )
 from voicegauge.emulator.state import EmulatedAccount
+from voicegauge.formats import Location
 
 MAX_STORED_RESOURCES = 20_000
 """Older ones are forgotten, so that a long run does not grow without end."""
@@ -52,7 +53,7 @@ class ResourceRole(NamedTuple):
 
     does: Literal["make", "list", "delete", "set"]
     resource: ResourceSpec
-    id: str = ""
+    id: Location | None = None
     """The place of the id in its request."""
     state: str | None = None
     """What it sets."""
@@ -107,6 +108,7 @@ class ResourceStore:
             return response
         if role.does == "list":
             return self._list(request, account, role.resource)
+        assert role.id is not None, "an operation that deletes or sets names its resource"
         stored = self._find(role.resource, request.read(role.id), account, request.operation, role.id)
         if role.does == "delete":
             stored.deleted = True
@@ -163,7 +165,7 @@ class ResourceStore:
         return (stored for stored in mine if deleted or not stored.deleted)
 
     def _find(
-        self, resource: ResourceSpec, given: Any, account: EmulatedAccount, operation: Operation, location: str
+        self, resource: ResourceSpec, given: Any, account: EmulatedAccount, operation: Operation, location: Location
     ) -> StoredResource:
         stored = self._stored.get(str(given))
         if stored is not None and stored.resource is resource:
@@ -179,7 +181,7 @@ class ResourceStore:
     def _list(self, request: ParsedRequest, account: EmulatedAccount, resource: ResourceSpec) -> EmulatedResponse:
         response = success_response(request.operation, "other", default_body)
         shown = list(self._owned_by(account, resource, deleted=self._skips("delisting", request.operation)))
-        name = parse_location(resource.id).tokens[-1]
+        name = resource.id.tokens[-1]
         for key, items in response.body.items() if isinstance(response.body, dict) else ():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 response.body[key] = [_with_state(stored) for stored in shown]
@@ -201,7 +203,7 @@ class ResourceStore:
 
 
 def _names(resource: ResourceSpec) -> set[str]:
-    return {parse_location(location).tokens[-1] for location in (resource.id, resource.state) if location is not None}
+    return {location.tokens[-1] for location in (resource.id, resource.state) if location is not None}
 
 
 def _with_state(stored: StoredResource) -> Any:
@@ -213,16 +215,15 @@ def _echoed(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any
     """The example's answer, with each field that the request has under the same name as it was sent, or by default."""
     body = dict(response.body)
     for name in body:
-        value = request.read(f"body#/{name}")
-        value = default_value_at(request, f"body#/{name}") if value is MISSING else value
+        value = request.read(Location("body", tokens=(name,)))
+        value = default_value_at(request, Location("body", tokens=(name,))) if value is MISSING else value
         if isinstance(value, str | int | float):
             body[name] = value
     return body
 
 
-def _field(location: str) -> str:
-    parsed = parse_location(location)
-    return parsed.tokens[0] if parsed.kind == "body" else parsed.key
+def _field(location: Location) -> str:
+    return location.field_name
 
 
 def _roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:

@@ -6,7 +6,6 @@ from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.emulator.audio import SynthesisRequest, read_speech_field
 from voicegauge.emulator.http import ParsedRequest, Rejection
-from voicegauge.formats import parse_location
 
 
 def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
@@ -22,8 +21,8 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in request.operation.responses.values() for media in spec.media.values())
     if strict and any(example.when == "not-found" for media in errors for example in media.examples):
-        location = parse_location(next(location for target in targets for location in target.spec.set))
-        raise Rejection("not-found", location.tokens[0] if location.kind == "body" else location.key, "no such model")
+        location = next(location for target in targets for location in target.spec.set)
+        raise Rejection("not-found", location.field_name, "no such model")
     return targets[0]
 
 

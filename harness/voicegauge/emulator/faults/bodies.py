@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.contract import MediaType, Target
 from voicegauge.emulator.responses import EmulatedResponse, default_body
-from voicegauge.formats import parse_location, read_pointer
+from voicegauge.formats import read_pointer
 
 _Change = Callable[[Any, str], None]
 """Changes one member of an object so that it becomes invalid."""
@@ -84,9 +84,7 @@ def _essential_fields(response: EmulatedResponse) -> frozenset[tuple[str, ...]]:
     if spec is None:
         return frozenset()
     locations = [spec.id, spec.state, spec.audio.at, spec.submit.id, spec.submit.state, spec.submit.url]
-    return frozenset(
-        tuple(parse_location(location).tokens) for location in locations if location and location.startswith("body")
-    )
+    return frozenset(location.tokens for location in locations if location is not None and location.in_body)
 
 
 def can_invalidate(change: Callable[[EmulatedResponse], None]) -> Callable[[Target], bool]:

@@ -156,7 +156,7 @@ def change_id(response: EmulatedResponse) -> None:
 def has_id_in_status(target: Target) -> bool:
     """Return whether status responses repeat the job id."""
     spec = _job_spec(target)
-    return spec is not None and spec.id is not None and spec.id.startswith("body")
+    return spec is not None and spec.id is not None and spec.id.in_body
 
 
 def change_polling_url(response: EmulatedResponse) -> None:

@@ -6,7 +6,6 @@ from voicegauge.contract import Target
 from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
 from voicegauge.emulator.http import read_at, write_at
 from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.formats import parse_location
 
 OTHER_TEXT = "Nobody expected seven purple elephants underneath that telescope."
 _RATES_HZ = (44_100, 22_050)
@@ -56,7 +55,7 @@ def has_format_limit(target: Target) -> bool:
 
 def _has_limited_voice_sample(target: Target) -> bool:
     slot = target.speech.request.get("voice_sample_upload")
-    return slot is not None and parse_location(slot.at).tokens[0] in target.operation.limits.uploads
+    return slot is not None and slot.at.tokens[0] in target.operation.limits.uploads
 
 
 def has_transcription(target: Target) -> bool:

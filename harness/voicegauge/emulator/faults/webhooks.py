@@ -11,6 +11,7 @@ from voicegauge.emulator.faults.bodies import invalidated
 from voicegauge.emulator.http import format_timestamp, read_at, write_at
 from voicegauge.emulator.responses import EmulatedCallback
 from voicegauge.emulator.state import EPOCH_S
+from voicegauge.formats import Location
 
 
 def never_send(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
@@ -22,7 +23,7 @@ def send_twice(callback: EmulatedCallback) -> Iterator[EmulatedCallback]:
     """Send the final callback twice, the second time with another completion time."""
     yield callback
     if callback.is_final:
-        location = callback.completed or "body#/again"
+        location = callback.completed or Location("body", tokens=("again",))
         yield replace(
             callback,
             body=write_at(

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, parse_location, read_pointer
+from voicegauge.contract import MISSING, MediaType, read_pointer
 from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.formats import Location
 
 
-def read_at(body: Any, location: str | None) -> Any:
+def read_at(body: Any, location: Location | None) -> Any:
     """Return the value at a body location; `MISSING` if there is none or `location` is not in the body."""
-    if location is None or not location.startswith("body"):
-        return MISSING
-    return read_pointer(body, parse_location(location).tokens)
+    return MISSING if location is None else location.read_body(body)
 
 
-def write_at(body: Any, location: str, value: Any) -> Any:
+def write_at(body: Any, location: Location, value: Any) -> Any:
     """Return `body` with `value` at `location`; missing parents are created, scalars in the way replaced."""
-    return _write_tokens(body, parse_location(location).tokens, value)
+    return _write_tokens(body, location.tokens, value)
 
 
 def _write_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
@@ -38,11 +37,11 @@ def _write_tokens(body: Any, tokens: Sequence[str], value: Any) -> Any:
     return body
 
 
-def has_location(media: MediaType | None, body: Any, location: str) -> bool:
+def has_location(media: MediaType | None, body: Any, location: Location) -> bool:
     """Return whether `body` has a value at `location`, or its documented schema allows one there."""
-    if media is None or not location.startswith("body"):
+    if media is None or not location.in_body:
         return False
-    tokens = parse_location(location).tokens
+    tokens = location.tokens
     if read_pointer(body, tokens) is not MISSING:
         return True
     return next(schemas_at(media.contract.schemas, media.schema, tokens), None) is not None

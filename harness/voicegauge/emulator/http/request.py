@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, parse_location
+from voicegauge.contract import MISSING, MediaType, Operation
+from voicegauge.formats import Location
 
 
 class Rejection(Exception):  # noqa: N818 - part of normal operation: it selects the error response
@@ -60,6 +61,6 @@ class ParsedRequest:
     media: MediaType | None = None
     """Documented media type of the body."""
 
-    def read(self, location: str) -> Any:
+    def read(self, location: Location) -> Any:
         """Return the value at `location`, for example "body#/text"; `MISSING` if there is none."""
-        return parse_location(location).read_request(self)
+        return location.read_request(self)

@@ -17,7 +17,6 @@ from voicegauge.contract import (
     MediaType,
     Operation,
     Target,
-    parse_location,
 )
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import SynthesisRequest
@@ -183,7 +182,7 @@ class ResponseBuilder:
             values[spec.id] = job.id
         if spec.model is not None and job.target.spec.model is not None:
             values[spec.model] = job.target.spec.model
-        return {location: value for location, value in values.items() if location.startswith("body")}
+        return {location: value for location, value in values.items() if location.in_body}
 
     def _rank_state(self, spec: JobSpec, job: EmulatedJob, example: Example) -> tuple[Any, ...] | None:
         if read_at(example.value, spec.state) != job.state:
@@ -333,7 +332,7 @@ class ResponseBuilder:
     def _round_like_documented(self, response: EmulatedResponse, location: Location, amount: float) -> int | float:
         """Return `amount` as an integer if the schema requires or the example shows one, else rounded to 6 digits."""
         assert response.media is not None
-        schemas = schemas_at(self._contract.schemas, response.media.schema, parse_location(location).tokens)
+        schemas = schemas_at(self._contract.schemas, response.media.schema, location.tokens)
         whole = any(schema.get("type") == "integer" for schema in schemas)
         if whole:
             return round(amount)
@@ -367,7 +366,7 @@ class ResponseBuilder:
     def _write(self, response: EmulatedResponse, values: Mapping[Location, Any], where: Any = None) -> None:
         """Write `values` into the body at their locations; `where` can restrict this to locations that it accepts."""
         for location, value in values.items():
-            if not location.startswith("body") or not response.is_json:
+            if not location.in_body or not response.is_json:
                 continue
             if where is None or where(response.media, response.body, location):
                 response.body = write_at(response.body, location, copy.deepcopy(value))

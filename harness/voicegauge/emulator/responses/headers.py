@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from voicegauge.contract import Parameter, parse_location
+from voicegauge.contract import Parameter
 from voicegauge.emulator.http import SchemaValueBuilder
 from voicegauge.emulator.responses.response import EmulatedResponse
 
@@ -63,11 +63,7 @@ def _charged(response: EmulatedResponse, name: str) -> float | None:
         return None
     for operation in response.operation.contract.operations.values():
         location = operation.speech.answer.charged if operation.speech else None
-        if (
-            location is not None
-            and location.startswith("header.")
-            and parse_location(location).key.lower() == name.lower()
-        ):
+        if location is not None and location.kind == "header" and location.name.lower() == name.lower():
             return response.job.charge
     return None
 

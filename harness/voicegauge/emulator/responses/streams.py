@@ -15,11 +15,12 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voicegauge.contract import KIND_FIELD, Operation, Target, parse_location
+from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import AudioPacing, StreamSpec
 from voicegauge.emulator.http import Rejection, SchemaValueBuilder, write_at
 from voicegauge.emulator.responses.response import EmulatedResponse, StreamPiece
 from voicegauge.emulator.settings import SCENARIO_HEADER
+from voicegauge.formats import EventLocation, Location
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Send
@@ -98,7 +99,7 @@ class _EventSequence:
     def _piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
         value = None if schema is None else self._value_builder.sample(schema, f"{self._at}/{event}/schema")
-        if spec.kind != KIND_FIELD:
+        if spec.kind.in_data:
             value = write_at(value, _as_body_location(spec.kind), event)
         if audio and spec.audio.index is not None:
             value = write_at(value, _as_body_location(spec.audio.index), number)
@@ -120,9 +121,9 @@ def _shortest_event_path(spec: StreamSpec, start: str, ends: Sequence[str]) -> l
     return [start]
 
 
-def _as_body_location(location: str) -> str:
+def _as_body_location(location: EventLocation) -> Location:
     """Convert a location in an event's data to one in a body, so that the same functions can write it."""
-    return f"body{location.removeprefix('data')}"
+    return Location("body", tokens=location.tokens)
 
 
 def encode_piece(piece: StreamPiece, spec: StreamSpec | None) -> bytes:
@@ -133,13 +134,13 @@ def encode_piece(piece: StreamPiece, spec: StreamSpec | None) -> bytes:
     if piece.audio:
         sound = piece.audio.hex() if spec.audio.encoding == "hex" else base64.b64encode(piece.audio).decode()
         sound = f"!{sound}" if piece.corrupt else sound
-        if parse_location(_as_body_location(spec.audio.at)).tokens:
+        if spec.audio.at.tokens:
             value = write_at(value, _as_body_location(spec.audio.at), sound)
         else:
             text = sound
     if text is None:
         text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    named = f"event: {piece.event}\n" if spec.kind == KIND_FIELD and piece.event not in (None, "message") else ""
+    named = f"event: {piece.event}\n" if not spec.kind.in_data and piece.event not in (None, "message") else ""
     data = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"{named}{data}\n".encode()
 

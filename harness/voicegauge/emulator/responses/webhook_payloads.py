@@ -140,5 +140,5 @@ def _result_url(subscription: WebhookSubscription, url: str) -> str:
     """Return `url`, or the URL of the first stem if the response lists several files."""
     intake = subscription.operation.intake
     stems = getattr(getattr(intake, "answer", None), "stems", None)
-    found = read_at(subscription.response.body, f"{stems.at}/0/{stems.url}") if stems is not None else MISSING
+    found = read_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
     return found if isinstance(found, str) else url

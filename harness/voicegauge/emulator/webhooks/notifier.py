@@ -75,7 +75,7 @@ class WebhookNotifier:
             return
         location, url = found
         assert request.operation.webhook is not None
-        field = location.at.rpartition("/" if location.at.startswith("body") else ".")[2]
+        field = location.at.tokens[-1] if location.at.tokens else location.at.name
         try:
             parts = urlsplit(url)
         except ValueError as error:

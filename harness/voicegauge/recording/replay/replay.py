@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from voicegauge.contract import MISSING, Contract, Operation, parse_location
+from voicegauge.contract import MISSING, Contract, Operation
 from voicegauge.errors import DataError
-from voicegauge.formats import UnreadableBodyError, read_json, read_pointer
+from voicegauge.formats import UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request
 from voicegauge.recording.har_file import Recording
 from voicegauge.recording.redaction import Redactor, relative_path
@@ -195,11 +195,11 @@ def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[
 def _state(operation: Operation, poll: Exchange) -> tuple[int, str]:
     """The status code with the state that the answer tells; the whole body where it tells none."""
     assert operation.job is not None
-    place = parse_location(operation.job.state)
-    told: object = poll.response.header(place.key) if place.kind == "header" else MISSING
+    place = operation.job.state
+    told: object = poll.response.header(place.name) if place.kind == "header" else MISSING
     if place.kind == "body":
         try:
-            told = read_pointer(read_json(poll.response.body), place.tokens)
+            told = place.read_body(read_json(poll.response.body))
         except UnreadableBodyError:
             told = MISSING
     body = poll.response.body.decode("latin-1")

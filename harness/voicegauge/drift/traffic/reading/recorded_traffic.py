@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec, parse_location
+from voicegauge.contract import MISSING, Contract, MediaType, Operation, ResponseSpec
 from voicegauge.contract.extension import JobSpec
 from voicegauge.drift.report import ComparedInput, FilePosition
 from voicegauge.errors import DataError
-from voicegauge.formats import UnreadableBodyError, is_json, read_json, read_pointer
+from voicegauge.formats import Location, UnreadableBodyError, is_json, read_json
 from voicegauge.model import Exchange
 from voicegauge.recording import MASK, Recording, find_recordings, group_exchanges, load_har
 from voicegauge.recording.replay import RequestSignature, request_signature
@@ -72,15 +72,11 @@ class ObservedExchange:
         """What the request asks for."""
         return request_signature(self.contract, self.exchange.request, self.operation)
 
-    def read(self, written: str | None) -> Any:
+    def read(self, location: Location | None) -> Any:
         """The value of the answer at a place; `MISSING` where nothing is or it was masked."""
-        if written is None:
+        if location is None:
             return MISSING
-        place = parse_location(written)
-        if place.kind == "header":
-            found: Any = self.exchange.response.header(place.key)
-            return MISSING if found is None else found
-        found = read_pointer(self.value, place.tokens) if place.kind == "body" else MISSING
+        found = location.read_response(self.value, self.exchange.response.headers)
         return MISSING if isinstance(found, str) and MASK in found else found
 
     @property
@@ -89,7 +85,7 @@ class ObservedExchange:
         return self.operation.job or _submitted(self.operation) if self.operation else None
 
     @property
-    def state_place(self) -> str | None:
+    def state_place(self) -> Location | None:
         """Where the answer says the job's state."""
         if self.operation is None or self.job is None or self.status >= 300:
             return None
