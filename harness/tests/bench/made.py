@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from voicegauge.bench.analysis.differences import ErrorCount, TimedSample
 from voicegauge.model import (
+    AmountPerUnit,
     AudioFacts,
     Cost,
     Failure,
@@ -20,6 +21,7 @@ from voicegauge.model import (
     Score,
     ScoreSet,
     SuiteRef,
+    TargetPrice,
     TargetRef,
 )
 from voicegauge.model.run import RUN_SCHEMA_VERSION
@@ -28,9 +30,18 @@ TARGET = "acme/voice-1"
 SUITE = SuiteRef(id="made", version=1, sha256="5" * 64, texts=8)
 
 
-def make_target_ref(name: str = TARGET, *, usd: float | None = 0.01) -> TargetRef:
+def per(unit: str, usd: float | None = None, credits: float | None = None) -> TargetPrice:
+    """A price per `unit`, in dollars or in credits."""
+    dollars, in_credits = (
+        None if amount is None else AmountPerUnit(amount=amount, unit=unit)  # type: ignore[arg-type]  # one of three words
+        for amount in (usd, credits)
+    )
+    return TargetPrice(description="made up", usd=dollars, credits=in_credits)
+
+
+def make_target_ref(name: str = TARGET, *, usd: float | None = 0.01, price: TargetPrice | None = None) -> TargetRef:
     return TargetRef(
-        id=name, title=name, contract_version="1", contract_sha256="c" * 64, price="made up", usd_per_request=usd
+        id=name, title=name, contract_version="1", contract_sha256="c" * 64, price=price or per("request", usd)
     )
 
 
@@ -104,7 +115,7 @@ FAILED = Failure(kind="server", message="500", status=500)
 def score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Score:
     return Score(
         sample_id=of.id,
-        heard="missing" if of.failure else "speech",
+        audio_content="missing" if of.failure else "speech",
         unit=unit,  # type: ignore[arg-type]  # one of two words
         reference="",
         hypothesis="",

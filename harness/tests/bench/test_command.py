@@ -93,7 +93,7 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     assert "EMULATED" in printed
     assert "acme/job" in printed
     result: dict[str, Any] = json.loads(out.read_bytes())
-    assert (result["schema"], result["provenance"], result["stopped"]) == ("voicegauge/bench/1", "emulated", None)
+    assert (result["schema"], result["provenance"], result["stopped"]) == ("voicegauge/bench/2", "emulated", None)
     assert [target["samples"] for target in result["targets"]] == [2, 2]
     assert all(target["wer"]["units"] > 0 for target in result["targets"])
     saved = load_run(Path(result["folder"]))
@@ -142,7 +142,7 @@ def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
     reset(emulator)
     words = bench("acme/slow-job", *live(emulator), *QUICK)
     process = start(words)
-    folder = wait_for(tmp_path / "runs", '"submitted"', 2)
+    folder = wait_for(tmp_path / "runs", '"submit_completed"', 2)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     past = read_journal(folder)
@@ -176,7 +176,7 @@ def test_ctrl_c_sees_through_what_is_paid_for_and_says_how_to_go_on(
     reset(emulator)
     words = bench("acme/slow-job", *live(emulator), *QUICK)
     process = start(words)
-    folder = wait_for(tmp_path / "runs", '"submitted"')
+    folder = wait_for(tmp_path / "runs", '"submit_completed"')
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
@@ -196,7 +196,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
     reset(emulator)
     words = bench("acme/slow-job", *live(emulator), *QUICK)
     process = start(words)
-    folder = wait_for(tmp_path / "runs", '"submitted"')
+    folder = wait_for(tmp_path / "runs", '"submit_completed"')
     process.send_signal(signal.SIGINT)
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
@@ -279,7 +279,7 @@ def test_two_runs_are_compared_and_a_regression_is_exit_1(
     capsys.readouterr()
     assert voicegauge(["compare", str(good), str(bad), "--json", "-"]) == 1
     found = json.loads(capsys.readouterr().out)
-    assert found["schema"] == "voicegauge/compare/1"
+    assert found["schema"] == "voicegauge/compare/2"
     regressed = {(v["target"], v["metric"]) for v in found["metrics"] if v["verdict"] == "regression"}
     assert ("acme/job", "failures") in regressed
     assert voicegauge(["compare", str(good), str(good)]) == 0

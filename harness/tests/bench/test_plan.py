@@ -10,7 +10,7 @@ from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, make_pl
 from voicegauge.bench.planning.suite import Suite
 from voicegauge.contract import Catalogue, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
-from voicegauge.model import Provenance, VoiceSample
+from voicegauge.model import AmountPerUnit, Provenance, VoiceSample
 
 LIVE = Provenance.RECORDED
 SETTINGS = st.builds(
@@ -51,7 +51,7 @@ def test_every_sample_has_an_id_of_its_own_and_sessions_do_not_mix(
 ) -> None:
     made = plan(suite, targets, settings)
     ids = [one.id for row in made.rounds for one in row]
-    assert len(ids) == len(set(ids)) == made.requests == sum(line.requests for line in made.quoted)
+    assert len(ids) == len(set(ids)) == made.requests == sum(line.requests for line in made.quotes)
     sessions = [row[0].session for row in made.rounds]
     assert sessions == sorted(sessions)
 
@@ -99,30 +99,31 @@ def test_whatever_decides_what_is_sent_is_in_the_digest(
 
 def test_the_plan_is_priced_by_request_and_by_character(suite: Suite, targets: dict[str, Target]) -> None:
     made = plan(suite.select(languages=["en"]), targets, BenchPlanSettings(warmup=0))
-    quoted = {line.target: line for line in made.quoted}
+    quoted = {line.target: line for line in made.quotes}
     characters = sum(len(text.text) for text in suite.texts if text.language == "en")
     assert quoted["acme/job"].usd == pytest.approx(0.03)
     assert quoted["acme/now"].usd == pytest.approx(characters * 0.1 / 1000)
     assert quoted["acme/unpriced"].usd is None
     refs = {target.id: target for target in made.targets}
-    assert refs["acme/job"].usd_per_request == 0.01
-    assert refs["acme/now"].usd_per_character == pytest.approx(0.0001)
+    assert refs["acme/job"].price.usd == AmountPerUnit(amount=0.01, unit="request")
+    assert refs["acme/now"].price.usd == AmountPerUnit(amount=pytest.approx(0.0001), unit="character")
     assert refs["acme/now"].max_characters == 400
 
 
-def test_a_price_that_nobody_says_is_refused_and_can_be_named(suite: Suite, targets: dict[str, Target]) -> None:
+def test_an_undocumented_price_is_rejected_and_can_be_given(suite: Suite, targets: dict[str, Target]) -> None:
     with pytest.raises(UsageError, match=r"--price acme/unpriced=USD"):
         plan(suite, targets).check_budget(1.0)
     plan(suite, targets, prices={"acme/unpriced": 0.02}).check_budget(1.0)
 
 
-def test_a_price_that_the_user_names_leaves_the_credits_as_they_are(voicegauge_catalogue: Catalogue) -> None:
+def test_a_price_given_by_the_user_leaves_the_credits_unchanged(voicegauge_catalogue: Catalogue) -> None:
     ref = make_target_ref(voicegauge_catalogue.targets["ttsai/kokoro"], 0.01)
-    assert (ref.usd_per_request, ref.usd_per_character) == (0.01, None)
-    assert (ref.credits_per_request, ref.credits_per_character) == (None, 2.0)
+    assert ref.price.usd == AmountPerUnit(amount=0.01, unit="request")
+    assert ref.price.credits == AmountPerUnit(amount=2.0, unit="character")
+    assert (ref.price.description, ref.price.sources) == ("$0.01 / request (--price)", ())
 
 
-def test_a_plan_dearer_than_the_budget_is_refused_before_anything_is_sent(
+def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_sent(
     suite: Suite, targets: dict[str, Target]
 ) -> None:
     made = plan(suite, {"acme/job": targets["acme/job"]})
@@ -138,5 +139,5 @@ def test_targets_that_speak_no_language_of_the_suite_are_left_out_and_named(
     made = plan(suite.select(languages=["fr"]), targets)
     assert [target.id for target in made.targets] == ["acme/job"]
     assert set(made.left_out) == set(targets) - {"acme/job"}
-    with pytest.raises(DataError, match="no target speaks"):
+    with pytest.raises(DataError, match="no target supports"):
         plan(suite.select(languages=["fr"]), {"acme/now": targets["acme/now"]})

@@ -56,7 +56,7 @@ async def test_every_planned_sample_comes_back_timed_and_kept(
 ) -> None:
     asked = order(suite, targets, emulator, "job", "now", settings=BenchPlanSettings(warmup=1, repetitions=2))
     outcome = await run_plan(asked, tmp_path)
-    assert outcome.complete
+    assert outcome.is_complete
     assert [sample.id for sample in outcome.samples] == [one.id for row in asked.plan.rounds for one in row]
     assert {sample.failure for sample in outcome.samples} == {None}
     for sample in measure_audio(tmp_path, outcome.samples, targets):
@@ -145,7 +145,7 @@ async def test_neither_the_limit_nor_the_providers_plan_is_exceeded(
     asked = order(suite, targets, url, "now", "unpriced", concurrency=concurrency)
     access = {"acme": ProviderAccess({"": url}, "key", plan_allows)}
     outcome = await run_plan(changed(asked, access=access), tmp_path)
-    assert outcome.complete
+    assert outcome.is_complete
     assert most == 1
 
 
@@ -159,7 +159,7 @@ async def test_failures_are_samples_too(
     suite: Suite, targets: dict[str, Target], faulty: Faulty, tmp_path: Path
 ) -> None:
     outcome = await run_plan(order(suite, targets, faulty("failed-without-reason@acme/job"), "job", "now"), tmp_path)
-    assert outcome.complete
+    assert outcome.is_complete
     failed = [sample for sample in outcome.samples if sample.failure]
     assert {sample.target for sample in failed} == {"acme/job"}
     assert len(failed) == 3
@@ -179,7 +179,7 @@ async def test_retries_are_counted(suite: Suite, targets: dict[str, Target], ser
     outcome = await run_plan(order(suite, targets, url, "now"), tmp_path)
     assert [sample.attempts for sample in outcome.samples] == [2, 2, 2]
     events = [json.loads(line)["event"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
-    assert events == ["submitting", "submitted", "submitting", "submitted", "finished"] * 3
+    assert events == (["submit_started", "submit_completed"] * 2 + ["sample_finished"]) * 3
 
 
 async def test_the_budget_stops_the_run_and_keeps_what_was_bought(
@@ -189,7 +189,7 @@ async def test_the_budget_stops_the_run_and_keeps_what_was_bought(
     asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
     outcome = await run_plan(asked, tmp_path, stop=stop)
     assert isinstance(stop.error, BudgetError)
-    assert (len(outcome.samples), outcome.complete) == (2, False)
+    assert (len(outcome.samples), outcome.is_complete) == (2, False)
     assert outcome.spent_usd == pytest.approx(0.02)
     assert read_journal(tmp_path).spent_usd == pytest.approx(0.02)
 
@@ -200,7 +200,7 @@ async def test_the_budget_of_an_interrupted_run_stays_spent(
     asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
     await run_plan(asked, tmp_path)
     stop = StopSignal()
-    again = await run_plan(asked, tmp_path, past=read_journal(tmp_path), stop=stop)
+    again = await run_plan(asked, tmp_path, resumed=read_journal(tmp_path), stop=stop)
     assert isinstance(stop.error, BudgetError)
     assert len(again.samples) == 2
 
@@ -256,8 +256,8 @@ async def test_a_run_dropped_half_way_goes_on_without_buying_anything_twice(
     assert past.abandoned == set(past.pending_jobs)
 
     shop.done.set()
-    outcome = await run_plan(asked, tmp_path, past=past)
-    assert outcome.complete
+    outcome = await run_plan(asked, tmp_path, resumed=past)
+    assert outcome.is_complete
     assert sorted(shop.sold) == sorted(text.text for text in suite.texts if text.language == "en")
     resumed = next(sample for sample in outcome.samples if sample.request_id == "j1")
     assert resumed.failure is None
@@ -279,9 +279,9 @@ async def test_asked_to_stop_it_sees_through_what_is_under_way(
     outcome = await running
     assert len(shop.sold) == len(outcome.samples) == 1
     assert outcome.samples[0].failure is None
-    assert not outcome.complete
-    again = await run_plan(asked, tmp_path, past=read_journal(tmp_path))
-    assert again.complete
+    assert not outcome.is_complete
+    again = await run_plan(asked, tmp_path, resumed=read_journal(tmp_path))
+    assert again.is_complete
     assert len(shop.sold) == 3
 
 
@@ -303,4 +303,6 @@ async def test_a_disk_that_takes_no_audio_stops_the_run(
     outcome: RunOutcome = await run_plan(order(suite, targets, emulator, "now"), tmp_path, stop=stop)
     assert isinstance(stop.error, UsageError)
     assert outcome.samples == ()
-    assert len([line for line in (tmp_path / "journal.jsonl").read_text().splitlines() if "submitting" in line]) == 1
+    assert (
+        len([line for line in (tmp_path / "journal.jsonl").read_text().splitlines() if "submit_started" in line]) == 1
+    )

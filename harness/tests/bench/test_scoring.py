@@ -100,8 +100,8 @@ def test_every_sample_is_scored_whatever_was_heard(folder: Folder) -> None:
     assert set(scores) == {spoken.id, silent.id, broken.id, failed.id}
     assert scores[spoken.id].error_rate <= 0.4
     lost = {silent.id: "silence", broken.id: "undecodable", failed.id: "missing"}
-    for name, heard in lost.items():
-        assert (scores[name].heard, scores[name].deletions, scores[name].units) == (heard, WORDS, WORDS)
+    for name, audio_content in lost.items():
+        assert (scores[name].audio_content, scores[name].deletions, scores[name].units) == (audio_content, WORDS, WORDS)
 
 
 def test_the_set_says_who_heard_and_how_well_it_hears(folder: Folder) -> None:
@@ -133,7 +133,7 @@ def test_samples_without_a_header_are_read_as_they_were_declared(folder: Folder)
     folder.add(wav(speech()))
     folder.add(raw, RawAudioFormat(sample_rate_hz=RATE // 2))
     first, second, slow = folder.scored().scores
-    assert first.heard == "speech"
+    assert first.audio_content == "speech"
     assert first.transcript == second.transcript
     assert slow.transcript != first.transcript, "equal bytes are other audio at another rate"
 

@@ -36,7 +36,7 @@ def test_nothing_comes_of_nothing() -> None:
 def test_one_text_gives_no_interval_and_says_why() -> None:
     found = median([(1, 5.0), (1, 7.0)])
     assert found is not None
-    assert (found.value, found.low, found.high, found.note) == (6.0, None, None, "one text: no interval")
+    assert (found.value, found.low, found.high, found.note) == (6.0, None, None, "one text only: no interval")
 
 
 def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> None:

@@ -67,7 +67,7 @@ def test_a_damaged_run_is_one_line(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="name the folder of a run"):
+    with pytest.raises(DataError, match="give the folder of a run"):
         load_run(tmp_path / "none")
     with pytest.raises(DataError, match="cannot be read"):
         load_run(tmp_path)
@@ -87,7 +87,7 @@ def test_equal_audio_is_kept_once_under_a_name_of_its_own(tmp_path: Path) -> Non
 def test_a_folder_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     assert [create_run_folder(tmp_path, "run").name for _ in range(3)] == ["run", "run-2", "run-3"]
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="name another place with --out"):
+    with pytest.raises(UsageError, match="choose another folder with --out"):
         create_run_folder(tmp_path / "file", "run")
 
 
@@ -189,11 +189,11 @@ def test_a_full_disk_takes_no_half_lines_and_nothing_after(tmp_path: Path) -> No
             size = journal.path.stat().st_size
             resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20, limits[1]))
             for _ in range(2):
-                with pytest.raises(UsageError, match="make room"):
+                with pytest.raises(UsageError, match="free some disk space"):
                     journal.write(submitting("b"))
             assert journal.path.stat().st_size == size
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            with pytest.raises(UsageError, match="make room"):
+            with pytest.raises(UsageError, match="free some disk space"):
                 journal.write(submitting("c"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

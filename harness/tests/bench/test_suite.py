@@ -61,13 +61,13 @@ def test_an_unknown_suite_names_the_nearest() -> None:
     [
         (
             "id: ../x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: s, text: A}\n",
-            ":1: the suite id '../x' may hold",
+            ":1: the suite id '../x' may only contain",
         ),
-        ("id: x\n", r":1: is no suite: .*missing required field `version`"),
-        ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts: []\n", ":5: a suite has at least one text"),
+        ("id: x\n", r":1: not a valid suite: .*missing required field `version`"),
+        ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts: []\n", ":5: a suite needs at least one text"),
         (
             "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n- &a {id: a, category: s, text: A}\n- *a\n",
-            "the text id 'a' stands twice",
+            "the text id 'a' is used twice",
         ),
         (
             "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a/b, category: s, text: A}\n",
@@ -77,8 +77,11 @@ def test_an_unknown_suite_names_the_nearest() -> None:
             "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: s, text: ' '}\n",
             ":6: the text 'a' is empty",
         ),
-        ("id: x\nversion: one\ntitle: t\nlanguage: en\ntexts: []\n", ":2: is no suite: .*/version"),
-        ("id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: 3, text: A}\n", ":6: is no suite"),
+        ("id: x\nversion: one\ntitle: t\nlanguage: en\ntexts: []\n", ":2: not a valid suite: .*/version"),
+        (
+            "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: 3, text: A}\n",
+            ":6: not a valid suite",
+        ),
         ("id: [\n", "is no YAML"),
     ],
 )

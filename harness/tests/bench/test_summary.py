@@ -12,7 +12,7 @@ from voicegauge.bench.analysis.summary import pareto, summarize
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample, Score, ScoreSet, Streaming
 
-from .made import FAILED, make_target_ref, run, sample, score, score_set
+from .made import FAILED, make_target_ref, per, run, sample, score, score_set
 
 
 def scored(samples: tuple[Sample, ...], scores: tuple[Score, ...], **changes: object) -> tuple[Run, ScoreSet]:
@@ -29,7 +29,7 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
     assert found.wer.corpus.value == pytest.approx(12 / 30)
     assert found.wer.corpus.n == 3
     assert found.wer.deletions == 12
-    assert found.wer.heard == {"speech": 2, "missing": 1}
+    assert found.wer.audio_contents == {"speech": 2, "missing": 1}
 
 
 def test_a_time_says_of_how_many_samples_it_is() -> None:
@@ -117,7 +117,7 @@ def test_a_charge_that_is_not_the_price_is_shown() -> None:
 
 
 def test_a_price_a_minute_counts_the_audio_that_was_measured() -> None:
-    ref = msgspec.structs.replace(make_target_ref(usd=None), usd_per_minute=0.6)
+    ref = make_target_ref(price=per("minute", 0.6))
     spoken = sample(1, words="x" * 50, audio_s=5.0)
     (found,) = summarize(run((spoken,), targets=(ref,)), characters=100)
     assert found.cost.usd_per_1m_characters == pytest.approx(0.6 * 10 / 60 * 10_000)
@@ -157,16 +157,16 @@ def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neithe
 
 def test_a_target_that_streams_says_how_its_audio_comes() -> None:
     def streamed(number: int, gap_ms: float, underruns: int) -> Sample:
-        told = Streaming(
+        stream = Streaming(
             first_event_ms=50.0,
-            pieces=((90.0, 100), (90.0 + gap_ms, 200)),
+            chunks=((90.0, 100), (90.0 + gap_ms, 200)),
             gap_p50_ms=gap_ms,
             gap_max_ms=2 * gap_ms,
-            speech_ms=100.0 * number,
+            first_speech_ms=100.0 * number,
             underruns=underruns,
             stalled_ms=10.0 * underruns,
         )
-        return msgspec.structs.replace(sample(number), streaming=told)
+        return msgspec.structs.replace(sample(number), streaming=stream)
 
     samples = (streamed(1, 10, 0), streamed(2, 20, 0), streamed(3, 60, 3), sample(4, failure=FAILED))
     (found,) = summarize(run(samples))
@@ -174,7 +174,7 @@ def test_a_target_that_streams_says_how_its_audio_comes() -> None:
     estimates = {name: getattr(found.streaming, name) for name in found.streaming.__struct_fields__}
     assert {name: (one.value, one.n) for name, one in estimates.items()} == {
         "first_event_ms": (50, 3),
-        "speech_ms": (200, 3),
+        "first_speech_ms": (200, 3),
         "gap_p50_ms": (20, 3),
         "gap_max_ms": (40, 3),
         "underruns": (1, 3),

@@ -107,7 +107,7 @@ def test_it_prints_the_table_or_the_json(folder: Path, heard_once: None, capsys:
     assert "of reference speech" in shown
     assert run_cli(["score", str(folder), "--json", "-"]) == 0
     written = json.loads(capsys.readouterr().out)
-    assert (written["schema"], written["provenance"]) == ("voicegauge/score/1", "emulated")
+    assert (written["schema"], written["provenance"]) == ("voicegauge/score/2", "emulated")
     assert len(written["scores"]["scores"]) == 2
 
 

@@ -66,9 +66,9 @@ def test_a_replay_streams_at_its_pace(saved, spoken) -> None:
         again = _speak(f"{url}/ttsai")
     assert again.audio == spoken.audio
     recorded, played = _streaming(spoken), _streaming(again)
-    assert len(played.pieces) == pytest.approx(len(recorded.pieces), abs=2)
+    assert len(played.chunks) == pytest.approx(len(recorded.chunks), abs=2)
     assert played.gap_p50_ms == pytest.approx(recorded.gap_p50_ms, rel=0.5)
-    assert all(after[1] > before[1] for before, after in pairwise(played.pieces))
+    assert all(after[1] > before[1] for before, after in pairwise(played.chunks))
 
 
 @pytest.mark.parametrize("pace", [1.0, 0.0])

@@ -13,6 +13,7 @@ import numpy as np
 
 from voicegauge.bench.running.store import save_audio, save_run
 from voicegauge.model import (
+    AmountPerUnit,
     AsrErrorFloor,
     AudioFacts,
     Cost,
@@ -26,6 +27,7 @@ from voicegauge.model import (
     Score,
     ScoreSet,
     SuiteRef,
+    TargetPrice,
     TargetRef,
 )
 from voicegauge.model.run import RUN_SCHEMA_VERSION
@@ -152,7 +154,7 @@ def make_run(
     scored: bool = True,
     closed: bool = True,
     seed: int = 1,
-    heard: str | None = None,
+    audio_content: str | None = None,
     message: str = "The model could not be loaded. Try again later.",
     finished: bool = True,
 ) -> tuple[Path, Run]:
@@ -182,7 +184,7 @@ def make_run(
         for voice in voices
     ]
     errors = {voice.id: voice.error for voice in voices}
-    scores = tuple(_score(sample, errors[sample.target], rng, heard) for sample in samples)
+    scores = tuple(_score(sample, errors[sample.target], rng, audio_content) for sample in samples)
     run = Run(
         manifest=_manifest(voices, provenance, len(spoken), repetitions, seed, finished=finished),
         samples=tuple(samples),
@@ -222,14 +224,21 @@ def _target(voice: Voice) -> TargetRef:
         title=voice.title,
         contract_version="2026-11-20",
         contract_sha256=hashlib.sha256(voice.id.encode()).hexdigest(),
-        price=voice.price,
-        usd_per_request=voice.usd,
-        usd_per_character=voice.usd_per_character,
-        price_disputed=voice.disputed,
-        price_sources=("Pricing page, 2026-11-20",),
+        price=TargetPrice(
+            description=voice.price,
+            usd=_usd(voice),
+            disputed=voice.disputed,
+            sources=("Pricing page, 2026-11-20",),
+        ),
         max_characters=voice.max_characters,
         languages=("en", "de"),
     )
+
+
+def _usd(voice: Voice) -> AmountPerUnit | None:
+    if voice.usd_per_character is not None:
+        return AmountPerUnit(amount=voice.usd_per_character, unit="character")
+    return None if voice.usd is None else AmountPerUnit(amount=voice.usd, unit="request")
 
 
 def _sample(
@@ -325,14 +334,14 @@ def _audio(folder: Path, seconds: float) -> AudioFacts:
     )
 
 
-def _score(sample: Sample, error: float, rng: random.Random, heard: str | None) -> Score:
+def _score(sample: Sample, error: float, rng: random.Random, audio_content: str | None) -> Score:
     character = sample.language == "ja"
     reference = "".join(c for c in sample.text.lower() if c.isalnum() or c == " ")
     units = list(reference) if character else reference.split()
     if sample.audio is None:
         return Score(
             sample_id=sample.id,
-            heard="missing",
+            audio_content="missing",
             unit="character" if character else "word",
             reference=reference,
             hypothesis="",
@@ -357,17 +366,17 @@ def _score(sample: Sample, error: float, rng: random.Random, heard: str | None) 
         else:
             inserted += 1
             kept += [unit, "の" if character else "the"]
-    hypothesis = heard if heard is not None else ("" if character else " ").join(kept)
+    hypothesis = audio_content if audio_content is not None else ("" if character else " ").join(kept)
     return Score(
         sample_id=sample.id,
-        heard="speech",
+        audio_content="speech",
         unit="character" if character else "word",
         reference=reference,
         hypothesis=hypothesis,
-        transcript=hypothesis if heard is not None else hypothesis.capitalize() + ".",
+        transcript=hypothesis if audio_content is not None else hypothesis.capitalize() + ".",
         units=len(units),
         hits=len(units) - subs - dels,
-        substitutions=max(subs, 1) if heard is not None else subs,
+        substitutions=max(subs, 1) if audio_content is not None else subs,
         deletions=dels,
         insertions=inserted,
     )

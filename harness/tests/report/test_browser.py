@@ -34,7 +34,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     live = make_run(
         base / "b", VOICES[1:4], languages=LANGUAGES_ALL, provenance=Provenance.RECORDED, closed=False, repetitions=2
     )
-    hostile = make_run(base / "c", hostile_voices(), heard=HOSTILE[0] + HOSTILE[4], message=HOSTILE[1], repetitions=1)
+    hostile = make_run(
+        base / "c", hostile_voices(), audio_content=HOSTILE[0] + HOSTILE[4], message=HOSTILE[1], repetitions=1
+    )
     lone = make_run(base / "d", VOICES[:1], repetitions=1, texts=2, scored=False, finished=False)
     runs = {"emulated": [emulated], "mixed": [live, emulated], "hostile": [hostile], "lone": [lone]}
     runs["crowd"] = [make_run(base / "e", crowd(), repetitions=1)]

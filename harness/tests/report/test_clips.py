@@ -43,11 +43,11 @@ def test_the_worst_come_first_a_few_of_each_target_and_never_a_warm_up(tmp_path:
 
 
 def test_a_clip_shows_what_was_sent_and_what_was_heard(tmp_path: Path) -> None:
-    _, run = make_run(tmp_path, VOICES[:1], repetitions=2, heard="something else")
+    _, run = make_run(tmp_path, VOICES[:1], repetitions=2, audio_content="something else")
     clip = worst(run)[0]
     assert clip.text in {sample.text for sample in run.samples}
     assert clip.transcript == "something else"
-    assert "".join(piece.heard for piece in clip.diff).replace(" ", "") == "somethingelse"
+    assert "".join(piece.hypothesis for piece in clip.diff).replace(" ", "") == "somethingelse"
 
 
 def test_a_small_file_is_played_as_it_came_and_a_large_one_as_mp3(tmp_path: Path) -> None:
@@ -116,5 +116,5 @@ def test_a_player_holds_the_speech_that_was_measured(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = worst(run)[0]
     (player,) = players([(folder, clip)])
-    heard = decode(base64.b64decode((player.src or "").split(",")[1]))
-    assert abs(heard.audio_s - (clip.audio.audio_s or 0)) < 0.2
+    audio_content = decode(base64.b64decode((player.src or "").split(",")[1]))
+    assert abs(audio_content.audio_s - (clip.audio.audio_s or 0)) < 0.2

@@ -41,7 +41,7 @@ def test_a_run_file_is_as_good_as_its_folder_and_several_runs_share_a_page(
     [
         (["--format", "csv"], "run_id,"),
         (["--format", "markdown"], "### EMULATED"),
-        (["--json", "-"], '{\n  "schema": "voicegauge/report/1"'),
+        (["--json", "-"], '{\n  "schema": "voicegauge/report/2"'),
         (["--out", "-"], "<!doctype html>"),
     ],
 )
@@ -65,7 +65,7 @@ def test_json_on_standard_output_stays_whole_beside_a_page(
     monkeypatch.chdir(tmp_path)
     assert voicegauge(["report", str(folder), "--json", "-", *arguments]) == 0
     out = capsys.readouterr()
-    assert json.loads(out.out)["schema"] == "voicegauge/report/1"
+    assert json.loads(out.out)["schema"] == "voicegauge/report/2"
     page = Path(out.err.removeprefix("wrote ").strip())
     assert page.read_text().startswith("<!doctype html>")
 

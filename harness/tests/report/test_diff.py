@@ -11,7 +11,7 @@ from voicegauge.report.diff import DiffSegment, word_diff
 def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
     return Score(
         sample_id="s",
-        heard="speech",
+        audio_content="speech",
         unit=unit,  # type: ignore[arg-type]
         reference=reference,
         hypothesis=hypothesis,
@@ -25,7 +25,7 @@ def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
 
 
 @pytest.mark.parametrize(
-    ("reference", "hypothesis", "pieces"),
+    ("reference", "hypothesis", "segments"),
     [
         ("a b c", "a b c", [("equal", "a b c", "a b c")]),
         ("a b c", "a x c", [("equal", "a", "a"), ("substitution", "b", "x"), ("equal", "c", "c")]),
@@ -36,26 +36,28 @@ def score(reference: str, hypothesis: str, unit: str = "word") -> Score:
         ("", "", []),
     ],
 )
-def test_each_kind_of_error_is_told_apart(reference: str, hypothesis: str, pieces: list[tuple[str, str, str]]) -> None:
-    assert [(p.kind, p.expected, p.heard) for p in word_diff(score(reference, hypothesis))] == pieces
+def test_each_kind_of_error_is_a_segment_of_its_own_kind(
+    reference: str, hypothesis: str, segments: list[tuple[str, str, str]]
+) -> None:
+    assert [(p.kind, p.reference, p.hypothesis) for p in word_diff(score(reference, hypothesis))] == segments
 
 
 def test_characters_are_joined_without_blanks() -> None:
     found = word_diff(score("駅の前で", "駅の後で", "character"))
-    assert [(p.kind, p.expected, p.heard) for p in found] == [
+    assert [(p.kind, p.reference, p.hypothesis) for p in found] == [
         ("equal", "駅の", "駅の"),
         ("substitution", "前", "後"),
         ("equal", "で", "で"),
     ]
 
 
-def joined(pieces: tuple[DiffSegment, ...], side: str) -> list[str]:
-    return " ".join(getattr(piece, side) for piece in pieces).split()
+def joined(segments: tuple[DiffSegment, ...], side: str) -> list[str]:
+    return " ".join(getattr(piece, side) for piece in segments).split()
 
 
 @given(st.text("ab c\n\x1c\u3000"), st.text("ab c\n\x1c\u3000"))
 def test_the_pieces_put_together_are_the_texts(reference: str, hypothesis: str) -> None:
-    pieces = word_diff(score(reference, hypothesis))
-    assert joined(pieces, "expected") == reference.split()
-    assert joined(pieces, "heard") == hypothesis.split()
-    assert all((p.kind == "equal") == (p.expected == p.heard) for p in pieces)
+    segments = word_diff(score(reference, hypothesis))
+    assert joined(segments, "reference") == reference.split()
+    assert joined(segments, "hypothesis") == hypothesis.split()
+    assert all((p.kind == "equal") == (p.reference == p.hypothesis) for p in segments)

@@ -164,7 +164,7 @@ def test_only_what_is_free_costs_nothing(price: float | None, said: str) -> None
 def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES, repetitions=2)
     told = Streaming(
-        pieces=((9.0, 1),), gap_p50_ms=21.0, gap_max_ms=43.0, speech_ms=310.0, underruns=1, stalled_ms=77.0
+        chunks=((9.0, 1),), gap_p50_ms=21.0, gap_max_ms=43.0, first_speech_ms=310.0, underruns=1, stalled_ms=77.0
     )
     samples = [
         msgspec.structs.replace(s, streaming=told) if s.target == VOICES[0].id and not s.failure else s

@@ -167,7 +167,12 @@ def poisoned(run: Run, text: str) -> Run:
     name = {target.id: f"{target.id}{text}" for target in run.manifest.targets}
     targets = tuple(
         replace(
-            t, id=name[t.id], title=text, price=text, price_sources=(text,), contract_version=text, contract_sha256=text
+            t,
+            id=name[t.id],
+            title=text,
+            price=replace(t.price, description=text, sources=(text,)),
+            contract_version=text,
+            contract_sha256=text,
         )
         for t in run.manifest.targets
     )

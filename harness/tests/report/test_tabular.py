@@ -42,7 +42,7 @@ def test_csv_has_one_row_a_sample_of_every_run_with_its_scores(typical: tuple[Pa
 
 
 def test_csv_holds_no_formula_and_no_control_character(tmp_path: Path) -> None:
-    text = render_csv([make_run(tmp_path, hostile_voices(), heard="=1+1", message="@SUM(A1)", repetitions=1)])
+    text = render_csv([make_run(tmp_path, hostile_voices(), audio_content="=1+1", message="@SUM(A1)", repetitions=1)])
     for row in csv.DictReader(io.StringIO(text)):
         assert not any(value.startswith(("=", "+", "-", "@")) for value in row.values())
     assert not set(text) & set("\x00\x1b\u202e\u2066")
@@ -51,7 +51,7 @@ def test_csv_holds_no_formula_and_no_control_character(tmp_path: Path) -> None:
 def test_json_is_the_report_whole_and_says_its_schema(typical: tuple[Path, Run]) -> None:
     report = gather([typical])
     text = msgspec.json.encode(report)
-    assert report.schema == "voicegauge/report/1"
+    assert report.schema == "voicegauge/report/2"
     assert msgspec.json.decode(text, type=Report) == report
     assert b"base64" not in text
 

@@ -365,7 +365,7 @@ async def _interruptible(
     if handles_signals:
         loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
-        return await run_plan(order, folder, past=past, stop=stop, on_sample=on_sample)
+        return await run_plan(order, folder, resumed=past, stop=stop, on_sample=on_sample)
     finally:
         if handles_signals:
             loop.remove_signal_handler(signal.SIGINT)
@@ -375,9 +375,9 @@ def _save(folder: Path, outcome: RunOutcome, order: RunConfig, listener: Progres
     with phase(listener, "measuring audio", len(outcome.samples)) as measuring:
         samples = measure_audio(folder, outcome.samples, order.targets, measuring.advance)
     manifest = msgspec.structs.replace(
-        load_run(folder).manifest, finished=outcome.complete, spent_usd=outcome.spent_usd
+        load_run(folder).manifest, finished=outcome.is_complete, spent_usd=outcome.spent_usd
     )
-    if outcome.emulated:
+    if outcome.is_emulated:
         # A live run against the emulator's URL: the numbers are the emulator's all the same.
         manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
     run = Run(manifest=manifest, samples=samples)

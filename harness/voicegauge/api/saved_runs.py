@@ -31,7 +31,7 @@ MISSED_ERROR_RATE = 0.05
 class ScoreResult(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge score --json` writes."""
 
-    schema: str = "voicegauge/score/1"
+    schema: str = "voicegauge/score/2"
     run: str
     """The run's folder."""
     provenance: Provenance
@@ -139,8 +139,8 @@ def compare(
         alpha=alpha,
         session_drift=session_drift,
         # The detectable effect must stay well above the ignored one, or every verdict would be "underpowered".
-        latency=ChangeThreshold(least=min_slowdown, missed=max(MISSED_SLOWDOWN, 3 * min_slowdown)),
-        error_rate=ChangeThreshold(least=min_wer, missed=max(MISSED_ERROR_RATE, 2.5 * min_wer)),
+        latency=ChangeThreshold(min_change=min_slowdown, detectable_change=max(MISSED_SLOWDOWN, 3 * min_slowdown)),
+        error_rate=ChangeThreshold(min_change=min_wer, detectable_change=max(MISSED_ERROR_RATE, 2.5 * min_wer)),
         seed=seed,
     )
     before, after = (one if isinstance(one, Run) else load_run(one) for one in (baseline, run))

@@ -1,4 +1,4 @@
-"""What `voicegauge bench --json` writes."""
+"""Results of `voicegauge bench --json`, with and without `--dry-run`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,30 @@ from voicegauge.model import Manifest, Provenance, Record, StopReason, SuiteRef
 
 
 class BenchResult(Record, frozen=True, kw_only=True):
-    """A benchmark that was carried out."""
+    """Result of a benchmark."""
 
-    schema: str = "voicegauge/bench/1"
+    schema: str = "voicegauge/bench/2"
     provenance: Provenance
-    """`emulated` numbers say nothing of a provider."""
+    """`emulated` results describe the emulator, not the provider."""
     folder: str
-    """Where the run is kept."""
+    """Folder of the saved run."""
     report: str | None
-    """The page that shows it; `None` where none was written."""
+    """Path of the HTML report; `None` where none was written."""
     manifest: Manifest
     asr: str | None
-    """The engine that the error rates are of; `None` where nothing was transcribed."""
+    """ASR engine behind the error rates; `None` where nothing was transcribed."""
     asr_reason: str | None
+    """Why this engine was selected."""
     normalizer: str | None
     stopped: str | None
-    """Why not everything was measured, in one line; `None` where everything was."""
+    """Why the run ended early, in one line; `None` for a complete run."""
     stop_reason: StopReason | None = None
-    """The kind of event that stopped the benchmark; `None` for one that ran to its end."""
+    """Kind of event that stopped the run; `None` for a complete run."""
     targets: tuple[TargetSummary, ...]
 
 
 class BenchPlanResult(Record, frozen=True, kw_only=True):
-    """A benchmark that would be carried out (`--dry-run`)."""
+    """Requests and expected cost of a benchmark (`--dry-run`)."""
 
     schema: str = "voicegauge/bench-plan/1"
     provenance: Provenance
@@ -38,20 +39,20 @@ class BenchPlanResult(Record, frozen=True, kw_only=True):
     settings: BenchPlanSettings
     requests: int
     usd: float
-    """Of the targets whose price is known."""
+    """Total over the targets with a known price."""
     targets: tuple[TargetQuote, ...]
     left_out: tuple[str, ...]
-    """Targets that speak no language of the suite."""
+    """Targets that support no language of the suite."""
 
 
 def summarize_plan(plan: BenchPlan) -> BenchPlanResult:
-    """`plan` without its single requests."""
+    """Return the totals of `plan` without its single requests."""
     return BenchPlanResult(
         provenance=plan.provenance,
         suite=plan.suite,
         settings=plan.settings,
         requests=plan.requests,
         usd=plan.usd,
-        targets=plan.quoted,
+        targets=plan.quotes,
         left_out=plan.left_out,
     )

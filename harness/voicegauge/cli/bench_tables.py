@@ -22,7 +22,7 @@ def print_plan(plan: BenchPlan) -> None:
     """What would be sent, and what it would cost."""
     out = console()
     rows = table("target", "requests", "characters", "price", "cost", right=("requests", "characters", "cost"))
-    for line in plan.quoted:
+    for line in plan.quotes:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
         rows.add_row(line.target, str(line.requests), str(line.characters), line.price, cost)
     out.print(rows)
@@ -147,7 +147,7 @@ def _legend(
 
 
 def _streamed(target: str, stream: StreamSummary) -> str:
-    times = (stream.speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.stalled_ms)
+    times = (stream.first_speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.stalled_ms)
     speech, gap, longest, waited = (_number(time, interval=False) for time in times)
     ran_out = _number(stream.underruns, digits=2, interval=False)
     return (

@@ -216,7 +216,7 @@ def _order(
             concurrency=options.concurrency,
             max_cost_usd=options.max_cost if options.live else None,
             prices=options.prices,
-            voice=voice,
+            voice_sample=voice,
         )
 
 
@@ -253,7 +253,7 @@ async def _interruptible(
 
     loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
-        return await run_plan(order, folder, past=past, stop=stop, on_sample=on_sample)
+        return await run_plan(order, folder, resumed=past, stop=stop, on_sample=on_sample)
     finally:
         loop.remove_signal_handler(signal.SIGINT)
 
@@ -262,9 +262,9 @@ def _save(folder: Path, outcome: RunOutcome, order: RunConfig) -> Run:
     with progress("measuring audio", len(outcome.samples)) as bar:
         samples = measure_audio(folder, outcome.samples, order.targets, bar.advance)
     manifest = msgspec.structs.replace(
-        load_run(folder).manifest, finished=outcome.complete, spent_usd=outcome.spent_usd
+        load_run(folder).manifest, finished=outcome.is_complete, spent_usd=outcome.spent_usd
     )
-    if outcome.emulated:
+    if outcome.is_emulated:
         manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
     run = Run(manifest=manifest, samples=samples)
     save_run(folder, run)

@@ -7,12 +7,14 @@ from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, 
 from voicegauge.model.received import ReceivedWebhook
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
+    AmountPerUnit,
     AsrErrorFloor,
     Manifest,
     Run,
     RunKind,
     ScoreSet,
     SuiteRef,
+    TargetPrice,
     TargetRef,
 )
 from voicegauge.model.sample import AudioFacts, Cost, Latency, Sample, Score, Streaming
@@ -21,6 +23,7 @@ from voicegauge.model.speech import SpeechRequest, VoiceSample
 __all__ = [
     "DOWNLOAD",
     "RUN_SCHEMA_VERSION",
+    "AmountPerUnit",
     "AsrErrorFloor",
     "AudioFacts",
     "Cost",
@@ -51,6 +54,7 @@ __all__ = [
     "StopReason",
     "Streaming",
     "SuiteRef",
+    "TargetPrice",
     "TargetRef",
     "Timing",
     "UploadedFile",

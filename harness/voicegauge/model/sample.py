@@ -1,4 +1,4 @@
-"""One utterance of a benchmark: asked for, received, measured, and scored."""
+"""Records of one benchmark sample: latency, streaming, audio, cost and score."""
 
 from __future__ import annotations
 
@@ -12,79 +12,81 @@ class Latency(Record, frozen=True, kw_only=True):
     """Times of one sample in milliseconds, counted from the start of its (last) submit."""
 
     submit_latency_ms: float
-    """Until the submit's answer was complete."""
+    """Until the response to the submit was complete."""
     queue_ms: Interval | None = None
-    """How long the job waited, known between two polls; `None` where there is no such state."""
+    """Queue time of a job, as lower and upper bounds between two polls; `None` without a queue state."""
     processing_ms: Interval | None = None
-    """How long the job was worked on, known between two polls."""
+    """Processing time of a job, as lower and upper bounds between two polls."""
     completion_ms: Interval | None = None
-    """When the job was done, known between the last poll not done and the first done."""
+    """Completion time of a job: between the last poll that saw it unfinished and the first that saw it succeed."""
     download_ms: float | None = None
-    """The request that fetched the audio, for a job."""
+    """Duration of the request that downloaded the audio of a job."""
     ttfb_ms: float | None = None
-    """Until the first byte of the answer that carries the audio."""
+    """Until the first byte of the response that carries the audio."""
     ttfa_ms: float | None = None
-    """Until the first byte of audio data."""
+    """Until the first byte of audio data, after any header."""
     ttfs_ms: float | None = None
-    """Until the first audible speech is heard: `ttfa_ms` and the leading silence; later where a player would wait."""
+    """Time to first audible speech: `ttfa_ms` plus the leading silence, plus any stall of a player before it."""
     total_latency_ms: float | None = None
-    """Until the last byte of audio: the time to file."""
+    """Until the last byte of audio, polling and download included."""
 
 
 class Streaming(Record, frozen=True, kw_only=True):
-    """How audio came as a stream, in the answer to the request itself, to be played from the first piece on.
+    """Arrival of audio that was streamed in the response to the submit, and its simulated playback.
 
     Times are milliseconds from the start of the submit.
     """
 
     first_event_ms: float | None = None
-    """Until the first event had come; `None` for plain bytes."""
-    pieces: tuple[tuple[float, int], ...]
-    """Each arrival as (time, bytes of audio until then); those within a millisecond are one."""
+    """Until the first event of an event stream; `None` for a plain byte stream."""
+    chunks: tuple[tuple[float, int], ...]
+    """Each chunk as (arrival time, bytes of audio received so far); arrivals within a millisecond are merged."""
     gap_p50_ms: float | None = None
-    """The median pause between two pieces; `None` where there is one alone."""
+    """Median inter-chunk gap; `None` for a single chunk."""
     gap_max_ms: float | None = None
-    """The longest pause between two pieces."""
-    speech_ms: float | None = None
-    """Until the first audible speech had come: the bytes up to it, not the silence before it."""
+    """Longest inter-chunk gap."""
+    first_speech_ms: float | None = None
+    """Arrival time of the first audible speech, without the playing time of the silence before it."""
     underruns: int | None = None
-    """How often a player that starts with the first audio would have run out of it."""
+    """Buffer underruns of a player that starts with the first audio."""
     stalled_ms: float | None = None
-    """How long that player would have waited in all."""
+    """Total time that this player stalls."""
 
 
 class AudioFacts(Record, frozen=True, kw_only=True):
-    """What was measured on the audio received."""
+    """Measurements of one audio file."""
 
     sha256: str
     file: str
     """Path relative to the run's folder."""
     bytes: int
     media_type: str | None
+    """As the provider declared it."""
     container: str | None
-    """"wav", "mp3", "flac", "ogg", ...; `None` where it could not be decoded."""
+    """"wav", "mp3", "flac", "ogg", ...; `None` where the audio could not be decoded."""
     sample_rate_hz: int | None = None
     channels: int | None = None
     raw_format: str | None = None
-    """For samples without a header: "pcm_s16le", "mulaw", ..., as the contract declares them."""
+    """Encoding of audio without a header, as the contract declares it: "pcm_s16le", "mulaw", ..."""
     audio_s: float | None = None
+    """Duration."""
     leading_silence_s: float | None = None
     rms_dbfs: float | None = None
 
 
 class Cost(Record, frozen=True, kw_only=True):
-    """What one sample cost, by the contract's price and by what the provider said it charged."""
+    """The documented price of one sample and the charge that the provider reported."""
 
     price_usd: float | None = None
     price_credits: float | None = None
     charged_usd: float | None = None
     charged_credits: float | None = None
     disputed: bool = False
-    """The documents disagree about the price."""
+    """The documents contradict each other about the price."""
 
 
 class Sample(Record, frozen=True, kw_only=True):
-    """One utterance asked for, received and measured. A failed one is a sample too."""
+    """One measured request of a benchmark, successful or failed."""
 
     id: str
     """"<target>/<session>/<repetition>/<text id>", unique in its run."""
@@ -93,39 +95,44 @@ class Sample(Record, frozen=True, kw_only=True):
     text: str
     language: str
     category: str
+    """Category of the text in its suite."""
     session: int
     repetition: int
     warmup: bool
+    """Warm-up samples are left out of every result."""
     started_at: str
     """UTC, ISO 8601."""
     attempts: int
+    """Submits sent, retries included."""
     polls: int
+    """Status requests sent."""
     request_id: str | None = None
+    """The provider's id of the job."""
     latency: Latency | None = None
     streaming: Streaming | None = None
-    """Where the audio came as a stream that was timed."""
+    """`None` where the audio was not streamed, or its chunks were not timed."""
     audio: AudioFacts | None = None
-    """What was received; what was sent, where speech was to be written down."""
+    """Audio received; for speech to text, the audio sent."""
     transcript: str | None = None
-    """What the target itself heard, where speech was to be written down."""
+    """The target's own transcript, for speech to text."""
     cost: Cost = Cost()
     failure: Failure | None = None
 
 
 class Score(Record, frozen=True, kw_only=True):
-    """Transcript and error counts of one sample under one ASR and one normalizer."""
+    """Transcript and error counts of one sample by one ASR engine and normalizer."""
 
     sample_id: str
-    heard: Literal["speech", "silence", "missing", "undecodable"]
+    audio_content: Literal["speech", "silence", "missing", "undecodable"]
     """Anything but "speech" counts as every unit deleted."""
     unit: Literal["word", "character"]
     """Characters for languages written without spaces between words."""
     reference: str
-    """The text, normalised."""
+    """The normalized text."""
     hypothesis: str
-    """The transcript, normalised."""
+    """The normalized transcript."""
     transcript: str
-    """What the ASR said."""
+    """The transcript as the ASR engine wrote it."""
     units: int
     """Units in the reference."""
     hits: int
@@ -140,5 +147,5 @@ class Score(Record, frozen=True, kw_only=True):
 
     @property
     def error_rate(self) -> float:
-        """Errors over reference units; 1 per insertion where the reference is empty."""
+        """Errors divided by reference units; for an empty reference, the number of insertions."""
         return self.errors / max(self.units, 1)

@@ -36,7 +36,7 @@ class WorstClip(Record, frozen=True, kw_only=True):
     """As it was sent."""
     transcript: str
     """As the ASR wrote it."""
-    heard: Literal["speech", "silence", "missing", "undecodable"]
+    audio_content: Literal["speech", "silence", "missing", "undecodable"]
     error_rate: float
     errors: int
     units: int
@@ -81,7 +81,7 @@ def _clip(sample: Sample, score: Score) -> WorstClip:
         category=sample.category,
         text=sample.text,
         transcript=score.transcript,
-        heard=score.heard,
+        audio_content=score.audio_content,
         error_rate=score.error_rate,
         errors=score.errors,
         units=score.units,

@@ -67,7 +67,7 @@ class RunReport(Record, frozen=True, kw_only=True):
 class Report(Record, frozen=True, kw_only=True):
     """One or several runs side by side."""
 
-    schema: str = "voicegauge/report/1"
+    schema: str = "voicegauge/report/2"
     voicegauge: str
     """Version that gathered the report; each run names the one that measured it."""
     characters: int

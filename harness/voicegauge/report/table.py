@@ -60,7 +60,7 @@ def columns(targets: Sequence[TargetSummary], characters: int) -> tuple[TableCol
         TableColumn("ttfa", "Parts of it, p50", "TTFA", "ms", -1, lambda t: _time(t.ttfa_ms)),
         TableColumn("accept", "Parts of it, p50", "Accept", "ms", -1, lambda t: _time(t.submit_latency_ms)),
         TableColumn("processing", "Parts of it, p50", "Processing", "ms, bounds", 0, _processing),
-        TableColumn("speech", "Streams", "First speech", "ms", -1, lambda t: _stream(t, "speech_ms")),
+        TableColumn("speech", "Streams", "First speech", "ms", -1, lambda t: _stream(t, "first_speech_ms")),
         TableColumn("gap", "Streams", "Gap", "ms", -1, lambda t: _stream(t, "gap_p50_ms")),
         TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _stream(t, "gap_max_ms")),
         TableColumn("underrun", "Streams", "Underruns", "mean", -1, _underruns),

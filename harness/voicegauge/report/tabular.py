@@ -87,7 +87,7 @@ def _latency_row(sample: Sample) -> dict[str, Value]:
 
 
 def _streaming_row(sample: Sample) -> dict[str, Value]:
-    names = ("first_event_ms", "speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "stalled_ms")
+    names = ("first_event_ms", "first_speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "stalled_ms")
     return {f"stream_{name}": value for name, value in _fields(sample.streaming, *names).items()}
 
 
@@ -100,7 +100,7 @@ def _audio_row(sample: Sample) -> dict[str, Value]:
 def _score_row(asr: str | None, score: Score | None) -> dict[str, Value]:
     counts = ("units", "hits", "substitutions", "deletions", "insertions", "error_rate")
     texts = ("reference", "hypothesis", "transcript")
-    return {"asr": asr if score else None, **_fields(score, "heard", "unit", *counts, *texts)}
+    return {"asr": asr if score else None, **_fields(score, "audio_content", "unit", *counts, *texts)}
 
 
 def _fields(record: Record | None, *names: str) -> dict[str, Value]:

@@ -1,8 +1,8 @@
-"""Regression verdicts: a run held against a baseline, target by target and metric by metric.
+"""Comparison of a run with a baseline: regression verdicts by target and metric.
 
-A metric has regressed where the change is large enough to matter *and* its interval
-excludes no change. Otherwise there is no evidence of a regression, if the interval
-also excludes a change that must not be missed; else the runs are underpowered.
+A metric has regressed where its change is large enough to matter *and* the interval of the
+change excludes zero. Otherwise there is no evidence of a regression, if the interval also
+excludes a change that must not be missed; else the runs are underpowered.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from voicegauge.bench.analysis.differences import (
 from voicegauge.bench.analysis.summary import scored_samples
 from voicegauge.contract import SPEECH_CHARACTERS_PER_S
 from voicegauge.errors import DataError
-from voicegauge.model import Interval, Latency, Provenance, Record, Run, Sample, ScoreSet, TargetRef
+from voicegauge.model import AmountPerUnit, Interval, Latency, Provenance, Record, Run, Sample, ScoreSet, TargetRef
 
 ChangeVerdict = Literal["regression", "improvement", "no evidence", "underpowered"]
-Unit = Literal["ms", "rate", "usd", "credits"]
+MetricUnit = Literal["ms", "rate", "usd", "credits"]
 MetricId = Literal[
     "submit_latency_ms",
     "ttfa_ms",
@@ -45,91 +45,94 @@ MetricId = Literal[
 
 
 class ChangeThreshold(Record, frozen=True, kw_only=True):
-    """When a change matters, relative for times and prices, in points (0.02 is two) for rates."""
+    """Sizes of a change that matter: relative for times and prices, a difference for rates (0.02 is two points)."""
 
-    least: float
-    """A smaller change is no regression, however sure."""
-    missed: float
-    """Runs that cannot exclude a change this large are underpowered."""
+    min_change: float
+    """A smaller change is never a regression, even if statistically significant."""
+    detectable_change: float
+    """Runs whose interval cannot exclude a change of this size are underpowered."""
 
 
 class CompareSettings(Record, frozen=True, kw_only=True):
-    """How sure a verdict must be, and how large a change matters."""
+    """Statistical settings of a comparison, and the sizes of a change that matter."""
 
     alpha: float = 0.01
-    """Chance of a false alarm for each metric of each target, both directions together."""
+    """Probability of a false alarm for each metric of each target, both directions together."""
     session_drift: float = SESSION_DRIFT
-    """Spread of latency from session to session that is assumed until sessions show it; 0.1 is 10%."""
-    latency: ChangeThreshold = ChangeThreshold(least=0.10, missed=0.30)
-    error_rate: ChangeThreshold = ChangeThreshold(least=0.02, missed=0.05)
-    failures: ChangeThreshold = ChangeThreshold(least=0.02, missed=0.10)
-    price: ChangeThreshold = ChangeThreshold(least=0.001, missed=0.001)
+    """Spread of latency between sessions that is assumed until the runs' sessions show it; 0.1 is 10%."""
+    latency: ChangeThreshold = ChangeThreshold(min_change=0.10, detectable_change=0.30)
+    error_rate: ChangeThreshold = ChangeThreshold(min_change=0.02, detectable_change=0.05)
+    failures: ChangeThreshold = ChangeThreshold(min_change=0.02, detectable_change=0.10)
+    # A price is known, not estimated: any change beyond rounding counts.
+    price: ChangeThreshold = ChangeThreshold(min_change=0.001, detectable_change=0.001)
     seed: int = 0
 
     @property
-    def allowance(self) -> IntervalSettings:
-        """What every interval allows for."""
+    def interval_settings(self) -> IntervalSettings:
+        """The settings of every interval of the comparison."""
         return IntervalSettings(self.alpha, self.session_drift, self.seed)
 
 
 class ComparedRun(Record, frozen=True, kw_only=True):
-    """One of the two runs."""
+    """One of the two compared runs."""
 
     run_id: str
     created_at: str
     finished: bool
     sessions: int
     samples: int
-    """Without warm-up."""
+    """Number of samples without warm-up."""
 
 
 class MetricComparison(Record, frozen=True, kw_only=True):
-    """What became of one metric of one target."""
+    """Verdict on one metric of one target."""
 
     target: str
     metric: MetricId
-    unit: Unit
+    unit: MetricUnit
     verdict: ChangeVerdict
     baseline: float
     run: float
     change: float
-    """Run against baseline: relative for times and prices, in points (0.02 is two) for rates."""
+    """Run compared with baseline: relative for times and prices, a difference for rates (0.02 is two points)."""
     low: float | None
-    """Lower end of the interval of `change` at the level 1 - alpha; `None` where there is too little."""
+    """Lower end of the interval of `change` at confidence 1 - alpha; `None` where there are too few data."""
     high: float | None
     n_baseline: int
+    """Samples of the baseline behind the value."""
     n_run: int
     note: str = ""
 
 
 class RunComparison(Record, frozen=True, kw_only=True):
-    """All that `voicegauge compare --json` writes."""
+    """Result of `voicegauge compare --json`."""
 
-    schema: str = "voicegauge/compare/1"
+    schema: str = "voicegauge/compare/2"
     provenance: Provenance
     suite: str
     baseline: ComparedRun
     run: ComparedRun
     settings: CompareSettings
     asr: str | None
-    """The engine whose scores were compared; `None` where a run has none."""
+    """ASR engine whose scores were compared; `None` where a run has no scores."""
     metrics: tuple[MetricComparison, ...]
     only_in_baseline: tuple[str, ...]
-    """Targets that the run did not measure."""
+    """Targets that only the baseline measured."""
     only_in_run: tuple[str, ...]
+    """Targets that only the run measured."""
 
     @property
     def regressions(self) -> tuple[MetricComparison, ...]:
-        """The verdicts that should fail a build."""
-        return tuple(verdict for verdict in self.metrics if verdict.verdict == "regression")
+        """The metrics that regressed."""
+        return tuple(metric for metric in self.metrics if metric.verdict == "regression")
 
 
 def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = None) -> RunComparison:
-    """Hold `run` against `baseline`.
+    """Compare `run` with `baseline`.
 
     Raises:
-        DataError: the runs are not comparable: another suite, provenance, ASR, normalizer
-            or concurrency, or no target in common.
+        DataError: the runs are not comparable: they differ in suite, provenance, ASR engine, normalizer
+            or concurrency, or have no target in common.
     """
     settings = settings or CompareSettings()
     _check_comparable(baseline, run)
@@ -140,20 +143,20 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
     if not both:
         raise DataError("not comparable: the runs have no target in common")
     metrics = [
-        verdict
+        metric
         for target in both
-        for verdict in _verdicts(
+        for metric in _compare_target(
             (before[target], after[target]),
-            _Measured(baseline, target, scores and scores[0]),
-            _Measured(run, target, scores and scores[1]),
+            _TargetSamples(baseline, target, scores and scores[0]),
+            _TargetSamples(run, target, scores and scores[1]),
             settings,
         )
     ]
     return RunComparison(
         provenance=run.manifest.provenance,
         suite=f"{run.manifest.suite.id}/{run.manifest.suite.version}",
-        baseline=_side(baseline),
-        run=_side(run),
+        baseline=_compared_run(baseline),
+        run=_compared_run(run),
         settings=settings,
         asr=scores[1].asr if scores else None,
         metrics=tuple(metrics),
@@ -162,7 +165,7 @@ def compare_runs(baseline: Run, run: Run, settings: CompareSettings | None = Non
     )
 
 
-def _side(run: Run) -> ComparedRun:
+def _compared_run(run: Run) -> ComparedRun:
     return ComparedRun(
         run_id=run.manifest.run_id,
         created_at=run.manifest.created_at,
@@ -179,7 +182,7 @@ def _check_comparable(baseline: Run, run: Run) -> None:
             raise DataError(f"not comparable: the run {side.manifest.run_id} has no sample: it was stopped too early")
     if old.suite.sha256 != new.suite.sha256:
         raise DataError(
-            f"not comparable: the baseline spoke the suite {old.suite.id}/{old.suite.version} "
+            f"not comparable: the baseline measured the suite {old.suite.id}/{old.suite.version} "
             f"({old.suite.sha256[:8]}), the run {new.suite.id}/{new.suite.version} ({new.suite.sha256[:8]})"
         )
     if old.provenance != new.provenance:
@@ -192,12 +195,12 @@ def _check_comparable(baseline: Run, run: Run) -> None:
 
 
 def _common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:
-    """The newest scores that both runs have of one engine, set one way; `None` where a run has none."""
+    """Return the newest scores of both runs by the same engine and settings; `None` where a run has none."""
     if not baseline.score_sets or not run.score_sets:
         return None
     for new in reversed(run.score_sets):
         for old in reversed(baseline.score_sets):
-            if _pinned(old) == _pinned(new):
+            if _scoring_key(old) == _scoring_key(new):
                 return old, new
     old, new = baseline.score_sets[-1], run.score_sets[-1]
     raise DataError(
@@ -206,39 +209,39 @@ def _common_scores(baseline: Run, run: Run) -> tuple[ScoreSet, ScoreSet] | None:
     )
 
 
-def _pinned(scores: ScoreSet) -> tuple[object, ...]:
+def _scoring_key(scores: ScoreSet) -> tuple[object, ...]:
     return scores.asr, scores.normalizer, scores.settings, scores.closed_vocabulary
 
 
-class _Measured:
-    """The samples of one target in one run, warm-up left out."""
+class _TargetSamples:
+    """The samples of one target in one run, without warm-up."""
 
     def __init__(self, run: Run, target: str, scores: ScoreSet | None) -> None:
         self.samples = [s for s in run.samples if s.target == target and not s.warmup]
         self._scored = scored_samples(self.samples, scores) if scores else []
 
     def times(self, value: Callable[[Latency], float | None]) -> list[TimedSample]:
-        """The times of the samples that succeeded."""
+        """Return a time of each successful sample that has it."""
         return [
             TimedSample(sample.text_id, sample.session, ms)
             for sample in self.samples
             if sample.failure is None and sample.latency and (ms := value(sample.latency)) is not None
         ]
 
-    def ends(self, value: Callable[[Interval], float]) -> list[TimedSample]:
-        """An end of the time at which jobs were done."""
+    def completion_times(self, value: Callable[[Interval], float]) -> list[TimedSample]:
+        """Return a bound of the completion time of each job."""
         return self.times(lambda latency: value(latency.completion_ms) if latency.completion_ms else None)
 
     def errors(self, unit: Literal["word", "character"]) -> list[ErrorCount]:
-        """Errors of the samples counted in `unit`, failed ones included; nothing without scores."""
+        """Return the errors of the samples counted in `unit`, failed ones included; empty without scores."""
         return [ErrorCount(s.text_id, score.errors, score.units) for s, score in self._scored if score.unit == unit]
 
     def failures(self) -> tuple[int, int]:
-        """Failures and samples."""
+        """Return the number of failures and of samples."""
         return sum(s.failure is not None for s in self.samples), len(self.samples)
 
-    def charges(self, value: Callable[[Sample], float | None]) -> dict[str, float]:
-        """What a text was charged on the average, for the texts that were."""
+    def mean_charges(self, value: Callable[[Sample], float | None]) -> dict[str, float]:
+        """Return the mean charge by text id, for the texts with a reported charge."""
         charges: dict[str, list[float]] = {}
         for sample in self.samples:
             if (charge := value(sample)) is not None:
@@ -248,42 +251,47 @@ class _Measured:
 
 class _Metric(NamedTuple):
     id: MetricId
-    unit: Unit
-    contrast: MetricChange | None
+    unit: MetricUnit
+    change: MetricChange | None
+    """`None` where one of the runs has no data."""
     threshold: ChangeThreshold
 
 
-def _verdicts(
-    refs: tuple[TargetRef, TargetRef], old: _Measured, new: _Measured, settings: CompareSettings
+def _compare_target(
+    refs: tuple[TargetRef, TargetRef], old: _TargetSamples, new: _TargetSamples, settings: CompareSettings
 ) -> list[MetricComparison]:
-    metrics = [*_latencies(old, new, settings), *_rates(old, new, settings), *_costs(refs, old, new, settings.price)]
+    metrics = [
+        *_latency_metrics(old, new, settings),
+        *_rate_metrics(old, new, settings),
+        *_cost_metrics(refs, old, new, settings.price),
+    ]
     return [
         MetricComparison(
             target=refs[1].id,
             metric=metric.id,
             unit=metric.unit,
-            verdict=decide_verdict(metric.contrast, metric.threshold),
-            **metric.contrast._asdict(),
+            verdict=decide_verdict(metric.change, metric.threshold),
+            **metric.change._asdict(),
         )
         for metric in metrics
-        if metric.contrast is not None
+        if metric.change is not None
     ]
 
 
-def _latencies(old: _Measured, new: _Measured, settings: CompareSettings) -> list[_Metric]:
-    allowance = settings.allowance
+def _latency_metrics(old: _TargetSamples, new: _TargetSamples, settings: CompareSettings) -> list[_Metric]:
+    interval = settings.interval_settings
 
     def typical(metric: MetricId, value: Callable[[Latency], float | None]) -> _Metric:
-        contrast = typical_time(old.times(value), new.times(value), allowance)
-        return _Metric(metric, "ms", contrast, settings.latency)
+        change = typical_time(old.times(value), new.times(value), interval)
+        return _Metric(metric, "ms", change, settings.latency)
 
-    slow = slow_time(old.times(_total_latency_ms), new.times(_total_latency_ms), allowance)
+    p95 = slow_time(old.times(_total_latency_ms), new.times(_total_latency_ms), interval)
     return [
         typical("submit_latency_ms", lambda latency: latency.submit_latency_ms),
         typical("ttfa_ms", lambda latency: latency.ttfa_ms),
-        _Metric("completion_ms", "ms", _done(old, new, allowance), settings.latency),
+        _Metric("completion_ms", "ms", _completion_change(old, new, interval), settings.latency),
         typical("total_latency_ms", _total_latency_ms),
-        _Metric("total_latency_p95_ms", "ms", slow, settings.latency),
+        _Metric("total_latency_p95_ms", "ms", p95, settings.latency),
     ]
 
 
@@ -291,11 +299,11 @@ def _total_latency_ms(latency: Latency) -> float | None:
     return latency.total_latency_ms
 
 
-def _rates(old: _Measured, new: _Measured, settings: CompareSettings) -> list[_Metric]:
-    allowance = settings.allowance
-    words = error_rate(old.errors("word"), new.errors("word"), allowance)
-    characters = error_rate(old.errors("character"), new.errors("character"), allowance)
-    failures = failure_rate(old.failures(), new.failures(), allowance)
+def _rate_metrics(old: _TargetSamples, new: _TargetSamples, settings: CompareSettings) -> list[_Metric]:
+    interval = settings.interval_settings
+    words = error_rate(old.errors("word"), new.errors("word"), interval)
+    characters = error_rate(old.errors("character"), new.errors("character"), interval)
+    failures = failure_rate(old.failures(), new.failures(), interval)
     return [
         _Metric("wer", "rate", words, settings.error_rate),
         _Metric("cer", "rate", characters, settings.error_rate),
@@ -303,86 +311,86 @@ def _rates(old: _Measured, new: _Measured, settings: CompareSettings) -> list[_M
     ]
 
 
-def decide_verdict(contrast: MetricChange, threshold: ChangeThreshold) -> ChangeVerdict:
-    """The verdict on one metric of which less is better."""
-    change, low, high = contrast.change, contrast.low, contrast.high
-    if low is None or high is None:
+def decide_verdict(change: MetricChange, threshold: ChangeThreshold) -> ChangeVerdict:
+    """Return the verdict on the change of a metric of which less is better."""
+    if change.low is None or change.high is None:
         return "underpowered"
-    if change >= threshold.least and low > 0:
+    if change.change >= threshold.min_change and change.low > 0:
         return "regression"
-    if change <= -threshold.least and high < 0:
+    if change.change <= -threshold.min_change and change.high < 0:
         return "improvement"
-    return "no evidence" if high < threshold.missed else "underpowered"
+    return "no evidence" if change.high < threshold.detectable_change else "underpowered"
 
 
-def _done(old: _Measured, new: _Measured, allowance: IntervalSettings) -> MetricChange | None:
-    """When jobs were done, known only between two polls: the interval spans every truth that fits."""
-    (old_low, new_low), (old_high, new_high), (old_middle, new_middle) = (
-        (old.ends(end), new.ends(end)) for end in (_low, _high, _middle)
-    )
-    middle = typical_time(old_middle, new_middle, allowance)
-    least = typical_time(old_high, new_low, allowance)
-    most = typical_time(old_low, new_high, allowance)
-    if middle is None or least is None or most is None:
+def _completion_change(old: _TargetSamples, new: _TargetSamples, interval: IntervalSettings) -> MetricChange | None:
+    """Return the change of the completion time of jobs, with an interval wide enough for what polling hides.
+
+    The true completion lies anywhere between two polls. The smallest change is from the upper
+    bounds of the baseline to the lower bounds of the run, the largest the other way round.
+    """
+
+    def change(old_bound: Callable[[Interval], float], new_bound: Callable[[Interval], float]) -> MetricChange | None:
+        return typical_time(old.completion_times(old_bound), new.completion_times(new_bound), interval)
+
+    middle, smallest, largest = change(_midpoint, _midpoint), change(_upper, _lower), change(_lower, _upper)
+    if middle is None or smallest is None or largest is None:
         return None
-    return middle._replace(low=least.low, high=most.high, note=middle.note or "known only between two polls")
+    note = middle.note or "lower and upper bound: status is only seen when polled"
+    return middle._replace(low=smallest.low, high=largest.high, note=note)
 
 
-def _low(done: Interval) -> float:
-    return done.low_ms
+def _lower(bounds: Interval) -> float:
+    return bounds.low_ms
 
 
-def _high(done: Interval) -> float:
-    return done.high_ms
+def _upper(bounds: Interval) -> float:
+    return bounds.high_ms
 
 
-def _middle(done: Interval) -> float:
-    return (done.low_ms + done.high_ms) / 2
+def _midpoint(bounds: Interval) -> float:
+    return (bounds.low_ms + bounds.high_ms) / 2
 
 
-def _costs(
-    refs: tuple[TargetRef, TargetRef], old: _Measured, new: _Measured, threshold: ChangeThreshold
+def _cost_metrics(
+    refs: tuple[TargetRef, TargetRef], old: _TargetSamples, new: _TargetSamples, threshold: ChangeThreshold
 ) -> list[_Metric]:
-    usd = _request_usd(refs[0]), _request_usd(refs[1])
-    in_credits = _request_credits(refs[0]), _request_credits(refs[1])
-    note = f"a text of {TEXT_LENGTH} characters"
-    price = _Metric("price", "usd", _exact(*usd, note), threshold)
-    if price.contrast is None:
-        price = _Metric("price", "credits", _exact(*in_credits, note), threshold)
-    charged = _Metric("charged", "credits", _charged(old, new, lambda s: s.cost.charged_credits), threshold)
-    if charged.contrast is None:
-        charged = _Metric("charged", "usd", _charged(old, new, lambda s: s.cost.charged_usd), threshold)
+    """Compare the documented price and the reported charge, each in dollars or else in credits."""
+    before, after = refs[0].price, refs[1].price
+    note = f"price of a text of {TEXT_LENGTH} characters"
+    price = _Metric("price", "usd", _exact_change(_text_price(before.usd), _text_price(after.usd), note), threshold)
+    if price.change is None:
+        credits = _exact_change(_text_price(before.credits), _text_price(after.credits), note)
+        price = _Metric("price", "credits", credits, threshold)
+    charged = _Metric("charged", "credits", _charge_change(old, new, lambda s: s.cost.charged_credits), threshold)
+    if charged.change is None:
+        charged = _Metric("charged", "usd", _charge_change(old, new, lambda s: s.cost.charged_usd), threshold)
     return [price, charged]
 
 
-def _request_usd(ref: TargetRef) -> float | None:
-    return _price(ref.usd_per_request, ref.usd_per_character, ref.usd_per_minute)
-
-
-def _request_credits(ref: TargetRef) -> float | None:
-    return _price(ref.credits_per_request, ref.credits_per_character, ref.credits_per_minute)
-
-
-def _price(a_request: float | None, a_character: float | None, a_minute: float | None) -> float | None:
+def _text_price(price: AmountPerUnit | None) -> float | None:
+    """Return the price of a text of `TEXT_LENGTH` characters; its audio duration is estimated."""
+    if price is None:
+        return None
     minutes = TEXT_LENGTH / SPEECH_CHARACTERS_PER_S / 60
-    parts = [(a_request, 1.0), (a_character, TEXT_LENGTH), (a_minute, minutes)]
-    known = [price * units for price, units in parts if price is not None]
-    return sum(known) if known else None
+    return price.amount * {"request": 1.0, "character": TEXT_LENGTH, "minute": minutes}[price.unit]
 
 
-def _charged(old: _Measured, new: _Measured, value: Callable[[Sample], float | None]) -> MetricChange | None:
-    """Mean charge of the texts that both runs were charged for."""
-    before, after = old.charges(value), new.charges(value)
+def _charge_change(
+    old: _TargetSamples, new: _TargetSamples, value: Callable[[Sample], float | None]
+) -> MetricChange | None:
+    """Return the change of the mean charge over the texts with a reported charge in both runs."""
+    before, after = old.mean_charges(value), new.mean_charges(value)
     common = before.keys() & after.keys()
     if not common:
         return None
     old_mean, new_mean = (math.fsum(side[text] for text in common) / len(common) for side in (before, after))
-    return _exact(old_mean, new_mean, f"mean of {len(common)} texts")
+    return _exact_change(old_mean, new_mean, f"mean of {len(common)} texts")
 
 
-def _exact(before: float | None, after: float | None, note: str) -> MetricChange | None:
-    """A change that is known, not estimated."""
+def _exact_change(before: float | None, after: float | None, note: str) -> MetricChange | None:
+    """Return a change that is known exactly, so that its interval has no width."""
     if before is None or after is None:
         return None
+    # From 0 there is no ratio: any price above it counts as an increase of 100%.
     change = after / before - 1 if before else float(after > 0)
     return MetricChange(before, after, change, change, change, 1, 1, note)

@@ -1,77 +1,81 @@
-"""What a target costs: by the contract's price, and by what the provider said it charged."""
+"""Cost of a target: the documented price and the charges that the provider reported."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 
-from voicegauge.model import Cost, Record, Sample, TargetRef
+from voicegauge.model import AmountPerUnit, Cost, Record, Sample, TargetRef
 
 TEXT_LENGTH = 500
-"""Characters of the text at which a price for a million characters is stated, unless asked otherwise.
+"""Default text length, in characters, at which the price per million characters is stated.
 
-A paragraph, and the shortest limit of a request that the bundled contracts document.
+A paragraph, and the shortest request limit that the bundled contracts document. It matters
+because a price per request becomes cheaper per character the longer the text is.
 """
+CHARGE_REL_TOLERANCE = 1e-6
+CHARGE_ABS_TOLERANCE = 1e-9
+"""A charge this close to the price equals it: differences beyond rounding of floats are real."""
 
 
 class CostLine(Record, frozen=True, kw_only=True):
     """The price of a text as a straight line over its length.
 
-    A price a minute of audio stands as a price a character, by the audio measured in the run.
+    A price per minute of audio is converted to a price per character by the audio measured in the run.
     """
 
     fixed_usd: float
-    """Of each request, whatever its length."""
+    """Price of each request, whatever its length."""
     usd_per_character: float
     max_characters: int | None = None
-    """A longer text takes several requests; `None` where no document says."""
+    """Longest text of one request; `None` where no document states a limit."""
 
     def request_usd(self, characters: int) -> float:
-        """The price of a text of `characters`, in as many requests as it takes."""
+        """Return the price of a text of `characters`, split into as many requests as it needs."""
         requests = math.ceil(characters / self.max_characters) if self.max_characters else 1
         return self.fixed_usd * max(requests, 1) + self.usd_per_character * characters
 
     def usd_per_1m_characters(self, characters: int) -> float:
-        """The price of a million characters, sent as texts of `characters`."""
+        """Return the price of a million characters sent as texts of `characters`."""
         return self.request_usd(characters) / characters * 1_000_000
 
 
 class TargetCost(Record, frozen=True, kw_only=True):
-    """What a request cost, by the contract's price and by what the provider said it charged."""
+    """Mean cost of a target's requests, and its prices in comparable units."""
 
     usd_per_request: float | None
-    """Mean price of the samples' texts; `None` where no document says."""
+    """Mean documented price of the samples; `None` where no document states one."""
     credits_per_request: float | None
-    """Mean price in the provider's own credits."""
+    """Mean documented price in the provider's own credits."""
     charged_usd_per_request: float | None
-    """Mean of what was said to be charged; `None` where the provider never said."""
+    """Mean charge that the provider reported; `None` where it reported none."""
     charged_credits_per_request: float | None
     charged_samples: int
-    """Samples whose answer said what was charged."""
+    """Samples for which the provider reported a charge."""
     charge_differs: bool
-    """What was charged is not the contract's price for at least one sample."""
+    """At least one charge differs from the documented price."""
     usd_per_1m_characters: float | None
-    """Price of a million characters sent as texts of `characters` characters."""
+    """Price of a million characters, sent as texts of `characters` characters."""
     usd_per_audio_minute: float | None
-    """Price of a minute of audio; `None` where the price is by another measure, or no document says."""
+    """Price per minute of audio; `None` where the price has another unit, or no document states one."""
     credits_per_audio_minute: float | None
     characters: int
-    """The text length at which `usd_per_1m_characters` is stated."""
+    """Text length at which `usd_per_1m_characters` is stated."""
     line: CostLine | None
-    """For any other text length; `None` where no document says the price."""
+    """Price for any other text length; `None` where no document states a price."""
     disputed: bool
-    """The documents disagree about the price; shown is the price itself, else the dearest reading."""
+    """The documents contradict each other about the price; the stated price is shown, else the highest one."""
     price: str
-    """In words, as the contract has it."""
+    """The documented price in words."""
 
 
 def sample_audio_s(sample: Sample) -> float | None:
-    """The length of a sample's audio; `None` where there is none or it could not be decoded."""
+    """Return the duration of a successful sample's audio; `None` without audio that could be decoded."""
     return sample.audio.audio_s if sample.audio and not sample.failure else None
 
 
 def target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -> TargetCost:
-    """What the `samples` of `target` cost, and what texts of `characters` characters would."""
+    """Compute the mean cost of `samples` and the price of texts of `characters` characters."""
 
     def average(value: Callable[[Sample], float | None]) -> float | None:
         known = [found for sample in samples if (found := value(sample)) is not None]
@@ -85,46 +89,60 @@ def target_cost(target: TargetRef, samples: Sequence[Sample], characters: int) -
         charged_usd_per_request=average(lambda s: s.cost.charged_usd),
         charged_credits_per_request=average(lambda s: s.cost.charged_credits),
         charged_samples=len(charged),
-        charge_differs=any(_differs(s.cost) for s in charged),
+        charge_differs=any(_charge_differs(s.cost) for s in charged),
         usd_per_1m_characters=line.usd_per_1m_characters(characters) if line else None,
-        usd_per_audio_minute=target.usd_per_minute,
-        credits_per_audio_minute=target.credits_per_minute,
+        usd_per_audio_minute=_amount_per_minute(target.price.usd),
+        credits_per_audio_minute=_amount_per_minute(target.price.credits),
         characters=characters,
         line=line,
-        disputed=target.price_disputed,
-        price=target.price,
+        disputed=target.price.disputed,
+        price=target.price.description,
     )
 
 
-def _differs(cost: Cost) -> bool:
+def _amount_per_minute(price: AmountPerUnit | None) -> float | None:
+    return price.amount if price is not None and price.unit == "minute" else None
+
+
+def _charge_differs(cost: Cost) -> bool:
     pairs = ((cost.price_usd, cost.charged_usd), (cost.price_credits, cost.charged_credits))
     return any(
-        price is not None and charged is not None and not math.isclose(price, charged, rel_tol=1e-6, abs_tol=1e-9)
+        price is not None
+        and charged is not None
+        and not math.isclose(price, charged, rel_tol=CHARGE_REL_TOLERANCE, abs_tol=CHARGE_ABS_TOLERANCE)
         for price, charged in pairs
     )
 
 
 def cost_line(target: TargetRef, samples: Sequence[Sample]) -> CostLine | None:
-    """The target's price over the text's length.
+    """Return the target's price as a function of text length.
 
-    `None` where no document says, or where a price a minute meets no audio to tell the minutes.
+    Args:
+        target: the target with its price.
+        samples: for a price per minute, they give the minutes of audio per character.
+
+    Returns:
+        `None` where no document states a price in dollars, or a price per minute
+        cannot be converted because no sample has audio.
     """
-    a_character = target.usd_per_character
-    if target.usd_per_minute is not None:
-        minutes = _minutes_per_character(samples)
-        if minutes is None:
-            return None
-        a_character = (a_character or 0.0) + target.usd_per_minute * minutes
-    if a_character is None and target.usd_per_request is None:
+    price = target.price.usd
+    if price is None:
         return None
-    return CostLine(
-        fixed_usd=target.usd_per_request or 0.0,
-        usd_per_character=a_character or 0.0,
-        max_characters=target.max_characters,
-    )
+    fixed_usd, usd_per_character = 0.0, 0.0
+    match price.unit:
+        case "request":
+            fixed_usd = price.amount
+        case "character":
+            usd_per_character = price.amount
+        case "minute":
+            minutes = _minutes_per_character(samples)
+            if minutes is None:
+                return None
+            usd_per_character = price.amount * minutes
+    return CostLine(fixed_usd=fixed_usd, usd_per_character=usd_per_character, max_characters=target.max_characters)
 
 
 def _minutes_per_character(samples: Sequence[Sample]) -> float | None:
-    spoken = [(len(s.text), length) for s in samples if (length := sample_audio_s(s)) is not None]
-    characters = sum(count for count, _ in spoken)
-    return sum(length for _, length in spoken) / 60 / characters if characters else None
+    durations = [(len(s.text), audio_s) for s in samples if (audio_s := sample_audio_s(s)) is not None]
+    characters = sum(length for length, _ in durations)
+    return sum(audio_s for _, audio_s in durations) / 60 / characters if characters else None

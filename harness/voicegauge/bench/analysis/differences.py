@@ -1,12 +1,12 @@
-"""How much one run differs from another, with an interval that allows for what neither could see.
+"""Difference of one metric between two runs, with an interval that covers texts and sessions.
 
-Texts are paired, so that a long text is held against itself. Two things make the
-paired difference uncertain: which texts the suite happens to hold (resampled), and
-the session: services are faster or slower for hours at a time, and a run sees only
-a few such spells. With a single session the spread between sessions cannot be
-measured at all, so that `SESSION_DRIFT` is assumed and outweighed by the data as
-sessions grow (scaled inverse chi-squared prior; Gelman et al., Bayesian Data Analysis,
-3rd ed., section 2.6, which makes the interval a Student t interval).
+Texts are paired, so that each text is compared with itself. Two things make the paired
+difference uncertain. One is which texts the suite happens to hold; texts are resampled
+for that. The other is the session: services are faster or slower for hours at a time, and
+a run measures only a few such periods. A single session cannot show the spread between
+sessions, so `SESSION_DRIFT` is assumed, and the data outweigh the assumption as sessions
+grow (scaled inverse chi-squared prior; Gelman et al., Bayesian Data Analysis, 3rd ed.,
+section 2.6; it makes the interval a Student t interval).
 """
 
 from __future__ import annotations
@@ -17,20 +17,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from voicegauge.bench.analysis.statistics import Floats, Grouped, by_text, quantiles, resample
+from voicegauge.bench.analysis.statistics import Floats, ValuesByText, by_text, quantiles, resample
 
 SESSION_DRIFT = 0.10
-"""Spread (standard deviation of the logarithm) of a service's latency from session to session."""
+"""Assumed spread of a service's latency between sessions: standard deviation of its logarithm."""
 PRIOR_DF = 10
-"""How many sessions beyond the first the assumption above is worth."""
+"""Weight of that assumption, in degrees of freedom: as much as ten sessions beyond the first."""
 MIN_TEXTS = 5
-"""Fewer texts say too little of how texts differ."""
+"""With fewer texts, the spread between texts cannot be estimated."""
 P95_PAIRS = 200
-"""Samples a side from which 95th percentiles are compared: ten lie above it."""
+"""Samples that each run needs before 95th percentiles are compared: ten of them lie above it."""
+MIN_MS = 1e-3
+"""Times are clipped to this before their logarithm is taken, which is undefined for 0."""
 
 
 class TimedSample(NamedTuple):
-    """One time, with what it is paired and grouped by."""
+    """One measured time, with the text it is paired by and the session it belongs to."""
 
     text: str
     session: int
@@ -38,134 +40,152 @@ class TimedSample(NamedTuple):
 
 
 class MetricChange(NamedTuple):
-    """One metric in two runs. `change` is relative for times and in points for rates."""
+    """One metric in two runs. `change` is relative for times, and a difference for rates (0.02 is two points)."""
 
     baseline: float
     run: float
     change: float
     low: float | None
-    """Lower end of the interval at the level asked for; `None` where there is too little."""
+    """Lower end of the interval of `change`; `None` where there are too few data."""
     high: float | None
     n_baseline: int
+    """Samples of the baseline behind the value."""
     n_run: int
     note: str = ""
+    """Why there is no interval, or how the value was computed."""
 
 
 class IntervalSettings(NamedTuple):
-    """What an interval must allow for."""
+    """Error probability, assumed session drift and seed of the intervals."""
 
     alpha: float
-    """Chance of an interval that misses the truth, both ends together."""
+    """Probability that the interval misses the true change, both ends together."""
     drift: float = SESSION_DRIFT
     seed: int = 0
 
 
 def typical_time(
-    baseline: Sequence[TimedSample], run: Sequence[TimedSample], allowance: IntervalSettings
+    baseline: Sequence[TimedSample], run: Sequence[TimedSample], settings: IntervalSettings
 ) -> MetricChange | None:
-    """The typical time of a text in the run relative to the same text in the baseline.
+    """Estimate the relative change of the time of a typical text.
 
-    The median over texts of the difference of logarithms. `None` where no text has a
-    time in both.
+    It is the median over texts of the difference of log times.
+
+    Returns:
+        `None` where no text was timed in both runs.
     """
-    texts, old, new = _common(baseline, run)
+    texts, old, new = _common_texts(baseline, run)
     if not texts:
         return None
-    before, after = _sessions_by_text(old, texts), _sessions_by_text(new, texts)
+    before, after = _log_times(old, texts), _log_times(new, texts)
     shift = np.nanmean(after, axis=0) - np.nanmean(before, axis=0)
-    spread = resample(shift[:, None], lambda rows: np.median(rows[..., 0], axis=-1), seed=allowance.seed)
-    middle = float(np.median([t.ms for t in old])), float(np.median([t.ms for t in new]))
+    spread = resample(shift[:, None], lambda rows: np.median(rows[..., 0], axis=-1), seed=settings.seed)
+    medians = float(np.median([t.ms for t in old])), float(np.median([t.ms for t in new]))
     error = spread.standard_error if spread and len(texts) >= MIN_TEXTS else None
-    return _ratio(middle, float(np.median(shift)), error, (before, after), (len(old), len(new)), allowance)
+    return _relative_change(medians, float(np.median(shift)), error, (before, after), (len(old), len(new)), settings)
 
 
 def slow_time(
-    baseline: Sequence[TimedSample], run: Sequence[TimedSample], allowance: IntervalSettings
+    baseline: Sequence[TimedSample], run: Sequence[TimedSample], settings: IntervalSettings
 ) -> MetricChange | None:
-    """The 95th percentile over all samples of the texts that both have, run relative to baseline."""
-    texts, *kept = _common(baseline, run)
+    """Estimate the relative change of the 95th percentile over all samples of the texts that both runs have.
+
+    Returns:
+        `None` where no text was timed in both runs. Below `P95_PAIRS` samples per run there is no interval.
+    """
+    texts, *sides = _common_texts(baseline, run)
     if not texts:
         return None
-    tables = [_aligned([(t.text, t.ms) for t in side], texts) for side in kept]
+    tables = [_in_text_order([(t.text, t.ms) for t in side], texts) for side in sides]
     width = tables[0].shape[1]
 
     def log_ratio(rows: Floats) -> Floats:
         before, after = quantiles(rows[..., :width], 0.95), quantiles(rows[..., width:], 0.95)
         return np.asarray(np.log(after / before))
 
-    joined = np.concatenate(tables, axis=1)
-    enough = min(len(side) for side in kept) >= P95_PAIRS
-    spread = resample(joined, log_ratio, seed=allowance.seed) if enough and len(texts) >= MIN_TEXTS else None
-    ends = float(quantiles(tables[0], 0.95)), float(quantiles(tables[1], 0.95))
-    sessions = _sessions_by_text(kept[0], texts), _sessions_by_text(kept[1], texts)
-    found = _ratio(
-        ends,
+    joined = np.concatenate(tables, axis=1)  # one row per text, so that both runs are resampled together
+    has_enough = min(len(side) for side in sides) >= P95_PAIRS
+    spread = resample(joined, log_ratio, seed=settings.seed) if has_enough and len(texts) >= MIN_TEXTS else None
+    change = _relative_change(
+        (float(quantiles(tables[0], 0.95)), float(quantiles(tables[1], 0.95))),
         float(log_ratio(joined)),
         spread and spread.standard_error,
-        sessions,
-        (len(kept[0]), len(kept[1])),
-        allowance,
+        (_log_times(sides[0], texts), _log_times(sides[1], texts)),
+        (len(sides[0]), len(sides[1])),
+        settings,
     )
-    return found if enough else found._replace(note=f"95th percentiles are compared from {P95_PAIRS} samples a side")
+    return change if has_enough else change._replace(note=f"a 95th percentile needs {P95_PAIRS} samples in each run")
 
 
-def _ratio(
+def _relative_change(
     values: tuple[float, float],
     shift: float,
     error: float | None,
     sessions: tuple[Floats, Floats],
     counts: tuple[int, int],
-    allowance: IntervalSettings,
+    settings: IntervalSettings,
 ) -> MetricChange:
-    """A relative change, from a difference of logarithms and its standard error over texts."""
+    """Build a relative change from a difference of logarithms.
+
+    Args:
+        values: the metric in the baseline and in the run.
+        shift: difference of the logarithms.
+        error: standard error of `shift` over texts; `None` where there are too few texts.
+        sessions: log times of both runs, one row per session and one column per text.
+        counts: samples of both runs.
+        settings: of the interval.
+    """
     change = math.expm1(shift)
     if error is None:
-        note = f"fewer than {MIN_TEXTS} texts in both runs"
-        return MetricChange(*values, change, None, None, *counts, note)
-    variance, freedom = _session_variance(sessions, allowance.drift)
-    reach = _student(allowance.alpha, freedom) * math.sqrt(error**2 + variance)
-    return MetricChange(*values, change, math.expm1(shift - reach), math.expm1(shift + reach), *counts)
+        return MetricChange(*values, change, None, None, *counts, _few_texts_note())
+    variance, freedom = _session_variance(sessions, settings.drift)
+    margin = _student_quantile(settings.alpha, freedom) * math.sqrt(error**2 + variance)
+    return MetricChange(*values, change, math.expm1(shift - margin), math.expm1(shift + margin), *counts)
+
+
+def _few_texts_note() -> str:
+    return f"fewer than {MIN_TEXTS} texts in both runs"
 
 
 def _session_variance(sessions: tuple[Floats, Floats], drift: float) -> tuple[float, int]:
-    """The variance that drift between sessions adds to the difference, and its degrees of freedom."""
+    """Return the variance that session drift adds to the difference, and its degrees of freedom."""
     squares, freedom = PRIOR_DF * drift**2, PRIOR_DF
     for side in sessions:
         if len(side) > 1:
-            drifted = np.nanmedian(side - np.nanmean(side, axis=0), axis=1)
-            squares += float(np.sum(drifted**2))
+            drifts = np.nanmedian(side - np.nanmean(side, axis=0), axis=1)
+            squares += float(np.sum(drifts**2))
             freedom += len(side) - 1
     return squares / freedom * sum(1 / len(side) for side in sessions), freedom
 
 
-def _common(
+def _common_texts(
     baseline: Sequence[TimedSample], run: Sequence[TimedSample]
 ) -> tuple[list[str], list[TimedSample], list[TimedSample]]:
-    """The texts that both have, and their times on either side."""
+    """Return the texts that both runs have, and the samples of these texts in each run."""
     texts = {t.text for t in baseline} & {t.text for t in run}
     old, new = ([t for t in side if t.text in texts] for side in (baseline, run))
     return sorted(texts), old, new
 
 
-def _sessions_by_text(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
-    """The logarithm of the median time, one row a session and one column a text; NaN where there is none."""
+def _log_times(side: Sequence[TimedSample], texts: Sequence[str]) -> Floats:
+    """Return the log of the median time, one row per session and one column per text, NaN where there is none."""
     groups: dict[tuple[int, str], list[float]] = {}
     for timed in side:
-        groups.setdefault((timed.session, timed.text), []).append(math.log(max(timed.ms, 1e-3)))
+        groups.setdefault((timed.session, timed.text), []).append(math.log(max(timed.ms, MIN_MS)))
     sessions = sorted({session for session, _ in groups})
     return np.array(
         [[float(np.median(groups.get((session, text), [np.nan]))) for text in texts] for session in sessions]
     )
 
 
-def _aligned(values: Grouped, texts: Sequence[str]) -> Floats:
-    """`by_text` with the rows in the order of `texts`."""
+def _in_text_order(values: ValuesByText, texts: Sequence[str]) -> Floats:
+    """Return `by_text` with the rows in the order of `texts`."""
     order = {text: index for index, text in enumerate(texts)}
     return by_text(sorted(values, key=lambda pair: order[str(pair[0])]))
 
 
 class ErrorCount(NamedTuple):
-    """Errors and units of one sample."""
+    """Recognition errors and reference units of one sample."""
 
     text: str
     errors: int
@@ -173,17 +193,21 @@ class ErrorCount(NamedTuple):
 
 
 def error_rate(
-    baseline: Sequence[ErrorCount], run: Sequence[ErrorCount], allowance: IntervalSettings
+    baseline: Sequence[ErrorCount], run: Sequence[ErrorCount], settings: IntervalSettings
 ) -> MetricChange | None:
-    """The corpus error rate over the texts that both have, run minus baseline (paired bootstrap by text)."""
+    """Estimate the change of the corpus error rate over the texts that both runs have (paired bootstrap by text).
+
+    Returns:
+        `None` where the runs have no text in common.
+    """
     texts = sorted({c.text for c in baseline} & {c.text for c in run})
     if not texts:
         return None
     row = {text: index for index, text in enumerate(texts)}
-    table = np.zeros((len(texts), 2, 2))
+    table = np.zeros((len(texts), 2, 2))  # by text, run, and errors or units
     counts = [0, 0]
-    for side, counted in enumerate((baseline, run)):
-        for text, errors, units in counted:
+    for side, error_counts in enumerate((baseline, run)):
+        for text, errors, units in error_counts:
             if text in row:
                 table[row[text], side] += errors, units
                 counts[side] += 1
@@ -193,43 +217,45 @@ def error_rate(
         return np.asarray(sums[..., 0] / np.maximum(sums[..., 1], 1.0))
 
     before, after = (float(rate) for rate in rates(table))
-    found = resample(table, lambda rows: rates(rows)[..., 1] - rates(rows)[..., 0], seed=allowance.seed)
-    if found is None or len(texts) < MIN_TEXTS:
-        note = f"fewer than {MIN_TEXTS} texts in both runs"
-        return MetricChange(before, after, after - before, None, None, counts[0], counts[1], note)
-    reach = _student(allowance.alpha, len(texts) - 1) * found.standard_error
     change = after - before
-    return MetricChange(before, after, change, change - reach, change + reach, counts[0], counts[1])
+    spread = resample(table, lambda rows: rates(rows)[..., 1] - rates(rows)[..., 0], seed=settings.seed)
+    if spread is None or len(texts) < MIN_TEXTS:
+        return MetricChange(before, after, change, None, None, counts[0], counts[1], _few_texts_note())
+    margin = _student_quantile(settings.alpha, len(texts) - 1) * spread.standard_error
+    return MetricChange(before, after, change, change - margin, change + margin, counts[0], counts[1])
 
 
-def _student(alpha: float, freedom: int) -> float:
-    """How many standard errors an interval reaches to either side.
+def _student_quantile(alpha: float, freedom: int) -> float:
+    """Return the half width of a two-sided Student t interval, in standard errors.
 
-    A percentile interval is too short for the eight texts of a small suite: simulated, it
-    raised four times the false alarms it should.
+    A percentile interval is too short for the eight texts of a small suite: in simulations
+    it raised four times as many false alarms as it should.
     """
     from scipy.stats import t
 
     return float(t.ppf(1 - alpha / 2, freedom))
 
 
-def failure_rate(baseline: tuple[int, int], run: tuple[int, int], allowance: IntervalSettings) -> MetricChange | None:
-    """The share of failed samples, run minus baseline.
+def failure_rate(baseline: tuple[int, int], run: tuple[int, int], settings: IntervalSettings) -> MetricChange | None:
+    """Estimate the change of the share of failed samples.
 
-    The interval is Newcombe's from two Wilson intervals (Newcombe 1998, method 10), which holds
-    for few samples and for none failed.
+    The interval is Newcombe's, from two Wilson intervals (Newcombe 1998, method 10). It holds
+    for few samples, and for none failed.
 
     Args:
         baseline: (failures, samples).
         run: (failures, samples).
-        allowance: its `alpha` counts; failures are taken as they are, session or not.
+        settings: only `alpha` is used; session drift is not part of the interval.
+
+    Returns:
+        `None` where a run has no sample.
     """
     if not baseline[1] or not run[1]:
         return None
     from scipy.stats import binomtest
 
     before, after = (binomtest(*side) for side in (baseline, run))
-    old, new = (test.proportion_ci(1 - allowance.alpha, method="wilson") for test in (before, after))
+    old, new = (test.proportion_ci(1 - settings.alpha, method="wilson") for test in (before, after))
     change = after.statistic - before.statistic
     low = change - math.hypot(after.statistic - new.low, old.high - before.statistic)
     high = change + math.hypot(new.high - after.statistic, before.statistic - old.low)

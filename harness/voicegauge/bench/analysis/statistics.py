@@ -1,11 +1,11 @@
-"""Estimates with confidence intervals, by resampling texts.
+"""Estimates with confidence intervals, by resampling the texts of a suite.
 
-The texts of a suite are a sample of all texts that could be spoken, and samples
-of one text resemble each other, so it is the texts that are drawn anew, each with
-all its samples (cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile
-interval: Efron and Tibshirani 1993, section 13.3). A text keeps its errors and its
-units together, so the ratio of sums stays one (Bisani and Ney 2004, "Bootstrap
-estimates for confidence intervals in ASR performance evaluation").
+The texts of a suite are a sample of all texts that a target could synthesize, and the samples
+of one text resemble each other. So whole texts are resampled, each with all its samples
+(cluster bootstrap: Davison and Hinkley 1997, section 3.8; percentile interval: Efron and
+Tibshirani 1993, section 13.3). A text keeps its errors and its units together, so that the
+resampled error rate is still a ratio of sums (Bisani and Ney 2004, "Bootstrap estimates for
+confidence intervals in ASR performance evaluation").
 """
 
 from __future__ import annotations
@@ -19,102 +19,106 @@ from numpy.typing import NDArray
 from voicegauge.model import Record
 
 Floats = NDArray[np.float64]
-Grouped = Sequence[tuple[Hashable, float]]
-"""Values with the text that each belongs to."""
+ValuesByText = Sequence[tuple[Hashable, float]]
+"""Pairs of a text id and a value measured on a sample of that text."""
 
 CONFIDENCE = 0.95
 RESAMPLES = 2000
-"""Enough for the ends of a 95% interval to move by under 2% of its width from seed to seed."""
+"""Enough that the ends of a 95% interval move by less than 2% of its width from seed to seed."""
 BATCH_VALUES = 2_000_000
-"""Values drawn at a time: 16 MB."""
+"""Values resampled at a time: limits memory to 16 MB per batch."""
 P95_SAMPLES = 100
-"""Fewer samples give no usable upper bound of the 95th percentile: hardly any lie above it."""
+"""With fewer samples, under five lie above the 95th percentile, too few for an upper bound."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):
-    """A number with its confidence interval (95% unless said otherwise)."""
+    """A number with its confidence interval (95% unless documented otherwise)."""
 
     value: float
     low: float | None
-    """Lower end of the interval; `None` where the data give none."""
+    """Lower end of the interval; `None` where there are too few data."""
     high: float | None
-    """Upper end of the interval; `None` where the data give none."""
+    """Upper end of the interval; `None` where there are too few data."""
     n: int
-    """Samples that the value was computed from."""
+    """Number of samples behind the value."""
     note: str = ""
-    """Why an end is missing, or what else to know."""
+    """Why an end of the interval is missing."""
 
 
 class IntervalEstimate(Record, frozen=True, kw_only=True):
-    """A time known only between two polls: the estimate for either end.
+    """Estimates of the lower and the upper bound of a time that is only known between two polls.
 
-    The truth lies between `low` (the last poll that did not see it) and `high`
-    (the first poll that did); neither is the provider's speed.
+    The true time lies between `low` (the last poll before the change) and `high`
+    (the first poll after it); neither is the provider's speed.
     """
 
     low: Estimate
     high: Estimate
 
 
-def quantile(values: Grouped, q: float, *, seed: int = 0) -> Estimate | None:
-    """The quantile `q` of `values`, linearly interpolated; `None` without values.
+def quantile(values: ValuesByText, q: float, *, seed: int = 0) -> Estimate | None:
+    """Estimate the quantile `q` of `values`, linearly interpolated; `None` without values.
 
     The upper end is left out for q > 0.9 with fewer than `P95_SAMPLES` values.
     """
     if not values:
         return None
     table = by_text(values)
-    found = _estimate(
+    estimate = _estimate(
         float(quantiles(table, q)), resample(table, lambda rows: quantiles(rows, q), seed=seed), len(values)
     )
     if q > 0.9 and len(values) < P95_SAMPLES:
-        note = f"{len(values)} samples give no upper bound; {P95_SAMPLES} do"
-        return Estimate(value=found.value, low=found.low, high=None, n=found.n, note=note)
-    return found
+        note = f"no upper bound from {len(values)} samples; it takes {P95_SAMPLES}"
+        return Estimate(value=estimate.value, low=estimate.low, high=None, n=estimate.n, note=note)
+    return estimate
 
 
-def median(values: Grouped, *, seed: int = 0) -> Estimate | None:
-    """The median of `values`; `None` without values."""
+def median(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
+    """Estimate the median of `values`; `None` without values."""
     return quantile(values, 0.5, seed=seed)
 
 
-def mean(values: Grouped, *, seed: int = 0) -> Estimate | None:
-    """The arithmetic mean of `values`; `None` without values."""
+def mean(values: ValuesByText, *, seed: int = 0) -> Estimate | None:
+    """Estimate the arithmetic mean of `values`; `None` without values."""
     if not values:
         return None
     table = by_text(values)
-    found = resample(table, lambda rows: np.nanmean(rows, axis=(-2, -1)), seed=seed)
-    return _estimate(float(np.nanmean(table)), found, len(values))
+    resampled = resample(table, lambda rows: np.nanmean(rows, axis=(-2, -1)), seed=seed)
+    return _estimate(float(np.nanmean(table)), resampled, len(values))
 
 
 def ratio_of_sums(pairs: Iterable[tuple[Hashable, float, float]], *, seed: int = 0) -> Estimate | None:
-    """The sum of parts over the sum of wholes, as corpus WER is; `None` without pairs.
+    """Estimate the sum of numerators divided by the sum of denominators, as in corpus WER.
 
     Args:
-        pairs: (text, part, whole); samples of one text are drawn together.
-        seed: of the resampling.
+        pairs: (text id, numerator, denominator) of each sample; samples of one text are resampled together.
+        seed: seed of the resampling.
+
+    Returns:
+        `None` without pairs.
     """
     sums: dict[Hashable, list[float]] = {}
     n = 0
-    for text, part, whole in pairs:
+    for text, numerator, denominator in pairs:
         row = sums.setdefault(text, [0.0, 0.0])
-        row[0] += part
-        row[1] += whole
+        row[0] += numerator
+        row[1] += denominator
         n += 1
     if not sums:
         return None
     table = np.array(list(sums.values()), dtype=np.float64)
-    found = resample(table, lambda rows: _ratio(rows.sum(axis=-2)), seed=seed)
-    return _estimate(float(_ratio(table.sum(axis=0))), found, n)
+    resampled = resample(table, lambda rows: _divide(rows.sum(axis=-2)), seed=seed)
+    return _estimate(float(_divide(table.sum(axis=0))), resampled, n)
 
 
-def _ratio(sums: Floats) -> Floats:
-    found: Floats = sums[..., 0] / np.maximum(sums[..., 1], 1.0)
-    return found
+def _divide(sums: Floats) -> Floats:
+    # A denominator of at least 1 keeps a resample of empty references finite.
+    quotient: Floats = sums[..., 0] / np.maximum(sums[..., 1], 1.0)
+    return quotient
 
 
-def by_text(values: Grouped) -> Floats:
-    """A table with one row a text, padded with NaN where texts have different numbers of samples."""
+def by_text(values: ValuesByText) -> Floats:
+    """Return a table with one row per text, padded with NaN where texts have different numbers of samples."""
     rows: dict[Hashable, list[float]] = {}
     for text, value in values:
         rows.setdefault(text, []).append(value)
@@ -123,22 +127,22 @@ def by_text(values: Grouped) -> Floats:
 
 
 def quantiles(rows: Floats, q: float) -> Floats:
-    """Linear-interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, without NaN.
+    """Return the linearly interpolated quantile (Hyndman and Fan 1996, type 7) over the last two axes, ignoring NaN.
 
-    `numpy.nanquantile` does the same, but one row at a time.
+    `numpy.nanquantile` gives the same result but loops over rows in Python, too slow for thousands of resamples.
     """
-    flat = np.sort(rows.reshape(*rows.shape[:-2], -1), axis=-1)
+    flat = np.sort(rows.reshape(*rows.shape[:-2], -1), axis=-1)  # NaN is sorted last
     position = (np.isfinite(flat).sum(axis=-1) - 1) * q
     below = np.floor(position).astype(int)
     above = np.ceil(position).astype(int)
     low = np.take_along_axis(flat, below[..., None], axis=-1)[..., 0]
     high = np.take_along_axis(flat, above[..., None], axis=-1)[..., 0]
-    found: Floats = low + (high - low) * (position - below)
-    return found
+    interpolated: Floats = low + (high - low) * (position - below)
+    return interpolated
 
 
-class Resampled(NamedTuple):
-    """How a statistic varies when texts are drawn anew."""
+class ResampledSpread(NamedTuple):
+    """Percentile interval and standard error of a statistic over resampled texts."""
 
     low: float
     high: float
@@ -147,29 +151,29 @@ class Resampled(NamedTuple):
 
 def resample(
     table: Floats, statistic: Callable[[Floats], Floats], *, seed: int = 0, confidence: float = CONFIDENCE
-) -> Resampled | None:
-    """The percentile interval and standard error of `statistic` over drawn rows of `table`.
+) -> ResampledSpread | None:
+    """Compute the percentile interval and standard error of `statistic` over resampled rows of `table`.
 
     Args:
-        table: one row a text, of any shape.
-        statistic: takes drawn rows, shape (..., texts, *row), to one number each, shape (...).
-        seed: of the draws.
-        confidence: of the interval.
+        table: one row per text, of any shape.
+        statistic: reduces resampled rows, of shape (..., texts, *row), to one number each, of shape (...).
+        seed: seed of the resampling.
+        confidence: confidence level of the interval.
 
     Returns:
-        `None` where there are fewer than two texts.
+        `None` for fewer than two texts.
     """
     if len(table) < 2:
         return None
     from scipy.stats import bootstrap
 
-    def of_drawn(drawn: NDArray[np.int64], axis: int) -> Floats:
-        del axis  # always the last one, as SciPy's default is
-        return statistic(table[drawn])
+    def statistic_of_rows(row_numbers: NDArray[np.int64], axis: int) -> Floats:
+        del axis  # SciPy passes its default, the last axis
+        return statistic(table[row_numbers])
 
     result = bootstrap(
         (np.arange(len(table)),),
-        of_drawn,
+        statistic_of_rows,
         vectorized=True,
         n_resamples=RESAMPLES,
         batch=max(1, BATCH_VALUES // table.size),
@@ -178,10 +182,10 @@ def resample(
         rng=np.random.default_rng(seed),
     )
     ends = result.confidence_interval
-    return Resampled(float(ends.low), float(ends.high), float(result.standard_error))
+    return ResampledSpread(float(ends.low), float(ends.high), float(result.standard_error))
 
 
-def _estimate(value: float, found: Resampled | None, n: int) -> Estimate:
-    if found is None:
-        return Estimate(value=value, low=None, high=None, n=n, note="one text: no interval")
-    return Estimate(value=value, low=found.low, high=found.high, n=n)
+def _estimate(value: float, spread: ResampledSpread | None, n: int) -> Estimate:
+    if spread is None:
+        return Estimate(value=value, low=None, high=None, n=n, note="one text only: no interval")
+    return Estimate(value=value, low=spread.low, high=spread.high, n=n)

@@ -1,8 +1,7 @@
-"""What a run says of each target: latency, intelligibility and cost, with intervals.
+"""Summary of each target of a run: latency, intelligibility and cost, with confidence intervals.
 
-Warm-up samples are left out. Failures are counted: a failed sample has no times,
-so every time says how many samples it was computed from, and its words count as
-deleted.
+Warm-up samples are left out. A failed sample has no times, so every estimate of a time gives
+the number of samples behind it; its text counts as deleted in the error rates.
 """
 
 from __future__ import annotations
@@ -25,33 +24,34 @@ from voicegauge.model import (
     Sample,
     Score,
     ScoreSet,
+    Streaming,
     TargetRef,
 )
 
 
 class ErrorRate(Record, frozen=True, kw_only=True):
-    """Word (or character) error rate of a set of samples; missing audio counts as all words deleted."""
+    """Word (or character) error rate of a set of samples; missing audio counts as all units deleted."""
 
     unit: Literal["word", "character"]
     corpus: Estimate
-    """All errors over all reference units: the WER that papers state. Its `n` counts samples."""
+    """All errors divided by all reference units: the WER that papers report. Its `n` counts samples."""
     mean: Estimate
-    """Mean of the samples' own rates."""
+    """Mean of the error rates of single samples."""
     median: Estimate
-    """Median of the samples' own rates."""
+    """Median of the error rates of single samples."""
     units: int
-    """Reference words (or characters)."""
+    """Units in the references."""
     substitutions: int
     deletions: int
     insertions: int
     texts: int
-    """Different texts: what the intervals are drawn from."""
-    heard: dict[str, int]
-    """Samples by what was heard: speech, silence, missing, undecodable."""
+    """Number of different texts; the intervals come from resampling them."""
+    audio_contents: dict[str, int]
+    """Number of samples by audio content: speech, silence, missing, undecodable."""
 
 
 class CategoryErrorRate(Record, frozen=True, kw_only=True):
-    """The error rate of one category in one language."""
+    """Error rate of one category of texts in one language."""
 
     language: str
     category: str
@@ -59,34 +59,34 @@ class CategoryErrorRate(Record, frozen=True, kw_only=True):
 
 
 class LanguageErrorRate(Record, frozen=True, kw_only=True):
-    """The error rate of one language, all categories together."""
+    """Error rate of one language over all categories."""
 
     language: str
     rate: ErrorRate
 
 
 class StreamSummary(Record, frozen=True, kw_only=True):
-    """How the audio of a target that streams comes; medians unless the name says otherwise.
+    """Arrival and simulated playback of streamed audio; medians unless the name says otherwise.
 
     Times are milliseconds from the start of the submit; `None` where no sample has one.
     """
 
     first_event_ms: Estimate | None
-    """Until the first event, for a stream of events."""
-    speech_ms: Estimate | None
-    """Until the first audible speech had come."""
+    """Until the first event, for an event stream."""
+    first_speech_ms: Estimate | None
+    """Until the first audible speech has arrived."""
     gap_p50_ms: Estimate | None
-    """The median pause between two pieces of audio."""
+    """Median inter-chunk gap of a sample."""
     gap_max_ms: Estimate | None
-    """The longest pause of a sample."""
+    """Longest inter-chunk gap of a sample."""
     underruns: Estimate | None
-    """Mean number of times that a player would have run out of audio."""
+    """Mean number of buffer underruns per sample."""
     stalled_ms: Estimate | None
-    """Mean time that it would have waited."""
+    """Mean time per sample that a player stalls."""
 
 
 class TargetSummary(Record, frozen=True, kw_only=True):
-    """One row of the comparison: medians with 95% intervals unless the name says otherwise.
+    """Summary of one target of a run: medians with 95% intervals unless the name says otherwise.
 
     Times are milliseconds from the start of the (last) submit; `None` where no sample has one.
     """
@@ -95,123 +95,127 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     title: str
     provenance: Provenance
     samples: int
-    """Asked for, without warm-up; failures included."""
+    """Requested samples, failures included, warm-up left out."""
     failures: int
     failure_kinds: dict[str, int]
-    """Failures by kind, the most frequent first."""
+    """Number of failures by kind, most frequent first."""
     attempts: float | None
-    """Mean submits a sample, retries included; 1 where nothing was retried."""
+    """Mean number of submits per sample, retries included; 1 where nothing was retried."""
     submit_latency_ms: Estimate | None
-    """Until the submit's answer was complete."""
+    """Until the response to the submit was complete."""
     queue_ms: IntervalEstimate | None
-    """Waiting before work began, for a job."""
+    """Queue time of a job: lower and upper bounds, because its status is only seen when polled."""
     processing_ms: IntervalEstimate | None
-    """Being worked on, for a job."""
+    """Processing time of a job: lower and upper bounds."""
     completion_ms: IntervalEstimate | None
-    """Until the job was done: bounds that the polling leaves."""
+    """Completion time of a job, from the submit: lower and upper bounds."""
     download_ms: Estimate | None
+    """Duration of the request that downloaded the audio of a job."""
     ttfb_ms: Estimate | None
-    """Until the first byte of the answer that carries the audio."""
+    """Time to first byte of the response that carries the audio."""
     ttfa_ms: Estimate | None
-    """Until the first byte of audio."""
+    """Time to first byte of audio data."""
     ttfs_ms: Estimate | None
-    """Until the first audible speech."""
+    """Time to first audible speech."""
     total_latency_ms: Estimate | None
-    """Time to file: until the last byte of audio, polling included."""
+    """Total latency: until the last byte of audio, polling and download included."""
     total_latency_p95_ms: Estimate | None
+    """95th percentile of the total latency."""
     streaming: StreamSummary | None
-    """`None` where no audio came as a stream."""
+    """`None` where no audio was streamed."""
     audio_s: Estimate | None
-    """Length of the audio."""
+    """Duration of the audio."""
     rtf: Estimate | None
-    """Real-time factor: time to file over the audio's length; below 1 is faster than speech."""
+    """Real-time factor: total latency divided by audio duration; below 1 is faster than speech."""
     characters_per_s: Estimate | None
-    """Characters of text a second of time to file."""
+    """Characters of text per second of total latency."""
     wer: ErrorRate | None
-    """Of the languages counted in words; `None` where nothing was scored."""
+    """Error rate of the languages counted in words; `None` where nothing was scored."""
     cer: ErrorRate | None
-    """Of the languages counted in characters."""
+    """Error rate of the languages counted in characters."""
     categories: tuple[CategoryErrorRate, ...]
     languages: tuple[LanguageErrorRate, ...]
     cost: TargetCost
     pareto: bool
-    """No other target of the run is both faster (`total_latency_ms`) and more intelligible (`wer`, else `cer`)."""
+    """No other target of the run has both a lower total latency and a lower error rate (WER, else CER)."""
 
 
 def summarize(
     run: Run, score_set: ScoreSet | None = None, *, characters: int = TEXT_LENGTH, seed: int = 0
 ) -> tuple[TargetSummary, ...]:
-    """One summary a target, in the manifest's order.
+    """Summarize each target of a run, in the order of the manifest.
 
     Args:
-        run: whose samples count; those of the warm-up do not.
-        score_set: one of the run's score sets; without it the summaries have no error rates.
-        characters: text length at which the price for a million characters is stated.
-        seed: of the intervals.
+        run: the run; its warm-up samples are left out.
+        score_set: one of the run's score sets; without it, the summaries have no error rates.
+        characters: text length at which the price per million characters is stated.
+        seed: seed of the resampling behind the intervals.
 
     Raises:
         DataError: the score set lacks a sample of the run.
     """
-    made = []
+    summaries = []
     for target in run.manifest.targets:
         samples = [s for s in run.samples if s.target == target.id and not s.warmup]
         scored = scored_samples(samples, score_set) if score_set else []
-        made.append(_summarize_target(target, samples, scored, run.manifest.provenance, characters, seed))
-    best = pareto(
-        [
-            (s.total_latency_ms.value, rate.corpus.value) if s.total_latency_ms and (rate := s.wer or s.cer) else None
-            for s in made
-        ]
-    )
-    return tuple(msgspec.structs.replace(s, pareto=on) for s, on in zip(made, best, strict=True))
+        summaries.append(_summarize_target(target, samples, scored, run.manifest.provenance, characters, seed))
+    in_pareto_set = pareto([_latency_and_error_rate(summary) for summary in summaries])
+    return tuple(msgspec.structs.replace(s, pareto=best) for s, best in zip(summaries, in_pareto_set, strict=True))
+
+
+def _latency_and_error_rate(summary: TargetSummary) -> tuple[float, float] | None:
+    rate = summary.wer or summary.cer
+    if summary.total_latency_ms is None or rate is None:
+        return None
+    return summary.total_latency_ms.value, rate.corpus.value
 
 
 def pareto(points: Sequence[tuple[float, float] | None]) -> list[bool]:
-    """Which points no other one beats: none is as good in both numbers and better in one; less is better."""
+    """Return for each point whether it is Pareto optimal: no other is as low in both numbers and lower in one."""
 
-    def beaten(point: tuple[float, float]) -> bool:
+    def is_dominated(point: tuple[float, float]) -> bool:
         return any(p is not None and p != point and p[0] <= point[0] and p[1] <= point[1] for p in points)
 
-    return [point is not None and not beaten(point) for point in points]
+    return [point is not None and not is_dominated(point) for point in points]
 
 
-Scored = Sequence[tuple[Sample, Score]]
+ScoredSamples = Sequence[tuple[Sample, Score]]
 
 
-def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> Scored:
-    """Each sample with its score; those in a language that the speech recognizer does not know are left out.
+def scored_samples(samples: Sequence[Sample], score_set: ScoreSet) -> ScoredSamples:
+    """Pair each sample with its score, without the languages that the ASR engine does not support.
 
     Raises:
-        DataError: the score set lacks one of the others.
+        DataError: the score set lacks a sample in a supported language.
     """
     scores = {score.sample_id: score for score in score_set.scores}
     samples = [sample for sample in samples if sample.language not in score_set.left_out]
-    lacking = [sample.id for sample in samples if sample.id not in scores]
-    if lacking:
-        more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
-        raise DataError(f"no score for the sample {lacking[0]}{more}: score the run again with `voicegauge score`")
+    missing = [sample.id for sample in samples if sample.id not in scores]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise DataError(f"no score for the sample {missing[0]}{more}: score the run again with `voicegauge score`")
     return [(sample, scores[sample.id]) for sample in samples]
 
 
 def _summarize_target(
     target: TargetRef,
     samples: Sequence[Sample],
-    scored: Scored,
+    scored: ScoredSamples,
     provenance: Provenance,
     characters: int,
     seed: int,
 ) -> TargetSummary:
     kinds = Counter(s.failure.kind for s in samples if s.failure)
 
-    def middle(value: Callable[[Sample], float | None]) -> Estimate | None:
+    def median_of(value: Callable[[Sample], float | None]) -> Estimate | None:
         return median(_values(samples, value), seed=seed)
 
-    def time(value: Callable[[Latency], float | None]) -> Estimate | None:
-        return middle(lambda sample: _time(sample, value))
+    def median_time(value: Callable[[Latency], float | None]) -> Estimate | None:
+        return median_of(lambda sample: _time(sample, value))
 
-    def bounds(value: Callable[[Latency], Interval | None]) -> IntervalEstimate | None:
-        low = time(lambda latency: i.low_ms if (i := value(latency)) else None)
-        high = time(lambda latency: i.high_ms if (i := value(latency)) else None)
+    def median_bounds(value: Callable[[Latency], Interval | None]) -> IntervalEstimate | None:
+        low = median_time(lambda latency: i.low_ms if (i := value(latency)) else None)
+        high = median_time(lambda latency: i.high_ms if (i := value(latency)) else None)
         return IntervalEstimate(low=low, high=high) if low and high else None
 
     return TargetSummary(
@@ -222,43 +226,44 @@ def _summarize_target(
         failures=sum(kinds.values()),
         failure_kinds=dict(kinds.most_common()),
         attempts=sum(s.attempts for s in samples) / len(samples) if samples else None,
-        submit_latency_ms=time(lambda latency: latency.submit_latency_ms),
-        queue_ms=bounds(lambda latency: latency.queue_ms),
-        processing_ms=bounds(lambda latency: latency.processing_ms),
-        completion_ms=bounds(lambda latency: latency.completion_ms),
-        download_ms=time(lambda latency: latency.download_ms),
-        ttfb_ms=time(lambda latency: latency.ttfb_ms),
-        ttfa_ms=time(lambda latency: latency.ttfa_ms),
-        ttfs_ms=time(lambda latency: latency.ttfs_ms),
-        total_latency_ms=time(lambda latency: latency.total_latency_ms),
+        submit_latency_ms=median_time(lambda latency: latency.submit_latency_ms),
+        queue_ms=median_bounds(lambda latency: latency.queue_ms),
+        processing_ms=median_bounds(lambda latency: latency.processing_ms),
+        completion_ms=median_bounds(lambda latency: latency.completion_ms),
+        download_ms=median_time(lambda latency: latency.download_ms),
+        ttfb_ms=median_time(lambda latency: latency.ttfb_ms),
+        ttfa_ms=median_time(lambda latency: latency.ttfa_ms),
+        ttfs_ms=median_time(lambda latency: latency.ttfs_ms),
+        total_latency_ms=median_time(lambda latency: latency.total_latency_ms),
         total_latency_p95_ms=quantile(_values(samples, total_latency_ms), 0.95, seed=seed),
-        streaming=_streaming(samples, seed),
-        audio_s=middle(sample_audio_s),
-        rtf=middle(real_time_factor),
-        characters_per_s=middle(_characters_per_s),
+        streaming=_summarize_streaming(samples, seed),
+        audio_s=median_of(sample_audio_s),
+        rtf=median_of(real_time_factor),
+        characters_per_s=median_of(_characters_per_s),
         wer=error_rate([pair for pair in scored if pair[1].unit == "word"], seed=seed),
         cer=error_rate([pair for pair in scored if pair[1].unit == "character"], seed=seed),
-        categories=_categories(scored, seed),
-        languages=_languages(scored, seed),
+        categories=_rates_by_category(scored, seed),
+        languages=_rates_by_language(scored, seed),
         cost=target_cost(target, samples, characters),
-        pareto=False,
+        pareto=False,  # set by `summarize`, which sees all targets
     )
 
 
-def _streaming(samples: Sequence[Sample], seed: int) -> StreamSummary | None:
+def _summarize_streaming(samples: Sequence[Sample], seed: int) -> StreamSummary | None:
     if all(sample.streaming is None for sample in samples):
         return None
 
-    def values(name: str) -> list[tuple[str, float]]:
-        return _values(samples, lambda sample: getattr(sample.streaming, name) if sample.streaming else None)
+    def values(value: Callable[[Streaming], float | None]) -> list[tuple[str, float]]:
+        return _values(samples, lambda sample: value(sample.streaming) if sample.streaming else None)
 
     return StreamSummary(
-        first_event_ms=median(values("first_event_ms"), seed=seed),
-        speech_ms=median(values("speech_ms"), seed=seed),
-        gap_p50_ms=median(values("gap_p50_ms"), seed=seed),
-        gap_max_ms=median(values("gap_max_ms"), seed=seed),
-        underruns=mean(values("underruns"), seed=seed),
-        stalled_ms=mean(values("stalled_ms"), seed=seed),
+        first_event_ms=median(values(lambda stream: stream.first_event_ms), seed=seed),
+        first_speech_ms=median(values(lambda stream: stream.first_speech_ms), seed=seed),
+        gap_p50_ms=median(values(lambda stream: stream.gap_p50_ms), seed=seed),
+        gap_max_ms=median(values(lambda stream: stream.gap_max_ms), seed=seed),
+        # Means: underruns are rare, so that their median would be 0 for nearly every target.
+        underruns=mean(values(lambda stream: stream.underruns), seed=seed),
+        stalled_ms=mean(values(lambda stream: stream.stalled_ms), seed=seed),
     )
 
 
@@ -273,44 +278,44 @@ def _time(sample: Sample, value: Callable[[Latency], float | None]) -> float | N
 
 
 def total_latency_ms(sample: Sample) -> float | None:
-    """The time to file of a sample that succeeded."""
+    """Return the total latency of a successful sample."""
     return _time(sample, lambda latency: latency.total_latency_ms)
 
 
 def real_time_factor(sample: Sample) -> float | None:
-    """Time to file over the length of the audio."""
-    took, length = total_latency_ms(sample), sample_audio_s(sample)
-    return took / 1000 / length if took is not None and length else None
+    """Return the total latency divided by the audio duration."""
+    latency_ms, audio_s = total_latency_ms(sample), sample_audio_s(sample)
+    return latency_ms / 1000 / audio_s if latency_ms is not None and audio_s else None
 
 
 def _characters_per_s(sample: Sample) -> float | None:
-    took = total_latency_ms(sample)
-    return len(sample.text) * 1000 / took if took else None
+    latency_ms = total_latency_ms(sample)
+    return len(sample.text) * 1000 / latency_ms if latency_ms else None
 
 
-def error_rate(scored: Scored, *, seed: int = 0) -> ErrorRate | None:
-    """The error rate of samples counted in one unit; `None` without samples."""
+def error_rate(scored: ScoredSamples, *, seed: int = 0) -> ErrorRate | None:
+    """Compute the error rate of samples counted in one unit; `None` without samples."""
     corpus = ratio_of_sums(((s.text_id, score.errors, score.units) for s, score in scored), seed=seed)
     rates = [(s.text_id, score.error_rate) for s, score in scored]
-    middle, average = median(rates, seed=seed), mean(rates, seed=seed)
-    if not (corpus and middle and average):
+    median_rate, mean_rate = median(rates, seed=seed), mean(rates, seed=seed)
+    if not (corpus and median_rate and mean_rate):
         return None
     return ErrorRate(
         unit=scored[0][1].unit,
         corpus=corpus,
-        mean=average,
-        median=middle,
+        mean=mean_rate,
+        median=median_rate,
         units=sum(score.units for _, score in scored),
         substitutions=sum(score.substitutions for _, score in scored),
         deletions=sum(score.deletions for _, score in scored),
         insertions=sum(score.insertions for _, score in scored),
         texts=len({sample.text_id for sample, _ in scored}),
-        heard=dict(Counter(score.heard for _, score in scored)),
+        audio_contents=dict(Counter(score.audio_content for _, score in scored)),
     )
 
 
-def _categories(scored: Scored, seed: int) -> tuple[CategoryErrorRate, ...]:
-    groups = _grouped(scored, lambda sample: (sample.language, sample.category))
+def _rates_by_category(scored: ScoredSamples, seed: int) -> tuple[CategoryErrorRate, ...]:
+    groups = _group(scored, lambda sample: (sample.language, sample.category))
     return tuple(
         CategoryErrorRate(language=language, category=category, rate=rate)
         for (language, category), group in groups.items()
@@ -318,10 +323,10 @@ def _categories(scored: Scored, seed: int) -> tuple[CategoryErrorRate, ...]:
     )
 
 
-def _languages(scored: Scored, seed: int) -> tuple[LanguageErrorRate, ...]:
+def _rates_by_language(scored: ScoredSamples, seed: int) -> tuple[LanguageErrorRate, ...]:
     return tuple(
         LanguageErrorRate(language=language, rate=rate)
-        for language, group in _grouped(scored, lambda sample: sample.language).items()
+        for language, group in _group(scored, lambda sample: sample.language).items()
         if (rate := error_rate(group, seed=seed))
     )
 
@@ -329,7 +334,7 @@ def _languages(scored: Scored, seed: int) -> tuple[LanguageErrorRate, ...]:
 K = TypeVar("K")
 
 
-def _grouped(scored: Scored, key: Callable[[Sample], K]) -> dict[K, list[tuple[Sample, Score]]]:
+def _group(scored: ScoredSamples, key: Callable[[Sample], K]) -> dict[K, list[tuple[Sample, Score]]]:
     groups: dict[K, list[tuple[Sample, Score]]] = {}
     for sample, score in scored:
         groups.setdefault(key(sample), []).append((sample, score))

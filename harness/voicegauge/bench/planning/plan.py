@@ -1,4 +1,4 @@
-"""What will be sent, in which order, and what it will cost: settled before anything is sent."""
+"""Benchmark plan: what is sent, in which order and at what price, decided before anything is sent."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from voicegauge.bench.planning.suite import Suite, SuiteText
 from voicegauge.contract import (
     AudioInputTarget,
     BaseTarget,
+    PriceQuote,
     Target,
     UnitPrice,
     describe_price,
@@ -22,99 +23,103 @@ from voicegauge.contract import (
     rates,
 )
 from voicegauge.errors import BudgetError, DataError, UsageError
-from voicegauge.model import Provenance, Record, RunKind, SuiteRef, TargetRef, VoiceSample
+from voicegauge.model import AmountPerUnit, Provenance, Record, RunKind, SuiteRef, TargetPrice, TargetRef, VoiceSample
 
 
 class BenchPlanSettings(Record, frozen=True, kw_only=True):
-    """How a suite is turned into requests."""
+    """Sessions, repetitions, warm-up and seed of a benchmark."""
 
     sessions: int = 1
-    """Passes over the suite on connections of their own: the unit that drifts between runs."""
+    """Passes over the suite, each on new connections; services drift from session to session."""
     repetitions: int = 1
-    """How often a session speaks each text."""
+    """Requests per text, target and session."""
     warmup: int = 1
-    """Requests a target at the start of a session that are left out of every result."""
+    """Requests per target at the start of a session that are left out of every result."""
     seed: int = 0
-    """Of the order of texts and of targets."""
+    """Seed of the order of texts and targets."""
 
 
 class PlannedSample(Record, frozen=True, kw_only=True):
-    """One utterance to ask for."""
+    """One request to be sent and measured."""
 
     target: str
     text: SuiteText
     session: int
     """Counted from 1."""
     repetition: int
-    """Counted from 1; of the warm-up 0 and below."""
+    """Counted from 1; 0 and below for warm-up."""
+    price: PriceQuote
+    """By the text; for audio input an estimate, until the duration of the audio is known."""
 
     @property
     def id(self) -> str:
-        """The id of the sample that comes of it."""
+        """The id of the sample."""
         return f"{self.target}/{self.session}/{self.repetition}/{self.text.id}"
 
     @property
     def warmup(self) -> bool:
-        """Whether it is left out of every result."""
+        """Whether the sample is left out of every result."""
         return self.repetition < 1
 
 
 Round = tuple[PlannedSample, ...]
-"""One text by every target that speaks its language: sent side by side."""
+"""One text for every target that supports its language; the requests of a round are sent concurrently."""
 
 
 class TargetQuote(Record, frozen=True, kw_only=True):
-    """What the plan asks of one target."""
+    """Expected requests and cost of one target."""
 
     target: str
     requests: int
     characters: int
     usd: float | None
-    """`None` where no document says and the user named no price."""
+    """`None` where no document states a price and the user gave none."""
     credits: float | None
     price: str
+    """The documented price in words."""
     disputed: bool
+    """The documents contradict each other about the price."""
 
 
 class BenchPlan(Record, frozen=True, kw_only=True):
-    """Everything that will be sent, in order."""
+    """Every request of a benchmark, in order, with the expected cost."""
 
     suite: SuiteRef
     settings: BenchPlanSettings
     targets: tuple[TargetRef, ...]
     rounds: tuple[Round, ...]
-    quoted: tuple[TargetQuote, ...]
+    quotes: tuple[TargetQuote, ...]
     kind: RunKind
     left_out: tuple[str, ...]
-    """Targets that speak no language of the suite."""
+    """Targets that support no language of the suite."""
     provenance: Provenance
     sha256: str
-    """Over everything that decides what is sent."""
+    """SHA-256 over everything that decides what is sent."""
 
     @property
     def requests(self) -> int:
-        """How many utterances are asked for, warm-up included."""
+        """Number of requests, warm-up included and retries left out."""
         return sum(len(planned) for planned in self.rounds)
 
     @property
     def usd(self) -> float:
-        """The price of all requests whose price is known."""
-        return sum(line.usd or 0.0 for line in self.quoted)
+        """Total of the known prices."""
+        return sum(target.usd or 0.0 for target in self.quotes)
 
     def check_budget(self, max_cost_usd: float) -> None:
-        """Refuse a plan that cannot be paid for, before anything is sent.
+        """Reject a plan that costs more than the budget, before anything is sent.
 
         Raises:
-            UsageError: a price is not known.
+            UsageError: a price is unknown.
             BudgetError: the plan costs more than `max_cost_usd`.
         """
-        unknown = [line.target for line in self.quoted if line.usd is None]
+        unknown = [target.target for target in self.quotes if target.usd is None]
         if unknown:
-            raise UsageError(f"no document says what {unknown[0]} costs: name it with --price {unknown[0]}=USD")
+            raise UsageError(f"the price of {unknown[0]} is unknown: set it with --price {unknown[0]}=USD")
         if self.usd > max_cost_usd:
             raise BudgetError(
                 f"{self.requests} requests cost ${self.usd:.4f}, more than --max-cost {max_cost_usd:g}: "
-                "raise it, or ask for less with --limit"
+                "raise it, or plan fewer requests with --limit"
             )
 
 
@@ -128,28 +133,37 @@ def make_plan(
     base_urls: Mapping[str, str] = {},
     voice_sample: VoiceSample | None = None,
 ) -> BenchPlan:
-    """Interleave `targets` sentence by sentence, and price it.
+    """Plan and price a benchmark in which all targets take turns, text by text.
 
     Args:
-        suite: the texts; each is spoken by the targets that speak its language.
-        targets: to measure.
-        settings: sessions, repetitions, warm-up, seed.
+        suite: the texts; each is sent to the targets that support its language.
+        targets: the targets to measure.
+        settings: sessions, repetitions, warm-up and seed.
         provenance: `emulated` or `recorded`.
-        prices: dollars a request by target id; win over the contracts'.
-        base_urls: where the user points elsewhere.
-        voice_sample: the recording that cloning targets are given.
+        prices: the user's own prices in dollars per request, by target id; they replace the contracts' prices.
+        base_urls: base URLs set by the user.
+        voice_sample: the voice sample sent to cloning targets.
 
     Raises:
-        DataError: no target speaks a language of the suite.
-        UsageError: the targets do different things, or what they do keeps no words.
+        DataError: no target supports a language of the suite.
+        UsageError: the targets do different things, or what they do has no error rate.
     """
-    kind = run_kind_of(targets)
+    kind = common_run_kind(targets)
     able = [t for t in targets if any(supports_language(t, text.language) for text in suite.texts)]
     if not able:
-        raise DataError(f"no target speaks a language of the suite {suite.id}: choose another suite or --language")
-    spoken = {t.id: [text for text in suite.texts if supports_language(t, text.language)] for t in able}
+        raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
+    prices_by_text = {
+        t.id: {
+            text: quote(t, len(text.text), usd=prices.get(t.id))
+            for text in suite.texts
+            if supports_language(t, text.language)
+        }
+        for t in able
+    }
     rounds = tuple(
-        planned for session in range(1, settings.sessions + 1) for planned in _session(session, spoken, settings)
+        planned
+        for session in range(1, settings.sessions + 1)
+        for planned in _plan_session(session, prices_by_text, settings)
     )
     return BenchPlan(
         suite=suite.ref,
@@ -157,7 +171,7 @@ def make_plan(
         settings=settings,
         targets=tuple(make_target_ref(target, prices.get(target.id)) for target in able),
         rounds=rounds,
-        quoted=tuple(_quoted(target, rounds, prices.get(target.id)) for target in able),
+        quotes=tuple(_quote_target(target, rounds, prices.get(target.id)) for target in able),
         left_out=tuple(target.id for target in targets if target not in able),
         provenance=provenance,
         sha256=_digest(
@@ -172,11 +186,12 @@ def make_plan(
     )
 
 
-def run_kind_of(targets: Sequence[BaseTarget]) -> RunKind:
-    """What all of `targets` do.
+def common_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
+    """Return what all of `targets` do; speech synthesis where there are none.
 
     Raises:
-        UsageError: they do different things, whose numbers do not compare, or no words are left to count.
+        UsageError: they do different things, whose numbers are not comparable, or one of them
+            returns no speech in the words of the text, so that there are no errors to count.
     """
     kinds: dict[RunKind, str] = {}
     for target in targets:
@@ -185,69 +200,92 @@ def run_kind_of(targets: Sequence[BaseTarget]) -> RunKind:
             continue
         use = target.conversion
         if use is not None and (use.answer.audio is None or use.does == "translate"):
-            raise UsageError(f"{target.id} leaves no speech in the same words: there is no error rate to measure")
+            raise UsageError(f"{target.id} returns no speech in the same words: there is no error rate to measure")
         kinds.setdefault("conversion" if use else "transcription", target.id)
     if len(kinds) > 1:
         names = " and ".join(f"{name} ({kind})" for kind, name in kinds.items())
-        raise UsageError(f"{names} do not compare: give each kind a run of its own")
+        raise UsageError(f"{names} are not comparable: benchmark each kind in a run of its own")
     return next(iter(kinds), "speech")
 
 
 def supports_language(target: BaseTarget, language: str) -> bool:
-    """Whether `target` speaks `language`. One whose document names none is taken to speak its default, or English."""
+    """Return whether `target` supports `language`.
+
+    A target without a documented list supports its default language only, or else English.
+    """
     spec = target.spec
     if isinstance(target, AudioInputTarget):
         return language in (spec.languages or ("en",))
     return language in (spec.languages or (spec.language or "en",))
 
 
-def _session(session: int, spoken: Mapping[str, Sequence[SuiteText]], settings: BenchPlanSettings) -> Sequence[Round]:
-    # A generator of its own for each session, so that more sessions leave the earlier ones as they were.
-    order = random.Random(f"{settings.seed}/{session}")  # noqa: S311 - an order to repeat, not a secret
-    rounds = [_warmup_round(session, index, spoken) for index in range(settings.warmup)]
-    every = {text.id: text for texts in spoken.values() for text in texts}
+def _plan_session(
+    session: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]], settings: BenchPlanSettings
+) -> Sequence[Round]:
+    """Plan the rounds of one session.
+
+    Args:
+        session: counted from 1.
+        prices: by target id, the price of each text that the target is sent.
+        settings: repetitions, warm-up and seed.
+    """
+    # Each session has its own generator, so that adding sessions does not reorder the earlier ones.
+    order = random.Random(f"{settings.seed}/{session}")  # noqa: S311 - a reproducible order, not a secret
+    rounds = [_plan_warmup_round(session, index, prices) for index in range(settings.warmup)]
+    texts = list(dict.fromkeys(text for by_text in prices.values() for text in by_text))
     for repetition in range(1, settings.repetitions + 1):
-        for text in order.sample(list(every.values()), len(every)):
-            speakers = [target_id for target_id, texts in spoken.items() if text in texts]
+        for text in order.sample(texts, len(texts)):
+            able = [target_id for target_id, by_text in prices.items() if text in by_text]
             rounds.append(
                 tuple(
-                    PlannedSample(target=target_id, text=text, session=session, repetition=repetition)
-                    for target_id in order.sample(speakers, len(speakers))
+                    PlannedSample(
+                        target=target_id,
+                        text=text,
+                        session=session,
+                        repetition=repetition,
+                        price=prices[target_id][text],
+                    )
+                    for target_id in order.sample(able, len(able))
                 )
             )
     return rounds
 
 
-def _warmup_round(session: int, index: int, spoken: Mapping[str, Sequence[SuiteText]]) -> Round:
-    return tuple(
-        PlannedSample(
-            target=target_id,
-            text=texts[index % len(texts)],
-            session=session,
-            repetition=-(index // len(texts)),
+def _plan_warmup_round(session: int, index: int, prices: Mapping[str, Mapping[SuiteText, PriceQuote]]) -> Round:
+    """Plan one warm-up request per target: texts in order, and again from the first where they run out."""
+    planned = []
+    for target_id, by_text in prices.items():
+        texts = list(by_text)
+        text = texts[index % len(texts)]
+        repetition = -(index // len(texts))
+        planned.append(
+            PlannedSample(target=target_id, text=text, session=session, repetition=repetition, price=by_text[text])
         )
-        for target_id, texts in spoken.items()
-    )
+    return tuple(planned)
 
 
-def _quoted(target: BaseTarget, rounds: Sequence[Round], usd: float | None) -> TargetQuote:
-    texts = [planned.text.text for row in rounds for planned in row if planned.target == target.id]
-    quotes = [quote(target, len(text), usd=usd) for text in texts]
-    dollars = [q.usd for q in quotes if q.usd is not None]
-    in_credits = [q.credits for q in quotes if q.credits is not None]
+def _quote_target(target: BaseTarget, rounds: Sequence[Round], usd: float | None) -> TargetQuote:
+    planned = [one for row in rounds for one in row if one.target == target.id]
+    dollars = [one.price.usd for one in planned if one.price.usd is not None]
+    credits = [one.price.credits for one in planned if one.price.credits is not None]
     return TargetQuote(
         target=target.id,
-        requests=len(texts),
-        characters=sum(len(text) for text in texts),
-        usd=sum(dollars) if len(dollars) == len(texts) else None,
-        credits=sum(in_credits) if in_credits else None,
-        price=describe_price(target) if usd is None else f"${usd:g} / request (--price)",
-        disputed=any(q.disputed for q in quotes),
+        requests=len(planned),
+        characters=sum(len(one.text.text) for one in planned),
+        usd=sum(dollars) if len(dollars) == len(planned) else None,
+        credits=sum(credits) if credits else None,
+        price=_describe_target_price(target, usd),
+        disputed=any(one.price.disputed for one in planned),
     )
 
 
 def make_target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
-    """`target` as a run's manifest keeps it; `usd` is a price for one request that the user named."""
+    """Return the record of `target` for a run's manifest.
+
+    Args:
+        target: the target.
+        usd: the user's own price per request, which replaces the contract's.
+    """
     dollars, in_credits = rates(target, TEXT_LENGTH)
     if usd is not None:
         dollars = UnitPrice(usd, "request")
@@ -256,26 +294,28 @@ def make_target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
         title=target.spec.title,
         contract_version=target.contract.version,
         contract_sha256=target.contract.document.sha256,
-        price=describe_price(target) if usd is None else f"${usd:g} / request (--price)",
-        usd_per_request=_per("request", dollars),
-        usd_per_character=_per("character", dollars),
-        usd_per_minute=_per("minute", dollars),
-        credits_per_request=_per("request", in_credits),
-        credits_per_minute=_per("minute", in_credits),
-        credits_per_character=_per("character", in_credits),
-        price_disputed=quote(target, TEXT_LENGTH, usd=usd).disputed,
-        price_sources=price_sources(target) if usd is None else (),
+        price=TargetPrice(
+            description=_describe_target_price(target, usd),
+            usd=_amount_per_unit(dollars),
+            credits=_amount_per_unit(in_credits),
+            disputed=quote(target, TEXT_LENGTH, usd=usd).disputed,
+            sources=price_sources(target) if usd is None else (),
+        ),
         max_characters=_max_characters(target),
         languages=target.spec.languages,
     )
 
 
-def _per(unit: str, rate: UnitPrice | None) -> float | None:
-    return rate.amount if rate is not None and rate.unit == unit else None
+def _describe_target_price(target: BaseTarget, usd: float | None) -> str:
+    return describe_price(target) if usd is None else f"${usd:g} / request (--price)"
+
+
+def _amount_per_unit(price: UnitPrice | None) -> AmountPerUnit | None:
+    return None if price is None else AmountPerUnit(amount=price.amount, unit=price.unit)
 
 
 def _max_characters(target: BaseTarget) -> int | None:
-    """The shortest of the documented limits: the plan of a new account, and the advice for the target."""
+    """Return the lowest documented limit: of the first plan, which a new account has, or of the target itself."""
     if not isinstance(target, Target):
         return None
     plans = {**target.contract.limits.plans, **target.operation.limits.plans}
@@ -294,7 +334,8 @@ def _digest(
     voice_sample: VoiceSample | None,
     rounds: Sequence[Round],
 ) -> str:
-    decides: dict[str, Any] = {
+    # Prices are left out: they do not change what is sent.
+    inputs: dict[str, Any] = {
         "suite": suite.sha256,
         "targets": [(target.id, target.contract.document.sha256) for target in targets],
         "settings": settings,
@@ -303,4 +344,4 @@ def _digest(
         "voice_sample": voice_sample and hashlib.sha256(msgspec.json.encode(voice_sample)).hexdigest(),
         "requests": [[planned.id for planned in row] for row in rounds],
     }
-    return hashlib.sha256(msgspec.json.encode(decides, order="deterministic")).hexdigest()
+    return hashlib.sha256(msgspec.json.encode(inputs, order="deterministic")).hexdigest()

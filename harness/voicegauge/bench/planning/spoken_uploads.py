@@ -1,4 +1,4 @@
-"""Speech to send: the suite's texts, spoken by the embedded synthesiser, so that every word is known."""
+"""Audio uploads made from the suite's texts by the embedded synthesizer, so that every spoken word is known."""
 
 from __future__ import annotations
 
@@ -10,39 +10,43 @@ from voicegauge.errors import UsageError
 from voicegauge.model import UploadedFile
 
 VOICE = "klatt5"
-"""The espeak-ng variant that speech recognizers hear best: what is measured is the provider, not the voice."""
+"""The espeak-ng variant that ASR engines recognize best: the provider is measured, not the voice."""
 WORDS_PER_MINUTE = 165
 RATE_HZ = 24_000
-LEAD_S = 0.2
-"""Silence before the speech: a speech recognizer may lose a word that begins at once."""
+LEADING_SILENCE_S = 0.2
+"""Silence before the speech: an ASR engine may drop a word that begins at the first sample."""
 
 
 class SpokenUpload(NamedTuple):
-    """A text as speech."""
+    """A text of the suite as an audio file."""
 
     file: UploadedFile
     """WAV, mono, 16 bits, `RATE_HZ`."""
     audio_s: float
+    """Duration, leading silence included."""
 
 
 def synthesize_texts(texts: Iterable[SuiteText]) -> dict[str, SpokenUpload]:
-    """Each text as speech, by its id; equal texts give equal bytes.
+    """Synthesize each text; equal texts give equal bytes.
+
+    Returns:
+        The uploads by text id.
 
     Raises:
-        MissingExtraError: the synthesiser is not installed.
-        UsageError: it does not speak a text's language.
+        MissingExtraError: the synthesizer is not installed.
+        UsageError: it does not support the language of a text.
     """
-    return {text.id: _spoken(text) for text in dict.fromkeys(texts)}
+    return {text.id: _synthesize_upload(text) for text in dict.fromkeys(texts)}
 
 
-def _spoken(text: SuiteText) -> SpokenUpload:
+def _synthesize_upload(text: SuiteText) -> SpokenUpload:
     import numpy as np
 
     from voicegauge.speech.audio import encode
     from voicegauge.speech.synthesis import has_voice_for, synthesize
 
     if not has_voice_for(text.language):
-        raise UsageError(f"the embedded synthesiser does not speak {text.language!r}: leave it out with --language")
+        raise UsageError(f"the embedded synthesizer does not support {text.language!r}: leave it out with --language")
     samples = synthesize(
         text.text,
         language=text.language,
@@ -52,8 +56,7 @@ def _spoken(text: SuiteText) -> SpokenUpload:
         sample_rate_hz=RATE_HZ,
         seed=0,
     )
-    samples = np.concatenate([np.zeros(int(RATE_HZ * LEAD_S), np.float32), samples])
+    samples = np.concatenate([np.zeros(int(RATE_HZ * LEADING_SILENCE_S), np.float32), samples])
     data, media_type = encode(samples, RATE_HZ, "wav")
-    return SpokenUpload(
-        UploadedFile(filename=f"{text.id}.wav", media_type=media_type, data=data), len(samples) / RATE_HZ
-    )
+    file = UploadedFile(filename=f"{text.id}.wav", media_type=media_type, data=data)
+    return SpokenUpload(file, len(samples) / RATE_HZ)

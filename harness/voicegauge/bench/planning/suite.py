@@ -1,9 +1,9 @@
-"""Suites: the texts that are spoken, as data.
+"""Suites: the texts of a benchmark, read from YAML files.
 
 id: smoke                  the file's name without its ending
 version: 1                 raised when a text changes
 title: Eight English sentences
-language: en               of every text that names none
+language: en               language of the texts that name none
 texts:
   - {id: plain-1, category: plain, text: The kettle is on the stove.}
   - {id: fr-1, category: plain, language: fr, text: Il fait beau ce matin.}
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -24,18 +23,18 @@ from voicegauge.model import Record, SuiteRef
 
 
 class SuiteText(Record, frozen=True, kw_only=True):
-    """One text to speak."""
+    """One text of a suite."""
 
     id: str
     """Unique in its suite; letters, digits, "-", "_" and "."."""
     text: str
     category: str
-    """What makes it hard: "plain", "numbers", "names"."""
+    """What makes the text hard to synthesize: "plain", "numbers", "names"."""
     language: str
 
 
 class Suite(Record, frozen=True, kw_only=True):
-    """Texts that belong together, and the digest of the file they stand in."""
+    """A set of texts, with the digest of the file they were read from."""
 
     id: str
     version: int
@@ -45,33 +44,33 @@ class Suite(Record, frozen=True, kw_only=True):
 
     @property
     def ref(self) -> SuiteRef:
-        """What a run's manifest keeps of it."""
+        """The record of the suite for a run's manifest."""
         return SuiteRef(id=self.id, version=self.version, sha256=self.sha256, texts=len(self.texts))
 
     def select(
         self, *, languages: Sequence[str] = (), categories: Sequence[str] = (), limit: int | None = None
     ) -> Suite:
-        """The suite with only the texts of `languages` and `categories` (all of them where empty).
+        """Return the suite reduced to some of its texts.
 
         Args:
-            languages: language codes, as the suite writes them.
-            categories: names of categories.
-            limit: keep that many texts of each language, in the suite's order.
+            languages: language codes to select, as the suite spells them; all where empty.
+            categories: categories to select; all where empty.
+            limit: maximum number of texts of each language, taken from the start of the suite.
 
         Raises:
             UnknownNameError: no text has that language or category.
-            DataError: no text is left.
+            DataError: no text matches both.
         """
         _check_known("language", languages, {text.language for text in self.texts})
         _check_known("category", categories, {text.category for text in self.texts})
-        kept: dict[str, list[SuiteText]] = {}
+        by_language: dict[str, list[SuiteText]] = {}
         for text in self.texts:
             if (not languages or text.language in languages) and (not categories or text.category in categories):
-                kept.setdefault(text.language, []).append(text)
-        chosen = {text.id for group in kept.values() for text in group[:limit]}
-        if not chosen:
+                by_language.setdefault(text.language, []).append(text)
+        selected = {text.id for texts in by_language.values() for text in texts[:limit]}
+        if not selected:
             raise DataError(f"the suite {self.id} has no text of that language and category")
-        return msgspec.structs.replace(self, texts=tuple(t for t in self.texts if t.id in chosen))
+        return msgspec.structs.replace(self, texts=tuple(t for t in self.texts if t.id in selected))
 
 
 def _check_known(kind: str, names: Sequence[str], known: set[str]) -> None:
@@ -80,8 +79,8 @@ def _check_known(kind: str, names: Sequence[str], known: set[str]) -> None:
             raise UnknownNameError(kind, name, known)
 
 
-class _Text(Record, frozen=True, kw_only=True):
-    """A text as the file has it."""
+class _TextEntry(Record, frozen=True, kw_only=True):
+    """One text in a suite file."""
 
     id: str
     text: str
@@ -89,30 +88,33 @@ class _Text(Record, frozen=True, kw_only=True):
     language: str | None = None
 
 
-class _File(Record, frozen=True, kw_only=True):
-    """A suite as the file has it."""
+class _SuiteFile(Record, frozen=True, kw_only=True):
+    """The content of a suite file."""
 
     id: str
     version: int
     title: str
     language: str
-    texts: list[_Text]
+    texts: list[_TextEntry]
 
 
-_ID = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
+_ID_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
 def suite_names() -> list[str]:
-    """The bundled suites."""
+    """Return the names of the bundled suites."""
     return sorted(path.stem for path in (data_dir("benchmarks") / "suites").glob("*.yaml"))
 
 
 def load_suite(name: str | Path) -> Suite:
-    """The bundled suite called `name`, or the one in the file `name`.
+    """Load a suite.
+
+    Args:
+        name: a bundled suite, or the path of a YAML file.
 
     Raises:
         UnknownNameError: no bundled suite has that name.
-        DataError: the file cannot be read or is no suite; says file, line and reason.
+        DataError: the file cannot be read or is not a valid suite; the message gives file, line and reason.
     """
     path = Path(name)
     if path.suffix not in {".yaml", ".yml"} and "/" not in str(name):
@@ -121,28 +123,28 @@ def load_suite(name: str | Path) -> Suite:
         path = data_dir("benchmarks") / "suites" / f"{name}.yaml"
     try:
         document = read_document(path)
-    except ContractError as error:
+    except ContractError as error:  # the reader is shared with contracts
         raise DataError(str(error)) from error
-    return _read(document)
+    return _parse_suite(document)
 
 
-def _read(document: Document) -> Suite:
+def _parse_suite(document: Document) -> Suite:
     try:
-        file = msgspec.convert(document.data, _File)
+        file = msgspec.convert(document.data, _SuiteFile)
     except msgspec.ValidationError as error:
-        raise _fault(document, error) from error
-    _check_id(document, "/id", "suite", file.id)  # a run's folder bears it
+        raise _schema_error(document, error) from error
+    _check_id(document, "/id", "suite", file.id)  # the id becomes part of a run's folder name
     seen: set[str] = set()
     for index, text in enumerate(file.texts):
-        where = f"/texts/{index}"
-        _check_id(document, where, "text", text.id)
+        pointer = f"/texts/{index}"
+        _check_id(document, pointer, "text", text.id)
         if text.id in seen:
-            raise _error(document, where, f"the text id {text.id!r} stands twice")
+            raise _error_at(document, pointer, f"the text id {text.id!r} is used twice")
         if not text.text.strip():
-            raise _error(document, where, f"the text {text.id!r} is empty")
+            raise _error_at(document, pointer, f"the text {text.id!r} is empty")
         seen.add(text.id)
     if not seen:
-        raise _error(document, "/texts", "a suite has at least one text")
+        raise _error_at(document, "/texts", "a suite needs at least one text")
     return Suite(
         id=file.id,
         version=file.version,
@@ -155,18 +157,19 @@ def _read(document: Document) -> Suite:
     )
 
 
-def _check_id(document: Document, pointer: str, what: str, name: str) -> None:
-    if not name or not set(name) <= _ID:
-        raise _error(document, pointer, f"the {what} id {name!r} may hold letters, digits, -, _ and . only")
+def _check_id(document: Document, pointer: str, kind: str, name: str) -> None:
+    if not name or not set(name) <= _ID_CHARACTERS:
+        raise _error_at(document, pointer, f"the {kind} id {name!r} may only contain letters, digits, -, _ and .")
 
 
-def _fault(document: Document, error: msgspec.ValidationError) -> DataError:
-    """The first value that does not fit: msgspec names it as a path, such as `$.texts[3].id`."""
+def _schema_error(document: Document, error: msgspec.ValidationError) -> DataError:
+    """Return the error for the first invalid value, which msgspec gives as a path such as `$.texts[3].id`."""
     reason, _, path = str(error).partition(" - at `")
     pointer = path.rstrip("`").removeprefix("$").replace(".", "/").replace("[", "/").replace("]", "")
-    return _error(document, pointer, f"is no suite: {reason}" + (f" at {pointer}" if pointer else ""))
+    # Suites written for version 1 of the format.
+    hint = ": rename `stratum` to `category`" if "stratum" in reason else ""
+    return _error_at(document, pointer, f"not a valid suite: {reason}" + (f" at {pointer}" if pointer else "") + hint)
 
 
-def _error(document: Document, pointer: str, reason: str) -> DataError:
-    place: Any = document.line(pointer)
-    return DataError(f"{document.path}:{place}: {reason}")
+def _error_at(document: Document, pointer: str, reason: str) -> DataError:
+    return DataError(f"{document.path}:{document.line(pointer)}: {reason}")

@@ -1,4 +1,4 @@
-"""What was received, measured: after the last request, so that decoding disturbs no timing."""
+"""Measure the audio of a run after its last request, so that decoding disturbs no timing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.bench.running.playback import first_audio_ms, with_playback
+from voicegauge.bench.running.playback import add_playback, first_audio_ms
 from voicegauge.contract import BaseTarget
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import DataError
@@ -22,62 +22,63 @@ def measure_audio(
     targets: Mapping[str, BaseTarget],
     on_sample: Callable[[], None] = lambda: None,
 ) -> tuple[Sample, ...]:
-    """The samples with what can be measured on their audio, and the time to the first audible speech.
+    """Return the samples with the measurements of their audio and the time to first audible speech.
 
     Args:
-        folder: of the run.
-        samples: as they were journaled.
-        targets: by id; say what raw audio is.
-        on_sample: called after each.
+        folder: folder of the run.
+        samples: as the journal has them.
+        targets: by id; their contracts declare the encoding of raw audio.
+        on_sample: called after each sample.
 
     Raises:
-        DataError: a file of the run is missing.
+        DataError: an audio file of the run is missing.
     """
-    known: dict[AudioFacts, _Measured] = {}
+    by_file: dict[AudioFacts, _MeasuredAudio] = {}
     measured = []
     for sample in samples:
-        if sample.audio is not None and sample.audio not in known:
-            known[sample.audio] = _facts(folder, sample.audio, targets.get(sample.target))
-        measured.append(_with(sample, known[sample.audio]) if sample.audio is not None else sample)
+        if sample.audio is not None and sample.audio not in by_file:
+            by_file[sample.audio] = _measure_file(folder, sample.audio, targets.get(sample.target))
+        measured.append(_add_measurements(sample, by_file[sample.audio]) if sample.audio is not None else sample)
         on_sample()
     return tuple(measured)
 
 
-class _Measured(NamedTuple):
+class _MeasuredAudio(NamedTuple):
     facts: AudioFacts
     timeline: PlaybackTimeline | None
-    """Of audio that can be decoded."""
+    """`None` for audio that could not be decoded."""
 
 
-def _facts(folder: Path, kept: AudioFacts, target: BaseTarget | None) -> _Measured:
-    path = folder / kept.file
+def _measure_file(folder: Path, saved: AudioFacts, target: BaseTarget | None) -> _MeasuredAudio:
+    path = folder / saved.file
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    audio = EncodedAudio(data, media_type=kept.media_type, raw_format=_declared(target))
-    return _Measured(audio.facts(kept.file), audio.playback_timeline)
+    audio = EncodedAudio(data, media_type=saved.media_type, raw_format=_declared_raw_format(target))
+    return _MeasuredAudio(audio.facts(saved.file), audio.playback_timeline)
 
 
-def _with(sample: Sample, found: _Measured) -> Sample:
-    latency, streaming, lead_s = sample.latency, sample.streaming, found.facts.leading_silence_s
-    if latency is not None and latency.ttfa_ms is not None and lead_s is not None:
-        first_ms, heard_ms = latency.ttfa_ms, latency.ttfa_ms + lead_s * 1000
-        if streaming is not None and found.timeline is not None:
-            first_ms = first_audio_ms(streaming, found.timeline)
-            streaming, heard_ms = with_playback(streaming, found.timeline, lead_s)
-        latency = msgspec.structs.replace(latency, ttfa_ms=first_ms, ttfs_ms=heard_ms)
-    return msgspec.structs.replace(sample, audio=found.facts, latency=latency, streaming=streaming)
+def _add_measurements(sample: Sample, audio: _MeasuredAudio) -> Sample:
+    latency, streaming, silence_s = sample.latency, sample.streaming, audio.facts.leading_silence_s
+    if latency is not None and latency.ttfa_ms is not None and silence_s is not None:
+        ttfa_ms, ttfs_ms = latency.ttfa_ms, latency.ttfa_ms + silence_s * 1000
+        if streaming is not None and audio.timeline is not None:
+            ttfa_ms = first_audio_ms(streaming, audio.timeline)
+            streaming, ttfs_ms = add_playback(streaming, audio.timeline, silence_s)
+        latency = msgspec.structs.replace(latency, ttfa_ms=ttfa_ms, ttfs_ms=ttfs_ms)
+    return msgspec.structs.replace(sample, audio=audio.facts, latency=latency, streaming=streaming)
 
 
-def _declared(target: BaseTarget | None) -> RawAudioFormat | None:
-    place = _audio_place(target)
-    if place is None or place.format is None or place.sample_rate_hz is None:
+def _declared_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
+    """Return the encoding that the contract declares for audio without a header; `None` where it declares none."""
+    spec = _response_audio(target)
+    if spec is None or spec.format is None or spec.sample_rate_hz is None:
         return None
-    return RawAudioFormat(format=place.format, sample_rate_hz=place.sample_rate_hz, channels=place.channels)
+    return RawAudioFormat(format=spec.format, sample_rate_hz=spec.sample_rate_hz, channels=spec.channels)
 
 
-def _audio_place(target: BaseTarget | None) -> ResponseAudio | None:
+def _response_audio(target: BaseTarget | None) -> ResponseAudio | None:
     if target is None:
         return None
     if target.answer.audio is not None:

@@ -1,8 +1,9 @@
-"""The times of one delivery, from the timings of its exchanges and the sightings of its job."""
+"""Latency of one delivery, from the timings of its exchanges and the observed states of its job."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.contract import BaseTarget
@@ -12,81 +13,90 @@ from voicegauge.model import Delivery, Interval, Latency, StateObservation, Timi
 
 
 def measure_latency(delivery: Delivery, target: BaseTarget) -> Latency | None:
-    """The times of `delivery`, counted from the start of its last submit.
+    """Measure the latency of `delivery` from the start of its last submit.
 
-    `None` where nothing was timed: the submit was sent by an earlier process, or was
-    never answered.
+    Returns:
+        `None` where the submit was not timed: an earlier process sent it, or it got no response.
     """
     if delivery.submit_exchange is None:
         return None
     submit = delivery.exchanges[delivery.submit_exchange].timing
     if submit is None:
         return None
-    queue, processing, done = _job_times(delivery, target, submit.total_ms)
-    latency = Latency(submit_latency_ms=submit.total_ms, queue_ms=queue, processing_ms=processing, completion_ms=done)
-    if delivery.audio_exchange is None:
-        return latency
-    exchange = delivery.exchanges[delivery.audio_exchange]
-    if exchange.timing is None:
-        return latency
-    start, timing = exchange.timing.started_ms - submit.started_ms, exchange.timing
-    whole = start + timing.total_ms
+    job = _measure_job(delivery, target, submit.total_ms)
+    audio = delivery.exchanges[delivery.audio_exchange] if delivery.audio_exchange is not None else None
+    if audio is None or audio.timing is None:
+        return Latency(
+            submit_latency_ms=submit.total_ms,
+            queue_ms=job.queue,
+            processing_ms=job.processing,
+            completion_ms=job.completion,
+        )
+    timing, start_ms = audio.timing, audio.timing.started_ms - submit.started_ms
+    last_byte_ms = start_ms + timing.total_ms
     streaming = measure_streaming(delivery, target)
-    first_audio: float | None
+    first_audio_ms: float | None
     if delivery.text is not None:
-        first_audio = None
+        first_audio_ms = None
     elif streaming is not None:
-        first_audio = streaming.pieces[0][0]
-    else:  # audio inside JSON cannot be played before its last byte is there
-        first_audio = whole if is_json(exchange.response.media_type) else start + _first_piece(timing)
+        first_audio_ms = streaming.chunks[0][0]
+    elif is_json(audio.response.media_type):  # audio inside JSON cannot be played before the JSON is complete
+        first_audio_ms = last_byte_ms
+    else:
+        first_audio_ms = start_ms + _first_chunk_ms(timing)
     return Latency(
-        submit_latency_ms=latency.submit_latency_ms,
-        queue_ms=queue,
-        processing_ms=processing,
-        completion_ms=done,
+        submit_latency_ms=submit.total_ms,
+        queue_ms=job.queue,
+        processing_ms=job.processing,
+        completion_ms=job.completion,
         download_ms=timing.total_ms if delivery.audio_exchange != delivery.submit_exchange else None,
-        ttfb_ms=start + _first_byte(timing),
-        ttfa_ms=first_audio,
-        total_latency_ms=whole,
+        ttfb_ms=start_ms + _first_byte_ms(timing),
+        ttfa_ms=first_audio_ms,
+        total_latency_ms=last_byte_ms,
     )
 
 
-def _first_byte(timing: Timing) -> float:
+def _first_byte_ms(timing: Timing) -> float:
     return timing.total_ms - timing.receive_ms
 
 
-def _first_piece(timing: Timing) -> float:
-    return timing.chunks[0][0] if timing.chunks else _first_byte(timing)
+def _first_chunk_ms(timing: Timing) -> float:
+    return timing.chunks[0][0] if timing.chunks else _first_byte_ms(timing)
 
 
-def _job_times(
-    delivery: Delivery, target: BaseTarget, submit_latency_ms: float
-) -> tuple[Interval | None, Interval | None, Interval | None]:
-    """Queue, processing and done: each known only between two polls."""
+class _JobTimes(NamedTuple):
+    queue: Interval | None = None
+    processing: Interval | None = None
+    completion: Interval | None = None
+
+
+def _measure_job(delivery: Delivery, target: BaseTarget, submit_latency_ms: float) -> _JobTimes:
+    """Return lower and upper bounds of the phases of a job, whose status is only seen when polled."""
     job = target.job_operation.job if target.job_operation else None
     observations = delivery.job.observations if delivery.job else ()
-    ended = next((i for i, seen in enumerate(observations) if job and _ends(job, seen.state)), None)
+    ended = next((i for i, seen in enumerate(observations) if job and _is_terminal(job, seen.state)), None)
     if job is None or ended is None:
-        return None, None, None
-    done = _entered(observations, ended)
-    stages = [name for name, state in job.states.items() if state.end is None]
-    if len(stages) < 2:
-        return None, Interval(low_ms=max(done.low_ms - submit_latency_ms, 0.0), high_ms=done.high_ms), done
-    begun = next(i for i, seen in enumerate(observations) if seen.state != stages[0])
-    queue = _entered(observations, begun)
-    processing = Interval(low_ms=max(done.low_ms - queue.high_ms, 0.0), high_ms=done.high_ms - queue.low_ms)
-    return queue, processing, done
+        return _JobTimes()
+    completion = _entry_bounds(observations, ended)
+    phases = [name for name, state in job.states.items() if state.end is None]
+    if len(phases) < 2:  # no queue state: everything after the submit counts as processing
+        processing = Interval(low_ms=max(completion.low_ms - submit_latency_ms, 0.0), high_ms=completion.high_ms)
+        return _JobTimes(None, processing, completion)
+    started = next(i for i, seen in enumerate(observations) if seen.state != phases[0])
+    queue = _entry_bounds(observations, started)
+    processing = Interval(low_ms=max(completion.low_ms - queue.high_ms, 0.0), high_ms=completion.high_ms - queue.low_ms)
+    return _JobTimes(queue, processing, completion)
 
 
-def _ends(job: JobSpec, state: str) -> bool:
+def _is_terminal(job: JobSpec, state: str) -> bool:
     return state in job.states and job.states[state].end is not None
 
 
-def _entered(observations: Sequence[StateObservation], index: int) -> Interval:
-    """When the state of sighting `index` was entered.
+def _entry_bounds(observations: Sequence[StateObservation], index: int) -> Interval:
+    """Return the bounds of the time at which the state of observation `index` was entered.
 
-    Not before the question before it was asked, which was still answered otherwise, and
-    not after its own answer was there.
+    The poll before it was sent while the job was still in an earlier state, which gives the lower
+    bound; the response that showed the state gives the upper bound.
     """
-    low = observations[index - 1].requested_ms if index else 0.0
-    return Interval(low_ms=low, high_ms=observations[index].at_ms)
+    low_ms = observations[index - 1].requested_ms if index else 0.0
+    return Interval(low_ms=low_ms, high_ms=observations[index].at_ms)

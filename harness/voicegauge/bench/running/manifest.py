@@ -1,4 +1,4 @@
-"""The manifest of a run: all that a reader needs to judge it or to repeat it."""
+"""Manifest of a run: everything needed to interpret the run or to repeat it."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from voicegauge.model import RUN_SCHEMA_VERSION, Manifest
 from voicegauge.version import __version__
 
 _LIBRARIES = ("httpx", "httpcore", "msgspec", "numpy", "scipy", "soundfile", "jiwer")
-"""What a time, an error count or an interval may depend on."""
+"""Libraries whose version can change a time, an error count or an interval."""
 
 
-def make_manifest(order: RunConfig, run_id: str, created: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
-    """The manifest of a run that has just begun.
+def make_manifest(config: RunConfig, run_id: str, created: datetime, *, base_urls: Mapping[str, str]) -> Manifest:
+    """Build the manifest of a run that is about to start.
 
     Args:
-        order: what is carried out.
+        config: plan, targets and access of the run.
         run_id: unique among the runs of a folder.
-        created: an aware time.
-        base_urls: where the user points elsewhere, by the contract's server name or "".
+        created: current time, with time zone.
+        base_urls: base URLs set by the user, by the contract's server name or "".
     """
-    plan, settings = order.plan, order.plan.settings
-    provider = next(iter(order.access), "")
+    plan, settings = config.plan, config.plan.settings
+    provider = next(iter(config.access), "")  # --base-url is only accepted with a single provider
     return Manifest(
         schema_version=RUN_SCHEMA_VERSION,
         run_id=run_id,
@@ -40,21 +40,21 @@ def make_manifest(order: RunConfig, run_id: str, created: datetime, *, base_urls
         sessions=settings.sessions,
         repetitions=settings.repetitions,
         warmup=settings.warmup,
-        concurrency=order.concurrency,
+        concurrency=config.concurrency,
         seed=settings.seed,
         base_urls={f"{provider}/{server}".rstrip("/"): url for server, url in base_urls.items()},
         environment=environment(),
-        max_cost_usd=order.max_cost_usd,
+        max_cost_usd=config.max_cost_usd,
         plan_sha256=plan.sha256,
     )
 
 
 def environment() -> dict[str, str]:
-    """Python, platform, processors, and the versions of the libraries that matter."""
-    found = {
+    """Return Python version, platform, processor, number of processors and library versions."""
+    system = {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "processors": str(os.cpu_count()),
     }
-    return found | {name: metadata.version(name) for name in _LIBRARIES}
+    return system | {name: metadata.version(name) for name in _LIBRARIES}

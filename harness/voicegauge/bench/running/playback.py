@@ -1,4 +1,4 @@
-"""How audio came in the answer to a request, piece by piece, and how it would have played."""
+"""Arrival of streamed audio, chunk by chunk, and its simulated playback."""
 
 from __future__ import annotations
 
@@ -16,32 +16,37 @@ from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Streaming
 from voicegauge.speech.audio import PlaybackTimeline
 
-TOGETHER_MS = 1.0
-"""Pieces that come this close after each other are one: the network cuts where it likes."""
+MERGE_MS = 1.0
+"""Chunks that arrive within this time count as one: the network splits packets arbitrarily."""
 MIN_STALL_MS = 1.0
-"""A shorter wait is the clock's own error."""
+"""Shorter stalls are within the precision of the timestamps."""
 
 
 def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | None:
-    """How the audio of `delivery` came; `None` where it was no stream, or nothing was timed.
+    """Measure the arrival of streamed audio; `add_playback` adds what needs decoding.
 
-    A stream is an answer of events, or one of bytes whose length is not told beforehand.
+    A stream is an event stream, or a response of bytes without a Content-Length.
+    Times are milliseconds from the start of the submit.
 
-    Times are milliseconds from the start of the submit. What takes decoding is left to `with_playback`.
+    Returns:
+        `None` where the audio was not streamed in the response to the submit, or was not timed.
     """
-    index, place = delivery.audio_exchange, target.answer.audio
-    if index is None or index != delivery.submit_exchange or place is None:
+    index, spec = delivery.audio_exchange, target.answer.audio
+    if index is None or index != delivery.submit_exchange or spec is None:
         return None
     exchange = delivery.exchanges[index]
-    if place.delivered == "stream" and target.operation.stream is not None:
-        return _of_events(exchange, target.operation.stream)
-    # What has a length was there as a whole before it was sent.
-    in_pieces = place.delivered == "bytes" and exchange.response.header("content-length") is None
-    return _made(_arrivals(exchange)) if in_pieces else None
+    if spec.delivered == "stream" and target.operation.stream is not None:
+        return _measure_events(exchange, target.operation.stream)
+    # A provider that knows the length has finished the audio before it sends the first byte.
+    is_streamed = spec.delivered == "bytes" and exchange.response.header("content-length") is None
+    return _merge_chunks(_body_arrivals(exchange)) if is_streamed else None
 
 
-def _arrivals(exchange: Exchange) -> list[tuple[float, int]]:
-    """(milliseconds, bytes of the body until then); nothing where the times are not those of these bytes."""
+def _body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
+    """Return the arrivals of the body as (ms, bytes so far).
+
+    Empty where the timed chunks are not those of the body, because a content encoding was removed.
+    """
     chunks = exchange.timing.chunks if exchange.timing is not None else ()
     sizes = list(accumulate(size for _, size in chunks))
     if not sizes or sizes[-1] != len(exchange.response.body):
@@ -49,98 +54,102 @@ def _arrivals(exchange: Exchange) -> list[tuple[float, int]]:
     return [(at, size) for (at, _), size in zip(chunks, sizes, strict=True)]
 
 
-def _of_events(exchange: Exchange, spec: StreamSpec) -> Streaming | None:
-    arrivals = _arrivals(exchange)
+def _measure_events(exchange: Exchange, spec: StreamSpec) -> Streaming | None:
+    arrivals = _body_arrivals(exchange)
     stream = read_stream(spec, exchange.response.body)
     if not arrivals or not stream.events:
         return None
     sizes = [size for _, size in arrivals]
 
-    def came(end: int) -> float:
+    def arrival_ms(end: int) -> float:
+        """Return when the body's byte before offset `end` arrived."""
         return arrivals[bisect_left(sizes, end)][0]
 
     try:
-        audio = [(came(event.end), len(piece)) for event, piece in stream.audio() if piece]
+        audio = [(arrival_ms(event.end), len(data)) for event, data in stream.audio() if data]
     except UnreadableBodyError:
         return None
-    sums = list(accumulate(size for _, size in audio))
-    pieces = [(at, size) for (at, _), size in zip(audio, sums, strict=True)]
-    return _made(pieces, first_event_ms=came(stream.events[0].end))
+    totals = list(accumulate(size for _, size in audio))
+    chunks = [(at, total) for (at, _), total in zip(audio, totals, strict=True)]
+    return _merge_chunks(chunks, first_event_ms=arrival_ms(stream.events[0].end))
 
 
-def _made(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> Streaming | None:
+def _merge_chunks(arrivals: Sequence[tuple[float, int]], first_event_ms: float | None = None) -> Streaming | None:
     if not arrivals:
         return None
-    pieces = [arrivals[0]]
+    chunks = [arrivals[0]]
     for at, size in arrivals[1:]:
-        if at - pieces[-1][0] < TOGETHER_MS:
-            pieces[-1] = (pieces[-1][0], size)
+        if at - chunks[-1][0] < MERGE_MS:
+            chunks[-1] = (chunks[-1][0], size)
         else:
-            pieces.append((at, size))
-    gaps = [after - before for (before, _), (after, _) in pairwise(pieces)]
+            chunks.append((at, size))
+    gaps = [after - before for (before, _), (after, _) in pairwise(chunks)]
     return Streaming(
         first_event_ms=first_event_ms,
-        pieces=tuple(pieces),
+        chunks=tuple(chunks),
         gap_p50_ms=statistics.median(gaps) if gaps else None,
         gap_max_ms=max(gaps, default=None),
     )
 
 
 class Playback(NamedTuple):
-    """What a listener would have heard who started with the first audio."""
+    """Simulated playback of a stream by a player that starts with the first audio."""
 
     stalls_ms: tuple[float, ...]
-    """Each time the audio ran out before more of it came."""
-    heard_ms: float
-    """When the asked-for moment of the audio would have been heard."""
-    came_ms: float
-    """When it had arrived."""
+    """Duration of each buffer underrun."""
+    played_ms: float
+    """When the given moment of the audio is played."""
+    arrived_ms: float
+    """When the given moment of the audio has arrived."""
 
 
-def play(pieces: Sequence[tuple[float, float]], moment_s: float) -> Playback:
-    """Play audio as it arrives: begin with the first of it, wait whenever it has run out.
+def play(chunks: Sequence[tuple[float, float]], moment_s: float) -> Playback:
+    """Simulate a player that starts with the first audio and stalls when its buffer is empty.
 
     Args:
-        pieces: (milliseconds, seconds that can be played by then), both rising.
-        moment_s: a moment of the audio.
+        chunks: (arrival in ms, seconds of audio that can be played by then), both ascending.
+        moment_s: the moment of the audio to report, in seconds from its start.
     """
     stalls: list[float] = []
-    ready_s = 0.0
-    dry_ms: float | None = None  # when what is there will have been played
-    heard_ms = came_ms = pieces[-1][0]
+    buffered_s = 0.0
+    empty_ms: float | None = None  # when the buffered audio will have been played
+    played_ms = arrived_ms = chunks[-1][0]
     found = False
-    for at_ms, playable_s in pieces:
-        if playable_s <= ready_s:
+    for at_ms, playable_s in chunks:
+        if playable_s <= buffered_s:  # a chunk that completes no audio frame
             continue
-        if dry_ms is not None and at_ms - dry_ms > MIN_STALL_MS:
-            stalls.append(at_ms - dry_ms)
-        begins_ms = at_ms if dry_ms is None else max(at_ms, dry_ms)
+        if empty_ms is not None and at_ms - empty_ms > MIN_STALL_MS:
+            stalls.append(at_ms - empty_ms)
+        start_ms = at_ms if empty_ms is None else max(at_ms, empty_ms)
         if not found and playable_s > moment_s:
-            found, heard_ms, came_ms = True, begins_ms + (moment_s - ready_s) * 1000, at_ms
-        dry_ms = begins_ms + (playable_s - ready_s) * 1000
-        ready_s = playable_s
-    return Playback(tuple(stalls), heard_ms, came_ms)
+            found, played_ms, arrived_ms = True, start_ms + (moment_s - buffered_s) * 1000, at_ms
+        empty_ms = start_ms + (playable_s - buffered_s) * 1000
+        buffered_s = playable_s
+    return Playback(tuple(stalls), played_ms, arrived_ms)
 
 
 def first_audio_ms(streaming: Streaming, timeline: PlaybackTimeline) -> float:
-    """When the first byte of `timeline`'s audio had come, which a header does not count as."""
-    came = (at for at, size in streaming.pieces if size > timeline.begins_at)
-    return next(came, streaming.pieces[-1][0])
+    """Return when the first byte of audio data arrived, after any header of the container."""
+    after_header = (at for at, size in streaming.chunks if size > timeline.begins_at)
+    return next(after_header, streaming.chunks[-1][0])
 
 
-def with_playback(streaming: Streaming, timeline: PlaybackTimeline, lead_s: float) -> tuple[Streaming, float]:
-    """What decoding tells of how audio came, and when its first audible speech would have been heard.
+def add_playback(streaming: Streaming, timeline: PlaybackTimeline, silence_s: float) -> tuple[Streaming, float]:
+    """Add buffer underruns and the arrival of the first audible speech to a measured stream.
 
     Args:
-        streaming: as it was measured.
-        timeline: of the audio.
-        lead_s: its leading silence, in seconds.
+        streaming: arrival of the chunks.
+        timeline: playable seconds of the decoded audio by bytes received.
+        silence_s: leading silence of the audio.
+
+    Returns:
+        The stream, and the time to first audible speech in milliseconds.
     """
-    played = play([(at, timeline.playable_s(size)) for at, size in streaming.pieces], lead_s)
-    told = msgspec.structs.replace(
+    playback = play([(at, timeline.playable_s(size)) for at, size in streaming.chunks], silence_s)
+    measured = msgspec.structs.replace(
         streaming,
-        speech_ms=played.came_ms,
-        underruns=len(played.stalls_ms),
-        stalled_ms=sum(played.stalls_ms),
+        first_speech_ms=playback.arrived_ms,
+        underruns=len(playback.stalls_ms),
+        stalled_ms=sum(playback.stalls_ms),
     )
-    return told, played.heard_ms
+    return measured, playback.played_ms

@@ -1,7 +1,7 @@
-"""A run on disk: a folder that holds `run.json`, `journal.jsonl` and `audio/`.
+"""Saved runs: a folder with `run.json`, `journal.jsonl` and `audio/`.
 
-`run.json` is replaced whole or not at all; audio files are named by their digest,
-so that equal answers are kept once and no name comes from the wire.
+`run.json` is replaced completely or not at all. Audio files are named by their digest, so that
+equal audio is saved once and no file name comes from a response.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ AUDIO_FOLDER = "audio"
 
 
 def create_run_folder(out: Path, name: str) -> Path:
-    """Make the folder of a new run below `out`: `name`, or `name` with a number where that is taken.
+    """Create the folder of a new run in `out`: `name`, or `name` with a number where that exists.
 
     Raises:
-        UsageError: it cannot be made.
+        UsageError: the folder cannot be created.
     """
     for attempt in itertools.count(1):
         folder = out / (name if attempt == 1 else f"{name}-{attempt}")
@@ -35,29 +35,29 @@ def create_run_folder(out: Path, name: str) -> Path:
         except FileExistsError:
             continue
         except OSError as error:
-            raise UsageError(f"cannot make {folder}: {error.strerror}: name another place with --out") from error
+            raise UsageError(f"cannot create {folder}: {error.strerror}: choose another folder with --out") from error
         return folder
-    raise AssertionError("the numbers do not end")
+    raise AssertionError("itertools.count never ends")
 
 
 def find_unfinished_run(out: Path, plan_sha256: str) -> Path | None:
-    """The newest interrupted run below `out` of the plan with that digest.
+    """Return the newest interrupted run in `out` of the plan with that digest.
 
-    Only one that bought something is worth going on with; files that are no runs are passed over.
+    Only runs with something paid for are worth resuming. Files that are not readable runs are skipped.
     """
-    for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):
+    for file in sorted(out.glob(f"*/{RUN_FILE}"), reverse=True):  # folder names begin with the date
         try:
             manifest = load_run(file).manifest
-            past = read_journal(file.parent)
+            state = read_journal(file.parent)
         except DataError:
             continue
-        if not manifest.finished and manifest.plan_sha256 == plan_sha256 and past.has_paid_results:
+        if not manifest.finished and manifest.plan_sha256 == plan_sha256 and state.has_paid_results:
             return file.parent
     return None
 
 
-class _Version(msgspec.Struct):
-    """Just enough of a run file to tell whether the rest can be read."""
+class _RunVersion(msgspec.Struct):
+    """The part of run.json that tells whether this version can read the rest."""
 
     class _Manifest(msgspec.Struct):
         schema_version: int
@@ -66,12 +66,15 @@ class _Version(msgspec.Struct):
 
 
 def run_folder(path: Path) -> Path:
-    """The folder of the run that `path` (the folder, or its run.json) names."""
+    """Return the folder of the run given by `path`, its folder or its run.json."""
     return path if path.is_dir() else path.parent
 
 
 def save_run(folder: Path, run: Run) -> Path:
-    """Write `run` to the folder's run.json, whole or not at all, and return the path.
+    """Write `run` to run.json in `folder`, completely or not at all.
+
+    Returns:
+        The path of run.json.
 
     Raises:
         UsageError: the file cannot be written.
@@ -82,24 +85,41 @@ def save_run(folder: Path, run: Run) -> Path:
 
 
 def load_run(path: Path) -> Run:
-    """The run in the folder `path`, or in the run.json `path`.
+    """Load a saved run; the samples of a run that was killed come from its journal.
 
-    Of a run that was killed, the samples are those of its journal.
+    Args:
+        path: the run's folder or its run.json.
 
     Raises:
-        DataError: there is none, it is broken, or another version of voicegauge wrote it;
-            says how to mend it.
+        DataError: there is no run, it is damaged, or an incompatible version of voicegauge wrote it;
+            the message says how to fix it.
     """
     file = path / RUN_FILE if path.is_dir() else path
     try:
         raw = file.read_bytes()
     except OSError as error:
-        hint = ": name the folder of a run" if isinstance(error, FileNotFoundError) else ""
+        hint = ": give the folder of a run" if isinstance(error, FileNotFoundError) else ""
         raise DataError(f"{file}: cannot be read: {error.strerror}{hint}") from error
+    _check_version(file, raw)
     try:
-        version = msgspec.json.decode(raw, type=_Version).manifest.schema_version
+        run = msgspec.json.decode(raw, type=Run)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{file}: is no saved run: {error}") from error
+        raise DataError(f"{file}: is a damaged run: {error}") from error
+    if not run.manifest.finished and not run.samples:
+        run = msgspec.structs.replace(run, samples=tuple(read_journal(file.parent).finished.values()))
+    return run
+
+
+def _check_version(file: Path, raw: bytes) -> None:
+    """Check the format version alone, so that an unknown format is reported as such and not as damaged.
+
+    Raises:
+        DataError: the file is not a run, or has another format version.
+    """
+    try:
+        version = msgspec.json.decode(raw, type=_RunVersion).manifest.schema_version
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DataError(f"{file}: is not a saved run: {error}") from error
     if version > RUN_SCHEMA_VERSION:
         raise DataError(
             f"{file}: was written by a newer voicegauge (run format {version}, "
@@ -110,24 +130,17 @@ def load_run(path: Path) -> Run:
             f"{file}: was written by an older voicegauge (run format {version}, "
             f"this one reads {RUN_SCHEMA_VERSION}): run the benchmark again"
         )
-    try:
-        run = msgspec.json.decode(raw, type=Run)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DataError(f"{file}: is a damaged run: {error}") from error
-    if not run.manifest.finished and not run.samples:
-        run = msgspec.structs.replace(run, samples=tuple(read_journal(file.parent).finished.values()))
-    return run
 
 
 def save_audio(folder: Path, audio: bytes) -> tuple[str, str]:
-    """Keep `audio` under its digest, with the ending that its first bytes ask for.
+    """Save `audio` under its digest, with the file name extension of its actual container.
 
     Args:
-        folder: of the run.
-        audio: as it was received.
+        folder: folder of the run.
+        audio: the audio as it was received.
 
     Returns:
-        The SHA-256 digest, and the file's path relative to `folder`.
+        The SHA-256 digest, and the path of the file relative to `folder`.
 
     Raises:
         UsageError: the file cannot be written.

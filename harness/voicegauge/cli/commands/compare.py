@@ -78,8 +78,8 @@ def command(
     settings = CompareSettings(
         alpha=alpha,
         session_drift=session_drift,
-        latency=ChangeThreshold(least=min_slowdown, missed=max(0.30, 3 * min_slowdown)),
-        error_rate=ChangeThreshold(least=min_wer, missed=max(0.05, 2.5 * min_wer)),
+        latency=ChangeThreshold(min_change=min_slowdown, detectable_change=max(0.30, 3 * min_slowdown)),
+        error_rate=ChangeThreshold(min_change=min_wer, detectable_change=max(0.05, 2.5 * min_wer)),
         seed=seed,
     )
     result = compare_runs(load_run(baseline), load_run(run), settings)

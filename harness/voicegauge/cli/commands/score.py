@@ -15,7 +15,7 @@ from voicegauge.model import AsrErrorFloor, Provenance, Record, Run, ScoreSet
 class Scored(Record, frozen=True, kw_only=True):
     """What `voicegauge score --json` writes."""
 
-    schema: str = "voicegauge/score/1"
+    schema: str = "voicegauge/score/2"
     run: str
     """The run's folder."""
     provenance: Provenance

@@ -53,7 +53,7 @@ def score(*, sample_id: str, reference: str, transcript: str, language: str, con
     counts = count_errors(wanted, said, normalise.unit)
     return Score(
         sample_id=sample_id,
-        heard=content,
+        audio_content=content,
         unit=normalise.unit,
         reference=wanted,
         hypothesis=said,

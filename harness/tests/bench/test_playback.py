@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.latency import measure_latency
-from voicegauge.bench.running.playback import measure_streaming, play, with_playback
+from voicegauge.bench.running.playback import add_playback, measure_streaming, play
 from voicegauge.bench.running.store import load_run
 from voicegauge.cli import run as voicegauge
 from voicegauge.client import Client
@@ -48,9 +48,9 @@ def ttsai() -> Contract:
     return load_contract(BUNDLED)
 
 
-def _delivery(target: Target, media_type: str, pieces: list[tuple[float, bytes]], **headers: str) -> Delivery:
-    """An answer whose body came in `pieces`: (milliseconds after the call, bytes)."""
-    last = pieces[-1][0]
+def _delivery(target: Target, media_type: str, chunks: list[tuple[float, bytes]], **headers: str) -> Delivery:
+    """An answer whose body came in `chunks`: (milliseconds after the call, bytes)."""
+    last = chunks[-1][0]
     timing = Timing(
         started_at=0.0,
         started_ms=5000.0,
@@ -61,12 +61,12 @@ def _delivery(target: Target, media_type: str, pieces: list[tuple[float, bytes]]
         ttfb_ms=4.0,
         receive_ms=last - 5.0,
         total_ms=last,
-        chunks=tuple((at, len(data)) for at, data in pieces),
+        chunks=tuple((at, len(data)) for at, data in chunks),
     )
     response = Response(
         status=200,
         headers=(("Content-Type", media_type), *headers.items()),
-        body=b"".join(data for _, data in pieces),
+        body=b"".join(data for _, data in chunks),
     )
     exchange = Exchange(
         provider="ttsai",
@@ -90,7 +90,7 @@ def _audio(size: int, index: int) -> bytes:
 
 def test_events_are_timed_by_the_piece_that_completes_them(ttsai) -> None:
     first, second = _audio(100, 0), _audio(50, 1)
-    pieces = [
+    chunks = [
         (10.0, _event("start", status="processing")),
         (20.0, first[:30]),
         (35.0, first[30:] + second[:9]),
@@ -98,19 +98,19 @@ def test_events_are_timed_by_the_piece_that_completes_them(ttsai) -> None:
         (61.5, _event("done", status="completed")),
     ]
     target = ttsai.target("kokoro-stream")
-    delivery = _delivery(target, "text/event-stream", pieces)
+    delivery = _delivery(target, "text/event-stream", chunks)
     found = measure_streaming(delivery, target)
-    assert found == Streaming(first_event_ms=10.0, pieces=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0)
+    assert found == Streaming(first_event_ms=10.0, chunks=((35.0, 100), (60.0, 150)), gap_p50_ms=25.0, gap_max_ms=25.0)
     latency = measure_latency(delivery, target)
     assert latency is not None
     assert (latency.ttfa_ms, latency.total_latency_ms) == (35.0, 61.5)
 
 
 def test_bytes_without_a_length_are_a_stream_too(ttsai) -> None:
-    pieces = [(10.0, b"a" * 44), (10.4, b"b" * 6), (30.0, b"c" * 50), (90.0, b"d" * 100)]
+    chunks = [(10.0, b"a" * 44), (10.4, b"b" * 6), (30.0, b"c" * 50), (90.0, b"d" * 100)]
     target = ttsai.target("kokoro-sync")
-    found = measure_streaming(_delivery(target, "audio/wav", pieces), target)
-    assert found == Streaming(pieces=((10.0, 50), (30.0, 100), (90.0, 200)), gap_p50_ms=40.0, gap_max_ms=60.0)
+    found = measure_streaming(_delivery(target, "audio/wav", chunks), target)
+    assert found == Streaming(chunks=((10.0, 50), (30.0, 100), (90.0, 200)), gap_p50_ms=40.0, gap_max_ms=60.0)
 
 
 @pytest.mark.parametrize("header", [{"Content-Length": "100"}, {}])
@@ -121,7 +121,7 @@ def test_what_was_there_as_a_whole_is_no_stream(header, ttsai) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pieces", "stalls", "heard", "came"),
+    ("chunks", "stalls", "audible", "arrived"),
     [
         ([(100, 1.0)], (), 350, 100),
         ([(100, 0.0), (150, 1.0)], (), 400, 150),
@@ -132,11 +132,11 @@ def test_what_was_there_as_a_whole_is_no_stream(header, ttsai) -> None:
         ([(100, 0.1)], (), 100, 100),
     ],
 )
-def test_playback_waits_when_the_audio_has_run_out(pieces, stalls, heard, came) -> None:
-    played = play([(float(at), seconds) for at, seconds in pieces], 0.25)
+def test_playback_waits_when_the_audio_has_run_out(chunks, stalls, audible, arrived) -> None:
+    played = play([(float(at), seconds) for at, seconds in chunks], 0.25)
     assert played.stalls_ms == pytest.approx(stalls)
-    assert played.heard_ms == pytest.approx(heard)
-    assert played.came_ms == came
+    assert played.played_ms == pytest.approx(audible)
+    assert played.arrived_ms == arrived
 
 
 ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, max_size=12).map(
@@ -150,7 +150,7 @@ def test_audio_that_comes_faster_never_makes_a_player_wait_longer(arrivals, fact
     fast = play([(at / factor, seconds) for at, seconds in arrivals], 0.0)
     assert sum(fast.stalls_ms) <= sum(slow.stalls_ms) + len(arrivals)
     assert all(stall > 0 for stall in slow.stalls_ms)
-    assert slow.heard_ms >= slow.came_ms
+    assert slow.played_ms >= slow.arrived_ms
 
 
 @given(ARRIVALS)
@@ -182,7 +182,7 @@ def test_a_header_that_comes_ahead_of_its_audio_is_no_audio(tmp_path) -> None:
         sample(),
         audio=AudioFacts(sha256="a", file="a.wav", bytes=len(data), media_type=media_type, container=None),
         latency=Latency(submit_latency_ms=900.0, ttfb_ms=10.0, ttfa_ms=10.0, total_latency_ms=900.0),
-        streaming=Streaming(pieces=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
+        streaming=Streaming(chunks=((10.0, 44), (500.0, 20_000), (900.0, len(data)))),
     )
     (measured,) = measure_audio(tmp_path, [made], {})
     assert measured.latency is not None
@@ -213,7 +213,7 @@ def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
     assert found is not None
     decoded = decode(delivery.audio)
     lead_s = leading_silence_s(decoded.samples, decoded.sample_rate_hz)
-    return with_playback(found, playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
+    return add_playback(found, playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
 
 
 def test_a_stream_slower_than_speech_runs_dry(tmp_path) -> None:
@@ -233,17 +233,17 @@ def test_a_stream_faster_than_speech_does_not(ttsai) -> None:
     latency = measure_latency(delivery, ttsai.target("kokoro-stream"))
     assert latency is not None
     assert found.first_event_ms is not None
-    assert found.speech_ms is not None
-    assert found.first_event_ms < latency.ttfa_ms <= found.speech_ms < latency.total_latency_ms
+    assert found.first_speech_ms is not None
+    assert found.first_event_ms < latency.ttfa_ms <= found.first_speech_ms < latency.total_latency_ms
 
 
 def test_chunked_bytes_over_a_socket_are_measured(tmp_path) -> None:
     old = "ms_per_character: 1.5\n              format: wav"
     found, _ = _spoken(_contract(tmp_path, old, "pace: {chunk_s: 0.25, speed: 4}"), "kokoro-sync")
     assert found.first_event_ms is None
-    assert len(found.pieces) > 4
+    assert len(found.chunks) > 4
     assert found.gap_p50_ms == pytest.approx(31, rel=0.8)
-    assert found.speech_ms is not None
+    assert found.first_speech_ms is not None
 
 
 def test_a_benchmark_of_a_stream_tells_how_it_came(tmp_path, capsys) -> None:
@@ -252,12 +252,12 @@ def test_a_benchmark_of_a_stream_tells_how_it_came(tmp_path, capsys) -> None:
     assert "ttsai/kokoro-stream streams: first speech after" in " ".join(capsys.readouterr().out.split())
     (folder,) = tmp_path.iterdir()
     (sample,) = load_run(folder).samples
-    told, latency = sample.streaming, sample.latency
-    assert told is not None
+    streaming, latency = sample.streaming, sample.latency
+    assert streaming is not None
     assert latency is not None
-    assert told.pieces[0][0] == latency.ttfa_ms
-    assert told.speech_ms is not None
-    assert latency.ttfa_ms <= told.speech_ms <= latency.ttfs_ms
+    assert streaming.chunks[0][0] == latency.ttfa_ms
+    assert streaming.first_speech_ms is not None
+    assert latency.ttfa_ms <= streaming.first_speech_ms <= latency.ttfs_ms
     assert sample.audio is not None
-    assert told.pieces[-1][1] == sample.audio.bytes
-    assert told.underruns == 0
+    assert streaming.chunks[-1][1] == sample.audio.bytes
+    assert streaming.underruns == 0

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.bench.analysis.summary import summarize
-from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, make_plan, run_kind_of
+from voicegauge.bench.planning.plan import BenchPlan, BenchPlanSettings, common_run_kind, make_plan
 from voicegauge.bench.planning.suite import Suite, load_suite
 from voicegauge.bench.running.access import emulated_access
 from voicegauge.bench.running.audio_facts import measure_audio
@@ -46,7 +46,7 @@ async def carried_out(
     plan = make_plan(suite, targets, BenchPlanSettings(warmup=0), provenance=Provenance.EMULATED)
     order = RunConfig(plan=plan, targets=chosen, access=emulated_access([targets[0].contract], emulator))
     outcome = await run_plan(order, folder)
-    assert outcome.complete
+    assert outcome.is_complete
     return plan, outcome
 
 
@@ -114,13 +114,13 @@ async def test_a_conversion_is_measured_by_the_audio_that_came_back(
 
 def test_kinds_are_not_mixed(voicegauge_catalogue) -> None:
     speaking, hearing = voicegauge_catalogue.targets["ttsai/kokoro"], intake(voicegauge_catalogue, "stt-whisper")
-    assert run_kind_of([speaking]) == "speech"
-    assert run_kind_of([hearing]) == "transcription"
-    with pytest.raises(UsageError, match="do not compare: give each kind a run of its own"):
-        run_kind_of([speaking, hearing])
+    assert common_run_kind([speaking]) == "speech"
+    assert common_run_kind([hearing]) == "transcription"
+    with pytest.raises(UsageError, match="are not comparable: benchmark each kind in a run of its own"):
+        common_run_kind([speaking, hearing])
 
 
 @pytest.mark.parametrize("name", ["analysis", "stems-demucs", "translation"])
 def test_what_keeps_no_words_is_refused(voicegauge_catalogue, name) -> None:
-    with pytest.raises(UsageError, match=f"ttsai/{name} leaves no speech in the same words"):
-        run_kind_of([intake(voicegauge_catalogue, name)])
+    with pytest.raises(UsageError, match=f"ttsai/{name} returns no speech in the same words"):
+        common_run_kind([intake(voicegauge_catalogue, name)])
