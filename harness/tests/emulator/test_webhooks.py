@@ -145,7 +145,7 @@ async def test_nothing_is_sent_beyond_this_machine_unless_the_host_was_named() -
                 await _poll(client, job)
             (sent,) = (await client.get("/_emulator/state")).json()["pixazo"]["webhooks"]
             assert sent["status"] is None
-            return bool(sent["reached"])
+            return bool(sent["sent"])
 
     assert not await reached()
     assert await reached(webhook_hosts=("hooks.invalid",))

@@ -1,4 +1,4 @@
-"""What each kind of operation answers: speech, audio input, resources, batches, chats, streams."""
+"""Responses by kind of operation: speech, streams, jobs, batches, chats, audio input and resources."""
 
 from voicegauge.emulator.endpoints.descriptions import describe_emulation
 from voicegauge.emulator.endpoints.provider import EmulatedProvider

@@ -1,81 +1,94 @@
-"""Batches: many requests taken on at once, each a job of its own, as `x-batch` says."""
+"""Batch operations: one request with a list of speech requests, each of which becomes a job."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from voicegauge.contract import Operation, read_pointer
 from voicegauge.contract.extension import BatchSpec
+from voicegauge.emulator.endpoints.context import EndpointContext
+from voicegauge.emulator.endpoints.speech import SpeechEndpoint
+from voicegauge.emulator.endpoints.target_selection import audio_location
 from voicegauge.emulator.http import ParsedRequest, Rejection, write_at
 from voicegauge.emulator.responses import EmulatedResponse
-from voicegauge.emulator.state import EmulatedClock, EmulatedJob
+from voicegauge.emulator.state import EmulatedAccount, EmulatedBatch, EmulatedJob
 
 
-@dataclass
-class EmulatedBatch(EmulatedJob):
-    """A job that is done once all of its items are."""
+class BatchEndpoint:
+    """Responds to batch requests, and adds the progress of batches to status responses."""
 
-    items: list[EmulatedJob] = field(default_factory=list)
+    def __init__(self, context: EndpointContext, speech: SpeechEndpoint) -> None:
+        """Plan the items of batches as `speech` plans single requests."""
+        self._context, self._speech = context, speech
 
-    def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
-        """As of any job; where polls move jobs on, half of the items move with each poll."""
-        waiting = [item for item in self.items if not _ended(item)]
-        turn = math.ceil(len(self.items) / 2)
-        for index, item in enumerate(waiting):
-            item.update_state(clock, poll=poll and index < turn)
-        if not clock.is_per_poll:
-            return super().update_state(clock, poll=poll)
-        if poll and len(self.entered_at) < len(self.state_path) and all(map(_ended, self.items)):
-            self.entered_at.append(clock.now())
-        return self.state
+    async def respond(
+        self, request: ParsedRequest, batch: BatchSpec, account: EmulatedAccount, *, strict: bool
+    ) -> EmulatedResponse:
+        """Create a job for every item and one for the batch.
 
-    @property
-    def completed(self) -> int:
-        """How many items have ended."""
-        return sum(map(_ended, self.items))
+        Raises:
+            Rejection: an item is invalid, or the account cannot pay for all items. No job is created then.
+        """
+        job_store = self._context.job_store
+        planned = [(item, self._speech.plan(item, account, strict=strict)) for item in _item_requests(request, batch)]
+        charges: list[float | None] = []
+        try:
+            charges += (job_store.charge_target(account, speech.target, speech.characters) for _, speech in planned)
+        except Rejection:
+            account.debit(-sum(charge or 0 for charge in charges))
+            raise
+        await self._context.clock.sleep(planned[0][1].accept_s)
+        charged = zip(planned, charges, strict=True)
+        items = [job_store.create_job(item, speech, account, charge) for (item, speech), charge in charged]
+        whole = self._speech.plan(request, account, strict=False)
+        whole = whole._replace(queue_s=0.0, work_s=max(sum(item.state_durations_s) for item in items))
+        job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), items=items)
+        balance = self._context.accounts.remaining_balance(account, request.operation)
+        return self.add_progress(self._context.builder.submit_response(request, job, balance=balance), job)
+
+    def add_progress(self, response: EmulatedResponse, job: EmulatedJob) -> EmulatedResponse:
+        """Add counts and item results to `response` if `job` is a batch; otherwise return it unchanged."""
+        batch = job.target.operation.batch
+        if batch is None or not isinstance(job, EmulatedBatch):
+            return response
+        for location, count in ((batch.total, len(job.items)), (batch.completed, job.completed)):
+            if location is not None:
+                response.body = write_at(response.body, location, count)
+        if response.kind == "status":
+            urls = self._audio_urls(response, job)
+            results = [dict(_item_result(batch, number, item, urls)) for number, item in enumerate(job.items)]
+            response.body = write_at(response.body, batch.results, results)
+        return response
+
+    def _audio_urls(self, response: EmulatedResponse, job: EmulatedBatch) -> dict[str, str]:
+        builder = self._context.builder
+        base_url = response.request.incoming.base_url if response.request is not None else ""
+        return {
+            item.id: builder.audio_url(base_url, audio_location(item.target), item.id, item.synthesis.format)
+            for item in job.items
+            if self._context.job_store.has_succeeded(item)
+        }
 
 
-def _ended(job: EmulatedJob) -> bool:
-    return len(job.entered_at) == len(job.state_path)
-
-
-def calls_of_items(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
-    """Each item of a batch as the request that it is.
+def _item_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedRequest]:
+    """Yield each item of a batch as a request of its own.
 
     Raises:
-        Refusal: the list is none.
+        Rejection: the items are not a list, or there are none.
     """
     tokens = batch.items.tokens
-    listed = read_pointer(request.body, tokens)
-    if not isinstance(listed, list) or not listed:
+    items = read_pointer(request.body, tokens)
+    if not isinstance(items, list) or not items:
         raise Rejection("invalid", tokens[0], f"{tokens[0]} must be a list of requests")
     each: Operation = request.operation.contract.operation(batch.each)
     media = next(iter(each.request_media.values()))
-    for item in listed:
+    for item in items:
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, media=media)
 
 
-def lay_progress(response: EmulatedResponse, batch: BatchSpec, job: EmulatedBatch, urls: dict[str, str]) -> None:
-    """Write into an answer how far a batch is.
-
-    Args:
-        response: to the submit or to a poll.
-        batch: where everything goes.
-        job: the batch.
-        urls: where the audio of items is, by job id.
-    """
-    for location, count in ((batch.total, len(job.items)), (batch.completed, job.completed)):
-        if location is not None:
-            response.body = write_at(response.body, location, count)
-    if response.kind == "status":
-        results = [dict(_result(batch, number, item, urls)) for number, item in enumerate(job.items)]
-        response.body = write_at(response.body, batch.results, results)
-
-
-def _result(batch: BatchSpec, number: int, item: EmulatedJob, urls: dict[str, str]) -> Iterator[tuple[str, Any]]:
+def _item_result(batch: BatchSpec, number: int, item: EmulatedJob, urls: dict[str, str]) -> Iterator[tuple[str, Any]]:
     yield batch.job, item.id
     if batch.index is not None:
         yield batch.index, number

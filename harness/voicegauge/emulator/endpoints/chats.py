@@ -1,4 +1,4 @@
-"""Chats: what is said is answered in words and in speech, as `x-chat` says; nobody thinks here."""
+"""Chat operations: text or speech in, a reply as text and speech out. The reply is a fixed phrase, not a model's."""
 
 from __future__ import annotations
 
@@ -8,48 +8,100 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import ChatSpec
-from voicegauge.emulator.audio import default_value_at
-from voicegauge.emulator.http import ParsedRequest, Rejection
+from voicegauge.emulator.audio import default_value_at, read_synthesis_request, transcribe_upload
+from voicegauge.emulator.endpoints.context import EndpointContext
+from voicegauge.emulator.endpoints.resources import StoredResource
+from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, write_at
+from voicegauge.emulator.responses import EmulatedResponse, default_body, success_response
+from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
 from voicegauge.model import UploadedFile
 
-QUOTED = 200
-"""Characters of what was said that an answer repeats."""
+MAX_QUOTED_CHARACTERS = 200
+"""Longer messages are cut when the reply quotes them, which keeps its audio short."""
 
 
-def recording_of(request: ParsedRequest, chat: ChatSpec) -> UploadedFile | None:
-    """What is said as a recording; `None` where it is said as text."""
-    given = request.read(chat.audio) if chat.audio is not None else MISSING
-    return given if isinstance(given, UploadedFile) else None
+class ChatEndpoint:
+    """Responds to chat requests."""
+
+    def __init__(self, context: EndpointContext) -> None:
+        """Store conversations in the resources of `context`."""
+        self._context = context
+
+    async def respond(
+        self, request: ParsedRequest, chat: ChatSpec, account: EmulatedAccount, conversations: list[StoredResource]
+    ) -> EmulatedResponse:
+        """Return the reply to one turn.
+
+        Args:
+            request: the chat request.
+            chat: locations of message, reply and audio.
+            account: the account that is charged.
+            conversations: the stored conversation that the request continues, if any.
+
+        Raises:
+            Rejection: there is no message, or the balance is too low.
+        """
+        context = self._context
+        response = success_response(request.operation, "other", default_body)
+        recording = _recorded_message(request, chat)
+        message = _text_message(request, chat) if recording is None else await transcribe_upload(recording, "audio")
+        charge = context.job_store.charge_price(account, request.operation.pricing)
+        turns = [message]
+        if request.operation.resource is not None:
+            now, rng = context.clock.now(), context.job_store.next_rng()
+            conversation = conversations[0] if conversations else None
+            if conversation is None:
+                conversation = context.resources.create(request, response, account, now, rng)
+            conversation.turns.append(message)
+            turns = conversation.turns
+            response.body = write_at(response.body, conversation.resource.id, conversation.id)
+        reply = _reply_to(turns)
+        url = self._speak(request, chat, reply)
+        values = ((chat.heard, message), (chat.reply, reply), (chat.spoken.at, url), (chat.charged, charge))
+        for location, value in values:
+            if location is not None and value is not None:
+                response.body = write_at(response.body, location, value)
+        return response
+
+    def _speak(self, request: ParsedRequest, chat: ChatSpec, reply: str) -> str:
+        """Make the spoken reply available for download, and return its URL."""
+        context = self._context
+        target = context.contract.target(chat.speaker)
+        speech_request = _speech_request(request, target, reply, chat.voice)
+        synthesis = read_synthesis_request(speech_request, target, chat.spoken, context.settings.seed)
+        media_id = fill_random_hex(DEFAULT_ID, context.job_store.next_rng())
+        context.downloads.add_speech(media_id, target, synthesis)
+        return context.builder.audio_url(request.incoming.base_url, chat.spoken, media_id, synthesis.format)
 
 
-def text_of(request: ParsedRequest, chat: ChatSpec) -> str:
-    """What is said as text.
+def _recorded_message(request: ParsedRequest, chat: ChatSpec) -> UploadedFile | None:
+    value = request.read(chat.audio) if chat.audio is not None else MISSING
+    return value if isinstance(value, UploadedFile) else None
 
-    Raises:
-        Refusal: nothing is said.
-    """
+
+def _text_message(request: ParsedRequest, chat: ChatSpec) -> str:
     text = request.read(chat.text)
     if not isinstance(text, str) or not text.strip():
-        raise Rejection("invalid", chat.text.tokens[-1], "nothing is said")
+        raise Rejection("invalid", chat.text.tokens[-1], "the message is empty")
     return text
 
 
-def emulated_answer(said: Sequence[str]) -> str:
-    """The answer to the last of what was `said`: it counts turns and remembers the one before."""
-    answer = f"This is an emulated answer, turn {len(said)}. You said: {said[-1][:QUOTED]}"
-    return answer if len(said) < 2 else f"{answer} Before that, you said: {said[-2][:QUOTED]}"
+def _reply_to(turns: Sequence[str]) -> str:
+    """Return a reply that shows the number of turns and the previous one, so that tests can check the memory."""
+    reply = f"This is an emulated answer, turn {len(turns)}. You said: {turns[-1][:MAX_QUOTED_CHARACTERS]}"
+    return reply if len(turns) < 2 else f"{reply} Before that, you said: {turns[-2][:MAX_QUOTED_CHARACTERS]}"
 
 
-def spoken_by(request: ParsedRequest, target: Target, text: str, voice: Location | None) -> ParsedRequest:
-    """The request to `target` that would speak `text`, in the voice asked for at the place `voice`."""
-    words: dict[str, Any] = {"text": text}
+def _speech_request(request: ParsedRequest, target: Target, text: str, voice: Location | None) -> ParsedRequest:
+    """Return a request to `target` that speaks `text`, with the voice that `request` has at the location `voice`."""
+    fields: dict[str, Any] = {"text": text}
     if voice is not None:
-        given = request.read(voice)
-        words["voice"] = default_value_at(request, voice) if given is MISSING else given
+        requested = request.read(voice)
+        fields["voice"] = default_value_at(request, voice) if requested is MISSING else requested
     body: Any = None
-    for word, value in words.items():
-        slot = target.speech.request.get(word)  # type: ignore[call-overload]  # both are words
+    for field, value in fields.items():
+        slot = target.speech.request.get(field)  # type: ignore[call-overload]  # both are speech fields
         if slot is not None and isinstance(value, str):
             body = slot.at.write_body(body, value)
     media = next(iter(target.operation.request_media.values()))

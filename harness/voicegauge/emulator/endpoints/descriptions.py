@@ -1,86 +1,81 @@
-"""How each operation is played, in words."""
+"""Descriptions of what the emulator does for each operation."""
 
 from __future__ import annotations
 
 from voicegauge.contract import Operation
-from voicegauge.contract.extension import ConversionSpec, TranscriptionSpec
+from voicegauge.contract.extension import TranscriptionSpec
+from voicegauge.emulator.endpoints.jobs import download_operations
 
 _PURPOSES = {
-    "voice": "shifts the pitch of what it hears, by the voice asked for",
-    "translate": "transcribes, and answers a translation that says it is emulated",
-    "style": "changes pitch and speed of what it hears",
-    "enhance": "filters what it hears",
-    "separate": "splits what it hears by frequency",
-    "dereverb": "filters what it hears",
-    "analyse": "estimates the key and the tempo of what it hears",
+    "voice": "shifts the pitch of the audio depending on the requested voice",
+    "translate": "transcribes the audio and returns a pseudo-translation marked as emulated",
+    "style": "changes the pitch and speed of the audio",
+    "enhance": "filters the audio",
+    "separate": "splits the audio into frequency bands",
+    "dereverb": "filters the audio",
+    "analyse": "estimates the key and tempo of the audio",
     "convert": "converts format, sample rate and channels",
 }
 
 
 def describe_emulation(operation: Operation) -> str:
-    """What the emulator does when `operation` is called."""
-    own = _keeping(operation) or _speech(operation) or _hearing(operation) or _following(operation)
-    if own is not None:
-        return own
+    """Return a verb phrase that describes the emulated behavior of `operation`."""
+    description = (
+        _describe_resource(operation)
+        or _describe_speech(operation)
+        or _describe_audio_input(operation)
+        or _describe_follow_up(operation)
+    )
+    if description is not None:
+        return description
     filters = any(parameter.place == "query" for parameter in operation.parameters)
-    return "answers as documented, filtered as asked" if filters else "answers as documented"
+    return "returns the documented example, filtered" if filters else "returns the documented example"
 
 
-def _speech(operation: Operation) -> str | None:
+def _describe_speech(operation: Operation) -> str | None:
     if operation.batch is not None:
-        return "takes on every item as a job of its own"
+        return "creates a job for each item"
     if operation.speech is None:
         return None
     if operation.stream is not None:
-        return "speaks, piece by piece"
-    return "takes on a job that speaks" if operation.speech.answer.job else "speaks"
+        return "streams speech"
+    return "creates a job that produces speech" if operation.speech.answer.job else "returns speech"
 
 
-def _hearing(operation: Operation) -> str | None:
+def _describe_audio_input(operation: Operation) -> str | None:
     if isinstance(operation.intake, TranscriptionSpec):
-        return "transcribes what it hears"
+        return "transcribes the audio"
     return _PURPOSES[operation.intake.does] if operation.intake is not None else None
 
 
-def _following(operation: Operation) -> str | None:
-    """What comes after a request that made something."""
+def _describe_follow_up(operation: Operation) -> str | None:
+    """Describe operations on jobs and files that earlier requests created."""
     if operation.job is not None:
-        return "tells the state of a job, and where its audio is"
+        return "returns the state of a job and the location of its audio"
     for other in operation.contract.operations.values():
-        if operation.id in _downloads(other):
-            return "gives audio that was made before"
+        if operation.id in download_operations(other):
+            return "returns generated audio"
         if other.job is not None and operation.id == other.job.result:
-            return "gives the result of a job"
+            return "returns the result of a job"
         if other.job is not None and other.job.cancel is not None and operation.id == other.job.cancel.operation:
-            return "ends a job"
+            return "cancels a job"
     return None
 
 
-def _downloads(operation: Operation) -> set[str | None]:
-    """The operations that URLs in the answers of `operation` lead to."""
-    locations = [operation.speech.answer.audio] if operation.speech else []
-    locations += [operation.job.audio] if operation.job else []
-    found = {location.download for location in locations if location is not None}
-    if isinstance(operation.intake, ConversionSpec):
-        answer = operation.intake.answer
-        found |= {part.download for part in (answer.audio, answer.stems) if part is not None}
-    return found
-
-
-def _keeping(operation: Operation) -> str | None:
+def _describe_resource(operation: Operation) -> str | None:
     if operation.chat is not None:
-        return "answers with a count of turns and what was said before, in words and in speech"
+        return "replies with a fixed phrase that quotes the last messages, as text and speech"
     for maker in operation.contract.operations.values():
         resource = maker.resource
         if resource is None:
             continue
         if maker is operation:
-            return f"makes a {resource.name}, kept for its account"
+            return f"creates a resource of the account: {resource.name}"
         if resource.list is not None and resource.list.operation == operation.id:
-            return f"lists what the account has of it: {resource.name}"
+            return f"lists resources of the account: {resource.name}"
         if resource.delete is not None and resource.delete.operation == operation.id:
-            return f"deletes a {resource.name}"
+            return f"deletes a resource: {resource.name}"
         for setting in resource.set:
             if setting.operation == operation.id:
-                return f"makes a {resource.name} {setting.state}"
+                return f"sets the state of a resource to {setting.state}: {resource.name}"
     return None

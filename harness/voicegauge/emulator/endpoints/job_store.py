@@ -1,4 +1,4 @@
-"""The jobs of one provider, from their acceptance on, and what they cost."""
+"""Jobs of one provider: creation, lookup, state changes, charges and refunds."""
 
 from __future__ import annotations
 
@@ -11,36 +11,43 @@ from typing import NamedTuple
 from voicegauge.contract import BaseTarget, Contract, PriceQuote, Target, quote
 from voicegauge.contract.extension import JobSpec, PriceSpec
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.endpoints.batches import EmulatedBatch
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, seeded_random
 from voicegauge.emulator.responses import STATE_SCENARIO_PREFIX
 from voicegauge.emulator.settings import SCENARIO_HEADER, EmulatorSettings
-from voicegauge.emulator.state import EmulatedAccount, EmulatedClock, EmulatedJob, shortest_path, state_durations
+from voicegauge.emulator.state import (
+    EmulatedAccount,
+    EmulatedBatch,
+    EmulatedClock,
+    EmulatedJob,
+    shortest_path,
+    state_durations,
+)
 from voicegauge.formats import Location
 
 MAX_STORED_JOBS = 20_000
-"""Older jobs are forgotten, so that a long run does not grow without end."""
+"""Older jobs are forgotten, so that memory stays bounded in long runs."""
 
 
 class PlannedSpeech(NamedTuple):
-    """What a request asks to be spoken, and how long that takes."""
+    """The speech of one request, with the emulated duration of each phase."""
 
     target: Target
     synthesis: SynthesisRequest
     characters: int
+    """Length of the text that is charged."""
     accept_s: float
     queue_s: float
     work_s: float
 
 
 class JobStore:
-    """Takes jobs on, moves them along, and takes and gives back money."""
+    """Creates, finds and updates the jobs of one provider, and charges accounts."""
 
     def __init__(
         self, contract: Contract, settings: EmulatorSettings, clock: EmulatedClock, injector: FaultInjector
     ) -> None:
-        """No job yet."""
+        """Start without jobs."""
         self._contract, self._settings, self._clock, self._injector = contract, settings, clock, injector
         self.jobs: OrderedDict[str, EmulatedJob] = OrderedDict()
         self._ids = 0
@@ -49,10 +56,19 @@ class JobStore:
     def charge_target(
         self, account: EmulatedAccount, target: BaseTarget, characters: int, audio_s: float | None = None
     ) -> float | None:
-        """Take the price, in credits where the provider has them, else in dollars.
+        """Charge the price of a request, changed by faults.
+
+        Args:
+            account: the account to charge.
+            target: the target that was used.
+            characters: length of the text.
+            audio_s: duration of the uploaded audio in seconds, for audio input.
+
+        Returns:
+            The amount in credits if the provider has them, else in US dollars; `None` without a price.
 
         Raises:
-            Refusal: the account does not reach.
+            Rejection: the balance is too low.
         """
         price = quote(target, characters, audio_s=audio_s)
         return self.charge_price(account, price, lambda amount: self._injector.change_charge(amount, target))
@@ -63,13 +79,18 @@ class JobStore:
         price: PriceQuote | PriceSpec | None,
         change: Callable[[float], float] = lambda amount: amount,
     ) -> float | None:
-        """Take a price from an account; `change` may make it another one.
+        """Charge a price.
+
+        Args:
+            account: the account to charge.
+            price: the price; `None` charges nothing.
+            change: returns the amount to charge instead, for faults.
 
         Returns:
-            What was taken, in the provider's own money; `None` where there is no price.
+            The amount in credits if the provider has them, else in US dollars; `None` without a price.
 
         Raises:
-            Refusal: the account does not reach.
+            Rejection: the balance is too low.
         """
         amount = (price.credits if self._contract.provider.credits is not None else price.usd) if price else None
         if amount is None:
@@ -86,17 +107,17 @@ class JobStore:
     def create_job(
         self,
         request: ParsedRequest,
-        planned: PlannedSpeech,
+        speech: PlannedSpeech,
         account: EmulatedAccount,
         charge: float | None,
         items: list[EmulatedJob] | None = None,
     ) -> EmulatedJob:
-        """Take on a job, or with `items` a batch of them.
+        """Create a job, or a batch if `items` are given.
 
         Raises:
-            Refusal: the scenario that was planned for names no state of such a job.
+            Rejection: the scenario header names a state that such jobs do not have.
         """
-        target = planned.target
+        target = speech.target
         assert target.job_operation is not None
         spec = target.job_operation.job
         assert spec is not None
@@ -110,12 +131,12 @@ class JobStore:
             id=fill_random_hex(target.spec.emulation.id or DEFAULT_ID, rng),
             target=target,
             account=account,
-            synthesis=planned.synthesis,
+            synthesis=speech.synthesis,
             state_path=path,
-            state_durations_s=state_durations(spec, path, planned.queue_s, planned.work_s),
+            state_durations_s=state_durations(spec, path, speech.queue_s, speech.work_s),
             created=self._clock.now(),
             charge=charge,
-            constants=drawn_constants(target, rng),
+            constants=draw_constants(target, rng),
         )
         self.jobs[job.id] = job
         last = spec.states.get(path[-1])
@@ -126,25 +147,25 @@ class JobStore:
         return job
 
     def next_rng(self) -> random.Random:
-        """The next source of numbers: equal requests in equal order get equal ids."""
+        """Return a new random generator; the same sequence of calls gives the same ids in every run."""
         self._ids += 1
         return seeded_random(self._settings.seed, self._contract.id, self._ids)
 
     def find(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedJob:
-        """The job that one of the request's parameters names.
+        """Return the job that one of the path or query parameters names.
 
         Raises:
-            Refusal: none does, it is another account's, or ended too long ago.
+            Rejection: there is no such job, it belongs to another account, or it has expired.
         """
         for value in (*request.path.values(), *request.query.values()):
             job = self.jobs.get(str(value))
             anyones = not request.operation.needs_key or self._injector.skips_check("key", request.operation)
             if job is not None and (anyones or job.account is account):
-                self._check_age(job)
+                self._check_expiry(job)
                 return job
         raise Rejection("not-found", None, "no such job")
 
-    def _check_age(self, job: EmulatedJob) -> None:
+    def _check_expiry(self, job: EmulatedJob) -> None:
         status = job.target.job_operation
         spec = status.job if status is not None else None
         if status is None or spec is None or spec.expires_s is None or self._injector.skips_check("expiry", status):
@@ -155,14 +176,14 @@ class JobStore:
             raise Rejection("expired", None, f"the job ended more than {spec.expires_s:g} s ago")
 
     def cancel(self, job: EmulatedJob, spec: JobSpec) -> None:
-        """End a job as cancelled, unless it has ended."""
+        """Cancel a job, unless it has ended or a fault prevents cancellation."""
         self.update_state(job)
         if spec.cancel is not None and not self._injector.skips_check("cancelling", job.target.operation):
             job.cancel(spec.cancel.state, spec, self._clock.now())
         self.update_state(job)
 
     def update_state(self, job: EmulatedJob, *, poll: bool = False) -> str:
-        """The state of a job now; one that is documented as free gives its money back."""
+        """Return the current state of a job, and refund its charge if this state is documented as free."""
         state = job.update_state(self._clock, poll=poll)
         operation = job.target.job_operation
         spec = operation.job.states.get(state) if operation and operation.job else None
@@ -172,26 +193,26 @@ class JobStore:
         return state
 
     def _update_refundable_jobs(self) -> None:
-        """Look at the jobs that will be refunded, so that whoever never asks has the money back as well."""
+        """Update jobs that end in a refund, so that accounts get it even if nobody polls."""
         for job in self._refundable:
             self.update_state(job)
         self._refundable = [job for job in self._refundable if not job.refunded]
 
     def update_all(self) -> None:
-        """Bring every job up to now, so that refunds are made."""
+        """Update all jobs to the current time, which also makes their refunds."""
         for job in self.jobs.values():
             self.update_state(job)
 
     def has_succeeded(self, job: EmulatedJob) -> bool:
-        """Whether a job has ended in success."""
+        """Return whether a job has succeeded by now."""
         operation = job.target.job_operation
         state = self.update_state(job)
         known = operation.job.states.get(state) if operation and operation.job else None
         return known is not None and known.end == "success"
 
 
-def drawn_constants(target: Target, rng: random.Random) -> dict[Location, object]:
-    """The target's constants with their random digits drawn."""
+def draw_constants(target: Target, rng: random.Random) -> dict[Location, object]:
+    """Return the fixed values of a target, with random digits where they contain "{hexN}"."""
     return {
         location: fill_random_hex(value, rng) if isinstance(value, str) else value
         for location, value in target.spec.emulation.constants.items()

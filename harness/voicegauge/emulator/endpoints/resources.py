@@ -1,4 +1,4 @@
-"""What accounts make and keep: saved voices, embeddings, conversations, as `x-resource` says."""
+"""Resources that accounts create and keep, such as saved voices and conversations (`x-resource`)."""
 
 from __future__ import annotations
 
@@ -30,54 +30,54 @@ from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location
 
 MAX_STORED_RESOURCES = 20_000
-"""Older ones are forgotten, so that a long run does not grow without end."""
+"""Older ones are forgotten, so that memory stays bounded in long runs."""
 
 
 @dataclass
 class StoredResource:
-    """A thing that an account has made."""
+    """A resource of one account."""
 
     resource: ResourceSpec
     id: str
     account: EmulatedAccount
     body: Any
-    """As the answer that made it, and as lists show it."""
+    """JSON object as returned when it was created, and as lists show it."""
     state: str | None
     deleted: bool = False
     turns: list[str] = field(default_factory=list)
-    """Of a conversation: what its user said, in order."""
+    """Messages of the user, if the resource is a conversation."""
 
 
 class ResourceRole(NamedTuple):
-    """What an operation does to the things of one kind."""
+    """The role of an operation in the lifecycle of a resource."""
 
-    does: Literal["make", "list", "delete", "set"]
+    action: Literal["create", "list", "delete", "set"]
     resource: ResourceSpec
     id: Location | None = None
-    """The place of the id in its request."""
+    """Location of the resource id in the request."""
     state: str | None = None
-    """What it sets."""
+    """State that the operation sets."""
 
 
 class ResourceStore:
-    """The things of all accounts of one provider."""
+    """The resources of all accounts of one provider."""
 
     def __init__(self, contract: Contract, injector: FaultInjector, *, quota: bool) -> None:
-        """`quota` says whether an account may have no more things than the contract's list says."""
+        """Start empty; `quota` enables the documented limit of resources per account."""
         self._contract, self._injector, self._quota = contract, injector, quota
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
         self._roles = dict(_roles(contract))
 
     def handles(self, operation: Operation) -> bool:
-        """Whether `operation` is answered here; a chat is not, though it makes a conversation."""
+        """Return whether `operation` is answered by `respond`; chats create conversations but are not."""
         return operation.id in self._roles and operation.chat is None
 
     def find_used(self, request: ParsedRequest, account: EmulatedAccount) -> list[StoredResource]:
-        """What of the account's the request names by its id.
+        """Return the account's resources that the request refers to by id.
 
         Raises:
-            Refusal: there is no such thing, or not in a state in which it may be used.
+            Rejection: a resource does not exist, or its state does not allow this use.
         """
         found = []
         for maker in self._contract.operations.values():
@@ -88,7 +88,7 @@ class ResourceStore:
                 stored = self._find(maker.resource, given, account, request.operation, use.id)
                 if use.states and stored.state not in use.states and not self._skips("state", request.operation):
                     raise Rejection(
-                        "invalid", _field(use.id), f"the {stored.resource.name} {stored.id} is {stored.state}"
+                        "invalid", use.id.field_name, f"the {stored.resource.name} {stored.id} is {stored.state}"
                     )
                 found.append(stored)
         return found
@@ -96,25 +96,25 @@ class ResourceStore:
     def respond(
         self, request: ParsedRequest, account: EmulatedAccount, now: float, rng: random.Random
     ) -> EmulatedResponse:
-        """The answer to an operation that makes, lists, changes or deletes.
+        """Create, list, change or delete resources, and return the response.
 
         Raises:
-            Refusal: the thing is not there, or the account has as many as it may.
+            Rejection: the resource does not exist, or the account has reached its quota.
         """
         role = self._roles[request.operation.id]
-        if role.does == "make":
+        if role.action == "create":
             response = success_response(request.operation, "other", default_body)
             self.create(request, response, account, now, rng)
             return response
-        if role.does == "list":
+        if role.action == "list":
             return self._list(request, account, role.resource)
         assert role.id is not None, "an operation that deletes or sets names its resource"
         stored = self._find(role.resource, request.read(role.id), account, request.operation, role.id)
-        if role.does == "delete":
+        if role.action == "delete":
             stored.deleted = True
             return success_response(request.operation, "other", default_body)
         stored.state = role.state
-        return self._changed(request, stored)
+        return self._change_response(request, stored)
 
     def create(
         self,
@@ -124,10 +124,10 @@ class ResourceStore:
         now: float,
         rng: random.Random,
     ) -> StoredResource:
-        """A new thing, told of in `response`: its id, its first state, and what the request says of it.
+        """Create a resource, and write its id, its state and the fields of the request into `response`.
 
         Raises:
-            Refusal: the account has as many as it may.
+            Rejection: the account has reached its quota.
         """
         resource = request.operation.resource
         assert resource is not None
@@ -135,11 +135,11 @@ class ResourceStore:
         state = next(iter(resource.states), None)
         stored = StoredResource(resource, fill_random_hex(resource.new_id, rng), account, response.body, state)
         self._check_quota(stored)
-        body = _echoed(request, response)
+        body = _with_request_fields(request, response)
         body = write_at(body, resource.id, stored.id)
         if resource.state is not None:
             body = write_at(body, resource.state, state)
-        if isinstance(body.get("id"), int):  # beside the id that is asked for, such as a row's number
+        if isinstance(body.get("id"), int):  # a row number next to the documented id
             body["id"] = self._created_count
         if isinstance(body.get("created_at"), str):
             body["created_at"] = format_timestamp(now, body["created_at"])
@@ -156,7 +156,9 @@ class ResourceStore:
         example = success_response(self._contract.operation(listing.operation), "other", default_body)
         most = read_at(example.body, listing.limit)
         if isinstance(most, int) and len(list(self._owned_by(stored.account, stored.resource))) >= most:
-            raise Rejection("forbidden", None, f"the account has {most} already: a {stored.resource.name} is too many")
+            raise Rejection(
+                "forbidden", None, f"the account has reached its limit of {most} of: {stored.resource.name}"
+            )
 
     def _owned_by(
         self, account: EmulatedAccount, resource: ResourceSpec, *, deleted: bool = False
@@ -173,7 +175,7 @@ class ResourceStore:
             there = not stored.deleted or self._skips("deletion", operation)
             if own and there:
                 return stored
-        raise Rejection("not-found", _field(location), f"there is no {resource.name} {given!r:.80}")
+        raise Rejection("not-found", location.field_name, f"there is no {resource.name} {given!r:.80}")
 
     def _skips(self, what: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
         return self._injector.skips_check(what, operation)
@@ -190,19 +192,19 @@ class ResourceStore:
             response.body = write_at(response.body, resource.list.used, len(shown))
         return response
 
-    def _changed(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
+    def _change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
         response = success_response(request.operation, "other", default_body)
         resource = stored.resource
         for location, value in ((resource.id, stored.id), (resource.state, stored.state)):
             if location is not None and response.is_json and has_location(response.media, response.body, location):
                 response.body = write_at(response.body, location, value)
         for name, value in stored.body.items():
-            if isinstance(response.body, dict) and name in response.body and name not in _names(resource):
+            if isinstance(response.body, dict) and name in response.body and name not in _id_and_state_names(resource):
                 response.body[name] = value
         return response
 
 
-def _names(resource: ResourceSpec) -> set[str]:
+def _id_and_state_names(resource: ResourceSpec) -> set[str]:
     return {location.tokens[-1] for location in (resource.id, resource.state) if location is not None}
 
 
@@ -211,8 +213,8 @@ def _with_state(stored: StoredResource) -> Any:
     return write_at(body, stored.resource.state, stored.state) if stored.resource.state is not None else body
 
 
-def _echoed(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
-    """The example's answer, with each field that the request has under the same name as it was sent, or by default."""
+def _with_request_fields(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any]:
+    """Return the example body with the values (or defaults) of the request in fields of the same name."""
     body = dict(response.body)
     for name in body:
         value = request.read(Location("body", tokens=(name,)))
@@ -222,16 +224,12 @@ def _echoed(request: ParsedRequest, response: EmulatedResponse) -> dict[str, Any
     return body
 
 
-def _field(location: Location) -> str:
-    return location.field_name
-
-
 def _roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:
     for operation in contract.operations.values():
         resource = operation.resource
         if resource is None:
             continue
-        yield operation.id, ResourceRole("make", resource)
+        yield operation.id, ResourceRole("create", resource)
         if resource.list is not None:
             yield resource.list.operation, ResourceRole("list", resource)
         if resource.delete is not None:

@@ -1,4 +1,4 @@
-"""Which target a request means."""
+"""Selection of the target that a request addresses."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from voicegauge.emulator.http import ParsedRequest, Rejection
 
 
 def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
-    """The target that a request means, by its constants, the words it needs and its language.
+    """Return the best-matching target by constants, required fields and language.
 
     Raises:
-        Refusal: the request names a model, or whatever tells targets apart, that no target has,
-            and the contract documents what is then answered.
+        Rejection: no target matches, and the contract documents an error for unknown models.
     """
     targets = [t for t in request.operation.contract.targets.values() if t.operation is request.operation]
     scored = [(score, target) for target in targets if (score := _match_score(request, target)) is not None]
@@ -27,7 +26,7 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
 
 
 def _match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
-    """How much of what makes a target a request shows; `None` where something speaks against it."""
+    """Return how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
     for location, constant in target.spec.set.items():
         value = request.read(location)
@@ -40,14 +39,14 @@ def _match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | N
     return score, language is MISSING or not target.spec.languages or language in target.spec.languages
 
 
-def billable_characters(request: ParsedRequest, target: Target, wanted: SynthesisRequest) -> int:
-    """The length of the text that is paid for."""
+def billable_characters(request: ParsedRequest, target: Target, synthesis: SynthesisRequest) -> int:
+    """Return the length of the text that is charged: as sent, not as spoken."""
     text = read_speech_field(request, target, "text")
-    return len(text) if isinstance(text, str) else len(wanted.text)
+    return len(text) if isinstance(text, str) else len(synthesis.text)
 
 
 def audio_location(target: Target) -> ResponseAudio:
-    """Where the audio of a target is answered, now or by its job."""
+    """Return where a target's audio is delivered: in the response, or by its job."""
     if target.answer.audio is not None:
         return target.answer.audio
     assert target.job_operation is not None

@@ -1,4 +1,4 @@
-"""The emulator as a server: ASGI application, control routes, process and socket."""
+"""The emulator as a server: ASGI application, control routes, subprocess and socket."""
 
 from voicegauge.emulator.server.app import create_app
 from voicegauge.emulator.server.process import EmulatorProcessConfig, EmulatorStartup, RunningEmulator, running_emulator

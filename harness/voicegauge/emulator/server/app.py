@@ -1,4 +1,4 @@
-"""The ASGI application: the providers under their ids, and the control routes."""
+"""ASGI application of the emulator: all providers by their ids, and the control routes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 def create_app(
     contracts: Iterable[Contract], settings: EmulatorSettings | None = None, *, extra_faults: Sequence[Fault] = ()
 ) -> ASGIApp:
-    """An application that plays the providers of `contracts`.
+    """Create an ASGI application that emulates the providers of `contracts`.
 
-    Every provider answers under "/<provider id>/", all its servers sharing that prefix; the control
-    routes lie under "/_emulator/".
+    Each provider is served below "/<provider id>/", which stands for all of its servers; the control
+    routes are below "/_emulator/".
 
     Args:
-        contracts: what is played.
-        settings: how.
-        extra_faults: faults beside the known ones, planted everywhere; their hooks choose where they act.
+        contracts: contracts of the providers.
+        settings: settings; defaults if omitted.
+        extra_faults: faults in addition to the known ones; they apply to all requests.
 
     Raises:
-        UnknownNameError: a fault of the settings, or the place it is limited to, is unknown.
-        ContractError: what a contract says of its emulation cannot be done.
+        UnknownNameError: the settings name an unknown fault, provider, target or operation.
+        ContractError: the emulator cannot do what a contract's `emulation` asks for.
         MissingExtraError: the emulator's voices are not installed.
     """
     from starlette.applications import Starlette
@@ -42,7 +42,7 @@ def create_app(
     control = Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(providers))])
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        # Only the few control routes go through a router: a provider's requests are found by its contract.
+        # Only control routes go through Starlette's router: requests to providers are routed by their contract.
         controlling = scope["type"] != "http" or scope["path"].startswith(f"{CONTROL_PREFIX}/")
         await (control if controlling else providers)(scope, receive, send)
 

@@ -1,4 +1,4 @@
-"""The control routes: health, reset, clock, state, journal, faults, and audio without a documented path."""
+"""Control routes: health, reset, clock, state, journal, faults, and audio without a documented URL."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from voicegauge.emulator.faults import FAULTS, FaultInjector
-from voicegauge.emulator.server.providers import EmulatedProviders, send_reply
+from voicegauge.emulator.server.providers import EmulatedProviders, send_response
 from voicegauge.errors import UnknownNameError
 
 
 def control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
-    """The routes that control `providers`."""
+    """Return the routes that inspect and control `providers`."""
     control = _Control(providers)
     return [
         Route("/health", control.health),
@@ -27,7 +27,7 @@ def control_routes(providers: EmulatedProviders) -> list[BaseRoute]:
         Route("/state", control.state),
         Route("/journal", control.journal),
         Route("/faults", control.faults),
-        Route("/faults", control.plant, methods=["PUT"]),
+        Route("/faults", control.set_faults, methods=["PUT"]),
         Route("/media/{provider}/{name}", _Media(providers)),
     ]
 
@@ -40,7 +40,7 @@ class _Control:
         return JSONResponse({"status": "ok", "emulated": True, "providers": list(self._emulated.providers)})
 
     async def reset(self, _request: Request) -> Response:
-        """Forget accounts, jobs, journal and time."""
+        """Delete accounts, jobs and journal, and reset the clock."""
         self._emulated.reset()
         return JSONResponse({"status": "ok"})
 
@@ -49,18 +49,18 @@ class _Control:
         return JSONResponse({"kind": clock.kind, "now": clock.now()})
 
     async def advance(self, request: Request) -> Response:
-        """Move the clock on: {"advance_s": 12.5}."""
+        """Advance the clock; body: {"advance_s": 12.5}."""
         body = await _json(request)
         seconds = body.get("advance_s") if isinstance(body, dict) else None
         if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not 0 <= seconds < 1e9:
-            return _refused('send {"advance_s": seconds}, 0 or more')
+            return _bad_request('send {"advance_s": seconds}, 0 or more')
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():
             await provider.webhooks.catch_up()
         return await self.clock(request)
 
     async def state(self, _request: Request) -> Response:
-        """Accounts and jobs of every provider; keys are not shown."""
+        """Return accounts, jobs and callbacks of every provider, without keys."""
         found = {}
         for name, provider in self._emulated.providers.items():
             provider.job_store.update_all()
@@ -91,29 +91,29 @@ class _Control:
         return JSONResponse(found)
 
     async def journal(self, _request: Request) -> Response:
-        """Requests in the order they were answered; secrets are masked."""
+        """Return the latest requests in order of their responses, with secrets masked."""
         return JSONResponse(list(self._emulated.journal))
 
     async def faults(self, _request: Request) -> Response:
         known = {fault.id: fault.description for fault in FAULTS.values()}
         return JSONResponse({"planted": list(self._emulated.injector.names), "known": known})
 
-    async def plant(self, request: Request) -> Response:
-        """Plant these faults and no others: {"faults": ["wrong-type@provider"]}."""
+    async def set_faults(self, request: Request) -> Response:
+        """Inject these faults and no others; body: {"faults": ["wrong-type@provider"]}."""
         body = await _json(request)
         names = body.get("faults") if isinstance(body, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            return _refused('send {"faults": ["id", "id@provider/target"]}')
+            return _bad_request('send {"faults": ["id", "id@provider/target"]}')
         try:
             checked = FaultInjector(names, self._emulated.contracts)
         except UnknownNameError as error:
-            return _refused(str(error))
+            return _bad_request(str(error))
         self._emulated.injector.replace(checked)
         return await self.faults(request)
 
 
 class _Media:
-    """Audio behind a URL that the contract does not describe."""
+    """Serves audio whose URL the contract does not describe."""
 
     def __init__(self, providers: EmulatedProviders) -> None:
         self._emulated = providers
@@ -121,12 +121,12 @@ class _Media:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         provider = self._emulated.providers.get(request.path_params["provider"])
-        response = await provider.media(request.path_params["name"]) if provider is not None else None
+        response = await provider.downloads.find(request.path_params["name"]) if provider is not None else None
         if response is None or request.method not in ("GET", "HEAD"):
             await Response("no such file\n", 404)(scope, receive, send)
             return
         self._emulated.injector.change_response(response)
-        await send_reply(response, send)
+        await send_response(response, send)
 
 
 async def _json(request: Request) -> Any:
@@ -136,5 +136,5 @@ async def _json(request: Request) -> Any:
         return None
 
 
-def _refused(message: str) -> Response:
+def _bad_request(message: str) -> Response:
     return JSONResponse({"error": message}, 400)

@@ -1,4 +1,4 @@
-"""An emulator in a process of its own."""
+"""The emulator in a subprocess."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from voicegauge.errors import UsageError
 from voicegauge.model import Record
 
 START_LIMIT_S = 60.0
-"""A start takes about a second; this much on a machine that is busy with other things."""
+"""Starting takes about 1 s; much longer on a busy machine."""
 STOP_LIMIT_S = 10.0
 
 
 class EmulatorProcessConfig(Record, frozen=True, kw_only=True):
-    """What the process is told: one line of JSON on its standard input."""
+    """Configuration of the subprocess: one line of JSON on its standard input."""
 
     contracts: tuple[str, ...]
-    """Files, one document each."""
+    """Paths of the documents."""
     settings: EmulatorSettings
     host: str = "127.0.0.1"
     port: int = 0
 
 
 class EmulatorStartup(Record, frozen=True, kw_only=True):
-    """What the process says once it answers, or why it never will: one line of JSON."""
+    """Report of the subprocess once it serves or has failed: one line of JSON on its standard output."""
 
     port: int = 0
     providers: tuple[str, ...] = ()
@@ -42,24 +42,24 @@ class EmulatorStartup(Record, frozen=True, kw_only=True):
 
 
 class RunningEmulator:
-    """An emulator that answers."""
+    """A running emulator and its URLs."""
 
     def __init__(self, host: str, port: int, providers: tuple[str, ...]) -> None:
-        """It answers at `host` and `port`."""
+        """Describe the emulator that listens on `host` and `port`."""
         self.host, self.port, self.providers = host, port, providers
 
     @property
     def url(self) -> str:
-        """Its root: http://host:port."""
+        """Root URL: http://host:port."""
         return f"http://{self.host}:{self.port}"
 
     @property
     def control_url(self) -> str:
-        """Where the control routes lie."""
+        """URL prefix of the control routes."""
         return self.url + CONTROL_PREFIX
 
     def base_url(self, provider_id: str) -> str:
-        """The base URL that stands for all servers of a provider."""
+        """Return the base URL that replaces all servers of a provider."""
         return f"{self.url}/{provider_id}"
 
 
@@ -71,18 +71,18 @@ def running_emulator(
     port: int = 0,
     host: str = "127.0.0.1",
 ) -> Iterator[RunningEmulator]:
-    """An emulator of `contracts` in a process of its own, which ends with the context.
+    """Run an emulator in a subprocess for the duration of the context.
 
-    The process ends as well when this one is killed: it reads its standard input until that ends.
+    The subprocess also ends if this process is killed: it watches for the end of its standard input.
 
     Args:
-        contracts: loaded ones, or the files of their documents.
-        settings: how it behaves.
-        port: 0 takes a free one.
-        host: the address to bind.
+        contracts: loaded contracts, or paths of documents.
+        settings: settings of the emulator; defaults if omitted.
+        port: port to listen on; 0 selects a free one.
+        host: address to listen on.
 
     Raises:
-        UsageError: it does not start: the port is taken, a setting is wrong.
+        UsageError: the emulator does not start, for example because the port is in use.
     """
     files = tuple(str(c.document.path if isinstance(c, Contract) else c) for c in contracts)
     config = EmulatorProcessConfig(contracts=files, settings=settings or EmulatorSettings(), host=host, port=port)
@@ -90,12 +90,12 @@ def running_emulator(
         [sys.executable, "-m", "voicegauge.emulator"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        start_new_session=True,  # Ctrl-C is for this process, which then ends the other
+        start_new_session=True,  # Ctrl-C must only interrupt this process, which then stops the emulator
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
-        ready = _start(process, config)
-        yield RunningEmulator(host, ready.port, ready.providers)
+        startup = _start(process, config)
+        yield RunningEmulator(host, startup.port, startup.providers)
     finally:
         _stop(process)
 
@@ -103,8 +103,8 @@ def running_emulator(
 def _start(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> EmulatorStartup:
     assert process.stdin is not None
     assert process.stdout is not None
-    late = threading.Timer(START_LIMIT_S, process.kill)
-    late.start()
+    timeout = threading.Timer(START_LIMIT_S, process.kill)
+    timeout.start()
     try:
         process.stdin.write(msgspec.json.encode(config) + b"\n")
         process.stdin.flush()
@@ -112,13 +112,13 @@ def _start(process: subprocess.Popen[bytes], config: EmulatorProcessConfig) -> E
     except BrokenPipeError:
         line = b""
     finally:
-        late.cancel()
+        timeout.cancel()
     if not line:
         raise UsageError(f"the emulator did not start (exit status {process.poll()})")
-    ready = msgspec.convert(json.loads(line), EmulatorStartup)
-    if ready.error is not None:
-        raise UsageError(ready.error)
-    return ready
+    startup = msgspec.convert(json.loads(line), EmulatorStartup)
+    if startup.error is not None:
+        raise UsageError(startup.error)
+    return startup
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -1,4 +1,4 @@
-"""All providers of one emulator, behind one ASGI application, with their journal."""
+"""All emulated providers as one ASGI application, with a journal of requests."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from voicegauge.emulator.settings import MAX_REQUEST_BYTES, SERVER_NAME, Emulato
 from voicegauge.emulator.state import EmulatedClock
 
 MAX_JOURNAL_ENTRIES = 10_000
-MASK = "***"
+MASK = "***"  # replaces keys in the journal, which tests and users print
 
 
 class EmulatedProviders:
-    """The providers, their common clock and voice, and what was asked of them."""
+    """The emulated providers, with a shared clock and speech synthesizer, and a journal."""
 
     def __init__(
         self, contracts: Sequence[Contract], settings: EmulatorSettings, extra_faults: Sequence[Fault] = ()
     ) -> None:
-        """Everything begins new."""
+        """Start all providers with empty state."""
         for contract in contracts:
             for target in contract.targets.values():
                 check_emulation_settings(target)
         self.contracts, self.settings = contracts, settings
         self.injector = FaultInjector(settings.faults, contracts, extra_faults)
-        self.voice = SpeechSynthesizer()
+        self.synthesizer = SpeechSynthesizer()
         self.journal: deque[dict[str, Any]] = deque(maxlen=MAX_JOURNAL_ENTRIES)
         self.reset()
 
     def reset(self) -> None:
-        """Forget accounts, jobs, the journal and the time; faults stay."""
+        """Reset clock, journal and all providers; faults stay."""
         self.clock = EmulatedClock(self.settings)
         self.journal.clear()
         self.providers = {
-            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.voice, self.injector)
+            contract.id: EmulatedProvider(contract, self.settings, self.clock, self.synthesizer, self.injector)
             for contract in self.contracts
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request to a provider."""
+        """Respond to one request to a provider."""
         if scope["type"] != "http":
             return
         provider_id, _, rest = raw_path(scope).lstrip("/").partition("/")
@@ -68,14 +68,14 @@ class EmulatedProviders:
             return
         incoming = _incoming(scope, provider_id, f"/{rest}", body)
         response = await provider.handle(incoming)
-        self._note(provider, incoming, response)
+        self._record(provider, incoming, response)
         if response.pieces is not None and response.raw is None:
             await send({"type": "http.response.start", "status": response.status, "headers": _head(response)})
             await send_stream(response, response.pieces, self.clock, receive, send)
         else:
-            await send_reply(response, send)
+            await send_response(response, send)
 
-    def _note(self, provider: EmulatedProvider, incoming: IncomingRequest, response: EmulatedResponse) -> None:
+    def _record(self, provider: EmulatedProvider, incoming: IncomingRequest, response: EmulatedResponse) -> None:
         secrets = _secret_names(provider.contract)
         self.journal.append(
             {
@@ -96,16 +96,16 @@ class EmulatedProviders:
 
 
 def raw_path(scope: MutableMapping[str, Any]) -> str:
-    """The path as it was sent, so that an escaped slash stays within its parameter."""
+    """Return the path with its escapes, so that an escaped slash stays within its parameter."""
     raw: bytes | None = scope.get("raw_path")
     return raw.partition(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The body; `None` where it is larger than any documented one may be.
+    """Return the request body; `None` if it exceeds `MAX_REQUEST_BYTES`.
 
     Raises:
-        ConnectionError: the client has left.
+        ConnectionError: the client disconnected.
     """
     parts, size, more = [], 0, True
     while more:
@@ -158,8 +158,8 @@ def _head(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
 
 
-async def send_reply(response: EmulatedResponse, send: Send) -> None:
-    """Send `response`; one that is cut breaks off after half of its body."""
+async def send_response(response: EmulatedResponse, send: Send) -> None:
+    """Send an unstreamed response; if it is cut, the connection breaks after half of its body."""
     payload = response.payload()
     head = _head(response)
     if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6

@@ -1,4 +1,4 @@
-"""Serving an emulator on a socket of this process."""
+"""Serving of an ASGI application on a socket of this process."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from voicegauge.errors import UsageError
 
 BACKLOG = 2048
 GRACE_S = 1
-"""How long answers under way may take once the end is asked for."""
+"""Time that responses in progress get to finish on shutdown."""
 START_LIMIT_S = 60.0
 STOP_LIMIT_S = 10.0
 KEEP_ALIVE_S = 75
-"""Longer than clients keep idle connections, so that they are the ones to close them."""
+"""Longer than clients keep idle connections, so that no client sends a request on a closing connection."""
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A bound socket; port 0 takes a free one.
+    """Return a bound socket; port 0 selects a free one.
 
     Raises:
-        UsageError: the address cannot be had.
+        UsageError: the address is in use or not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio switches Nagle's algorithm off; with it an answer waits 40 ms for an ACK.
-    made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # asyncio disables Nagle's algorithm only if the protocol is given; otherwise responses wait 40 ms for an ACK.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        made.bind((host, port))
+        bound.bind((host, port))
     except OSError as error:
-        made.close()
+        bound.close()
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port") from error
-    return made
+    return bound
 
 
 def serve(
@@ -47,25 +47,25 @@ def serve(
     *,
     ready: Callable[[Callable[[], None]], None],
 ) -> None:
-    """Play `contracts` on `bound` until told to stop, or interrupted.
+    """Serve an emulator of `contracts` on `bound` until it is stopped or interrupted.
 
     Args:
-        contracts: what to play.
-        settings: how.
-        bound: from `bind`; closed at the end.
-        ready: called once requests are answered, with the function that ends the serving, from any thread.
+        contracts: contracts of the providers.
+        settings: settings of the emulator.
+        bound: socket from `bind`; closed at the end.
+        ready: called once requests are accepted, with a function that stops the server from any thread.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; everything is closed by then.
+        KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
     serve_app(create_app(contracts, settings), bound, ready=ready)
 
 
 def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], None]], None]) -> None:
-    """Answer on `bound` with the ASGI application `app`; the rest is as for `serve`.
+    """Serve the ASGI application `app` on `bound`; see `serve` for the arguments.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C; everything is closed by then.
+        KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
     import uvicorn
 
@@ -82,7 +82,7 @@ def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], N
         log_config=None,
         access_log=False,
         lifespan="off",
-        server_header=False,  # every answer has its own
+        server_header=False,  # each response sets its own
         backlog=BACKLOG,
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
@@ -92,7 +92,7 @@ def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], N
 
 @contextlib.contextmanager
 def running_app(app: Any, *, port: int = 0) -> Iterator[str]:
-    """The ASGI application `app` on a port of this machine, by default a free one, in a thread; gives its root URL."""
+    """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL."""
     bound = bind("127.0.0.1", port)
     started = threading.Event()
     stops: list[Callable[[], None]] = []

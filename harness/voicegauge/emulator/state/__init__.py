@@ -1,6 +1,7 @@
 """Mutable state of the emulator: accounts, jobs, audio files and the clock."""
 
 from voicegauge.emulator.state.accounts import AccountRegistry, EmulatedAccount
+from voicegauge.emulator.state.batches import EmulatedBatch
 from voicegauge.emulator.state.clock import EPOCH_S, POLL_STEP_S, EmulatedClock
 from voicegauge.emulator.state.files import AudioFileStore, GeneratedAudio
 from voicegauge.emulator.state.jobs import EmulatedJob, failure_states, shortest_path, state_durations
@@ -11,6 +12,7 @@ __all__ = [
     "AccountRegistry",
     "AudioFileStore",
     "EmulatedAccount",
+    "EmulatedBatch",
     "EmulatedClock",
     "EmulatedJob",
     "GeneratedAudio",

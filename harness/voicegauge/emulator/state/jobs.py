@@ -76,6 +76,11 @@ class EmulatedJob:
         return next((at for at, state in zip(self.entered_at, known, strict=False) if state and state.end), None)
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the job has entered its last state."""
+        return len(self.entered_at) == len(self.state_path)
+
+    @property
     def state(self) -> str:
         """The state at the last update."""
         return self.state_path[len(self.entered_at) - 1]

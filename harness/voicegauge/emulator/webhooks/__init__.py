@@ -1,4 +1,4 @@
-"""Webhooks the emulator sends."""
+"""Webhooks: callbacks that the emulator sends to receivers."""
 
 from voicegauge.emulator.webhooks.notifier import WebhookNotifier
 

@@ -1,4 +1,4 @@
-"""Telling receivers of what became of their requests, as `x-webhook` says."""
+"""Sends callbacks when jobs change state (`x-webhook`)."""
 
 from __future__ import annotations
 
@@ -27,26 +27,27 @@ from voicegauge.emulator.webhooks.sender import deliver, may_reach
 from voicegauge.hosts import is_loopback
 
 MAX_REMEMBERED = 1_000
-"""Jobs that wait to be told of, and deliveries that are remembered."""
+"""Limit of pending subscriptions, and of sent callbacks that the control API lists."""
 MAX_CYCLES = 1_000
-"""A job that never ends is not told of for ever."""
-MIN_WAIT_S = 0.01
+"""Limit of checks per subscription, so that a stuck job does not run a task forever."""
+MIN_WAIT_S = 0.01  # with a time scale of 0, checks would otherwise block the event loop
 
 
 @dataclass(frozen=True)
 class SentCallback:
-    """What became of one POST."""
+    """The outcome of one callback."""
 
     job: str | None
-    ended: bool
+    final: bool
+    """Whether it reported a terminal state."""
     status: int | None
-    """Of the answer; `None` where none came, or nothing was sent."""
-    reached: bool
-    """Whether it was sent at all: hosts beyond this machine must be named first."""
+    """Status code of the receiver; `None` if it did not respond, or nothing was sent."""
+    sent: bool
+    """Whether it was sent: receivers on other machines must be allowed in the settings."""
 
 
 class WebhookNotifier:
-    """Tells receivers of one provider's jobs."""
+    """Sends the callbacks of one provider."""
 
     def __init__(
         self,
@@ -57,7 +58,7 @@ class WebhookNotifier:
         settings: EmulatorSettings,
         update_state: Callable[[EmulatedJob], str],
     ) -> None:
-        """Bodies are those of `builder`; `update_state` says in which state a job is."""
+        """Build payloads with `builder`; `update_state` returns the current state of a job."""
         self._builder, self._clock, self._injector = builder, clock, injector
         self._settings, self._look = settings, update_state
         self._waiting: OrderedDict[str, WebhookSubscription] = OrderedDict()
@@ -65,60 +66,60 @@ class WebhookNotifier:
         self.sent: deque[SentCallback] = deque(maxlen=MAX_REMEMBERED)
 
     def check(self, request: ParsedRequest) -> None:
-        """Refuse a URL that the document does not take.
+        """Check the webhook URL of a request, if it names one.
 
         Raises:
-            Refusal: it is no absolute URL, or plain http where https is documented as needed.
+            Rejection: it is not an absolute URL, or uses plain http although https is required.
         """
-        found = requested_webhook_url(request)
-        if found is None:
+        named = requested_webhook_url(request)
+        if named is None:
             return
-        location, url = found
+        location, url = named
         assert request.operation.webhook is not None
         field = location.at.tokens[-1] if location.at.tokens else location.at.name
         try:
             parts = urlsplit(url)
         except ValueError as error:
-            raise Rejection("invalid", field, f"{field} is no URL") from error
+            raise Rejection("invalid", field, f"{field} is not a URL") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Rejection("invalid", field, f"{field} is no absolute URL with http or https")
-        lenient = self._settings.webhook_http and is_loopback(parts.hostname)
-        waived = lenient or self._injector.skips_check("webhook-https", request.operation)
-        if request.operation.webhook.https and parts.scheme == "http" and not waived:
+            raise Rejection("invalid", field, f"{field} is not an absolute URL with http or https")
+        is_local_http_allowed = self._settings.webhook_http and is_loopback(parts.hostname)
+        is_http_allowed = is_local_http_allowed or self._injector.skips_check("webhook-https", request.operation)
+        if request.operation.webhook.https and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
     async def follow(self, response: EmulatedResponse) -> None:
-        """Take note of what `response` says, and tell whoever is to be told of it.
+        """Subscribe the request to callbacks if it named a URL, and send the callbacks that are due.
 
-        With a real clock that happens later, in the background; otherwise before the answer goes out.
+        With a real clock, callbacks are sent later by a background task, else before the response.
         """
         request, job = response.request, response.job
         if request is None or response.kind == "error":
             return
         if response.kind == "status" and job is not None and job.id in self._waiting and self._clock.is_per_poll:
-            await self._tell(self._waiting[job.id])
-        found = requested_webhook_url(request)
-        if found is None or response.kind not in ("submit", "audio-input"):
+            await self._send_due(self._waiting[job.id])
+        named = requested_webhook_url(request)
+        if named is None or response.kind not in ("submit", "audio-input"):
             return
-        location, url = found
+        location, url = named
         subscription = WebhookSubscription(url, requested_callbacks(request, location), response, request)
         if job is not None:
             self._waiting[job.id] = subscription
             while len(self._waiting) > MAX_REMEMBERED:
                 self._waiting.popitem(last=False)
         if self._clock.kind == "real":
-            task = asyncio.create_task(self._watch(subscription))
+            task = asyncio.create_task(self._send_until_final(subscription))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif job is None:
-            await self._tell(subscription)
+            await self._send_due(subscription)
 
     async def catch_up(self) -> None:
-        """Tell of every job as it is now: one move of a virtual clock is one cycle of the queue."""
+        """Send the callbacks due after a virtual clock was advanced; one advance counts as one cycle of the queue."""
         for subscription in list(self._waiting.values()):
-            await self._tell(subscription)
+            await self._send_due(subscription)
 
-    async def _watch(self, subscription: WebhookSubscription) -> None:
+    async def _send_until_final(self, subscription: WebhookSubscription) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
         for _ in range(MAX_CYCLES):
@@ -126,22 +127,22 @@ class WebhookNotifier:
                 cycle_s = self._clock.scale(webhook.emulation.cycle_s)
                 left_s = job.created + sum(job.state_durations_s) - self._clock.now()
                 await asyncio.sleep(max(min(cycle_s, left_s) if left_s > 0 else cycle_s, MIN_WAIT_S))
-            if await self._tell(subscription):
+            if await self._send_due(subscription):
                 return
 
-    async def _tell(self, subscription: WebhookSubscription) -> bool:
-        """Send what is due; whether that was the end."""
+    async def _send_due(self, subscription: WebhookSubscription) -> bool:
+        """Send the callbacks that are due now, and return whether the final one was among them."""
         job = subscription.job
-        post = next_callback(self._builder, subscription, self._state(job))
-        if post is None:
+        callback = next_callback(self._builder, subscription, self._state(job))
+        if callback is None:
             return False
-        if post.is_final and job is not None:
+        if callback.is_final and job is not None:
             self._waiting.pop(job.id, None)
         target = job.target if job is not None else None
-        for one in self._injector.change_callbacks(post, target, subscription.operation):
-            if one.is_due:
-                await self._send(subscription, one)
-        return post.is_final
+        for due in self._injector.change_callbacks(callback, target, subscription.operation):
+            if due.is_due:
+                await self._send(subscription, due)
+        return callback.is_final
 
     def _state(self, job: EmulatedJob | None) -> JobState | None:
         status = job.target.job_operation if job is not None else None
@@ -149,11 +150,11 @@ class WebhookNotifier:
             return None
         return status.job.states.get(self._look(job))
 
-    async def _send(self, subscription: WebhookSubscription, post: EmulatedCallback) -> None:
+    async def _send(self, subscription: WebhookSubscription, callback: EmulatedCallback) -> None:
         webhook, job = subscription.operation.webhook, subscription.job
         assert webhook is not None
-        reached, status = may_reach(subscription.url, self._settings), None
-        if reached:
-            payload = json.dumps(post.body, ensure_ascii=False).encode()
+        is_allowed, status = may_reach(subscription.url, self._settings), None
+        if is_allowed:
+            payload = json.dumps(callback.body, ensure_ascii=False).encode()
             status = await deliver(subscription.url, payload, webhook.emulation, self._clock.sleep)
-        self.sent.append(SentCallback(job.id if job is not None else None, post.is_final, status, reached))
+        self.sent.append(SentCallback(job.id if job is not None else None, callback.is_final, status, is_allowed))

@@ -1,4 +1,4 @@
-"""Sending webhooks: one POST, tried again where the receiver fails."""
+"""Delivery of a callback, with retries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from voicegauge.hosts import is_loopback
 
 
 def may_reach(url: str, settings: EmulatorSettings) -> bool:
-    """Whether something may be sent to `url`: it is on this machine, or on a host that was named."""
+    """Return whether callbacks may be sent to `url`: to this machine, or a host allowed in the settings."""
     host = urlsplit(url).hostname or ""
     return is_loopback(host) or host in settings.webhook_hosts
 
@@ -19,18 +19,18 @@ def may_reach(url: str, settings: EmulatorSettings) -> bool:
 async def deliver(
     url: str, payload: bytes, plan: WebhookEmulation, pause: Callable[[float], Awaitable[None]]
 ) -> int | None:
-    """POST `payload` as JSON until it is answered with 2xx or 4xx, or the attempts are used up.
+    """POST `payload` until the receiver responds with a status below 500, or all attempts are used.
 
-    Redirects are not followed, and no proxy is asked.
+    Redirects are not followed and proxies are not used: the callback must not leave the allowed hosts.
 
     Args:
-        url: of the receiver.
-        payload: JSON.
-        plan: how often, and how long to wait for an answer.
-        pause: waits so many seconds between two attempts.
+        url: URL of the receiver.
+        payload: JSON body.
+        plan: number of attempts, timeout and delay between attempts.
+        pause: waits between attempts, given a duration in seconds.
 
     Returns:
-        The status of the last answer; `None` where there was none.
+        The last status code; `None` if the last attempt got no response.
     """
     import httpx
 

@@ -1,0 +1,60 @@
+"""Reading requests with audio input: the addressed target, its fields and the uploaded files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from voicegauge.contract import MISSING, AudioInputTarget
+from voicegauge.contract.extension import AudioInputField, UploadLimits
+from voicegauge.emulator.audio import check_audio_upload, default_value_at
+from voicegauge.emulator.faults import FaultInjector
+from voicegauge.emulator.http import ParsedRequest, uploaded_files
+
+
+def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
+    """Return the target whose constants the request contains, with schema defaults for omitted values."""
+    targets = [t for t in request.operation.contract.intakes.values() if t.operation is request.operation]
+
+    def matches(target: AudioInputTarget) -> bool:
+        for location, constant in target.spec.set.items():
+            value = request.read(location)
+            if (default_value_at(request, location) if value is MISSING else value) != constant:
+                return False
+        return True
+
+    return next((target for target in targets if matches(target)), targets[0])
+
+
+def read_audio_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
+    """Return the value of a provider-independent field, or its documented default; `None` if there is neither."""
+    slot = target.use.request.get(field)
+    if slot is None:
+        return None
+    value = request.read(slot.at)
+    if value is MISSING or value is None:
+        value = default_value_at(request, slot.at)
+    if isinstance(value, str):
+        value = next((neutral for neutral, native in slot.map.items() if native == value), value)
+    return None if value is MISSING else value
+
+
+def check_audio_uploads(request: ParsedRequest, injector: FaultInjector) -> None:
+    """Check the uploaded files against `x-limits.uploads`, except for limits that a fault disables.
+
+    Raises:
+        Rejection: a file violates a limit.
+    """
+    limits = request.operation.limits.uploads
+    for field, file in uploaded_files(request.body):
+        if field in limits:
+            check_audio_upload(file, field, _enforced_limits(limits[field], request, injector))
+
+
+def _enforced_limits(limits: UploadLimits, request: ParsedRequest, injector: FaultInjector) -> UploadLimits:
+    if injector.skips_check("upload-size", request.operation):
+        limits = msgspec.structs.replace(limits, max_bytes=None)
+    if injector.skips_check("upload-format", request.operation):
+        limits = msgspec.structs.replace(limits, formats=())
+    return limits

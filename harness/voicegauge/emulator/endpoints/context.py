@@ -1,0 +1,29 @@
+"""What all endpoints of one provider share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicegauge.contract import Contract
+from voicegauge.emulator.endpoints.downloads import AudioDownloads
+from voicegauge.emulator.endpoints.job_store import JobStore
+from voicegauge.emulator.endpoints.resources import ResourceStore
+from voicegauge.emulator.faults import FaultInjector
+from voicegauge.emulator.responses import ResponseBuilder
+from voicegauge.emulator.settings import EmulatorSettings
+from voicegauge.emulator.state import AccountRegistry, EmulatedClock
+
+
+@dataclass(frozen=True)
+class EndpointContext:
+    """Contract, settings and state of one emulated provider, as its endpoints use them."""
+
+    contract: Contract
+    settings: EmulatorSettings
+    clock: EmulatedClock
+    injector: FaultInjector
+    builder: ResponseBuilder
+    accounts: AccountRegistry
+    job_store: JobStore
+    resources: ResourceStore
+    downloads: AudioDownloads

@@ -1,0 +1,55 @@
+"""Audio that clients download by URL: of jobs, of speech responses, and of processed uploads."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from voicegauge.contract import Target
+from voicegauge.emulator.audio import SpeechSynthesizer, SynthesisRequest
+from voicegauge.emulator.endpoints.job_store import JobStore
+from voicegauge.emulator.faults import FaultInjector
+from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.emulator.state import AudioFileStore, EmulatedJob
+from voicegauge.speech.audio import media_type_of
+
+MAX_SPEECH_FILES = 20_000
+"""Older ones are forgotten, so that memory stays bounded. Only parameters are stored, not the audio."""
+
+
+class AudioDownloads:
+    """Finds or synthesizes the audio behind the URLs of one provider."""
+
+    def __init__(self, job_store: JobStore, synthesizer: SpeechSynthesizer, injector: FaultInjector) -> None:
+        """Start without files; the audio of jobs comes from `job_store`."""
+        self._job_store, self._injector = job_store, injector
+        self.synthesizer = synthesizer
+        self.files = AudioFileStore()
+        """Processed uploads by file name."""
+        self._speech: OrderedDict[str, tuple[Target, SynthesisRequest]] = OrderedDict()
+
+    def add_speech(self, media_id: str, target: Target, synthesis: SynthesisRequest) -> None:
+        """Make speech available as `media_id`; it is synthesized when it is downloaded."""
+        self._speech[media_id] = (target, synthesis)
+        while len(self._speech) > MAX_SPEECH_FILES:
+            self._speech.popitem(last=False)
+
+    async def render(self, target: Target, synthesis: SynthesisRequest) -> bytes:
+        """Return encoded speech, changed by the faults of `target`."""
+        return await self.synthesizer.synthesize(self._injector.change_synthesis(synthesis, target))
+
+    async def find(self, name: str) -> EmulatedResponse | None:
+        """Return the response for the file `name`, with or without an extension; `None` if there is none (yet)."""
+        for media_id in (name, name.rpartition(".")[0]):
+            job = self._job_store.jobs.get(media_id)
+            if job is not None and self._job_store.has_succeeded(job):
+                return await self._respond(job.target, job.synthesis, job)
+            generated = self.files.find(media_id)
+            if generated is not None:
+                return EmulatedResponse("audio", 200, generated.data, media_type_of(generated.format))
+            if media_id in self._speech:
+                return await self._respond(*self._speech[media_id], None)
+        return None
+
+    async def _respond(self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None) -> EmulatedResponse:
+        data = await self.render(target, synthesis)
+        return EmulatedResponse("audio", 200, data, media_type_of(synthesis.format), target=target, job=job)

@@ -1,0 +1,100 @@
+"""Operations on existing jobs: status, cancellation, results, and downloads of audio."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple
+
+from voicegauge.contract import Contract, Operation
+from voicegauge.contract.extension import ConversionSpec, JobSpec, ResponseAudio, StemList
+from voicegauge.emulator.endpoints.batches import BatchEndpoint
+from voicegauge.emulator.endpoints.context import EndpointContext
+from voicegauge.emulator.http import ParsedRequest, Rejection
+from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.emulator.state import POLL_STEP_S, EmulatedAccount
+
+
+class JobRole(NamedTuple):
+    """The role of an operation that follows a submit."""
+
+    name: Literal["status", "result", "cancel", "download"]
+    spec: JobSpec | None
+    """The job it refers to; `None` for downloads, which name a file."""
+
+
+class JobEndpoint:
+    """Responds to the operations that follow a submit."""
+
+    def __init__(self, context: EndpointContext, batches: BatchEndpoint) -> None:
+        """Find the operations in the contract of `context`; `batches` adds the progress of batches."""
+        self._context, self._batches = context, batches
+        self._roles = _find_roles(context.contract)
+
+    def handles(self, operation: Operation) -> bool:
+        """Return whether `operation` is one of these."""
+        return operation.id in self._roles
+
+    async def respond(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
+        """Return the response to `request`.
+
+        Raises:
+            Rejection: there is no such job or file, or the job has not succeeded yet.
+        """
+        role = self._roles[request.operation.id]
+        if role.name == "download":
+            return await self._download(request)
+        if role.name == "status":
+            return self._status(request, account)
+        context = self._context
+        job = context.job_store.find(request, account)
+        assert role.spec is not None
+        if role.name == "cancel":
+            context.job_store.cancel(job, role.spec)
+            return context.builder.documented_response(request.operation, job=job)
+        if not context.job_store.has_succeeded(job):
+            raise Rejection("not-found", None, "the job has no result yet")
+        data = await context.downloads.render(job.target, job.synthesis)
+        return context.builder.result_response(request, job, data)
+
+    def _status(self, request: ParsedRequest, account: EmulatedAccount) -> EmulatedResponse:
+        context = self._context
+        job = context.job_store.find(request, account)
+        job = context.injector.choose_job(job, context.job_store.jobs.values())
+        if context.clock.is_per_poll:
+            context.clock.advance(POLL_STEP_S)
+        context.job_store.update_state(job, poll=True)
+        return self._batches.add_progress(context.builder.status_response(request, job), job)
+
+    async def _download(self, request: ParsedRequest) -> EmulatedResponse:
+        for value in request.path.values():
+            response = await self._context.downloads.find(str(value))
+            if response is not None:
+                self._context.builder.mark_as_download(response, request)
+                return response
+        raise Rejection("not-found", None, "no such file")
+
+
+def _find_roles(contract: Contract) -> Mapping[str, JobRole]:
+    roles: dict[str, JobRole] = {}
+    for operation in contract.operations.values():
+        if operation.job is not None:
+            if operation.job.result is not None:
+                roles[operation.job.result] = JobRole("result", operation.job)
+            if operation.job.cancel is not None:
+                roles[operation.job.cancel.operation] = JobRole("cancel", operation.job)
+        roles.update((name, JobRole("download", None)) for name in download_operations(operation))
+    # Last, because polling takes precedence where one operation both reports and returns a result.
+    roles.update((o.id, JobRole("status", o.job)) for o in contract.operations.values() if o.job is not None)
+    return roles
+
+
+def download_operations(operation: Operation) -> Iterator[str]:
+    """Yield the ids of the operations that download audio which responses of `operation` link to."""
+    audio: list[ResponseAudio | StemList | None] = []
+    if operation.speech is not None:
+        audio.append(operation.speech.answer.audio)
+    if operation.job is not None:
+        audio.append(operation.job.audio)
+    if isinstance(operation.intake, ConversionSpec):
+        audio += [operation.intake.answer.audio, operation.intake.answer.stems]
+    yield from (location.download for location in audio if location is not None and location.download)

@@ -1,0 +1,36 @@
+"""Batches: jobs that consist of other jobs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from voicegauge.emulator.state.clock import EmulatedClock
+from voicegauge.emulator.state.jobs import EmulatedJob
+
+
+@dataclass
+class EmulatedBatch(EmulatedJob):
+    """A job that completes once all of its items have ended."""
+
+    items: list[EmulatedJob] = field(default_factory=list)
+
+    def update_state(self, clock: EmulatedClock, *, poll: bool) -> str:
+        """Update the items, then the batch; with a "per-poll" clock, a poll moves half of the items on.
+
+        Half, so that clients see a partly completed batch.
+        """
+        waiting = [item for item in self.items if not item.has_ended]
+        moved_count = math.ceil(len(self.items) / 2)
+        for index, item in enumerate(waiting):
+            item.update_state(clock, poll=poll and index < moved_count)
+        if not clock.is_per_poll:
+            return super().update_state(clock, poll=poll)
+        if poll and not self.has_ended and all(item.has_ended for item in self.items):
+            self.entered_at.append(clock.now())
+        return self.state
+
+    @property
+    def completed(self) -> int:
+        """Number of items that have ended."""
+        return sum(item.has_ended for item in self.items)
