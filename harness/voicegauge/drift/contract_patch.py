@@ -1,4 +1,4 @@
-"""Proposing a changed contract for what traffic shows: a patch that a person reviews."""
+"""Proposed additions to a contract for what recorded traffic shows: a patch for a person to review."""
 
 from __future__ import annotations
 
@@ -10,30 +10,37 @@ from typing import Any
 import yaml
 
 from voicegauge.contract import MISSING
+from voicegauge.drift.inferred_schema import infer_schema
 from voicegauge.drift.report import DriftChange, DriftReport
-from voicegauge.drift.traffic import USUAL_HEADERS
-from voicegauge.drift.traffic.reading import ANY, ObservedExchange, RecordedTraffic, json_type_of
+from voicegauge.drift.traffic import STANDARD_HEADERS
+from voicegauge.drift.traffic.reading import ANY_INDEX, ObservedExchange, RecordedTraffic
 from voicegauge.drift.yaml_patch import NotAddedError, YamlEditor
 from voicegauge.errors import UsageError
 from voicegauge.formats import is_json, read_pointer, unescape
 
-_STATED = {
+_PATCHABLE_RULES = {
     "observed-status-undocumented",
     "observed-media-type-undocumented",
     "observed-header-undocumented",
     "observed-field-undocumented",
     "observed-value-undocumented",
 }
-_MAX_DEPTH = 8
-_MAX_PROPERTIES = 60
-"""Of an object whose schema is inferred: more are keys of a map."""
+"""Rules whose changes an addition can document."""
+_EXCHANGE_POINTER = re.compile(r"/log/entries/(\d+)")
 
 
 class ContractPatch:
-    """The additions to one contract."""
+    """Additions to one contract, each marked as inferred, with the recording as its source."""
 
     def __init__(self, traffic: RecordedTraffic) -> None:
-        """Values, types and shapes are read from `traffic`."""
+        """Start without additions.
+
+        Args:
+            traffic: the recordings from which values, types and schemas are taken.
+
+        Raises:
+            UsageError: the contract has YAML that cannot be edited.
+        """
         self._contract = traffic.contract
         self._traffic = traffic
         document = self._contract.document
@@ -42,182 +49,155 @@ class ContractPatch:
             self._editor = YamlEditor(self._text, json_only=document.path.suffix == ".json")
         except yaml.YAMLError as error:
             raise UsageError(
-                f"{document.path}: can be read, but not be edited: a tab or a tag is in the way"
+                f"{document.path}: cannot be edited: replace tabs by spaces and remove YAML tags"
             ) from error
-        self._source = _source_name(traffic)
-        self._headers: dict[str, dict[str, Any]] = {}
-        """Of responses that document none, by the response's pointer."""
+        self._source_name = f"recording {traffic.compared_input.file.rpartition('/')[2]}"
+        self._new_headers: dict[str, dict[str, Any]] = {}
+        """Headers of responses that document none yet, by the pointer of the response: they share one addition."""
         self.unpatched_changes: list[DriftChange] = []
-        """Changes that no addition can state: a person decides."""
+        """Changes that no addition can document, for a person to decide on."""
 
     def add_change(self, change: DriftChange) -> None:
-        """Add what `change` asks for, or keep it among those that are left."""
-        seen = self._seen(change)
-        if change.rule not in _STATED or seen is None or seen.operation is None:
+        """Document a change, or add it to `unpatched_changes`."""
+        observed = self._find_exchange(change)
+        if change.rule not in _PATCHABLE_RULES or observed is None or observed.operation is None:
             self.unpatched_changes.append(change)
             return
         try:
-            added = self._add(change, seen)
+            is_added = self._document(change, observed)
         except NotAddedError:
-            added = False
-        if not added:
+            is_added = False
+        if not is_added:
             self.unpatched_changes.append(change)
 
     def unified_diff(self) -> str:
-        """A unified diff of the contract, for `patch -p0`; empty where there is nothing to add."""
-        for pointer, headers in self._headers.items():
+        """Return the patch of the contract, for `patch -p0`; empty if there are no additions."""
+        for pointer, headers in self._new_headers.items():
             self._editor.add_key(pointer, "headers", headers)
-        self._headers.clear()
-        self._name_source()
+        self._new_headers.clear()
+        self._add_source()
         path = str(self._contract.document.path)
         lines = difflib.unified_diff(
             self._text.splitlines(keepends=True), self._editor.result().splitlines(keepends=True), path, path
         )
         return "".join(lines)
 
-    def _seen(self, change: DriftChange) -> ObservedExchange | None:
+    def _find_exchange(self, change: DriftChange) -> ObservedExchange | None:
         if change.new_position is None:
             return None
-        number = re.match(r"/log/entries/(\d+)", change.new_position.pointer)
-        for seen in self._traffic.seen:
-            if number is not None and seen.number == int(number[1]) and seen.file == change.new_position.file:
-                return seen
-        return None
+        match = _EXCHANGE_POINTER.match(change.new_position.pointer)
+        if match is None:
+            return None
+        key = (change.new_position.file, int(match[1]))
+        return next((one for one in self._traffic.exchanges if (one.file, one.index) == key), None)
 
-    def _add(self, change: DriftChange, seen: ObservedExchange) -> bool:
+    def _document(self, change: DriftChange, observed: ObservedExchange) -> bool:
+        """Add what documents a change; `False` if nothing can."""
         assert change.old_position is not None
         pointer = change.old_position.pointer
         if change.rule == "observed-status-undocumented":
-            self._editor.add_key(pointer, str(seen.status), self._response(seen))
+            self._editor.add_key(pointer, str(observed.status), self._response(observed))
             return True
         if change.rule == "observed-media-type-undocumented":
-            self._editor.add_key(pointer, seen.exchange.response.media_type, self._media(seen))
+            self._editor.add_key(pointer, observed.exchange.response.media_type, self._media_type(observed))
             return True
         if change.rule == "observed-header-undocumented":
-            return self._add_header(change, seen, pointer)
-        value = self._value(change, seen)
+            self._add_header(change, observed, pointer)
+            return True
+        value = _observed_value(change, observed)
         if value is MISSING:
             return False
         if change.rule == "observed-value-undocumented":
-            return self._add_value(pointer, value)
+            return self._add_enum_value(pointer, value)
         name = unescape(change.location.rpartition("/")[2])
-        self._editor.add_key(f"{pointer}/properties", name, {**infer_schema([value]), "x-source": self._origin()})
+        self._editor.add_key(f"{pointer}/properties", name, {**infer_schema([value]), "x-source": self._source()})
         return True
 
-    def _add_header(self, change: DriftChange, seen: ObservedExchange, pointer: str) -> bool:
+    def _add_header(self, change: DriftChange, observed: ObservedExchange, pointer: str) -> None:
         name = change.location.partition("header.")[2]
-        stated = self._header(seen.exchange.response.header(name) or "")
+        header = self._header(observed.exchange.response.header(name) or "")
         if self._editor.has(f"{pointer}/headers"):
-            self._editor.add_key(f"{pointer}/headers", name, stated)
+            self._editor.add_key(f"{pointer}/headers", name, header)
         else:
-            self._headers.setdefault(pointer, {}).setdefault(name, stated)
-        return True
+            self._new_headers.setdefault(pointer, {}).setdefault(name, header)
 
     def _header(self, text: str) -> dict[str, Any]:
-        return {"schema": {"type": "integer" if text.isdecimal() else "string"}, "x-source": self._origin()}
+        return {"schema": {"type": "integer" if text.isdecimal() else "string"}, "x-source": self._source()}
 
-    def _add_value(self, pointer: str, value: Any) -> bool:
-        """`pointer` leads to the broken keyword."""
+    def _add_enum_value(self, pointer: str, value: Any) -> bool:
+        """Add a value to the enum at `pointer`; `False` if another keyword rejects the value."""
         schema, _, keyword = pointer.rpartition("/")
         if keyword != "enum":
             return False
         self._editor.add_item(pointer, value)
-        self._editor.add_key(schema, "x-source", {**self._origin(), "says": f"{value!r} was seen in traffic"})
+        self._editor.add_key(schema, "x-source", {**self._source(), "says": f"{value!r} was seen in traffic"})
         return True
 
-    def _value(self, change: DriftChange, seen: ObservedExchange) -> Any:
-        assert change.new_position is not None
-        tokens = [unescape(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
-        found = read_pointer(seen.value, tokens)
-        if found is not MISSING:
-            return found
-        held = _at(seen.value, tokens)
-        return held[0] if held else MISSING
-
-    def _response(self, seen: ObservedExchange) -> dict[str, Any]:
-        stated: dict[str, Any] = {
+    def _response(self, observed: ObservedExchange) -> dict[str, Any]:
+        response = observed.exchange.response
+        documented: dict[str, Any] = {
             "description": "Seen in traffic; no document describes it",
-            "x-source": self._origin(),
+            "x-source": self._source(),
         }
-        headers = {
-            name: self._header(text)
-            for name, text in seen.exchange.response.headers
-            if name.lower() not in USUAL_HEADERS | {limit.lower() for limit in self._contract.limits.headers.values()}
-        }
+        expected = STANDARD_HEADERS | {name.lower() for name in self._contract.limits.headers.values()}
+        headers = {name: self._header(text) for name, text in response.headers if name.lower() not in expected}
         if headers:
-            stated["headers"] = headers
-        if seen.exchange.response.body and seen.exchange.response.media_type:
-            stated["content"] = {seen.exchange.response.media_type: self._media(seen)}
-        return stated
+            documented["headers"] = headers
+        if response.body and response.media_type:
+            documented["content"] = {response.media_type: self._media_type(observed)}
+        return documented
 
-    def _media(self, seen: ObservedExchange) -> dict[str, Any]:
-        if is_json(seen.exchange.response.media_type) and seen.value is not MISSING:
-            return {"schema": infer_schema([seen.value])}
+    def _media_type(self, observed: ObservedExchange) -> dict[str, Any]:
+        if is_json(observed.exchange.response.media_type) and observed.body is not MISSING:
+            return {"schema": infer_schema([observed.body])}
         return {}
 
-    def _origin(self) -> dict[str, Any]:
-        return {"document": self._source, "inferred": True}
+    def _source(self) -> dict[str, Any]:
+        return {"document": self._source_name, "inferred": True}
 
-    def _name_source(self) -> None:
-        """What the additions cite must be among the contract's sources."""
+    def _add_source(self) -> None:
+        """List the recording among the sources of the contract, since the additions refer to it."""
         if self._editor.result() != self._text:
-            date = (self._traffic.side.version or "1970-01-01")[:10]
-            title = f"Recorded traffic ({self._traffic.side.title})"
-            self._editor.add_key("/x-provider/sources", self._source, {"title": title, "date": date})
+            compared = self._traffic.compared_input
+            source = {"title": f"Recorded traffic ({compared.title})", "date": (compared.version or "1970-01-01")[:10]}
+            self._editor.add_key("/x-provider/sources", self._source_name, source)
 
 
 def make_contract_patch(traffic: RecordedTraffic, report: DriftReport) -> ContractPatch:
-    """Additions to the contract that make what `traffic` shows documented.
+    """Propose additions that document what traffic shows.
 
-    Fields are added with the type they had, values to their enumerations, statuses, headers
-    and media types with the shape they had; each says that it is inferred, and from which
-    recording. What a document states is never taken back: a missing field, another type,
-    a value out of bounds are left to a person.
+    Fields are added with their observed type, values to their enum, statuses, headers and media types with their
+    observed schema. Nothing is removed or relaxed: a missing field, another type or a value out of range may be a
+    defect of the service as well as of the contract, so they are left to a person.
 
     Args:
-        traffic: what was seen.
-        report: its comparison with the contract.
+        traffic: the recorded traffic.
+        report: the comparison of the traffic with its contract.
     """
-    proposal = ContractPatch(traffic)
+    patch = ContractPatch(traffic)
     for change in report.changes:
         if change.rule.startswith("observed-") and change.rule != "observed-disputed-reading":
-            proposal.add_change(change)
-    return proposal
+            patch.add_change(change)
+    return patch
 
 
-def _source_name(traffic: RecordedTraffic) -> str:
-    return f"recording {traffic.side.file.rpartition('/')[2]}"
+def _observed_value(change: DriftChange, observed: ObservedExchange) -> Any:
+    """Return the value of the response that a change is about; of several, the first."""
+    assert change.new_position is not None
+    tokens = [unescape(token) for token in change.new_position.pointer.partition("#")[2].split("/")[1:]]
+    value = read_pointer(observed.body, tokens)
+    if value is not MISSING:
+        return value
+    values = _values_at(observed.body, tokens)
+    return values[0] if values else MISSING
 
 
-def _at(value: Any, tokens: Sequence[str]) -> list[Any]:
-    """Every value at a path with `*` for indices."""
-    held = [value]
+def _values_at(value: Any, tokens: Sequence[str]) -> list[Any]:
+    """Return all values at a path with `*` for list indices."""
+    values = [value]
     for token in tokens:
-        if token == ANY:
-            held = [part for whole in held if isinstance(whole, list) for part in whole]
+        if token == ANY_INDEX:
+            values = [entry for parent in values if isinstance(parent, list) for entry in parent]
         else:
-            held = [whole[token] for whole in held if isinstance(whole, dict) and token in whole]
-    return held
-
-
-def infer_schema(values: Sequence[Any], depth: int = 0) -> dict[str, Any]:
-    """The JSON Schema of the shape that `values` have: types and properties, nothing that one sample cannot tell."""
-    kinds = sorted({_schema_type(value) for value in values})
-    if not kinds or depth > _MAX_DEPTH:
-        return {}
-    if set(kinds) == {"integer", "number"}:
-        kinds = ["number"]
-    schema: dict[str, Any] = {"type": kinds[0] if len(kinds) == 1 else kinds}
-    mappings = [value for value in values if isinstance(value, dict)]
-    names = dict.fromkeys(name for mapping in mappings for name in mapping)
-    if names and len(names) <= _MAX_PROPERTIES:
-        held = {name: [mapping[name] for mapping in mappings if name in mapping] for name in names}
-        schema["properties"] = {name: infer_schema(inside, depth + 1) for name, inside in held.items()}
-    items = [item for value in values if isinstance(value, list) for item in value]
-    if items:
-        schema["items"] = infer_schema(items, depth + 1)
-    return schema
-
-
-def _schema_type(value: Any) -> str:
-    return "integer" if isinstance(value, int) and not isinstance(value, bool) else json_type_of(value)
+            values = [parent[token] for parent in values if isinstance(parent, dict) and token in parent]
+    return values

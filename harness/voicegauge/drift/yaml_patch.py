@@ -1,7 +1,7 @@
-"""Adding to a YAML or JSON document without touching what stands there: comments, order and style stay.
+"""Additions to a YAML or JSON document that leave everything else untouched: comments, order and formatting.
 
-The document is composed into nodes that know where they begin and end; an addition is a
-piece of text at one place of the source. Additions are collected and applied at once.
+The document is parsed to nodes with their positions in the text. An addition is a piece of text at one position;
+additions are collected and applied together, so that positions stay valid.
 """
 
 from __future__ import annotations
@@ -16,104 +16,118 @@ import yaml
 from voicegauge.formats import LOADER, unescape
 
 INDENT = 2
-_WIDTH = 120
-_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
-_MERGE = "tag:yaml.org,2002:merge"
-_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
+_MAX_WIDTH = 120
+"""Columns up to which an added mapping is written on one line."""
+_PLAIN_SCALAR = re.compile(r"[A-Za-z_/][A-Za-z0-9_./ -]*[A-Za-z0-9_./-]|[A-Za-z_]")
+"""Strings that need no quotes in any YAML version; others are quoted as JSON, which YAML includes."""
+_MERGE_TAG = "tag:yaml.org,2002:merge"
+_RESERVED_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n", "~"})
+"""Words that YAML 1.1 or 1.2 does not read as strings."""
 
 
 class TextInsertion(NamedTuple):
-    """A piece of text before the character `at` of the source."""
+    """A piece of text to insert into the document."""
 
-    at: int
+    offset: int
+    """Index of the character before which the text is inserted."""
     text: str
     depth: int
-    """Of the node it is added to: what ends on one line is added to from the inside out."""
+    """Depth of the node that is added to: several nodes may end at the same offset, and inner ones go first."""
 
 
 class NotAddedError(Exception):
-    """Why something cannot be added: the place is no mapping or no list."""
+    """There is no mapping or list at the pointer."""
 
 
 class YamlEditor:
     """Collects additions to one document."""
 
     def __init__(self, source: str, *, json_only: bool = False) -> None:
-        """`source` is a YAML document; `json_only` keeps additions to JSON, quoted and braced."""
-        self._source, self._json = source, json_only
+        """Parse a document.
+
+        Args:
+            source: the text of the document, in YAML or JSON.
+            json_only: write additions as JSON, with quotes and braces.
+
+        Raises:
+            yaml.YAMLError: the document is not valid YAML.
+        """
+        self._source, self._json_only = source, json_only
         self._root: Any = yaml.compose(source, Loader=LOADER)
         self._insertions: list[TextInsertion] = []
         self._added: dict[int, set[str]] = {}
-        """What was added to a node, by its identity: aliases lead to one node from several places."""
+        """Additions by the identity of the node, since aliases make one node reachable by several pointers."""
 
     def result(self) -> str:
-        """The document with everything that was added."""
-        done, pieces = 0, []
-        for at, piece, _ in sorted(self._insertions, key=lambda insertion: (insertion.at, -insertion.depth)):
-            pieces += [self._source[done:at], piece]
-            done = at
-        return "".join((*pieces, self._source[done:]))
+        """Return the document with all additions."""
+        end, pieces = 0, []
+        for insertion in sorted(self._insertions, key=lambda insertion: (insertion.offset, -insertion.depth)):
+            pieces += [self._source[end : insertion.offset], insertion.text]
+            end = insertion.offset
+        return "".join((*pieces, self._source[end:]))
 
     def has(self, pointer: str) -> bool:
-        """Whether something stands at `pointer`, without following references."""
+        """Whether the document has a value at `pointer`; references are not followed."""
         try:
-            self._node(pointer)
+            self._find(pointer)
         except NotAddedError:
             return False
         return True
 
     def add_key(self, pointer: str, key: str, value: Any) -> None:
-        """Add `key: value` as the last entry of the mapping at `pointer`; a key that stands there is left.
+        """Add `key: value` to the end of the mapping at `pointer`, unless the mapping has the key.
 
         Raises:
-            NotAddedError: no mapping stands there.
+            NotAddedError: there is no mapping at `pointer`.
         """
-        node = self._node(pointer)
+        node = self._find(pointer)
         if not isinstance(node, yaml.MappingNode):
-            raise NotAddedError(f"{pointer} is no mapping")
-        if key in _entries(node) or not self._is_new(node, key):
+            raise NotAddedError(f"{pointer} is not a mapping")
+        if key in _entries(node) or not self._remember(node, key):
             return
         if node.flow_style:
-            self._into_brackets(node, self._flow({key: value})[1:-1], pointer.count("/"))
+            self._insert_before_bracket(node, self._flow({key: value})[1:-1], pointer.count("/"))
         else:
-            column = node.value[0][0].start_mark.column  # the node itself may begin with its anchor
+            column = node.value[0][0].start_mark.column  # not that of the node, which may begin with its anchor
             text = "".join(self._block(key, value, column))
-            self._insertions.append(TextInsertion(self._line_after(node), text, pointer.count("/")))
+            self._insertions.append(TextInsertion(self._next_line(node), text, pointer.count("/")))
 
     def add_item(self, pointer: str, value: Any) -> None:
-        """Add `value` as the last item of the list at `pointer`; one that stands there is left.
+        """Add `value` to the end of the list at `pointer`, unless it was added before.
 
         Raises:
-            NotAddedError: no list stands there.
+            NotAddedError: there is no list at `pointer`.
         """
-        node = self._node(pointer)
+        node = self._find(pointer)
         if not isinstance(node, yaml.SequenceNode):
-            raise NotAddedError(f"{pointer} is no list")
-        written = self._flow(value)
-        if not self._is_new(node, written):
+            raise NotAddedError(f"{pointer} is not a list")
+        text = self._flow(value)
+        if not self._remember(node, text):
             return
         if node.flow_style:
-            self._into_brackets(node, written, pointer.count("/"))
+            self._insert_before_bracket(node, text, pointer.count("/"))
         else:
             first = node.value[0].start_mark.index
             margin = self._source[self._source.rfind("\n", 0, first) + 1 : self._source.rfind("-", 0, first)]
-            self._insertions.append(TextInsertion(self._line_after(node), f"{margin}- {written}\n", pointer.count("/")))
+            self._insertions.append(TextInsertion(self._next_line(node), f"{margin}- {text}\n", pointer.count("/")))
 
-    def _is_new(self, node: Any, written: str) -> bool:
+    def _remember(self, node: Any, text: str) -> bool:
+        """Remember an addition; `False` if the node has it already."""
         added = self._added.setdefault(id(node), set())
-        if written in added:
+        if text in added:
             return False
-        added.add(written)
+        added.add(text)
         return True
 
-    def _into_brackets(self, node: Any, text: str, depth: int) -> None:
-        at = node.end_mark.index - 1
-        while self._source[at - 1].isspace():  # before a bracket on a line of its own
-            at -= 1
-        first = not node.value and len(self._added[id(node)]) == 1
-        self._insertions.append(TextInsertion(at, text if first else f", {text}", depth))
+    def _insert_before_bracket(self, node: Any, text: str, depth: int) -> None:
+        """Add to a mapping or list in brackets."""
+        offset = node.end_mark.index - 1
+        while self._source[offset - 1].isspace():  # the closing bracket may be on the next line
+            offset -= 1
+        is_first = not node.value and len(self._added[id(node)]) == 1
+        self._insertions.append(TextInsertion(offset, text if is_first else f", {text}", depth))
 
-    def _node(self, pointer: str) -> Any:
+    def _find(self, pointer: str) -> Any:
         node = self._root
         for token in map(unescape, pointer.split("/")[1:]):
             if isinstance(node, yaml.MappingNode):
@@ -123,42 +137,47 @@ class YamlEditor:
             else:
                 node = None
             if node is None:
-                raise NotAddedError(f"nothing stands at {pointer}")
+                raise NotAddedError(f"there is nothing at {pointer}")
         return node
 
-    def _line_after(self, node: Any) -> int:
-        """The beginning of the line after the last one that holds a part of `node`."""
+    def _next_line(self, node: Any) -> int:
+        """Return the offset of the line after the last line of `node`."""
         newline = self._source.find("\n", self._end(node))
         if newline < 0:
             raise NotAddedError("the document does not end with a line break")
         return newline + 1
 
     def _end(self, node: Any) -> int:
-        """Where the last line of `node` is; an alias is a line of its own, what it stands for is elsewhere."""
+        """Return an offset in the last line of `node`.
+
+        The end mark of a block collection is no help, because it comes after comments and blank lines that follow.
+        """
         while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             last = node.value[-1]
-            before, part = last if isinstance(last, tuple) else (node, last)
-            if part.start_mark.index < before.start_mark.index:
+            before, child = last if isinstance(last, tuple) else (node, last)
+            # An alias is composed to the node that it refers to, which is earlier in the document.
+            if child.start_mark.index < before.start_mark.index:
                 return self._before_space(node.end_mark.index) if before is node else int(before.end_mark.index)
-            node = part
-        is_block = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
-        return self._before_space(node.end_mark.index) if is_block else int(node.end_mark.index)
+            node = child
+        is_block_scalar = isinstance(node, yaml.ScalarNode) and node.style in ("|", ">")
+        return self._before_space(node.end_mark.index) if is_block_scalar else int(node.end_mark.index)
 
-    def _before_space(self, index: int) -> int:
-        return len(self._source[:index].rstrip())
+    def _before_space(self, offset: int) -> int:
+        return len(self._source[:offset].rstrip())
 
     def _block(self, key: str, value: Any, column: int) -> Iterator[str]:
-        """`key: value` on lines of their own; what fits a line stays on it."""
+        """Format `key: value` as lines at `column`; a mapping that fits on one line stays on it."""
         margin, name = " " * column, self._scalar(key)
         flow = self._flow(value)
-        if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _WIDTH:
+        if not isinstance(value, Mapping) or not value or len(margin) + len(name) + len(flow) + 2 <= _MAX_WIDTH:
             yield f"{margin}{name}: {flow}\n"
             return
         yield f"{margin}{name}:\n"
-        for inner, item in value.items():
-            yield from self._block(inner, item, column + INDENT)
+        for child_key, child in value.items():
+            yield from self._block(child_key, child, column + INDENT)
 
     def _flow(self, value: Any) -> str:
+        """Format a value on one line."""
         if isinstance(value, Mapping):
             return "{" + ", ".join(f"{self._scalar(str(k))}: {self._flow(v)}" for k, v in value.items()) + "}"
         if isinstance(value, Sequence) and not isinstance(value, str):
@@ -166,19 +185,19 @@ class YamlEditor:
         return self._scalar(value)
 
     def _scalar(self, value: Any) -> str:
-        plain = isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS
-        return value if plain and not self._json else json.dumps(value, ensure_ascii=not self._is_utf8(value))
-
-    def _is_utf8(self, value: Any) -> bool:
-        """Whether `value` may stand unescaped: letters may, control characters may not."""
-        return not isinstance(value, str) or value.isprintable()
+        is_plain = isinstance(value, str) and _PLAIN_SCALAR.fullmatch(value) and value.lower() not in _RESERVED_WORDS
+        if is_plain and not self._json_only:
+            return str(value)
+        # YAML forbids unescaped control characters, but letters such as umlauts should stay readable.
+        has_control_characters = isinstance(value, str) and not value.isprintable()
+        return json.dumps(value, ensure_ascii=has_control_characters)
 
 
 def _entries(node: yaml.MappingNode) -> dict[str, Any]:
-    """The values of a mapping by key, its own and those that `<<` brings; of one key the first one counts."""
-    found = {key.value: value for key, value in node.value if key.tag != _MERGE}
+    """Return the values of a mapping by key, including those that `<<` merges, which do not override its own keys."""
+    entries = {key.value: value for key, value in node.value if key.tag != _MERGE_TAG}
     for key, value in node.value:
-        if key.tag == _MERGE:
-            for brought in value.value if isinstance(value, yaml.SequenceNode) else (value,):
-                found = {**_entries(brought), **found}
-    return found
+        if key.tag == _MERGE_TAG:
+            for merged in value.value if isinstance(value, yaml.SequenceNode) else (value,):
+                entries = {**_entries(merged), **entries}
+    return entries

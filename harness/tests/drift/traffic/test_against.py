@@ -12,7 +12,7 @@ import pytest
 from voicegauge.contract import Catalogue, Contract, load_catalogue
 from voicegauge.drift import DRIFT_RULES, DriftReport
 from voicegauge.drift.traffic import compare_traffic_with_contract
-from voicegauge.drift.traffic.traffic_rules import AGAINST_CONTRACT
+from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_CONTRACT
 from voicegauge.model import Exchange
 
 from .emulated import record, traffic
@@ -143,4 +143,4 @@ def test_what_is_documented_and_never_seen(contract: Contract, exchanges: Exchan
 
 def test_the_rules_are_in_the_catalogue() -> None:
     mine = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "recording-contract"}
-    assert mine == set(AGAINST_CONTRACT)
+    assert mine == set(TRAFFIC_VS_CONTRACT)

@@ -17,7 +17,7 @@ from voicegauge.drift.traffic import compare_traffic
 from voicegauge.drift.traffic.reading.pairing import ConversationPair
 from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange
 from voicegauge.drift.traffic.responses import response_changes
-from voicegauge.drift.traffic.traffic_rules import BETWEEN_RECORDINGS
+from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC
 from voicegauge.model import Exchange, Provenance, Request
 from voicegauge.recording import save_har
 
@@ -69,7 +69,7 @@ def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> No
         )
         return tuple(ObservedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(made))
 
-    found = response_changes([ConversationPair(said(200), said(500), same=True)])
+    found = response_changes([ConversationPair(said(200), said(500), is_identical_request=True)])
     assert [change.operation for change in found] == names
 
 
@@ -215,7 +215,7 @@ def test_a_masked_header_that_comes_or_goes_is_found(contract: Contract, side: s
 
 def test_the_rules_are_in_the_catalogue() -> None:
     mine = {rule.id for rule in DRIFT_RULES.values() if rule.comparison == "recordings"}
-    assert mine == set(BETWEEN_RECORDINGS)
+    assert mine == set(TRAFFIC_VS_TRAFFIC)
 
 
 def test_from_the_command_line(contract: Contract, exchanges: Exchanges, tmp_path: Path) -> None:
@@ -240,4 +240,4 @@ def test_a_recording_of_an_unknown_provider(contract: Contract, exchanges: Excha
     other = json.loads(saved.read_text().replace('"pixelapi"', '"acme"'))
     saved.write_bytes(msgspec.json.encode(other))
     done = CliRunner().invoke(cli, ["drift", str(saved), str(saved)])
-    assert "of which no contract is known: name its folder with --contracts" in str(done.exception)
+    assert "which has no known contract: name its folder with --contracts" in str(done.exception)

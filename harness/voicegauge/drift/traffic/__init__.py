@@ -1,4 +1,4 @@
-"""Traffic against a contract, and traffic against older traffic."""
+"""Comparison of recorded traffic with a contract or with older traffic."""
 
 from voicegauge.drift.registry import register
 from voicegauge.drift.traffic.reading import RecordedTraffic, read_traffic
@@ -8,11 +8,11 @@ from voicegauge.drift.traffic.recording_files import (
     load_traffic,
 )
 from voicegauge.drift.traffic.traffic_rules import rules
-from voicegauge.drift.traffic.traffic_vs_contract import USUAL_HEADERS, compare_traffic_with_contract
+from voicegauge.drift.traffic.traffic_vs_contract import STANDARD_HEADERS, compare_traffic_with_contract
 from voicegauge.drift.traffic.traffic_vs_traffic import compare_traffic
 
 __all__ = [
-    "USUAL_HEADERS",
+    "STANDARD_HEADERS",
     "RecordedTraffic",
     "compare_recording_files",
     "compare_recording_with_contract",

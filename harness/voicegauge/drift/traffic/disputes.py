@@ -1,4 +1,4 @@
-"""Traffic that keeps the other of two readings which a contract records."""
+"""Traffic that contradicts the contract but agrees with another document, which the contract records as disputed."""
 
 from __future__ import annotations
 
@@ -7,48 +7,60 @@ from voicegauge.contract.extension import Dispute
 from voicegauge.drift.traffic.reading import ObservedExchange
 from voicegauge.formats import read_pointer, unescape
 
-_CHECKS = {
+_CHECK_RULES = {
     "observed-status-undocumented": ("status-undocumented", "wrong-error-status"),
     "observed-media-type-undocumented": ("content-type",),
     "observed-header-value-undocumented": ("header-schema",),
     "observed-state-undocumented": ("job-state-unknown",),
     "observed-transition-undocumented": ("job-transition-illegal",),
 }
-"""Rules of the checks, which disputes name, by the rule of drift that says the same of traffic."""
-_BODY = ("response-schema", "error-shape", "job-completed-without-output")
+"""Rules of checks, to which disputes refer, by the drift rule that reports the same of traffic."""
+_BODY_CHECK_RULES = ("response-schema", "error-shape", "job-completed-without-output")
 
 
-def is_disputed(seen: ObservedExchange, rule: str, pointer: str) -> bool:
-    """Whether a dispute at `pointer`, around it, or at the answer or its operation covers this."""
-    names = _CHECKS.get(rule, _BODY)
-    places = [pointer, seen.spec.pointer if seen.spec else "", seen.operation.pointer if seen.operation else ""]
-    status = str(seen.status)
-    if seen.operation is not None:  # also beside the reference to a shared response
-        places.append(f"{seen.operation.pointer}/responses/{status}")
-    for place in filter(None, places):
-        for dispute, location in seen.contract.disputes(place):
-            if set(names) & set(dispute.rules) and _fits(seen, dispute, location):
+def is_disputed(observed: ObservedExchange, rule: str, pointer: str) -> bool:
+    """Whether a recorded dispute covers what `rule` reports.
+
+    Args:
+        observed: the exchange that contradicts the contract.
+        rule: the id of the drift rule.
+        pointer: the part of the contract that is contradicted; disputes about its parents count too.
+    """
+    check_rules = set(_CHECK_RULES.get(rule, _BODY_CHECK_RULES))
+    for candidate in _disputed_pointers(observed, pointer):
+        for dispute, location in observed.contract.disputes(candidate):
+            if check_rules & set(dispute.rules) and _covers(dispute, observed, location):
                 return True
     return False
 
 
-def _fits(seen: ObservedExchange, dispute: Dispute, location: str) -> bool:
-    response = seen.exchange.response
+def _disputed_pointers(observed: ObservedExchange, pointer: str) -> list[str]:
+    """Return where a dispute about the exchange may be: the part itself, the response or the operation."""
+    pointers = [pointer]
+    if observed.response_spec is not None:
+        pointers.append(observed.response_spec.pointer)
+    if observed.operation is not None:
+        # A dispute next to the `$ref` of a shared response is not among the parents of that response.
+        pointers += [observed.operation.pointer, f"{observed.operation.pointer}/responses/{observed.status}"]
+    return [candidate for candidate in pointers if candidate]
+
+
+def _covers(dispute: Dispute, observed: ObservedExchange, location: str) -> bool:
+    response = observed.exchange.response
     if dispute.status is not None and dispute.status != response.status:
         return False
     if dispute.media_type and dispute.media_type.lower() != response.media_type:
         return False
     if dispute.schema is None:
         return True
-    if seen.value is MISSING:
+    if observed.body is MISSING:
         return False
-    return any(
-        seen.contract.schemas.fits(pointer, seen.value) for pointer in _pointers(seen.contract, dispute, location)
-    )
+    pointers = _schema_pointers(observed.contract, dispute, location)
+    return any(observed.contract.schemas.fits(pointer, observed.body) for pointer in pointers)
 
 
-def _pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
-    """Where the dispute's schema stands, so that its references are read in the document."""
+def _schema_pointers(contract: Contract, dispute: Dispute, location: str) -> list[str]:
+    """Find the schema of a dispute in the document, since its references are resolved by its position."""
     found = []
     tokens = [unescape(token) for token in location.split("/")[1:]]
     for key in ("x-source", "source"):

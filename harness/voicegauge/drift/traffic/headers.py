@@ -1,4 +1,4 @@
-"""Headers of answers from one recording to another."""
+"""Comparison of two recordings by the headers of responses."""
 
 from __future__ import annotations
 
@@ -14,61 +14,57 @@ from voicegauge.drift.traffic.reading import (
     compare_values,
 )
 
-FRAMING = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
-"""How the bytes came, and when; they say nothing of the API."""
-_PART = "/response/headers"
+CONNECTION_HEADERS = frozenset({"connection", "content-length", "date", "keep-alive", "transfer-encoding"})
+"""Headers about a single connection or response, which are not part of an API."""
 
 
-def header_changes(context: ResponseContext, cases: Sequence[PairedResponses]) -> Iterator[DriftChange]:
-    """Headers that are gone, new, or have another value."""
-    names = sorted({name for both in cases for seen in (*both.old, *both.new) for name in _names(seen)} - FRAMING)
-    for name in names:
-        yield from _presence(context, cases, name)
-        yield from _value(context, cases, name)
+def header_changes(context: ResponseContext, pairs: Sequence[PairedResponses]) -> Iterator[DriftChange]:
+    """Yield the headers that were removed, added, or have another value."""
+    responses = [observed for pair in pairs for observed in (*pair.old, *pair.new)]
+    for name in sorted({name for observed in responses for name in _header_names(observed)} - CONNECTION_HEADERS):
+        yield from _compare_presence(context, pairs, name)
+        yield from _compare_values(context, pairs, name)
 
 
-def _names(seen: ObservedExchange) -> set[str]:
-    return {name.lower() for name, _ in seen.exchange.response.headers}
+def _header_names(observed: ObservedExchange) -> set[str]:
+    return {name.lower() for name, _ in observed.exchange.response.headers}
 
 
-def _presence(context: ResponseContext, cases: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
-    old = [name in _names(seen) for both in cases for seen in both.old]
-    new = [name in _names(seen) for both in cases for seen in both.new]
+def _compare_presence(context: ResponseContext, pairs: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
+    old = [name in _header_names(observed) for pair in pairs for observed in pair.old]
+    new = [name in _header_names(observed) for pair in pairs for observed in pair.new]
     if all(old) and not any(new):
-        yield _change("recorded-header-gone", context, cases, name)
+        yield _change("recorded-header-gone", context, pairs, name)
     elif any(new) and not any(old):
-        yield _change("recorded-header-new", context, cases, name)
+        yield _change("recorded-header-new", context, pairs, name)
 
 
-def _value(context: ResponseContext, cases: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
-    if name == "content-type" and any(_media_types(both.old) != _media_types(both.new) for both in cases):
-        return
-    old, new = ({CaseKey((both.case,)): _values(side, name) for both, side in _sides(cases, newer)} for newer in (0, 1))
-    found = compare_values({c: v for c, v in old.items() if v}, {c: v for c, v in new.items() if v})
-    if found is not None and found.new:
-        values = {"old": list(found.gone), "new": list(found.new)}
-        yield _change("recorded-header-value-new", context, cases, name, values)
+def _compare_values(context: ResponseContext, pairs: Sequence[PairedResponses], name: str) -> Iterator[DriftChange]:
+    if name == "content-type" and any(_media_types(pair.old) != _media_types(pair.new) for pair in pairs):
+        return  # recorded-media-type-changed reports it
+    old = {CaseKey((pair.case,)): values for pair in pairs if (values := _header_values(pair.old, name))}
+    new = {CaseKey((pair.case,)): values for pair in pairs if (values := _header_values(pair.new, name))}
+    difference = compare_values(old, new)
+    if difference is not None and difference.added:
+        shown = {"old": list(difference.removed), "new": list(difference.added)}
+        yield _change("recorded-header-value-new", context, pairs, name, shown)
 
 
-def _sides(
-    cases: Sequence[PairedResponses], newer: int
-) -> Iterator[tuple[PairedResponses, tuple[ObservedExchange, ...]]]:
-    return ((both, both.new if newer else both.old) for both in cases)
+def _media_types(exchanges: Sequence[ObservedExchange]) -> set[str]:
+    return {observed.exchange.response.media_type for observed in exchanges}
 
 
-def _media_types(side: Sequence[ObservedExchange]) -> set[str]:
-    return {seen.exchange.response.media_type for seen in side}
+def _header_values(exchanges: Sequence[ObservedExchange], name: str) -> frozenset[JsonScalar]:
+    return frozenset(
+        _parse_number(value)
+        for observed in exchanges
+        for key, value in observed.exchange.response.headers
+        if key.lower() == name
+    )
 
 
-def _values(side: Sequence[ObservedExchange], name: str) -> frozenset[JsonScalar]:
-    found: set[JsonScalar] = set()
-    for seen in side:
-        found |= {_number(value) for key, value in seen.exchange.response.headers if key.lower() == name}
-    return frozenset(found)
-
-
-def _number(text: str) -> JsonScalar:
-    """A header that is a number is compared as one: counters show by counting."""
+def _parse_number(text: str) -> JsonScalar:
+    """Return the value as a number if it is one, so that counters are recognized by counting up."""
     try:
         return float(text)
     except ValueError:
@@ -78,19 +74,19 @@ def _number(text: str) -> JsonScalar:
 def _change(
     rule: str,
     context: ResponseContext,
-    cases: Sequence[PairedResponses],
+    pairs: Sequence[PairedResponses],
     name: str,
     values: dict[str, list[JsonScalar]] | None = None,
 ) -> DriftChange:
-    def position(seen: ObservedExchange) -> FilePosition:
-        return seen.position(f"{_PART}#{name}")
+    def position(observed: ObservedExchange) -> FilePosition:
+        return observed.position(f"/response/headers#{name}")
 
-    shown = {side: held[0] if len(held) == 1 else held for side, held in (values or {}).items() if held}
+    shown = {side: found[0] if len(found) == 1 else found for side, found in (values or {}).items() if found}
     return make_change(
         rule,
         location=f"{context.status} header.{name}",
         operation=context.operation,
-        old=position(cases[0].old[0]),
-        new=position(cases[0].new[0]),
+        old=position(pairs[0].old[0]),
+        new=position(pairs[0].new[0]),
         values=shown or None,
     )

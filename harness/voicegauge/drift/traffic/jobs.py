@@ -1,4 +1,4 @@
-"""Jobs from one recording to another: their states, their order, how they end, what they cost."""
+"""Comparison of two recordings by jobs: their states, the order of states, their outcome and their charge."""
 
 from __future__ import annotations
 
@@ -10,96 +10,105 @@ from voicegauge.drift.report import DriftChange, make_change
 from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange, job_states
 from voicegauge.formats import Location
 
-_Before = dict[tuple[str, str], ObservedExchange]
-"""Of each two states the earlier one first, with an answer that shows the later one."""
+_StateOrder = dict[tuple[str, str], ObservedExchange]
+"""An earlier and a later state of one job, with an exchange that reports the later one."""
 
 
 def state_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    """States that are new, another order of states, and requests that end in another state."""
-    before = {state for pair in pairs for seen in pair.old if (state := seen.state)}
-    told: set[str] = set()
+    """Yield new job states, changed orders of states, and jobs that end in another state."""
+    old_states = {state for pair in pairs for observed in pair.old if (state := observed.state)}
+    reported: set[str] = set()
     for pair in pairs:
-        for seen, state in job_states(pair.new):
-            documented = seen.job is not None and state in seen.job.states
-            if state not in before and not documented and state not in told:
-                told.add(state)
-                yield _change("recorded-state-new", pair.old[-1], seen, {"new": state})
-        yield from _outcome(pair, told)
-    yield from _order(pairs)
+        for observed, state in job_states(pair.new):
+            is_documented = observed.job is not None and state in observed.job.states
+            if state not in old_states and not is_documented and state not in reported:
+                reported.add(state)
+                yield _change("recorded-state-new", pair.old[-1], observed, {"new": state})
+        yield from _compare_outcomes(pair, reported)
+    yield from _compare_orders(pairs)
 
 
-def _outcome(pair: ConversationPair, told: set[str]) -> Iterator[DriftChange]:
-    old, new = _end(pair.old), _end(pair.new)
-    if old is not None and new is not None and old.state != new.state and new.state not in told:
+def _compare_outcomes(pair: ConversationPair, reported: set[str]) -> Iterator[DriftChange]:
+    old, new = _last_report(pair.old), _last_report(pair.new)
+    if old is not None and new is not None and old.state != new.state and new.state not in reported:
         yield _change("recorded-outcome-changed", old, new, {"old": old.state, "new": new.state})
 
 
-def _end(conversation: Sequence[ObservedExchange]) -> ObservedExchange | None:
-    """The answer that shows the job's last state, if it is one in which jobs end, or an unknown one."""
-    seen = next((seen for seen in reversed(conversation) if seen.state is not None), None)
-    if seen is None or seen.job is None or seen.state is None:
+def _last_report(conversation: Sequence[ObservedExchange]) -> ObservedExchange | None:
+    """Return the exchange that reports the last state; `None` if the job was still in progress.
+
+    An undocumented state counts as terminal, because nothing is known about it.
+    """
+    observed = next((one for one in reversed(conversation) if one.state is not None), None)
+    if observed is None or observed.job is None or observed.state is None:
         return None
-    state = seen.job.states.get(seen.state)
-    return seen if state is None or state.end is not None else None
+    state = observed.job.states.get(observed.state)
+    return observed if state is None or state.end is not None else None
 
 
-def _order(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    old, new = _orders(pair.old for pair in pairs), _orders(pair.new for pair in pairs)
-    for (first, second), seen in new.items():
+def _compare_orders(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
+    old, new = _state_orders(pair.old for pair in pairs), _state_orders(pair.new for pair in pairs)
+    for (first, second), observed in new.items():
         if (second, first) in old and (first, second) not in old and (second, first) not in new:
             values = {"old": [second, first], "new": [first, second]}
-            yield _change("recorded-state-order-changed", old[second, first], seen, values)
+            yield _change("recorded-state-order-changed", old[second, first], observed, values)
 
 
-def _orders(conversations: Iterator[Sequence[ObservedExchange]]) -> _Before:
-    found: _Before = {}
+def _state_orders(conversations: Iterator[Sequence[ObservedExchange]]) -> _StateOrder:
+    found: _StateOrder = {}
     for conversation in conversations:
-        for (_, first), (seen, second) in combinations(job_states(conversation), 2):
+        for (_, first), (observed, second) in combinations(job_states(conversation), 2):
             if first != second:
-                found.setdefault((first, second), seen)
+                found.setdefault((first, second), observed)
     return found
 
 
 def _change(rule: str, old: ObservedExchange, new: ObservedExchange, values: Mapping[str, object]) -> DriftChange:
-    location = f"{new.status} {new.state_place}"
     return make_change(
         rule,
-        location=location,
-        operation=new.name,
+        location=f"{new.status} {new.state_location}",
+        operation=new.operation_id,
         old=old.position("/response/content/text"),
         new=new.position("/response/content/text"),
         values=values,
     )
 
 
-def charge_locations(seen: ObservedExchange) -> Iterator[Location]:
-    """Where an answer says what was charged: for speech, for audio that was sent, for a job or for a turn of a chat."""
-    operation = seen.operation
-    if operation is None or seen.status >= 300:
+def charge_locations(observed: ObservedExchange) -> Iterator[Location]:
+    """Return the locations of charges in a response, for synthesis, audio input, jobs and chats."""
+    operation = observed.operation
+    if operation is None or observed.status >= 300:
         return
-    answers = [use.answer.charged for use in (operation.speech, operation.intake) if use is not None]
-    whole = [told.charged for told in (operation.job, operation.chat) if told is not None]
-    yield from (location for location in (*answers, *whole) if location is not None)
+    uses = [use.answer.charged for use in (operation.speech, operation.intake) if use is not None]
+    whole = [spec.charged for spec in (operation.job, operation.chat) if spec is not None]
+    yield from (location for location in (*uses, *whole) if location is not None)
 
 
 def charge_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    """What the very same request costs, where answers say it."""
+    """Yield the identical requests whose responses report another charge."""
     for pair in pairs:
-        if not pair.same:
+        if not pair.is_identical_request:
             continue
-        before = {(seen.name, place, seen.state): seen for seen in pair.old for place in charge_locations(seen)}
+        old_charges = {
+            (observed.operation_id, location, observed.state): observed
+            for observed in pair.old
+            for location in charge_locations(observed)
+        }
         for new in pair.new:
-            for place in charge_locations(new):
-                old = before.get((new.name, place, new.state))
-                if old is None:
-                    continue
-                was, now = old.read(place), new.read(place)
-                if MISSING not in (was, now) and was != now:
-                    yield make_change(
-                        "recorded-charge-changed",
-                        location=f"{new.status} {place}",
-                        operation=new.name,
-                        old=old.position("/response/content/text"),
-                        new=new.position("/response/content/text"),
-                        values={"old": was, "new": now},
-                    )
+            for location in charge_locations(new):
+                old = old_charges.get((new.operation_id, location, new.state))
+                if old is not None:
+                    yield from _compare_charges(old, new, location)
+
+
+def _compare_charges(old: ObservedExchange, new: ObservedExchange, location: Location) -> Iterator[DriftChange]:
+    before, after = old.read(location), new.read(location)
+    if MISSING not in (before, after) and before != after:
+        yield make_change(
+            "recorded-charge-changed",
+            location=f"{new.status} {location}",
+            operation=new.operation_id,
+            old=old.position("/response/content/text"),
+            new=new.position("/response/content/text"),
+            values={"old": before, "new": after},
+        )

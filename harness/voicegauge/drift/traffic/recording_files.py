@@ -1,4 +1,4 @@
-"""Comparisons by path: which contract a recording is read by, and which files a folder holds."""
+"""Comparison of recordings by path: finding the contract of a recording, and the recordings of a folder."""
 
 from __future__ import annotations
 
@@ -14,41 +14,49 @@ from voicegauge.errors import DataError
 
 
 def load_traffic(contract: Contract, path: Path) -> RecordedTraffic:
-    """The recordings of a file or a folder as traffic with `contract`.
+    """Load the recordings of a file or a folder.
+
+    Args:
+        contract: the contract of the recorded provider.
+        path: a recording, or a folder of recordings.
 
     Raises:
-        DataError: one of them is no recording, or is of another provider; or there is none.
+        DataError: there is no recording, or one of them cannot be read or is of another provider.
     """
     return read_traffic(contract, str(path), load_recordings(path))
 
 
 def compare_recording_with_contract(contract: Path, recording: Path) -> DriftReport:
-    """What the traffic at `recording` shows that the contract at `contract` does not say, and the other way round.
+    """Compare recorded traffic with its contract.
+
+    Args:
+        contract: path of the contract.
+        recording: a recording, or a folder of recordings.
 
     Raises:
-        ContractError: the contract cannot be used.
-        DataError: the recording cannot be used, or is of another provider.
+        ContractError: the contract is not valid.
+        DataError: the recording cannot be read, or is of another provider.
     """
     return compare_traffic_with_contract(load_traffic(load_contract(contract), recording))
 
 
 def compare_recording_files(old: Path, new: Path, contracts: Sequence[Path] = ()) -> DriftReport:
-    """What changed from the traffic at `old` to that at `new`.
+    """Compare two recordings of one provider.
 
     Args:
-        old: a recording, or a folder of one provider's recordings.
-        new: the same, recorded later.
-        contracts: folders of contracts beside the bundled ones.
+        old: the older recording, or a folder of recordings.
+        new: the newer recording, or a folder of recordings.
+        contracts: folders of contracts in addition to the bundled ones.
 
     Raises:
-        DataError: a recording cannot be used, or there is no contract of its provider.
+        DataError: a recording cannot be read, or its provider has no contract.
     """
     recordings = load_recordings(old)
     provider = recordings[0][1].provider
     known = {contract.id: contract for contract in load_catalogue(contracts)}
     if provider not in known:
         raise DataError(
-            f"{old}: is a recording of {provider}, of which no contract is known: name its folder with --contracts"
+            f"{old}: is a recording of {provider}, which has no known contract: name its folder with --contracts"
         )
     contract = known[provider]
     return compare_traffic(read_traffic(contract, str(old), recordings), load_traffic(contract, new))

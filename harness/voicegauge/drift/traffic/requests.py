@@ -1,4 +1,4 @@
-"""Requests that were accepted with more than is documented."""
+"""Undocumented fields and parameters of requests that the provider accepted."""
 
 from __future__ import annotations
 
@@ -6,37 +6,45 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract import MISSING, MediaType
-from voicegauge.drift.report import DriftChange, FilePosition, make_change
-from voicegauge.drift.traffic.reading import ObservedExchange, media_type_schemas, undocumented_properties
+from voicegauge.contract import MISSING, MediaType, Operation
+from voicegauge.drift.report import DriftChange, make_change
+from voicegauge.drift.traffic.contradictions import contract_position
+from voicegauge.drift.traffic.reading import ObservedExchange, body_schemas, undocumented_properties
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.recording import bare_media_type
 
 
-def request_changes(seen: ObservedExchange) -> Iterator[DriftChange]:
-    """Fields and parameters that are not documented, of a request that was answered with a success."""
-    operation = seen.operation
-    if operation is None or seen.status >= 300:
+def request_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
+    """Yield the undocumented query parameters and fields of a request with a successful response."""
+    operation = observed.operation
+    if operation is None or observed.status >= 300:
         return
-    known = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
-    known |= {str(s.get("name")) for s in seen.contract.security_schemes.values() if s.get("in") == "query"}
-    for name, value in parse_qsl(urlsplit(seen.exchange.request.url).query, keep_blank_values=True):
-        if name not in known:
-            yield _change(seen, f"query.{name}", operation.pointer, value)
-    media = operation.request_media.get(bare_media_type(seen.exchange.request.header("content-type") or ""))
-    if media is None:
+    documented = _query_parameters(observed, operation)
+    for name, value in parse_qsl(urlsplit(observed.exchange.request.url).query, keep_blank_values=True):
+        if name not in documented:
+            yield _change(observed, f"query.{name}", operation.pointer, value)
+    content_type = observed.exchange.request.header("content-type") or ""
+    media_type = operation.request_media.get(bare_media_type(content_type))
+    if media_type is None:
         return
-    for extra in undocumented_properties(seen.contract.schemas, _read(seen, media), media_type_schemas(media)):
-        pointer = next(s.pointer for s in extra.around if "properties" in s.schema)
-        yield _change(seen, f"request body#{extra.path}", pointer, extra.value)
+    body = _read_body(observed, media_type)
+    for extra in undocumented_properties(observed.contract.schemas, body, body_schemas(media_type)):
+        yield _change(observed, f"request body#{extra.path}", extra.parent_pointer, extra.value)
 
 
-def _read(seen: ObservedExchange, media: MediaType) -> Any:
-    request = seen.exchange.request
+def _query_parameters(observed: ObservedExchange, operation: Operation) -> set[str]:
+    """Return the documented query parameters, including those that carry the key."""
+    names = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
+    schemes = observed.contract.security_schemes.values()
+    return names | {str(scheme.get("name")) for scheme in schemes if scheme.get("in") == "query"}
+
+
+def _read_body(observed: ObservedExchange, media_type: MediaType) -> Any:
+    request = observed.exchange.request
     try:
-        if is_json(media.name):
+        if is_json(media_type.name):
             return read_json(request.body)
-        if is_form(media.name):
+        if is_form(media_type.name):
             form = read_form(request.header("content-type") or "", request.body)
             return {**form.fields, **dict.fromkeys(form.files, "(a file)")}
     except UnreadableBodyError:
@@ -44,13 +52,12 @@ def _read(seen: ObservedExchange, media: MediaType) -> Any:
     return MISSING
 
 
-def _change(seen: ObservedExchange, location: str, pointer: str, value: Any) -> DriftChange:
-    document = seen.contract.document
+def _change(observed: ObservedExchange, location: str, pointer: str, value: Any) -> DriftChange:
     return make_change(
         "observed-request-field-undocumented",
         location=location,
-        operation=seen.name,
-        old=FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer),
-        new=seen.position("/request"),
+        operation=observed.operation_id,
+        old=contract_position(observed.contract, pointer),
+        new=observed.position("/request"),
         values={"new": value},
     )

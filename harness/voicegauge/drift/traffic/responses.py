@@ -1,4 +1,4 @@
-"""Whole answers from one recording to another: status, media type, readable bodies, audio."""
+"""Comparison of two recordings by whole responses: status, media type, readable body, audio."""
 
 from __future__ import annotations
 
@@ -11,66 +11,67 @@ from voicegauge.drift.traffic.reading import ConversationPair, ObservedExchange
 from voicegauge.formats import is_json
 from voicegauge.speech.audio import EncodedAudio, sniff_container
 
-FOR_NOW = (429, 502, 503, 504)
-"""Refusals that a later try does not meet."""
+TEMPORARY_ERRORS = (429, 502, 503, 504)
+"""Statuses of overload, which say nothing about the API: the same request works later."""
 
 
 def response_changes(pairs: Sequence[ConversationPair]) -> Iterator[DriftChange]:
-    """What differs between two answers as a whole, operation by operation."""
+    """Yield the changes of whole responses, per conversation and operation."""
     for pair in pairs:
         old, new = _by_operation(pair.old), _by_operation(pair.new)
-        for operation in old:  # in the order of the conversation
+        for operation in old:  # not a set, so that changes come in the order of the conversation
             if operation in new:
-                yield from _compare(old[operation], new[operation])
+                yield from _compare_operation(old[operation], new[operation])
 
 
 def _by_operation(conversation: Sequence[ObservedExchange]) -> dict[str, list[ObservedExchange]]:
     found: dict[str, list[ObservedExchange]] = defaultdict(list)
-    for seen in conversation:
-        found[seen.name].append(seen)
+    for observed in conversation:
+        found[observed.operation_id].append(observed)
     return found
 
 
-def _compare(old: Sequence[ObservedExchange], new: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
-    before, after = {seen.status: seen for seen in reversed(old)}, {seen.status: seen for seen in reversed(new)}
+def _compare_operation(old: Sequence[ObservedExchange], new: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
+    # Reversed, so that of several responses with one status the first is compared.
+    before, after = ({observed.status: observed for observed in reversed(side)} for side in (old, new))
     shared = before.keys() & after.keys()
     if not shared:
-        refused = all(status in FOR_NOW for status in after) and not any(status in FOR_NOW for status in before)
-        rule = "recorded-refused-for-now" if refused else "recorded-status-changed"
+        is_overload = all(status in TEMPORARY_ERRORS for status in after)
+        was_overload = any(status in TEMPORARY_ERRORS for status in before)
+        rule = "recorded-refused-for-now" if is_overload and not was_overload else "recorded-status-changed"
         values = {"old": next(iter(before)), "new": next(iter(after))}
         yield _change(rule, old[0], new[0], "status", values)
     for status in sorted(shared):
-        yield from _bodies(before[status], after[status])
+        yield from _compare_bodies(before[status], after[status])
 
 
-def _bodies(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
+def _compare_bodies(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
     before, after = old.exchange.response, new.exchange.response
     if before.media_type != after.media_type:
         values = {"old": before.media_type, "new": after.media_type}
         yield _change("recorded-media-type-changed", old, new, f"{new.status} content-type", values)
-    elif is_json(after.media_type) and old.value is not MISSING and new.value is MISSING:
+    elif is_json(after.media_type) and old.body is not MISSING and new.body is MISSING:
         yield _change("recorded-body-unreadable", old, new, f"{new.status} body", {})
-    yield from _audio(old, new)
+    yield from _compare_audio(old, new)
 
 
-def _audio(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
+def _compare_audio(old: ObservedExchange, new: ObservedExchange) -> Iterator[DriftChange]:
     before, after = old.exchange.response.body, new.exchange.response.body
-    containers = sniff_container(before), sniff_container(after)
-    if before == after or containers[0] is None:
+    old_container, new_container = sniff_container(before), sniff_container(after)
+    if before == after or old_container is None:
         return
-    if containers[0] != containers[1]:
-        values = {"old": containers[0], "new": containers[1] or "not known"}
-        yield _change("recorded-audio-container-changed", old, new, f"{new.status} body", values)
+    location = f"{new.status} body"
+    if old_container != new_container:
+        values = {"old": old_container, "new": new_container or "unknown"}
+        yield _change("recorded-audio-container-changed", old, new, location, values)
         return
-    forms = _form(before), _form(after)
-    if None not in forms and forms[0] != forms[1]:
-        yield _change(
-            "recorded-audio-format-changed", old, new, f"{new.status} body", {"old": forms[0], "new": forms[1]}
-        )
+    old_format, new_format = _audio_format(before), _audio_format(after)
+    if old_format is not None and new_format is not None and old_format != new_format:
+        yield _change("recorded-audio-format-changed", old, new, location, {"old": old_format, "new": new_format})
 
 
-def _form(body: bytes) -> str | None:
-    """Sample rate and channels; `None` where it cannot be decoded."""
+def _audio_format(body: bytes) -> str | None:
+    """Return sample rate and number of channels; `None` if the audio cannot be decoded."""
     decoded = EncodedAudio(body).decoded
     return None if decoded is None else f"{decoded.sample_rate_hz} Hz, {decoded.channels} channels"
 
@@ -81,7 +82,7 @@ def _change(
     return make_change(
         rule,
         location=location,
-        operation=new.name,
+        operation=new.operation_id,
         old=old.position("/response"),
         new=new.position("/response"),
         values=values or None,

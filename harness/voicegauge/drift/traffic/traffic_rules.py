@@ -1,64 +1,63 @@
-"""The rules over traffic: what was seen against a document, and what was seen against what was seen before."""
+"""Rules for recorded traffic: compared with a contract, and with older traffic."""
 
 from __future__ import annotations
 
 from voicegauge.drift.registry import DriftLevel, DriftRule
 
-_BREAKING, _POSSIBLY, _SAFE = DriftLevel.BREAKING, DriftLevel.POSSIBLY_BREAKING, DriftLevel.COMPATIBLE
+_BREAKING, _POSSIBLY, _COMPATIBLE = DriftLevel
 
-AGAINST_CONTRACT = {
-    "observed-operation-undocumented": (_SAFE, "An operation is called that the contract does not have"),
-    "observed-status-undocumented": (_POSSIBLY, "An answer has a status that is not documented"),
-    "observed-media-type-undocumented": (_BREAKING, "An answer has a media type that is not documented"),
-    "observed-header-undocumented": (_SAFE, "An answer has a header that is not documented"),
-    "observed-header-value-undocumented": (_POSSIBLY, "A header has a value that its documented schema excludes"),
-    "observed-field-undocumented": (_SAFE, "An answer has a field that is not documented"),
+TRAFFIC_VS_CONTRACT = {
+    "observed-operation-undocumented": (_COMPATIBLE, "A request was sent to an operation that the contract lacks"),
+    "observed-status-undocumented": (_POSSIBLY, "A response has an undocumented status"),
+    "observed-media-type-undocumented": (_BREAKING, "A response has an undocumented media type"),
+    "observed-header-undocumented": (_COMPATIBLE, "A response has an undocumented header"),
+    "observed-header-value-undocumented": (_POSSIBLY, "A header has a value that its documented schema rejects"),
+    "observed-field-undocumented": (_COMPATIBLE, "A response has an undocumented field"),
     "observed-field-missing": (_BREAKING, "A field that is documented as required is missing"),
     "observed-type-undocumented": (_BREAKING, "A field has another type than documented"),
     "observed-value-undocumented": (_POSSIBLY, "A field has a value that is not among the documented ones"),
-    "observed-value-out-of-bounds": (_POSSIBLY, "A field has a value outside its documented bounds or form"),
-    "observed-state-undocumented": (_BREAKING, "A job is in a state that is not documented"),
-    "observed-transition-undocumented": (_POSSIBLY, "A job goes from one state to another in a way not documented"),
-    "observed-request-field-undocumented": (_SAFE, "A request is accepted with a field that is not documented"),
-    "observed-disputed-reading": (_SAFE, "Traffic keeps the other of two readings that the contract records"),
-    "documented-operation-never-seen": (_SAFE, "A documented operation is in no recording"),
-    "documented-status-never-seen": (_SAFE, "A documented status was never answered"),
-    "documented-media-type-never-seen": (_SAFE, "A documented media type was never answered"),
-    "documented-header-never-seen": (_SAFE, "A documented header was never sent"),
-    "documented-field-never-seen": (_SAFE, "A documented field was never there"),
-    "documented-value-never-seen": (_SAFE, "A documented value was never there"),
-    "documented-state-never-seen": (_SAFE, "A documented state of a job was never seen"),
+    "observed-value-out-of-bounds": (_POSSIBLY, "A field has a value outside of its documented range or format"),
+    "observed-state-undocumented": (_BREAKING, "A job is in an undocumented state"),
+    "observed-transition-undocumented": (_POSSIBLY, "A job made an undocumented transition between states"),
+    "observed-request-field-undocumented": (_COMPATIBLE, "A request with an undocumented field was accepted"),
+    "observed-disputed-reading": (_COMPATIBLE, "Traffic agrees with a document that the contract records as disputed"),
+    "documented-operation-never-seen": (_COMPATIBLE, "A documented operation is in no recording"),
+    "documented-status-never-seen": (_COMPATIBLE, "A documented status is in no recording"),
+    "documented-media-type-never-seen": (_COMPATIBLE, "A documented media type is in no recording"),
+    "documented-header-never-seen": (_COMPATIBLE, "A documented header is in no recording"),
+    "documented-field-never-seen": (_COMPATIBLE, "A documented field is in no recording"),
+    "documented-value-never-seen": (_COMPATIBLE, "A documented value is in no recording"),
+    "documented-state-never-seen": (_COMPATIBLE, "A documented job state is in no recording"),
 }
-BETWEEN_RECORDINGS = {
-    "recorded-field-gone": (_BREAKING, "A field is gone"),
-    "recorded-field-sometimes-gone": (_POSSIBLY, "A field that was always there is sometimes missing"),
-    "recorded-field-new": (_SAFE, "A field is new"),
+"""Level and description by rule id."""
+TRAFFIC_VS_TRAFFIC = {
+    "recorded-field-gone": (_BREAKING, "A field was removed"),
+    "recorded-field-sometimes-gone": (_POSSIBLY, "A field that was always present is sometimes missing"),
+    "recorded-field-new": (_COMPATIBLE, "A field was added"),
     "recorded-type-changed": (_BREAKING, "A field has another type"),
     "recorded-value-new": (_POSSIBLY, "A field has values that it did not have before"),
-    "recorded-value-gone": (_POSSIBLY, "A list has lost entries"),
-    "recorded-state-new": (_BREAKING, "Jobs are in a state that was not seen before and is not documented"),
-    "recorded-state-order-changed": (_POSSIBLY, "The states of jobs come in another order"),
-    "recorded-outcome-changed": (_POSSIBLY, "The same request ends in another state"),
-    "recorded-header-gone": (_POSSIBLY, "A header is gone"),
-    "recorded-header-new": (_SAFE, "A header is new"),
+    "recorded-value-gone": (_POSSIBLY, "A list lost entries"),
+    "recorded-state-new": (_BREAKING, "Jobs are in a new state that is not documented"),
+    "recorded-state-order-changed": (_POSSIBLY, "The order of job states was changed"),
+    "recorded-outcome-changed": (_POSSIBLY, "The job of the same request ends in another state"),
+    "recorded-header-gone": (_POSSIBLY, "A header was removed"),
+    "recorded-header-new": (_COMPATIBLE, "A header was added"),
     "recorded-header-value-new": (_POSSIBLY, "A header has a value that it did not have before"),
-    "recorded-status-changed": (_BREAKING, "The same request is answered with another status"),
-    "recorded-refused-for-now": (_SAFE, "The same request was answered before and is refused for the moment"),
-    "recorded-media-type-changed": (_BREAKING, "The same request is answered with another media type"),
-    "recorded-body-unreadable": (_BREAKING, "A body that could be read as JSON is empty or can be read no longer"),
-    "recorded-audio-container-changed": (_BREAKING, "Audio comes in another container"),
+    "recorded-status-changed": (_BREAKING, "The response to the same request has another status"),
+    "recorded-refused-for-now": (_COMPATIBLE, "The same request is temporarily rejected"),
+    "recorded-media-type-changed": (_BREAKING, "The response to the same request has another media type"),
+    "recorded-body-unreadable": (_BREAKING, "A JSON body is now empty or not valid JSON"),
+    "recorded-audio-container-changed": (_BREAKING, "Audio has another container format"),
     "recorded-audio-format-changed": (_POSSIBLY, "Audio has another sample rate or number of channels"),
-    "recorded-charge-changed": (_POSSIBLY, "The same request costs another amount"),
-    "recorded-request-not-repeated": (_SAFE, "A request of the older recording is not in the newer one"),
+    "recorded-charge-changed": (_POSSIBLY, "The charge for the same request was changed"),
+    "recorded-request-not-repeated": (_COMPATIBLE, "A request of the older recording is not in the newer one"),
 }
+"""Level and description by rule id."""
 
 
 def rules() -> list[DriftRule]:
-    """All of them, for the catalogue."""
+    """Return all rules for recorded traffic."""
     return [
-        *(
-            DriftRule(id, level, description, "recording-contract")
-            for id, (level, description) in AGAINST_CONTRACT.items()
-        ),
-        *(DriftRule(id, level, description, "recordings") for id, (level, description) in BETWEEN_RECORDINGS.items()),
+        *(DriftRule(id, level, text, "recording-contract") for id, (level, text) in TRAFFIC_VS_CONTRACT.items()),
+        *(DriftRule(id, level, text, "recordings") for id, (level, text) in TRAFFIC_VS_TRAFFIC.items()),
     ]

@@ -1,4 +1,4 @@
-"""Recording against recording: what an API does now that it did otherwise before."""
+"""Comparison of recordings with older recordings: what the API does differently now."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import msgspec
 
 from voicegauge.contract import MISSING, MediaType
 from voicegauge.drift.report import DriftChange, DriftReport, make_change, make_report
-from voicegauge.drift.traffic.fields import field_changes, type_changes, value_changes
+from voicegauge.drift.traffic.field_presence import field_changes
+from voicegauge.drift.traffic.field_values import type_changes, value_changes
 from voicegauge.drift.traffic.headers import header_changes
 from voicegauge.drift.traffic.jobs import charge_changes, charge_locations, state_changes
 from voicegauge.drift.traffic.reading import (
-    ANY,
+    ANY_INDEX,
     ConversationPairing,
     JsonScalar,
     PairedResponses,
     RecordedTraffic,
+    ResponseContext,
     documented_values,
     flatten_bodies,
     group_by_context,
@@ -29,84 +31,88 @@ from voicegauge.formats import read_pointer, unescape
 
 
 def compare_traffic(old: RecordedTraffic, new: RecordedTraffic) -> DriftReport:
-    """What changed from `old` to `new`: traffic with one provider, read by one contract.
+    """Compare the traffic of one provider with older traffic, both interpreted by the same contract.
 
-    Requests are paired by operation and by what they ask for. In the answers of pairs a
-    value counts only if it is the provider's: ids, times, signed URLs and counters show
-    by changing from call to call, and are left out.
+    Requests are matched by operation and by their values. Values of responses are compared only if the provider
+    defines them: ids, times, signed URLs and counters are recognized by changing with every request.
     """
     pairing = pair_conversations(old, new)
-    return make_report("recordings", old.side, new.side, _once(_changes(pairing)))
+    changes = _without_repetitions(_changes(pairing))
+    return make_report("recordings", old.compared_input, new.compared_input, changes)
 
 
 def _changes(pairing: ConversationPairing) -> Iterator[DriftChange]:
     yield from response_changes(pairing.pairs)
     yield from state_changes(pairing.pairs)
     yield from charge_changes(pairing.pairs)
-    for context, cases in group_by_context(pairing.pairs).items():
-        yield from header_changes(context, cases)
-        bodies = flatten_bodies(cases)
-        if bodies.cases:
-            yield from field_changes(context, bodies)
-            yield from type_changes(context, bodies)
-            known = _PrintedValues(cases)
-            yield from value_changes(context, bodies, skip=_told_elsewhere(cases), known=known)
+    for context, responses in group_by_context(pairing.pairs).items():
+        yield from header_changes(context, responses)
+        yield from _body_changes(context, responses)
     for conversation in pairing.not_repeated:
         first = conversation[0]
         yield make_change(
-            "recorded-request-not-repeated", location="request", operation=first.name, old=first.position("/request")
+            "recorded-request-not-repeated",
+            location="request",
+            operation=first.operation_id,
+            old=first.position("/request"),
         )
 
 
-def _told_elsewhere(cases: Iterable[PairedResponses]) -> set[str]:
-    """Paths of the job's state and of the charge."""
-    found = set()
-    for both in cases:
-        for seen in both.new:
-            for written in (seen.state_place, *charge_locations(seen)):
-                if written is not None and written.in_body:
-                    found.add(written.pointer)
-    return found
+def _body_changes(context: ResponseContext, responses: list[PairedResponses]) -> Iterator[DriftChange]:
+    cases = flatten_bodies(responses)
+    if not cases:
+        return
+    yield from field_changes(context, cases)
+    yield from type_changes(context, cases)
+    media_type = responses[0].new[0].media_type
+
+    def known(path: str) -> frozenset[JsonScalar]:
+        return frozenset() if media_type is None else _documented_scalars(media_type, path)
+
+    yield from value_changes(context, cases, skip=_separately_compared(responses), known=known)
 
 
-class _PrintedValues:
-    """The values that the document lists or prints for the fields of one context's answers."""
+def _separately_compared(responses: Iterable[PairedResponses]) -> set[str]:
+    """Return the paths of the job state and the charge, which `jobs` compares."""
+    paths = set()
+    for pair in responses:
+        for observed in pair.new:
+            for location in (observed.state_location, *charge_locations(observed)):
+                if location is not None and location.in_body:
+                    paths.add(location.pointer)
+    return paths
 
-    def __init__(self, cases: list[PairedResponses]) -> None:
-        self._media = cases[0].new[0].media
 
-    def __call__(self, path: str) -> frozenset[JsonScalar]:
-        return frozenset() if self._media is None else _printed(self._media, path)
-
-
-def _printed(media: MediaType, path: str) -> frozenset[JsonScalar]:
+def _documented_scalars(media_type: MediaType, path: str) -> frozenset[JsonScalar]:
+    """Return the values that schemas and examples document for a field."""
     tokens = [unescape(token) for token in path.split("/")[1:]]
-    values = [example.value for example in media.examples]
-    found = documented_values(media, tokens)
-    for value in values:
-        held = read_pointer(value, ["0" if token == ANY else token for token in tokens])
-        if held is not MISSING and json_type_of(held) in ("string", "number", "boolean"):
-            found.add(held)
+    found = documented_values(media_type, tokens)
+    for example in media_type.examples:
+        value = read_pointer(example.value, ["0" if token == ANY_INDEX else token for token in tokens])
+        if value is not MISSING and json_type_of(value) in ("string", "number", "boolean"):
+            found.add(value)
     return frozenset(found)
 
 
-def _once(changes: Iterable[DriftChange]) -> Iterator[DriftChange]:
-    """The same change in the same place is told once, in whichever answers it shows."""
-    told: dict[tuple[Any, ...], DriftChange] = {}
-    for found in changes:
-        told.setdefault((found.rule, found.operation, found.location, found.old_value, found.new_value), found)
-    by_content: dict[tuple[Any, ...], DriftChange] = {}
-    for found in told.values():
-        if not found.rule.startswith("recorded-header"):
-            yield found
+def _without_repetitions(changes: Iterable[DriftChange]) -> Iterator[DriftChange]:
+    """Yield each change once, whichever responses show it, and changes of a header once for all operations."""
+    unique: dict[tuple[Any, ...], DriftChange] = {}
+    for change in changes:
+        key = (change.rule, change.operation, change.location, change.old_value, change.new_value)
+        unique.setdefault(key, change)
+    headers: dict[tuple[Any, ...], DriftChange] = {}
+    for change in unique.values():
+        if not change.rule.startswith("recorded-header"):
+            yield change
             continue
-        key = (found.rule, found.location.partition(" ")[2], found.old_value, found.new_value)
-        first = by_content.get(key)
-        by_content[key] = found if first is None else _with(first, found)
-    yield from by_content.values()
+        # A gateway adds a header to every response, so the status at the start of the location is ignored.
+        header_key = (change.rule, change.location.partition(" ")[2], change.old_value, change.new_value)
+        first = headers.get(header_key)
+        headers[header_key] = change if first is None else _add_operation(first, change)
+    yield from headers.values()
 
 
-def _with(first: DriftChange, other: DriftChange) -> DriftChange:
+def _add_operation(first: DriftChange, other: DriftChange) -> DriftChange:
     if other.operation in (None, first.operation, *first.other_operations):
         return first
     return msgspec.structs.replace(first, other_operations=(*first.other_operations, str(other.operation)))

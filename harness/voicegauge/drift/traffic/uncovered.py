@@ -1,4 +1,4 @@
-"""What a contract documents and no recording shows."""
+"""The parts of a contract that no recording covers."""
 
 from __future__ import annotations
 
@@ -6,86 +6,102 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from voicegauge.contract import MISSING, MediaType, Operation, ResponseSpec
-from voicegauge.drift.report import DriftChange, FilePosition, make_change
+from voicegauge.drift.report import DriftChange, make_change
+from voicegauge.drift.traffic.contradictions import contract_position
 from voicegauge.drift.traffic.reading import (
+    FlattenedValue,
     JsonScalar,
     ObservedExchange,
     RecordedTraffic,
+    body_schemas,
+    documented_properties,
     enumerated_values,
     flatten_json,
-    listed,
-    media_type_schemas,
 )
 from voicegauge.recording import MASK
 
 
 def uncovered_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
-    """Operations, statuses, media types, headers, fields, values and states of jobs that no answer shows."""
+    """Yield the operations, statuses, media types, headers, fields, values and job states that no response shows."""
     by_operation: dict[str, list[ObservedExchange]] = defaultdict(list)
-    for seen in traffic.seen:
-        by_operation[seen.name].append(seen)
+    for observed in traffic.exchanges:
+        by_operation[observed.operation_id].append(observed)
     for operation in traffic.contract.operations.values():
-        answers = by_operation.get(operation.id, [])
-        if not answers:
+        exchanges = by_operation.get(operation.id, [])
+        if not exchanges:
             yield _change("documented-operation-never-seen", operation, "operation", operation.pointer)
             continue
-        yield from _responses(operation, answers)
-        yield from _states(operation, traffic)
+        yield from _uncovered_responses(operation, exchanges)
+        yield from _uncovered_states(operation, traffic)
 
 
 def _change(rule: str, operation: Operation, location: str, pointer: str, value: JsonScalar = None) -> DriftChange:
-    document = operation.contract.document
-    position = FilePosition(file=str(document.path), line=document.line(pointer), pointer=pointer)
-    values = None if value is None else {"old": value}
-    return make_change(rule, location=location, operation=operation.id, old=position, values=values)
+    return make_change(
+        rule,
+        location=location,
+        operation=operation.id,
+        old=contract_position(operation.contract, pointer),
+        values=None if value is None else {"old": value},
+    )
 
 
-def _responses(operation: Operation, answers: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
+def _uncovered_responses(operation: Operation, exchanges: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
     for status, spec in operation.responses.items():
-        met = [seen for seen in answers if seen.spec is not None and seen.spec.status == status]
-        if not met:
+        with_status = [one for one in exchanges if one.response_spec is not None and one.response_spec.status == status]
+        if not with_status:
             yield _change("documented-status-never-seen", operation, f"{status}", spec.pointer, status)
             continue
-        yield from _headers(operation, spec, met)
-        for name, media in spec.media.items():
-            shown = [seen for seen in met if seen.media is not None and seen.media.name == name]
-            if not shown:
-                yield _change("documented-media-type-never-seen", operation, f"{status} {name}", media.pointer, name)
+        yield from _uncovered_headers(operation, spec, with_status)
+        for name, media_type in spec.media.items():
+            with_media_type = [one for one in with_status if one.media_type is not None and one.media_type.name == name]
+            if with_media_type:
+                yield from _uncovered_fields(operation, status, media_type, with_media_type)
             else:
-                yield from _fields(operation, status, media, shown)
+                location = f"{status} {name}"
+                yield _change("documented-media-type-never-seen", operation, location, media_type.pointer, name)
 
 
-def _headers(operation: Operation, spec: ResponseSpec, met: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
+def _uncovered_headers(
+    operation: Operation, spec: ResponseSpec, exchanges: Sequence[ObservedExchange]
+) -> Iterator[DriftChange]:
     for name, header in spec.headers.items():
-        if all(seen.exchange.response.header(name) is None for seen in met):
+        if all(observed.exchange.response.header(name) is None for observed in exchanges):
             location = f"{spec.status} header.{name}"
             yield _change("documented-header-never-seen", operation, location, header.pointer, name)
 
 
-def _fields(
-    operation: Operation, status: str, media: MediaType, shown: Sequence[ObservedExchange]
+def _uncovered_fields(
+    operation: Operation, status: str, media_type: MediaType, exchanges: Sequence[ObservedExchange]
 ) -> Iterator[DriftChange]:
-    leaves = [leaf for seen in shown if seen.value is not MISSING for leaf in flatten_json(seen.value, {})]
-    held: dict[str, set[JsonScalar]] = defaultdict(set)
-    for leaf in leaves:
-        held[leaf.path].add(getattr(leaf, "value", None))
-    for path, around in listed(media.contract.schemas, media_type_schemas(media)):
-        if path.rpartition("/")[0] not in held:
-            continue  # what it would be in was never there either
-        location, pointer = f"{status} body#{path}", around[0].pointer if around else media.pointer
-        if path not in held:
+    values = _values_by_path(exchanges)
+    for path, schemas in documented_properties(media_type.contract.schemas, body_schemas(media_type)):
+        if path.rpartition("/")[0] not in values:
+            continue  # the object that would have it is uncovered itself
+        location, pointer = f"{status} body#{path}", schemas[0].pointer if schemas else media_type.pointer
+        if path not in values:
             yield _change("documented-field-never-seen", operation, location, pointer)
             continue
-        for value in enumerated_values(around) if MASK not in held[path] else ():
-            if value is not None and value not in held[path]:
+        for value in enumerated_values(schemas) if MASK not in values[path] else ():
+            if value is not None and value not in values[path]:
                 yield _change("documented-value-never-seen", operation, location, pointer, value)
 
 
-def _states(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftChange]:
+def _values_by_path(exchanges: Sequence[ObservedExchange]) -> dict[str, set[JsonScalar]]:
+    """Return the scalars at each path of the bodies; objects and lists count as null."""
+    values: dict[str, set[JsonScalar]] = defaultdict(set)
+    for observed in exchanges:
+        if observed.body is not MISSING:
+            for part in flatten_json(observed.body, {}):
+                values[part.path].add(part.value if isinstance(part, FlattenedValue) else None)
+    return values
+
+
+def _uncovered_states(operation: Operation, traffic: RecordedTraffic) -> Iterator[DriftChange]:
     if operation.job is None:
         return
-    met = {seen.state for seen in traffic.seen if seen.job is operation.job}  # the submit's answers tell one too
+    # Of all exchanges, since submit responses report a state too.
+    reported = {observed.state for observed in traffic.exchanges if observed.job is operation.job}
     for state in operation.job.states:
-        if state not in met:
+        if state not in reported:
             pointer = f"{operation.pointer}/x-job/states/{state}"
             yield _change("documented-state-never-seen", operation, str(operation.job.state), pointer, state)

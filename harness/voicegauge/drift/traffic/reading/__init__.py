@@ -1,14 +1,30 @@
-"""Reading recordings for comparison: values, contexts, pairing."""
+"""Reading of recordings for comparison: matching requests, flattening bodies, telling stable values from others."""
 
 from voicegauge.drift.traffic.reading.comparison_context import (
-    FlattenedBodies,
     FlattenedBody,
+    FlattenedCase,
     PairedResponses,
     ResponseContext,
     flatten_bodies,
     group_by_context,
 )
-from voicegauge.drift.traffic.reading.flatten import ANY, FlattenedValue, JsonScalar, flatten_json, json_type_of
+from voicegauge.drift.traffic.reading.documented_schemas import (
+    LocatedSchema,
+    UndocumentedProperty,
+    applicable_schemas,
+    body_schemas,
+    documented_properties,
+    documented_values,
+    enumerated_values,
+    undocumented_properties,
+)
+from voicegauge.drift.traffic.reading.flatten import (
+    ANY_INDEX,
+    FlattenedValue,
+    JsonScalar,
+    flatten_json,
+    json_type_of,
+)
 from voicegauge.drift.traffic.reading.pairing import ConversationPair, ConversationPairing, pair_conversations
 from voicegauge.drift.traffic.reading.recorded_traffic import (
     ObservedExchange,
@@ -17,30 +33,21 @@ from voicegauge.drift.traffic.reading.recorded_traffic import (
     load_recordings,
     read_traffic,
 )
-from voicegauge.drift.traffic.reading.schema_walk import (
-    LocatedSchema,
-    documented_values,
-    enumerated_values,
-    listed,
-    media_type_schemas,
-    stated,
-    undocumented_properties,
-)
 from voicegauge.drift.traffic.reading.stability import (
     CaseKey,
     ValueDifference,
     compare_values,
     compare_word_lists,
-    parts,
+    split_value,
 )
 
 __all__ = [
-    "ANY",
+    "ANY_INDEX",
     "CaseKey",
     "ConversationPair",
     "ConversationPairing",
-    "FlattenedBodies",
     "FlattenedBody",
+    "FlattenedCase",
     "FlattenedValue",
     "JsonScalar",
     "LocatedSchema",
@@ -48,9 +55,13 @@ __all__ = [
     "PairedResponses",
     "RecordedTraffic",
     "ResponseContext",
+    "UndocumentedProperty",
     "ValueDifference",
+    "applicable_schemas",
+    "body_schemas",
     "compare_values",
     "compare_word_lists",
+    "documented_properties",
     "documented_values",
     "enumerated_values",
     "flatten_bodies",
@@ -58,12 +69,9 @@ __all__ = [
     "group_by_context",
     "job_states",
     "json_type_of",
-    "listed",
     "load_recordings",
-    "media_type_schemas",
     "pair_conversations",
-    "parts",
     "read_traffic",
-    "stated",
+    "split_value",
     "undocumented_properties",
 ]

@@ -1,4 +1,4 @@
-"""Answers that can be compared: the same operation, status and state of the job, call by call."""
+"""Grouping of responses that can be compared with each other: same operation, status and job state."""
 
 from __future__ import annotations
 
@@ -19,74 +19,84 @@ from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange
 
 
 class ResponseContext(NamedTuple):
-    """What two answers must have in common."""
+    """The facts that two responses must have in common to be compared."""
 
     operation: str
     status: int
     state: str | None
+    """The job state that the responses report."""
 
     @property
-    def body(self) -> str:
-        """Its answers' body, as reports name places."""
+    def body_location(self) -> str:
+        """The start of locations in the bodies of these responses."""
         return f"{self.status} body#"
 
 
 class PairedResponses(NamedTuple):
-    """The answers of one pair in one context; none of the two is empty."""
+    """The responses of one pair of conversations in one context; there is at least one on each side."""
 
     case: str
+    """Identifies the pair of conversations."""
     old: tuple[ObservedExchange, ...]
     new: tuple[ObservedExchange, ...]
 
 
 def group_by_context(pairs: Sequence[ConversationPair]) -> dict[ResponseContext, list[PairedResponses]]:
-    """The answers of all pairs by what they have in common."""
-    found: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
+    """Group the responses of all pairs by context; a context that only one side of a pair has is left out."""
+    groups: dict[ResponseContext, list[PairedResponses]] = defaultdict(list)
     for number, pair in enumerate(pairs):
-        old, new = _split(pair.old), _split(pair.new)
+        old, new = _by_context(pair.old), _by_context(pair.new)
         for context in old.keys() & new.keys():
-            found[context].append(PairedResponses(str(number), tuple(old[context]), tuple(new[context])))
-    return dict(sorted(found.items(), key=lambda entry: (entry[0].operation, entry[0].status, entry[0].state or "")))
+            groups[context].append(PairedResponses(str(number), tuple(old[context]), tuple(new[context])))
+    return dict(sorted(groups.items(), key=lambda group: (group[0].operation, group[0].status, group[0].state or "")))
 
 
-def _split(conversation: Sequence[ObservedExchange]) -> dict[ResponseContext, list[ObservedExchange]]:
-    found: dict[ResponseContext, list[ObservedExchange]] = defaultdict(list)
-    for seen in conversation:
-        found[ResponseContext(seen.name, seen.status, seen.state)].append(seen)
-    return found
+def _by_context(conversation: Sequence[ObservedExchange]) -> dict[ResponseContext, list[ObservedExchange]]:
+    groups: dict[ResponseContext, list[ObservedExchange]] = defaultdict(list)
+    for observed in conversation:
+        groups[ResponseContext(observed.operation_id, observed.status, observed.state)].append(observed)
+    return groups
 
 
 class FlattenedBody(NamedTuple):
-    """The JSON of one side's answers in one case, taken apart."""
+    """The flattened JSON of one response."""
 
-    seen: ObservedExchange
-    leaves: list[FlattenedValue]
-    fields: list[FlattenedObject]
-
-
-class FlattenedBodies(NamedTuple):
-    """All JSON of one context, taken apart."""
-
-    cases: list[tuple[str, list[FlattenedBody], list[FlattenedBody]]]
-    """(case, older, newer); answers without JSON are left out, cases without any on one side too."""
+    observed: ObservedExchange
+    values: list[FlattenedValue]
+    objects: list[FlattenedObject]
 
 
-def flatten_bodies(cases: Sequence[PairedResponses]) -> FlattenedBodies:
-    """The JSON of `cases`, taken apart, the entries of lists by the field that names them."""
-    names = learn_entry_keys(_values(both.old for both in cases), _values(both.new for both in cases))
-    taken = [(both.case, _take(both.old, names), _take(both.new, names)) for both in cases]
-    return FlattenedBodies([(case, old, new) for case, old, new in taken if old and new])
+class FlattenedCase(NamedTuple):
+    """The flattened bodies of one pair of conversations; there is at least one on each side."""
+
+    case: str
+    """Identifies the pair of conversations."""
+    old: list[FlattenedBody]
+    new: list[FlattenedBody]
 
 
-def _values(sides: Iterator[tuple[ObservedExchange, ...]]) -> list[object]:
-    return [seen.value for side in sides for seen in side if seen.value is not MISSING]
+def flatten_bodies(pairs: Sequence[PairedResponses]) -> list[FlattenedCase]:
+    """Flatten the JSON bodies of one context; responses without JSON are left out."""
+    entry_keys = learn_entry_keys(_bodies(pair.old for pair in pairs), _bodies(pair.new for pair in pairs))
+    cases = (
+        FlattenedCase(pair.case, _flatten_all(pair.old, entry_keys), _flatten_all(pair.new, entry_keys))
+        for pair in pairs
+    )
+    return [case for case in cases if case.old and case.new]
 
 
-def _take(side: Sequence[ObservedExchange], names: EntryKeys) -> list[FlattenedBody]:
-    found = []
-    for seen in side:
-        if seen.value is not MISSING:
-            parts = list(flatten_json(seen.value, names))
-            leaves = [part for part in parts if isinstance(part, FlattenedValue)]
-            found.append(FlattenedBody(seen, leaves, [part for part in parts if isinstance(part, FlattenedObject)]))
-    return found
+def _bodies(groups: Iterator[tuple[ObservedExchange, ...]]) -> list[object]:
+    return [observed.body for group in groups for observed in group if observed.body is not MISSING]
+
+
+def _flatten_all(exchanges: Sequence[ObservedExchange], entry_keys: EntryKeys) -> list[FlattenedBody]:
+    return [_flatten_body(observed, entry_keys) for observed in exchanges if observed.body is not MISSING]
+
+
+def _flatten_body(observed: ObservedExchange, entry_keys: EntryKeys) -> FlattenedBody:
+    flattened = list(flatten_json(observed.body, entry_keys))
+    return FlattenedBody(
+        observed,
+        [part for part in flattened if isinstance(part, FlattenedValue)],
+        [part for part in flattened if isinstance(part, FlattenedObject)],
+    )

@@ -1,4 +1,7 @@
-"""JSON values taken apart: each value by its path, with list entries told apart by what names them."""
+"""Flattening of JSON bodies to paths and values, so that bodies can be compared field by field.
+
+List entries are matched across recordings by a field that identifies them, such as an id, since their order may differ.
+"""
 
 from __future__ import annotations
 
@@ -8,42 +11,42 @@ from typing import Any, NamedTuple
 
 from voicegauge.formats import escape
 
-ANY = "*"
-"""Stands for an index in a path."""
-_MAX_WORDS = 8
-"""Fields of an entry, of which two may name it together."""
+ANY_INDEX = "*"
+"""Replaces list indices in paths."""
+_MAX_COMBINED_FIELDS = 8
+"""Fields of an entry that are tried in pairs; it bounds the number of pairs, which grows with the square."""
 _MIN_SHARED = 0.5
-"""Of the entries that have a name on both sides, for the field to name them."""
+"""Part of the entries that both recordings must have, by a field's values, for the field to identify entries."""
 
 JsonScalar = str | float | bool | None
 
 
 class FlattenedValue(NamedTuple):
-    """A value that holds no other, or an empty one that could."""
+    """A scalar in a JSON body, or an object or list without its content."""
 
     path: str
     """JSON pointer with `*` for indices."""
-    item: str
-    """Which entries of the lists on the way it belongs to; empty outside lists."""
-    kind: str
-    """As JSON Schema has it; "number" for whole ones too."""
+    entry: str
+    """Identifies the list entries that contain the value; empty outside of lists."""
+    type: str
+    """JSON type; "number" for integers too."""
     value: JsonScalar
 
 
 class FlattenedObject(NamedTuple):
-    """A mapping, by the names of its fields."""
+    """An object in a JSON body, with the names of its fields."""
 
     path: str
-    item: str
+    entry: str
     names: tuple[str, ...]
 
 
 EntryKeys = Mapping[str, tuple[str, ...]]
-"""By the path of a list of mappings: the field that names its entries, or the two that do together."""
+"""By the path of a list of objects: the field, or the two fields, whose values identify its entries."""
 
 
 def json_type_of(value: Any) -> str:
-    """The JSON type of `value`."""
+    """Return the JSON type of `value`; "number" for integers too."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -53,79 +56,86 @@ def json_type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "array" if isinstance(value, list) else "object"
 
 
-def flatten_json(value: Any, names: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
-    """Every mapping and every leaf in `value`."""
-    yield from _take(value, "", "", names)
+def flatten_json(value: Any, entry_keys: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
+    """Iterate over every object and every value in a JSON body."""
+    yield from _flatten(value, "", "", entry_keys)
 
 
-def _take(value: Any, path: str, item: str, names: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
+def _flatten(value: Any, path: str, entry: str, entry_keys: EntryKeys) -> Iterator[FlattenedValue | FlattenedObject]:
     if isinstance(value, dict):
-        yield FlattenedObject(path, item, tuple(value))
-        yield FlattenedValue(path, item, "object", None)
-        for key, part in value.items():
-            yield from _take(part, f"{path}/{escape(key)}", item, names)
+        yield FlattenedObject(path, entry, tuple(value))
+        yield FlattenedValue(path, entry, "object", None)
+        for name, child in value.items():
+            yield from _flatten(child, f"{path}/{escape(name)}", entry, entry_keys)
     elif isinstance(value, list):
-        yield FlattenedValue(path, item, "array", None)
-        fields = names.get(path)
-        for index, part in enumerate(value):
-            name = _name(part, index, fields)
+        yield FlattenedValue(path, entry, "array", None)
+        fields = entry_keys.get(path)
+        for index, child in enumerate(value):
+            identity = _entry_identity(child, index, fields)
             if fields is not None:
-                yield FlattenedValue(f"{path}/{ANY}", item, "string", name)
-            yield from _take(part, f"{path}/{ANY}", f"{item}/{name}", names)
+                yield FlattenedValue(f"{path}/{ANY_INDEX}", entry, "string", identity)
+            yield from _flatten(child, f"{path}/{ANY_INDEX}", f"{entry}/{identity}", entry_keys)
     else:
-        yield FlattenedValue(path, item, json_type_of(value), value)
+        yield FlattenedValue(path, entry, json_type_of(value), value)
 
 
-def _name(part: Any, index: int, fields: tuple[str, ...] | None) -> str:
-    """What tells an entry from its neighbours: what its naming fields hold, else its index; words are all alike."""
-    if isinstance(part, dict):
-        return ", ".join(str(part.get(field)) for field in fields) if fields else str(index)
-    return str(index) if isinstance(part, list) else ANY
+def _entry_identity(entry: Any, index: int, fields: tuple[str, ...] | None) -> str:
+    """Identify a list entry by the values of `fields` or by its index; scalars are not distinguished."""
+    if isinstance(entry, dict):
+        return ", ".join(str(entry.get(field)) for field in fields) if fields else str(index)
+    return str(index) if isinstance(entry, list) else ANY_INDEX
 
 
 def learn_entry_keys(old: Iterable[Any], new: Iterable[Any]) -> dict[str, tuple[str, ...]]:
-    """Which field, or which two, name the entries of each list of mappings.
+    """Find the fields that identify the entries of each list of objects.
 
-    The first ones that every entry has, that differ between the entries of one list, and
-    that most entries of the older side share with the newer one.
+    They are the first field, or the first two fields together, that every entry has, that differ between the entries
+    of a list, and whose values both recordings share for most entries.
+
+    Args:
+        old: the JSON bodies of the older recording.
+        new: the JSON bodies of the newer recording.
     """
-    before, after = _lists(old), _lists(new)
+    old_lists, new_lists = _object_lists(old), _object_lists(new)
     found = {}
-    for path in before.keys() & after.keys():
-        for fields in _candidates(before[path] + after[path]):
-            ours = {_name(entry, 0, fields) for entries in before[path] for entry in entries}
-            theirs = {_name(entry, 0, fields) for entries in after[path] for entry in entries}
-            if len(ours & theirs) >= _MIN_SHARED * min(len(ours), len(theirs)) > 0:
+    for path in old_lists.keys() & new_lists.keys():
+        for fields in _candidates(old_lists[path] + new_lists[path]):
+            before = {_entry_identity(entry, 0, fields) for entries in old_lists[path] for entry in entries}
+            after = {_entry_identity(entry, 0, fields) for entries in new_lists[path] for entry in entries}
+            if len(before & after) >= _MIN_SHARED * min(len(before), len(after)) > 0:
                 found[path] = fields
                 break
     return found
 
 
-def _lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]]:
+def _object_lists(values: Iterable[Any]) -> dict[str, list[list[dict[str, Any]]]]:
+    """Return all non-empty lists of objects by path."""
     found: dict[str, list[list[dict[str, Any]]]] = {}
 
-    def look(value: Any, path: str) -> None:
+    def visit(value: Any, path: str) -> None:
         if isinstance(value, dict):
-            for key, part in value.items():
-                look(part, f"{path}/{escape(key)}")
+            for name, child in value.items():
+                visit(child, f"{path}/{escape(name)}")
         elif isinstance(value, list):
-            if value and all(isinstance(part, dict) for part in value):
+            if value and all(isinstance(entry, dict) for entry in value):
                 found.setdefault(path, []).append(value)
-            for part in value:
-                look(part, f"{path}/{ANY}")
+            for entry in value:
+                visit(entry, f"{path}/{ANY_INDEX}")
 
     for value in values:
-        look(value, "")
+        visit(value, "")
     return found
 
 
 def _candidates(lists: list[list[dict[str, Any]]]) -> Iterator[tuple[str, ...]]:
-    first = lists[0][0]
-    words = [name for name in first if all(_is_word(entry.get(name)) for entries in lists for entry in entries)]
-    for fields in chain(((name,) for name in words), combinations(words[:_MAX_WORDS], 2)):
-        if all(len({_name(entry, 0, fields) for entry in entries}) == len(entries) for entries in lists):
+    """Iterate over the fields, and then the pairs of fields, whose values are unique within each list."""
+    names = [
+        name for name in lists[0][0] if all(_is_identifier(entry.get(name)) for entries in lists for entry in entries)
+    ]
+    for fields in chain(((name,) for name in names), combinations(names[:_MAX_COMBINED_FIELDS], 2)):
+        if all(len({_entry_identity(entry, 0, fields) for entry in entries}) == len(entries) for entries in lists):
             yield fields
 
 
-def _is_word(value: Any) -> bool:
+def _is_identifier(value: Any) -> bool:
     return isinstance(value, str | int) and not isinstance(value, bool)

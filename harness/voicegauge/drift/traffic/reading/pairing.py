@@ -1,4 +1,4 @@
-"""Which conversation of the newer recording repeats which one of the older."""
+"""Matching of the conversations of two recordings by their requests."""
 
 from __future__ import annotations
 
@@ -7,70 +7,81 @@ from typing import NamedTuple
 
 from voicegauge.drift.traffic.reading.recorded_traffic import ObservedExchange, RecordedTraffic
 
-MIN_LIKENESS = 0.5
-"""From which two requests are taken for the same case with another text or id; another value in a place counts half."""
-_DECISIVE = ("key", "header x-voicegauge-")
-"""Places whose values make another case of a request."""
+MIN_SIMILARITY = 0.5
+"""From here on two requests count as the same case with another text or id."""
+_DECISIVE_VALUES = ("key", "header x-voicegauge-")
+"""Values that distinguish cases on purpose, such as a wrong key: requests that differ in them are not matched."""
+
+Conversation = tuple[ObservedExchange, ...]
 
 
 class ConversationPair(NamedTuple):
-    """A conversation and its repetition."""
+    """A conversation of the older recording, and its repetition in the newer one."""
 
-    old: tuple[ObservedExchange, ...]
-    new: tuple[ObservedExchange, ...]
-    same: bool
-    """The requests ask for the very same."""
+    old: Conversation
+    new: Conversation
+    is_identical_request: bool
+    """Whether all values of the first requests are equal."""
 
 
 class ConversationPairing(NamedTuple):
-    """All conversations of both sides."""
+    """The matched conversations of two recordings."""
 
     pairs: list[ConversationPair]
-    not_repeated: list[tuple[ObservedExchange, ...]]
-    """Of the older side."""
+    not_repeated: list[Conversation]
+    """Conversations of the older recording whose request is not in the newer one."""
+
+
+_RequestValues = dict[str, str]
+"""The values of a request by where they are."""
 
 
 def pair_conversations(old: RecordedTraffic, new: RecordedTraffic) -> ConversationPairing:
-    """Pair conversations that begin with the same request, in their order, then those that begin alike."""
-    before, after = _by_operation(old), _by_operation(new)
-    pairs: list[ConversationPair] = []
-    left_over: list[tuple[ObservedExchange, ...]] = []
-    for operation, asked in before.items():
-        rest = after.get(operation, [])
-        unmatched, repeated = [], []
-        for content, conversation in asked:
-            twin = next((entry for entry in rest if entry[0] == content), None)
-            if twin is None:
-                unmatched.append((content, conversation))
-                continue
-            rest.remove(twin)
-            repeated.append(content)
-            pairs.append(ConversationPair(conversation, twin[1], same=True))
-        for content, conversation in unmatched:
-            best = max(rest, key=lambda entry: _likeness(content, entry[0]), default=None)
-            if best is not None and _likeness(content, best[0]) >= MIN_LIKENESS:
-                rest.remove(best)
-                repeated.append(content)
-                pairs.append(ConversationPair(conversation, best[1], same=False))
-            elif content not in repeated:  # how often a request is made is the client's affair
-                left_over.append(conversation)
-    return ConversationPairing(pairs, left_over)
+    """Match conversations that begin with the same request, in their order, and then those with similar requests."""
+    pairing = ConversationPairing([], [])
+    new_conversations = _by_operation(new)
+    for operation, conversations in _by_operation(old).items():
+        _pair_operation(conversations, new_conversations.get(operation, []), pairing)
+    return pairing
 
 
-_Content = dict[str, str]
+def _pair_operation(
+    old: list[tuple[_RequestValues, Conversation]],
+    new: list[tuple[_RequestValues, Conversation]],
+    pairing: ConversationPairing,
+) -> None:
+    """Add the matches of one operation to `pairing`; matched conversations are removed from `new`."""
+    unmatched, repeated = [], []
+    for values, conversation in old:
+        match = next((candidate for candidate in new if candidate[0] == values), None)
+        if match is None:
+            unmatched.append((values, conversation))
+            continue
+        new.remove(match)
+        repeated.append(values)
+        pairing.pairs.append(ConversationPair(conversation, match[1], is_identical_request=True))
+    for values, conversation in unmatched:
+        best = max(new, key=lambda candidate: _similarity(values, candidate[0]), default=None)
+        if best is not None and _similarity(values, best[0]) >= MIN_SIMILARITY:
+            new.remove(best)
+            repeated.append(values)
+            pairing.pairs.append(ConversationPair(conversation, best[1], is_identical_request=False))
+        elif values not in repeated:  # fewer repetitions of a request are not a change of the API
+            pairing.not_repeated.append(conversation)
 
 
-def _by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_Content, tuple[ObservedExchange, ...]]]]:
-    found: dict[str, list[tuple[_Content, tuple[ObservedExchange, ...]]]] = defaultdict(list)
+def _by_operation(traffic: RecordedTraffic) -> dict[str, list[tuple[_RequestValues, Conversation]]]:
+    conversations: dict[str, list[tuple[_RequestValues, Conversation]]] = defaultdict(list)
     for conversation in traffic.conversations:
         first = conversation[0]
-        found[first.name].append((first.asked.content, conversation))
-    return found
+        conversations[first.operation_id].append((first.request_signature.content, conversation))
+    return conversations
 
 
-def _likeness(one: _Content, other: _Content) -> float:
-    places = one.keys() | other.keys()
-    if any(one.get(place) != other.get(place) for place in places if place.startswith(_DECISIVE)):
+def _similarity(one: _RequestValues, other: _RequestValues) -> float:
+    """Return the similarity of two requests from 0 to 1; a different value counts half as much as an equal one."""
+    names = one.keys() | other.keys()
+    if any(one.get(name) != other.get(name) for name in names if name.startswith(_DECISIVE_VALUES)):
         return 0.0
-    equal = sum(one.get(place) == other.get(place) for place in places)
-    return (equal + (len(one.keys() & other.keys()) - equal) / 2) / max(1, len(places))
+    equal = sum(one.get(name) == other.get(name) for name in names)
+    return (equal + (len(one.keys() & other.keys()) - equal) / 2) / max(1, len(names))

@@ -1,4 +1,4 @@
-"""Recordings read by their contract: answers as values, jobs as sequences of states."""
+"""Recordings interpreted by a contract: exchanges with their operations, conversations and job states."""
 
 from __future__ import annotations
 
@@ -19,154 +19,169 @@ from voicegauge.recording.replay import RequestSignature, request_signature
 
 @dataclass(frozen=True, eq=False)
 class ObservedExchange:
-    """One exchange of a recording."""
+    """An exchange of a recording, with its operation in the contract."""
 
     contract: Contract = field(repr=False)
     file: str
-    number: int
-    """Its place in the file, counted from 0."""
+    index: int
+    """Index of the exchange in the file, counted from 0."""
     exchange: Exchange = field(repr=False)
     operation: Operation | None = field(repr=False)
     """`None` for a download, and for an operation that the contract does not have."""
-    value: Any = field(repr=False)
-    """The answer's JSON; `MISSING` where it has none that can be read."""
+    body: Any = field(repr=False)
+    """The parsed JSON of the response; `MISSING` if there is none or if it cannot be parsed."""
 
     @property
     def status(self) -> int:
-        """The answer's status."""
+        """The status of the response."""
         return self.exchange.response.status
 
     @property
-    def name(self) -> str:
-        """The operation's id, or what stands for it."""
+    def operation_id(self) -> str:
+        """The id of the operation, also if the contract does not have it; "(download)" for a download."""
         return self.exchange.operation
 
     @property
-    def spec(self) -> ResponseSpec | None:
-        """The documented response, where there is one."""
+    def response_spec(self) -> ResponseSpec | None:
+        """The documented response for the status, if there is one."""
         return self.operation.response(self.status) if self.operation else None
 
     @property
-    def media(self) -> MediaType | None:
-        """The documented body of this answer's media type: itself, its family, or any."""
+    def media_type(self) -> MediaType | None:
+        """The documented media type of the response; the most specific one that matches, as OpenAPI requires."""
         media_type = self.exchange.response.media_type
-        documented = self.spec.media if self.spec else {}
+        documented = self.response_spec.media if self.response_spec else {}
         for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
             if name in documented:
                 return documented[name]
         return None
 
     def position(self, part: str = "") -> FilePosition:
-        """Where it stands, or a part of it: "/response/headers", "/response/content/text#/output_url".
+        """Return the position of the exchange in its file.
 
-        What follows the hash is a pointer into the JSON that a body holds as text.
+        Args:
+            part: a pointer into the exchange, to return the position of a part: "/response/headers" or
+                "/response/content/text#/output_url", where a second pointer leads into the JSON of a body.
         """
-        return FilePosition(file=self.file, pointer=f"/log/entries/{self.number}{part}")
+        return FilePosition(file=self.file, pointer=f"/log/entries/{self.index}{part}")
 
     def body_position(self, path: str) -> FilePosition:
-        """Where a part of the answer's JSON stands."""
+        """Return the position of a value in the JSON of the response."""
         return self.position(f"/response/content/text#{path}")
 
     @property
-    def asked(self) -> RequestSignature:
-        """What the request asks for."""
+    def request_signature(self) -> RequestSignature:
+        """The values of the request, independent of how they are encoded."""
         return request_signature(self.contract, self.exchange.request, self.operation)
 
     def read(self, location: Location | None) -> Any:
-        """The value of the answer at a place; `MISSING` where nothing is or it was masked."""
+        """Return the value of the response at a location; `MISSING` if there is none or if it was redacted."""
         if location is None:
             return MISSING
-        found = location.read_response(self.value, self.exchange.response.headers)
-        return MISSING if isinstance(found, str) and MASK in found else found
+        value = location.read_response(self.body, self.exchange.response.headers)
+        return MISSING if isinstance(value, str) and MASK in value else value
 
     @property
     def job(self) -> JobSpec | None:
-        """The job that this answer begins or tells of."""
-        return self.operation.job or _submitted(self.operation) if self.operation else None
+        """The job that the exchange submits or polls."""
+        return self.operation.job or _submitted_job(self.operation) if self.operation else None
 
     @property
-    def state_place(self) -> Location | None:
-        """Where the answer says the job's state."""
+    def state_location(self) -> Location | None:
+        """The location of the job state in the response; `None` for an error and without a job."""
         if self.operation is None or self.job is None or self.status >= 300:
             return None
         return self.job.state if self.operation.job else self.job.submit.state
 
     @property
     def state(self) -> str | None:
-        """The job's state, where the answer tells one."""
-        found = self.read(self.state_place)
-        return found if isinstance(found, str) else None
+        """The job state that the response reports, if any."""
+        state = self.read(self.state_location)
+        return state if isinstance(state, str) else None
 
 
-def _submitted(operation: Operation) -> JobSpec | None:
-    status = operation.speech.answer.job if operation.speech else None
-    return operation.contract.operation(status).job if status else None
+def _submitted_job(operation: Operation) -> JobSpec | None:
+    status_operation = operation.speech.answer.job if operation.speech else None
+    return operation.contract.operation(status_operation).job if status_operation else None
 
 
 @dataclass(frozen=True, eq=False)
 class RecordedTraffic:
-    """All recordings of one side."""
+    """One or more recordings of one provider."""
 
     contract: Contract = field(repr=False)
-    side: ComparedInput
-    seen: tuple[ObservedExchange, ...]
+    compared_input: ComparedInput
+    exchanges: tuple[ObservedExchange, ...]
     conversations: tuple[tuple[ObservedExchange, ...], ...] = field(repr=False)
+    """The exchanges, grouped by what belongs together: a submit with its polls and its download."""
 
 
 def load_recordings(path: Path) -> list[tuple[str, Recording]]:
-    """The recordings of a file or a folder, with their files; at least one.
+    """Load the recordings of a file or a folder; at least one, each with its path.
 
     Raises:
-        DataError: there is none, one is no recording of voicegauge, or they are of several providers.
+        DataError: there is no recording, a file is not a recording of voicegauge, or they are of several providers.
     """
     loaded = [(str(file), load_har(file)) for file in (find_recordings(path) if path.is_dir() else [path])]
     if not loaded:
-        raise DataError(f"{path}: holds no recording (*.har)")
+        raise DataError(f"{path}: contains no recording (*.har)")
     providers = sorted({recording.provider for _, recording in loaded})
     if len(providers) > 1:
-        raise DataError(f"{path}: holds recordings of {', '.join(providers)}: name one provider's folder")
+        raise DataError(f"{path}: contains recordings of {', '.join(providers)}: name the folder of one provider")
     return loaded
 
 
 def read_traffic(contract: Contract, path: str, recordings: Sequence[tuple[str, Recording]]) -> RecordedTraffic:
-    """`recordings`, given with their files, as traffic with `contract`; `path` is what the report calls them.
+    """Interpret recordings by their contract.
+
+    Args:
+        contract: the contract of the provider.
+        path: the path to show in reports.
+        recordings: recordings with their paths.
 
     Raises:
         DataError: a recording is of another provider.
     """
-    seen: list[ObservedExchange] = []
-    together: list[tuple[ObservedExchange, ...]] = []
+    exchanges: list[ObservedExchange] = []
+    conversations: list[tuple[ObservedExchange, ...]] = []
     for file, recording in recordings:
         if recording.provider != contract.id:
             raise DataError(f"{file}: is a recording of {recording.provider}, not of {contract.id}")
-        here = [_seen(contract, file, number, exchange) for number, exchange in enumerate(recording.exchanges)]
-        by_exchange = {id(one.exchange): one for one in here}
-        found = group_exchanges(contract, recording.exchanges)
-        together += [tuple(by_exchange[id(exchange)] for exchange in conversation) for conversation in found]
-        seen += here
-    times = sorted({recording.recorded_at[:10] for _, recording in recordings})
-    version = times[0] if len(times) == 1 else " to ".join((times[0], times[-1])) if times else ""
-    kinds = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
-    side = ComparedInput(file=path, title=f"{contract.provider.title}, {kinds}", version=version)
-    return RecordedTraffic(contract, side, tuple(seen), tuple(together))
+        observed = [_observe(contract, file, index, exchange) for index, exchange in enumerate(recording.exchanges)]
+        by_exchange = {id(one.exchange): one for one in observed}
+        groups = group_exchanges(contract, recording.exchanges)
+        conversations += [tuple(by_exchange[id(exchange)] for exchange in group) for group in groups]
+        exchanges += observed
+    provenances = ", ".join(sorted({recording.provenance.value for _, recording in recordings}))
+    title = f"{contract.provider.title}, {provenances}"
+    compared_input = ComparedInput(file=path, title=title, version=_recording_dates(recordings))
+    return RecordedTraffic(contract, compared_input, tuple(exchanges), tuple(conversations))
 
 
-def _seen(contract: Contract, file: str, number: int, exchange: Exchange) -> ObservedExchange:
+def _recording_dates(recordings: Sequence[tuple[str, Recording]]) -> str:
+    dates = sorted({recording.recorded_at[:10] for _, recording in recordings})
+    return dates[0] if len(dates) == 1 else " to ".join((dates[0], dates[-1])) if dates else ""
+
+
+def _observe(contract: Contract, file: str, index: int, exchange: Exchange) -> ObservedExchange:
     response = exchange.response
-    value: Any = MISSING
+    body: Any = MISSING
     if is_json(response.media_type):
         try:
-            value = read_json(response.body)
+            body = read_json(response.body)
         except UnreadableBodyError:
-            value = MISSING
-    return ObservedExchange(contract, file, number, exchange, contract.operations.get(exchange.operation), value)
+            body = MISSING
+    return ObservedExchange(contract, file, index, exchange, contract.operations.get(exchange.operation), body)
 
 
 def job_states(conversation: Sequence[ObservedExchange]) -> Iterator[tuple[ObservedExchange, str]]:
-    """Each state of the job that a conversation shows, with the answer that showed it first; repeats are one."""
+    """Iterate over the states of the job in a conversation, each with the first exchange that reports it.
+
+    Polls that report the same state again are skipped.
+    """
     last = None
-    for seen in conversation:
-        state = seen.state
+    for observed in conversation:
+        state = observed.state
         if state is not None and state != last:
             last = state
-            yield seen, state
+            yield observed, state

@@ -1,7 +1,7 @@
-"""Learning from recordings which values are a provider's and which belong to one call alone.
+"""Distinguishing the values that a provider defines from those that belong to a single request.
 
-An id, a time, a signed URL, a counter changes from call to call, so it says nothing of the
-API. Nothing is known beforehand of fields: what each of them is shows in its values.
+An id, a time, a signed URL or a counter changes with every request, so it says nothing about the API. Nothing is
+assumed about names of fields: the recorded values of a field show what it is.
 """
 
 from __future__ import annotations
@@ -18,24 +18,30 @@ from voicegauge.drift.traffic.reading.flatten import JsonScalar
 from voicegauge.recording import MASK
 
 CaseKey = tuple[str, ...]
-"""Tells calls of one recording apart; the repetition of a call in the other one has the same."""
+"""Identifies a conversation, with the list entry if a value is in a list; the same in both recordings."""
 ValuesByCase = Mapping[CaseKey, frozenset[JsonScalar]]
-"""What one field held in each call."""
+"""The values of one field in each case."""
 
-_EPOCH = (1_000_000_000, 5_000_000_000)
-"""Seconds since 1970 from 2001 to 2128."""
+_EPOCH_SECONDS = (1_000_000_000, 5_000_000_000)
+"""Numbers that are taken for Unix times: from 2001 to 2128."""
+_EPOCH_MILLISECONDS = (_EPOCH_SECONDS[0] * 1000, _EPOCH_SECONDS[1] * 1000)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} ")
+"""The start of an ISO 8601 date, or of an HTTP date (RFC 9110, section 5.6.7)."""
 
 
 class ValueDifference(NamedTuple):
-    """How the values of one field changed."""
+    """The difference between the values of one field in two recordings."""
 
-    gone: tuple[JsonScalar, ...]
-    new: tuple[JsonScalar, ...]
+    removed: tuple[JsonScalar, ...]
+    added: tuple[JsonScalar, ...]
 
 
-def parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
-    """A value as the parts that may be stable on their own: ("", value), or those of a URL by name."""
+def split_value(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
+    """Split a value into parts that may be stable on their own: a URL into host, path and parameters.
+
+    Yields:
+        Name and value of each part; the name is empty for a value that is not a URL.
+    """
     if not isinstance(value, str) or not value.startswith(("http://", "https://")):
         yield "", value
         return
@@ -49,21 +55,24 @@ def parts(value: JsonScalar) -> Iterator[tuple[str, JsonScalar]]:
     yield " (segments of the path)", len(segments)
     for index, segment in enumerate(segments):
         yield f" (segment {index + 1} of the path)", segment
-    ending = segments[-1].rpartition(".")[2] if segments and "." in segments[-1] else ""
-    yield " (ending of the path)", ending
+    extension = segments[-1].rpartition(".")[2] if segments and "." in segments[-1] else ""
+    yield " (ending of the path)", extension
     yield " (parameters)", ", ".join(name for name, _ in parse_qsl(url.query, keep_blank_values=True))
 
 
 def compare_values(
     old: ValuesByCase, new: ValuesByCase, *, known: frozenset[JsonScalar] = frozenset()
 ) -> ValueDifference | None:
-    """What changed in a field; `None` where nothing did, or where its values belong to single calls.
+    """Compare the values of one field; `None` if nothing changed or if the values belong to single requests.
 
-    The values count as the provider's where most calls give again what they gave before, or
-    where calls of one recording share them. `known` are values that a document prints: they
-    are the provider's even if one call alone shows them.
+    Values count as the provider's if most cases repeat them, or if several cases of one recording share them.
+
+    Args:
+        old: the values in the older recording.
+        new: the values in the newer recording.
+        known: values that the contract lists; they are the provider's even if only one case has them.
     """
-    old, new = _without_masked(old, new)
+    old, new = _without_redacted(old, new)
     shared = old.keys() & new.keys()
     differing = [case for case in shared if old[case] != new[case]]
     if not differing or _is_volatile(old) or _is_volatile(new):
@@ -75,60 +84,60 @@ def compare_values(
         after = frozenset().union(*(new[case] for case in differing))
     elif not (_are_shared(old, before) and _are_shared(new, after)) and not before & known:
         return None
-    gone, added = before - after, after - before
-    if _are_times(gone | added):
-        return None
-    return ValueDifference(_sorted(gone), _sorted(added)) if gone or added else None
+    removed, added = before - after, after - before
+    if not (removed or added) or all(_is_time(value) for value in removed | added):
+        return None  # requests of the same second share a time by chance
+    return ValueDifference(_sorted(removed), _sorted(added))
 
 
-def _without_masked(old: ValuesByCase, new: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
-    """Both without the calls in which either was masked: what stands there is not the provider's any more."""
-    masked = {case for side in (old, new) for case, values in side.items() if any(map(_is_masked, values))}
-    kept = [{case: values for case, values in side.items() if case not in masked} for side in (old, new)]
-    return kept[0], kept[1]
+def _without_redacted(old: ValuesByCase, new: ValuesByCase) -> tuple[ValuesByCase, ValuesByCase]:
+    """Return the values without the cases in which either recording has a redacted one."""
+    redacted = {case for side in (old, new) for case, values in side.items() if any(map(_is_redacted, values))}
+    before, after = ({case: values for case, values in side.items() if case not in redacted} for side in (old, new))
+    return before, after
 
 
-def _is_masked(value: JsonScalar) -> bool:
+def _is_redacted(value: JsonScalar) -> bool:
     return isinstance(value, str) and MASK in value
 
 
 def _is_volatile(observed: ValuesByCase) -> bool:
-    """Whether one call gave several values, or calls count."""
+    """Whether a single case has several values, or the values count up or down from case to case."""
     if any(len(values) > 1 for values in observed.values()):
         return True
     numbers = [value for values in observed.values() for value in values]
-    numeric = all(isinstance(value, int | float) and not isinstance(value, bool) for value in numbers)
-    return numeric and len(numbers) > 1 and len(set(numbers)) == len(numbers) and _is_monotonous(numbers)
+    is_distinct = len(numbers) > 1 and len(set(numbers)) == len(numbers)
+    return all(_is_number(value) for value in numbers) and is_distinct and _is_monotonic(numbers)
 
 
-def _is_monotonous(numbers: list[JsonScalar]) -> bool:
-    steps = {float(b or 0) > float(a or 0) for a, b in pairwise(numbers)}
-    return len(steps) == 1
+def _is_number(value: JsonScalar) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_monotonic(numbers: list[JsonScalar]) -> bool:
+    directions = {float(after or 0) > float(before or 0) for before, after in pairwise(numbers)}
+    return len(directions) == 1
 
 
 def _are_shared(observed: ValuesByCase, values: frozenset[JsonScalar]) -> bool:
-    """Whether calls have values in common; of numbers all must be one, since durations and counts meet by chance."""
+    """Whether cases have values in common; numbers must all be equal, since durations and counts agree by chance."""
     if len(observed) < 2:
         return False
-    if any(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+    if any(_is_number(value) for value in values):
         return len(values) == 1
-    counts = Counter(value for held in observed.values() for value in held)
+    counts = Counter(value for values_of_case in observed.values() for value in values_of_case)
     return sum(count > 1 for count in counts.values()) >= len(counts) / 2
 
 
 def compare_word_lists(old: ValuesByCase, new: ValuesByCase) -> ValueDifference | None:
-    """What changed in lists of words; `None` where nothing did, or where they have too little in common."""
-    before: frozenset[JsonScalar] = frozenset().union(*(old[case] for case in old.keys() & new.keys()))
-    after: frozenset[JsonScalar] = frozenset().union(*(new[case] for case in old.keys() & new.keys()))
-    before, after = (frozenset(value for value in side if not _is_masked(value)) for side in (before, after))
+    """Compare the entries of lists of scalars; `None` if nothing changed or if they share less than half."""
+    shared = old.keys() & new.keys()
+    before, after = (
+        frozenset(value for case in shared for value in side[case] if not _is_redacted(value)) for side in (old, new)
+    )
     if before == after or len(before & after) < len(before | after) / 2:
         return None
     return ValueDifference(_sorted(before - after), _sorted(after - before))
-
-
-def _are_times(values: frozenset[JsonScalar]) -> bool:
-    """Whether all of them are times: in one second several calls may have the same."""
-    return all(_is_time(value) for value in values)
 
 
 def _is_time(value: JsonScalar) -> bool:
@@ -142,8 +151,9 @@ def _is_time(value: JsonScalar) -> bool:
         return True
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return any(low <= value <= high for low, high in (_EPOCH, (_EPOCH[0] * 1000, _EPOCH[1] * 1000)))
+    return any(low <= value <= high for low, high in (_EPOCH_SECONDS, _EPOCH_MILLISECONDS))
 
 
 def _sorted(values: frozenset[JsonScalar]) -> tuple[JsonScalar, ...]:
+    """Sort values of mixed types, so that reports do not depend on the order of sets."""
     return tuple(sorted(values, key=lambda value: (str(type(value)), str(value))))

@@ -1,0 +1,43 @@
+"""Inference of JSON Schemas from observed values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from voicegauge.drift.traffic.reading import json_type_of
+
+_MAX_DEPTH = 8
+"""Deeper values get an empty schema, so that a patch stays short enough to review."""
+_MAX_PROPERTIES = 60
+"""An object with more properties is taken for a map whose keys are data."""
+
+
+def infer_schema(values: Sequence[Any], depth: int = 0) -> dict[str, Any]:
+    """Infer a schema that all `values` satisfy, with types and properties only.
+
+    Required properties, enums and ranges are left out, since a few samples cannot show them.
+
+    Args:
+        values: JSON values of the same field.
+        depth: levels of nesting above the values.
+    """
+    types = sorted({_schema_type(value) for value in values})
+    if not types or depth > _MAX_DEPTH:
+        return {}
+    if set(types) == {"integer", "number"}:
+        types = ["number"]
+    schema: dict[str, Any] = {"type": types[0] if len(types) == 1 else types}
+    objects = [value for value in values if isinstance(value, dict)]
+    names = dict.fromkeys(name for one in objects for name in one)
+    if names and len(names) <= _MAX_PROPERTIES:
+        by_name = {name: [one[name] for one in objects if name in one] for name in names}
+        schema["properties"] = {name: infer_schema(inner, depth + 1) for name, inner in by_name.items()}
+    items = [item for value in values if isinstance(value, list) for item in value]
+    if items:
+        schema["items"] = infer_schema(items, depth + 1)
+    return schema
+
+
+def _schema_type(value: Any) -> str:
+    return "integer" if isinstance(value, int) and not isinstance(value, bool) else json_type_of(value)

@@ -1,0 +1,104 @@
+"""Comparison of recorded response bodies with their documented schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from voicegauge.contract import MISSING, MediaType, SchemaError
+from voicegauge.drift.report import DriftChange
+from voicegauge.drift.traffic.contradictions import contradiction
+from voicegauge.drift.traffic.reading import (
+    ANY_INDEX,
+    LocatedSchema,
+    ObservedExchange,
+    applicable_schemas,
+    body_schemas,
+    enumerated_values,
+    json_type_of,
+    undocumented_properties,
+)
+from voicegauge.formats import escape, read_pointer, unescape
+from voicegauge.recording import MASK
+
+_MAX_ERRORS = 20
+"""Schema errors reported per body: a list of a thousand entries has the same error in each."""
+_PROPERTY_KEYWORDS = ("additionalProperties", "unevaluatedProperties", "patternProperties", "false")
+"""Keywords whose errors are reported as undocumented fields instead."""
+_RULES_BY_KEYWORD = {
+    "type": "observed-type-undocumented",
+    "enum": "observed-value-undocumented",
+    "const": "observed-value-undocumented",
+    "required": "observed-field-missing",
+}
+
+
+def body_changes(observed: ObservedExchange, media_type: MediaType) -> Iterator[DriftChange]:
+    """Yield the undocumented fields of a response body, and the errors of its schema."""
+    for extra in undocumented_properties(observed.contract.schemas, observed.body, body_schemas(media_type)):
+        yield contradiction(
+            observed,
+            "observed-field-undocumented",
+            f"{observed.status} body#{extra.path}",
+            pointer=extra.parent_pointer,
+            part=f"/response/content/text#{extra.path}",
+            value=extra.value,
+        )
+    for error in islice(media_type.errors(observed.body), _MAX_ERRORS):
+        if error.keyword not in _PROPERTY_KEYWORDS:
+            yield from _error_change(observed, error)
+
+
+def _error_change(observed: ObservedExchange, error: SchemaError) -> Iterator[DriftChange]:
+    tokens = [unescape(token) for token in error.pointer.split("/")[1:]]
+    value = read_pointer(observed.body, tokens)
+    rule = _rule(observed, error, value)
+    if isinstance(value, str) and MASK in value and rule != "observed-type-undocumented":
+        return  # of a redacted value only the type is known, which was a string
+    yield contradiction(
+        observed,
+        rule,
+        f"{observed.status} body#{_generalize(observed.body, tokens)}",
+        pointer=error.schema_pointer,
+        part=f"/response/content/text#{error.pointer}",
+        value=error.message if rule == "observed-field-missing" else value,
+    )
+
+
+def _rule(observed: ObservedExchange, error: SchemaError, value: Any) -> str:
+    """Return the rule for a schema error; an error of anyOf or oneOf is a type, a value or a range error."""
+    if error.keyword in _RULES_BY_KEYWORD:
+        return _RULES_BY_KEYWORD[error.keyword]
+    if error.keyword not in ("anyOf", "oneOf"):
+        return "observed-value-out-of-bounds"
+    schemas = _schemas_at(observed, error.schema_pointer.rpartition("/")[0])
+    types = {name for located in schemas for name in _type_names(located.schema)}
+    if types and not _has_type(value, types):
+        return "observed-type-undocumented"
+    return "observed-value-undocumented" if enumerated_values(schemas) else "observed-value-out-of-bounds"
+
+
+def _schemas_at(observed: ObservedExchange, pointer: str) -> list[LocatedSchema]:
+    tokens = [unescape(token) for token in pointer.split("/")[1:]]
+    schema = read_pointer(observed.contract.document.data, tokens)
+    return [] if schema is MISSING else applicable_schemas(observed.contract.schemas, schema, pointer)
+
+
+def _type_names(schema: dict[str, Any]) -> list[str]:
+    types = schema.get("type", [])
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _has_type(value: Any, types: set[str]) -> bool:
+    name = json_type_of(value)
+    return name in types or (name == "number" and "integer" in types)
+
+
+def _generalize(value: Any, tokens: list[str]) -> str:
+    """Return the path of `tokens` with `*` for list indices, so that the same error in each entry is one change."""
+    path = ""
+    for index, token in enumerate(tokens):
+        parent = read_pointer(value, tokens[:index])
+        path += f"/{ANY_INDEX}" if isinstance(parent, list) else f"/{escape(token)}"
+    return path

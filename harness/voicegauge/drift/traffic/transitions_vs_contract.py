@@ -1,0 +1,48 @@
+"""Comparison of recorded job states and transitions with the documented state machine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from voicegauge.contract.extension import JobSpec
+from voicegauge.drift.report import DriftChange
+from voicegauge.drift.traffic.contradictions import contradiction
+from voicegauge.drift.traffic.reading import ObservedExchange, job_states
+
+
+def job_changes(conversation: Sequence[ObservedExchange]) -> Iterator[DriftChange]:
+    """Yield the undocumented states and transitions of the job in a conversation."""
+    last: str | None = None
+    for observed, state in job_states(conversation):
+        assert observed.job is not None
+        documented = observed.job.states
+        location = f"{observed.status} {observed.state_location}"
+        pointer = f"{_status_operation_pointer(observed)}/x-job/states"
+        part = "/response/content/text"
+        if state not in documented:
+            rule = "observed-state-undocumented"
+            yield contradiction(observed, rule, location, pointer=pointer, part=part, value=state)
+        elif last in documented and not _can_reach(observed.job, last, state):
+            rule, transition = "observed-transition-undocumented", f"{last} -> {state}"
+            yield contradiction(observed, rule, location, pointer=f"{pointer}/{last}", part=part, value=transition)
+        last = state
+
+
+def _status_operation_pointer(observed: ObservedExchange) -> str:
+    """Return the pointer of the operation that has `x-job`, which a submit only refers to."""
+    operation = observed.operation
+    assert operation is not None
+    if operation.job is None and operation.speech is not None and operation.speech.answer.job:
+        operation = observed.contract.operation(operation.speech.answer.job)
+    return operation.pointer
+
+
+def _can_reach(job: JobSpec, start: str, end: str) -> bool:
+    """Whether transitions lead from one state to another, through states that no poll may have reported."""
+    reached, pending = set[str](), [start]
+    while pending:
+        for state in job.states[pending.pop()].next:
+            if state not in reached and state in job.states:
+                reached.add(state)
+                pending.append(state)
+    return end in reached
