@@ -139,7 +139,7 @@ def test_what_is_not_recorded_fails_the_test_even_if_the_client_bears_it(run) ->
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "no recorded request of pixazo is this getRequestStatus: GET *status/c",
+            "no recorded request of pixazo matches getRequestStatus: GET *status/c",
             "*path request_id: recorded b, sent c",
         ]
     )
@@ -156,7 +156,7 @@ def test_a_folder_without_recordings_fails_in_one_line(run) -> None:
         """
     )
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(["*holds no recording*", "*no recorded group has 'nobody' in its name*"])
+    result.stdout.fnmatch_lines(["*contains no recording*", "*no recorded group has 'nobody' in its name*"])
 
 
 def _get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
@@ -187,10 +187,10 @@ def test_recordings_are_served_on_a_port(folder, asked, status) -> None:
     assert process.returncode == status
     assert f"{len({'a', 'b'} & set(asked))} of 2 recorded requests were asked for" in said
     assert "2 recorded requests, RECORDED" in announced[2]
-    assert ("the nearest recorded is" in complained) == bool(status)
+    assert ("the nearest recorded one is" in complained) == bool(status)
     assert "Traceback" not in complained
 
 
 def test_a_replay_without_recordings_is_one_line(tmp_path, capfd) -> None:
     assert cli.run(["serve", "--replay", str(tmp_path), "--port", "0"]) == 2
-    assert "holds no recording" in capfd.readouterr().err
+    assert "contains no recording" in capfd.readouterr().err

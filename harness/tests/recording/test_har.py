@@ -168,19 +168,19 @@ def change(path: Path, edit) -> None:
 @pytest.mark.parametrize(
     ("edit", "words"),
     [
-        (lambda log: log.update(version="1.1"), "is HAR '1.1'; 1.2 is read"),
+        (lambda log: log.update(version="1.1"), "has HAR version '1.1'; only 1.2 can be read"),
         (lambda log: log["_voicegauge"].update(schemaVersion=99), "schema version 99, this voicegauge reads version 1"),
-        (lambda log: log["_voicegauge"].update(provenance="guessed"), "is no recording of voicegauge"),
-        (lambda log: log.pop("_voicegauge"), "is no recording of voicegauge"),
+        (lambda log: log["_voicegauge"].update(provenance="guessed"), "is not a recording of voicegauge"),
+        (lambda log: log.pop("_voicegauge"), "is not a recording of voicegauge"),
         (
             lambda log: log["entries"][0]["response"].update(status="200"),
             r"\$\.log\.entries\[0\]\.response\.status|is no",
         ),
-        (lambda log: log["entries"][0]["response"]["content"].update(_file="../../etc/passwd"), "is no recording"),
-        (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav/x"), "is no recording"),
-        (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav\n"), "is no recording"),
+        (lambda log: log["entries"][0]["response"]["content"].update(_file="../../etc/passwd"), "is not a recording"),
+        (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav/x"), "is not a recording"),
+        (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav\n"), "is not a recording"),
         (lambda log: log["entries"][0]["response"]["content"].update(_file="a" * 64 + ".wav"), "cannot be read"),
-        (lambda log: log["entries"][0]["_timing"].update(more=1), "is no recording"),
+        (lambda log: log["entries"][0]["_timing"].update(more=1), "is not a recording"),
     ],
 )
 def test_what_is_no_recording_is_one_line(tmp_path, edit, words):
@@ -197,7 +197,7 @@ def test_what_is_no_recording_is_one_line(tmp_path, edit, words):
 def test_what_is_no_json_is_one_line(tmp_path, content):
     path = tmp_path / "a.har"
     path.write_bytes(content)
-    with pytest.raises(DataError, match="is no recording of voicegauge"):
+    with pytest.raises(DataError, match="is not a recording of voicegauge"):
         load_har(path)
     with pytest.raises(DataError, match="cannot be read"):
         load_har(tmp_path / "none.har")
@@ -207,7 +207,7 @@ def test_changed_audio_is_refused(tmp_path):
     save(tmp_path / "a.har", exchange(answer=WAV))
     beside = next(tmp_path.glob("*.wav"))
     beside.write_bytes(WAV + b"!")
-    with pytest.raises(DataError, match=r"is not what a\.har recorded"):
+    with pytest.raises(DataError, match=r"was changed since a\.har was recorded"):
         load_har(tmp_path / "a.har")
 
 

@@ -21,8 +21,8 @@ from voicegauge.contract import load_catalogue
 from voicegauge.errors import MissingExtraError
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, save_har
+from voicegauge.recording.replay.response_schedule import enable_realtime_scheduling
 from voicegauge.recording.replay.respx_router import UnmatchedRequestError, replay_router
-from voicegauge.recording.replay.timing import enable_realtime_scheduling
 from voicegauge.transport import Transport, VirtualClock
 
 CATALOGUE = load_catalogue()

@@ -206,14 +206,14 @@ def test_multipart_is_compared_by_field_file_name_and_hash_not_by_boundary_or_or
         assert "file file: recorded me.wav, SHA-256" in played.unmatched[-1]
 
 
-def test_what_nobody_recorded_is_shown_beside_the_nearest() -> None:
+def test_an_unmatched_request_is_reported_with_the_nearest_recorded_one() -> None:
     played = replay(submit(), submit("Another text entirely.", group="two"), *map(poll, ["PROCESSING", "COMPLETED"]))
     body = b'{"text": "Good morning!", "language": "en", "speed": 2}'
     assert played.next_exchange("pixazo", asked(submit(), body=body)) is None
-    (told,) = played.unmatched
-    assert told == (
-        "no recorded request of pixazo is this generateXtts: POST /voice-clone/v1/xtts-v2/generate\n"
-        "  the nearest recorded is pixazo generateXtts (one), which differs:\n"
+    (message,) = played.unmatched
+    assert message == (
+        "no recorded request of pixazo matches generateXtts: POST /voice-clone/v1/xtts-v2/generate\n"
+        "  the nearest recorded one is pixazo generateXtts (one), which differs in:\n"
         '  body /text: recorded "Good morning.", sent "Good morning!"\n'
         "  body /speed: not recorded, sent 2"
     )

@@ -1,12 +1,21 @@
-"""Recorded traffic on disk: HAR files with provenance and without secrets, and their replay."""
+"""Recorded traffic: HAR files with provenance and without secrets, their replay, import and export.
+
+The sub-packages build on each other in one direction: `redaction` <- `har` <- `replay`, `importing`.
+"""
 
 from voicegauge.recording.age import age_days
-from voicegauge.recording.bodies import bare_media_type
-from voicegauge.recording.difference import RecordingChanges, compare_recordings
+from voicegauge.recording.comparison import RecordingChanges, compare_recordings
 from voicegauge.recording.discovery import find_recordings, load_recordings
-from voicegauge.recording.grouping import group_exchanges
-from voicegauge.recording.har_file import Recording, exchanges_by_group, load_har, save_har
-from voicegauge.recording.redaction import BAD_KEY, MASK, Redactor, UrlCanonicalizer, find_secret, mask_credentials
+from voicegauge.recording.har import Recording, exchanges_by_group, group_exchanges, load_har, save_har
+from voicegauge.recording.redaction import (
+    BAD_KEY,
+    MASK,
+    Redactor,
+    UrlCanonicalizer,
+    bare_media_type,
+    find_secret,
+    mask_credentials,
+)
 from voicegauge.recording.replay import Replay, ReplayApp
 from voicegauge.recording.vcr_export import save_vcr_cassette
 

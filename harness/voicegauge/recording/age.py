@@ -1,4 +1,4 @@
-"""How old recorded traffic is."""
+"""Age of recorded traffic, for deciding whether a recording is stale."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import datetime as dt
 
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange
-from voicegauge.recording.har_file import Recording
+from voicegauge.recording.har import Recording
 
 
 def recorded_at(recording: Recording, exchange: Exchange) -> dt.datetime:
-    """When `exchange` was recorded, in UTC: its own time, else its recording's.
+    """The UTC time at which `exchange` was sent, or that of its recording if the exchange has no timing.
 
     Raises:
-        DataError: the recording's time is none.
+        DataError: the recording has no valid time.
     """
     try:
         if exchange.timing is not None:
             return dt.datetime.fromtimestamp(exchange.timing.started_at, dt.UTC)
         moment = dt.datetime.fromisoformat(recording.recorded_at)
     except (ValueError, OverflowError, OSError) as error:
-        raise DataError(f"a recording of {recording.provider} has no time that can be read: {error}") from error
+        raise DataError(f"a recording of {recording.provider} has an invalid time: {error}") from error
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
 
 
 def age_days(recording: Recording, exchange: Exchange, now: dt.datetime) -> float:
-    """Days from when `exchange` was recorded until `now`."""
+    """Days between the recording of `exchange` and `now`."""
     return (now - recorded_at(recording, exchange)).total_seconds() / 86_400

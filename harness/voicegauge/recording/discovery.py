@@ -1,4 +1,4 @@
-"""Recordings where they lie."""
+"""Finding recordings in folders."""
 
 from __future__ import annotations
 
@@ -8,35 +8,35 @@ from pathlib import Path
 import msgspec
 
 from voicegauge.errors import DataError
-from voicegauge.recording.har_file import Recording, load_har
+from voicegauge.recording.har import Recording, load_har
 
 
 def find_recordings(folder: Path) -> list[Path]:
-    """The HAR files below `folder`: `<provider>/*.har`, or its own."""
+    """HAR files in `folder` and its direct sub-folders (one per provider), sorted."""
     return sorted([*folder.glob("*.har"), *folder.glob("*/*.har")])
 
 
 def load_recordings(paths: Iterable[Path], *, only: str = "") -> list[Recording]:
-    """The recordings at `paths`: HAR files, or folders of them.
+    """Load HAR files, and all HAR files of folders.
 
     Args:
         paths: files and folders.
-        only: a part of the names of the groups to take ("a full delivery"); all for none.
+        only: load only groups whose name contains this text, such as "a full delivery"; default all.
 
     Raises:
-        DataError: a path is missing, a folder holds none, a file is none, or no group has that name.
+        DataError: a path is missing, a folder contains no recording, a file is not a recording, or no group matches.
     """
-    found = []
+    recordings = []
     for path in paths:
         files = find_recordings(path) if path.is_dir() else [path]
         if not files:
-            raise DataError(f"{path}: holds no recording (*.har)")
-        found += [_only(load_har(file), only) for file in files]
-    if only and not any(recording.exchanges for recording in found):
+            raise DataError(f"{path}: contains no recording (*.har)")
+        recordings += [_filter_groups(load_har(file), only) for file in files]
+    if only and not any(recording.exchanges for recording in recordings):
         raise DataError(f"no recorded group has {only!r} in its name")
-    return found
+    return recordings
 
 
-def _only(recording: Recording, name: str) -> Recording:
-    chosen = tuple(exchange for exchange in recording.exchanges if name in (exchange.group or ""))
-    return msgspec.structs.replace(recording, exchanges=chosen)
+def _filter_groups(recording: Recording, text: str) -> Recording:
+    exchanges = tuple(exchange for exchange in recording.exchanges if text in (exchange.group or ""))
+    return msgspec.structs.replace(recording, exchanges=exchanges)

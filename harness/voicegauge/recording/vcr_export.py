@@ -1,4 +1,4 @@
-"""Writing a recording as a VCR cassette, for tests that replay with vcrpy."""
+"""Export of a recording as a VCR cassette, for tests that replay with vcrpy."""
 
 from __future__ import annotations
 
@@ -13,85 +13,84 @@ import yaml
 from voicegauge.contract import Contract
 from voicegauge.files import write_file
 from voicegauge.model import Exchange, Headers
-from voicegauge.recording.har_file import Recording
+from voicegauge.recording.har import Recording
 from voicegauge.recording.redaction import Redactor
 from voicegauge.version import __version__
 
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_FRAMING = frozenset({"content-encoding", "content-length", "transfer-encoding"})
-"""Of the bytes on the wire: a recording holds bodies decoded and whole."""
+_TRANSFER_HEADERS = frozenset({"content-encoding", "content-length", "transfer-encoding"})
+"""Headers that describe the bytes on the wire; a recording stores bodies decoded and complete."""
 
 
 def save_vcr_cassette(
     path: Path, recording: Recording, *, contract: Contract, secrets: Iterable[str] = (), mask: Iterable[str] = ()
 ) -> Recording:
-    """Write `recording` to `path` as a cassette of vcrpy (version 1, YAML), without secrets.
+    """Write `recording` as a vcrpy cassette (version 1, YAML), without secrets.
 
-    Text is written as text, anything else as `!!binary`. The times of a stream's pieces
-    and the grouping of jobs have no place in a cassette and are lost.
+    Text bodies are written as text, others as `!!binary`. The arrival times of chunks and the groups of exchanges
+    are lost, because the cassette format cannot represent them.
 
     Args:
-        path: the cassette.
-        recording: what to write.
-        contract: of its provider.
-        secrets: the keys in use.
-        mask: further names of fields, parameters and headers to mask.
+        path: the cassette file.
+        recording: the recording to write.
+        contract: contract of its provider.
+        secrets: API keys in use.
+        mask: additional names of fields, parameters and headers to mask.
 
     Returns:
-        What was written: masked, so it may differ from `recording`.
+        The recording as written: redacted, so it may differ from `recording`.
 
     Raises:
-        DataError: a secret is left in some form; nothing is written. Names the place.
+        DataError: a secret remains after redaction; nothing is written. The message names its location.
         UsageError: `path` cannot be written.
     """
     redactor = Redactor(contract, tuple(secrets), mask)
     masked = [redactor.exchange(exchange) for exchange in recording.exchanges]
     for number, exchange in enumerate(masked, 1):
-        redactor.refuse(str(path), number, exchange)
+        redactor.check_exchange(str(path), number, exchange)
     data = {"interactions": [_interaction(exchange) for exchange in masked], "version": 1}
     text = yaml.dump(data, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=120)
     about = f"{recording.provider}, {recording.provenance.value}, {recording.recorded_at}"
     document = f"# Written by voicegauge {__version__}: {about}\n{text}".encode()
-    redactor.refuse_bytes(str(path), "the file", document)
+    redactor.check_bytes(str(path), "the file", document)
     write_file(path, document)
-    redactions = {place: count for place, count in sorted(redactor.redactions.items()) if count}
-    return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactions)
+    return msgspec.structs.replace(recording, exchanges=tuple(masked), redactions=redactor.sorted_redactions())
 
 
 def _interaction(exchange: Exchange) -> dict[str, Any]:
     request, response = exchange.request, exchange.response
-    framing = {"Content-Length": [str(len(response.body))]} if response.body else {}
+    length = {"Content-Length": [str(len(response.body))]} if response.body else {}
     return {
         "request": {
             "method": request.method,
             "uri": request.url,
             "headers": _headers(request.headers),
-            "body": _body(request.body) if request.body else None,
+            "body": _text_or_bytes(request.body) if request.body else None,
         },
         "response": {
-            "status": {"code": response.status, "message": _phrase(response.status)},
-            "headers": {**_headers(response.headers, left_out=_FRAMING), **framing},
-            "body": {"string": _body(response.body)},
+            "status": {"code": response.status, "message": _reason_phrase(response.status)},
+            "headers": {**_headers(response.headers, omitted=_TRANSFER_HEADERS), **length},
+            "body": {"string": _text_or_bytes(response.body)},
         },
     }
 
 
-def _headers(headers: Headers, left_out: frozenset[str] = frozenset()) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+def _headers(headers: Headers, omitted: frozenset[str] = frozenset()) -> dict[str, list[str]]:
+    values: dict[str, list[str]] = {}
     for name, value in headers:
-        if name.lower() not in left_out:
-            found.setdefault(name, []).append(value)
-    return found
+        if name.lower() not in omitted:
+            values.setdefault(name, []).append(value)
+    return values
 
 
-def _body(body: bytes) -> str | bytes:
+def _text_or_bytes(body: bytes) -> str | bytes:
     try:
         return body.decode()
     except UnicodeDecodeError:
         return body
 
 
-def _phrase(status: int) -> str:
+def _reason_phrase(status: int) -> str:
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

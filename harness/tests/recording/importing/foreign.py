@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from voicegauge.recording.importing.interaction import ParsedInteraction
+from voicegauge.recording.importing.parsed_interaction import ParsedInteraction
 
 JSON = ("Content-Type", "application/json")
 FORM = ("Content-Type", "application/x-www-form-urlencoded")

@@ -9,7 +9,7 @@ import pytest
 from voicegauge.contract import Catalogue, load_catalogue
 from voicegauge.model import DOWNLOAD, Exchange, Timing
 from voicegauge.recording.importing import import_recording
-from voicegauge.recording.replay.timing import schedule
+from voicegauge.recording.replay.response_schedule import schedule_response
 
 from .foreign import AUDIO, FORMATS, OPERATIONS, conversation
 
@@ -91,9 +91,9 @@ def test_times_of_a_har_file_are_kept_and_replayed(catalogue: Catalogue, tmp_pat
     assert timing.started_at == 1_772_355_600
     assert (timing.wait_ms, timing.connect_ms, timing.tls_ms, timing.send_ms) == (2, 13, 20, 1)
     assert (timing.ttfb_ms, timing.receive_ms, timing.total_ms) == (400, 50.5, 486.5)
-    plan = schedule(exchange, 1.0)
+    plan = schedule_response(exchange, 1.0)
     assert plan.headers_after_s == 0.4
-    assert [round(piece.after_s, 6) for piece in plan.pieces] == [0.4505]
+    assert [round(piece.after_s, 6) for piece in plan.chunks] == [0.4505]
 
 
 @pytest.mark.parametrize(

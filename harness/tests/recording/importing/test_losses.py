@@ -43,16 +43,16 @@ def _har(read: Read, index: int, change: Callable[[dict[str, Any]], Any], **cont
 @pytest.mark.parametrize(
     ("change", "content", "message"),
     [
-        (lambda e: e["request"].update(url="https://other.example/v1/x"), {}, "host 'other.example' is none of"),
-        (lambda e: e["request"].update(url=f"{API}/v2/unknown"), {}, "no operation of the contract is GET /v2/unknown"),
+        (lambda e: e["request"].update(url="https://other.example/v1/x"), {}, "host 'other.example' is not a host of"),
+        (lambda e: e["request"].update(url=f"{API}/v2/unknown"), {}, "the contract has no operation GET /v2/unknown"),
         (lambda e: e["response"]["content"].pop("text"), {}, "body is not in the file"),
         (lambda e: e["response"]["content"].pop("text"), {"comment": "not included"}, "(not included)"),
         (dict, {"size": 5000}, "truncated"),
-        (lambda e: e["response"].update(status=0), {}, "no answer was received"),
+        (lambda e: e["response"].update(status=0), {}, "no response was received"),
         (lambda e: e["response"].update(status=101), {}, "WebSocket"),
         (lambda e: e["response"].pop("status"), {}, "no status code"),
         (lambda e: e.pop("request"), {}, "has no request"),
-        (dict, {"encoding": "base64", "text": "%%%"}, "no base64"),
+        (dict, {"encoding": "base64", "text": "%%%"}, "not valid base64"),
     ],
 )
 def test_what_cannot_be_imported_is_said_for_its_interaction(
@@ -107,7 +107,7 @@ def test_a_tape_whose_headers_are_no_pairs_is_left_out(read: Read) -> None:
     tapes = json.loads(FORMATS["tapes"].write(conversation()))
     next(iter(tapes.values()))["init"]["headers"] = [["accept"]]
     (remark,) = read("tapes.json", json.dumps(tapes)).remarks
-    assert (remark.number, remark.imported, remark.message) == (1, False, "its headers are no pairs")
+    assert (remark.number, remark.imported, remark.message) == (1, False, "its headers are not pairs")
 
 
 def test_a_body_in_a_coding_that_is_not_read(read: Read) -> None:
@@ -160,15 +160,15 @@ def test_aliases_do_not_multiply(read: Read, headers: str) -> None:
 @pytest.mark.parametrize(
     ("filename", "text", "reason"),
     [
-        ("a.yaml", "- [", "is no YAML"),
-        ("a.har", "{", "is no JSON"),
-        ("a.json", "[" * 5000, "is no JSON"),
+        ("a.yaml", "- [", "is not valid YAML"),
+        ("a.har", "{", "is not valid JSON"),
+        ("a.json", "[" * 5000, "is not valid JSON"),
         ("a.yaml", "- " * 200 + "x", "nested deeper"),
         ("a.yaml", "a: *b", "no anchor"),
         ("a.yaml", "a: !!binary '*'\n? [x]\n: y", "no text nor bytes"),
-        ("a.yaml", "just: text", "is no VCR cassette, no HAR file and no file of tapes"),
-        ("a.json", "42", "is no VCR cassette"),
-        ("a.yaml", "", "is no VCR cassette"),
+        ("a.yaml", "just: text", "is not a VCR cassette, a HAR file or a file of huggingface.js tapes"),
+        ("a.json", "42", "is not a VCR cassette"),
+        ("a.yaml", "", "is not a VCR cassette"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_in_one_line(read: Read, filename: str, text: str, reason: str) -> None:

@@ -1,6 +1,11 @@
-"""Recordings of other tools as ours: VCR cassettes, HAR files of browsers and proxies, huggingface.js tapes."""
+"""Import of recordings of other tools: VCR cassettes, HAR files of browsers and proxies, huggingface.js tapes."""
 
-from voicegauge.recording.importing.convert import ImportedRecording, ImportRemark, import_recording, is_recording
+from voicegauge.recording.importing.import_recording import (
+    ImportedRecording,
+    ImportRemark,
+    import_recording,
+    is_recording,
+)
 
 __all__ = [
     "ImportRemark",

@@ -1,4 +1,4 @@
-"""Files of other tools as plain data: mappings, lists, text, bytes. No tag of YAML makes an object."""
+"""JSON and YAML files of other tools as plain data: mappings, lists, text and bytes. YAML tags never create objects."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from voicegauge.formats import LOADER
 
 MAX_FILE_BYTES = 64 * 2**20
 MAX_DEPTH = 60
-"""Cassettes nest to about 8."""
-_EMPTY = ("", "~", "null", "Null", "NULL")
+"""Nesting of YAML values, far above the 8 levels of real cassettes; deeper files would exhaust the stack."""
+_NULL_SCALARS = ("", "~", "null", "Null", "NULL")
 
 
 def read_plain(path: Path) -> Any:
-    """The JSON or YAML value of `path`.
+    """Read a JSON or YAML file.
 
-    Of YAML, text is left as text ("200", "no"), `!binary` becomes bytes, and every other
-    tag (`!!python/object:...`, `!ruby/struct:...`) is passed over: what it stands before is
-    read as the mapping, list or text that it is.
+    YAML scalars stay text ("200", "no"), and `!binary` becomes bytes. All other tags (`!!python/object:...`,
+    `!ruby/struct:...`) are ignored: the tagged value is read as the mapping, list or text that it is.
 
     Raises:
         DataError: the file cannot be read, is too large, or is neither JSON nor YAML.
@@ -37,33 +36,33 @@ def read_plain(path: Path) -> Any:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     if len(raw) > MAX_FILE_BYTES:
         raise DataError(f"{path}: is larger than {MAX_FILE_BYTES} bytes")
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    raw = raw.removeprefix(b"\xef\xbb\xbf")  # byte order mark
     try:
         return msgspec.json.decode(raw)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         if path.suffix.lower() in (".json", ".har"):
-            raise DataError(f"{path}: is no JSON: {error}") from error
+            raise DataError(f"{path}: is not valid JSON: {error}") from error
     return _read_yaml(path, raw)
 
 
 def _read_yaml(path: Path, raw: bytes) -> Any:
     try:
-        return _Builder(path, iter(yaml.parse(raw, Loader=LOADER))).document()
+        return _PlainYamlBuilder(path, iter(yaml.parse(raw, Loader=LOADER))).document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise DataError(f"{where}: is no YAML: {getattr(error, 'problem', None) or 'cannot be read'}") from error
+        raise DataError(f"{where}: is not valid YAML: {getattr(error, 'problem', None) or 'cannot be read'}") from error
 
 
-class _Builder:
-    """Makes plain data of YAML events; what an alias stands for is shared, not copied."""
+class _PlainYamlBuilder:
+    """Builds plain data from YAML events. Aliased values are shared, not copied, so that they cannot multiply."""
 
     def __init__(self, path: Path, events: Iterator[Any]) -> None:
         self._path, self._events = path, events
         self._anchors: dict[str, Any] = {}
 
     def document(self) -> Any:
-        next(self._events)  # the stream's start
+        next(self._events)  # StreamStartEvent
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None
         return self._value(next(self._events), 1)
@@ -91,15 +90,15 @@ class _Builder:
         return value
 
     def _mapping(self, start: Any, depth: int) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        mapping: dict[str, Any] = {}
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             key = self._value(event, depth + 1)
             if isinstance(key, bytes):
                 key = key.decode("utf-8", "replace")
             if not isinstance(key, str):
                 raise self._error(start, "a key is neither text nor bytes")
-            found[key] = self._value(next(self._events), depth + 1)
-        return found
+            mapping[key] = self._value(next(self._events), depth + 1)
+        return mapping
 
     def _scalar(self, event: Any) -> str | bytes | None:
         tag, text = event.tag or "", event.value
@@ -107,7 +106,7 @@ class _Builder:
             try:
                 return base64.b64decode("".join(text.split()))
             except (binascii.Error, ValueError) as error:
-                raise self._error(event, "!binary stands before what is no base64") from error
-        if not tag and event.implicit[0] and text in _EMPTY:
+                raise self._error(event, "a !binary value is not valid base64") from error
+        if not tag and event.implicit[0] and text in _NULL_SCALARS:
             return None
         return str(text)

@@ -1,5 +1,6 @@
-"""Keeping secrets and machine-specific URLs out of recordings."""
+"""Removal of secrets and machine-specific URLs from recorded traffic."""
 
+from voicegauge.recording.redaction.body_masking import bare_media_type, mask_body, multipart_fields
 from voicegauge.recording.redaction.credentials import BAD_KEY, MASK, find_secret, mask_credentials
 from voicegauge.recording.redaction.redactor import Redactor
 from voicegauge.recording.redaction.url_rewriting import (
@@ -18,8 +19,11 @@ __all__ = [
     "Redactor",
     "UrlCanonicalizer",
     "UrlRewriter",
+    "bare_media_type",
     "find_secret",
+    "mask_body",
     "mask_credentials",
+    "multipart_fields",
     "relative_path",
     "rewrite_response_urls",
     "url_rewriter",

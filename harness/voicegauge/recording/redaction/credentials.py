@@ -1,4 +1,4 @@
-"""What a credential looks like, how it is masked, and how a known one is found."""
+"""Patterns of credentials, masking of texts that match them, and search for known secrets in any encoding."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from urllib.parse import quote, quote_plus
 
 MASK = "[redacted]"
 BAD_KEY = "invalid-voicegauge-key"
-"""Sent where a key shall be refused. It is no secret: recordings keep it, to tell it from a right one."""
+"""Sent by cases that expect a rejected key. Not a secret: recordings contain it, so that a replay can tell it from a
+valid key."""
 
 _NAMES = (
     r"[\w.-]*(?:api[_-]?key|access[_-]?key|subscription[_-]?key|private[_-]?key|token|secret"
     r"|(?<!time[_-])(?<!key[_-])signature|password|passphrase|credentials?|authorization)"
 )
-"""A time signature and a key signature are music."""
+"""Names of fields that hold a credential. "time_signature" and "key_signature" are excluded: they describe music."""
 _QUERY_NAMES = rf"(?:{_NAMES}|key|sig|auth|policy|[\w.-]*key[_-]?(?:pair[_-]?)?id)"
-"""Signed URLs use short names that mean other things elsewhere: a song has a "key" too."""
+"""Names of query parameters that hold a credential. Signed URLs use short names such as "key" and "sig", which have
+other meanings in bodies: the "key" of a song."""
 _NAME = re.compile(_NAMES, re.IGNORECASE)
 _QUERY_NAME = re.compile(_QUERY_NAMES, re.IGNORECASE)
 _QUERY = re.compile(rf"([?&;]{_QUERY_NAMES}=)(?!\[redacted\])[^&#\s\"'<>\\]+", re.IGNORECASE)
@@ -31,59 +33,60 @@ _PREFIXED = re.compile(
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{35}"
     r"|eyJ[A-Za-z0-9_-]{8,2000}+\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]+)?)(?![A-Za-z0-9])"
 )
-"""How issuers begin their keys, and JSON Web Tokens; the bound keeps a hostile text from being read over and over."""
+"""Prefixes that issuers give their keys (OpenAI, Stripe, ElevenLabs, GitHub, Hugging Face, Replicate, GitLab, Slack,
+AWS, Google), and JSON Web Tokens (RFC 7519). The possessive bound avoids quadratic matching on hostile text."""
 _PRIVATE_KEY = re.compile(
     r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]{0,20000}(?:-----END [A-Z ]{0,30}PRIVATE KEY-----)?"
 )
-_SAID = re.compile(
+_NAMED_IN_TEXT = re.compile(
     r"(\b(?:api|access|secret|subscription|private)?[ _-]?(?:key|token|secret|password|credential|signature)s?\b"
     r"[\s:=]{1,3}(?:is |was |of )?[\"'`]?)(?=[A-Za-z_./+-]{0,200}\d)(?=[\d_./+-]{0,200}[A-Za-z])"
     r"[A-Za-z0-9_./+-]{16,200}={0,2}",
     re.IGNORECASE,
 )
-"""What an error message calls a key: "Invalid API key 8f3a..."."""
-_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
+"""A key that an error message repeats: "Invalid API key 8f3a...". It must contain a digit and a letter."""
+_URL_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
 _OPAQUE = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
 _MIN_ENTROPY = 4.2
-"""Bits a character. Hexadecimal ids have 4 at most, words and file names less; random base64 has 5 and more."""
+"""Bits per character. Hexadecimal ids have at most 4, words and file names less; a random base64 string of 32
+characters has about 4.7."""
 
 
 def mask_credentials(text: str, secrets: Iterable[str] = ()) -> str:
-    """`text` with `secrets`, and everything that looks like a credential, replaced by `MASK`.
+    """Replace `secrets`, and everything that looks like a credential, by `MASK`.
 
-    Looks like one: "Bearer ...", "sk-...", a JSON Web Token, a private key, a user name in
-    a URL, what a message calls a key, a query parameter or a JSON field named as keys,
-    tokens and signatures are.
+    Recognized are: "Bearer ...", "sk-...", JSON Web Tokens, private keys, user names in URLs, keys that a message
+    repeats, and query parameters and JSON fields with the name of a key, a token or a signature.
     """
     for secret in secrets:
         for _, form in _text_forms(secret):
             text = text.replace(form, MASK)
     text = _PRIVATE_KEY.sub(MASK, text)
-    text = _USER.sub(r"\1redacted@", text)  # in brackets it would be read as an IPv6 address
+    text = _URL_USER.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
     text = _QUERY.sub(rf"\1{MASK}", text)
     text = _FIELD.sub(rf"\1{MASK}", text)
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
     text = _PREFIXED.sub(MASK, text)
-    return _SAID.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
+    return _NAMED_IN_TEXT.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
 
 
 def mask_parameter(url: str, name: str) -> str:
-    """`url` with the query parameter `name` masked, whatever it looks like."""
+    """Mask the query parameter `name` of `url`, whatever its value."""
     return re.sub(rf"([?&]{re.escape(name)}=)[^&#]*", rf"\1{MASK}", url)
 
 
 def names_credential(name: str, *, short: bool = False) -> bool:
-    """Whether a field called `name` holds a key, a token or a signature.
+    """Whether the name of a field means a key, a token or a signature.
 
     Args:
-        name: of a JSON or form field, a query parameter or a header.
-        short: whether "key", "sig" and the like count: they do in URLs.
+        name: name of a JSON or form field, a query parameter or a header.
+        short: whether short names such as "key" and "sig" count, as they do in URLs.
     """
     return (_QUERY_NAME if short else _NAME).fullmatch(name) is not None
 
 
 def looks_opaque(text: str) -> bool:
-    """Whether all of `text` is one random string of a key's length: nothing tells what it is."""
+    """Whether `text` is a single random string as long as a key, so that it could be one."""
     if not _OPAQUE.fullmatch(text) or not all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")):
         return False
     counts = Counter(text).values()
@@ -91,29 +94,29 @@ def looks_opaque(text: str) -> bool:
 
 
 def find_credential(data: bytes) -> str | None:
-    """What in `data`, text or not, has the form of an issuer's key; `None` where nothing has.
+    """The kind of credential that occurs in `data`, in words; `None` if there is none.
 
-    Tags inside audio are read this way: nobody would look for a key there.
+    Also finds credentials in binary data, such as the tags of an audio file.
     """
-    text = data.decode("latin-1").replace(MASK, "*")  # what follows on the next line is none of its own
-    for pattern, what in ((_PREFIXED, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization")):
+    text = data.decode("latin-1").replace(MASK, "*")  # a masked value must not match together with what follows it
+    for pattern, kind in ((_PREFIXED, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization")):
         found = pattern.search(text)
         if found is not None and BAD_KEY not in found[0]:
-            return what
+            return kind
     return None
 
 
 def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
-    """The form in which one of `secrets` stands in `data`; `None` where none does.
+    """The encoding in which one of `secrets` occurs in `data`; `None` if none occurs.
 
-    Looked for as it is, as JSON writes it, URL-encoded, in UTF-16 (tags in audio), and in
-    base64 at each of the three alignments, with either alphabet.
+    Searched are plain text, JSON escapes, URL encoding, UTF-16 (as in audio tags), and base64 at each of the three
+    alignments in both alphabets.
     """
     for secret in secrets:
         for form, needle in _text_forms(secret):
             if needle.encode() in data:
                 return form
-        if secret and any(secret.encode(wide) in data for wide in ("utf-16-le", "utf-16-be")):
+        if secret and any(secret.encode(encoding) in data for encoding in ("utf-16-le", "utf-16-be")):
             return "in UTF-16"
         for digits in _base64_forms(secret.encode()):
             if digits in data:
@@ -124,7 +127,7 @@ def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
 def _text_forms(secret: str) -> Iterator[tuple[str, str]]:
     if not secret:
         return
-    yield "as it is", secret
+    yield "as plain text", secret
     yield "as JSON", json.dumps(secret)[1:-1]
     encoded = quote(secret, safe="")
     yield "URL-encoded", encoded
@@ -134,11 +137,11 @@ def _text_forms(secret: str) -> Iterator[tuple[str, str]]:
 
 
 _MIN_BASE64 = 6
-"""A shorter needle would be found in any audio by chance."""
+"""Shorter needles occur by chance in binary audio: six digits are 36 bits."""
 
 
 def _base64_forms(secret: bytes) -> Iterator[bytes]:
-    """What base64 makes of `secret` wherever it begins, less the digits its neighbours have a part in."""
+    """Base64 of `secret` at each alignment, without the digits that also encode neighbouring bytes."""
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + secret)
         whole_bits = 8 * (shift + len(secret))

@@ -1,4 +1,4 @@
-"""Keeping secrets out of what is written: likely ones are masked, what cannot be masked stops the write."""
+"""Redaction of exchanges before they are written: likely secrets are masked, and remaining ones stop the write."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 from voicegauge.contract import Contract
 from voicegauge.errors import DataError
 from voicegauge.model import Exchange, Headers, Request, Response
-from voicegauge.recording.bodies import mask_body
+from voicegauge.recording.redaction.body_masking import mask_body
 from voicegauge.recording.redaction.credentials import (
     BAD_KEY,
     MASK,
@@ -24,9 +24,9 @@ from voicegauge.recording.redaction.credentials import (
     names_credential,
 )
 
-_SCHEME = re.compile(r"[A-Za-z-]{1,20} ")
-"""The word before the key in an Authorization header."""
-_USUAL_HEADERS = frozenset(
+_AUTH_SCHEME = re.compile(r"[A-Za-z-]{1,20} ")
+"""The scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
+_COMMON_HEADERS = frozenset(
     [
         "accept",
         "accept-encoding",
@@ -53,132 +53,144 @@ _USUAL_HEADERS = frozenset(
         "vary",
     ]
 )
-"""Headers that carry no secret by their nature; their values are still searched and masked."""
-_OWN_HEADERS = "x-voicegauge-"
-"""What voicegauge tells its own emulator."""
-_KEY_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
-_SHOWN = 120
-"""Characters of a place."""
-_MEND = "name the field to be masked with --mask, or leave the case out"
+"""Headers that are not secret as such; credentials inside their values are still masked."""
+_EMULATOR_HEADERS = "x-voicegauge-"
+"""Prefix of the headers that control the emulator."""
+_CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
+_MAX_LOCATION_CHARACTERS = 120
+"""Length at which the location of a field is cut: names of JSON fields come from the provider."""
+_REMEDY = "mask the field by its name with --mask, or leave the case out"
 
 
 class Redactor:
-    """Masks the exchanges of one provider, and refuses what it cannot mask."""
+    """Masks the exchanges of one provider, and rejects what it cannot mask."""
 
     def __init__(self, contract: Contract, secrets: Sequence[str] = (), mask: Iterable[str] = ()) -> None:
-        """Headers and query parameters of the contract's security schemes are masked whole.
+        """Prepare for one contract. Headers and query parameters of its security schemes are always masked.
 
         Args:
-            contract: its documented headers are kept.
-            secrets: the keys in use; found in any form they are masked, or stop the write.
-            mask: further names of fields, parameters and headers to mask.
+            contract: the headers that it documents are not masked.
+            secrets: API keys in use; they are masked in any encoding, or stop the write.
+            mask: additional names of fields, parameters and headers to mask.
         """
         self._secrets = tuple(secret for secret in secrets if secret)
-        self._mask = frozenset(name.lower() for name in mask)
+        self._masked_names = frozenset(name.lower() for name in mask)
         schemes = [s for s in contract.security_schemes.values() if s.get("type") == "apiKey"]
-        self._queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"] + list(self._mask)
-        self._keys = _KEY_HEADERS | {str(s.get("name")).lower() for s in schemes}
-        kept = _USUAL_HEADERS | _documented_headers(contract)
-        self._kept = {name for name in kept - self._keys - self._mask if not names_credential(name)}
-        self.redactions: Counter[str] = Counter()
-        """Places in which something was masked, with how often."""
+        self._masked_queries = [str(s.get("name")) for s in schemes if s.get("in") == "query"]
+        self._masked_queries += self._masked_names
+        credential_headers = _CREDENTIAL_HEADERS | {str(s.get("name")).lower() for s in schemes}
+        harmless = (_COMMON_HEADERS | _documented_headers(contract)) - credential_headers - self._masked_names
+        self._harmless_headers = {name for name in harmless if not names_credential(name)}
+        self._redactions: Counter[str] = Counter()
+
+    def sorted_redactions(self) -> dict[str, int]:
+        """Number of masked values by location, sorted by location."""
+        return dict(sorted(self._redactions.items()))
 
     def exchange(self, exchange: Exchange) -> Exchange:
-        """`exchange` with everything masked that is or looks like a secret."""
+        """Mask everything in `exchange` that is, or looks like, a secret."""
         request, response = self.request(exchange.request), exchange.response
-        headers, body = self._message("response", response.headers, response.body)
+        headers, body = self._mask_message("response", response.headers, response.body)
         masked = Response(status=response.status, headers=headers, body=body)
         return msgspec.structs.replace(exchange, request=request, response=masked)
 
     def request(self, request: Request) -> Request:
-        """`request` with everything masked that is or looks like a secret."""
-        headers, body = self._message("request", request.headers, request.body)
-        return Request(method=request.method, url=self._url(request.url, "request URL"), headers=headers, body=body)
+        """Mask everything in `request` that is, or looks like, a secret."""
+        headers, body = self._mask_message("request", request.headers, request.body)
+        return Request(method=request.method, url=self._mask_url(request.url), headers=headers, body=body)
 
-    def _message(self, side: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
+    def _mask_message(self, side: str, headers: Headers, body: bytes) -> tuple[Headers, bytes]:
         content_type = next((value for name, value in headers if name.lower() == "content-type"), "")
 
-        def mask(value: str, place: str) -> str:
-            return self._value(value, place, f"{side} body {place[:_SHOWN]}".strip())
+        def mask(value: str, location: str) -> str:
+            return self._mask_field(value, location, f"{side} body {location[:_MAX_LOCATION_CHARACTERS]}".strip())
 
         new_type, new_body = mask_body(content_type, body, mask)
         changed = {"content-type": new_type, "content-length": str(len(new_body))} if new_body != body else {}
-        kept = ((name, changed.get(name.lower(), value)) for name, value in headers)
-        return tuple((name, self._header(side, name.lower(), value)) for name, value in kept), new_body
+        current = ((name, changed.get(name.lower(), value)) for name, value in headers)
+        return tuple((name, self._mask_header(side, name.lower(), value)) for name, value in current), new_body
 
-    def _note(self, before: str, after: str, place: str) -> str:
+    def _count(self, before: str, after: str, location: str) -> str:
+        """Return `after`; count a redaction if it differs from `before`."""
         if before != after:
-            self.redactions[self._text(place)] += 1
+            self._redactions[self._mask_text(location)] += 1  # the location itself may contain a secret as a name
         return after
 
-    def _value(self, value: str, inner: str, place: str) -> str:
-        """What lies inside a field that is named as secrets are, is one, however deep."""
-        if value and value != BAD_KEY and any(self._is_secret(name) for name in inner.split("/")):
-            return self._note(value, MASK, place)
-        return self._note(value, self._text(value), place)
+    def _mask_field(self, value: str, path: str, location: str) -> str:
+        # Everything below a field with the name of a secret is masked, however deeply nested.
+        if value and value != BAD_KEY and any(self._is_masked_name(name) for name in path.split("/")):
+            return self._count(value, MASK, location)
+        return self._count(value, self._mask_text(value), location)
 
-    def _is_secret(self, name: str) -> bool:
-        return names_credential(name) or name.lower() in self._mask
+    def _is_masked_name(self, name: str) -> bool:
+        return names_credential(name) or name.lower() in self._masked_names
 
-    def _text(self, text: str) -> str:
-        for name in self._queries:
+    def _mask_text(self, text: str) -> str:
+        for name in self._masked_queries:
             text = mask_parameter(text, name)
         return mask_credentials(text, self._secrets)
 
-    def _url(self, url: str, place: str) -> str:
-        return url if BAD_KEY in url else self._note(url, self._text(url), place)
+    def _mask_url(self, url: str) -> str:
+        return url if BAD_KEY in url else self._count(url, self._mask_text(url), "request URL")
 
-    def _header(self, side: str, name: str, value: str) -> str:
-        place = f"{side} header {name}"
-        if name in self._kept or name.startswith(_OWN_HEADERS) or BAD_KEY in value:
-            return self._note(value, self._text(value), place) if BAD_KEY not in value else value
-        word = _SCHEME.match(value) if name == "authorization" else None
-        return self._note(value, f"{word[0]}{MASK}" if word else MASK, place)
+    def _mask_header(self, side: str, name: str, value: str) -> str:
+        if BAD_KEY in value:
+            return value
+        location = f"{side} header {name}"
+        if name in self._harmless_headers or name.startswith(_EMULATOR_HEADERS):
+            return self._count(value, self._mask_text(value), location)
+        scheme = _AUTH_SCHEME.match(value) if name == "authorization" else None
+        return self._count(value, f"{scheme[0]}{MASK}" if scheme else MASK, location)
 
-    # What is left after masking
+    # Verification of what masking left
 
-    def refuse(self, name: str, number: int, exchange: Exchange) -> None:
-        """Refuse `exchange`, masked before, if anything in it still is or looks like a credential.
+    def check_exchange(self, file: str, number: int, exchange: Exchange) -> None:
+        """Verify that nothing in a masked exchange is, or looks like, a credential.
+
+        Args:
+            file: name of the file that is about to be written, for the message.
+            number: position of the exchange in it, from 1.
+            exchange: after masking.
 
         Raises:
-            DataError: says the place, never the secret; `name` is what is not written.
+            DataError: something does; the message names its location, never the secret.
         """
         where = f"exchange {number} ({exchange.operation})"
         request, response = exchange.request, exchange.response
-        self.refuse_bytes(name, f"{where}, URL", request.url.encode())
+        self.check_bytes(file, f"{where}, URL", request.url.encode())
         for key, value in parse_qsl(request.url.partition("?")[2]):
-            self._refuse_opaque(name, f"{where}, query parameter {key}", value)
+            self._check_opaque(file, f"{where}, query parameter {key}", value)
         for side, message in (("request", request), ("response", response)):
             for key, value in message.headers:
-                self.refuse_bytes(name, f"{where}, {side} header {key}", f"{key}: {value}".encode())
-                self._refuse_opaque(name, f"{where}, {side} header {key}", value)
-            self._refuse_body(name, f"{where}, {side} body", message)
+                self.check_bytes(file, f"{where}, {side} header {key}", f"{key}: {value}".encode())
+                self._check_opaque(file, f"{where}, {side} header {key}", value)
+            self._check_body(file, f"{where}, {side} body", message)
 
-    def _refuse_body(self, name: str, where: str, message: Request | Response) -> None:
-        self.refuse_bytes(name, where, message.body)
+    def _check_body(self, file: str, where: str, message: Request | Response) -> None:
+        self.check_bytes(file, where, message.body)
 
-        def look(value: str, place: str) -> str:
-            self._refuse_opaque(name, f"{where} {place[:_SHOWN]}".strip(), value)
+        def check(value: str, location: str) -> str:
+            self._check_opaque(file, f"{where} {location[:_MAX_LOCATION_CHARACTERS]}".strip(), value)
             return value
 
-        mask_body(message.header("content-type") or "", message.body, look)
+        mask_body(message.header("content-type") or "", message.body, check)
 
-    def _refuse_opaque(self, name: str, where: str, value: str) -> None:
+    def _check_opaque(self, file: str, where: str, value: str) -> None:
         if looks_opaque(value):
-            raise DataError(f"{name} is not written: {where} holds what looks like a credential; {_MEND}")
+            raise DataError(f"{file} is not written: {where} holds what looks like a credential; {_REMEDY}")
 
-    def refuse_bytes(self, name: str, where: str, data: bytes) -> None:
-        """Refuse `data` if it holds a known key in any form, or what has the form of a key.
+    def check_bytes(self, file: str, where: str, data: bytes) -> None:
+        """Verify that `data` contains no known secret in any encoding, and no text with the form of a credential.
 
         Raises:
-            DataError: it does; `where` names the place.
+            DataError: it does; the message names `where`.
         """
-        form = find_secret(data, self._secrets)
-        if form is not None:
-            raise DataError(f"{name} is not written: {where} holds a key ({form})")
-        what = find_credential(data)
-        if what is not None:
-            raise DataError(f"{name} is not written: {where} holds what looks like {what}; {_MEND}")
+        encoding = find_secret(data, self._secrets)
+        if encoding is not None:
+            raise DataError(f"{file} is not written: {where} holds a key ({encoding})")
+        kind = find_credential(data)
+        if kind is not None:
+            raise DataError(f"{file} is not written: {where} holds what looks like {kind}; {_REMEDY}")
 
 
 def _documented_headers(contract: Contract) -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Where recorded traffic lives: URLs moved between a stand-in, the contract's own servers, and a replay."""
+"""Rewriting of base URLs in recorded traffic, between the emulator, the contract's servers and a replay server."""
 
 from __future__ import annotations
 
@@ -13,107 +13,117 @@ from voicegauge.formats import is_json
 from voicegauge.model import Exchange, Headers, Request, Response
 
 UrlRewriter = Callable[[str], str]
-"""A text with the URLs in it moved."""
+"""Function that replaces base URLs in a text."""
 OTHER_HOSTS_PREFIX = "_at"
-"""First part of a replayed path below its provider that stands for another host: "_at/cdn.example/a.wav"."""
+"""First path segment, below the provider, of replayed URLs on hosts outside the contract: "_at/cdn.example/a.wav"."""
 _URL_HEADERS = frozenset({"location", "content-location", "link"})
-_PATH = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
-"""What follows a base URL, in JSON perhaps with escaped slashes; not another host that begins alike."""
+_PATH_PATTERN = r"(?![\w.:-])((?:\\?/[^\s\"'<>\\?#]*)*)"
+"""The path after a base URL, with slashes escaped as in JSON or not. The look-ahead rejects a longer host name."""
 
 
-def url_rewriter(homes: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
-    """A function that replaces each base URL in a text by what its entry makes of the path behind it.
+def url_rewriter(replacements: Mapping[str, Callable[[str], str]]) -> UrlRewriter:
+    """Create a function that replaces base URLs in a text.
 
-    The longest base URL wins; JSON's escaped slashes are read and left as plain ones.
+    The longest matching base URL wins. Slashes that are escaped, as JSON allows, are recognized and written unescaped.
+
+    Args:
+        replacements: by base URL, a function from the path after it to the new URL.
     """
-    ordered = sorted(homes, key=len, reverse=True)
-    if not ordered:
+    base_urls = sorted(replacements, key=len, reverse=True)
+    if not base_urls:
         return lambda text: text
-    either = "|".join(f"({re.escape(home).replace('/', chr(92) * 2 + '?/')})" for home in ordered)
-    pattern = re.compile(f"(?:{either}){_PATH}")
+    either = "|".join(f"({re.escape(url).replace('/', chr(92) * 2 + '?/')})" for url in base_urls)
+    pattern = re.compile(f"(?:{either}){_PATH_PATTERN}")
 
     def replace(found: re.Match[str]) -> str:
-        index = next(i for i, part in enumerate(found.groups()) if part is not None)
-        return homes[ordered[index]](found[len(ordered) + 1].replace("\\/", "/"))
+        index = next(i for i, group in enumerate(found.groups()) if group is not None)
+        path = found[len(base_urls) + 1]
+        return replacements[base_urls[index]](path.replace("\\/", "/"))
 
     return lambda text: pattern.sub(replace, text)
 
 
-def rewrite_response_urls(response: Response, move: UrlRewriter) -> Response:
-    """`response` with the URLs in its text and its headers moved."""
+def rewrite_response_urls(response: Response, rewrite: UrlRewriter) -> Response:
+    """Rewrite the URLs in the text body and the headers of `response`."""
     body = response.body
     if is_json(response.media_type) or response.media_type.startswith("text/"):
         try:
             text = body.decode()
         except UnicodeDecodeError:
             text = ""
-        moved = move(text)
-        body = body if moved == text else moved.encode()
+        rewritten = rewrite(text)
+        body = body if rewritten == text else rewritten.encode()
     length = {"content-length": str(len(body))} if body != response.body else {}
-    return Response(status=response.status, headers=_moved(response.headers, move, length), body=body)
+    headers = _rewrite_headers(response.headers, rewrite, length)
+    return Response(status=response.status, headers=headers, body=body)
 
 
-def _moved(headers: Headers, move: UrlRewriter, fixed: Mapping[str, str]) -> Headers:
+def _rewrite_headers(headers: Headers, rewrite: UrlRewriter, replaced: Mapping[str, str]) -> Headers:
     return tuple(
-        (name, fixed.get(name.lower(), move(value) if name.lower() in _URL_HEADERS else value))
+        (name, replaced.get(name.lower(), rewrite(value) if name.lower() in _URL_HEADERS else value))
         for name, value in headers
     )
 
 
 class UrlCanonicalizer:
-    """Brings traffic with stand-ins (an emulator, staging) to the contract's own servers.
+    """Rewrites URLs of traffic with an emulator or a staging server to the servers of the contract.
 
-    So a recording does not depend on a port, and replays to a client that knows the contract alone.
+    A recording then does not depend on a port, and can be replayed to a client that knows only the contract.
     """
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
-        """`base_urls` as given to the client: by server name, "" for all.
+        """Prepare for one contract.
+
+        Args:
+            contract: contract of the provider.
+            base_urls: base URLs that the client used, by server name, "" for all servers.
 
         Raises:
-            UnknownNameError: a server that the contract does not name.
+            UnknownNameError: the contract has no such server.
         """
         self._contract = contract
-        first = next(iter(contract.servers.values())).url
-        homes: dict[str, Callable[[str], str]] = {}
+        default = next(iter(contract.servers.values())).url
+        replacements: dict[str, Callable[[str], str]] = {}
         for name, url in base_urls.items():
-            home = contract.server(name).url if name else None
-            homes[url.rstrip("/")] = self._to(home or first, by_operation=not name)
-            parts = urlsplit(url)
+            server_url = contract.server(name).url if name else default
+            replacements[url.rstrip("/")] = self._to_server(server_url, by_operation=not name)
+            parts, server = urlsplit(url), urlsplit(server_url)
+            # Responses may name URLs outside the base path, such as downloads: these keep their path.
             origin = f"{parts.scheme}://{parts.netloc}"
-            own = urlsplit(home or first)
-            homes.setdefault(origin, self._to(f"{own.scheme}://{own.netloc}", by_operation=False))
-        self._move = url_rewriter(homes)
+            server_origin = f"{server.scheme}://{server.netloc}"
+            replacements.setdefault(origin, self._to_server(server_origin, by_operation=False))
+        self._rewrite = url_rewriter(replacements)
 
-    def _to(self, home: str, *, by_operation: bool) -> Callable[[str], str]:
-        def place(path: str) -> str:
+    def _to_server(self, server_url: str, *, by_operation: bool) -> Callable[[str], str]:
+        def to_url(path: str) -> str:
             match = self._contract.match("GET", path) if by_operation and path else None
-            return f"{match[0].server.url if match else home}{path}"
+            return f"{match[0].server.url if match else server_url}{path}"
 
-        return place
+        return to_url
 
     def exchange(self, exchange: Exchange) -> Exchange:
-        """`exchange` as if it had been with the contract's own servers."""
+        """Rewrite `exchange` as if it had been sent to the servers of the contract."""
         request = exchange.request
-        url = self._move(request.url)
+        url = self._rewrite(request.url)
         operation = self._contract.operations.get(exchange.operation)
         path = relative_path(self._contract, url)
         if operation is not None and path is not None:
             query = urlsplit(url).query
             url = f"{operation.server.url}{path}{'?' if query else ''}{query}"
         host = {"host": urlsplit(url).netloc} if url != request.url else {}
-        headers = _moved(request.headers, self._move, host)
-        moved = Request(method=request.method, url=url, headers=headers, body=request.body)
-        return msgspec.structs.replace(
-            exchange, request=moved, response=rewrite_response_urls(exchange.response, self._move)
-        )
+        headers = _rewrite_headers(request.headers, self._rewrite, host)
+        rewritten = Request(method=request.method, url=url, headers=headers, body=request.body)
+        response = rewrite_response_urls(exchange.response, self._rewrite)
+        return msgspec.structs.replace(exchange, request=rewritten, response=response)
 
 
 def relative_path(contract: Contract, url: str) -> str | None:
-    """The path of `url` below the server of `contract` that it lies on; `None` where it lies elsewhere."""
+    """The path of `url` relative to the server of `contract` that it belongs to; `None` if it belongs to none."""
     parts = urlsplit(url)
+    # Longest first: one server may be below the path of another.
     for server in sorted(contract.servers.values(), key=lambda server: len(server.url), reverse=True):
-        own = urlsplit(server.url)
-        base = own.path.rstrip("/")
-        if parts.netloc.lower() == own.netloc.lower() and (parts.path + "/").startswith(base + "/"):
-            return parts.path[len(base) :] or "/"
+        server_parts = urlsplit(server.url)
+        base_path = server_parts.path.rstrip("/")
+        if parts.netloc.lower() == server_parts.netloc.lower() and (parts.path + "/").startswith(base_path + "/"):
+            return parts.path[len(base_path) :] or "/"
     return None

@@ -1,9 +1,9 @@
-"""Answering requests with recorded responses: in process, over a socket, or through respx."""
+"""Replay of recorded responses: in process, over a socket, or through respx."""
 
 from voicegauge.recording.replay.replay import Replay
 from voicegauge.recording.replay.replay_app import ReplayApp
 from voicegauge.recording.replay.request_matching import RequestSignature, request_signature
-from voicegauge.recording.replay.timing import enable_realtime_scheduling
+from voicegauge.recording.replay.response_schedule import enable_realtime_scheduling
 
 __all__ = [
     "Replay",

@@ -1,10 +1,8 @@
-"""Recorded answers, given again to whoever asks the same: `Replay` holds no socket and no clock.
+"""Selection of the recorded response for a request. Uses neither sockets nor clocks.
 
-A poll moves on: each time the same job is asked for, the next state is shown, and the
-last one stays. A job is over after half as many polls as were recorded, at the latest,
-so a client may ask less often than the recorder did: repeated states are shown once,
-and if more states than that are left, those in the middle are dropped evenly. An answered
-submit starts its job anew. Nothing depends on the time of day.
+Each poll of a job returns its next recorded state; the last state repeats. So that a client may poll less often than
+the recorder did, a job ends after at most half as many polls as were recorded: consecutive equal states are merged,
+and if more states than that remain, states in the middle are dropped evenly. A replayed submit restarts its job.
 """
 
 from __future__ import annotations
@@ -15,164 +13,162 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from voicegauge.contract import MISSING, Contract, Operation
+from voicegauge.contract import Contract, Operation
 from voicegauge.errors import DataError
-from voicegauge.formats import UnreadableBodyError, read_json
+from voicegauge.formats import MISSING, UnreadableBodyError, read_json
 from voicegauge.model import Exchange, Request
-from voicegauge.recording.har_file import Recording
+from voicegauge.recording.har import Recording
 from voicegauge.recording.redaction import Redactor, relative_path
 from voicegauge.recording.replay.request_matching import RequestSignature, request_signature
 
-_DIFFERENCES = 6
-"""Shown of an unmatched request."""
+_MAX_DIFFERENCES_SHOWN = 6
 
 
 @dataclass
 class RecordedRequest:
-    """A recorded request with the answers it gets, one after the other."""
+    """A recorded request with its responses, which are replayed in their order."""
 
     signature: RequestSignature
     group: str | None
     is_poll: bool
-    answers: list[Exchange] = field(default_factory=list)
-    given: int = 0
-    """How often it was asked for since its job was submitted."""
+    exchanges: list[Exchange] = field(default_factory=list)
+    replayed: int = 0
+    """Number of times that it was replayed since its job was submitted."""
     used: bool = False
+    """Whether it was ever replayed."""
 
     def next_exchange(self) -> Exchange:
-        """The next answer; the last one stays."""
+        """The next exchange; after the last one, the last one again."""
         self.used = True
-        self.given += 1
-        return self.answers[min(self.given, len(self.answers)) - 1]
+        self.replayed += 1
+        return self.exchanges[min(self.replayed, len(self.exchanges)) - 1]
 
     @property
     def name(self) -> str:
-        """For messages."""
+        """Provider, operation and group, for messages."""
         return f"{self.signature.provider} {self.signature.operation}{f' ({self.group})' if self.group else ''}"
 
 
 class Replay:
-    """Answers requests from recordings."""
+    """Responds to requests with recorded exchanges."""
 
     def __init__(self, recordings: Iterable[Recording], contracts: Iterable[Contract]) -> None:
-        """Take everything that is recorded.
+        """Index all recorded requests.
 
         Args:
-            recordings: of any provenance, imported ones too.
-            contracts: of their providers.
+            recordings: of any provenance, including imported ones.
+            contracts: the contracts of their providers.
 
         Raises:
-            DataError: a recording is of a provider without a contract, or none was given.
+            DataError: a provider has no contract, or no recording contains an exchange.
         """
         self.contracts = {contract.id: contract for contract in contracts}
-        self._interactions: dict[str, list[RecordedRequest]] = {}
+        self._requests: dict[str, list[RecordedRequest]] = {}
         self._redactors = {name: Redactor(contract) for name, contract in self.contracts.items()}
-        self._turns: dict[str | None, int] = {}
-        self._order = itertools.count(1)
+        self._submit_numbers: dict[str | None, int] = {}
+        self._counter = itertools.count(1)
         self.unmatched: list[str] = []
-        """What was asked for and is not recorded, in words, with the nearest that is."""
+        """A description of each request that was not recorded, with the nearest recorded one."""
         for recording in recordings:
-            self._take(recording)
-        if not self._interactions:
-            raise DataError("there is nothing to replay: no recording holds an exchange")
-        for interaction in self.recorded_requests:
-            operation = self._operation(interaction.signature)
-            if interaction.is_poll and operation is not None:
-                interaction.answers = select_poll_states(operation, interaction.answers)
+            self._add_recording(recording)
+        if not self._requests:
+            raise DataError("there is nothing to replay: the recordings contain no exchange")
+        for recorded in self.recorded_requests:
+            operation = self._operation(recorded.signature)
+            if recorded.is_poll and operation is not None:
+                recorded.exchanges = select_poll_states(operation, recorded.exchanges)
 
-    def _take(self, recording: Recording) -> None:
+    def _add_recording(self, recording: Recording) -> None:
         contract = self.contracts.get(recording.provider)
         if contract is None:
             known = ", ".join(self.contracts) or "none"
             raise DataError(f"a recording is of {recording.provider!r}, which has no contract; known: {known}")
         for exchange in recording.exchanges:
             operation = contract.operations.get(exchange.operation)
-            signature = request_signature(contract, self._redactors[contract.id].request(exchange.request), operation)
-            self._file(signature, operation, exchange)
+            request = self._redactors[contract.id].request(exchange.request)
+            self._add_exchange(request_signature(contract, request, operation), operation, exchange)
 
-    def _file(self, signature: RequestSignature, operation: Operation | None, exchange: Exchange) -> None:
-        """Polls of each job are of their own; any other request that is asked again gets its next answer."""
-        known = self._interactions.setdefault(signature.provider, [])
+    def _add_exchange(self, signature: RequestSignature, operation: Operation | None, exchange: Exchange) -> None:
+        """Add a response to an equal request. Polls are kept apart by group, because job ids may repeat."""
+        recorded_requests = self._requests.setdefault(signature.provider, [])
         is_poll = operation is not None and operation.job is not None
-        for interaction in known:
-            if interaction.signature == signature and (not is_poll or interaction.group == exchange.group):
-                interaction.answers.append(exchange)
+        for recorded in recorded_requests:
+            if recorded.signature == signature and (not is_poll or recorded.group == exchange.group):
+                recorded.exchanges.append(exchange)
                 return
-        known.append(RecordedRequest(signature, exchange.group, is_poll, [exchange]))
+        recorded_requests.append(RecordedRequest(signature, exchange.group, is_poll, [exchange]))
 
     @property
     def recorded_requests(self) -> list[RecordedRequest]:
-        """All of them, in the order of the recordings."""
-        return list(itertools.chain.from_iterable(self._interactions.values()))
+        """All recorded requests, in the order of the recordings."""
+        return list(itertools.chain.from_iterable(self._requests.values()))
 
     @property
     def unused(self) -> list[str]:
-        """Recorded requests that nobody has asked for."""
-        return [interaction.name for interaction in self.recorded_requests if not interaction.used]
+        """Names of the recorded requests that were never replayed."""
+        return [recorded.name for recorded in self.recorded_requests if not recorded.used]
 
     def next_exchange(self, provider: str, request: Request, path: str | None = None) -> Exchange | None:
-        """The recorded exchange that answers `request`; `None` where none does, and `unmatched` says why.
+        """The next recorded exchange for `request`; `None` if none matches, with the reason in `unmatched`.
 
         Args:
-            provider: whose request it is.
-            request: its keys and signatures are not looked at.
-            path: below the provider's base URL, where that is not one of the contract's servers.
+            provider: contract id of the provider.
+            request: keys and signatures in it are ignored.
+            path: path relative to the provider's base URL, if that is not one of the contract's servers.
         """
         contract = self.contracts[provider]
-        signature = self._ask(contract, request, path)
-        fitting = self._fitting(signature)
-        if not fitting:  # a body that is no JSON and no form fits only as it was recorded: masked
-            signature = self._ask(contract, self._redactors[provider].request(request), path)
-            fitting = self._fitting(signature)
-        if not fitting:
-            self.unmatched.append(self._nearest(signature, request))
+        signature = self._signature(contract, request, path)
+        matching = self._matching(signature)
+        if not matching:
+            # A body that is neither JSON nor a form is compared as a whole, so it must be masked as it was recorded.
+            signature = self._signature(contract, self._redactors[provider].request(request), path)
+            matching = self._matching(signature)
+        if not matching:
+            self.unmatched.append(self._describe_nearest(signature, request))
             return None
-        # Two jobs may bear one id, if they were recorded on different days: the one submitted last is meant.
-        interaction = max(fitting, key=lambda one: self._turns.get(one.group, 0))
-        exchange = interaction.next_exchange()
+        # Jobs that were recorded on different days may have the same id: the job submitted last is meant.
+        recorded = max(matching, key=lambda one: self._submit_numbers.get(one.group, 0))
+        exchange = recorded.next_exchange()
         operation = self._operation(signature)
         if operation is not None and operation.speech is not None:
-            self._begin(exchange.group)
+            self._restart_job(exchange.group)
         return exchange
 
     @staticmethod
-    def _ask(contract: Contract, request: Request, path: str | None) -> RequestSignature:
+    def _signature(contract: Contract, request: Request, path: str | None) -> RequestSignature:
         path = path if path is not None else relative_path(contract, request.url)
         match = contract.match(request.method, path) if path is not None else None
         return request_signature(contract, request, match[0] if match else None, path)
 
-    def _fitting(self, signature: RequestSignature) -> list[RecordedRequest]:
-        return [one for one in self._interactions.get(signature.provider, []) if signature.matches(one.signature)]
+    def _matching(self, signature: RequestSignature) -> list[RecordedRequest]:
+        return [one for one in self._requests.get(signature.provider, []) if signature.matches(one.signature)]
 
     def _operation(self, signature: RequestSignature) -> Operation | None:
         return self.contracts[signature.provider].operations.get(signature.operation)
 
-    def _begin(self, group: str | None) -> None:
-        """A job was submitted: its polls begin with its first state."""
+    def _restart_job(self, group: str | None) -> None:
+        """Make the polls of a submitted job start with its first state."""
         if group is None:
             return
-        self._turns[group] = next(self._order)
-        for interaction in self.recorded_requests:
-            if interaction.group == group and interaction.is_poll:
-                interaction.given = 0
+        self._submit_numbers[group] = next(self._counter)
+        for recorded in self.recorded_requests:
+            if recorded.group == group and recorded.is_poll:
+                recorded.replayed = 0
 
-    def _nearest(self, signature: RequestSignature, request: Request) -> str:
-        """Why nothing fits: the recorded request that differs least, and in what."""
-        sent = f"{signature.operation}: {request.method} {_shown(request)}"
-        head = f"no recorded request of {signature.provider} is this {sent}"
-        others = self._interactions.get(signature.provider, [])
+    def _describe_nearest(self, signature: RequestSignature, request: Request) -> str:
+        """Describe an unmatched request by its differences from the most similar recorded one."""
+        # The path without the query, which may contain a key.
+        sent = f"{signature.operation}: {request.method} {urlsplit(request.url).path}"
+        headline = f"no recorded request of {signature.provider} matches {sent}"
+        others = self._requests.get(signature.provider, [])
         if not others:
-            return f"{head}; nothing is recorded of {signature.provider}"
-        near = min(others, key=lambda one: _distance(signature, one.signature))
-        differences = signature.differences(near.signature)
-        more = [f"... and {len(differences) - _DIFFERENCES} more"] if len(differences) > _DIFFERENCES else []
-        lines = [*differences[:_DIFFERENCES], *more]
-        return "\n  ".join([head, f"the nearest recorded is {near.name}, which differs:", *lines])
-
-
-def _shown(request: Request) -> str:
-    """The path alone: a query may hold what nobody should read in a log."""
-    return urlsplit(request.url).path
+            return f"{headline}; nothing is recorded of {signature.provider}"
+        nearest = min(others, key=lambda one: _distance(signature, one.signature))
+        differences = signature.differences(nearest.signature)
+        omitted = len(differences) - _MAX_DIFFERENCES_SHOWN
+        more = [f"... and {omitted} more"] if omitted > 0 else []
+        lines = [*differences[:_MAX_DIFFERENCES_SHOWN], *more]
+        return "\n  ".join([headline, f"the nearest recorded one is {nearest.name}, which differs in:", *lines])
 
 
 def _distance(signature: RequestSignature, recorded: RequestSignature) -> tuple[bool, int]:
@@ -180,27 +176,27 @@ def _distance(signature: RequestSignature, recorded: RequestSignature) -> tuple[
 
 
 def select_poll_states(operation: Operation, polls: Sequence[Exchange]) -> list[Exchange]:
-    """The polls of one job as they are shown again: each state once, the end after half of the polls.
+    """Select the polls of one job that are replayed: each state once, at most half of the recorded polls.
 
     Returns:
-        At most `ceil(len(polls) / 2)` of `polls` in their order, the last state always among them.
+        At most `ceil(len(polls) / 2)` of `polls` in their order; always includes the last state.
     """
-    states = [next(run) for _, run in itertools.groupby(polls, key=lambda poll: _state(operation, poll))]
-    most = max(1, math.ceil(len(polls) / 2))
-    if len(states) <= most:
+    states = [next(run) for _, run in itertools.groupby(polls, key=lambda poll: _poll_state(operation, poll))]
+    limit = max(1, math.ceil(len(polls) / 2))
+    if len(states) <= limit:
         return states
-    return [states[math.ceil(turn * len(states) / most) - 1] for turn in range(1, most + 1)]
+    return [states[math.ceil(number * len(states) / limit) - 1] for number in range(1, limit + 1)]
 
 
-def _state(operation: Operation, poll: Exchange) -> tuple[int, str]:
-    """The status code with the state that the answer tells; the whole body where it tells none."""
+def _poll_state(operation: Operation, poll: Exchange) -> tuple[int, str]:
+    """The status code with the job state in the response, or with the whole body if it contains no state."""
     assert operation.job is not None
-    place = operation.job.state
-    told: object = poll.response.header(place.name) if place.kind == "header" else MISSING
-    if place.kind == "body":
+    location = operation.job.state
+    state: object = poll.response.header(location.name) if location.kind == "header" else MISSING
+    if location.kind == "body":
         try:
-            told = place.read_body(read_json(poll.response.body))
+            state = location.read_body(read_json(poll.response.body))
         except UnreadableBodyError:
-            told = MISSING
+            state = MISSING
     body = poll.response.body.decode("latin-1")
-    return poll.response.status, told if isinstance(told, str) else body
+    return poll.response.status, state if isinstance(state, str) else body

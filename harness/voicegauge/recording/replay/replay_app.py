@@ -1,4 +1,4 @@
-"""Replay as a server: an ASGI application, in process or on a real socket."""
+"""Replay as a server: an ASGI application, used in process or on a socket."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from voicegauge.contract import Contract
 from voicegauge.model import Exchange, Request, Response
 from voicegauge.recording.redaction import OTHER_HOSTS_PREFIX, UrlRewriter, rewrite_response_urls, url_rewriter
 from voicegauge.recording.replay.replay import Replay
-from voicegauge.recording.replay.timing import paced, replayable_headers, schedule, until
+from voicegauge.recording.replay.response_schedule import (
+    chunks_on_schedule,
+    replayable_headers,
+    schedule_response,
+    sleep_until,
+)
 from voicegauge.transport import Clock, RealClock
 
 UNMATCHED_STATUS = 501
-"""No provider documents it, and no client sends such a request again."""
+"""A status that no provider documents and that no client retries."""
 UNMATCHED_HEADER = "X-Voicegauge-Replay"
+"""Marks responses that the replay generated itself."""
 MAX_REQUEST_BYTES = 128 * 2**20
 
 Scope = MutableMapping[str, Any]
@@ -24,11 +32,11 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class ReplayApp:
-    """An ASGI application that answers from a `Replay`.
+    """An ASGI application that serves the recorded responses of a `Replay`.
 
-    Every provider answers below "/<provider id>", and URLs in its answers are moved there;
-    a request whose Host is a contract's own (in process) is answered as recorded. What
-    nobody recorded is answered with 501 and the difference to the nearest request.
+    Each provider is served below "/<provider id>", and URLs in its responses are rewritten to there. A request whose
+    Host is a server of a contract (in-process use) gets the response as recorded. A request that was not recorded
+    gets status 501 with its differences from the nearest recorded request.
     """
 
     def __init__(
@@ -39,97 +47,106 @@ class ReplayApp:
         clock: Clock | None = None,
         on_unmatched: Callable[[str], None] | None = None,
     ) -> None:
-        """Set it up.
+        """Create the application.
 
         Args:
-            replay: what is recorded.
-            pace: multiplies the recorded pauses; 0 leaves them out.
-            clock: to pause by; the real one if left out.
-            on_unmatched: called with a description of every unmatched request.
+            replay: the recorded exchanges.
+            pace: factor for the recorded pauses; 0 omits them.
+            clock: clock for the pauses; default the real one.
+            on_unmatched: called with a description of every request that was not recorded.
         """
         self.replay, self._pace, self._clock = replay, pace, clock or RealClock()
-        self._tell = on_unmatched or (lambda _message: None)
+        self._on_unmatched = on_unmatched or (lambda _message: None)
         self._hosts = {host: contract for contract in replay.contracts.values() for host in contract.hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Respond to one request."""
         if scope["type"] != "http":
             return
-        body = await _read(receive)
-        began = self._clock.monotonic()
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-        host = next((value for name, value in headers if name == "host"), "")
-        raw = scope.get("raw_path") or scope["path"].encode()
-        path = raw.partition(b"?")[0].decode("latin-1")
-        query = scope["query_string"].decode("latin-1")
-        url = f"{scope['scheme']}://{host}{path}{'?' if query else ''}{query}"
-        request = Request(method=scope["method"], url=url, headers=headers, body=body or b"")
-        exchange = None if body is None else self._answer(request, host, path)
-        if exchange is None:
-            await self._refuse(send, too_large=body is None)
+        body = await _read_body(receive)
+        received_at = self._clock.monotonic()
+        if body is None:
+            await self._send_error(send, 413, "the request is too large")
             return
-        plan = schedule(exchange, self._pace)
-        await until(self._clock, began + plan.headers_after_s)
-        await _start(send, exchange.response)
-        async for piece in paced(plan, self._clock, began):
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        request, host, path = _parse_scope(scope, body)
+        exchange = self._find_exchange(request, host, path)
+        if exchange is None:
+            await self._send_error(send, UNMATCHED_STATUS, self.replay.unmatched[-1])
+            return
+        schedule = schedule_response(exchange, self._pace)
+        await sleep_until(self._clock, received_at + schedule.headers_after_s)
+        await _send_head(send, exchange.response)
+        async for chunk in chunks_on_schedule(schedule, self._clock, received_at):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
-    def _answer(self, request: Request, host: str, path: str) -> Exchange | None:
-        known = self._hosts.get(host.lower())
-        if known is not None:
-            return self.replay.next_exchange(known.id, request)
+    def _find_exchange(self, request: Request, host: str, path: str) -> Exchange | None:
+        contract_of_host = self._hosts.get(host.lower())
+        if contract_of_host is not None:
+            return self.replay.next_exchange(contract_of_host.id, request)
         provider, _, rest = path.lstrip("/").partition("/")
         contract = self.replay.contracts.get(provider)
         if contract is None:
-            return self._elsewhere(request)
-        root = f"{urlsplit(request.url).scheme}://{host}"
-        inner, below = request, f"/{rest}"
+            return self._find_download(request)
+        relative: str | None = f"/{rest}"
+        base_url = f"{urlsplit(request.url).scheme}://{host}/{provider}"
         if rest.startswith(f"{OTHER_HOSTS_PREFIX}/"):
             query = urlsplit(request.url).query
             url = f"https://{rest.removeprefix(f'{OTHER_HOSTS_PREFIX}/')}{'?' if query else ''}{query}"
-            inner, below = Request(method=request.method, url=url, headers=request.headers, body=request.body), ""
-        exchange = self.replay.next_exchange(provider, inner, below or None)
-        return None if exchange is None else _at_home(exchange, self._moves(contract, f"{root}/{provider}"))
+            request, relative = msgspec.structs.replace(request, url=url), None
+        exchange = self.replay.next_exchange(provider, request, relative)
+        if exchange is None:
+            return None
+        response = rewrite_response_urls(exchange.response, self._to_replay_urls(contract, base_url))
+        return msgspec.structs.replace(exchange, response=response)
 
-    def _elsewhere(self, request: Request) -> Exchange | None:
-        """A download from a host that is nobody's own: the first provider that recorded it."""
+    def _find_download(self, request: Request) -> Exchange | None:
+        """Look up a URL on a host that belongs to no contract: the first provider with a recording of it."""
         before = len(self.replay.unmatched)
         for provider in self.replay.contracts:
             exchange = self.replay.next_exchange(provider, request)
             if exchange is not None:
                 del self.replay.unmatched[before:]
                 return exchange
-        del self.replay.unmatched[before + 1 :]
+        del self.replay.unmatched[before + 1 :]  # one report per request, not one per provider
         return None
 
-    def _moves(self, contract: Contract, base: str) -> UrlRewriter:
-        homes: dict[str, Callable[[str], str]] = {}
-        for interaction in self.replay.recorded_requests:
-            url = interaction.signature.content.get("url", "")
-            host = url.partition("/")[0]
-            if interaction.signature.provider == contract.id and host:
+    def _to_replay_urls(self, contract: Contract, base_url: str) -> UrlRewriter:
+        replacements: dict[str, Callable[[str], str]] = {}
+        for recorded in self.replay.recorded_requests:
+            # Only a download has a "url": host and path, if the host belongs to no server of the contract.
+            host = recorded.signature.content.get("url", "").partition("/")[0]
+            if recorded.signature.provider == contract.id and host:
                 for scheme in ("http", "https"):
-                    homes[f"{scheme}://{host}"] = _onto(f"{base}/{OTHER_HOSTS_PREFIX}/{host}")
+                    replacements[f"{scheme}://{host}"] = _prepend(f"{base_url}/{OTHER_HOSTS_PREFIX}/{host}")
         for server in contract.servers.values():
-            homes[server.url.rstrip("/")] = _onto(base)
-        return url_rewriter(homes)
+            replacements[server.url.rstrip("/")] = _prepend(base_url)
+        return url_rewriter(replacements)
 
-    async def _refuse(self, send: Send, *, too_large: bool) -> None:
-        says = "the request is too large" if too_large else self.replay.unmatched[-1]
-        self._tell(says)
+    async def _send_error(self, send: Send, status: int, message: str) -> None:
+        self._on_unmatched(message)
         headers = (("Content-Type", "text/plain; charset=utf-8"), (UNMATCHED_HEADER, "unmatched"))
-        response = Response(status=413 if too_large else UNMATCHED_STATUS, headers=headers)
-        await _start(send, response)
-        await send({"type": "http.response.body", "body": f"{says}\n".encode()})
+        await _send_head(send, Response(status=status, headers=headers))
+        await send({"type": "http.response.body", "body": f"{message}\n".encode()})
 
 
-def _onto(home: str) -> Callable[[str], str]:
-    return lambda path: f"{home}{path}"
+def _prepend(base_url: str) -> Callable[[str], str]:
+    return lambda path: f"{base_url}{path}"
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The body; `None` where it is too large."""
+def _parse_scope(scope: Scope, body: bytes) -> tuple[Request, str, str]:
+    """The request, its Host header and its path, still percent-encoded."""
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    host = next((value for name, value in headers if name == "host"), "")
+    raw_path = scope.get("raw_path") or scope["path"].encode()
+    path = raw_path.partition(b"?")[0].decode("latin-1")  # httpx's ASGI transport appends the query to raw_path
+    query = scope["query_string"].decode("latin-1")
+    url = f"{scope['scheme']}://{host}{path}{'?' if query else ''}{query}"
+    return Request(method=scope["method"], url=url, headers=headers, body=body), host, path
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The request body; `None` if it is larger than `MAX_REQUEST_BYTES`."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -142,14 +159,7 @@ async def _read(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-async def _start(send: Send, response: Response) -> None:
-    headers = [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in replayable_headers(response)
-    ]
+async def _send_head(send: Send, response: Response) -> None:
+    pairs = replayable_headers(response)
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-
-
-def _at_home(exchange: Exchange, move: UrlRewriter) -> Exchange:
-    import msgspec
-
-    return msgspec.structs.replace(exchange, response=rewrite_response_urls(exchange.response, move))

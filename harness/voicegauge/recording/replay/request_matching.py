@@ -1,4 +1,4 @@
-"""What a request asks for, as values that can be compared: never bytes, boundaries or the order of keys."""
+"""Comparison of requests by their values: independent of the order of keys, multipart boundaries and base URLs."""
 
 from __future__ import annotations
 
@@ -12,109 +12,111 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from voicegauge.contract import Contract, Operation
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.model import DOWNLOAD, Record, Request, UploadedFile
-from voicegauge.recording.bodies import bare_media_type
-from voicegauge.recording.redaction import BAD_KEY, MASK, relative_path
+from voicegauge.recording.redaction import BAD_KEY, MASK, bare_media_type, relative_path
 
-_OWN_HEADERS = "x-voicegauge-"
-_SHOWN = 60
-"""Characters of a value in a difference."""
+_EMULATOR_HEADERS = "x-voicegauge-"
+"""Prefix of the headers that control the emulator."""
+_MAX_VALUE_CHARACTERS = 60
+"""Length at which a value is cut in the description of a difference."""
 
 
 class RequestSignature(Record, frozen=True, kw_only=True):
-    """A request by what it asks for."""
+    """The values of a request that decide whether it equals a recorded one."""
 
     provider: str
     operation: str
     """The contract's operation id; `DOWNLOAD` for a URL that no operation describes."""
     content: dict[str, str]
-    """Every value by its place: "path id", "query page", "body /text", "file voice", "key"."""
+    """Values by name: "path id", "query page", "body /text", "file voice", "key"."""
 
     def matches(self, recorded: RequestSignature) -> bool:
-        """Whether this is the recorded request; what was masked there may be anything here."""
+        """Whether this request equals the recorded one; a masked part of a recorded value matches any text."""
         if (self.provider, self.operation) != (recorded.provider, recorded.operation):
             return False
         return self.content.keys() == recorded.content.keys() and not self.differences(recorded)
 
     def differences(self, recorded: RequestSignature) -> list[str]:
-        """Each difference in words."""
-        told = []
+        """One line per difference from the recorded request."""
+        lines = []
         if self.operation != recorded.operation:
-            told.append(f"operation: recorded {recorded.operation}, sent {self.operation}")
-        for place in {**recorded.content, **self.content}:
-            was, now = recorded.content.get(place), self.content.get(place)
-            if was is None or now is None or not _same(was, now):
-                told.append(f"{place}: {_say('recorded', was)}, {_say('sent', now)}")
-        return told
+            lines.append(f"operation: recorded {recorded.operation}, sent {self.operation}")
+        for name in {**recorded.content, **self.content}:
+            before, now = recorded.content.get(name), self.content.get(name)
+            if before is None or now is None or not _is_same_value(before, now):
+                lines.append(f"{name}: {_describe('recorded', before)}, {_describe('sent', now)}")
+        return lines
 
 
-def _same(recorded: str, sent: str) -> bool:
+def _is_same_value(recorded: str, sent: str) -> bool:
     if MASK not in recorded:
         return recorded == sent
     pattern = ".*".join(re.escape(part) for part in recorded.split(MASK))
     return re.fullmatch(pattern, sent, re.DOTALL) is not None
 
 
-def _say(word: str, value: str | None) -> str:
+def _describe(verb: str, value: str | None) -> str:
     if value is None:
-        return f"not {word}"
-    return f"{word} {value if len(value) <= _SHOWN else value[: _SHOWN - 3] + '...'}"
+        return f"not {verb}"
+    shown = value if len(value) <= _MAX_VALUE_CHARACTERS else value[: _MAX_VALUE_CHARACTERS - 3] + "..."
+    return f"{verb} {shown}"
 
 
 def request_signature(
     contract: Contract, request: Request, operation: Operation | None, path: str | None = None
 ) -> RequestSignature:
-    """What `request` asks for.
+    """Extract the values of `request` that are compared.
 
     Args:
-        contract: of its provider.
-        request: its URL may lie on any base.
-        operation: which it is of, where that is known.
-        path: below the base URL, where the base is not one of the contract's servers.
+        contract: contract of the provider.
+        request: its URL may have any base.
+        operation: the operation of the request; `None` if it is not known.
+        path: path relative to the base URL, if that is not one of the contract's servers.
     """
     path = path or relative_path(contract, request.url)
     if operation is None:
         parts = urlsplit(request.url)
-        where = path if path is not None else f"{parts.netloc}{parts.path}"
-        content = {"method": request.method.upper(), "url": where, **dict(_query(contract, request, key_too=True))}
+        url = path if path is not None else f"{parts.netloc}{parts.path}"
+        content = {"method": request.method.upper(), "url": url, **dict(_query(contract, request, with_keys=True))}
         return RequestSignature(provider=contract.id, operation=DOWNLOAD, content=content)
     content = {f"path {name}": value for name, value in _path_parameters(operation, request.url, path).items()}
     content |= _query(contract, request)
     content |= _headers(operation, request)
-    content["key"] = _key(contract, request)
+    content["key"] = _key_status(contract, request)
     content |= _body(request)
     return RequestSignature(provider=contract.id, operation=operation.id, content=content)
 
 
 def _path_parameters(operation: Operation, url: str, path: str | None) -> dict[str, str]:
-    """Read from the end of the path, whatever base URL it was sent to."""
+    """Match the end of the path, because the base URL may be any."""
     segments = (path or urlsplit(url).path).split("/")
     for start in range(1, len(segments)):
-        found = operation.match("/" + "/".join(segments[start:]))
-        if found is not None:
-            return {name: unquote(value) for name, value in found.items()}
+        parameters = operation.match("/" + "/".join(segments[start:]))
+        if parameters is not None:
+            return {name: unquote(value) for name, value in parameters.items()}
     return {}
 
 
-def _query(contract: Contract, request: Request, *, key_too: bool = False) -> Iterator[tuple[str, str]]:
-    keys = set() if key_too else {name for place, name in _key_places(contract) if place == "query"}
-    found: dict[str, list[str]] = {}
+def _query(contract: Contract, request: Request, *, with_keys: bool = False) -> Iterator[tuple[str, str]]:
+    keys = set() if with_keys else {name for kind, name in _key_locations(contract) if kind == "query"}
+    values: dict[str, list[str]] = {}
     for name, value in parse_qsl(urlsplit(request.url).query, keep_blank_values=True):
         if name not in keys:
-            found.setdefault(name, []).append(value)
-    for name, values in found.items():
-        yield f"query {name}", ", ".join(values)
+            values.setdefault(name, []).append(value)
+    for name, repeated in values.items():
+        yield f"query {name}", ", ".join(repeated)
 
 
 def _headers(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
-    """The documented ones, and what voicegauge tells its emulator; a client's own habits do not count."""
+    """Documented headers and those for the emulator; others depend on the HTTP client and are not compared."""
     documented = {p.name.lower() for p in operation.parameters if p.place == "header"} - {"authorization"}
-    documented -= {name.lower() for place, name in _key_places(operation.contract) if place == "header"}
+    documented -= {name.lower() for kind, name in _key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
-        if name.lower() in documented or name.lower().startswith(_OWN_HEADERS):
+        if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADERS):
             yield f"header {name.lower()}", value
 
 
-def _key_places(contract: Contract) -> Iterator[tuple[str, str]]:
+def _key_locations(contract: Contract) -> Iterator[tuple[str, str]]:
+    """("header" or "query", name) of each security scheme."""
     for scheme in contract.security_schemes.values():
         if scheme.get("type") == "apiKey":
             yield str(scheme.get("in")), str(scheme.get("name"))
@@ -122,11 +124,11 @@ def _key_places(contract: Contract) -> Iterator[tuple[str, str]]:
             yield "header", "Authorization"
 
 
-def _key(contract: Contract, request: Request) -> str:
-    """Whether a key is sent at all, or one that is meant to be refused: never which."""
+def _key_status(contract: Contract, request: Request) -> str:
+    """Whether no key, a deliberately invalid key ("bad") or another key is sent; never the key itself."""
     query = dict(parse_qsl(urlsplit(request.url).query))
-    places = _key_places(contract)
-    values = [query.get(name) if place == "query" else request.header(name) for place, name in places]
+    locations = _key_locations(contract)
+    values = [query.get(name) if kind == "query" else request.header(name) for kind, name in locations]
     sent = [value for value in values if value]
     if not sent:
         return "none"
@@ -141,29 +143,30 @@ def _body(request: Request) -> Iterator[tuple[str, str]]:
     yield "media type", media_type
     try:
         if is_json(media_type):
-            yield from _leaves(read_json(request.body), "body ")
+            yield from _flatten(read_json(request.body), "body ")
             return
         if is_form(media_type):
             form = read_form(content_type, request.body)
             yield from ((f"field {name}", value) for name, value in form.fields.items())
-            yield from ((f"file {name}", _file(value)) for name, value in form.files.items())
+            yield from ((f"file {name}", _describe_file(value)) for name, value in form.files.items())
             return
     except UnreadableBodyError:
         pass
     yield "body", f"{len(request.body)} bytes, SHA-256 {hashlib.sha256(request.body).hexdigest()}"
 
 
-def _file(value: UploadedFile) -> str:
+def _describe_file(value: UploadedFile) -> str:
     return f"{value.filename}, SHA-256 {hashlib.sha256(value.data).hexdigest()}"
 
 
-def _leaves(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Every value that holds no other, by its JSON pointer."""
+def _flatten(value: Any, location: str) -> Iterator[tuple[str, str]]:
+    """JSON pointer and JSON text of every scalar and every empty container."""
     items: Mapping[Any, Any] = value if isinstance(value, dict) else {}
     if isinstance(value, list):
         items = dict(enumerate(value))
     if not items:
-        whole = isinstance(value, float) and value.is_integer()
-        yield place, json.dumps(int(value) if whole else value, ensure_ascii=False)
+        # 1.0 and 1 are equal in JSON, and clients write either.
+        is_whole = isinstance(value, float) and value.is_integer()
+        yield location, json.dumps(int(value) if is_whole else value, ensure_ascii=False)
     for key, item in items.items():
-        yield from _leaves(item, f"{place}/{key}")
+        yield from _flatten(item, f"{location}/{key}")

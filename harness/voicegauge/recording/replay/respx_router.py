@@ -1,4 +1,4 @@
-"""Replay through respx: for tests of a client that uses httpx, without any socket."""
+"""Replay through respx: for tests of a client that uses httpx, without a socket."""
 
 from __future__ import annotations
 
@@ -12,67 +12,70 @@ import httpx
 from voicegauge.errors import MissingExtraError
 from voicegauge.model import Request
 from voicegauge.recording.replay.replay import Replay
-from voicegauge.recording.replay.timing import ResponseSchedule, replayable_headers, schedule
+from voicegauge.recording.replay.response_schedule import ResponseSchedule, replayable_headers, schedule_response
 
 if TYPE_CHECKING:
     import respx
 
 
 class UnmatchedRequestError(AssertionError):
-    """A request that nobody recorded; the message shows the nearest one that is recorded."""
+    """A request that was not recorded; the message shows the nearest recorded one."""
 
 
-class _Body(httpx.AsyncByteStream, httpx.SyncByteStream):
-    """A body in its recorded pieces, for clients of either kind."""
+class _ScheduledBody(httpx.AsyncByteStream, httpx.SyncByteStream):
+    """A body in its recorded chunks, for synchronous and asynchronous clients."""
 
-    def __init__(self, plan: ResponseSchedule) -> None:
-        self._plan, self._began = plan, time.perf_counter()
+    def __init__(self, schedule: ResponseSchedule) -> None:
+        self._schedule, self._started_at = schedule, time.perf_counter()
 
     def _waits(self) -> Iterator[tuple[float, bytes]]:
-        for piece in self._plan.pieces:
-            yield max(self._began + piece.after_s - time.perf_counter(), 0.0), piece.data
+        for chunk in self._schedule.chunks:
+            yield max(self._started_at + chunk.after_s - time.perf_counter(), 0.0), chunk.data
 
     def __iter__(self) -> Iterator[bytes]:
-        for wait, data in self._waits():
-            time.sleep(wait)
+        for wait_s, data in self._waits():
+            time.sleep(wait_s)
             yield data
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for wait, data in self._waits():
-            await asyncio.sleep(wait)
+        for wait_s, data in self._waits():
+            await asyncio.sleep(wait_s)
             yield data
 
 
 def replay_router(replay: Replay, *, pace: float = 0.0) -> respx.MockRouter:
-    """A respx router that answers every httpx request from `replay`; use it as a context manager.
+    """Create a respx router that responds to every httpx request from `replay`; use it as a context manager.
 
-    Requests go to the contract's own servers, or to wherever a recorded answer leads.
+    Requests go to the contract's servers, or to URLs that recorded responses contain.
 
     Args:
-        replay: what is recorded.
-        pace: multiplies the recorded pauses between the pieces of a body; 0 leaves them out.
+        replay: the recorded exchanges.
+        pace: factor for the recorded pauses between the chunks of a body; 0 omits them.
 
     Raises:
         MissingExtraError: respx is not installed.
-        UnmatchedRequestError: later, by a request that is not recorded.
+        UnmatchedRequestError: raised later, by a request that was not recorded.
     """
     try:
         import respx
     except ImportError as error:
         raise MissingExtraError("respx", "replay") from error
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw)
-        asked = Request(method=request.method, url=str(request.url), headers=headers, body=request.content)
-        owners = [c for c in replay.contracts.values() if request.url.netloc.decode().lower() in c.hosts]
+    def respond(httpx_request: httpx.Request) -> httpx.Response:
+        headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in httpx_request.headers.raw)
+        request = Request(
+            method=httpx_request.method, url=str(httpx_request.url), headers=headers, body=httpx_request.content
+        )
+        host = httpx_request.url.netloc.decode().lower()
+        owners = [contract for contract in replay.contracts.values() if host in contract.hosts]
         for contract in owners or replay.contracts.values():
-            exchange = replay.next_exchange(contract.id, asked)
+            exchange = replay.next_exchange(contract.id, request)
             if exchange is not None:
-                body = _Body(schedule(exchange, pace))
-                sent = httpx.Headers([*replayable_headers(exchange.response)])
-                return httpx.Response(exchange.response.status, headers=sent, stream=body)
+                body = _ScheduledBody(schedule_response(exchange, pace))
+                response_headers = httpx.Headers([*replayable_headers(exchange.response)])
+                return httpx.Response(exchange.response.status, headers=response_headers, stream=body)
         raise UnmatchedRequestError(replay.unmatched[-1])
 
     router = respx.MockRouter(assert_all_called=False)
-    router.route().mock(side_effect=answer)
+    router.route().mock(side_effect=respond)
     return router

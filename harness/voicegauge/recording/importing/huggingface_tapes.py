@@ -1,19 +1,20 @@
-"""Tapes as huggingface.js writes them: {hash: {url, init: {method, headers, body}, response: {status, headers, body}}}.
+"""Tapes of huggingface.js: {hash: {url, init: {method, headers, body}, response: {status, headers, body}}}.
 
-A body of the response is text, a data URL, or, in tapes of 2023 without headers, base64. Bodies of
-requests are left out of newer tapes, and so is audio.
+A response body is text, a data URL, or, in tapes of 2023 without headers, base64. Newer tapes omit request bodies and
+audio.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voicegauge.model import Headers, header
-from voicegauge.recording.importing.interaction import (
+from voicegauge.recording.importing.parsed_interaction import (
     InteractionFile,
     NotImportedError,
     ParsedInteraction,
@@ -27,26 +28,22 @@ from voicegauge.recording.importing.interaction import (
 
 
 def parse_huggingface_tapes(data: Any) -> InteractionFile | None:
-    """The interactions of a file of tapes, or of one tape; `None` where `data` is none."""
+    """The interactions of a file of tapes, or of a single tape; `None` if `data` is neither."""
     if not isinstance(data, dict) or not data:
         return None
-    items = [data] if _is_tape(data) else list(data.values())
-    return InteractionFile("tapes of huggingface.js", _entries(items)) if all(map(_is_tape, items)) else None
+    tapes = [data] if _is_tape(data) else list(data.values())
+    return InteractionFile("tapes of huggingface.js", _unparsed(tapes)) if all(map(_is_tape, tapes)) else None
 
 
 def _is_tape(value: Any) -> bool:
     return isinstance(value, dict) and "url" in value and isinstance(value.get("response"), dict)
 
 
-def _entries(items: list[dict[str, Any]]) -> Iterator[UnparsedInteraction]:
-    for item in items:
-        init = item.get("init")
+def _unparsed(tapes: list[dict[str, Any]]) -> Iterator[UnparsedInteraction]:
+    for tape in tapes:
+        init = tape.get("init")
         method = str(init.get("method") or "GET") if isinstance(init, dict) else "GET"
-        yield UnparsedInteraction(method.upper(), str(item["url"]), _reader(item))
-
-
-def _reader(item: dict[str, Any]) -> Any:
-    return lambda: _interaction(item)
+        yield UnparsedInteraction(method.upper(), str(tape["url"]), functools.partial(_interaction, tape))
 
 
 def _interaction(tape: dict[str, Any]) -> ParsedInteraction:
@@ -55,7 +52,7 @@ def _interaction(tape: dict[str, Any]) -> ParsedInteraction:
     body = init.get("body")
     notes: tuple[str, ...] = ()
     if body is None and method in ("POST", "PUT", "PATCH"):
-        notes = ("the request's body is not in the file",)
+        notes = ("the request body is not in the file",)
     return ParsedInteraction(
         method=method,
         url=as_text(tape["url"], "URL"),
@@ -71,7 +68,7 @@ def _interaction(tape: dict[str, Any]) -> ParsedInteraction:
 def _headers(value: Any) -> Headers:
     pairs = [*value.items()] if isinstance(value, dict) else value if isinstance(value, list) else []
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
-        raise NotImportedError("its headers are no pairs")
+        raise NotImportedError("its headers are not pairs")
     return tuple((as_text(name, "header name"), as_text(text, "header value")) for name, text in pairs)
 
 
@@ -79,10 +76,11 @@ def _response_body(response: Mapping[str, Any]) -> bytes:
     body = response.get("body")
     headers = _headers(response.get("headers"))
     if body in (None, ""):
+        # Tapes omit bodies that are not text, so an empty one is only credible if the response says so.
         length = header(headers, "content-length")
         if response.get("status") in (204, 304) or length == "0":
             return b""
-        raise NotImportedError("its answer's body is not in the file")
+        raise NotImportedError("its response body is not in the file")
     text = as_text(body, "response body")
     if text.startswith("data:"):
         head, comma, rest = text.partition(",")
@@ -91,6 +89,7 @@ def _response_body(response: Mapping[str, Any]) -> bytes:
 
 
 def _maybe_base64(text: str) -> bytes:
+    # Text is valid base64 by chance only if it is short; JSON is excluded first.
     try:
         json.loads(text)
     except ValueError:

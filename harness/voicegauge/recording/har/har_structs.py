@@ -1,6 +1,6 @@
-"""The shape of a HAR 1.2 file, as far as it is written and read here.
+"""The subset of HAR 1.2 that is written and read here, as msgspec structs.
 
-Fields of our own begin with an underscore, as HAR 1.2 asks. Times are milliseconds.
+Custom fields begin with an underscore, as HAR 1.2 requires. Times are in milliseconds.
 """
 
 from __future__ import annotations
@@ -12,26 +12,26 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from voicegauge.model import Provenance, Timing
 
 SCHEMA_VERSION = 1
-"""Of the underscored fields; raised when their meaning or shape changes."""
+"""Version of the underscored fields; raised when their meaning or shape changes."""
 
-Status = Annotated[int, Meta(ge=0, le=999)]
+HttpStatus = Annotated[int, Meta(ge=0, le=999)]
 SidecarName = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\.[a-z0-9]{1,5}\Z")]
-"""A file beside the HAR file, named by its content's SHA-256: never a path."""
+"""Name of a file next to the HAR file: the SHA-256 of its content, never a path that could lead elsewhere."""
 
 
-class _Har(Struct, frozen=True, kw_only=True, rename="camel"):
-    """HAR names are in camel case. Unknown fields are left alone, as HAR 1.2 asks."""
+class HarStruct(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Base of all structs. Names are in camel case; unknown fields are ignored, as HAR 1.2 requires of readers."""
 
 
-class HarNameValue(_Har, frozen=True, kw_only=True):
+class HarNameValue(HarStruct, frozen=True, kw_only=True):
     """A header, a query parameter or a cookie."""
 
     name: str
     value: str
 
 
-class HarParam(_Har, frozen=True, kw_only=True, omit_defaults=True):
-    """A field of a multipart body: its text, or its file."""
+class HarParam(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A field of a multipart body, as text or as a file."""
 
     name: str
     value: str = ""
@@ -40,8 +40,8 @@ class HarParam(_Har, frozen=True, kw_only=True, omit_defaults=True):
     file: SidecarName | None = field(default=None, name="_file")
 
 
-class HarPostData(_Har, frozen=True, kw_only=True, omit_defaults=True):
-    """A request's body: fields, text, or the name of a sidecar file."""
+class HarPostData(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A request body, as form fields, as text or in a sidecar file."""
 
     mime_type: str
     params: tuple[HarParam, ...] = ()
@@ -49,7 +49,7 @@ class HarPostData(_Har, frozen=True, kw_only=True, omit_defaults=True):
     file: SidecarName | None = field(default=None, name="_file")
 
 
-class HarRequest(_Har, frozen=True, kw_only=True):
+class HarRequest(HarStruct, frozen=True, kw_only=True):
     """A request."""
 
     method: str
@@ -60,11 +60,12 @@ class HarRequest(_Har, frozen=True, kw_only=True):
     query_string: tuple[HarNameValue, ...] = ()
     post_data: HarPostData | UnsetType = UNSET
     headers_size: int = -1
+    """-1: not known."""
     body_size: int = -1
 
 
-class HarContent(_Har, frozen=True, kw_only=True, omit_defaults=True):
-    """A response's body: text, or the name of a sidecar file."""
+class HarContent(HarStruct, frozen=True, kw_only=True, omit_defaults=True):
+    """A response body, as text or in a sidecar file."""
 
     size: int
     mime_type: str
@@ -72,10 +73,10 @@ class HarContent(_Har, frozen=True, kw_only=True, omit_defaults=True):
     file: SidecarName | None = field(default=None, name="_file")
 
 
-class HarResponse(_Har, frozen=True, kw_only=True):
+class HarResponse(HarStruct, frozen=True, kw_only=True):
     """A response."""
 
-    status: Status
+    status: HttpStatus
     status_text: str = ""
     http_version: str = "HTTP/1.1"
     cookies: tuple[HarNameValue, ...] = ()
@@ -83,11 +84,12 @@ class HarResponse(_Har, frozen=True, kw_only=True):
     content: HarContent
     redirect_url: str = field(default="", name="redirectURL")
     headers_size: int = -1
+    """-1: not known."""
     body_size: int = -1
 
 
-class HarTimings(_Har, frozen=True, kw_only=True):
-    """HAR's split: `connect` includes `ssl`; -1 where a phase did not happen."""
+class HarTimings(HarStruct, frozen=True, kw_only=True):
+    """Phases of a request in milliseconds; `connect` includes `ssl`, -1 marks a phase that did not happen."""
 
     blocked: float = -1
     dns: float = -1
@@ -98,8 +100,8 @@ class HarTimings(_Har, frozen=True, kw_only=True):
     receive: float = 0
 
 
-class HarEntry(_Har, frozen=True, kw_only=True):
-    """An exchange."""
+class HarEntry(HarStruct, frozen=True, kw_only=True):
+    """One exchange."""
 
     started_date_time: str
     time: float
@@ -111,18 +113,18 @@ class HarEntry(_Har, frozen=True, kw_only=True):
     operation: str = field(name="_operation")
     group: str | None = field(default=None, name="_group")
     timing: Timing | None = field(default=None, name="_timing")
-    """Exactly as measured, with the arrival of each chunk; `null` where nobody measured."""
+    """The full measurement with the arrival of each chunk, which `timings` cannot hold; `null` if not measured."""
 
 
-class HarCreator(_Har, frozen=True, kw_only=True):
-    """What wrote the file."""
+class HarCreator(HarStruct, frozen=True, kw_only=True):
+    """The program that wrote the file."""
 
     name: str
     version: str
 
 
-class HarMetadata(_Har, frozen=True, kw_only=True):
-    """Where the traffic came from."""
+class HarMetadata(HarStruct, frozen=True, kw_only=True):
+    """Origin of the recorded traffic."""
 
     schema_version: int
     provenance: Provenance
@@ -132,34 +134,34 @@ class HarMetadata(_Har, frozen=True, kw_only=True):
     recorded_at: str
     """UTC, ISO 8601."""
     redactions: dict[str, int] = field(default_factory=dict, name="scrubbed")
-    """Places in which something was masked, with how often."""
+    """Number of masked values by location."""
 
 
-class HarLog(_Har, frozen=True, kw_only=True):
-    """The file's one object."""
+class HarLog(HarStruct, frozen=True, kw_only=True):
+    """The top-level object of a HAR file."""
 
     version: str
     creator: HarCreator
     entries: tuple[HarEntry, ...]
-    about: HarMetadata = field(name="_voicegauge")
+    metadata: HarMetadata = field(name="_voicegauge")
 
 
-class HarFile(_Har, frozen=True, kw_only=True):
-    """The file."""
+class HarFile(HarStruct, frozen=True, kw_only=True):
+    """A whole HAR file."""
 
     log: HarLog
 
 
 def har_timings(timing: Timing | None) -> HarTimings:
-    """HAR's split of `timing`."""
+    """Convert a measurement to the phases of HAR."""
     if timing is None:
         return HarTimings()
-    tls = timing.tls_ms
-    connect = None if timing.connect_ms is None else timing.connect_ms + (tls or 0.0)
+    tls_ms = timing.tls_ms
+    connect_ms = None if timing.connect_ms is None else timing.connect_ms + (tls_ms or 0.0)
     return HarTimings(
         blocked=timing.wait_ms,
-        connect=-1 if connect is None else connect,
-        ssl=-1 if tls is None else tls,
+        connect=-1 if connect_ms is None else connect_ms,
+        ssl=-1 if tls_ms is None else tls_ms,
         send=timing.send_ms,
         wait=timing.ttfb_ms,
         receive=timing.receive_ms,

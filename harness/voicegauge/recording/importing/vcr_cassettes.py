@@ -1,10 +1,10 @@
 """VCR cassettes: vcrpy's (versions 0 and 1, YAML and JSON), Ruby VCR's (1.x to 6.x) and betamax's.
 
-Their formats differ in few words, so one reader takes all of them:
+The formats differ only in a few keys, so one parser reads all of them:
 
     vcrpy 1       {version: 1, interactions: [{request: {method, uri, body, headers}, response: {status: {code},
                   headers, body: {string}}}]}; written with httpx before version 6: {status_code, content, headers}
-    vcrpy 0       a list; the request has protocol, host, port and path, its headers are pairs, the response's are lines
+    vcrpy 0       a list; requests have protocol, host, port and path; their headers are pairs, those of responses lines
     VCR 2 to 6    {http_interactions: [{..., recorded_at}]}; a body is {encoding, string | base64_string}
     VCR 1         a list of structs; the method is a symbol, a body is text
     betamax       as VCR 2, in JSON
@@ -12,11 +12,12 @@ Their formats differ in few words, so one reader takes all of them:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from voicegauge.model import Headers
-from voicegauge.recording.importing.interaction import (
+from voicegauge.recording.importing.parsed_interaction import (
     InteractionFile,
     NotImportedError,
     ParsedInteraction,
@@ -29,33 +30,28 @@ from voicegauge.recording.importing.interaction import (
     to_time,
 )
 
-_MAX_LISTS = 4
-"""Of headers, one in the other: the arguments of a frozenset are two. What aliases nest has no end."""
+_MAX_LIST_DEPTH = 4
+"""Nesting of header lists. A pickled frozenset has two levels; YAML aliases can nest without end."""
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def parse_vcr_cassette(data: Any) -> InteractionFile | None:
-    """The interactions of a cassette; `None` where `data` is none."""
+    """The interactions of a VCR cassette; `None` if `data` is not one."""
     if isinstance(data, dict) and isinstance(data.get("http_interactions"), list):
-        return InteractionFile("a cassette of VCR", _entries(data["http_interactions"]))
+        return InteractionFile("a cassette of VCR", _unparsed(data["http_interactions"]))
     if isinstance(data, dict) and isinstance(data.get("interactions"), list):
-        return InteractionFile("a cassette of vcrpy", _entries(data["interactions"]))
+        return InteractionFile("a cassette of vcrpy", _unparsed(data["interactions"]))
     if isinstance(data, list) and data and all(isinstance(item, dict) and "request" in item for item in data):
-        return InteractionFile("a cassette of an old VCR", _entries(data))
+        return InteractionFile("a cassette of an old VCR", _unparsed(data))
     return None
 
 
-def _entries(items: list[Any]) -> Iterator[UnparsedInteraction]:
+def _unparsed(items: list[Any]) -> Iterator[UnparsedInteraction]:
     for item in items:
         request = item.get("request") if isinstance(item, dict) else None
         request = request if isinstance(request, dict) else {}
-        yield UnparsedInteraction(
-            str(request.get("method", "?")).lstrip(":").upper(), _shown_url(request), _reader(item)
-        )
-
-
-def _reader(item: Any) -> Any:
-    return lambda: _interaction(as_mapping(item, "request and response"))
+        method = str(request.get("method", "?")).lstrip(":").upper()  # a Ruby symbol begins with a colon
+        yield UnparsedInteraction(method, _shown_url(request), functools.partial(_interaction, item))
 
 
 def _shown_url(request: Mapping[str, Any]) -> str:
@@ -65,7 +61,8 @@ def _shown_url(request: Mapping[str, Any]) -> str:
         return "?"
 
 
-def _interaction(item: Mapping[str, Any]) -> ParsedInteraction:
+def _interaction(value: Any) -> ParsedInteraction:
+    item = as_mapping(value, "request and response")
     request, response = as_mapping(item.get("request"), "request"), as_mapping(item.get("response"), "response")
     status = response.get("status", response.get("status_code"))
     if isinstance(status, dict):
@@ -89,8 +86,8 @@ def _url(request: Mapping[str, Any]) -> str:
         return as_text(request.get("uri"), "URL")
     scheme = as_text(request.get("protocol"), "protocol")
     port = str(request.get("port") or "")
-    place = "" if port == _DEFAULT_PORTS.get(scheme) or not port else f":{port}"
-    return f"{scheme}://{as_text(request['host'], 'host')}{place}{as_text(request.get('path', '/'), 'path')}"
+    port_suffix = "" if port == _DEFAULT_PORTS.get(scheme) or not port else f":{port}"
+    return f"{scheme}://{as_text(request['host'], 'host')}{port_suffix}{as_text(request.get('path', '/'), 'path')}"
 
 
 def _headers(value: Any) -> Headers:
@@ -99,8 +96,8 @@ def _headers(value: Any) -> Headers:
     if isinstance(value, dict):
         return tuple((name, text) for name, item in value.items() for text in _header_values(item))
     if not isinstance(value, list):
-        raise NotImportedError("its headers are no mapping")
-    return tuple(_old_headers(value))
+        raise NotImportedError("its headers are not a mapping")
+    return tuple(_vcrpy_0_headers(value))
 
 
 def _header_values(value: Any) -> Iterator[str]:
@@ -109,40 +106,41 @@ def _header_values(value: Any) -> Iterator[str]:
             yield str(item) if isinstance(item, int | float) else as_text(item, "header value")
 
 
-def _old_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
-    """The headers of vcrpy 0: lines ("Content-Type: text/plain"), or pairs in the list that made a frozenset."""
+def _vcrpy_0_headers(value: list[Any], depth: int = 1) -> Iterator[tuple[str, str]]:
+    """Headers of vcrpy 0: lines ("Content-Type: text/plain"), or pairs in the arguments of a pickled frozenset."""
     for item in value:
         if isinstance(item, str | bytes):
             name, _, text = as_text(item, "header").strip().partition(":")
             yield name, text.strip()
         elif isinstance(item, list) and len(item) == 2 and not isinstance(item[0], list):
             yield as_text(item[0], "header name"), next(_header_values(item[1]), "")
-        elif isinstance(item, list) and depth < _MAX_LISTS:
-            yield from _old_headers(item, depth + 1)
+        elif isinstance(item, list) and depth < _MAX_LIST_DEPTH:
+            yield from _vcrpy_0_headers(item, depth + 1)
         else:
-            raise NotImportedError("its headers can not be read")
+            raise NotImportedError("its headers cannot be read")
 
 
-def _body(value: Any, what: str) -> bytes:
+def _body(value: Any, name: str) -> bytes:
     if isinstance(value, dict):
-        return _described_body(value, what)
+        return _body_mapping(value, name)
     if isinstance(value, str):
         return to_bytes(value)
     if value is None or isinstance(value, bytes):
         return value or b""
-    raise NotImportedError(f"its {what} is neither text nor bytes")
+    raise NotImportedError(f"its {name} is neither text nor bytes")
 
 
-def _described_body(value: dict[str, Any], what: str) -> bytes:
+def _body_mapping(value: dict[str, Any], name: str) -> bytes:
     if "base64_string" in value:
-        return from_base64(value["base64_string"], what)
-    if isinstance(value.get("state"), list):  # a pickled io.BytesIO: its bytes, the position, its attributes
-        return _body(next(iter(value["state"]), None), what)
-    if "str" in value:  # Ruby: a text with attributes of its own
-        return _body(value["str"], what)
+        return from_base64(value["base64_string"], name)
+    if isinstance(value.get("state"), list):  # a pickled io.BytesIO: (bytes, position, attributes)
+        return _body(next(iter(value["state"]), None), name)
+    if "str" in value:  # a Ruby string with instance variables
+        return _body(value["str"], name)
     if "string" not in value:
-        raise NotImportedError(f"its {what} has neither string nor base64_string")
+        raise NotImportedError(f"its {name} has neither string nor base64_string")
     inner, encoding = value["string"], value.get("encoding")
+    # ASCII-8BIT is Ruby's name for bytes of unknown encoding.
     if isinstance(inner, str) and isinstance(encoding, str) and encoding != "ASCII-8BIT":
         return to_bytes(inner, encoding)
-    return _body(inner, what)
+    return _body(inner, name)

@@ -1,4 +1,4 @@
-"""Request and response bodies taken apart, masked where needed, and put together again."""
+"""Masking of texts inside request and response bodies: JSON, forms and plain text."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from voicegauge.model import UploadedFile
 from voicegauge.transport import encode_body
 
 MaskText = Callable[[str, str], str]
-"""(value, place such as "/auth/tokens/*") -> the value, or a mask; the place of a whole text is ""."""
+"""Function (text, location) -> masked text. The location of a field is a path such as "/auth/tokens/*"; that of a
+whole plain-text body, or of a key, is empty."""
 
 
 def bare_media_type(content_type: str) -> str:
-    """A content type without its parameters, in lower case."""
+    """A content type in lower case, without its parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
 def multipart_fields(content_type: str, body: bytes) -> dict[str, str | UploadedFile] | None:
-    """The fields of a multipart body in their order; `None` where it is none."""
+    """The fields and files of a multipart body in their original order; `None` if it is not a multipart body."""
     if bare_media_type(content_type) != "multipart/form-data":
         return None
     try:
@@ -31,32 +32,30 @@ def multipart_fields(content_type: str, body: bytes) -> dict[str, str | Uploaded
     except UnreadableBodyError:
         return None
     fields: dict[str, str | UploadedFile] = {**form.fields, **form.files}
+    # `read_form` returns texts and files apart; the position of its name tells where a field was.
     return dict(sorted(fields.items(), key=lambda item: body.find(f'name="{item[0]}"'.encode())))
 
 
 def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, bytes]:
-    """`body` with every text in it passed through `mask`; as it was, to the byte, where nothing changed.
+    """Pass every text in `body` through `mask`; a body in which nothing changed is returned byte for byte.
 
     Returns:
-        The content type (a new boundary where a multipart body changed) and the body.
+        The content type (with a new boundary if a multipart body changed) and the body.
     """
     media_type = bare_media_type(content_type)
     try:
         if is_json(media_type) and body:
             value = read_json(body)
             masked = _mask_json(value, "", mask)
-            return content_type, body if masked == value else _dump(masked)
+            return content_type, body if masked == value else _dump_json(masked)
         if is_form(media_type) and body:
             return _mask_form(content_type, body, mask)
-        text = body.decode()
     except (UnreadableBodyError, UnicodeDecodeError):
-        return content_type, _mask_readable(body, mask)
-    masked_text = mask(text, "")
-    return content_type, body if masked_text == text else masked_text.encode()
+        pass  # not what its media type declares; masked as plain text
+    return content_type, _mask_plain_text(body, mask)
 
 
-def _mask_readable(body: bytes, mask: MaskText) -> bytes:
-    """What calls itself JSON or a form and is none is text perhaps."""
+def _mask_plain_text(body: bytes, mask: MaskText) -> bytes:
     try:
         text = body.decode()
     except UnicodeDecodeError:
@@ -65,17 +64,17 @@ def _mask_readable(body: bytes, mask: MaskText) -> bytes:
     return body if masked == text else masked.encode()
 
 
-def _dump(value: Any) -> bytes:
+def _dump_json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
 
 
-def _mask_json(value: Any, place: str, mask: MaskText) -> Any:
+def _mask_json(value: Any, location: str, mask: MaskText) -> Any:
     if isinstance(value, str):
-        return mask(value, place)
+        return mask(value, location)
     if isinstance(value, list):
-        return [_mask_json(item, f"{place}/*", mask) for item in value]
+        return [_mask_json(item, f"{location}/*", mask) for item in value]
     if isinstance(value, dict):
-        return {mask(key, ""): _mask_json(item, f"{place}/{key}", mask) for key, item in value.items()}
+        return {mask(key, ""): _mask_json(item, f"{location}/{key}", mask) for key, item in value.items()}
     return value
 
 
@@ -86,7 +85,7 @@ def _mask_form(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byt
         return content_type, body if masked_pairs == pairs else urlencode(masked_pairs).encode()
     fields = multipart_fields(content_type, body)
     if fields is None:
-        raise UnreadableBodyError("is no multipart body")
+        raise UnreadableBodyError("is not a valid multipart body")
     masked = {name: _mask_part(name, value, mask) for name, value in fields.items()}
     return (content_type, body) if masked == fields else encode_body("multipart/form-data", masked)
 

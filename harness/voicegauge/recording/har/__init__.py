@@ -1,0 +1,15 @@
+"""Recordings as HAR 1.2 files: the data model, writing, reading, and grouping of exchanges."""
+
+from voicegauge.recording.har.grouping import assign_groups, group_exchanges
+from voicegauge.recording.har.har_reading import load_har
+from voicegauge.recording.har.har_writing import save_har
+from voicegauge.recording.har.recording import Recording, exchanges_by_group
+
+__all__ = [
+    "Recording",
+    "assign_groups",
+    "exchanges_by_group",
+    "group_exchanges",
+    "load_har",
+    "save_har",
+]

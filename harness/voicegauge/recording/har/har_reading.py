@@ -1,0 +1,85 @@
+"""Reading recordings back from HAR files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from voicegauge.errors import DataError
+from voicegauge.model import Exchange, Headers, Request, Response, UploadedFile
+from voicegauge.recording.har import har_structs as har
+from voicegauge.recording.har.recording import Recording
+from voicegauge.recording.har.sidecar_files import SidecarReader, read_limited
+from voicegauge.transport import encode_body
+
+MAX_HAR_BYTES = 64 * 2**20
+
+
+def load_har(path: Path) -> Recording:
+    """Read a recording that `save_har` wrote.
+
+    Raises:
+        DataError: the file cannot be read, is not a recording of voicegauge, has another schema version, or one of its
+            sidecar files is missing or was changed.
+    """
+    raw = read_limited(path, MAX_HAR_BYTES)
+    try:
+        log = msgspec.json.decode(raw, type=har.HarFile).log
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is not a recording of voicegauge: {error}") from error
+    if log.version != "1.2":
+        raise DataError(f"{path}: has HAR version {log.version[:20]!r}; only 1.2 can be read")
+    if log.metadata.schema_version != har.SCHEMA_VERSION:
+        version = f"{log.metadata.schema_version}, this voicegauge reads version {har.SCHEMA_VERSION}"
+        raise DataError(f"{path}: is a recording of schema version {version}: record it again")
+    sidecars = SidecarReader(path)
+    return Recording(
+        provenance=log.metadata.provenance,
+        provider=log.metadata.provider,
+        contract_version=log.metadata.contract_version,
+        contract_sha256=log.metadata.contract_sha256,
+        recorded_at=log.metadata.recorded_at,
+        exchanges=tuple(_from_entry(sidecars, entry) for entry in log.entries),
+        redactions=log.metadata.redactions,
+    )
+
+
+def _from_entry(sidecars: SidecarReader, entry: har.HarEntry) -> Exchange:
+    post, content = entry.request.post_data, entry.response.content
+    return Exchange(
+        provider=entry.provider,
+        operation=entry.operation,
+        request=Request(
+            method=entry.request.method,
+            url=entry.request.url,
+            headers=_from_pairs(entry.request.headers),
+            body=b"" if post is msgspec.UNSET else _from_post_data(sidecars, post),
+        ),
+        response=Response(
+            status=entry.response.status,
+            headers=_from_pairs(entry.response.headers),
+            body=sidecars.read(content.text, content.file),
+        ),
+        timing=entry.timing,
+        group=entry.group,
+    )
+
+
+def _from_post_data(sidecars: SidecarReader, post: har.HarPostData) -> bytes:
+    if not post.params:
+        return sidecars.read(post.text, post.file)
+    fields = {param.name: _from_param(sidecars, param) for param in post.params}
+    return encode_body(post.mime_type, fields)[1]
+
+
+def _from_param(sidecars: SidecarReader, param: har.HarParam) -> str | UploadedFile:
+    if param.file_name is None:
+        return param.value
+    media_type = param.content_type or "application/octet-stream"
+    data = sidecars.read(param.value, param.file)
+    return UploadedFile(filename=param.file_name, media_type=media_type, data=data)
+
+
+def _from_pairs(pairs: tuple[har.HarNameValue, ...]) -> Headers:
+    return tuple((pair.name, pair.value) for pair in pairs)

@@ -1,0 +1,158 @@
+"""Saving exchanges as a redacted HAR file."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from voicegauge.contract import Contract
+from voicegauge.files import write_file
+from voicegauge.model import Exchange, Headers, Provenance, Request, Response, UploadedFile
+from voicegauge.recording.har import har_structs as har
+from voicegauge.recording.har.recording import Recording
+from voicegauge.recording.har.sidecar_files import SidecarWriter, remove_orphans, sidecars_named_in
+from voicegauge.recording.redaction import Redactor, bare_media_type, multipart_fields
+from voicegauge.transport import encode_body
+from voicegauge.version import __version__
+
+
+def save_har(
+    path: Path,
+    exchanges: Sequence[Exchange],
+    *,
+    provenance: Provenance,
+    contract: Contract,
+    secrets: Iterable[str] = (),
+    mask: Iterable[str] = (),
+    recorded_at: dt.datetime | None = None,
+) -> Recording:
+    """Write `exchanges` to `path`, and their audio to sidecar files, without secrets.
+
+    Headers that are neither common nor documented, and everything that looks like a credential, are masked. Then
+    everything that would be written is searched for `secrets`. Sidecar files that only the replaced recording used
+    are deleted.
+
+    Args:
+        path: the HAR file.
+        exchanges: exchanges with the provider of `contract`.
+        provenance: where the exchanges came from.
+        contract: the headers that it documents are not masked.
+        secrets: API keys in use.
+        mask: additional names of fields, parameters and headers to mask.
+        recorded_at: default now.
+
+    Returns:
+        The recording as written: redacted, so it may differ from `exchanges`.
+
+    Raises:
+        DataError: a secret, or what looks like one, remains after redaction; nothing is written. The message names
+            its location.
+        UsageError: `path` cannot be written.
+    """
+    redactor = Redactor(contract, tuple(secrets), mask)
+    masked = tuple(redactor.exchange(exchange) for exchange in exchanges)
+    when = recorded_at or dt.datetime.now(dt.UTC)
+    recording = Recording(
+        provenance=provenance,
+        provider=contract.id,
+        contract_version=contract.version,
+        contract_sha256=contract.document.sha256,
+        recorded_at=when.astimezone(dt.UTC).isoformat(timespec="seconds"),
+        exchanges=masked,
+        redactions=redactor.sorted_redactions(),
+    )
+    for number, exchange in enumerate(masked, 1):
+        redactor.check_exchange(str(path), number, exchange)
+    sidecars = SidecarWriter()
+    document = msgspec.json.format(msgspec.json.encode(_to_har(recording, sidecars)), indent=1)
+    redactor.check_bytes(str(path), "the file", document)
+    previous = sidecars_named_in(path)
+    # The sidecar files are written first, so that an interrupted save leaves no HAR file that refers to missing files.
+    for name, body in sidecars.files.items():
+        write_file(path.parent / name, body)
+    write_file(path, document + b"\n")
+    remove_orphans(path.parent, previous)
+    return recording
+
+
+def _to_har(recording: Recording, sidecars: SidecarWriter) -> har.HarFile:
+    metadata = har.HarMetadata(
+        schema_version=har.SCHEMA_VERSION,
+        provenance=recording.provenance,
+        provider=recording.provider,
+        contract_version=recording.contract_version,
+        contract_sha256=recording.contract_sha256,
+        recorded_at=recording.recorded_at,
+        redactions=recording.redactions,
+    )
+    entries = tuple(_to_entry(exchange, recording, sidecars) for exchange in recording.exchanges)
+    creator = har.HarCreator(name="voicegauge", version=__version__)
+    return har.HarFile(log=har.HarLog(version="1.2", creator=creator, entries=entries, metadata=metadata))
+
+
+def _to_entry(exchange: Exchange, recording: Recording, sidecars: SidecarWriter) -> har.HarEntry:
+    timing = exchange.timing
+    started = recording.recorded_at
+    if timing is not None:
+        started = dt.datetime.fromtimestamp(timing.started_at, dt.UTC).isoformat()
+    return har.HarEntry(
+        started_date_time=started,
+        time=timing.total_ms if timing else 0,
+        request=_to_request(exchange.request, sidecars),
+        response=_to_response(exchange.response, sidecars),
+        timings=har.har_timings(timing),
+        provider=exchange.provider,
+        operation=exchange.operation,
+        group=exchange.group,
+        timing=timing,
+    )
+
+
+def _to_request(request: Request, sidecars: SidecarWriter) -> har.HarRequest:
+    query = parse_qsl(request.url.partition("?")[2].partition("#")[0], keep_blank_values=True)
+    return har.HarRequest(
+        method=request.method,
+        url=request.url,
+        headers=_to_pairs(request.headers),
+        query_string=_to_pairs(tuple(query)),
+        post_data=_to_post_data(request, sidecars) if request.body else msgspec.UNSET,
+        body_size=len(request.body),
+    )
+
+
+def _to_post_data(request: Request, sidecars: SidecarWriter) -> har.HarPostData:
+    """A multipart body as fields, if encoding them restores the exact bytes; any other body as it is."""
+    mime_type = request.header("content-type") or ""
+    fields = multipart_fields(mime_type, request.body)
+    if fields and encode_body(mime_type, fields) == (mime_type, request.body):
+        params = tuple(_to_param(name, value, sidecars) for name, value in fields.items())
+        return har.HarPostData(mime_type=mime_type, params=params)
+    text, name = sidecars.store(request.body, bare_media_type(mime_type))
+    return har.HarPostData(mime_type=mime_type, text=text, file=name)
+
+
+def _to_param(name: str, value: str | UploadedFile, sidecars: SidecarWriter) -> har.HarParam:
+    if isinstance(value, str):
+        return har.HarParam(name=name, value=value)
+    text, file = sidecars.store(value.data, bare_media_type(value.media_type))
+    return har.HarParam(name=name, value=text, file_name=value.filename, content_type=value.media_type, file=file)
+
+
+def _to_response(response: Response, sidecars: SidecarWriter) -> har.HarResponse:
+    text, name = sidecars.store(response.body, response.media_type)
+    mime_type = response.header("content-type") or ""
+    return har.HarResponse(
+        status=response.status,
+        headers=_to_pairs(response.headers),
+        content=har.HarContent(size=len(response.body), mime_type=mime_type, text=text, file=name),
+        redirect_url=response.header("location") or "",
+        body_size=len(response.body),
+    )
+
+
+def _to_pairs(pairs: Headers) -> tuple[har.HarNameValue, ...]:
+    return tuple(har.HarNameValue(name=name, value=value) for name, value in pairs)

@@ -1,0 +1,97 @@
+"""Files next to a HAR file that hold its binary and its long bodies, each named by the SHA-256 of its content."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from voicegauge.errors import DataError
+
+MAX_SIDECAR_BYTES = 64 * 2**20
+MAX_INLINE_BYTES = 256 * 2**10
+"""Longer bodies go to a sidecar file, so that the HAR file opens in an editor."""
+_SIDECAR_REFERENCE = re.compile(rb'"_file": ?"([0-9a-f]{64}\.[a-z0-9]{1,5})"')
+_EXTENSIONS = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/mpeg": "mp3",
+    "audio/flac": "flac",
+    "audio/ogg": "ogg",
+    "application/json": "json",
+}
+
+
+class SidecarWriter:
+    """Collects the bodies that do not fit into the HAR file; equal bodies share one file."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        """Bodies by the name of their file."""
+
+    def store(self, body: bytes, media_type: str) -> tuple[str, str | None]:
+        """The body as (text, `None`) if it is short text, otherwise ("", name of its sidecar file)."""
+        if len(body) <= MAX_INLINE_BYTES:
+            try:
+                return body.decode(), None
+            except UnicodeDecodeError:
+                pass
+        name = f"{hashlib.sha256(body).hexdigest()}.{_EXTENSIONS.get(media_type, 'bin')}"
+        self.files[name] = body
+        return "", name
+
+
+class SidecarReader:
+    """Reads bodies of one HAR file; a sidecar file that several entries name is read and verified once."""
+
+    def __init__(self, har_path: Path) -> None:
+        self._har_path = har_path
+        self._bodies: dict[str, bytes] = {}
+
+    def read(self, text: str, name: str | None) -> bytes:
+        """The body: `text`, or the content of the sidecar file `name`.
+
+        Raises:
+            DataError: the file is missing, too large, or was changed.
+        """
+        if name is None:
+            return text.encode()
+        if name not in self._bodies:
+            path = self._har_path.parent / name
+            body = read_limited(path, MAX_SIDECAR_BYTES)
+            if hashlib.sha256(body).hexdigest() != name.partition(".")[0]:
+                raise DataError(f"{path}: was changed since {self._har_path.name} was recorded: its SHA-256 differs")
+            self._bodies[name] = body
+        return self._bodies[name]
+
+
+def read_limited(path: Path, limit_bytes: int) -> bytes:
+    """Read a file of at most `limit_bytes`.
+
+    Raises:
+        DataError: the file cannot be read, or is larger.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(limit_bytes + 1)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(raw) > limit_bytes:
+        raise DataError(f"{path}: is larger than {limit_bytes} bytes")
+    return raw
+
+
+def sidecars_named_in(har_path: Path) -> set[str]:
+    """Names of the sidecar files that a HAR file refers to; empty if there is no such file."""
+    try:
+        return {found[1].decode() for found in _SIDECAR_REFERENCE.finditer(har_path.read_bytes())}
+    except OSError:
+        return set()
+
+
+def remove_orphans(folder: Path, names: set[str]) -> None:
+    """Delete those of the sidecar files `names` that no HAR file in `folder` refers to any more."""
+    for har_path in folder.glob("*.har") if names else ():
+        names -= sidecars_named_in(har_path)
+    for name in names:
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,212 @@
+"""HAR files of browsers and proxies, which are less complete than HAR 1.2 requires.
+
+Chrome writes binary content as base64 and can omit all content; Firefox notes omissions in a comment and truncates
+long responses; mitmproxy and Charles write the sizes of compressed bodies.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voicegauge.errors import UsageError
+from voicegauge.model import Headers, Timing, UploadedFile, header
+from voicegauge.recording.importing.parsed_interaction import (
+    InteractionFile,
+    NotImportedError,
+    ParsedInteraction,
+    UnparsedInteraction,
+    as_mapping,
+    as_status,
+    as_text,
+    from_base64,
+    to_bytes,
+    to_time,
+)
+from voicegauge.recording.redaction import bare_media_type
+from voicegauge.transport import encode_body
+
+_REPLACEMENT_CHARACTER = "\ufffd"
+MAX_PHASE_MS = 86_400_000
+"""One day: a longer phase is not a measurement."""
+_TEXT_MEDIA_TYPES = ("json", "text/", "xml", "javascript", "urlencoded")
+
+
+def parse_har(data: Any) -> InteractionFile | None:
+    """The interactions of a HAR file, in the order in which they started; `None` if `data` is not a HAR file."""
+    log = data.get("log") if isinstance(data, dict) else None
+    entries = log.get("entries") if isinstance(log, dict) else None
+    if not isinstance(entries, list):
+        return None
+    creator = log.get("creator") if isinstance(log, dict) else None
+    name = creator.get("name") if isinstance(creator, dict) else None
+    label = f"a HAR file of {name}" if isinstance(name, str) else "a HAR file"
+    return InteractionFile(label, _unparsed(_in_order(entries)))
+
+
+def _in_order(entries: list[Any]) -> list[Any]:
+    # Some proxies write entries in the order in which they ended.
+    times = [to_time(entry.get("startedDateTime")) if isinstance(entry, dict) else None for entry in entries]
+    if any(time is None for time in times):
+        return entries
+    return [entry for _, entry in sorted(zip(times, entries, strict=True), key=lambda pair: pair[0] or 0)]
+
+
+def _unparsed(entries: list[Any]) -> Iterator[UnparsedInteraction]:
+    for entry in entries:
+        request = entry.get("request") if isinstance(entry, dict) else None
+        request = request if isinstance(request, dict) else {}
+        method, url = str(request.get("method", "?")).upper(), str(request.get("url", "?"))
+        yield UnparsedInteraction(method, url, functools.partial(_interaction, entry))
+
+
+def _interaction(value: Any) -> ParsedInteraction:
+    entry = as_mapping(value, "request and response")
+    request, response = as_mapping(entry.get("request"), "request"), as_mapping(entry.get("response"), "response")
+    status = as_status(response.get("status"))
+    if status == 101 or "_webSocketMessages" in entry:
+        raise NotImportedError("is a WebSocket, whose messages cannot be imported")
+    content = as_mapping(response.get("content") or {}, "content")
+    response_headers = _with_content_type(_headers(response.get("headers")), content.get("mimeType"))
+    post = as_mapping(request.get("postData") or {}, "postData")
+    request_headers = _with_content_type(_headers(request.get("headers")), post.get("mimeType"))
+    content_type, body, notes = _request_body(post, header(request_headers, "content-type") or "", request)
+    if content_type:
+        request_headers = tuple(p for p in request_headers if p[0].lower() != "content-type")
+        request_headers = (*request_headers, ("Content-Type", content_type))
+    return ParsedInteraction(
+        method=as_text(request.get("method"), "method").upper(),
+        url=as_text(request.get("url"), "URL").partition("#")[0],
+        request_headers=request_headers,
+        request_body=body,
+        status=status,
+        response_headers=response_headers,
+        response_body=_response_body(content, response, status, header(response_headers, "content-type") or ""),
+        recorded_at=to_time(entry.get("startedDateTime")),
+        timing=_timing(to_time(entry.get("startedDateTime")), entry.get("timings")),
+        notes=notes,
+    )
+
+
+def _timing(started_at: dt.datetime | None, phases: Any) -> Timing | None:
+    """Convert the phases of HAR; `None` if the file has no start time or no measurement.
+
+    HAR includes the TLS handshake in `connect` and excludes the DNS lookup. -1 marks a phase that did not happen;
+    tools that measure nothing write zeros.
+    """
+    if started_at is None or not isinstance(phases, dict):
+        return None
+    blocked, dns, connect, tls, send, wait, receive = (
+        _milliseconds(phases.get(name)) for name in ("blocked", "dns", "connect", "ssl", "send", "wait", "receive")
+    )
+    if wait is None or receive is None or not wait + receive:
+        return None
+    connect_ms = None if dns is None and connect is None else (dns or 0.0) + max((connect or 0.0) - (tls or 0.0), 0.0)
+    return Timing(
+        started_at=started_at.timestamp(),
+        started_ms=started_at.timestamp() * 1000,
+        wait_ms=blocked or 0.0,
+        connect_ms=connect_ms,
+        tls_ms=tls,
+        send_ms=send or 0.0,
+        ttfb_ms=wait,
+        receive_ms=receive,
+        total_ms=sum((blocked or 0.0, connect_ms or 0.0, tls or 0.0, send or 0.0, wait, receive)),
+    )
+
+
+def _milliseconds(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and 0 <= value <= MAX_PHASE_MS else None
+
+
+def _headers(value: Any) -> Headers:
+    # Without the pseudo-headers of HTTP/2 (":path"), which repeat the request line (RFC 9113, section 8.3).
+    pairs = value if isinstance(value, list) else []
+    named = [pair for pair in pairs if isinstance(pair, dict) and isinstance(pair.get("name"), str)]
+    return tuple(
+        (pair["name"], as_text(pair.get("value") or "", "header value"))
+        for pair in named
+        if not pair["name"].startswith(":")
+    )
+
+
+def _with_content_type(headers: Headers, media_type: Any) -> Headers:
+    if header(headers, "content-type") or not isinstance(media_type, str) or media_type in ("", "x-unknown"):
+        return headers
+    return (*headers, ("Content-Type", media_type))
+
+
+def _response_body(content: Mapping[str, Any], response: Mapping[str, Any], status: int, content_type: str) -> bytes:
+    """The complete response body.
+
+    Raises:
+        NotImportedError: the body is missing, truncated or damaged.
+    """
+    text, size = content.get("text"), _size(content.get("size"))
+    if not text:
+        if not size and _size(response.get("bodySize")) <= 0:
+            return b""
+        comment = content.get("comment")
+        suffix = f" ({comment})" if isinstance(comment, str) and comment else ""
+        raise NotImportedError(f"its response body is not in the file{suffix}: {size} bytes were received")
+    if status == 304:
+        raise NotImportedError("was served from a cache")
+    if content.get("encoding") == "base64":
+        body = from_base64(text, "content")
+    else:
+        text = as_text(text, "content")
+        body = to_bytes(text)
+        if _REPLACEMENT_CHARACTER in text and not any(word in content_type for word in _TEXT_MEDIA_TYPES):
+            raise NotImportedError("its response body was saved as text and is damaged")
+    # Proxies write the compressed size, which is smaller. A larger size means that the rest was cut off.
+    if size > len(body):
+        raise NotImportedError(f"its response body is truncated: {len(body)} of {size} bytes are in the file")
+    return body
+
+
+def _size(value: Any) -> int:
+    return int(value) if isinstance(value, int | float) else 0
+
+
+def _request_body(
+    post: Mapping[str, Any], content_type: str, request: Mapping[str, Any]
+) -> tuple[str | None, bytes, tuple[str, ...]]:
+    """(a new content type if the body was encoded again, the body, notes on what is missing)."""
+    text, params = post.get("text"), post.get("params")
+    if text:
+        is_base64 = post.get("encoding") == "base64"
+        body = from_base64(text, "request body") if is_base64 else to_bytes(as_text(text, "request body"))
+        sent = _size(request.get("bodySize"))
+        if sent > len(body):
+            return None, body, (f"the request body is truncated: {len(body)} of {sent} bytes are in the file",)
+        return None, body, ()
+    if isinstance(params, list) and params:
+        return _encode_form(params, content_type)
+    if _size(request.get("bodySize")) > 0:
+        return None, b"", ("the request body is not in the file",)
+    return None, b"", ()
+
+
+def _encode_form(params: list[Any], content_type: str) -> tuple[str, bytes, tuple[str, ...]]:
+    """Encode a form from its fields, because HAR does not store the bytes; a multipart body gets a new boundary."""
+    is_multipart = bare_media_type(content_type) == "multipart/form-data"
+    fields: dict[str, str | UploadedFile] = {}
+    notes = []
+    for item in params:
+        param = as_mapping(item, "field")
+        name, value = as_text(param.get("name"), "field name"), as_text(param.get("value") or "", "field")
+        filename = param.get("fileName")
+        if is_multipart and isinstance(filename, str):
+            media_type = " ".join(str(param.get("contentType") or "application/octet-stream").split())
+            fields[name] = UploadedFile(filename=filename, media_type=media_type, data=to_bytes(value))
+            notes += [] if value else [f"the bytes of the uploaded file {name!r} are not in the file"]
+        else:
+            fields[name] = value
+    media_type = "multipart/form-data" if is_multipart else "application/x-www-form-urlencoded"
+    try:
+        return *encode_body(media_type, fields), tuple(notes)
+    except UsageError as error:
+        raise NotImportedError(f"its form cannot be encoded: {error}") from error

@@ -1,0 +1,259 @@
+"""Conversion of files of other tools to exchanges with a provider, with remarks on what was lost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from voicegauge.contract import Contract
+from voicegauge.errors import DataError, OversizeError
+from voicegauge.formats import is_json
+from voicegauge.model import DOWNLOAD, Exchange, Headers, Record, Request, Response, header
+from voicegauge.recording.har import assign_groups
+from voicegauge.recording.importing.foreign_har import parse_har
+from voicegauge.recording.importing.huggingface_tapes import parse_huggingface_tapes
+from voicegauge.recording.importing.parsed_interaction import (
+    InteractionFile,
+    NotImportedError,
+    ParsedInteraction,
+    UnparsedInteraction,
+    to_time,
+)
+from voicegauge.recording.importing.plain_data import read_plain
+from voicegauge.recording.importing.vcr_cassettes import parse_vcr_cassette
+from voicegauge.recording.redaction import MASK, UrlCanonicalizer, relative_path
+from voicegauge.transport import decode_body
+
+MAX_BODY_BYTES = 64 * 2**20
+MIN_SECRET_CHARACTERS = 8
+"""Shorter values in the place of a key ("none", "xxx") are placeholders."""
+_UNSUPPORTED_ENCODINGS = ("br", "zstd", "compress")
+_FLATTENED_STREAM = "a stream, flattened: the arrival of its chunks is not in the file"
+
+
+class ImportRemark(Record, frozen=True, kw_only=True):
+    """A note on one interaction that was not imported, or not completely."""
+
+    number: int
+    """Counted from 1, in the order of the file."""
+    request: str
+    """Method and URL without the query, which may contain a key."""
+    imported: bool
+    """Whether the interaction was imported."""
+    message: str
+
+
+class ImportedRecording(Record, frozen=True, kw_only=True):
+    """The exchanges of one file, not redacted."""
+
+    format: str
+    """Name of the format, such as "a cassette of vcrpy"."""
+    exchanges: tuple[Exchange, ...]
+    remarks: tuple[ImportRemark, ...]
+    """On interactions that were not imported, or not completely."""
+    recorded_at: dt.datetime | None
+    """The earliest time in the file; `None` if it contains none."""
+    secrets: tuple[str, ...]
+    """Values in the places of keys; they must be masked wherever they occur."""
+
+
+def import_recording(path: Path, contract: Contract, base_urls: Mapping[str, str] | None = None) -> ImportedRecording:
+    """Read a file of another tool.
+
+    Args:
+        path: a VCR cassette (vcrpy, Ruby VCR, betamax), a HAR file, or tapes of huggingface.js.
+        contract: contract of the provider; exchanges with other hosts are not imported.
+        base_urls: additional base URLs of the provider, by server name or "" for all servers.
+
+    Raises:
+        DataError: the file cannot be read or its format is unknown.
+        UnknownNameError: `base_urls` names a server that the contract does not have.
+    """
+    file = _parse_file(path)
+    importer = _InteractionImporter(contract, base_urls or {})
+    for interaction in file.interactions:
+        importer.add(interaction)
+    exchanges = tuple(assign_groups(contract, importer.exchanges))
+    return ImportedRecording(
+        format=file.format,
+        exchanges=exchanges,
+        remarks=tuple(importer.remarks),
+        recorded_at=min(importer.times, default=None),
+        secrets=tuple(dict.fromkeys(_find_secrets(contract, exchanges))),
+    )
+
+
+def is_recording(path: Path) -> bool:
+    """Whether `path` is a recording of voicegauge, to be read with `load_har`.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
+    data = read_plain(path)
+    log = data.get("log") if isinstance(data, dict) else None
+    return isinstance(log, dict) and "_voicegauge" in log
+
+
+def _parse_file(path: Path) -> InteractionFile:
+    data = read_plain(path)
+    for parse in (parse_har, parse_vcr_cassette, parse_huggingface_tapes):
+        file = parse(data)
+        if file is not None:
+            return file
+    raise DataError(f"{path}: is not a VCR cassette, a HAR file or a file of huggingface.js tapes")
+
+
+class _InteractionImporter:
+    """Converts interactions one by one, in order: a response may name the URL of a later download."""
+
+    def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
+        self._contract = contract
+        self._canonicalizer = UrlCanonicalizer(contract, base_urls)
+        self._number = 0
+        self.exchanges: list[Exchange] = []
+        self.remarks: list[ImportRemark] = []
+        self.times: list[dt.datetime] = []
+
+    def add(self, unparsed: UnparsedInteraction) -> None:
+        """Append an exchange, or remarks, or both."""
+        self._number += 1
+        try:
+            interaction = unparsed.parse()
+            exchange = self._exchange(interaction)
+        except NotImportedError as reason:
+            self._add_remark(unparsed, imported=False, message=str(reason))
+            return
+        self.exchanges.append(exchange)
+        sent_at = to_time(exchange.response.header("date"))
+        self.times += [time for time in (interaction.recorded_at or sent_at,) if time is not None]
+        for note in (*interaction.notes, *_losses(exchange)):
+            self._add_remark(unparsed, imported=True, message=note)
+
+    def _add_remark(self, unparsed: UnparsedInteraction, *, imported: bool, message: str) -> None:
+        request = f"{unparsed.method[:20]} {unparsed.url.partition('?')[0][:200]}"
+        self.remarks.append(ImportRemark(number=self._number, request=request, imported=imported, message=message))
+
+    def _exchange(self, interaction: ParsedInteraction) -> Exchange:
+        request = Request(
+            method=interaction.method,
+            url=_without_default_port(interaction.url),
+            headers=interaction.request_headers,
+            body=_decompress(interaction.request_headers, interaction.request_body, "request body"),
+        )
+        body = _decompress(interaction.response_headers, interaction.response_body, "response body")
+        response = Response(status=interaction.status, headers=interaction.response_headers, body=body)
+        exchange = Exchange(provider=self._contract.id, operation=DOWNLOAD, request=request, response=response)
+        exchange = self._canonicalizer.exchange(exchange)
+        return Exchange(
+            provider=self._contract.id,
+            operation=self._operation(exchange.request),
+            request=exchange.request,
+            response=exchange.response,
+            timing=interaction.timing,
+        )
+
+    def _operation(self, request: Request) -> str:
+        path = relative_path(self._contract, request.url)
+        match = self._contract.match(request.method, path) if path is not None else None
+        if match is not None:
+            return match[0].id
+        if request.method == "GET" and self._is_linked(request.url):
+            return DOWNLOAD
+        if path is not None:
+            raise NotImportedError(f"the contract has no operation {request.method} {path}")
+        host = urlsplit(request.url).netloc.rpartition("@")[2]
+        hosts = ", ".join(sorted(self._contract.hosts))
+        raise NotImportedError(
+            f"its host {host!r} is not a host of the contract ({hosts}), and no response contains its URL"
+        )
+
+    def _is_linked(self, url: str) -> bool:
+        """Whether an earlier response redirects to `url` or contains it in JSON, perhaps with escaped characters."""
+        plain = url.encode("utf-8", "replace")
+        forms = (plain, plain.replace(b"/", b"\\/"), plain.replace(b"&", b"\\u0026"))
+        for exchange in self.exchanges:
+            response = exchange.response
+            if response.header("location") == url:
+                return True
+            if is_json(response.media_type) and any(form in response.body for form in forms):
+                return True
+        return False
+
+
+_DEFAULT_PORT = re.compile(r"^(?:(https://[^/?#]*):443|(http://[^/?#]*):80)(?=[/?#]|$)")
+
+
+def _without_default_port(url: str) -> str:
+    """`url` without its default port, which clients omit and some tools write."""
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise NotImportedError("its URL cannot be read") from None
+    return _DEFAULT_PORT.sub(lambda found: found[1] or found[2], url)
+
+
+def _decompress(headers: Headers, body: bytes, name: str) -> bytes:
+    """Decompress `body`, if the tool stored it as it was sent."""
+    encoding = header(headers, "content-encoding") or ""
+    if not body or not encoding:
+        return body
+    try:
+        decoded = decode_body(body, encoding, limit=MAX_BODY_BYTES, host="the file")
+    except OversizeError:
+        raise NotImportedError(f"its {name} decompresses to more than {MAX_BODY_BYTES} bytes") from None
+    encodings = encoding.lower().replace(" ", "").split(",")
+    unsupported = [encoding for encoding in encodings if encoding in _UNSUPPORTED_ENCODINGS]
+    if decoded == body and unsupported and not _is_decompressed(headers, body):
+        raise NotImportedError(f"its {name} is compressed with {unsupported[0]}, which is not supported")
+    return decoded
+
+
+def _is_decompressed(headers: Headers, body: bytes) -> bool:
+    """Whether the tool has already decompressed the body: it is UTF-8 text, or starts like an audio file."""
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return (header(headers, "content-type") or "").startswith("audio/") and body[:4] in _AUDIO_MAGIC
+    return True
+
+
+_AUDIO_MAGIC = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
+
+
+def _losses(exchange: Exchange) -> Iterator[str]:
+    """What of the response is not in the file, one sentence each."""
+    response = exchange.response
+    streamed = "chunked" in (response.header("transfer-encoding") or "").lower()
+    if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):
+        yield _FLATTENED_STREAM
+    length = response.header("content-length")
+    # Content-Length counts compressed bytes, and a response to HEAD has no body.
+    is_comparable = response.header("content-encoding") is None and exchange.request.method != "HEAD"
+    if is_comparable and length is not None and length.isdecimal() and int(length) > len(response.body):
+        yield f"the response body is truncated: {len(response.body)} of {length} bytes are in the file"
+
+
+def _find_secrets(contract: Contract, exchanges: Sequence[Exchange]) -> Iterator[str]:
+    """Values of cookies, and of the headers and query parameters of the contract's security schemes."""
+    names = {"authorization", "proxy-authorization", "cookie"}
+    queries: set[str] = set()
+    for scheme in contract.security_schemes.values():
+        if scheme.get("type") == "apiKey":
+            (queries if scheme.get("in") == "query" else names).add(str(scheme.get("name")).lower())
+    for exchange in exchanges:
+        for name, value in exchange.request.headers:
+            if name.lower() == "cookie":
+                yield from filter(_is_secret, (part.partition("=")[2].strip() for part in value.split(";")))
+            elif name.lower() in names and _is_secret(key := value.strip().rpartition(" ")[2]):
+                yield key
+        for part in urlsplit(exchange.request.url).query.split("&"):
+            name, _, value = part.partition("=")
+            if name.lower() in queries and _is_secret(value):
+                yield value
+
+
+def _is_secret(text: str) -> bool:
+    return len(text) >= MIN_SECRET_CHARACTERS and MASK not in text

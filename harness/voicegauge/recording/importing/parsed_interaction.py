@@ -1,0 +1,136 @@
+"""The common form that all foreign formats are parsed to, and conversions of single values.
+
+"Interaction" is VCR's word for a request with its response, as another tool recorded them.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+import datetime as dt
+import email.utils
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from voicegauge.model import Headers, Timing
+
+
+class NotImportedError(Exception):
+    """The reason why one interaction of a file is not imported; the others are."""
+
+
+class ParsedInteraction(NamedTuple):
+    """One request with its response, independent of the tool that recorded them."""
+
+    method: str
+    url: str
+    request_headers: Headers
+    request_body: bytes
+    status: int
+    response_headers: Headers
+    response_body: bytes
+    """As stored in the file; possibly still compressed."""
+    recorded_at: dt.datetime | None = None
+    timing: Timing | None = None
+    """Without the arrival of chunks, which no foreign format stores."""
+    notes: tuple[str, ...] = ()
+    """What the file lost, one sentence each."""
+
+
+class UnparsedInteraction(NamedTuple):
+    """One interaction whose parsing may fail."""
+
+    method: str
+    url: str
+    """As far as it can be read without parsing the rest; for messages."""
+    parse: Callable[[], ParsedInteraction]
+    """Raises `NotImportedError`."""
+
+
+class InteractionFile(NamedTuple):
+    """A recognized file of another tool."""
+
+    format: str
+    """Name of the format for messages, such as "a cassette of vcrpy"."""
+    interactions: Iterator[UnparsedInteraction]
+
+
+def as_mapping(value: Any, name: str) -> dict[str, Any]:
+    """Return `value` if it is a mapping.
+
+    Raises:
+        NotImportedError: it is not; `name` says what is missing.
+    """
+    if isinstance(value, dict):
+        return value
+    raise NotImportedError(f"has no {name}" if value is None else f"its {name} is not a mapping")
+
+
+def as_text(value: Any, name: str) -> str:
+    """Return `value` if it is text; bytes are decoded as UTF-8.
+
+    Raises:
+        NotImportedError: it is neither; `name` says what is missing.
+    """
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        return value
+    raise NotImportedError(f"has no {name}" if value is None else f"its {name} is not text")
+
+
+def as_status(value: Any) -> int:
+    """Return a status code that is stored as a number or as text.
+
+    Raises:
+        NotImportedError: no response was received, or `value` is not a status code.
+    """
+    try:
+        status = int(value)
+    except (TypeError, ValueError):
+        raise NotImportedError("has no status code") from None
+    if status == 0:  # browsers and proxies write 0 for a request without a response
+        raise NotImportedError("no response was received: the request was blocked or aborted")
+    if not 100 <= status <= 599:
+        raise NotImportedError(f"its status code {status} is not valid")
+    return status
+
+
+def to_bytes(text: str, encoding: str | None = None) -> bytes:
+    """Encode text in `encoding`, if that is known and sufficient, otherwise in UTF-8."""
+    if encoding:
+        try:
+            return text.encode(codecs.lookup(encoding).name)
+        except (LookupError, UnicodeError, ValueError):
+            pass
+    return text.encode("utf-8", "surrogatepass")
+
+
+def from_base64(text: Any, name: str) -> bytes:
+    """Decode base64, ignoring line breaks.
+
+    Raises:
+        NotImportedError: `text` is not base64; `name` says what it is.
+    """
+    try:
+        return base64.b64decode("".join(as_text(text, name).split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise NotImportedError(f"its {name} is not valid base64") from None
+
+
+def to_time(text: Any) -> dt.datetime | None:
+    """Parse an ISO 8601 or HTTP date to UTC; `None` if it is neither."""
+    if not isinstance(text, str):
+        return None
+    try:
+        time = dt.datetime.fromisoformat(text.strip())
+    except ValueError:
+        try:
+            time = email.utils.parsedate_to_datetime(text.strip())
+        except ValueError:
+            return None
+    try:
+        return time.replace(tzinfo=dt.UTC) if time.tzinfo is None else time.astimezone(dt.UTC)
+    except OverflowError:
+        return None

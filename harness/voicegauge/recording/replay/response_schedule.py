@@ -1,0 +1,102 @@
+"""When and in which chunks a recorded response is sent again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator
+
+from voicegauge.model import Exchange, Headers, Record, Response
+from voicegauge.transport import Clock
+
+_CONNECTION_HEADERS = frozenset(
+    {"connection", "content-encoding", "content-length", "date", "keep-alive", "trailer", "transfer-encoding"}
+)
+"""Headers of the recorded connection, which the replaying server sets itself. Bodies were decoded when recorded."""
+
+
+class TimedChunk(Record, frozen=True, kw_only=True):
+    """A part of a body and when it is sent."""
+
+    after_s: float
+    """Seconds since the request was received completely."""
+    data: bytes
+
+
+class ResponseSchedule(Record, frozen=True, kw_only=True):
+    """When the headers and the chunks of a response are sent."""
+
+    headers_after_s: float
+    """Seconds since the request was received completely."""
+    chunks: tuple[TimedChunk, ...]
+
+
+def schedule_response(exchange: Exchange, pace: float) -> ResponseSchedule:
+    """Scale the recorded times of a response.
+
+    Args:
+        exchange: without timing, its response is sent at once.
+        pace: factor for all recorded times: 1 as recorded, 0.1 ten times as fast, 0 without pauses.
+    """
+    timing, body = exchange.timing, exchange.response.body
+    if timing is None or pace == 0:
+        return ResponseSchedule(headers_after_s=0.0, chunks=(TimedChunk(after_s=0.0, data=body),))
+    # Chunks are timed from the start of the call, but the replay starts when the request has been received.
+    headers_ms = timing.total_ms - timing.receive_ms
+    chunks = tuple(
+        TimedChunk(after_s=pace * (timing.ttfb_ms + max(at_ms - headers_ms, 0.0)) / 1000, data=data)
+        for at_ms, data in _split(body, timing.chunks, timing.total_ms)
+    )
+    return ResponseSchedule(headers_after_s=pace * timing.ttfb_ms / 1000, chunks=chunks)
+
+
+def _split(body: bytes, chunks: tuple[tuple[float, int], ...], total_ms: float) -> Iterator[tuple[float, bytes]]:
+    """Split `body` at the recorded chunks, (arrival in ms, bytes).
+
+    The recorded sizes are scaled to the length of the body, because it was compressed, or redaction changed its
+    length. Without recorded chunks, the whole body arrives at `total_ms`.
+    """
+    recorded_bytes = sum(size for _, size in chunks)
+    scale = len(body) / recorded_bytes if recorded_bytes else 0.0
+    start = received = 0
+    for at_ms, size in chunks:
+        received += size
+        end = round(received * scale)
+        yield at_ms, body[start:end]
+        start = end
+    if not recorded_bytes:
+        yield total_ms, body
+
+
+def replayable_headers(response: Response) -> Headers:
+    """The recorded headers that are sent again."""
+    return tuple((name, value) for name, value in response.headers if name.lower() not in _CONNECTION_HEADERS)
+
+
+async def chunks_on_schedule(schedule: ResponseSchedule, clock: Clock, received_at: float) -> AsyncIterator[bytes]:
+    """Yield each chunk at its time; `received_at` is when the request was received, in seconds of `clock`.
+
+    Times are absolute, so that a late chunk does not delay the following ones.
+    """
+    for chunk in schedule.chunks:
+        await sleep_until(clock, received_at + chunk.after_s)
+        yield chunk.data
+
+
+async def sleep_until(clock: Clock, time: float) -> None:
+    """Sleep until `time` in seconds of `clock`; return at once if it has passed."""
+    remaining_s = time - clock.monotonic()
+    if remaining_s > 0:
+        await clock.sleep(remaining_s)
+
+
+def enable_realtime_scheduling() -> bool:
+    """Give this process a real-time priority, so that a busy machine does not delay chunks.
+
+    Returns:
+        Whether it was granted: only on Linux, and only with permission (root, CAP_SYS_NICE, or a limit for `rtprio`).
+    """
+    try:
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except (AttributeError, OSError):
+        return False
+    return True
