@@ -45,9 +45,9 @@ def cases(contract) -> dict[str, list[ConformanceCase]]:
 def followed(contract: Contract) -> Iterator[str]:
     """Operations whose success is met on the way: of a job, of a URL in an answer, of a thing that is kept."""
     for operation in contract.operations.values():
-        places = [operation.speech.answer.audio, operation.job] if operation.speech else [operation.job]
-        if operation.speech is not None and operation.speech.answer.job is not None:
-            yield operation.speech.answer.job
+        places = [operation.speech.response.audio, operation.job] if operation.speech else [operation.job]
+        if operation.speech is not None and operation.speech.response.job is not None:
+            yield operation.speech.response.job
         if operation.job is not None:
             yield from filter(None, (operation.job.audio.download, operation.job.result))
         yield from filter(None, (getattr(place, "download", None) for place in places))
@@ -55,7 +55,7 @@ def followed(contract: Contract) -> Iterator[str]:
         for part in ("audio", "stems"):
             yield from filter(None, [getattr(getattr(answer, part, None), "download", None)])
         if operation.resource is not None:
-            parts = (operation.resource.list, operation.resource.delete, *operation.resource.set)
+            parts = (operation.resource.list, operation.resource.delete, *operation.resource.transitions)
             yield from (part.operation for part in parts if part is not None)
 
 

@@ -16,7 +16,7 @@ from voicegauge.contract.schema import to_pointer
 from voicegauge.contract.walking import EXTENSIONS, walk
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
-OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-when"}
+OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-rejection-reason"}
 
 
 @pytest.fixture(params=sorted(CONTRACTS))
@@ -78,7 +78,7 @@ def misfits(media: MediaType, example: Example) -> Iterator[str]:
             dispute
             for dispute, at in contract.disputes(error.schema_pointer)
             if {"response-schema", "error-shape", "request-schema"} & set(dispute.rules)
-            and (dispute.schema is None or contract.schemas.fits(schema_of(contract, at, dispute.says), example.value))
+            and (dispute.schema is None or contract.schemas.fits(schema_of(contract, at, dispute.claim), example.value))
         ]
         if not disputes:
             yield f"{example.pointer}{error.pointer}: {error.message}"
@@ -88,7 +88,7 @@ def schema_of(contract: Contract, at: str, says: str) -> str:
     return next(
         f"{pointer}/schema"
         for pointer, node in walk(contract.document.data)
-        if pointer.startswith(f"{at}/x-source/disputed/") and node.get("says") == says
+        if pointer.startswith(f"{at}/x-source/disputed/") and node.get("claim") == says
     )
 
 
@@ -110,8 +110,12 @@ def test_every_error_and_every_state_has_an_example(contract) -> None:
     for operation in contract.operations.values():
         for status, response in operation.responses.items():
             examples = [example for media in response.media.values() for example in media.examples]
-            if not status.startswith("2") and response.media and not any(example.when for example in examples):
-                missing.append(f"{operation.id} {status}: no example with x-when")
+            if (
+                not status.startswith("2")
+                and response.media
+                and not any(example.rejection_reason for example in examples)
+            ):
+                missing.append(f"{operation.id} {status}: no example with x-rejection-reason")
         if operation.job is not None:
             shown = {state_of(example, operation.job.state) for example in examples_of(operation)}
             missing += [

@@ -26,7 +26,7 @@ def status(**changes: Any) -> dict[str, Any]:
 
 def test_every_model_is_polled_at_one_endpoint() -> None:
     assert sorted(PIXAZO.targets) == ["chatterbox", "vibevoice", "vibevoice-realtime", "xtts-v2"]
-    assert {target.answer.job for target in PIXAZO.targets.values()} == {"getRequestStatus"}
+    assert {target.response.job for target in PIXAZO.targets.values()} == {"getRequestStatus"}
 
 
 @pytest.mark.parametrize("time", ["2026-05-22T13:17:32.110Z", "2026-05-22 13:19:23"])

@@ -73,7 +73,7 @@ def submitted(**changes: Any) -> dict[str, Any]:
 def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str, when: str) -> None:
     for operation_id in ("submitSpeech", "createSpeech", "cloneVoice"):
         (example,) = ttsai.operation(operation_id).responses[status].media["application/json"].examples
-        assert (example.value["error"]["code"], example.when) == (code, when)
+        assert (example.value["error"]["code"], example.rejection_reason) == (code, when)
         assert ("error-shape", "error") not in severities(answered(ttsai, operation_id, int(status), example.value))
         wrong = {"error": {**example.value["error"], "code": "teapot"}}
         assert ("error-shape", "error") in severities(answered(ttsai, operation_id, int(status), wrong))
@@ -106,7 +106,7 @@ def test_a_stream_is_documented_and_its_events_are_not(ttsai: Contract) -> None:
     assert operation.stream
     assert operation.stream.source
     assert operation.stream.source.inferred
-    models = {target.spec.set[MODEL] for target in ttsai.targets.values() if target.operation is operation}
+    models = {target.spec.constants[MODEL] for target in ttsai.targets.values() if target.operation is operation}
     listed = ttsai.operation("listModels").success.media["application/json"].examples
     streaming = {model["id"] for example in listed for model in example.value["models"] if model["supports_streaming"]}
     assert models == streaming == {"kokoro", "melotts", "chatterbox"}
@@ -213,7 +213,7 @@ def test_the_models_and_voices_of_the_emulator_cover_every_target(ttsai: Contrac
     spoken = {(voice["model"], voice["id"]) for voice in voices["voices"]}
     assert voices["total"] == len(voices["voices"])
     for target in ttsai.targets.values():
-        (model,) = target.spec.set.values()
+        (model,) = target.spec.constants.values()
         assert model in models
         if target.spec.voice is not None:
             assert (model, target.spec.voice) in spoken

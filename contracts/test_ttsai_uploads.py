@@ -117,4 +117,4 @@ def test_an_operation_takes_audio_by_each_of_its_models(ttsai: Contract) -> None
         (media,) = ttsai.operation(operation_id).request_media.values()
         models = media.schema["properties"].get("model", {}).get("enum")
         if models is not None:
-            assert [intake.spec.set[MODEL] for intake in intakes] == models
+            assert [intake.spec.constants[MODEL] for intake in intakes] == models

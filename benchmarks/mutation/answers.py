@@ -151,7 +151,7 @@ def _forbids(answer: Answer, media: MediaType, body: Any) -> bool:
         return True
     job = answer.operation.job
     state = job.states.get(answer.state or "") if job is not None else None
-    carried = [place.read_body(body) for place in state.carries] if state else []
+    carried = [place.read_body(body) for place in state.required] if state else []
     return any(not isinstance(value, int | float | bool) and not value for value in carried)
 
 

@@ -90,7 +90,7 @@ def _reached(job: JobSpec, start: str) -> set[str]:
 def charge_mutants(target: Target) -> Iterator[Mutant]:
     """Another amount than the price, where an answer tells what was charged."""
     job = target.job_operation.job if target.job_operation else None
-    told = target.answer.charged or (job.charged if job is not None else None)
+    told = target.response.charged or (job.charged if job is not None else None)
     if told is None or target.pricing is None:
         return
     changes: dict[str, Callable[[float], float]] = {
@@ -136,7 +136,7 @@ def audio_mutants(target: Target) -> Iterator[Mutant]:
     for name in ("wav", "flac", "ogg", "mp3"):
         says = f"always {name}"
         place = target.job_operation.job.audio if target.job_operation and target.job_operation.job else None
-        place = place or target.answer.audio
+        place = place or target.response.audio
         if place is not None and name != (place.format or target.spec.emulation.format or "wav"):
             yield _of_target(target, "audio re-encoded", says, FORMAT, speech=_changed(format=name))
     unread = {"stream-unreadable"} if target.operation.stream is not None else set()

@@ -64,7 +64,7 @@ def request_mutants(operation: Operation) -> Iterator[Mutant]:
 def _fields(operation: Operation) -> Iterator[Field]:
     schemas = operation.contract.schemas
     speech = operation.speech
-    constants = {place for spec in speech.targets.values() for place in spec.set} if speech else set()
+    constants = {place for spec in speech.targets.values() for place in spec.constants} if speech else set()
     seen: set[str] = set()
     for media in operation.request_media.values():
         schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")

@@ -19,7 +19,7 @@ x-provider:
   title: Acme
   key_env: ACME_KEY
   sources: {acme.txt: {title: Acme, date: "2026-01-01"}}
-  retry: {attempts: 2, first_s: 0.01, max_s: 0.01}
+  retry: {max_attempts: 2, initial_delay_s: 0.01, max_delay_s: 0.01}
 x-limits:
   plans: {small: {concurrent: 2, text_characters: 400}}
 paths:
@@ -28,20 +28,22 @@ paths:
       operationId: submit
       x-speech:
         request: {text: body#/text, language: body#/language}
-        answer: {job: status}
+        response: {job: status}
         targets:
           job:
             title: A job
             languages: [en, fr]
             language: en
             pricing: {per: request, usd: 0.01}
-            emulation: {accept_ms: 5, queue_ms: 60, base_ms: 60, ms_per_character: 0, jitter: 0, id: "job-{hex8}"}
-            set: {body#/model: job}
+            emulation:
+              {submit_ms: 5, queue_ms: 60, base_ms: 60, ms_per_character: 0, jitter: 0, id_format: "job-{hex8}"}
+            constants: {body#/model: job}
           slow-job:
             title: A slow job
             pricing: {per: request, usd: 0.01}
-            emulation: {accept_ms: 5, queue_ms: 500, base_ms: 1500, ms_per_character: 0, jitter: 0, id: "slow-{hex8}"}
-            set: {body#/model: slow-job}
+            emulation:
+              {submit_ms: 5, queue_ms: 500, base_ms: 1500, ms_per_character: 0, jitter: 0, id_format: "slow-{hex8}"}
+            constants: {body#/model: slow-job}
       requestBody:
         required: true
         content:
@@ -72,7 +74,7 @@ paths:
         states:
           queued: {next: [working]}
           working: {next: [done, failed]}
-          done: {end: success, carries: [body#/audio]}
+          done: {end: success, required: [body#/audio]}
           failed: {end: failure}
         audio: {at: body#/audio, delivered: url, media_type: body#/type}
         poll: {min_s: 0.1, max_s: 0.1, timeout_s: 30}
@@ -95,16 +97,16 @@ paths:
       operationId: now
       x-speech:
         request: {text: body#/text}
-        answer: {audio: {at: body, delivered: bytes}}
+        response: {audio: {at: body, delivered: bytes}}
         targets:
           now:
             title: At once
             pricing: {per: 1k_characters, usd: 0.1}
-            emulation: {accept_ms: 5, base_ms: 20, ms_per_character: 0, jitter: 0}
+            emulation: {submit_ms: 5, base_ms: 20, ms_per_character: 0, jitter: 0}
           unpriced:
             title: Nobody says what it costs
-            emulation: {accept_ms: 5, base_ms: 20, ms_per_character: 0, jitter: 0}
-            set: {body#/model: other}
+            emulation: {submit_ms: 5, base_ms: 20, ms_per_character: 0, jitter: 0}
+            constants: {body#/model: other}
       requestBody:
         required: true
         content:

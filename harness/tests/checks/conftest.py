@@ -30,7 +30,7 @@ paths:
       operationId: speak
       x-speech:
         request: {text: "body#/text", format: "body#/format", language: "body#/language"}
-        answer: {job: status, charged: "body#/used"}
+        response: {job: status, charged: "body#/used"}
         targets:
           voice-1: {title: Voice 1}
       x-pricing:
@@ -39,7 +39,7 @@ paths:
         alternatives:
           - per: 1k_characters
             credits: 500
-            source: {document: acme.txt, disputed: [{says: Half the price, document: old.txt, rules: [charge-wrong]}]}
+            source: {document: acme.txt, disputed: [{claim: Half the price, document: old.txt, rules: [charge-wrong]}]}
       requestBody:
         content:
           application/json:
@@ -56,7 +56,7 @@ paths:
           x-source:
             document: acme.txt
             disputed:
-              - says: The answer has a ticket instead of an id.
+              - claim: The answer has a ticket instead of an id.
                 document: old.txt
                 rules: [response-schema]
                 media_type: application/json
@@ -89,8 +89,8 @@ paths:
         states:
           new: {next: [busy], max_s: 60, partial: true}
           busy: {next: [done, broken]}
-          done: {end: success, carries: ["body#/audio"]}
-          broken: {end: failure, charged: false, carries: ["body#/why"]}
+          done: {end: success, required: ["body#/audio"]}
+          broken: {end: failure, charged: false, required: ["body#/why"]}
         audio: {at: "body#/audio", delivered: url, media_type: "body#/type"}
         reason: body#/why
         created: body#/created

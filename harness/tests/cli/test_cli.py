@@ -27,7 +27,7 @@ paths:
       operationId: speak
       x-speech:
         request: {text: body#/text}
-        answer: {audio: {at: body, delivered: bytes}}
+        response: {audio: {at: body, delivered: bytes}}
         targets: {voice-1: {title: Voice one}}
       requestBody:
         content: {application/json: {schema: {type: object}}}

@@ -31,7 +31,7 @@ DOCUMENT: dict[str, Any] = {
         "key_env": "ACME_KEY",
         "sources": {"acme.txt": {"title": "Acme", "date": "2026-01-01"}},
         "headers": {"X-Client": "tests"},
-        "retry": {"statuses": [429, 503], "first_s": 2, "factor": 2, "max_s": 30, "attempts": 3},
+        "retry": {"statuses": [429, 503], "initial_delay_s": 2, "factor": 2, "max_delay_s": 30, "max_attempts": 3},
     },
     "paths": {
         "/speech": {
@@ -46,7 +46,7 @@ DOCUMENT: dict[str, Any] = {
                         "speed": "header.X-Speed",
                         "voice_sample_url": "body#/sample",
                     },
-                    "answer": {"job": "status", "charged": "body#/cost"},
+                    "response": {"job": "status", "charged": "body#/cost"},
                     "targets": {"one": {"title": "One", "voice": "alice"}},
                 },
                 "x-pricing": {"per": "request", "usd": 0.01},
@@ -109,13 +109,18 @@ DOCUMENT: dict[str, Any] = {
                 "operationId": "say",
                 "x-speech": {
                     "request": {"text": "body#/input", "format": "body#/format", "voice_sample_upload": "body#/file"},
-                    "answer": {
+                    "response": {
                         "audio": {"at": "body", "delivered": "bytes"},
                         "charged": "header.X-Charged",
                     },
                     "targets": {
-                        "sync": {"title": "Sync", "set": {"body#/model": "m1"}, "languages": ["en"], "format": "wav"},
-                        "clone": {"title": "Clone", "needs": ["voice_sample_upload"]},
+                        "sync": {
+                            "title": "Sync",
+                            "constants": {"body#/model": "m1"},
+                            "languages": ["en"],
+                            "format": "wav",
+                        },
+                        "clone": {"title": "Clone", "required_fields": ["voice_sample_upload"]},
                     },
                 },
                 "requestBody": {"content": {**ANY_JSON, "multipart/form-data": {"schema": {"type": "object"}}}},

@@ -79,8 +79,8 @@ def test_the_only_language_need_not_be_sent(contract):
 OPERATION = {
     "operationId": "say",
     "x-speech": {
-        "answer": {"audio": {"at": "body", "delivered": "bytes"}},
-        "targets": {"sync": {"title": "Sync", "set": {"body#/constants": {"list": [1]}}}},
+        "response": {"audio": {"at": "body", "delivered": "bytes"}},
+        "targets": {"sync": {"title": "Sync", "constants": {"body#/constants": {"list": [1]}}}},
     },
     "parameters": [
         {"name": "t", "in": "query", "schema": {"type": "string"}},
@@ -107,12 +107,12 @@ def test_any_text_arrives_in_any_place_and_the_contract_stays(contract, text, at
     found = place.read_request(wire)
     assert found == template.replace("{}", text)
     assert wire.body["constants"]["list"][0] == extra
-    assert target.spec.set == {parse_location("body#/constants"): {"list": [1]}}
+    assert target.spec.constants == {parse_location("body#/constants"): {"list": [1]}}
 
 
 @pytest.mark.parametrize("target", load_catalogue().select([]), ids=lambda target: target.id)
 def test_every_bundled_target_takes_a_text(target):
-    sample = SAMPLE if "voice_sample_upload" in target.spec.needs else None
+    sample = SAMPLE if "voice_sample_upload" in target.spec.required_fields else None
     wire = map_speech_request(target, SpeechRequest(text="A marker text", voice_sample=sample))
     assert "A marker text" in repr(wire)
     assert wire.media_type in target.operation.request_media

@@ -61,7 +61,7 @@ def test_polls_grow_from_min_to_max():
     seed=st.integers(),
 )
 def test_retries_are_never_sooner_than_documented_and_repeat_under_a_seed(first, factor, most, attempts, seed):
-    retry = RetryPolicy(first_s=first, factor=factor, max_s=most, attempts=attempts)
+    retry = RetryPolicy(initial_delay_s=first, factor=factor, max_delay_s=most, max_attempts=attempts)
     waits = list(retry_waits(retry, random.Random(seed)))
     assert len(waits) == attempts - 1
     for index, wait in enumerate(waits):

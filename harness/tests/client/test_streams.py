@@ -25,9 +25,9 @@ TYPE = "text/event-stream"
 
 def _stream(document: dict[str, Any]) -> None:
     say = document["paths"]["/say"]["post"]
-    say["x-speech"]["answer"] = {"audio": {"at": "body", "delivered": "stream"}, "charged": "header.X-Charged"}
+    say["x-speech"]["response"] = {"audio": {"at": "body", "delivered": "stream"}, "charged": "header.X-Charged"}
     say["x-stream"] = {
-        "kind": "data#/type",
+        "event_type": "data#/type",
         "events": {
             "begin": {"next": ["audio", "oops"], "schema": {"type": "object"}},
             "audio": {"next": ["audio", "end", "oops"], "schema": {"type": "object"}},
@@ -36,7 +36,7 @@ def _stream(document: dict[str, Any]) -> None:
         },
         "audio": {"event": "audio", "at": "data#/pcm"},
         "reason": "data#/why",
-        "marker": "[DONE]",
+        "end_marker": "[DONE]",
     }
     say["responses"]["200"]["content"] = {TYPE: {"schema": {"type": "string"}}}
 

@@ -104,7 +104,7 @@ paths:
       operationId: speak
       x-speech:
         request: {text: "body#/text", speed: "body#/speed"}
-        answer: {audio: {at: body, delivered: bytes, format: wav}}
+        response: {audio: {at: body, delivered: bytes, format: wav}}
         targets:
           voice-1: {title: Voice 1}
       x-pricing: PRICE

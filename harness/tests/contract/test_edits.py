@@ -36,7 +36,7 @@ def use(contract: Contract) -> None:
             for media in response.media.values():
                 list(media.errors({"id": "a", "state": "done"}))
     for target in contract.targets.values():
-        assert target.answer
+        assert target.response
         assert target.pricing is None or target.pricing.per
     list(contract.disputes("/paths/~1v1~1speech/post/responses/200"))
 

@@ -27,16 +27,20 @@ def ttsai() -> Contract:
         ("transcript: body#/original_text", "transcript: body#/said", "is not in the documented answer"),
         ("stems: {at: body#/stems", "stems: {at: body#/parts", "is not in the documented answer of separateAudio"),
         ("url: url, download: downloadResult", "url: url, download: fetchStem", "is no operation of this document"),
-        ('set: {"body#/model": sensevoice}', 'set: {"body#/engine": sensevoice}', "is not in the documented request"),
+        (
+            'constants: {"body#/model": sensevoice}',
+            'constants: {"body#/engine": sensevoice}',
+            "is not in the documented request",
+        ),
         (
             "          enhance:\n            title",
             "          kokoro:\n            title",
             "target 'kokoro' stands twice",
         ),
-        ("does: dereverb", "does: polish", "Invalid enum value 'polish'"),
+        ("purpose: dereverb", "purpose: polish", "Invalid enum value 'polish'"),
         (
-            "does: analyse\n        request: {audio: ",
-            "does: analyse\n        request: {sound: ",
+            "purpose: analyse\n        request: {audio: ",
+            "purpose: analyse\n        request: {sound: ",
             "Invalid enum value 'sound'",
         ),
     ],
@@ -46,7 +50,7 @@ def test_what_does_not_hold_together_is_refused_with_its_line(refusal, change, t
 
 
 def test_an_operation_has_one_of_the_two_keys(refusal) -> None:
-    conversion = "does: convert\n        request: {audio: body#/file}\n        answer: {}\n        targets: {}\n"
+    conversion = "purpose: convert\n        request: {audio: body#/file}\n        response: {}\n        targets: {}\n"
     key = "      x-transcription:\n"
     assert "either x-transcription or x-conversion" in refusal(key, f"      x-conversion:\n        {conversion}{key}")
 

@@ -10,7 +10,11 @@ import pytest
     [
         ("id: body#/public_id", "id: body#/publicId", "is not in the documented answer of createUserVoice"),
         ("states: [active, archived]", "states: []", "needs both state and states"),
-        ("{operation: listUserVoices, used", "{operation: listVoicesOfUsers, used", "is no operation of this document"),
+        (
+            "{operation: listUserVoices, count",
+            "{operation: listVoicesOfUsers, count",
+            "is no operation of this document",
+        ),
         (
             "{operation: deleteUserVoice, id: query.public_id}",
             "{operation: deleteUserVoice, id: public_id}",
@@ -20,11 +24,11 @@ import pytest
         ("id: path.public_id, state: archived}", "id: path.voice, state: archived}", "has no {voice}"),
         ("states: [active]", "states: [asleep]", "is not among x-resource.states"),
         ("server: web-api\n", "server: nowhere\n", "is no server of this document"),
-        ('instead: ["body#/reference_audio"]', 'instead: ["body#/reference"]', "is not in the documented request"),
-        ("each: submitSpeech", "each: createSpeech", "must be answered with a job"),
+        ('replaces: ["body#/reference_audio"]', 'replaces: ["body#/reference"]', "is not in the documented request"),
+        ("item_operation: submitSpeech", "item_operation: createSpeech", "must be answered with a job"),
         ("text: body#/texts/0/text", "text: body#/webhook_url", "does not lie in the first of body#/texts"),
         ("results: body#/items", "results: body#/results", "is not in the documented answer of getBatchResult"),
-        ("speaker: kokoro", "speaker: nobody", "is no target of this document"),
+        ("emulation_target: kokoro", "emulation_target: nobody", "is no target of this document"),
         ("reply: body#/ai_text", "reply: body#/answer", "is not in the documented answer of chat"),
     ],
 )

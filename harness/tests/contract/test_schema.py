@@ -90,12 +90,12 @@ def test_a_place_is_listed_or_not(words, tokens, listed) -> None:
 
 
 def test_disputes_are_found_from_the_inside_out(acme, load) -> None:
-    source = "x-source: {document: acme.md, disputed: [{says: %s, document: acme.md}]}"
+    source = "x-source: {document: acme.md, disputed: [{claim: %s, document: acme.md}]}"
     text = acme.replace("x-source: {document: acme.md}", source % "outer", 1)
     text = text.replace("description: Queued", f"description: Queued\n          {source % 'inner'}")
     contract = load(text)
     at = contract.operation("createSpeech").pointer
-    found = [(dispute.says, place) for dispute, place in contract.disputes(f"{at}/responses/202/content")]
+    found = [(dispute.claim, place) for dispute, place in contract.disputes(f"{at}/responses/202/content")]
     assert found == [("inner", f"{at}/responses/202"), ("outer", at)]
     assert not list(contract.disputes(contract.operation("getSpeech").pointer))
 

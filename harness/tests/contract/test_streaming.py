@@ -15,7 +15,7 @@ from voicegauge.errors import ContractError
 from voicegauge.formats.bodies import UnreadableBodyError
 
 STREAM: dict[str, Any] = {
-    "kind": "data#/type",
+    "event_type": "data#/type",
     "events": {
         "speech.audio.delta": {
             "next": ["speech.audio.delta", "speech.audio.done", "error"],
@@ -26,7 +26,7 @@ STREAM: dict[str, Any] = {
     },
     "audio": {"event": "speech.audio.delta", "at": "data#/audio"},
     "reason": "data#/message",
-    "marker": "[DONE]",
+    "end_marker": "[DONE]",
 }
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
@@ -44,7 +44,7 @@ DOCUMENT: dict[str, Any] = {
                 "operationId": "say",
                 "x-speech": {
                     "request": {"text": "body#/text"},
-                    "answer": {"audio": {"at": "body", "delivered": "stream"}},
+                    "response": {"audio": {"at": "body", "delivered": "stream"}},
                     "targets": {"one": {"title": "One"}},
                 },
                 "x-stream": STREAM,
@@ -78,11 +78,11 @@ def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
     ("path", "value", "reason"),
     [
         ("x-stream", None, "needs an x-stream on its operation"),
-        ("x-speech/answer/audio/delivered", "bytes", "answers with audio delivered as stream"),
-        ("x-speech/answer/audio/at", "body#/audio", "audio delivered as stream is at body"),
+        ("x-speech/response/audio/delivered", "bytes", "answers with audio delivered as stream"),
+        ("x-speech/response/audio/at", "body#/audio", "audio delivered as stream is at body"),
         ("responses/200/content", {"audio/wav": {}}, "documented as text/event-stream"),
-        ("x-stream/kind", "body#/type", "is not a valid location in an event"),
-        ("x-stream/kind", "data#/kind", "'data#/kind' is not in the schema of the event"),
+        ("x-stream/event_type", "body#/type", "is not a valid location in an event"),
+        ("x-stream/event_type", "data#/kind", "'data#/kind' is not in the schema of the event"),
         ("x-stream/audio/event", "audio", "'audio' is no event of this stream"),
         ("x-stream/audio/at", "data#/sound", "'data#/sound' is not in the schema"),
         ("x-stream/audio/index", "data#/number", "'data#/number' is not in the schema"),

@@ -18,8 +18,8 @@ BODY = """
       x-webhook:
         url: [{at: body#/hook, mode: {at: body#/mode, values: {end: terminal, all: progress}, default: end}}]
         callback: done
-        https: true
-        body: {id: body#/task, state: body#/state, states: {ok: success}, given: body#/task}
+        https_only: true
+        body: {id: body#/task, state: body#/state, states: {ok: success}, submit_id: body#/task}
 """
 DOCUMENT = f"""\
 openapi: 3.1.0
@@ -32,7 +32,7 @@ paths:
       operationId: speak{BODY}\
       x-speech:
         request: {{text: body#/text}}
-        answer: {{audio: {{at: body#/url, delivered: url}}}}
+        response: {{audio: {{at: body#/url, delivered: url}}}}
         targets: {{voice-1: {{title: Voice one}}}}
       requestBody:
         content:
@@ -65,7 +65,7 @@ def load(tmp_path: Path) -> Callable[[Any], Contract]:
 def test_a_webhook_is_read_with_its_body(load) -> None:
     operation = load(DOCUMENT).operation("speak")
     assert operation.webhook.url[0].mode.values == {"end": "terminal", "all": "progress"}
-    assert operation.webhook.https
+    assert operation.webhook.https_only
     assert callback_media(operation).schema["properties"].keys() == {"task", "state"}
     assert str(given_id(operation)) == "body#/task"
 
@@ -81,10 +81,10 @@ def test_a_webhook_is_read_with_its_body(load) -> None:
         ("id: body#/task", "id: body#/tusk", "'body#/tusk' is not in the documented body of done"),
         ("id: body#/task", "id: header.Task", "'header.Task' is not in the documented body of done"),
         ("states: {ok: success}", "states: {bad: failure}", "no state means success"),
-        (", given: body#/task", "", "given must say where the answer carries the id"),
-        ("given: body#/task", "given: body#/tusk", "'body#/tusk' is not in the documented answer of speak"),
+        (", submit_id: body#/task", "", "submit_id must say where the answer carries the id"),
+        ("submit_id: body#/task", "submit_id: body#/tusk", "'body#/tusk' is not in the documented answer of speak"),
         ("url: [{at: body#/hook, ", "url: []\n        junk: [{", "junk"),
-        ("https: true", "https: sure", "https"),
+        ("https_only: true", "https_only: sure", "https_only"),
     ],
 )
 def test_what_leads_nowhere_is_refused_with_its_line(load, old, new, reason) -> None:

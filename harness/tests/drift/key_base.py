@@ -26,7 +26,7 @@ BASE: dict[str, Any] = {
         "sources": {},
         "headers": {"X-Client": "one"},
         "credits": {"name": "coins", "usd": 0.01, "free": 100},
-        "retry": {"statuses": [429, 503], "first_s": 1, "max_s": 30, "factor": 2, "attempts": 4},
+        "retry": {"statuses": [429, 503], "initial_delay_s": 1, "max_delay_s": 30, "factor": 2, "max_attempts": 4},
     },
     "x-limits": {
         "plans": {"free": {"requests_per_minute": 10, "concurrent": 2, "text_characters": 1000}},
@@ -42,10 +42,10 @@ BASE: dict[str, Any] = {
                 "operationId": "speak",
                 "x-pricing": {"per": "request", "usd": 0.02, "credits": 2},
                 "x-stream": {
-                    "kind": "data#/type",
+                    "event_type": "data#/type",
                     "events": {"audio": {"next": ["audio", "done"], "schema": PIECE}, "done": {"end": "success"}},
                     "audio": {"event": "audio", "at": "data#/audio", "encoding": "hex", "index": "data#/index"},
-                    "marker": "[DONE]",
+                    "end_marker": "[DONE]",
                     "reason": "data#/reason",
                     "max_gap_s": 5,
                 },
@@ -61,7 +61,7 @@ BASE: dict[str, Any] = {
                         "text": "body#/text",
                         "language": {"at": "body#/lang", "template": "{}", "map": {"en": "en-US"}},
                     },
-                    "answer": {
+                    "response": {
                         "job": "job",
                         "audio": {**AUDIO},
                         "charged": "body#/charged",
@@ -71,16 +71,16 @@ BASE: dict[str, Any] = {
                         "one": {
                             "title": "One",
                             "model": "one-v1",
-                            "set": {"body#/model": "one"},
+                            "constants": {"body#/model": "one"},
                             "voice": "anna",
                             "voice_description": "calm",
                             "voice_sample_url": "https://acme.test/anna.wav",
-                            "needs": ["voice"],
+                            "required_fields": ["voice"],
                             "language": "en",
                             "languages": ["en", "de"],
                             "format": "wav",
                             "formats": ["wav", "mp3"],
-                            "text_characters": 500,
+                            "recommended_max_characters": 500,
                             "media_type": "application/json",
                             "pricing": {
                                 "per": "1k_characters",
@@ -97,7 +97,7 @@ BASE: dict[str, Any] = {
                 "operationId": "hear",
                 "x-transcription": {
                     "request": {"audio": "body#/file", "language": {"at": "body#/lang", "map": {"en": "en-US"}}},
-                    "answer": {
+                    "response": {
                         "text": "body#/text",
                         "language": "body#/lang",
                         "audio_s": "body#/seconds",
@@ -108,7 +108,7 @@ BASE: dict[str, Any] = {
                     "targets": {
                         "ear": {
                             "title": "Ear",
-                            "set": {"body#/model": "ear"},
+                            "constants": {"body#/model": "ear"},
                             "language": "en",
                             "languages": ["en", "de"],
                             "pricing": {"per": "request", "usd": 0.3},
@@ -121,9 +121,9 @@ BASE: dict[str, Any] = {
             "post": {
                 "operationId": "change",
                 "x-conversion": {
-                    "does": "voice",
+                    "purpose": "voice",
                     "request": {"audio": "body#/file", "voice": "body#/voice"},
-                    "answer": {
+                    "response": {
                         "audio": {**AUDIO},
                         "stems": {"at": "body#/stems", "download": "getAudio"},
                         "facts": {"key": "body#/key"},
@@ -140,7 +140,7 @@ BASE: dict[str, Any] = {
                     "id": "body#/id",
                     "state": "body#/state",
                     "states": ["active"],
-                    "list": {"operation": "listVoices", "used": "body#/used", "limit": "body#/limit"},
+                    "list": {"operation": "listVoices", "count": "body#/used", "limit": "body#/limit"},
                     "delete": {"operation": "deleteVoice", "id": "path.id"},
                 },
             }
@@ -150,9 +150,9 @@ BASE: dict[str, Any] = {
                 "operationId": "batch",
                 "x-batch": {
                     "items": "body#/texts",
-                    "each": "speak",
+                    "item_operation": "speak",
                     "results": "body#/jobs",
-                    "job": "id",
+                    "job_id": "id",
                     "index": "index",
                     "state": "state",
                     "charged": "cost",
@@ -168,10 +168,10 @@ BASE: dict[str, Any] = {
                 "x-chat": {
                     "text": "body#/message",
                     "audio": "body#/recording",
-                    "heard": "body#/heard",
+                    "transcript": "body#/heard",
                     "reply": "body#/reply",
-                    "spoken": {**AUDIO},
-                    "speaker": "one",
+                    "reply_audio": {**AUDIO},
+                    "emulation_target": "one",
                     "voice": "body#/voice",
                     "charged": "body#/charged",
                 },
@@ -186,7 +186,7 @@ BASE: dict[str, Any] = {
                     "state": "body#/state",
                     "states": {
                         "QUEUED": {"next": ["DONE"], "max_s": 60},
-                        "DONE": {"end": "success", "charged": True, "carries": ["body#/audio"]},
+                        "DONE": {"end": "success", "charged": True, "required": ["body#/audio"]},
                         "FAILED": {"end": "failure"},
                     },
                     "audio": {**AUDIO},

@@ -16,7 +16,9 @@ def _error(when: str, **headers: Any) -> dict[str, Any]:
     return {
         "description": when,
         "headers": headers,
-        "content": {"application/json": {"schema": ERROR, "examples": {"one": {"x-when": when, "value": value}}}},
+        "content": {
+            "application/json": {"schema": ERROR, "examples": {"one": {"x-rejection-reason": when, "value": value}}}
+        },
     }
 
 
@@ -52,20 +54,20 @@ DOCUMENT: dict[str, Any] = {
                         "speed": "body#/speed",
                         "seed": "body#/seed",
                     },
-                    "answer": {"job": "status", "charged": "body#/cost", "balance": "body#/left"},
+                    "response": {"job": "status", "charged": "body#/cost", "balance": "body#/left"},
                     "targets": {
                         "small": {
                             "title": "Small",
                             "model": "model-small",
-                            "set": {"body#/model": "small"},
-                            "emulation": {"id": "job_{hex8}", "queue_ms": 1000, "base_ms": 2000, "jitter": 0},
+                            "constants": {"body#/model": "small"},
+                            "emulation": {"id_format": "job_{hex8}", "queue_ms": 1000, "base_ms": 2000, "jitter": 0},
                         },
                         "large": {
                             "title": "Large",
                             "model": "model-large",
-                            "set": {"body#/model": "large"},
+                            "constants": {"body#/model": "large"},
                             "pricing": {"per": "1k_characters", "credits": 1000},
-                            "emulation": {"unspoken": ["\\([^)]*\\)"], "sample_rate_hz": 16000},
+                            "emulation": {"unspoken_patterns": ["\\([^)]*\\)"], "sample_rate_hz": 16000},
                         },
                     },
                 },
@@ -133,7 +135,7 @@ DOCUMENT: dict[str, Any] = {
                     "states": {
                         "queued": {"next": ["working", "void"]},
                         "working": {"next": ["done", "failed", "void"]},
-                        "done": {"end": "success", "carries": ["body#/audio"]},
+                        "done": {"end": "success", "required": ["body#/audio"]},
                         "failed": {"end": "failure"},
                         "void": {"end": "failure", "charged": False},
                     },
@@ -205,7 +207,7 @@ DOCUMENT: dict[str, Any] = {
                 "x-limits": {"keyless": {"characters_per_day": 30}},
                 "x-speech": {
                     "request": {"text": "body#/text", "format": "query.format", "language": "query.lang"},
-                    "answer": {"audio": {"at": "body", "delivered": "bytes"}, "charged": "header.X-Cost"},
+                    "response": {"audio": {"at": "body", "delivered": "bytes"}, "charged": "header.X-Cost"},
                     "targets": {"now": {"title": "Now", "keyless": True, "emulation": {"format": "mp3"}}},
                 },
                 "x-pricing": {"per": "1k_characters", "credits": 100},
@@ -252,7 +254,7 @@ DOCUMENT: dict[str, Any] = {
                 },
                 "x-speech": {
                     "request": {"text": "body#/text", "voice_sample_upload": "body#/sample"},
-                    "answer": {
+                    "response": {
                         "audio": {
                             "at": "body#/audio",
                             "delivered": "base64",
@@ -260,7 +262,7 @@ DOCUMENT: dict[str, Any] = {
                             "sample_rate_hz": 8000,
                         }
                     },
-                    "targets": {"clone": {"title": "Clone", "needs": ["voice_sample_upload"]}},
+                    "targets": {"clone": {"title": "Clone", "required_fields": ["voice_sample_upload"]}},
                 },
                 "requestBody": {
                     "required": True,

@@ -64,11 +64,11 @@ def _request(target: Target) -> dict[str, Any]:
         "text": TEXT,
         "language": "en",
         "voice": spec.voice,
-        "voice_description": spec.voice_description if "voice_description" in spec.needs else None,
+        "voice_description": spec.voice_description if "voice_description" in spec.required_fields else None,
         "voice_sample_url": spec.voice_sample_url or "https://voices.test/a.wav",
-        "voice_sample_upload": _sample() if "voice_sample_upload" in spec.needs else None,
+        "voice_sample_upload": _sample() if "voice_sample_upload" in spec.required_fields else None,
     }
-    places = dict(spec.set)
+    places = dict(spec.constants)
     for word, value in words.items():
         if word in slots and value is not None:
             slot = slots[word]  # type: ignore[index]
@@ -95,7 +95,7 @@ def _request(target: Target) -> dict[str, Any]:
 
 def streamed(target: Target) -> bool:
     """Whether its audio comes in events, which have tests of their own."""
-    return target.answer.audio is not None and target.answer.audio.delivered == "stream"
+    return target.response.audio is not None and target.response.audio.delivered == "stream"
 
 
 def _check(operation: Operation, answer: httpx.Response) -> Any:
@@ -127,9 +127,9 @@ def test_every_target_speaks(target: Target, emulator: RunningEmulator, http: ht
     operation = target.operation
     answer = http.request(operation.method, base + operation.path, **_request(target))
     body = _check(operation, answer)
-    if target.answer.job is None:
-        assert target.answer.audio is not None
-        assert target.answer.audio.delivered == "bytes"
+    if target.response.job is None:
+        assert target.response.audio is not None
+        assert target.response.audio.delivered == "bytes"
         data, declared = answer.content, answer.headers["Content-Type"]
     else:
         data, declared = _follow(target, body, base, http)
@@ -170,7 +170,7 @@ def _follow(target: Target, submitted: Any, base: str, http: httpx.Client) -> tu
     assert spec.states[seen[-1]].end == "success"
     for earlier, later in itertools.pairwise(seen):
         assert later in spec.states[earlier].next
-    for place in spec.states[seen[-1]].carries:
+    for place in spec.states[seen[-1]].required:
         assert _at(body, place)
     url = _at(body, spec.audio.at)
     assert url.startswith(emulated := base.rpartition("/")[0]), f"{url} leaves {emulated}"
@@ -211,12 +211,19 @@ def test_every_documented_error_is_answered_as_printed(
     for status, spec in operation.responses.items():
         for media in spec.media.values():
             for example in media.examples:
-                if example.when is None or status.startswith("2"):
+                if example.rejection_reason is None or status.startswith("2"):
                     continue
-                answer = http.request(operation.method, base + path, headers={SCENARIO_HEADER: example.when})
+                answer = http.request(
+                    operation.method, base + path, headers={SCENARIO_HEADER: example.rejection_reason}
+                )
                 _check(operation, answer)
                 printed = {
-                    code: [e.value for m in other.media.values() for e in m.examples if e.when == example.when]
+                    code: [
+                        e.value
+                        for m in other.media.values()
+                        for e in m.examples
+                        if e.rejection_reason == example.rejection_reason
+                    ]
                     for code, other in operation.responses.items()
                 }
                 assert answer.json() in printed[str(answer.status_code)]

@@ -104,7 +104,7 @@ async def test_a_cancelled_job_stays_so(start: Any) -> None:
 async def test_a_job_expires_an_hour_after_its_end(start: Any, documented: bool, status: int) -> None:
     def edit(document: dict[str, Any]) -> None:
         responses = document["paths"]["/jobs/{job_id}"]["get"]["responses"]
-        example = {"x-when": "expired", "value": {"code": "gone", "reason": "too late"}}
+        example = {"x-rejection-reason": "expired", "value": {"code": "gone", "reason": "too late"}}
         media = {**responses["404"]["content"]["application/json"], "examples": {"one": example}}
         if documented:
             responses["410"] = {"description": "gone", "content": {"application/json": media}}

@@ -54,7 +54,7 @@ def openai_client(base_url) -> Iterator[openai.OpenAI]:
 def disputes(operation: str) -> str:
     contract = load_catalogue().provider("ttsai")
     pointer = contract.operation(operation).pointer
-    return " ".join(dispute.says for dispute, _ in contract.disputes(f"{pointer}/responses/200"))
+    return " ".join(dispute.claim for dispute, _ in contract.disputes(f"{pointer}/responses/200"))
 
 
 @pytest.mark.parametrize(("name", "container"), [("wav", "wav"), ("mp3", "mp3"), ("flac", "flac")])
@@ -127,7 +127,7 @@ def test_formats_that_ttsai_offers_and_no_document_names_are_disputed(client, na
     assert refused.value.status_code == 400
     contract = load_catalogue().provider("ttsai")
     place = "/components/schemas/OpenAiSpeechRequest/properties/response_format"
-    assert any("opus" in dispute.says and "aac" in dispute.says for dispute, _ in contract.disputes(place))
+    assert any("opus" in dispute.claim and "aac" in dispute.claim for dispute, _ in contract.disputes(place))
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "flac"])

@@ -222,17 +222,17 @@ def _target_row(target: Target) -> TargetRow:
         id=target.id,
         title=target.spec.title,
         operation=target.operation.id,
-        answer="job" if target.answer.job else "audio",
+        answer="job" if target.response.job else "audio",
         price=describe_price(target),
         languages=target.spec.languages,
         formats=target.spec.formats,
-        needs=target.spec.needs,
+        needs=target.spec.required_fields,
     )
 
 
 def _operation_row(operation: Operation) -> OperationRow:
     source = operation.data.get("x-source", {})
-    readings = [d["says"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
+    readings = [d["claim"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
     return OperationRow(
         id=operation.id,
         method=operation.method,

@@ -44,7 +44,7 @@ def _stands(operation: Operation, key: str, rest: str) -> bool:
 def _said(operation: Operation, key: str) -> Iterable[Any]:
     """What the contract says under `key` of an operation."""
     contract, use = operation.contract, operation.intake
-    status = contract.operations.get(operation.speech.answer.job or "") if operation.speech else None
+    status = contract.operations.get(operation.speech.response.job or "") if operation.speech else None
     found: dict[str, Iterable[Any]] = {
         "x-provider": [contract.provider],
         "x-limits": [operation.limits],
@@ -64,7 +64,7 @@ def _said(operation: Operation, key: str) -> Iterable[Any]:
 
 def _takes_part(operation: Operation, submit: Operation) -> bool:
     """Whether `operation` submits a batch of `submit`, or is asked for it."""
-    job = submit.speech.answer.job if submit.speech else None
+    job = submit.speech.response.job if submit.speech else None
     return submit.batch is not None and (operation is submit or operation.id == job)
 
 
@@ -75,7 +75,11 @@ def resources_of(operation: Operation) -> list[ResourceSpec]:
         resource = maker.resource
         if resource is None:
             continue
-        named = {maker.id, *(setting.operation for setting in resource.set), *(use.operation for use in resource.uses)}
+        named = {
+            maker.id,
+            *(setting.operation for setting in resource.transitions),
+            *(use.operation for use in resource.uses),
+        }
         named |= {part.operation for part in (resource.list, resource.delete) if part is not None}
         found += [resource] if operation.id in named else []
     return found

@@ -65,7 +65,7 @@ class Checker:
             case=case,
             evidence=_shorten(self.mask(problem.evidence), MAX_EVIDENCE) if problem.evidence else None,
             reproduce=self._reproduce(subject, exchange),
-            reading=f"{dispute.says} ({dispute.document})" if dispute else None,
+            reading=f"{dispute.claim} ({dispute.document})" if dispute else None,
         )
 
     def _reproduce(self, subject: Subject, exchange: Exchange) -> str | None:
@@ -120,5 +120,5 @@ def _schema_pointers(subject: Subject, at: str, dispute: Dispute) -> Iterable[st
         listed = read_pointer(subject.contract.document.data, [*tokens, key, "disputed"])
         if isinstance(listed, list):
             for index, entry in enumerate(listed):
-                if entry.get("schema") == dispute.schema and entry.get("says") == dispute.says:
+                if entry.get("schema") == dispute.schema and entry.get("claim") == dispute.claim:
                     yield f"{at}/{key}/disputed/{index}/schema"

@@ -27,10 +27,10 @@ def find_target(operation: Operation, asked: Callable[[Location], Any]) -> Targe
         spec = target.spec
         if target.operation is not operation:
             continue
-        constants = all(asked(place) == value for place, value in spec.set.items())
-        needs = all(asked(operation.speech.request[word].at) is not MISSING for word in spec.needs)
+        constants = all(asked(place) == value for place, value in spec.constants.items())
+        needs = all(asked(operation.speech.request[word].at) is not MISSING for word in spec.required_fields)
         if constants and needs:
-            fitting.append((len(spec.set) + len(spec.needs), target))
+            fitting.append((len(spec.constants) + len(spec.required_fields), target))
     return max(fitting, key=lambda pair: pair[0], default=(0, None))[1]
 
 

@@ -52,8 +52,8 @@ class Example:
 
     name: str
     value: Any
-    when: str | None
-    """The `x-when` of the example: a situation, perhaps with a field: "invalid:text"."""
+    rejection_reason: str | None
+    """The `x-rejection-reason` of the example: a situation, perhaps with a field: "invalid:text"."""
     request: str | None
     """The `x-request` of the example: the request example it answers."""
     pointer: str
@@ -95,7 +95,11 @@ class MediaType(ContractNode):
             node, pointer = self.contract.schemas.resolve(node, pointer)
             if "value" in node:
                 inferred = bool(node.get("x-source", {}).get("inferred", False))
-                found.append(Example(name, node["value"], node.get("x-when"), node.get("x-request"), pointer, inferred))
+                found.append(
+                    Example(
+                        name, node["value"], node.get("x-rejection-reason"), node.get("x-request"), pointer, inferred
+                    )
+                )
         if "example" in self.data:
             found.append(Example("example", self.data["example"], None, None, f"{self.pointer}/example"))
         return tuple(found)

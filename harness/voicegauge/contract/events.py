@@ -63,7 +63,7 @@ class StreamReader:
             self.error = str(error)
 
     def _take(self, message: Message) -> None:
-        if self._spec.marker is not None and message.data == self._spec.marker:
+        if self._spec.end_marker is not None and message.data == self._spec.end_marker:
             self.marked = True
             return
         try:
@@ -71,7 +71,7 @@ class StreamReader:
         except UnreadableBodyError:
             value = MISSING
         event = Event(None, message.event, message.data, value, message.end)
-        kind = event.read(self._spec.kind)
+        kind = event.read(self._spec.event_type)
         event = event._replace(kind=kind if isinstance(kind, str) else None)
         self.events.append(event)
         known = self._spec.events.get(event.kind or "")
@@ -86,7 +86,7 @@ class StreamReader:
     @property
     def ended(self) -> bool:
         """Whether all has come that a whole stream has; a failure needs no marker."""
-        return self._end is not None and (self._spec.marker is None or self.marked or self.failed)
+        return self._end is not None and (self._spec.end_marker is None or self.marked or self.failed)
 
     @property
     def unfinished(self) -> bool:

@@ -45,13 +45,13 @@ class BaseTarget(ABC):
 
     @property
     @abstractmethod
-    def answer(self) -> SpeechResponse:
+    def response(self) -> SpeechResponse:
         """What its operation answers with, in the words of speech."""
 
     @functools.cached_property
     def job_operation(self) -> Operation | None:
         """The status operation; `None` where one call does it all."""
-        return self.contract.operation(self.answer.job) if self.answer.job else None
+        return self.contract.operation(self.response.job) if self.response.job else None
 
     @property
     def needs_key(self) -> bool:
@@ -77,9 +77,9 @@ class Target(BaseTarget):
         return self.operation.speech
 
     @property
-    def answer(self) -> SpeechResponse:
+    def response(self) -> SpeechResponse:
         """What its operation answers with: audio, or a job."""
-        return self.speech.answer
+        return self.speech.response
 
     @property
     def needs_key(self) -> bool:
@@ -110,7 +110,7 @@ class AudioInputTarget(BaseTarget):
         return self.use if isinstance(self.use, ConversionSpec) else None
 
     @property
-    def answer(self) -> SpeechResponse:
+    def response(self) -> SpeechResponse:
         """Audio, or nothing of it for a transcript; never a job."""
-        audio = self.conversion.answer.audio if self.conversion else None
-        return SpeechResponse(audio=audio, charged=self.use.answer.charged)
+        audio = self.conversion.response.audio if self.conversion else None
+        return SpeechResponse(audio=audio, charged=self.use.response.charged)

@@ -23,7 +23,7 @@ _NAMES = frozenset(
     )
 )
 """Keys whose mappings have names for keys: a property may be called `default`."""
-_DATA = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "set", "value", "x-advice"})
+_DATA = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"})
 """Keys whose values are a provider's data, not a part of the document."""
 
 

@@ -52,8 +52,8 @@ def given_id(operation: Operation) -> Location:
     """The place, in the answer to the request, of the id that what is sent carries too."""
     webhook = operation.webhook
     assert webhook is not None
-    if webhook.body is not None and webhook.body.given is not None:
-        return webhook.body.given
+    if webhook.body is not None and webhook.body.submit_id is not None:
+        return webhook.body.submit_id
     status = status_of(operation)
     assert status is not None, "the consistency check has made sure"
     assert status.job is not None
@@ -62,7 +62,7 @@ def given_id(operation: Operation) -> Location:
 
 def status_of(operation: Operation) -> Operation | None:
     """The operation that tells of an operation's jobs; `None` where the answer is the end."""
-    name = operation.speech.answer.job if operation.speech is not None else None
+    name = operation.speech.response.job if operation.speech is not None else None
     return operation.contract.operations.get(name) if name else None
 
 
@@ -95,8 +95,8 @@ def _check(operation: Operation, webhook: WebhookSpec) -> None:
         _check_body(operation, media, webhook)
     elif status is None or status.job is None or status.job.id is None:
         raise document.error(at, "x-webhook needs a body: there is no status answer that carries an id")
-    if status is None and (webhook.body is None or webhook.body.given is None):
-        raise document.error(f"{at}/body", "x-webhook.body.given must say where the answer carries the id")
+    if status is None and (webhook.body is None or webhook.body.submit_id is None):
+        raise document.error(f"{at}/body", "x-webhook.body.submit_id must say where the answer carries the id")
 
 
 def _check_body(operation: Operation, media: MediaType, webhook: WebhookSpec) -> None:
@@ -108,6 +108,6 @@ def _check_body(operation: Operation, media: MediaType, webhook: WebhookSpec) ->
             continue
         if not place.tokens or not lists_place(media.contract.schemas, media.schema, place.tokens):
             raise document.error(f"{at}/{key}", f"{str(place)!r} is not in the documented body of {webhook.callback}")
-    check_answer_place(operation, f"{at}/given", body.given)
+    check_answer_place(operation, f"{at}/submit_id", body.submit_id)
     if "success" not in body.states.values():
         raise document.error(f"{at}/states", "no state means success")

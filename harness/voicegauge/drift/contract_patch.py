@@ -130,7 +130,7 @@ class ContractPatch:
         if keyword != "enum":
             return False
         self._editor.add_item(pointer, value)
-        self._editor.add_key(schema, "x-source", {**self._source(), "says": f"{value!r} was seen in traffic"})
+        self._editor.add_key(schema, "x-source", {**self._source(), "note": f"{value!r} was seen in traffic"})
         return True
 
     def _response(self, observed: ObservedExchange) -> dict[str, Any]:

@@ -82,8 +82,8 @@ def _state_and_charge(contract: Contract, operation: str) -> set[str]:
     for owner in contract.operations.values():
         if owner.job:
             found |= {p.rpartition("/")[2] for p in (owner.job.state, owner.job.charged, owner.job.submit.state) if p}
-    if spec is not None and spec.speech is not None and spec.speech.answer.charged:
-        found.add(spec.speech.answer.charged.rpartition("/")[2])
+    if spec is not None and spec.speech is not None and spec.speech.response.charged:
+        found.add(spec.speech.response.charged.rpartition("/")[2])
     return found
 
 
@@ -197,8 +197,8 @@ def _job_answers(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[int
         if operation is None or e.response.status >= 300:
             continue
         place = operation.job.state if operation.job else None
-        if operation.speech and operation.speech.answer.job:
-            place = contract.operation(operation.speech.answer.job).job.submit.state  # type: ignore[union-attr]
+        if operation.speech and operation.speech.response.job:
+            place = contract.operation(operation.speech.response.job).job.submit.state  # type: ignore[union-attr]
         if place is not None:
             yield index, e, place.tokens
 
@@ -336,7 +336,7 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
         operation = contract.operations.get(e.operation)
         if operation is None or e.response.status >= 300 or e not in _json_answers([e]):
             continue
-        places = [operation.speech.answer.charged] if operation.speech else []
+        places = [operation.speech.response.charged] if operation.speech else []
         places += [operation.job.charged] if operation.job else []
         value = json.loads(e.response.body)
         for place in filter(None, places):

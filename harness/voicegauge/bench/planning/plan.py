@@ -199,7 +199,7 @@ def common_run_kind(targets: Sequence[BaseTarget]) -> RunKind:
             kinds.setdefault("speech", target.id)
             continue
         use = target.conversion
-        if use is not None and (use.answer.audio is None or use.does == "translate"):
+        if use is not None and (use.response.audio is None or use.purpose == "translate"):
             raise UsageError(f"{target.id} returns no speech in the same words: there is no error rate to measure")
         kinds.setdefault("conversion" if use else "transcription", target.id)
     if len(kinds) > 1:
@@ -320,7 +320,7 @@ def _max_characters(target: BaseTarget) -> int | None:
         return None
     plans = {**target.contract.limits.plans, **target.operation.limits.plans}
     first = next(iter(plans.values()), None)
-    known = [limit for limit in (first and first.text_characters, target.spec.text_characters) if limit]
+    known = [limit for limit in (first and first.text_characters, target.spec.recommended_max_characters) if limit]
     return min(known, default=None)
 
 

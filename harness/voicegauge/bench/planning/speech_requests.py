@@ -59,7 +59,7 @@ def speech_request(target: Target, text: SuiteText, voice_sample: VoiceSample | 
         voice_sample: the user's own, sent only to targets that need one; the bundled
             recording is used where a file is needed and the user gave none.
     """
-    mapped_fields, needs = target.speech.request, target.spec.needs
+    mapped_fields, needs = target.speech.request, target.spec.required_fields
     sample = voice_sample if "voice_sample_url" in needs or "voice_sample_upload" in needs else None
     if sample is not None and sample.data is not None and "voice_sample_upload" not in mapped_fields:
         sample = None  # the target takes a URL only, and its contract has a default one

@@ -81,7 +81,7 @@ def _declared_raw_format(target: BaseTarget | None) -> RawAudioFormat | None:
 def _response_audio(target: BaseTarget | None) -> ResponseAudio | None:
     if target is None:
         return None
-    if target.answer.audio is not None:
-        return target.answer.audio
+    if target.response.audio is not None:
+        return target.response.audio
     operation = target.job_operation
     return operation.job.audio if operation and operation.job else None

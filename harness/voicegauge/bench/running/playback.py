@@ -31,7 +31,7 @@ def measure_streaming(delivery: Delivery, target: BaseTarget) -> Streaming | Non
     Returns:
         `None` where the audio was not streamed in the response to the submit, or was not timed.
     """
-    index, spec = delivery.audio_exchange, target.answer.audio
+    index, spec = delivery.audio_exchange, target.response.audio
     if index is None or index != delivery.submit_exchange or spec is None:
         return None
     exchange = delivery.exchanges[index]

@@ -15,7 +15,7 @@ _GENERIC = ("", "application/octet-stream", "binary/octet-stream")
 def _audio_place(delivered: SpeechDelivery) -> str:
     """Where the contract says how the audio is delivered."""
     status = delivered.target.job_operation
-    return f"{status.pointer}/x-job/audio" if status else f"{delivered.operation.pointer}/x-speech/answer/audio"
+    return f"{status.pointer}/x-job/audio" if status else f"{delivered.operation.pointer}/x-speech/response/audio"
 
 
 def _text_instead(data: bytes) -> str | None:
@@ -32,7 +32,7 @@ def _text_instead(data: bytes) -> str | None:
     "audio-missing",
     on=SpeechDelivery,
     proves="A request that is done leads to audio: the answer or its URL gives some bytes of it.",
-    basis="x-job.audio, x-speech.answer.audio",
+    basis="x-job.audio, x-speech.response.audio",
 )
 def _missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     failure = delivered.delivery.failure
@@ -44,7 +44,7 @@ def _missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     "audio-not-audio",
     on=SpeechDelivery,
     proves="What is delivered as audio is no web page and no JSON.",
-    basis="x-job.audio, x-speech.answer.audio",
+    basis="x-job.audio, x-speech.response.audio",
 )
 def _not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
@@ -58,7 +58,7 @@ def _not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
     "audio-undecodable",
     on=SpeechDelivery,
     proves="The audio can be decoded.",
-    basis="x-job.audio, x-speech.answer.audio",
+    basis="x-job.audio, x-speech.response.audio",
 )
 def _undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
@@ -70,7 +70,7 @@ def _undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
     "audio-truncated",
     on=SpeechDelivery,
     proves="The audio is as long as its own container says.",
-    basis="x-job.audio, x-speech.answer.audio",
+    basis="x-job.audio, x-speech.response.audio",
 )
 def _truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
     decoded = delivered.decoded

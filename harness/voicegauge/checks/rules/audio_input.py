@@ -28,7 +28,7 @@ CHARGE_TOLERANCE = 0.02
 def _transcript(taken: AudioInputCall) -> tuple[str, Location] | None:
     """The transcript and its place, from a transcription or from what else transcribes."""
     use = taken.intake.use
-    place = use.answer.facts.get("transcript") if isinstance(use, ConversionSpec) else use.answer.text
+    place = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
     text = taken.read_response(place) if place else MISSING
     return (text, place) if isinstance(text, str) and place else None
 
@@ -37,7 +37,7 @@ def _transcript(taken: AudioInputCall) -> tuple[str, Location] | None:
     "transcript-wrong",
     on=AudioInputCall,
     proves="The transcript of clean speech is what was spoken, but for less than half of its words.",
-    basis="x-transcription.answer.text, x-conversion.answer.facts.transcript",
+    basis="x-transcription.response.text, x-conversion.response.facts.transcript",
 )
 def _transcript_wrong(taken: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score
@@ -49,38 +49,38 @@ def _transcript_wrong(taken: AudioInputCall) -> Iterator[Violation]:
     scored = score(sample_id="", reference=taken.said, transcript=text, language="en", content="speech")
     if scored.error_rate >= MAX_WER:
         message = f"word error rate {scored.error_rate:.0%} against what was spoken"
-        yield Violation(message, f"{taken.key}/answer", place.pointer, f"heard: {text!r}; said: {taken.said!r}")
+        yield Violation(message, f"{taken.key}/response", place.pointer, f"heard: {text!r}; said: {taken.said!r}")
 
 
 @rule(
     "transcript-duration",
     on=AudioInputCall,
     proves="The length that a transcript names is that of the audio that was sent.",
-    basis="x-transcription.answer.audio_s",
+    basis="x-transcription.response.audio_s",
 )
 def _transcript_duration(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.transcription
-    named = taken.read_response(use.answer.audio_s) if use else MISSING
+    named = taken.read_response(use.response.audio_s) if use else MISSING
     if use is None or taken.uploaded is None or not _is_number(named):
         return
     if not _about(named, taken.uploaded.audio_s):
         message = f"{named:g} s are named, {taken.uploaded.audio_s:.2f} s were sent"
-        yield Violation(message, f"{taken.key}/answer/audio_s", str(use.answer.audio_s).partition("#")[2])
+        yield Violation(message, f"{taken.key}/response/audio_s", str(use.response.audio_s).partition("#")[2])
 
 
 @rule(
     "transcript-segments",
     on=AudioInputCall,
     proves="The segments of a transcript are in order, end after they begin, and lie within the audio.",
-    basis="x-transcription.answer.segments",
+    basis="x-transcription.response.segments",
 )
 def _transcript_segments(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.transcription
-    listed = taken.read_response(use.answer.segments) if use else MISSING
+    listed = taken.read_response(use.response.segments) if use else MISSING
     if use is None or taken.uploaded is None or not isinstance(listed, list):
         return
-    keys, before = use.answer.segment, 0.0
-    at, pointer = f"{taken.key}/answer/segments", str(use.answer.segments).partition("#")[2]
+    keys, before = use.response.segment, 0.0
+    at, pointer = f"{taken.key}/response/segments", str(use.response.segments).partition("#")[2]
     for index, segment in enumerate(listed):
         start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
         if not _is_number(start) or not _is_number(end):
@@ -103,11 +103,11 @@ def _transcript_segments(taken: AudioInputCall) -> Iterator[Violation]:
 )
 def _transcript_words(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.transcription
-    if use is None or use.answer.segment.words is None or taken.word("timestamps") is not True:
+    if use is None or use.response.segment.words is None or taken.word("timestamps") is not True:
         return
-    listed = taken.read_response(use.answer.segments)
+    listed = taken.read_response(use.response.segments)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    if segments and not any(item.get(use.answer.segment.words) for item in segments):
+    if segments and not any(item.get(use.response.segment.words) for item in segments):
         yield Violation("asked for, but no segment has any", f"{taken.key}/request/timestamps")
 
 
@@ -115,22 +115,22 @@ def _transcript_words(taken: AudioInputCall) -> Iterator[Violation]:
     "converted-audio",
     on=AudioInputCall,
     proves="What comes back as audio can be decoded, and holds sound where sound was sent.",
-    basis="x-conversion.answer.audio, x-conversion.answer.stems",
+    basis="x-conversion.response.audio, x-conversion.response.stems",
 )
 def _converted_audio(taken: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
     if taken.failure is not None:
-        yield Violation(f"taken, but no audio could be had: {taken.failure}", f"{taken.key}/answer")
+        yield Violation(f"taken, but no audio could be had: {taken.failure}", f"{taken.key}/response")
     for index, piece in enumerate(taken.received):
         if piece is None:
-            yield Violation(f"audio {index + 1} of {len(taken.received)} cannot be decoded", f"{taken.key}/answer")
+            yield Violation(f"audio {index + 1} of {len(taken.received)} cannot be decoded", f"{taken.key}/response")
     heard = [piece for piece in taken.received if piece is not None]
     sent = taken.uploaded
     if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not heard:
         return
     if all(is_silent(piece.samples, piece.sample_rate_hz) for piece in heard):
-        yield Violation("silence came back for sound", f"{taken.key}/answer")
+        yield Violation("silence came back for sound", f"{taken.key}/response")
 
 
 @rule(
@@ -161,13 +161,13 @@ def _converted_format(taken: AudioInputCall) -> Iterator[Violation]:
 )
 def _converted_length(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.conversion
-    if use is None or use.does == "translate" or taken.uploaded is None:
+    if use is None or use.purpose == "translate" or taken.uploaded is None:
         return
     speed = taken.word("speed")
     expected = taken.uploaded.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
     for piece in taken.received:
         if piece is not None and not _about(piece.audio_s, expected):
-            at = f"{taken.key}/request/speed" if speed is not None else f"{taken.key}/answer"
+            at = f"{taken.key}/request/speed" if speed is not None else f"{taken.key}/response"
             yield Violation(f"{expected:.2f} s were expected, {piece.audio_s:.2f} s came", at)
 
 
@@ -178,7 +178,7 @@ def _converted_length(taken: AudioInputCall) -> Iterator[Violation]:
     basis="x-conversion.request.stems",
 )
 def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
-    place = taken.intake.conversion.answer.stems if taken.intake.conversion else None
+    place = taken.intake.conversion.response.stems if taken.intake.conversion else None
     listed = taken.read_response(place.at) if place else MISSING
     if place is None or not isinstance(listed, list):
         return
@@ -187,7 +187,7 @@ def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
         yield Violation(f"{asked:g} stems were asked for, {len(listed)} came", f"{taken.key}/request/stems", pointer)
     names = [item.get(place.name) for item in listed if isinstance(item, dict)]
     if len(set(map(str, names))) < len(names):
-        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{taken.key}/answer/stems", pointer)
+        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{taken.key}/response/stems", pointer)
 
 
 @rule(
@@ -197,7 +197,7 @@ def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
     basis="x-pricing",
 )
 def _charge_per_minute(taken: AudioInputCall) -> Iterator[Violation]:
-    price, place = taken.intake.pricing, taken.intake.use.answer.charged
+    price, place = taken.intake.pricing, taken.intake.use.response.charged
     charged = taken.read_response(place)
     if price is None or price.per != "minute" or taken.uploaded is None or charged is MISSING:
         return

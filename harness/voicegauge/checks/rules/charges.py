@@ -22,7 +22,7 @@ TOLERANCE = 1e-6
     "charge-wrong",
     on=Call,
     proves="What is charged is the documented price, and a job that is documented as free costs nothing.",
-    basis="x-pricing, x-speech.answer.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
+    basis="x-pricing, x-speech.response.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
 )
 def _charge_wrong(call: Call) -> Iterator[Violation]:
     if call.operation.chat is not None:
@@ -67,7 +67,7 @@ def _turn_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
 def _charged_place(call: Call) -> Location | None:
     if call.operation.job is not None:
         return call.operation.job.charged
-    return call.operation.speech.answer.charged if call.operation.speech else None
+    return call.operation.speech.response.charged if call.operation.speech else None
 
 
 def read_amount(value: object) -> float | None:

@@ -55,7 +55,7 @@ def _state_unknown(call: Call) -> Iterator[Violation]:
     "job-completed-without-output",
     on=Call,
     proves="A job that has succeeded carries all that the document promises of it, the audio first.",
-    basis="x-job.states.*.carries of states that end in success",
+    basis="x-job.states.*.required of states that end in success",
 )
 def _completed_without_output(call: Call) -> Iterator[Violation]:
     yield from _carries(call, "success")
@@ -65,7 +65,7 @@ def _completed_without_output(call: Call) -> Iterator[Violation]:
     "job-failed-without-reason",
     on=Call,
     proves="A job that has failed says why.",
-    basis="x-job.states.*.carries of states that end in failure",
+    basis="x-job.states.*.required of states that end in failure",
 )
 def _failed_without_reason(call: Call) -> Iterator[Violation]:
     yield from _carries(call, "failure")
@@ -77,11 +77,11 @@ def _carries(call: Call, end: str) -> Iterator[Violation]:
     if job is None or state is None or state.end != end:
         return
     name = _state(call, job) or ""
-    for place in state.carries:
+    for place in state.required:
         value = call.read_response(place)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
-            yield Violation(f"{name}, but {place} {seen}", _at(call, "states", name, "carries"), _pointer(place))
+            yield Violation(f"{name}, but {place} {seen}", _at(call, "states", name, "required"), _pointer(place))
 
 
 @rule(
@@ -394,5 +394,5 @@ def _path_below_a_base(call: Call, status: Operation, url: str) -> str | None:
 
 def _status_operation(call: Call) -> Operation | None:
     target: Target | None = call.target
-    name = target.answer.job if target else call.operation.speech.answer.job if call.operation.speech else None
+    name = target.response.job if target else call.operation.speech.response.job if call.operation.speech else None
     return call.contract.operations.get(name) if name else None

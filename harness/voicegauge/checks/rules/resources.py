@@ -83,7 +83,7 @@ def _state_ignored(life: ResourceStep) -> Iterator[Violation]:
     "resource-state-wrong",
     on=ResourceStep,
     proves="A thing is told of in the state that it was brought into.",
-    basis="x-resource.states, x-resource.set",
+    basis="x-resource.states, x-resource.transitions",
 )
 def _state_wrong(life: ResourceStep) -> Iterator[Violation]:
     if life.resource.state is None or life.deleted or life.foreign or not life.call.ok or life.step == "use":
@@ -171,7 +171,7 @@ def _at_the_end(call: Call, batch: BatchSpec, at: str, total: Any, completed: An
 def _batch_operation(call: Call) -> Operation | None:
     """The operation whose batch a call submits or asks for."""
     for operation in call.contract.operations.values():
-        status = operation.speech.answer.job if operation.batch is not None and operation.speech else None
+        status = operation.speech.response.job if operation.batch is not None and operation.speech else None
         if status is not None and (call.operation is operation or call.operation.id == status):
             return operation
     return None

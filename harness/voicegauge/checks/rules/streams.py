@@ -62,7 +62,7 @@ def _unknown(call: Call) -> Iterator[Violation]:
     strange = {event.kind: event for event in _events(call) if event.kind not in _spec(call).events}
     known = ", ".join(_spec(call).events) if strange else ""
     for kind, event in list(strange.items())[:MAX_PROBLEMS]:
-        named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_spec(call).kind}"
+        named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_spec(call).event_type}"
         yield Violation(f"an event {named}; documented: {known}", _at(call, "events"), evidence=_shown(event))
 
 
@@ -94,7 +94,7 @@ def _order(call: Call) -> Iterator[Violation]:
     "stream-end-missing",
     on=Call,
     proves="A stream ends with an event that ends it, and with its end marker where one is documented.",
-    basis="x-stream.events.*.end, x-stream.marker",
+    basis="x-stream.events.*.end, x-stream.end_marker",
 )
 def _end_missing(call: Call) -> Iterator[Violation]:
     stream = call.stream
@@ -102,7 +102,9 @@ def _end_missing(call: Call) -> Iterator[Violation]:
         return
     last = stream.events[-1]
     if stream.ending is not None:
-        yield Violation(f"the stream ends without {_spec(call).marker!r}", _at(call, "marker"), evidence=_shown(last))
+        yield Violation(
+            f"the stream ends without {_spec(call).end_marker!r}", _at(call, "end_marker"), evidence=_shown(last)
+        )
         return
     ends = " or ".join(name for name, event in _spec(call).events.items() if event.end)
     within = ", in the middle of an event" if stream.unfinished else ""

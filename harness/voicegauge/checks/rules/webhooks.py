@@ -60,7 +60,7 @@ def _early(told: RequestCallbacks) -> Iterator[Violation]:
     "webhook-repeated",
     on=RequestCallbacks,
     proves="The end of a job is told in one way: a POST that comes again says the same.",
-    basis="x-webhook.repeats",
+    basis="x-webhook.may_repeat",
 )
 def _repeated(told: RequestCallbacks) -> Iterator[Violation]:
     for before, after in pairwise(told.ends):
@@ -72,12 +72,12 @@ def _repeated(told: RequestCallbacks) -> Iterator[Violation]:
     "webhook-duplicate",
     on=RequestCallbacks,
     proves="The same POST comes once, where no document says to expect it again.",
-    basis="x-webhook.repeats",
+    basis="x-webhook.may_repeat",
     severity=Severity.WARNING,
 )
 def _duplicate(told: RequestCallbacks) -> Iterator[Violation]:
     ends = told.ends
-    if not told.webhook.repeats and any(before == after for before, after in pairwise(ends)):
+    if not told.webhook.may_repeat and any(before == after for before, after in pairwise(ends)):
         yield Violation(f"told of the end {len(ends)} times", _at(told), evidence=_text(ends[0]))
 
 
@@ -131,7 +131,7 @@ def _contradicts(told: RequestCallbacks) -> Iterator[Violation]:
     "webhook-plain-http",
     on=CaseOutcome,
     proves="A webhook URL with plain http is refused where the document demands https.",
-    basis="x-webhook.https",
+    basis="x-webhook.https_only",
 )
 def _plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected.kind == "plain-http" and outcome.call.ok:

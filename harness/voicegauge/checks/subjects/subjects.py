@@ -131,7 +131,7 @@ class SpeechDelivery:
     def place(self) -> ResponseAudio | None:
         """How the contract says that the audio is delivered."""
         status = self.target.job_operation
-        return status.job.audio if status and status.job else self.target.answer.audio
+        return status.job.audio if status and status.job else self.target.response.audio
 
     @functools.cached_property
     def _audio(self) -> EncodedAudio | None:
@@ -157,7 +157,7 @@ class SpeechDelivery:
     def dispute_scopes(self) -> tuple[str, ...]:
         """Parts of the contract that a dispute about the audio may stand at."""
         job = self.target.job_operation
-        places = (f"{self.operation.pointer}/x-speech/answer", self.target.pointer, self.operation.pointer)
+        places = (f"{self.operation.pointer}/x-speech/response", self.target.pointer, self.operation.pointer)
         return (*places, f"{job.pointer}/x-job/audio") if job else places
 
 

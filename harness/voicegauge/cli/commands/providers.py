@@ -74,11 +74,11 @@ def _target_row(target: Target) -> TargetRow:
         id=target.id,
         title=target.spec.title,
         operation=target.operation.id,
-        answer="job" if target.answer.job else "audio",
+        answer="job" if target.response.job else "audio",
         price=describe_price(target),
         languages=target.spec.languages,
         formats=target.spec.formats,
-        needs=target.spec.needs,
+        needs=target.spec.required_fields,
     )
 
 
@@ -88,7 +88,7 @@ def _operation_row(operation: Operation) -> OperationRow:
     from voicegauge.emulator.endpoints import describe_emulation
 
     source = operation.data.get("x-source", {})
-    said = [d["says"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
+    said = [d["claim"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
     return OperationRow(
         id=operation.id,
         method=operation.method,

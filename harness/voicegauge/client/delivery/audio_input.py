@@ -44,7 +44,7 @@ def audio_input_request(
     defaults: dict[AudioInputField, Any] = {"voice": spec.voice, "language": spec.language}
     given = {word: value for word, value in defaults.items() if word in slots and value is not None}
     body: Any = None
-    for place, value in spec.set.items():
+    for place, value in spec.constants.items():
         body = place.write_body(body, copy.deepcopy(value))
     for word, value in {**given, **words, "audio": audio}.items():
         slot = slots.get(word)
@@ -76,8 +76,8 @@ def _places(intake: AudioInputTarget, answer: ParsedResponse) -> list[ResponseAu
     conversion = intake.conversion
     if conversion is None:
         return []
-    stems = conversion.answer.stems
-    places = [conversion.answer.audio] if conversion.answer.audio else []
+    stems = conversion.response.stems
+    places = [conversion.response.audio] if conversion.response.audio else []
     if stems is not None:
         listed = answer.read(stems.at)
         count = min(len(listed), MAX_STEMS) if isinstance(listed, list) else 0

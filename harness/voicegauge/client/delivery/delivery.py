@@ -80,7 +80,7 @@ class DeliveryTask:
 
     async def _spoken(self, request: Request) -> DownloadedAudio | ReceivedTranscript:
         submit = await self._submit(request)
-        answer = self._target.answer
+        answer = self._target.response
         if answer.audio is not None:
             self._note_charge(submit, answer.charged)
             return await self._audio(submit, answer.audio, self._target.operation)
@@ -92,9 +92,9 @@ class DeliveryTask:
     def _transcript(self, submit: ParsedResponse) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)
         use = self._target.transcription
-        text = submit.read(use.answer.text) if use else None
+        text = submit.read(use.response.text) if use else None
         if not isinstance(text, str):
-            place = use.answer.text if use else "body"
+            place = use.response.text if use else "body"
             self._fail(f"the answer has no text at {place}: {describe(submit.response, self._connection.secrets)}")
         return ReceivedTranscript(text, len(self._calls.exchanges) - 1)
 
@@ -156,7 +156,7 @@ class DeliveryTask:
     async def _follow(self, submit: ParsedResponse, status: Operation) -> DownloadedAudio:
         job = status.job
         assert job is not None
-        self._note_charge(submit, self._target.answer.charged)
+        self._note_charge(submit, self._target.response.charged)
         if submit.response.media_type.startswith("audio/"):
             return await self._audio(
                 submit, ResponseAudio(at=Location("body"), delivered="bytes"), self._target.operation

@@ -40,10 +40,10 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
 
 def retry_waits(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
     """The waits between sends, in seconds: one fewer than `retry.attempts`; never shorter than documented."""
-    wait = retry.first_s
-    for _ in range(retry.attempts - 1):
+    wait = retry.initial_delay_s
+    for _ in range(retry.max_attempts - 1):
         yield wait * (1 + JITTER * jitter.random())
-        wait = min(wait * retry.factor, retry.max_s)
+        wait = min(wait * retry.factor, retry.max_delay_s)
 
 
 def poll_waits(poll: PollSchedule) -> Iterator[float]:

@@ -48,7 +48,7 @@ def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
     words = _words(target, speech)
     _check_needs(target, words)
     wire = _Draft(target)
-    for constant, value in target.spec.set.items():
+    for constant, value in target.spec.constants.items():
         wire.write(constant, copy.deepcopy(value))
     for word, value in words.items():
         slot = target.speech.request.get(word)
@@ -110,7 +110,7 @@ def _sample_words(target: Target, speech: SpeechRequest) -> dict[SpeechField, An
 
 
 def _check_needs(target: Target, words: dict[SpeechField, Any]) -> None:
-    for word in target.spec.needs:
+    for word in target.spec.required_fields:
         if word not in words:
             raise UsageError(f"{target.id} needs a {_plain(word)}: {_HOW[word]}")
 

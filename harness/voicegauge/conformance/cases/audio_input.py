@@ -63,7 +63,7 @@ def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> ConformanceCase
 def _meant(case: ConformanceCase, intakes: list[AudioInputTarget]) -> ConformanceCase:
     """`case` with the intake that its request means: the one whose constants it holds, else the first."""
     read = place_reader(case.wire or RequestParts())
-    named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.set.items())), intakes[0])
+    named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.constants.items())), intakes[0])
     sentence, wire = _sentence(named), case.wire
     if wire is not None and _uploaded(named, case) == voice_sample().data:
         field = named.use.request["audio"].at.tokens[0]

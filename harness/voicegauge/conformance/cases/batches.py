@@ -81,9 +81,9 @@ def _items(batch: BatchSpec, last: Call) -> list[object]:
 async def _item_subjects(operation: Operation, item: object, send: Send) -> AsyncIterator[Subject]:
     """An item is a job like any other, and is asked for like one."""
     assert operation.batch is not None, "planned for a batch"
-    each = operation.contract.operation(operation.batch.each)
-    name = each.speech.answer.job if each.speech else None
-    job_id = item.get(operation.batch.job) if isinstance(item, dict) else None
+    each = operation.contract.operation(operation.batch.item_operation)
+    name = each.speech.response.job if each.speech else None
+    job_id = item.get(operation.batch.job_id) if isinstance(item, dict) else None
     if name is None or not isinstance(job_id, str):
         return
     call = await _asked(operation.contract.operation(name), job_id, send, None)

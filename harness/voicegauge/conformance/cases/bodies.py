@@ -71,8 +71,8 @@ def _has_file(media: MediaType, body: dict[str, Any]) -> bool:
 def _droppable(target: Target, wire: RequestParts, media: MediaType) -> list[str]:
     """The fields of `wire` that its target is not about, or that say what is meant without them as well."""
     kept = [
-        *target.spec.set,
-        *(target.speech.request[word].at for word in target.spec.needs),
+        *target.spec.constants,
+        *(target.speech.request[word].at for word in target.spec.required_fields),
         target.speech.request["text"].at,
     ]
     fixed = {place.tokens[0] for place in kept if place.kind == "body"}
@@ -111,7 +111,7 @@ def accepts_any_valid_value(target: Target, probe: BoundaryValue) -> bool:
     the target's own constants, and for a text longer than a plan allows.
     """
     path = tuple(probe.path)
-    if any(place.tokens == path for place in target.spec.set):
+    if any(place.tokens == path for place in target.spec.constants):
         return False
     if probe.at.rpartition("/")[2] in ("enum", "const") or not isinstance(probe.value, str):
         return True

@@ -22,7 +22,7 @@ USUAL_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
     "internal": (500,),
     "busy": (503,),
 }
-"""What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-when`."""
+"""What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-rejection-reason`."""
 
 CaseKind = Literal[
     "delivery",
@@ -125,7 +125,7 @@ def rejection_statuses(operation: Operation, situation: RejectionReason) -> tupl
         if status.isdecimal()
         for media in response.media.values()
         for example in media.examples
-        if example.when is not None and example.when.partition(":")[0] == situation
+        if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == situation
     }
     usual = {status for status in USUAL_STATUSES[situation] if str(status) in operation.responses}
     return tuple(sorted(named or usual))

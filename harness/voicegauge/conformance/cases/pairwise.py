@@ -186,8 +186,8 @@ def factors(starts: Sequence[TargetRequest]) -> Iterator[PairwiseField]:
 
 def _kept(target: Target) -> set[str]:
     """The fields that make a request one to `target`."""
-    needed = [slot.at for word, slot in target.speech.request.items() if word in target.spec.needs]
-    return {place.tokens[0] for place in (*needed, *target.spec.set)}
+    needed = [slot.at for word, slot in target.speech.request.items() if word in target.spec.required_fields]
+    return {place.tokens[0] for place in (*needed, *target.spec.constants)}
 
 
 def _known(start: TargetRequest, media: MediaType, name: str) -> list[Any]:

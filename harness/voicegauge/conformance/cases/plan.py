@@ -146,7 +146,9 @@ def _target_cases(
         batch = batch_case(target, wire)
         yield from [batch] if batch is not None else []
     slot = target.speech.request.get("voice_sample_upload")
-    if slot is not None and "voice_sample_upload" in target.spec.needs:  # the first target's: ids are the operation's
+    if (
+        slot is not None and "voice_sample_upload" in target.spec.required_fields
+    ):  # the first target's: ids are the operation's
         yield from upload_cases(operation, wire, slot.at.tokens[0], target.name, emulated=emulated)
     yield _delivery(target, speech, "a full delivery")
     if every:

@@ -67,7 +67,7 @@ def using_wire(operation: Operation, use: ResourceUse, thing: str) -> RequestPar
     wire = _plain_wire(operation)
     if wire is None:
         return None
-    for place in use.instead:
+    for place in use.replaces:
         wire = with_value(wire, place.tokens, MISSING)
     return _with_id(wire, use.id, thing)
 
@@ -94,11 +94,11 @@ def _other_uses(operation: Operation, use: ResourceUse, thing: str) -> Iterator[
     target, wire, whole = _first_target(operation), using_wire(operation, use, thing), _plain_wire(operation)
     if target is None or wire is None or whole is None:
         return
-    stood_for = {place.tokens[0] for place in (use.id, *use.instead)}
+    stood_for = {place.tokens[0] for place in (use.id, *use.replaces)}
     for description, request in value_requests((target, wire), stood_for):
         yield f"with {description}", request, True
-    if use.instead:
-        description = " and ".join(place.pointer.removeprefix("/") for place in use.instead)
+    if use.replaces:
+        description = " and ".join(place.pointer.removeprefix("/") for place in use.replaces)
         yield f"beside {description}", _with_id(whole, use.id, thing), False
 
 
@@ -157,8 +157,8 @@ class ResourceLifecycle:
                 yield subject
 
     async def _through_states(self) -> AsyncIterator[Subject]:
-        for index, setting in enumerate(self.resource.set):
-            at = f"{self._at}/set/{index}"
+        for index, setting in enumerate(self.resource.transitions):
+            at = f"{self._at}/transitions/{index}"
             call = await self._call(setting.operation, setting.id)
             yield call
             yield self._accepted(call, self._says_of(call), at)

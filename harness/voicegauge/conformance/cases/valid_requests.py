@@ -29,7 +29,7 @@ def valid_speech_request(target: Target, *, text: str = TEXT) -> SpeechRequest:
     Raises:
         UsageError: a parameter is required that neither the contract nor its examples give a value for.
     """
-    uploads = "voice_sample_upload" in target.spec.needs
+    uploads = "voice_sample_upload" in target.spec.required_fields
     speech = SpeechRequest(text=text, voice_sample=voice_sample() if uploads else None)
     wire = map_speech_request(target, speech)
     extra = _missing_parameters(target.operation, wire) | _missing_fields(target.operation, wire)

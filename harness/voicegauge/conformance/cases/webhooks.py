@@ -62,14 +62,14 @@ def _webhook_cases(base: ConformanceCase, operation: Operation) -> Iterator[Conf
                 webhook=CallbackUrl(at=str(url.at), posts=posts),
                 whole=False,
             )
-        if webhook.https:
+        if webhook.https_only:
             description = f"a webhook with plain http at {url.at}"
             expected = ExpectedResponse(
                 verdict="rejected",
                 statuses=rejection_statuses(operation, "invalid"),
                 kind="plain-http",
                 description=description,
-                contract_pointer=f"{operation.pointer}/x-webhook/https",
+                contract_pointer=f"{operation.pointer}/x-webhook/https_only",
             )
             wire = _wire(_laid(base, url.at, PLAIN_URL), operation)
             yield msgspec.structs.replace(

@@ -169,7 +169,7 @@ def _sightings(submit: Call, polls: Sequence[Call], job: JobSpec) -> tuple[State
 
 def _delivered(submit: Call, polls: Sequence[Call], exchanges: Sequence[Exchange]) -> SpeechDelivery | None:
     target = submit.target
-    place = submit.operation.speech.answer.audio if submit.operation.speech else None
+    place = submit.operation.speech.response.audio if submit.operation.speech else None
     carrier = submit
     if polls and polls[-1].operation.job is not None:
         place, carrier = polls[-1].operation.job.audio, polls[-1]

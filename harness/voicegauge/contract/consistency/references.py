@@ -143,9 +143,14 @@ def _check_responses(operation: Operation) -> None:
                 raise contract.document.error(at, f"the link leads to {leads_to!r}, which is no operation")
         for media in response.media.values():
             for example in media.examples:
-                if example.when is not None and str(example.when).partition(":")[0] not in _SITUATIONS:
-                    reason = f"x-when must be one of {', '.join(_SITUATIONS)}, not {example.when!r}"
-                    raise contract.document.error(f"{example.pointer}/x-when", reason)
+                if (
+                    example.rejection_reason is not None
+                    and str(example.rejection_reason).partition(":")[0] not in _SITUATIONS
+                ):
+                    reason = (
+                        f"x-rejection-reason must be one of {', '.join(_SITUATIONS)}, not {example.rejection_reason!r}"
+                    )
+                    raise contract.document.error(f"{example.pointer}/x-rejection-reason", reason)
                 if example.request is not None and str(example.request) not in asked:
                     reason = f"x-request names {example.request!r}, which is no example of the request"
                     raise contract.document.error(f"{example.pointer}/x-request", reason)
@@ -159,20 +164,20 @@ def _check_answer(operation: Operation, speech: SpeechSpec) -> None:
         check_request_place(operation, f"{at}/request/{word}", slot.at)
         if "{}" not in slot.template:
             raise contract.document.error(f"{at}/request/{word}", f"the template of {word} has no {{}} for the value")
-    answer = speech.answer
+    answer = speech.response
     if (answer.job is None) == (answer.audio is None):
-        raise contract.document.error(f"{at}/answer", "x-speech.answer must have either job or audio")
+        raise contract.document.error(f"{at}/response", "x-speech.response must have either job or audio")
     if answer.job is not None:
         status = contract.operations.get(answer.job)
         if status is None or status.job is None:
-            raise contract.document.error(f"{at}/answer/job", f"{answer.job!r} is no operation with x-job")
+            raise contract.document.error(f"{at}/response/job", f"{answer.job!r} is no operation with x-job")
         submit = status.job.submit
         for key, place in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
             check_answer_place(operation, f"{status.pointer}/x-job/submit/{key}", place)
     if answer.audio is not None:
-        _check_audio(operation, f"{at}/answer/audio", answer.audio)
+        _check_audio(operation, f"{at}/response/audio", answer.audio)
     for key in ("charged", "balance"):
-        check_answer_place(operation, f"{at}/answer/{key}", getattr(answer, key))
+        check_answer_place(operation, f"{at}/response/{key}", getattr(answer, key))
 
 
 def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
@@ -185,20 +190,20 @@ def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
     for word, slot in intake.request.items():
         check_request_place(operation, f"{at}/request/{word}", slot.at)
     for name, spec in intake.targets.items():
-        for place in spec.set:
-            check_request_place(operation, f"{at}/targets/{escape(name)}/set/{escape(str(place))}", place)
-    places: dict[str, Location | None] = {"charged": intake.answer.charged}
+        for place in spec.constants:
+            check_request_place(operation, f"{at}/targets/{escape(name)}/constants/{escape(str(place))}", place)
+    places: dict[str, Location | None] = {"charged": intake.response.charged}
     if isinstance(intake, TranscriptionSpec):
-        places |= {key: getattr(intake.answer, key) for key in ("text", "language", "audio_s", "segments")}
+        places |= {key: getattr(intake.response, key) for key in ("text", "language", "audio_s", "segments")}
     else:
-        places |= {f"facts/{fact}": place for fact, place in intake.answer.facts.items()}
-        if intake.answer.stems is not None:
-            places["stems/at"] = intake.answer.stems.at
-            check_operation(operation, f"{at}/answer/stems/download", intake.answer.stems.download)
-        if intake.answer.audio is not None:
-            _check_audio(operation, f"{at}/answer/audio", intake.answer.audio)
+        places |= {f"facts/{fact}": place for fact, place in intake.response.facts.items()}
+        if intake.response.stems is not None:
+            places["stems/at"] = intake.response.stems.at
+            check_operation(operation, f"{at}/response/stems/download", intake.response.stems.download)
+        if intake.response.audio is not None:
+            _check_audio(operation, f"{at}/response/audio", intake.response.audio)
     for name, answered in places.items():
-        check_answer_place(operation, f"{at}/answer/{name}", answered)
+        check_answer_place(operation, f"{at}/response/{name}", answered)
 
 
 def _check_audio(operation: Operation, at: str, audio: ResponseAudio) -> None:
@@ -218,8 +223,8 @@ def _check_job(operation: Operation, job: JobSpec) -> None:
     for key in ("state", "id", "reason", "model", "created", "updated", "completed", "charged"):
         check_answer_place(operation, f"{at}/{key}", getattr(job, key))
     for name, state in job.states.items():
-        for index, place in enumerate(state.carries):
-            check_answer_place(operation, f"{at}/states/{escape(name)}/carries/{index}", place)
+        for index, place in enumerate(state.required):
+            check_answer_place(operation, f"{at}/states/{escape(name)}/required/{index}", place)
     check_operation(operation, f"{at}/result", job.result)
     _check_end_of_asking(operation, job)
     _check_audio(operation.contract.operation(job.result) if job.result else operation, f"{at}/audio", job.audio)
@@ -272,24 +277,26 @@ def _check_target(target: Target, spec: TargetSpec) -> None:
         known = ", ".join(operation.request_media) or "none"
         reason = f"{spec.media_type!r} is no media type of the request; known: {known}"
         raise document.error(f"{target.pointer}/media_type", reason)
-    for key in spec.needs:
+    for key in spec.required_fields:
         if key not in words:
-            raise document.error(f"{target.pointer}/needs", f"needs {key}, but x-speech.request has no place for it")
+            raise document.error(
+                f"{target.pointer}/required_fields", f"requires {key}, but x-speech.request has no location for it"
+            )
     for key in _DEFAULTS:
         if (getattr(spec, key) is not None or (key == "voice" and spec.voices)) and key not in words:
-            reason = f"has a default {key}, but x-speech.request has no place for it"
+            reason = f"has a default {key}, but x-speech.request has no location for it"
             raise document.error(f"{target.pointer}/{key}", reason)
-    for place in spec.set:
-        check_request_place(operation, f"{target.pointer}/set/{escape(str(place))}", place)
-    _check_body(target, [*spec.set, *(slot.at for slot in words.values())])
+    for place in spec.constants:
+        check_request_place(operation, f"{target.pointer}/constants/{escape(str(place))}", place)
+    _check_body(target, [*spec.constants, *(slot.at for slot in words.values())])
     for place in spec.emulation.constants:
         _parse(operation, f"{target.pointer}/emulation/constants", place, ("body", "header"))
-    for index, pattern in enumerate(spec.emulation.unspoken):
+    for index, pattern in enumerate(spec.emulation.unspoken_patterns):
         try:
             re.compile(pattern)
         except re.error as error:
-            at = f"{target.pointer}/emulation/unspoken/{index}"
-            raise document.error(at, f"{pattern!r} is no regular expression: {error}") from error
+            at = f"{target.pointer}/emulation/unspoken_patterns/{index}"
+            raise document.error(at, f"{pattern!r} is not a valid regular expression: {error}") from error
 
 
 def _check_body(target: Target, locations: list[Location]) -> None:

@@ -30,15 +30,15 @@ def _check_resource(operation: Operation, resource: ResourceSpec) -> None:
         raise contract.document.error(at, "x-resource needs both state and states, or neither")
     if resource.list is not None:
         check_operation(operation, f"{at}/list/operation", resource.list.operation)
-        for key in ("used", "limit"):
+        for key in ("count", "limit"):
             check_answer_place(
                 contract.operation(resource.list.operation), f"{at}/list/{key}", getattr(resource.list, key)
             )
     if resource.delete is not None:
         check_operation(operation, f"{at}/delete/operation", resource.delete.operation)
         check_request_place(contract.operation(resource.delete.operation), f"{at}/delete/id", resource.delete.id)
-    for index, setting in enumerate(resource.set):
-        here = f"{at}/set/{index}"
+    for index, setting in enumerate(resource.transitions):
+        here = f"{at}/transitions/{index}"
         check_operation(operation, f"{here}/operation", setting.operation)
         check_request_place(contract.operation(setting.operation), f"{here}/id", setting.id)
         _check_state(operation, f"{here}/state", setting.state, resource)
@@ -49,7 +49,7 @@ def _check_resource(operation: Operation, resource: ResourceSpec) -> None:
 def _check_use(operation: Operation, at: str, use: ResourceUse, resource: ResourceSpec) -> None:
     contract = operation.contract
     check_operation(operation, f"{at}/operation", use.operation)
-    for place in (use.id, *use.instead):
+    for place in (use.id, *use.replaces):
         check_request_place(contract.operation(use.operation), f"{at}/id", place)
     for state in use.states:
         _check_state(operation, f"{at}/states", state, resource)
@@ -66,7 +66,7 @@ def _check_state(operation: Operation, at: str, state: str, resource: ResourceSp
 
 def _check_batch(operation: Operation, batch: BatchSpec) -> None:
     contract, at = operation.contract, f"{operation.pointer}/x-batch"
-    job = operation.speech.answer.job if operation.speech else None
+    job = operation.speech.response.job if operation.speech else None
     if operation.speech is None or job is None:
         raise contract.document.error(at, "x-batch stands beside an x-speech whose answer is a job")
     check_request_place(operation, f"{at}/items", batch.items)
@@ -75,10 +75,12 @@ def _check_batch(operation: Operation, batch: BatchSpec) -> None:
     outside = [slot.at for slot in slots if slot.at.tokens[: len(first_item)] != first_item]
     if outside:
         raise contract.document.error(at, f"{str(outside[0])!r} does not lie in the first of {batch.items}")
-    check_operation(operation, f"{at}/each", batch.each)
-    each = contract.operation(batch.each)
-    if each.speech is None or each.speech.answer.job is None:
-        raise contract.document.error(f"{at}/each", f"{batch.each!r} must be answered with a job, as each item is one")
+    check_operation(operation, f"{at}/item_operation", batch.item_operation)
+    each = contract.operation(batch.item_operation)
+    if each.speech is None or each.speech.response.job is None:
+        raise contract.document.error(
+            f"{at}/item_operation", f"{batch.item_operation!r} must be answered with a job, as each item is one"
+        )
     check_answer_place(contract.operation(job), f"{at}/results", batch.results)
     for place in filter(None, (batch.total, batch.completed)):
         check_answer_place(operation, at, place)
@@ -90,9 +92,11 @@ def _check_chat(operation: Operation, chat: ChatSpec) -> None:
     for key in ("text", "audio", "voice"):
         if (place := getattr(chat, key)) is not None:
             check_request_place(operation, f"{at}/{key}", place)
-    for key in ("heard", "reply", "charged"):
+    for key in ("transcript", "reply", "charged"):
         check_answer_place(operation, f"{at}/{key}", getattr(chat, key))
-    check_answer_place(operation, f"{at}/spoken/at", chat.spoken.at)
-    check_operation(operation, f"{at}/spoken/download", chat.spoken.download)
-    if chat.speaker not in operation.contract.targets:
-        raise operation.contract.document.error(f"{at}/speaker", f"{chat.speaker!r} is no target of this document")
+    check_answer_place(operation, f"{at}/reply_audio/at", chat.reply_audio.at)
+    check_operation(operation, f"{at}/reply_audio/download", chat.reply_audio.download)
+    if chat.emulation_target not in operation.contract.targets:
+        raise operation.contract.document.error(
+            f"{at}/emulation_target", f"{chat.emulation_target!r} is no target of this document"
+        )

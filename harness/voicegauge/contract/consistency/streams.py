@@ -15,12 +15,12 @@ def check_streams(contract: Contract) -> None:
         ContractError: names the line of the first part that leads nowhere.
     """
     for operation in contract.operations.values():
-        answer = operation.speech.answer if operation.speech else None
+        answer = operation.speech.response if operation.speech else None
         streamed = answer is not None and answer.audio is not None and answer.audio.delivered == "stream"
         if operation.stream is not None:
             _check_stream(operation, operation.stream, streamed=streamed)
         elif streamed:
-            at = f"{operation.pointer}/x-speech/answer/audio"
+            at = f"{operation.pointer}/x-speech/response/audio"
             raise contract.document.error(at, "audio delivered as stream needs an x-stream on its operation")
 
 
@@ -33,9 +33,9 @@ def _check_stream(operation: Operation, spec: StreamSpec, *, streamed: bool) -> 
     _check_order(operation, spec)
     if spec.audio.event not in spec.events:
         raise document.error(f"{at}/audio/event", f"{spec.audio.event!r} is no event of this stream")
-    if spec.kind.in_data:
+    if spec.event_type.in_data:
         for name in spec.events:
-            _check_place(operation, spec, name, f"{at}/kind", spec.kind)
+            _check_place(operation, spec, name, f"{at}/event_type", spec.event_type)
     _check_place(operation, spec, spec.audio.event, f"{at}/audio/at", spec.audio.at)
     if spec.audio.index is not None:
         _check_place(operation, spec, spec.audio.event, f"{at}/audio/index", spec.audio.index)

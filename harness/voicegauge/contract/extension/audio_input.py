@@ -59,7 +59,7 @@ class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
     """One model or mode that an operation serves."""
 
     title: str
-    set: LocationValues = field(default_factory=LocationValues)
+    constants: LocationValues = field(default_factory=LocationValues)
     """Constants to send: {"body#/model": whisper}."""
     voice: str | None = None
     """The default voice."""
@@ -100,7 +100,7 @@ class TranscriptionSpec(Record, frozen=True, kw_only=True):
     """`x-transcription` on an operation: it turns speech into text."""
 
     request: dict[AudioInputField, FieldMapping]
-    answer: TranscriptResponse
+    response: TranscriptResponse
     targets: dict[str, AudioInputTargetSpec]
 
 
@@ -129,7 +129,7 @@ class ConversionResponse(Record, frozen=True, kw_only=True):
 class ConversionSpec(Record, frozen=True, kw_only=True):
     """`x-conversion` on an operation: it turns audio into other audio, or says something of it."""
 
-    does: ConversionPurpose
+    purpose: ConversionPurpose
     request: dict[AudioInputField, FieldMapping]
-    answer: ConversionResponse
+    response: ConversionResponse
     targets: dict[str, AudioInputTargetSpec]

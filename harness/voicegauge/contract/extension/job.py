@@ -20,7 +20,7 @@ class JobState(Record, frozen=True, kw_only=True):
     end: Literal["success", "failure"] | None = None
     charged: bool | None = None
     """Whether a job that ends here is paid for; `None` where no document says."""
-    carries: tuple[Location, ...] = ()
+    required: tuple[Location, ...] = ()
     """Places of the status answer that must not be empty in this state."""
     partial: bool = False
     """Whether the answer may carry audio before the job has ended, such as the part that is ready."""

@@ -21,10 +21,10 @@ class RetryPolicy(Record, frozen=True, kw_only=True):
     """When to send a request again, as the document recommends."""
 
     statuses: tuple[int, ...] = (429, 503)
-    first_s: float = 1.0
+    initial_delay_s: float = 1.0
     factor: float = 2.0
-    max_s: float = 30.0
-    attempts: int = 4
+    max_delay_s: float = 30.0
+    max_attempts: int = 4
     """All sends, the first included."""
     source: SourceReference | None = None
 

@@ -16,4 +16,4 @@ RejectionReason = Literal[
     "internal",
     "busy",
 ]
-"""Why a request is refused. Each has a usual status code; `x-when` on an example says more."""
+"""Why a request is refused. Each has a usual status code; `x-rejection-reason` on an example says more."""

@@ -12,7 +12,7 @@ class ResourceListing(Record, frozen=True, kw_only=True):
     """The operation that lists what an account has made."""
 
     operation: str
-    used: Location | None = None
+    count: Location | None = None
     """The place of the answer that counts them."""
     limit: Location | None = None
     """The place of the answer that says how many an account may have."""
@@ -33,7 +33,7 @@ class ResourceUse(Record, frozen=True, kw_only=True):
     operation: str
     id: Location
     """The place of the id in its request."""
-    instead: tuple[Location, ...] = ()
+    replaces: tuple[Location, ...] = ()
     """Places of its request that the id stands for: they are left out."""
     states: tuple[str, ...] = ()
     """In which it may be used; in any where none is named."""
@@ -63,10 +63,10 @@ class ResourceSpec(Record, frozen=True, kw_only=True):
     """All of them, the first being that of a new thing."""
     list: ResourceListing | None = None
     delete: ResourceDeletion | None = None
-    set: tuple[ResourceTransition, ...] = ()
+    transitions: tuple[ResourceTransition, ...] = ()
     """In the order in which they can be called on a new thing."""
     uses: tuple[ResourceUse, ...] = ()
-    new_id: str = "{hex12}"
+    id_format: str = "{hex12}"
     """How the emulator forms ids; "{hexN}" stands for N hexadecimal digits."""
     source: SourceReference | None = None
 
@@ -76,11 +76,11 @@ class BatchSpec(Record, frozen=True, kw_only=True):
 
     items: Location
     """The place of the list in the request; `x-speech.request` names places in its first item."""
-    each: str
+    item_operation: str
     """The operation that an item is a request to."""
     results: Location
     """The place of the list of their jobs in the status answer, in the order of the request."""
-    job: str
+    job_id: str
     """The name, in an item of `results`, of its job's id."""
     index: str | None = None
     """Likewise the number of the item, from 0."""
@@ -102,13 +102,13 @@ class ChatSpec(Record, frozen=True, kw_only=True):
     """The place of what is said, as text."""
     audio: Location | None = None
     """The place of what is said, as a recording."""
-    heard: Location | None = None
+    transcript: Location | None = None
     """The place of the answer that repeats what was said."""
     reply: Location
     """The place of the answer in words."""
-    spoken: ResponseAudio
+    reply_audio: ResponseAudio
     """Where the answer is in speech."""
-    speaker: str
+    emulation_target: str
     """The target whose voice the emulator answers with."""
     voice: Location | None = None
     """The place of the voice that is asked for."""

@@ -18,7 +18,7 @@ PositiveInt = Annotated[int, Meta(ge=1)]
 class Dispute(Record, frozen=True, kw_only=True):
     """Another reading of the same fact."""
 
-    says: str
+    claim: str
     """The reading, in one sentence."""
     document: str
     rules: tuple[str, ...] = ()
@@ -36,7 +36,7 @@ class SourceReference(Record, frozen=True, kw_only=True):
 
     document: str
     """A file name among `x-provider.sources`."""
-    says: str | None = None
+    note: str | None = None
     """What the document says, where the contract's own words are not enough."""
     inferred: bool = False
     """Not stated outright, but read from an example or from how the provider's client behaves."""

@@ -81,7 +81,7 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     words_per_minute: int = 165
     pitch: int = 50
     """0 to 99."""
-    accept_ms: float = 30.0
+    submit_ms: float = 30.0
     queue_ms: float = 200.0
     base_ms: float = 300.0
     ms_per_character: float = 4.0
@@ -90,18 +90,18 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     sample_rate_hz: int = 24000
     format: str | None = None
     """What it answers with where the request names no format; by default a documented media type, else WAV."""
-    lead_s: float = 0.12
+    leading_silence_s: float = 0.12
     """Silence before the speech."""
-    id: str | None = None
+    id_format: str | None = None
     """Job ids: "{hexN}" stands for N hexadecimal digits, as in "xtts-v2-api_019d{hex4}-{hex4}"."""
     constants: LocationValues = field(default_factory=LocationValues)
     """Places of the submit's and the status answers with their value: written where the example has them.
 
     "{hexN}" in a text stands for N hexadecimal digits, drawn once a job.
     """
-    pace: AudioPacing | None = None
+    pacing: AudioPacing | None = None
     """For audio as bytes: sent as it is made, not at once. A stream of events has one in any case."""
-    unspoken: tuple[str, ...] = ()
+    unspoken_patterns: tuple[str, ...] = ()
     """Regular expressions of what a text may carry and no voice says, such as "^[(][^)]*[)]" for a cue."""
 
 
@@ -122,7 +122,7 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     title: str
     model: str | None = None
     """What answers call the model, at `x-job.model`; `None` where no document says."""
-    set: LocationValues = field(default_factory=LocationValues)
+    constants: LocationValues = field(default_factory=LocationValues)
     """Constants to send: {"body#/model": kokoro}."""
     voice: str | None = None
     """The default voice."""
@@ -130,14 +130,14 @@ class TargetSpec(Record, frozen=True, kw_only=True):
     """The default voice of a language, where it is another one: {zh: "Bowen [ZH]"}."""
     voice_description: str | None = None
     voice_sample_url: str | None = None
-    needs: tuple[SpeechField, ...] = ()
+    required_fields: tuple[SpeechField, ...] = ()
     """Words without which this target makes no sense, such as voice_sample_upload."""
     language: str | None = None
     languages: tuple[str, ...] = ()
     """Neutral codes it speaks; empty where the document names none."""
     format: str | None = None
     formats: tuple[str, ...] = ()
-    text_characters: int | None = None
+    recommended_max_characters: int | None = None
     """The longest text that is still advisable, where the document gives one that is no bound."""
     media_type: str | None = None
     """The request's media type, where the operation takes several."""
@@ -152,5 +152,5 @@ class SpeechSpec(Record, frozen=True, kw_only=True):
     """`x-speech` on an operation: it turns text into speech."""
 
     request: dict[SpeechField, FieldMapping]
-    answer: SpeechResponse
+    response: SpeechResponse
     targets: dict[str, TargetSpec]

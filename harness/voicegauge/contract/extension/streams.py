@@ -22,7 +22,7 @@ class EventSpec(Record, frozen=True, kw_only=True):
 
 
 class EventAudio(Record, frozen=True, kw_only=True):
-    """Where the audio is. The pieces of all events, joined, are what `x-speech.answer.audio` says."""
+    """Where the audio is. The pieces of all events, joined, are what `x-speech.response.audio` says."""
 
     event: str
     """The kind of event that carries it."""
@@ -36,12 +36,12 @@ class EventAudio(Record, frozen=True, kw_only=True):
 class StreamSpec(Record, frozen=True, kw_only=True):
     """`x-stream` on an operation."""
 
-    kind: EventLocation = field(default_factory=lambda: EventLocation("event"))
+    event_type: EventLocation = field(default_factory=lambda: EventLocation("event"))
     """Where an event tells its kind: "event", the field of that name, or "data#/pointer"."""
     events: dict[str, EventSpec]
     """In the order of a stream's life: it begins with the first one, or with one that ends it in failure."""
     audio: EventAudio
-    marker: str | None = None
+    end_marker: str | None = None
     """The data of a last message that is no event, such as "[DONE]"."""
     reason: EventLocation | None = None
     """The place that says why, in an event that ends the stream in failure."""

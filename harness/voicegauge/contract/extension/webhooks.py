@@ -36,7 +36,7 @@ class WebhookBody(Record, frozen=True, kw_only=True):
     """A body of its own; places of what is sent, but for `given`."""
 
     id: Location
-    given: Location | None = None
+    submit_id: Location | None = None
     """The place of the same id in the answer to the request; `x-job.submit.id` if left out."""
     state: Location
     states: dict[str, Literal["success", "failure"]]
@@ -51,11 +51,11 @@ class WebhookBody(Record, frozen=True, kw_only=True):
 class WebhookEmulation(Record, frozen=True, kw_only=True):
     """How the emulator plays it; these numbers are made up."""
 
-    cycle_s: float = 5.0
+    progress_interval_s: float = 5.0
     """From one POST of progress to the next."""
     attempts: int = 3
     """How often a POST is tried that is not answered with 2xx."""
-    wait_s: float = 1.0
+    retry_delay_s: float = 1.0
     """Between two attempts."""
     timeout_s: float = 5.0
     """How long the receiver may take to answer."""
@@ -70,11 +70,11 @@ class WebhookSpec(Record, frozen=True, kw_only=True):
     """The operation id, in `callbacks` of this operation or in `webhooks`, that says what is sent."""
     body: WebhookBody | None = None
     """`None` where what is sent has the shape of the status answer."""
-    https: bool = False
+    https_only: bool = False
     """Whether URLs with plain http are refused."""
     progress_max_s: float | None = None
     """The longest time between two POSTs of progress."""
-    repeats: bool = False
+    may_repeat: bool = False
     """Whether a receiver is told to expect the same POST more than once."""
     emulation: WebhookEmulation = WebhookEmulation()
     source: SourceReference | None = None

@@ -136,10 +136,10 @@ PROVIDER = (
     _optional_number("credits/free", "free-credits", "The number of free credits of a new account", (C, P, C, P)),
     _required_value("credits/name", "credit-name", "The name of the provider's credits", C),
     _names("retry/statuses", "retry-status", "A status after which to retry", (C, P)),
-    _number("retry/first_s", "retry-first-wait", "The wait before the first retry", (P, C)),
-    _number("retry/max_s", "retry-longest-wait", "The maximum wait before a retry", (P, C)),
+    _number("retry/initial_delay_s", "retry-first-wait", "The wait before the first retry", (P, C)),
+    _number("retry/max_delay_s", "retry-longest-wait", "The maximum wait before a retry", (P, C)),
     _number("retry/factor", "retry-factor", "The factor by which waits before retries grow", (P, C)),
-    _number("retry/attempts", "retry-attempts", "The maximum number of attempts", (C, P)),
+    _number("retry/max_attempts", "retry-attempts", "The maximum number of attempts", (C, P)),
 )
 LIMITS = (
     _names("plans", "plan", "An account plan", (C, P)),
@@ -165,7 +165,7 @@ JOB = (
     _names("states/*/next", "job-transition", "A transition between job states", (P, C)),
     _value("states/*/end", "job-state-end", "The outcome of a terminal job state", (B, B, B)),
     _flag("states/*/charged", "job-charge", "A job that ends in a certain state is {} charged", (P, C)),
-    _names("states/*/carries", "job-carries", "A location that always has a value in a job state", (C, B)),
+    _names("states/*/required", "job-carries", "A location that always has a value in a job state", (C, B)),
     _flag("states/*/partial", "job-partial", "A job may {} have audio in a state before it has ended", (P, C)),
     _optional_number("states/*/max_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)),
     _required_value("submit/id", "job-submit-id-place", "The location of the job id in the submit response", B),
@@ -197,15 +197,15 @@ SPEECH = (
     _required_value("request/*/template", "speech-word-template", "The template of a parameter's value", P),
     _names("request/*/map", "speech-word-value", "The provider's name for a value of a parameter", (C, P)),
     _required_value("request/*/map/*", "speech-word-value", "The provider's name for a value of a parameter", P),
-    _value("answer/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)),
-    _presence("answer/audio", "speech-audio", "Audio in the response", (C, B)),
-    *_audio("answer/audio", "speech-audio"),
-    _value("answer/charged", "speech-charged-place", "The location of the charge", (C, P, P)),
-    _value("answer/balance", "speech-balance-place", "The location of the remaining balance", (C, P, P)),
+    _value("response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)),
+    _presence("response/audio", "speech-audio", "Audio in the response", (C, B)),
+    *_audio("response/audio", "speech-audio"),
+    _value("response/charged", "speech-charged-place", "The location of the charge", (C, P, P)),
+    _value("response/balance", "speech-balance-place", "The location of the remaining balance", (C, P, P)),
     _names("targets", "target", "A target", (C, B)),
     _value("targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)),
-    _names("targets/*/set", "target-constant", "A constant in the requests of a target", (B, B)),
-    _required_value("targets/*/set/*", "target-constant", "A constant in the requests of a target", B),
+    _names("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
+    _required_value("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
     _value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
     _value(
         "targets/*/voice_description",
@@ -214,13 +214,16 @@ SPEECH = (
         (C, P, P),
     ),
     _value("targets/*/voice_sample_url", "target-voice-sample", "The default voice sample of a target", (C, P, P)),
-    _names("targets/*/needs", "target-need", "A required parameter of a target", (B, C)),
+    _names("targets/*/required_fields", "target-need", "A required parameter of a target", (B, C)),
     _value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
     _choices("targets/*/languages", "target-language", "A language of a target"),
     _value("targets/*/format", "target-default-format", "The default audio format of a target", (C, P, P)),
     _choices("targets/*/formats", "target-format", "An audio format of a target"),
     _optional_number(
-        "targets/*/text_characters", "target-text-length", "The recommended maximum text length", (C, P, P, C)
+        "targets/*/recommended_max_characters",
+        "target-text-length",
+        "The recommended maximum text length",
+        (C, P, P, C),
     ),
     _value("targets/*/media_type", "target-media-type", "The media type of a target's requests", (P, P, B)),
     _flag("targets/*/keyless", "target-keyless", "A target {} works without a key", (C, B)),
@@ -228,7 +231,7 @@ SPEECH = (
 )
 STREAM = (
     _presence("", "stream", "The event stream of the response (x-stream)", (B, B)),
-    _required_value("kind", "stream-kind-place", "The location of an event's type", B),
+    _required_value("event_type", "stream-kind-place", "The location of an event's type", B),
     _names("events", "stream-event", "An event type", (P, P)),
     _names("events/*/next", "stream-order", "An event type that may follow another", (P, C)),
     _value("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),
@@ -237,7 +240,7 @@ STREAM = (
     _required_value("audio/at", "stream-audio-place", "The location of the audio in its event", B),
     _required_value("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
     _value("audio/index", "stream-index-place", "The location of the sequence number of an event", (C, P, P)),
-    _value("marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
+    _value("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
     _value("reason", "stream-reason-place", "The location of the failure reason", (C, P, P)),
     _optional_number("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
 )
@@ -245,8 +248,8 @@ WEBHOOK = (
     _presence("", "webhook-naming", "The webhook URL in requests (x-webhook)", (C, B)),
     _names("url", "webhook-url", "A location of the webhook URL in the request, or its modes,", (C, B)),
     _required_value("callback", "webhook-callback", "The documented callback that is sent to the webhook", P),
-    _flag("https", "webhook-https", "Webhook URLs {} have to use HTTPS", (B, C)),
-    _flag("repeats", "webhook-repeats", "A callback may {} be repeated", (P, C)),
+    _flag("https_only", "webhook-https", "Webhook URLs {} have to use HTTPS", (B, C)),
+    _flag("may_repeat", "webhook-repeats", "A callback may {} be repeated", (P, C)),
     _optional_number(
         "progress_max_s", "webhook-progress", "The maximum time between two progress callbacks", (P, C, C, P)
     ),
@@ -260,10 +263,10 @@ AUDIO_INPUT = (
     _required_value("request/*/at", "intake-word-place", "The location of a parameter in requests with audio input", B),
     _names("request/*/map", "intake-word-value", "The provider's name for a value of a parameter", (C, P)),
     _required_value("request/*/map/*", "intake-word-value", "The provider's name for a value of a parameter", P),
-    _value("answer/charged", "intake-charged-place", "The location of the charge", (C, P, P)),
+    _value("response/charged", "intake-charged-place", "The location of the charge", (C, P, P)),
     _names("targets", "target", "A target", (C, B)),
-    _names("targets/*/set", "target-constant", "A constant in the requests of a target", (B, B)),
-    _required_value("targets/*/set/*", "target-constant", "A constant in the requests of a target", B),
+    _names("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
+    _required_value("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
     _value("targets/*/voice", "target-voice", "The default voice of a target", (C, P, P)),
     _value("targets/*/language", "target-default-language", "The default language of a target", (C, P, P)),
     _choices("targets/*/languages", "target-language", "A language of a target"),
@@ -271,33 +274,35 @@ AUDIO_INPUT = (
 )
 TRANSCRIPTION = (
     _presence("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
-    _required_value("answer/text", "transcript-place", "The location of the transcript", B),
-    _value("answer/language", "transcript-language-place", "The location of the detected language", (C, P, P)),
-    _value("answer/audio_s", "transcript-length-place", "The location of the audio duration", (C, P, P)),
-    _value("answer/segments", "transcript-segments-place", "The location of the segments", (C, B, B)),
+    _required_value("response/text", "transcript-place", "The location of the transcript", B),
+    _value("response/language", "transcript-language-place", "The location of the detected language", (C, P, P)),
+    _value("response/audio_s", "transcript-length-place", "The location of the audio duration", (C, P, P)),
+    _value("response/segments", "transcript-segments-place", "The location of the segments", (C, B, B)),
     *(
-        _required_value(f"answer/segment/{key}", "transcript-segment-key", "The name of a field of a segment", B)
+        _required_value(f"response/segment/{key}", "transcript-segment-key", "The name of a field of a segment", B)
         for key in ("start", "end", "text")
     ),
     *(
-        _value(f"answer/segment/{key}", f"transcript-{key}", f"The field {key} of a segment", (C, P, B))
+        _value(f"response/segment/{key}", f"transcript-{key}", f"The field {key} of a segment", (C, P, B))
         for key in ("speaker", "words")
     ),
     *AUDIO_INPUT,
 )
 CONVERSION = (
     _presence("", "conversion", "The audio conversion of the operation (x-conversion)", (C, B)),
-    _required_value("does", "conversion-purpose", "The purpose of a conversion", B),
-    _presence("answer/audio", "conversion-audio", "Audio in the response", (C, B)),
-    *_audio("answer/audio", "conversion-audio"),
-    _presence("answer/stems", "conversion-stems", "The list of stems in the response", (C, B)),
-    _required_value("answer/stems/at", "conversion-stems-place", "The location of the stems", B),
-    _required_value("answer/stems/name", "conversion-stem-key", "The name of a field of a stem", B),
-    _required_value("answer/stems/url", "conversion-stem-key", "The name of a field of a stem", B),
-    _value("answer/stems/download", "conversion-stems-download", "The operation that a stem URL belongs to", (C, P, P)),
-    _names("answer/facts", "conversion-fact", "An audio property in the response", (C, B)),
+    _required_value("purpose", "conversion-purpose", "The purpose of a conversion", B),
+    _presence("response/audio", "conversion-audio", "Audio in the response", (C, B)),
+    *_audio("response/audio", "conversion-audio"),
+    _presence("response/stems", "conversion-stems", "The list of stems in the response", (C, B)),
+    _required_value("response/stems/at", "conversion-stems-place", "The location of the stems", B),
+    _required_value("response/stems/name", "conversion-stem-key", "The name of a field of a stem", B),
+    _required_value("response/stems/url", "conversion-stem-key", "The name of a field of a stem", B),
+    _value(
+        "response/stems/download", "conversion-stems-download", "The operation that a stem URL belongs to", (C, P, P)
+    ),
+    _names("response/facts", "conversion-fact", "An audio property in the response", (C, B)),
     _required_value(
-        "answer/facts/*", "conversion-fact-place", "The location of a property of the audio in the response", B
+        "response/facts/*", "conversion-fact-place", "The location of a property of the audio in the response", B
     ),
     *AUDIO_INPUT,
 )
@@ -308,20 +313,20 @@ RESOURCE = (
     _names("states", "resource-state", "A resource state", (P, C)),
     _presence("list", "resource-list", "Listing of resources", (C, B)),
     _required_value("list/operation", "resource-list-call", "The operation that lists resources", P),
-    _value("list/used", "resource-count-place", "The location of the number of resources", (C, P, P)),
+    _value("list/count", "resource-count-place", "The location of the number of resources", (C, P, P)),
     _value("list/limit", "resource-limit-place", "The location of the maximum number of resources", (C, P, P)),
     _presence("delete", "resource-deletion", "Deletion of resources", (C, B)),
     _required_value("delete/operation", "resource-deletion-call", "The operation that deletes a resource", P),
     _required_value("delete/id", "resource-deletion-place", "The location of the id in a deletion request", B),
-    _names("set", "resource-setting", "An operation that changes the state of a resource", (C, B)),
+    _names("transitions", "resource-setting", "An operation that changes the state of a resource", (C, B)),
     _names("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
 )
 BATCH = (
     _presence("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
     _required_value("items", "batch-items-place", "The location of the list of requests", B),
-    _required_value("each", "batch-call", "The operation that each request of a batch is for", P),
+    _required_value("item_operation", "batch-call", "The operation that each request of a batch is for", P),
     _required_value("results", "batch-results-place", "The location of the list of jobs", B),
-    _required_value("job", "batch-job-key", "The name of the job id in the list of jobs", B),
+    _required_value("job_id", "batch-job-key", "The name of the job id in the list of jobs", B),
     _value("index", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
     _value("state", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)),
     _value("charged", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)),
@@ -333,9 +338,9 @@ CHAT = (
     _presence("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
     _required_value("text", "chat-text-place", "The location of the user's message as text", B),
     _value("audio", "chat-recording-place", "The location of the user's message as audio", (C, B, B)),
-    _value("heard", "chat-heard-place", "The location of the transcript of the user's message", (C, P, P)),
+    _value("transcript", "chat-heard-place", "The location of the transcript of the user's message", (C, P, P)),
     _required_value("reply", "chat-reply-place", "The location of the reply text", B),
-    *_audio("spoken", "chat-audio"),
+    *_audio("reply_audio", "chat-audio"),
     _value("voice", "chat-voice-place", "The location of the voice of the reply", (C, B, B)),
     _value("charged", "chat-charged-place", "The location of the charge", (C, P, P)),
 )

@@ -66,6 +66,6 @@ def _schema_pointers(contract: Contract, dispute: Dispute, location: str) -> lis
     for key in ("x-source", "source"):
         entries = read_pointer(contract.document.data, [*tokens, key, "disputed"])
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if entry.get("says") == dispute.says and entry.get("schema") == dispute.schema:
+            if entry.get("claim") == dispute.claim and entry.get("schema") == dispute.schema:
                 found.append(f"{location}/{key}/disputed/{index}/schema")
     return found

@@ -32,8 +32,8 @@ def _status_operation_pointer(observed: ObservedExchange) -> str:
     """Return the pointer of the operation that has `x-job`, which a submit only refers to."""
     operation = observed.operation
     assert operation is not None
-    if operation.job is None and operation.speech is not None and operation.speech.answer.job:
-        operation = observed.contract.operation(operation.speech.answer.job)
+    if operation.job is None and operation.speech is not None and operation.speech.response.job:
+        operation = observed.contract.operation(operation.speech.response.job)
     return operation.pointer
 
 

@@ -94,7 +94,7 @@ def split_stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
 
 
 def analyze_music(samples: Samples, rate: int) -> dict[str, Any]:
-    """Estimate key, scale and tempo, with the names of `x-conversion.answer.facts`."""
+    """Estimate key, scale and tempo, with the names of `x-conversion.response.facts`."""
     root, scale = _key(samples, rate)
     number, letter = _camelot(root, scale)
     other = "A" if letter == "B" else "B"

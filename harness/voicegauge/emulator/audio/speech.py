@@ -111,7 +111,11 @@ def read_synthesis_request(
     """
     emulation, speech = target.spec.emulation, target.speech
     raw = read_speech_field(request, target, "text")
-    text = strip_unspoken_text(str(raw), speech.request["text"], emulation.unspoken) if isinstance(raw, str) else ""
+    text = (
+        strip_unspoken_text(str(raw), speech.request["text"], emulation.unspoken_patterns)
+        if isinstance(raw, str)
+        else ""
+    )
     if not text and strict:
         raise Rejection("invalid", slot_field_name(speech.request["text"]), "the text is blank")
     speed = read_speech_field(request, target, "speed")
@@ -127,7 +131,7 @@ def read_synthesis_request(
         words_per_minute=round(emulation.words_per_minute * _factor(speed)),
         pitch=_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
-        lead_s=emulation.lead_s,
+        lead_s=emulation.leading_silence_s,
         format=_known_format(name, target, strict=strict),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
@@ -222,11 +226,13 @@ def check_emulation_settings(target: Target) -> None:
         _known_format(emulation.format or "wav", target, strict=True)
     except Rejection as rejection:
         raise document.error(f"{at}/format", str(rejection)) from rejection
-    for pattern in emulation.unspoken:
+    for pattern in emulation.unspoken_patterns:
         try:
             re.compile(pattern)
         except re.error as error:
-            raise document.error(f"{at}/unspoken", f"{pattern!r} is not a valid regular expression: {error}") from error
+            raise document.error(
+                f"{at}/unspoken_patterns", f"{pattern!r} is not a valid regular expression: {error}"
+            ) from error
 
 
 class SpeechSynthesizer:

@@ -120,32 +120,32 @@ class AudioInputEndpoint:
         language = requested if is_named else ASR_LANGUAGE
         text = await transcribe_samples(decoded.samples, decoded.sample_rate_hz, language)
         values = transcript_values(
-            use.answer,
+            use.response,
             align_phrases(decoded.samples, decoded.sample_rate_hz, text),
             language=language,
             audio_s=decoded.audio_s,
             words=read_audio_field(request, target, "timestamps") is True,
             speakers=read_audio_field(request, target, "diarize") is True,
         )
-        return AudioInputResult({use.answer.text: text, **values})
+        return AudioInputResult({use.response.text: text, **values})
 
     async def _conversion(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
     ) -> AudioInputResult:
         use = target.conversion
         assert use is not None
-        if use.does == "translate":
+        if use.purpose == "translate":
             return await self._translation(request, target, upload, strict=strict)
-        if use.does == "analyse":
+        if use.purpose == "analyse":
             facts = await asyncio.to_thread(analyze_music, upload.decoded.samples, upload.decoded.sample_rate_hz)
             return AudioInputResult(
-                {location: facts[name] for name, location in use.answer.facts.items() if name in facts}
+                {location: facts[name] for name, location in use.response.facts.items() if name in facts}
             )
-        if use.answer.stems is not None:
-            return await self._stems(request, target, upload, use.answer.stems)
+        if use.response.stems is not None:
+            return await self._stems(request, target, upload, use.response.stems)
         generated = await asyncio.to_thread(_convert, request, target, upload)
-        location = use.answer.audio
-        return self._audio_result(request, location, generated, use.does) if location else AudioInputResult({})
+        location = use.response.audio
+        return self._audio_result(request, location, generated, use.purpose) if location else AudioInputResult({})
 
     async def _translation(
         self, request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload, *, strict: bool
@@ -167,13 +167,13 @@ class AudioInputEndpoint:
             "source_language": ASR_LANGUAGE,
             "target_language": language,
         }
-        values = {location: facts[name] for name, location in use.answer.facts.items() if name in facts}
-        if use.answer.audio is None:
+        values = {location: facts[name] for name, location in use.response.facts.items() if name in facts}
+        if use.response.audio is None:
             return AudioInputResult(values)
         name = target.spec.emulation.format or "mp3"
         synthesis = _translation_speech(text or "Nothing was said.", language, name)
         data = await self._context.downloads.synthesizer.synthesize(synthesis)
-        result = self._audio_result(request, use.answer.audio, GeneratedAudio(data, name), "translate")
+        result = self._audio_result(request, use.response.audio, GeneratedAudio(data, name), "translate")
         return result._replace(values=values)
 
     async def _stems(
@@ -232,7 +232,7 @@ def _convert(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUp
         return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
 
     rate, channels, kbps = read_number("sample_rate"), read_number("channels"), read_number("bitrate")
-    if use.does == "convert" and upload.file.data:
+    if use.purpose == "convert" and upload.file.data:
         try:
             return GeneratedAudio(transcode(upload.file.data, TranscodingTarget(name, rate, channels, kbps)), name)
         except ValueError as error:  # includes PyAV's ArgumentError, raised for an unsupported sample rate
@@ -240,7 +240,7 @@ def _convert(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUp
     speed = read_audio_field(request, target, "speed")
     voice = read_audio_field(request, target, "voice")
     change = AudioEffect(
-        use.does,
+        use.purpose,
         voice=voice if isinstance(voice, str) else None,
         speed=float(speed) if isinstance(speed, int | float) and 0.5 <= speed <= 2 else 1.0,
         strength=read_number("strength") or 2,

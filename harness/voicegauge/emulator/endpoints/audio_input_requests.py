@@ -18,7 +18,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     targets = [t for t in request.operation.contract.intakes.values() if t.operation is request.operation]
 
     def matches(target: AudioInputTarget) -> bool:
-        for location, constant in target.spec.set.items():
+        for location, constant in target.spec.constants.items():
             value = request.read(location)
             if (default_value_at(request, location) if value is MISSING else value) != constant:
                 return False

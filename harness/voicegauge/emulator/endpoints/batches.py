@@ -82,14 +82,14 @@ def _item_requests(request: ParsedRequest, batch: BatchSpec) -> Iterator[ParsedR
     items = read_pointer(request.body, tokens)
     if not isinstance(items, list) or not items:
         raise Rejection("invalid", tokens[0], f"{tokens[0]} must be a list of requests")
-    each: Operation = request.operation.contract.operation(batch.each)
+    each: Operation = request.operation.contract.operation(batch.item_operation)
     media = next(iter(each.request_media.values()))
     for item in items:
         yield replace(request, operation=each, body=item if isinstance(item, dict) else {}, media=media)
 
 
 def _item_result(batch: BatchSpec, number: int, item: EmulatedJob, urls: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    yield batch.job, item.id
+    yield batch.job_id, item.id
     if batch.index is not None:
         yield batch.index, number
     if batch.state is not None:

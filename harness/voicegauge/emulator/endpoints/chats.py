@@ -58,7 +58,7 @@ class ChatEndpoint:
             response.body = write_at(response.body, conversation.resource.id, conversation.id)
         reply = _reply_to(turns)
         url = self._speak(request, chat, reply)
-        values = ((chat.heard, message), (chat.reply, reply), (chat.spoken.at, url), (chat.charged, charge))
+        values = ((chat.transcript, message), (chat.reply, reply), (chat.reply_audio.at, url), (chat.charged, charge))
         for location, value in values:
             if location is not None and value is not None:
                 response.body = write_at(response.body, location, value)
@@ -67,12 +67,12 @@ class ChatEndpoint:
     def _speak(self, request: ParsedRequest, chat: ChatSpec, reply: str) -> str:
         """Make the spoken reply available for download, and return its URL."""
         context = self._context
-        target = context.contract.target(chat.speaker)
+        target = context.contract.target(chat.emulation_target)
         speech_request = _speech_request(request, target, reply, chat.voice)
-        synthesis = read_synthesis_request(speech_request, target, chat.spoken, context.settings.seed)
+        synthesis = read_synthesis_request(speech_request, target, chat.reply_audio, context.settings.seed)
         media_id = fill_random_hex(DEFAULT_ID, context.job_store.next_rng())
         context.downloads.add_speech(media_id, target, synthesis)
-        return context.builder.audio_url(request.incoming.base_url, chat.spoken, media_id, synthesis.format)
+        return context.builder.audio_url(request.incoming.base_url, chat.reply_audio, media_id, synthesis.format)
 
 
 def _recorded_message(request: ParsedRequest, chat: ChatSpec) -> UploadedFile | None:

@@ -39,13 +39,13 @@ def _describe_speech(operation: Operation) -> str | None:
         return None
     if operation.stream is not None:
         return "streams speech"
-    return "creates a job that produces speech" if operation.speech.answer.job else "returns speech"
+    return "creates a job that produces speech" if operation.speech.response.job else "returns speech"
 
 
 def _describe_audio_input(operation: Operation) -> str | None:
     if isinstance(operation.intake, TranscriptionSpec):
         return "transcribes the audio"
-    return _PURPOSES[operation.intake.does] if operation.intake is not None else None
+    return _PURPOSES[operation.intake.purpose] if operation.intake is not None else None
 
 
 def _describe_follow_up(operation: Operation) -> str | None:
@@ -75,7 +75,7 @@ def _describe_resource(operation: Operation) -> str | None:
             return f"lists resources of the account: {resource.name}"
         if resource.delete is not None and resource.delete.operation == operation.id:
             return f"deletes a resource: {resource.name}"
-        for setting in resource.set:
+        for setting in resource.transitions:
             if setting.operation == operation.id:
                 return f"sets the state of a resource to {setting.state}: {resource.name}"
     return None

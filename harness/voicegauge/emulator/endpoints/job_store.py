@@ -128,7 +128,7 @@ class JobStore:
         path = self._injector.change_states(spec, shortest_path(spec, end), target)
         rng = self.next_rng()
         job = (EmulatedJob if items is None else functools.partial(EmulatedBatch, items=items))(
-            id=fill_random_hex(target.spec.emulation.id or DEFAULT_ID, rng),
+            id=fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng),
             target=target,
             account=account,
             synthesis=speech.synthesis,

@@ -92,9 +92,9 @@ def download_operations(operation: Operation) -> Iterator[str]:
     """Yield the ids of the operations that download audio which responses of `operation` link to."""
     audio: list[ResponseAudio | StemList | None] = []
     if operation.speech is not None:
-        audio.append(operation.speech.answer.audio)
+        audio.append(operation.speech.response.audio)
     if operation.job is not None:
         audio.append(operation.job.audio)
     if isinstance(operation.intake, ConversionSpec):
-        audio += [operation.intake.answer.audio, operation.intake.answer.stems]
+        audio += [operation.intake.response.audio, operation.intake.response.stems]
     yield from (location.download for location in audio if location is not None and location.download)

@@ -133,7 +133,7 @@ class ResourceStore:
         assert resource is not None
         self._created_count += 1
         state = next(iter(resource.states), None)
-        stored = StoredResource(resource, fill_random_hex(resource.new_id, rng), account, response.body, state)
+        stored = StoredResource(resource, fill_random_hex(resource.id_format, rng), account, response.body, state)
         self._check_quota(stored)
         body = _with_request_fields(request, response)
         body = write_at(body, resource.id, stored.id)
@@ -188,8 +188,8 @@ class ResourceStore:
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
                 response.body[key] = [_with_state(stored) for stored in shown]
         assert resource.list is not None
-        if resource.list.used is not None:
-            response.body = write_at(response.body, resource.list.used, len(shown))
+        if resource.list.count is not None:
+            response.body = write_at(response.body, resource.list.count, len(shown))
         return response
 
     def _change_response(self, request: ParsedRequest, stored: StoredResource) -> EmulatedResponse:
@@ -234,5 +234,5 @@ def _roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:
             yield resource.list.operation, ResourceRole("list", resource)
         if resource.delete is not None:
             yield resource.delete.operation, ResourceRole("delete", resource, resource.delete.id)
-        for setting in resource.set:
+        for setting in resource.transitions:
             yield setting.operation, ResourceRole("set", resource, setting.id, setting.state)

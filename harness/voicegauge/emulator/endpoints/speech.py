@@ -40,7 +40,7 @@ class SpeechEndpoint:
         context = self._context
         speech = self.plan(request, account, strict=strict)
         charge = context.job_store.charge_target(account, speech.target, speech.characters)
-        if speech.target.answer.job is None:
+        if speech.target.response.job is None:
             work_s = speech.queue_s + speech.work_s
             pace = streaming_pace(speech.target)
             # A streamed response starts before the audio is complete: its pieces wait instead.
@@ -84,7 +84,7 @@ class SpeechEndpoint:
         work_ms = emulation.base_ms + emulation.ms_per_character * characters
         accept_s, queue_s, work_s = (
             self._context.clock.scale(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
-            for milliseconds in (emulation.accept_ms, emulation.queue_ms, work_ms)
+            for milliseconds in (emulation.submit_ms, emulation.queue_ms, work_ms)
         )
         return accept_s, queue_s, work_s
 
@@ -107,7 +107,7 @@ class SpeechEndpoint:
         location = audio_location(target)
         data = await context.downloads.render(target, synthesis)
         rng = context.job_store.next_rng()
-        media_id = fill_random_hex(target.spec.emulation.id or DEFAULT_ID, rng)
+        media_id = fill_random_hex(target.spec.emulation.id_format or DEFAULT_ID, rng)
         if location.delivered == "url":
             context.downloads.add_speech(media_id, target, synthesis)
         url = context.builder.audio_url(request.incoming.base_url, location, media_id, synthesis.format)

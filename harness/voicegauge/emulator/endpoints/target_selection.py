@@ -19,8 +19,8 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
     if scored:
         return max(scored, key=lambda pair: pair[0])[1]
     errors = (media for spec in request.operation.responses.values() for media in spec.media.values())
-    if strict and any(example.when == "not-found" for media in errors for example in media.examples):
-        location = next(location for target in targets for location in target.spec.set)
+    if strict and any(example.rejection_reason == "not-found" for media in errors for example in media.examples):
+        location = next(location for target in targets for location in target.spec.constants)
         raise Rejection("not-found", location.field_name, "no such model")
     return targets[0]
 
@@ -28,12 +28,12 @@ def select_target(request: ParsedRequest, *, strict: bool = True) -> Target:
 def _match_score(request: ParsedRequest, target: Target) -> tuple[int, bool] | None:
     """Return how well a request matches a target; `None` if it contradicts one of the target's constants."""
     score = 0
-    for location, constant in target.spec.set.items():
+    for location, constant in target.spec.constants.items():
         value = request.read(location)
         if value is not MISSING and value != constant:
             return None
         score += 2 * (value == constant)
-    for word in target.spec.needs:
+    for word in target.spec.required_fields:
         score += -1 if request.read(target.speech.request[word].at) is MISSING else 1
     language = read_speech_field(request, target, "language")
     return score, language is MISSING or not target.spec.languages or language in target.spec.languages
@@ -47,8 +47,8 @@ def billable_characters(request: ParsedRequest, target: Target, synthesis: Synth
 
 def audio_location(target: Target) -> ResponseAudio:
     """Return where a target's audio is delivered: in the response, or by its job."""
-    if target.answer.audio is not None:
-        return target.answer.audio
+    if target.response.audio is not None:
+        return target.response.audio
     assert target.job_operation is not None
     assert target.job_operation.job is not None
     return target.job_operation.job.audio

@@ -71,7 +71,7 @@ class Fault:
 
 
 def _has_job(target: Target) -> bool:
-    return target.answer.job is not None
+    return target.response.job is not None
 
 
 def _has_resource(condition: Callable[[ResourceSpec], bool]) -> Callable[[Target], bool]:

@@ -85,7 +85,7 @@ def remove_output(response: EmulatedResponse) -> None:
     state = spec.states.get(str(read_at(response.body, spec.state))) if spec is not None else None
     if spec is None or state is None or state.end != "success":
         return
-    for location in {spec.audio.at, *state.carries} - {spec.completed}:
+    for location in {spec.audio.at, *state.required} - {spec.completed}:
         if read_at(response.body, location) is not MISSING:
             response.body = write_at(response.body, location, None)
 
@@ -180,7 +180,7 @@ def has_polling_url(target: Target) -> bool:
 
 def latest_job(job: EmulatedJob, jobs: Sequence[EmulatedJob]) -> EmulatedJob:
     """Return the most recent job of the same account and status operation."""
-    alike = (j for j in reversed(jobs) if j.account is job.account and j.target.answer.job == job.target.answer.job)
+    alike = (j for j in reversed(jobs) if j.account is job.account and j.target.response.job == job.target.response.job)
     return next(alike, job)
 
 
@@ -196,5 +196,5 @@ def overcharge(amount: float) -> float:
 def has_charge(target: Target) -> bool:
     """Return whether the target has a price and some response reports the charge."""
     spec = _job_spec(target)
-    tells = target.answer.charged is not None or (spec is not None and spec.charged is not None)
+    tells = target.response.charged is not None or (spec is not None and spec.charged is not None)
     return tells and target.pricing is not None

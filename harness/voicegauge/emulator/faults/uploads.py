@@ -16,11 +16,11 @@ def replace_transcript(response: EmulatedResponse) -> None:
     intake = response.operation.intake if response.operation else None
     if response.kind != "audio-input" or not isinstance(intake, TranscriptionSpec):
         return
-    response.body = write_at(response.body, intake.answer.text, OTHER_TEXT)
-    segments = read_at(response.body, intake.answer.segments)
+    response.body = write_at(response.body, intake.response.text, OTHER_TEXT)
+    segments = read_at(response.body, intake.response.segments)
     words = OTHER_TEXT.split()
     for index, segment in enumerate(segments if isinstance(segments, list) else ()):
-        segment[intake.answer.segment.text] = words[index % len(words)]
+        segment[intake.response.segment.text] = words[index % len(words)]
 
 
 def change_sample_rate(response: EmulatedResponse) -> None:

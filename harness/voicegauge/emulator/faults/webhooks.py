@@ -62,4 +62,4 @@ def can_break_shape(target: Target) -> bool:
 
 def requires_https(target: Target) -> bool:
     """Return whether plain http webhook URLs must be rejected."""
-    return target.operation.webhook is not None and target.operation.webhook.https
+    return target.operation.webhook is not None and target.operation.webhook.https_only

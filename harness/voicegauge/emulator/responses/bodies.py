@@ -35,7 +35,7 @@ class BodyTemplate(NamedTuple):
 
 
 def error_response(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """Return the documented error whose `x-when` matches the rejection best, else one with a common status code."""
+    """Return the documented error whose `x-rejection-reason` fits best, else one with a common status code."""
     found = _find_marked_error(operation, rejection.reason, rejection.field)
     if found is not None:
         spec, media, example = found
@@ -45,7 +45,7 @@ def error_response(operation: Operation, rejection: Rejection) -> EmulatedRespon
 
 
 def _unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedResponse:
-    """Return the error documented under a common status code for the reason, without a matching `x-when`."""
+    """Return the error documented under a common status code, where no `x-rejection-reason` matches."""
     usual = STATUS_CODES_BY_REASON.get(rejection.reason, (400,))
     status = next((code for code in usual if str(code) in operation.responses), usual[0])
     spec = operation.response(status)
@@ -53,7 +53,7 @@ def _unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedRespo
     if media is None:
         value = _undocumented_error_body(operation, rejection) if spec is None else b""
         return _error(operation, rejection, status, spec, None, value)
-    unmarked = next((example for example in media.examples if example.when is None), None)
+    unmarked = next((example for example in media.examples if example.rejection_reason is None), None)
     value = copy.deepcopy(unmarked.value) if unmarked else _minimal_body(media, rejection.detail)
     return _error(operation, rejection, status, spec, media, value)
 
@@ -79,7 +79,9 @@ def _marked_errors(
         for status, spec in sorted(operation.responses.items(), key=lambda item: item[0] not in usual):
             if not status.startswith("2"):
                 for media in spec.media.values():
-                    yield from ((spec, media, example) for example in media.examples if example.when == when)
+                    yield from (
+                        (spec, media, example) for example in media.examples if example.rejection_reason == when
+                    )
 
 
 def _status_in_class(rejection_reason: str, status_class: str) -> int:

@@ -119,7 +119,7 @@ class ResponseBuilder:
         response.target, response.job, response.request = target, job, request
         if locations.url is not None:
             values[locations.url] = self.status_url(request, status, job.id)
-        answer = target.answer
+        answer = target.response
         self.write_constants(response, job.constants)
         self._write(response, values)
         self._write_amounts(response, answer.charged, answer.balance, job.charge, balance)
@@ -133,7 +133,7 @@ class ResponseBuilder:
         documented = request.media.examples if request.media is not None else ()
         example_request = next((e.value for e in documented if e.name == example.request), None)
         same = example_request is not None and all(
-            read_at(example_request, location) == value for location, value in target.spec.set.items()
+            read_at(example_request, location) == value for location, value in target.spec.constants.items()
         )
         return (*states, same)
 
@@ -218,7 +218,7 @@ class ResponseBuilder:
         balance: float | None,
     ) -> EmulatedResponse:
         """Return the response of an operation that delivers speech without a job."""
-        answer = target.answer
+        answer = target.response
         assert answer.audio is not None
         response = success_response(request.operation, "speech", default_body)
         response.target, response.request = target, request
@@ -248,10 +248,10 @@ class ResponseBuilder:
         response = success_response(request.operation, "audio-input", default_body)
         response.request = request
         self._write(response, values)
-        audio = intake.conversion.answer.audio if intake.conversion else None
+        audio = intake.conversion.response.audio if intake.conversion else None
         if audio is not None and generated is not None:
             self._write_audio(response, audio, generated.format, url, generated.data)
-        self._write_amounts(response, intake.use.answer.charged, None, charge, None)
+        self._write_amounts(response, intake.use.response.charged, None, charge, None)
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
@@ -343,7 +343,7 @@ class ResponseBuilder:
     def _write_times(self, response: EmulatedResponse, spec: JobSpec, job: EmulatedJob) -> None:
         state = spec.states.get(job.state)
         ended = state is not None and state.end is not None
-        carried = state.carries if state is not None else ()
+        carried = state.required if state is not None else ()
         times = {spec.created: job.created, spec.updated: job.entered_at[-1]}
         if ended:
             times[spec.completed] = job.entered_at[-1]

@@ -62,7 +62,7 @@ def _charged(response: EmulatedResponse, name: str) -> float | None:
     if response.job is None or response.operation is None:
         return None
     for operation in response.operation.contract.operations.values():
-        location = operation.speech.answer.charged if operation.speech else None
+        location = operation.speech.response.charged if operation.speech else None
         if location is not None and location.kind == "header" and location.name.lower() == name.lower():
             return response.job.charge
     return None

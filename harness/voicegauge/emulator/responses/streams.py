@@ -93,14 +93,14 @@ class _EventSequence:
                 break  # a failed stream ends after part of its audio
         for event in _shortest_event_path(spec, audio, ends)[1:]:
             yield self._piece(event, 0.0)
-        if spec.marker is not None:
-            yield StreamPiece(0.0, text=spec.marker)
+        if spec.end_marker is not None:
+            yield StreamPiece(0.0, text=spec.end_marker)
 
     def _piece(self, event: str, wait_s: float, audio: bytes = b"", number: int = 0) -> StreamPiece:
         spec, schema = self._spec, self._spec.events[event].schema
         value = None if schema is None else self._value_builder.sample(schema, f"{self._at}/{event}/schema")
-        if spec.kind.in_data:
-            value = write_at(value, _as_body_location(spec.kind), event)
+        if spec.event_type.in_data:
+            value = write_at(value, _as_body_location(spec.event_type), event)
         if audio and spec.audio.index is not None:
             value = write_at(value, _as_body_location(spec.audio.index), number)
         return StreamPiece(wait_s, event, value, audio)
@@ -140,7 +140,7 @@ def encode_piece(piece: StreamPiece, spec: StreamSpec | None) -> bytes:
             text = sound
     if text is None:
         text = "" if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    named = f"event: {piece.event}\n" if not spec.kind.in_data and piece.event not in (None, "message") else ""
+    named = f"event: {piece.event}\n" if not spec.event_type.in_data and piece.event not in (None, "message") else ""
     data = "".join(f"data: {line}\n" for line in text.split("\n"))
     return f"{named}{data}\n".encode()
 
@@ -161,7 +161,7 @@ def requested_end_event(operation: Operation, scenario: str) -> str | None:
 
 def streaming_pace(target: Target) -> AudioPacing | None:
     """Return how a target's audio is streamed; `None` if it is sent at once."""
-    return target.spec.emulation.pace or (AudioPacing() if target.operation.stream is not None else None)
+    return target.spec.emulation.pacing or (AudioPacing() if target.operation.stream is not None else None)
 
 
 def audio_length_s(data: bytes, synthesis: SynthesisRequest) -> float:

@@ -139,6 +139,6 @@ def _whole_if_possible(amount: float | None) -> float | None:
 def _result_url(subscription: WebhookSubscription, url: str) -> str:
     """Return `url`, or the URL of the first stem if the response lists several files."""
     intake = subscription.operation.intake
-    stems = getattr(getattr(intake, "answer", None), "stems", None)
+    stems = getattr(getattr(intake, "response", None), "stems", None)
     found = read_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
     return found if isinstance(found, str) else url

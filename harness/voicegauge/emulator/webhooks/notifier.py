@@ -85,7 +85,7 @@ class WebhookNotifier:
             raise Rejection("invalid", field, f"{field} is not an absolute URL with http or https")
         is_local_http_allowed = self._settings.webhook_http and is_loopback(parts.hostname)
         is_http_allowed = is_local_http_allowed or self._injector.skips_check("webhook-https", request.operation)
-        if request.operation.webhook.https and parts.scheme == "http" and not is_http_allowed:
+        if request.operation.webhook.https_only and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
     async def follow(self, response: EmulatedResponse) -> None:
@@ -124,7 +124,7 @@ class WebhookNotifier:
         assert webhook is not None
         for _ in range(MAX_CYCLES):
             if job is not None:
-                cycle_s = self._clock.scale(webhook.emulation.cycle_s)
+                cycle_s = self._clock.scale(webhook.emulation.progress_interval_s)
                 left_s = job.created + sum(job.state_durations_s) - self._clock.now()
                 await asyncio.sleep(max(min(cycle_s, left_s) if left_s > 0 else cycle_s, MIN_WAIT_S))
             if await self._send_due(subscription):

@@ -39,7 +39,7 @@ async def deliver(
     async with httpx.AsyncClient(timeout=plan.timeout_s, trust_env=False) as client:
         for attempt in range(plan.attempts):
             if attempt:
-                await pause(plan.wait_s)
+                await pause(plan.retry_delay_s)
             try:
                 status = (await client.post(url, content=payload, headers=headers)).status_code
             except (httpx.HTTPError, httpx.InvalidURL):

@@ -101,7 +101,7 @@ class ObservedExchange:
 
 
 def _submitted_job(operation: Operation) -> JobSpec | None:
-    status_operation = operation.speech.answer.job if operation.speech else None
+    status_operation = operation.speech.response.job if operation.speech else None
     return operation.contract.operation(status_operation).job if status_operation else None
 
 
