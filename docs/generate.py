@@ -1,6 +1,6 @@
-"""Writes the generated parts of the documentation: JSON Schemas and README.md's help block.
+"""Write the generated parts of the documentation: JSON Schemas and the help block of README.md.
 
-`make docs` runs it; `python docs/generate.py --check` says what is stale and exits 1.
+`make docs` runs it; `python docs/generate.py --check` lists files that are not up to date and exits with status 1.
 """
 
 from __future__ import annotations
@@ -16,16 +16,10 @@ from typing import Any
 import msgspec
 from click.testing import CliRunner
 
+from voicegauge.api import Conversion, ListenResult, Providers, Recognizers, RecordResult, RuleList, ScoreResult
 from voicegauge.bench.analysis.comparison import RunComparison
 from voicegauge.bench.result import BenchPlanResult, BenchResult
 from voicegauge.cli import cli
-from voicegauge.cli.commands.asr import Recognisers
-from voicegauge.cli.commands.convert import Conversion
-from voicegauge.cli.commands.listen import Listened
-from voicegauge.cli.commands.providers import Providers
-from voicegauge.cli.commands.record import RecordResult
-from voicegauge.cli.commands.rules import RuleList
-from voicegauge.cli.commands.score import Scored
 from voicegauge.conformance import CheckReport
 from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import json_schema
@@ -38,30 +32,30 @@ HELP_BLOCK = re.compile(r"(<!-- help -->\n```text\n).*?(```\n<!-- /help -->)", r
 
 
 def record_schema(record: type[Any], title: str) -> dict[str, Any]:
-    """The JSON Schema of a record that a command writes."""
+    """Return the JSON Schema of a record that a command writes."""
     schema = msgspec.json.schema(record)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
 
 
 def as_json(schema: dict[str, Any]) -> str:
-    """A schema as the text of its file."""
-    return json.dumps(unindented(schema), indent=2, ensure_ascii=False) + "\n"
+    """Return a schema as the text of its file."""
+    return json.dumps(remove_indentation(schema), indent=2, ensure_ascii=False) + "\n"
 
 
-def unindented(schema: Any) -> Any:
-    """`schema` with its descriptions free of a docstring's indentation, which Python itself takes away since 3.13."""
+def remove_indentation(schema: Any) -> Any:
+    """Return `schema` without the indentation of docstrings in its descriptions, which Python 3.13 removes itself."""
     if isinstance(schema, list):
-        return [unindented(item) for item in schema]
+        return [remove_indentation(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else unindented(value)
+        key: inspect.cleandoc(value) if key == "description" and isinstance(value, str) else remove_indentation(value)
         for key, value in schema.items()
     }
 
 
 def readme() -> str:
-    """README.md with the help of the command as it is now."""
+    """Return README.md with the current help of the command."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     help_text = CliRunner().invoke(cli, ["--help"], prog_name="voicegauge").output
     return HELP_BLOCK.sub(lambda found: found[1] + help_text + found[2], text)
@@ -74,22 +68,22 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/run.schema.json": lambda: as_json(record_schema(Run, "run.json of a run's folder")),
     "docs/bench.schema.json": lambda: as_json(record_schema(BenchResult, "voicegauge bench --json")),
     "docs/bench-plan.schema.json": lambda: as_json(record_schema(BenchPlanResult, "voicegauge bench --dry-run --json")),
-    "docs/score.schema.json": lambda: as_json(record_schema(Scored, "voicegauge score --json")),
-    "docs/asr.schema.json": lambda: as_json(record_schema(Recognisers, "voicegauge asr list --json")),
+    "docs/score.schema.json": lambda: as_json(record_schema(ScoreResult, "voicegauge score --json")),
+    "docs/asr.schema.json": lambda: as_json(record_schema(Recognizers, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),
     "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
     "docs/convert.schema.json": lambda: as_json(record_schema(Conversion, "voicegauge convert --json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),
-    "docs/listen.schema.json": lambda: as_json(record_schema(Listened, "voicegauge listen --json")),
+    "docs/listen.schema.json": lambda: as_json(record_schema(ListenResult, "voicegauge listen --json")),
     "docs/drift.schema.json": lambda: as_json(record_schema(DriftReport, "voicegauge drift --json")),
     "docs/rules.schema.json": lambda: as_json(record_schema(RuleList, "voicegauge rules --json")),
     "README.md": readme,
 }
 
 
-def stale() -> list[str]:
-    """The generated files that are not what they would be now."""
+def outdated() -> list[str]:
+    """Return the names of generated files that are not up to date."""
     return [
         name
         for name, make in DOCUMENTS.items()
@@ -98,11 +92,11 @@ def stale() -> list[str]:
 
 
 def main() -> int:
-    """Write what is stale, or with --check only say it."""
-    names = stale()
+    """Write the files that are not up to date, or list them with --check."""
+    names = outdated()
     if "--check" in sys.argv:
         for name in names:
-            print(f"{name} is stale: run make docs")
+            print(f"{name} is not up to date: run make docs")
         return 1 if names else 0
     for name in names:
         (ROOT / name).write_text(DOCUMENTS[name](), encoding="utf-8")

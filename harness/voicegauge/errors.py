@@ -29,6 +29,8 @@ EXIT_FINDINGS = 1
 EXIT_UNUSABLE = 2
 EXIT_NOTHING_MEASURED = 3
 EXIT_BUDGET = 4
+EXIT_INTERRUPTED = 130
+"""What a shell reports for a program ended by Ctrl-C."""
 
 
 class VoicegaugeError(Exception):

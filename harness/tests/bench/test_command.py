@@ -149,7 +149,7 @@ def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
     assert len(past.pending_jobs) == 1
     assert not load_run(folder).manifest.finished
     assert voicegauge(words) == 0
-    assert f"going on with {folder}" in " ".join(capsys.readouterr().err.split())
+    assert f"resuming {folder}" in " ".join(capsys.readouterr().err.split())
     saved = load_run(folder)
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [folder.name]
     assert saved.manifest.finished
@@ -181,8 +181,8 @@ def test_ctrl_c_sees_through_what_is_paid_for_and_says_how_to_go_on(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert "1 of 3 samples are kept" in errors
-    assert "the same command goes on" in errors
+    assert "1 of 3 samples; they are saved in" in errors
+    assert "the same command resumes the run" in errors
     saved = load_run(folder)
     assert [sample.failure for sample in saved.samples] == [None]
     assert submits(emulator) == 1
@@ -217,7 +217,7 @@ def complaint(words: list[str], capsys: pytest.CaptureFixture[str], status: int)
     return lines[0]
 
 
-def test_a_plan_dearer_than_the_budget_is_refused_unsent(
+def test_a_plan_over_budget_is_rejected_unsent(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reset(emulator)

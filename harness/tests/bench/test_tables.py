@@ -14,7 +14,7 @@ from .made import make_target_ref, run, sample, score_set
 
 SHORT, LONG = "acme/one", "pebble/a-name-of-some-length"
 ROOM = 1_000
-LEFT_OUT = "left out for want of room: "
+LEFT_OUT = "hidden columns: "
 
 Printed = Callable[..., tuple[str, str]]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,16 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "huggingface"))
     for scheme in ("http", "https", "all"):
         monkeypatch.setenv(f"{scheme}_proxy", "http://127.0.0.1:9")
+    # urllib keeps the opener of its first request, with the proxies of that moment, for all later tests.
+    monkeypatch.setattr(urllib.request, "_opener", None)
     return tmp_path
 
 
-def test_without_weights_the_embedded_one_is_here(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_weights_only_the_embedded_engine_is_installed(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_cli(["asr", "list", "--json", "-"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert found["schema"] == "voicegauge/asr/1"
-    assert [(one["spec"], one["judges_live"]) for one in found["here"]] == [("embedded", False)]
+    assert found["schema"] == "voicegauge/asr/2"
+    assert [(one["spec"], one["judges_live"]) for one in found["installed"]] == [("embedded", False)]
 
 
 def test_weights_in_the_cache_are_listed(bare: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,7 +36,7 @@ def test_weights_in_the_cache_are_listed(bare: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["bas.en"], "did you mean base.en"),
         (["base.en"], "could not be downloaded"),
@@ -42,11 +45,11 @@ def test_weights_in_the_cache_are_listed(bare: Path, capsys: pytest.CaptureFixtu
     ],
 )
 def test_what_cannot_be_installed_is_one_line(
-    arguments: list[str], says: str, bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(bare)
     assert run_cli(["asr", "install", *arguments]) == 2
     shown = capsys.readouterr()
-    assert says in shown.err
+    assert message in shown.err
     assert shown.err.count("\n") == 1
     assert shown.out == ""

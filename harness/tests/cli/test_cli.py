@@ -88,12 +88,12 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["bench", "pixazo", "--live", "--base-url", "http://x:99999"], ["--base-url", "https"]),
         (["bench", "pixazo", "--live", "--base-url", "http://a b"], ["--base-url", "https"]),
         (["bench", "pixazo", "--live", "--base-url", "http://x/y?z=1"], ["--base-url", "query"]),
-        (["bench", "--voice-sample", "no-audio.txt"], ["no-audio.txt", "no voice sample"]),
+        (["bench", "--voice-sample", "no-audio.txt"], ["no-audio.txt", "not a valid voice sample"]),
         (["bench", "--suite", "no-audio.txt"], ["unknown suite"]),
         (["serve", "--plan", "freee"], ["unknown plan 'freee'"]),
         (["serve", "--pace", "0"], ["--pace goes with --replay"]),
-        (["serve", "--replay", ".", "--fault", "ignored-key"], ["--fault goes without --replay"]),
-        (["serve", "--replay", ".", "--time-scale", "1"], ["--time-scale goes without --replay"]),
+        (["serve", "--replay", ".", "--fault", "ignored-key"], ["--fault excludes --replay"]),
+        (["serve", "--replay", ".", "--time-scale", "1"], ["--time-scale excludes --replay"]),
         (["report", "nowhere", "--json", "-", "--out", "-"], ["standard output"]),
         (["bench", "--max-cost", "nan"], ["--max-cost", "nan"]),
         (["bench", "--max-cost", "inf"], ["--max-cost", "inf"]),
@@ -169,7 +169,7 @@ def test_what_a_contract_says_is_printed_as_it_stands(
 def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "voicegauge.toml").write_text('[providers]\njson = "out.json"\n')
     assert run(["providers"]) == 0
-    assert json.loads((folder / "out.json").read_text())["schema"] == "voicegauge/providers/1"
+    assert json.loads((folder / "out.json").read_text())["schema"] == "voicegauge/providers/2"
     capsys.readouterr()
     assert run(["providers", "--json", "other.json"]) == 0
     assert (folder / "other.json").exists()

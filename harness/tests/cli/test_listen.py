@@ -60,11 +60,11 @@ def test_webhooks_are_told_in_a_line_each_and_judged(tmp_path: Path) -> None:
     assert process.returncode == 1
     lines = [line.split("  ", 1)[1] for line in out.splitlines() if not line.startswith("    ")]
     assert lines[:3] == [
-        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  kept",
-        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  kept",
-        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  broken",
+        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
+        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
+        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  failed",
     ]
-    assert "v_2?[2J  PROCESSING  broken" in lines[3]
+    assert "v_2?[2J  PROCESSING  failed" in lines[3]
     found = set(re.findall(r"error (webhook-\S+|callback-\S+):", out))
     assert found == {"webhook-repeated", "webhook-early", "callback-schema"}
     written = json.loads(file.read_text())
@@ -99,7 +99,7 @@ def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
 
 def test_nothing_in_time_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["listen", "--port", "0", "--timeout", "0"]) == 3
-    assert "no webhook came in 0 s" in capsys.readouterr().err
+    assert "no webhook was received within 0 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["listen"], ["check", "pixazo/chatterbox", "--live"]])

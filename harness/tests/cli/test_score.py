@@ -104,7 +104,7 @@ def test_it_prints_the_table_or_the_json(folder: Path, heard_once: None, capsys:
     assert run_cli(["score", str(folder / "run.json"), "--workers", "1"]) == 0
     shown = capsys.readouterr().out
     assert "EMULATED" in shown
-    assert "of reference speech" in shown
+    assert "in reference speech" in shown
     assert run_cli(["score", str(folder), "--json", "-"]) == 0
     written = json.loads(capsys.readouterr().out)
     assert (written["schema"], written["provenance"]) == ("voicegauge/score/2", "emulated")
@@ -141,7 +141,7 @@ def test_a_run_in_an_unknown_language_is_refused(folder: Path, capsys: pytest.Ca
     german = tuple(msgspec.structs.replace(sample, language="de") for sample in run.samples)
     save_run(folder, msgspec.structs.replace(run, samples=german))
     assert run_cli(["score", str(folder)]) == 2
-    assert "knows none of its languages (de): take another --asr" in capsys.readouterr().err
+    assert "knows none of its languages (de): choose another --asr" in capsys.readouterr().err
 
 
 def gone(group: int) -> bool:

@@ -85,7 +85,7 @@ def test_a_plan_for_the_emulator_says_what_the_service_would_ask(voicegauge) -> 
     status, out, err = voicegauge("check", "pixelapi", "--emulated", "--max-calls", "5", "--dry-run", "--json", "-")
     plan = json.loads(out)
     assert (status, err) == (0, "")
-    assert (plan["provenance"], plan["spending"]["total"]["paid"]) == ("emulated", 5)
+    assert (plan["provenance"], plan["spending"]["total"]["billable"]) == ("emulated", 5)
     assert plan["spending"]["total"]["usd"] > 0
 
 

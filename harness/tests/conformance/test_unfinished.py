@@ -58,7 +58,7 @@ def test_a_killed_recording_goes_on_where_it_was(
         assert path.is_dir() or find_secret(path.read_bytes(), [ACME_KEY]) is None
     asked = len(acme.keys)
     assert cli.run([*arguments, str(killed)]) == EXIT_OK
-    assert f"{ANSWERED} cases are there from a recording that was cut off" in capfd.readouterr().err
+    assert f"{ANSWERED} cases are already recorded" in capfd.readouterr().err
     rest = len(acme.keys) - asked
     assert not (killed / ".unfinished").exists()
     whole = tmp_path / "whole"

@@ -19,7 +19,7 @@ pytest_plugins = ["pytester"]
 LIVE = {
     "rules": """
         def test_rule(voicegauge_rule):
-            voicegauge_rule.hold()
+            voicegauge_rule.assert_holds()
     """,
     "checks": """
         import pytest

@@ -73,7 +73,7 @@ import pytest
 
 @pytest.mark.voicegauge("pixelapi/voice-design")
 def test_contract(voicegauge_rule):
-    voicegauge_rule.hold()
+    voicegauge_rule.assert_holds()
 """
 # Runs what a failure says while the emulator is still there, as a person would.
 REPRODUCE = """\

@@ -94,7 +94,7 @@ def test_what_is_not_asked_for_fails_the_test_unless_it_is_left_out_or_may_be(ru
         """
     )
     result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["recorded, and not asked for: pixazo getRequestStatus (job b)"])
+    result.stdout.fnmatch_lines(["recorded, but not sent: pixazo getRequestStatus (job b)"])
 
 
 AGAIN = """
@@ -185,7 +185,7 @@ def test_recordings_are_served_on_a_port(folder, asked, status) -> None:
         process.wait()
     assert codes == [501 if job == "nobody" else 200 for job in asked]
     assert process.returncode == status
-    assert f"{len({'a', 'b'} & set(asked))} of 2 recorded requests were asked for" in said
+    assert f"{len({'a', 'b'} & set(asked))} of 2 recorded requests were sent" in said
     assert "2 recorded requests, RECORDED" in announced[2]
     assert ("the nearest recorded one is" in complained) == bool(status)
     assert "Traceback" not in complained

@@ -25,9 +25,17 @@ if TYPE_CHECKING:
     from voicegauge.api.options import LiveOptions
     from voicegauge.api.plan_sending import plan_summary
     from voicegauge.api.progress import ProgressListener
-    from voicegauge.api.recording_conversion import SUFFIXES, Conversion, Converted, convert
-    from voicegauge.api.result_files import apply_baseline, to_results, write_baseline, write_junit, write_sarif
+    from voicegauge.api.recording_conversion import Conversion, Converted, convert
+    from voicegauge.api.result_files import (
+        apply_baseline,
+        github_annotations,
+        to_results,
+        write_baseline,
+        write_junit,
+        write_sarif,
+    )
     from voicegauge.api.saved_runs import (
+        ReportFormat,
         ScoreResult,
         build_report,
         compare,
@@ -57,9 +65,25 @@ _MODULES = {
     "options": ("LiveOptions",),
     "plan_sending": ("plan_summary",),
     "progress": ("ProgressListener",),
-    "recording_conversion": ("Conversion", "Converted", "SUFFIXES", "convert"),
-    "result_files": ("apply_baseline", "to_results", "write_baseline", "write_junit", "write_sarif"),
-    "saved_runs": ("ScoreResult", "build_report", "compare", "load_run", "render_report", "score", "write_report"),
+    "recording_conversion": ("Conversion", "Converted", "convert"),
+    "result_files": (
+        "apply_baseline",
+        "github_annotations",
+        "to_results",
+        "write_baseline",
+        "write_junit",
+        "write_sarif",
+    ),
+    "saved_runs": (
+        "ReportFormat",
+        "ScoreResult",
+        "build_report",
+        "compare",
+        "load_run",
+        "render_report",
+        "score",
+        "write_report",
+    ),
     "target_selection": ("load_contracts", "select_providers"),
     "traffic_recording": ("Overwrite", "RecordResult", "RecordedFile", "record"),
     "webhook_listening": ("ListenResult", "listen"),
@@ -68,7 +92,6 @@ _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """The module of each exported name."""
 
 __all__ = [
-    "SUFFIXES",
     "Conversion",
     "Converted",
     "ListenResult",
@@ -80,6 +103,7 @@ __all__ = [
     "Recognizers",
     "RecordResult",
     "RecordedFile",
+    "ReportFormat",
     "RuleList",
     "RunningReplay",
     "ScoreResult",
@@ -93,6 +117,7 @@ __all__ = [
     "convert",
     "emulate",
     "find_drift",
+    "github_annotations",
     "install_weights",
     "list_providers",
     "list_recognizers",

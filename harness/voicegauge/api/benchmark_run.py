@@ -173,7 +173,13 @@ def benchmark(
         outcome = _send(order, folder, read_journal(folder) if found else None, stop, job.listener)
     run = _save(folder, outcome, order, job.listener)
     if stop.requested and stop.error is None:
-        return _result(folder, run, text_length, stopped="interrupted", stop_reason="interrupted")
+        return _result(
+            folder,
+            run,
+            text_length,
+            stopped=f"interrupted after {len(outcome.samples)} of {job.plan.requests} samples",
+            stop_reason="interrupted",
+        )
     _raise_if_nothing_measured(run, stop)
     scores = _score(folder, run, asr, job.listener)
     if scores is not None:

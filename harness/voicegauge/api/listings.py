@@ -22,7 +22,7 @@ class TargetRow(Record, frozen=True, kw_only=True):
     id: str
     title: str
     operation: str
-    answer: str
+    response: str
     """"job" or "audio"."""
     price: str
     languages: tuple[str, ...]
@@ -47,7 +47,7 @@ class OperationRow(Record, frozen=True, kw_only=True):
     """Other readings of the operation, its requests and its responses, each in a sentence."""
     emulation: str
     """How the emulator responds."""
-    checks: tuple[str, ...]
+    rules: tuple[str, ...]
     """Ids of the rules that apply to it."""
 
 
@@ -68,7 +68,7 @@ class ProviderRow(Record, frozen=True, kw_only=True):
 class Providers(Record, frozen=True, kw_only=True):
     """The JSON that `voicegauge providers --json` writes."""
 
-    schema: str = "voicegauge/providers/1"
+    schema: str = "voicegauge/providers/2"
     providers: tuple[ProviderRow, ...]
 
 
@@ -222,7 +222,7 @@ def _target_row(target: Target) -> TargetRow:
         id=target.id,
         title=target.spec.title,
         operation=target.operation.id,
-        answer="job" if target.response.job else "audio",
+        response="job" if target.response.job else "audio",
         price=describe_price(target),
         languages=target.spec.languages,
         formats=target.spec.formats,
@@ -243,7 +243,7 @@ def _operation_row(operation: Operation) -> OperationRow:
         inferred=bool(source.get("inferred", False)),
         disputed=tuple(readings),
         emulation=describe_emulation(operation),
-        checks=tuple(rule.id for rule in checks.applicable_rules(operation)),
+        rules=tuple(rule.id for rule in checks.applicable_rules(operation)),
     )
 
 

@@ -12,7 +12,7 @@ from voicegauge.api.options import PathLike
 from voicegauge.conformance import CheckReport
 from voicegauge.drift import DriftLevel, DriftReport
 from voicegauge.files import write_file
-from voicegauge.outputs import ExportedReport, FindingsBaseline, junit_xml, load_baseline, sarif_json
+from voicegauge.outputs import ExportedReport, FindingsBaseline, junit_xml, load_baseline, sarif_json, workflow_commands
 
 AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
 
@@ -32,7 +32,13 @@ def to_results(
     return drift.drift_results(report, fail_on)
 
 
-def write_junit(report: CheckReport | DriftReport, file: PathLike, *, strict: bool = False) -> None:
+def write_junit(
+    report: CheckReport | DriftReport,
+    file: PathLike,
+    *,
+    strict: bool = False,
+    fail_on: DriftLevel = DriftLevel.BREAKING,
+) -> None:
     """Write a report as JUnit XML.
 
     >>> voicegauge.write_junit(voicegauge.check("pixelapi"), f"{folder}/junit.xml")
@@ -41,11 +47,12 @@ def write_junit(report: CheckReport | DriftReport, file: PathLike, *, strict: bo
         report: of `check` or `find_drift`.
         file: the file to write.
         strict: whether warnings of a check are failures.
+        fail_on: the mildest drift that is a failure.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    write_file(Path(file), junit_xml(to_results(report, strict=strict)).encode())
+    write_file(Path(file), junit_xml(to_results(report, strict=strict, fail_on=fail_on)).encode())
 
 
 def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: PathLike = ".") -> None:
@@ -60,6 +67,19 @@ def write_sarif(report: CheckReport | DriftReport, file: PathLike, *, root: Path
         UsageError: the file cannot be written.
     """
     write_file(Path(file), sarif_json(to_results(report), Path(root).resolve()).encode())
+
+
+def github_annotations(report: CheckReport | DriftReport, *, root: PathLike = ".") -> str:
+    """Render a report as workflow commands, which GitHub Actions shows as annotations.
+
+    Args:
+        report: of `check` or `find_drift`.
+        root: folder of the repository; paths are relative to it.
+
+    Returns:
+        The lines to print.
+    """
+    return workflow_commands(to_results(report), Path(root).resolve())
 
 
 def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:

@@ -147,7 +147,9 @@ def compare(
     return compare_runs(before, after, settings)
 
 
-def build_report(runs: PathLike | Sequence[PathLike], *, text_length: int = TEXT_LENGTH, clips: int = CLIPS) -> Report:
+def build_report(
+    runs: PathLike | Sequence[PathLike], *, text_length: int | None = None, clips: int | None = None
+) -> Report:
     """Summarize one or several saved runs.
 
     >>> report = voicegauge.build_report(saved_run)
@@ -156,8 +158,8 @@ def build_report(runs: PathLike | Sequence[PathLike], *, text_length: int = TEXT
 
     Args:
         runs: folders of runs.
-        text_length: characters of the text for which prices per million characters are stated.
-        clips: number of the worst clips of each run to list.
+        text_length: text length for which prices per million characters are stated; by default 500 characters.
+        clips: number of the worst clips of each run to list; by default 24.
 
     Returns:
         All figures that a report shows.
@@ -165,7 +167,8 @@ def build_report(runs: PathLike | Sequence[PathLike], *, text_length: int = TEXT
     Raises:
         DataError: a run cannot be read.
     """
-    return gather([(run_folder(path), load_run(path)) for path in to_paths(runs)], characters=text_length, clips=clips)
+    loaded = [(run_folder(path), load_run(path)) for path in to_paths(runs)]
+    return gather(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
 
 
 def render_report(

@@ -6,8 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetCost, TargetSummary
-from voicegauge.bench.planning import BenchPlan
-from voicegauge.cli.console import console, emulated, table
+from voicegauge.cli.console import console, emulated_label, table
 from voicegauge.model import Provenance, ScoreSet
 
 if TYPE_CHECKING:
@@ -15,35 +14,37 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from voicegauge.bench import BenchPlanResult
+
 _NONE = "-"
 
 
-def print_plan(plan: BenchPlan) -> None:
-    """What would be sent, and what it would cost."""
+def print_plan(plan: BenchPlanResult) -> None:
+    """Print requests, characters and cost per target."""
     out = console()
     rows = table("target", "requests", "characters", "price", "cost", right=("requests", "characters", "cost"))
-    for line in plan.quotes:
+    for line in plan.targets:
         cost = f"${line.usd:.4f}" if line.usd is not None else "not known in dollars"
         rows.add_row(line.target, str(line.requests), str(line.characters), line.price, cost)
     out.print(rows)
-    free = " (EMULATED: nothing is paid)" if plan.provenance is Provenance.EMULATED else ""
+    free = " (EMULATED: nothing is charged)" if plan.provenance is Provenance.EMULATED else ""
     out.print(f"{plan.requests} requests of the suite {plan.suite.id}, ${plan.usd:.4f} in all{free}")
 
 
 class _Column(NamedTuple):
-    """A column of the comparison; a line break stands where a narrow table breaks a text."""
+    """A column of the results; a line break in a cell or heading marks where a narrow table may break it."""
 
     heading: str
     cell: Callable[[TargetSummary], str]
     joint: str = " "
-    """In place of the line break where there is room."""
+    """What replaces the line break in a wide table."""
     text: bool = False
 
 
-_FILE = _Column("to file\nms", lambda one: _number(one.total_latency_ms))
+_FILE = _Column("total\nms", lambda one: _number(one.total_latency_ms))
 _P95 = _Column("p95\nms", lambda one: _number(one.total_latency_p95_ms, interval=False))
 _DONE = _Column("job done\nms", lambda one: _between(one.completion_ms))
-_MINUTE = _Column("a\nminute", lambda one: _minute(one.cost))
+_MINUTE = _Column("per\nminute", lambda one: _minute(one.cost))
 _MILLION = _Column("$/1M\nchars", lambda one: _million(one.cost))
 _COLUMNS = (
     _Column("", lambda one: "*" if one.pareto else " ", text=True),
@@ -54,21 +55,21 @@ _COLUMNS = (
     _DONE,
     _Column("RTF", lambda one: _number(one.rtf, digits=2, interval=False)),
     _Column("WER", lambda one: _rate(one.wer or one.cer)),
-    _Column("a\nrequest", lambda one: _price(one.cost)),
+    _Column("per\nrequest", lambda one: _price(one.cost)),
     _MINUTE,
     _MILLION,
 )
 _SPARE = (_DONE, _MILLION, _P95)
-"""What a narrow terminal does without, the first of them first."""
+"""Columns that a narrow terminal hides, in the order in which they are hidden."""
 _SHORT = 12
-"""Characters of a text that a narrow table leaves whole, so that it can be searched for and copied."""
+"""Texts of up to this many characters are not broken, so that they can be searched for and copied."""
 
 
 def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None, provenance: Provenance) -> None:
-    """The comparison: medians with 95% intervals."""
+    """Print the results of a run: medians with 95% confidence intervals."""
     out = console()
     if provenance is Provenance.EMULATED:
-        out.print(emulated("the numbers show that the tool works; they say nothing of a provider"))
+        out.print(emulated_label("the numbers show that the tool works, not how fast a provider is"))
     by_minute = any(_minute(one.cost) != _NONE for one in summaries)
     columns = [column for column in _COLUMNS if column is not _MINUTE or by_minute]
     rows, left_out = _fitted(columns, summaries, out)
@@ -80,7 +81,7 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
 def _fitted(
     columns: Sequence[_Column], summaries: Sequence[TargetSummary], out: Console
 ) -> tuple[Table, Sequence[_Column]]:
-    """The table as `out` has room for it, and the columns that are not in it."""
+    """Return the table that fits into `out`, and the columns that it hides."""
     whole = _rows(columns, summaries, narrow=False)
     if _width(whole, out) <= out.width:
         return whole, ()
@@ -102,7 +103,7 @@ def _rows(columns: Sequence[_Column], summaries: Sequence[TargetSummary], *, nar
 
 
 def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool) -> list[str]:
-    """A column's cells from the top; a text is broken only where that makes the column narrower."""
+    """Return the cells of a column; in a narrow table, texts are broken only if that makes the column narrower."""
     cells = [column.cell(one) for one in summaries]
     whole = [cell.replace("\n", column.joint) for cell in cells]
     if not narrow:
@@ -114,7 +115,7 @@ def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool)
 
 
 def _width(rows: Table, out: Console) -> int:
-    """Columns of the terminal that no cell would need to be folded in."""
+    """Return the number of terminal columns in which no cell is folded."""
     from rich.measure import Measurement
 
     return Measurement.get(out, out.options.update(max_width=10_000), rows).maximum
@@ -131,13 +132,15 @@ def _legend(
     if summaries and _MILLION not in left_out:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
     if any(one.completion_ms for one in summaries) and _DONE not in left_out:
-        lines.append("job done: seen only by polling, so it is known between two polls; time to file includes polling")
+        lines.append(
+            "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
+        )
     if scores:
-        closed = ", which knows few words, among them those of the bundled suites" if scores.closed_vocabulary else ""
+        closed = ", a small-vocabulary ASR made for the bundled suites" if scores.closed_vocabulary else ""
         lines.append(f"WER by {scores.asr}{closed} ({scores.asr_reason}); normalizer {scores.normalizer}")
     if left_out:
         names = ", ".join(column.heading.replace("\n", " ") for column in left_out)
-        lines.append(f"left out for want of room: {names}; a wider terminal or --json shows them")
+        lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
     lines += [_streamed(one.target, one.streaming) for one in summaries if one.streaming]
     for one in summaries:
         if one.failures:
@@ -148,11 +151,11 @@ def _legend(
 
 def _streamed(target: str, stream: StreamSummary) -> str:
     times = (stream.first_speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.stalled_ms)
-    speech, gap, longest, waited = (_number(time, interval=False) for time in times)
-    ran_out = _number(stream.underruns, digits=2, interval=False)
+    speech, gap, longest, stalled = (_number(time, interval=False) for time in times)
+    underruns = _number(stream.underruns, digits=2, interval=False)
     return (
-        f"{target} streams: first speech after {speech} ms, pauses of {gap} ms (longest {longest} ms), "
-        f"a player runs out {ran_out} times a sample and waits {waited} ms"
+        f"{target} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
+        f"{underruns} buffer underruns per sample, {stalled} ms stalled"
     )
 
 
@@ -176,7 +179,7 @@ def _price(cost: TargetCost) -> str:
 
 
 def _minute(cost: TargetCost) -> str:
-    """The price of a minute of audio, where that is how it is priced."""
+    """Return the price per minute of audio, if that is how the target is priced."""
     if cost.usd_per_audio_minute is not None:
         return f"${cost.usd_per_audio_minute:.4f}"
     return _NONE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"

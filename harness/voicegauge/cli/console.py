@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 PIPE_WIDTH = 160
-"""Columns where there is no terminal to ask: wide enough that no table row wraps."""
+"""Columns if the output is not a terminal: wide enough that no table row wraps."""
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that honours NO_COLOR, writes plain lines to a pipe, and takes every text as it stands.
+    """Return a console that honors NO_COLOR and COLUMNS, and writes plain lines to a pipe.
 
-    What is printed comes from contracts, recordings and services: `[/]` in it is no markup, and `:key:` no emoji.
+    Markup and emoji codes are off: texts come from contracts, recordings and services, and may contain `[/]` or
+    `:key:`.
     """
     from rich.console import Console
 
@@ -36,27 +38,41 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(*columns: str, right: tuple[str, ...] = ()) -> Table:
-    """An empty table with `columns`: names that stay whole in the first, numbers aligned in those in `right`."""
+    """Return an empty table; cells of the first column are not wrapped, columns in `right` are right-aligned."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    rows = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for name in columns:
         first = name == columns[0]
-        made.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=first)
-    return made
+        rows.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=first)
+    return rows
 
 
-def emulated(says: str) -> Text:
-    """The word that stands in front of every number of the emulator's, and what it means."""
+def emulated_label(explanation: str) -> Text:
+    """Return the label that precedes all numbers measured on the emulator, with an explanation."""
     from rich.text import Text
 
-    return Text.assemble(("EMULATED", "bold yellow"), f": {says}")
+    return Text.assemble(("EMULATED", "bold yellow"), f": {explanation}")
 
 
-def write_json(result: Any, to: str) -> None:
-    """Write a record as JSON in UTF-8, whatever the locale, to the file `to`, or to standard output for "-"."""
-    text = msgspec.json.format(msgspec.json.encode(result), indent=2)
+def show(record: Any, json_to: str | None, print_record: Callable[[], None]) -> None:
+    """Write a record as JSON if wanted, and print it unless the JSON goes to standard output.
+
+    Args:
+        record: the result of a command.
+        json_to: the value of `--json`.
+        print_record: prints it for a person.
+    """
+    if json_to:
+        write_json(record, json_to)
+    if json_to != "-":
+        print_record()
+
+
+def write_json(record: Any, to: str) -> None:
+    """Write a record as JSON to the file `to`, or to standard output for "-"; in UTF-8, whatever the locale."""
+    text = msgspec.json.format(msgspec.json.encode(record), indent=2)
     if to == "-":
         click.echo(text)
         return

@@ -1,57 +1,53 @@
-"""A line on a terminal that says how far something has come; nothing on a pipe."""
+"""Progress and notices of the API on standard error."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from voicegauge.api import ProgressListener
+from voicegauge.cli.console import console
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
-class Bar:
-    """How far it has come."""
+class TerminalProgress(ProgressListener):
+    """Shows a progress bar if standard error is a terminal, and prints notices in any case."""
 
-    def __init__(self, shown: Progress | None = None, task: TaskID | None = None) -> None:
-        """Nothing is shown without `shown`."""
-        self._shown, self._task = shown, task
+    def __init__(self) -> None:
+        self._bar: Progress | None = None
+        self._task: TaskID | None = None
 
-    def advance(self, item: object = None) -> None:
-        """One more is done, or, where `item` is named, begun: its `id` or itself is shown."""
-        label = "" if item is None else str(getattr(item, "id", item))
-        if self._shown is not None and self._task is not None:
-            self._shown.update(self._task, advance=1, item=label)
+    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
+        """Show a bar."""
+        if not sys.stderr.isatty():
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    def at(self, done: int, total: int) -> None:
-        """So many of so many are done."""
-        if self._shown is not None and self._task is not None:
-            self._shown.update(self._task, completed=done, total=total)
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[item]}", markup=False),
+        )
+        self._bar = Progress(*columns, console=console(stderr=True), transient=True)
+        self._task = self._bar.add_task(name, total=total, completed=done, item="")
+        self._bar.start()
 
+    def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
+        """Move the bar."""
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total, item=item)
 
-@contextmanager
-def progress(what: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
-    """Show a bar while `what` is under way, where standard error is a terminal.
+    def phase_ended(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.stop()
+        self._bar = self._task = None
 
-    Args:
-        what: a word or two in front of it.
-        total: of all there is to do; `None` while unknown.
-        done: of that before it began.
-    """
-    if not sys.stderr.isatty():
-        yield Bar()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    from voicegauge.cli.console import console
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[item]}", markup=False),
-    )
-    with Progress(*columns, console=console(stderr=True), transient=True) as shown:
-        yield Bar(shown, shown.add_task(what, total=total, completed=done, item=""))
+    def notice(self, message: str) -> None:
+        """Print a line above the bar."""
+        out = self._bar.console if self._bar is not None else console(stderr=True)
+        out.print(message, soft_wrap=True)

@@ -1,9 +1,9 @@
 """Settings from a file: `voicegauge.toml`, or `[tool.voicegauge]` of `pyproject.toml`.
 
-A key at the top holds for every command that has such an option; a table named
-like a command holds for that one; a table inside it, for an option that takes pairs.
+A key at the top level applies to every command that has such an option, a table with the
+name of a command to that command, and a table inside it to an option that takes pairs.
 An option that may be repeated takes a list, or one value.
-Flags win over the environment, which wins over the file.
+Flags override the environment, which overrides the file.
 
     seed = 7
     [bench]
@@ -24,19 +24,19 @@ import click
 from voicegauge.errors import UnknownNameError, UsageError
 
 PAYING = "live"
-"""The flag that no file may set: nothing is paid that the command line does not say."""
+"""The flag that a file must not set: only the command line may cause costs."""
 
 
 def read_settings(folder: Path) -> tuple[dict[str, Any], Path | None]:
-    """The settings of `folder` and the file they stand in; empty where there is none.
+    """Read the settings of `folder`, and return them with their file; empty without a file.
 
     Raises:
-        UsageError: the file is no TOML, [tool.voicegauge] is no table, or both files hold settings.
+        UsageError: the file is not valid TOML, [tool.voicegauge] is not a table, or both files hold settings.
     """
     own, shared = folder / "voicegauge.toml", folder / "pyproject.toml"
     found, tool = _read_toml(own), _read_tool(shared)
     if found is not None and tool is not None:
-        raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: keep one")
+        raise UsageError(f"{own.name} and [tool.voicegauge] of {shared.name} both hold settings: remove one")
     if found is not None:
         return found, own
     return (tool, shared) if tool is not None else ({}, None)
@@ -62,17 +62,17 @@ def _read_toml(path: Path) -> dict[str, Any] | None:
 def defaults_for(
     command: click.Command, settings: Mapping[str, Any], load: Mapping[str, Callable[[], click.Command]], file: Path
 ) -> dict[str, Any]:
-    """The settings that hold for `command`, by parameter name.
+    """Return the settings that apply to `command`, by parameter name.
 
     Args:
-        command: whose options may be set.
-        settings: what the file says.
-        load: every command by name, not yet imported.
-        file: where the settings stand, for messages.
+        command: the command that was called.
+        settings: content of the file.
+        load: functions that import a command, by name.
+        file: the file, for messages.
 
     Raises:
-        UnknownNameError: a key is no option of any command it holds for, or no command.
-        UsageError: a value where a table belongs, or one that no flag takes.
+        UnknownNameError: a key is neither an option of the commands it applies to nor a command.
+        UsageError: a value is found instead of a table, or a value is not valid for its option.
     """
     options = _options(command)
     table = settings.get(command.name or "", {})
@@ -80,7 +80,7 @@ def defaults_for(
         if command.name not in _known(load):
             raise UsageError(f"{file.name}: {command.name} must be a table of settings")
         table = {}  # `asr` is an option as well as a command
-    _refuse_paying([*settings.items(), *table.items()], file)
+    _reject_paying([*settings.items(), *table.items()], file)
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
@@ -97,14 +97,16 @@ def defaults_for(
     return found
 
 
-def _refuse_paying(items: Iterable[tuple[str, Any]], file: Path) -> None:
+def _reject_paying(items: Iterable[tuple[str, Any]], file: Path) -> None:
     for key, value in items:
         if key == PAYING and value is not False and not isinstance(value, dict):
-            raise UsageError(f"{file.name}: {key} is no setting, it costs money: write --{key} on the command line")
+            raise UsageError(
+                f"{file.name}: {key} cannot be set in a file, because it costs money: write --{key} on the command line"
+            )
 
 
 def _as_flags(option: click.Option, value: Any, where: str) -> Any:
-    """What flags would say: of an option that may be repeated a list, the pairs of a table as NAME=VALUE."""
+    """Convert a value to what flags would give: a list if the option may be repeated, a table as NAME=VALUE."""
     if option.multiple and isinstance(value, dict):
         value = [f"{name}={inner}" for name, inner in value.items()]
     values = value if option.multiple and isinstance(value, list) else [value]
@@ -121,7 +123,7 @@ def _fits(option: click.Option, value: Any) -> bool:
 
 
 def _known(load: Mapping[str, Callable[[], click.Command]]) -> set[str]:
-    """Every option of every command; all of them are imported."""
+    """Return every option of every command; this imports all of them."""
     return {flag for make in load.values() for flag in _options(make())}
 
 
@@ -130,5 +132,5 @@ def _options(command: click.Command) -> dict[str, click.Option]:
 
 
 def _flag(option: click.Option) -> str:
-    """The option as it is written in the file: its long flag without dashes in front."""
+    """Return the name of an option in the file: its long flag without the leading dashes."""
     return max(option.opts, key=len).lstrip("-")

@@ -9,6 +9,7 @@ from voicegauge.client.requests.speech_request import RequestParts, map_speech_r
 from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.observer import PaymentObserver
 from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
+from voicegauge.client.spending.shared_budget import SharedBudget
 
 __all__ = [
     "DEFAULT_KEY",
@@ -19,6 +20,7 @@ __all__ = [
     "RateLimiter",
     "RequestParts",
     "Reservation",
+    "SharedBudget",
     "account_plans",
     "audio_input_request",
     "client_key",

@@ -135,11 +135,11 @@ def test_refusals(tmp_path: Path) -> None:
     assert _convert(file, "--provider", "pixelapi", "--out", tmp_path / "o").exit_code == 0
     again = _convert(file, "--provider", "pixelapi", "--out", tmp_path / "o").exception
     assert isinstance(again, UsageError)
-    assert "there already" in str(again)
+    assert "exists already" in str(again)
     own = _convert(tmp_path / "o" / "vcrpy_1_yaml.har", "--out", tmp_path / "p").exception
     assert "--to vcr" in str(own)
 
 
 def test_a_file_without_times_says_that_its_age_is_unknown(tmp_path: Path) -> None:
     done = _convert(_write(tmp_path, "vcrpy_1_yaml"), "--provider", "pixelapi", "--out", tmp_path / "o")
-    assert "its own time on disk is taken" in done.output
+    assert "its modification time is used" in done.output

@@ -3,65 +3,208 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from voicegauge.cli.console import console, show
 from voicegauge.cli.options import (
     asr_option,
     base_url_option,
     contracts_option,
     json_option,
+    live_options,
     max_cost_option,
     plan_option,
     price_option,
+    require_flags,
     seed_option,
 )
+from voicegauge.errors import EXIT_INTERRUPTED, BudgetError, NothingMeasuredError, UsageError
+
+if TYPE_CHECKING:
+    from voicegauge.bench import BenchResult
 
 
 @click.command("bench")
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @contracts_option
-@click.option("--suite", "suite_name", default="smoke", show_default=True, help="A bundled suite, or a YAML file.")
+@click.option("--suite", default="smoke", show_default=True, help="A bundled suite of texts, or a YAML file.")
+@click.option("--language", "languages", multiple=True, help="Only texts in this language. May be repeated.")
 @click.option(
-    "--language", "languages", multiple=True, help="Only the suite's texts in this language. May be repeated."
+    "--category", "categories", multiple=True, help="Only texts of this category of the suite. May be repeated."
 )
-@click.option("--category", "categories", multiple=True, help="Only this category of the suite. May be repeated.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N texts of each language.")
-@click.option("--sessions", type=click.IntRange(min=1), default=1, show_default=True, help="Passes on new connections.")
 @click.option(
-    "--repetitions", type=click.IntRange(min=1), default=1, show_default=True, help="Of a text, each session."
+    "--sessions", type=click.IntRange(min=1), default=1, show_default=True, help="Passes, each with new connections."
 )
 @click.option(
-    "--warmup", type=click.IntRange(min=0), default=1, show_default=True, help="Unmeasured requests a target."
+    "--repetitions",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Requests for each text per session.",
+)
+@click.option(
+    "--warmup", type=click.IntRange(min=0), default=1, show_default=True, help="Unmeasured requests per target."
 )
 @click.option("--concurrency", type=click.IntRange(1, 64), default=16, show_default=True, help="Requests in flight.")
-@click.option("--live/--emulated", default=False, help="Ask the live services, and pay; the emulator by default.")
+@click.option(
+    "--live/--emulated", default=False, help="Measure the live services, which costs money; by default the emulator."
+)
 @base_url_option
 @plan_option
 @max_cost_option
 @price_option
-@click.option("--voice-sample", metavar="FILE", help="A recording (or its URL) for targets that clone a voice.")
-@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Plant a fault in the emulator.")
-@asr_option
-@click.option("--text-length", type=click.IntRange(min=1), default=500, show_default=True, help="For $/1M characters.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("reports"), show_default=True, help="Runs go here."
+    "--voice-sample",
+    metavar="FILE",
+    help="Audio file (or its URL) for targets that clone a voice. Default: a bundled recording.",
 )
-@click.option("--no-report", is_flag=True, help="Write no HTML page.")
+@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="Inject a fault into the emulator.")
+@asr_option
+@click.option(
+    "--text-length",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Text length for which prices per million characters are stated.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports"),
+    show_default=True,
+    help="Folder in which the run's folder is created.",
+)
+@click.option("--no-report", is_flag=True, help="Do not write the HTML report.")
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
 @seed_option
 @json_option
 @click.pass_context
-def command(ctx: click.Context, /, **options: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    targets: tuple[str, ...],
+    contracts: tuple[Path, ...],
+    suite: str,
+    languages: tuple[str, ...],
+    categories: tuple[str, ...],
+    limit: int | None,
+    sessions: int,
+    repetitions: int,
+    warmup: int,
+    concurrency: int,
+    live: bool,
+    base_url: dict[str, str],
+    plans: tuple[str, ...],
+    max_cost: float,
+    prices: dict[str, float],
+    voice_sample: str | None,
+    faults: tuple[str, ...],
+    asr: str,
+    text_length: int,
+    out: Path,
+    no_report: bool,
+    dry_run: bool,
+    seed: int,
+    json_to: str | None,
+) -> None:
     """Measure latency, cost and intelligibility.
 
-    Each text of the suite is spoken by every TARGET in turn (all of them by default). The
-    emulator answers unless --live is given. Ctrl-C sees through what is under way and keeps
-    it; a live run that was stopped or killed goes on when the same command is given again.
+    Each text of the suite is requested from every TARGET in turn (all of them by default),
+    from the emulator unless --live is given. Ctrl-C waits for the requests in flight and
+    saves them; a live run that was interrupted is resumed by the same command.
     """
-    from voicegauge.cli.benching import BenchOptions, bench
+    require_flags(ctx, ("base_url", "plans"), "live")
+    if faults and live:
+        raise UsageError("--fault is for the emulator: leave out --live")
+    from voicegauge import api
+    from voicegauge.cli.bench_tables import print_plan
+    from voicegauge.cli.progress import TerminalProgress
 
-    status = bench(BenchOptions(**options))
-    if status:
-        ctx.exit(status)
+    permission = live_options(live=live, max_cost=max_cost, base_url=base_url, plans=plans)
+    catalogue = api.load_contracts(contracts)
+    if dry_run:
+        plan = api.plan_benchmark(
+            targets,
+            live=permission,
+            contracts=catalogue,
+            suite=suite,
+            languages=languages,
+            categories=categories,
+            limit=limit,
+            sessions=sessions,
+            repetitions=repetitions,
+            warmup=warmup,
+            prices=prices,
+            voice_sample=voice_sample,
+            seed=seed,
+            progress=TerminalProgress(),
+        )
+        show(plan, json_to, lambda: print_plan(plan))
+        return
+    result = api.benchmark(
+        targets,
+        live=permission,
+        contracts=catalogue,
+        suite=suite,
+        languages=languages,
+        categories=categories,
+        limit=limit,
+        sessions=sessions,
+        repetitions=repetitions,
+        warmup=warmup,
+        concurrency=concurrency,
+        prices=prices,
+        voice_sample=voice_sample,
+        faults=faults,
+        asr=asr,
+        text_length=text_length,
+        out=out,
+        html=not no_report,
+        seed=seed,
+        progress=TerminalProgress(),
+    )
+    if result.stop_reason == "interrupted":
+        console(stderr=True).print(_how_to_resume(result, live=live), soft_wrap=True)
+        ctx.exit(EXIT_INTERRUPTED)
+    show(result, json_to, lambda: _print(result))
+    _raise_failure(result)
+
+
+def _how_to_resume(result: BenchResult, *, live: bool) -> str:
+    saved = f"stopped: {result.stopped}; they are saved in {result.folder}"
+    if live:
+        return f"{saved}; the same command resumes the run"
+    return f"{saved}; score them with: voicegauge score {result.folder}"
+
+
+def _print(result: BenchResult) -> None:
+    from voicegauge.api import load_run
+    from voicegauge.cli.bench_tables import print_summaries
+
+    score_sets = load_run(result.folder).score_sets if result.asr else ()
+    print_summaries(result.targets, score_sets[-1] if score_sets else None, result.provenance)
+    out = console()
+    out.print(f"run:    {result.folder}", soft_wrap=True)
+    if result.report:
+        out.print(f"report: {result.report}", soft_wrap=True)
+
+
+def _raise_failure(result: BenchResult) -> None:
+    """Raise what makes the command fail after its results are printed.
+
+    Raises:
+        BudgetError: the budget stopped the run.
+        NothingMeasuredError: every request failed.
+    """
+    if result.stopped is not None:
+        raise BudgetError(result.stopped)
+    if all(target.failures == target.samples for target in result.targets):
+        from voicegauge.api import load_run
+
+        samples = load_run(result.folder).samples
+        first = next((s.failure.message for s in samples if s.failure and not s.warmup), "no text was spoken")
+        raise NothingMeasuredError(f"every request failed, the first one with: {first}")

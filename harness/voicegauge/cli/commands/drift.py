@@ -1,4 +1,4 @@
-"""`voicegauge drift`: what changed between two contracts or recordings."""
+"""`voicegauge drift`: find what changed between two contracts or recordings."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voicegauge.cli.console import console, write_json
+from voicegauge.cli.console import console, show
 from voicegauge.cli.options import OutputFile, contracts_option, json_option
-from voicegauge.cli.report_files import check_outputs, output_options, settle_baseline, write_outputs
+from voicegauge.cli.output_options import OutputFlags, output_options
 from voicegauge.errors import EXIT_FINDINGS
 from voicegauge.files import write_file
 
@@ -29,11 +29,11 @@ _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": 
     type=click.Choice(list(_STYLES)),
     default="breaking",
     show_default=True,
-    help="The mildest change that makes the exit status 1.",
+    help="The mildest change for which the exit status is 1.",
 )
 @click.option(
     "--format",
-    "form",
+    "format_name",
     type=click.Choice(["text", "markdown"]),
     default="text",
     show_default=True,
@@ -43,7 +43,7 @@ _STYLES = {"breaking": "bold red", "possibly-breaking": "yellow", "compatible": 
     "--propose",
     type=OutputFile(path_type=Path),
     metavar="FILE",
-    help="OLD a contract, NEW traffic: write what the contract lacks as a patch to review, for `patch -p0`.",
+    help="If OLD is a contract and NEW is traffic: write a patch that adds what the contract lacks, for `patch -p0`.",
 )
 @output_options
 @contracts_option
@@ -56,54 +56,51 @@ def command(
     old: str,
     new: str,
     fail_on: str,
-    form: str,
+    format_name: str,
     propose: Path | None,
     contracts: tuple[Path, ...],
     json_to: str | None,
-    **options: Any,
+    **outputs: Any,
 ) -> None:
-    """Say what changed from OLD to NEW, and whom it breaks.
+    """Find what changed from OLD to NEW, and whether it breaks clients.
 
-    Each is an OpenAPI document, a recording (a .har file or a folder of them), or a provider
-    as `voicegauge providers` names it. `voicegauge rules drift` lists the rules. In JUnit XML,
-    SARIF and annotations a breaking change is an error, a possibly breaking one a warning and
-    a compatible one a note; in JUnit XML what --fail-on names and what is worse is a failure.
+    Each is an OpenAPI document, a recording (a .har file or a folder of them), or the id of
+    a provider. `voicegauge rules drift` lists the rules. In JUnit XML, SARIF and annotations
+    a breaking change is an error, a possibly breaking one a warning and a compatible one a
+    note; in JUnit XML, changes at the level of --fail-on or above are failures.
     """
-    from voicegauge.drift import (
-        DriftLevel,
-        apply_baseline,
-        compare,
-        drift_results,
-        make_baseline,
-        propose_contract_patch,
-        render_markdown,
-    )
+    files = OutputFlags(json_to=json_to, **outputs)
+    files.validate(propose=propose)
+    from voicegauge import api
+    from voicegauge.drift import DriftLevel, render_markdown
 
-    check_outputs(json_to, {**options, "propose": propose})
+    patch: ContractPatch | None = None
     if propose is None:
-        report = compare(old, new, contracts)
+        report = api.find_drift(old, new, contracts=contracts)
     else:
-        report, proposal = propose_contract_patch(old, new, contracts)
-        write_file(propose, proposal.unified_diff().encode())
-    report = settle_baseline(report, options, make_baseline, apply_baseline)
-    if json_to:
-        write_json(report, json_to)
-    if json_to != "-":
-        if form == "markdown":
+        report, patch = api.propose_contract_patch(old, new, contracts=contracts)
+        write_file(propose, patch.unified_diff().encode())
+    report = files.apply_baselines(report)
+
+    def print_report() -> None:
+        if format_name == "markdown":
             click.echo(render_markdown(report), nl=False)
-        else:
-            _print(report)
-            if propose is not None:
-                _print_proposal(propose, proposal)
-    write_outputs(drift_results(report, DriftLevel(fail_on)), options, lambda _: render_markdown(report))
-    if report.has_change_at_least(DriftLevel(fail_on)):
+            return
+        _print(report)
+        if propose is not None and patch is not None:
+            _print_patch(propose, patch)
+
+    show(report, json_to, print_report)
+    level = DriftLevel(fail_on)
+    files.write_files(report, lambda: render_markdown(report), fail_on=level)
+    if report.has_change_at_least(level):
         ctx.exit(EXIT_FINDINGS)
 
 
 def _print(report: DriftReport) -> None:
     out = console()
-    for found in report.changes:
-        _print_change(out, found)
+    for change in report.changes:
+        _print_change(out, change)
     for entry in report.unused_baseline:
         out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     counts = ", ".join(f"{count} {level}" for level, count in report.counts.items() if count)
@@ -113,17 +110,18 @@ def _print(report: DriftReport) -> None:
     out.print(f"{sides}: {counts or nothing}{accepted}", style="bold", soft_wrap=True)
 
 
-def _print_proposal(file: Path, proposal: ContractPatch) -> None:
-    left = f"; {len(proposal.unpatched_changes)} changes are left to a person" if proposal.unpatched_changes else ""
+def _print_patch(file: Path, patch: ContractPatch) -> None:
+    count = len(patch.unpatched_changes)
+    left = f"; {count} changes must be made by hand" if count else ""
     console().print(f"wrote {file}: review it, then patch -p0 < {file}{left}", soft_wrap=True)
 
 
-def _print_change(out: Console, found: DriftChange) -> None:
+def _print_change(out: Console, change: DriftChange) -> None:
     from rich.text import Text
 
     title = Text.assemble(
-        (found.level.value, _STYLES[found.level.value]), f" {found.rule}  ", (found.qualified_location, "bold")
+        (change.level.value, _STYLES[change.level.value]), f" {change.rule}  ", (change.qualified_location, "bold")
     )
     out.print(title, soft_wrap=True)
-    out.print(f"  {found.message}", soft_wrap=True)
-    out.print(f"  {found.positions}", style="dim", soft_wrap=True)
+    out.print(f"  {change.message}", soft_wrap=True)
+    out.print(f"  {change.positions}", style="dim", soft_wrap=True)

@@ -1,23 +1,21 @@
-"""`voicegauge report`: saved runs as a page, or as data."""
+"""`voicegauge report`: write saved runs as an HTML page, CSV, Markdown or JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from voicegauge.cli.options import OutputFile, json_option, refuse_same_file
+from voicegauge.cli.options import OutputFile, json_option, reject_same_file
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 
 if TYPE_CHECKING:
-    from voicegauge.model import Run
-    from voicegauge.report import Report
+    from voicegauge.api import ReportFormat
 
-SUFFIXES = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
-"""They tell the format where `--format` does not."""
+SUFFIXES: dict[str, ReportFormat] = {".html": "html", ".htm": "html", ".csv": "csv", ".md": "markdown"}
+"""Formats by suffix of the output file, used without `--format`."""
 PAGE = "report.html"
 
 
@@ -28,72 +26,61 @@ PAGE = "report.html"
     type=OutputFile(),
     metavar="FILE",
     help=f"Where to write; - for standard output.  [default: a page goes to {PAGE} in the first "
-    "run's folder, the rest to standard output]",
+    "run's folder, other formats to standard output]",
 )
 @click.option(
     "--format",
-    "form",
+    "format_name",
     type=click.Choice(["html", "csv", "markdown"]),
-    help="A page, one row a sample, or a table.  [default: by the suffix of FILE, else html]",
+    help="A page, one row per sample, or a table.  [default: by the suffix of FILE, else html]",
 )
 @click.option(
     "--text-length",
     type=click.IntRange(1, 1_000_000),
     metavar="N",
-    help="Characters of the text at which prices for a million characters are stated.  [default: 500]",
+    help="Text length for which prices per million characters are stated.  [default: 500]",
 )
 @click.option(
     "--clips",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Worst clips of each run, which make up most of a page's size.  [default: 24]",
+    help="Number of the worst clips of each run to include; they make up most of a page's size.  [default: 24]",
 )
 @json_option
-@click.option("--open", "show", is_flag=True, help="Show the page in the browser.")
+@click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 def command(
     *,
     runs: tuple[Path, ...],
     out: str | None,
-    form: str | None,
+    format_name: ReportFormat | None,
     text_length: int | None,
     clips: int | None,
     json_to: str | None,
-    show: bool,
+    open_page: bool,
 ) -> None:
     """Write one or several RUNs, each a folder or its run.json, as one self-contained HTML page."""
-    from voicegauge.bench.analysis import TEXT_LENGTH
-    from voicegauge.bench.running import load_run, run_folder
+    from voicegauge import api
     from voicegauge.cli.console import write_json
-    from voicegauge.report import CLIPS, gather
 
-    only_json = json_to == "-" and not (out or form or show)
-    form = form or SUFFIXES.get(Path(out or "").suffix.lower(), "html")
-    to_stdout = out == "-" or (out is None and form != "html")
-    if show and (form != "html" or out == "-"):
-        raise UsageError("--open shows a page: name no other --format, and a file with --out")
+    only_json = json_to == "-" and not (out or format_name or open_page)
+    report_format = format_name or SUFFIXES.get(Path(out or "").suffix.lower(), "html")
+    to_stdout = out == "-" or (out is None and report_format != "html")
+    if open_page and (report_format != "html" or out == "-"):
+        raise UsageError("--open shows a page: choose --format html, and a file with --out")
     if json_to == "-" and to_stdout:
         raise UsageError("--json - and the report both write to standard output: give one of them a file")
-    refuse_same_file(json=json_to, out=out)
-    loaded = [(run_folder(path), load_run(path)) for path in runs]
-    report = gather(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
+    reject_same_file(json=json_to, out=out)
+    report = api.build_report(runs, text_length=text_length, clips=clips)
     if json_to:
         write_json(report, json_to)
     if only_json:
         return
-    text = _render(form, report, loaded)
+    text = api.render_report(runs, format=report_format, report=report)
     if to_stdout:
         click.echo(text.encode(), nl=False)
         return
-    page = Path(out) if out else loaded[0][0] / PAGE
+    page = Path(out) if out else (runs[0] if runs[0].is_dir() else runs[0].parent) / PAGE
     write_file(page, text.encode())
     click.echo(f"wrote {page}", err=json_to == "-")
-    if show:
+    if open_page:
         click.launch(page.resolve().as_uri())
-
-
-def _render(form: str, report: Report, runs: Sequence[tuple[Path, Run]]) -> str:
-    from voicegauge.report import render_csv, render_markdown, render_page
-
-    if form == "csv":
-        return render_csv(runs)
-    return render_markdown(report) if form == "markdown" else render_page(report, runs)

@@ -1,85 +1,97 @@
-"""`voicegauge serve`: the emulator on a port of this machine."""
+"""`voicegauge serve`: run the emulator, or serve recordings, on a local port."""
 
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 from click.core import ParameterSource
 
+from voicegauge.cli.console import console, table
 from voicegauge.cli.options import FiniteRange, contracts_option, seed_option
-from voicegauge.contract import Contract, load_catalogue
-from voicegauge.errors import EXIT_OK, UnknownNameError, UsageError
-from voicegauge.hosts import url_of
+from voicegauge.errors import EXIT_FINDINGS, UsageError
 
-_OF_THE_EMULATOR = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
-"""What recordings know nothing of."""
+if TYPE_CHECKING:
+    from voicegauge.api import RunningReplay
+    from voicegauge.contract import Contract
+    from voicegauge.recording import Recording, Replay
+
+_EMULATOR_ONLY = ("faults", "clock", "time_scale", "webhook_http", "webhook_hosts", "plan", "credits")
+"""Options that have no effect on recordings."""
+MAX_UNUSED = 10
+"""Recorded requests that are listed at the end because they were not sent."""
 
 
 @click.command("serve")
 @click.argument("providers", nargs=-1, metavar="[PROVIDER...]")
-@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 chooses a free port.")
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
     callback=lambda _ctx, _param, value: _read_loopback(value),
-    help="A loopback address: the emulator has no secrets to keep and no door to lock.",
+    help="A loopback address; other machines are not allowed, because the emulator does not protect itself.",
 )
 @click.option(
     "--fault",
     "faults",
     multiple=True,
     metavar="FAULT[@PROVIDER[/TARGET]]",
-    help="Plant a fault; --fault list names them. May be repeated.",
+    help="Inject a fault; --fault list lists them. May be repeated.",
 )
 @click.option(
     "--clock",
     type=click.Choice(["real", "virtual", "per-poll"]),
     default="real",
     show_default=True,
-    help="Jobs take made-up times, wait for /_emulator/clock, or move on with every poll.",
+    help="Jobs take invented times, wait for /_emulator/clock, or move to the next state with every poll.",
 )
 @click.option(
     "--time-scale",
     type=FiniteRange(0, 1000),
     default=1.0,
     show_default=True,
-    help="Multiplies the made-up times.",
+    help="Factor for the invented times.",
 )
 @click.option(
     "--replay",
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     metavar="PATH",
-    help="Answer from recordings instead: a .har file or a folder of them. May be repeated.",
+    help="Serve recordings instead: a .har file or a folder of them. May be repeated.",
 )
 @click.option(
     "--pace",
     type=FiniteRange(0, 1000),
     default=1.0,
     show_default=True,
-    help="With --replay: multiplies the recorded pauses; 0 leaves them out.",
+    help="With --replay: factor for the recorded pauses; 0 leaves them out.",
 )
-@click.option("--webhook-http", is_flag=True, help="Take webhook URLs with plain http that lead to this machine.")
+@click.option("--webhook-http", is_flag=True, help="Accept webhook URLs with plain http that lead to this machine.")
 @click.option(
     "--webhook-host",
     "webhook_hosts",
     multiple=True,
     metavar="HOST",
-    help="Send webhooks to this host, too; without, to this machine alone. May be repeated.",
+    help="Send webhooks to this host too; by default only to this machine. May be repeated.",
 )
-@click.option("--plan", metavar="NAME", help="The plan of every account; by default the one with the highest rate.")
-@click.option("--credits", type=FiniteRange(min=0), help="What a new account has; by default as documented.")
+@click.option("--plan", metavar="NAME", help="Plan of every account. Default: the one with the highest rate limit.")
+@click.option("--credits", type=FiniteRange(min=0), help="Balance of a new account. Default: as documented.")
 @seed_option
 @contracts_option
-def command(  # noqa: PLR0917 - click passes options by name
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
     providers: tuple[str, ...],
     port: int,
     host: str,
     faults: tuple[str, ...],
-    clock: str,
+    clock: Literal["real", "virtual", "per-poll"],
     time_scale: float,
     replay: tuple[Path, ...],
     pace: float,
@@ -89,30 +101,40 @@ def command(  # noqa: PLR0917 - click passes options by name
     credits: float | None,
     seed: int,
     contracts: tuple[Path, ...],
-) -> int:
-    """Answer as the providers' contracts say, on a port of this machine, with real speech.
+) -> None:
+    """Respond as the providers' contracts say, on a local port, with real speech.
 
-    Nothing here comes from a provider: whatever is measured against it is EMULATED.
-    With --replay, recorded answers are given to whoever asks the same; the exit status
-    is 1 if anything else was asked for.
+    The responses do not come from a provider: all measurements are EMULATED. With --replay,
+    recorded responses are served to equal requests; the exit status is then 1 if any other
+    request was received.
     """
-    from voicegauge.emulator import EmulatorSettings
-    from voicegauge.emulator.server import bind, serve
-
     if "list" in faults:
-        return _list_faults()
-    _check_flags(click.get_current_context(), replayed=bool(replay))
-    chosen = _choose(providers, contracts)
-    if replay:
-        from voicegauge.cli.replaying import serve_recordings
+        _list_faults()
+        return
+    _validate_flags(ctx, replayed=bool(replay))
+    from voicegauge import api
 
-        return serve_recordings(replay, chosen, host=host, port=port, pace=pace)
-    plans = {name for contract in chosen for name in contract.limits.plans}
-    if plan is not None and plan not in plans:
-        raise UnknownNameError("plan", plan, plans)
+    chosen = api.select_providers(api.load_contracts(contracts), providers)
+    if replay:
+        errors = console(stderr=True)
+        replayed = api.serve_replay(
+            replay,
+            chosen,
+            host=host,
+            port=port,
+            pace=pace,
+            ready=_announce_replay,
+            on_unmatched=lambda text: errors.print(text, style="yellow"),
+        )
+        _print_usage(replayed)
+        if replayed.unmatched:
+            ctx.exit(EXIT_FINDINGS)
+        return
+    from voicegauge.emulator import EmulatorSettings
+
     settings = EmulatorSettings(
         seed=seed,
-        clock=clock,  # type: ignore[arg-type]  # click has checked it
+        clock=clock,
         time_scale=time_scale,
         faults=faults,
         plan=plan,
@@ -120,24 +142,16 @@ def command(  # noqa: PLR0917 - click passes options by name
         webhook_http=webhook_http,
         webhook_hosts=webhook_hosts,
     )
-    bound = bind(host, port)
-    url = url_of(host, bound.getsockname()[1])
-    try:
-        serve(chosen, settings, bound, ready=lambda _stop: _announce(chosen, url))
-    except KeyboardInterrupt:
-        pass
-    finally:
-        bound.close()
-    return EXIT_OK
+    api.serve_emulator(chosen, settings, host=host, port=port, ready=lambda url: _announce(chosen, url))
 
 
-def _check_flags(ctx: click.Context, *, replayed: bool) -> None:
-    """Refuse what was asked for on the command line and would have no effect."""
-    idle = _OF_THE_EMULATOR if replayed else ("pace",)
+def _validate_flags(ctx: click.Context, *, replayed: bool) -> None:
+    """Reject options on the command line that would have no effect."""
+    unused = _EMULATOR_ONLY if replayed else ("pace",)
     for option in ctx.command.params:
-        if option.name in idle and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
-            says = "goes without --replay: recordings answer as they are" if replayed else "goes with --replay"
-            raise UsageError(f"{option.opts[0]} {says}")
+        if option.name in unused and ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+            reason = "excludes --replay: recordings are served as they are" if replayed else "goes with --replay"
+            raise UsageError(f"{option.opts[0]} {reason}")
 
 
 def _read_loopback(host: str) -> str:
@@ -148,33 +162,44 @@ def _read_loopback(host: str) -> str:
     except ValueError:
         loopback = False
     if not loopback:
-        raise click.BadParameter(f"{host!r} is no loopback address, such as 127.0.0.1 or ::1")
+        raise click.BadParameter(f"{host!r} is not a loopback address, such as 127.0.0.1 or ::1")
     return host
 
 
-def _choose(providers: tuple[str, ...], contracts: tuple[Path, ...]) -> list[Contract]:
-    catalogue = load_catalogue(contracts)
-    return [catalogue.provider(name) for name in providers] or list(catalogue)
-
-
-def _list_faults() -> int:
-    from voicegauge.cli.console import console, table
+def _list_faults() -> None:
     from voicegauge.emulator import FAULTS
 
-    shown = table("fault", "what the provider then does wrong")
+    rows = table("fault", "what the emulator then does wrong")
     for fault in FAULTS.values():
-        shown.add_row(fault.id, fault.description)
-    console().print(shown)
-    return EXIT_OK
+        rows.add_row(fault.id, fault.description)
+    console().print(rows)
 
 
-def _announce(contracts: list[Contract], url: str) -> None:
-    from voicegauge.cli.console import console
-
+def _announce(contracts: Sequence[Contract], url: str) -> None:
     out = console()
-    out.print(f"EMULATED providers at {url} (Ctrl-C ends it)\n", soft_wrap=True)
+    out.print(f"EMULATED providers at {url} (Ctrl-C to stop)\n", soft_wrap=True)
     for contract in contracts:
         out.print(f"  {contract.provider.title}", soft_wrap=True)
         out.print(f"    voicegauge check {contract.id} --live --base-url {url}/{contract.id}", soft_wrap=True)
         out.print(f"    export {contract.provider.key_env}=any-key", soft_wrap=True)
     out.print(f"\n  Control: {url}/_emulator/health  reset  clock  state  journal  faults", soft_wrap=True)
+
+
+def _announce_replay(server: RunningReplay, recordings: Sequence[Recording]) -> None:
+    out = console()
+    out.print(f"REPLAYED providers at {server.url} (Ctrl-C to stop)\n", soft_wrap=True)
+    for provider in dict.fromkeys(recording.provider for recording in recordings):
+        kinds = {r.provenance.value.upper() for r in recordings if r.provider == provider}
+        count = sum(one.signature.provider == provider for one in server.replay.recorded_requests)
+        line = f"  {server.base_url(provider)}  {count} recorded requests, {', '.join(sorted(kinds))}"
+        out.print(line, soft_wrap=True)
+
+
+def _print_usage(replay: Replay) -> None:
+    out = console()
+    total, unused = len(replay.recorded_requests), replay.unused
+    out.print(f"{total - len(unused)} of {total} recorded requests were sent, and {len(replay.unmatched)} others")
+    for name in unused[:MAX_UNUSED]:
+        out.print(f"  not sent: {name}", style="dim", soft_wrap=True)
+    if len(unused) > MAX_UNUSED:
+        out.print(f"  ... and {len(unused) - MAX_UNUSED} more", style="dim")

@@ -1,0 +1,166 @@
+"""How `check` prints its plan, its findings and its spending."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voicegauge.cli.console import console, table
+from voicegauge.model import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from voicegauge.conformance import CheckReport, PricedPlan, SpendingTotal
+
+MAX_LOCATIONS = 3
+"""Findings of one rule at one operation that are printed; more would hide the other rules. --json has all."""
+MAX_RULES = 3
+"""Rules that are named of a group with equal spending: rules that inspect the same exchanges have spent the same."""
+_ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
+_STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.DISPUTED: "cyan", Severity.INFO: "dim"}
+
+
+def print_plan(plan: PricedPlan) -> None:
+    """Print the requests of a plan in the order of sending, with their prices."""
+    from voicegauge.api import plan_summary
+
+    out = console()
+    rows = table("case", "expected", "cost", right=("cost",))
+    for case in plan.cases:
+        rows.add_row(case.id, case.expects, _price(case.usd) if case.is_billable else "free")
+    out.print(rows)
+    for one in plan.skipped:
+        out.print(f"not planned: {one.id}: {one.reason}", style="dim", soft_wrap=True)
+    _print_totals(out, "by kind", plan.spending.by_kind)
+    _print_totals(out, "by target", plan.spending.by_target)
+    out.print(plan_summary(plan), style="bold", soft_wrap=True)
+
+
+def print_report(report: CheckReport) -> None:
+    """Print the findings, the spending and a summary line."""
+    out = console()
+    ordered = sorted(report.findings, key=lambda f: (_ORDER.index(f.severity), f.rule, _operation(f)))
+    for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _operation(f))):
+        _print_group(out, list(group))
+    _print_skipped(out, report)
+    for entry in report.unused_baseline:
+        out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
+    _print_spending(out, report)
+    out.print(summary_line(report), style="bold", soft_wrap=True)
+
+
+def summary_line(report: CheckReport) -> str:
+    """Return the number of exchanges, cases and findings, and the cost, in one line."""
+    exchanges = " + ".join(f"{provenance.upper()} {count}" for provenance, count in report.exchanges.items())
+    counts = [_count(report, severity) for severity in _ORDER]
+    findings = ", ".join(count for count in counts if count) or "no findings"
+    parts = [f"{exchanges or 'no'} exchange{_plural(sum(report.exchanges.values()))}"]
+    if report.cases:
+        parts.append(f"{len(report.cases)} cases")
+    parts.append(f"{len(report.operations)} operations: {findings}")
+    if report.accepted:
+        parts.append(f"{len(report.accepted)} accepted by the baseline")
+    if report.spent_usd:
+        parts.append(f"${report.spent_usd:.4g} spent")
+    line = ", ".join(parts)
+    return f"{line}. Stopped early: {report.stopped_by}" if report.stopped_by else line
+
+
+def _operation(finding: Finding) -> str:
+    return f"{finding.where.provider}/{finding.where.operation or ''}"
+
+
+def _print_group(out: Console, findings: list[Finding]) -> None:
+    from rich.text import Text
+
+    first = findings[0]
+    title = Text.assemble(
+        (first.severity.value, _STYLES[first.severity]), f" {first.rule}  ", (_operation(first), "bold")
+    )
+    out.print(title, soft_wrap=True)
+    for finding in findings[:MAX_LOCATIONS]:
+        _print_finding(out, finding)
+    if len(findings) > MAX_LOCATIONS:
+        out.print(f"  ... and at {len(findings) - MAX_LOCATIONS} more locations (--json has all)", style="dim")
+    out.print()
+
+
+def _print_finding(out: Console, finding: Finding) -> None:
+    times = f"  ({finding.occurrences} times)" if finding.occurrences > 1 else ""
+    lines = [
+        ("", f"{finding.message}{times}"),
+        ("at ", _location(finding)),
+        ("case ", finding.case),
+        ("seen ", finding.evidence),
+        ("disputed: ", finding.reading),
+        ("", finding.reproduce),
+    ]
+    for label, text in lines:
+        if text:
+            out.print(f"  {label}{text}", style="dim" if label else None, soft_wrap=True)
+
+
+def _location(finding: Finding) -> str:
+    where = finding.where
+    if where.file is None:
+        return ""
+    path = Path(where.file)
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return f"{shown}:{where.line}" if where.line else str(shown)
+
+
+def _print_skipped(out: Console, report: CheckReport) -> None:
+    reasons: dict[str, int] = {}
+    for case in report.cases:
+        if case.verdict == "skipped":
+            reasons[case.reason or ""] = reasons.get(case.reason or "", 0) + 1
+    for reason, count in reasons.items():
+        out.print(f"no verdict in {count} case{_plural(count)}: {reason}", style="dim", soft_wrap=True)
+
+
+def _count(report: CheckReport, severity: Severity) -> str:
+    count = report.count(severity)
+    if not count:
+        return ""
+    return f"{count} disputed" if severity is Severity.DISPUTED else f"{count} {severity.value}{_plural(count)}"
+
+
+def _plural(count: int) -> str:
+    return "" if count == 1 else "s"
+
+
+def _print_spending(out: Console, report: CheckReport) -> None:
+    """Print requests and dollars by kind of case, target and rule; nothing if nothing was sent."""
+    spending = report.spending
+    if not spending.total.requests:
+        return
+    _print_totals(out, "spent by kind", spending.by_kind)
+    _print_totals(out, "by target", spending.by_target)
+    equal: dict[SpendingTotal, list[str]] = {}
+    for rule, total in spending.by_rule.items():
+        equal.setdefault(total, []).append(rule)
+    _print_totals(out, "by rule", {_join_rules(rules): total for total, rules in equal.items()})
+
+
+def _join_rules(rules: list[str]) -> str:
+    more = len(rules) - MAX_RULES
+    return " ".join(rules[:MAX_RULES]) + (f" and {more} more" if more > 0 else "")
+
+
+def _print_totals(out: Console, label: str, totals: Mapping[str, SpendingTotal]) -> None:
+    parts = [f"{name} {_describe_total(total)}" for name, total in totals.items()]
+    if parts:
+        out.print(f"{label}: {'; '.join(parts)}", style="dim", soft_wrap=True)
+
+
+def _describe_total(total: SpendingTotal) -> str:
+    dollars = f" {_price(total.usd)}" if total.usd else ""
+    return f"{total.requests} ({total.billable} billable{dollars})"
+
+
+def _price(usd: float | None) -> str:
+    return "not known" if usd is None else f"${usd:.4g}"

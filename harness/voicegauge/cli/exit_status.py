@@ -1,0 +1,20 @@
+"""Exit statuses of runs that ended early; the others are in `voicegauge.errors`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from voicegauge.errors import EXIT_BUDGET, EXIT_INTERRUPTED, EXIT_NOTHING_MEASURED
+
+if TYPE_CHECKING:
+    from voicegauge.model import StopReason
+
+EXIT_BROKEN_PIPE = 141
+"""What a shell reports for a program whose output is not read any more (`| head`)."""
+
+STOP_STATUS: Mapping[StopReason, int] = {
+    "interrupted": EXIT_INTERRUPTED,
+    "budget": EXIT_BUDGET,
+    "unreachable": EXIT_NOTHING_MEASURED,
+}

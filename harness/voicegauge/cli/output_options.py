@@ -1,0 +1,142 @@
+"""Options of `check` and `drift` for output files, annotations and baselines."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from voicegauge.cli.options import Command, OutputFile, reject_same_file
+from voicegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicegauge.conformance import CheckReport
+    from voicegauge.drift import DriftLevel, DriftReport
+    from voicegauge.model import Severity
+
+    AnyReport = TypeVar("AnyReport", CheckReport, DriftReport)
+
+SEVERITIES = ("error", "warning", "info")
+"""Severities that a user can set; "disputed" follows from the documents."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputFlags:
+    """The values of `output_options` and of `--json`."""
+
+    json_to: str | None
+    junit: Path | None
+    sarif: Path | None
+    github: bool
+    baseline: Path | None
+    write_baseline: Path | None
+
+    def validate(self, **more: Path | None) -> None:
+        """Reject combinations that would overwrite or mix outputs.
+
+        Args:
+            more: further output files, by option name.
+
+        Raises:
+            UsageError: JSON and annotations would both go to standard output, or two outputs to one file.
+        """
+        if self.github and self.json_to == "-":
+            raise UsageError("--github writes to standard output, and so does --json -: give --json a file")
+        reject_same_file(
+            json=self.json_to, junit=self.junit, sarif=self.sarif, write_baseline=self.write_baseline, **more
+        )
+
+    def apply_baselines(self, report: AnyReport) -> AnyReport:
+        """Return the report without what the given baseline accepts; write the new baseline if one is wanted."""
+        from voicegauge import api
+
+        if self.baseline is not None:
+            report = api.apply_baseline(report, self.baseline)
+        if self.write_baseline is not None:
+            report = api.write_baseline(report, self.write_baseline)
+        return report
+
+    def write_files(
+        self,
+        report: CheckReport | DriftReport,
+        summary: Callable[[], str],
+        *,
+        strict: bool = False,
+        fail_on: DriftLevel | None = None,
+    ) -> None:
+        """Write JUnit XML, SARIF and GitHub's annotations, as far as wanted.
+
+        Args:
+            report: of `check` or `drift`.
+            summary: renders the Markdown of GitHub's step summary.
+            strict: whether warnings of a check are failures.
+            fail_on: the mildest level of drift that is a failure; `None` for breaking changes.
+
+        Raises:
+            UsageError: a file cannot be written.
+        """
+        from voicegauge import api
+        from voicegauge.drift import DriftLevel
+
+        # GitHub resolves annotations and SARIF paths against the workspace, which may be above the working directory.
+        root = Path(os.environ.get("GITHUB_WORKSPACE") or Path.cwd())
+        if self.junit is not None:
+            api.write_junit(report, self.junit, strict=strict, fail_on=fail_on or DriftLevel.BREAKING)
+        if self.sarif is not None:
+            api.write_sarif(report, self.sarif, root=root)
+        if self.github:
+            click.echo(api.github_annotations(report, root=root), nl=False)
+            step = os.environ.get("GITHUB_STEP_SUMMARY")
+            if step:
+                # Appended: other commands of the step write to this file too.
+                with Path(step).open("a", encoding="utf-8") as file:
+                    file.write(summary())
+
+
+def output_options(command: Command) -> Command:
+    """Add the options of `OutputFlags`, without `--json`."""
+    file = OutputFile(path_type=Path)
+    for option in (
+        click.option(
+            "--write-baseline", type=file, metavar="FILE", help="Accept all current findings: write them to FILE."
+        ),
+        click.option(
+            "--baseline",
+            type=click.Path(exists=True, dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help="Report only findings that are not in FILE (the accepted baseline).",
+        ),
+        click.option("--github", is_flag=True, help="Print annotations and a step summary for GitHub Actions."),
+        click.option("--sarif", type=file, metavar="FILE", help="Write the findings as SARIF 2.1.0 to FILE."),
+        click.option("--junit", type=file, metavar="FILE", help="Write the findings as JUnit XML to FILE."),
+    ):
+        option(command)
+    return command
+
+
+def severity_option(command: Command) -> Command:
+    """Add `--severity RULE=SEVERITY`, passed as `severities`: severities by rule id."""
+    return click.option(
+        "--severity",
+        "severities",
+        multiple=True,
+        callback=_read_severities,
+        metavar="RULE=SEVERITY",
+        help="Severity of a rule: error, warning or info. May be repeated.",
+    )(command)
+
+
+def _read_severities(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, Severity]:
+    from voicegauge.model import Severity
+
+    found: dict[str, Severity] = {}
+    for value in values:
+        rule, _, severity = value.partition("=")
+        if not rule or severity not in SEVERITIES:
+            raise click.BadParameter(f"{value!r}: write RULE=error, RULE=warning or RULE=info")
+        found[rule] = Severity(severity)
+    return found

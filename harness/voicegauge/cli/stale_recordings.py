@@ -1,0 +1,51 @@
+"""The offer of `voicegauge check` to record stale recordings again."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from voicegauge.errors import EXIT_OK
+
+if TYPE_CHECKING:
+    from voicegauge.conformance import CheckReport
+
+
+def offer_recording(report: CheckReport, offered: set[str], *, contracts: Sequence[Path], max_cost_usd: float) -> bool:
+    """Offer to record stale recordings again, and do it; only on a terminal, and never in CI.
+
+    Args:
+        report: of the check.
+        offered: commands that were offered before; new ones are added.
+        contracts: folders of contracts, passed to the recording.
+        max_cost_usd: budget of each recording.
+
+    Returns:
+        Whether something was recorded, so that the check must be repeated.
+    """
+    stale = (finding for finding in report.findings if finding.rule == "recording-stale")
+    commands = [command for command in (finding.reproduce for finding in stale) if command and command not in offered]
+    if not commands or not _is_attended():
+        return False
+    offered.update(commands)
+    listed = "".join(f"\n  {command}" for command in commands)
+    click.echo(f"some recordings are stale; these commands record them again:{listed}", err=True)
+    question = f"Run them now? They send requests to the services themselves, for at most ${max_cost_usd:.4g} each."
+    if not click.confirm(question, default=False, err=True):
+        return False
+    from voicegauge.cli import run
+
+    more = [word for folder in contracts for word in ("--contracts", str(folder))]
+    more += ["--max-cost", str(max_cost_usd)]
+    statuses = [run([*shlex.split(command)[1:], *more]) for command in commands]
+    return EXIT_OK in statuses
+
+
+def _is_attended() -> bool:
+    return not os.environ.get("CI") and sys.stdin.isatty() and sys.stderr.isatty()

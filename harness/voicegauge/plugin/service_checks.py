@@ -1,0 +1,131 @@
+"""Checks of services from within a test: against the emulator, or live with one budget for all tests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from voicegauge.conformance import CheckReport
+    from voicegauge.model import Finding
+
+
+def check_once(request: pytest.FixtureRequest, names: tuple[str, ...]) -> CheckReport:
+    """Return the report of a check of targets that is made once per test run, on whichever worker needs it first."""
+    import fcntl
+
+    import msgspec
+
+    from voicegauge.conformance import CheckReport
+    from voicegauge.files import write_file
+
+    folder = _shared_folder(request.config, request.getfixturevalue("tmp_path_factory"))
+    file = folder / f"{names[0].partition('/')[0]}-{_digest(names)}.json"
+    with file.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            write_file(file, msgspec.json.encode(check_targets(request, names)))
+    return msgspec.json.decode(file.read_bytes(), type=CheckReport)
+
+
+def check_targets(request: pytest.FixtureRequest, names: tuple[str, ...], fuzz: int = 0) -> CheckReport:
+    """Check targets with all planned requests, and with random ones if `fuzz` is not 0."""
+    import voicegauge
+
+    max_calls = request.config.getoption("--vg-max-calls")
+    return run_check(request, lambda **service: voicegauge.check(names, fuzz=fuzz, max_calls=max_calls, **service))
+
+
+def run_check(request: pytest.FixtureRequest, check: Callable[..., CheckReport]) -> CheckReport:
+    """Call a function of the API with the service that the options choose; fail the test in one line on errors.
+
+    Args:
+        request: of the fixture.
+        check: called with the keyword arguments that choose a service.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C during the check; it ends the whole test run.
+    """
+    from voicegauge.errors import VoicegaugeError
+
+    failure = None
+    try:
+        with _service(request) as service:
+            report = check(**service)
+    except VoicegaugeError as error:
+        failure = str(error)
+    if failure is not None:  # outside of the handler, so that pytest does not print the chained error
+        pytest.fail(failure, pytrace=False)
+    if report.stop_reason == "interrupted":
+        raise KeyboardInterrupt
+    if report.stopped_by and not report.exchanges:
+        pytest.fail(report.stopped_by, pytrace=False)
+    return report
+
+
+def fail_on_findings(report: CheckReport, findings: Sequence[Finding]) -> None:
+    """Fail the test if there are errors among `findings`, or if the check did not run to its end."""
+    from voicegauge.model import Severity
+
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    lines = [
+        f"{f.rule}: {f.message} ({f.where.file}:{f.where.line})" + (f"\n    {f.reproduce}" if f.reproduce else "")
+        for f in errors
+    ]
+    incomplete = report.stopped_by or report.no_verdict_reason
+    if incomplete:
+        lines.append(incomplete)
+    if lines:
+        pytest.fail("\n".join(lines), pytrace=False)
+
+
+def read_prices(config: pytest.Config) -> dict[str, float]:
+    """Return the dollars per request that `--vg-price` states, by target id."""
+    if not config.getoption("--vg-price"):
+        return {}
+    from voicegauge.contract import read_price
+    from voicegauge.errors import VoicegaugeError
+
+    try:
+        return dict(map(read_price, config.getoption("--vg-price")))
+    except VoicegaugeError as error:
+        raise pytest.UsageError(f"--vg-price: {error}") from error
+
+
+@contextmanager
+def _service(request: pytest.FixtureRequest) -> Iterator[dict[str, Any]]:
+    """Yield arguments for the API: the emulator of the session, or the live services with the rest of the budget."""
+    import voicegauge
+    from voicegauge.client import SharedBudget
+
+    config = request.config
+    service: dict[str, Any] = {
+        "contracts": request.getfixturevalue("voicegauge_catalogue"),
+        "seed": config.getoption("--vg-seed"),
+    }
+    if not config.getoption("--vg-live"):
+        yield {**service, "emulated": request.getfixturevalue("voicegauge_emulator")}
+        return
+    folder = _shared_folder(config, request.getfixturevalue("tmp_path_factory"))
+    budget = config.getoption("--vg-max-cost")
+    with SharedBudget(folder / "budget", budget).ledger() as ledger:
+        live = voicegauge.LiveOptions(max_cost_usd=budget, account_plans=config.getoption("--vg-plan"), ledger=ledger)
+        yield {**service, "live": live, "prices": read_prices(config)}
+
+
+def _digest(names: tuple[str, ...]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _shared_folder(config: pytest.Config, factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that all workers of this test run share, and no other test run."""
+    worker = getattr(config, "workerinput", None)
+    base = factory.getbasetemp()
+    folder = base.parent / f"voicegauge-{worker['testrunuid']}" if worker else base / "voicegauge"
+    folder.mkdir(exist_ok=True)
+    return folder
