@@ -39,3 +39,16 @@ async def serve() -> AsyncIterator[Serve]:
         task.cancel()  # shutting down in order takes it a tenth of a second
         with contextlib.suppress(asyncio.CancelledError):
             await task
+
+
+@pytest.fixture
+async def disconnecting_server() -> AsyncIterator[str]:
+    """The base URL of a server that reads a request and closes the connection without a response."""
+
+    async def close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(close, "127.0.0.1", 0)
+    async with server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"

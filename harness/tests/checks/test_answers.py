@@ -41,7 +41,7 @@ def test_each_thing_done_wrong_is_found_under_its_rule(submit, rules_of, answer,
 
 def test_a_request_that_was_refused_or_broken_on_purpose_is_no_finding(submit, rules_of) -> None:
     assert rules_of(submit({"error": "no"}, asked={}, status=400)) == set()
-    assert rules_of(submit(asked={}, origin="broken")) == set()
+    assert rules_of(submit(asked={}, origin="invalid")) == set()
 
 
 def test_a_finding_says_where_the_contract_stands_and_what_was_seen(submit, judge, acme) -> None:

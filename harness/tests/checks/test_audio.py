@@ -37,7 +37,7 @@ def delivered(acme):
             failure=failure,
         )
         speech = SpeechRequest(**{"text": TEXT, **asked})
-        return SpeechDelivery(acme.target("voice-1"), speech, delivery, done=done)
+        return SpeechDelivery(acme.target("voice-1"), speech, delivery, succeeded=done)
 
     return make
 

@@ -41,7 +41,7 @@ def taken(
             status=200, headers=(("Content-Type", "application/json"), *headers), body=json.dumps(body).encode()
         ),
     )
-    return AudioInputCall(intake.operation, exchange, intake=intake, said=SAID, fetched=pieces)
+    return AudioInputCall(intake.operation, exchange, intake=intake, reference=SAID, fetched=pieces)
 
 
 def found(call: AudioInputCall) -> set[str]:
@@ -129,7 +129,7 @@ def test_speed_makes_the_length(ttsai: Contract) -> None:
 
 def test_audio_that_cannot_be_fetched_is_told(ttsai: Contract) -> None:
     call = taken(ttsai.intakes["translation"], {"original_text": SAID})
-    lost = AudioInputCall(call.operation, call.exchange, intake=call.intake, said=SAID, failure="404")
+    lost = AudioInputCall(call.operation, call.exchange, intake=call.intake, reference=SAID, failure="404")
     assert found(lost) == {"converted-audio"}
 
 

@@ -20,10 +20,10 @@ def _answer(state, **more):
 
 @pytest.fixture
 def trail(submit, poll, acme):
-    def make(*answers, first="new", gave_up=False, observations=()):
+    def make(*answers, first="new", timed_out=False, observations=()):
         call = submit({"id": "j1", "state": first})
         polls = tuple(poll(answer if isinstance(answer, dict) else _answer(answer), submit=call) for answer in answers)
-        return JobHistory(call, polls, acme.operation("status"), gave_up=gave_up, observations=observations)
+        return JobHistory(call, polls, acme.operation("status"), timed_out=timed_out, observations=observations)
 
     return make
 
@@ -77,7 +77,7 @@ def test_a_state_without_a_bound_and_an_end_last_as_long_as_they_like(trail, rul
 
 
 def test_a_job_that_does_not_end_is_stuck(trail, rules_of) -> None:
-    assert rules_of(trail("busy", gave_up=True)) == {"job-stuck"}
+    assert rules_of(trail("busy", timed_out=True)) == {"job-stuck"}
 
 
 @given(seen=st.lists(st.sampled_from(sorted(NEXT)), min_size=1, max_size=8))

@@ -4,7 +4,7 @@ from typing import get_args
 
 import pytest
 
-from voicegauge.checks import RULES, Subject, select_rules
+from voicegauge.checks import RULES, CheckSubject, select_rules
 from voicegauge.errors import UnknownNameError
 
 
@@ -13,7 +13,7 @@ def test_every_rule_says_what_it_proves_and_what_it_rests_on() -> None:
     for rule in RULES.values():
         assert rule.proves.endswith(".")
         assert rule.basis
-        assert issubclass(rule.subject, get_args(Subject))
+        assert issubclass(rule.subject, get_args(CheckSubject))
 
 
 def test_rules_are_selected_and_ignored_by_name() -> None:

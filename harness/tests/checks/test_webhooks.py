@@ -60,14 +60,14 @@ def told(
     submit = _call(PIXAZO.operation("generateChatterbox"), {"request_id": "job-1", "status": "QUEUED"}, 202)
     status = PIXAZO.operation("getRequestStatus")
     polls = tuple(_call(status, _status(state), started_s=at_s) for state in polled)
-    return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, complete=True)  # type: ignore[arg-type]
+    return RequestCallbacks(submit.operation, tuple(received), posts, submit, polls, is_complete=True)  # type: ignore[arg-type]
 
 
 def batch(values: Sequence[Any]) -> RequestCallbacks:
     submit = _call(TTSAI.operation("submitBatch"), {"batch_id": "b", "status": "processing"})
     poll = _call(TTSAI.operation("getBatchResult"), {"batch_id": "b", "status": "completed"})
     received = tuple(_received(value) for value in values)
-    return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), complete=True)
+    return RequestCallbacks(submit.operation, received, "terminal", submit, (poll,), is_complete=True)
 
 
 def rules(subject: RequestCallbacks) -> set[str]:

@@ -104,7 +104,7 @@ async def test_an_answer_that_lists_countless_stems_is_not_followed_for_ever() -
         )
         fetched = await fetch_response_audio(client, target, answered)
     assert fetched.failure is None
-    assert len(fetched.pieces) == len(provider.asked) == MAX_STEMS
+    assert len(fetched.files) == len(provider.asked) == MAX_STEMS
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"text": 7}', b"no json", b"[]", json.dumps({"text": None}).encode()])

@@ -138,7 +138,7 @@ async def test_an_application_in_process_that_breaks_off_is_a_broken_connection(
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
 
     async with Transport(app=app) as transport:
-        with pytest.raises(UnreachableError, match="the answer broke off") as broken:
+        with pytest.raises(UnreachableError, match="the response is incomplete") as broken:
             await get(transport, "http://provider.test/x")
     assert broken.value.sent
 
@@ -275,7 +275,7 @@ async def test_a_connection_that_breaks_was_sent(listen):
         writer.close()
 
     async with Transport() as transport:
-        with pytest.raises(UnreachableError, match="waiting for the answer: the connection broke") as caught:
+        with pytest.raises(UnreachableError, match="waiting for the response: connection lost") as caught:
             await get(transport, await listen(handler))
     assert caught.value.sent
 
@@ -297,7 +297,7 @@ async def test_a_record_that_tls_cannot_read_is_a_broken_connection(monkeypatch)
     monkeypatch.setattr("voicegauge.transport.http._ssl_context", lambda: anonymous(ssl.PROTOCOL_TLS_CLIENT))
     server = await asyncio.start_server(garbled, "127.0.0.1", 0, ssl=anonymous(ssl.PROTOCOL_TLS_SERVER))
     async with server, Transport() as transport:
-        with pytest.raises(UnreachableError, match=r"waiting for the answer: the connection broke: .*SSL") as caught:
+        with pytest.raises(UnreachableError, match=r"waiting for the response: connection lost: .*SSL") as caught:
             await get(transport, f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
     assert caught.value.sent
 
@@ -327,7 +327,7 @@ async def test_silence_times_out_by_phase(listen):
         await asyncio.sleep(5)
 
     async with Transport(timeouts=Timeouts(read_s=0.1)) as transport:
-        with pytest.raises(TimedOutError, match=r"waiting for the answer: nothing for 0\.1 s") as caught:
+        with pytest.raises(TimedOutError, match=r"waiting for the response: nothing for 0\.1 s") as caught:
             await get(transport, await listen(handler))
     assert caught.value.sent
 
@@ -341,7 +341,7 @@ async def test_a_trickle_times_out_in_all(listen):
             await asyncio.sleep(0.02)
 
     async with Transport(timeouts=Timeouts(read_s=5, total_s=0.3)) as transport:
-        with pytest.raises(TimedOutError, match=r"reading the answer: not done after 0\.3 s in all"):
+        with pytest.raises(TimedOutError, match=r"reading the response: not done after 0\.3 s in total"):
             await get(transport, await listen(handler))
 
 
@@ -419,7 +419,7 @@ async def test_a_proxy_that_cannot_be_used_is_one_line(monkeypatch, proxy):
     monkeypatch.setenv("https_proxy", proxy)
     monkeypatch.delenv("no_proxy", raising=False)
     async with Transport() as transport:
-        with pytest.raises(UsageError, match="the proxy that the environment names cannot be used") as caught:
+        with pytest.raises(UsageError, match="the proxy named by the environment cannot be used") as caught:
             await get(transport, "https://speech.test/")
     assert "word" not in str(caught.value)
 

@@ -12,6 +12,7 @@ from voicegauge.checks.subjects import (
     Call,
     Callback,
     CaseOutcome,
+    CheckSubject,
     ExpectedResponse,
     JobHistory,
     JobSet,
@@ -20,7 +21,6 @@ from voicegauge.checks.subjects import (
     RequestOrigin,
     ResourceStep,
     SpeechDelivery,
-    Subject,
 )
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Call",
     "Callback",
     "CaseOutcome",
+    "CheckSubject",
     "Checker",
     "ExpectedResponse",
     "JobHistory",
@@ -39,7 +40,6 @@ __all__ = [
     "ResourceStep",
     "Rule",
     "SpeechDelivery",
-    "Subject",
     "Violation",
     "applicable_rules",
     "find_dispute",

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from voicegauge.checks.registry import RULES, Rule, Violation
-from voicegauge.checks.subjects import Call, Callback, CallSubject, RequestCallbacks, Subject
+from voicegauge.checks.subjects import Call, Callback, CallSubject, CheckSubject, RequestCallbacks
 from voicegauge.contract import MISSING
 from voicegauge.contract.extension import Dispute
 from voicegauge.formats import read_pointer, unescape
@@ -30,7 +30,7 @@ class Checker:
     mask: Callable[[str], str] = str
     """Takes secrets out of a text."""
 
-    def findings(self, subject: Subject, *, case: str | None = None) -> Iterator[Finding]:
+    def findings(self, subject: CheckSubject, *, case: str | None = None) -> Iterator[Finding]:
         """Every finding of the rules that look at this kind of subject, or at a more general one."""
         for kind in type(subject).__mro__:
             for rule in self._by_subject.get(kind, ()):
@@ -44,7 +44,7 @@ class Checker:
             found.setdefault(rule.subject, []).append(rule)
         return found
 
-    def _finding(self, rule: Rule, subject: Subject, problem: Violation, case: str | None) -> Finding:
+    def _finding(self, rule: Rule, subject: CheckSubject, problem: Violation, case: str | None) -> Finding:
         exchange = problem.exchange or subject.exchange
         dispute = find_dispute(rule.id, subject, problem)
         contract = subject.contract
@@ -68,7 +68,7 @@ class Checker:
             reading=f"{dispute.claim} ({dispute.document})" if dispute else None,
         )
 
-    def _reproduce(self, subject: Subject, exchange: Exchange) -> str | None:
+    def _reproduce(self, subject: CheckSubject, exchange: Exchange) -> str | None:
         call = subject.call if isinstance(subject, CallSubject) else subject
         # What a document prints without its request, or what the provider sends, cannot be sent again.
         sent_by_it = isinstance(call, Callback) or (isinstance(call, RequestCallbacks) and call.submit is None)
@@ -82,7 +82,7 @@ def _shorten(text: str, limit: int) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
-def find_dispute(rule_id: str, subject: Subject, problem: Violation) -> Dispute | None:
+def find_dispute(rule_id: str, subject: CheckSubject, problem: Violation) -> Dispute | None:
     """The dispute under which this problem keeps another reading of the documents.
 
     It stands at the broken statement or a part around it, or at the response,
@@ -97,7 +97,7 @@ def find_dispute(rule_id: str, subject: Subject, problem: Violation) -> Dispute 
     return None
 
 
-def _fits(dispute: Dispute, at: str, subject: Subject, exchange: Exchange | None) -> bool:
+def _fits(dispute: Dispute, at: str, subject: CheckSubject, exchange: Exchange | None) -> bool:
     exchange = exchange or subject.exchange
     if dispute.status is not None and exchange.response.status != dispute.status:
         return False
@@ -113,7 +113,7 @@ def _fits(dispute: Dispute, at: str, subject: Subject, exchange: Exchange | None
     return any(subject.contract.schemas.fits(pointer, value) for pointer in pointers)
 
 
-def _schema_pointers(subject: Subject, at: str, dispute: Dispute) -> Iterable[str]:
+def _schema_pointers(subject: CheckSubject, at: str, dispute: Dispute) -> Iterable[str]:
     """Where the dispute's schema stands, so that its references are read in the document."""
     tokens = [unescape(token) for token in at.split("/")[1:]]
     for key in ("x-source", "source"):

@@ -9,10 +9,12 @@ from voicegauge.client.requests.speech_request import RequestParts, map_speech_r
 from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.observer import PaymentObserver
 from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
+from voicegauge.client.spending.settlement import BillingStatus, Settlement, settle_responses, settlement_of
 from voicegauge.client.spending.shared_budget import SharedBudget
 
 __all__ = [
     "DEFAULT_KEY",
+    "BillingStatus",
     "Client",
     "FetchedAudio",
     "Ledger",
@@ -20,6 +22,7 @@ __all__ = [
     "RateLimiter",
     "RequestParts",
     "Reservation",
+    "Settlement",
     "SharedBudget",
     "account_plans",
     "audio_input_request",
@@ -28,4 +31,6 @@ __all__ = [
     "fetch_response_audio",
     "map_speech_request",
     "rate_limiter_for",
+    "settle_responses",
+    "settlement_of",
 ]

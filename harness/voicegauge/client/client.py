@@ -1,4 +1,4 @@
-"""One async client over any contract."""
+"""The client: speech and audio input for one provider, within a budget."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from voicegauge.client.requests.speech_request import map_speech_request
 from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.observer import PaymentObserver
 from voicegauge.client.spending.rate_limit import RateLimiter
+from voicegauge.client.spending.settlement import Settlement, settlement_of
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError
@@ -20,9 +21,9 @@ from voicegauge.transport import Clock, Transport
 
 
 class Client(ProviderConnection):
-    """Speaks to one provider as its contract says.
+    """Submits, polls and downloads as the contract of one provider describes.
 
-    Several requests may be under way at once; one client belongs to one event loop.
+    Several requests may be in progress at once. A client belongs to one event loop.
     """
 
     def __init__(
@@ -37,17 +38,17 @@ class Client(ProviderConnection):
         rate_limiter: RateLimiter | None = None,
         seed: int = 0,
     ) -> None:
-        """Set it up; nothing is sent yet. See `ProviderConnection` for what is not said here.
+        """Configure the client; nothing is sent yet. `ProviderConnection` describes the errors.
 
         Args:
             contract: of the provider.
-            transport: open; closing it is the caller's business.
-            base_urls: where the servers are.
-            key: of the provider.
-            clock: for waiting between polls and retries.
-            ledger: the budget that `speak` reserves from; `None` spends without asking.
+            transport: open; the caller closes it.
+            base_urls: base URL of each server by its name in the contract, or by "" for all servers.
+            key: API key.
+            clock: for waits between polls and retries.
+            ledger: the budget from which requests reserve their price; `None` spends without a limit.
             rate_limiter: of the account; `None` sends requests without delay.
-            seed: of the jitter in retries.
+            seed: of the random jitter in retry waits.
         """
         super().__init__(
             contract, transport, base_urls=base_urls, key=key, clock=clock, rate_limiter=rate_limiter, seed=seed
@@ -62,39 +63,27 @@ class Client(ProviderConnection):
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
     ) -> Delivery:
-        """Ask for speech and see it through: submit, poll, fetch.
+        """Request speech: submit, poll until the job ends, and download the audio.
 
-        A refused submit is sent again as the contract's retry advice says. One that may
-        have been paid for never is: a connection that breaks after sending is a failure.
+        A rejected submit is sent again if the contract documents a retry for its status. A submit that may have been
+        charged is never sent again: a connection lost after sending is a failure.
 
         Args:
             target: of this client's contract.
-            speech: what is asked for.
-            observer: told of every submit.
-            price_usd: of this request, where the user knows better than the contract.
+            speech: text, voice and options.
+            observer: notified before and after every submit.
+            price_usd: of this request; replaces the contract's price.
 
         Returns:
-            The delivery: audio, or a failure that says why not.
+            The delivery, with audio or with the failure.
 
         Raises:
-            UsageError: the target cannot be asked that, or a budget is set and nobody
-                knows the price.
-            BudgetError: less than the price is left of the budget. Nothing was sent.
+            UsageError: the target does not support the request, or there is a budget and the price is unknown.
+            BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         request = self.build(target.operation, map_speech_request(target, speech))
         price = quote(target, len(speech.text), usd=price_usd).usd
-        return await self._see_through(DeliveryTask(self, target, observer), request, self._reserve(target, price))
-
-    async def _see_through(
-        self, utterance: DeliveryTask, request: Request, reservation: Reservation | None
-    ) -> Delivery:
-        try:
-            delivery = await utterance.speak(request)
-        except BaseException:
-            _close(reservation, paid=utterance.may_be_paid, charged_usd=None)
-            raise
-        _close(reservation, paid=utterance.may_be_paid, charged_usd=delivery.charged_usd)
-        return delivery
+        return await self._deliver(target, observer, request, self._reserve(target, price))
 
     async def send_audio(
         self,
@@ -102,50 +91,48 @@ class Client(ProviderConnection):
         audio: UploadedFile,
         *,
         audio_s: float,
-        words: Mapping[AudioInputField, Any] = {},
+        fields: Mapping[AudioInputField, Any] = {},
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
     ) -> Delivery:
-        """Send audio to be transcribed or converted, and fetch what comes of it. As `speak`.
+        """Send audio to be transcribed or converted, and fetch the result. Works like `speak`.
 
         Args:
             intake: of this client's contract.
-            audio: what is sent.
-            audio_s: its length, for its price.
-            words: neutral words beside it.
-            observer: told of every submit.
-            price_usd: of this request, where the user knows better than the contract.
+            audio: the upload.
+            audio_s: duration of the upload in seconds, from which its price is computed.
+            fields: further inputs, by their provider-neutral names.
+            observer: notified before and after every submit.
+            price_usd: of this request; replaces the contract's price.
 
         Raises:
-            UsageError: the operation takes no such word, or a budget is set and nobody knows the price.
-            BudgetError: less than the price is left of the budget. Nothing was sent.
+            UsageError: the operation has no parameter for one of `fields`, or there is a budget and the price is
+                unknown.
+            BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
-        request = self.build(intake.operation, audio_input_request(intake, audio, words))
+        request = self.build(intake.operation, audio_input_request(intake, audio, fields))
         price = quote(intake, 0, audio_s=audio_s, usd=price_usd).usd
-        return await self._see_through(DeliveryTask(self, intake, observer), request, self._reserve(intake, price))
+        return await self._deliver(intake, observer, request, self._reserve(intake, price))
 
     async def resume(self, target: Target, job_id: str, *, observer: PaymentObserver | None = None) -> Delivery:
-        """See a job through that was submitted before; nothing is reserved or paid again.
+        """Poll and download a job that was submitted earlier; nothing is reserved or spent.
 
-        Its times count from this call, and its first poll is sent at once.
+        Times are measured from this call. The first poll is sent without a wait.
 
         Raises:
-            UsageError: the target has no jobs, or its jobs cannot be asked for by id.
+            UsageError: the target has no jobs, or the contract does not say how to request a job by its id.
         """
-        return await DeliveryTask(self, target, observer).resume(job_id)
+        return await DeliveryTask(self, target, observer, Settlement()).resume(job_id)
+
+    async def _deliver(
+        self, target: BaseTarget, observer: PaymentObserver | None, request: Request, reservation: Reservation | None
+    ) -> Delivery:
+        with settlement_of(reservation) as settlement:
+            return await DeliveryTask(self, target, observer, settlement).run(request)
 
     def _reserve(self, target: BaseTarget, price: float | None) -> Reservation | None:
         if self._ledger is None:
             return None
         if price is None:
-            raise UsageError(f"no document says what {target.id} costs: name the price of a request")
+            raise UsageError(f"no document states the price of {target.id}: give the price of a request")
         return self._ledger.reserve(price)
-
-
-def _close(reservation: Reservation | None, *, paid: bool, charged_usd: float | None) -> None:
-    if reservation is None:
-        return
-    if paid:
-        reservation.settle(charged_usd)
-    else:
-        reservation.release()

@@ -1,4 +1,4 @@
-"""How one provider is reached: its servers, its key, and one exchange at a time."""
+"""Access to one provider: its servers, its key, and one exchange at a time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from voicegauge.client.delivery.audio_stream import stream_end_detector
 from voicegauge.client.requests.http_request import RequestBuilder
 from voicegauge.client.requests.speech_request import RequestParts
 from voicegauge.client.spending.rate_limit import RateLimiter
+from voicegauge.client.stream_end import stream_end_detector
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Request
 from voicegauge.recording import mask_credentials
@@ -18,7 +18,7 @@ from voicegauge.transport import Clock, RealClock, Transport
 
 
 class KeyDefault(enum.Enum):
-    """Stands for the client's own key, since `None` means none."""
+    """Marker for the client's own key, because `None` means to send no key."""
 
     KEY = enum.auto()
 
@@ -28,7 +28,7 @@ KeyChoice = str | None | Literal[KeyDefault.KEY]
 
 
 class ProviderConnection:
-    """The way to one provider."""
+    """Builds and sends requests to one provider, without retries and without following redirects."""
 
     def __init__(
         self,
@@ -41,79 +41,100 @@ class ProviderConnection:
         rate_limiter: RateLimiter | None = None,
         seed: int = 0,
     ) -> None:
-        """Set it up; nothing is sent yet.
+        """Configure the connection; nothing is sent yet.
 
         Args:
             contract: of the provider.
-            transport: open; closing it is the caller's business.
-            base_urls: where the servers are, by the contract's server name, or "" for all.
-            key: of the provider; see `client_key`.
-            clock: for waiting between polls and retries; the real one if left out.
+            transport: open; the caller closes it.
+            base_urls: base URL of each server by its name in the contract, or by "" for all servers.
+            key: API key; see `client_key`.
+            clock: for waits between polls and retries; the real clock by default.
             rate_limiter: of the account; `None` sends requests without delay.
-            seed: of the jitter in retries.
+            seed: of the random jitter in retry waits.
 
         Raises:
-            UnknownNameError: `base_urls` names a server that the contract does not.
-            UsageError: a base URL cannot be used.
+            UnknownNameError: `base_urls` names a server that the contract does not have.
+            UsageError: a base URL is not valid.
         """
         self.contract, self.transport = contract, transport
         self.clock: Clock = clock or RealClock()
-        self.jitter = random.Random(seed)  # noqa: S311 - jitter, no secret
+        self.jitter = random.Random(seed)  # noqa: S311 - retry jitter, not a secret
         self._builder = RequestBuilder(contract, base_urls or {})
         self._key, self._rate_limiter = key, rate_limiter
 
     @property
     def origins(self) -> frozenset[tuple[str, str, int]]:
-        """Scheme, host and port of every server: where the key may go."""
+        """Scheme, host and port of every server of the provider: the only ones that receive the key."""
         return self._builder.origins
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be written anywhere."""
+        """Texts that must not be written to any output."""
         return (self._key,) if self._key else ()
 
     def mask_secrets(self, text: str) -> str:
-        """`text` without the key and without anything that looks like one."""
+        """Return `text` with the key, and anything that looks like a credential, masked."""
         return mask_credentials(text, self.secrets)
 
     def build(
         self, operation: Operation, wire: RequestParts, *, key: KeyChoice = DEFAULT_KEY, url: str | None = None
     ) -> Request:
-        """The request that `wire` means for `operation`.
+        """Build the HTTP request of `operation`.
 
         Args:
-            operation: of this client's contract.
-            wire: what it is sent.
-            key: instead of the client's own; `None` sends none.
-            url: instead of the operation's own; one elsewhere gets no key.
+            operation: of this provider's contract.
+            wire: values of its parameters and body.
+            key: replaces the configured key; `None` sends no key.
+            url: replaces the operation's URL; a URL outside `origins` gets no key.
 
         Raises:
-            UsageError: something in it cannot be sent.
+            UsageError: a value cannot be sent.
         """
         return self._builder.build(operation, wire, self._key if key is KeyDefault.KEY else key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
-        """Return when the account's plan allows a request; polls are not counted, and are never held back."""
+        """Return when the account's plan allows one more request.
+
+        Status requests are not counted: providers limit jobs per minute, and a delayed poll would distort its times.
+        """
         if self._rate_limiter is not None and operation.job is None:
             await self._rate_limiter.acquire()
+
+    async def send(self, request: Request, operation_id: str, *, address: str | None = None) -> Exchange:
+        """Send `request` and return its exchange.
+
+        Args:
+            request: as built by `build`.
+            operation_id: of the contract, or `DOWNLOAD`.
+            address: IP address to connect to instead of resolving the host name.
+
+        Raises:
+            TransportError: there was no response.
+        """
+        detector = stream_end_detector(self.contract, operation_id)
+        exchange = await self.transport.send(
+            request, provider=self.contract.id, operation=operation_id, address=address, stream_ended=detector
+        )
+        if detector is not None:
+            detector.share_events(exchange)
+        return exchange
 
     async def call(
         self, operation: Operation, wire: RequestParts, *, key: KeyChoice = DEFAULT_KEY, server: str | None = None
     ) -> Exchange:
-        """One exchange: no retry, no redirect followed.
+        """Build one request, wait for the rate limit, and send it.
 
         Args:
-            operation: of this client's contract.
-            wire: what it is sent.
-            key: instead of the client's own; `None` sends none.
+            operation: of this provider's contract.
+            wire: values of its parameters and body.
+            key: replaces the configured key; `None` sends no key.
             server: the `x-name` of another server than the operation's own.
 
         Raises:
-            UsageError: something in `wire` cannot be sent.
-            TransportError: no answer could be had.
+            UsageError: a value in `wire` cannot be sent; nothing was sent.
+            TransportError: there was no response.
         """
         url = self._builder.url(operation, wire.path, server) if server is not None else None
         request = self.build(operation, wire, key=key, url=url)
-        done = stream_end_detector(self.contract, operation.id)
         await self.wait_for_rate_limit(operation)
-        return await self.transport.send(request, provider=self.contract.id, operation=operation.id, done=done)
+        return await self.send(request, operation.id)

@@ -12,6 +12,7 @@ from voicegauge.contract.contract import (
 )
 from voicegauge.contract.events import Event, StreamReader, audio_of, read_stream
 from voicegauge.contract.loading import find_contract_files, load_contract
+from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, request_media_type
 from voicegauge.contract.pricing import (
     SPEECH_CHARACTERS_PER_S,
     PriceQuote,
@@ -43,6 +44,7 @@ __all__ = [
     "MediaType",
     "Operation",
     "Parameter",
+    "ParsedExchange",
     "PriceQuote",
     "ResponseSpec",
     "SchemaError",
@@ -61,6 +63,7 @@ __all__ = [
     "is_billable",
     "load_catalogue",
     "load_contract",
+    "parse_exchange",
     "parse_location",
     "price_sources",
     "quote",
@@ -68,6 +71,7 @@ __all__ = [
     "read_pointer",
     "read_price",
     "read_stream",
+    "request_media_type",
     "status_of",
     "walk",
     "write_pointer",

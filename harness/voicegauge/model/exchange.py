@@ -81,7 +81,7 @@ class Timing(Record, frozen=True, kw_only=True):
     """Each piece of the body as (milliseconds after the call, bytes)."""
 
 
-class Exchange(Record, frozen=True, kw_only=True):
+class Exchange(Record, frozen=True, kw_only=True, dict=True):  # the parsed bodies are cached in its `__dict__`
     """One request and its response.
 
     `operation` is the contract's operation id; `timing` is `None` where nobody

@@ -1,4 +1,4 @@
-"""HTTP behind one class: timings that the wire gave, limits on everything, and clocks."""
+"""HTTP with measured timings and limits, bodies encoded and decoded, and clocks."""
 
 from voicegauge.transport.clock import Clock, RealClock, VirtualClock
 from voicegauge.transport.decoding import decode_body

@@ -1,4 +1,4 @@
-"""Clocks that a client waits by: the real one, and one whose waits cost no time."""
+"""Clocks for waits: the real one, and a virtual one that does not wait."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What a client measures and waits by."""
+    """A monotonic clock that can be waited on."""
 
     def monotonic(self) -> float:
-        """Seconds since some fixed moment; never goes back."""
+        """Return seconds since an arbitrary, fixed moment; never decreases."""
         ...
 
     async def sleep(self, seconds: float) -> None:
-        """Return when `seconds` have passed on this clock."""
+        """Return after `seconds` on this clock."""
         ...
 
 
@@ -25,42 +25,42 @@ class RealClock:
     """The machine's monotonic clock."""
 
     def monotonic(self) -> float:
-        """Seconds, from `time.perf_counter`."""
+        """Return seconds, from `time.perf_counter`."""
         return time.perf_counter()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait for `seconds`, giving way to other tasks."""
+        """Wait for `seconds` while other tasks run."""
         await asyncio.sleep(seconds)
 
 
 class VirtualClock:
-    """A clock that moves only when somebody sleeps on it, and then at once.
+    """A clock that advances only by sleeping on it, and does so without waiting.
 
-    Tasks that sleep at the same time wake in the order of their hours. `sleeps` keeps
-    every wait in seconds, so that a schedule can be read off.
+    Tasks that sleep at the same time wake in the order of their deadlines. `sleeps` lists the duration of every
+    sleep in seconds, so that a test can check a schedule of waits.
     """
 
     def __init__(self, start: float = 0.0) -> None:
-        """`start` is the first reading, in seconds."""
+        """Start at `start` seconds."""
         self._now = start
         self._waiting: list[tuple[float, int]] = []
         self._order = itertools.count()
         self.sleeps: list[float] = []
 
     def monotonic(self) -> float:
-        """Seconds: `start` and all that was slept through."""
+        """Return the start time plus the time slept, in seconds."""
         return self._now
 
     async def sleep(self, seconds: float) -> None:
-        """Give way to other tasks, then move the clock on to the hour of waking."""
+        """Advance the clock to the deadline, after all tasks with earlier deadlines have run."""
         self.sleeps.append(seconds)
-        hour = (self._now + max(seconds, 0.0), next(self._order))
-        heapq.heappush(self._waiting, hour)
+        deadline = (self._now + max(seconds, 0.0), next(self._order))
+        heapq.heappush(self._waiting, deadline)
         try:
             await asyncio.sleep(0)
-            while self._waiting[0] != hour:  # noqa: ASYNC110 - each turn wakes the first of them
+            while self._waiting[0] != deadline:  # noqa: ASYNC110 - each pass wakes the task with the earliest deadline
                 await asyncio.sleep(0)
-            self._now = max(self._now, hour[0])
+            self._now = max(self._now, deadline[0])
         finally:
-            self._waiting.remove(hour)
+            self._waiting.remove(deadline)
             heapq.heapify(self._waiting)

@@ -1,4 +1,4 @@
-"""Content encodings, undone within a limit: a small body must not become a huge one."""
+"""Removing content encodings (RFC 9110, section 8.4) within a size limit, against decompression bombs."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ import zlib
 from voicegauge.errors import OversizeError
 
 MAX_CODINGS = 2
-"""No server has reason to compress a body more than once; two are borne."""
+"""Servers compress a body once; a proxy may do so a second time."""
 MAX_MEMBERS = 100
-"""Of gzip, one after the other: each costs a copy of all that follows it."""
+"""Limit for concatenated gzip members (RFC 1952, section 2.2): each costs a copy of the rest of the body."""
 _ANY_HEADER, _RAW = 47, -15
-"""zlib window bits: gzip or zlib by its header, and deflate without one, as some servers send it."""
+"""zlib window bits: 47 detects gzip and zlib headers. "deflate" means zlib (RFC 9110, section 8.4.1.2), but some
+servers send raw deflate without that header: -15."""
 
 
 def decode_body(body: bytes, content_encoding: str, *, limit: int, host: str) -> bytes:
-    """`body` without its content encoding.
+    """Return `body` without its content encoding.
 
-    A body that is not what `content_encoding` says, or in an encoding other than gzip
-    and deflate (none is asked for), is returned as it came: it is the checks that judge it.
+    A body that cannot be decoded, or has another encoding than gzip and deflate, is returned unchanged: it is a
+    defect of the provider, which the checks report.
 
     Raises:
-        OversizeError: more than `limit` bytes would come out.
+        OversizeError: the decoded body exceeds `limit` bytes.
     """
     codings = [coding.strip().lower() for coding in content_encoding.split(",") if coding.strip()]
     if len(codings) > MAX_CODINGS:
@@ -47,7 +48,7 @@ def _inflate(body: bytes, limit: int, host: str) -> bytes:
 
 
 def _inflate_members(body: bytes, window: int, limit: int, host: str) -> bytes:
-    """Inflate; gzip allows several members one after the other; their contents are joined."""
+    """Decompress all members and return their concatenated contents."""
     out, members = bytearray(), 0
     while body:
         members += 1
@@ -56,7 +57,7 @@ def _inflate_members(body: bytes, window: int, limit: int, host: str) -> bytes:
         inflater = zlib.decompressobj(window)
         out += inflater.decompress(body, limit - len(out) + 1)
         if len(out) > limit:
-            raise OversizeError(f"{host}: the answer decompresses to more than {limit} bytes")
+            raise OversizeError(f"{host}: the response decompresses to more than {limit} bytes")
         if not inflater.eof:
             raise zlib.error("ends early")
         body = inflater.unused_data

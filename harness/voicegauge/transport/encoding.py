@@ -1,4 +1,4 @@
-"""Request bodies as bytes: JSON, forms, multipart, text."""
+"""Encoding request bodies: JSON, URL-encoded and multipart forms, text, files."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from voicegauge.model import UploadedFile
 
 
 def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
-    """`body` as `media_type` wants it, with the Content-Type to send.
+    """Encode `body` and return the Content-Type to send with the bytes.
 
     Args:
-        media_type: "application/json", "multipart/form-data" (with its boundary, or one is chosen),
+        media_type: "application/json", "multipart/form-data" (a boundary is added if there is none),
             "application/x-www-form-urlencoded" or any other.
-        body: a JSON value; for a form a dict of fields, whose values may be `UploadedFile`
-            in multipart; text or bytes for any other media type. Bytes go as they are.
+        body: a JSON value; for forms a dict of fields, in multipart also with `UploadedFile` values; text for any
+            other media type. Bytes are sent unchanged.
 
     Raises:
-        UsageError: `body` cannot be written as `media_type`.
+        UsageError: `body` cannot be encoded as `media_type`.
     """
     if isinstance(body, bytes):
         return media_type, body
@@ -39,21 +39,21 @@ def encode_body(media_type: str, body: Any) -> tuple[str, bytes]:
         return media_type, _utf8(body)
     if isinstance(body, UploadedFile):
         return body.media_type, body.data
-    raise UsageError(f"cannot write {type(body).__name__} as {media_type}")
+    raise UsageError(f"cannot encode {type(body).__name__} as {media_type}")
 
 
 def _utf8(text: str) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError(f"the text cannot be written as UTF-8: {error.reason}") from error
+        raise UsageError(f"the text cannot be encoded as UTF-8: {error.reason}") from error
 
 
 def _json(value: Any) -> bytes:
     try:
         return _utf8(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
     except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"the request cannot be written as JSON: {error}") from error
+        raise UsageError(f"the request cannot be encoded as JSON: {error}") from error
 
 
 def _fields(media_type: str, body: Any) -> dict[str, Any]:
@@ -63,14 +63,14 @@ def _fields(media_type: str, body: Any) -> dict[str, Any]:
 
 
 def _field_text(value: Any) -> str:
-    """A form field: text as it is; numbers, truth values, lists and mappings as JSON writes them."""
+    """Return the text of a form field: text unchanged, any other value as JSON."""
     return value if isinstance(value, str) else _json(value).decode()
 
 
 def _urlencoded(fields: dict[str, Any]) -> bytes:
     files = [name for name, value in fields.items() if isinstance(value, UploadedFile)]
     if files:
-        raise UsageError(f"a file ({files[0]}) can only go by multipart/form-data")
+        raise UsageError(f"a file ({files[0]}) can only be sent as multipart/form-data")
     return urlencode([(name, _utf8(_field_text(value))) for name, value in fields.items()]).encode()
 
 
@@ -93,6 +93,9 @@ def _multipart(content_type: str, fields: dict[str, Any]) -> tuple[str, bytes]:
 
 
 def _boundary(contents: Sequence[bytes]) -> str:
-    """The first numbered boundary that none of `contents` holds: equal fields make equal bytes."""
+    """Return the first numbered boundary that does not occur in `contents`.
+
+    Numbered and not random, so that equal fields give equal bytes, which recordings are matched by.
+    """
     numbered = (f"voicegauge-{number}" for number in itertools.count())
     return next(name for name in numbered if not any(name.encode() in content for content in contents))

@@ -1,4 +1,4 @@
-"""One request, one answer: httpx behind a class of our own."""
+"""Sending one request and measuring it, over httpx or in process."""
 
 from __future__ import annotations
 
@@ -22,38 +22,40 @@ from voicegauge.transport.in_process import call_app
 from voicegauge.transport.timing import ExchangeTrace
 
 MAX_BODY_BYTES = 64 * 2**20
-"""Six minutes of 16-bit stereo at 48 kHz: beyond any one utterance."""
+"""About six minutes of 16-bit stereo at 48 kHz, longer than the audio of any single request."""
 KEEP_ALIVE_S = 30.0
-"""Idle connections are kept longer than any documented poll interval, so that polls stay warm."""
-
-
+"""Longer than any documented poll interval, so that polls reuse the connection and are not timed with a handshake."""
 LINGER_S = 0.5
-"""How long a stream that says it has ended is read on: what comes after its end is wrong, and should be seen."""
+"""Time for which a stream is read after its last event. Events after the end violate the contract, and have to be
+seen; but some servers leave the connection open."""
 
 
 class Timeouts(Record, frozen=True, kw_only=True):
-    """Limits of one exchange, in seconds."""
+    """Time limits of one exchange, in seconds."""
 
     connect_s: float = 10.0
-    """Name look-up, TCP connect and TLS."""
+    """Name resolution, TCP connect and TLS handshake."""
     write_s: float = 60.0
-    """Between two pieces of the request."""
+    """Between two chunks of the request."""
     read_s: float = 120.0
-    """Between two pieces of the answer; the first byte of synchronous speech takes longest."""
+    """Between two chunks of the response. Synchronous speech sends its first byte only when all of it is ready."""
     pool_s: float = 60.0
-    """For a free connection."""
+    """Wait for a free connection of the pool."""
     total_s: float = 300.0
-    """For all of it, so that a slow trickle ends too."""
+    """The whole exchange: a response that trickles in never exceeds the other limits."""
 
 
 @functools.cache
 def _ssl_context() -> ssl.SSLContext:
-    """One for all clients: making it costs 30 ms. SSL_CERT_FILE and SSL_CERT_DIR are honoured."""
+    """Return the context that all transports share: loading the certificates takes 30 ms.
+
+    httpx honours SSL_CERT_FILE and SSL_CERT_DIR.
+    """
     return httpx.create_ssl_context()
 
 
 def proxy_for(url: str) -> str | None:
-    """The proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `url`; never for this machine."""
+    """Return the proxy that the environment (HTTPS_PROXY, NO_PROXY, ...) names for `url`; `None` for this machine."""
     from urllib.request import getproxies, proxy_bypass
 
     parts = urlsplit(url)
@@ -66,11 +68,10 @@ def proxy_for(url: str) -> str | None:
 
 
 class Transport:
-    """Sends requests and measures them; an async context manager.
+    """Sends requests and measures them. An async context manager.
 
-    Redirects are answers like any other, cookies are not kept, nothing is sent that the
-    request does not hold (but Host and Content-Length). Proxies of the environment are
-    used, though never for this machine itself.
+    Redirects are not followed and cookies are not stored. Only Host and Content-Length are added to a request.
+    Proxies of the environment are used, except for this machine.
     """
 
     def __init__(
@@ -81,27 +82,26 @@ class Transport:
         app: Any = None,
         max_connections: int = 64,
     ) -> None:
-        """Set the limits.
+        """Configure the transport; connections are opened by `send`.
 
         Args:
-            timeouts: for each phase and in total.
-            max_body_bytes: for a body, as sent and as decompressed.
-            app: an ASGI application to call in this process instead of the network; its
-                bodies come whole, so its exchanges carry no timing.
-            max_connections: at one time; further requests wait.
+            timeouts: of each phase and in total.
+            max_body_bytes: limit for a response body, both compressed and decompressed.
+            app: ASGI application to call in this process instead of the network. Its exchanges have no timing.
+            max_connections: open at the same time; further requests wait.
         """
         self._timeouts, self._limit = timeouts, max_body_bytes
         self.in_process = app is not None
-        """Whether no socket is used."""
+        """Whether requests go to an application in this process, without a socket."""
         self._app, self._max_connections = app, max_connections
         self._pools: dict[tuple[str | None, str | None], httpx.AsyncBaseTransport] = {}
 
     def _pool(self, proxy: str | None, pinned: str | None) -> httpx.AsyncBaseTransport:
-        """The connections through `proxy`, or direct ones.
+        """Return the connection pool for a proxy, or for direct connections.
 
-        httpx's pools are used without its client, which would read redirects and keep cookies.
-        They tell connections apart by address, so a host whose address was given has a pool of
-        its own: a connection whose certificate was checked for one name must not serve another.
+        httpx's pools are used without its client, which would follow redirects and store cookies. A pool looks
+        connections up by address, so a host whose address is pinned gets a pool of its own: a connection whose
+        certificate was verified for one name must not be used for another name.
         """
         if (proxy, pinned) not in self._pools:
             self._pools[proxy, pinned] = self._open_pool(proxy)
@@ -116,8 +116,8 @@ class Transport:
         try:
             return httpx.AsyncHTTPTransport(verify=_ssl_context(), limits=limits, proxy=proxy)
         except (ImportError, ValueError, httpx.InvalidURL) as error:
-            # The proxy's URL may hold a password, so it is not repeated.
-            raise UsageError(f"the proxy that the environment names cannot be used: {_reason(error)}") from error
+            # The proxy's URL may contain a password, so it is not part of the message.
+            raise UsageError(f"the proxy named by the environment cannot be used: {_reason(error)}") from error
 
     async def __aenter__(self) -> Self:
         """Return itself."""
@@ -137,23 +137,23 @@ class Transport:
         provider: str,
         operation: str,
         address: str | None = None,
-        done: Callable[[bytes], bool] | None = None,
+        stream_ended: Callable[[bytes], bool] | None = None,
     ) -> Exchange:
-        """Send `request` and read the whole answer, whatever its status.
+        """Send `request` and read the whole response, whatever its status.
 
         Args:
-            request: its URL must be absolute.
-            provider: and
-            operation: name what is asked, for the exchange.
-            address: an IP address to connect to instead of looking up the host's name; TLS and
-                the Host header still go by the name.
-            done: given each piece of a stream of events as it comes; where it says that all is there,
-                the connection has `LINGER_S` left to end. Not asked in process.
+            request: with an absolute URL.
+            provider: id, for the exchange.
+            operation: id, for the exchange.
+            address: IP address to connect to instead of resolving the host name. TLS and the Host header still use
+                the name.
+            stream_ended: called with each chunk of an event stream; returns whether the stream is complete. The
+                connection is then read for `LINGER_S` more at most. Not called in process.
 
         Raises:
-            UnreachableError: no connection, or it broke; `sent` says whether the request had left.
-            TimedOutError: a phase took too long.
-            OversizeError: the answer is larger than the limit.
+            UnreachableError: there is no connection, or it was lost; `sent` tells whether the request had been sent.
+            TimedOutError: a phase exceeded its limit.
+            OversizeError: the response exceeds the size limit.
         """
         trace = ExchangeTrace()
         url = _parse(request.url)
@@ -161,63 +161,63 @@ class Transport:
         try:
             async with asyncio.timeout(self._timeouts.total_s):
                 if self._app is not None:
-                    response, timing = await self._ask_app(request, url), None
+                    response, timing = await self._call_app(request, url), None
                 else:
-                    response, timing = await self._ask_host(request, url, trace, address, done)
+                    response, timing = await self._call_host(request, url, trace, address, stream_ended)
         except TimeoutError:
-            message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in all"
+            message = f"{host}: {trace.phase}: not done after {self._timeouts.total_s:g} s in total"
             raise TimedOutError(message, sent=trace.sent or self.in_process) from None
-        except (httpx.HTTPError, ssl.SSLError) as error:  # httpx passes on what TLS finds wrong after its handshake
+        except (httpx.HTTPError, ssl.SSLError) as error:  # httpx does not wrap TLS errors after the handshake
             raise _translate(error, host, trace, self._timeouts) from error
         return Exchange(provider=provider, operation=operation, request=request, response=response, timing=timing)
 
-    async def _ask_app(self, request: Request, url: httpx.URL) -> Response:
+    async def _call_app(self, request: Request, url: httpx.URL) -> Response:
         status, headers, body = await call_app(self._app, request, url, self._limit)
         return self._response(status, headers, body, url.netloc.decode("ascii"))
 
-    async def _ask_host(
+    async def _call_host(
         self,
         request: Request,
         url: httpx.URL,
         trace: ExchangeTrace,
         address: str | None,
-        done: Callable[[bytes], bool] | None,
+        stream_ended: Callable[[bytes], bool] | None,
     ) -> tuple[Response, Timing | None]:
         outgoing = self._prepare(request, url, trace, address)
         host = url.netloc.decode("ascii")
         proxy = None if address is not None else proxy_for(request.url)
         pool = self._pool(proxy, host if address is not None else None)
-        answer = await pool.handle_async_request(outgoing)
+        response = await pool.handle_async_request(outgoing)
         try:
-            body = await self._read(answer, trace, host, done if _is_stream(answer) else None)
+            body = await self._read(response, trace, host, stream_ended if _is_stream(response) else None)
         finally:
-            await answer.aclose()
+            await response.aclose()
         timing = trace.timing()
-        return self._response(answer.status_code, answer.headers.raw, body, host), timing
+        return self._response(response.status_code, response.headers.raw, body, host), timing
 
     def _response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
-        told = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
-        encoding = ", ".join(value for name, value in told if name.lower() == "content-encoding")
-        return Response(status=status, headers=told, body=decode_body(body, encoding, limit=self._limit, host=host))
+        decoded = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+        encoding = ", ".join(value for name, value in decoded if name.lower() == "content-encoding")
+        return Response(status=status, headers=decoded, body=decode_body(body, encoding, limit=self._limit, host=host))
 
     async def _read(
-        self, answer: httpx.Response, trace: ExchangeTrace, host: str, done: Callable[[bytes], bool] | None
+        self, response: httpx.Response, trace: ExchangeTrace, host: str, stream_ended: Callable[[bytes], bool] | None
     ) -> bytes:
-        """The body as it was sent; without a size, pieces are passed on as they come."""
-        pieces: list[bytes] = []
+        """Read the body, still encoded, and time its chunks."""
+        chunks: list[bytes] = []
         size, ended = 0, False
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(None) as rest:
-                async for piece in answer.aiter_raw():
-                    trace.chunk(len(piece))
-                    size += len(piece)
+            async with asyncio.timeout(None) as linger:
+                async for chunk in response.aiter_raw():
+                    trace.chunk(len(chunk))
+                    size += len(chunk)
                     if size > self._limit:
-                        raise OversizeError(f"{host}: the answer is larger than {self._limit} bytes")
-                    pieces.append(piece)
-                    if done is not None and not ended and done(piece):
+                        raise OversizeError(f"{host}: the response is larger than {self._limit} bytes")
+                    chunks.append(chunk)
+                    if stream_ended is not None and stream_ended(chunk) and not ended:
                         ended = True
-                        rest.reschedule(asyncio.get_running_loop().time() + LINGER_S)
-        return b"".join(pieces)
+                        linger.reschedule(asyncio.get_running_loop().time() + LINGER_S)
+        return b"".join(chunks)
 
     def _prepare(self, request: Request, url: httpx.URL, trace: ExchangeTrace, address: str | None) -> httpx.Request:
         limits = self._timeouts
@@ -243,15 +243,15 @@ class Transport:
             raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
 
 
-def _is_stream(answer: httpx.Response) -> bool:
-    """Whether it is a stream of events, in no encoding: pieces of a compressed one cannot be read one by one."""
-    headers = answer.headers
+def _is_stream(response: httpx.Response) -> bool:
+    """Return whether the response is an event stream without compression, whose chunks can be read as they come."""
+    headers = response.headers
     return headers.get("content-type", "").lower().startswith("text/event-stream") and "content-encoding" not in headers
 
 
 @functools.lru_cache(maxsize=256)
 def _parse(url: str) -> httpx.URL:
-    """`url`, which must be absolute; most requests of a run have one of few."""
+    """Parse an absolute URL. Cached, because the requests of a run share few URLs."""
     try:
         parsed = httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
@@ -262,7 +262,7 @@ def _parse(url: str) -> httpx.URL:
 
 
 def _translate(error: Exception, host: str, trace: ExchangeTrace, limits: Timeouts) -> TransportError:
-    """Our own error for one of httpx: one line that names the host and the phase, never the URL."""
+    """Return our error for one of httpx: a line with host and phase, without the URL, which may contain a key."""
     if isinstance(error, httpx.TimeoutException):
         seconds = {
             httpx.ConnectTimeout: limits.connect_s,
@@ -276,12 +276,12 @@ def _translate(error: Exception, host: str, trace: ExchangeTrace, limits: Timeou
         return UnreachableError(f"{host}: the request cannot be sent: {_reason(error)}", sent=False)
     if isinstance(error, httpx.ConnectError):
         return UnreachableError(f"{host}: cannot connect: {_reason(error)}", sent=False)
-    if isinstance(error, httpx.ProxyError):  # of the way to the host: the request itself waits for it
+    if isinstance(error, httpx.ProxyError):  # the request is sent only after the proxy has connected
         return UnreachableError(f"{host}: the proxy does not connect: {_reason(error)}", sent=False)
-    return UnreachableError(f"{host}: {trace.phase}: the connection broke: {_reason(error)}", sent=trace.sent)
+    return UnreachableError(f"{host}: {trace.phase}: connection lost: {_reason(error)}", sent=trace.sent)
 
 
 def _reason(error: Exception) -> str:
-    """The library's words on one line, without the number of the system's error."""
-    words = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
-    return words.rstrip(".") or type(error).__name__
+    """Return the library's message on one line, without the errno."""
+    message = re.sub(r"^\[Errno [^\]]*\] ", "", " ".join(str(error).split()))
+    return message.rstrip(".") or type(error).__name__

@@ -1,4 +1,4 @@
-"""The split of one exchange, from the events that the HTTP library reports as they happen."""
+"""The phases of one exchange, timed by the trace events of httpcore."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from voicegauge.model import Timing
 
 MAX_CHUNKS = 10_000
-"""Arrivals kept one by one; later ones are counted with the last, so that a body sent a byte at a
-time cannot fill the memory."""
+"""Chunks that are timed separately. Later ones are added to the last, so that a body sent byte by byte cannot
+exhaust the memory."""
 
 _PHASES = {
     "connect_tcp": "connecting",
@@ -17,29 +17,29 @@ _PHASES = {
     "start_tls": "the TLS handshake",
     "send_request_headers": "sending the request",
     "send_request_body": "sending the request",
-    "receive_response_headers": "waiting for the answer",
-    "receive_response_body": "reading the answer",
+    "receive_response_headers": "waiting for the response",
+    "receive_response_body": "reading the response",
 }
 
 
 class ExchangeTrace:
-    """A stopwatch to hand to httpcore as its `trace` extension. All times on `time.perf_counter`.
+    """The `trace` extension of one httpcore request. All times are those of `time.perf_counter`.
 
-    A request through a proxy sends twice (CONNECT first); the last sending counts.
+    A request through a proxy is sent after a CONNECT request; times of the later one replace those of the earlier.
     """
 
     def __init__(self) -> None:
-        """Starts now."""
+        """Start the clock."""
         self._started_at = time.time()
         self._started = time.perf_counter()
         self._first: float | None = None
         self._at: dict[str, float] = {}
         self._chunks: list[tuple[float, int]] = []
         self.phase = "waiting for a free connection"
-        """What is going on, in words."""
+        """The current phase, for error messages."""
 
     async def __call__(self, event: str, _info: dict[str, Any]) -> None:
-        """Take note of an event such as "http11.send_request_headers.started"."""
+        """Handle an event such as "http11.send_request_headers.started"."""
         now = time.perf_counter()
         name = event.partition(".")[2]
         if self._first is None:
@@ -53,11 +53,11 @@ class ExchangeTrace:
 
     @property
     def sent(self) -> bool:
-        """Whether any of the request may have left."""
+        """Whether any part of the request may have been sent."""
         return "send_request_headers.started" in self._at
 
     def chunk(self, size: int) -> None:
-        """Take note of `size` bytes of body."""
+        """Note the arrival of `size` bytes of the body."""
         at = (time.perf_counter() - self._started) * 1000
         if len(self._chunks) < MAX_CHUNKS:
             self._chunks.append((at, size))
@@ -65,7 +65,7 @@ class ExchangeTrace:
             self._chunks[-1] = (at, self._chunks[-1][1] + size)
 
     def timing(self) -> Timing | None:
-        """The split, the body being complete now; `None` where no events came (in process)."""
+        """Return the timing, with the end of the body now; `None` if there were no events."""
         now = time.perf_counter()
         if self._first is None or "receive_response_headers.complete" not in self._at:
             return None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.contract import BaseTarget, read_stream
+from voicegauge.contract import BaseTarget, parse_exchange
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import UnreadableBodyError
 from voicegauge.model import Delivery, Exchange, Streaming
@@ -56,7 +56,7 @@ def _body_arrivals(exchange: Exchange) -> list[tuple[float, int]]:
 
 def _measure_events(exchange: Exchange, spec: StreamSpec) -> Streaming | None:
     arrivals = _body_arrivals(exchange)
-    stream = read_stream(spec, exchange.response.body)
+    stream = parse_exchange(exchange).stream(spec)
     if not arrivals or not stream.events:
         return None
     sizes = [size for _, size in arrivals]

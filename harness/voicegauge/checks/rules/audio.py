@@ -36,7 +36,7 @@ def _text_instead(data: bytes) -> str | None:
 )
 def _missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     failure = delivered.delivery.failure
-    if failure is not None and delivered.done:
+    if failure is not None and delivered.succeeded:
         yield Violation(f"done, but no audio could be had: {failure.message}", _audio_place(delivered))
 
 
@@ -88,7 +88,7 @@ def _truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
 def _format(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS
 
-    place, at = delivered.place, _audio_place(delivered)
+    place, at = delivered.documented_audio, _audio_place(delivered)
     asked = delivered.speech.format if "format" in delivered.target.speech.request else None
     wanted = asked or (place.format if place else None)
     if delivered.decoded is None or wanted not in AUDIO_FORMATS:

@@ -43,13 +43,15 @@ def _transcript_wrong(taken: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score
 
     found = _transcript(taken)
-    if taken.said is None or found is None:
+    if taken.reference is None or found is None:
         return
     text, place = found
-    scored = score(sample_id="", reference=taken.said, transcript=text, language="en", content="speech")
+    scored = score(sample_id="", reference=taken.reference, transcript=text, language="en", content="speech")
     if scored.error_rate >= MAX_WER:
         message = f"word error rate {scored.error_rate:.0%} against what was spoken"
-        yield Violation(message, f"{taken.key}/response", place.pointer, f"heard: {text!r}; said: {taken.said!r}")
+        yield Violation(
+            message, f"{taken.pointer}/response", place.pointer, f"heard: {text!r}; said: {taken.reference!r}"
+        )
 
 
 @rule(
@@ -65,7 +67,7 @@ def _transcript_duration(taken: AudioInputCall) -> Iterator[Violation]:
         return
     if not _about(named, taken.uploaded.audio_s):
         message = f"{named:g} s are named, {taken.uploaded.audio_s:.2f} s were sent"
-        yield Violation(message, f"{taken.key}/response/audio_s", str(use.response.audio_s).partition("#")[2])
+        yield Violation(message, f"{taken.pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2])
 
 
 @rule(
@@ -80,7 +82,7 @@ def _transcript_segments(taken: AudioInputCall) -> Iterator[Violation]:
     if use is None or taken.uploaded is None or not isinstance(listed, list):
         return
     keys, before = use.response.segment, 0.0
-    at, pointer = f"{taken.key}/response/segments", str(use.response.segments).partition("#")[2]
+    at, pointer = f"{taken.pointer}/response/segments", str(use.response.segments).partition("#")[2]
     for index, segment in enumerate(listed):
         start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
         if not _is_number(start) or not _is_number(end):
@@ -103,12 +105,12 @@ def _transcript_segments(taken: AudioInputCall) -> Iterator[Violation]:
 )
 def _transcript_words(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.transcription
-    if use is None or use.response.segment.words is None or taken.word("timestamps") is not True:
+    if use is None or use.response.segment.words is None or taken.input_value("timestamps") is not True:
         return
     listed = taken.read_response(use.response.segments)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     if segments and not any(item.get(use.response.segment.words) for item in segments):
-        yield Violation("asked for, but no segment has any", f"{taken.key}/request/timestamps")
+        yield Violation("asked for, but no segment has any", f"{taken.pointer}/request/timestamps")
 
 
 @rule(
@@ -121,16 +123,18 @@ def _converted_audio(taken: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
     if taken.failure is not None:
-        yield Violation(f"taken, but no audio could be had: {taken.failure}", f"{taken.key}/response")
+        yield Violation(f"taken, but no audio could be had: {taken.failure}", f"{taken.pointer}/response")
     for index, piece in enumerate(taken.received):
         if piece is None:
-            yield Violation(f"audio {index + 1} of {len(taken.received)} cannot be decoded", f"{taken.key}/response")
+            yield Violation(
+                f"audio {index + 1} of {len(taken.received)} cannot be decoded", f"{taken.pointer}/response"
+            )
     heard = [piece for piece in taken.received if piece is not None]
     sent = taken.uploaded
     if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not heard:
         return
     if all(is_silent(piece.samples, piece.sample_rate_hz) for piece in heard):
-        yield Violation("silence came back for sound", f"{taken.key}/response")
+        yield Violation("silence came back for sound", f"{taken.pointer}/response")
 
 
 @rule(
@@ -146,11 +150,11 @@ def _converted_format(taken: AudioInputCall) -> Iterator[Violation]:
         ("channels", "channels"),
     )
     for word, attribute in facts:
-        asked = taken.word(word)
+        asked = taken.input_value(word)
         for piece in taken.received:
             came = getattr(piece, attribute, None)
             if asked is not None and came is not None and str(asked) != str(came):
-                yield Violation(f"{word} {asked} was asked for, {came} came", f"{taken.key}/request/{word}")
+                yield Violation(f"{word} {asked} was asked for, {came} came", f"{taken.pointer}/request/{word}")
 
 
 @rule(
@@ -163,11 +167,11 @@ def _converted_length(taken: AudioInputCall) -> Iterator[Violation]:
     use = taken.intake.conversion
     if use is None or use.purpose == "translate" or taken.uploaded is None:
         return
-    speed = taken.word("speed")
+    speed = taken.input_value("speed")
     expected = taken.uploaded.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
     for piece in taken.received:
         if piece is not None and not _about(piece.audio_s, expected):
-            at = f"{taken.key}/request/speed" if speed is not None else f"{taken.key}/response"
+            at = f"{taken.pointer}/request/speed" if speed is not None else f"{taken.pointer}/response"
             yield Violation(f"{expected:.2f} s were expected, {piece.audio_s:.2f} s came", at)
 
 
@@ -182,12 +186,14 @@ def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
     listed = taken.read_response(place.at) if place else MISSING
     if place is None or not isinstance(listed, list):
         return
-    asked, pointer = taken.word("stems"), place.at.pointer
+    asked, pointer = taken.input_value("stems"), place.at.pointer
     if _is_number(asked) and len(listed) != asked:
-        yield Violation(f"{asked:g} stems were asked for, {len(listed)} came", f"{taken.key}/request/stems", pointer)
+        yield Violation(
+            f"{asked:g} stems were asked for, {len(listed)} came", f"{taken.pointer}/request/stems", pointer
+        )
     names = [item.get(place.name) for item in listed if isinstance(item, dict)]
     if len(set(map(str, names))) < len(names):
-        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{taken.key}/response/stems", pointer)
+        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{taken.pointer}/response/stems", pointer)
 
 
 @rule(

@@ -17,7 +17,7 @@ from voicegauge.checks.subjects import JobHistory, JobSet
 )
 def _id_reused(jobs: JobSet) -> Iterator[Violation]:
     place = jobs.latest.spec.submit.id
-    ids = [(trail.submit.read_response(place), trail) for trail in jobs.trails]
+    ids = [(trail.submit.read_response(place), trail) for trail in jobs.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
         if isinstance(one, str) and one == other:
             at = f"{later.status_operation.pointer}/x-job/submit/id"
@@ -32,7 +32,7 @@ def _id_reused(jobs: JobSet) -> Iterator[Violation]:
     basis="x-job.audio",
 )
 def _crosstalk(jobs: JobSet) -> Iterator[Violation]:
-    for one, other in combinations(jobs.trails, 2):
+    for one, other in combinations(jobs.jobs, 2):
         both = _audio(one) & _audio(other)
         if both and one.submit.exchange.request != other.submit.exchange.request:
             at = f"{jobs.operation.pointer}/x-job/audio"

@@ -247,7 +247,7 @@ def _reachable(job: JobSpec, start: str) -> frozenset[str]:
 )
 def _stuck(trail: JobHistory) -> Iterator[Violation]:
     job = trail.spec
-    if trail.gave_up:
+    if trail.timed_out:
         last = _seen(trail)[-1][0] if _seen(trail) else "no state"
         message = f"still {last} after {len(trail.polls)} polls, where {job.poll.timeout_s:g} s are allowed"
         yield Violation(message, f"{trail.status_operation.pointer}/x-job/poll")

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from voicegauge.checks.registry import Violation, rule
-from voicegauge.checks.subjects import Call, Callback, request_media_type
-from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text
-from voicegauge.formats import Location, UnreadableBodyError, is_json, read_json, read_pointer, unescape
+from voicegauge.checks.subjects import Call, Callback
+from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text, parse_exchange, request_media_type
+from voicegauge.formats import Location, is_json, read_pointer, unescape
 
 NO_BODY = (204, 205, 304)
 """Statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
@@ -116,11 +116,11 @@ def _body_problems(call: Call) -> Iterator[Violation]:
     basis="callbacks, webhooks",
 )
 def _callback_schema(callback: Callback) -> Iterator[Violation]:
-    try:
-        value = read_json(callback.exchange.request.body)
-    except UnreadableBodyError as unreadable:
-        yield Violation(f"the callback {unreadable}", callback.media.pointer)
+    parsed = parse_exchange(callback.exchange)
+    if parsed.request_json_error is not None:
+        yield Violation(f"the callback {parsed.request_json_error}", callback.media.pointer)
         return
+    value = parsed.request_json
     for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_PROBLEMS), strict=False):
         yield schema_problem(error, value)
 

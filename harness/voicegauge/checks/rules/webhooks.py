@@ -24,12 +24,12 @@ NETWORK_SLACK_S = 2.0
 )
 def _missing(told: RequestCallbacks) -> Iterator[Violation]:
     end = told.end
-    if not told.complete or end is None:
+    if not told.is_complete or end is None:
         return
     body = told.webhook.body
     if body is not None and end[1] not in body.states.values():
         return  # no document has words for it
-    if not told.ends:
+    if not told.final_bodies:
         came = f"{len(told.received)} others came" if told.received else "nothing came"
         yield Violation(f"the request ended as {end[0]}, and its URL was not told: {came}", _at(told))
 
@@ -41,14 +41,14 @@ def _missing(told: RequestCallbacks) -> Iterator[Violation]:
     basis="x-webhook.url.mode",
 )
 def _early(told: RequestCallbacks) -> Iterator[Violation]:
-    for received, value in zip(told.received, told.values, strict=True):
-        if told.posts == "terminal" and told.meaning_of(value) == "going":
+    for received, value in zip(told.received, told.bodies, strict=True):
+        if told.posts == "terminal" and told.phase_of(value) == "going":
             state = told.state_of(value)
             yield Violation(
                 f"told of {state}, where one POST at the end was asked for", _at(told), evidence=_text(value)
             )
-        elif told.meaning_of(value) in ("success", "failure"):
-            for poll, state, meaning in told.asked():
+        elif told.phase_of(value) in ("success", "failure"):
+            for poll, state, meaning in told.polled_states():
                 timing = poll.exchange.timing
                 if meaning == "going" and timing is not None and timing.started_ms > received.at_ms:
                     message = f"told of the end, and asked afterwards the job was {state}"
@@ -63,7 +63,7 @@ def _early(told: RequestCallbacks) -> Iterator[Violation]:
     basis="x-webhook.may_repeat",
 )
 def _repeated(told: RequestCallbacks) -> Iterator[Violation]:
-    for before, after in pairwise(told.ends):
+    for before, after in pairwise(told.final_bodies):
         if after != before:
             yield Violation("told of the end twice, differently", _at(told), evidence=f"{_text(before)} {_text(after)}")
 
@@ -76,7 +76,7 @@ def _repeated(told: RequestCallbacks) -> Iterator[Violation]:
     severity=Severity.WARNING,
 )
 def _duplicate(told: RequestCallbacks) -> Iterator[Violation]:
-    ends = told.ends
+    ends = told.final_bodies
     if not told.webhook.may_repeat and any(before == after for before, after in pairwise(ends)):
         yield Violation(f"told of the end {len(ends)} times", _at(told), evidence=_text(ends[0]))
 
@@ -94,9 +94,9 @@ def _progress_late(told: RequestCallbacks) -> Iterator[Violation]:
         return
     timing = told.submit.exchange.timing if told.submit is not None else None
     moments = [timing.started_ms] if timing is not None else []
-    for received, value in zip(told.received, told.values, strict=True):
+    for received, value in zip(told.received, told.bodies, strict=True):
         moments.append(received.at_ms)
-        if told.meaning_of(value) in ("success", "failure"):
+        if told.phase_of(value) in ("success", "failure"):
             break  # what comes again after the end may come when it likes
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
     if gap_s > longest_s + NETWORK_SLACK_S:
@@ -112,12 +112,12 @@ def _progress_late(told: RequestCallbacks) -> Iterator[Violation]:
 )
 def _contradicts(told: RequestCallbacks) -> Iterator[Violation]:
     end, given = told.end, told.given_id
-    for value in told.values:
+    for value in told.bodies:
         named = told.id_of(value)
         if MISSING not in (given, named) and named != given:
             yield Violation(f"told of {named!r:.80}, where the request was {given!r:.80}", _at(told))
             return
-        meaning, state = told.meaning_of(value), told.state_of(value)
+        meaning, state = told.phase_of(value), told.state_of(value)
         if end is None or meaning in (None, "going"):
             continue
         own_words = told.webhook.body is not None

@@ -1,17 +1,14 @@
-"""What rules look at: calls, jobs, deliveries, streams, webhooks, uploads and resources."""
+"""What rules are applied to: calls, jobs, deliveries, webhooks, audio inputs, resources and recordings."""
 
-from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin, request_media_type
-from voicegauge.checks.subjects.resource import ResourceStep
-from voicegauge.checks.subjects.subjects import (
-    CaseOutcome,
-    ExpectedResponse,
-    JobHistory,
-    JobSet,
-    RecordingAge,
-    SpeechDelivery,
-    Subject,
-)
-from voicegauge.checks.subjects.upload import AudioInputCall
+from voicegauge.checks.subjects.audio_input_call import AudioInputCall
+from voicegauge.checks.subjects.base import CheckSubject
+from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin
+from voicegauge.checks.subjects.delivery import SpeechDelivery
+from voicegauge.checks.subjects.job import JobHistory
+from voicegauge.checks.subjects.job_set import JobSet
+from voicegauge.checks.subjects.outcome import CaseOutcome, ExpectedResponse
+from voicegauge.checks.subjects.recording_age import RecordingAge
+from voicegauge.checks.subjects.resource import ResourceStep, ResourceStepKind
 from voicegauge.checks.subjects.webhook import Callback, RequestCallbacks
 
 __all__ = [
@@ -20,6 +17,7 @@ __all__ = [
     "CallSubject",
     "Callback",
     "CaseOutcome",
+    "CheckSubject",
     "ExpectedResponse",
     "JobHistory",
     "JobSet",
@@ -27,7 +25,6 @@ __all__ = [
     "RequestCallbacks",
     "RequestOrigin",
     "ResourceStep",
+    "ResourceStepKind",
     "SpeechDelivery",
-    "Subject",
-    "request_media_type",
 ]

@@ -1,50 +1,43 @@
-"""One exchange, read by the operation it belongs to, and what is judged by one."""
+"""One exchange, read by the operation it belongs to, and the base of subjects about one call."""
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.contract import (
     MISSING,
-    Contract,
     Operation,
+    ParsedExchange,
     ResponseSpec,
     StreamReader,
     Target,
     fit_text,
-    read_stream,
+    parse_exchange,
+    request_media_type,
 )
-from voicegauge.formats import (
-    MEDIA_TYPE,
-    Form,
-    Location,
-    UnreadableBodyError,
-    is_form,
-    is_json,
-    read_form,
-    read_json,
-)
-from voicegauge.model import Exchange, Request
+from voicegauge.formats import MEDIA_TYPE, Form, Location, is_json
+from voicegauge.model import Exchange
 
-RequestOrigin = Literal["sent", "broken", "unknown"]
-"""`broken`: made invalid on purpose. `unknown`: a document shows the answer alone."""
+RequestOrigin = Literal["sent", "invalid", "unknown"]
+"""`sent`: meant to be valid. `invalid`: made invalid on purpose. `unknown`: a document shows the response alone."""
 
 
 class _RequestValues(NamedTuple):
-    """The decoded values of a request, for `Location.read_request`."""
+    """The values of a request, as `Location.read_request` reads them."""
 
-    path: dict[str, str]
-    query: dict[str, str]
-    headers: dict[str, str]
-    """The first value of each header."""
+    path: Mapping[str, Any]
+    query: Mapping[str, Any]
+    headers: Mapping[str, Any]
     body: Any
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class Call(CheckSubject):
     """One exchange, read by the operation it belongs to."""
 
     operation: Operation
@@ -52,16 +45,23 @@ class Call:
     target: Target | None = None
     request_origin: RequestOrigin = "sent"
     submit: Call | None = None
-    """For a status answer: the request whose job it tells of."""
+    """For a status request: the request that submitted the job."""
 
     @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.operation.contract
+    def parsed(self) -> ParsedExchange:
+        """The exchange with its bodies parsed."""
+        return parse_exchange(self.exchange)
+
+    @property
+    def can_be_sent_again(self) -> bool:
+        """Whether the request is known."""
+        return self.request_origin != "unknown"
+
+    # The response
 
     @property
     def status(self) -> int:
-        """The HTTP status of the answer."""
+        """The HTTP status of the response."""
         return self.exchange.response.status
 
     @property
@@ -71,74 +71,67 @@ class Call:
 
     @functools.cached_property
     def documented_response(self) -> ResponseSpec | None:
-        """The documented response; `None` where the status is not documented."""
+        """The documented response for the status; `None` if the status is not documented."""
         return self.operation.response(self.status)
 
     @property
-    def response_json(self) -> Any:
-        """The JSON value of the answer; `MISSING` where it is not to be read as JSON."""
-        return self._read[0]
-
-    @property
     def expects_json(self) -> bool:
-        """Whether the answer calls itself JSON, or names no type where JSON alone is documented."""
+        """Whether the Content-Type is JSON, or is missing and only JSON is documented."""
         media_type = self.exchange.response.media_type
         if media_type:
             return is_json(media_type)
-        return bool(self.documented_response and self.documented_response.media) and all(
-            map(is_json, self.documented_response.media if self.documented_response else ())
-        )
+        documented = self.documented_response.media if self.documented_response else {}
+        return bool(documented) and all(map(is_json, documented))
+
+    @property
+    def response_json(self) -> Any:
+        """The JSON value of the response body; `MISSING` if JSON is not expected, or the body is not valid JSON."""
+        return self.parsed.response_json if self._has_json else MISSING
 
     @property
     def json_error(self) -> str | None:
-        """Why the body is no JSON, where it should be."""
-        return self._read[1]
+        """The reason why a response body that should be JSON is not."""
+        return self.parsed.response_json_error if self._has_json else None
 
-    @functools.cached_property
-    def _read(self) -> tuple[Any, str | None]:
-        if not self.exchange.response.body or not self.expects_json:
-            return MISSING, None
-        try:
-            return read_json(self.exchange.response.body), None
-        except UnreadableBodyError as error:
-            return MISSING, str(error)
+    @property
+    def _has_json(self) -> bool:
+        return bool(self.exchange.response.body) and self.expects_json
 
-    @functools.cached_property
+    @property
     def stream(self) -> StreamReader | None:
-        """The events of a streamed answer; `None` where it is none, or has no body."""
+        """The events of a streamed response; `None` if the response is not an event stream, or is empty."""
         spec, response = self.operation.stream, self.exchange.response
         if spec is None or not self.ok or response.media_type != MEDIA_TYPE or not response.body:
             return None
-        return read_stream(spec, response.body)
+        return self.parsed.stream(spec)
+
+    def read_response(self, location: Location | None) -> Any:
+        """Return the value at a location of the response, or `MISSING`."""
+        if location is None:
+            return MISSING
+        return location.read_response(self.response_json, self.exchange.response.headers)
+
+    # The request
 
     @functools.cached_property
     def request_value(self) -> Any:
-        """The request body as a JSON value; form fields are read as their schema means them.
+        """The request body as a JSON value; form fields are converted to the types of their schema.
 
-        `MISSING` where there is none or it cannot be read. A file stands as text of
-        as many characters as it has bytes.
+        `MISSING` if there is no body or it cannot be read. An uploaded file is a text with one character per byte,
+        so that `minLength` and `maxLength` count bytes.
         """
         request = self.exchange.request
         media_type = request_media_type(request)
         if not request.body:
             return MISSING
-        try:
-            if is_json(media_type):
-                return read_json(request.body)
-        except UnreadableBodyError:
-            return MISSING
+        if is_json(media_type):
+            return self.parsed.request_json
         return MISSING if self.form is None else self._form_value(self.form, media_type)
 
-    @functools.cached_property
+    @property
     def form(self) -> Form | None:
-        """The form that was sent; `None` where the request is none, or cannot be read."""
-        request = self.exchange.request
-        if not request.body or not is_form(request_media_type(request)):
-            return None
-        try:
-            return read_form(request.header("content-type") or "", request.body)
-        except UnreadableBodyError:
-            return None
+        """The form in the request body; `None` if the body is not a readable form."""
+        return self.parsed.request_form
 
     def _form_value(self, form: Form, media_type: str) -> dict[str, Any]:
         media = self.operation.request_media.get(media_type)
@@ -153,74 +146,58 @@ class Call:
 
     @functools.cached_property
     def path_parameters(self) -> dict[str, str]:
-        """The parameters in the request's path, whatever base URL it was sent to."""
-        path = urlsplit(self.exchange.request.url).path
-        segments = path.split("/")
-        for start in range(1, len(segments)):
-            found = self.operation.match("/" + "/".join(segments[start:]))
-            if found is not None:
-                return {name: unquote(value) for name, value in found.items()}
-        return {}
+        """The values of the path parameters, whatever base URL the request was sent to."""
+        return next((found for _, found in self._path_matches()), {})
 
     @functools.cached_property
     def base_url(self) -> str | None:
-        """The URL that the operation's path was appended to."""
+        """The URL to which the operation's path was appended; `None` if the path does not match."""
         parts = urlsplit(self.exchange.request.url)
-        segments = parts.path.split("/")
+        return next((f"{parts.scheme}://{parts.netloc}{prefix}" for prefix, _ in self._path_matches()), None)
+
+    def _path_matches(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Yield each prefix of the URL's path after which the operation's path follows, with its parameters."""
+        segments = urlsplit(self.exchange.request.url).path.split("/")
         for start in range(1, len(segments)):
-            if self.operation.match("/" + "/".join(segments[start:])) is not None:
-                return f"{parts.scheme}://{parts.netloc}{'/'.join(segments[:start])}"
-        return None
+            found = self.operation.match("/" + "/".join(segments[start:]))
+            if found is not None:
+                yield "/".join(segments[:start]), {name: unquote(value) for name, value in found.items()}
 
     def read_request(self, location: Location) -> Any:
-        """The value at `location` of the request, or `MISSING`."""
+        """Return the value at a location of the request, or `MISSING`."""
         return location.read_request(self._request_values)
 
     @functools.cached_property
     def _request_values(self) -> _RequestValues:
-        request = self.exchange.request
-        query = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
-        return _RequestValues(self.path_parameters, query, dict(reversed(request.headers)), self.request_value)
-
-    def read_response(self, location: Location | None) -> Any:
-        """The value at `location` of the response, or `MISSING`."""
-        if location is None:
-            return MISSING
-        return location.read_response(self.response_json, self.exchange.response.headers)
+        headers = dict(reversed(self.exchange.request.headers))  # the first of repeated headers counts
+        return _RequestValues(self.path_parameters, self.parsed.query, headers, self.request_value)
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about this call may stand at."""
-        places = [f"{self.operation.pointer}/responses/{self.status}"]
-        if self.documented_response is not None:
-            places += [
-                self.documented_response.pointer,
-                f"{self.operation.pointer}/responses/{self.documented_response.status}",
-            ]
+        """The documented response, the target, the request body and the operation."""
+        scopes = [f"{self.operation.pointer}/responses/{self.status}"]
+        documented = self.documented_response
+        if documented is not None:  # a reference, or a range such as 4XX, has another pointer than the status
+            scopes += [documented.pointer, f"{self.operation.pointer}/responses/{documented.status}"]
         if self.target is not None:
-            places.append(self.target.pointer)
-        return (*places, f"{self.operation.pointer}/requestBody", self.operation.pointer)
+            scopes.append(self.target.pointer)
+        return (*scopes, f"{self.operation.pointer}/requestBody", self.operation.pointer)
 
 
 @dataclass(frozen=True, eq=False)
-class CallSubject:
-    """What is judged by one call: its contract, its place and the disputes around it are the call's."""
+class CallSubject(CheckSubject):
+    """A subject about one call, whose operation, target, exchange and dispute scopes it has."""
 
     call: Call
 
     @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.call.contract
-
-    @property
     def operation(self) -> Operation:
-        """The operation that was called."""
+        """The operation of the call."""
         return self.call.operation
 
     @property
     def target(self) -> Target | None:
-        """What was asked for."""
+        """The target of the call."""
         return self.call.target
 
     @property
@@ -230,10 +207,10 @@ class CallSubject:
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about it may stand at."""
+        """The dispute scopes of the call."""
         return self.call.dispute_scopes
 
-
-def request_media_type(request: Request) -> str:
-    """The content type of a request without its parameters, in lower case."""
-    return (request.header("content-type") or "").split(";")[0].strip().lower()
+    @property
+    def can_be_sent_again(self) -> bool:
+        """Whether the request of the call is known."""
+        return self.call.can_be_sent_again

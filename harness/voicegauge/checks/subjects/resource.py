@@ -1,4 +1,4 @@
-"""The life of a thing that a provider keeps, call by call."""
+"""One step in the lifecycle of a resource that a provider stores."""
 
 from __future__ import annotations
 
@@ -9,37 +9,40 @@ from voicegauge.checks.subjects.call import CallSubject
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import ResourceSpec
 
+ResourceStepKind = Literal["make", "list", "set", "use"]
+"""`make`: the resource is created; `list`: the account's resources are listed; `set`: its state is changed;
+`use`: another request refers to it."""
+
 
 @dataclass(frozen=True, eq=False)
 class ResourceStep(CallSubject):
-    """One call in the life of a thing that a provider keeps: it is made, listed, brought into a state or used."""
+    """One call in the lifecycle of a resource, such as a saved voice, with the state that the resource should have."""
 
     creator: Operation
-    """The operation that made it."""
+    """The operation that created the resource."""
     resource_id: str
-    """Its id."""
-    step: Literal["make", "list", "set", "use"]
+    step: ResourceStepKind
     description: str
-    """In words: what was called, and what had become of the thing before."""
+    """A phrase that names the operation and what happened to the resource before."""
     contract_pointer: str
     """JSON pointer into the contract, at the statement that the call tests."""
     state: str | None = None
-    """What it should be in."""
+    """The state that was set last."""
     item: dict[str, Any] | None = None
-    """Where it is in a list; `None` where it is not."""
+    """The resource as it is listed; `None` if it is not listed."""
     withheld: bool = False
-    """It is in a state in which it may not be used."""
+    """The resource is in a state in which the documentation forbids its use."""
     deleted: bool = False
     foreign: bool = False
-    """Another account calls than the one that made it."""
+    """The call was made by another account than the one that created the resource."""
 
     @property
     def resource(self) -> ResourceSpec:
-        """What the contract says of such things."""
-        assert self.creator.resource is not None, "a life is of a thing that its maker describes"
+        """The description of the resource in the contract."""
+        assert self.creator.resource is not None, "an operation that creates resources has an x-resource"
         return self.creator.resource
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about it may stand at."""
+        """Those of the call, and the resource."""
         return (*super().dispute_scopes, f"{self.creator.pointer}/x-resource")

@@ -1,4 +1,4 @@
-"""What was told to the URL that a request named, as rules look at it."""
+"""Callbacks: the requests that a provider sends to a webhook URL."""
 
 from __future__ import annotations
 
@@ -7,88 +7,89 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call
 from voicegauge.contract import (
     MISSING,
-    Contract,
     MediaType,
     Operation,
     Target,
     callback_media,
     given_id,
+    parse_exchange,
     status_of,
 )
-from voicegauge.contract.extension import CallbackTiming, JobState, WebhookSpec
-from voicegauge.formats import Location, UnreadableBodyError, read_json
+from voicegauge.contract.extension import CallbackTiming, JobSpec, JobState, WebhookSpec
+from voicegauge.formats import Location
 from voicegauge.model import Exchange, ReceivedWebhook, Response
 
-Meaning = Literal["success", "failure", "going"]
-"""Of a state: how a job ended, or that it has not."""
+JobPhase = Literal["success", "failure", "going"]
+"""The phase that a job state belongs to: how the job ended, or `going` if it has not."""
 
 
 @dataclass(frozen=True, eq=False)
-class Callback:
-    """What a provider sends to a URL of the user's, as it is documented."""
+class Callback(CheckSubject):
+    """One request of a provider to a webhook URL, with its documented body."""
 
     media: MediaType
-    """The documented body of the callback."""
+    """The documented body."""
     exchange: Exchange
     operation: Operation
-    """An operation that leads to it; any of the contract's for a webhook that stands alone."""
+    """An operation whose requests lead to the callback; any of the contract's for a webhook without one."""
     target: Target | None = None
 
     @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.media.contract
+    def dispute_scopes(self) -> tuple[str, ...]:
+        """The documented body."""
+        return (self.media.pointer,)
 
     @property
-    def dispute_scopes(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about it may stand at."""
-        return (self.media.pointer,)
+    def can_be_sent_again(self) -> bool:
+        """False: the provider sends it."""
+        return False
 
 
 @dataclass(frozen=True, eq=False)
-class RequestCallbacks:
-    """All that was told of one request, in the order it came."""
+class RequestCallbacks(CheckSubject):
+    """All callbacks of one request, in the order of their arrival."""
 
     operation: Operation
-    """The one whose request named the URL."""
+    """The operation of the request, with an `x-webhook`."""
     received: tuple[ReceivedWebhook, ...]
     posts: CallbackTiming
-    """What was asked for."""
+    """The callbacks that the request subscribed to."""
     submit: Call | None = None
-    """`None` where nobody saw the request."""
+    """The request with the webhook URL; `None` if it was not observed."""
     polls: tuple[Call, ...] = ()
-    """Status answers about its job."""
-    complete: bool = False
-    """Whether all that should come has had its time."""
-
-    @property
-    def contract(self) -> Contract:
-        """The contract it is judged by."""
-        return self.operation.contract
+    """Status requests about its job."""
+    is_complete: bool = False
+    """Whether the receiver has waited long enough for all callbacks."""
 
     @property
     def webhook(self) -> WebhookSpec:
-        """What the contract says of it."""
-        assert self.operation.webhook is not None, "made for operations with x-webhook alone"
+        """The description of the webhook in the contract."""
+        assert self.operation.webhook is not None, "created for operations with an x-webhook only"
         return self.operation.webhook
 
     @property
     def target(self) -> Target | None:
-        """What was asked for."""
+        """The target of the request, if it was observed."""
         return self.submit.target if self.submit is not None else None
 
     @property
     def exchange(self) -> Exchange:
-        """The request that named the URL; the first that came of it where nobody saw that."""
+        """The submit exchange, or the first callback when the submit was not observed."""
         return self.submit.exchange if self.submit is not None else self.callbacks[0].exchange
 
     @property
     def dispute_scopes(self) -> tuple[str, ...]:
-        """Parts of the contract that a dispute about it may stand at."""
+        """The webhook and the operation."""
         return (f"{self.operation.pointer}/x-webhook", self.operation.pointer)
+
+    @property
+    def can_be_sent_again(self) -> bool:
+        """Whether the submit was observed."""
+        return self.submit is not None
 
     @functools.cached_property
     def media(self) -> MediaType:
@@ -97,90 +98,85 @@ class RequestCallbacks:
 
     @functools.cached_property
     def callbacks(self) -> tuple[Callback, ...]:
-        """Each of them, to be judged by its shape."""
+        """The callbacks as exchanges. The receiver answers every callback with 200."""
         return tuple(
             Callback(
                 self.media,
                 Exchange(
                     provider=self.contract.id,
                     operation=self.webhook.callback,
-                    request=one.request,
+                    request=received.request,
                     response=Response(status=200),
                 ),
                 self.operation,
                 self.target,
             )
-            for one in self.received
+            for received in self.received
         )
 
     @functools.cached_property
-    def values(self) -> tuple[Any, ...]:
-        """The bodies; `MISSING` for one that is no JSON."""
-        return tuple(_json(one) for one in self.received)
+    def bodies(self) -> tuple[Any, ...]:
+        """The body of each callback; `MISSING` for one that is not valid JSON."""
+        return tuple(parse_exchange(callback.exchange).request_json for callback in self.callbacks)
 
-    def id_of(self, value: Any) -> Any:
-        """The id that a body carries, or `MISSING`."""
-        body = self.webhook.body
-        status = status_of(self.operation)
-        place = body.id if body is not None else status.job.id if status is not None and status.job else None
-        return _at(value, place)
+    def id_of(self, body: Any) -> Any:
+        """Return the id that the body of a callback names, or `MISSING`."""
+        documented, job = self.webhook.body, self._job_spec
+        return _read_body(body, documented.id if documented is not None else job.id if job is not None else None)
 
-    def state_of(self, value: Any) -> str | None:
-        """The state that a body tells; `None` where it tells none."""
-        body, status = self.webhook.body, status_of(self.operation)
-        place = body.state if body is not None else status.job.state if status is not None and status.job else None
-        found = _at(value, place)
+    def state_of(self, body: Any) -> str | None:
+        """Return the state that the body of a callback reports, if it does."""
+        documented, job = self.webhook.body, self._job_spec
+        location = documented.state if documented is not None else job.state if job is not None else None
+        found = _read_body(body, location)
         return found if isinstance(found, str) else None
 
-    def meaning_of(self, value: Any) -> Meaning | None:
-        """What the state in a body means; `None` for one that no document names."""
-        state, body = self.state_of(value), self.webhook.body
-        if body is not None:
-            return body.states.get(state or "")
-        return _meaning(self._states.get(state or ""))
+    def phase_of(self, body: Any) -> JobPhase | None:
+        """Return the phase of the state that a body reports; `None` if no document names the state."""
+        state, documented = self.state_of(body), self.webhook.body
+        if documented is not None:
+            return documented.states.get(state or "")
+        return _phase(self._states.get(state or ""))
 
     @property
-    def ends(self) -> list[Any]:
-        """The bodies that tell of the end."""
-        return [value for value in self.values if self.meaning_of(value) in ("success", "failure")]
+    def final_bodies(self) -> list[Any]:
+        """The bodies that report the end."""
+        return [body for body in self.bodies if self.phase_of(body) in ("success", "failure")]
 
     @property
     def given_id(self) -> Any:
-        """The id that the request was answered with, or `MISSING`."""
+        """The id in the response to the submit, or `MISSING`."""
         return self.submit.read_response(given_id(self.operation)) if self.submit is not None else MISSING
 
-    def asked(self) -> Iterator[tuple[Call, str, Meaning]]:
-        """The answers to polls that tell a known state, with that state and its meaning."""
-        status = status_of(self.operation)
+    def polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
+        """Yield the status requests whose response has a documented state, with that state and its phase."""
+        job = self._job_spec
         for poll in self.polls:
-            value = poll.read_response(status.job.state) if status is not None and status.job and poll.ok else None
-            meaning = _meaning(self._states.get(value)) if isinstance(value, str) else None
-            if meaning is not None:
-                yield poll, str(value), meaning
+            state = poll.read_response(job.state) if job is not None and poll.ok else None
+            phase = _phase(self._states.get(state)) if isinstance(state, str) else None
+            if phase is not None:
+                yield poll, str(state), phase
 
     @property
-    def end(self) -> tuple[str, Meaning] | None:
-        """How the request ended, by its answer or by polls; `None` where nobody saw that."""
+    def end(self) -> tuple[str, JobPhase] | None:
+        """The final state and its phase, by the response to the submit or by polls; `None` if it was not seen."""
         if status_of(self.operation) is None:
             return ("success", "success") if self.submit is not None and self.submit.ok else None
-        return next(((state, meaning) for _, state, meaning in self.asked() if meaning != "going"), None)
+        return next(((state, phase) for _, state, phase in self.polled_states() if phase != "going"), None)
+
+    @property
+    def _job_spec(self) -> JobSpec | None:
+        status = status_of(self.operation)
+        return status.job if status is not None else None
 
     @property
     def _states(self) -> dict[str, JobState]:
-        status = status_of(self.operation)
-        return status.job.states if status is not None and status.job is not None else {}
+        return self._job_spec.states if self._job_spec is not None else {}
 
 
-def _meaning(state: JobState | None) -> Meaning | None:
+def _phase(state: JobState | None) -> JobPhase | None:
     return None if state is None else state.end or "going"
 
 
-def _at(value: Any, place: Location | None) -> Any:
-    return MISSING if place is None else place.read_body(value)
-
-
-def _json(received: ReceivedWebhook) -> Any:
-    try:
-        return read_json(received.request.body)
-    except UnreadableBodyError:
-        return MISSING
+def _read_body(body: Any, location: Location | None) -> Any:
+    return MISSING if location is None else location.read_body(body)

@@ -1,4 +1,4 @@
-"""Getting the audio: the body itself, base64 in it, or a file behind a URL."""
+"""Audio of a response: its body, base64 in it, stream events, or a file behind a URL."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe, refusal
-from voicegauge.client.delivery.response_values import ParsedResponse
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
 from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
 from voicegauge.client.requests.http_request import bare_request, origin
 from voicegauge.client.requests.speech_request import RequestParts
-from voicegauge.contract import Operation
+from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
 from voicegauge.model import DOWNLOAD, Failure, Request
 from voicegauge.transport import proxy_for
 
 MAX_REDIRECTS = 5
+"""Storage services redirect once or twice; browsers give up after 20. Each redirect is a chance to probe the user's
+network, so few are followed."""
 _REDIRECTS = (301, 302, 303, 307, 308)
+"""Statuses with a `Location` to follow (RFC 9110, section 15.4); 300 and 304 have none."""
 
 
 class DownloadedAudio(NamedTuple):
-    """What was delivered."""
+    """Audio with its declared media type."""
 
     data: bytes
     media_type: str | None
@@ -33,96 +35,109 @@ class DownloadedAudio(NamedTuple):
     """Index of the exchange that carried it."""
 
 
-def _fail(message: str) -> DeliveryFailedError:
+def _protocol_failure(message: str) -> DeliveryFailedError:
     return DeliveryFailedError(Failure(kind="protocol", message=message))
 
 
 async def fetch_audio(
-    calls: ExchangeLog, answer: ParsedResponse, place: ResponseAudio, operation: Operation, index: int
+    log: ExchangeLog, source: ParsedExchange, location: ResponseAudio, operation: Operation, index: int
 ) -> DownloadedAudio:
-    """The audio that `answer` (exchange `index`, of `operation`) carries or leads to.
+    """Return the audio that a response contains or links to.
+
+    Args:
+        log: sends and keeps download requests.
+        source: the exchange with the response.
+        location: of the audio, by the contract.
+        operation: of `source`.
+        index: of `source` in the log.
 
     Raises:
-        DeliveryFailedError: there is none, or it could not be had.
+        DeliveryFailedError: there is no audio, or it could not be downloaded.
     """
-    declared = answer.text(place.media_type)
-    if place.delivered == "stream":
-        audio = DownloadedAudio(join_stream_audio(calls.connection, answer, operation), declared, index)
-    elif place.delivered == "bytes":
-        audio = DownloadedAudio(answer.response.body, declared or answer.response.media_type or None, index)
+    response, secrets = source.exchange.response, log.connection.secrets
+    declared = source.read_text(location.media_type)
+    if location.delivered == "stream":
+        audio = DownloadedAudio(join_stream_audio(source, operation, secrets), declared, index)
+    elif location.delivered == "bytes":
+        audio = DownloadedAudio(response.body, declared or response.media_type or None, index)
     else:
-        text = answer.text(place.at)
+        text = source.read_text(location.at)
         if text is None:
-            said = describe(answer.response, calls.connection.secrets)
-            raise _fail(f"{operation.id} answered without audio at {place.at}: {said}")
-        if place.delivered == "base64" or text.startswith("data:"):
-            data, named = _inline(text)
-            audio = DownloadedAudio(data, declared or named, index)
+            shown = describe(response, secrets)
+            raise _protocol_failure(f"the response of {operation.id} has no audio at {location.at}: {shown}")
+        if location.delivered == "base64" or text.startswith("data:"):
+            data, media_type = _decode_inline(text)
+            audio = DownloadedAudio(data, declared or media_type, index)
         else:
-            audio = await _Download(calls, place).fetch(text, answer, declared)
+            audio = await _Download(log, location).fetch(text, source, declared)
     if not audio.data:
-        raise _fail(f"{operation.id} led to audio of no bytes")
+        raise _protocol_failure(f"the audio of {operation.id} is empty")
     return audio
 
 
-def _inline(text: str) -> tuple[bytes, str | None]:
-    """The bytes of base64, or of a data URL (RFC 2397), and the media type that the URL names."""
-    named = None
+def _decode_inline(text: str) -> tuple[bytes, str | None]:
+    """Return the bytes of base64 or of a data URL (RFC 2397), and the media type that the URL names."""
+    media_type = None
     if text.startswith("data:"):
         head, comma, text = text[len("data:") :].partition(",")
         if not comma:
-            raise _fail("the data URL of the audio has no data")
-        named = head.split(";")[0].strip().lower() or None
+            raise _protocol_failure("the data URL of the audio has no data")
+        media_type = head.split(";")[0].strip().lower() or None
         if not head.endswith(";base64"):
-            return unquote_to_bytes(text), named
+            return unquote_to_bytes(text), media_type
     try:
-        return base64.b64decode("".join(text.split()), validate=True), named
+        return base64.b64decode("".join(text.split()), validate=True), media_type
     except (binascii.Error, ValueError) as error:
-        raise _fail(f"the audio is no base64: {error}") from error
+        raise _protocol_failure(f"the audio is not valid base64: {error}") from error
 
 
-def _join(base: str, url: str) -> str:
+def _join_url(base: str, url: str) -> str:
     try:
         return urljoin(base, url)
     except ValueError as error:
-        raise _fail(f"the audio's URL is no URL: {error}") from error
+        raise _protocol_failure(f"the URL of the audio is not valid: {error}") from error
 
 
 class _Download:
-    """Fetches a URL from an answer: without the key, not from private addresses, redirects counted."""
+    """Downloads from a URL that a response names. The URL is untrusted.
 
-    def __init__(self, calls: ExchangeLog, place: ResponseAudio) -> None:
-        self._calls, self._connection = calls, calls.connection
-        self._described = self._connection.contract.operation(place.download) if place.download else None
+    The key is not sent, private addresses are not contacted, and redirects are counted.
+    """
 
-    async def fetch(self, url: str, source: ParsedResponse, declared: str | None) -> DownloadedAudio:
-        """Follow `url` and its redirects to the audio."""
-        url = _join(source.exchange.request.url, url)
+    def __init__(self, log: ExchangeLog, location: ResponseAudio) -> None:
+        self._log, self._connection = log, log.connection
+        self._described = self._connection.contract.operation(location.download) if location.download else None
+
+    async def fetch(self, url: str, source: ParsedExchange, declared: str | None) -> DownloadedAudio:
+        """Follow `url`, relative to the URL of `source`, and its redirects to the audio."""
+        url = _join_url(source.exchange.request.url, url)
         for _ in range(MAX_REDIRECTS + 1):
             request, addresses = self._request(url), await self._addresses(url)
-            name = self._described.id if self._described else DOWNLOAD
-            answer = await self._calls.insist(request, name, addresses)
-            status, location = answer.response.status, answer.response.header("location")
-            if status in _REDIRECTS and location:
-                url = _join(url, location)
+            operation_id = self._described.id if self._described else DOWNLOAD
+            exchange = await self._log.send_with_retries(request, operation_id, addresses)
+            response = exchange.exchange.response
+            redirect = response.header("location")
+            if response.status in _REDIRECTS and redirect:
+                url = _join_url(url, redirect)
                 continue
-            if not 200 <= status < 300:
-                raise DeliveryFailedError(refusal(answer.response, self._connection.secrets, "fetching the audio"))
-            media_type = declared or answer.response.media_type or None
-            return DownloadedAudio(answer.response.body, media_type, len(self._calls.exchanges) - 1)
-        raise _fail(f"the audio's URL redirects more than {MAX_REDIRECTS} times")
+            if not 200 <= response.status < 300:
+                raise DeliveryFailedError(rejection(response, self._connection.secrets, "downloading the audio"))
+            media_type = declared or response.media_type or None
+            return DownloadedAudio(response.body, media_type, len(self._log.exchanges) - 1)
+        raise _protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
 
     def _request(self, url: str) -> Request:
-        """A GET with nothing of ours in it; the key only where a described download of the provider needs it."""
-        parts = origin(url)
-        if parts is None:
-            raise _fail(f"the audio's URL is no plain http(s) URL: {self._connection.mask_secrets(url)[:100]!r}")
-        if self._described is not None and self._described.needs_key and parts in self._connection.origins:
+        """Return a plain GET; with the key only if the contract describes the download and the URL is the provider's."""
+        url_origin = origin(url)
+        if url_origin is None:
+            shown = self._connection.mask_secrets(url)[:100]
+            raise _protocol_failure(f"the URL of the audio is not a plain http(s) URL: {shown!r}")
+        if self._described is not None and self._described.needs_key and url_origin in self._connection.origins:
             return self._connection.build(self._described, RequestParts(), url=url)
         return bare_request(url)
 
     async def _addresses(self, url: str) -> tuple[str | None, ...]:
-        """The addresses to connect to; `None` where the URL is the provider's own, or a proxy resolves it."""
+        """Return the addresses to connect to; `None` for the provider's own URL, or if a proxy resolves the name."""
         if origin(url) in self._connection.origins or self._connection.transport.in_process:
             return (None,)
         try:
@@ -131,9 +146,7 @@ class _Download:
                 return (None,)
             return await public_addresses(url)
         except ForbiddenAddressError as error:
-            raise _fail(f"the audio's URL is not followed: {error}") from error
+            raise _protocol_failure(f"the URL of the audio is not followed: {error}") from error
         except UnreachableError as error:
-            host = urlsplit(url).hostname
-            raise DeliveryFailedError(
-                Failure(kind="network", message=f"fetching the audio from {host}: {error}")
-            ) from error
+            message = f"downloading the audio from {urlsplit(url).hostname}: {error}"
+            raise DeliveryFailedError(Failure(kind="network", message=message)) from error

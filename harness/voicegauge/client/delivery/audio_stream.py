@@ -1,60 +1,47 @@
-"""Audio out of a stream of events, and when such a stream has ended. Answers are hostile input."""
+"""Audio from the events of a streamed response."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt
-from voicegauge.contract import Contract, Operation, StreamReader, read_stream
+from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.formats import MEDIA_TYPE, UnreadableBodyError
 from voicegauge.model import Failure, FailureKind
-
-if TYPE_CHECKING:
-    from voicegauge.client.connection import ProviderConnection
-    from voicegauge.client.delivery.response_values import ParsedResponse
+from voicegauge.recording import mask_credentials
 
 
-def stream_end_detector(contract: Contract, operation: str) -> Callable[[bytes], bool] | None:
-    """What reads the answer to one request as it comes, and says when all has come; `None` for no stream."""
-    described = contract.operations.get(operation)
-    if described is None or described.stream is None:
-        return None
-    reader = StreamReader(described.stream)
+def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: Sequence[str]) -> bytes:
+    """Return the audio of all events of a stream that ended in success.
 
-    def done(piece: bytes) -> bool:
-        reader.feed(piece)
-        return reader.ended or reader.error is not None
-
-    return done
-
-
-def join_stream_audio(connection: ProviderConnection, answer: ParsedResponse, operation: Operation) -> bytes:
-    """The audio of all events of a stream that ended well.
+    Args:
+        exchange: the streamed response.
+        operation: with an `x-stream`.
+        secrets: masked in failure messages.
 
     Raises:
-        DeliveryFailedError: it is no stream, broke off, ended in failure, or its audio cannot be read.
+        DeliveryFailedError: the response is not an event stream, breaks off, ends in failure, or its audio cannot be
+            decoded.
     """
     assert operation.stream is not None, "audio delivered as stream has an x-stream"
-    response = answer.response
+    response = exchange.exchange.response
 
     def fail(kind: FailureKind, message: str) -> DeliveryFailedError:
-        return DeliveryFailedError(Failure(kind=kind, message=connection.mask_secrets(message)))
+        return DeliveryFailedError(Failure(kind=kind, message=mask_credentials(message, secrets)))
 
     if response.media_type != MEDIA_TYPE:
-        said = describe(response, connection.secrets)
-        raise fail("protocol", f"{operation.id} answered with no stream of events: {said}")
-    stream = read_stream(operation.stream, response.body)
+        raise fail("protocol", f"the response of {operation.id} is not an event stream: {describe(response, secrets)}")
+    stream = exchange.stream(operation.stream)
     if stream.error is not None:
         raise fail("protocol", f"the stream {stream.error}")
     if stream.failed and stream.ending is not None:
         reason = stream.ending.read(operation.stream.reason)
-        told = excerpt(reason, connection.secrets) if isinstance(reason, str) else ""
-        raise fail("failed", f"{stream.ending.kind}: {told or 'no reason given'}")
+        shown = excerpt(reason, secrets) if isinstance(reason, str) else ""
+        raise fail("failed", f"{stream.ending.kind}: {shown or 'no reason given'}")
     if not stream.ended:
         kinds = [event.kind for event in stream.events]
-        last = f"the last of {len(kinds)} is {(kinds[-1] or '')[:100]!r}" if kinds else "there is none"
-        raise fail("protocol", f"the stream broke off: no event ends it, {last}")
+        last = f"the last of {len(kinds)} is {(kinds[-1] or '')[:100]!r}" if kinds else "it has no events"
+        raise fail("protocol", f"the stream broke off without an event that ends it: {last}")
     try:
         return b"".join(piece for _, piece in stream.audio())
     except UnreadableBodyError as error:

@@ -1,41 +1,35 @@
-"""One request for speech, or one that sends audio, from submit to what it leads to, as the contract says."""
+"""One request for speech, or one with audio input, from the submit to the result."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Awaitable
+from typing import NamedTuple
 
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.audio_download import DownloadedAudio, fetch_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt, refusal
-from voicegauge.client.delivery.response_values import (
-    ParsedResponse,
-    id_parameter,
-    is_id,
-    link_parameters,
-    place_parameters,
-)
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
+from voicegauge.client.delivery.job_tracking import JobTracker
 from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, retry_waits
-from voicegauge.client.requests.http_request import origin
-from voicegauge.client.requests.speech_request import RequestParts
 from voicegauge.client.spending.observer import PaymentObserver
-from voicegauge.contract import AudioInputTarget, BaseTarget, Operation
-from voicegauge.contract.extension import JobSpec, PollSchedule, ResponseAudio
+from voicegauge.client.spending.settlement import BillingStatus, Settlement
+from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
+from voicegauge.contract.extension import PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
-from voicegauge.model import Delivery, Failure, Job, Request, StateObservation
+from voicegauge.model import Delivery, Failure, Request
 
-MAX_MISSES = 5
-"""Polls that may fail one after the other: a job that is paid for is not given up for a broken connection."""
+MAX_FAILED_POLLS = 5
+"""Consecutive polls that may fail. A job that is charged is not given up for a short network outage."""
 MIN_POLL_S = 0.2
-"""A `Retry-After: 0` must not turn polling into a flood."""
+"""Lower bound for a requested wait: `Retry-After: 0` must not turn polling into a flood of requests."""
 CANCEL_S = 5.0
-"""How long the user who pressed Ctrl-C waits for the provider to be told."""
+"""Limit for the cancellation request, because the user has pressed Ctrl-C and waits."""
 
 
 class ReceivedTranscript(NamedTuple):
-    """What was heard in audio that was sent."""
+    """The transcript of audio that was sent."""
 
     text: str
     exchange: int
@@ -43,326 +37,244 @@ class ReceivedTranscript(NamedTuple):
 
 
 class DeliveryTask:
-    """The course of one request for speech; used once."""
+    """One delivery in progress: submit, poll, download. Used once."""
 
-    def __init__(self, connection: ProviderConnection, target: BaseTarget, observer: PaymentObserver | None) -> None:
-        """`observer` is told of every submit."""
+    def __init__(
+        self,
+        connection: ProviderConnection,
+        target: BaseTarget,
+        observer: PaymentObserver | None,
+        settlement: Settlement,
+    ) -> None:
+        """Prepare a delivery.
+
+        Args:
+            connection: to the provider of `target`.
+            target: that the request is for.
+            observer: notified before and after every submit.
+            settlement: updated with what becomes known about the charge.
+        """
         self._connection, self._target, self._observer = connection, target, observer
-        self._calls = ExchangeLog(connection)
+        self._settlement = settlement
+        self._log = ExchangeLog(connection)
         self._clock = connection.clock
-        self._started = connection.clock.monotonic()
-        self._job_id: str | None = None
-        self._ended = False
-        self._sightings: list[StateObservation] = []
+        self._started_s = connection.clock.monotonic()
+        status = target.job_operation
+        self._job = JobTracker(connection, target, status, settlement) if status is not None else None
         self._attempts = 0
         self._submit_index: int | None = None
-        self._charged: tuple[float | None, float | None] = (None, None)
-        self.may_be_paid = False
-        """Whether the provider may ask money for what was sent so far."""
 
-    async def speak(self, request: Request) -> Delivery:
-        """Submit `request` and see it through."""
-        return await self._see_through(self._spoken(request))
+    async def run(self, request: Request) -> Delivery:
+        """Submit `request` and return its delivery."""
+        return await self._finish(self._submit_and_fetch(request))
 
     async def resume(self, job_id: str) -> Delivery:
-        """See a job through that was paid for before."""
-        self.may_be_paid = True
-        return await self._see_through(self._resumed(job_id))
+        """Poll a job that was submitted earlier, and return its delivery."""
+        self._settlement.status = BillingStatus.ACCEPTED
+        return await self._finish(self._poll_and_fetch(job_id))
 
-    async def _see_through(self, course: Any) -> Delivery:
+    async def _finish(self, steps: Awaitable[DownloadedAudio | ReceivedTranscript]) -> Delivery:
         try:
-            return self._delivery(made=await course)
-        except DeliveryFailedError as bad:
-            return self._delivery(failure=bad.failure)
+            return self._delivery(result=await steps)
+        except DeliveryFailedError as error:
+            return self._delivery(failure=error.failure)
         except asyncio.CancelledError:
-            await self._cancel()
+            await self._cancel_job()
             raise
 
-    async def _spoken(self, request: Request) -> DownloadedAudio | ReceivedTranscript:
+    async def _submit_and_fetch(self, request: Request) -> DownloadedAudio | ReceivedTranscript:
         submit = await self._submit(request)
-        answer = self._target.response
-        if answer.audio is not None:
-            self._note_charge(submit, answer.charged)
-            return await self._audio(submit, answer.audio, self._target.operation)
-        if self._target.job_operation is None:
-            self._note_charge(submit, answer.charged)
+        response = self._target.response
+        if response.audio is not None:
+            return await self._audio(submit, response.audio, self._target.operation)
+        if self._job is None:
             return self._transcript(submit)
-        return await self._follow(submit, self._target.job_operation)
+        return await self._follow_job(self._job, submit)
 
-    def _transcript(self, submit: ParsedResponse) -> ReceivedTranscript:
+    def _transcript(self, submit: ParsedExchange) -> ReceivedTranscript:
         assert isinstance(self._target, AudioInputTarget)
-        use = self._target.transcription
-        text = submit.read(use.response.text) if use else None
+        transcription = self._target.transcription
+        text = submit.read_response(transcription.response.text) if transcription else None
         if not isinstance(text, str):
-            place = use.response.text if use else "body"
-            self._fail(f"the answer has no text at {place}: {describe(submit.response, self._connection.secrets)}")
-        return ReceivedTranscript(text, len(self._calls.exchanges) - 1)
+            location = transcription.response.text if transcription else "body"
+            shown = describe(submit.exchange.response, self._connection.secrets)
+            message = self._connection.mask_secrets(f"the response has no text at {location}: {shown}")
+            raise DeliveryFailedError(Failure(kind="protocol", message=message))
+        return ReceivedTranscript(text, self._last_index)
 
-    async def _resumed(self, job_id: str) -> DownloadedAudio:
-        status = self._target.job_operation
-        if status is None:
-            raise UsageError(f"{self._target.id} has no jobs: its answers are audio")
-        self._job_id = job_id
-        request = self._poll_by_id(status, job_id)
+    async def _poll_and_fetch(self, job_id: str) -> DownloadedAudio:
+        job = self._job
+        if job is None:
+            raise UsageError(f"{self._target.id} has no jobs: its responses are audio")
+        job.id = job_id
+        request = job.poll_request_by_id(job_id)
         if request is None:
+            status = job.status_operation
             raise UsageError(f"{status.contract.id} {status.id} does not say which parameter takes the job's id")
-        done = await self._poll(status, request, at_once=True)
-        return await self._finish(done, status)
+        return await self._fetch_result(job, await self._poll(job, request, at_once=True))
 
-    # Submitting
+    # Submit
 
-    async def _submit(self, request: Request) -> ParsedResponse:
+    async def _submit(self, request: Request) -> ParsedExchange:
+        """Send `request`, again while it is rejected with a status that the contract documents for retries."""
         retry = self._target.contract.provider.retry
         for wait in (*retry_waits(retry, self._connection.jitter), None):
-            await self._connection.wait_for_rate_limit(self._target.operation)  # before anything is timed
+            # Before the clock starts: the wait for the rate limit is not the provider's latency.
+            await self._connection.wait_for_rate_limit(self._target.operation)
             if self._observer is not None:
                 self._observer.before_submit(self._target, request)
             self._attempts += 1
-            self.may_be_paid = True
-            self._started = self._clock.monotonic()
+            self._settlement.sending()
+            self._started_s = self._clock.monotonic()
             try:
-                answer = await self._send(request, self._target.operation)
+                submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
-                self.may_be_paid = error.sent
+                self._settlement.failed(error)
                 if error.sent or wait is None:
-                    raise self._calls.failed_on(
-                        error, "; it may have been paid for, so it was not sent again"
+                    raise self._log.transport_failure(
+                        error, "; it may have been charged, so it was not sent again"
                     ) from error
                 await self._clock.sleep(wait)
                 continue
-            self._submit_index = len(self._calls.exchanges) - 1
-            status = answer.response.status
-            accepted = 200 <= status < 300
-            self.may_be_paid = accepted or (status >= 500 and status not in retry.statuses)
-            self._tell(answer, accepted=accepted)
-            if accepted:
-                return answer
+            if self._accept(submit):
+                return submit
+            status = submit.exchange.response.status
             if status not in retry.statuses or wait is None:
-                raise DeliveryFailedError(refusal(answer.response, self._connection.secrets))
-            await self._clock.sleep(self._calls.asked_wait(answer, wait))
-        raise AssertionError("the last send has no wait")
+                raise DeliveryFailedError(rejection(submit.exchange.response, self._connection.secrets))
+            await self._clock.sleep(self._log.requested_wait_s(submit, wait))
+        raise AssertionError("the last attempt has no wait")
 
-    def _tell(self, answer: ParsedResponse, *, accepted: bool) -> None:
-        """The observer learns the job's id before anything else happens to it."""
-        status = self._target.job_operation
-        if accepted and status is not None and status.job is not None:
-            found = answer.text(status.job.submit.id)
-            self._job_id = found if is_id(found) else None
+    def _accept(self, submit: ParsedExchange) -> bool:
+        """Note the response to a submit; return whether it was accepted.
+
+        The observer learns the job id before anything else happens, so that an interrupted run can resume the job.
+        """
+        status = submit.exchange.response.status
+        self._submit_index = self._last_index
+        self._settlement.received(status, self._target.contract.provider.retry)
+        self._read_charge(submit, self._target.response.charged)
+        accepted = 200 <= status < 300
+        if accepted and self._job is not None:
+            self._job.read_id(submit)
         if self._observer is not None:
-            self._observer.after_submit(self._target, answer.exchange, self._job_id)
+            self._observer.after_submit(self._target, submit.exchange, self._job.id if self._job else None)
+        return accepted
 
-    # Following a job
+    # Jobs
 
-    async def _follow(self, submit: ParsedResponse, status: Operation) -> DownloadedAudio:
-        job = status.job
-        assert job is not None
-        self._note_charge(submit, self._target.response.charged)
-        if submit.response.media_type.startswith("audio/"):
-            return await self._audio(
-                submit, ResponseAudio(at=Location("body"), delivered="bytes"), self._target.operation
-            )
-        state = submit.text(job.submit.state)
-        if state is not None:
-            self._sight(state, self._started, len(self._calls.exchanges) - 1)
-            self._stop_on_failure(job, state, submit)
-            known = job.states.get(state)
-            if known is not None and known.end == "success" and (job.result or submit.text(job.audio.at)):
-                return await self._finish(submit, status)
-        done = await self._poll(status, self._poll_request(submit, status), at_once=False)
-        return await self._finish(done, status)
+    async def _follow_job(self, job: JobTracker, submit: ParsedExchange) -> DownloadedAudio:
+        if submit.exchange.response.media_type.startswith("audio/"):
+            # Some providers return cached or short audio at once, instead of a job.
+            location = ResponseAudio(at=Location("body"), delivered="bytes")
+            return await self._audio(submit, location, self._target.operation)
+        if job.observe_submit(submit, at_ms=self._elapsed_ms(), exchange=self._last_index):
+            return await self._fetch_result(job, submit)
+        return await self._fetch_result(job, await self._poll(job, job.poll_request(submit), at_once=False))
 
-    def _poll_request(self, submit: ParsedResponse, status: Operation) -> Request:
-        """By the documented link, else by a URL from the answer if it is the provider's own, else by the id."""
-        assert status.job is not None
-        by_link = link_parameters(submit, self._target.operation, status)
-        if by_link is not None:
-            return self._call(status, by_link)
-        url = submit.text(status.job.submit.url)
-        if url is not None and origin(url) in self._connection.origins:
-            return self._connection.build(status, RequestParts(), url=url)
-        request = self._poll_by_id(status, self._job_id) if self._job_id is not None else None
-        if request is None:
-            place = status.job.submit.id
-            said = describe(submit.response, self._connection.secrets)
-            self._fail(f"the answer to the submit has no usable job id at {place}: {said}")
-        return request
-
-    def _poll_by_id(self, status: Operation, job_id: str) -> Request | None:
-        assert status.job is not None
-        name = id_parameter(self._target.operation, status, status.job.submit.id)
-        return None if name is None else self._call(status, {name: job_id})
-
-    def _call(self, operation: Operation, values: dict[str, Any]) -> Request:
-        placed = place_parameters(operation, values)
-        wire = RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])
-        try:
-            return self._connection.build(operation, wire)
-        except UsageError as error:
-            # The values came from the provider: this is its fault, not the user's.
-            self._fail(str(error))
-
-    async def _poll(self, status: Operation, request: Request, *, at_once: bool) -> ParsedResponse:
-        """Ask until the job has ended well.
+    async def _poll(self, job: JobTracker, request: Request, *, at_once: bool) -> ParsedExchange:
+        """Poll until the job has succeeded.
 
         Raises:
             DeliveryFailedError: it failed, or did not end in time.
         """
-        assert status.job is not None
-        poll = status.job.poll
-        deadline = self._clock.monotonic() + poll.timeout_s
-        asked: float | None = 0.0 if at_once else None
-        misses = 0
-        for wait in poll_waits(poll):
-            left = deadline - self._clock.monotonic()
-            if left <= 0:
+        schedule = job.spec.poll
+        deadline_s = self._clock.monotonic() + schedule.timeout_s
+        requested_s: float | None = 0.0 if at_once else None
+        failed_polls = 0
+        for wait in poll_waits(schedule):
+            left_s = deadline_s - self._clock.monotonic()
+            if left_s <= 0:
                 break
-            await self._clock.sleep(min(wait if asked is None else asked, left))
-            began = self._clock.monotonic()
-            answer = await self._ask(status, request, last=misses >= MAX_MISSES)
-            if answer is None or not 200 <= answer.response.status < 300:
-                misses += 1
-                asked = None if answer is None else _asked_pause(answer, poll)
+            await self._clock.sleep(min(wait if requested_s is None else requested_s, left_s))
+            requested_ms = self._elapsed_ms()
+            poll = await self._send_poll(job, request, is_last_try=failed_polls >= MAX_FAILED_POLLS)
+            requested_s = None if poll is None else _requested_wait_s(poll, schedule)
+            if poll is None or not 200 <= poll.exchange.response.status < 300:
+                failed_polls += 1
                 continue
-            misses, asked = 0, _asked_pause(answer, poll)
-            if self._see_state(status.job, answer, began):
-                return answer
-        last = f", last seen {self._sightings[-1].state!r}" if self._sightings else ""
-        raise DeliveryFailedError(Failure(kind="timeout", message=f"job not done after {poll.timeout_s:g} s{last}"))
+            failed_polls = 0
+            at_ms, index = self._elapsed_ms(), self._last_index
+            if job.observe_poll(poll, requested_ms=requested_ms, at_ms=at_ms, exchange=index):
+                return poll
+        last = f", last seen {job.last_state!r}" if job.last_state is not None else ""
+        raise DeliveryFailedError(Failure(kind="timeout", message=f"job not done after {schedule.timeout_s:g} s{last}"))
 
-    async def _ask(self, status: Operation, request: Request, *, last: bool) -> ParsedResponse | None:
-        """One poll; `None` where the connection failed. A poll costs nothing, so it is borne a few times."""
+    async def _send_poll(self, job: JobTracker, request: Request, *, is_last_try: bool) -> ParsedExchange | None:
+        """Send one status request; `None` if the connection failed. It costs nothing, so failures are tolerated."""
         try:
-            answer = await self._send(request, status)
+            poll = await self._log.send(request, job.status_operation.id)
         except TransportError as error:
-            if last:
-                raise self._calls.failed_on(error, f" in {MAX_MISSES + 1} polls on end") from error
+            if is_last_try:
+                note = f" in {MAX_FAILED_POLLS + 1} consecutive polls"
+                raise self._log.transport_failure(error, note) from error
             return None
-        code = answer.response.status
-        if not 200 <= code < 300 and (last or not self._calls.is_passing(code)):
-            raise DeliveryFailedError(refusal(answer.response, self._connection.secrets, "asking for the job's state"))
-        return answer
+        status = poll.exchange.response.status
+        if not 200 <= status < 300 and (is_last_try or not self._log.is_temporary(status)):
+            raise DeliveryFailedError(rejection(poll.exchange.response, self._connection.secrets, "polling the job"))
+        return poll
 
-    def _see_state(self, job: JobSpec, answer: ParsedResponse, began: float) -> bool:
-        """Note the state; whether the job has ended well. An unknown state is noted and waited for."""
-        state = answer.text(job.state)
-        if state is None:
-            self._fail(
-                f"the status answer has no state at {job.state}: {describe(answer.response, self._connection.secrets)}"
-            )
-        self._sight(state, began, len(self._calls.exchanges) - 1)
-        self._stop_on_failure(job, state, answer)
-        known = job.states.get(state)
-        return known is not None and known.end == "success"
+    async def _fetch_result(self, job: JobTracker, finished: ParsedExchange) -> DownloadedAudio:
+        job.has_ended = True
+        if job.spec.result is None:
+            return await self._audio(finished, job.spec.audio, job.status_operation)
+        operation = self._target.contract.operation(job.spec.result)
+        result = await self._log.send_with_retries(job.result_request(finished, operation), operation.id)
+        if not 200 <= result.exchange.response.status < 300:
+            secrets = self._connection.secrets
+            raise DeliveryFailedError(rejection(result.exchange.response, secrets, "fetching the result"))
+        self._read_charge(result, job.spec.charged)
+        return await self._audio(result, job.spec.audio, operation)
 
-    def _sight(self, state: str, began: float, exchange: int) -> None:
-        at = self._clock.monotonic()
-        self._sightings.append(
-            StateObservation(
-                state=state[:100],
-                at_ms=(at - self._started) * 1000,
-                requested_ms=(began - self._started) * 1000,
-                exchange=exchange,
-            )
-        )
-
-    def _stop_on_failure(self, job: JobSpec, state: str, answer: ParsedResponse) -> None:
-        known = job.states.get(state)
-        if known is None or known.end is None:
+    async def _cancel_job(self) -> None:
+        """Cancel the job, if the provider documents how: nobody waits for its result any more."""
+        job = self._job
+        if job is None or job.spec.cancel is None or job.has_ended:
             return
-        self._ended = True
-        self._note_charge(answer, job.charged)
-        if known.end == "failure":
-            self.may_be_paid = known.charged is not False
-            reason = excerpt(answer.text(job.reason) or "", self._connection.secrets) or "no reason given"
-            raise DeliveryFailedError(Failure(kind="failed", message=f"{state}: {reason}"))
-
-    # The audio
-
-    async def _finish(self, done: ParsedResponse, status: Operation) -> DownloadedAudio:
-        job = status.job
-        assert job is not None
-        self._ended = True
-        if job.result is None:
-            return await self._audio(done, job.audio, status)
-        operation = self._target.contract.operation(job.result)
-        values = link_parameters(done, status, operation)
-        if values is None:
-            name = id_parameter(self._target.operation, operation, job.submit.id)
-            values = {name: self._job_id} if name is not None and self._job_id is not None else {}
-        result = await self._insist(self._call(operation, values), operation)
-        self._note_charge(result, job.charged)
-        return await self._audio(result, job.audio, operation)
-
-    async def _audio(self, answer: ParsedResponse, place: ResponseAudio, operation: Operation) -> DownloadedAudio:
-        index = len(self._calls.exchanges) - 1
-        return await fetch_audio(self._calls, answer, place, operation, index)
-
-    async def _insist(self, request: Request, operation: Operation) -> ParsedResponse:
-        answer = await self._calls.insist(request, operation.id)
-        if not 200 <= answer.response.status < 300:
-            raise DeliveryFailedError(refusal(answer.response, self._connection.secrets, "asking for the result"))
-        return answer
-
-    # What all of them use
-
-    async def _send(self, request: Request, operation: Operation) -> ParsedResponse:
-        return await self._calls.send(request, operation.id)
-
-    def _note_charge(self, answer: ParsedResponse, place: Location | None) -> None:
-        """Keep what the provider says it charged; the last word counts."""
-        amount = answer.number(place)
-        if amount is None:
-            return
-        money = self._target.contract.provider.credits
-        if money is None:
-            self._charged = (amount, None)
-        else:
-            self._charged = (None if money.usd is None else amount * money.usd, amount)
-
-    def _fail(self, message: str) -> NoReturn:
-        raise DeliveryFailedError(Failure(kind="protocol", message=self._connection.mask_secrets(message)))
-
-    async def _cancel(self) -> None:
-        """Tell the provider that the job is not wanted any more, where it can be told."""
-        status = self._target.job_operation
-        if status is None or status.job is None or status.job.cancel is None:
-            return
-        if self._job_id is None or self._ended:
-            return
-        operation = self._target.contract.operation(status.job.cancel.operation)
-        name = id_parameter(self._target.operation, operation, status.job.submit.id)
-        if name is None:
-            return
+        operation = self._target.contract.operation(job.spec.cancel.operation)
         try:
-            async with asyncio.timeout(CANCEL_S):
-                await self._send(self._call(operation, {name: self._job_id}), operation)
+            request = job.request_by_id(operation)
+            if request is not None:
+                async with asyncio.timeout(CANCEL_S):
+                    await self._log.send(request, operation.id)
         except (TransportError, DeliveryFailedError, TimeoutError):
-            return  # the job runs on, as it would have without the call
+            return  # the job goes on, as it would have without the attempt
+
+    # Shared
+
+    async def _audio(self, source: ParsedExchange, location: ResponseAudio, operation: Operation) -> DownloadedAudio:
+        return await fetch_audio(self._log, source, location, operation, self._last_index)
+
+    def _read_charge(self, exchange: ParsedExchange, location: Location | None) -> None:
+        self._settlement.read_charge(exchange, location, self._target.contract.provider.credits)
+
+    def _elapsed_ms(self) -> float:
+        return (self._clock.monotonic() - self._started_s) * 1000
+
+    @property
+    def _last_index(self) -> int:
+        """Index of the last exchange."""
+        return len(self._log.exchanges) - 1
 
     def _delivery(
-        self, *, made: DownloadedAudio | ReceivedTranscript | None = None, failure: Failure | None = None
+        self, *, result: DownloadedAudio | ReceivedTranscript | None = None, failure: Failure | None = None
     ) -> Delivery:
-        status = self._target.job_operation
-        job = None
-        if status is not None and (self._job_id is not None or self._sightings):
-            job = Job(id=self._job_id, status_operation=status.id, observations=tuple(self._sightings))
         return Delivery(
             target=self._target.id,
-            exchanges=tuple(self._calls.exchanges),
+            exchanges=tuple(self._log.exchanges),
             attempts=self._attempts,
-            job=job,
-            audio=made.data if isinstance(made, DownloadedAudio) else None,
-            text=made.text if isinstance(made, ReceivedTranscript) else None,
-            media_type=made.media_type if isinstance(made, DownloadedAudio) else None,
-            audio_exchange=made.exchange if made else None,
+            job=self._job.record() if self._job is not None else None,
+            audio=result.data if isinstance(result, DownloadedAudio) else None,
+            text=result.text if isinstance(result, ReceivedTranscript) else None,
+            media_type=result.media_type if isinstance(result, DownloadedAudio) else None,
+            audio_exchange=result.exchange if result else None,
             submit_exchange=self._submit_index,
-            charged_usd=self._charged[0],
-            charged_credits=self._charged[1],
+            charged_usd=self._settlement.charged_usd,
+            charged_credits=self._settlement.charged_credits,
             failure=failure,
         )
 
 
-def _asked_pause(answer: ParsedResponse, poll: PollSchedule) -> float | None:
-    """The pause that a status answer asks for, if it does."""
-    asked = retry_after_s(answer.response)
-    return None if asked is None else max(asked, min(MIN_POLL_S, poll.min_s))
+def _requested_wait_s(poll: ParsedExchange, schedule: PollSchedule) -> float | None:
+    """Return the wait before the next poll that a status response requests by `Retry-After`."""
+    requested = retry_after_s(poll.exchange.response)
+    return None if requested is None else max(requested, min(MIN_POLL_S, schedule.min_s))

@@ -1,4 +1,4 @@
-"""The exchanges of one request for speech, in order, and sending again what costs nothing."""
+"""The exchanges of one delivery in order, and repetition of free requests."""
 
 from __future__ import annotations
 
@@ -6,75 +6,84 @@ import itertools
 from collections.abc import Sequence
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery.audio_stream import stream_end_detector
-from voicegauge.client.delivery.failures import DeliveryFailedError, kind_of_error, refusal
-from voicegauge.client.delivery.response_values import ParsedResponse
+from voicegauge.client.delivery.failures import DeliveryFailedError, kind_of_error, rejection
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
+from voicegauge.contract import ParsedExchange, parse_exchange
 from voicegauge.errors import TransportError
 from voicegauge.model import Exchange, Failure, Request
 
 
 class ExchangeLog:
-    """Sends over a connection and keeps every exchange."""
+    """Sends requests over a connection and keeps every exchange."""
 
     def __init__(self, connection: ProviderConnection) -> None:
-        """Nothing is sent yet."""
+        """Start with an empty log."""
         self.connection = connection
         self.exchanges: list[Exchange] = []
 
-    async def send(self, request: Request, operation: str, address: str | None = None) -> ParsedResponse:
-        """One exchange, kept."""
-        reached = self.connection
-        exchange = await reached.transport.send(
-            request,
-            provider=reached.contract.id,
-            operation=operation,
-            address=address,
-            done=stream_end_detector(reached.contract, operation),
-        )
+    async def send(self, request: Request, operation_id: str, address: str | None = None) -> ParsedExchange:
+        """Send `request` once and log the exchange; see `ProviderConnection.send`."""
+        exchange = await self.connection.send(request, operation_id, address=address)
         self.exchanges.append(exchange)
-        return ParsedResponse(exchange)
+        return parse_exchange(exchange)
 
-    async def insist(
-        self, request: Request, operation: str, addresses: Sequence[str | None] = (None,)
-    ) -> ParsedResponse:
-        """Send a call that costs nothing, and again while its answer is passing; to `addresses` in turn."""
+    async def send_with_retries(
+        self, request: Request, operation_id: str, addresses: Sequence[str | None] = (None,)
+    ) -> ParsedExchange:
+        """Send a request that costs nothing, again while it fails for a passing reason.
+
+        Args:
+            request: idempotent: a status, result or download request.
+            operation_id: of the contract, or `DOWNLOAD`.
+            addresses: IP addresses to try in turn; `None` resolves the host name.
+
+        Raises:
+            DeliveryFailedError: no attempt got a response, or the provider asks for too long a wait.
+        """
         retry = self.connection.contract.provider.retry
         waits = (*retry_waits(retry, self.connection.jitter), None)
         for wait, address in zip(waits, itertools.cycle(addresses), strict=False):
             try:
-                answer = await self.send(request, operation, address)
+                exchange = await self.send(request, operation_id, address)
             except TransportError as error:
                 if wait is None:
-                    raise self.failed_on(error) from error
+                    raise self.transport_failure(error) from error
                 await self.connection.clock.sleep(wait)
                 continue
-            if wait is None or not self.is_passing(answer.response.status):
-                return answer
-            await self.connection.clock.sleep(self.asked_wait(answer, wait))
-        raise AssertionError("the last send has no wait")
+            if wait is None or not self.is_temporary(exchange.exchange.response.status):
+                return exchange
+            await self.connection.clock.sleep(self.requested_wait_s(exchange, wait))
+        raise AssertionError("the last attempt has no wait")
 
-    def is_passing(self, status: int) -> bool:
-        """Whether an answer may be another in a while: a server that fails, or one that asks to be asked again."""
-        again = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
-        return status in again or (status >= 500 and status != 501)  # what is not implemented stays so
+    def is_temporary(self, status: int) -> bool:
+        """Return whether a later attempt may get another status.
 
-    def asked_wait(self, answer: ParsedResponse, wait: float) -> float:
-        """`Retry-After` where there is one, else `wait`.
+        408, 425 and 429 ask for a later attempt (RFC 9110, section 15.5.9; RFC 8470; RFC 6585), as do server errors
+        except 501: a method that is not implemented stays so (RFC 9110, section 15.6.2).
+        """
+        temporary = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
+        return status in temporary or (status >= 500 and status != 501)
+
+    def requested_wait_s(self, exchange: ParsedExchange, default_s: float) -> float:
+        """Return the wait that `Retry-After` requests, or `default_s` without that header.
 
         Raises:
-            DeliveryFailedError: it asks for longer than anybody waits.
+            DeliveryFailedError: the requested wait is longer than `MAX_RETRY_AFTER_S`.
         """
-        asked = retry_after_s(answer.response)
-        if asked is not None and asked > MAX_RETRY_AFTER_S:
-            bad = refusal(answer.response, self.connection.secrets)
-            message = f"{bad.message}; asks to wait {asked:.0f} s, more than {MAX_RETRY_AFTER_S:.0f}"
-            raise DeliveryFailedError(Failure(kind=bad.kind, message=message, status=bad.status))
-        return wait if asked is None else asked
+        response = exchange.exchange.response
+        requested = retry_after_s(response)
+        if requested is not None and requested > MAX_RETRY_AFTER_S:
+            failure = rejection(response, self.connection.secrets)
+            message = f"{failure.message}; asks to wait {requested:.0f} s, more than {MAX_RETRY_AFTER_S:.0f} s"
+            raise DeliveryFailedError(Failure(kind=failure.kind, message=message, status=failure.status))
+        return default_s if requested is None else requested
 
-    def failed_on(self, error: TransportError, more: str = "") -> DeliveryFailedError:
-        """What a network error means for the delivery; `more` is said where the request had been sent."""
-        said = more if error.sent else ""
-        return DeliveryFailedError(
-            Failure(kind=kind_of_error(error), message=self.connection.mask_secrets(f"{error}{said}"))
-        )
+    def transport_failure(self, error: TransportError, note_if_sent: str = "") -> DeliveryFailedError:
+        """Return the failure that a connection error means.
+
+        Args:
+            error: of the connection.
+            note_if_sent: appended to the message if the request had been sent.
+        """
+        message = self.connection.mask_secrets(f"{error}{note_if_sent if error.sent else ''}")
+        return DeliveryFailedError(Failure(kind=kind_of_error(error), message=message))

@@ -1,4 +1,4 @@
-"""Why no audio was delivered, in one line."""
+"""Reasons why no audio was delivered, each in one line without secrets."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from voicegauge.errors import TimedOutError, TransportError
 from voicegauge.model import Failure, FailureKind, Response
 from voicegauge.recording import mask_credentials
 
-_EXCERPT = 200
-"""Characters that a message quotes."""
-_READ = 4_096
-"""Characters that are looked at for them."""
+_EXCERPT_CHARACTERS = 200
+"""Two to three lines of a terminal."""
+_MASKED_CHARACTERS = 4_096
+"""Characters that are masked before the excerpt is cut: whitespace is collapsed, so more than the excerpt is needed."""
 
 
 class DeliveryFailedError(Exception):
-    """Ends the course of an utterance without audio."""
+    """Ends a delivery without audio. Caught inside the client, which returns the failure."""
 
     def __init__(self, failure: Failure) -> None:
-        """`failure` says why."""
+        """Carry `failure` to the end of the delivery."""
         super().__init__(failure.message)
         self.failure = failure
 
 
 def kind_of_status(status: int) -> FailureKind:
-    """What a status other than 2xx means for a request for speech."""
+    """Return the kind of failure that an HTTP status other than 2xx means."""
     if status == 429:
         return "rate_limited"
     if status == 402:
@@ -35,32 +35,34 @@ def kind_of_status(status: int) -> FailureKind:
 
 
 def kind_of_error(error: TransportError) -> FailureKind:
-    """What a failed connection means for a request for speech."""
+    """Return the kind of failure that a connection error means."""
     return "timeout" if isinstance(error, TimedOutError) else "network"
 
 
-def refusal(response: Response, secrets: Sequence[str], doing: str = "") -> Failure:
-    """The failure that an answer other than 2xx means.
+def rejection(response: Response, secrets: Sequence[str], step: str = "") -> Failure:
+    """Return the failure that a response other than 2xx means.
 
     Args:
-        response: the answer.
-        secrets: masked in its excerpt: some providers echo the key.
-        doing: what was asked, where it was not the submit.
+        response: the response.
+        secrets: masked in the message, because some providers echo the key.
+        step: what was requested, if it was not the submit, such as "downloading the audio".
     """
-    message = f"{doing + ': ' if doing else ''}{describe(response, secrets)}"
+    message = f"{step + ': ' if step else ''}{describe(response, secrets)}"
     return Failure(kind=kind_of_status(response.status), message=message, status=response.status)
 
 
 def describe(response: Response, secrets: Sequence[str]) -> str:
-    """The status and the beginning of the body, as `excerpt` shows it."""
-    words = excerpt(response.body[: 4 * _READ + 4].decode(errors="replace"), secrets)
-    return f"HTTP {response.status}: {words}" if words else f"HTTP {response.status} with an empty body"
+    """Return the status and an excerpt of the body."""
+    # A character of UTF-8 has at most four bytes; one more, so that `excerpt` sees whether the text goes on.
+    text = excerpt(response.body[: 4 * _MASKED_CHARACTERS + 4].decode(errors="replace"), secrets)
+    return f"HTTP {response.status}: {text}" if text else f"HTTP {response.status} with an empty body"
 
 
 def excerpt(text: str, secrets: Sequence[str]) -> str:
-    """The beginning of what a provider says, on one line, masked before it is cut."""
-    shown = mask_credentials(text[:_READ], secrets)
-    if len(text) > _READ:
-        shown = shown[: -max(map(len, secrets), default=1)]  # no half of a secret at the end
-    words = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
-    return f"{words[:_EXCERPT]}{'...' if len(words) > _EXCERPT else ''}"
+    """Return the beginning of a provider's text on one line, with secrets masked before it is cut."""
+    shown = mask_credentials(text[:_MASKED_CHARACTERS], secrets)
+    if len(text) > _MASKED_CHARACTERS:
+        # The cut may have split a secret, which is then not recognized: drop as many characters as it could have.
+        shown = shown[: -max(map(len, secrets), default=1)]
+    line = " ".join("".join(c if c.isprintable() else " " for c in shown).split())
+    return f"{line[:_EXCERPT_CHARACTERS]}{'...' if len(line) > _EXCERPT_CHARACTERS else ''}"

@@ -1,4 +1,4 @@
-"""Money: reserved before a request is sent, settled when it is known what it cost."""
+"""The ledger: money is reserved before a request is sent, and settled when its outcome is known."""
 
 from __future__ import annotations
 
@@ -7,96 +7,93 @@ import math
 from voicegauge.errors import BudgetError
 
 _MICRO = 1_000_000
-"""Sums are kept in whole millionths of a dollar, so that a thousand cents are ten dollars exactly."""
+"""Amounts are integers of millionths of a dollar: sums of binary floats would drift from the budget."""
 
 
 def _micro_dollars(usd: float) -> int:
-    """Round up: a reservation must not be smaller than the price."""
+    """Convert and round up, so that a reservation is never smaller than the price."""
     if not math.isfinite(usd) or usd < 0:
-        raise ValueError(f"{usd} is no price")
+        raise ValueError(f"{usd} is not a valid price: it must be a finite number of dollars, zero or more")
+    # Rounded to thousandths first: 0.000123 * 1e6 is 123.00000000000001, which must not become 124.
     return math.ceil(round(usd * _MICRO, 3))
 
 
 class Reservation:
-    """Money set aside for one request; closed by `settle` or `release`, once."""
+    """Money held for one request, until `settle` is called the first time."""
 
-    def __init__(self, ledger: Ledger, micro: int) -> None:
-        """Made by `Ledger.reserve`."""
-        self._ledger, self._micro, self._open = ledger, micro, True
+    def __init__(self, ledger: Ledger, micro_usd: int) -> None:
+        """Use `Ledger.reserve`."""
+        self._ledger, self._micro_usd, self._is_open = ledger, micro_usd, True
 
     @property
     def usd(self) -> float:
-        """What was set aside, in dollars."""
-        return self._micro / _MICRO
+        """The amount held, in dollars."""
+        return self._micro_usd / _MICRO
 
-    def settle(self, actual_usd: float | None = None) -> None:
-        """The request was paid for: `actual_usd`, or all that was set aside where nobody says.
+    def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
+        """Turn the reservation into spending. Later calls do nothing.
 
-        A provider may charge more than was set aside. That is spent too, even past the
-        budget; nothing more can be reserved then.
+        Args:
+            may_be_charged: whether the reserved amount counts as spent; if not, it is released.
+            charged_usd: the charge that the provider reported, which counts instead. It may exceed the reservation
+                and the budget: it is spent nevertheless, and nothing more can be reserved.
         """
-        self._close(self._micro if actual_usd is None else _micro_dollars(actual_usd))
-
-    def release(self) -> None:
-        """The request cost nothing."""
-        self._close(0)
-
-    def _close(self, spent: int) -> None:
-        if self._open:
-            self._open = False
-            self._ledger.close(self._micro, spent)
+        if not self._is_open:
+            return
+        self._is_open = False
+        spent = self._micro_usd if may_be_charged else 0
+        self._ledger.close(self._micro_usd, spent if charged_usd is None else _micro_dollars(charged_usd))
 
 
 class Ledger:
-    """A budget that neither retries nor concurrency can overspend.
+    """A budget that neither retries nor concurrent requests can overspend.
 
-    Every method runs to its end without giving way to other tasks, so it is safe under
-    asyncio; it is not meant for threads.
+    No method awaits, so a ledger is safe to share between tasks of one event loop. It is not thread-safe.
     """
 
     def __init__(self, max_cost_usd: float | None = None, *, spent_usd: float = 0.0) -> None:
         """Open the ledger.
 
         Args:
-            max_cost_usd: the budget; `None` keeps the sums and refuses nothing.
-            spent_usd: what an interrupted run has spent of it already.
+            max_cost_usd: the budget; with `None` spending is counted without a limit.
+            spent_usd: the part of the budget that an interrupted run has spent already.
         """
         self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * _MICRO, 3))
         self._spent, self._reserved = _micro_dollars(spent_usd), 0
 
     @property
     def spent_usd(self) -> float:
-        """Settled so far, in dollars."""
+        """The amount settled so far, in dollars."""
         return self._spent / _MICRO
 
     @property
     def reserved_usd(self) -> float:
-        """Set aside for requests under way, in dollars."""
+        """The amount held for requests in progress, in dollars."""
         return self._reserved / _MICRO
 
     @property
     def left_usd(self) -> float:
-        """What can still be reserved, in dollars; infinite without a budget."""
+        """The amount that can still be reserved, in dollars; infinite without a budget."""
         return math.inf if self._limit is None else (self._limit - self._spent - self._reserved) / _MICRO
 
     def reserve(self, usd: float) -> Reservation:
-        """Set `usd` aside.
+        """Hold `usd` for one request.
 
         Raises:
             BudgetError: less than that is left.
         """
-        micro = _micro_dollars(usd)
-        if self._limit is not None and self._spent + self._reserved + micro > self._limit:
-            held = f", ${self.reserved_usd:g} held for requests under way" if self._reserved else ""
+        micro_usd = _micro_dollars(usd)
+        if self._limit is not None and self._spent + self._reserved + micro_usd > self._limit:
+            held = f", ${self.reserved_usd:g} reserved for requests in progress" if self._reserved else ""
             raise BudgetError(
                 f"the next request costs ${usd:g}, but of the budget of ${self._limit / _MICRO:g} "
                 f"${self.spent_usd:g} are spent{held}: raise --max-cost"
             )
-        self._reserved += micro
-        return Reservation(self, micro)
+        self._reserved += micro_usd
+        return Reservation(self, micro_usd)
 
     def close(self, reserved: int, spent: int) -> None:
-        """End a reservation of `reserved` of which `spent` was paid, in micro-dollars.
+        """Replace a reservation of `reserved` by spending of `spent`, in millionths of a dollar.
 
         Called by `Reservation`.
         """

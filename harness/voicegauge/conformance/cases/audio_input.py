@@ -90,8 +90,8 @@ async def taken_in(
         call.exchange,
         request_origin=call.request_origin,
         intake=intake,
-        said=sentence.text if _uploaded(intake, case) == sentence.file.data else None,
-        fetched=fetched.pieces,
+        reference=sentence.text if _uploaded(intake, case) == sentence.file.data else None,
+        fetched=fetched.files,
         failure=fetched.failure.message if fetched.failure else None,
     )
     return taken, list(fetched.exchanges)

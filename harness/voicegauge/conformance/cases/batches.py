@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, Subject
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory
 from voicegauge.client import RequestParts
-from voicegauge.client.delivery.response_values import id_parameter
+from voicegauge.client.delivery.links import id_parameter
 from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.cases.resources import Send
 from voicegauge.conformance.cases.valid_requests import text_characters, with_value
@@ -43,7 +43,7 @@ def batch_case(target: Target, wire: RequestParts) -> ConformanceCase | None:
     )
 
 
-async def batch_subjects(target: Target, wire: RequestParts, send: Send, clock: Clock) -> AsyncIterator[Subject]:
+async def batch_subjects(target: Target, wire: RequestParts, send: Send, clock: Clock) -> AsyncIterator[CheckSubject]:
     """Submit `wire`, ask until the batch is over or out of time, again after its end, then for each item."""
     operation, status = target.operation, target.job_operation
     assert operation.batch is not None, "planned for a batch"
@@ -67,7 +67,7 @@ async def batch_subjects(target: Target, wire: RequestParts, send: Send, clock: 
         state = status.job.states.get(str(poll.read_response(status.job.state)))
         ended = ended or (state is not None and state.end is not None)
     if submit.ok:
-        yield JobHistory(submit, tuple(polls), status, gave_up=bool(polls) and polls[-1].ok and not ended)
+        yield JobHistory(submit, tuple(polls), status, timed_out=bool(polls) and polls[-1].ok and not ended)
     for item in _items(operation.batch, polls[-1]) if ended else ():
         async for subject in _item_subjects(operation, item, send):
             yield subject
@@ -78,7 +78,7 @@ def _items(batch: BatchSpec, last: Call) -> list[object]:
     return results if isinstance(results, list) else []
 
 
-async def _item_subjects(operation: Operation, item: object, send: Send) -> AsyncIterator[Subject]:
+async def _item_subjects(operation: Operation, item: object, send: Send) -> AsyncIterator[CheckSubject]:
     """An item is a job like any other, and is asked for like one."""
     assert operation.batch is not None, "planned for a batch"
     each = operation.contract.operation(operation.batch.item_operation)

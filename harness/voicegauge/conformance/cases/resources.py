@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, ResourceStep, Subject
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, ResourceStep
 from voicegauge.checks.rules import find_resource_item
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.case import ConformanceCase
@@ -128,7 +128,7 @@ class ResourceLifecycle:
     def _at(self) -> str:
         return f"{self.maker.pointer}/x-resource"
 
-    async def subjects(self, wire: RequestParts) -> AsyncIterator[Subject]:
+    async def subjects(self, wire: RequestParts) -> AsyncIterator[CheckSubject]:
         """Make the thing by `wire` and follow it to its end; ends early where the service does not play along."""
         made = Call(self.maker, await self.send(self.maker, wire, "own", None))
         yield made
@@ -156,7 +156,7 @@ class ResourceLifecycle:
             async for subject in self._looked_at("own"):
                 yield subject
 
-    async def _through_states(self) -> AsyncIterator[Subject]:
+    async def _through_states(self) -> AsyncIterator[CheckSubject]:
         for index, setting in enumerate(self.resource.transitions):
             at = f"{self._at}/transitions/{index}"
             call = await self._call(setting.operation, setting.id)
@@ -180,7 +180,7 @@ class ResourceLifecycle:
     def _says_of(self, call: Call) -> str:
         return f"{call.operation.id} for the {self.resource.name}"
 
-    async def _looked_at(self, who: Caller) -> AsyncIterator[Subject]:
+    async def _looked_at(self, who: Caller) -> AsyncIterator[CheckSubject]:
         """List it and use it."""
         foreign = who == "other"
         if self.resource.list is not None:
@@ -195,7 +195,7 @@ class ResourceLifecycle:
             async for subject in self._used(use, f"{self._at}/uses/{index}", who):
                 yield subject
 
-    async def _used(self, use: ResourceUse, at: str, who: Caller) -> AsyncIterator[Subject]:
+    async def _used(self, use: ResourceUse, at: str, who: Caller) -> AsyncIterator[CheckSubject]:
         operation = self.maker.contract.operation(use.operation)
         wire = using_wire(operation, use, self.thing)
         if wire is None:
@@ -203,14 +203,14 @@ class ResourceLifecycle:
         withheld = bool(use.states) and self.state not in use.states
         refused = withheld or self.deleted or who == "other"
         exchange = await self.send(operation, wire, who, use.server)
-        call = Call(operation, exchange, request_origin="broken" if refused else "sent")
+        call = Call(operation, exchange, request_origin="invalid" if refused else "sent")
         yield call
         description = f"{operation.id} with the {self.resource.name} after {self.became}"
         # A refusal that should be is judged by the rules over lives; that nothing fails by those over outcomes.
         yield self._unsaid(call, description, at) if refused else self._accepted(call, description, at)
         yield self._life(call, "use", operation.id, at, withheld=withheld, foreign=who == "other")
 
-    async def _used_otherwise(self, use: ResourceUse, at: str) -> AsyncIterator[Subject]:
+    async def _used_otherwise(self, use: ResourceUse, at: str) -> AsyncIterator[CheckSubject]:
         operation = self.maker.contract.operation(use.operation)
         for said, wire, valid in _other_uses(operation, use, self.thing):
             call = Call(operation, await self.send(operation, wire, "own", use.server))

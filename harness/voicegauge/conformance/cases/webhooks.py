@@ -157,11 +157,11 @@ class WebhookSession:
 
         def read(received: Sequence[ReceivedWebhook], *, complete: bool = False) -> RequestCallbacks:
             return RequestCallbacks(
-                operation, tuple(received), self._wanted.posts, submit, tuple(polls), complete=complete
+                operation, tuple(received), self._wanted.posts, submit, tuple(polls), is_complete=complete
             )
 
         if read(()).end is not None:
             patience_s = EMULATED_PATIENCE_S if self._emulated else PATIENCE_S
-            await self._receiver.wait_until(self._url, lambda came: bool(read(came).ends), timeout_s=patience_s)
+            await self._receiver.wait_until(self._url, lambda came: bool(read(came).final_bodies), timeout_s=patience_s)
             await asyncio.sleep(0 if self._emulated else SETTLE_S)
         return read(self._receiver.sent_to(self._url), complete=True)

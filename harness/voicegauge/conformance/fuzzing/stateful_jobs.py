@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, JobSet, Subject
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory, JobSet
 from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.client.delivery.response_values import (
-    ParsedResponse,
+from voicegauge.client.delivery.links import (
     id_parameter,
     is_id,
     link_parameters,
-    place_parameters,
+    parameters_by_location,
 )
 from voicegauge.conformance.cases import ConformanceCase, rejection_statuses, valid_speech_request
 from voicegauge.conformance.fuzzing.reproduction import with_jobs_test
@@ -154,9 +153,9 @@ class StatefulJobs:
             verdict="accepted", kind="valid", description="a valid request", contract_pointer=self._target.pointer
         )
 
-        def read(exchange: Exchange) -> Sequence[Subject]:
+        def read(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(operation, exchange, self._target)
-            subjects: list[Subject] = [call, CaseOutcome(call, expected)]
+            subjects: list[CheckSubject] = [call, CaseOutcome(call, expected)]
             job = self._read_job(call, asked_s)
             if job is not None:
                 self._jobs.append(job)
@@ -169,11 +168,10 @@ class StatefulJobs:
         return (await self._runner.probe(msgspec.structs.replace(case, text_characters=len(text)), read)).findings
 
     def _read_job(self, submit: Call, asked_s: float) -> _Job | None:
-        answer = ParsedResponse(submit.exchange)
-        job_id = answer.text(self._spec.submit.id)
+        job_id = submit.parsed.read_text(self._spec.submit.id)
         if not submit.ok or job_id is None or not is_id(job_id):
             return None
-        parameters = link_parameters(answer, self._target.operation, self._status)
+        parameters = link_parameters(submit.parsed, self._target.operation, self._status)
         if parameters is None:
             name = id_parameter(self._target.operation, self._status, self._spec.submit.id)
             parameters = {name: job_id} if name is not None else None
@@ -205,7 +203,7 @@ class StatefulJobs:
         await self._pause(self._spec.poll.min_s)
         expected = self._expected(job)
 
-        def read(exchange: Exchange) -> Sequence[Subject]:
+        def read(exchange: Exchange) -> Sequence[CheckSubject]:
             call = Call(self._status, exchange, self._target, submit=job.submit)
             job.polls.append(call)
             state = self._spec.states.get(str(call.read_response(self._spec.state))) if call.ok else None
@@ -289,7 +287,7 @@ def unlike(job_id: str, known: Collection[str]) -> str:
 
 
 def _wire(operation: Operation, parameters: dict[str, object]) -> RequestParts:
-    placed = place_parameters(operation, parameters)
+    placed = parameters_by_location(operation, parameters)
     return RequestParts(path=placed["path"], query=placed["query"], headers=placed["header"])
 
 

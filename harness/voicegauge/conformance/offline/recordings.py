@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from voicegauge.checks import Call, CaseOutcome, Checker, JobHistory, RecordingAge, Rule, SpeechDelivery, Subject
+from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
 from voicegauge.conformance.running import Collector
@@ -92,7 +92,7 @@ def _ageing(
 
 def subjects_of_recording(
     contract: Contract, recording: Recording, cases: Mapping[str, ConformanceCase] | None = None
-) -> Iterator[Subject]:
+) -> Iterator[CheckSubject]:
     """Every exchange as a call, every submit with its polls as a job, and the audio it led to.
 
     Args:
@@ -134,7 +134,7 @@ def _call(contract: Contract, exchange: Exchange, cases: Mapping[str, Conformanc
     case = cases.get(exchange.group or "")
     broken = case is not None and case.expected.verdict == "rejected"
     target = find_target(operation, call.read_request)
-    return Call(operation, exchange, target, request_origin="broken" if broken else "sent")
+    return Call(operation, exchange, target, request_origin="invalid" if broken else "sent")
 
 
 def _outcomes(calls: Sequence[Call], cases: Mapping[str, ConformanceCase]) -> Iterator[CaseOutcome]:

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from voicegauge.checks import Call, CaseOutcome, Checker, ExpectedResponse, RequestOrigin, Rule, Subject
-from voicegauge.client import DEFAULT_KEY, Client, Ledger, RequestParts, curl_command
+from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, ExpectedResponse, RequestOrigin, Rule
+from voicegauge.client import DEFAULT_KEY, Client, Ledger, RequestParts, Reservation, curl_command, settle_responses
 from voicegauge.client.connection import KeyChoice
 from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
 from voicegauge.client.requests.keys import credentials
@@ -28,9 +28,9 @@ from voicegauge.conformance.cases import (
     taken_in,
 )
 from voicegauge.conformance.reporting import BillableLimit, count
+from voicegauge.conformance.running.call_prices import case_price_usd, require_use_prices, step_price_usd
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
-from voicegauge.conformance.running.paying import Purse, paid_with
 from voicegauge.contract import Contract, Operation, Target
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
@@ -107,7 +107,6 @@ class CaseRunner:
         self.service, self._collector, self._allowance = service, collector, allowance or BillableLimit(None)
         self._client, self._contract = service.client, service.contract
         self._judge = service.judge(rules)
-        self._purse = Purse(service.contract, service.ledger, service.prices)
         self._unreachable = 0
         self._booking = _Booking()
         collector.judging(rules.values())
@@ -162,7 +161,7 @@ class CaseRunner:
             self._allowance.note(spent)
             self._collector.book(case, spent, self._booking.judged)
 
-    def judged(self, subjects: Iterable[Subject], case: ConformanceCase) -> list[Finding]:
+    def judged(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         """What is found of `subjects`; whoever asks keeps it."""
         found: list[Finding] = []
         for subject in subjects:
@@ -184,7 +183,7 @@ class CaseRunner:
         return await (self._delivery(case) if case.speech is not None else self._call(case))
 
     async def probe(
-        self, case: ConformanceCase, read: Callable[[Exchange], Iterable[Subject]] | None = None
+        self, case: ConformanceCase, read: Callable[[Exchange], Iterable[CheckSubject]] | None = None
     ) -> JudgedCase:
         """Send one single call and judge it without keeping what is found; the exchange is counted.
 
@@ -216,27 +215,37 @@ class CaseRunner:
         subjects, exchange, skipped = await self._subjects(case)
         return JudgedCase(self._kept(subjects, case), exchange.response.status, skipped, exchange)
 
-    def _kept(self, subjects: Iterable[Subject], case: ConformanceCase) -> list[Finding]:
+    def _kept(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
         findings = self.judged(subjects, case)
         self._collector.add(findings)
         return findings
 
-    async def _subjects(self, case: ConformanceCase) -> tuple[list[Subject], Exchange, str | None]:
+    async def _subjects(self, case: ConformanceCase) -> tuple[list[CheckSubject], Exchange, str | None]:
         """What there is to judge of a single call, its exchange, and why there is no verdict."""
         operation, target = self._contract.operation(case.operation), self._target(case)
-        *earlier, exchange = await paid_with(self._purse.for_case(case), self._send(case))
-        origin: RequestOrigin = "broken" if case.expected.verdict == "rejected" else "sent"
+        price = case_price_usd(self._contract, case, self.service.prices) if self.service.ledger is not None else None
+        *earlier, exchange = await settle_responses(self._reserve(price), operation, self._send(case))
+        origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._no_verdict(case, exchange), list[Exchange]()
         intake = self._contract.intakes.get(case.target or "")
         if intake is not None and call.ok:
             call, fetched = await taken_in(self._client, intake, case, call)
         self._saw(case, [*earlier, exchange, *fetched], skipped)
-        subjects: list[Subject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
+        subjects: list[CheckSubject] = [Call(operation, told, target, request_origin=origin) for told in earlier]
         subjects += [call] if skipped else [call, CaseOutcome(call, case.expected)]
         known = self._contract.operations
         subjects += [Call(known[got.operation], got) for got in fetched if got.operation in known]
         return subjects, exchange, skipped
+
+    def _reserve(self, price_usd: float | None) -> Reservation | None:
+        """Reserve the price of a request; `None` for a free one, and without a budget (at the emulator).
+
+        Raises:
+            BudgetError: the price exceeds the rest of the budget.
+        """
+        ledger = self.service.ledger
+        return ledger.reserve(price_usd) if ledger is not None and price_usd is not None else None
 
     def _no_verdict(self, case: ConformanceCase, exchange: Exchange) -> str | None:
         """As `no_verdict_reason`; the emulator is never short of anything, so its refusals mean the request."""
@@ -278,9 +287,10 @@ class CaseRunner:
 
         async def send(operation: Operation, wire: RequestParts, who: Caller, server: str | None) -> Exchange:
             key: KeyChoice = OTHER_KEY if who == "other" else DEFAULT_KEY
-            reservation = self._purse.for_step(operation, wire)
+            has_budget = self.service.ledger is not None
+            price = step_price_usd(operation, wire, self.service.prices) if has_budget else None
             asking = self._insist(case, lambda: self._client.call(operation, wire, key=key, server=server))
-            answers = await paid_with(reservation, asking)
+            answers = await settle_responses(self._reserve(price), operation, asking)
             exchanges.extend(answers)
             return answers[-1]
 
@@ -289,10 +299,11 @@ class CaseRunner:
         if target is not None:
             course = batch_subjects(target, case.wire, send, self._client.clock)
         else:
-            self._purse.check_uses(operation)
+            if self.service.ledger is not None:
+                require_use_prices(operation, self.service.prices)
             emulated = self.service.provenance is Provenance.EMULATED
             course = ResourceLifecycle(operation, send, others=emulated, thorough=case.thorough).subjects(case.wire)
-        subjects: list[Subject] = []
+        subjects: list[CheckSubject] = []
         try:
             subjects += [subject async for subject in course]
         finally:
@@ -363,7 +374,7 @@ class CaseRunner:
             return []  # the delivery stands without it
         description = f"{status.id} of a job that is there, without a key"
         at = f"{status.pointer}/security" if "security" in status.data else "/security"
-        call = Call(status, exchange, target, request_origin="broken")
+        call = Call(status, exchange, target, request_origin="invalid")
         return [
             CaseOutcome(
                 call,
@@ -383,7 +394,7 @@ class CaseRunner:
             self.service.keep(case, exchanges)
 
 
-def _told_later(subject: Subject) -> str | None:
+def _told_later(subject: CheckSubject) -> str | None:
     """Why a step on the way of something that is kept came to no verdict; `None` where it came to one."""
     return inconclusive_reason(subject.call.status) if isinstance(subject, CaseOutcome) else None
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
-from voicegauge.checks import Checker, Rule, Subject
+from voicegauge.checks import Checker, CheckSubject, Rule
 from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.reporting import Account, CaseResult, CheckReport, SpendingTotal, merge_findings
 from voicegauge.model import Finding, Provenance, Severity
@@ -28,7 +28,7 @@ class Collector:
         self.stopped_by: str | None = None
         self.interrupted = False
 
-    def judge(self, judge: Checker, subjects: Iterable[Subject], case: str | None = None) -> list[Finding]:
+    def judge(self, judge: Checker, subjects: Iterable[CheckSubject], case: str | None = None) -> list[Finding]:
         """Judge `subjects` and keep what is found."""
         found = [finding for subject in subjects for finding in judge.findings(subject, case=case)]
         self._findings += found

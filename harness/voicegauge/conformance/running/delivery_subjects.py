@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from voicegauge.checks import Call, CaseOutcome, ExpectedResponse, JobHistory, SpeechDelivery, Subject
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory, SpeechDelivery
 from voicegauge.conformance.cases import inconclusive_reason
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobState
@@ -13,7 +13,7 @@ from voicegauge.model import Delivery, Exchange, SpeechRequest
 
 def subjects_of_delivery(
     target: Target, speech: SpeechRequest, delivery: Delivery, again: Sequence[Exchange] = ()
-) -> Iterator[Subject]:
+) -> Iterator[CheckSubject]:
     """Every subject of one delivery: its calls, their outcomes, its job, and the audio.
 
     Args:
@@ -40,12 +40,14 @@ def subjects_of_delivery(
         if status is not None and submit.ok:
             timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
             # What is fetched after the end may take too long as well.
-            gave_up = timed_out and not any(state.end for state in _states(submit, polls, status))
+            is_overdue = timed_out and not any(state.end for state in _states(submit, polls, status))
             seen = delivery.job.observations if delivery.job is not None else ()
-            yield JobHistory(submit, tuple(polls), status, gave_up=gave_up, observations=seen)
+            yield JobHistory(submit, tuple(polls), status, timed_out=is_overdue, observations=seen)
     if delivery.exchanges:
         # What a job says after its end is no promise of audio: the client had stopped asking.
-        yield SpeechDelivery(target, speech, delivery, done=_is_done(submit, polls[: len(polls) - len(again)], status))
+        yield SpeechDelivery(
+            target, speech, delivery, succeeded=_is_done(submit, polls[: len(polls) - len(again)], status)
+        )
 
 
 def _submit(target: Target, delivery: Delivery) -> Call | None:

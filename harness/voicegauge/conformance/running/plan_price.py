@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from voicegauge.conformance.cases import CaseKind, CasePlan, SkippedCase
 from voicegauge.conformance.reporting import Account, Spending, SpendingTotal
-from voicegauge.conformance.running.paying import dollars, price_name, sold_in
+from voicegauge.conformance.running.call_prices import price_name, price_usd, priced_item
 from voicegauge.contract import Target
 from voicegauge.errors import UsageError
 from voicegauge.model import Provenance, Record
@@ -72,10 +72,10 @@ def price_plan(
     account, cases = Account(), []
     unpriced: dict[str, None] = {}
     for case in plan.cases:
-        sold = sold_in(contracts[case.provider], case)
-        usd = 0.0 if sold is None else dollars(sold, prices, case.text_characters, case.audio_s)
-        if sold is not None and usd is None:
-            unpriced[price_name(sold)] = None
+        item = priced_item(contracts[case.provider], case)
+        usd = 0.0 if item is None else price_usd(item, prices, case.text_characters, case.audio_s)
+        if item is not None and usd is None:
+            unpriced[price_name(item)] = None
         elif not case.is_billable:
             usd = 0.0  # it should be refused
         account.book(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))

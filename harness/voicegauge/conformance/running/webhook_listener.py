@@ -53,7 +53,7 @@ class CallbackMonitor:
         told = self._recognised(received)
         if told is None:
             return JudgedCallback(at=received.at, provenance=provenance, verdict="unknown")
-        value = told.values[0]
+        value = told.bodies[0]
         named = told.id_of(value)
         known_id = named if isinstance(named, str) else None
         key = (told.contract.id, told.operation.id, known_id or received.token)
@@ -90,11 +90,11 @@ class CallbackMonitor:
 
 def _fit(told: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
     """What speaks for an operation: an id, a known state, its model, no error of shape."""
-    value = told.values[0]
+    value = told.bodies[0]
     errors = told.media.errors(value) if value is not MISSING else iter((None,))
     return (
         isinstance(told.id_of(value), str),
-        told.meaning_of(value) is not None,
+        told.phase_of(value) is not None,
         _is_of(told.operation, value),
         next(iter(errors), "none") == "none",
     )

@@ -1,0 +1,59 @@
+"""One rule for money: what may have been charged is spent until it is known that it was not."""
+
+from __future__ import annotations
+
+import pytest
+from starlette.responses import JSONResponse, Response
+
+from voicegauge.client import Client, Ledger
+from voicegauge.transport import Transport, VirtualClock
+
+from .scripted import HELLO, KEY, WAV
+
+PRICE_USD = 0.01
+
+
+@pytest.mark.parametrize(
+    ("response", "spent_usd"),
+    [
+        (Response(WAV, media_type="audio/wav"), PRICE_USD),
+        (JSONResponse({"error": "text is too long"}, 422), 0.0),
+        (JSONResponse({"error": "out of credit"}, 402), 0.0),
+        (JSONResponse({"error": "slow down"}, 429), 0.0),
+        (Response(status_code=302, headers={"Location": "/elsewhere"}), 0.0),
+        (JSONResponse({"error": "internal"}, 500), PRICE_USD),
+        (JSONResponse({"error": "upstream"}, 502), PRICE_USD),
+        (JSONResponse({"error": "busy"}, 503), 0.0),  # the contract documents that it may be sent again
+    ],
+)
+async def test_a_delivery_is_settled_by_the_response_to_its_submit(speak, script, response, spent_usd):
+    script.on("POST /speech", response)
+    ledger = Ledger(1.0)
+    await speak(ledger=ledger)
+    assert (ledger.spent_usd, ledger.reserved_usd) == (spent_usd, 0)
+
+
+async def test_a_delivery_whose_connection_was_lost_is_spent(contract, disconnecting_server):
+    loaded, ledger = contract(), Ledger(1.0)
+    async with Transport() as transport:
+        client = Client(
+            loaded, transport, base_urls={"": disconnecting_server}, key=KEY, clock=VirtualClock(), ledger=ledger
+        )
+        await client.speak(loaded.target("one"), HELLO)
+    assert (ledger.spent_usd, ledger.reserved_usd) == (PRICE_USD, 0)
+
+
+async def test_a_delivery_that_could_not_connect_costs_nothing(contract):
+    loaded, ledger = contract(), Ledger(1.0)
+    async with Transport() as transport:
+        client = Client(loaded, transport, base_urls={"": "http://127.0.0.1:1"}, clock=VirtualClock(), ledger=ledger)
+        await client.speak(loaded.target("one"), HELLO)
+    assert (ledger.spent_usd, ledger.reserved_usd) == (0, 0)
+
+
+@pytest.mark.parametrize(("charged", "status"), [("0.002", 200), ("0.5", 200), ("0", 200)])
+async def test_a_reported_charge_replaces_the_price_of_a_delivery(speak, script, charged, status):
+    script.on("POST /say", Response(WAV, status, media_type="audio/wav", headers={"X-Charged": charged}))
+    ledger = Ledger(1.0)
+    await speak("sync", ledger=ledger, price_usd=0.25)
+    assert (ledger.spent_usd, ledger.reserved_usd) == (float(charged), 0)

@@ -1,0 +1,68 @@
+"""A call that sent audio, with the audio that came back."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from voicegauge.checks.subjects.call import Call
+from voicegauge.contract import MISSING, AudioInputTarget
+from voicegauge.contract.extension import AudioInputField
+from voicegauge.model import UploadedFile
+
+if TYPE_CHECKING:
+    from voicegauge.speech.audio import DecodedAudio
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AudioInputCall(Call):
+    """An accepted call that sent audio to be transcribed or converted, with the audio of its response."""
+
+    intake: AudioInputTarget
+    reference: str | None = None
+    """The text spoken in the upload, if it is known and the speech is clean."""
+    fetched: tuple[bytes, ...] = ()
+    """Encoded audio that the response contains or links to, in its order."""
+    failure: str | None = None
+    """The reason why audio could not be downloaded."""
+
+    @functools.cached_property
+    def uploaded(self) -> DecodedAudio | None:
+        """The samples of the upload; `None` if it is not audio."""
+        file = self._file()
+        return _decode_upload(file.data) if file is not None else None
+
+    def _file(self) -> UploadedFile | None:
+        field = self.intake.use.request["audio"].at.tokens[0]
+        return self.form.files.get(field) if self.form is not None else None
+
+    @functools.cached_property
+    def received(self) -> tuple[DecodedAudio | None, ...]:
+        """The samples of each file of the response; `None` for a file that cannot be decoded."""
+        return tuple(_decode(data) for data in self.fetched)
+
+    def input_value(self, name: AudioInputField) -> Any:
+        """Return the provider-neutral value of an input of the request; `None` if the request leaves it out."""
+        mapping = self.intake.use.request.get(name)
+        value = self.read_request(mapping.at) if mapping is not None else MISSING
+        if mapping is None or value is MISSING:
+            return None
+        return next((neutral for neutral, provider_value in mapping.map.items() if provider_value == value), value)
+
+    @property
+    def pointer(self) -> str:
+        """JSON pointer to the description of the operation's inputs and results."""
+        key = "x-conversion" if self.intake.conversion else "x-transcription"
+        return f"{self.operation.pointer}/{key}"
+
+
+@functools.lru_cache(maxsize=4)  # the cases of a plan upload the same few recordings many times
+def _decode_upload(data: bytes) -> DecodedAudio | None:
+    return _decode(data)
+
+
+def _decode(data: bytes) -> DecodedAudio | None:
+    from voicegauge.speech.audio import EncodedAudio
+
+    return EncodedAudio(data).decoded

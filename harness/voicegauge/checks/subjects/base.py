@@ -1,0 +1,47 @@
+"""The base of everything that rules are applied to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from voicegauge.contract import Contract, Operation, Target
+    from voicegauge.model import Exchange
+
+
+class CheckSubject:
+    """Something that rules are applied to, with the parts that every finding names.
+
+    Subjects are views: they read exchanges by the contract, and never raise for what a provider sent.
+    """
+
+    # Some subjects have these as dataclass fields, others compute them. Declared for type checkers only: a property
+    # that exists at run time would keep a dataclass from setting its field.
+    if TYPE_CHECKING:
+
+        @property
+        def operation(self) -> Operation:
+            """The operation that findings are reported for."""
+
+        @property
+        def exchange(self) -> Exchange:
+            """The exchange that shows a violation, unless the violation names another."""
+
+        @property
+        def target(self) -> Target | None:
+            """The requested model or mode, if it is known."""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract that the rules compare with."""
+        return self.operation.contract
+
+    @property
+    def dispute_scopes(self) -> tuple[str, ...]:
+        """JSON pointers into the contract at which a dispute about this subject can be documented."""
+        return ()
+
+    @property
+    def can_be_sent_again(self) -> bool:
+        """Whether `exchange` has a request that a user could send again."""
+        return True

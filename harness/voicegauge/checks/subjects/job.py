@@ -1,0 +1,52 @@
+"""A job from its submit to its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicegauge.checks.subjects.base import CheckSubject
+from voicegauge.checks.subjects.call import Call
+from voicegauge.contract import Operation, Target
+from voicegauge.contract.extension import JobSpec
+from voicegauge.model import Exchange, StateObservation
+
+
+@dataclass(frozen=True, eq=False)
+class JobHistory(CheckSubject):
+    """The submit of a job and its status requests in order, including those sent after its end."""
+
+    submit: Call
+    polls: tuple[Call, ...]
+    status_operation: Operation
+    timed_out: bool = False
+    """No terminal state was seen within the time that the contract allows."""
+    observations: tuple[StateObservation, ...] = ()
+    """When each state was seen; empty if times were not measured."""
+    cancelled_after: int | None = None
+    """Number of polls before the cancellation was accepted; `None` if the job was not cancelled."""
+
+    @property
+    def operation(self) -> Operation:
+        """The status operation."""
+        return self.status_operation
+
+    @property
+    def spec(self) -> JobSpec:
+        """The description of the job in the contract."""
+        assert self.status_operation.job is not None, "a status operation has an x-job"
+        return self.status_operation.job
+
+    @property
+    def target(self) -> Target | None:
+        """The target of the submit."""
+        return self.submit.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange."""
+        return self.polls[-1].exchange if self.polls else self.submit.exchange
+
+    @property
+    def dispute_scopes(self) -> tuple[str, ...]:
+        """The job and the submit."""
+        return (f"{self.status_operation.pointer}/x-job", *self.submit.dispute_scopes)

@@ -1,0 +1,39 @@
+"""Several jobs of one account."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from voicegauge.checks.subjects.base import CheckSubject
+from voicegauge.checks.subjects.job import JobHistory
+from voicegauge.contract import Operation, Target
+from voicegauge.model import Exchange
+
+
+@dataclass(frozen=True, eq=False)
+class JobSet(CheckSubject):
+    """Jobs of one account that were in progress together, each as far as it was seen."""
+
+    jobs: tuple[JobHistory, ...]
+    latest: JobHistory
+    """The job that was polled last."""
+
+    @property
+    def operation(self) -> Operation:
+        """The status operation."""
+        return self.latest.operation
+
+    @property
+    def target(self) -> Target | None:
+        """The target of the latest job."""
+        return self.latest.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The last exchange of the latest job."""
+        return self.latest.exchange
+
+    @property
+    def dispute_scopes(self) -> tuple[str, ...]:
+        """Those of the latest job."""
+        return self.latest.dispute_scopes

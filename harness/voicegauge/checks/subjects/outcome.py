@@ -1,0 +1,36 @@
+"""The expected and the actual response to a planned case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from voicegauge.checks.subjects.call import CallSubject
+from voicegauge.model import Record
+
+
+class ExpectedResponse(Record, frozen=True, kw_only=True):
+    """The response that a planned case should get, by the contract."""
+
+    verdict: Literal["accepted", "rejected", "either"]
+    """`either`: no document says; only a server error is wrong."""
+    statuses: tuple[int, ...] = ()
+    """The documented statuses that are right; empty if any status of the verdict's class is."""
+    kind: Literal["valid", "invalid", "authentication", "unknown-id", "rejection-reason", "undocumented", "plain-http"]
+    """The property that the case tests.
+
+    `authentication`: a missing or wrong key; `unknown-id`: an id that the provider has not given out;
+    `rejection-reason`: a documented reason such as missing credit; `undocumented`: input that no document mentions;
+    `plain-http`: a webhook URL without TLS.
+    """
+    description: str
+    """A short phrase that says what is special about the request."""
+    contract_pointer: str
+    """JSON pointer into the contract, at the statement that the case tests."""
+
+
+@dataclass(frozen=True, eq=False)
+class CaseOutcome(CallSubject):
+    """The call of a planned case, with the expected response."""
+
+    expected: ExpectedResponse

@@ -1,0 +1,162 @@
+"""The state of one job while it is polled: its id, the states seen, and whether it has ended."""
+
+from __future__ import annotations
+
+from voicegauge.client.connection import ProviderConnection
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt
+from voicegauge.client.delivery.links import id_parameter, is_id, link_parameters, parameters_by_location
+from voicegauge.client.requests.http_request import origin
+from voicegauge.client.requests.speech_request import RequestParts
+from voicegauge.client.spending.settlement import BillingStatus, Settlement
+from voicegauge.contract import BaseTarget, Operation, ParsedExchange
+from voicegauge.contract.extension import JobSpec
+from voicegauge.errors import UsageError
+from voicegauge.model import Failure, Job, Request, StateObservation
+
+MAX_STATE_CHARACTERS = 100
+"""A state name is shown in messages and stored; documented ones are one word."""
+
+
+class JobTracker:
+    """Follows one job by the status operation of its target."""
+
+    def __init__(
+        self, connection: ProviderConnection, target: BaseTarget, status_operation: Operation, settlement: Settlement
+    ) -> None:
+        """Start before the submit; `settlement` learns of reported charges."""
+        self._connection, self._target, self._settlement = connection, target, settlement
+        self.status_operation = status_operation
+        self.id: str | None = None
+        self.has_ended = False
+        self._observations: list[StateObservation] = []
+
+    @property
+    def spec(self) -> JobSpec:
+        """The description of the job in the contract."""
+        assert self.status_operation.job is not None, "a target's job operation has an x-job"
+        return self.status_operation.job
+
+    @property
+    def last_state(self) -> str | None:
+        """The state seen last."""
+        return self._observations[-1].state if self._observations else None
+
+    def record(self) -> Job | None:
+        """Return what was seen of the job; `None` if nothing was."""
+        if self.id is None and not self._observations:
+            return None
+        return Job(id=self.id, status_operation=self.status_operation.id, observations=tuple(self._observations))
+
+    def read_id(self, submit: ParsedExchange) -> None:
+        """Take the job id from the response to the submit, if it has a usable one."""
+        found = submit.read_text(self.spec.submit.id)
+        self.id = found if is_id(found) else None
+
+    # Requests about the job
+
+    def poll_request(self, submit: ParsedExchange) -> Request:
+        """Return the status request.
+
+        The documented link comes first. A URL from the response is used only if it is the provider's own, because
+        the request carries the key. The id is the last resort.
+
+        Raises:
+            DeliveryFailedError: the response has nothing to identify the job by.
+        """
+        by_link = link_parameters(submit, self._target.operation, self.status_operation)
+        if by_link is not None:
+            return self.request(self.status_operation, by_link)
+        url = submit.read_text(self.spec.submit.url)
+        if url is not None and origin(url) in self._connection.origins:
+            return self._connection.build(self.status_operation, RequestParts(), url=url)
+        request = self.poll_request_by_id(self.id) if self.id is not None else None
+        if request is None:
+            shown = describe(submit.exchange.response, self._connection.secrets)
+            raise self.failure(f"the response to the submit has no usable job id at {self.spec.submit.id}: {shown}")
+        return request
+
+    def poll_request_by_id(self, job_id: str) -> Request | None:
+        """Return the status request for a job id; `None` if the contract does not say which parameter takes it."""
+        name = id_parameter(self._target.operation, self.status_operation, self.spec.submit.id)
+        return None if name is None else self.request(self.status_operation, {name: job_id})
+
+    def request_by_id(self, operation: Operation) -> Request | None:
+        """Return the request of another operation about the job, such as its cancellation."""
+        name = id_parameter(self._target.operation, operation, self.spec.submit.id)
+        return None if name is None or self.id is None else self.request(operation, {name: self.id})
+
+    def result_request(self, finished: ParsedExchange, operation: Operation) -> Request:
+        """Return the request that fetches the result of the job that `finished` reports."""
+        values = link_parameters(finished, self.status_operation, operation)
+        if values is None:
+            name = id_parameter(self._target.operation, operation, self.spec.submit.id)
+            values = {name: self.id} if name is not None and self.id is not None else {}
+        return self.request(operation, values)
+
+    def request(self, operation: Operation, values: dict[str, object]) -> Request:
+        """Return the request of `operation` with parameters from a response.
+
+        Raises:
+            DeliveryFailedError: a value cannot be sent. It came from the provider, so this is not a usage error.
+        """
+        grouped = parameters_by_location(operation, values)
+        parts = RequestParts(path=grouped["path"], query=grouped["query"], headers=grouped["header"])
+        try:
+            return self._connection.build(operation, parts)
+        except UsageError as error:
+            raise self.failure(str(error)) from error
+
+    # States
+
+    def observe_submit(self, submit: ParsedExchange, *, at_ms: float, exchange: int) -> bool:
+        """Note the state in the response to the submit; return whether the result is available already.
+
+        Raises:
+            DeliveryFailedError: the job has failed.
+        """
+        state = submit.read_text(self.spec.submit.state)
+        if state is None:
+            return False
+        self._observe(state, submit, requested_ms=0.0, at_ms=at_ms, exchange=exchange)
+        known = self.spec.states.get(state)
+        if known is None or known.end != "success":
+            return False
+        return bool(self.spec.result or submit.read_text(self.spec.audio.at))
+
+    def observe_poll(self, poll: ParsedExchange, *, requested_ms: float, at_ms: float, exchange: int) -> bool:
+        """Note the state in a status response; return whether the job has succeeded.
+
+        A state that the contract does not name is noted as well, and polling goes on: a provider may add one.
+
+        Raises:
+            DeliveryFailedError: the job has failed, or the response names no state.
+        """
+        state = poll.read_text(self.spec.state)
+        if state is None:
+            shown = describe(poll.exchange.response, self._connection.secrets)
+            raise self.failure(f"the status response has no state at {self.spec.state}: {shown}")
+        self._observe(state, poll, requested_ms=requested_ms, at_ms=at_ms, exchange=exchange)
+        known = self.spec.states.get(state)
+        return known is not None and known.end == "success"
+
+    def _observe(self, state: str, source: ParsedExchange, *, requested_ms: float, at_ms: float, exchange: int) -> None:
+        self._observations.append(
+            StateObservation(
+                state=state[:MAX_STATE_CHARACTERS], at_ms=at_ms, requested_ms=requested_ms, exchange=exchange
+            )
+        )
+        known = self.spec.states.get(state)
+        if known is None or known.end is None:
+            return
+        self.has_ended = True
+        self._settlement.read_charge(source, self.spec.charged, self._target.contract.provider.credits)
+        if known.end == "failure":
+            if known.charged is False:
+                self._settlement.status = BillingStatus.REJECTED
+            reason = excerpt(source.read_text(self.spec.reason) or "", self._connection.secrets)
+            message = f"{state}: {reason or 'no reason given'}"
+            raise DeliveryFailedError(Failure(kind="failed", message=message))
+
+    def failure(self, message: str) -> DeliveryFailedError:
+        """Return the failure that the provider broke its protocol."""
+        return DeliveryFailedError(Failure(kind="protocol", message=self._connection.mask_secrets(message)))

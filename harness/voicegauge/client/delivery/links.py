@@ -1,0 +1,110 @@
+"""Parameters of a follow-up request (status, result, cancellation) from a response, by the contract's links."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from voicegauge.contract import MISSING, Operation, ParsedExchange, read_pointer, request_media_type
+from voicegauge.formats import Location, is_json, unescape
+
+_EXPRESSION = re.compile(r"^\$(?P<side>request|response)\.(?P<source>body|header\.|query\.|path\.)(?P<rest>.*)$")
+MAX_ID_CHARACTERS = 512
+"""An id becomes part of a URL. Servers commonly reject URLs over 2,000 characters; real ids are far shorter."""
+
+
+def is_id(value: Any) -> bool:
+    """Return whether `value` can be a job id: a short text without control characters."""
+    return isinstance(value, str) and 0 < len(value) <= MAX_ID_CHARACTERS and value.isprintable()
+
+
+def evaluate_expression(exchange: ParsedExchange, expression: Any) -> Any:
+    """Return the value of an OpenAPI runtime expression, or the constant itself (OpenAPI 3.1, section 4.8.20.4)."""
+    if not isinstance(expression, str) or not expression.startswith("$"):
+        return expression
+    found = _EXPRESSION.match(expression)
+    if not found:
+        return MISSING
+    source, rest = found["source"], found["rest"]
+    if found["side"] == "request":
+        return _request_value(exchange, source, rest)
+    if source == "header.":
+        return exchange.read_response(Location("header", rest))
+    return exchange.read_response(Location("body", tokens=_tokens(rest))) if source == "body" else MISSING
+
+
+def _request_value(exchange: ParsedExchange, source: str, rest: str) -> Any:
+    request = exchange.exchange.request
+    if source == "header.":
+        value = request.header(rest)
+        return MISSING if value is None else value
+    if source == "query.":
+        return exchange.query.get(rest, MISSING)
+    return read_pointer(_request_body(exchange), _tokens(rest)) if source == "body" else MISSING
+
+
+def _request_body(exchange: ParsedExchange) -> Any:
+    if is_json(request_media_type(exchange.exchange.request)):
+        return exchange.request_json
+    return exchange.request_form.fields if exchange.request_form is not None else MISSING
+
+
+def _tokens(fragment: str) -> list[str]:
+    return [unescape(token) for token in fragment.removeprefix("#").split("/")[1:]]
+
+
+def link_parameters(exchange: ParsedExchange, source: Operation, destination: Operation) -> dict[str, Any] | None:
+    """Return the parameters of `destination` by the link that the response of `source` documents.
+
+    `None` if no link leads there, or a value that it needs is missing from the exchange.
+    """
+    response = source.response(exchange.exchange.response.status)
+    if response is None:
+        return None
+    for link in response.links.values():
+        if link.get("operationId") != destination.id:
+            continue
+        values = {name: evaluate_expression(exchange, value) for name, value in link.get("parameters", {}).items()}
+        usable = {name: value for name, value in values.items() if is_id(value) or _is_constant(value)}
+        return usable if len(usable) == len(values) else None
+    return None
+
+
+def _is_constant(value: Any) -> bool:
+    """Return whether `value` is a number or a boolean, which a URL can carry besides an id."""
+    return isinstance(value, bool | int | float)
+
+
+def id_parameter(source: Operation | None, destination: Operation, id_location: Location | None) -> str | None:
+    """Return the name of the parameter of `destination` that takes the job id.
+
+    It is the parameter to which a link of `source` assigns the value at `id_location`; without such a link the only
+    required parameter of `destination`. `None` if there is neither.
+    """
+    expression = f"$response.{id_location}"
+    for response in source.responses.values() if source else ():
+        for link in response.links.values():
+            if link.get("operationId") == destination.id:
+                for name, value in link.get("parameters", {}).items():
+                    if value == expression:
+                        return _unqualified(str(name))
+    required = [parameter.name for parameter in destination.parameters if parameter.required]
+    return required[0] if len(required) == 1 else None
+
+
+def _unqualified(name: str) -> str:
+    """Remove the location from a parameter name such as "path.id" (allowed in links by OpenAPI 3.1)."""
+    location, _, rest = name.partition(".")
+    return rest if location in ("path", "query", "header") and rest else name
+
+
+def parameters_by_location(operation: Operation, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Group `values` by the documented location of each parameter: "path", "query" or "header"."""
+    grouped: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
+    documented = {parameter.name: parameter.place for parameter in operation.parameters}
+    for name, value in values.items():
+        bare = _unqualified(name)
+        location = documented.get(name) or documented.get(bare) or "query"
+        if location in grouped:
+            grouped[location][name if name in documented else bare] = value
+    return grouped

@@ -1,0 +1,146 @@
+"""The rule for money: what may have been charged counts as spent until it is known that it was not.
+
+It holds for a delivery and for a single request alike:
+
+- an accepted request (2xx), a server error (5xx) and a connection lost after sending are spent;
+- a rejection (3xx, 4xx) and a failure before anything was sent release the reservation;
+- a charge that the provider reports replaces the price.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+
+from voicegauge.client.spending.ledger import Reservation
+from voicegauge.contract import Operation, ParsedExchange, parse_exchange
+from voicegauge.contract.extension import CreditSpec, RetryPolicy
+from voicegauge.errors import TransportError, UsageError
+from voicegauge.formats import Location
+from voicegauge.model import Exchange
+
+
+class BillingStatus(enum.Enum):
+    """Whether the provider charges for a request, as far as is known."""
+
+    NOT_SENT = enum.auto()
+    """Nothing has left this machine."""
+    REJECTED = enum.auto()
+    """The provider did not perform the request, or documents that its outcome is free."""
+    AMBIGUOUS = enum.auto()
+    """Sent, but the provider failed or its response was lost: it may have been performed and charged."""
+    ACCEPTED = enum.auto()
+
+    @property
+    def may_be_charged(self) -> bool:
+        """Whether the price counts as spent."""
+        return self in (BillingStatus.AMBIGUOUS, BillingStatus.ACCEPTED)
+
+
+def billing_status(status: int, retry: RetryPolicy) -> BillingStatus:
+    """Return what an HTTP status says about the charge for a request.
+
+    A status that the contract documents for sending again (by default 429 and 503) is a rejection, even if it is a
+    5xx: a provider that recommends a retry has not performed the request (RFC 9110, section 15.6.4). A redirect asks
+    for another request before this one is performed (section 15.4), and none is followed.
+    """
+    if 200 <= status < 300:
+        return BillingStatus.ACCEPTED
+    if status >= 500 and status not in retry.statuses:
+        return BillingStatus.AMBIGUOUS
+    return BillingStatus.REJECTED
+
+
+class Settlement:
+    """What is known so far about the charge for one request."""
+
+    def __init__(self) -> None:
+        """Nothing has been sent."""
+        self.status = BillingStatus.NOT_SENT
+        self.charged_usd: float | None = None
+        """The charge that the provider reported, in dollars."""
+        self.charged_credits: float | None = None
+        """The charge that the provider reported, in its own credits."""
+
+    def sending(self) -> None:
+        """Note that the request is about to leave, or to leave again: from now on it may be charged."""
+        self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
+
+    def received(self, status: int, retry: RetryPolicy) -> None:
+        """Note the HTTP status of the response."""
+        self.status = billing_status(status, retry)
+
+    def failed(self, error: TransportError) -> None:
+        """Note that no response arrived."""
+        self.status = BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT
+
+    def read_charge(self, exchange: ParsedExchange, location: Location | None, credits: CreditSpec | None) -> None:
+        """Note the charge reported in a response, if there is one. The latest reported charge counts.
+
+        Args:
+            exchange: whose response is read.
+            location: of the charge, by the contract.
+            credits: the provider's credits; `None` if it charges dollars.
+        """
+        amount = exchange.read_number(location)
+        if amount is None:
+            return
+        if credits is None:
+            self.charged_usd, self.charged_credits = amount, None
+        else:
+            self.charged_usd = None if credits.usd is None else amount * credits.usd
+            self.charged_credits = amount
+
+
+@contextmanager
+def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
+    """Settle `reservation` when the context ends, also by an exception, with what is known then."""
+    settlement = Settlement()
+    try:
+        yield settlement
+    finally:
+        if reservation is not None:
+            reservation.settle(may_be_charged=settlement.status.may_be_charged, charged_usd=settlement.charged_usd)
+
+
+def charge_location(operation: Operation) -> Location | None:
+    """Return where a response to `operation` reports the charge; `None` if no document says."""
+    if operation.chat is not None:
+        return operation.chat.charged
+    if operation.speech is not None:
+        return operation.speech.response.charged
+    if operation.intake is not None:
+        return operation.intake.response.charged
+    return operation.job.charged if operation.job is not None else None
+
+
+async def settle_responses(
+    reservation: Reservation | None, operation: Operation, sending: Awaitable[Sequence[Exchange]]
+) -> Sequence[Exchange]:
+    """Await the exchanges of a single request, retries included, and settle its reservation by the last of them.
+
+    Args:
+        reservation: of the price; `None` for a free request.
+        operation: that is called.
+        sending: sends the request and returns its exchanges; before the last one all were rejected.
+
+    Raises:
+        TransportError: there was no response to the last attempt.
+        UsageError: the request could not be built, so nothing was sent.
+    """
+    provider = operation.contract.provider
+    with settlement_of(reservation) as settlement:
+        settlement.sending()
+        try:
+            exchanges = await sending
+        except TransportError as error:
+            settlement.failed(error)
+            raise
+        except UsageError:
+            settlement.status = BillingStatus.NOT_SENT
+            raise
+        last = exchanges[-1]
+        settlement.received(last.response.status, provider.retry)
+        settlement.read_charge(parse_exchange(last), charge_location(operation), provider.credits)
+        return exchanges

@@ -1,0 +1,32 @@
+"""Detecting the end of an event stream while it arrives."""
+
+from __future__ import annotations
+
+from voicegauge.contract import Contract, StreamReader, parse_exchange
+from voicegauge.contract.extension import StreamSpec
+from voicegauge.model import Exchange
+
+
+class StreamEndDetector:
+    """Reads the chunks of one streamed response; called with each of them."""
+
+    def __init__(self, spec: StreamSpec) -> None:
+        """Read events as `spec` describes them."""
+        self._spec, self._reader, self._size_bytes = spec, StreamReader(spec), 0
+
+    def __call__(self, chunk: bytes) -> bool:
+        """Read `chunk`; return whether the stream is complete, or cannot be read any further."""
+        self._reader.feed(chunk)
+        self._size_bytes += len(chunk)
+        return self._reader.ended or self._reader.error is not None
+
+    def share_events(self, exchange: Exchange) -> None:
+        """Give the events to whoever parses `exchange` later, unless chunks were not seen (in process, compressed)."""
+        if self._size_bytes == len(exchange.response.body):
+            parse_exchange(exchange).set_stream(self._spec, self._reader)
+
+
+def stream_end_detector(contract: Contract, operation_id: str) -> StreamEndDetector | None:
+    """Return a detector for one response of an operation; `None` if its responses are not event streams."""
+    operation = contract.operations.get(operation_id)
+    return StreamEndDetector(operation.stream) if operation is not None and operation.stream is not None else None
