@@ -1,4 +1,4 @@
-"""What a request costs is reserved before it is sent and settled by what became of it."""
+"""What a request costs is reserved before it is sent and settled by its outcome."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_a_spent_budget_sends_nothing(speak, script):
 
 async def test_an_unknown_price_sends_nothing_unless_the_user_names_one(speak, script):
     script.on("POST /say", Response(WAV, media_type="audio/wav"))
-    with pytest.raises(UsageError, match="no document says what acme/sync costs"):
+    with pytest.raises(UsageError, match="no document states the price of acme/sync"):
         await speak("sync", ledger=Ledger(1.0))
     assert script.asked == []
     ledger = Ledger(1.0)

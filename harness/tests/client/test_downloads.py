@@ -43,9 +43,9 @@ async def test_a_described_download_that_needs_the_key_gets_it_from_the_provider
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("file:///etc/passwd", "no plain http(s) URL"),
-        ("http://user:pw@files.test/a", "no plain http(s) URL"),
-        ("http://\x1bc.invalid/a", "no plain http(s) URL: 'http://\\x1bc.invalid/a'"),
+        ("file:///etc/passwd", "not a plain http(s) URL"),
+        ("http://user:pw@files.test/a", "not a plain http(s) URL"),
+        ("http://\x1bc.invalid/a", "not a plain http(s) URL: 'http://\\x1bc.invalid/a'"),
         ("http://127.0.0.1:1/a.wav", "not a public address"),
         ("http://169.254.169.254/latest/meta-data", "not a public address"),
         ("https://[::1]/a", "not a public address"),
@@ -81,9 +81,9 @@ async def test_redirects_of_the_audio_are_followed_five_times(speak, script, sta
 @pytest.mark.parametrize(
     ("audio", "answer", "kind", "words"),
     [
-        (None, None, "protocol", "without audio at body#/audio"),
-        ("/files/a.wav", Response(status_code=404), "refused", "fetching the audio: HTTP 404"),
-        ("/files/a.wav", Response(b"", media_type="audio/wav"), "protocol", "audio of no bytes"),
+        (None, None, "protocol", "has no audio at body#/audio"),
+        ("/files/a.wav", Response(status_code=404), "refused", "downloading the audio: HTTP 404"),
+        ("/files/a.wav", Response(b"", media_type="audio/wav"), "protocol", "is empty"),
     ],
 )
 async def test_missing_audio_is_a_failure(speak, script, status, audio, answer, kind, words):

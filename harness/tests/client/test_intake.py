@@ -123,7 +123,7 @@ async def test_a_refusal_is_sent_again_only_where_it_says_later(send) -> None:
 
 
 async def test_money_is_reserved_before_audio_is_sent(send) -> None:
-    with pytest.raises(UsageError, match="no document says what ttsai/stt-whisper costs"):
+    with pytest.raises(UsageError, match="no document states the price of ttsai/stt-whisper"):
         await send(Provider(), "stt-whisper", Ledger(1.0))
     with pytest.raises(BudgetError):
         await send(Provider(), "stt-whisper", Ledger(1.0), 2.0)

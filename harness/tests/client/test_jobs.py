@@ -119,7 +119,7 @@ async def test_polls_that_keep_failing_are_not(speak, script, status, code, kind
     script.on("GET /jobs/j1", Response(status_code=code))
     delivery, _ = await speak()
     assert delivery.failure.kind == kind
-    assert delivery.failure.message.startswith("asking for the job's state: HTTP")
+    assert delivery.failure.message.startswith("polling the job: HTTP")
     assert script.routes.count("GET /jobs/j1") == polls
 
 

@@ -15,50 +15,50 @@ def test_what_is_reserved_is_settled_or_released_once():
     ledger = Ledger(1.0)
     first, second = ledger.reserve(0.4), ledger.reserve(0.6)
     assert (ledger.spent_usd, ledger.reserved_usd, ledger.left_usd) == (0, 1.0, 0)
-    first.settle(0.1)
-    first.settle(0.1)
-    first.release()
-    second.release()
+    first.settle(may_be_charged=True, charged_usd=0.1)
+    first.settle(may_be_charged=True, charged_usd=0.1)
+    first.settle(may_be_charged=False)
+    second.settle(may_be_charged=False)
     assert (ledger.spent_usd, ledger.reserved_usd, ledger.left_usd) == (0.1, 0, 0.9)
 
 
-def test_a_reservation_without_a_bill_costs_what_was_set_aside():
+def test_a_reservation_without_a_reported_charge_costs_its_price():
     ledger = Ledger(1.0, spent_usd=0.5)
-    ledger.reserve(0.25).settle()
+    ledger.reserve(0.25).settle(may_be_charged=True)
     assert ledger.spent_usd == 0.75
 
 
 def test_a_hundred_cents_are_a_dollar():
     ledger = Ledger(1.0)
     for _ in range(100):
-        ledger.reserve(0.01).settle()
+        ledger.reserve(0.01).settle(may_be_charged=True)
     assert ledger.left_usd == 0
     with pytest.raises(BudgetError, match=r"costs \$0\.01, but of the budget of \$1 \$1 are spent: raise --max-cost"):
         ledger.reserve(0.01)
 
 
 def test_free_requests_pass_an_empty_budget():
-    Ledger(0.0).reserve(0.0).settle()
+    Ledger(0.0).reserve(0.0).settle(may_be_charged=True)
 
 
 def test_a_bill_beyond_the_reservation_is_spent_and_stops_the_next():
     ledger = Ledger(1.0)
-    ledger.reserve(0.5).settle(5.0)
+    ledger.reserve(0.5).settle(may_be_charged=True, charged_usd=5.0)
     assert ledger.spent_usd == 5.0
     with pytest.raises(BudgetError):
         ledger.reserve(0.0000001)
 
 
-def test_without_a_budget_nothing_is_refused():
+def test_without_a_budget_nothing_is_rejected():
     ledger = Ledger()
-    ledger.reserve(1e6).settle()
+    ledger.reserve(1e6).settle(may_be_charged=True)
     assert ledger.spent_usd == 1e6
     assert ledger.left_usd == math.inf
 
 
 @pytest.mark.parametrize("usd", [-1.0, math.nan, math.inf])
-def test_what_is_no_price_is_refused(usd):
-    with pytest.raises(ValueError, match="no price"):
+def test_an_invalid_price_is_rejected(usd):
+    with pytest.raises(ValueError, match="not a valid price"):
         Ledger(1.0).reserve(usd)
 
 
@@ -83,9 +83,9 @@ def test_concurrent_requests_never_overspend(budget, requests):
             for _ in range(turns):
                 await asyncio.sleep(0)
             if end == "release":
-                reservation.release()
+                reservation.settle(may_be_charged=False)
             else:
-                reservation.settle(usd / 2 if end == "less" else None)
+                reservation.settle(may_be_charged=True, charged_usd=usd / 2 if end == "less" else None)
             held.append(ledger.spent_usd + ledger.reserved_usd)
 
         await asyncio.gather(*(request(*one) for one in requests))

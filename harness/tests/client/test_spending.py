@@ -40,9 +40,9 @@ async def ask(provider: Provider, ledger: Ledger, price_micro: int) -> bool:
             return False
         fate, bill = await provider.answer(price_micro)
         if fate in ("later", "lost before", "refused"):
-            reservation.release()
+            reservation.settle(may_be_charged=False)
         else:
-            reservation.settle(None if bill is None else bill / 1e6)
+            reservation.settle(may_be_charged=True, charged_usd=None if bill is None else bill / 1e6)
         if fate != "later":
             break
         await provider.clock.sleep(provider.dice.random())

@@ -118,13 +118,17 @@ def test_what_comes_after_the_end_is_seen(streaming, script) -> None:
 BAD: dict[str, tuple[tuple[bytes | float, ...], str, str]] = {
     "failed": ((_event("begin"), _event("oops", why="No voice left.")), "failed", "oops: No voice left."),
     "failed without a word": ((_event("oops", why=7),), "failed", "no reason given"),
-    "truncated": ((_event("begin"), _audio(SPEECH)), "protocol", "no event ends it, the last of 2 is 'audio'"),
+    "truncated": (
+        (_event("begin"), _audio(SPEECH)),
+        "protocol",
+        "without an event that ends it: the last of 2 is 'audio'",
+    ),
     "without its marker": ((WHOLE.removesuffix(b"data: [DONE]\n\n"),), "protocol", "broke off"),
-    "empty": ((), "protocol", "there is none"),
-    "no events": ((b"<html>" * 100,), "protocol", "there is none"),
+    "empty": ((), "protocol", "it has no events"),
+    "no events": ((b"<html>" * 100,), "protocol", "it has no events"),
     "no base64": ((_event("audio", pcm="!"), _event("end"), b"data: [DONE]\n\n"), "protocol", "no base64 at data#/pcm"),
     "no audio in it": ((_event("audio"), _event("end"), b"data: [DONE]\n\n"), "protocol", "no text at data#/pcm"),
-    "no audio at all": ((_event("begin"), _event("end"), b"data: [DONE]\n\n"), "protocol", "audio of no bytes"),
+    "no audio at all": ((_event("begin"), _event("end"), b"data: [DONE]\n\n"), "protocol", "is empty"),
     "stalled": ((_event("begin"), 5.0, WHOLE), "timeout", "nothing for 0.4 s"),
 }
 
@@ -151,14 +155,14 @@ def test_a_broken_connection_is_the_network(streaming, script) -> None:
     delivery = _speak(streaming, script.on("POST /say", breaks))
     assert delivery.failure is not None
     assert delivery.failure.kind == "network"
-    assert "may have been paid for" in delivery.failure.message
+    assert "may have been charged" in delivery.failure.message
 
 
-def test_an_answer_that_is_no_stream_is_said_to_be_none(streaming, script) -> None:
+def test_a_response_that_is_not_a_stream_is_a_protocol_failure(streaming, script) -> None:
     delivery = _speak(streaming, script.on("POST /say", JSONResponse({"note": "later"})))
     assert delivery.failure is not None
     assert delivery.failure.kind == "protocol"
-    assert "no stream of events" in delivery.failure.message
+    assert "is not an event stream" in delivery.failure.message
 
 
 def test_a_refusal_is_a_refusal(streaming, script) -> None:

@@ -89,7 +89,7 @@ def test_what_is_accepted_that_should_be_refused_counts_as_a_paid_request(live, 
     acme.accepts_anything = True
     status, report, _, _ = live("--max-calls", most)
     assert (status, len(acme.texts)) == (1, accepted)
-    assert report["spending"]["total"]["paid"] == accepted
+    assert report["spending"]["total"]["billable"] == accepted
     assert {finding["rule"] for finding in report["findings"]} == {"accepts-invalid"}
     reasons = [case["reason"] for case in report["cases"] if case["verdict"] == "skipped"]
     assert f"not sent: of {most} requests to be paid for, {accepted} were accepted" in reasons
@@ -99,9 +99,9 @@ def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     status, plan, out, err = live("--full", "--dry-run")
     assert (status, acme.keys, err) == (0, [], "")
     assert plan["schema"] == "voicegauge/check-plan/2"
-    paid = [case for case in plan["cases"] if case["paid"]]
+    paid = [case for case in plan["cases"] if case["is_billable"]]
     assert plan["spending"]["total"]["usd"] == pytest.approx(sum(case["usd"] for case in paid))
-    assert sum(part["paid"] for part in plan["spending"]["by_kind"].values()) == len(paid) > 5
+    assert sum(part["billable"] for part in plan["spending"]["by_kind"].values()) == len(paid) > 5
     assert f"{len(paid)} that may be paid for" in out
     verdicts = [case["expects"] for case in plan["cases"]]
     assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "rejected")
@@ -111,7 +111,7 @@ def test_what_was_spent_is_told_by_target_kind_and_rule(live, acme) -> None:
     _, report, out, _ = live("--full")
     spending = report["spending"]
     assert spending["total"]["usd"] == report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
-    assert spending["total"]["paid"] == len(acme.texts)
+    assert spending["total"]["billable"] == len(acme.texts)
     assert spending["total"]["requests"] == report["exchanges"]["recorded"]
     for part in ("by_target", "by_operation", "by_kind"):
         assert sum(spent["usd"] for spent in spending[part].values()) == pytest.approx(report["spent_usd"])

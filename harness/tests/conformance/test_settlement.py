@@ -39,9 +39,7 @@ def single_request(contract: Contract) -> ConformanceCase:
     return next(case for case in cases if case.expected.kind == "valid" and case.speech is None)
 
 
-async def run_case(
-    contract: Contract, ledger: Ledger, *, app: Starlette | None = None, url: str = "http://acme"
-) -> None:
+async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = None, url: str = "http://acme") -> None:
     """Run one single-request case against `app`, or the server at `url`."""
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": url}, key=ACME_KEY, clock=VirtualClock(), ledger=ledger)
@@ -72,7 +70,7 @@ def responding(response: Response) -> Starlette:
 )
 async def test_a_single_request_is_settled_by_its_response(acme_contract, response, spent_usd) -> None:
     ledger = Ledger(1.0)
-    await run_case(acme_contract, ledger, app=responding(response))
+    await run_case(acme_contract, ledger, responding(response))
     assert (ledger.spent_usd, ledger.reserved_usd) == (spent_usd, 0)
 
 

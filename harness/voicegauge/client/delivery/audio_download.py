@@ -127,7 +127,7 @@ class _Download:
         raise _protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")
 
     def _request(self, url: str) -> Request:
-        """Return a plain GET; with the key only if the contract describes the download and the URL is the provider's."""
+        """Return a plain GET, with the key only for a documented download from the provider itself."""
         url_origin = origin(url)
         if url_origin is None:
             shown = self._connection.mask_secrets(url)[:100]
