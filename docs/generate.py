@@ -25,7 +25,7 @@ from voicegauge.conformance import PricedPlan as PricedCheck
 from voicegauge.contract.extension import json_schema
 from voicegauge.drift import DriftReport
 from voicegauge.model import Run
-from voicegauge.report.gather import Report
+from voicegauge.report import BenchReport
 
 ROOT = Path(__file__).resolve().parents[1]
 HELP_BLOCK = re.compile(r"(<!-- help -->\n```text\n).*?(```\n<!-- /help -->)", re.DOTALL)
@@ -71,7 +71,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/score.schema.json": lambda: as_json(record_schema(ScoreResult, "voicegauge score --json")),
     "docs/asr.schema.json": lambda: as_json(record_schema(Recognizers, "voicegauge asr list --json")),
     "docs/compare.schema.json": lambda: as_json(record_schema(RunComparison, "voicegauge compare --json")),
-    "docs/report.schema.json": lambda: as_json(record_schema(Report, "voicegauge report --json")),
+    "docs/report.schema.json": lambda: as_json(record_schema(BenchReport, "voicegauge report --json")),
     "docs/record.schema.json": lambda: as_json(record_schema(RecordResult, "voicegauge record --json")),
     "docs/convert.schema.json": lambda: as_json(record_schema(Conversion, "voicegauge convert --json")),
     "docs/providers.schema.json": lambda: as_json(record_schema(Providers, "voicegauge providers --json")),

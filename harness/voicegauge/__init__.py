@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from voicegauge.emulator import RunningEmulator
     from voicegauge.errors import VoicegaugeError
     from voicegauge.model import Finding, Provenance, Run, Severity
-    from voicegauge.report import Report
+    from voicegauge.report import BenchReport
 
 
 _MODULES = {
@@ -85,13 +85,14 @@ _MODULES = {
     "voicegauge.emulator": ("RunningEmulator",),
     "voicegauge.errors": ("VoicegaugeError",),
     "voicegauge.model": ("Finding", "Provenance", "Run", "Severity"),
-    "voicegauge.report": ("Report",),
+    "voicegauge.report": ("BenchReport",),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 """The module of each exported name that is not a name of `voicegauge.api`."""
 
 __all__ = [
     "BenchPlanResult",
+    "BenchReport",
     "BenchResult",
     "Catalogue",
     "CheckReport",
@@ -109,7 +110,6 @@ __all__ = [
     "Providers",
     "RecordResult",
     "RecordedFile",
-    "Report",
     "RuleList",
     "Run",
     "RunComparison",

@@ -12,7 +12,7 @@ import pytest
 from voicegauge.bench.analysis.cost import CostLine
 from voicegauge.model import Provenance
 from voicegauge.report import write_report
-from voicegauge.report.text import usd
+from voicegauge.report.text_format import format_usd
 
 from .factories import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, crowd, hostile_voices, make_run
 
@@ -159,10 +159,10 @@ def test_the_chosen_text_length_sets_the_price_as_the_library_does(
             line = CostLine(
                 fixed_usd=float(data["fixed"]),
                 usd_per_character=float(data["character"]),
-                max_characters=int(data["most"]) if data["most"] else None,
+                max_characters=int(data["maxCharacters"]) if data["maxCharacters"] else None,
             )
-            assert row.locator("[data-text]").inner_text() == usd(line.request_usd(length))
-            assert row.locator("[data-million]").inner_text() == usd(line.usd_per_1m_characters(length))
+            assert row.locator("[data-text]").inner_text() == format_usd(line.request_usd(length))
+            assert row.locator("[data-million]").inner_text() == format_usd(line.usd_per_1m_characters(length))
             lines += 1
         assert lines == len(VOICES)  # one has no price, one never answers but has one
         assert trouble == []

@@ -10,12 +10,12 @@ import pytest
 from voicegauge.bench.analysis.statistics import Estimate
 from voicegauge.bench.analysis.summary import TargetSummary
 from voicegauge.model import Streaming
-from voicegauge.report import gather
-from voicegauge.report.facts import highlights, incomparable
-from voicegauge.report.scatter import NARROW, WIDE, scatter, shared_axes
-from voicegauge.report.table import columns, groups, rows
-from voicegauge.report.text import DASH, NONE, interval, milliseconds, percent, usd
-from voicegauge.report.timeline import shared_axis, timeline
+from voicegauge.report import summarize_runs
+from voicegauge.report.comparison_table import column_groups, comparison_columns, comparison_rows
+from voicegauge.report.latency_bars import latency_chart, shared_time_axis
+from voicegauge.report.run_facts import highlights, incomparable_facts
+from voicegauge.report.scatter_plot import NARROW, WIDE, scatter, shared_axes
+from voicegauge.report.text_format import DASH, MISSING, format_interval, format_ms, format_percent, format_usd
 
 from .factories import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 
@@ -23,32 +23,32 @@ from .factories import BROKEN, LANGUAGES_ALL, VOICES, Voice, crowd, make_run
 @pytest.fixture(scope="module")
 def targets(tmp_path_factory: pytest.TempPathFactory) -> tuple[TargetSummary, ...]:
     run = make_run(tmp_path_factory.mktemp("run"), (*VOICES, BROKEN), repetitions=3)
-    return gather([run]).runs[0].targets
+    return summarize_runs([run]).runs[0].targets
 
 
 def test_each_cell_is_the_summarys_number_with_its_interval(targets: tuple[TargetSummary, ...]) -> None:
-    shown = columns(targets, 500)
+    shown = comparison_columns(targets, 500)
     keys = [column.key for column in shown]
-    for row in rows(targets, shown):
+    for row in comparison_rows(targets, shown):
         cells, summary = dict(zip(keys, row.cells, strict=True)), row.summary
         assert summary.wer is not None
-        assert cells["wer"].text == percent(summary.wer.corpus.value)
+        assert cells["wer"].text == format_percent(summary.wer.corpus.value)
         assert cells["failures"].text == f"{summary.failures}/{summary.samples}"
         if summary.total_latency_ms:
-            assert cells["file"].text == milliseconds(summary.total_latency_ms.value)
-            assert cells["file"].detail == interval(summary.total_latency_ms)
-            assert cells["million"].text == usd(summary.cost.usd_per_1m_characters)
-            assert cells["file95"].detail.endswith("?")  # fewer than 100 samples
+            assert cells["latency"].text == format_ms(summary.total_latency_ms.value)
+            assert cells["latency"].detail == format_interval(summary.total_latency_ms)
+            assert cells["million"].text == format_usd(summary.cost.usd_per_1m_characters)
+            assert cells["latency95"].detail.endswith("?")  # fewer than 100 samples
         else:
-            assert cells["file"].sort is None
+            assert cells["latency"].sort is None
 
 
 def test_columns_without_any_number_are_left_out_and_groups_span_the_rest(targets: tuple[TargetSummary, ...]) -> None:
-    shown = columns(targets, 500)
+    shown = comparison_columns(targets, 500)
     assert "cer" not in [column.key for column in shown]
-    assert sum(count for _, count in groups(shown)) == len(shown)
-    assert sum(column.starts for column in shown) == len(groups(shown))
-    assert [column.key for column in columns([t for t in targets if t.target == BROKEN.id], 500)] == [
+    assert sum(count for _, count in column_groups(shown)) == len(shown)
+    assert sum(column.starts_group for column in shown) == len(column_groups(shown))
+    assert [column.key for column in comparison_columns([t for t in targets if t.target == BROKEN.id], 500)] == [
         "wer",
         "request",
         "million",
@@ -59,24 +59,24 @@ def test_columns_without_any_number_are_left_out_and_groups_span_the_rest(target
 def test_what_the_intervals_do_not_tell_apart_stands_out_together(tmp_path: Path) -> None:
     twins = tuple(Voice(f"a/{i}", "twin", 1_000, 0.05) for i in range(2))
     slow = Voice("a/slow", "slow", 9_000, 0.05)
-    found = gather([make_run(tmp_path, (*twins, slow), repetitions=3)]).runs[0].targets
-    shown = columns(found, 500)
-    at = [column.key for column in shown].index("file")
-    assert {row.summary.target: row.best[at] for row in rows(found, shown)} == {
+    found = summarize_runs([make_run(tmp_path, (*twins, slow), repetitions=3)]).runs[0].targets
+    shown = comparison_columns(found, 500)
+    at = [column.key for column in shown].index("latency")
+    assert {row.summary.target: row.best[at] for row in comparison_rows(found, shown)} == {
         "a/0": True,
         "a/1": True,
         "a/slow": False,
     }
     million = [column.key for column in shown].index("million")
-    assert not any(row.best[million] for row in rows(found, shown))  # all cost the same
+    assert not any(row.best[million] for row in comparison_rows(found, shown))  # all cost the same
 
 
 def test_a_headline_names_how_many_may_be_as_good(tmp_path: Path) -> None:
     twins = tuple(Voice(f"a/{i}", "twin", 1_000, 0.3) for i in range(3))
-    report = gather([make_run(tmp_path, twins, repetitions=3)])
+    report = summarize_runs([make_run(tmp_path, twins, repetitions=3)])
     said = {item.label: item for item in highlights(report.runs[0])}
-    assert said["Shortest time to file"].beside == "and 2 others not told apart from it"
-    assert said["Lowest price, 1M characters"].beside == "and 2 others at the same price"
+    assert said["Lowest total latency"].ties == "tied with 2 others (intervals overlap)"
+    assert said["Lowest price, 1M characters"].ties == "tied with 2 others (same price)"
     assert said["Failed"].value == "0"
 
 
@@ -84,8 +84,8 @@ def test_runs_under_different_asrs_are_not_comparable(tmp_path: Path) -> None:
     one = make_run(tmp_path / "a", VOICES[:1], repetitions=1)
     same = make_run(tmp_path / "b", VOICES[:1], repetitions=1, seed=9)
     other = make_run(tmp_path / "c", VOICES[:1], repetitions=1, closed=False)
-    assert incomparable(gather([one, same])) == ()
-    assert incomparable(gather([one, other])) == ("ASR engine",)
+    assert incomparable_facts(summarize_runs([one, same])) == ()
+    assert incomparable_facts(summarize_runs([one, other])) == ("ASR engine",)
 
 
 @pytest.mark.parametrize("size", [WIDE, NARROW])
@@ -93,48 +93,48 @@ def test_every_measured_target_is_drawn_and_the_pareto_set_is_named(
     targets: tuple[TargetSummary, ...], size: tuple[float, float]
 ) -> None:
     picture = scatter(targets, shared_axes(targets), size)
-    assert len(picture.marks) == len(VOICES)  # the one that never answered has no time
-    assert all(mark.label for mark in picture.marks if mark.pareto)
-    assert {m.name for m in picture.marks if m.pareto} == {t.target for t in targets if t.pareto}
-    for mark in picture.marks:
+    assert len(picture.points) == len(VOICES)  # the one that never answered has no time
+    assert all(mark.label for mark in picture.points if mark.pareto)
+    assert {m.name for m in picture.points if m.pareto} == {t.target for t in targets if t.pareto}
+    for mark in picture.points:
         assert picture.frame.left <= mark.x <= picture.frame.right
         assert picture.frame.top <= mark.y <= picture.frame.bottom
 
 
 def test_a_crowd_of_twenty_is_drawn_with_the_best_named(tmp_path: Path) -> None:
-    found = gather([make_run(tmp_path, crowd(20), repetitions=2)]).runs[0].targets
+    found = summarize_runs([make_run(tmp_path, crowd(20), repetitions=2)]).runs[0].targets
     for size in (WIDE, NARROW):
         picture = scatter(found, shared_axes(found), size)
-        assert len(picture.marks) == 20
-        assert all(mark.label for mark in picture.marks if mark.pareto)
+        assert len(picture.points) == 20
+        assert all(mark.label for mark in picture.points if mark.pareto)
 
 
-def test_bars_run_from_nought_to_the_time_to_file_without_a_gap(targets: tuple[TargetSummary, ...]) -> None:
-    axis = shared_axis(targets)
-    for bar in timeline(targets, axis).bars:
+def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[TargetSummary, ...]) -> None:
+    axis = shared_time_axis(targets)
+    for bar in latency_chart(targets, axis).bars:
         end = 0.0
         for segment in bar.segments:
             assert segment.left == pytest.approx(end)
             assert segment.width > 0
             end = segment.left + segment.width
         assert bar.target.total_latency_ms
-        assert end == pytest.approx(100 * axis.at(bar.target.total_latency_ms.value))
+        assert end == pytest.approx(100 * axis.position(bar.target.total_latency_ms.value))
 
 
 def test_what_lies_between_two_polls_is_drawn_as_open(targets: tuple[TargetSummary, ...]) -> None:
-    axis = shared_axis(targets)
-    bar = next(bar for bar in timeline(targets, axis).bars if bar.target.completion_ms)
-    open_ = next(s for s in bar.segments if s.part == "work-or-done")
+    axis = shared_time_axis(targets)
+    bar = next(bar for bar in latency_chart(targets, axis).bars if bar.target.completion_ms)
+    open_ = next(s for s in bar.segments if s.phase == "processing-or-completed")
     assert bar.target.completion_ms
-    assert open_.left == pytest.approx(100 * axis.at(bar.target.completion_ms.low.value))
-    assert open_.left + open_.width == pytest.approx(100 * axis.at(bar.target.completion_ms.high.value))
-    direct = next(bar for bar in timeline(targets, axis).bars if not bar.target.completion_ms)
-    assert [s.part for s in direct.segments] == ["first-byte", "transfer"]
+    assert open_.left == pytest.approx(100 * axis.position(bar.target.completion_ms.low.value))
+    assert open_.left + open_.width == pytest.approx(100 * axis.position(bar.target.completion_ms.high.value))
+    direct = next(bar for bar in latency_chart(targets, axis).bars if not bar.target.completion_ms)
+    assert [s.phase for s in direct.segments] == ["first-byte", "download"]
 
 
 def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: Path) -> None:
-    found = gather([make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2)]).runs[0].targets
-    shown = columns(found, 500)
+    found = summarize_runs([make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2)]).runs[0].targets
+    shown = comparison_columns(found, 500)
     assert [column.key for column in shown][:2] == ["wer", "cer"]
 
 
@@ -143,7 +143,7 @@ def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: P
     [(None, None, ""), (390.0, 452.0, "390 452"), (390.0, None, "390 ?"), (3.21, 1_234.0, "3.2 1,234")],
 )
 def test_an_interval_says_which_end_is_unknown(low: float | None, high: float | None, said: str) -> None:
-    assert interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", DASH)
+    assert format_interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", DASH)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def test_an_interval_says_which_end_is_unknown(low: float | None, high: float | 
     ],
 )
 def test_only_what_is_free_costs_nothing(price: float | None, said: str) -> None:
-    assert usd(price) == said
+    assert format_usd(price) == said
 
 
 def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
@@ -170,14 +170,16 @@ def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
         msgspec.structs.replace(s, streaming=told) if s.target == VOICES[0].id and not s.failure else s
         for s in run.samples
     ]
-    summaries = gather([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).runs[0].targets
-    shown = columns(summaries, 500)
-    assert ("Streams", 4) in groups(shown)
+    summaries = summarize_runs([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).runs[0].targets
+    shown = comparison_columns(summaries, 500)
+    assert ("Streams", 4) in column_groups(shown)
     keys = [column.key for column in shown]
-    for row in rows(summaries, shown):
+    for row in comparison_rows(summaries, shown):
         cells = dict(zip(keys, row.cells, strict=True))
         texts = tuple(cells[key].text for key in ("speech", "gap", "gapmax", "underrun"))
         streams = row.summary.target == VOICES[0].id
-        assert texts == (("310", "21", "43", "1.00") if streams else (NONE,) * 4)
-        assert ("77 ms waited" in cells["underrun"].detail) == streams
-    assert "Streams" not in dict(groups(columns(gather([(folder, run)]).runs[0].targets, 500)))
+        assert texts == (("310", "21", "43", "1.00") if streams else (MISSING,) * 4)
+        assert ("77 ms stalled" in cells["underrun"].detail) == streams
+    assert "Streams" not in dict(
+        column_groups(comparison_columns(summarize_runs([(folder, run)]).runs[0].targets, 500))
+    )

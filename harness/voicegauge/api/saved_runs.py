@@ -18,7 +18,7 @@ from voicegauge.bench.scoring import choose_scoring_asr, score_run
 from voicegauge.errors import UsageError
 from voicegauge.files import write_file
 from voicegauge.model import Provenance, Record, Run, ScoreSet
-from voicegauge.report import CLIPS, Report, gather, render_csv, render_markdown, render_page
+from voicegauge.report import CLIPS, BenchReport, render_csv, render_markdown, render_page, summarize_runs
 
 ReportFormat = Literal["html", "csv", "markdown"]
 
@@ -149,7 +149,7 @@ def compare(
 
 def build_report(
     runs: PathLike | Sequence[PathLike], *, text_length: int | None = None, clips: int | None = None
-) -> Report:
+) -> BenchReport:
     """Summarize one or several saved runs.
 
     >>> report = voicegauge.build_report(saved_run)
@@ -168,11 +168,11 @@ def build_report(
         DataError: a run cannot be read.
     """
     loaded = [(run_folder(path), load_run(path)) for path in to_paths(runs)]
-    return gather(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
+    return summarize_runs(loaded, characters=text_length or TEXT_LENGTH, clips=clips or CLIPS)
 
 
 def render_report(
-    runs: PathLike | Sequence[PathLike], *, format: ReportFormat = "html", report: Report | None = None
+    runs: PathLike | Sequence[PathLike], *, format: ReportFormat = "html", report: BenchReport | None = None
 ) -> str:
     """Render saved runs as a self-contained HTML page, as CSV or as Markdown.
 
@@ -199,7 +199,7 @@ def write_report(
     file: PathLike,
     *,
     format: ReportFormat = "html",
-    report: Report | None = None,
+    report: BenchReport | None = None,
 ) -> Path:
     """Write saved runs to a file; see `render_report` for the arguments.
 

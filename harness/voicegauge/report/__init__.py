@@ -1,17 +1,16 @@
 """Saved runs as one self-contained HTML page, JSON, CSV or Markdown."""
 
-from voicegauge.report.clips import CLIPS
-from voicegauge.report.gather import Report, gather
-from voicegauge.report.page import render_page
-from voicegauge.report.tabular import render_csv, render_markdown
-from voicegauge.report.writing import write_report
+from voicegauge.report.csv_markdown import render_csv, render_markdown
+from voicegauge.report.html_page import render_page, write_report
+from voicegauge.report.report_data import BenchReport, summarize_runs
+from voicegauge.report.worst_clips import CLIPS
 
 __all__ = [
     "CLIPS",
-    "Report",
-    "gather",
+    "BenchReport",
     "render_csv",
     "render_markdown",
     "render_page",
+    "summarize_runs",
     "write_report",
 ]

@@ -1,9 +1,9 @@
-// Sorting and the choice of a text length. Without JavaScript the page is whole, only fixed.
+// Sorts tables and recomputes prices for another text length. Without JavaScript the page is complete but static.
 (() => {
   "use strict";
   document.documentElement.classList.add("js");
 
-  // A cell's value: a number where it has one, text otherwise; null goes last in either direction.
+  // The sort key of a cell: text, a number, or null, which is sorted last in both directions.
   const valueOf = (row, column, kind) => {
     const raw = row.cells[column].dataset.value ?? "";
     if (kind === "text") return raw;
@@ -55,8 +55,8 @@
     if (!usable) return;
     document.querySelector("[data-chosen]").textContent = length.toLocaleString("en-US");
     for (const row of document.querySelectorAll("tr[data-fixed]")) {
-      const most = Number(row.dataset.most);
-      const requests = most ? Math.max(1, Math.ceil(length / most)) : 1;
+      const limit = Number(row.dataset.maxCharacters);
+      const requests = limit ? Math.max(1, Math.ceil(length / limit)) : 1;
       const text = Number(row.dataset.fixed) * requests + Number(row.dataset.character) * length;
       row.querySelector("[data-text]").textContent = usd(text);
       row.querySelector("[data-million]").textContent = usd((text / length) * 1e6);

@@ -7,8 +7,8 @@ import numpy as np
 
 from voicegauge.bench.running.store import save_audio
 from voicegauge.model import Run
-from voicegauge.report import gather, render_page
-from voicegauge.report.clips import CLIPS, CLIPS_PER_TARGET, WorstClip, players, worst_clips
+from voicegauge.report import render_page, summarize_runs
+from voicegauge.report.worst_clips import CLIPS, CLIPS_PER_TARGET, WorstClip, load_players, worst_clips
 from voicegauge.speech.audio import EncodedAudio, decode, encode
 
 from .factories import BROKEN, VOICES, crowd, make_run
@@ -55,7 +55,7 @@ def test_a_small_file_is_played_as_it_came_and_a_large_one_as_mp3(tmp_path: Path
     clip = worst(run)[0]
     small = clip_with(folder, clip, encode(tone(1), 22_050, "wav")[0], "audio/wav")
     large = clip_with(folder, clip, encode(tone(9), 22_050, "wav")[0], "audio/wav")
-    kept, smaller = players([(folder, small), (folder, large)])
+    kept, smaller = load_players([(folder, small), (folder, large)])
     assert (kept.src or "").startswith("data:audio/wav;base64,")
     assert kept.note == ""
     assert (smaller.src or "").startswith("data:audio/mpeg;base64,")
@@ -66,14 +66,14 @@ def test_a_small_file_is_played_as_it_came_and_a_large_one_as_mp3(tmp_path: Path
 def test_what_a_provider_calls_its_audio_decides_nothing(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     lied = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "flac")[0], 'text/html"><script>')
-    (player,) = players([(folder, lied)])
+    (player,) = load_players([(folder, lied)])
     assert (player.src or "").startswith("data:audio/flac;base64,")
 
 
 def test_audio_beyond_the_limit_is_left_out_and_named(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "wav")[0], "audio/wav")
-    found = players([(folder, clip)] * 4, limit=2 * clip.audio.bytes)
+    found = load_players([(folder, clip)] * 4, limit_bytes=2 * clip.audio.bytes)
     assert [player.src is not None for player in found] == [True, True, False, False]
     assert clip.audio.file in found[3].note
 
@@ -88,15 +88,15 @@ def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -
     linked = replace(outside, file="link.wav")
     other = replace(clip.audio, sha256="0" * 64)
     gone = replace(clip.audio, file="audio/gone.wav")
-    found = players([(folder, replace(clip, audio=audio)) for audio in (outside, linked, other, gone)])
+    found = load_players([(folder, replace(clip, audio=audio)) for audio in (outside, linked, other, gone)])
     assert [player.src for player in found] == [None] * 4
-    assert all("not in the run's folder" in player.note for player in found)
+    assert all("missing from the run's folder" in player.note for player in found)
 
 
 def test_what_could_not_be_decoded_is_said_to_be_so(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     junk = clip_with(folder, worst(run)[0], b"RIFF\0\0\0\0WAVEjunk", "audio/wav")
-    (player,) = players([(folder, junk)])
+    (player,) = load_players([(folder, junk)])
     assert player.src is None
     assert "could not be decoded" in player.note
 
@@ -105,9 +105,9 @@ def test_a_page_with_missing_audio_is_a_page(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:2], repetitions=2)
     for file in (folder / "audio").iterdir():
         file.unlink()
-    page = render_page(gather([(folder, run)]), [(folder, run)])
+    page = render_page(summarize_runs([(folder, run)]), [(folder, run)])
     assert "<audio" not in page
-    assert "not in the run&#39;s folder" in page
+    assert "missing from the run&#39;s folder" in page
 
 
 def test_a_player_holds_the_speech_that_was_measured(tmp_path: Path) -> None:
@@ -115,6 +115,6 @@ def test_a_player_holds_the_speech_that_was_measured(tmp_path: Path) -> None:
 
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = worst(run)[0]
-    (player,) = players([(folder, clip)])
-    audio_content = decode(base64.b64decode((player.src or "").split(",")[1]))
-    assert abs(audio_content.audio_s - (clip.audio.audio_s or 0)) < 0.2
+    (player,) = load_players([(folder, clip)])
+    played = decode(base64.b64decode((player.src or "").split(",")[1]))
+    assert abs(played.audio_s - (clip.audio.audio_s or 0)) < 0.2

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicegauge.errors import DataError, UsageError
 from voicegauge.model import Failure, Provenance, Run
-from voicegauge.report import gather, render_markdown, render_page, write_report
+from voicegauge.report import render_markdown, render_page, summarize_runs, write_report
 
 from .factories import BROKEN, HOSTILE, LANGUAGES_ALL, VOICES, Voice, make_run
 
@@ -38,7 +38,7 @@ class Skeleton(HTMLParser):
 
 
 def page_of(*runs: tuple[Path, Run]) -> str:
-    return render_page(gather(runs), runs)
+    return render_page(summarize_runs(runs), runs)
 
 
 @pytest.fixture(scope="module")
@@ -115,9 +115,9 @@ def test_every_section_is_there_for_every_kind_of_run(tmp_path: Path) -> None:
         ):
             assert f'<section id="{section}"' in page, name
     assert "Nothing was scored" in page_of(kinds["nothing scored"])
-    assert "No request brought a file" in page_of(kinds["nothing answered"])
-    assert "No audio came of what was not understood" in page_of(kinds["nothing answered"])
-    assert "understood without error" in page_of(kinds["no error"])
+    assert "No request succeeded" in page_of(kinds["nothing answered"])
+    assert "Every sample with errors is without audio" in page_of(kinds["nothing answered"])
+    assert "transcribed without error" in page_of(kinds["no error"])
 
 
 def test_failures_are_counted_with_their_messages(tmp_path: Path) -> None:
@@ -126,20 +126,22 @@ def test_failures_are_counted_with_their_messages(tmp_path: Path) -> None:
     assert re.search(r">17/17<", page)  # the warm-up is left out
 
 
-def test_languages_stand_apart_and_characters_are_told_from_words(tmp_path: Path) -> None:
+def test_languages_stand_apart_and_characters_are_not_mixed_with_words(tmp_path: Path) -> None:
     page = page_of(make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2))
     assert "By language" in page
     assert '<bdi>ja</bdi> <span class="unit">CER</span>' in page
     assert '<bdi lang="ar">' in page
 
 
-def test_targets_that_spoke_other_texts_are_said_not_to_compare(tmp_path: Path) -> None:
+def test_targets_with_different_texts_are_marked_as_not_comparable(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=1)
     english = tuple(s for s in run.samples if s.language == "en" or s.target == VOICES[0].id)
     fewer = folder, msgspec.structs.replace(run, samples=english)
     for made, uneven in (((folder, run), False), (fewer, True)):
         assert ("Not the same texts." in page_of(made)) is uneven
-        assert ("Not all targets spoke the same languages." in render_markdown(gather([made]))) is uneven
+        assert (
+            "The targets were not measured in the same languages." in render_markdown(summarize_runs([made]))
+        ) is uneven
 
 
 def test_a_closed_vocabulary_is_said_aloud(tmp_path: Path) -> None:

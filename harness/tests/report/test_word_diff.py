@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.model import Score
-from voicegauge.report.diff import DiffSegment, word_diff
+from voicegauge.report.word_diff import DiffSegment, word_diff
 
 
 def score(reference: str, hypothesis: str, unit: str = "word") -> Score:

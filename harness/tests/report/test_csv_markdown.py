@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicegauge.model import Provenance, Run
-from voicegauge.report import Report, gather, render_csv, render_markdown
-from voicegauge.report.tabular import _escape
+from voicegauge.report import BenchReport, render_csv, render_markdown, summarize_runs
+from voicegauge.report.csv_markdown import _escape_markdown
 
 from .factories import BROKEN, HOSTILE, VOICES, hostile_voices, make_run
 
@@ -49,16 +49,16 @@ def test_csv_holds_no_formula_and_no_control_character(tmp_path: Path) -> None:
 
 
 def test_json_is_the_report_whole_and_says_its_schema(typical: tuple[Path, Run]) -> None:
-    report = gather([typical])
+    report = summarize_runs([typical])
     text = msgspec.json.encode(report)
     assert report.schema == "voicegauge/report/2"
-    assert msgspec.json.decode(text, type=Report) == report
+    assert msgspec.json.decode(text, type=BenchReport) == report
     assert b"base64" not in text
 
 
 def test_markdown_is_one_table_a_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
     live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.RECORDED)
-    text = render_markdown(gather([typical, live]))
+    text = render_markdown(summarize_runs([typical, live]))
     first, second = text.split("### ")[1:]
     assert first.startswith("EMULATED: ")
     assert "EMULATED" not in second
@@ -71,13 +71,13 @@ def test_markdown_is_one_table_a_run_with_its_provenance(typical: tuple[Path, Ru
 @given(st.one_of(st.sampled_from(HOSTILE), st.text()))
 @settings(deadline=None)
 def test_no_text_becomes_markup_in_markdown(text: str) -> None:
-    escaped = _escape(text)
+    escaped = _escape_markdown(text)
     assert not set(escaped) & set("<>|`*[]~@\n\r\x00\u202e")
     assert escaped.replace("&#", "").count("&") == 0
 
 
 def test_rows_keep_their_cells_whatever_a_target_is_called(tmp_path: Path) -> None:
-    text = render_markdown(gather([make_run(tmp_path, hostile_voices(), repetitions=1)]))
+    text = render_markdown(summarize_runs([make_run(tmp_path, hostile_voices(), repetitions=1)]))
     table = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(HOSTILE)
     assert len({line.count("|") for line in table}) == 1

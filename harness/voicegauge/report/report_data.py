@@ -1,6 +1,6 @@
-"""What a report says, gathered from saved runs into plain records.
+"""Data of a report, computed from saved runs.
 
-Everything that is shown is here: the page, the JSON and the Markdown print the same numbers.
+The HTML page, the JSON and the Markdown show the same numbers, all taken from these records.
 """
 
 from __future__ import annotations
@@ -12,66 +12,66 @@ from pathlib import Path
 from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarize
 from voicegauge.errors import DataError
 from voicegauge.model import AsrErrorFloor, FailureKind, Manifest, Provenance, Record, Run, ScoreSet
-from voicegauge.report.clips import CLIPS, WorstClip, worst_clips
-from voicegauge.report.text import shorten
+from voicegauge.report.text_format import shorten
+from voicegauge.report.worst_clips import CLIPS, WorstClip, worst_clips
 from voicegauge.version import __version__
 
-MESSAGE_LENGTH = 300
-"""Characters kept of a failure's message: a provider may send a whole HTML page."""
+MAX_MESSAGE_LENGTH = 300
+"""Characters kept of a failure message: a provider may send a whole HTML page."""
 
 
 class ScoringInfo(Record, frozen=True, kw_only=True):
-    """What counted the errors: without it a WER means nothing."""
+    """How the errors of a run were counted; an error rate is meaningless without it."""
 
     asr: str
-    """Engine, model and the hash of its weights."""
+    """Engine, model and hash of its weights."""
     reason: str
-    """Why this engine was taken."""
+    """Why this engine was selected."""
     normalizer: str
     settings: dict[str, str]
     closed_vocabulary: bool
-    """The engine knows few words, among them those of the bundled suites, so its error is flattering."""
+    """Small-vocabulary ASR made for the bundled suites: its error rates are too low."""
     floor: tuple[AsrErrorFloor, ...]
-    """The engine's own error on reference speech, by language."""
+    """The engine's own errors on reference speech, by language."""
     left_out: tuple[str, ...]
-    """Languages that the engine does not know: their samples have no error rate."""
+    """Languages that the engine does not support; their samples have no error rate."""
     others: tuple[str, ...]
-    """ASRs that scored this run earlier; their scores are in the run's file."""
+    """ASR engines that scored this run earlier; their scores are in the run's file."""
 
 
 class FailureGroup(Record, frozen=True, kw_only=True):
-    """Failures of one target that say the same."""
+    """Failures of one target with the same kind, status and message."""
 
     target: str
     kind: FailureKind
     status: int | None
-    """The HTTP status, where one said so."""
+    """The HTTP status; `None` for a failure without a response."""
     message: str
     count: int
 
 
 class RunReport(Record, frozen=True, kw_only=True):
-    """One run: what was measured, how it was judged and what came out."""
+    """Results of one run."""
 
     manifest: Manifest
     scoring: ScoringInfo | None
     """`None` where nothing was scored."""
     targets: tuple[TargetSummary, ...]
-    """In the manifest's order; warm-up is left out."""
+    """In the order of the manifest; warm-up is left out."""
     failures: tuple[FailureGroup, ...]
-    """The most frequent first."""
+    """Most frequent first."""
     worst: tuple[WorstClip, ...]
-    """The highest error rates first, a few of each target."""
+    """Highest error rates first, a few per target."""
 
 
-class Report(Record, frozen=True, kw_only=True):
-    """One or several runs side by side."""
+class BenchReport(Record, frozen=True, kw_only=True):
+    """Results of one or more runs, next to each other."""
 
     schema: str = "voicegauge/report/2"
     voicegauge: str
-    """Version that gathered the report; each run names the one that measured it."""
+    """Version that wrote the report; each run's manifest has the version that measured it."""
     characters: int
-    """Text length at which prices for a million characters are stated."""
+    """Text length at which prices per million characters are stated."""
     runs: tuple[RunReport, ...]
 
     @property
@@ -80,40 +80,42 @@ class Report(Record, frozen=True, kw_only=True):
         return any(run.manifest.provenance is not Provenance.RECORDED for run in self.runs)
 
 
-def gather(runs: Sequence[tuple[Path, Run]], *, characters: int = TEXT_LENGTH, clips: int = CLIPS) -> Report:
-    """Gather what `runs`, each with its folder, say.
+def summarize_runs(
+    runs: Sequence[tuple[Path, Run]], *, characters: int = TEXT_LENGTH, clips: int = CLIPS
+) -> BenchReport:
+    """Compute the data of a report.
 
     Args:
-        runs: each with the folder that its audio lies in.
+        runs: each run with its folder.
         characters: text length at which prices are stated.
-        clips: how many of the worst are shown of each run.
+        clips: number of the worst clips of each run.
 
     Raises:
         DataError: there are no runs, or the scores of one lack a sample.
     """
     if not runs:
-        raise DataError("there is no run to report: name a run's folder or its run.json")
-    gathered = tuple(_run(run, characters, clips) for _, run in runs)
-    return Report(voicegauge=__version__, characters=characters, runs=gathered)
+        raise DataError("there is no run to report: give a run's folder or its run.json")
+    reports = tuple(_summarize_run(run, characters, clips) for _, run in runs)
+    return BenchReport(voicegauge=__version__, characters=characters, runs=reports)
 
 
 def latest_scores(run: Run) -> ScoreSet | None:
-    """The score set that counts: the last one made; `None` where nothing was scored."""
+    """Return the score set that is reported, the latest one; `None` where nothing was scored."""
     return run.score_sets[-1] if run.score_sets else None
 
 
-def _run(run: Run, characters: int, clips: int) -> RunReport:
+def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
     scores = latest_scores(run)
     return RunReport(
         manifest=run.manifest,
-        scoring=_judge(run, scores) if scores else None,
+        scoring=_scoring_info(run, scores) if scores else None,
         targets=summarize(run, scores, characters=characters),
-        failures=_failures(run),
+        failures=_group_failures(run),
         worst=worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
     )
 
 
-def _judge(run: Run, scores: ScoreSet) -> ScoringInfo:
+def _scoring_info(run: Run, scores: ScoreSet) -> ScoringInfo:
     return ScoringInfo(
         asr=scores.asr,
         reason=scores.asr_reason,
@@ -126,9 +128,9 @@ def _judge(run: Run, scores: ScoreSet) -> ScoringInfo:
     )
 
 
-def _failures(run: Run) -> tuple[FailureGroup, ...]:
+def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
     counts = Counter(
-        (s.target, s.failure.kind, s.failure.status, shorten(s.failure.message, MESSAGE_LENGTH))
+        (s.target, s.failure.kind, s.failure.status, shorten(s.failure.message, MAX_MESSAGE_LENGTH))
         for s in run.samples
         if s.failure and not s.warmup
     )

@@ -4,17 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.report.scales import fitting, linear, logarithmic
+from voicegauge.report.axis_scale import linear_scale, log_scale, point_scale
 
 numbers = st.lists(st.floats(1e-3, 1e7), min_size=1, max_size=30)
 
 
-@given(values=numbers, make=st.sampled_from([linear, logarithmic, fitting]))
+@given(values=numbers, make=st.sampled_from([linear_scale, log_scale, point_scale]))
 def test_every_number_has_a_place_between_the_ends_in_order(values: list[float], make: object) -> None:
     scale = make(values)  # type: ignore[operator]
     assert scale.low <= min(values) * 1.0011
     assert scale.high >= max(values) * 0.998
-    places = [scale.at(value) for value in sorted(values)]
+    places = [scale.position(value) for value in sorted(values)]
     assert places == sorted(places)
     assert 0 <= places[0] <= places[-1] <= 1
     assert 2 <= len(scale.ticks) <= 13
@@ -30,12 +30,12 @@ def test_every_number_has_a_place_between_the_ends_in_order(values: list[float],
     ],
 )
 def test_linear_ticks_are_round_and_begin_at_nought(values: list[float], ticks: tuple[float, ...]) -> None:
-    assert linear(values).ticks == pytest.approx(ticks)
+    assert linear_scale(values).ticks == pytest.approx(ticks)
 
 
 def test_a_wide_spread_is_logarithmic_and_a_narrow_one_is_drawn_close() -> None:
-    assert fitting([300, 9_000]).log
-    assert fitting([300, 9_000]).ticks == pytest.approx((200, 500, 1_000, 2_000, 5_000, 10_000))
-    near = fitting([900, 1_300])
+    assert point_scale([300, 9_000]).log
+    assert point_scale([300, 9_000]).ticks == pytest.approx((200, 500, 1_000, 2_000, 5_000, 10_000))
+    near = point_scale([900, 1_300])
     assert not near.log
     assert (near.low, near.high) == pytest.approx((900, 1_300))

@@ -5,7 +5,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicegauge.report.labels import LINE_HEIGHT, Rectangle, place, text_width
+from voicegauge.report.label_placement import LINE_HEIGHT, Rectangle, place_labels, text_width
 
 FRAME = Rectangle(48, 14, 946, 416)
 
@@ -24,11 +24,11 @@ points = st.lists(
 def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
     points: list[tuple[float, float, str]], important: int
 ) -> None:
-    labels = [label for label in place(points, FRAME, range(len(points)), important=important) if label]
-    assert not any(a.box.meets(b.box) for a, b in combinations(labels, 2))
-    assert all(label.box.within(FRAME) for label in labels)
+    labels = [label for label in place_labels(points, FRAME, range(len(points)), important=important) if label]
+    assert not any(a.box.overlaps(b.box) for a, b in combinations(labels, 2))
+    assert all(label.box.is_within(FRAME) for label in labels)
     for x, y, _ in points:
-        assert not any(label.box.meets(Rectangle(x - 5, y - 5, x + 5, y + 5)) for label in labels)
+        assert not any(label.box.overlaps(Rectangle(x - 5, y - 5, x + 5, y + 5)) for label in labels)
     for label in labels:
         assert label.box.right - label.box.left >= text_width(label.text) - 1e-6
         assert label.box.bottom - label.box.top >= LINE_HEIGHT - 1e-6
@@ -37,12 +37,12 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
 @given(points=points)
 @settings(deadline=None)
 def test_up_to_twenty_important_names_all_find_a_place(points: list[tuple[float, float, str]]) -> None:
-    assert None not in place(points, FRAME, range(len(points)), important=len(points))
+    assert None not in place_labels(points, FRAME, range(len(points)), important=len(points))
 
 
 def test_a_name_that_does_not_matter_is_left_out_rather_than_led_away() -> None:
     crowd = [(400.0 + i, 200.0, "a-rather-long-name") for i in range(12)]
-    found = place(crowd, FRAME, range(12), important=3)
+    found = place_labels(crowd, FRAME, range(12), important=3)
     assert None not in found[:3]
     assert any(label is None for label in found[3:])
     assert all(label.leader is None for label in found[3:] if label)
@@ -50,7 +50,7 @@ def test_a_name_that_does_not_matter_is_left_out_rather_than_led_away() -> None:
 
 def test_a_lone_name_stands_beside_its_point_and_off_a_line_through_it() -> None:
     line = Rectangle(400, 200, 900, 200)
-    (label,) = place([(400.0, 200.0, "name")], FRAME, [0], lines=[line])
+    (label,) = place_labels([(400.0, 200.0, "name")], FRAME, [0], lines=[line])
     assert label is not None
     assert label.leader is None
-    assert not label.box.meets(line)
+    assert not label.box.overlaps(line)

@@ -1,0 +1,75 @@
+"""Axes of charts: range, ticks, and the position of a number along the axis."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+LOG_SPREAD = 8.0
+"""Ratio of the largest to the smallest value above which a linear axis would crowd the small ones."""
+
+
+class AxisScale(NamedTuple):
+    """An axis from `low` to `high` with `ticks` at round numbers."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def position(self, value: float) -> float:
+        """Return the position of `value`, from 0 at `low` to 1 at `high`; clipped to the axis."""
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+
+def linear_scale(values: Iterable[float], *, ticks: int = 5, low: float = 0.0) -> AxisScale:
+    """Return a linear axis from `low`, rounded down, to a round number above all `values`.
+
+    Args:
+        values: the numbers to fit.
+        ticks: approximate number of ticks.
+        low: lowest number of the axis.
+    """
+    top = max(values, default=low)
+    top = top if top > low else low + max(abs(low), 1.0)  # an axis without width could not be drawn
+    raw_step = (top - low) / ticks
+    power = 10.0 ** math.floor(math.log10(raw_step))
+    # 1e-9 tolerates float errors, which would otherwise skip to the next step or add a tick.
+    step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= raw_step * (1 - 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(top / step - 1e-9)
+    positions = tuple(step * i for i in range(first, last + 1))
+    return AxisScale(positions[0], positions[-1], positions)
+
+
+def log_scale(values: Iterable[float]) -> AxisScale:
+    """Return a logarithmic axis whose ends are 1, 2 or 5 times a power of ten around all `values`."""
+    positive = [value for value in values if value > 0] or [1.0]
+    low, high = _round_down(min(positive)), _round_up(max(positive))
+    high = high if high > low else low * 10
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if math.log10(high / low) <= 3 else (1,)  # beyond three decades, 2 and 5 would be too dense
+    positions = (m * 10.0**d for d in decades for m in steps)
+    return AxisScale(low, high, tuple(m for m in positions if low * 0.999 <= m <= high * 1.001), log=True)
+
+
+def point_scale(values: Iterable[float]) -> AxisScale:
+    """Return an axis for points, which need not begin at zero: logarithmic where the values spread widely."""
+    positive = [value for value in values if value > 0]
+    if not positive:
+        return linear_scale(())
+    is_wide = max(positive) / min(positive) >= LOG_SPREAD
+    return log_scale(positive) if is_wide else linear_scale(positive, low=min(positive))
+
+
+def _round_down(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return max(m * power for m in (1, 2, 5) if m * power <= value * 1.001)
+
+
+def _round_up(value: float) -> float:
+    power = 10.0 ** math.floor(math.log10(value))
+    return min(m * power for m in (1, 2, 5, 10) if m * power >= value * 0.999)

@@ -1,0 +1,237 @@
+"""Comparison table: its columns, the format of their numbers, and the best cells of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import NamedTuple
+
+from voicegauge.bench.analysis import ErrorRate, Estimate, IntervalEstimate, StreamSummary, TargetSummary
+from voicegauge.report.text_format import (
+    DASH,
+    MISSING,
+    format_interval,
+    format_ms,
+    format_number,
+    format_percent,
+    format_usd,
+)
+
+
+class TableCell(NamedTuple):
+    """One number of the table."""
+
+    text: str
+    sort: float | None
+    """Sort key; `None` is sorted last."""
+    detail: str = ""
+    """Second line: the interval, or a remark."""
+    note: str = ""
+    """Tooltip: number of samples, and why an end of the interval is missing."""
+    low: float | None = None
+    """Lower end of the interval."""
+    high: float | None = None
+
+
+EMPTY_CELL = TableCell(MISSING, None)
+
+
+class TableColumn(NamedTuple):
+    """One column of the table."""
+
+    key: str
+    group: str
+    """Heading above several columns."""
+    label: str
+    unit: str
+    better: int
+    """-1 where less is better, 1 where more is better, 0 where neither is."""
+    read: Callable[[TargetSummary], TableCell]
+    starts_group: bool = False
+    """Whether it is the first column of its group."""
+
+
+class TableRow(NamedTuple):
+    """One target of one run."""
+
+    summary: TargetSummary
+    cells: tuple[TableCell, ...]
+    best: tuple[bool, ...]
+    """By cell: best in this run, or its interval overlaps that of the best."""
+
+
+def comparison_columns(targets: Sequence[TargetSummary], characters: int) -> tuple[TableColumn, ...]:
+    """Return the columns for which at least one of `targets` has a number, and the failures.
+
+    Args:
+        targets: the targets of all runs in the table.
+        characters: text length at which prices are stated.
+    """
+    candidates = (
+        TableColumn("wer", "Errors", "WER", "%", -1, lambda t: _rate(t.wer)),
+        TableColumn("cer", "Errors", "CER", "%", -1, lambda t: _rate(t.cer)),
+        TableColumn("latency", "Total latency", "p50", "ms", -1, lambda t: _time(t.total_latency_ms)),
+        TableColumn("latency95", "Total latency", "p95", "ms", -1, lambda t: _time(t.total_latency_p95_ms)),
+        TableColumn("ttfb", "Phases, p50", "TTFB", "ms", -1, lambda t: _time(t.ttfb_ms)),
+        TableColumn("ttfa", "Phases, p50", "TTFA", "ms", -1, lambda t: _time(t.ttfa_ms)),
+        TableColumn("submit", "Phases, p50", "Submit", "ms", -1, lambda t: _time(t.submit_latency_ms)),
+        TableColumn("processing", "Phases, p50", "Processing", "ms, bounds", 0, _processing),
+        TableColumn("speech", "Streams", "First speech", "ms", -1, lambda t: _stream(t, _first_speech_ms)),
+        TableColumn("gap", "Streams", "Gap", "ms", -1, lambda t: _stream(t, _gap_p50_ms)),
+        TableColumn("gapmax", "Streams", "Longest gap", "ms", -1, lambda t: _stream(t, _gap_max_ms)),
+        TableColumn("underrun", "Streams", "Underruns", "per sample", -1, _underruns),
+        TableColumn("rtf", "Speed", "RTF", "", -1, lambda t: _plain(t.rtf, 2)),
+        TableColumn("speed", "Speed", "Rate", "chars/s", 1, lambda t: _plain(t.characters_per_s, 1)),
+        TableColumn("request", "Price", "per request", "mean", -1, _price_per_request),
+        TableColumn("minute", "Price", "per minute", "of audio", -1, _price_per_minute),
+        TableColumn("million", "Price", "1M chars", f"at {characters:,}", -1, _price_per_million),
+    )
+    failures = TableColumn("failures", "", "Failed", "of all", 0, _failures)
+    columns = [c for c in candidates if any(c.read(t) != EMPTY_CELL for t in targets)]
+    columns.append(failures)
+    previous_groups = ["", *(column.group for column in columns)]
+    return tuple(c._replace(starts_group=c.group != group) for c, group in zip(columns, previous_groups, strict=False))
+
+
+def column_groups(columns: Sequence[TableColumn]) -> tuple[tuple[str, int], ...]:
+    """Return the group headings, each with the number of columns below it."""
+    return tuple((name, len(list(members))) for name, members in groupby(columns, key=lambda c: c.group))
+
+
+def comparison_rows(targets: Sequence[TargetSummary], columns: Sequence[TableColumn]) -> tuple[TableRow, ...]:
+    """Return one row per target of one run, sorted by `row_sort_key`."""
+    table = [(target, tuple(column.read(target) for column in columns)) for target in targets]
+    best = [_best_cells([cells[i] for _, cells in table], column.better) for i, column in enumerate(columns)]
+    rows = [TableRow(target, cells, tuple(column[i] for column in best)) for i, (target, cells) in enumerate(table)]
+    return tuple(sorted(rows, key=row_sort_key))
+
+
+SORT_KEYS = ("wer", "cer", "latency")
+"""Keys of the columns that rows are sorted by; of these, the first one shown counts first."""
+
+
+def row_sort_key(row: TableRow) -> tuple[float, float, float, str]:
+    """Return the key that sorts rows, of one or several runs, by `SORT_KEYS`, then by name; missing numbers go last."""
+    target = row.summary
+    last = float("inf")
+    return (
+        target.wer.corpus.value if target.wer else last,
+        target.cer.corpus.value if target.cer else last,
+        target.total_latency_ms.value if target.total_latency_ms else last,
+        target.target,
+    )
+
+
+def _best_cells(cells: Sequence[TableCell], better: int) -> list[bool]:
+    """Return which cells to mark: the best and those whose interval overlaps it, unless that is all of them."""
+    known = [cell for cell in cells if cell.sort is not None]
+    if not better or len(known) < 2:
+        return [False] * len(cells)
+    best = min(known, key=lambda cell: -better * (cell.sort or 0.0))
+    marked = [cell.sort is not None and (cell.sort == best.sort or _overlap(cell, best)) for cell in cells]
+    return marked if sum(marked) < len(known) else [False] * len(cells)
+
+
+def _overlap(cell: TableCell, other: TableCell) -> bool:
+    if cell.low is None or cell.high is None or other.low is None or other.high is None:
+        return False
+    return cell.low <= other.high and other.low <= cell.high
+
+
+def _rate(rate: ErrorRate | None) -> TableCell:
+    if rate is None:
+        return EMPTY_CELL
+    e = rate.corpus
+    return TableCell(format_percent(e.value), e.value, format_interval(e, 100, 1), _sample_note(e), e.low, e.high)
+
+
+def _time(e: Estimate | None) -> TableCell:
+    if e is None:
+        return EMPTY_CELL
+    return TableCell(format_ms(e.value), e.value, format_interval(e), _sample_note(e), e.low, e.high)
+
+
+def _stream(target: TargetSummary, value: Callable[[StreamSummary], Estimate | None]) -> TableCell:
+    return EMPTY_CELL if target.streaming is None else _time(value(target.streaming))
+
+
+def _first_speech_ms(stream: StreamSummary) -> Estimate | None:
+    return stream.first_speech_ms
+
+
+def _gap_p50_ms(stream: StreamSummary) -> Estimate | None:
+    return stream.gap_p50_ms
+
+
+def _gap_max_ms(stream: StreamSummary) -> Estimate | None:
+    return stream.gap_max_ms
+
+
+def _underruns(target: TargetSummary) -> TableCell:
+    if target.streaming is None or target.streaming.underruns is None:
+        return EMPTY_CELL
+    stalled = target.streaming.stalled_ms
+    cell = _plain(target.streaming.underruns, 2)
+    return cell._replace(detail=f"{format_ms(stalled.value)} ms stalled") if stalled and stalled.value else cell
+
+
+def _plain(e: Estimate | None, decimals: int) -> TableCell:
+    if e is None:
+        return EMPTY_CELL
+    text = format_number(e.value, decimals)
+    return TableCell(text, e.value, format_interval(e, 1, decimals), _sample_note(e), e.low, e.high)
+
+
+def _sample_note(e: Estimate) -> str:
+    return f"{e.n} samples" + (f"; {e.note}" if e.note else "")
+
+
+def format_bounds(bounds: IntervalEstimate | None) -> str:
+    """Format the lower and upper bound of a time that is only known between two polls."""
+    if bounds is None:
+        return MISSING
+    return f"{format_ms(bounds.low.value)}{DASH}{format_ms(bounds.high.value)}"
+
+
+def _processing(target: TargetSummary) -> TableCell:
+    bounds = target.processing_ms
+    if bounds is None:
+        return EMPTY_CELL
+    note = f"{bounds.low.n} samples; lower and upper bound: status is only seen when polled"
+    return TableCell(format_bounds(bounds), bounds.high.value, "", note)
+
+
+def _price_per_request(target: TargetSummary) -> TableCell:
+    cost = target.cost
+    if cost.usd_per_request is None:
+        return _credits(cost.credits_per_request)
+    charged = cost.charged_usd_per_request
+    detail = f"charged {format_usd(charged)}" if cost.charge_differs and charged is not None else ""
+    return TableCell(format_usd(cost.usd_per_request), cost.usd_per_request, detail or _disputed(target))
+
+
+def _price_per_million(target: TargetSummary) -> TableCell:
+    price = target.cost.usd_per_1m_characters
+    return EMPTY_CELL if price is None else TableCell(format_usd(price), price, _disputed(target))
+
+
+def _price_per_minute(target: TargetSummary) -> TableCell:
+    price = target.cost.usd_per_audio_minute
+    if price is None:
+        return _credits(target.cost.credits_per_audio_minute)
+    return TableCell(format_usd(price), price, _disputed(target))
+
+
+def _credits(amount: float | None) -> TableCell:
+    # No sort key: credits of different providers are not comparable.
+    return EMPTY_CELL if amount is None else TableCell(format_number(amount, 1), None, "credits")
+
+
+def _disputed(target: TargetSummary) -> str:
+    return "disputed" if target.cost.disputed else ""
+
+
+def _failures(target: TargetSummary) -> TableCell:
+    kinds = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in target.failure_kinds.items())
+    share = target.failures / target.samples if target.samples else 0.0
+    return TableCell(f"{target.failures}/{target.samples}", share, "", kinds)

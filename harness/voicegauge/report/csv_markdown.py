@@ -1,0 +1,170 @@
+"""Reports as CSV, one row per sample, and as Markdown tables for a pull request."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from voicegauge.model import Interval, Record, Run, Sample, Score
+from voicegauge.report.comparison_table import TableCell, comparison_columns, comparison_rows
+from voicegauge.report.report_data import BenchReport, RunReport, latest_scores
+from voicegauge.report.run_facts import has_uneven_languages
+from voicegauge.report.text_format import escape_unprintable
+
+CsvValue = str | int | float | None
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""A spreadsheet evaluates a cell that starts with one of these (OWASP, "CSV injection")."""
+
+
+def render_csv(runs: Sequence[tuple[Path, Run]]) -> str:
+    """Render one row per sample, warm-up included and marked, with its scores by the run's latest ASR engine.
+
+    Texts that a spreadsheet would evaluate as a formula are prefixed with an apostrophe.
+    """
+    out = io.StringIO()
+    writer: csv.DictWriter[str] | None = None
+    for _, run in runs:
+        scores = latest_scores(run)
+        by_id = {score.sample_id: score for score in scores.scores} if scores else {}
+        for sample in run.samples:
+            row = _sample_row(run, sample) | _score_row(scores.asr if scores else None, by_id.get(sample.id))
+            if writer is None:
+                writer = csv.DictWriter(out, list(row), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow({key: _escape_csv(value) for key, value in row.items()})
+    return out.getvalue()
+
+
+def _escape_csv(value: CsvValue) -> CsvValue:
+    if not isinstance(value, str):
+        return value
+    text = escape_unprintable(value)
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def _sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
+    return {
+        "run_id": run.manifest.run_id,
+        "provenance": run.manifest.provenance.value,
+        "sample_id": sample.id,
+        "target": sample.target,
+        "session": sample.session,
+        "repetition": sample.repetition,
+        "warmup": int(sample.warmup),
+        "text_id": sample.text_id,
+        "language": sample.language,
+        "category": sample.category,
+        "text": sample.text,
+        "started_at": sample.started_at,
+        "attempts": sample.attempts,
+        "polls": sample.polls,
+        "failure": sample.failure.kind if sample.failure else None,
+        "failure_status": sample.failure.status if sample.failure else None,
+        "failure_message": sample.failure.message if sample.failure else None,
+        **_latency_columns(sample),
+        **_streaming_columns(sample),
+        **_audio_columns(sample),
+        "price_usd": sample.cost.price_usd,
+        "price_credits": sample.cost.price_credits,
+        "charged_usd": sample.cost.charged_usd,
+        "charged_credits": sample.cost.charged_credits,
+        "price_disputed": int(sample.cost.disputed),
+    }
+
+
+def _latency_columns(sample: Sample) -> dict[str, CsvValue]:
+    latency = sample.latency
+    names = ("submit_latency_ms", "ttfb_ms", "ttfa_ms", "ttfs_ms", "total_latency_ms", "download_ms")
+    columns = _fields(latency, *names)
+    for name in ("queue", "processing", "completion"):
+        bounds: Interval | None = getattr(latency, f"{name}_ms") if latency else None
+        columns[f"{name}_low_ms"] = bounds.low_ms if bounds else None
+        columns[f"{name}_high_ms"] = bounds.high_ms if bounds else None
+    return columns
+
+
+def _streaming_columns(sample: Sample) -> dict[str, CsvValue]:
+    names = ("first_event_ms", "first_speech_ms", "gap_p50_ms", "gap_max_ms", "underruns", "stalled_ms")
+    return {f"stream_{name}": value for name, value in _fields(sample.streaming, *names).items()}
+
+
+def _audio_columns(sample: Sample) -> dict[str, CsvValue]:
+    facts = _fields(sample.audio, "sha256", "bytes", "container", "sample_rate_hz", "channels", "leading_silence_s")
+    audio_s = sample.audio.audio_s if sample.audio else None
+    return {"audio_s": audio_s, **{f"audio_{name}": value for name, value in facts.items()}}
+
+
+def _score_row(asr: str | None, score: Score | None) -> dict[str, CsvValue]:
+    counts = ("units", "hits", "substitutions", "deletions", "insertions", "error_rate")
+    texts = ("reference", "hypothesis", "transcript")
+    return {"asr": asr if score else None, **_fields(score, "audio_content", "unit", *counts, *texts)}
+
+
+def _fields(record: Record | None, *names: str) -> dict[str, CsvValue]:
+    return {name: getattr(record, name) if record else None for name in names}
+
+
+def render_markdown(report: BenchReport) -> str:
+    """Render the comparison of each run as a table, preceded by its suite, date and ASR engine."""
+    return "\n".join(line for run in report.runs for line in _run_lines(run, report.characters))
+
+
+def _run_lines(run: RunReport, characters: int) -> list[str]:
+    columns = comparison_columns(run.targets, characters)
+    heads = ["Target", *(" ".join(filter(None, (_column_head(c.group, c.label), c.unit))) for c in columns)]
+    rows = [
+        [_escape_markdown(row.summary.target), *(_format_cell(cell) for cell in row.cells)]
+        for row in comparison_rows(run.targets, columns)
+    ]
+    return [
+        f"### {_heading(run)}",
+        "",
+        _escape_markdown(_scoring_line(run)),
+        "",
+        _table_line(heads),
+        _table_line(["---", *("---:" for _ in columns)]),
+        *(_table_line(cells) for cells in rows),
+        "",
+    ]
+
+
+def _column_head(group: str, label: str) -> str:
+    # Markdown has no spanning heads: "p50" or "Request" would not be clear without the group.
+    return f"{group} {label}" if group in {"Total latency", "Price"} else label
+
+
+def _heading(run: RunReport) -> str:
+    manifest = run.manifest
+    prefix = "" if manifest.provenance == "recorded" else f"{manifest.provenance.upper()}: "
+    return f"{prefix}voicegauge {_escape_markdown(manifest.suite.id)}, {_escape_markdown(manifest.created_at)}"
+
+
+def _scoring_line(run: RunReport) -> str:
+    if run.scoring is None:
+        return "Not scored."
+    closed = " (closed vocabulary: made for the bundled suites)" if run.scoring.closed_vocabulary else ""
+    uneven = " The targets were not measured in the same languages." if has_uneven_languages(run) else ""
+    return f"ASR engine {run.scoring.asr}{closed}, normalizer {run.scoring.normalizer}; 95% intervals.{uneven}"
+
+
+def _format_cell(cell: TableCell) -> str:
+    text = f"{cell.text} ({cell.detail})" if cell.detail else cell.text
+    return text.replace("$", "&#36;")  # GitHub renders text between two dollar signs as math
+
+
+def _table_line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape_markdown(text: str) -> str:
+    """Escape `text` so that it renders as plain words, without HTML, links, mentions, code or table borders."""
+    line = " ".join(escape_unprintable(text).split())
+    return re.sub(r"([\\`*_\[\]<>#|~@&$])", _character_reference, line)
+
+
+def _character_reference(found: re.Match[str]) -> str:
+    return f"&#{ord(found[1])};"

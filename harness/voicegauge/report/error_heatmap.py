@@ -1,0 +1,81 @@
+"""Error rates by category and by language as tables shaded like a heat map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from voicegauge.bench.analysis import ErrorRate, TargetSummary
+from voicegauge.report.text_format import MISSING, format_interval, format_percent
+
+SHADE_STEPS = (0.02, 0.05, 0.1, 0.2, 0.4)
+"""Error rates at which the shade changes: from barely noticeable to unintelligible."""
+
+
+class HeatCell(NamedTuple):
+    """One error rate."""
+
+    text: str
+    detail: str
+    """The interval."""
+    shade: int | None
+    """From 0 to `len(SHADE_STEPS)`; `None` where nothing was scored."""
+    note: str
+    """Tooltip: number of units and texts."""
+
+
+class HeatTable(NamedTuple):
+    """Error rates with targets as rows and categories or languages as columns."""
+
+    title: str
+    columns: tuple[str, ...]
+    units: tuple[str, ...]
+    """"WER" or "CER" for each column."""
+    rows: tuple[tuple[TargetSummary, tuple[HeatCell, ...]], ...]
+
+
+def heat_tables(targets: Sequence[TargetSummary]) -> tuple[HeatTable, ...]:
+    """Build a table by language where there are several, and one by category for each language with several."""
+    languages = list(dict.fromkeys(s.language for t in targets for s in t.categories))
+    tables = [_table_by_language(targets, languages)] if len(languages) > 1 else []
+    for language in languages:
+        categories = list(dict.fromkeys(s.category for t in targets for s in t.categories if s.language == language))
+        if len(categories) > 1 or len(languages) == 1:
+            tables.append(_table_by_category(targets, language, categories))
+    return tuple(tables)
+
+
+def _table_by_category(targets: Sequence[TargetSummary], language: str, categories: Sequence[str]) -> HeatTable:
+    rates = {(t.target, s.category): s.rate for t in targets for s in t.categories if s.language == language}
+    return _table(f"By category, {language}", targets, categories, rates)
+
+
+def _table_by_language(targets: Sequence[TargetSummary], languages: Sequence[str]) -> HeatTable:
+    rates = {(t.target, language.language): language.rate for t in targets for language in t.languages}
+    return _table("By language", targets, languages, rates)
+
+
+def _table(
+    title: str,
+    targets: Sequence[TargetSummary],
+    columns: Sequence[str],
+    rates: dict[tuple[str, str], ErrorRate],
+) -> HeatTable:
+    def unit(column: str) -> str:
+        units = {rates[t.target, column].unit for t in targets if (t.target, column) in rates}
+        return "CER" if "character" in units else "WER"
+
+    return HeatTable(
+        title=title,
+        columns=tuple(columns),
+        units=tuple(unit(column) for column in columns),
+        rows=tuple((t, tuple(_cell(rates.get((t.target, column))) for column in columns)) for t in targets),
+    )
+
+
+def _cell(rate: ErrorRate | None) -> HeatCell:
+    if rate is None:
+        return HeatCell(MISSING, "", None, "not scored")
+    shade = sum(rate.corpus.value >= step for step in SHADE_STEPS)
+    note = f"{rate.units} {rate.unit}s in {rate.texts} texts"
+    return HeatCell(format_percent(rate.corpus.value), format_interval(rate.corpus, 100, 1), shade, note)

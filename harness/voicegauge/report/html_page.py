@@ -1,0 +1,254 @@
+"""Report as one HTML page: everything inline, nothing fetched, readable without JavaScript."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary
+from voicegauge.files import write_file
+from voicegauge.model import Provenance, Run
+from voicegauge.report import text_format
+from voicegauge.report.axis_scale import AxisScale
+from voicegauge.report.comparison_table import (
+    SORT_KEYS,
+    TableColumn,
+    TableRow,
+    column_groups,
+    comparison_columns,
+    comparison_rows,
+    format_bounds,
+    row_sort_key,
+)
+from voicegauge.report.error_heatmap import SHADE_STEPS, HeatTable, heat_tables
+from voicegauge.report.latency_bars import PHASE_LABELS, LatencyChart, latency_chart, shared_time_axis
+from voicegauge.report.report_data import BenchReport, RunReport, summarize_runs
+from voicegauge.report.run_facts import (
+    RunFact,
+    RunHighlight,
+    environment,
+    has_uneven_languages,
+    highlights,
+    incomparable_facts,
+    key_facts,
+)
+from voicegauge.report.scatter_plot import NARROW, WIDE, Scatter, ScatterAxes, plottable_targets, scatter, shared_axes
+from voicegauge.report.worst_clips import ClipPlayer, WorstClip, load_players
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+COST_LENGTHS = (100, 1_000, 5_000)
+"""Text lengths shown in addition to the chosen one: a sentence or two, a paragraph, an article."""
+CLIPS_SHOWN = 6
+"""The other clips are collapsed."""
+FAILURES_SHOWN = 30
+
+_LANGUAGE_TAG = re.compile(r"[a-z]{2}(-[A-Za-z]{2,4})?")
+
+
+class RunView(NamedTuple):
+    """One run as the template shows it."""
+
+    name: str
+    """A letter, or empty for a single run."""
+    is_mixed: bool
+    """The report has emulated and live runs, so that each row is marked."""
+    report: RunReport
+    highlights: tuple[RunHighlight, ...]
+    rows: tuple[TableRow, ...]
+    scatters: tuple[Scatter, ...]
+    """For a wide and for a narrow screen; empty where no target has both a latency and an error rate."""
+    latency_chart: LatencyChart
+    heat_tables: tuple[HeatTable, ...]
+    clips: tuple[tuple[WorstClip, ClipPlayer], ...]
+
+    @property
+    def emulated(self) -> bool:
+        """Whether the emulator sent the responses."""
+        return self.report.manifest.provenance is not Provenance.RECORDED
+
+    @property
+    def has_uneven_languages(self) -> bool:
+        """Whether its targets were measured in different languages."""
+        return has_uneven_languages(self.report)
+
+    @property
+    def no_clips_reason(self) -> str:
+        """Why there are no clips, for a run without any."""
+        rates = [rate.corpus.value for target in self.report.targets for rate in (target.wer, target.cer) if rate]
+        if not rates:
+            return "Nothing was scored, so there are no worst clips."
+        if any(rates):
+            return "Every sample with errors is without audio, so there is nothing to play."
+        return "Every scored clip was transcribed without error."
+
+    @property
+    def ordered_targets(self) -> tuple[TargetSummary, ...]:
+        """The targets in the order of the comparison table."""
+        return tuple(row.summary for row in self.rows)
+
+
+def write_report(runs: Sequence[tuple[Path, Run]], out: Path, *, characters: int = TEXT_LENGTH) -> Path:
+    """Write `runs` as one HTML page that needs no other file and no network.
+
+    Args:
+        runs: each run with its folder.
+        out: the file to write, completely or not at all.
+        characters: text length at which prices are stated.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        DataError: there are no runs, or a run's scores lack a sample.
+        UsageError: the file cannot be written.
+    """
+    write_file(out, render_page(summarize_runs(runs, characters=characters), runs).encode())
+    return out
+
+
+def render_page(report: BenchReport, runs: Sequence[tuple[Path, Run]]) -> str:
+    """Render the HTML page of `report`.
+
+    Args:
+        report: the data of the report.
+        runs: the runs it was computed from, each with its folder, from which the audio is read.
+    """
+    targets = [target for run in report.runs for target in run.targets]
+    columns = comparison_columns(targets, report.characters)
+    players = _load_players(report, [folder for folder, _ in runs])
+    axes, time_axis = shared_axes(targets), shared_time_axis(targets)
+    is_mixed = len({run.manifest.provenance for run in report.runs}) > 1
+    views = [
+        _run_view(run, _run_letter(i, len(report.runs)), columns, axes, time_axis, clip_players, is_mixed=is_mixed)
+        for i, (run, clip_players) in enumerate(zip(report.runs, players, strict=True))
+    ]
+    return _render(report, views, columns)
+
+
+def _run_letter(index: int, runs: int) -> str:
+    """Return A to Z for the first 26 runs, then a number; empty for a single run."""
+    if runs == 1:
+        return ""
+    return chr(ord("A") + index) if index < 26 else str(index + 1)
+
+
+def _load_players(report: BenchReport, folders: Sequence[Path]) -> list[list[ClipPlayer]]:
+    """Return the players of each run; all runs share one size limit."""
+    clips = [(folder, clip) for run, folder in zip(report.runs, folders, strict=True) for clip in run.worst]
+    players = iter(load_players(clips))
+    return [[next(players) for _ in run.worst] for run in report.runs]
+
+
+def _run_view(
+    run: RunReport,
+    name: str,
+    columns: Sequence[TableColumn],
+    axes: ScatterAxes,
+    time_axis: AxisScale,
+    players: Sequence[ClipPlayer],
+    *,
+    is_mixed: bool,
+) -> RunView:
+    sizes = (WIDE, NARROW) if plottable_targets(run.targets) else ()
+    rows = comparison_rows(run.targets, columns)
+    ordered = [row.summary for row in rows]
+    return RunView(
+        name=name,
+        is_mixed=is_mixed,
+        report=run,
+        highlights=highlights(run),
+        rows=rows,
+        scatters=tuple(scatter(run.targets, axes, size) for size in sizes),
+        latency_chart=latency_chart(ordered, time_axis),
+        heat_tables=heat_tables(ordered),
+        clips=tuple(zip(run.worst, players, strict=True)),
+    )
+
+
+def _render(report: BenchReport, views: Sequence[RunView], columns: Sequence[TableColumn]) -> str:
+    from markupsafe import Markup
+
+    style, script = (_asset(name) for name in ("style.css", "script.js"))
+    rows = sorted(((view, row) for view in views for row in view.rows), key=lambda pair: row_sort_key(pair[1]))
+    keys = {column.key for column in columns}
+    return (
+        _jinja()
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            views=views,
+            table=rows,
+            sorted_by=next((key for key in SORT_KEYS if key in keys), ""),
+            columns=columns,
+            groups=column_groups(columns),
+            incomparable=incomparable_facts(report),
+            facts=_nonempty_facts(key_facts(report)),
+            environment=_nonempty_facts(environment(report)),
+            lengths=[length for length in COST_LENGTHS if length != report.characters],
+            phase_labels=PHASE_LABELS,
+            shade_steps=SHADE_STEPS,
+            style=Markup(style),  # noqa: S704 - our own file
+            script=Markup(script),  # noqa: S704 - our own file
+            policy=_content_security_policy(style, script),
+            clips_shown=CLIPS_SHOWN,
+            failures_shown=FAILURES_SHOWN,
+        )
+    )
+
+
+@cache
+def _jinja() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    jinja = Environment(
+        loader=PackageLoader("voicegauge.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_finalize,
+    )
+    jinja.filters |= {
+        "bounds": format_bounds,
+        "ms": text_format.format_ms,
+        "number": text_format.format_number,
+        "percent": text_format.format_percent,
+        "usd": text_format.format_usd,
+    }
+    jinja.tests["language"] = lambda value: bool(_LANGUAGE_TAG.fullmatch(value))
+    return jinja
+
+
+def _nonempty_facts(facts: Sequence[RunFact]) -> list[RunFact]:
+    """Return the facts that have a value for at least one run."""
+    return [fact for fact in facts if any(fact.values)]
+
+
+def _finalize(value: Any) -> Any:
+    """Escape unprintable characters in everything that the template prints."""
+    # Not subclasses: `Markup` is our own style and script, whose digest must not change.
+    return text_format.escape_unprintable(value) if type(value) is str else value
+
+
+def _asset(name: str) -> str:
+    return (files("voicegauge.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _content_security_policy(style: str, script: str) -> str:
+    """Return a policy that allows our own style and script by their digest, audio in the page, and nothing else."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"

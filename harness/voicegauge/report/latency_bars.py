@@ -1,0 +1,104 @@
+"""Stacked bars of the total latency of each target, phase by phase, showing the bounds that polling leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from voicegauge.bench.analysis import TargetSummary
+from voicegauge.report.axis_scale import AxisScale, linear_scale
+from voicegauge.report.text_format import format_duration
+
+LatencyPhase = Literal[
+    "submit",
+    "first-byte",
+    "queue",
+    "queue-or-processing",
+    "processing",
+    "processing-or-completed",
+    "unattributed",
+    "download",
+]
+
+PHASE_LABELS: dict[LatencyPhase, str] = {
+    "submit": "submit latency",
+    "first-byte": "TTFB of a direct response",
+    "queue": "queue time",
+    "queue-or-processing": "queue or processing: between two polls",
+    "processing": "processing time",
+    "processing-or-completed": "processing or completed: between two polls",
+    "unattributed": "unattributed: medians of the phases need not add up",
+    "download": "download",
+}
+"""Legend, in the order of a request's phases."""
+
+
+class LatencySegment(NamedTuple):
+    """One phase of a bar; `left` and `width` in percent of the axis."""
+
+    phase: LatencyPhase
+    left: float
+    width: float
+
+
+class LatencyBar(NamedTuple):
+    """The median phases of one target."""
+
+    target: TargetSummary
+    segments: tuple[LatencySegment, ...]
+
+
+class LatencyChart(NamedTuple):
+    """Bars on a common axis."""
+
+    bars: tuple[LatencyBar, ...]
+    ticks: tuple[tuple[float, str], ...]
+    """Position in percent of the axis, and label."""
+    phases: tuple[LatencyPhase, ...]
+    """The phases that occur, for the legend."""
+
+
+def shared_time_axis(targets: Sequence[TargetSummary]) -> AxisScale:
+    """Return an axis that fits the bars of all `targets`."""
+    return linear_scale([end for t in targets for _, end in _phase_ends(t)], ticks=4)
+
+
+def latency_chart(targets: Sequence[TargetSummary], axis: AxisScale) -> LatencyChart:
+    """Build a bar for each of `targets` that has a total latency."""
+    bars = tuple(LatencyBar(t, _segments(t, axis)) for t in targets if t.total_latency_ms)
+    seen = {segment.phase for bar in bars for segment in bar.segments}
+    return LatencyChart(
+        bars=bars,
+        ticks=tuple((100 * axis.position(value), format_duration(value)) for value in axis.ticks),
+        phases=tuple(phase for phase in PHASE_LABELS if phase in seen),
+    )
+
+
+def _segments(target: TargetSummary, axis: AxisScale) -> tuple[LatencySegment, ...]:
+    segments, start = [], 0.0
+    for phase, end in _phase_ends(target):
+        if end > start:  # medians of single phases need not be in order
+            left = 100 * axis.position(start)
+            segments.append(LatencySegment(phase, left, 100 * (axis.position(end) - axis.position(start))))
+            start = end
+    return tuple(segments)
+
+
+def _phase_ends(target: TargetSummary) -> list[tuple[LatencyPhase, float]]:
+    """Return the median end of each phase in ms from the start of the submit; empty without a total latency."""
+    if target.total_latency_ms is None:
+        return []
+    if target.completion_ms is None or target.submit_latency_ms is None:
+        ttfb_ms = target.ttfb_ms.value if target.ttfb_ms else 0.0
+        return [("first-byte", ttfb_ms), ("download", target.total_latency_ms.value)]
+    submitted_ms = target.submit_latency_ms.value
+    ends: list[tuple[LatencyPhase, float]] = [("submit", submitted_ms)]
+    if target.queue_ms:
+        ends.append(("queue", submitted_ms + target.queue_ms.low.value))
+        ends.append(("queue-or-processing", submitted_ms + target.queue_ms.high.value))
+    ends.append(("processing", target.completion_ms.low.value))
+    ends.append(("processing-or-completed", target.completion_ms.high.value))
+    download_ms = target.download_ms.value if target.download_ms else 0.0
+    ends.append(("unattributed", target.total_latency_ms.value - download_ms))
+    ends.append(("download", target.total_latency_ms.value))
+    return ends

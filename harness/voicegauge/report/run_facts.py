@@ -1,0 +1,200 @@
+"""Facts about the runs of a report as table rows, and the highlights shown at its top."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from voicegauge.bench.analysis import Estimate, TargetSummary
+from voicegauge.model import Provenance, RunKind
+from voicegauge.report.report_data import BenchReport, RunReport
+from voicegauge.report.text_format import format_interval, format_ms, format_number, format_percent, format_usd
+
+
+class RunFact(NamedTuple):
+    """One row of a table: a name, and a value for each run, empty where it does not apply."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+class RunHighlight(NamedTuple):
+    """One of the figures at the top of the report."""
+
+    label: str
+    value: str
+    unit: str
+    detail: str
+    """The interval, or the condition under which the value holds."""
+    target: str
+    ties: str = ""
+    """Number of other targets that may be equally good."""
+
+
+def _describe_provenance(provenance: Provenance) -> str:
+    return "live service" if provenance is Provenance.RECORDED else provenance.upper()
+
+
+_RUN_KIND_NOTES: dict[RunKind, str] = {
+    "speech": "",
+    "transcription": "speech to text: the texts of the suite were synthesized with espeak-ng and uploaded; "
+    "WER is of each target's own transcript",
+    "conversion": "audio conversion: the texts of the suite were synthesized with espeak-ng and uploaded; "
+    "WER is of the transcript of the converted audio",
+}
+
+
+def key_facts(report: BenchReport) -> tuple[RunFact, ...]:
+    """Return what was run, and how it was scored."""
+    return _read_facts(
+        report,
+        {
+            "Provenance": lambda r: _describe_provenance(r.manifest.provenance),
+            "Run": lambda r: r.manifest.run_id,
+            "Started": lambda r: r.manifest.created_at,
+            "Finished": lambda r: "yes" if r.manifest.finished else "no: interrupted; the samples so far are shown",
+            "Measured": lambda r: _RUN_KIND_NOTES[r.manifest.kind],
+            "Suite": _suite,
+            "Targets": lambda r: str(len(r.manifest.targets)),
+            "Requests": lambda r: f"{sum(t.samples for t in r.targets):,}",
+            "Sessions": lambda r: str(r.manifest.sessions),
+            "Repetitions": lambda r: f"{r.manifest.repetitions}, after {r.manifest.warmup} for warm-up",
+            "Concurrency": lambda r: str(r.manifest.concurrency),
+            "Seed": lambda r: str(r.manifest.seed),
+            "ASR engine": _asr,
+            "Reason for this engine": lambda r: r.scoring.reason if r.scoring else "",
+            "Vocabulary": _vocabulary,
+            "Engine settings": lambda r: (
+                ", ".join(f"{k} {v}" for k, v in r.scoring.settings.items()) if r.scoring else ""
+            ),
+            "Normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
+            "Not scored": _left_out,
+            "Scored earlier by": lambda r: ", ".join(r.scoring.others) if r.scoring else "",
+            "Base URLs": lambda r: ", ".join(f"{k}: {v}" for k, v in r.manifest.base_urls.items()),
+            "Spent": _spent,
+        },
+    )
+
+
+def environment(report: BenchReport) -> tuple[RunFact, ...]:
+    """Return where the runs were measured, and the digests that tell whether two of them are comparable."""
+    names = dict.fromkeys(name for run in report.runs for name in run.manifest.environment)
+    readers: dict[str, Callable[[RunReport], str]] = {"voicegauge": lambda r: r.manifest.voicegauge}
+    for name in names:
+        readers[name] = partial(_environment_value, name)
+    readers["Suite, SHA-256"] = lambda r: r.manifest.suite.sha256
+    readers["Plan, SHA-256"] = lambda r: r.manifest.plan_sha256
+    return _read_facts(report, readers)
+
+
+def _environment_value(name: str, run: RunReport) -> str:
+    return run.manifest.environment.get(name, "")
+
+
+def incomparable_facts(report: BenchReport) -> tuple[str, ...]:
+    """Return the names of what differs between the runs and influences error rates; empty for comparable runs."""
+    readers: dict[str, Callable[[RunReport], str]] = {
+        "kind of target": lambda r: r.manifest.kind,
+        "suite": lambda r: r.manifest.suite.sha256,
+        "ASR engine": _asr,
+        "normalizer": lambda r: r.scoring.normalizer if r.scoring else "",
+        "provenance": lambda r: r.manifest.provenance,
+    }
+    return tuple(name for name, value in readers.items() if len({value(run) for run in report.runs}) > 1)
+
+
+def has_uneven_languages(run: RunReport) -> bool:
+    """Return whether the scored targets were measured in different languages, and so with different texts."""
+    languages = (frozenset(rate.language for rate in target.languages) for target in run.targets)
+    return len(set(filter(None, languages))) > 1
+
+
+def _read_facts(report: BenchReport, readers: dict[str, Callable[[RunReport], str]]) -> tuple[RunFact, ...]:
+    return tuple(RunFact(name, tuple(value(run) for run in report.runs)) for name, value in readers.items())
+
+
+def _suite(run: RunReport) -> str:
+    suite = run.manifest.suite
+    return f"{suite.id}, version {suite.version}, {suite.texts} texts"
+
+
+def _asr(run: RunReport) -> str:
+    return run.scoring.asr if run.scoring else "not scored"
+
+
+def _vocabulary(run: RunReport) -> str:
+    if run.scoring is None:
+        return ""
+    if run.scoring.closed_vocabulary:
+        return "CLOSED: small-vocabulary ASR made for the bundled suites, so the error rates are too low"
+    return "open"
+
+
+def _left_out(run: RunReport) -> str:
+    if run.scoring is None or not run.scoring.left_out:
+        return ""
+    return f"{', '.join(run.scoring.left_out)}: languages that the ASR engine does not support"
+
+
+def _spent(run: RunReport) -> str:
+    manifest = run.manifest
+    if manifest.provenance is not Provenance.RECORDED:
+        return "nothing: emulated"
+    limit = f" of at most {format_usd(manifest.max_cost_usd)}" if manifest.max_cost_usd is not None else ""
+    return f"{format_usd(manifest.spent_usd)}{limit}"
+
+
+def highlights(run: RunReport) -> tuple[RunHighlight, ...]:
+    """Return the lowest error rate, latency and price of a run, and its failures."""
+    return (*_lowest_error_rate(run), *_lowest_latency(run), *_lowest_price(run), _failures(run))
+
+
+def _lowest_error_rate(run: RunReport) -> list[RunHighlight]:
+    words = [(t, t.wer.corpus) for t in run.targets if t.wer]
+    rates = words or [(t, t.cer.corpus) for t in run.targets if t.cer]
+    if not rates:
+        return []
+    target, rate = min(rates, key=lambda pair: pair[1].value)
+    label = "Lowest WER" if words else "Lowest CER"
+    detail = format_interval(rate, 100, 1)
+    return [RunHighlight(label, format_percent(rate.value), "%", detail, target.target, _overlapping(rate, rates))]
+
+
+def _lowest_latency(run: RunReport) -> list[RunHighlight]:
+    times = [(t, t.total_latency_ms) for t in run.targets if t.total_latency_ms]
+    if not times:
+        return []
+    target, time = min(times, key=lambda pair: pair[1].value)
+    ties = _overlapping(time, times)
+    return [
+        RunHighlight("Lowest total latency", format_ms(time.value), "ms", format_interval(time), target.target, ties)
+    ]
+
+
+def _lowest_price(run: RunReport) -> list[RunHighlight]:
+    prices = [(t, price) for t in run.targets if (price := t.cost.usd_per_1m_characters) is not None]
+    if not prices:
+        return []
+    target, price = min(prices, key=lambda pair: pair[1])
+    ties = _tied(sum(other == price for _, other in prices) - 1, "same price")
+    detail = f"in texts of {target.cost.characters:,} characters"
+    return [RunHighlight("Lowest price, 1M characters", format_usd(price), "", detail, target.target, ties)]
+
+
+def _overlapping(best: Estimate, estimates: Sequence[tuple[TargetSummary, Estimate]]) -> str:
+    """Count the other targets whose interval overlaps that of the best one."""
+    high = best.value if best.high is None else best.high
+    overlapping = (e for _, e in estimates if e is not best and (e.value if e.low is None else e.low) <= high)
+    return _tied(sum(1 for _ in overlapping), "intervals overlap")
+
+
+def _tied(count: int, reason: str) -> str:
+    return f"tied with {count} other{'' if count == 1 else 's'} ({reason})" if count else ""
+
+
+def _failures(run: RunReport) -> RunHighlight:
+    failures, samples = sum(t.failures for t in run.targets), sum(t.samples for t in run.targets)
+    worst = max(run.targets, key=lambda t: t.failures, default=None)
+    name = worst.target if worst and worst.failures else ""
+    return RunHighlight("Failed", format_number(failures), "", f"of {samples:,} requests", name)

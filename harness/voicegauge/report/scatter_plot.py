@@ -1,0 +1,162 @@
+"""Scatter plot of total latency against error rate: its geometry, which the template prints as SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from voicegauge.bench.analysis import Estimate, TargetSummary
+from voicegauge.report.axis_scale import AxisScale, linear_scale, point_scale
+from voicegauge.report.label_placement import PointLabel, Rectangle, place_labels
+from voicegauge.report.text_format import escape_unprintable, format_duration, format_number, shorten
+
+MAX_LABEL_LENGTH = 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 48.0, 14.0, 14.0, 44.0
+"""Margins of the plot, in px: room for tick labels and axis names."""
+_TICK_LABEL_WIDTH = 56
+"""Horizontal room for a tick label, in px: about 48 of text and a gap."""
+WIDE = (960.0, 460.0)
+NARROW = (340.0, 400.0)
+"""Width and height in px. A phone gets a plot of its own, because text must not shrink with the picture."""
+
+
+class AxisTick(NamedTuple):
+    """A labelled round number on an axis."""
+
+    at: float
+    """Position in px."""
+    text: str
+
+
+class ScatterPoint(NamedTuple):
+    """A target as a point with optional whiskers; coordinates in px."""
+
+    x: float
+    y: float
+    name: str
+    pareto: bool
+    """Whether the target is in the Pareto set."""
+    description: str
+    """Tooltip and text alternative: target, latency and error rate."""
+    x_whisker: tuple[float, float] | None
+    """Ends of the interval of the latency; `None` where one is missing."""
+    y_whisker: tuple[float, float] | None
+    """Ends of the interval of the error rate."""
+    label: PointLabel | None = None
+
+
+class Scatter(NamedTuple):
+    """A scatter plot of `width` by `height` px."""
+
+    width: float
+    height: float
+    frame: Rectangle
+    x_ticks: tuple[AxisTick, ...]
+    y_ticks: tuple[AxisTick, ...]
+    log: bool
+    """Whether the latency axis is logarithmic."""
+    points: tuple[ScatterPoint, ...]
+    front: str
+    """Border of the area that the Pareto set dominates, as an SVG path; empty for fewer than two points."""
+
+
+class ScatterAxes(NamedTuple):
+    """Axes shared by the plots of several runs, so that they can be compared by eye."""
+
+    x: AxisScale
+    y: AxisScale
+
+
+def plottable_targets(targets: Sequence[TargetSummary]) -> list[tuple[TargetSummary, Estimate, Estimate]]:
+    """Return the targets with both a total latency and an error rate, with these two."""
+    return [(t, t.total_latency_ms, rate.corpus) for t in targets if t.total_latency_ms and (rate := t.wer or t.cer)]
+
+
+def shared_axes(targets: Sequence[TargetSummary]) -> ScatterAxes:
+    """Return axes that fit all of `targets`."""
+    plottable = plottable_targets(targets)
+    times = [end for _, time, _ in plottable for end in (time.value, time.low, time.high) if end is not None]
+    rates = [end for _, _, rate in plottable for end in (rate.value, rate.high) if end is not None]
+    return ScatterAxes(point_scale(times), linear_scale(rates))
+
+
+def scatter(targets: Sequence[TargetSummary], axes: ScatterAxes, size: tuple[float, float] = WIDE) -> Scatter:
+    """Lay out the plot of `targets`; those of the Pareto set are labelled first."""
+    width, height = size
+    frame = Rectangle(_LEFT, _TOP, width - _RIGHT, height - _BOTTOM)
+    points = [_point(target, time, rate, frame, axes) for target, time, rate in plottable_targets(targets)]
+    front = _pareto_front(points, frame)
+    order = sorted(range(len(points)), key=lambda i: (not points[i].pareto, -points[i].y))
+    labels = place_labels(
+        [(point.x, point.y, point.name) for point in points],
+        frame,
+        order,
+        important=sum(point.pareto for point in points),
+        lines=_lines_to_avoid(points, front),
+    )
+    return Scatter(
+        width=width,
+        height=height,
+        frame=frame,
+        x_ticks=_x_ticks(frame, axes),
+        y_ticks=tuple(AxisTick(_y(frame, axes, v), f"{v * 100:g}") for v in axes.y.ticks),
+        log=axes.x.log,
+        points=tuple(point._replace(label=label) for point, label in zip(points, labels, strict=True)),
+        front=_svg_path(front),
+    )
+
+
+def _point(target: TargetSummary, time: Estimate, rate: Estimate, frame: Rectangle, axes: ScatterAxes) -> ScatterPoint:
+    return ScatterPoint(
+        x=_x(frame, axes, time.value),
+        y=_y(frame, axes, rate.value),
+        name=escape_unprintable(shorten(target.target, MAX_LABEL_LENGTH)),
+        pareto=target.pareto,
+        description=f"{target.target}: {format_number(time.value)} ms, {format_number(rate.value * 100, 1)}%",
+        x_whisker=_whisker(time, lambda value: _x(frame, axes, value)),
+        y_whisker=_whisker(rate, lambda value: _y(frame, axes, value)),
+    )
+
+
+def _x(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+    return frame.left + axes.x.position(value) * (frame.right - frame.left)
+
+
+def _y(frame: Rectangle, axes: ScatterAxes, value: float) -> float:
+    return frame.bottom - axes.y.position(value) * (frame.bottom - frame.top)
+
+
+def _x_ticks(frame: Rectangle, axes: ScatterAxes) -> tuple[AxisTick, ...]:
+    """Return as many ticks as there is room for: every n-th one."""
+    step = -(-len(axes.x.ticks) * _TICK_LABEL_WIDTH // int(frame.right - frame.left)) or 1  # rounded up
+    return tuple(AxisTick(_x(frame, axes, value), format_duration(value)) for value in axes.x.ticks[::step])
+
+
+def _whisker(estimate: Estimate, position: Callable[[float], float]) -> tuple[float, float] | None:
+    if estimate.low is None or estimate.high is None:
+        return None
+    return position(estimate.low), position(estimate.high)
+
+
+def _pareto_front(points: Sequence[ScatterPoint], frame: Rectangle) -> list[tuple[float, float]]:
+    """Return the corners of the steps through the Pareto set; every point above and right of them is dominated."""
+    best = sorted({(point.x, point.y) for point in points if point.pareto})
+    if len(best) < 2:
+        return []
+    corners = [(best[0][0], frame.top)]
+    for x, y in best:
+        corners += [(x, corners[-1][1]), (x, y)]
+    return [*corners, (frame.right, corners[-1][1])]
+
+
+def _svg_path(corners: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{'L' if i else 'M'}{x:.1f},{y:.1f}" for i, (x, y) in enumerate(corners))
+
+
+def _lines_to_avoid(points: Sequence[ScatterPoint], front: Sequence[tuple[float, float]]) -> list[Rectangle]:
+    """Return the Pareto front and the whiskers as rectangles without width or height, which labels should not cross."""
+    boxes = [Rectangle(min(a, c), min(b, d), max(a, c), max(b, d)) for (a, b), (c, d) in pairwise(front)]
+    boxes += [Rectangle(min(p.x_whisker), p.y, max(p.x_whisker), p.y) for p in points if p.x_whisker]
+    boxes += [Rectangle(p.x, min(p.y_whisker), p.x, max(p.y_whisker)) for p in points if p.y_whisker]
+    return boxes

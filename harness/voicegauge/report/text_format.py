@@ -1,0 +1,87 @@
+"""Format numbers, intervals and untrusted text for a report."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from voicegauge.bench.analysis import Estimate
+
+DASH = "\N{EN DASH}"
+"""Between the ends of an interval."""
+MISSING = DASH
+"""Shown in place of a missing number."""
+UNKNOWN_END = "?"
+"""Shown in place of an end of an interval for which there are too few samples."""
+
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # control characters, which HTML forbids
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction marks, which reorder the visible text
+    "\u2028\u2029\ufeff\ufdd0-\ufdef\ufffe\uffff"  # line separators, byte order mark, noncharacters
+    "\ud800-\udfff]"  # lone surrogates, which UTF-8 cannot encode
+)
+
+
+def escape_unprintable(text: str) -> str:
+    """Replace each character that hides, reorders or breaks other text by its escaped code point."""
+    return _UNPRINTABLE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def shorten(text: str, length: int) -> str:
+    """Join `text` into one line and cut it to `length` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1].rstrip() + "…"
+
+
+def format_number(value: float | None, decimals: int = 0) -> str:
+    """Format a number with thousands separators: "1,234"."""
+    return MISSING if value is None else f"{value:,.{decimals}f}"
+
+
+def format_ms(value: float | None) -> str:
+    """Format milliseconds: one decimal below 10, where an integer would be too coarse, and none above."""
+    # 9.95 and above would be printed as 10.0.
+    return format_number(value, 1 if value and value < 9.95 else 0)
+
+
+def format_duration(ms: float) -> str:
+    """Format a time for an axis: "250 ms", "1.5 s", "120 s"."""
+    if ms < 1_000:
+        return f"{ms:g} ms"
+    return f"{ms / 1000:g} s"
+
+
+def format_percent(rate: float | None) -> str:
+    """Format a rate as a percentage without its sign: 1 is "100.0"."""
+    return format_number(None if rate is None else rate * 100, 1)
+
+
+def format_usd(value: float | None) -> str:
+    """Format a price: two decimals from a dollar on, else four, so that $0.0150 and $0.0025 line up.
+
+    A price too small for four decimals gets two significant digits, so that only a free request shows as zero.
+    """
+    if value is None:
+        return MISSING
+    if 0 < value < 0.001:
+        return f"${value:.{1 - math.floor(math.log10(value))}f}"
+    return f"${value:,.2f}" if value >= 1 else f"${value:.4f}"
+
+
+def format_interval(estimate: Estimate, scale: float = 1, decimals: int | None = None) -> str:
+    """Format the ends of an interval, with a question mark for a missing one; empty where both are missing.
+
+    Args:
+        estimate: the estimate with its interval.
+        scale: factor applied to both ends; 100 for percentages.
+        decimals: decimals of both ends; as in `format_ms` where not given.
+    """
+    if estimate.low is None and estimate.high is None:
+        return ""
+
+    def end(value: float | None) -> str:
+        if value is None:
+            return UNKNOWN_END
+        return format_ms(value * scale) if decimals is None else format_number(value * scale, decimals)
+
+    return f"{end(estimate.low)}{DASH}{end(estimate.high)}"

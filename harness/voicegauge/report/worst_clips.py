@@ -1,0 +1,146 @@
+"""The clips with the highest error rates, with audio for the players of the HTML report."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from voicegauge.model import AudioFacts, Record, Sample, Score
+from voicegauge.report.word_diff import DiffSegment, word_diff
+
+CLIPS_PER_TARGET = 3
+"""Limit per target, so that one bad target does not displace all others."""
+CLIPS = 24
+"""Default number of clips of a run: about as many as a person listens to."""
+MAX_ORIGINAL_BYTES = 64 * 1024
+"""Larger clips are re-encoded as MP3, which is about a tenth of the size of WAV."""
+MAX_PAGE_AUDIO_BYTES = 6 * 1024 * 1024
+"""Audio of all players of a page; base64 makes it 8 MiB, which can still be sent by mail."""
+
+_MEDIA_TYPES = {"wav": "audio/wav", "mp3": "audio/mpeg", "flac": "audio/flac", "ogg": "audio/ogg"}
+"""Containers that browsers play. The media type that the provider declared may be wrong, so it is not used."""
+
+
+class WorstClip(Record, frozen=True, kw_only=True):
+    """A sample with recognition errors: reference, transcript and audio."""
+
+    sample_id: str
+    target: str
+    language: str
+    category: str
+    text: str
+    """As it was sent."""
+    transcript: str
+    """As the ASR engine wrote it."""
+    audio_content: Literal["speech", "silence", "missing", "undecodable"]
+    error_rate: float
+    errors: int
+    units: int
+    unit: Literal["word", "character"]
+    diff: tuple[DiffSegment, ...]
+    """Alignment of the normalized texts."""
+    audio: AudioFacts
+
+
+class ClipPlayer(NamedTuple):
+    """Audio of a clip in the page, or the reason why it is missing."""
+
+    src: str | None
+    """A `data:` URI; `None` where there is no audio."""
+    note: str
+    """What was changed or left out; empty for the provider's own bytes."""
+
+
+def worst_clips(samples: Sequence[Sample], scores: Sequence[Score], *, limit: int = CLIPS) -> tuple[WorstClip, ...]:
+    """Return up to `limit` samples with audio and errors, highest error rates first, a few per target."""
+    by_id = {sample.id: sample for sample in samples if sample.audio and not sample.warmup}
+    ranked = sorted(
+        (score for score in scores if score.errors and score.sample_id in by_id),
+        key=lambda score: (-score.error_rate, -score.errors, score.sample_id),
+    )
+    clips_of_target: Counter[str] = Counter()
+    clips = []
+    for score in ranked:
+        sample = by_id[score.sample_id]
+        clips_of_target[sample.target] += 1
+        if clips_of_target[sample.target] <= CLIPS_PER_TARGET:
+            clips.append(_worst_clip(sample, score))
+    return tuple(clips[:limit])
+
+
+def _worst_clip(sample: Sample, score: Score) -> WorstClip:
+    assert sample.audio  # the caller selects samples with audio
+    return WorstClip(
+        sample_id=sample.id,
+        target=sample.target,
+        language=sample.language,
+        category=sample.category,
+        text=sample.text,
+        transcript=score.transcript,
+        audio_content=score.audio_content,
+        error_rate=score.error_rate,
+        errors=score.errors,
+        units=score.units,
+        unit=score.unit,
+        diff=word_diff(score),
+        audio=sample.audio,
+    )
+
+
+def load_players(
+    clips: Iterable[tuple[Path, WorstClip]], *, limit_bytes: int = MAX_PAGE_AUDIO_BYTES
+) -> list[ClipPlayer]:
+    """Read the audio of each clip from its run's folder, until `limit_bytes` of audio are used up.
+
+    Args:
+        clips: each clip with the folder of its run.
+        limit_bytes: total size of the audio of all players.
+    """
+    players = []
+    for folder, clip in clips:
+        player, size_bytes = _load_player(folder, clip.audio, limit_bytes)
+        limit_bytes -= size_bytes
+        players.append(player)
+    return players
+
+
+def _load_player(folder: Path, facts: AudioFacts, limit_bytes: int) -> tuple[ClipPlayer, int]:
+    """Return the player of one clip, and the size of its audio."""
+    if facts.container is None or facts.audio_s is None:
+        return ClipPlayer(None, "The audio could not be decoded, so there is nothing to play."), 0
+    content = _read_measured_file(folder, facts)
+    if content is None:
+        return ClipPlayer(None, "The audio file is missing from the run's folder, or is not the measured one."), 0
+    media_type, note = _MEDIA_TYPES.get(facts.container), ""
+    if media_type is None or (len(content) > MAX_ORIGINAL_BYTES and media_type != "audio/mpeg"):
+        encoded = _encode_mp3(content, facts)
+        if encoded is None:
+            return ClipPlayer(None, f"Browsers cannot play {facts.container}: {facts.file}"), 0
+        content, media_type = encoded
+        note = f"Re-encoded as MP3; measured as {facts.container}."
+    if len(content) > limit_bytes:
+        return ClipPlayer(None, f"Left out to keep the page small: {facts.file}"), 0
+    return ClipPlayer(f"data:{media_type};base64,{base64.b64encode(content).decode()}", note), len(content)
+
+
+def _read_measured_file(folder: Path, facts: AudioFacts) -> bytes | None:
+    """Return the measured audio; `None` where the file is missing, outside the run's folder, or was changed."""
+    path = (folder / facts.file).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        return None
+    content = path.read_bytes()
+    return content if hashlib.sha256(content).hexdigest() == facts.sha256 else None
+
+
+def _encode_mp3(content: bytes, facts: AudioFacts) -> tuple[bytes, str] | None:
+    """Return `content` as MP3 with its media type; `None` where it cannot be decoded."""
+    from voicegauge.speech.audio import EncodedAudio, encode
+
+    decoded = EncodedAudio.from_facts(content, facts).decoded
+    if decoded is None:
+        return None
+    return encode(decoded.samples, decoded.sample_rate_hz, "mp3")
