@@ -78,7 +78,8 @@ def check(
 
     Args:
         targets: providers ("acme") or targets ("acme/voice-1"); all of them by default.
-        emulated: true to send to an emulator that runs for the duration of the check, or a running emulator.
+        emulated: true to send to an emulator that runs for the duration of the check, or a running emulator; start
+            that with `clock="per-poll"`, `rate_limits=False` and enough `credits`, so that no limit is hit by chance.
         live: permission and budget to send to the providers' own services.
         contracts: loaded contracts, or folders of your own.
         select: ids of the rules to apply; all by default.
@@ -108,6 +109,8 @@ def check(
         BudgetError: the plan costs more than the budget; nothing was sent.
         TransportError: not a single response was received.
     """
+    sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
+    _validate_mode(emulated=bool(emulated), live=live is not None, sending=sending, recordings=recordings)
     listener = progress or ProgressListener()
     chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
     rules = select_rules(tuple(select), tuple(ignore), severities)
@@ -116,8 +119,6 @@ def check(
         folders = [Path(folder) for folder in recordings] or [data_dir("fixtures")]
         _check_offline(contracts_of(chosen), rules, collector, folders, strict=stale_recordings_fail)
         return _report(collector, None, rules)
-    if emulated and live is not None:
-        raise UsageError("check either the emulator or the live service, not both")
     plan = _plan(
         chosen,
         emulated=bool(emulated),
@@ -151,7 +152,7 @@ def plan_check(
     """Plan and price what `check` would send with the same arguments; nothing is sent.
 
     >>> plan = voicegauge.plan_check("pixelapi", live=voicegauge.LiveOptions(), max_calls=5)
-    >>> plan.spending.total.paid
+    >>> plan.spending.total.billable
     5
 
     Args:
@@ -273,6 +274,29 @@ def check_job_steps(
                 raise
             collector.stopped_by, stop = str(error), "unreachable"
         return _report(collector, stop or ("budget" if collector.stopped_by else None))
+
+
+def _validate_mode(
+    *, emulated: bool, live: bool, sending: Mapping[str, object], recordings: Sequence[PathLike]
+) -> None:
+    """Reject arguments that would have no effect.
+
+    Args:
+        emulated: whether requests are sent to the emulator.
+        live: whether requests are sent to the live service.
+        sending: arguments that have an effect only if requests are sent, by name.
+        recordings: folders that are read only if nothing is sent.
+
+    Raises:
+        UsageError: as described above.
+    """
+    if emulated and live:
+        raise UsageError("check either the emulator or the live service, not both")
+    if recordings and (emulated or live):
+        raise UsageError("recordings are checked only if nothing is sent: leave out emulated and live")
+    for name, value in sending.items():
+        if value and not (emulated or live):
+            raise UsageError(f"{name} has no effect if nothing is sent: pass emulated=True or live=LiveOptions()")
 
 
 def _provenance(live: LiveOptions | None) -> Provenance:

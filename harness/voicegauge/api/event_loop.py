@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -43,15 +43,15 @@ class _LoopThread(Generic[T]):
 
     def result(self) -> T:
         """Run the coroutine to its end; return its result or raise its error."""
+        # Not `Thread.join`: before Python 3.13, Ctrl-C during a join marks a running thread as ended.
         self._thread.start()
         try:
-            self._thread.join()
+            return self._outcome.result()
         except KeyboardInterrupt:
-            if self._task is not None:
+            if self._task is not None and not self._outcome.done():
                 self._runner.get_loop().call_soon_threadsafe(self._task.cancel)
-            self._thread.join()
+                wait([self._outcome])
             raise
-        return self._outcome.result()
 
     def _run(self) -> None:
         try:

@@ -101,6 +101,10 @@ def apply_baseline(report: AnyReport, file: PathLike) -> AnyReport:
 def write_baseline(report: AnyReport, file: PathLike) -> AnyReport:
     """Accept all findings of a report: write them to a baseline file.
 
+    >>> report = voicegauge.write_baseline(voicegauge.check("pixelapi"), f"{folder}/known.json")
+    >>> voicegauge.apply_baseline(report, f"{folder}/known.json").unused_baseline
+    ()
+
     Args:
         report: of `check` or `find_drift`.
         file: the file to write.

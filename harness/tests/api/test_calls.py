@@ -1,0 +1,185 @@
+"""Calls of the API: inside an event loop, with a progress listener, with a budget, interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import threading
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import voicegauge
+from voicegauge.api.event_loop import run_coroutine
+from voicegauge.client import Ledger
+from voicegauge.errors import BudgetError, MissingKeyError, UnreachableError, UsageError
+
+RECORDINGS = Path(__file__).resolve().parents[3] / "fixtures" / "pixelapi"
+
+
+class Recorder(voicegauge.ProgressListener):
+    """Notes everything that it is called with."""
+
+    def __init__(self) -> None:
+        self.phases: list[str] = []
+        self.done: list[int] = []
+        self.notices: list[str] = []
+        self.ended = 0
+
+    def phase_started(self, name: str, total: int | None, done: int = 0) -> None:
+        self.phases.append(f"{name} {total}")
+
+    def phase_progressed(self, done: int, total: int | None, item: str = "") -> None:
+        self.done.append(done)
+
+    def phase_ended(self) -> None:
+        self.ended += 1
+
+    def notice(self, message: str) -> None:
+        self.notices.append(message)
+
+
+async def test_a_function_can_be_called_inside_an_event_loop() -> None:
+    report = voicegauge.check_request("pixelapi/voice-design", {"text": "Hello."}, emulated=True)
+    assert (report.findings, report.stop_reason) == ((), None)
+
+
+async def test_a_function_can_be_called_in_a_thread_of_an_event_loop() -> None:
+    report = await asyncio.to_thread(voicegauge.check, "pixelapi/voice-design", emulated=True, max_calls=1)
+    assert report.spending.total.billable >= 1
+
+
+def _health(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/_emulator/health", timeout=10) as response:  # noqa: S310 - loopback
+        return str(json.load(response)["status"])
+
+
+async def test_the_servers_work_with_and_without_an_event_loop() -> None:
+    with voicegauge.emulate("pixelapi") as emulator:
+        assert _health(emulator.url) == "ok"
+    async with voicegauge.emulate("pixelapi", clock="per-poll", rate_limits=False, credits=1e9) as emulator:
+        assert await asyncio.to_thread(_health, emulator.url) == "ok"
+        report = await asyncio.to_thread(voicegauge.check, "pixelapi", emulated=emulator, max_calls=1)
+        assert report.findings == ()
+    async with voicegauge.replay(RECORDINGS) as replayed:
+        assert replayed.unused
+        assert replayed.unmatched == []
+
+
+def test_a_server_is_stopped_at_the_end_of_its_block() -> None:
+    with voicegauge.emulate("pixelapi") as emulator:
+        pass
+    with pytest.raises(OSError, match="refused"):
+        _health(emulator.url)
+
+
+def test_progress_and_notices_are_reported() -> None:
+    listener = Recorder()
+    report = voicegauge.check("pixelapi/voice-design", emulated=True, max_calls=1, progress=listener)
+    assert listener.phases == [f"sending requests {len(report.cases)}"]
+    assert listener.ended == 1
+    assert listener.done == sorted(listener.done)
+    assert listener.done[-1] == len(report.cases)
+    assert [notice.partition(":")[0] for notice in listener.notices] == ["emulated"]
+
+
+def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
+    voicegauge.check("pixelapi/voice-design", emulated=True, max_calls=1)
+    voicegauge.plan_benchmark("pixelapi", limit=1)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"emulated": True, "live": voicegauge.LiveOptions()}, "not both"),
+        ({"faults": ["slow"]}, "faults has no effect"),
+        ({"fuzz": 5}, "fuzz has no effect"),
+        ({"emulated": True, "recordings": ["fixtures"]}, "only if nothing is sent"),
+        ({"live": voicegauge.LiveOptions(), "faults": ["slow"]}, "emulated=True"),
+        ({"select": ["job-stuk"]}, "did you mean job-stuck"),
+        ({"live": voicegauge.LiveOptions(base_urls={"nope": "http://x"})}, "no server 'nope'"),
+        ({"prices": {"pixelapi/nothing": 1.0}}, "unknown target"),
+    ],
+)
+def test_arguments_that_contradict_each_other_are_rejected(
+    arguments: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIXELAPI_KEY", "k")
+    with pytest.raises(UsageError, match=message):
+        voicegauge.check("pixelapi", **arguments)  # type: ignore[arg-type]
+
+
+def test_a_live_check_needs_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIXELAPI_KEY", raising=False)
+    with pytest.raises(MissingKeyError, match="PIXELAPI_KEY"):
+        voicegauge.check("pixelapi/voice-design", live=voicegauge.LiveOptions())
+
+
+def test_a_plan_over_budget_is_rejected_and_a_shared_ledger_stops_it_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXELAPI_KEY", "k")
+    with voicegauge.emulate("pixelapi", rate_limits=False) as emulator:
+        urls = {"": emulator.base_url("pixelapi")}
+        with pytest.raises(BudgetError, match="more than --max-cost"):
+            voicegauge.check("pixelapi", live=voicegauge.LiveOptions(max_cost_usd=1e-6, base_urls=urls), max_calls=3)
+        live = voicegauge.LiveOptions(base_urls=urls, ledger=Ledger(1e-6))
+        report = voicegauge.check("pixelapi", live=live, max_calls=3)
+    assert report.stop_reason == "budget"
+    assert report.spent_usd == 0
+
+
+def test_a_service_that_cannot_be_reached_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXELAPI_KEY", "k")
+    live = voicegauge.LiveOptions(base_urls={"": "http://127.0.0.1:9"})
+    with pytest.raises(UnreachableError):
+        voicegauge.check("pixelapi/voice-design", live=live)
+
+
+def test_recordings_are_not_overwritten_unless_the_caller_agrees(tmp_path: Path) -> None:
+    first = voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path)
+    assert all(file.written for file in first.files)
+    assert voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path).files == ()
+    with pytest.raises(UsageError, match="would overwrite"):
+        voicegauge.record("pixelapi/voice-design", emulated=True, out=tmp_path, refresh="all")
+    asked: list[voicegauge.Overwrite] = []
+
+    def refuse(overwrite: voicegauge.Overwrite) -> bool:
+        asked.append(overwrite)
+        return False
+
+    again = voicegauge.record(
+        "pixelapi/voice-design", emulated=True, out=tmp_path, refresh="all", overwrite=refuse, seed=5
+    )
+    assert asked
+    assert {str(one.path) for one in asked} == {file.path for file in again.files if not file.written}
+
+
+async def test_ctrl_c_inside_an_event_loop_cancels_the_coroutine() -> None:
+    cancelled = threading.Event()
+
+    async def wait() -> None:
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_coroutine(wait())
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    assert cancelled.is_set()
+
+
+async def test_an_error_inside_an_event_loop_reaches_the_caller() -> None:
+    async def fail() -> None:
+        raise UsageError("wrong")
+
+    with pytest.raises(UsageError, match="wrong"):
+        run_coroutine(fail())

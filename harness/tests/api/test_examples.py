@@ -1,0 +1,52 @@
+"""The examples in the docstrings of the API are run."""
+
+from __future__ import annotations
+
+import doctest
+import inspect
+from pathlib import Path
+
+import pytest
+
+import voicegauge
+
+FUNCTIONS = [name for name in voicegauge.__all__ if inspect.isfunction(getattr(voicegauge, name))]
+EXAMPLES = [name for name in FUNCTIONS if ">>>" in (getattr(voicegauge, name).__doc__ or "")]
+WITHOUT = {
+    "apply_baseline": "shown by write_baseline, which writes the file that it reads",
+    "convert": "needs a recording of another tool",
+    "list_recognizers": "depends on the weights that are installed",
+    "listen": "waits for webhooks",
+    "propose_contract_patch": "needs traffic that differs from a contract",
+    "render_report": "shown by write_report",
+    "score": "depends on the weights that are installed",
+    "write_sarif": "shown by write_junit",
+}
+"""Functions without an example, with the reason."""
+
+
+@pytest.fixture(scope="module")
+def saved_run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("runs")
+    result = voicegauge.benchmark(
+        "pixelapi/voice-design", limit=1, warmup=0, languages=["en"], asr="none", html=False, out=out
+    )
+    return result.folder
+
+
+def test_every_function_has_an_example_or_a_reason() -> None:
+    assert {*EXAMPLES, *WITHOUT} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_example_is_true(name: str, saved_run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    recordings = Path(__file__).resolve().parents[3] / "fixtures" / "pixelapi"
+    names = {"voicegauge": voicegauge, "saved_run": saved_run, "folder": str(tmp_path), "recordings": recordings}
+    found = doctest.DocTestFinder(recurse=False).find(getattr(voicegauge, name), name, globs=names)
+    runner = doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE)
+    output: list[str] = []
+    for test in found:
+        runner.run(test, out=output.append)
+    assert runner.tries > 0
+    assert not runner.failures, "".join(output)

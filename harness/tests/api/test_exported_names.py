@@ -1,0 +1,130 @@
+"""The public names of the package, and what importing it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import voicegauge
+from voicegauge import api
+
+NAMES = [
+    "BenchPlanResult",
+    "BenchResult",
+    "Catalogue",
+    "CheckReport",
+    "Contract",
+    "Conversion",
+    "DriftReport",
+    "Finding",
+    "ListenResult",
+    "LiveOptions",
+    "LocalServer",
+    "Overwrite",
+    "PricedPlan",
+    "ProgressListener",
+    "Provenance",
+    "Providers",
+    "RecordResult",
+    "RecordedFile",
+    "Report",
+    "RuleList",
+    "Run",
+    "RunComparison",
+    "RunningEmulator",
+    "RunningReplay",
+    "ScoreResult",
+    "Severity",
+    "Target",
+    "TargetSummary",
+    "VoicegaugeError",
+    "__version__",
+    "apply_baseline",
+    "benchmark",
+    "build_report",
+    "check",
+    "check_job_steps",
+    "check_request",
+    "compare",
+    "convert",
+    "emulate",
+    "errors",
+    "find_drift",
+    "list_providers",
+    "list_recognizers",
+    "list_rules",
+    "listen",
+    "load_contracts",
+    "load_run",
+    "plan_benchmark",
+    "plan_check",
+    "propose_contract_patch",
+    "record",
+    "render_report",
+    "replay",
+    "score",
+    "write_baseline",
+    "write_junit",
+    "write_report",
+    "write_sarif",
+]
+HEAVY = {
+    "av",
+    "click",
+    "httpx",
+    "hypothesis",
+    "jinja2",
+    "msgspec",
+    "numpy",
+    "rich",
+    "scipy",
+    "starlette",
+    "torch",
+    "yaml",
+}
+
+
+def test_the_public_names_are_pinned() -> None:
+    assert sorted(voicegauge.__all__) == NAMES
+    assert set(NAMES) <= set(dir(voicegauge))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_can_be_imported_and_is_documented(name: str) -> None:
+    value = getattr(voicegauge, name)
+    assert name == "__version__" or value.__doc__
+
+
+@pytest.mark.parametrize("name", api.__all__)
+def test_every_name_of_the_api_package_can_be_imported(name: str) -> None:
+    assert getattr(api, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'chek'"):
+        _ = voicegauge.chek
+    with pytest.raises(AttributeError, match="no attribute 'chek'"):
+        _ = api.chek
+
+
+def test_no_public_function_is_shadowed_by_a_package_of_the_same_name() -> None:
+    """Importing `voicegauge.x` would replace the attribute `voicegauge.x` by the module."""
+    packages = {path.stem for path in Path(voicegauge.__file__).parent.iterdir()}
+    assert packages & set(NAMES) == {"errors"}
+    assert voicegauge.errors is import_module("voicegauge.errors")
+
+
+def test_importing_the_package_is_fast_and_imports_nothing_heavy() -> None:
+    code = "import sys, voicegauge; print(*{name.partition('.')[0] for name in sys.modules})"
+    times = []
+    for _ in range(3):
+        begin = time.monotonic()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        times.append(time.monotonic() - begin)
+    assert not HEAVY & set(done.stdout.split())
+    assert min(times) < 0.25
