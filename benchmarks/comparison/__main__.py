@@ -26,8 +26,7 @@ from mutation.mutant import Mutant
 from comparison import schemathesis
 from comparison.service import Counts, serving
 from voicegauge.checks import RULES
-from voicegauge.client import Client
-from voicegauge.client.requests.keys import credentials
+from voicegauge.client import Client, credentials
 from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.reporting.spending import BillableLimit

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 from mutation.mutant import Mutant
 
-from voicegauge.client.requests.keys import credentials
+from voicegauge.client import credentials
 from voicegauge.conformance import emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.contract import Contract, Operation

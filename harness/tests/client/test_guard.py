@@ -59,6 +59,6 @@ async def test_a_host_on_both_networks_has_an_address_of_each(monkeypatch):
 
 
 async def test_an_unknown_name_is_unreachable():
-    with pytest.raises(UnreachableError, match="looking up the name"):
+    with pytest.raises(UnreachableError, match="name resolution failed"):
         await public_addresses("https://nowhere.invalid/")
     check_literal("https://nowhere.invalid/")

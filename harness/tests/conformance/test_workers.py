@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from voicegauge.checks import RULES
-from voicegauge.client.spending.shared_budget import SharedBudget
+from voicegauge.client import SharedBudget
 from voicegauge.errors import BudgetError
 
 pytest_plugins = ["pytester"]

@@ -1,22 +1,41 @@
-"""One async client over any contract: submit, poll as documented, download, pay within a budget."""
+"""Async client for any contract: submits, polls and downloads within a budget."""
 
 from voicegauge.client.client import Client
-from voicegauge.client.connection import DEFAULT_KEY
-from voicegauge.client.delivery.audio_input import FetchedAudio, audio_input_request, fetch_response_audio
-from voicegauge.client.requests.curl_command import curl_command
-from voicegauge.client.requests.keys import client_key
-from voicegauge.client.requests.speech_request import RequestParts, map_speech_request
-from voicegauge.client.spending.ledger import Ledger, Reservation
-from voicegauge.client.spending.observer import PaymentObserver
-from voicegauge.client.spending.rate_limit import RateLimiter, account_plans, rate_limiter_for
-from voicegauge.client.spending.settlement import BillingStatus, Settlement, settle_responses, settlement_of
-from voicegauge.client.spending.shared_budget import SharedBudget
+from voicegauge.client.connection import DEFAULT_KEY, KeyChoice
+from voicegauge.client.delivery import (
+    MAX_RETRY_AFTER_S,
+    FetchedAudio,
+    audio_input_request,
+    fetch_response_audio,
+    id_parameter,
+    is_id,
+    link_parameters,
+    parameters_by_location,
+    retry_after_s,
+    retry_waits,
+)
+from voicegauge.client.requests import RequestParts, client_key, credentials, curl_command, map_speech_request
+from voicegauge.client.spending import (
+    BillingStatus,
+    Ledger,
+    PaymentObserver,
+    RateLimiter,
+    Reservation,
+    Settlement,
+    SharedBudget,
+    account_plans,
+    rate_limiter_for,
+    settle_responses,
+    settlement_of,
+)
 
 __all__ = [
     "DEFAULT_KEY",
+    "MAX_RETRY_AFTER_S",
     "BillingStatus",
     "Client",
     "FetchedAudio",
+    "KeyChoice",
     "Ledger",
     "PaymentObserver",
     "RateLimiter",
@@ -27,10 +46,17 @@ __all__ = [
     "account_plans",
     "audio_input_request",
     "client_key",
+    "credentials",
     "curl_command",
     "fetch_response_audio",
+    "id_parameter",
+    "is_id",
+    "link_parameters",
     "map_speech_request",
+    "parameters_by_location",
     "rate_limiter_for",
+    "retry_after_s",
+    "retry_waits",
     "settle_responses",
     "settlement_of",
 ]

@@ -1,4 +1,4 @@
-"""When to ask again: documented intervals, growing waits, and `Retry-After`."""
+"""Waits before retries and polls: documented intervals with backoff, and `Retry-After`."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from voicegauge.contract.extension import PollSchedule, RetryPolicy
 from voicegauge.model import Response
 
 MAX_RETRY_AFTER_S = 120.0
-"""A provider that asks for a longer wait is not waited for: it could stall a run for good."""
+"""Longer waits are not honoured: a faulty `Retry-After` must not stall a whole run. Rate limits
+are usually counted per minute, so that two minutes are enough."""
 JITTER = 0.1
-"""A wait grows by up to this part of itself, so that many clients do not come back at one moment."""
+"""Fraction by which a wait is randomly extended, so that clients that failed together do not retry together."""
 
 
 def retry_after_s(response: Response, *, now: float | None = None) -> float | None:
-    """The wait that `Retry-After` asks for: seconds or an HTTP date (RFC 9110, section 10.2.3).
+    """Return the wait that `Retry-After` requests, in seconds; `None` if the header is missing or not valid.
 
-    `None` where there is none that can be read. `now` is Unix time in seconds.
+    It is a number of seconds or an HTTP date (RFC 9110, section 10.2.3).
+
+    Args:
+        response: with the header.
+        now: Unix time in seconds; the current time by default.
     """
     value = (response.header("retry-after") or "").strip()
     if not value:
@@ -33,13 +38,15 @@ def retry_after_s(response: Response, *, now: float | None = None) -> float | No
             date = parsedate_to_datetime(value)
         except (ValueError, OverflowError):
             return None
-        date = date if date.tzinfo else date.replace(tzinfo=UTC)  # asctime's form names no zone and means GMT
+        date = (
+            date if date.tzinfo else date.replace(tzinfo=UTC)
+        )  # the asctime form has no zone and means GMT (RFC 9110, section 5.6.7)
         seconds = date.timestamp() - (time.time() if now is None else now)
     return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def retry_waits(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
-    """The waits between sends, in seconds: one fewer than `retry.attempts`; never shorter than documented."""
+    """Yield the waits between attempts in seconds, one fewer than attempts; never shorter than documented."""
     wait = retry.initial_delay_s
     for _ in range(retry.max_attempts - 1):
         yield wait * (1 + JITTER * jitter.random())
@@ -47,7 +54,7 @@ def retry_waits(retry: RetryPolicy, jitter: random.Random) -> Iterator[float]:
 
 
 def poll_waits(poll: PollSchedule) -> Iterator[float]:
-    """The waits before each poll, in seconds, without end: from `min_s`, growing to `max_s`."""
+    """Yield the wait before each poll in seconds, without end, growing from `min_s` to `max_s`."""
     wait = poll.min_s
     while True:
         yield wait

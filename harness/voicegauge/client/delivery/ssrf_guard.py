@@ -1,4 +1,4 @@
-"""Where a URL from an answer may lead: never into the user's own network."""
+"""Protection against server-side request forgery: URLs from responses must not lead into the user's network."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ class ForbiddenAddressError(Exception):
 
 
 async def public_addresses(url: str) -> tuple[str, ...]:
-    """The addresses behind the host of `url`, to connect to; looking it up again could give others.
+    """Resolve the host of `url` and return the addresses to connect to.
 
-    One of IPv6 and one of IPv4 where it has both, the system's choice first: either network may lead nowhere.
+    The caller must connect to these addresses: a second lookup could return other ones (DNS rebinding). With both
+    IPv6 and IPv4, one of each is returned, in the system's order: one of the networks may not work.
 
     Raises:
         ForbiddenAddressError: one of its addresses is loopback, private, link-local,
             multicast or reserved.
-        UnreachableError: its name is not known.
+        UnreachableError: the name cannot be resolved.
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
@@ -33,28 +34,28 @@ async def public_addresses(url: str) -> tuple[str, ...]:
     try:
         found = await loop.getaddrinfo(host, parts.port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise UnreachableError(f"{host}: looking up the name: {error}", sent=False) from None
+        raise UnreachableError(f"{host}: name resolution failed: {error}", sent=False) from None
     families: dict[int, str] = {}
-    for family, _, _, _, place in found:
-        check_address(host, str(place[0]))
-        families.setdefault(family, str(place[0]))
+    for family, _, _, _, socket_address in found:
+        check_address(host, str(socket_address[0]))
+        families.setdefault(family, str(socket_address[0]))
     return tuple(families.values())
 
 
 def check_address(host: str, address: str) -> None:
-    """Refuse `address` unless it is public, and so is any IPv4 address inside it.
+    """Check that `address`, and any IPv4 address embedded in it, is public.
 
     Raises:
         ForbiddenAddressError: it is not.
     """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    for one in (ip, *_embedded(ip)):
-        if not one.is_global or one.is_multicast:
+    for candidate in (ip, *_embedded_ipv4(ip)):
+        if not candidate.is_global or candidate.is_multicast:
             raise ForbiddenAddressError(f"{host} is {address}, which is not a public address")
 
 
-def _embedded(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
-    """The IPv4 addresses that an IPv6 address is translated or tunnelled to."""
+def _embedded_ipv4(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses to which an IPv6 address is translated or tunnelled."""
     if isinstance(ip, ipaddress.IPv4Address):
         return []
     found = [ip.ipv4_mapped, ip.sixtofour, *(ip.teredo or ())]
@@ -64,20 +65,20 @@ def _embedded(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> list[ipaddre
 
 
 def check_literal(url: str) -> None:
-    """Refuse a host written as an address that is not public, or as this machine's name.
+    """Check that the host of `url` is not written as a private address, or as the name of this machine.
 
-    For a URL that a proxy resolves: the proxy's own network is not known here.
+    Used if a proxy resolves the name: then the addresses behind it are not known here.
 
     Raises:
-        ForbiddenAddressError: it is one.
+        ForbiddenAddressError: it is.
     """
-    host = (urlsplit(url).hostname or "").rstrip(".")  # a name may end with the root's dot
+    host = (urlsplit(url).hostname or "").rstrip(".")  # a fully qualified name may end with a dot
     if host == "localhost" or host.endswith(".localhost"):
         raise ForbiddenAddressError(f"{host} is this machine")
     try:
         address = str(ipaddress.ip_address(host))
     except ValueError:
-        try:  # "2130706433" and "0x7f.1" are addresses too
+        try:  # "2130706433" and "0x7f.1" are IPv4 addresses for inet_aton, and so for many proxies
             address = socket.inet_ntoa(socket.inet_aton(host))
         except OSError:
             return

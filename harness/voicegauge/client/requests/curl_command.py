@@ -1,4 +1,4 @@
-"""A request as a curl command that anyone with a key of their own can run."""
+"""Requests as curl commands that read the API key from its environment variable."""
 
 from __future__ import annotations
 
@@ -12,40 +12,40 @@ from voicegauge.formats import UnreadableBodyError, read_form
 from voicegauge.model import Request
 
 MAX_BODY_CHARACTERS = 4_000
-"""A longer body is left out: a finding is no place for it."""
-_BORING = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
+"""A longer body is replaced by a file name, so that a finding stays readable."""
+_OMITTED_HEADERS = frozenset({"host", "content-length", "accept", "accept-encoding", "user-agent"})
+"""curl sets the first two itself; the others do not change what providers do."""
 
 
 def curl_command(request: Request, contract: Contract, *, key: str | None = None) -> str:
-    """The shell command that sends `request` again.
+    """Return the shell command that sends `request` again.
 
     Args:
         request: as it was sent.
-        contract: names the environment variable and the places of the key.
-        key: the key in use. Where the request carries another one (a wrong one, sent on
-            purpose) that one is shown. If left out, whatever stands in the places of a
-            key is replaced by the variable.
+        contract: describes the environment variable and the location of the key.
+        key: the key in use. Another key in the request (a wrong one, sent on purpose) is shown. If left out, every
+            value at the location of a key is replaced by the variable.
     """
-    hide = _Hide(contract, key)
+    replacer = _KeyReplacer(contract, key)
     parts = ["curl", "-sS", "-i"]
     if request.method != ("POST" if request.body else "GET"):
         parts += ["-X", shlex.quote(request.method)]
-    parts.append(_quote(hide.url(request.url), hide.variable))
+    parts.append(_quote(replacer.url(request.url), replacer.variable))
     multipart = (request.header("content-type") or "").startswith("multipart/form-data")
     for name, value in request.headers:
-        if name.lower() in _BORING or (multipart and name.lower() == "content-type"):
+        if name.lower() in _OMITTED_HEADERS or (multipart and name.lower() == "content-type"):
             continue
-        user = hide.user(name, value)
+        user = replacer.user(name, value)
         if user is not None:
-            parts += ["-u", _quote(user, hide.variable)]
+            parts += ["-u", _quote(user, replacer.variable)]
         else:
-            parts += ["-H", _quote(f"{name}: {hide.header(name, value)}", hide.variable)]
+            parts += ["-H", _quote(f"{name}: {replacer.header(name, value)}", replacer.variable)]
     parts += _form(request) if multipart else _data(request.body)
     return " ".join(parts)
 
 
 def _quote(text: str, variable: str) -> str:
-    """Single quotes; where the variable stands in it, double quotes with all else escaped."""
+    """Quote for a POSIX shell: in single quotes, or in double quotes if the variable has to be expanded."""
     mark = f"${variable}"
     if mark not in text:
         return shlex.quote(text)
@@ -53,8 +53,8 @@ def _quote(text: str, variable: str) -> str:
     return f'"{mark.join(pieces)}"'
 
 
-class _Hide:
-    """Puts the variable where a key stands."""
+class _KeyReplacer:
+    """Replaces the key by the environment variable."""
 
     def __init__(self, contract: Contract, key: str | None) -> None:
         self.variable = contract.provider.key_env
@@ -66,14 +66,14 @@ class _Hide:
         self._headers |= {"authorization", "cookie"}
 
     def url(self, url: str) -> str:
-        """`url` with the key's query parameter replaced."""
+        """Return `url` with the key replaced in its query parameter."""
         for name in self._queries:
             pattern = rf"(?<=[?&]){re.escape(name)}=([^&#]*)"
             url = re.sub(pattern, lambda found: f"{found[0].partition('=')[0]}={self._value(found[1])}", url)
         return url
 
     def header(self, name: str, value: str) -> str:
-        """`value` with the key replaced, its scheme word ("Bearer") or cookie name kept."""
+        """Return the value of a header with the key replaced, but not its scheme ("Bearer") or cookie name."""
         if name.lower() not in self._headers:
             return value
         if name.lower() == "cookie":
@@ -85,7 +85,7 @@ class _Hide:
         return f"{word} {self._value(rest)}"
 
     def user(self, name: str, value: str) -> str | None:
-        """The variable as curl's `-u` wants it, where this header is a user name and password."""
+        """Return the argument of curl's `-u` for a Basic authorization header; `None` for any other header."""
         if name.lower() != "authorization" or not value.lower().startswith("basic "):
             return None
         try:
@@ -94,7 +94,7 @@ class _Hide:
             pair = ""
         if self._key is not None and self._key not in pair:
             return pair
-        # A key that is no pair of its own stands for the user, with an empty password.
+        # A key without a colon is sent as the user name with an empty password.
         return f"${self.variable}:" if pair.endswith(":") else f"${self.variable}"
 
     def _value(self, value: str) -> str:
@@ -115,7 +115,7 @@ def _data(body: bytes) -> list[str]:
 
 
 def _form(request: Request) -> list[str]:
-    """Fields by value, files by name."""
+    """Return the options for a multipart form: fields by value, files by name."""
     try:
         form = read_form(request.header("content-type") or "", request.body)
     except UnreadableBodyError:

@@ -1,4 +1,4 @@
-"""From what an operation is sent to the request on the wire: URL, headers, key, body."""
+"""Building HTTP requests: URL, headers, key and encoded body."""
 
 from __future__ import annotations
 
@@ -21,17 +21,20 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _OWN_HEADERS = {
     "User-Agent": f"voicegauge/{__version__}",
     "Accept": "*/*",
-    # Compression would blur what is timed: the bytes of audio, as they come.
+    # Without compression the arrival of chunks can be timed as bytes of audio.
     "Accept-Encoding": "identity",
 }
 
 Origin = tuple[str, str, int]
-"""Scheme, host and port: a key that goes to https://h must not go to http://h."""
+"""Scheme, host and port (RFC 6454): a key for https://host must not be sent to http://host."""
 
 
 @functools.lru_cache(maxsize=256)
 def origin(url: str) -> Origin | None:
-    """The origin of an absolute http(s) URL; `None` for anything else, or with a user or a control character in it."""
+    """Return the origin of an absolute http(s) URL; `None` for any other text.
+
+    URLs with user information or control characters have none: parsers disagree about their host.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -43,18 +46,18 @@ def origin(url: str) -> Origin | None:
 
 
 class RequestBuilder:
-    """Builds requests for one contract."""
+    """Builds requests for the operations of one contract."""
 
     def __init__(self, contract: Contract, base_urls: Mapping[str, str]) -> None:
-        """Say where each server of the contract is.
+        """Resolve the base URL of each server.
 
         Args:
             contract: whose operations are called.
-            base_urls: by server name, or "" for every server that has none of its own.
+            base_urls: by server name, or by "" for every server without an entry.
 
         Raises:
-            UnknownNameError: a server that the contract does not name.
-            UsageError: no usable URL.
+            UnknownNameError: `base_urls` names a server that the contract does not have.
+            UsageError: a base URL is not valid.
         """
         for name, url in base_urls.items():
             if name:
@@ -67,13 +70,13 @@ class RequestBuilder:
         }
         found = [origin(url) for url in self._bases.values()]
         self.origins = frozenset(one for one in found if one is not None)
-        """The only ones that a key is sent to."""
+        """The only origins that receive the key."""
 
     def url(self, operation: Operation, path: Mapping[str, Any], server: str | None = None) -> str:
-        """The URL of `operation`, its path filled in, at its own server or the one named.
+        """Return the URL of `operation` with its path parameters, at its own server or the named one.
 
         Raises:
-            UsageError: a parameter of the path is missing or empty.
+            UsageError: a path parameter is missing or empty.
         """
         filled = operation.path
         for parameter in operation.parameters:
@@ -82,32 +85,31 @@ class RequestBuilder:
             text = _text(path.get(parameter.name, ""))
             if not text:
                 raise UsageError(f"{operation.contract.id} {operation.id} needs path.{parameter.name}")
-            # A segment of dots alone would climb out of its path.
+            # A segment of one or two dots would be removed with its parent (RFC 3986, section 5.2.4).
             safe = quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
             filled = filled.replace("{" + parameter.name + "}", safe)
         return self._bases[server or operation.server.name] + filled
 
     def build(self, operation: Operation, wire: RequestParts, key: str | None, *, url: str | None = None) -> Request:
-        """The request that `wire` means.
+        """Return the HTTP request.
 
         Args:
-            operation: what is called.
-            wire: what it is sent.
-            key: goes where the operation's security scheme wants it, if the URL is the
-                provider's own; `None` sends none.
-            url: where to send it, if not to the operation's own URL.
+            operation: that is called.
+            wire: values of its parameters and body.
+            key: placed by the operation's security scheme, if the URL is the provider's own; `None` sends no key.
+            url: replaces the operation's URL.
 
         Raises:
-            UsageError: something in it cannot be sent.
+            UsageError: a value cannot be sent.
         """
         headers = dict(_OWN_HEADERS)
-        _lay_over(headers, operation.contract.provider.headers)
+        _set_headers(headers, operation.contract.provider.headers)
         media_type = wire.media_type or choose_media_type(operation, wire.body)
         body = b""
         if wire.body is not None and media_type is not None:
             content_type, body = encode_body(media_type, wire.body)
             headers["Content-Type"] = content_type
-        _lay_over(headers, {name: _text(value) for name, value in wire.headers.items()})
+        _set_headers(headers, {name: _text(value) for name, value in wire.headers.items()})
         query = [(name, _text(item)) for name, value in wire.query.items() for item in _items(value)]
         target = url or self.url(operation, wire.path)
         if key is not None and origin(target) in self.origins:
@@ -115,9 +117,9 @@ class RequestBuilder:
                 if credential.place == "query":
                     query.append((credential.name, credential.value))
                 elif credential.place == "cookie":
-                    _lay_over(headers, {"Cookie": f"{credential.name}={credential.value}"})
+                    _set_headers(headers, {"Cookie": f"{credential.name}={credential.value}"})
                 else:
-                    _lay_over(headers, {credential.name: credential.value})
+                    _set_headers(headers, {credential.name: credential.value})
         if query:
             target += ("&" if "?" in target else "?") + _urlencode(query)
         return Request(method=operation.method, url=target, headers=_checked(headers), body=body)
@@ -128,7 +130,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str:
-    """A path, query or header value as text: truth values as JSON writes them, a list with commas."""
+    """Return a path, query or header value as text: booleans as in JSON, lists joined with commas."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, list):
@@ -140,11 +142,11 @@ def _urlencode(query: list[tuple[str, str]]) -> str:
     try:
         return urlencode(query, quote_via=quote)
     except UnicodeEncodeError as error:
-        raise UsageError(f"a query parameter cannot be written as UTF-8: {error.reason}") from None
+        raise UsageError(f"a query parameter cannot be encoded as UTF-8: {error.reason}") from None
 
 
-def _lay_over(headers: dict[str, str], more: Mapping[str, str]) -> None:
-    """Set `more`, replacing headers of the same name whatever their case."""
+def _set_headers(headers: dict[str, str], more: Mapping[str, str]) -> None:
+    """Add `more`; names are case-insensitive, so a header replaces one that differs in case only."""
     for name, value in more.items():
         for present in [present for present in headers if present.lower() == name.lower()]:
             del headers[present]
@@ -154,10 +156,10 @@ def _lay_over(headers: dict[str, str], more: Mapping[str, str]) -> None:
 def _checked(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
         if not _PRINTABLE.fullmatch(value):
-            raise UsageError(f"the header {name} can carry printable ASCII characters only")
+            raise UsageError(f"the header {name} can only have printable ASCII characters")
     return tuple(headers.items())
 
 
 def bare_request(url: str) -> Request:
-    """A GET of `url` that carries nothing of a provider's."""
+    """Return a GET of `url` without a key or other provider-specific headers."""
     return Request(method="GET", url=url, headers=tuple(_OWN_HEADERS.items()))

@@ -1,4 +1,4 @@
-"""Keys: from the environment, and where they go in a request."""
+"""API keys: read from the environment, and placed in requests."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from voicegauge.errors import MissingKeyError, UsageError
 
 
 def client_key(contract: Contract, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The key of a provider; `None` where it is unset and the provider answers without one.
+    """Return the API key of a provider; `None` if it is not set and the provider accepts requests without one.
 
     Raises:
-        MissingKeyError: it is unset, and the provider wants one.
-        UsageError: it holds characters that cannot stand in a header.
+        MissingKeyError: it is not set, but required.
+        UsageError: it has characters that a header cannot carry.
     """
     variable = contract.provider.key_env
     key = environment.get(variable, "").strip()
@@ -25,12 +25,12 @@ def client_key(contract: Contract, environment: Mapping[str, str] = os.environ) 
             return None
         raise MissingKeyError(contract.id, variable)
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise UsageError(f"{variable} holds a space or a character that no key has: set it again")
+        raise UsageError(f"{variable} has a space or another character that a key cannot have: set it again")
     return key
 
 
 class Credential(NamedTuple):
-    """One piece of a request that carries the key."""
+    """A header, query parameter or cookie that carries the key."""
 
     place: str
     """"header", "query" or "cookie"."""
@@ -39,10 +39,10 @@ class Credential(NamedTuple):
 
 
 def credentials(operation: Operation, key: str) -> list[Credential]:
-    """How `operation` wants the key, by the first documented way that uses one."""
+    """Return the credentials of `operation`, by its first documented security requirement that uses a key."""
     schemes = operation.contract.security_schemes
-    way = next((way for way in operation.security if way), {})
-    return [_credential(schemes.get(name, {}), key) for name in way]
+    requirement = next((requirement for requirement in operation.security if requirement), {})
+    return [_credential(schemes.get(name, {}), key) for name in requirement]
 
 
 def _credential(scheme: Mapping[str, Any], key: str) -> Credential:
@@ -52,5 +52,5 @@ def _credential(scheme: Mapping[str, Any], key: str) -> Credential:
     if word.lower() == "basic":
         pair = key if ":" in key else f"{key}:"
         return Credential("header", "Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
-    # RFC 9110 compares the word without case, but providers have been seen that do not.
+    # The scheme is case-insensitive (RFC 9110, section 11.1), but some providers accept only "Bearer".
     return Credential("header", "Authorization", f"{'Bearer' if word.lower() == 'bearer' else word} {key}")

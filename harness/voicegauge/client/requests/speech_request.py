@@ -1,4 +1,4 @@
-"""From the neutral words of a request for speech to the places that a contract names."""
+"""Mapping provider-neutral speech requests to the parameters and body fields of a contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicegauge.contract.extension import FieldMapping, SpeechField, TargetSpec
 from voicegauge.errors import UsageError
 from voicegauge.model import Record, SpeechRequest, UploadedFile
 
-_HOW: dict[SpeechField, str] = {
+_HOW_TO_GIVE: dict[SpeechField, str] = {
     "text": "give it a text",
     "voice": "name a voice",
     "voice_description": "describe the voice in words",
@@ -24,51 +24,51 @@ _HOW: dict[SpeechField, str] = {
 
 
 class RequestParts(Record, frozen=True, kw_only=True):
-    """What an operation is sent, by place; URL, key and encoding are the client's business."""
+    """The values of one request by location, before URL, key and encoding are added."""
 
     path: dict[str, Any] = {}
     query: dict[str, Any] = {}
-    """A list sends its name several times."""
+    """A list is sent as one parameter per item."""
     headers: dict[str, str] = {}
     body: Any = None
     """A JSON value, a dict of form fields (values may be `UploadedFile`), text, or raw bytes."""
     media_type: str | None = None
-    """Of the body; `None` takes what the operation documents first, multipart for an upload."""
+    """Media type of the body; `None` for multipart with an upload, otherwise the first documented one."""
 
 
 def map_speech_request(target: Target, speech: SpeechRequest) -> RequestParts:
-    """Put the words of `speech` where the contract of `target` wants them.
+    """Return the request of `target` for `speech`.
 
-    The target's constants and defaults come first, then the words, then `speech.extra`.
+    The target's constants come first, then the fields of `speech` with the target's defaults, then `speech.extra`.
 
     Raises:
-        UsageError: the target needs a word that is missing, has no place for one that is
-            given, or a place of `speech.extra` cannot be written.
+        UsageError: a required field is missing, the target has no parameter for a given field, or a location in
+            `speech.extra` cannot be written.
     """
-    words = _words(target, speech)
-    _check_needs(target, words)
-    wire = _Draft(target)
+    fields = _given_fields(target, speech)
+    _require_fields(target, fields)
+    draft = _RequestDraft(target)
     for constant, value in target.spec.constants.items():
-        wire.write(constant, copy.deepcopy(value))
-    for word, value in words.items():
-        slot = target.speech.request.get(word)
-        if slot is not None:
-            wire.write(slot.at, _shape(slot, value))
-        elif not _goes_without_saying(target.spec, word, value):
-            raise UsageError(f"{target.id} takes no {_plain(word)}; it takes {_takes(target)}")
+        draft.write(constant, copy.deepcopy(value))
+    for name, value in fields.items():
+        mapping = target.speech.request.get(name)
+        if mapping is not None:
+            draft.write(mapping.at, _provider_value(mapping, value))
+        elif not _is_implied(target.spec, name, value):
+            raise UsageError(f"{target.id} takes no {_display_name(name)}; it takes {_accepted_fields(target)}")
     for written, value in speech.extra.items():
         try:
-            place = parse_location(written)
+            location = parse_location(written)
         except ValueError as error:
             raise UsageError(f"extra parameter: {error}") from None
-        wire.write(place, copy.deepcopy(value))
-    return wire.request()
+        draft.write(location, copy.deepcopy(value))
+    return draft.finish()
 
 
-def _words(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
-    """What is asked for, with the target's defaults where it has a place for them."""
+def _given_fields(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
+    """Return the fields of `speech`, with the target's defaults for those that it has a parameter for."""
     spec = target.spec
-    asked: dict[SpeechField, Any] = {
+    given: dict[SpeechField, Any] = {
         "text": speech.text,
         "voice": speech.voice,
         "voice_description": speech.voice_description,
@@ -76,7 +76,7 @@ def _words(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
         "format": speech.format,
         "speed": speech.speed,
         "seed": speech.seed,
-        **_sample_words(target, speech),
+        **_voice_sample_field(target, speech),
     }
     defaults: dict[SpeechField, Any] = {
         "voice": spec.voices.get(speech.language or "", spec.voice),
@@ -85,99 +85,102 @@ def _words(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
         "language": spec.language,
         "format": spec.format,
     }
-    for word, value in defaults.items():
-        if asked.get(word) is None and word in target.speech.request:
-            asked[word] = value
-    return {word: value for word, value in asked.items() if value is not None}
+    for name, value in defaults.items():
+        if given.get(name) is None and name in target.speech.request:
+            given[name] = value
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _sample_words(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
-    """The voice sample as the word that the target has a place for: a URL or a file."""
+def _voice_sample_field(target: Target, speech: SpeechRequest) -> dict[SpeechField, Any]:
+    """Return the voice sample in the form that the target accepts: a URL or a file."""
     sample = speech.voice_sample
     if sample is None:
         return {}
-    places = target.speech.request
-    if sample.url is not None and ("voice_sample_url" in places or sample.data is None):
-        if "voice_sample_url" not in places and "voice_sample_upload" in places:
+    accepted = target.speech.request
+    if sample.url is not None and ("voice_sample_url" in accepted or sample.data is None):
+        if "voice_sample_url" not in accepted and "voice_sample_upload" in accepted:
             raise UsageError(f"{target.id} takes a voice sample as a file, not as a URL: give a file")
         return {"voice_sample_url": sample.url}
     if sample.data is None:
         raise UsageError("the voice sample has neither a URL nor data")
-    if "voice_sample_upload" not in places and "voice_sample_url" in places:
+    if "voice_sample_upload" not in accepted and "voice_sample_url" in accepted:
         raise UsageError(f"{target.id} takes a voice sample as a URL, not as a file: give a URL")
     upload = UploadedFile(filename=sample.filename, media_type=sample.media_type, data=sample.data)
     return {"voice_sample_upload": upload}
 
 
-def _check_needs(target: Target, words: dict[SpeechField, Any]) -> None:
-    for word in target.spec.required_fields:
-        if word not in words:
-            raise UsageError(f"{target.id} needs a {_plain(word)}: {_HOW[word]}")
+def _require_fields(target: Target, fields: dict[SpeechField, Any]) -> None:
+    for name in target.spec.required_fields:
+        if name not in fields:
+            raise UsageError(f"{target.id} needs a {_display_name(name)}: {_HOW_TO_GIVE[name]}")
 
 
-def _goes_without_saying(spec: TargetSpec, word: SpeechField, value: Any) -> bool:
-    """Whether the target does what `word` asks for anyway: a language that text and voice tell, its only format."""
-    if word == "language":
+def _is_implied(spec: TargetSpec, name: SpeechField, value: Any) -> bool:
+    """Return whether the target does what the field requests without a parameter for it.
+
+    The language follows from text and voice; a target with one format always uses it.
+    """
+    if name == "language":
         return value in (spec.languages or (spec.language,))
-    if word == "format":
+    if name == "format":
         return [value] == [*(spec.formats or [spec.format])]
     return False
 
 
-def _plain(word: SpeechField) -> str:
-    return word.replace("_", " ")
+def _display_name(name: SpeechField) -> str:
+    return name.replace("_", " ")
 
 
-def _takes(target: Target) -> str:
-    return ", ".join(_plain(word) for word in target.speech.request)
+def _accepted_fields(target: Target) -> str:
+    return ", ".join(_display_name(name) for name in target.speech.request)
 
 
-def _shape(slot: FieldMapping, value: Any) -> Any:
-    """The provider's own word for `value`; a bare `{}` template keeps numbers and files as they are."""
+def _provider_value(mapping: FieldMapping, value: Any) -> Any:
+    """Return the provider's value for a neutral one; the template "{}" keeps the type of numbers and files."""
     if isinstance(value, UploadedFile):
         return value
-    mapped = slot.map.get(str(value), value)
-    return mapped if slot.template == "{}" else slot.template.replace("{}", str(mapped))
+    mapped = mapping.map.get(str(value), value)
+    return mapped if mapping.template == "{}" else mapping.template.replace("{}", str(mapped))
 
 
-class _Draft:
-    """A `RequestParts` in the making."""
+class _RequestDraft:
+    """Collects the values of a `RequestParts`."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
-        self._places: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
+        self._parameters: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
         self._body: Any = None
 
-    def write(self, place: Location, value: Any) -> None:
-        """Put `value` at `place`."""
-        if place.kind != "body":
-            self._places[place.kind][place.name] = value
+    def write(self, location: Location, value: Any) -> None:
+        """Set the value at `location`."""
+        if location.kind != "body":
+            self._parameters[location.kind][location.name] = value
             return
         try:
-            self._body = write_pointer(self._body, place.tokens, value)
+            self._body = write_pointer(self._body, location.tokens, value)
         except (TypeError, ValueError, AttributeError):
-            reason = "something that is no mapping or list is in the way"
-            raise UsageError(f"{self._target.id}: cannot write to {place}: {reason}") from None
+            reason = "a value on the way is neither a mapping nor a list"
+            raise UsageError(f"{self._target.id}: cannot write to {location}: {reason}") from None
 
-    def request(self) -> RequestParts:
-        """What was written."""
+    def finish(self) -> RequestParts:
+        """Return the collected values."""
         media_type = self._target.spec.media_type or choose_media_type(self._target.operation, self._body)
         return RequestParts(
-            path=self._places["path"],
-            query=self._places["query"],
-            headers={name: str(value) for name, value in self._places["header"].items()},
+            path=self._parameters["path"],
+            query=self._parameters["query"],
+            headers={name: str(value) for name, value in self._parameters["header"].items()},
             body=self._body,
             media_type=media_type,
         )
 
 
 def choose_media_type(operation: Operation, body: Any) -> str | None:
-    """The media type to send `body` as: multipart for an upload, else what is documented first.
+    """Return the media type for `body`: multipart for an upload, otherwise the first documented one.
 
-    `None` where there is no body to send.
+    `None` without a body.
 
     Raises:
-        UsageError: there is a body, and the operation documents none.
+        UsageError: there is a body, but the operation documents none.
     """
     if body is None:
         return None

@@ -1,4 +1,4 @@
-"""Who is told of a paid call before and after it is made."""
+"""Notification before and after a request that may be charged."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from voicegauge.model import Exchange, Request
 
 
 class PaymentObserver(Protocol):
-    """Told of every submit, so that a journal can be written around a paid call."""
+    """Is notified of every submit, so that a journal can record a charge that a crash would hide."""
 
     def before_submit(self, target: BaseTarget, request: Request) -> None:
-        """`request` is about to be sent; it may be paid for from now on."""
+        """Note that `request` is about to be sent: from now on it may be charged."""
         ...
 
     def after_submit(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
-        """It was answered: accepted as `job_id`, answered with audio, or refused.
+        """Note the response: a job, audio, or a rejection.
 
-        Never called where the connection broke: whether that was paid for is unknown.
+        Not called if the connection was lost: whether that request was charged is unknown.
         """
         ...

@@ -1,4 +1,4 @@
-"""Keeping to the requests a minute that an account's plan allows."""
+"""Respecting the rate limit of an account's plan, in requests per minute."""
 
 from __future__ import annotations
 
@@ -12,47 +12,52 @@ from voicegauge.errors import UnknownNameError
 from voicegauge.transport import Clock, RealClock
 
 WINDOW_S = 60.0
+"""Plans state requests per minute. Providers may count in fixed or sliding windows; a sliding one satisfies both."""
 
 
 class RateLimiter:
-    """Holds requests back, so that no 60 seconds see more of them than a plan allows.
+    """Delays requests so that no window of 60 seconds has more of them than a plan allows.
 
-    As many as are allowed are let through at once, in the order they came. One rate limiter
-    belongs to one account and one event loop.
+    A burst up to the limit passes without delay. Requests pass in the order of their arrival. A rate limiter belongs
+    to one account and one event loop.
     """
 
     def __init__(self, requests_per_minute: int, clock: Clock | None = None) -> None:
-        """`clock` is the one to wait by; the real one if left out."""
+        """Allow `requests_per_minute`, measured by `clock` (the real clock by default)."""
         self.requests_per_minute = requests_per_minute
         self._clock: Clock = clock or RealClock()
         self._times: deque[float] = deque(maxlen=requests_per_minute)
-        """When the last requests were let through; as many as are allowed in a minute."""
-        self._turn = asyncio.Lock()
+        """Times of the last requests, at most as many as a window may have."""
+        self._queue = asyncio.Lock()
 
     async def acquire(self) -> None:
-        """Return when one more request may be sent; it counts as sent then."""
-        async with self._turn:
+        """Wait until one more request may be sent, and count it."""
+        async with self._queue:
             if len(self._times) == self._times.maxlen:
-                left = self._times[0] + WINDOW_S - self._clock.monotonic()
-                if left > 0:
-                    await self._clock.sleep(left)
+                left_s = self._times[0] + WINDOW_S - self._clock.monotonic()
+                if left_s > 0:
+                    await self._clock.sleep(left_s)
             self._times.append(self._clock.monotonic())
 
 
 def account_plans(contracts: Iterable[Contract], names: Collection[str] = ()) -> dict[str, PlanLimits]:
-    """The plan of the account with each provider, by provider id: the one that `names` name, else the smallest.
+    """Return the limits of the user's plan with each provider, by provider id.
+
+    Args:
+        contracts: of the providers.
+        names: of the user's plans. A provider without a named plan gets its smallest.
 
     Raises:
-        UnknownNameError: no document has a plan of that name.
+        UnknownNameError: no contract has a plan of a given name.
     """
     limits = {contract.id: contract.limits for contract in contracts}
-    known = [name for one in limits.values() for name in one.plans]
+    known = [name for spec in limits.values() for name in spec.plans]
     for name in names:
         if name not in known:
             raise UnknownNameError("plan", name, known)
-    return {provider: one.plan(names) for provider, one in limits.items()}
+    return {provider: spec.plan(names) for provider, spec in limits.items()}
 
 
 def rate_limiter_for(plan: PlanLimits, base_urls: Mapping[str, str]) -> RateLimiter | None:
-    """What keeps to `plan`; `None` where it has no rate, or where other servers than the provider's are asked."""
+    """Return the rate limiter for `plan`; `None` without a documented rate, or if requests go to other servers."""
     return RateLimiter(plan.requests_per_minute) if plan.requests_per_minute and not base_urls else None

@@ -1,4 +1,4 @@
-"""One budget for several processes: spent sums in a file, and a lock on it."""
+"""One budget for several processes: the amount spent in a locked file."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from voicegauge.client.spending.ledger import Ledger
 from voicegauge.errors import BudgetError
 
 _WIDTH = 32
-"""Characters of the file: more than any sum has."""
+"""Fixed size of the file in characters, so that a shorter amount overwrites a longer one completely."""
 
 
 class SharedBudget:
-    """A budget in a file; one process at a time has it.
+    """A budget in a file, used by one process at a time.
 
-    While it is had, the file says that its process has all of it: a process that dies
-    leaves nothing to the others, for nobody knows what it spent.
+    While a process uses it, the file marks it as held. If that process dies, the budget stays held: the amount that
+    it spent is unknown, so the others must not spend the rest.
     """
 
     def __init__(self, file: Path, max_cost_usd: float) -> None:
-        """All processes name the same `file`, which need not be there, and the same budget in dollars."""
+        """Share the budget of `max_cost_usd` dollars by `file`, which is created if it does not exist."""
         self._file, self._limit = file, max_cost_usd
 
     @contextmanager
     def ledger(self) -> Iterator[Ledger]:
-        """What is left of the budget, for as long as the context lasts; waits for its turn.
+        """Wait until no other process uses the budget, and yield its ledger.
 
         Raises:
-            BudgetError: a process died that had it.
+            BudgetError: a process died while it used the budget.
         """
         with os.fdopen(os.open(self._file, os.O_RDWR | os.O_CREAT), "r+", encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             spent = file.read().strip() or "0"
             if spent == "held":
-                raise BudgetError("a process died while it was spending; nobody knows what is left of the budget")
+                raise BudgetError("a process died while it was spending, so the rest of the budget is unknown")
             _write(file, "held")
             ledger = Ledger(self._limit, spent_usd=float(spent))
             try:
@@ -48,7 +48,7 @@ class SharedBudget:
 
 
 def _write(file: TextIO, text: str) -> None:
-    """In the place of what stood there, which stays where the disk is full: an empty file would be a new budget."""
+    """Overwrite the text in place. Truncating first would leave an empty file, a new budget, if the disk is full."""
     file.seek(0)
     file.write(text.ljust(_WIDTH))
     file.flush()

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory
-from voicegauge.client import RequestParts
-from voicegauge.client.delivery.links import id_parameter
+from voicegauge.client import RequestParts, id_parameter
 from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.conformance.cases.resources import Send
 from voicegauge.conformance.cases.valid_requests import text_characters, with_value

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory, JobSet
-from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.client.delivery.links import (
+from voicegauge.client import (
+    RequestParts,
     id_parameter,
     is_id,
     link_parameters,
+    map_speech_request,
     parameters_by_location,
 )
 from voicegauge.conformance.cases import ConformanceCase, rejection_statuses, valid_speech_request

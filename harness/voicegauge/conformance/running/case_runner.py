@@ -10,10 +10,20 @@ from typing import NamedTuple
 import msgspec
 
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, ExpectedResponse, RequestOrigin, Rule
-from voicegauge.client import DEFAULT_KEY, Client, Ledger, RequestParts, Reservation, curl_command, settle_responses
-from voicegauge.client.connection import KeyChoice
-from voicegauge.client.delivery.retry_policy import MAX_RETRY_AFTER_S, retry_after_s, retry_waits
-from voicegauge.client.requests.keys import credentials
+from voicegauge.client import (
+    DEFAULT_KEY,
+    MAX_RETRY_AFTER_S,
+    Client,
+    KeyChoice,
+    Ledger,
+    RequestParts,
+    Reservation,
+    credentials,
+    curl_command,
+    retry_after_s,
+    retry_waits,
+    settle_responses,
+)
 from voicegauge.conformance.cases import (
     POLLS_AFTER_END,
     Caller,
