@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .made import Drift, drift_in
+from .documents import Drift, drift_in
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,12 @@
-"""One document, and an edit of it for each rule over what is no schema."""
+"""One document, and an edit of it for each rule outside of schemas."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .made import GONE, Edit, put
+from .documents import REMOVED, Edit, put
 
-B, P, S = "breaking", "possibly-breaking", "compatible"
+B, P, C = "breaking", "possibly-breaking", "compatible"
 SPEAK = "/paths/~1speak/post"
 JOB = "/paths/~1jobs~1{id}/get"
 DONE = "/paths/~1speak/post/callbacks/done/{$request.body#~1url}/post"
@@ -110,23 +110,23 @@ _FLOW = "/components/securitySchemes/login/flows/authorizationCode"
 
 OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
     # paths and operations
-    *_both({"api-path-removed-without-deprecation": B}, {"endpoint-added": S}, put("/paths/~1speak", GONE)),
-    *_one({"api-path-removed-with-deprecation": S}, put("/paths/~1old", GONE), where="old"),
-    *_one({"api-removed-without-deprecation": B}, put("/paths/~1jobs~1{id}/delete", GONE), where="cancel"),
-    *_one({"api-removed-with-deprecation": S}, put("/paths/~1new/put", GONE), where="replace"),
-    *_both({"endpoint-deprecated": S}, {"endpoint-reactivated": S}, put(f"{SPEAK}/deprecated", True)),
+    *_both({"api-path-removed-without-deprecation": B}, {"endpoint-added": C}, put("/paths/~1speak", REMOVED)),
+    *_one({"api-path-removed-with-deprecation": C}, put("/paths/~1old", REMOVED), where="old"),
+    *_one({"api-removed-without-deprecation": B}, put("/paths/~1jobs~1{id}/delete", REMOVED), where="cancel"),
+    *_one({"api-removed-with-deprecation": C}, put("/paths/~1new/put", REMOVED), where="replace"),
+    *_both({"endpoint-deprecated": C}, {"endpoint-reactivated": C}, put(f"{SPEAK}/deprecated", True)),
     *_one(
-        {"endpoint-deprecated-with-sunset": S},
+        {"endpoint-deprecated-with-sunset": C},
         put(f"{SPEAK}/deprecated", True),
         put(f"{SPEAK}/x-sunset", "2027-01-01"),
     ),
-    *_one({"api-operation-id-added": S}, put("/paths/~1new/get/operationId", "fresh"), where="GET /new"),
-    *_one({"api-operation-id-removed": S}, put(f"{SPEAK}/operationId", GONE)),
-    *_both({"api-tag-added": S}, {"api-tag-removed": S}, put(f"{SPEAK}/tags/-", "beta")),
-    *_both({"server-added": S}, {"server-removed": P}, put("/servers/-", {"url": "https://eu.acme.test"}), None),
+    *_one({"api-operation-id-added": C}, put("/paths/~1new/get/operationId", "fresh"), where="GET /new"),
+    *_one({"api-operation-id-removed": C}, put(f"{SPEAK}/operationId", REMOVED)),
+    *_both({"api-tag-added": C}, {"api-tag-removed": C}, put(f"{SPEAK}/tags/-", "beta")),
+    *_both({"server-added": C}, {"server-removed": P}, put("/servers/-", {"url": "https://eu.acme.test"}), None),
     # parameters
     *_both(
-        {"new-optional-request-parameter": S},
+        {"new-optional-request-parameter": C},
         {"request-parameter-removed": P},
         put(f"{SPEAK}/parameters/-", {"in": "query", "name": "seed", "schema": TEXT}),
     ),
@@ -134,13 +134,13 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
         {"new-required-request-parameter": B},
         put(f"{SPEAK}/parameters/-", {"in": "query", "name": "seed", "required": True, "schema": TEXT}),
     ),
-    *_one({"request-parameter-removed-with-deprecation": S}, put(f"{SPEAK}/parameters/1", GONE)),
+    *_one({"request-parameter-removed-with-deprecation": C}, put(f"{SPEAK}/parameters/1", REMOVED)),
     *_one(
         {"new-request-path-parameter": B},
         put(f"{SPEAK}/parameters/-", {"in": "path", "name": "v", "required": True, "schema": TEXT}),
     ),
     *_one(
-        {"new-optional-request-default-parameter-to-existing-path": S},
+        {"new-optional-request-default-parameter-to-existing-path": C},
         put("/paths/~1speak/parameters", [{"in": "query", "name": "seed", "schema": TEXT}]),
     ),
     *_one(
@@ -149,7 +149,7 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
     ),
     *_both(
         {"request-parameter-became-required": B},
-        {"request-parameter-became-optional": S},
+        {"request-parameter-became-optional": C},
         put(f"{SPEAK}/parameters/0/required", True),
     ),
     *_one({"request-parameter-style-changed": B}, put(f"{SPEAK}/parameters/0/style", "pipeDelimited")),
@@ -160,98 +160,98 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
         put(f"{JOB}/requestBody", {"required": True, "content": JSON}),
         "job",
     ),
-    *_one({"request-body-added-optional": S}, put(f"{JOB}/requestBody", {"content": JSON}), where="job"),
+    *_one({"request-body-added-optional": C}, put(f"{JOB}/requestBody", {"content": JSON}), where="job"),
     *_both(
-        {"request-body-became-optional": S},
+        {"request-body-became-optional": C},
         {"request-body-became-required": B},
-        put(f"{SPEAK}/requestBody/required", GONE),
+        put(f"{SPEAK}/requestBody/required", REMOVED),
     ),
     *_both(
-        {"request-body-media-type-added": S},
+        {"request-body-media-type-added": C},
         {"request-body-media-type-removed": B},
         put(f"{SPEAK}/requestBody/content/application~1xml", {}),
     ),
     *_both(
         {"request-body-media-type-schema-added": B},
-        {"request-body-media-type-schema-removed": S},
+        {"request-body-media-type-schema-removed": C},
         put(f"{SPEAK}/requestBody/content/text~1plain/schema", TEXT),
     ),
-    # answers
+    # responses
     *_both(
-        {"response-success-status-added": S},
+        {"response-success-status-added": C},
         {"response-success-status-removed": B},
         put(f"{SPEAK}/responses/201", {"description": "Made"}),
     ),
     *_both(
-        {"response-non-success-status-added": S},
-        {"response-non-success-status-removed": S},
+        {"response-non-success-status-added": C},
+        {"response-non-success-status-removed": C},
         put(f"{SPEAK}/responses/5XX", {"description": "Broken"}),
     ),
     *_both(
-        {"response-media-type-added": S},
+        {"response-media-type-added": C},
         {"response-media-type-removed": B},
         put(f"{_ANSWER}/content/text~1plain", {}),
     ),
     *_one(
-        {"response-media-type-name-changed": S},
-        put(f"{_ANSWER}/content/application~1json", GONE),
+        {"response-media-type-name-changed": C},
+        put(f"{_ANSWER}/content/application~1json", REMOVED),
         put(f"{_ANSWER}/content/application~1json; charset=utf-8", {"schema": TEXT}),
     ),
     *_both(
-        {"response-media-type-name-specialized": S},
+        {"response-media-type-name-specialized": C},
         {"response-media-type-name-generalized": B},
         put(f"{_ANSWER}/content", {**JSON, "audio/wav": {}}),
     ),
     *_both(
-        {"response-body-media-type-schema-added": S},
+        {"response-body-media-type-schema-added": C},
         {"response-body-media-type-schema-removed": P},
         put(f"{_ANSWER}/content/audio~1*/schema", TEXT),
     ),
     *_both(
-        {"response-header-added": S},
+        {"response-header-added": C},
         {"optional-response-header-removed": P},
         put(f"{_ANSWER}/headers/X-Voice", {"schema": TEXT}),
     ),
-    *_one({"required-response-header-removed": B}, put(f"{_ANSWER}/headers/X-Cost", GONE)),
+    *_one({"required-response-header-removed": B}, put(f"{_ANSWER}/headers/X-Cost", REMOVED)),
     *_both(
-        {"response-header-became-required": S},
+        {"response-header-became-required": C},
         {"response-header-became-optional": B},
         put(f"{_ANSWER}/headers/X-Left/required", True),
     ),
     *_both(
-        {"response-link-added": S},
+        {"response-link-added": C},
         {"response-link-removed": P},
         put(f"{_ANSWER}/links/again", {"operationId": "speak"}),
     ),
     *_one({"response-link-changed": P}, put(f"{_ANSWER}/links/job/parameters/id", "$response.body#/job")),
     # security
-    *_both({"security-became-optional": S}, {"security-became-required": B}, put(f"{SPEAK}/security/-", {})),
-    *_both({"api-security-added": S}, {"api-security-removed": S}, put(f"{SPEAK}/security/-", {"other": []})),
+    *_both({"security-became-optional": C}, {"security-became-required": B}, put(f"{SPEAK}/security/-", {})),
+    *_both({"api-security-added": C}, {"api-security-removed": C}, put(f"{SPEAK}/security/-", {"other": []})),
     *_one(
-        {"security-ways-in-replaced": B, "api-security-added": S, "api-security-removed": S},
+        {"security-ways-in-replaced": B, "api-security-added": C, "api-security-removed": C},
         put("/paths/~1jobs~1{id}/delete/security", [{"other": []}]),
         where="cancel",
     ),
     *_both(
-        {"api-security-scope-added": S},
-        {"api-security-scope-removed": S},
+        {"api-security-scope-added": C},
+        {"api-security-scope-removed": C},
         put(f"{SPEAK}/security/1/login/-", "read"),
     ),
     *_both(
-        {"api-global-security-added": S},
-        {"api-global-security-removed": S},
+        {"api-global-security-added": C},
+        {"api-global-security-removed": C},
         put("/security/-", {"other": []}),
         "job",
     ),
     *_both(
-        {"api-global-security-scope-added": S},
-        {"api-global-security-scope-removed": S},
+        {"api-global-security-scope-added": C},
+        {"api-global-security-scope-removed": C},
         put("/security/1/login/-", "read"),
         "job",
     ),
     *_both(
-        {"api-security-component-added": S},
-        {"api-security-component-removed": S},
+        {"api-security-component-added": C},
+        {"api-security-component-removed": C},
         put("/components/securitySchemes/basic", {"type": "http", "scheme": "basic"}),
         None,
     ),
@@ -259,40 +259,40 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
         {"api-security-component-place-changed": B}, put("/components/securitySchemes/key/name", "Api-Key"), where=None
     ),
     *_one(
-        {"api-security-component-type-changed": S}, put("/components/securitySchemes/login/type", "http"), where=None
+        {"api-security-component-type-changed": C}, put("/components/securitySchemes/login/type", "http"), where=None
     ),
     *_one(
-        {"api-security-component-oauth-url-changed": S}, put(f"{_FLOW}/authorizationUrl", "https://b.test"), where=None
+        {"api-security-component-oauth-url-changed": C}, put(f"{_FLOW}/authorizationUrl", "https://b.test"), where=None
     ),
     *_one(
-        {"api-security-component-oauth-token-url-changed": S}, put(f"{_FLOW}/tokenUrl", "https://b.test"), where=None
+        {"api-security-component-oauth-token-url-changed": C}, put(f"{_FLOW}/tokenUrl", "https://b.test"), where=None
     ),
     *_both(
-        {"api-security-component-oauth-scope-added": S},
-        {"api-security-component-oauth-scope-removed": S},
+        {"api-security-component-oauth-scope-added": C},
+        {"api-security-component-oauth-scope-removed": C},
         put(f"{_FLOW}/scopes/all", "All"),
         None,
     ),
     # callbacks and webhooks
-    *_both({"webhook-added": S}, {"webhook-removed": B}, put("/webhooks/refund", {"post": {"requestBody": {}}}), None),
+    *_both({"webhook-added": C}, {"webhook-removed": B}, put("/webhooks/refund", {"post": {"requestBody": {}}}), None),
     *_both(
-        {"callback-added": S},
+        {"callback-added": C},
         {"callback-removed": B},
         put(f"{SPEAK}/callbacks/failed", {"{$request.query.failed}": {"post": {"requestBody": {"content": JSON}}}}),
     ),
-    *_both({"callback-payload-removed": B}, {"callback-payload-added": S}, put(f"{DONE}/requestBody", GONE)),
+    *_both({"callback-payload-removed": B}, {"callback-payload-added": C}, put(f"{DONE}/requestBody", REMOVED)),
     *_both(
         {"callback-payload-became-optional": P},
-        {"callback-payload-became-required": S},
-        put(f"{DONE}/requestBody/required", GONE),
+        {"callback-payload-became-required": C},
+        put(f"{DONE}/requestBody/required", REMOVED),
     ),
     *_both(
-        {"callback-media-type-added": S},
+        {"callback-media-type-added": C},
         {"callback-media-type-removed": B},
         put(f"{DONE}/requestBody/content/application~1xml", {}),
     ),
     *_both(
-        {"callback-parameter-added": S},
+        {"callback-parameter-added": C},
         {"callback-parameter-removed": B},
         put(f"{DONE}/parameters/-", {"in": "header", "name": "X-Signature", "schema": TEXT}),
     ),

@@ -1,4 +1,4 @@
-"""Other spellings of the same document: a client cannot tell one from the other."""
+"""Rewrites of a document that do not change its meaning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
 _MAPPINGS = ("properties", "patternProperties", "dependentSchemas")
 _BELOW = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
 _OURS = ("x-advice", "x-provider", "x-speech", "x-job", "x-transcription", "x-conversion")
-"""Below these a title is a word of the grammar."""
+"""Extensions in which `title` is a field rather than an annotation."""
 _DATA = ("example", "examples", "value", "default", "const", "enum", *_OURS)
 _PROSE = ("description", "summary", "title", "example", "examples", "x-source", "externalDocs")
 
@@ -34,29 +34,29 @@ def _outside(node: Json, change: Callable[[dict[str, Any]], Json]) -> Json:
         return [_outside(item, change) for item in node]
     if not isinstance(node, dict):
         return node
-    made = {}
+    changed = {}
     for key, item in node.items():
         if key == "schemas":
-            made[key] = {name: _schema(schema, change) for name, schema in item.items()}
+            changed[key] = {name: _schema(schema, change) for name, schema in item.items()}
         elif key == "schema":
-            made[key] = _schema(item, change)
+            changed[key] = _schema(item, change)
         else:
-            made[key] = item if key in _DATA else _outside(item, change)
-    return made
+            changed[key] = item if key in _DATA else _outside(item, change)
+    return changed
 
 
 def _schema(schema: Json, change: Callable[[dict[str, Any]], Json]) -> Json:
     if not isinstance(schema, dict):
         return schema
-    made = dict(schema)
+    changed = dict(schema)
     for key, value in schema.items():
         if key in _LISTS:
-            made[key] = [_schema(branch, change) for branch in value]
+            changed[key] = [_schema(branch, change) for branch in value]
         elif key in _MAPPINGS:
-            made[key] = {name: _schema(inner, change) for name, inner in value.items()}
+            changed[key] = {name: _schema(inner, change) for name, inner in value.items()}
         elif key in _BELOW:
-            made[key] = _schema(value, change)
-    return change(made)
+            changed[key] = _schema(value, change)
+    return change(changed)
 
 
 def shuffled(node: Json, random: Random) -> Json:
@@ -71,7 +71,7 @@ def shuffled(node: Json, random: Random) -> Json:
 
 
 def inlined(document: dict[str, Any], _random: Random) -> dict[str, Any]:
-    """Every reference replaced by what it leads to, with the keys beside it laid over that."""
+    """Every reference replaced by its target, with the keys next to it added."""
 
     def follow(node: Json, inside: tuple[str, ...]) -> Json:
         if isinstance(node, list):
@@ -79,16 +79,16 @@ def inlined(document: dict[str, Any], _random: Random) -> dict[str, Any]:
         if not isinstance(node, dict):
             return node
         reference = node.get("$ref")
-        beside = {key: follow(item, inside) for key, item in node.items() if key != "$ref"}
+        siblings = {key: follow(item, inside) for key, item in node.items() if key != "$ref"}
         if not isinstance(reference, str) or reference in inside:
-            return {**beside, "$ref": reference} if reference else beside
+            return {**siblings, "$ref": reference} if reference else siblings
         target: Json = document
         for token in reference[2:].split("/"):
             target = target[token.replace("~1", "/").replace("~0", "~")]
-        return {**follow(target, (*inside, reference)), **beside}
+        return {**follow(target, (*inside, reference)), **siblings}
 
-    made: dict[str, Any] = follow(document, ())
-    return made
+    changed: dict[str, Any] = follow(document, ())
+    return changed
 
 
 def _ref_in_all_of(schema: dict[str, Any]) -> Json:
@@ -128,8 +128,8 @@ def _null_branch(schema: dict[str, Any]) -> Json:
     if not (isinstance(types, list) and len(types) == 2 and "null" in types) or "enum" in schema:
         return schema
     inner = {**schema, "type": next(name for name in types if name != "null")}
-    beside = {key: inner.pop(key) for key in ("description", "default", "x-source", "deprecated") if key in inner}
-    return {**beside, "anyOf": [inner, {"type": "null"}]}
+    siblings = {key: inner.pop(key) for key in ("description", "default", "x-source", "deprecated") if key in inner}
+    return {**siblings, "anyOf": [inner, {"type": "null"}]}
 
 
 def _const_as_enum(schema: dict[str, Any]) -> Json:
@@ -139,11 +139,11 @@ def _const_as_enum(schema: dict[str, Any]) -> Json:
 
 
 def _reversed(schema: dict[str, Any]) -> Json:
-    made = dict(schema)
+    changed = dict(schema)
     for key in ("required", "enum", "anyOf", "oneOf", "allOf"):
-        if isinstance(made.get(key), list):
-            made[key] = list(reversed(made[key]))
-    return made
+        if isinstance(changed.get(key), list):
+            changed[key] = list(reversed(changed[key]))
+    return changed
 
 
 def _needless(schema: dict[str, Any]) -> Json:
@@ -168,16 +168,18 @@ def without_prose(document: dict[str, Any], _random: Random) -> dict[str, Any]:
             if names or key not in _PROSE
         }
 
-    kept = ("info", "x-provider", "x-limits")
-    made = {key: item if key in kept else strip(item, names=key == "paths") for key, item in document.items()}
-    made["info"] = {**made["info"], "description": "Told otherwise."}
-    return made
+    unchanged_keys = ("info", "x-provider", "x-limits")
+    changed = {
+        key: item if key in unchanged_keys else strip(item, names=key == "paths") for key, item in document.items()
+    }
+    changed["info"] = {**changed["info"], "description": "Described differently."}
+    return changed
 
 
 def other_path_names(document: dict[str, Any], _random: Random) -> dict[str, Any]:
     """Path parameters under other names."""
-    made = copy.deepcopy(document)
-    made["paths"] = {path.replace("{", "{the_"): item for path, item in made["paths"].items()}
+    changed = copy.deepcopy(document)
+    changed["paths"] = {path.replace("{", "{the_"): item for path, item in changed["paths"].items()}
 
     def rename(node: Json) -> None:
         for item in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
@@ -185,18 +187,18 @@ def other_path_names(document: dict[str, Any], _random: Random) -> dict[str, Any
         if isinstance(node, dict) and node.get("in") == "path" and not str(node["name"]).startswith("the_"):
             node["name"] = f"the_{node['name']}"
 
-    rename(made)
-    return made
+    rename(changed)
+    return changed
 
 
 def shared_parameters(document: dict[str, Any], _random: Random) -> dict[str, Any]:
     """Parameters of a path's only operation, moved to the path."""
-    made = copy.deepcopy(document)
-    for item in made["paths"].values():
+    changed = copy.deepcopy(document)
+    for item in changed["paths"].values():
         operations = [part for key, part in item.items() if key in ("get", "post", "delete", "put", "patch")]
         if len(operations) == 1 and "parameters" in operations[0]:
             item["parameters"] = [*item.get("parameters", []), *operations[0].pop("parameters")]
-    return made
+    return changed
 
 
 def other_component_names(document: dict[str, Any], _random: Random) -> dict[str, Any]:
@@ -207,16 +209,16 @@ def other_component_names(document: dict[str, Any], _random: Random) -> dict[str
             return [rename(item) for item in node]
         if not isinstance(node, dict):
             return node
-        made = {key: rename(item) for key, item in node.items()}
-        if isinstance(made.get("$ref"), str):
-            made["$ref"] = made["$ref"].replace("#/components/schemas/", "#/components/schemas/The")
-        return made
+        changed = {key: rename(item) for key, item in node.items()}
+        if isinstance(changed.get("$ref"), str):
+            changed["$ref"] = changed["$ref"].replace("#/components/schemas/", "#/components/schemas/The")
+        return changed
 
-    made: dict[str, Any] = rename(document)
-    schemas = made.get("components", {}).get("schemas", {})
+    changed: dict[str, Any] = rename(document)
+    schemas = changed.get("components", {}).get("schemas", {})
     if schemas:
-        made["components"]["schemas"] = {f"The{name}": schema for name, schema in schemas.items()}
-    return made
+        changed["components"]["schemas"] = {f"The{name}": schema for name, schema in schemas.items()}
+    return changed
 
 
 REWRITES: dict[str, Rewrite] = {

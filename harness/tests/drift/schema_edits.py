@@ -1,10 +1,10 @@
-"""Two schemas for each action of the schema rules, with the level where the client sends and where it reads."""
+"""Two schemas for each action of the schema rules, with the levels for sent and for received values."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-B, P, S = "breaking", "possibly-breaking", "compatible"
+B, P, C = "breaking", "possibly-breaking", "compatible"
 TEXT: dict[str, Any] = {"type": "string"}
 NUMBER: dict[str, Any] = {"type": "number"}
 LIST: dict[str, Any] = {"type": "array", "items": TEXT}
@@ -13,7 +13,7 @@ CAT = {"type": "object", "required": ["claw"], "properties": {"claw": TEXT}}
 DOG = {"type": "object", "required": ["tail"], "properties": {"tail": TEXT}}
 COW = {"type": "object", "required": ["horn"], "properties": {"horn": TEXT}}
 
-PLACES = {
+POSITIONS = {
     "request-body": lambda schema: {"requestBody": _content(schema)},
     "request-property": lambda schema: {"requestBody": _content(_holding(schema))},
     "request-parameter": lambda schema: {"parameters": [{"in": "query", "name": "q", "schema": schema}]},
@@ -27,14 +27,14 @@ PLACES = {
     "callback-property": lambda schema: _callback({"requestBody": _content(_holding(schema))}),
     "callback-parameter": lambda schema: _callback({"parameters": [{"in": "header", "name": "X", "schema": schema}]}),
 }
-"""An operation with a schema in the place that the ids of its rules begin with."""
+"""Builders of an operation with a schema, by the start of the rule ids for that position."""
 HOLDERS = {
     "request-property": "request-body",
     "request-parameter-property": "request-parameter",
     "response-property": "response-body",
     "callback-property": "callback-body",
 }
-"""Where an object's properties are of the kind that the key names."""
+"""The position of an object whose properties are of the kind in the key."""
 
 
 def _content(schema: dict[str, Any]) -> dict[str, Any]:
@@ -50,20 +50,20 @@ def _callback(operation: dict[str, Any]) -> dict[str, Any]:
 
 
 def document(place: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """A document with `schema` in one of `PLACES`."""
-    operation = {"operationId": "speak", **PLACES[place](schema)}
+    """Return a document with `schema` at one of `POSITIONS`."""
+    operation = {"operationId": "speak", **POSITIONS[place](schema)}
     return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": {"/speak": {"post": operation}}}
 
 
 def document_of(schemas: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """A document with a schema in each of several places; operations bear the places' names."""
-    operations = {place: {"operationId": place, **PLACES[place](schema)} for place, schema in schemas.items()}
+    """Return a document with a schema at several positions, one operation each."""
+    operations = {place: {"operationId": place, **POSITIONS[place](schema)} for place, schema in schemas.items()}
     paths = {f"/{place}": {"post": operation} for place, operation in operations.items()}
     return {"openapi": "3.1.0", "info": {"title": "Acme", "version": "1"}, "paths": paths}
 
 
 def is_sent(place: str) -> bool:
-    """Whether the client sends what stands in `place`."""
+    """Whether the client sends the value at this position."""
     return place.startswith("request")
 
 
@@ -82,12 +82,12 @@ class SchemaEdit(NamedTuple):
 
 def _bound(name: str, keyword: str, base: dict[str, Any], *, upper: bool) -> list[SchemaEdit]:
     """A bound at 8 and at 9; raising an upper one lets more values through, raising a lower one fewer."""
-    more, fewer = (S, B), (B, S)
+    more, fewer = (C, B), (B, C)
     low, high = {**base, keyword: 8}, {**base, keyword: 9}
     return [
         SchemaEdit(f"{name}-increased", *(more if upper else fewer), low, high),
         SchemaEdit(f"{name}-decreased", *(fewer if upper else more), high, low),
-        SchemaEdit(f"{name}-set", P, S, base, low),
+        SchemaEdit(f"{name}-set", P, C, base, low),
         SchemaEdit(f"{name}-unset", *more, low, base),
     ]
 
@@ -95,8 +95,8 @@ def _bound(name: str, keyword: str, base: dict[str, Any], *, upper: bool) -> lis
 def _narrowing(name: str, base: dict[str, Any], one: dict[str, Any], other: dict[str, Any]) -> list[SchemaEdit]:
     """A keyword that refuses values: added, removed, changed."""
     return [
-        SchemaEdit(f"{name}-added", B, S, base, {**base, **one}),
-        SchemaEdit(f"{name}-removed", S, B, {**base, **one}, base),
+        SchemaEdit(f"{name}-added", B, C, base, {**base, **one}),
+        SchemaEdit(f"{name}-removed", C, B, {**base, **one}, base),
         SchemaEdit(f"{name}-changed", B, B, {**base, **one}, {**base, **other}),
     ]
 
@@ -105,9 +105,9 @@ def _noted(name: str, base: dict[str, Any], one: dict[str, Any], other: dict[str
     """A keyword that refuses nothing."""
     both = {**base, **one}
     return [
-        SchemaEdit(f"{name}-added", S, S, base, both),
-        SchemaEdit(f"{name}-removed", S, S, both, base),
-        SchemaEdit(f"{name}-changed", S, S, both, {**base, **other}),
+        SchemaEdit(f"{name}-added", C, C, base, both),
+        SchemaEdit(f"{name}-removed", C, C, both, base),
+        SchemaEdit(f"{name}-changed", C, C, both, {**base, **other}),
     ]
 
 
@@ -147,53 +147,53 @@ SCHEMA_EDITS = [
     *_narrowing("const", TEXT, {"const": "a"}, {"const": "b"}),
     *_narrowing("multiple-of", NUMBER, {"multipleOf": 2}, {"multipleOf": 3}),
     *_narrowing("dependent-required", OBJECT, {"dependentRequired": {"a": ["b"]}}, {"dependentRequired": {"a": ["c"]}}),
-    SchemaEdit("pattern-added", B, S, TEXT, {**TEXT, "pattern": "^a"}),
-    SchemaEdit("pattern-removed", S, S, {**TEXT, "pattern": "^a"}, TEXT),
-    SchemaEdit("pattern-changed", P, S, {**TEXT, "pattern": "^a"}, {**TEXT, "pattern": "^b"}),
-    SchemaEdit("one-of-added", S, B, _BOTH, {"oneOf": [CAT, DOG, COW]}),
-    SchemaEdit("one-of-removed", B, S, {"oneOf": [CAT, DOG, COW]}, _BOTH),
-    SchemaEdit("one-of-set", B, S, OBJECT, {**OBJECT, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}),
-    SchemaEdit("one-of-unset", S, B, {**OBJECT, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, OBJECT),
-    SchemaEdit("any-of-added", S, S, _ANY, {"anyOf": [CAT, DOG, COW]}),
-    SchemaEdit("any-of-removed", B, S, {"anyOf": [CAT, DOG, COW]}, _ANY),
-    SchemaEdit("any-of-set", B, S, OBJECT, {**OBJECT, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}),
-    SchemaEdit("any-of-unset", S, B, {**OBJECT, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, OBJECT),
-    SchemaEdit("all-of-added", B, S, {"allOf": [_ANY]}, {"allOf": [_ANY, {"anyOf": [CAT, COW]}]}),
-    SchemaEdit("all-of-removed", P, S, {"allOf": [_ANY, {"anyOf": [CAT, COW]}]}, {"allOf": [_ANY]}),
-    SchemaEdit("prefix-items-added", S, B, {**LIST, "prefixItems": [TEXT]}, {**LIST, "prefixItems": [TEXT, NUMBER]}),
-    SchemaEdit("prefix-items-removed", B, S, {**LIST, "prefixItems": [TEXT, NUMBER]}, {**LIST, "prefixItems": [TEXT]}),
+    SchemaEdit("pattern-added", B, C, TEXT, {**TEXT, "pattern": "^a"}),
+    SchemaEdit("pattern-removed", C, C, {**TEXT, "pattern": "^a"}, TEXT),
+    SchemaEdit("pattern-changed", P, C, {**TEXT, "pattern": "^a"}, {**TEXT, "pattern": "^b"}),
+    SchemaEdit("one-of-added", C, B, _BOTH, {"oneOf": [CAT, DOG, COW]}),
+    SchemaEdit("one-of-removed", B, C, {"oneOf": [CAT, DOG, COW]}, _BOTH),
+    SchemaEdit("one-of-set", B, C, OBJECT, {**OBJECT, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+    SchemaEdit("one-of-unset", C, B, {**OBJECT, "oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, OBJECT),
+    SchemaEdit("any-of-added", C, C, _ANY, {"anyOf": [CAT, DOG, COW]}),
+    SchemaEdit("any-of-removed", B, C, {"anyOf": [CAT, DOG, COW]}, _ANY),
+    SchemaEdit("any-of-set", B, C, OBJECT, {**OBJECT, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}),
+    SchemaEdit("any-of-unset", C, B, {**OBJECT, "anyOf": [{"required": ["a"]}, {"required": ["b"]}]}, OBJECT),
+    SchemaEdit("all-of-added", B, C, {"allOf": [_ANY]}, {"allOf": [_ANY, {"anyOf": [CAT, COW]}]}),
+    SchemaEdit("all-of-removed", P, C, {"allOf": [_ANY, {"anyOf": [CAT, COW]}]}, {"allOf": [_ANY]}),
+    SchemaEdit("prefix-items-added", C, B, {**LIST, "prefixItems": [TEXT]}, {**LIST, "prefixItems": [TEXT, NUMBER]}),
+    SchemaEdit("prefix-items-removed", B, C, {**LIST, "prefixItems": [TEXT, NUMBER]}, {**LIST, "prefixItems": [TEXT]}),
     SchemaEdit("wrapped-in-one-of", B, B, CAT, _BOTH),
     SchemaEdit("unwrapped-from-one-of", B, B, _BOTH, CAT),
-    SchemaEdit("type-generalized", S, B, {"type": "integer"}, NUMBER),
-    SchemaEdit("type-specialized", B, S, NUMBER, {"type": "integer"}),
+    SchemaEdit("type-generalized", C, B, {"type": "integer"}, NUMBER),
+    SchemaEdit("type-specialized", B, C, NUMBER, {"type": "integer"}),
     SchemaEdit("type-changed", B, B, TEXT, {"type": "boolean"}),
-    SchemaEdit("list-of-types-widened", S, B, TEXT, {"type": ["string", "boolean"]}),
-    SchemaEdit("list-of-types-narrowed", B, S, {"anyOf": [TEXT, {"type": "boolean"}]}, TEXT),
-    SchemaEdit("became-nullable", S, B, TEXT, {"type": ["string", "null"]}),
-    SchemaEdit("became-not-nullable", B, S, {"anyOf": [TEXT, {"type": "null"}]}, TEXT),
-    SchemaEdit("enum-value-added", S, P, {**TEXT, "enum": ["a"]}, {**TEXT, "enum": ["a", "b"]}),
-    SchemaEdit("enum-value-removed", B, S, {**TEXT, "enum": ["a", "b"]}, {**TEXT, "enum": ["a"]}),
-    SchemaEdit("became-enum", B, S, TEXT, {**TEXT, "enum": ["a", "b"]}),
-    SchemaEdit("enum-unset", S, P, {**TEXT, "enum": ["a", "b"]}, TEXT),
-    SchemaEdit("unique-items-set", B, S, LIST, {**LIST, "uniqueItems": True}),
-    SchemaEdit("unique-items-unset", S, B, {**LIST, "uniqueItems": True}, LIST),
-    SchemaEdit("additional-properties-forbidden", B, S, OBJECT, {**OBJECT, "additionalProperties": False}),
-    SchemaEdit("additional-properties-allowed", S, P, {**OBJECT, "additionalProperties": False}, OBJECT),
+    SchemaEdit("list-of-types-widened", C, B, TEXT, {"type": ["string", "boolean"]}),
+    SchemaEdit("list-of-types-narrowed", B, C, {"anyOf": [TEXT, {"type": "boolean"}]}, TEXT),
+    SchemaEdit("became-nullable", C, B, TEXT, {"type": ["string", "null"]}),
+    SchemaEdit("became-not-nullable", B, C, {"anyOf": [TEXT, {"type": "null"}]}, TEXT),
+    SchemaEdit("enum-value-added", C, P, {**TEXT, "enum": ["a"]}, {**TEXT, "enum": ["a", "b"]}),
+    SchemaEdit("enum-value-removed", B, C, {**TEXT, "enum": ["a", "b"]}, {**TEXT, "enum": ["a"]}),
+    SchemaEdit("became-enum", B, C, TEXT, {**TEXT, "enum": ["a", "b"]}),
+    SchemaEdit("enum-unset", C, P, {**TEXT, "enum": ["a", "b"]}, TEXT),
+    SchemaEdit("unique-items-set", B, C, LIST, {**LIST, "uniqueItems": True}),
+    SchemaEdit("unique-items-unset", C, B, {**LIST, "uniqueItems": True}, LIST),
+    SchemaEdit("additional-properties-forbidden", B, C, OBJECT, {**OBJECT, "additionalProperties": False}),
+    SchemaEdit("additional-properties-allowed", C, P, {**OBJECT, "additionalProperties": False}, OBJECT),
     SchemaEdit("content-media-type-changed", B, B, {**TEXT, "contentMediaType": "audio/wav"}, TEXT),
     SchemaEdit("content-encoding-changed", B, B, {**TEXT, "contentEncoding": "base64"}, TEXT),
     *_noted("default-value", TEXT, {"default": "a"}, {"default": "b"}),
-    SchemaEdit("discriminator-added", S, S, OBJECT, {**OBJECT, **_mapping()}),
-    SchemaEdit("discriminator-removed", S, S, {**OBJECT, **_mapping()}, OBJECT),
+    SchemaEdit("discriminator-added", C, C, OBJECT, {**OBJECT, **_mapping()}),
+    SchemaEdit("discriminator-removed", C, C, {**OBJECT, **_mapping()}, OBJECT),
     SchemaEdit(
         "discriminator-property-name-changed",
-        *(S, S, {**OBJECT, **_mapping()}, {**OBJECT, "discriminator": {"propertyName": "sort"}}),
+        *(C, C, {**OBJECT, **_mapping()}, {**OBJECT, "discriminator": {"propertyName": "sort"}}),
     ),
-    SchemaEdit("discriminator-mapping-added", S, S, {**OBJECT, **_mapping()}, {**OBJECT, **_mapping(a="x")}),
-    SchemaEdit("discriminator-mapping-deleted", S, S, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping()}),
-    SchemaEdit("discriminator-mapping-changed", S, S, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping(a="y")}),
-    SchemaEdit("deprecated", S, S, TEXT, {**TEXT, "deprecated": True}),
-    SchemaEdit("reactivated", S, S, {**TEXT, "deprecated": True}, TEXT),
-    SchemaEdit("advice-changed", S, S, {**TEXT, "x-advice": {"maxLength": 5}}, {**TEXT, "x-advice": {"maxLength": 6}}),
+    SchemaEdit("discriminator-mapping-added", C, C, {**OBJECT, **_mapping()}, {**OBJECT, **_mapping(a="x")}),
+    SchemaEdit("discriminator-mapping-deleted", C, C, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping()}),
+    SchemaEdit("discriminator-mapping-changed", C, C, {**OBJECT, **_mapping(a="x")}, {**OBJECT, **_mapping(a="y")}),
+    SchemaEdit("deprecated", C, C, TEXT, {**TEXT, "deprecated": True}),
+    SchemaEdit("reactivated", C, C, {**TEXT, "deprecated": True}, TEXT),
+    SchemaEdit("advice-changed", C, C, {**TEXT, "x-advice": {"maxLength": 5}}, {**TEXT, "x-advice": {"maxLength": 6}}),
 ]
 
 
@@ -237,29 +237,29 @@ _DEFAULT = {**TEXT, "default": "x"}
 PROPERTY_EDITS = [
     PropertyEdit("new-required-{kind}", B, True, _HAS_NOT, _NEEDS),
     PropertyEdit("new-required-{kind}-with-default", B, True, _HAS_NOT, _object(a={**_MUST, "default": "x"}, b=TEXT)),
-    PropertyEdit("new-optional-{kind}", S, True, _HAS_NOT, _HAS),
+    PropertyEdit("new-optional-{kind}", C, True, _HAS_NOT, _HAS),
     PropertyEdit("{kind}-removed", P, True, _NEEDS, _HAS_NOT),
     PropertyEdit("{kind}-became-required", B, True, _HAS, _NEEDS),
     PropertyEdit(
         "{kind}-became-required-with-default", B, True, _object(a=_DEFAULT), _object(a={**_DEFAULT, "must": True})
     ),
-    PropertyEdit("{kind}-became-optional", S, True, _NEEDS, _HAS),
+    PropertyEdit("{kind}-became-optional", C, True, _NEEDS, _HAS),
     PropertyEdit("{message}-required-property-removed", B, False, _NEEDS, _HAS_NOT),
     PropertyEdit("{message}-optional-property-removed", P, False, _HAS, _HAS_NOT),
-    PropertyEdit("{message}-required-property-added", S, False, _HAS_NOT, _NEEDS),
-    PropertyEdit("{message}-optional-property-added", S, False, _HAS_NOT, _HAS),
-    PropertyEdit("{kind}-became-required", S, False, _HAS, _NEEDS),
+    PropertyEdit("{message}-required-property-added", C, False, _HAS_NOT, _NEEDS),
+    PropertyEdit("{message}-optional-property-added", C, False, _HAS_NOT, _HAS),
+    PropertyEdit("{kind}-became-required", C, False, _HAS, _NEEDS),
     PropertyEdit("{kind}-became-optional", B, False, _NEEDS, _HAS),
 ]
 for _way in ("read", "write"):
     for _need, _base in (("optional", TEXT), ("required", _MUST)):
         _only = _object(a={**_base, f"{_way}Only": True})
         for _sent in (True, False):
-            _shows = P if (_way, _need, _sent) == ("write", "required", False) else S
+            _shows = P if (_way, _need, _sent) == ("write", "required", False) else C
             _rule = f"{{message}}-{_need}-property-became-{{not}}{_way}-only"
             _lost = f"{{message}}-{_need}-property-removed" if (_way, _sent) == ("write", False) else ""
             _due = "new-required-{kind}" if (_way, _need, _sent) == ("read", "required", True) else ""
             PROPERTY_EDITS += [
-                PropertyEdit(_rule.replace("{not}", ""), S, _sent, _object(a=_base), _only, _lost),
+                PropertyEdit(_rule.replace("{not}", ""), C, _sent, _object(a=_base), _only, _lost),
                 PropertyEdit(_rule.replace("{not}", "not-"), _shows, _sent, _only, _object(a=_base), _due),
             ]

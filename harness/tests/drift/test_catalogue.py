@@ -4,9 +4,9 @@ from pathlib import Path
 
 from voicegauge.drift import DRIFT_RULES, DriftLevel
 
-from .key_edits import KEY_EDITS
+from .extension_edits import EXTENSION_EDITS
 from .operation_edits import OPERATION_EDITS
-from .schema_edits import HOLDERS, PLACES, PROPERTY_EDITS, SCHEMA_EDITS, expected, is_sent
+from .schema_edits import HOLDERS, POSITIONS, PROPERTY_EDITS, SCHEMA_EDITS, expected, is_sent
 
 OASDIFF = Path(__file__).parent / "oasdiff.txt"
 """Ids and levels of oasdiff's checks, as its rules of August 2026 have them; only those that voicegauge has too."""
@@ -16,28 +16,28 @@ CONTRACT_RULES = {rule.id for rule in DRIFT_RULES.values() if rule.comparison ==
 
 def proved() -> set[str]:
     """The rules that the pairs of the other modules show at work."""
-    found = {expected(place, edit)[0] for place in PLACES for edit in SCHEMA_EDITS}
+    found = {expected(place, edit)[0] for place in POSITIONS for edit in SCHEMA_EDITS}
     for kind, place in HOLDERS.items():
         fitting = [edit for edit in PROPERTY_EDITS if edit.sent is is_sent(place)]
         found |= {edit.rule.format(kind=kind, message=kind.partition("-")[0]) for edit in fitting}
     for edit, _ in OPERATION_EDITS:
         found |= edit.rules.keys()
-    for key_edit in KEY_EDITS:
-        found |= key_edit.forth.keys() | key_edit.back.keys()
+    for extension_edit in EXTENSION_EDITS:
+        found |= extension_edit.forth.keys() | extension_edit.back.keys()
     return found
 
 
-def test_every_rule_is_shown_at_work() -> None:
+def test_every_rule_has_an_example() -> None:
     assert proved() == CONTRACT_RULES
 
 
-def test_a_rule_that_oasdiff_has_too_bears_its_level() -> None:
+def test_rules_shared_with_oasdiff_have_its_level() -> None:
     shared = dict(line.split() for line in OASDIFF.read_text(encoding="utf-8").splitlines())
     assert len(shared) > 400
     assert {name: DRIFT_RULES[name].level for name in shared} == {name: LEVELS[level] for name, level in shared.items()}
 
 
-def test_a_rule_says_what_is_different_in_one_sentence() -> None:
+def test_every_rule_has_a_one_sentence_description() -> None:
     for rule in DRIFT_RULES.values():
         assert rule.description[0].isupper()
         assert not rule.description.endswith(".")

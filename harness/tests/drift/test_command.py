@@ -11,7 +11,7 @@ import pytest
 from voicegauge.cli import run
 from voicegauge.drift import DRIFT_RULES, DriftReport
 
-from .made import GONE, edited, put
+from .documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK
 
 Command = Callable[..., tuple[int, str, str]]
@@ -39,8 +39,8 @@ def files(tmp_path: Path) -> Callable[..., tuple[str, str]]:
 
 
 COMPATIBLE = put(f"{SPEAK}/tags/-", "beta")
-POSSIBLE = put(f"{SPEAK}/parameters/0", GONE)
-BREAKING = put("/paths/~1jobs~1{id}/delete", GONE)
+POSSIBLE = put(f"{SPEAK}/parameters/0", REMOVED)
+BREAKING = put("/paths/~1jobs~1{id}/delete", REMOVED)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_exit_status_follows_the_worst_change(
     assert voicegauge("drift", *paths)[0] == statuses["breaking"]
 
 
-def test_the_worst_change_comes_first_with_its_rule_and_places(voicegauge: Command, files: Any) -> None:
+def test_the_worst_change_comes_first_with_its_rule_and_positions(voicegauge: Command, files: Any) -> None:
     old, new = files(COMPATIBLE, BREAKING)
     status, out, err = voicegauge("drift", old, new)
     lines = out.splitlines()
@@ -72,13 +72,13 @@ def test_the_worst_change_comes_first_with_its_rule_and_places(voicegauge: Comma
     assert lines[-1] == "Acme 1 to Acme 1: 1 breaking, 1 compatible"
 
 
-def test_nothing_changed_says_so(voicegauge: Command, files: Any) -> None:
+def test_output_without_changes(voicegauge: Command, files: Any) -> None:
     old, new = files()
     assert voicegauge("drift", old, new)[1] == "Acme 1 to Acme 1: nothing has changed\n"
     assert "Nothing has changed." in voicegauge("drift", old, new, "--format", "markdown")[1]
 
 
-def test_json_is_the_whole_report(voicegauge: Command, files: Any, tmp_path: Path) -> None:
+def test_json_has_the_whole_report(voicegauge: Command, files: Any, tmp_path: Path) -> None:
     paths = files(COMPATIBLE, BREAKING)
     out = voicegauge("drift", *paths, "--json", "-")[1]
     report = msgspec.json.decode(out.encode(), type=DriftReport)
@@ -89,7 +89,7 @@ def test_json_is_the_whole_report(voicegauge: Command, files: Any, tmp_path: Pat
     assert json.loads((tmp_path / "drift.json").read_bytes()) == json.loads(out)
 
 
-def test_markdown_has_a_table_a_level_and_cannot_be_broken_out_of(voicegauge: Command, files: Any) -> None:
+def test_markdown_has_a_table_per_level_and_escapes_values(voicegauge: Command, files: Any) -> None:
     paths = files(BREAKING, put(f"{SPEAK}/tags/-", "x | <img src=x> @everyone [a](b)\n\n# heading `code`"))
     out = voicegauge("drift", *paths, "--format", "markdown")[1]
     assert "## Breaking (1)" in out
@@ -100,7 +100,7 @@ def test_markdown_has_a_table_a_level_and_cannot_be_broken_out_of(voicegauge: Co
         assert sign not in row.replace("\\" + sign[0], "")
 
 
-def test_what_cannot_be_compared_is_one_line(voicegauge: Command, files: Any, tmp_path: Path) -> None:
+def test_an_input_error_is_one_line(voicegauge: Command, files: Any, tmp_path: Path) -> None:
     old, _ = files()
     (tmp_path / "bad.yaml").write_text("openapi: 1\n", encoding="utf-8")
     for second in (str(tmp_path / "bad.yaml"), str(tmp_path / "none.yaml")):
@@ -110,7 +110,7 @@ def test_what_cannot_be_compared_is_one_line(voicegauge: Command, files: Any, tm
         assert err.count("\n") == 1
 
 
-def test_rules_lists_them_by_the_words_of_their_ids(voicegauge: Command) -> None:
+def test_the_rules_command_filters_by_words_in_ids(voicegauge: Command) -> None:
     rows = json.loads(voicegauge("rules", "drift", "--json", "-")[1])["drift"]
     assert {row["id"] for row in rows} == set(DRIFT_RULES)
     out = voicegauge("rules", "webhook", "removed")[1]

@@ -15,8 +15,8 @@ from voicegauge.contract import load_catalogue
 from voicegauge.drift import compare
 from voicegauge.errors import ContractError, UsageError, VoicegaugeError
 
-from . import key_base, operation_edits
-from .made import GONE, Drift, edited, only, put, said
+from . import extension_base, operation_edits
+from .documents import REMOVED, Drift, edited, only, put, reported_rules
 from .schema_edits import CAT, TEXT, document
 
 Write = Callable[[str, str], str]
@@ -76,7 +76,7 @@ def test_a_change_names_its_lines_in_both_files(write: Write) -> None:
     assert found.positions == f"{found.old_position.file}:5 -> {found.new_position.file}:6"
 
 
-def test_a_change_of_a_shared_part_is_told_once_with_all_operations(drift: Drift) -> None:
+def test_a_change_of_a_shared_component_is_reported_once_with_all_operations(drift: Drift) -> None:
     older = with_schemas(ref("Voice"), Voice=CAT)
     older["paths"]["/again"] = {"post": {**older["paths"]["/speak"]["post"], "operationId": "again"}}
     newer = edited(older, put("/components/schemas/Voice/properties/claw/maxLength", 5))
@@ -85,7 +85,7 @@ def test_a_change_of_a_shared_part_is_told_once_with_all_operations(drift: Drift
     assert found.qualified_location == "speak and 1 more: request body/claw"
 
 
-def test_schemas_that_lead_back_to_themselves_are_compared(drift: Drift) -> None:
+def test_recursive_schemas_are_compared(drift: Drift) -> None:
     node = {"type": "object", "properties": {"next": {"anyOf": [ref("Node"), {"type": "null"}]}, "name": TEXT}}
     older = with_schemas(ref("Node"), Node=node)
     newer = edited(older, put("/components/schemas/Node/properties/name/maxLength", 5))
@@ -113,7 +113,7 @@ def test_a_long_chain_of_references_is_followed_to_its_end(drift: Drift) -> None
     ],
     ids=["anyOf", "allOf", "not", "all to all", "chain of allOf", "chain of anyOf"],
 )
-def test_a_schema_that_unfolds_without_end_is_compared_in_time(drift: Drift, schemas: dict[str, Any]) -> None:
+def test_a_schema_with_exponentially_many_paths_is_compared_in_time(drift: Drift, schemas: dict[str, Any]) -> None:
     older = with_schemas({"type": "object", "not": ref("S0"), "properties": {"p": ref("S0")}}, **schemas)
     assert drift(older, older).changes == ()
 
@@ -134,26 +134,26 @@ def test_a_schema_that_unfolds_without_end_is_compared_in_time(drift: Drift, sch
         ("- a list\n", "must be a mapping"),
     ],
 )
-def test_a_document_that_cannot_be_used_is_refused_with_its_line(write: Write, text: str, reason: str) -> None:
+def test_an_invalid_document_is_rejected_with_the_line(write: Write, text: str, reason: str) -> None:
     path = write("bad.yaml", text)
     with pytest.raises(ContractError, match=reason) as caught:
         compare(path, path)
     assert caught.value.line
 
 
-def test_an_x_key_that_breaks_its_grammar_is_refused(drift: Drift) -> None:
-    wrong = edited(key_base.BASE, put("/x-provider/retry/attempts", "many"))
+def test_an_invalid_extension_is_rejected(drift: Drift) -> None:
+    wrong = edited(extension_base.BASE, put("/x-provider/retry/attempts", "many"))
     with pytest.raises(ContractError, match=r"x-provider.*attempts"):
-        drift(key_base.BASE, wrong)
+        drift(extension_base.BASE, wrong)
 
 
-def test_x_keys_of_others_are_left_alone(drift: Drift) -> None:
+def test_extensions_of_other_tools_are_ignored(drift: Drift) -> None:
     older = operation_edits.BASE
     newer = edited(older, put("/paths/~1speak/post/x-pricing", "as you like"), put("/x-limits", {"a": 1}))
     assert drift(older, newer).changes == ()
 
 
-def test_what_is_no_document_and_no_recording_is_refused(write: Write, tmp_path: Path) -> None:
+def test_an_input_that_is_neither_contract_nor_recording_is_rejected(write: Write, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file or folder"):
         compare("nobody", "pixazo")
     write("several/a.yaml", "openapi: 3.1.0\n")
@@ -162,11 +162,11 @@ def test_what_is_no_document_and_no_recording_is_refused(write: Write, tmp_path:
         compare(str(tmp_path / "several"), "pixazo")
 
 
-def test_a_folder_of_one_contract_and_a_bundled_name_will_do(write: Write) -> None:
+def test_a_folder_with_one_contract_and_a_provider_id_are_accepted(write: Write) -> None:
     write("acme/openapi.yaml", "openapi: 3.1.0\npaths: {}\n")
     folder = Path(write("acme/openapi.yaml", "openapi: 3.1.0\npaths: {}\n")).parent
     report = compare(str(folder), "pixelapi")
-    assert said(report).count("endpoint-added") == len(load_catalogue().provider("pixelapi").operations)
+    assert reported_rules(report).count("endpoint-added") == len(load_catalogue().provider("pixelapi").operations)
     assert report.new.file.endswith("contracts/pixelapi/openapi.yaml")
 
 
@@ -179,7 +179,7 @@ paths: {}
 """
 
 
-def test_a_contract_of_ones_own_wins_over_the_bundled_one(write: Write, tmp_path: Path) -> None:
+def test_a_contract_of_the_user_takes_precedence_over_the_bundled_one(write: Write, tmp_path: Path) -> None:
     file = write("own/any-name.yaml", OWN)
     report = compare("pixelapi", "pixelapi", [tmp_path / "own"])
     assert (report.old.file, report.new.file, report.changes) == (file, file, ())
@@ -207,19 +207,19 @@ MIXED = {**operation_edits.BASE, "paths": {**operation_edits.BASE["paths"], **do
 
 @pytest.mark.slow
 @settings(max_examples=50, deadline=None)
-@given(base=st.sampled_from([MIXED, key_base.BASE]), data=st.data())
-def test_no_document_makes_it_fail_otherwise_than_by_saying_what_is_wrong(
+@given(base=st.sampled_from([MIXED, extension_base.BASE]), data=st.data())
+def test_an_invalid_document_raises_only_documented_errors(
     drift: Drift, base: dict[str, Any], data: st.DataObject
 ) -> None:
     pointer = data.draw(st.sampled_from(places(base)))
-    broken = edited(base, put(pointer, data.draw(JUNK | st.just(GONE))))
+    broken = edited(base, put(pointer, data.draw(JUNK | st.just(REMOVED))))
     for old, new in ((base, broken), (broken, base), (broken, broken)):
         with contextlib.suppress(VoicegaugeError):
             report = drift(old, new)
             assert old is not new or not report.changes
 
 
-def test_branches_that_stand_twice_are_paired_off_one_by_one(drift: Drift) -> None:
+def test_repeated_branches_are_matched_one_to_one(drift: Drift) -> None:
     older = document("response-body", {"oneOf": [CAT, CAT, TEXT]})
     newer = document("response-body", {"oneOf": [TEXT, CAT, CAT, CAT]})
     assert drift(older, older).changes == ()

@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 from voicegauge.contract import load_catalogue
 from voicegauge.drift import compare
 
-from . import key_base, operation_edits
-from .made import Drift
+from . import extension_base, operation_edits
+from .documents import Drift
 from .rewrites import REWRITES
 
 CONTRACTS = {contract.id: contract.document for contract in load_catalogue()}
 DOCUMENTS: dict[str, dict[str, Any]] = {
     **{name: document.data for name, document in CONTRACTS.items()},
-    "made for the rules of operations": operation_edits.BASE,
-    "made for the rules of keys": key_base.BASE,
+    "base document of the operation rules": operation_edits.BASE,
+    "base document of the extension rules": extension_base.BASE,
 }
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-def test_a_contract_has_not_changed_from_itself(name: str) -> None:
+def test_a_contract_compared_with_itself_has_no_changes(name: str) -> None:
     assert compare(name, str(CONTRACTS[name].path)).changes == ()
 
 
 @pytest.mark.parametrize("rewrite", REWRITES)
 @pytest.mark.parametrize("name", DOCUMENTS)
-def test_another_spelling_is_no_change(drift: Drift, name: str, rewrite: str) -> None:
+def test_an_equivalent_spelling_is_not_a_change(drift: Drift, name: str, rewrite: str) -> None:
     document = DOCUMENTS[name]
     assert drift(document, REWRITES[rewrite](document, Random(1))).changes == ()
 
@@ -41,7 +41,7 @@ def test_another_spelling_is_no_change(drift: Drift, name: str, rewrite: str) ->
     random=st.randoms(use_true_random=False),
     back=st.booleans(),
 )
-def test_no_row_of_rewrites_is_a_change(
+def test_several_equivalent_rewrites_are_not_a_change(
     drift: Drift, name: str, rewrites: list[str], random: Random, back: bool
 ) -> None:
     document = rewritten = DOCUMENTS[name]

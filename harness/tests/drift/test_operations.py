@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from .made import Drift, edited
+from .documents import Drift, edited
 from .operation_edits import BASE, OPERATION_EDITS, OperationEdit
 
 

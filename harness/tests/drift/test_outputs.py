@@ -17,11 +17,11 @@ from voicegauge.cli import run
 from voicegauge.drift import compare, drift_results
 from voicegauge.outputs import step_summary, workflow_commands
 
-from .made import GONE, edited, put
+from .documents import REMOVED, edited, put
 from .operation_edits import BASE, SPEAK
 
 HOSTILE = "x | <img src=x> @everyone [a](b)\n\n::error::`code` %0A \x00"
-BREAKING = put("/paths/~1jobs~1{id}/delete", GONE)
+BREAKING = put("/paths/~1jobs~1{id}/delete", REMOVED)
 POSSIBLE = put(f"{SPEAK}/responses/200/links/job/parameters/id", "$response.body#/job")
 COMPATIBLE = put(f"{SPEAK}/tags/-", HOSTILE)
 GRADES = {"breaking": "error", "possibly-breaking": "warning", "compatible": "note"}
@@ -56,13 +56,13 @@ def test_junit_fails_where_the_command_does(drift: Drift, fail_on: str, failures
     assert re.search(r"^at old\.json:\d+$", removed.text, re.MULTILINE)
 
 
-def test_junit_without_a_change_is_one_case_that_is_well(drift: Drift) -> None:
+def test_junit_without_a_change_has_one_passed_case(drift: Drift) -> None:
     assert drift("--junit", "out.xml", edits=())[0] == 0
     (suite,) = JUnitXml.fromfile("out.xml")
     assert [(case.name, case.result) for case in suite] == [("nothing has changed", [])]
 
 
-def test_sarif_has_every_change_with_its_level_and_both_places(drift: Drift) -> None:
+def test_sarif_has_every_change_with_its_level_and_both_positions(drift: Drift) -> None:
     drift("--sarif", "out.sarif", "--json", "out.json")
     log = json.loads(Path("out.sarif").read_text())
     (run_,) = Sarif.model_validate(log).runs
@@ -72,8 +72,8 @@ def test_sarif_has_every_change_with_its_level_and_both_places(drift: Drift) -> 
         assert run_.tool.driver.rules[result.rule_index].id == result.rule_id == change["rule"]
         assert result.level.value == GRADES[change["level"]]
         assert change["message"] in result.message.text
-        told = [*result.locations, *(result.related_locations or [])]
-        places = [one.physical_location for one in told]
+        locations = [*result.locations, *(result.related_locations or [])]
+        places = [one.physical_location for one in locations]
         spots = [change[side] for side in ("new_position", "old_position") if change[side]]
         assert [(unquote(place.artifact_location.uri), place.region.start_line) for place in places] == [
             (spot["file"], spot["line"]) for spot in spots
@@ -83,7 +83,7 @@ def test_sarif_has_every_change_with_its_level_and_both_places(drift: Drift) -> 
     assert len(set(prints)) == len(prints)
 
 
-def test_what_traffic_shows_stands_at_the_line_of_its_contract(tmp_path: Path) -> None:
+def test_annotations_of_traffic_point_to_the_contract(tmp_path: Path) -> None:
     """A HAR file has no lines that a person would read; the contract has."""
     report = compare("pixelapi", "fixtures/pixelapi")
     items = drift_results(report).findings
@@ -94,7 +94,7 @@ def test_what_traffic_shows_stands_at_the_line_of_its_contract(tmp_path: Path) -
         assert item.location.line
 
 
-def test_annotations_are_a_line_each_the_worst_first(drift: Drift, tmp_path: Path, monkeypatch: Any) -> None:
+def test_annotations_are_one_line_each_worst_first(drift: Drift, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     assert "::" not in drift()[1].replace(":error::", "")
     out = drift("--github")[1]
@@ -132,7 +132,7 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_changes_fail(drift: Drift
     assert "take it out of the baseline: api-removed-without-deprecation Acme/cancel" in out
 
 
-def test_the_same_writers_serve_a_report_without_places(tmp_path: Path) -> None:
+def test_a_report_without_changes_is_written_too(tmp_path: Path) -> None:
     report = compare("pixelapi", "pixelapi")
     assert workflow_commands(drift_results(report), tmp_path) == ""
     assert step_summary(drift_results(report), "one line").splitlines()[2] == "one line"

@@ -1,4 +1,4 @@
-"""The change that the provider's own documents show: callbacks by header, told of in May and not in April."""
+"""The change that the provider's own documents show: callbacks by header, documented in May and not in April."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from voicegauge.contract import load_catalogue
 from voicegauge.drift import DriftReport
 
-from .made import Drift
+from .documents import Drift
 
 SUBMITS = {"generateXtts", "generateChatterbox", "generateVibevoice", "generateVibevoiceRealtime"}
 
@@ -23,8 +23,8 @@ def april(document: dict[str, Any]) -> dict[str, Any]:
     del components["parameters"]["webhookMode"]
     for item in older["paths"].values():
         for operation in item.values():
-            kept = [p for p in operation.get("parameters", ()) if not p.get("$ref", "").endswith("/webhookMode")]
-            operation["parameters"] = kept
+            remaining = [p for p in operation.get("parameters", ()) if not p.get("$ref", "").endswith("/webhookMode")]
+            operation["parameters"] = remaining
     (callback,) = components["callbacks"]["webhookHeader"].values()
     del callback["post"]["requestBody"]
     return older
@@ -50,7 +50,7 @@ def test_the_new_header_and_payload_are_found(reports: tuple[DriftReport, DriftR
     assert not forward.has_change_at_least(forward.changes[0].level.BREAKING)
 
 
-def test_taking_them_back_would_break_clients(reports: tuple[DriftReport, DriftReport]) -> None:
+def test_removing_them_is_breaking(reports: tuple[DriftReport, DriftReport]) -> None:
     _, backward = reports
     assert [(found.rule, found.level) for found in backward.changes] == [
         ("callback-payload-removed", "breaking"),
@@ -58,7 +58,7 @@ def test_taking_them_back_would_break_clients(reports: tuple[DriftReport, DriftR
     ]
 
 
-def test_a_version_that_differs_in_name_alone_is_no_change(drift: Drift) -> None:
+def test_renaming_the_version_is_not_a_change(drift: Drift) -> None:
     may = load_catalogue().provider("pixazo").document.data
     report = drift({**may, "info": {**may["info"], "version": "2026-04-15"}}, may)
     assert report.changes == ()

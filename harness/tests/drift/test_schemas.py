@@ -7,10 +7,10 @@ import pytest
 
 from voicegauge.drift import DriftChange
 
-from .made import Drift
+from .documents import Drift
 from .schema_edits import (
     HOLDERS,
-    PLACES,
+    POSITIONS,
     PROPERTY_EDITS,
     SCHEMA_EDITS,
     PropertyEdit,
@@ -33,14 +33,14 @@ def in_each(
 
 
 @pytest.mark.parametrize("edit", SCHEMA_EDITS, ids=lambda edit: edit.action)
-def test_a_change_of_a_schema_has_its_rule_in_every_place(drift: Drift, edit: SchemaEdit) -> None:
-    for place, (found,) in in_each(drift, PLACES, edit.old, edit.new).items():
+def test_a_schema_change_has_its_rule_in_every_position(drift: Drift, edit: SchemaEdit) -> None:
+    for place, (found,) in in_each(drift, POSITIONS, edit.old, edit.new).items():
         assert (found.rule, found.level) == expected(place, edit)
         assert found.new_position is None or found.new_position.line > 1
 
 
 @pytest.mark.parametrize("edit", PROPERTY_EDITS, ids=lambda edit: f"{edit.rule}-{'sent' if edit.sent else 'read'}")
-def test_a_change_of_a_property_has_its_rule_in_every_place(drift: Drift, edit: PropertyEdit) -> None:
+def test_a_property_change_has_its_rule_in_every_position(drift: Drift, edit: PropertyEdit) -> None:
     kinds = {place: kind for kind, place in HOLDERS.items() if is_sent(place) is edit.sent}
     for place, found in in_each(drift, kinds, edit.old, edit.new).items():
         kind = kinds[place]

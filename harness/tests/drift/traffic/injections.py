@@ -1,4 +1,4 @@
-"""Changes put into recordings: each alters every answer that it concerns, as a changed service would."""
+"""Changes to inject into recordings: each alters every response that it affects, as a changed service would."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def with_json(exchange: Exchange, value: Any) -> Exchange:
     return with_response(exchange, body=json.dumps(value, ensure_ascii=False).encode())
 
 
-def _json_answers(exchanges: Exchanges) -> list[Exchange]:
+def _json_responses(exchanges: Exchanges) -> list[Exchange]:
     return [e for e in exchanges if is_json(e.response.media_type) and e.response.body]
 
 
@@ -81,15 +81,16 @@ def _state_and_charge(contract: Contract, operation: str) -> set[str]:
     spec = contract.operations.get(operation)
     for owner in contract.operations.values():
         if owner.job:
-            found |= {p.rpartition("/")[2] for p in (owner.job.state, owner.job.charged, owner.job.submit.state) if p}
+            locations = (owner.job.state, owner.job.charged, owner.job.submit.state)
+            found |= {str(location).rpartition("/")[2] for location in locations if location}
     if spec is not None and spec.speech is not None and spec.speech.response.charged:
-        found.add(spec.speech.response.charged.rpartition("/")[2])
+        found.add(str(spec.speech.response.charged).rpartition("/")[2])
     return found
 
 
 @_injection
 def field_gone(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    one = _choose(_json_answers(exchanges), rng)
+    one = _choose(_json_responses(exchanges), rng)
     skip = _state_and_charge(contract, one.operation) | {"id", "job_id", "request_id", "uuid", "polling_url"}
     paths = [p for p in _fields(json.loads(one.response.body)) if p[-1] not in skip]
     path = _choose(paths, rng)
@@ -105,25 +106,25 @@ def field_gone(contract: Contract, exchanges: Exchanges, rng: random.Random) -> 
 
 @_injection
 def field_new(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    one = _choose([e for e in _json_answers(exchanges) if isinstance(json.loads(e.response.body), dict)], rng)
+    one = _choose([e for e in _json_responses(exchanges) if isinstance(json.loads(e.response.body), dict)], rng)
     added = {"trace": {"node": "a7"}}
     return Injected(_edit_all(exchanges, one, lambda value: {**value, **added}), "recorded-field-new", "/trace")
 
 
 @_injection
 def type_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    one = _choose(_json_answers(exchanges), rng)
+    one = _choose(_json_responses(exchanges), rng)
     skip = _state_and_charge(contract, one.operation) | {"id", "job_id", "request_id", "uuid", "polling_url"}
     value = json.loads(one.response.body)
     simple = (str, int, float, bool)
     paths = [p for p in _fields(value) if p[-1] not in skip and isinstance(read_pointer(value, list(p)), simple)]
     path = _choose(paths, rng)
 
-    def wrap(answer: Any) -> Any:
-        held = read_pointer(answer, list(path))
+    def wrap(body: Any) -> Any:
+        held = read_pointer(body, list(path))
         if isinstance(held, simple):
-            write_pointer(answer, list(path), {"value": held})
-        return answer
+            write_pointer(body, list(path), {"value": held})
+        return body
 
     return Injected(_edit_all(exchanges, one, wrap), "recorded-type-changed", "/".join(path))
 
@@ -145,9 +146,9 @@ def null_now(contract: Contract, exchanges: Exchanges, rng: random.Random) -> In
 
 @_injection
 def value_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    """A word that several answers share becomes another: the name of a model, a code, a media type."""
+    """A word that several responses share is replaced: the name of a model, a code, a media type."""
     words: dict[tuple[str, int, tuple[str, ...]], list[Any]] = {}
-    for e in _json_answers(exchanges):
+    for e in _json_responses(exchanges):
         value = json.loads(e.response.body)
         for path in _fields(value):
             words.setdefault((e.operation, e.response.status, path), []).append(read_pointer(value, list(path)))
@@ -175,7 +176,7 @@ def value_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) 
 def entry_gone(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
     """A list loses an entry: a model or a voice is withdrawn."""
     options = []
-    for e in _json_answers(exchanges):
+    for e in _json_responses(exchanges):
         value = json.loads(e.response.body)
         for path in [(), *_fields(value)]:
             held = read_pointer(value, list(path))
@@ -191,7 +192,7 @@ def entry_gone(contract: Contract, exchanges: Exchanges, rng: random.Random) -> 
     return Injected(_edit_all(exchanges, one, shorten), "recorded-value-gone", "/".join(path))
 
 
-def _job_answers(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[int, Exchange, list[str]]]:
+def _job_responses(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[int, Exchange, list[str]]]:
     for index, e in enumerate(exchanges):
         operation = contract.operations.get(e.operation)
         if operation is None or e.response.status >= 300:
@@ -205,11 +206,11 @@ def _job_answers(contract: Contract, exchanges: Exchanges) -> Iterator[tuple[int
 
 @_injection
 def state_renamed(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    answers = list(_job_answers(contract, exchanges))
-    _, one, tokens = _choose(answers, rng)
+    responses = list(_job_responses(contract, exchanges))
+    _, one, tokens = _choose(responses, rng)
     state = read_pointer(json.loads(one.response.body), tokens)
     changed = list(exchanges)
-    for index, e, place in answers:
+    for index, e, place in responses:
         value = json.loads(e.response.body)
         if read_pointer(value, place) == state:
             changed[index] = with_json(e, write_pointer(value, place, "rendering"))
@@ -218,13 +219,13 @@ def state_renamed(contract: Contract, exchanges: Exchanges, rng: random.Random) 
 
 @_injection
 def states_swapped(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    answers = list(_job_answers(contract, exchanges))
-    shown = list(dict.fromkeys(read_pointer(json.loads(e.response.body), place) for _, e, place in answers))
+    responses = list(_job_responses(contract, exchanges))
+    shown = list(dict.fromkeys(read_pointer(json.loads(e.response.body), place) for _, e, place in responses))
     if len(shown) < 3:
         raise NotApplicableError
     swap = {shown[0]: shown[1], shown[1]: shown[0]}
     changed = list(exchanges)
-    for index, e, place in answers:
+    for index, e, place in responses:
         value = json.loads(e.response.body)
         state = read_pointer(value, place)
         changed[index] = with_json(e, write_pointer(value, place, swap.get(state, state)))
@@ -274,7 +275,7 @@ def status_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
 
 @_injection
 def media_type_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    alike = _same_kind(_choose(_json_answers(exchanges), rng))
+    alike = _same_kind(_choose(_json_responses(exchanges), rng))
 
     def retype(e: Exchange) -> Exchange:
         headers = tuple(
@@ -288,7 +289,7 @@ def media_type_changed(contract: Contract, exchanges: Exchanges, rng: random.Ran
 
 @_injection
 def body_broken(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    alike = _same_kind(_choose(_json_answers(exchanges), rng))
+    alike = _same_kind(_choose(_json_responses(exchanges), rng))
     cut = tuple(with_response(e, body=e.response.body[:-2]) if alike(e) else e for e in exchanges)
     return Injected(cut, "recorded-body-unreadable", "body")
 
@@ -334,7 +335,7 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
     changed, found = list(exchanges), False
     for index, e in enumerate(exchanges):
         operation = contract.operations.get(e.operation)
-        if operation is None or e.response.status >= 300 or e not in _json_answers([e]):
+        if operation is None or e.response.status >= 300 or e not in _json_responses([e]):
             continue
         places = [operation.speech.response.charged] if operation.speech else []
         places += [operation.job.charged] if operation.job else []
@@ -351,7 +352,7 @@ def charge_changed(contract: Contract, exchanges: Exchanges, rng: random.Random)
 
 @_injection
 def host_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -> Injected:
-    """Audio lies on another host: its URL in the answers, and where it is fetched."""
+    """Audio moves to another host: its URL in responses, and the requests that fetch it."""
     urls = {e.request.url for e in exchanges if e.operation == DOWNLOAD}
     if not urls:
         raise NotApplicableError
@@ -367,8 +368,8 @@ def host_changed(contract: Contract, exchanges: Exchanges, rng: random.Random) -
     return Injected(tuple(map(move, exchanges)), "recorded-value-new", "scheme and host")
 
 
-def answer(status: int, body: Any, **headers: str) -> Response:
-    """A JSON answer, for recordings made by hand."""
+def json_response(status: int, body: Any, **headers: str) -> Response:
+    """Return a JSON response, for handwritten recordings."""
     pairs = (
         ("Content-Type", "application/json"),
         *((name.replace("_", "-"), value) for name, value in headers.items()),

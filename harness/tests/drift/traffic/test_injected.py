@@ -11,7 +11,7 @@ from voicegauge.contract import Catalogue, Contract, load_catalogue
 from voicegauge.drift.traffic import compare_traffic
 from voicegauge.model import Exchange
 
-from .emulated import record, spoken, traffic
+from .emulator_recordings import all_targets, record, traffic
 from .injections import INJECTIONS, Injected, NotApplicableError
 
 pytestmark = pytest.mark.slow
@@ -31,15 +31,15 @@ def recorded(catalogue: Catalogue) -> Recorded:
     """Each target three times: other ids, other times, other latencies."""
 
     async def all_of_them() -> Recorded:
-        return {target.id: [await record(target, seed) for seed in SEEDS] for target in spoken(catalogue)}
+        return {target.id: [await record(target, seed) for seed in SEEDS] for target in all_targets(catalogue)}
 
     return asyncio.run(all_of_them())
 
 
-def test_recordings_made_again_show_no_change(catalogue: Catalogue, recorded: Recorded) -> None:
+def test_repeated_recordings_have_no_changes(catalogue: Catalogue, recorded: Recorded) -> None:
     alarms: Counter[str] = Counter()
     pairs = 0
-    for target in spoken(catalogue):
+    for target in all_targets(catalogue):
         for old, new in permutations(recorded[target.id], 2):
             assert old != new
             pairs += 1
@@ -49,16 +49,16 @@ def test_recordings_made_again_show_no_change(catalogue: Catalogue, recorded: Re
     assert alarms.total() <= pairs // 100, alarms
 
 
-def test_changes_put_into_recordings_are_found_under_their_rules(catalogue: Catalogue, recorded: Recorded) -> None:
+def test_injected_changes_are_found_with_their_rules(catalogue: Catalogue, recorded: Recorded) -> None:
     rng = random.Random(6)
     tried: Counter[str] = Counter()
     missed: list[str] = []
-    for target in spoken(catalogue) * 6:
+    for target in all_targets(catalogue) * 6:
         old, injected = _injected(recorded[target.id], target.contract, rng, tried)
         report = compare_traffic(traffic(target.contract, old), traffic(target.contract, injected.exchanges))
         if not any(c.rule == injected.rule and injected.location.lower() in c.location.lower() for c in report.changes):
-            told = [f"{c.rule} {c.location}" for c in report.changes]
-            missed.append(f"{target.id}: {injected.rule} {injected.location}, told {told}")
+            found = [f"{c.rule} {c.location}" for c in report.changes]
+            missed.append(f"{target.id}: {injected.rule} {injected.location}, found {found}")
     assert tried.total() >= WANTED
     assert tried.keys() == INJECTIONS.keys()
     assert len(missed) <= tried.total() * 0.05, missed

@@ -92,9 +92,9 @@ BASE: dict[str, Any] = {
                 },
             }
         },
-        "/hear": {
+        "/transcribe": {
             "post": {
-                "operationId": "hear",
+                "operationId": "transcribe",
                 "x-transcription": {
                     "request": {"audio": "body#/file", "language": {"at": "body#/lang", "map": {"en": "en-US"}}},
                     "response": {
@@ -117,9 +117,9 @@ BASE: dict[str, Any] = {
                 },
             }
         },
-        "/change": {
+        "/convert": {
             "post": {
-                "operationId": "change",
+                "operationId": "convert",
                 "x-conversion": {
                     "purpose": "voice",
                     "request": {"audio": "body#/file", "voice": "body#/voice"},
@@ -134,7 +134,7 @@ BASE: dict[str, Any] = {
         },
         "/voices": {
             "post": {
-                "operationId": "keepVoice",
+                "operationId": "createVoice",
                 "x-resource": {
                     "name": "voice",
                     "id": "body#/id",
@@ -162,13 +162,13 @@ BASE: dict[str, Any] = {
                 },
             }
         },
-        "/talk": {
+        "/chat": {
             "post": {
-                "operationId": "talk",
+                "operationId": "chat",
                 "x-chat": {
                     "text": "body#/message",
                     "audio": "body#/recording",
-                    "transcript": "body#/heard",
+                    "transcript": "body#/transcript",
                     "reply": "body#/reply",
                     "reply_audio": {**AUDIO},
                     "emulation_target": "one",

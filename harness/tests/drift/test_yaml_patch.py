@@ -40,7 +40,7 @@ def _expected(value: Any) -> Any:
 
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.parent.name)
 @pytest.mark.parametrize("form", ["yaml", "json", "json on one line"])
-def test_something_is_added_to_every_mapping_and_every_list(path: Path, form: str, tmp_path: Path) -> None:
+def test_additions_to_every_mapping_and_list(path: Path, form: str, tmp_path: Path) -> None:
     data = read_document(path).data
     text = path.read_text("utf-8")
     if form != "yaml":
@@ -59,18 +59,18 @@ def test_something_is_added_to_every_mapping_and_every_list(path: Path, form: st
 
 
 @pytest.mark.parametrize("path", CONTRACTS, ids=lambda path: path.parent.name)
-def test_what_stands_there_stays_to_the_letter(path: Path) -> None:
+def test_existing_text_is_unchanged(path: Path) -> None:
     text = path.read_text("utf-8")
     editor = YamlEditor(text)
     editor.add_key("/x-provider/sources", "new.txt", {"title": "New", "date": "2026-01-01"})
-    editor.add_key("/info", "title", "a key that stands there is left")
+    editor.add_key("/info", "title", "existing keys are unchanged")
     after = editor.result().splitlines()
     added = [line for line in after if line not in text.splitlines()]
     assert len(added) == 1
     assert [line for line in after if line not in added] == text.splitlines()
 
 
-def test_places_that_do_not_exist_are_refused() -> None:
+def test_pointers_that_do_not_exist_are_rejected() -> None:
     editor = YamlEditor("a: [1]\nb: {}\nc: text\n")
     for pointer, add in (("/x", editor.add_key), ("/c", editor.add_key), ("/a", editor.add_key)):
         with pytest.raises(NotAddedError):
@@ -84,11 +84,11 @@ def test_places_that_do_not_exist_are_refused() -> None:
     assert yaml.safe_load(editor.result()) == {"a": [1, 2], "b": {"k": 1, "l": 2}, "c": "text"}
 
 
-def test_what_a_merge_brings_is_edited_where_it_stands() -> None:
+def test_merged_mappings_are_edited_at_their_anchor() -> None:
     text = "a: &base\n  x: {y: 1}\n  z: 1\nb:\n  <<: *base\n  w: 1\nc: {<<: [*base], w: 1}\n"
     editor = YamlEditor(text)
     editor.add_key("/b/x", "new", 2)
-    editor.add_key("/c", "z", 3)  # it stands there already
+    editor.add_key("/c", "z", 3)  # the merged mapping has the key
     editor.add_key("/c", "v", 4)
     assert editor.has("/c/x/y")
     assert editor.result() == text.replace("{y: 1}", "{y: 1, new: 2}").replace("w: 1}", "w: 1, v: 4}")

@@ -1,4 +1,4 @@
-"""Documents made for a test, and the changes between two of them."""
+"""Documents changed for a test, and the changes between two of them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from voicegauge.drift import DriftChange, DriftReport, compare
 
 Edit = Callable[[dict[str, Any]], None]
 Drift = Callable[[Mapping[str, Any], Mapping[str, Any]], DriftReport]
-GONE: Any = object()
-"""Given as a value: the key goes."""
+REMOVED: Any = object()
+"""Given as a value to `put`: remove the key."""
 
 
 def drift_in(folder: Path) -> Drift:
-    """Compare two documents by way of files in `folder`."""
+    """Return a function that writes two documents to files in `folder` and compares them."""
 
     def run(old: Mapping[str, Any], new: Mapping[str, Any]) -> DriftReport:
         paths = folder / "old.json", folder / "new.json"
@@ -38,7 +38,7 @@ def put(pointer: str, value: Any) -> Edit:
         place: Any = document
         for token in tokens:
             place = place[int(token)] if isinstance(place, list) else place.setdefault(token, {})
-        if value is GONE:
+        if value is REMOVED:
             del place[int(last) if isinstance(place, list) else last]
         elif isinstance(place, list):
             place[len(place) if last == "-" else int(last) :] = [copy.deepcopy(value)]
@@ -49,20 +49,20 @@ def put(pointer: str, value: Any) -> Edit:
 
 
 def edited(document: Mapping[str, Any], *edits: Edit) -> dict[str, Any]:
-    """A copy of `document` with `edits`."""
-    made: dict[str, Any] = copy.deepcopy(dict(document))
+    """Return a copy of `document` with `edits`."""
+    changed: dict[str, Any] = copy.deepcopy(dict(document))
     for edit in edits:
-        edit(made)
-    return made
+        edit(changed)
+    return changed
 
 
-def said(report: DriftReport) -> list[str]:
-    """The rules of a report, in no order."""
+def reported_rules(report: DriftReport) -> list[str]:
+    """Return the rules of a report, sorted."""
     return sorted(change.rule for change in report.changes)
 
 
 def only(report: DriftReport) -> DriftChange:
-    """The only change of a report."""
+    """Return the only change of a report."""
     assert len(report.changes) == 1, [
         (change.rule, change.qualified_location, change.message) for change in report.changes
     ]

@@ -19,14 +19,14 @@ from voicegauge.drift.traffic import compare_traffic_with_contract
 from voicegauge.model import Exchange, Provenance
 from voicegauge.recording import save_har
 
-from .emulated import record, traffic
+from .emulator_recordings import record, traffic
 from .injections import with_json, with_response
 
 PROVIDERS = ("pixelapi/voice-design", "ttsai/kokoro", "pixazo/xtts-v2")
 
 
 @pytest.fixture(scope="module", params=PROVIDERS)
-def made(
+def patched(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Contract, tuple[Exchange, ...]]:
     """A copy of a bundled contract, and traffic with it that shows much that it does not say."""
@@ -62,10 +62,10 @@ def _apply(patch: str, folder: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_patch_applies_and_the_changed_contract_says_what_was_seen(
-    made: tuple[Path, Contract, tuple[Exchange, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_patch_applies_and_documents_the_traffic(
+    patched: tuple[Path, Contract, tuple[Exchange, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, contract, exchanges = made
+    path, contract, exchanges = patched
     copy = tmp_path / "openapi.yaml"
     shutil.copy(path, copy)
     monkeypatch.chdir(tmp_path)
@@ -84,8 +84,10 @@ def test_the_patch_applies_and_the_changed_contract_says_what_was_seen(
     assert all("inferred: true" in line for line in added if "document: recording" in line)
 
 
-def test_what_no_addition_can_state_is_left_to_a_person(made: tuple[Path, Contract, tuple[Exchange, ...]]) -> None:
-    _, contract, exchanges = made
+def test_changes_that_no_addition_can_document_are_left(
+    patched: tuple[Path, Contract, tuple[Exchange, ...]],
+) -> None:
+    _, contract, exchanges = patched
     left = _propose(contract, exchanges).unpatched_changes
     assert {c.rule for c in left} <= {
         "observed-state-undocumented",
@@ -94,15 +96,15 @@ def test_what_no_addition_can_state_is_left_to_a_person(made: tuple[Path, Contra
     }
 
 
-def test_nothing_seen_is_nothing_proposed() -> None:
+def test_documented_traffic_gives_an_empty_patch() -> None:
     contract = load_contract(data_dir("contracts") / "pixelapi" / "openapi.yaml")
     exchanges = asyncio.run(record(contract.target("voice-design"), 3))
     assert _propose(contract, exchanges).unified_diff() == ""
 
 
-@pytest.mark.parametrize("made", PROVIDERS[:1], indirect=True)
-def test_from_the_command_line(made: tuple[Path, Contract, tuple[Exchange, ...]], tmp_path: Path) -> None:
-    path, contract, exchanges = made
+@pytest.mark.parametrize("patched", PROVIDERS[:1], indirect=True)
+def test_from_the_command_line(patched: tuple[Path, Contract, tuple[Exchange, ...]], tmp_path: Path) -> None:
+    path, contract, exchanges = patched
     har = tmp_path / "new.har"
     save_har(har, exchanges, provenance=Provenance.EMULATED, contract=contract)
     patch = tmp_path / "change.patch"

@@ -21,8 +21,8 @@ from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_TRAFFIC
 from voicegauge.model import Exchange, Provenance, Request
 from voicegauge.recording import save_har
 
-from .emulated import record, traffic
-from .injections import answer, with_json, with_response
+from .emulator_recordings import record, traffic
+from .injections import json_response, with_json, with_response
 
 Exchanges = tuple[Exchange, ...]
 API = "https://api.pixelapi.dev"
@@ -43,7 +43,7 @@ def _rules(contract: Contract, old: Exchanges, new: Exchanges) -> list[tuple[str
     return [(change.rule, change.location) for change in report.changes]
 
 
-def _calls(*answers: dict[str, Any], status: int = 404, **headers: str) -> Exchanges:
+def _calls(*bodies: dict[str, Any], status: int = 404, **headers: str) -> Exchanges:
     """A call each, with another id in the request."""
     return tuple(
         Exchange(
@@ -52,35 +52,35 @@ def _calls(*answers: dict[str, Any], status: int = 404, **headers: str) -> Excha
             request=Request(
                 method="GET", url=f"{API}/v1/tts/status/job-{number}", headers=(("Authorization", "Bearer x"),)
             ),
-            response=answer(status, value, **headers),
+            response=json_response(status, value, **headers),
         )
-        for number, value in enumerate(answers)
+        for number, value in enumerate(bodies)
     )
 
 
 def test_changes_come_in_the_order_of_the_conversation(contract: Contract) -> None:
     names = [f"call-{number}" for number in range(12)]
 
-    def said(status: int) -> tuple[ObservedExchange, ...]:
+    def conversation(status: int) -> tuple[ObservedExchange, ...]:
         request = Request(method="GET", url=f"{API}/x")
-        made = (
-            Exchange(provider="pixelapi", operation=name, request=request, response=answer(status, {}))
+        exchanges = (
+            Exchange(provider="pixelapi", operation=name, request=request, response=json_response(status, {}))
             for name in names
         )
-        return tuple(ObservedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(made))
+        return tuple(ObservedExchange(contract, "x.har", number, one, None, {}) for number, one in enumerate(exchanges))
 
-    found = response_changes([ConversationPair(said(200), said(500), is_identical_request=True)])
+    found = response_changes([ConversationPair(conversation(200), conversation(500), is_identical_request=True)])
     assert [change.operation for change in found] == names
 
 
-def test_the_same_audio_transcribed_at_another_charge_is_told() -> None:
-    def heard(credits: str) -> Exchanges:
+def test_another_charge_for_the_same_transcription_is_reported() -> None:
+    def transcription(credits: str) -> Exchanges:
         request = Request(method="POST", url="https://api.tts.ai/v1/stt/", headers=(("Authorization", "Bearer x"),))
-        response = answer(200, {"text": "Good morning."}, X_Credits_Used=credits)
+        response = json_response(200, {"text": "Good morning."}, X_Credits_Used=credits)
         return (Exchange(provider="ttsai", operation="transcribe", request=request, response=response),)
 
-    told = _rules(load_catalogue().provider("ttsai"), heard("20"), heard("40"))
-    assert ("recorded-charge-changed", "200 header.X-Credits-Used") in told
+    found = _rules(load_catalogue().provider("ttsai"), transcription("20"), transcription("40"))
+    assert ("recorded-charge-changed", "200 header.X-Credits-Used") in found
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_the_same_audio_transcribed_at_another_charge_is_told() -> None:
             [f"https://b.example/{n}.mp3?sig={n}" for n in "uvw"],
             ["recorded-value-new", "recorded-value-new"],
         ),
-        # most calls say again what they said: the case decides, and one case changed
+        # most requests repeat their value, and one changed
         (["a", "b", "c", "d"], ["a", "b", "c", "e"], ["recorded-value-new"]),
         # words of a list
         ([["en", "fr", "de"]], [["en", "fr"]], ["recorded-value-gone"]),
@@ -120,14 +120,14 @@ def test_the_same_audio_transcribed_at_another_charge_is_told() -> None:
         (["1", "2"], [1, 2], ["recorded-type-changed"]),
     ],
 )
-def test_what_is_told_of_a_field_that_no_document_knows(
+def test_changes_of_an_undocumented_field(
     contract: Contract, old: list[Any], new: list[Any], expected: list[str]
 ) -> None:
     before, after = (_calls(*({"detail": "no", "free": value} for value in values)) for values in (old, new))
     assert [rule for rule, _ in _rules(contract, before, after)] == expected
 
 
-def test_entries_are_told_apart_by_what_names_them(contract: Contract) -> None:
+def test_list_entries_are_matched_by_their_identifying_fields(contract: Contract) -> None:
     old = {
         "voices": [{"id": n, "model": m, "tier": "free"} for n, m in (("a", "x"), ("default", "x"), ("default", "y"))]
     }
@@ -135,24 +135,24 @@ def test_entries_are_told_apart_by_what_names_them(contract: Contract) -> None:
     assert _rules(contract, _calls(old), _calls(new)) == [("recorded-value-new", "404 body#/voices/*/tier")]
 
 
-def test_a_field_that_was_never_missing_and_sometimes_is(contract: Contract) -> None:
+def test_a_field_that_became_sometimes_missing(contract: Contract) -> None:
     old, new = _calls(*({"a": 1, "b": 2},) * 3), _calls({"a": 1, "b": 2}, {"a": 1}, {"a": 1, "b": 2})
     assert _rules(contract, old, new) == [("recorded-field-sometimes-gone", "404 body#/b")]
     assert _rules(contract, new, new[::-1]) == []
 
 
-def test_a_field_that_is_gone_takes_its_inner_fields_along(contract: Contract) -> None:
+def test_a_removed_field_is_reported_without_its_inner_fields(contract: Contract) -> None:
     old, new = _calls(*({"a": {"b": {"c": 1}}},) * 2), _calls({}, {})
     assert _rules(contract, old, new) == [("recorded-field-gone", "404 body#/a")]
 
 
-def test_refused_for_now_is_no_break(contract: Contract) -> None:
+def test_a_temporary_rejection_is_not_breaking(contract: Contract) -> None:
     busy = _calls({"detail": "slow down"}, status=429)
     assert _rules(contract, _calls({"detail": "x"}), busy) == [("recorded-refused-for-now", "status")]
     assert _rules(contract, busy, busy) == []
 
 
-def test_a_job_that_ends_otherwise(contract: Contract, exchanges: Exchanges) -> None:
+def test_a_job_that_ends_in_another_state(contract: Contract, exchanges: Exchanges) -> None:
     def fail(one: Exchange) -> Exchange:
         value = json.loads(one.response.body) if "json" in one.response.media_type else {}
         return with_json(one, {**value, "status": "failed"}) if value.get("status") == "completed" else one
@@ -166,7 +166,7 @@ def test_a_request_that_is_not_repeated(contract: Contract, exchanges: Exchanges
     assert _rules(contract, without, exchanges) == []
 
 
-def test_keys_that_were_masked_are_no_values(contract: Contract) -> None:
+def test_redacted_keys_are_not_compared(contract: Contract) -> None:
     old = tuple(with_response(one, headers=(*one.response.headers, ("X-Key", "abc"))) for one in _calls({}, {}))
     new = tuple(with_response(one, headers=(*one.response.headers, ("X-Key", "[redacted]"))) for one in _calls({}, {}))
     assert _rules(contract, old, new) == []
@@ -187,27 +187,27 @@ MASKED = {"detail": "no", "auth": {"token": "[redacted]", "kind": "bearer"}}
         ({"token": "[redacted]", "kind": "basic"}, [("recorded-value-new", "404 body#/auth/kind")]),
     ],
 )
-def test_of_a_masked_field_presence_and_type_are_compared(
+def test_redacted_fields_are_compared_by_presence_and_type(
     contract: Contract, auth: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     old, new = _calls(MASKED, MASKED), _calls(*({**MASKED, "auth": auth},) * 2)
     assert _rules(contract, old, new) == expected
 
 
-def test_a_masked_field_that_is_sometimes_gone_or_new(contract: Contract) -> None:
+def test_a_redacted_field_that_is_sometimes_missing_or_added(contract: Contract) -> None:
     old, new = _calls(*(MASKED,) * 3), _calls(MASKED, {**MASKED, "auth": {"kind": "bearer"}}, MASKED)
     assert _rules(contract, old, new) == [("recorded-field-sometimes-gone", "404 body#/auth/token")]
     assert _rules(contract, _calls({"detail": "no"}), _calls(MASKED)) == [("recorded-field-new", "404 body#/auth")]
 
 
-def test_calls_whose_value_is_masked_do_not_hide_the_others(contract: Contract) -> None:
+def test_redacted_values_do_not_hide_changes_of_other_requests(contract: Contract) -> None:
     old = _calls(*({"free": value} for value in ("a", "a", "[redacted]")))
     new = _calls(*({"free": value} for value in ("b", "b", "[redacted]")))
     assert _rules(contract, old, new) == [("recorded-value-new", "404 body#/free")]
 
 
 @pytest.mark.parametrize(("side", "rule"), [("new", "recorded-header-gone"), ("old", "recorded-header-new")])
-def test_a_masked_header_that_comes_or_goes_is_found(contract: Contract, side: str, rule: str) -> None:
+def test_an_added_or_removed_redacted_header_is_found(contract: Contract, side: str, rule: str) -> None:
     keyed = tuple(with_response(e, headers=(*e.response.headers, ("X-Key", "[redacted]"))) for e in _calls({}, {}))
     old, new = (keyed, _calls({}, {})) if side == "new" else (_calls({}, {}), keyed)
     assert _rules(contract, old, new) == [(rule, "404 header.x-key")]
@@ -222,8 +222,8 @@ def test_from_the_command_line(contract: Contract, exchanges: Exchanges, tmp_pat
     def moved(one: Exchange) -> Exchange:
         return with_response(one, headers=tuple((n, "next" if n == "server" else v) for n, v in one.response.headers))
 
-    for name, taken in (("old", exchanges), ("new", tuple(map(moved, exchanges)))):
-        save_har(tmp_path / name / "one.har", taken, provenance=Provenance.EMULATED, contract=contract)
+    for name, recorded in (("old", exchanges), ("new", tuple(map(moved, exchanges)))):
+        save_har(tmp_path / name / "one.har", recorded, provenance=Provenance.EMULATED, contract=contract)
     same = CliRunner().invoke(cli, ["drift", str(tmp_path / "old"), str(tmp_path / "old" / "one.har")])
     assert same.exit_code == 0
     assert "nothing has changed" in same.output

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from .key_base import BASE, PIECE
-from .key_edits import KEY_EDITS, STREAM, KeyEdit
-from .made import Drift, edited, only, put
+from .documents import Drift, edited, only, put
+from .extension_base import BASE, PIECE
+from .extension_edits import EXTENSION_EDITS, STREAM, ExtensionEdit
 
 
-@pytest.mark.parametrize("edit", KEY_EDITS, ids=lambda edit: "+".join(edit.forth))
-def test_a_change_of_a_key_has_its_rule(drift: Drift, edit: KeyEdit) -> None:
+@pytest.mark.parametrize("edit", EXTENSION_EDITS, ids=lambda edit: "+".join(edit.forth))
+def test_a_change_of_an_extension_has_its_rule(drift: Drift, edit: ExtensionEdit) -> None:
     changed = edited(BASE, edit.edit)
     for rules, report in ((edit.forth, drift(BASE, changed)), (edit.back, drift(changed, BASE))):
         found = only(report)
@@ -18,7 +18,7 @@ def test_a_change_of_a_key_has_its_rule(drift: Drift, edit: KeyEdit) -> None:
         assert found.new_position.line > 1
 
 
-def test_the_data_of_an_event_is_compared_behind_its_reference(drift: Drift) -> None:
+def test_event_schemas_are_compared_through_references(drift: Drift) -> None:
     event, named = f"{STREAM}/events/audio/schema", "/components/schemas/Piece"
     older = edited(BASE, put(event, {"$ref": "#/components/schemas/Piece"}), put(named, PIECE))
     found = only(drift(older, edited(older, put(f"{named}/required", ["audio"]))))

@@ -1,4 +1,4 @@
-"""Recordings made of the emulator in process: the same cases again with other ids, times and latencies."""
+"""Recordings of the in-process emulator: the same cases, repeated with other ids, times and latencies."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ TEXTS = ("Good morning.", "The train leaves at nine.", "One more, please.")
 BASE = "http://emulator"
 
 
-def spoken(catalogue: Catalogue) -> list[Target]:
+def all_targets(catalogue: Catalogue) -> list[Target]:
     """Every target of the bundled contracts."""
     return list(catalogue.targets.values())
 
 
 async def record(target: Target, seed: int) -> tuple[Exchange, ...]:
-    """Three texts, every list the provider has, and what a wrong key and an unknown job are told."""
+    """Record three texts, every list of the provider, a wrong key and an unknown job."""
     contract, rng = target.contract, random.Random(seed)
     transport = Transport(app=create_app([contract], emulator_settings(seed=seed)))
     async with transport:
         await _later(transport, rng.uniform(0, 1e7))
         base = {"": f"{BASE}/{contract.id}"}
         client = Client(contract, transport, base_urls=base, key="emulated-key", clock=VirtualClock(), seed=seed)
-        taken: list[Exchange] = []
+        exchanges: list[Exchange] = []
         for text in TEXTS:
             delivery = await client.speak(target, valid_speech_request(target, text=text))
-            taken += delivery.exchanges
+            exchanges += delivery.exchanges
             await _later(transport, rng.uniform(1, 5000))
         for operation in contract.operations.values():
             if operation.method == "GET":
                 wire = RequestParts(path=dict.fromkeys(_path_names(operation), f"unknown-{rng.getrandbits(32):08x}"))
-                taken.append(await client.call(operation, wire))
+                exchanges.append(await client.call(operation, wire))
                 if operation.needs_key:
-                    taken.append(await client.call(operation, wire, key=BAD_KEY))
+                    exchanges.append(await client.call(operation, wire, key=BAD_KEY))
         canonical, redactor = UrlCanonicalizer(contract, base), Redactor(contract, ("emulated-key",))
-        return with_latency([redactor.exchange(canonical.exchange(one)) for one in taken], contract, rng)
+        return with_latency([redactor.exchange(canonical.exchange(one)) for one in exchanges], contract, rng)
 
 
 async def _later(transport: Transport, seconds: float) -> None:

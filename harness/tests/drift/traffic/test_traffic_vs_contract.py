@@ -15,7 +15,7 @@ from voicegauge.drift.traffic import compare_traffic_with_contract
 from voicegauge.drift.traffic.traffic_rules import TRAFFIC_VS_CONTRACT
 from voicegauge.model import Exchange
 
-from .emulated import record, traffic
+from .emulator_recordings import record, traffic
 from .injections import with_json, with_response
 
 Exchanges = tuple[Exchange, ...]
@@ -58,7 +58,7 @@ def _headers(exchanges: Exchanges, *added: tuple[str, str]) -> Exchanges:
     return tuple(with_response(e, headers=(*e.response.headers, *added)) for e in exchanges)
 
 
-def test_traffic_as_documented_shows_nothing(catalogue: Catalogue) -> None:
+def test_documented_traffic_has_no_changes(catalogue: Catalogue) -> None:
     for name in ("pixelapi/voice-clone", "ttsai/kokoro", "pixazo/chatterbox"):
         target = catalogue.targets[name]
         recorded = asyncio.run(record(target, random.Random(name).randrange(99)))
@@ -79,13 +79,13 @@ STATUS = "getSpeechStatus"
         (lambda v: v.update(status="rendering"), "observed-state-undocumented", "200 body#/status"),
     ],
 )
-def test_what_answers_show_beyond_the_document(
+def test_undocumented_parts_of_responses(
     contract: Contract, exchanges: Exchanges, edit: Callable[[dict[str, Any]], Any], rule: str, location: str
 ) -> None:
     assert (rule, STATUS, location) in _found(contract, _edited(exchanges, STATUS, edit))
 
 
-def test_of_a_masked_value_the_type_alone_is_judged(contract: Contract, exchanges: Exchanges) -> None:
+def test_redacted_values_are_compared_by_type_only(contract: Contract, exchanges: Exchanges) -> None:
     masked = _edited(exchanges, STATUS, lambda v: v.update(status="[redacted]"))
     assert not {found for found in _found(contract, masked) if found[0] == "observed-value-undocumented"}
     typed = _edited(exchanges, STATUS, lambda v: v.update(credits_used="[redacted]"))
@@ -110,7 +110,7 @@ def test_statuses_headers_and_media_types(contract: Contract, exchanges: Exchang
     assert "observed-media-type-undocumented" in {rule for rule, _, _ in _found(contract, typed)}
 
 
-def test_a_request_that_is_accepted_with_more_than_is_documented(contract: Contract, exchanges: Exchanges) -> None:
+def test_an_accepted_request_with_an_undocumented_field(contract: Contract, exchanges: Exchanges) -> None:
     def more(e: Exchange) -> Exchange:
         body = e.request.body + b"&emotion=calm" if e.operation == "generateSpeech" else e.request.body
         return msgspec.structs.replace(e, request=msgspec.structs.replace(e.request, body=body))
@@ -119,14 +119,14 @@ def test_a_request_that_is_accepted_with_more_than_is_documented(contract: Contr
     assert found == {("observed-request-field-undocumented", "generateSpeech", "request body#/emotion")}
 
 
-def test_the_other_reading_of_a_dispute_is_told_as_such(contract: Contract, exchanges: Exchanges) -> None:
-    """Another document says that a request begins as pending."""
+def test_traffic_that_agrees_with_a_disputed_document(contract: Contract, exchanges: Exchanges) -> None:
+    """According to another document, a job begins as pending."""
     edited = _edited(exchanges, "generateSpeech", lambda v: v.update(status="pending"))
     rules = {rule for rule, operation, _ in _found(contract, edited) if operation == "generateSpeech"}
     assert rules == {"observed-disputed-reading"}
 
 
-def test_what_is_documented_and_never_seen(contract: Contract, exchanges: Exchanges) -> None:
+def test_documented_parts_without_a_recording(contract: Contract, exchanges: Exchanges) -> None:
     report: DriftReport = compare_traffic_with_contract(traffic(contract, exchanges))
     never = {(c.rule, c.location) for c in report.changes}
     assert ("documented-status-never-seen", "503") in never

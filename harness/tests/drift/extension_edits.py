@@ -1,0 +1,289 @@
+"""An edit of one contract for each rule of the `x-` extensions."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from .documents import REMOVED, Edit, put
+
+B, P, C = "breaking", "possibly-breaking", "compatible"
+SPEAK = "/paths/~1speak/post"
+ROOT = "/x-provider"
+LIMITS = "/x-limits"
+JOB = "/paths/~1jobs~1{id}/get/x-job"
+SPEECH = f"{SPEAK}/x-speech"
+TARGET = f"{SPEECH}/targets/one"
+STREAM = f"{SPEAK}/x-stream"
+WEBHOOK = f"{SPEAK}/x-webhook"
+TRANSCRIPTION = "/paths/~1transcribe/post/x-transcription"
+CONVERSION = "/paths/~1convert/post/x-conversion"
+RESOURCE = "/paths/~1voices/post/x-resource"
+BATCH = "/paths/~1batch/post/x-batch"
+CHAT = "/paths/~1chat/post/x-chat"
+
+
+class ExtensionEdit(NamedTuple):
+    """An edit of `extension_base.BASE`, with the expected change of the edit and of its reversal."""
+
+    forth: dict[str, str]
+    """Level by id."""
+    back: dict[str, str]
+    edit: Edit
+
+
+def _optional_number(pointer: str, stem: str, levels: str) -> list[ExtensionEdit]:
+    """Increase and remove a number; `levels` are those of increased, decreased, set and unset."""
+    raised, lowered, came, went = (_LEVELS[letter] for letter in levels)
+    return [
+        ExtensionEdit({f"{stem}-increased": raised}, {f"{stem}-decreased": lowered}, put(pointer, 100_000)),
+        ExtensionEdit({f"{stem}-unset": went}, {f"{stem}-set": came}, put(pointer, REMOVED)),
+    ]
+
+
+def _increased_number(pointer: str, stem: str, levels: str) -> list[ExtensionEdit]:
+    """Increase a number that always has a value; `levels` are those of increased and decreased."""
+    raised, lowered = (_LEVELS[letter] for letter in levels)
+    return [ExtensionEdit({f"{stem}-increased": raised}, {f"{stem}-decreased": lowered}, put(pointer, 100_000))]
+
+
+def _value(pointer: str, stem: str, levels: str, other: Any = "body#/other") -> list[ExtensionEdit]:
+    """Remove and replace a value; `levels` are those of added, removed and changed, "-" if impossible."""
+    added, removed, changed = levels
+    found = []
+    if added != "-":
+        found.append(
+            ExtensionEdit(
+                {f"{stem}-removed": _LEVELS[removed]}, {f"{stem}-added": _LEVELS[added]}, put(pointer, REMOVED)
+            )
+        )
+    if changed != "-":
+        both = {f"{stem}-changed": _LEVELS[changed]}
+        found.append(ExtensionEdit(both, both, put(pointer, other)))
+    return found
+
+
+def _names(pointer: str, stem: str, levels: str, value: Any) -> list[ExtensionEdit]:
+    """Add a name; `levels` are those of added and removed."""
+    added, removed = (_LEVELS[letter] for letter in levels)
+    return [ExtensionEdit({f"{stem}-added": added}, {f"{stem}-removed": removed}, put(pointer, value))]
+
+
+def _listed(pointer: str, stem: str, value: Any) -> list[ExtensionEdit]:
+    """Add a choice to a list, and remove the list."""
+    return [
+        *_names(f"{pointer}/-", stem, "CB", value),
+        ExtensionEdit({f"{stem}-unset": P}, {f"{stem}-set": P}, put(pointer, REMOVED)),
+    ]
+
+
+def _flag(pointer: str, stem: str, levels: str, *, value: bool = True) -> list[ExtensionEdit]:
+    began, ended = ({f"{stem}-began": _LEVELS[levels[0]]}, {f"{stem}-ended": _LEVELS[levels[1]]})
+    return [ExtensionEdit(*((began, ended) if value else (ended, began)), put(pointer, value))]
+
+
+def _audio(pointer: str, stem: str) -> list[ExtensionEdit]:
+    return [
+        *_value(f"{pointer}/at", f"{stem}-place", "--B"),
+        *_value(f"{pointer}/delivered", f"{stem}-delivery", "--B", "url"),
+        *_value(f"{pointer}/format", f"{stem}-format", "CPB", "wav"),
+        *_value(f"{pointer}/media_type", f"{stem}-media-type-place", "CPB"),
+        *_value(f"{pointer}/sample_rate_hz", f"{stem}-sample-rate", "CBB", 16000),
+        *_value(f"{pointer}/channels", f"{stem}-channels", "--B", 2),
+        *_value(f"{pointer}/download", f"{stem}-download", "CPP", "fetchAudio"),
+    ]
+
+
+def _price(pointer: str) -> list[ExtensionEdit]:
+    return [
+        *_value(pointer, "price", "PP-"),
+        *_optional_number(f"{pointer}/usd", "price-usd", "PCPP"),
+        *_value(f"{pointer}/per", "price-unit", "--P", "minute"),
+    ]
+
+
+_LEVELS = {"B": B, "P": P, "C": C}
+
+EXTENSION_EDITS = [
+    *_value(f"{ROOT}/id", "provider-id", "--B", "apex"),
+    *_value(f"{ROOT}/key_env", "provider-key-variable", "--P", "ACME_TOKEN"),
+    *_flag(f"{ROOT}/key_optional", "provider-key-optional", "CB"),
+    *_names(f"{ROOT}/headers/X-App", "provider-header", "PC", "two"),
+    *_value(f"{ROOT}/headers/X-Client", "provider-header", "--P", "two"),
+    *_optional_number(f"{ROOT}/credits/usd", "credit-price", "PCCP"),
+    *_optional_number(f"{ROOT}/credits/free", "free-credits", "CPCP"),
+    *_value(f"{ROOT}/credits/name", "credit-name", "--C", "stars"),
+    *_names(f"{ROOT}/retry/statuses/-", "retry-status", "CP", 500),
+    *_increased_number(f"{ROOT}/retry/initial_delay_s", "retry-first-wait", "PC"),
+    *_increased_number(f"{ROOT}/retry/max_delay_s", "retry-longest-wait", "PC"),
+    *_increased_number(f"{ROOT}/retry/factor", "retry-factor", "PC"),
+    *_increased_number(f"{ROOT}/retry/max_attempts", "retry-attempts", "CP"),
+    *_names(f"{LIMITS}/plans/pro", "plan", "CP", {"concurrent": 9}),
+    *_optional_number(f"{LIMITS}/plans/free/requests_per_minute", "plan-requests", "CPPC"),
+    *_optional_number(f"{LIMITS}/plans/free/concurrent", "plan-concurrent", "CPPC"),
+    *_optional_number(f"{LIMITS}/plans/free/text_characters", "plan-text-length", "CBPC"),
+    *_optional_number(f"{SPEAK}/x-limits/plans/pro/concurrent", "plan-concurrent", "CPPC"),
+    *_names(f"{LIMITS}/uploads/sample", "upload-limit", "PC", {"max_bytes": 9}),
+    *_optional_number(f"{LIMITS}/uploads/file/max_bytes", "upload-size", "CBPC"),
+    *_optional_number(f"{LIMITS}/uploads/file/min_s", "upload-length", "BCPC"),
+    *_optional_number(f"{LIMITS}/uploads/file/max_s", "upload-longest", "CBPC"),
+    *_optional_number(f"{LIMITS}/uploads/file/min_sample_rate_hz", "upload-sample-rate", "BCPC"),
+    *_listed(f"{LIMITS}/uploads/file/formats", "upload-format", "ogg"),
+    *_value(f"{LIMITS}/keyless", "keyless-allowance", "CB-"),
+    *_increased_number(f"{LIMITS}/keyless/characters_per_day", "keyless-characters", "CP"),
+    *_names(f"{LIMITS}/headers/remaining", "limit-header", "CP", "X-Left"),
+    *_value(f"{LIMITS}/headers/limit", "limit-header", "--P", "X-Most"),
+    *_value(JOB, "job", "PB-"),
+    *_names(f"{JOB}/states/PAUSED", "job-state", "PC", {"next": ["QUEUED"]}),
+    *_names(f"{JOB}/states/QUEUED/next/-", "job-transition", "PC", "FAILED"),
+    *_value(f"{JOB}/states/FAILED/end", "job-state-end", "BBB", "success"),
+    *_flag(f"{JOB}/states/DONE/charged", "job-charge", "PC", value=False),
+    *_names(f"{JOB}/states/DONE/required/-", "job-carries", "CB", "body#/type"),
+    *_flag(f"{JOB}/states/QUEUED/partial", "job-partial", "PC"),
+    *_optional_number(f"{JOB}/states/QUEUED/max_s", "job-state-time", "PCPC"),
+    *_value(f"{JOB}/submit/id", "job-submit-id-place", "--B"),
+    *_value(f"{JOB}/submit/state", "job-submit-state-place", "CPB"),
+    *_value(f"{JOB}/submit/url", "job-submit-url-place", "CPB"),
+    *_value(f"{JOB}/id", "job-id-place", "CPB"),
+    *_value(f"{JOB}/state", "job-state-place", "--B"),
+    *_audio(f"{JOB}/audio", "job-audio"),
+    *_value(f"{JOB}/result", "job-result-call", "BBB", "fetch"),
+    *_value(f"{JOB}/reason", "job-reason-place", "CPP"),
+    *_value(f"{JOB}/model", "job-model-place", "CPP"),
+    *_value(f"{JOB}/created", "job-created-place", "CPP"),
+    *_value(f"{JOB}/updated", "job-updated-place", "CPP"),
+    *_value(f"{JOB}/completed", "job-completed-place", "CPP"),
+    *_value(f"{JOB}/charged", "job-charged-place", "CPP"),
+    *_increased_number(f"{JOB}/poll/min_s", "job-poll-shortest", "PC"),
+    *_increased_number(f"{JOB}/poll/max_s", "job-poll-longest", "CC"),
+    *_increased_number(f"{JOB}/poll/factor", "job-poll-factor", "CC"),
+    *_increased_number(f"{JOB}/poll/timeout_s", "job-poll-timeout", "PC"),
+    *_value(f"{JOB}/cancel", "job-cancel", "CB-"),
+    *_value(f"{JOB}/cancel/operation", "job-cancel-call", "--P", "stop"),
+    *_value(f"{JOB}/cancel/state", "job-cancel-state", "--P", "STOPPED"),
+    *_optional_number(f"{JOB}/expires_s", "job-expiry", "CPPC"),
+    *_value(STREAM, "stream", "BB-"),
+    *_value(f"{STREAM}/event_type", "stream-kind-place", "--B", "event"),
+    *_names(f"{STREAM}/events/error", "stream-event", "PP", {"end": "failure"}),
+    *_names(f"{STREAM}/events/audio/next/-", "stream-order", "PC", "error"),
+    *_value(f"{STREAM}/events/done/end", "stream-end", "BBB", "failure"),
+    *_value(f"{STREAM}/events/audio/schema", "stream-data", "CP-"),
+    ExtensionEdit(
+        {"response-property-max-set": C},
+        {"response-property-max-unset": B},
+        put(f"{STREAM}/events/audio/schema/properties/index/maximum", 9),
+    ),
+    *_value(f"{STREAM}/audio/event", "stream-audio-event", "--B", "done"),
+    *_value(f"{STREAM}/audio/at", "stream-audio-place", "--B", "data"),
+    *_value(f"{STREAM}/audio/encoding", "stream-audio-encoding", "--B", "base64"),
+    *_value(f"{STREAM}/audio/index", "stream-index-place", "CPP", "data#/number"),
+    *_value(f"{STREAM}/end_marker", "stream-marker", "PBB", "[END]"),
+    *_value(f"{STREAM}/reason", "stream-reason-place", "CPP", "data#/why"),
+    *_optional_number(f"{STREAM}/max_gap_s", "stream-gap", "PCPC"),
+    *_value(WEBHOOK, "webhook-naming", "CB-"),
+    *_names(f"{WEBHOOK}/url/-", "webhook-url", "CB", {"at": "header.X-Hook"}),
+    *_value(f"{WEBHOOK}/callback", "webhook-callback", "--P", "finished"),
+    *_flag(f"{WEBHOOK}/https_only", "webhook-https", "BC"),
+    *_flag(f"{WEBHOOK}/may_repeat", "webhook-repeats", "PC"),
+    *_optional_number(f"{WEBHOOK}/progress_max_s", "webhook-progress", "PCCP"),
+    *_value(f"{WEBHOOK}/body", "webhook-body", "BB-"),
+    *_value(f"{WEBHOOK}/body/id", "webhook-id-place", "--B"),
+    *_value(f"{WEBHOOK}/body/state", "webhook-state-place", "--B"),
+    *_names(f"{WEBHOOK}/body/states/bad", "webhook-state", "PP", "failure"),
+    *_value(RESOURCE, "resource", "CB-"),
+    *_value(f"{RESOURCE}/id", "resource-id-place", "--B"),
+    *_value(f"{RESOURCE}/state", "resource-state-place", "CPB"),
+    *_names(f"{RESOURCE}/states/-", "resource-state", "PC", "archived"),
+    *_value(f"{RESOURCE}/list", "resource-list", "CB-"),
+    *_value(f"{RESOURCE}/list/operation", "resource-list-call", "--P", "voices"),
+    *_value(f"{RESOURCE}/list/count", "resource-count-place", "CPP"),
+    *_value(f"{RESOURCE}/list/limit", "resource-limit-place", "CPP"),
+    *_value(f"{RESOURCE}/delete", "resource-deletion", "CB-"),
+    *_value(f"{RESOURCE}/delete/operation", "resource-deletion-call", "--P", "dropVoice"),
+    *_value(f"{RESOURCE}/delete/id", "resource-deletion-place", "--B", "query.id"),
+    *_names(
+        f"{RESOURCE}/transitions", "resource-setting", "CB", [{"operation": "put", "id": "path.id", "state": "active"}]
+    ),
+    *_names(f"{RESOURCE}/uses", "resource-use", "CB", [{"operation": "speak", "id": "body#/voice"}]),
+    *_value(BATCH, "batch", "CB-"),
+    *_value(f"{BATCH}/items", "batch-items-place", "--B"),
+    *_value(f"{BATCH}/item_operation", "batch-call", "--P", "say"),
+    *_value(f"{BATCH}/results", "batch-results-place", "--B"),
+    *_value(f"{BATCH}/job_id", "batch-job-key", "--B", "job"),
+    *_value(f"{BATCH}/index", "batch-index-key", "CPP", "number"),
+    *_value(f"{BATCH}/state", "batch-state-key", "CPB", "status"),
+    *_value(f"{BATCH}/charged", "batch-charged-key", "CPP", "charged"),
+    *_value(f"{BATCH}/url", "batch-url-key", "CPB", "audio"),
+    *_value(f"{BATCH}/total", "batch-total-place", "CPP"),
+    *_value(f"{BATCH}/completed", "batch-completed-place", "CPP"),
+    *_value(CHAT, "chat", "CB-"),
+    *_value(f"{CHAT}/text", "chat-text-place", "--B"),
+    *_value(f"{CHAT}/audio", "chat-recording-place", "CBB"),
+    *_value(f"{CHAT}/transcript", "chat-heard-place", "CPP"),
+    *_value(f"{CHAT}/reply", "chat-reply-place", "--B"),
+    *_audio(f"{CHAT}/reply_audio", "chat-audio"),
+    *_value(f"{CHAT}/voice", "chat-voice-place", "CBB"),
+    *_value(f"{CHAT}/charged", "chat-charged-place", "CPP"),
+    *_value(TRANSCRIPTION, "transcription", "CB-"),
+    *_names(f"{TRANSCRIPTION}/request/diarize", "intake-word", "CB", "body#/diarize"),
+    *_value(f"{TRANSCRIPTION}/request/audio", "intake-word-place", "--B"),
+    *_names(f"{TRANSCRIPTION}/request/language/map/de", "intake-word-value", "CP", "de-DE"),
+    *_value(f"{TRANSCRIPTION}/request/language/map/en", "intake-word-value", "--P", "en-GB"),
+    *_value(f"{TRANSCRIPTION}/response/charged", "intake-charged-place", "CPP"),
+    *_value(f"{TRANSCRIPTION}/response/text", "transcript-place", "--B"),
+    *_value(f"{TRANSCRIPTION}/response/language", "transcript-language-place", "CPP"),
+    *_value(f"{TRANSCRIPTION}/response/audio_s", "transcript-length-place", "CPP"),
+    *_value(f"{TRANSCRIPTION}/response/segments", "transcript-segments-place", "CBB"),
+    *_value(f"{TRANSCRIPTION}/response/segment/start", "transcript-segment-key", "--B", "from"),
+    *_value(f"{TRANSCRIPTION}/response/segment/end", "transcript-segment-key", "--B", "to"),
+    *_value(f"{TRANSCRIPTION}/response/segment/text", "transcript-segment-key", "--B", "said"),
+    *_value(f"{TRANSCRIPTION}/response/segment/speaker", "transcript-speaker", "CPB", "speaker"),
+    *_value(f"{TRANSCRIPTION}/response/segment/words", "transcript-words", "CPB", "tokens"),
+    *_names(f"{TRANSCRIPTION}/targets/two", "target", "CB", {"title": "Two"}),
+    *_names(f"{TRANSCRIPTION}/targets/ear/constants/body#~1fast", "target-constant", "BB", True),
+    *_value(f"{TRANSCRIPTION}/targets/ear/constants/body#~1model", "target-constant", "--B", "two"),
+    *_value(f"{TRANSCRIPTION}/targets/ear/language", "target-default-language", "CPP", "de"),
+    *_listed(f"{TRANSCRIPTION}/targets/ear/languages", "target-language", "fr"),
+    *_price(f"{TRANSCRIPTION}/targets/ear/pricing"),
+    *_value(CONVERSION, "conversion", "CB-"),
+    *_value(f"{CONVERSION}/purpose", "conversion-purpose", "--B", "style"),
+    *_value(f"{CONVERSION}/targets/changer/voice", "target-voice", "CPP", "bea"),
+    *_value(f"{CONVERSION}/response/audio", "conversion-audio", "CB-"),
+    *_audio(f"{CONVERSION}/response/audio", "conversion-audio"),
+    *_value(f"{CONVERSION}/response/stems", "conversion-stems", "CB-"),
+    *_value(f"{CONVERSION}/response/stems/at", "conversion-stems-place", "--B"),
+    *_value(f"{CONVERSION}/response/stems/name", "conversion-stem-key", "--B", "part"),
+    *_value(f"{CONVERSION}/response/stems/url", "conversion-stem-key", "--B", "link"),
+    *_value(f"{CONVERSION}/response/stems/download", "conversion-stems-download", "CPP", "fetchAudio"),
+    *_names(f"{CONVERSION}/response/facts/bpm", "conversion-fact", "CB", "body#/bpm"),
+    *_value(f"{CONVERSION}/response/facts/key", "conversion-fact-place", "--B"),
+    *_value(SPEECH, "speech", "CB-"),
+    *_names(f"{SPEECH}/request/speed", "speech-word", "CB", "body#/speed"),
+    *_value(f"{SPEECH}/request/text", "speech-word-place", "--B"),
+    *_value(f"{SPEECH}/request/language/template", "speech-word-template", "--P", "<{}>"),
+    *_names(f"{SPEECH}/request/language/map/de", "speech-word-value", "CP", "de-DE"),
+    *_value(f"{SPEECH}/request/language/map/en", "speech-word-value", "--P", "en-GB"),
+    *_value(f"{SPEECH}/response/job", "speech-job-call", "BBB", "status"),
+    *_value(f"{SPEECH}/response/audio", "speech-audio", "CB-"),
+    *_audio(f"{SPEECH}/response/audio", "speech-audio"),
+    *_value(f"{SPEECH}/response/charged", "speech-charged-place", "CPP"),
+    *_value(f"{SPEECH}/response/balance", "speech-balance-place", "CPP"),
+    *_names(f"{SPEECH}/targets/two", "target", "CB", {"title": "Two"}),
+    *_value(f"{TARGET}/model", "target-model", "CPP", "one-v2"),
+    *_names(f"{TARGET}/constants/body#~1fast", "target-constant", "BB", True),
+    *_value(f"{TARGET}/constants/body#~1model", "target-constant", "--B", "two"),
+    *_value(f"{TARGET}/voice", "target-voice", "CPP", "bea"),
+    *_value(f"{TARGET}/voice_description", "target-voice-description", "CPP", "lively"),
+    *_value(f"{TARGET}/voice_sample_url", "target-voice-sample", "CPP", "https://acme.test/bea.wav"),
+    *_names(f"{TARGET}/required_fields/-", "target-need", "BC", "language"),
+    *_value(f"{TARGET}/language", "target-default-language", "CPP", "de"),
+    *_listed(f"{TARGET}/languages", "target-language", "fr"),
+    *_value(f"{TARGET}/format", "target-default-format", "CPP", "mp3"),
+    *_listed(f"{TARGET}/formats", "target-format", "ogg"),
+    *_optional_number(f"{TARGET}/recommended_max_characters", "target-text-length", "CPPC"),
+    *_value(f"{TARGET}/media_type", "target-media-type", "PPB", "text/plain"),
+    *_flag(f"{TARGET}/keyless", "target-keyless", "CB"),
+    *_price(f"{TARGET}/pricing"),
+    *_names(f"{TARGET}/pricing/alternatives/-", "price-reading", "PC", {"per": "request", "usd": 3}),
+    *_price(f"{SPEAK}/x-pricing"),
+    *_optional_number(f"{SPEAK}/x-pricing/credits", "price-credits", "PCPP"),
+]
