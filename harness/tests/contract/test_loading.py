@@ -39,7 +39,7 @@ def test_a_broken_document_is_refused_with_its_line(
     with pytest.raises(ContractError) as caught:
         load(acme.replace(broken["change"], broken["to"], 1))
     message = str(caught.value)
-    assert broken["claim"] in message
+    assert broken["message"] in message
     assert message.startswith(f"{tmp_path / 'openapi.yaml'}:{line_of(broken['at'])}: ")
     assert "\n" not in message
 
