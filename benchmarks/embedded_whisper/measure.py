@@ -30,7 +30,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.speech.asr import RATE_HZ, Asr
 from voicegauge.speech.asr.embedded import embedded_faster_whisper, embedded_whisper
 from voicegauge.speech.synthesis.espeak import synthesize
-from voicegauge.speech.transcripts.metrics import score
+from voicegauge.speech.transcripts.error_counts import score
 
 HELD_OUT, HELD_OUT_SEED = 200, 7
 FRAME = RATE_HZ // 50

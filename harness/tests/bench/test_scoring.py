@@ -108,7 +108,7 @@ def test_the_set_says_who_heard_and_how_well_it_hears(folder: Folder) -> None:
     folder.add(wav(speech()))
     found = folder.scored()
     assert found.asr.startswith("whisper:embedded@")
-    assert found.asr_reason == "no official weights of Whisper are here, and the run is emulated"
+    assert found.asr_reason == "no official weights of Whisper are installed, and the run is emulated"
     assert found.normalizer == "whisper-english/1"
     assert found.closed_vocabulary
     assert {"openai-whisper", "jiwer", "silence_gate", "floor_voice"} <= set(found.settings)

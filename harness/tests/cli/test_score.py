@@ -91,7 +91,7 @@ def heard_once(folder: Path, transcripts: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path, heard_once: None) -> None:
     run = load_run(folder)
-    other = ScoreSet(asr="another", asr_reason="asked for", normalizer="whisper-english/1")
+    other = ScoreSet(asr="another", asr_reason="requested", normalizer="whisper-english/1")
     save_run(folder, msgspec.structs.replace(run, score_sets=(other,)))
     for _ in range(2):
         assert run_cli(["score", str(folder), "--workers", "1"]) == 0
@@ -114,7 +114,7 @@ def test_it_prints_the_table_or_the_json(folder: Path, heard_once: None, capsys:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["--asr", "none"], "nothing was transcribed: asked for none"),
+        (["--asr", "none"], "nothing was transcribed: none requested"),
         (["--asr", "whisperer"], "did you mean whisper?"),
         (["--asr", "whisper:/absent.pt"], "no such file"),
         (["--workers", "0"], "--workers"),

@@ -16,7 +16,7 @@ from voicegauge.errors import UsageError
 from voicegauge.speech.asr import RATE_HZ, Asr
 from voicegauge.speech.asr.embedded import WEIGHTS, embedded_faster_whisper, embedded_whisper, known_words
 from voicegauge.speech.synthesis.espeak import synthesize
-from voicegauge.speech.transcripts.metrics import score
+from voicegauge.speech.transcripts.error_counts import score
 
 TEXTS = tuple(text.text for text in load_suite("smoke").texts if text.language == "en")
 Samples = NDArray[np.float32]

@@ -52,7 +52,7 @@ def test_weights_are_downloaded_whole_and_checked(weights: OfficialWeights, tmp_
 
 def test_other_bytes_are_refused_and_nothing_is_left(weights: OfficialWeights, tmp_path: Path) -> None:
     other = weights._replace(sha256="0" * 64)
-    with pytest.raises(UsageError, match=r"own: 2560000 bytes came, which are not the official weights"):
+    with pytest.raises(UsageError, match=r"own: the 2560000 bytes received are not the official weights"):
         download_weights(other, tmp_path / "cache" / "own.pt")
     assert list((tmp_path / "cache").iterdir()) == []
 

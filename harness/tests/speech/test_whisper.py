@@ -98,7 +98,7 @@ def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
         asr, reason = choose("auto", provenance)
         assert asr is not None
         assert asr.id == f"whisper:tiny.en@{short_sha256(checkpoint)}"
-        assert reason == "the weights of Whisper are here"
+        assert reason == "the weights of Whisper are installed"
     french = choose("auto", texts=[*TEXT, SpokenText("fr", "Bonjour.")]).asr
     assert french is not None
     assert french.id.startswith("whisper:embedded@"), "an English model does not serve a run that holds French"
@@ -125,13 +125,13 @@ def test_without_weights_an_emulated_run_gets_the_embedded_one(bare: Path) -> No
     asr, reason = choose("auto")
     assert asr is not None
     assert asr.closed_vocabulary
-    assert reason == "no official weights of Whisper are here, and the run is emulated"
+    assert reason == "no official weights of Whisper are installed, and the run is emulated"
 
 
 def test_without_weights_a_live_run_gets_nobody_but_whom_it_names(bare: Path) -> None:
     asr, reason = choose("auto", Provenance.RECORDED)
     assert asr is None
-    assert "no judge of a live service: `voicegauge asr install base.en` gets them" in reason
+    assert "cannot judge a live service: install them with `voicegauge asr install base.en`" in reason
     named = choose("embedded", Provenance.RECORDED).asr
     assert named is not None
 
@@ -166,7 +166,7 @@ def test_unknown_names_are_answered_with_the_nearest(bare: Path, named: str, exp
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.pt"
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"broken\.pt: is no Whisper checkpoint"):
+    with pytest.raises(UsageError, match=r"broken\.pt: is not a Whisper checkpoint"):
         choose(f"whisper:{path}")
 
 
@@ -195,5 +195,5 @@ def test_a_run_is_scored_by_it_in_processes_of_its_own(converted: Path, bare: Pa
     assert [score.errors for score in found.scores] == [0, 0]
     assert [score.transcript for score in found.scores] == [text.strip() for text in TEXTS.values()]
     assert found.asr == asr_of(spec).id
-    assert found.asr_reason == "asked for"
+    assert found.asr_reason == "requested"
     assert not found.closed_vocabulary

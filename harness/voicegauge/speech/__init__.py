@@ -1,4 +1,4 @@
-"""Speech as measured: audio in and out, transcripts, and how far they are from the text."""
+"""Speech: audio decoding and encoding, speech recognition, speech synthesis and error counts of transcripts."""
 
 from voicegauge.speech.stderr_redirect import suppress_decoder_stderr
 

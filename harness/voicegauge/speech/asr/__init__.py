@@ -1,11 +1,11 @@
-"""Recognisers: what was said, as text."""
+"""Speech recognition: engines, their weights, and cached transcripts."""
 
 from voicegauge.speech.asr.base import RATE_HZ, Asr
 from voicegauge.speech.asr.cache import TranscriptCache
 from voicegauge.speech.asr.embedded import EMBEDDED
 from voicegauge.speech.asr.faster_whisper import cached_models
 from voicegauge.speech.asr.selection import PREFERRED_MODELS, AsrChoice, SpokenText, choose_asr
-from voicegauge.speech.asr.transcribe import Transcription, transcribe_audio
+from voicegauge.speech.asr.transcription import Transcription, transcribe_audio
 from voicegauge.speech.asr.weights import cached_weights, install_weights
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What every recogniser offers, and small things that several of them need."""
+"""The interface of all ASR engines, and helpers that several of them use."""
 
 from __future__ import annotations
 
@@ -12,29 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 RATE_HZ = 16_000
-"""Every recogniser takes mono float32 samples at this rate."""
+"""Sample rate of the mono float32 samples that every engine expects, as Whisper was trained on."""
 
 Samples = NDArray[np.float32]
 
 
 class Asr(Protocol):
-    """A recogniser with everything pinned: equal samples give an equal transcript.
+    """An ASR engine with pinned weights and settings: equal samples give equal transcripts.
 
-    It is cheap to make and to send to another process; its model is loaded with the
-    first transcript.
+    Instances are cheap to create and can be pickled; the model is loaded for the first transcript.
     """
 
     @property
     def id(self) -> str:
-        """Engine, model and the first hex digits of its weights' SHA-256: "whisper:base.en@ed3a0b6b"."""
+        """Engine, model and the first hex digits of the SHA-256 of its weights: "whisper:base.en@ed3a0b6b"."""
 
     @property
     def closed_vocabulary(self) -> bool:
-        """Whether it knows few words, among them those of the bundled suites, so that its error is flattering."""
+        """Whether it knows only few words, including those of the bundled suites, so that its error rate is too low."""
 
     @property
     def settings(self) -> Mapping[str, str]:
-        """All that decides its output beside the id."""
+        """Everything besides the id that determines the transcripts."""
 
     def supports_language(self, language: str) -> bool:
         """Whether it can transcribe `language`, a tag such as "en" or "pt-BR"."""
@@ -44,15 +43,15 @@ class Asr(Protocol):
 
 
 def short_sha256(*paths: Path) -> str:
-    """Give eight hex digits of the SHA-256 over the contents of `paths`, in that order."""
-    made = hashlib.sha256()
+    """The first eight hex digits of the SHA-256 over the contents of `paths`, in that order."""
+    sha256 = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
-                made.update(block)
-    return made.hexdigest()[:8]
+                sha256.update(block)
+    return sha256.hexdigest()[:8]
 
 
 def package_versions(*packages: str) -> dict[str, str]:
-    """Give the installed version of each of `packages`."""
+    """The installed version of each of `packages`."""
     return {name: metadata.version(name) for name in packages}

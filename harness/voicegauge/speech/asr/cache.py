@@ -1,7 +1,7 @@
-"""Transcripts kept between runs, by what was heard and who heard it.
+"""Transcripts saved between runs, by audio and ASR engine.
 
-A recogniser is pinned, so that the digest of the audio, the recogniser's id and settings and
-the language decide the transcript. Several processes may write at once.
+An engine is pinned, so the digest of the audio, the engine's id and settings and the language determine the transcript.
+Several processes may write at the same time.
 """
 
 from __future__ import annotations
@@ -13,41 +13,52 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from voicegauge.data import cache_folder
-from voicegauge.speech.asr.transcribe import TRANSCRIPTION_VERSION, Transcription
+from voicegauge.speech.asr.transcription import TRANSCRIPTION_VERSION, Transcription
 
-_WAIT_S = 30.0
-"""How long a writer waits for another one."""
-_TABLE = """CREATE TABLE IF NOT EXISTS transcript (
-    key TEXT PRIMARY KEY, heard TEXT NOT NULL, transcript TEXT NOT NULL
+_LOCK_TIMEOUT_S = 30.0
+"""How long a process waits for another one that is writing."""
+_TABLE = """CREATE TABLE IF NOT EXISTS transcription (
+    key TEXT PRIMARY KEY, content TEXT NOT NULL, transcript TEXT NOT NULL
 ) WITHOUT ROWID"""
 
 
 class TranscriptCache:
-    """Transcripts of one recogniser.
+    """Saved transcripts of one ASR engine.
 
-    A cache that cannot be read or written is an empty one: nothing depends on it but time.
+    A cache that cannot be read or written behaves like an empty one: it only saves time.
     """
 
     def __init__(self, asr_id: str, settings: Mapping[str, str], folder: Path | None = None) -> None:
-        """Open the cache of the recogniser `asr_id`, set like that, in `folder`, by default `cache_folder()`."""
+        """Open the cache of one engine.
+
+        Args:
+            asr_id: id of the engine.
+            settings: its settings.
+            folder: folder of the database; default `cache_folder()`.
+        """
         self._asr = f"{asr_id} {json.dumps(dict(settings), sort_keys=True)}"
         self._path = (folder or cache_folder()) / "transcripts.sqlite3"
 
     def get(self, audio: str, language: str) -> Transcription | None:
-        """Give what was heard in `audio`, whose digest is among what names it; `None` where it was not heard yet."""
+        """The saved transcription of the audio with the key `audio`; `None` if there is none.
+
+        Args:
+            audio: digest of the audio, with the declared format of samples without a header.
+            language: language of the speech.
+        """
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             row = connection.execute(
-                "SELECT heard, transcript FROM transcript WHERE key = ?", (self._key(audio, language),)
+                "SELECT content, transcript FROM transcription WHERE key = ?", (self._key(audio, language),)
             ).fetchone()
             return Transcription(row[0], row[1]) if row else None
         return None
 
-    def put(self, audio: str, language: str, hearing: Transcription) -> None:
-        """Keep what was heard."""
+    def put(self, audio: str, language: str, transcription: Transcription) -> None:
+        """Save a transcription under the same key as for `get`."""
         with contextlib.suppress(sqlite3.Error, OSError), self._connection() as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO transcript VALUES (?, ?, ?)",
-                (self._key(audio, language), hearing.content, hearing.transcript),
+                "INSERT OR REPLACE INTO transcription VALUES (?, ?, ?)",
+                (self._key(audio, language), transcription.content, transcription.transcript),
             )
 
     def _key(self, audio: str, language: str) -> str:
@@ -56,9 +67,9 @@ class TranscriptCache:
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=_WAIT_S)
+        connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S)
         try:
-            with connection:  # commits, or rolls back
+            with connection:  # commits, or rolls back after an error
                 connection.execute(_TABLE)
                 yield connection
         finally:

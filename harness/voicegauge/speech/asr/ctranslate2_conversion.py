@@ -1,4 +1,4 @@
-"""Whisper's weights as a CTranslate2 folder, which faster-whisper loads without torch."""
+"""Conversion of Whisper's weights to a CTranslate2 model folder, which faster-whisper loads without torch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 WeightArrays = Mapping[str, NDArray[np.float32]]
-"""By openai-whisper's names of its parameters."""
+"""Weight arrays by the parameter names of openai-whisper."""
 
 
 class TransformerShape(NamedTuple):
-    """Layers and attention heads, which the weights alone do not tell."""
+    """Number of layers and attention heads, which cannot be derived from the weights."""
 
     encoder_layers: int
     decoder_layers: int
@@ -28,11 +28,11 @@ def convert(
     """Write the model and its tokenizer to `folder`, which must not exist.
 
     Args:
-        weights: of an English-only Whisper.
-        shape: of its network.
-        tokens: every token of the vocabulary, bytes as GPT-2's printable characters.
-        suppressed: tokens that no transcript begins with.
-        folder: gets model.bin, config.json, vocabulary and tokenizer.json.
+        weights: weights of an English-only Whisper model.
+        shape: layers and heads of the model.
+        tokens: all tokens of the vocabulary by id, with bytes as GPT-2's printable characters.
+        suppressed: ids of the tokens that no transcript starts with.
+        folder: receives model.bin, config.json, vocabulary and tokenizer.json.
     """
     from ctranslate2.specs import whisper_spec
 
@@ -50,7 +50,7 @@ def convert(
 
 
 def _set_linear(spec: Any, weights: WeightArrays, *names: str) -> None:
-    # Several projections of one attention are stacked; Whisper's keys have no bias.
+    # CTranslate2 stacks the projections of one attention in one matrix. Whisper's key projections have no bias.
     spec.weight = np.concatenate([weights[f"{name}.weight"] for name in names])
     spec.bias = np.concatenate(
         [weights.get(f"{name}.bias", np.zeros(len(weights[f"{name}.weight"]), np.float32)) for name in names]
@@ -61,9 +61,9 @@ def _set_norm(spec: Any, weights: WeightArrays, name: str) -> None:
     spec.gamma, spec.beta = weights[f"{name}.weight"], weights[f"{name}.bias"]
 
 
-def _set_attention(spec: Any, weights: WeightArrays, name: str, *, own: bool) -> None:
+def _set_attention(spec: Any, weights: WeightArrays, name: str, *, is_self_attention: bool) -> None:
     _set_norm(spec.layer_norm, weights, f"{name}_ln")
-    if own:
+    if is_self_attention:
         _set_linear(spec.linear[0], weights, f"{name}.query", f"{name}.key", f"{name}.value")
     else:
         _set_linear(spec.linear[0], weights, f"{name}.query")
@@ -83,7 +83,7 @@ def _set_encoder(spec: Any, weights: WeightArrays) -> None:
     spec.position_encodings.encodings = weights["encoder.positional_embedding"]
     _set_norm(spec.layer_norm, weights, "encoder.ln_post")
     for index, layer in enumerate(spec.layer):
-        _set_attention(layer.self_attention, weights, f"encoder.blocks.{index}.attn", own=True)
+        _set_attention(layer.self_attention, weights, f"encoder.blocks.{index}.attn", is_self_attention=True)
         _set_feed_forward(layer.ffn, weights, f"encoder.blocks.{index}")
 
 
@@ -92,8 +92,8 @@ def _set_decoder(spec: Any, weights: WeightArrays) -> None:
     spec.position_encodings.encodings = weights["decoder.positional_embedding"]
     _set_norm(spec.layer_norm, weights, "decoder.ln")
     for index, layer in enumerate(spec.layer):
-        _set_attention(layer.self_attention, weights, f"decoder.blocks.{index}.attn", own=True)
-        _set_attention(layer.attention, weights, f"decoder.blocks.{index}.cross_attn", own=False)
+        _set_attention(layer.self_attention, weights, f"decoder.blocks.{index}.attn", is_self_attention=True)
+        _set_attention(layer.attention, weights, f"decoder.blocks.{index}.cross_attn", is_self_attention=False)
         _set_feed_forward(layer.ffn, weights, f"decoder.blocks.{index}")
 
 
@@ -101,21 +101,22 @@ def _write_tokenizer(tokens: Sequence[str], path: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     plain = {token: index for index, token in enumerate(tokens) if not token.startswith("<|")}
-    made = Tokenizer(models.BPE(vocab=plain, merges=[]))
-    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    made.decoder = decoders.ByteLevel()
-    written = json.loads(made.to_str())
+    # Without merges: the tokenizer is only used to decode.
+    tokenizer = Tokenizer(models.BPE(vocab=plain, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    document = json.loads(tokenizer.to_str())
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-    written["added_tokens"] = [
+    document["added_tokens"] = [
         {"id": index, "content": token, "special": True, **flags}
         for index, token in enumerate(tokens)
         if token.startswith("<|")
     ]
-    path.write_text(json.dumps(written), encoding="utf-8")
+    path.write_text(json.dumps(document), encoding="utf-8")
 
 
 def printable_bytes() -> dict[int, str]:
-    """GPT-2's table: printable bytes stand for themselves, the others for characters from 256 on."""
-    kept = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    moved = [byte for byte in range(256) if byte not in kept]
-    return {byte: chr(byte) for byte in kept} | {byte: chr(256 + at) for at, byte in enumerate(moved)}
+    """GPT-2's mapping of bytes to printable characters: printable ones to themselves, the others to 256 and above."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + index) for index, byte in enumerate(others)}

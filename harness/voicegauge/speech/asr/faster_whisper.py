@@ -1,4 +1,4 @@
-"""Whisper by faster-whisper (CTranslate2), pinned as far as its options go."""
+"""ASR engine faster-whisper (Whisper on CTranslate2), with all options pinned."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from voicegauge.speech.asr.whisper import WINDOW_S, describe_sample_len, fill_wi
 from voicegauge.speech.transcripts import base_language
 
 _WEIGHTS = "model.bin"
-_NEEDED = {
-    _WEIGHTS: "convert a model with ct2-transformers-converter, or name its folder",
-    "tokenizer.json": "without it faster-whisper asks a hub: convert with --copy_files tokenizer.json",
+_REQUIRED_FILES = {
+    _WEIGHTS: "convert a model with ct2-transformers-converter, or give its folder",
+    "tokenizer.json": "without it faster-whisper downloads one: convert with --copy_files tokenizer.json",
 }
 
 
 @dataclass
 class FasterWhisperAsr:
-    """A Whisper model converted for CTranslate2."""
+    """A Whisper model in CTranslate2's format."""
 
     name: str
     folder: Path
     sha256: str
-    """Of the weights; its first hex digits."""
+    """First hex digits of the SHA-256 of the weights."""
     closed_vocabulary: bool = False
     no_speech_threshold: float | None = None
-    """Probability of silence above which a window has no transcript; never where it is `None`."""
+    """Probability of silence above which a window gets no transcript; `None` disables the check."""
     tokens_per_s: float | None = None
-    """A window gives at most 12 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
+    """Limits a window to 12 tokens plus this number per second, so that repetitions end; `None`: `SAMPLE_LEN`."""
     whole_windows: bool = False
-    """Whether silence is put behind a clip until it fills its window, as in training. Else Whisper fills the window's
-    log mel with zeros, which is louder than silence."""
+    """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
+    spectrogram with zeros, which is louder than silence."""
 
     @property
     def id(self) -> str:
-        """Such as "faster-whisper:base.en@8e1a1b2c"."""
+        """Engine, model and digest of the weights, such as "faster-whisper:base.en@8e1a1b2c"."""
         return f"faster-whisper:{self.name}@{self.sha256}"
 
     @property
@@ -84,7 +84,7 @@ class FasterWhisperAsr:
         return " ".join(segment.text.strip() for segment in segments)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the loaded model behind: it cannot be sent to another process."""
+        """Omit the loaded model, which cannot be pickled."""
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
@@ -100,13 +100,14 @@ class FasterWhisperAsr:
 
 
 def faster_whisper_asr(model: str) -> FasterWhisperAsr:
-    """Make the recogniser of `model`: the folder of a converted model, or a name.
+    """Create the engine for a model; a model that is not in the Hugging Face cache is downloaded.
 
-    A name whose weights are not in the hub's cache is downloaded.
+    Args:
+        model: the folder of a converted model, or the name of a model.
 
     Raises:
         MissingExtraError: faster-whisper is not installed.
-        UnknownNameError: neither a folder nor a name of a model.
+        UnknownNameError: there is no such folder and no model of this name.
         UsageError: the folder lacks a file, or the weights could not be downloaded.
     """
     require_faster_whisper()
@@ -114,34 +115,34 @@ def faster_whisper_asr(model: str) -> FasterWhisperAsr:
     if not folder.is_dir():
         if model.startswith(("/", "./", "../", "~")):
             raise UsageError(f"faster-whisper:{model}: there is no such folder")
-        return _of_folder(model, cached_models().get(model) or _download(model))
-    return _of_folder(folder.resolve().name, folder)
+        return _from_folder(model, cached_models().get(model) or _download(model))
+    return _from_folder(folder.resolve().name, folder)
 
 
 def require_faster_whisper() -> None:
-    """Refuse where faster-whisper is not installed.
+    """Check that faster-whisper is installed.
 
     Raises:
-        MissingExtraError: it is not.
+        MissingExtraError: it is not installed.
     """
     if importlib.util.find_spec("faster_whisper") is None:
         raise MissingExtraError("faster-whisper", "faster-whisper")
 
 
 def cached_models() -> dict[str, Path]:
-    """Give the models in the hub's cache, by name, with their folders."""
+    """Folders of the models in the Hugging Face cache, by model name."""
     home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or home / "hub")
-    found = {}
+    folders = {}
     for weights in sorted(hub.glob(f"models--Systran--faster-whisper-*/snapshots/*/{_WEIGHTS}")):
-        found[weights.parents[2].name.removeprefix("models--Systran--faster-whisper-")] = weights.parent
-    return found
+        folders[weights.parents[2].name.removeprefix("models--Systran--faster-whisper-")] = weights.parent
+    return folders
 
 
-def _of_folder(name: str, folder: Path) -> FasterWhisperAsr:
-    for file, mend in _NEEDED.items():
+def _from_folder(name: str, folder: Path) -> FasterWhisperAsr:
+    for file, remedy in _REQUIRED_FILES.items():
         if not (folder / file).is_file():
-            raise UsageError(f"faster-whisper:{folder}: has no {file}: {mend}")
+            raise UsageError(f"faster-whisper:{folder}: has no {file}: {remedy}")
     return FasterWhisperAsr(name, folder, short_sha256(folder / _WEIGHTS))
 
 
@@ -152,9 +153,9 @@ def _download(model: str) -> Path:
         raise UnknownNameError("faster-whisper model", model, available_models())
     try:
         return Path(download_model(model))
-    except (OSError, ValueError, RuntimeError) as error:  # the hub's errors are of these families
+    except (OSError, ValueError, RuntimeError) as error:  # base classes of all errors of huggingface_hub
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(
-            f"faster-whisper:{model}: the weights are not here and could not be downloaded ({reason}): "
+            f"faster-whisper:{model}: the weights are not installed and could not be downloaded ({reason}): "
             "give the folder of a converted model, such as --asr faster-whisper:/path/model"
         ) from error

@@ -1,11 +1,11 @@
-"""Which recogniser serves, and why.
+"""Selection of an ASR engine by its specification, the value of `--asr`.
 
-auto                    Whisper if its weights are here, else faster-whisper with weights here,
-                        else, for an emulated run, the small Whisper that the package carries
+auto                    openai-whisper if its weights are installed, else faster-whisper if its weights are installed,
+                        else, only for an emulated run, the embedded Whisper
 whisper[:MODEL|FILE]    openai-whisper
 faster-whisper[:MODEL|FOLDER]
-embedded                the small Whisper of the package, whatever the run
-none                    nothing is transcribed
+embedded                the small Whisper that is part of the package, for any run
+none                    no transcription
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from voicegauge.speech.asr.whisper import whisper_asr
 from voicegauge.speech.transcripts import base_language
 
 WHISPER_VARIABLE = "VOICEGAUGE_WHISPER"
-"""Environment variable: the model or checkpoint file that `auto` and `whisper` take."""
+"""Environment variable with the model or checkpoint file that `auto` and `whisper` use."""
 NONE = "none"
 PREFERRED_MODELS = (
     "small.en",
@@ -42,74 +42,73 @@ PREFERRED_MODELS = (
     "large-v2",
     "large-v1",
 )
-"""The most accurate that a laptop runs in reasonable time first; the slow ones last."""
+"""Whisper models in order of preference: first the most accurate that run on a laptop in reasonable time, then smaller
+ones, then those that are too slow."""
 
 
 class AsrChoice(NamedTuple):
-    """What was chosen."""
+    """The chosen ASR engine and the reason for the choice."""
 
     asr: Asr | None
-    """`None` for "none", and where "auto" finds nothing to trust."""
+    """`None` for "none", and if "auto" finds no trustworthy engine."""
     reason: str
 
 
 class SpokenText(NamedTuple):
-    """A text that is spoken."""
+    """A text that a sample speaks."""
 
     language: str
     text: str
 
 
 def choose_asr(spec: str, *, provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
-    """Choose the recogniser that `spec` names; "auto" takes the most trustworthy one that is here.
-
-    Nothing is downloaded for "auto". No model is loaded yet.
+    """Choose the ASR engine for `spec`. No model is loaded yet, and nothing is downloaded for "auto".
 
     Args:
-        spec: as the module says.
-        provenance: of the run; a live one is not given to the embedded recogniser unasked.
-        texts: that are spoken: their languages decide between models.
+        spec: "auto", or an engine with an optional model; see the module.
+        provenance: provenance of the run; "auto" does not use the embedded Whisper for a live run.
+        texts: the spoken texts; English-only models are used if all are English.
 
     Raises:
-        UnknownNameError: no such engine or model.
-        UsageError: the weights of the engine named are not to be had.
+        UnknownNameError: there is no such engine or model.
+        UsageError: the weights of the engine are not available.
         MissingExtraError: the engine is not installed.
     """
     engine, _, model = spec.partition(":")
     if engine == "auto":
-        return _choose(provenance, texts)
+        return _choose_automatically(provenance, texts)
     if engine == NONE:
-        return AsrChoice(None, "asked for none")
-    makers: dict[str, Callable[[], Asr]] = {
+        return AsrChoice(None, "none requested")
+    factories: dict[str, Callable[[], Asr]] = {
         "whisper": lambda: whisper_asr(model or _default_whisper(texts)),
         "faster-whisper": lambda: faster_whisper_asr(model or _default_faster_whisper(texts)),
         EMBEDDED: embedded_asr,
     }
-    if engine not in makers:
-        raise UnknownNameError("ASR", engine, ("auto", *makers, NONE))
-    return AsrChoice(makers[engine](), "asked for")
+    if engine not in factories:
+        raise UnknownNameError("ASR", engine, ("auto", *factories, NONE))
+    return AsrChoice(factories[engine](), "requested")
 
 
-def _choose(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
+def _choose_automatically(provenance: Provenance, texts: Sequence[SpokenText]) -> AsrChoice:
     named = os.environ.get(WHISPER_VARIABLE)
     if named:
         return AsrChoice(whisper_asr(named), f"named by {WHISPER_VARIABLE}")
     if importlib.util.find_spec("whisper"):
         for model in _preferred(texts):
             if cached_weights(model).is_file():
-                return AsrChoice(whisper_asr(model), "the weights of Whisper are here")
+                return AsrChoice(whisper_asr(model), "the weights of Whisper are installed")
     if importlib.util.find_spec("faster_whisper"):
-        here = cached_models()
+        installed = cached_models()
         for model in _preferred(texts):
-            if model in here:
-                return AsrChoice(faster_whisper_asr(model), "weights for faster-whisper are here")
+            if model in installed:
+                return AsrChoice(faster_whisper_asr(model), "weights for faster-whisper are installed")
     if provenance is Provenance.EMULATED:
-        return AsrChoice(embedded_asr(), "no official weights of Whisper are here, and the run is emulated")
+        return AsrChoice(embedded_asr(), "no official weights of Whisper are installed, and the run is emulated")
     return AsrChoice(
         None,
-        "no official weights of Whisper are here, and the embedded Whisper is no judge of a live service: "
-        f"`voicegauge asr install {_default_name(texts)}` gets them, --asr whisper:FILE takes a file, "
-        f"--asr {EMBEDDED} insists",
+        "no official weights of Whisper are installed, and the embedded Whisper cannot judge a live service: "
+        f"install them with `voicegauge asr install {_default_name(texts)}`, use a file with --asr whisper:FILE, "
+        f"or force the embedded one with --asr {EMBEDDED}",
     )
 
 
@@ -123,13 +122,13 @@ def _all_english(texts: Sequence[SpokenText]) -> bool:
 
 def _default_whisper(texts: Sequence[SpokenText]) -> str:
     named = os.environ.get(WHISPER_VARIABLE)
-    here = (name for name in _preferred(texts) if cached_weights(name).is_file())
-    return named or next(here, _default_name(texts))
+    installed = (name for name in _preferred(texts) if cached_weights(name).is_file())
+    return named or next(installed, _default_name(texts))
 
 
 def _default_faster_whisper(texts: Sequence[SpokenText]) -> str:
-    here = cached_models()
-    return next((name for name in _preferred(texts) if name in here), _default_name(texts))
+    installed = cached_models()
+    return next((name for name in _preferred(texts) if name in installed), _default_name(texts))
 
 
 def _default_name(texts: Sequence[SpokenText]) -> str:

@@ -1,4 +1,4 @@
-"""Whisper's official weights: where they lie, and how they get there, checked."""
+"""Installation of Whisper's official weights, verified by their SHA-256."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import BinaryIO, NamedTuple
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 
 ProgressCallback = Callable[[int, int], None]
-"""Called with the bytes had so far and all of them; 0 where nobody said."""
-_BLOCK = 1 << 20
+"""Called with the bytes received so far and the total; the total is 0 if it is not known."""
+_BLOCK_BYTES = 1 << 20
 _TIMEOUT_S = 30.0
 _ALIASES = {"large": "large-v3", "turbo": "large-v3-turbo"}
-"""Model names whose weights lie under another name."""
+"""Model names whose weights are saved under another name."""
 
 
 class OfficialWeights(NamedTuple):
-    """An official checkpoint."""
+    """An official checkpoint of openai-whisper."""
 
     model: str
     url: str
@@ -30,58 +30,58 @@ class OfficialWeights(NamedTuple):
 
     @property
     def file(self) -> str:
-        """Its name in a folder."""
+        """Name of the checkpoint file."""
         return self.url.rpartition("/")[2]
 
 
 def require_whisper() -> None:
-    """Refuse where openai-whisper is not installed.
+    """Check that openai-whisper is installed.
 
     Raises:
-        MissingExtraError: it is not.
+        MissingExtraError: it is not installed.
     """
     if importlib.util.find_spec("whisper") is None:
         raise MissingExtraError("openai-whisper", "whisper")
 
 
 def cached_weights(model: str) -> Path:
-    """Give the file that holds the weights of the official `model`, there or not: where openai-whisper looks."""
+    """The path at which openai-whisper expects the weights of the official `model`; the file may not exist."""
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "whisper"
     return folder / f"{_ALIASES.get(model, model)}.pt"
 
 
 def find_official_weights(model: str) -> OfficialWeights:
-    """Look up a model of openai-whisper.
+    """Look up URL and digest of an official model of openai-whisper.
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: it has no such model.
+        UnknownNameError: there is no such model.
     """
     require_whisper()
     import whisper
 
-    known: dict[str, str] = whisper._MODELS  # noqa: SLF001 - the one place that has the digests
+    known: dict[str, str] = whisper._MODELS  # noqa: SLF001 - the only place with the digests
     if model not in known:
         raise UnknownNameError("Whisper model", model, known)
     url = known[model]
-    return OfficialWeights(model, url, url.split("/")[-2])
+    return OfficialWeights(model, url, url.split("/")[-2])  # the digest is part of the URL
 
 
 def install_weights(model: str, source: Path | None = None, progress: ProgressCallback | None = None) -> Path:
-    """Bring the official weights of `model` into openai-whisper's cache.
+    """Install the official weights of `model` into openai-whisper's cache.
 
     Args:
-        model: an official name.
-        source: a folder, or the file itself, to copy from instead of the network.
-        progress: told how far it has come.
+        model: official model name.
+        source: folder or file to copy from; default is to download.
+        progress: called while copying or downloading.
 
     Returns:
-        the file, whether it was there already or not.
+        The path of the weights; they may have been installed already.
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: it has no such model.
-        UsageError: the weights cannot be had, or are not the official ones.
+        UnknownNameError: there is no such model.
+        UsageError: the weights are not available, or differ from the official ones.
     """
     weights, path = find_official_weights(model), cached_weights(model)
     if path.is_file() and _sha256(path) == weights.sha256:
@@ -92,28 +92,28 @@ def install_weights(model: str, source: Path | None = None, progress: ProgressCa
 
 
 def download_weights(weights: OfficialWeights, path: Path, progress: ProgressCallback | None = None) -> Path:
-    """Download to `path`, which is there whole and checked, or not at all.
+    """Download to `path`; the file appears only when it is complete and verified.
 
     Raises:
-        UsageError: no network, or other bytes than the official ones came.
+        UsageError: the download failed, or its bytes differ from the official ones.
     """
     try:
-        with urllib.request.urlopen(weights.url, timeout=_TIMEOUT_S) as answer:  # noqa: S310 - a URL of openai-whisper's
-            return _save(weights, answer, int(answer.headers.get("Content-Length") or 0), path, progress)
+        with urllib.request.urlopen(weights.url, timeout=_TIMEOUT_S) as response:  # noqa: S310 - a URL of openai-whisper
+            return _save(weights, response, int(response.headers.get("Content-Length") or 0), path, progress)
     except OSError as error:
         reason = getattr(error, "reason", None) or error.strerror or error
         raise UsageError(
-            f"whisper:{weights.model}: the weights are not here and could not be downloaded ({reason}): "
-            f"get {weights.url} elsewhere, then `voicegauge asr install {weights.model} --from FOLDER` "
+            f"whisper:{weights.model}: the weights are not installed and could not be downloaded ({reason}): "
+            f"download {weights.url} on another machine, then `voicegauge asr install {weights.model} --from FOLDER` "
             f"or --asr whisper:/path/{weights.file}"
         ) from error
 
 
 def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: ProgressCallback | None = None) -> Path:
-    """Copy the file `source` to `path`, which is there whole and checked, or not at all.
+    """Copy the file `source` to `path`; the copy appears only when it is complete and verified.
 
     Raises:
-        UsageError: the file cannot be read, or holds other bytes than the official ones.
+        UsageError: the file cannot be read, or differs from the official weights.
     """
     try:
         with source.open("rb") as file:
@@ -125,19 +125,19 @@ def copy_weights(weights: OfficialWeights, source: Path, path: Path, progress: P
 def _save(
     weights: OfficialWeights, source: BinaryIO, total: int, path: Path, progress: ProgressCallback | None
 ) -> Path:
-    made, had = hashlib.sha256(), 0
+    sha256, received = hashlib.sha256(), 0
     with _partial(path) as partial:
         with partial.open("wb") as file:
-            while block := source.read(_BLOCK):
+            while block := source.read(_BLOCK_BYTES):
                 file.write(block)
-                made.update(block)
-                had += len(block)
+                sha256.update(block)
+                received += len(block)
                 if progress is not None:
-                    progress(had, total)
-        if made.hexdigest() != weights.sha256:
+                    progress(received, total)
+        if sha256.hexdigest() != weights.sha256:
             raise UsageError(
-                f"{weights.model}: {had} bytes came, which are not the official weights: "
-                f"their SHA-256 is {made.hexdigest()[:16]}..., not {weights.sha256[:16]}..."
+                f"{weights.model}: the {received} bytes received are not the official weights: "
+                f"their SHA-256 is {sha256.hexdigest()[:16]}..., not {weights.sha256[:16]}..."
             )
         partial.replace(path)
     return path

@@ -1,7 +1,7 @@
-"""OpenAI's Whisper with everything pinned.
+"""ASR engine openai-whisper, with all options pinned.
 
-Temperature 0 without fallback, no conditioning on earlier text, 32-bit floats, one
-thread: a transcript is a function of the samples, the language and the weights.
+Temperature 0 without fallback, no conditioning on earlier text, 32-bit floats and one thread make a transcript a
+function of the samples, the language and the weights.
 """
 
 from __future__ import annotations
@@ -19,50 +19,51 @@ from voicegauge.speech.asr.weights import cached_weights, install_weights, requi
 from voicegauge.speech.transcripts import base_language
 
 SAMPLE_LEN = 224
-"""Tokens a window may give: half of Whisper's text context, its own default, stated so that it stays."""
+"""Maximum number of tokens per window: half of Whisper's text context. This is Whisper's default, pinned here."""
 WINDOW_S = 30
-"""Up to one window timestamps are off; longer audio needs them to find where the next window begins."""
+"""Length of Whisper's window. Shorter audio is transcribed without timestamps; longer audio needs them to find the
+start of the next window."""
 
 
 def sample_len(samples: int, tokens_per_s: float | None) -> int:
-    """The tokens that a window of `samples` at 16 kHz may give."""
+    """The maximum number of tokens for `samples` samples at 16 kHz, at most one window of them."""
     if tokens_per_s is None:
         return SAMPLE_LEN
     return min(SAMPLE_LEN, 12 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
 
 
 def describe_sample_len(tokens_per_s: float | None) -> str:
-    """The same in words, for the settings."""
-    return str(SAMPLE_LEN) if tokens_per_s is None else f"12 and {tokens_per_s:g} a second"
+    """Describe the token limit, for the settings."""
+    return str(SAMPLE_LEN) if tokens_per_s is None else f"12 + {tokens_per_s:g} per second"
 
 
 def fill_window(samples: Samples) -> Samples:
-    """`samples` at 16 kHz with silence behind them, to the end of their last window."""
+    """Pad `samples` at 16 kHz with silence to a multiple of the window length."""
     return np.pad(samples, (0, -len(samples) % (WINDOW_S * RATE_HZ)))
 
 
 @dataclass
 class WhisperAsr:
-    """A checkpoint of openai-whisper."""
+    """A model of openai-whisper."""
 
     name: str
-    """The model's official name, or the file's name without its ending."""
+    """The official model name, or the file name of the checkpoint without its suffix."""
     weights: Path
     sha256: str
-    """Its first hex digits."""
+    """First hex digits of the SHA-256 of the weights."""
     english_only: bool
     closed_vocabulary: bool = False
     no_speech_threshold: float | None = None
-    """Probability of silence above which a window has no transcript; never where it is `None`."""
+    """Probability of silence above which a window gets no transcript; `None` disables the check."""
     tokens_per_s: float | None = None
-    """A window gives at most 12 tokens and so many for each second, so that a loop ends; `SAMPLE_LEN` where `None`."""
+    """Limits a window to 12 tokens plus this number per second, so that repetitions end; `None`: `SAMPLE_LEN`."""
     whole_windows: bool = False
-    """Whether silence is put behind a clip until it fills its window, as in training. Else Whisper fills the window's
-    log mel with zeros, which is louder than silence."""
+    """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
+    spectrogram with zeros, which is louder than silence."""
 
     @property
     def id(self) -> str:
-        """Such as "whisper:base.en@25a8566e"."""
+        """Engine, model and digest of the weights, such as "whisper:base.en@25a8566e"."""
         return f"whisper:{self.name}@{self.sha256}"
 
     @property
@@ -94,8 +95,8 @@ class WhisperAsr:
         """Transcribe samples at 16 kHz."""
         import torch
 
-        torch.set_num_threads(1)  # sums in another order can end in another word
-        found = self._model.transcribe(
+        torch.set_num_threads(1)  # with more threads, sums are rounded in another order, which can change a word
+        result = self._model.transcribe(
             fill_window(samples) if self.whole_windows else samples,
             language=base_language(language),
             task="transcribe",
@@ -109,10 +110,10 @@ class WhisperAsr:
             without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
             verbose=None,
         )
-        return str(found["text"]).strip()
+        return str(result["text"]).strip()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the loaded model behind: it is loaded again where it is needed."""
+        """Omit the loaded model; another process loads it again."""
         return {key: value for key, value in vars(self).items() if key != "_model"}
 
     @cached_property
@@ -121,19 +122,20 @@ class WhisperAsr:
 
         try:
             return whisper.load_model(str(self.weights), device="cpu")
-        except (RuntimeError, KeyError, TypeError) as error:  # weights of another shape than stated
-            raise UsageError(f"whisper:{self.weights}: is no Whisper checkpoint") from error
+        except (RuntimeError, KeyError, TypeError) as error:  # the weights do not fit the declared dimensions
+            raise UsageError(f"whisper:{self.weights}: is not a Whisper checkpoint") from error
 
 
 def whisper_asr(model: str) -> WhisperAsr:
-    """Make the recogniser of `model`, an official name or the path of a checkpoint file.
+    """Create the engine for a model; an official model that is not in the cache is downloaded.
 
-    A name whose weights are not in the cache is downloaded.
+    Args:
+        model: official model name, or the path of a checkpoint file.
 
     Raises:
         MissingExtraError: openai-whisper is not installed.
-        UnknownNameError: neither a file nor a name of a model.
-        UsageError: the file is no checkpoint, or the weights could not be downloaded.
+        UnknownNameError: there is no such file and no model of this name.
+        UsageError: the file is not a checkpoint, or the weights could not be downloaded.
     """
     require_whisper()
     path = Path(model).expanduser()
@@ -153,6 +155,6 @@ def _is_english_only(path: Path) -> bool:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
         vocabulary = int(checkpoint["dims"]["n_vocab"])
-    except Exception as error:  # torch raises whatever broken bytes lead it into
-        raise UsageError(f"whisper:{path}: is no Whisper checkpoint") from error
-    return vocabulary < 51865  # whisper.model.Whisper.is_multilingual
+    except Exception as error:  # torch raises errors of many types for damaged files
+        raise UsageError(f"whisper:{path}: is not a Whisper checkpoint") from error
+    return vocabulary < 51865  # as in whisper.model.Whisper.is_multilingual

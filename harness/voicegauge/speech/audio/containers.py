@@ -1,4 +1,4 @@
-"""What audio bytes are before they are decoded: their container and the length it declares."""
+"""Detection of audio containers, and the length that a container declares, without decoding."""
 
 from __future__ import annotations
 
@@ -38,37 +38,37 @@ _MEDIA_TYPES = {
     "audio/pcma": "pcm",
 }
 _MAGIC = {b"fLaC": "flac", b"OggS": "ogg", b"\x1a\x45\xdf\xa3": "webm", b"ID3": "mp3"}
-_NO_LENGTH = 0x7FFFF000
-"""From here on, and at 0, the length of a WAV is what a writer leaves that could not go back to fill in the
-real one: SoX this, others 0x7FFFFFFF or 0xFFFFFFFF. No answer has two gigabytes."""
-_CHUNK_LIMIT = 64
-"""Chunks looked at before the samples of a WAV: real files have fewer than ten."""
+_PLACEHOLDER_LENGTH = 0x7FFFF000
+"""A WAV length of 0, or of at least this, is the placeholder of a writer that could not seek back to fill in the real
+one: SoX writes this value, others 0x7FFFFFFF or 0xFFFFFFFF. No real response has two gigabytes."""
+_MAX_WAV_CHUNKS = 64
+"""Chunks that are searched for the samples of a WAV: real files have fewer than ten."""
 
 
 class WavData(NamedTuple):
-    """Where the samples of a WAV file lie."""
+    """Position and size of the samples in a WAV file."""
 
     size_at: int
-    """Offset of the four bytes that state the length."""
+    """Offset of the four bytes that declare the size."""
     declared: int | None
-    """Bytes of samples as stated; `None` for a streamed file."""
+    """Declared size of the samples in bytes; `None` for a streamed file."""
     present: int
-    """Bytes of samples that are there."""
+    """Bytes of samples that are present."""
 
 
 def container_of_media_type(media_type: str | None) -> str | None:
-    """The container a media type names: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
+    """The container of a media type: "wav", "mp3", "flac", "ogg", "m4a", "aac", "webm", "aiff" or "pcm".
 
-    Parameters after a semicolon do not count. `None` where it names no container of
-    audio, as "application/octet-stream" does not.
+    Parameters after a semicolon are ignored. `None` if it is not a known audio type, such as
+    "application/octet-stream".
     """
     return _MEDIA_TYPES.get((media_type or "").split(";")[0].strip().lower())
 
 
 def sniff_container(data: bytes) -> str | None:
-    """The container that the first bytes of `data` show, in the same words; `None` where unknown.
+    """Detect the container from the first bytes, named as in `container_of_media_type`; `None` if unknown.
 
-    Raw PCM has no header and is never found.
+    Raw PCM has no header and is never detected.
     """
     if data[:4] in (b"RIFF", b"RF64", b"RIFX") and data[8:12] == b"WAVE":
         return "wav"
@@ -83,12 +83,13 @@ def sniff_container(data: bytes) -> str | None:
 
 
 def may_be_chance(data: bytes) -> bool:
-    """Whether what `sniff_container` finds rests on a few bits, which samples without a header may have too."""
+    """Whether `sniff_container` decides by a few bits only, which headerless samples can have as well."""
     return _sniff_mpeg(data) is not None
 
 
 def _sniff_mpeg(data: bytes) -> str | None:
-    # Eleven set bits begin a frame of MPEG audio, twelve one of ADTS; layer 0 is AAC.
+    # An MPEG audio frame starts with eleven set bits, an ADTS frame with twelve. Layer 0 is AAC.
+    # MPEG version 1, bit rate 15 and sample rate 3 are reserved values (ISO/IEC 11172-3, 2.4.2.3).
     if len(data) < 4 or data[0] != 0xFF or data[1] & 0xE0 != 0xE0:
         return None
     version, layer = data[1] >> 3 & 3, data[1] >> 1 & 3
@@ -99,43 +100,43 @@ def _sniff_mpeg(data: bytes) -> str | None:
 
 
 def find_wav_data(data: bytes) -> WavData | None:
-    """Where the samples of the WAV file `data` lie; `None` where no chunk holds any."""
+    """Find the samples of a WAV file; `None` if it has no data chunk."""
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return None
     at = 12
-    for _ in range(_CHUNK_LIMIT):
+    for _ in range(_MAX_WAV_CHUNKS):
         if at + 8 > len(data):
             return None
         (size,) = struct.unpack_from("<I", data, at + 4)
         if data[at : at + 4] == b"data":
-            declared = size if 0 < size < _NO_LENGTH else None
+            declared = size if 0 < size < _PLACEHOLDER_LENGTH else None
             return WavData(at + 4, declared, len(data) - at - 8)
-        at += 8 + size + size % 2
+        at += 8 + size + size % 2  # chunks are padded to even sizes
     return None
 
 
 def repair_streamed_wav_length(data: bytes) -> bytes:
-    """`data` with the real length filled in where a streamed WAV states none."""
+    """Fill in the real length of a streamed WAV; other data is returned unchanged."""
     found = find_wav_data(data)
     if found is None or found.declared is not None or not found.present:
         return data
-    mended = bytearray(data)
-    struct.pack_into("<I", mended, found.size_at, found.present)
-    struct.pack_into("<I", mended, 4, len(data) - 8)
-    return bytes(mended)
+    repaired = bytearray(data)
+    struct.pack_into("<I", repaired, found.size_at, found.present)
+    struct.pack_into("<I", repaired, 4, len(data) - 8)
+    return bytes(repaired)
 
 
 def declares_length(data: bytes, container: str) -> bool:
-    """Whether the decoder's frame count is what the file states, not what it holds.
+    """Whether the frame count that libsndfile reports is declared by the file, rather than counted.
 
-    True for FLAC (STREAMINFO) and for MP3 with a Xing or Info header.
+    True for FLAC (STREAMINFO block) and for MP3 with a Xing or Info header.
     """
     if container == "flac":
         return True
     if container != "mp3":
         return False
     start = 0
-    if data[:3] == b"ID3" and len(data) > 10:  # its size is four bytes of seven bits
+    if data[:3] == b"ID3" and len(data) > 10:  # the size has seven bits per byte (ID3v2.4, section 6.2)
         start = 10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9])
     first_frame = data[start : start + 1024]
     return b"Xing" in first_frame or b"Info" in first_frame

@@ -17,7 +17,7 @@ from voicegauge.speech.audio.containers import (
     sniff_container,
 )
 from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale, max_frames
-from voicegauge.speech.interrupts import defer_keyboard_interrupt
+from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 
 _BLOCK_FRAMES = 4096
 """Frames decoded at a time: the blocks before a damaged one are returned."""

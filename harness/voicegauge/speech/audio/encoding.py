@@ -9,7 +9,7 @@ from voicegauge.speech.audio.ffmpeg import FfmpegFormat, encode_track
 from voicegauge.speech.audio.limits import Samples
 from voicegauge.speech.audio.ogg import with_serial
 from voicegauge.speech.audio.resampling import resample
-from voicegauge.speech.interrupts import defer_keyboard_interrupt
+from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 
 
 class SndfileFormat(NamedTuple):

@@ -1,16 +1,17 @@
-"""Ogg pages with a fixed serial number, so that equal samples make equal bytes.
+"""Ogg pages with a fixed serial number, so that equal samples give equal files.
 
-libogg draws the serial number of a stream from the clock. It stands in every page,
-under the page's checksum (RFC 3533, section 6).
+libsndfile gives each stream another serial number. It is part of every page and covered by the page's checksum
+(RFC 3533, section 6).
 """
 
 from __future__ import annotations
 
 import struct
 
-_HEADER = 27
+_HEADER_BYTES = 27
 _SERIAL_AT, _CHECKSUM_AT, _SEGMENTS_AT = 14, 22, 26
 _POLYNOMIAL = 0x04C11DB7
+"""CRC-32 as in Ethernet, but without reflection and inversion, so that `zlib.crc32` cannot be used."""
 
 
 def _table_entry(byte: int) -> int:
@@ -31,15 +32,15 @@ def _checksum(page: bytes) -> int:
 
 
 def with_serial(data: bytes, serial: int) -> bytes:
-    """`data`, whole Ogg pages of one stream, with `serial` in every page."""
-    settled = bytearray(data)
+    """Set the serial number of every page of `data`, which consists of complete pages of one stream."""
+    pages = bytearray(data)
     at = 0
-    while at + _HEADER <= len(settled):
-        segments = settled[at + _SEGMENTS_AT]
-        lengths = settled[at + _HEADER : at + _HEADER + segments]
-        end = at + _HEADER + segments + sum(lengths)
-        struct.pack_into("<I", settled, at + _SERIAL_AT, serial)
-        struct.pack_into("<I", settled, at + _CHECKSUM_AT, 0)
-        struct.pack_into("<I", settled, at + _CHECKSUM_AT, _checksum(bytes(settled[at:end])))
+    while at + _HEADER_BYTES <= len(pages):
+        segments = pages[at + _SEGMENTS_AT]
+        lengths = pages[at + _HEADER_BYTES : at + _HEADER_BYTES + segments]
+        end = at + _HEADER_BYTES + segments + sum(lengths)
+        struct.pack_into("<I", pages, at + _SERIAL_AT, serial)
+        struct.pack_into("<I", pages, at + _CHECKSUM_AT, 0)
+        struct.pack_into("<I", pages, at + _CHECKSUM_AT, _checksum(bytes(pages[at:end])))
         at = end
-    return bytes(settled)
+    return bytes(pages)

@@ -1,4 +1,4 @@
-"""How much of an encoded recording can be played once its first bytes are there."""
+"""How many seconds of an encoded file can be played once its first bytes have been received."""
 
 from __future__ import annotations
 
@@ -9,25 +9,32 @@ from collections.abc import Sequence
 from voicegauge.speech.audio.containers import find_wav_data
 from voicegauge.speech.audio.decoding import DecodedAudio
 
-_SAMPLE_BYTES = {"wav", "pcm"}
-"""Containers whose samples all have one size, so that the share of the bytes is the share of the time."""
+_UNCOMPRESSED_CONTAINERS = {"wav", "pcm"}
+"""Containers with samples of one size, in which playable time is proportional to bytes."""
 
 
 class PlaybackTimeline:
-    """Seconds of audio by bytes received: never falling, all of it at the last byte."""
+    """Seconds of playable audio as a non-decreasing function of the bytes received."""
 
     def __init__(self, steps: Sequence[tuple[int, float]], size: int, audio_s: float, *, even: bool) -> None:
-        """`steps` are (bytes, seconds that can be played then); `even` fills in evenly between them."""
+        """Build from known points.
+
+        Args:
+            steps: (bytes received, seconds playable then), ascending.
+            size: of the whole file, in bytes; when it is received, everything is playable.
+            audio_s: duration of the audio, in seconds.
+            even: interpolate linearly between the steps; otherwise the value is constant between them.
+        """
         self._bytes, self._seconds = [at for at, _ in steps], [seconds for _, seconds in steps]
         self._size, self._audio_s, self._even = size, audio_s, even
 
     @property
     def begins_at(self) -> int:
-        """The bytes of the header, before the audio itself; 0 where none is known."""
+        """Size of the header before the audio itself, in bytes; 0 if it is not known."""
         return self._bytes[0]
 
     def playable_s(self, received: int) -> float:
-        """What can be played of the first `received` bytes, in seconds."""
+        """Seconds that can be played after the first `received` bytes."""
         if received >= self._size:
             return self._audio_s
         index = bisect.bisect_right(self._bytes, received) - 1
@@ -41,13 +48,13 @@ class PlaybackTimeline:
 
 
 def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
-    """The timeline of `data`, which `decoded` was decoded from.
+    """Compute the timeline of the encoded file `data`, from which `decoded` was decoded.
 
-    Compressed audio can be played packet by packet: where each one ends is read by FFmpeg. Where
-    it finds no packets, bytes are taken to be spread evenly over the time.
+    Compressed audio is played packet by packet; FFmpeg finds the packets. If it finds fewer than two, playable time is
+    taken as proportional to bytes.
     """
     size, audio_s = len(data), decoded.audio_s
-    if decoded.container in _SAMPLE_BYTES:
+    if decoded.container in _UNCOMPRESSED_CONTAINERS:
         found = find_wav_data(data)
         return PlaybackTimeline([(found.size_at + 4 if found else 0, 0.0), (size, audio_s)], size, audio_s, even=True)
     packets = _packets(data)
@@ -57,7 +64,7 @@ def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
 
 
 def _packets(data: bytes) -> list[tuple[int, float]]:
-    """(bytes, seconds): up to where a packet reaches that begins at the byte, what comes before it can be played."""
+    """(offset, seconds) of each packet: when the bytes before `offset` are received, `seconds` can be played."""
     import av
 
     starts: dict[int, float] = {}
@@ -69,7 +76,7 @@ def _packets(data: bytes) -> list[tuple[int, float]]:
                 if packet.pos is not None and packet.pos >= 0 and packet.pts is not None and packet.time_base:
                     starts.setdefault(packet.pos, max(float(packet.pts * packet.time_base), 0.0))
     except (av.error.FFmpegError, AttributeError, OverflowError, ValueError):
-        pass  # broken from here on: what came before counts
+        pass  # damaged from here on; the packets before it are used
     steps, reached = [], 0.0
     for at in sorted(starts):
         reached = max(reached, starts[at])

@@ -1,6 +1,6 @@
-"""Speech out of espeak-ng, which runs in a process of its own.
+"""Speech synthesis by espeak-ng, which runs in a separate process.
 
-Equal arguments give equal samples, on any machine with the same wheel.
+Equal arguments give equal samples, on any machine with the same wheel of espeakng-loader.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from voicegauge.errors import MissingExtraError
 Samples = NDArray[np.float32]
 
 SLOWEST_WPM = 80
-"""espeak-ng speaks no slower: below that, words are set apart."""
+"""The slowest rate of espeak-ng; slower speech gets pauses between words."""
 WORD_GAP_S = 0.031
-"""One unit of espeak-ng's word gap at its slowest rate, as measured."""
+"""Duration of one unit of espeak-ng's word gap at its slowest rate, measured."""
 DITHER_SNR_DB = 50.0
-"""Synthetic speech is too clean: recognisers err on digital silence, and noise this mild mends it."""
+"""Level of added noise below the speech. Recognizers make errors on the digital silence of synthetic speech."""
 MAX_TEXT_CHARACTERS = 100_000
 
 _ALIASES = {
@@ -46,7 +46,7 @@ _ALIASES = {
     "iw": "he",
     "in": "id",
 }
-"""Codes in common use for the languages that espeak-ng knows by another one."""
+"""Common language codes for which espeak-ng uses another code."""
 _SCRIPTS = (
     ("ja", 0x3040, 0x30FF),
     ("ko", 0xAC00, 0xD7AF),
@@ -61,7 +61,8 @@ _SCRIPTS = (
     ("el", 0x0370, 0x03FF),
     ("ru", 0x0400, 0x04FF),
 )
-"""A language for each script that tells one, kana before the signs that Japanese shares with Chinese."""
+"""(language, first code point, last code point) of a script. Kana come first, because Japanese shares the other signs
+with Chinese."""
 
 
 def synthesize(
@@ -74,38 +75,38 @@ def synthesize(
     sample_rate_hz: int,
     seed: int,
 ) -> Samples:
-    """`text` spoken, as mono samples of shape (frames,), full scale at 1.0.
+    """Synthesize `text` to mono samples of shape (frames,), full scale at 1.0.
 
     Args:
         text: at most `MAX_TEXT_CHARACTERS`.
         language: such as "en", "pt-BR" or "zh".
-        voice: an espeak-ng variant, such as "f2" or "klatt4"; its plain voice where left out.
+        voice: an espeak-ng variant, such as "f2" or "klatt4"; `None` for the default voice.
         words_per_minute: speaking rate.
-        pitch: 0 to 99.
-        sample_rate_hz: of the samples returned.
-        seed: of the dither, 50 dB below the speech.
+        pitch: 0 to 99; 50 is normal.
+        sample_rate_hz: sample rate of the result.
+        seed: seed of the noise, 50 dB below the speech.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
-        ValueError: the language or the variant is unknown, or the text too long.
+        ValueError: the language or the variant is unknown, or the text is too long.
     """
     if len(text) > MAX_TEXT_CHARACTERS:
         raise ValueError(f"text of {len(text)} characters; at most {MAX_TEXT_CHARACTERS}")
     name = _voice_name(language, voice)
-    wanted = {
+    command = {
         "text": text,
         "voice": name,
         "rate": max(words_per_minute, SLOWEST_WPM),
         "pitch": min(max(pitch, 0), 99),
         "word_gap": _word_gap(words_per_minute),
     }
-    raw, rate = _worker().speak(wanted)
+    raw, rate = _worker().speak(command)
     samples = np.frombuffer(raw, "<i2").astype(np.float32) / np.float32(32768)
-    return _dither(_resample(samples, rate, sample_rate_hz), seed)
+    return _add_noise(_resample(samples, rate, sample_rate_hz), seed)
 
 
 def has_voice_for(language: str) -> bool:
-    """Whether there is a voice for `language`.
+    """Whether espeak-ng supports `language`.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
@@ -114,7 +115,7 @@ def has_voice_for(language: str) -> bool:
 
 
 def guess_language(text: str, default: str) -> str:
-    """The language that the script of `text` tells, else `default`; most letters decide."""
+    """Guess the language from the script of most letters of `text`; `default` for the Latin script."""
     if text.isascii():
         return default
     counts: dict[str, int] = {}
@@ -125,21 +126,22 @@ def guess_language(text: str, default: str) -> str:
             name = default
         if name is not None:
             counts[name] = counts.get(name, 0) + 1
-    if "ja" in counts:  # kana: the Chinese signs beside them are Japanese
+    if "ja" in counts:  # with kana in the text, Chinese signs are Japanese too
         counts["ja"] += counts.pop("zh", 0)
-    found = max(counts, key=lambda name: counts[name], default=default)
-    # A script that the default language is written in as well says nothing against it.
-    return default if _script_of(default) == found else found
+    guess = max(counts, key=lambda name: counts[name], default=default)
+    # The script does not contradict a default language that is written in it as well, such as Ukrainian in Cyrillic.
+    return default if _script_language(default) == guess else guess
 
 
-def _script_of(language: str) -> str:
+def _script_language(language: str) -> str:
+    """The language that stands for the script of `language` in `_SCRIPTS`."""
     shared = {"ru": ("ru", "uk", "bg", "sr", "mk", "be", "kk"), "ar": ("ar", "fa", "ur"), "hi": ("hi", "mr", "ne")}
     base = language.lower().partition("-")[0]
     return next((script for script, languages in shared.items() if base in languages), base)
 
 
 def _word_gap(words_per_minute: int) -> int:
-    """The pause after each word that makes up for a rate below the slowest, in espeak-ng's units."""
+    """The pause after each word that compensates for a rate below the slowest, in units of espeak-ng."""
     if words_per_minute >= SLOWEST_WPM:
         return 0
     return round((60 / max(words_per_minute, 5) - 60 / SLOWEST_WPM) / WORD_GAP_S)
@@ -151,15 +153,15 @@ def _resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
     return np.clip(resample(samples, from_hz, to_hz), -1.0, 1.0)
 
 
-def _dither(samples: Samples, seed: int) -> Samples:
+def _add_noise(samples: Samples, seed: int) -> Samples:
     level = float(np.sqrt(np.mean(np.square(samples)))) if len(samples) else 0.0
     noise = np.random.default_rng(seed).standard_normal(len(samples)).astype(np.float32)
     return samples + noise * np.float32(level * 10 ** (-DITHER_SNR_DB / 20))
 
 
-def _data() -> Path:
+def _data_folder() -> Path:
     if importlib.util.find_spec("espeakng_loader") is None:
-        raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator speaks with,", "emulator")
+        raise MissingExtraError("espeak-ng (espeakng-loader), which the emulator uses,", "emulator")
     import espeakng_loader
 
     return Path(espeakng_loader.get_data_path())
@@ -167,31 +169,31 @@ def _data() -> Path:
 
 @functools.cache
 def _languages() -> dict[str, str]:
-    """espeak-ng's own names of its languages, by their lower case."""
-    return {path.name.lower(): path.name for path in (_data() / "lang").rglob("*") if path.is_file()}
+    """espeak-ng's language names, by their lower-case form."""
+    return {path.name.lower(): path.name for path in (_data_folder() / "lang").rglob("*") if path.is_file()}
 
 
 @functools.cache
 def voice_variants() -> frozenset[str]:
-    """The voice variants there are, for any language.
+    """Names of the voice variants, which apply to any language.
 
     Raises:
         MissingExtraError: espeakng-loader is not installed.
     """
-    return frozenset(path.name for path in (_data() / "voices" / "!v").iterdir())
+    return frozenset(path.name for path in (_data_folder() / "voices" / "!v").iterdir())
 
 
 def _find_language(language: str) -> str | None:
     known = _languages()
-    wanted = language.lower().replace("_", "-")
-    for name in (_ALIASES.get(wanted, wanted), _base(wanted)):
+    tag = language.lower().replace("_", "-")
+    for name in (_ALIASES.get(tag, tag), _base_code(tag)):
         if name in known:
             return known[name]
     return None
 
 
-def _base(wanted: str) -> str:
-    base = wanted.partition("-")[0]
+def _base_code(tag: str) -> str:
+    base = tag.partition("-")[0]
     return _ALIASES.get(base, base)
 
 
@@ -202,45 +204,45 @@ def _voice_name(language: str, voice: str | None) -> str:
     if voice is None:
         return name
     if voice not in voice_variants():
-        # The library itself takes an unknown variant for none.
+        # espeak-ng silently uses the default voice for an unknown variant.
         raise ValueError(f"espeak-ng has no variant {voice!r}; it has {', '.join(sorted(voice_variants()))}")
     return f"{name}+{voice}"
 
 
-class _Worker:
-    """The speaking process; started with the first word, and again if it died."""
+class _EspeakProcess:
+    """The process that runs espeak-ng; started for the first text, and again if it has died."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         atexit.register(self.stop)
 
-    def speak(self, wanted: dict[str, Any]) -> tuple[bytes, int]:
-        """Samples of 16 bits and their rate.
+    def speak(self, command: dict[str, Any]) -> tuple[bytes, int]:
+        """Synthesize; returns 16-bit samples and their sample rate.
 
         Raises:
-            ValueError: espeak-ng refuses.
+            ValueError: espeak-ng reported an error.
         """
         with self._lock:
             try:
-                head, samples = self._ask(wanted)
+                head, samples = self._send(command)
             except (OSError, EOFError):
                 self._end()
-                head, samples = self._ask(wanted)
+                head, samples = self._send(command)
         if "error" in head:
             raise ValueError(head["error"])
         return samples, int(head["sample_rate_hz"])
 
-    def _ask(self, wanted: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        process = self._started()
+    def _send(self, command: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        process = self._start()
         assert process.stdin is not None
-        process.stdin.write(json.dumps(wanted).encode() + b"\n")
+        process.stdin.write(json.dumps(command).encode() + b"\n")
         process.stdin.flush()
         head = self._read_head(process)
         assert process.stdout is not None
         return head, process.stdout.read(head.get("bytes", 0))
 
-    def _started(self) -> subprocess.Popen[bytes]:
+    def _start(self) -> subprocess.Popen[bytes]:
         if self._process is None or self._process.poll() is not None:
             self._end()
             self._process = subprocess.Popen(
@@ -248,7 +250,7 @@ class _Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C ends us; the pipe's end then ends the worker
+                start_new_session=True,  # not interrupted by Ctrl-C; it exits when its standard input is closed
             )
             head = self._read_head(self._process)
             if "error" in head:
@@ -260,7 +262,7 @@ class _Worker:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise EOFError("the speaking process ended")
+            raise EOFError("the espeak-ng process ended")
         head: dict[str, Any] = json.loads(line)
         return head
 
@@ -277,12 +279,12 @@ class _Worker:
             process.stdout.close()
 
     def stop(self) -> None:
-        """End the process."""
+        """Stop the process."""
         with self._lock:
             self._end()
 
 
 @functools.cache
-def _worker() -> _Worker:
-    _data()
-    return _Worker()
+def _worker() -> _EspeakProcess:
+    _data_folder()  # raises if espeak-ng is not installed
+    return _EspeakProcess()

@@ -1,7 +1,7 @@
-"""Text normalization and recognition error counts."""
+"""Normalization of transcripts and counting of recognition errors."""
 
-from voicegauge.speech.transcripts.metrics import AudioContent, score
-from voicegauge.speech.transcripts.normalizer import base_language, normalizer_for
+from voicegauge.speech.transcripts.error_counts import AudioContent, score
+from voicegauge.speech.transcripts.text_normalizer import base_language, normalizer_for
 
 __all__ = [
     "AudioContent",

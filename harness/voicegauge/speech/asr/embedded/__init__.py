@@ -1,8 +1,8 @@
-"""The Whisper that comes with the package: small, and an instrument for emulated speech only.
+"""The embedded Whisper: a small model that is part of the package, for emulated speech only.
 
-`weights.npz` holds what was trained, in half precision, without the rows of the tokens that
-never occur: those share one row. It is spread out once, into the user's cache folder, in the
-form that openai-whisper or faster-whisper loads. `card.md` says how it was made and how well it hears.
+`weights.npz` contains the trained weights in half precision. Embeddings of tokens that never occur share one row. The
+weights are unpacked once into the user's cache folder, in the format that openai-whisper or faster-whisper loads.
+`card.md` describes training and accuracy.
 """
 
 from __future__ import annotations
@@ -27,34 +27,34 @@ from voicegauge.speech.asr.whisper import WhisperAsr
 
 WEIGHTS = Path(__file__).parent / "weights.npz"
 EMBEDDED = "embedded"
-"""Its name, as `--asr` takes it."""
+"""Name of the engine for `--asr`."""
 NO_SPEECH_THRESHOLD = 0.6
-"""Whisper's own default: above it a window is silence, and has no transcript."""
+"""Probability of silence above which a window gets no transcript. This is Whisper's default."""
 TOKENS_PER_S = 8.0
-"""More than the fastest voice says, in words of several tokens too; a small model may repeat itself without end."""
-_WHAT_IT_IS: dict[str, Any] = {
+"""More tokens than the fastest voice speaks. The limit ends the repetitions that a small model is prone to."""
+_ASR_OPTIONS: dict[str, Any] = {
     "closed_vocabulary": True,
     "no_speech_threshold": NO_SPEECH_THRESHOLD,
     "tokens_per_s": TOKENS_PER_S,
     "whole_windows": True,
 }
 _EMBEDDING = "decoder.token_embedding.weight"
-_BEGIN_SUPPRESSED = (220, 50256)
-"""A blank and the end, as Whisper's `suppress_blank` has it."""
+_SUPPRESSED_AT_START = (220, 50256)
+"""Token ids of the blank and of the end of text, as suppressed by Whisper's `suppress_blank`."""
 
 
 class WhisperCheckpoint(NamedTuple):
-    """The whole of a Whisper."""
+    """Dimensions, weights and vocabulary of a Whisper model."""
 
     dims: dict[str, int]
-    """As openai-whisper's `ModelDimensions` names them."""
+    """Dimensions by the field names of openai-whisper's `ModelDimensions`."""
     weights: WeightArrays
     tokens: list[str]
-    """Every token of the vocabulary; one that never occurs has a name that no text holds."""
+    """The tokens by id; unused ones have names that cannot occur in text."""
 
 
 def embedded_asr() -> WhisperAsr | FasterWhisperAsr:
-    """Make the recogniser, by openai-whisper where it is installed, else by faster-whisper.
+    """Create the embedded engine on openai-whisper if it is installed, otherwise on faster-whisper.
 
     Raises:
         MissingExtraError: neither is installed.
@@ -68,33 +68,33 @@ def embedded_asr() -> WhisperAsr | FasterWhisperAsr:
 
 
 def embedded_whisper() -> WhisperAsr:
-    """Make the recogniser by openai-whisper.
+    """Create the embedded engine on openai-whisper.
 
     Raises:
         UsageError: the cache folder cannot be written.
     """
     path = _cached(f"{_sha256()}.pt", _save_checkpoint)
-    return WhisperAsr(EMBEDDED, path, _sha256(), english_only=True, **_WHAT_IT_IS)
+    return WhisperAsr(EMBEDDED, path, _sha256(), english_only=True, **_ASR_OPTIONS)
 
 
 def embedded_faster_whisper() -> FasterWhisperAsr:
-    """Make the recogniser by faster-whisper.
+    """Create the embedded engine on faster-whisper.
 
     Raises:
         UsageError: the cache folder cannot be written.
     """
     folder = _cached(_sha256(), _save_folder)
-    return FasterWhisperAsr(EMBEDDED, folder, _sha256(), **_WHAT_IT_IS)
+    return FasterWhisperAsr(EMBEDDED, folder, _sha256(), **_ASR_OPTIONS)
 
 
 def known_words() -> frozenset[str]:
-    """The words it was trained on, in lower case."""
+    """The words that the model was trained on, in lower case."""
     with np.load(WEIGHTS) as packed:
         return frozenset(str(packed["words"]).split())
 
 
 def unpack(path: Path = WEIGHTS) -> WhisperCheckpoint:
-    """Read the weights and give every token its row again."""
+    """Read the weights and restore one embedding row per token."""
     with np.load(path) as packed:
         stored = {name: packed[name] for name in packed.files}
     dims = json.loads(str(stored.pop("dims")))
@@ -121,11 +121,11 @@ def _save_checkpoint(network: WhisperCheckpoint, path: Path) -> None:
 def _save_folder(network: WhisperCheckpoint, path: Path) -> None:
     dims = network.dims
     shape = TransformerShape(dims["n_audio_layer"], dims["n_text_layer"], dims["n_audio_head"])
-    convert(network.weights, shape, network.tokens, _BEGIN_SUPPRESSED, path)
+    convert(network.weights, shape, network.tokens, _SUPPRESSED_AT_START, path)
 
 
 def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
-    """The file or folder `name` of the cache, made by `save` where it is not there; whole or not at all."""
+    """The file or folder `name` in the cache, created by `save` if missing; it appears only when complete."""
     home = cache_folder() / EMBEDDED
     path = home / name
     if path.exists():
@@ -136,7 +136,7 @@ def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
             save(unpack(), scratch / name)
             (scratch / name).replace(path)
     except OSError as error:
-        if path.exists():  # another process was faster
+        if path.exists():  # another process created it at the same time
             return path
         raise UsageError(f"{home}: cannot be written ({error.strerror}): set {CACHE_VARIABLE}") from error
     return path

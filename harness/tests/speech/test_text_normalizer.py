@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.speech.transcripts.normalizer import normalizer_for
+from voicegauge.speech.transcripts.text_normalizer import normalizer_for
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,8 @@ def test_normal_text_is_parted_by_single_spaces_and_free_of_punctuation(language
 
 def test_nothing_heavy_is_imported() -> None:
     code = (
-        "import sys; from voicegauge.speech.transcripts.normalizer import normalizer_for; normalizer_for('en')('Hi'); "
+        "import sys; from voicegauge.speech.transcripts.text_normalizer import normalizer_for; "
+        "normalizer_for('en')('Hi'); "
         "sys.exit(any(name in sys.modules for name in ('torch', 'whisper', 'scipy')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

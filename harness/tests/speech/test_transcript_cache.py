@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.data import cache_folder
 from voicegauge.speech.asr.cache import TranscriptCache
-from voicegauge.speech.asr.transcribe import Transcription
+from voicegauge.speech.asr.transcription import Transcription
 
 
 def fill(folder: Path, writer: int) -> None:

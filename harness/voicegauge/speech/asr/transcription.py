@@ -1,4 +1,4 @@
-"""What is heard in a piece of audio: speech and its transcript, silence, or nothing decodable."""
+"""Transcription of encoded audio: decoding, silence detection, resampling and recognition."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from voicegauge.speech.audio import EncodedAudio, resample
 from voicegauge.speech.transcripts import AudioContent
 
 TRANSCRIPTION_VERSION = 1
-"""Raised when the way from bytes to the recogniser changes: transcripts kept before do not count."""
+"""Raised when decoding, silence detection or resampling change, which invalidates cached transcripts."""
 
 
 class Transcription(NamedTuple):
-    """What was heard."""
+    """The content of a piece of audio."""
 
     content: AudioContent
     transcript: str
-    """Empty but for speech."""
+    """Empty unless `content` is "speech"."""
 
 
 def transcribe_audio(asr: Asr, audio: EncodedAudio, language: str) -> Transcription:

@@ -1,0 +1,37 @@
+"""Protection of C libraries that call back into Python against Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def defer_keyboard_interrupt() -> Iterator[None]:
+    """Delay Ctrl-C until the end of the block. Also a decorator.
+
+    libsndfile reads and writes memory through Python callbacks. An exception that is raised inside one is printed and
+    lost, and the file that was being written is incomplete.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed during the block.
+    """
+    is_main_thread = threading.current_thread() is threading.main_thread()
+    if not is_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield  # Ctrl-C raises no exception here, so there is nothing to delay
+        return
+    interrupted = False
+
+    def remember(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if interrupted:
+            raise KeyboardInterrupt

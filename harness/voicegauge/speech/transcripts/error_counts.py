@@ -1,0 +1,67 @@
+"""Recognition errors of a transcript: hits, substitutions (S), deletions (D) and insertions (I).
+
+WER = (S + D + I) / N with N the number of words in the reference; CER is the same for characters. The counts are those
+of jiwer's minimal alignment.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from voicegauge.model import Score
+from voicegauge.speech.transcripts.text_normalizer import ErrorUnit, normalizer_for
+
+_WITHOUT_PARENTHESES = str.maketrans("()", "  ")
+"""Whisper's normalizers drop text in parentheses, which a speaker reads aloud."""
+AudioContent = Literal["speech", "silence", "missing", "undecodable"]
+"""The content of a sample's audio; only "speech" has a transcript."""
+
+
+class ErrorCounts(NamedTuple):
+    """Counts of one alignment; `hits + substitutions + deletions` is the length of the reference in units."""
+
+    hits: int
+    substitutions: int
+    deletions: int
+    insertions: int
+
+
+def count_errors(reference: str, hypothesis: str, unit: ErrorUnit) -> ErrorCounts:
+    """Align two normalized texts and count the errors in words or characters."""
+    import jiwer
+
+    expected, recognized = _split(reference, unit), _split(hypothesis, unit)
+    if not expected or not recognized:  # jiwer rejects an empty reference
+        return ErrorCounts(0, 0, len(expected), len(recognized))
+    process = jiwer.process_words if unit == "word" else jiwer.process_characters
+    alignment = process(reference, hypothesis)
+    return ErrorCounts(alignment.hits, alignment.substitutions, alignment.deletions, alignment.insertions)
+
+
+def _split(text: str, unit: ErrorUnit) -> list[str]:
+    return text.split() if unit == "word" else list(text)
+
+
+def score(*, sample_id: str, reference: str, transcript: str, language: str, content: AudioContent = "speech") -> Score:
+    """Normalize a transcript and its reference text, and count the errors.
+
+    If the audio has no speech, every unit of the reference counts as deleted and `transcript` is ignored. Text in
+    parentheses counts in the reference, where it is spoken, but not in a transcript, where it is a note: "(music)".
+    """
+    normalize = normalizer_for(language)
+    transcript = transcript if content == "speech" else ""
+    expected, hypothesis = normalize(reference.translate(_WITHOUT_PARENTHESES)), normalize(transcript)
+    counts = count_errors(expected, hypothesis, normalize.unit)
+    return Score(
+        sample_id=sample_id,
+        audio_content=content,
+        unit=normalize.unit,
+        reference=expected,
+        hypothesis=hypothesis,
+        transcript=transcript,
+        units=len(_split(expected, normalize.unit)),
+        hits=counts.hits,
+        substitutions=counts.substitutions,
+        deletions=counts.deletions,
+        insertions=counts.insertions,
+    )

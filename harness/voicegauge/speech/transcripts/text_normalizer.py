@@ -1,0 +1,102 @@
+"""Normalization of reference texts and transcripts before comparison, by language.
+
+The version of a normalizer is raised whenever its output changes, because error rates of different versions are not
+comparable.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from typing import Literal, NamedTuple
+
+ErrorUnit = Literal["word", "character"]
+
+CHARACTER_LANGUAGES = frozenset({"zh", "cmn", "yue", "ja", "ko", "th", "lo", "km", "my", "bo"})
+"""Languages whose errors are counted in characters: those written without spaces between words, and Korean, whose
+spacing varies in practice."""
+VOWEL_MARK_LANGUAGES = frozenset({"as", "bn", "gu", "hi", "kn", "ml", "mr", "ne", "or", "pa", "sa", "si", "ta", "te"})
+"""Languages whose vowels are combining marks. Whisper's basic normalizer replaces marks by spaces, which would split
+their words into consonants."""
+
+
+class TextNormalizer(NamedTuple):
+    """A way to normalize text."""
+
+    id: str
+    """Name and version, such as "whisper-english/1"."""
+    unit: ErrorUnit
+    """Unit in which errors are counted after normalization."""
+    apply: Callable[[str], str]
+
+    def __call__(self, text: str) -> str:
+        """Normalize `text` to words separated by single spaces, or to characters without spaces."""
+        return self.apply(text)
+
+
+def base_language(tag: str) -> str:
+    """The language of a tag, without script and region: "en" for "en-GB"."""
+    return tag.replace("_", "-").split("-")[0].lower()
+
+
+def normalizer_for(language: str) -> TextNormalizer:
+    """The normalizer for `language`, a tag such as "en", "en-GB" or "zh-CN".
+
+    - English: Whisper's English normalizer (numbers as digits, uniform contractions and spellings).
+    - Languages counted in characters: NFKC, case folding; spaces, punctuation and symbols are removed.
+    - Languages written with vowel marks: the same, but words remain separated by spaces.
+    - All others: Whisper's basic normalizer after removing combining marks. It would split words at Arabic and Hebrew
+      vowel points, which some texts contain and others omit, and at the dot of a lower-case "İ".
+    """
+    base = base_language(language)
+    if base == "en":
+        return TextNormalizer("whisper-english/1", "word", _normalize_english)
+    if base in CHARACTER_LANGUAGES:
+        return TextNormalizer("characters/1", "character", _normalize_characters)
+    if base in VOWEL_MARK_LANGUAGES:
+        return TextNormalizer("words-and-marks/1", "word", _normalize_words)
+    return TextNormalizer("whisper-basic/2", "word", _normalize_basic)
+
+
+@cache
+def _whisper_english() -> Callable[[str], str]:
+    from whisper_normalizer.english import EnglishTextNormalizer
+
+    normalize: Callable[[str], str] = EnglishTextNormalizer()
+    return normalize
+
+
+@cache
+def _whisper_basic() -> Callable[[str], str]:
+    from whisper_normalizer.basic import BasicTextNormalizer
+
+    normalize: Callable[[str], str] = BasicTextNormalizer()
+    return normalize
+
+
+def _normalize_english(text: str) -> str:
+    return _single_spaced(_whisper_english()(text))
+
+
+def _normalize_basic(text: str) -> str:
+    letters = unicodedata.normalize("NFKC", text.lower())
+    return _single_spaced(_whisper_basic()("".join(char for char in letters if unicodedata.category(char)[0] != "M")))
+
+
+def _normalize_characters(text: str) -> str:
+    return _normalize_words(text).replace(" ", "")
+
+
+def _normalize_words(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # Separators, punctuation, symbols and controls separate words; invisible joiners inside a word (Cf) are removed.
+    characters = (
+        "" if unicodedata.category(char) == "Cf" else " " if unicodedata.category(char)[0] in "ZPSC" else char
+        for char in folded
+    )
+    return _single_spaced("".join(characters))
+
+
+def _single_spaced(text: str) -> str:
+    return " ".join(text.split())
