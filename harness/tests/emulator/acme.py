@@ -1,4 +1,4 @@
-"""A made-up provider with one of everything that the emulator plays."""
+"""A fictional provider that has every feature the emulator supports."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Serve = Callable[[Any], Awaitable[str]]
 
 @pytest.fixture(scope="session")
 def plain_acme(tmp_path_factory: pytest.TempPathFactory) -> Contract:
-    """The made-up contract as it stands: read once, since a user's document is validated whole."""
+    """The fictional contract, loaded once: validating a document takes a while."""
     path = tmp_path_factory.mktemp("acme") / "openapi.json"
     path.write_text(json.dumps(DOCUMENT))
     return load_contract(path)
@@ -29,7 +29,7 @@ def plain_acme(tmp_path_factory: pytest.TempPathFactory) -> Contract:
 
 @pytest.fixture
 def acme(tmp_path: Path, plain_acme: Contract) -> Callable[[Edit | None], Contract]:
-    """The made-up contract, as `edit` leaves it."""
+    """Load the fictional contract, optionally changed by `edit`."""
 
     def make(edit: Edit | None = None) -> Contract:
         if edit is None:
@@ -64,12 +64,12 @@ class Api:
         return await self.send("POST", "/speech", json={"text": text, **body}, key=key, headers=dict(headers))
 
     async def control(self, method: str, path: str, body: Any = None) -> Any:
-        answer = await self.http.request(method, f"{self.url}{CONTROL_PREFIX}{path}", json=body)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = await self.http.request(method, f"{self.url}{CONTROL_PREFIX}{path}", json=body)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     async def states(self, job: str, polls: int = 6) -> list[str]:
-        """What each of some polls tells."""
+        """Poll a job several times and return its states."""
         return [(await self.send("GET", f"/jobs/{job}")).json()["state"] for _ in range(polls)]
 
 
@@ -78,8 +78,8 @@ Start = Callable[..., Awaitable[Api]]
 
 @pytest.fixture
 async def start(serve: Serve, acme: Callable[[Edit | None], Contract]) -> AsyncIterator[Start]:
-    """Start an emulator of the made-up contract on a real socket; jobs move on with every poll unless told else."""
-    # Plain HTTP alone is spoken: without `verify` no certificates are read, which takes longer than a test.
+    """Start an emulator of the fictional contract on a real socket; by default, each poll moves jobs on."""
+    # No TLS is used: with `verify=False` no certificates are loaded, which would take longer than a test.
     async with httpx.AsyncClient(timeout=30, verify=False) as http:  # noqa: S501
 
         async def begin(contract: Contract | None = None, *, edit: Edit | None = None, **settings: Any) -> Api:

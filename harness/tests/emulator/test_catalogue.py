@@ -1,4 +1,4 @@
-"""Every bundled contract is played so that its own schemas, headers and media types hold."""
+"""Every bundled contract is emulated with responses that match its schemas, headers and media types."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def http() -> Iterator[httpx.Client]:
 
 
 def _key(contract: Contract, operation: Operation) -> dict[str, Any]:
-    """The key as the operation's first way in asks for it."""
+    """Headers or query with a key, by the first security scheme of the operation."""
     sent: dict[str, Any] = {"headers": {}, "params": {}}
     for name in next(iter(operation.security), {}):
         scheme = contract.security_schemes[name]
@@ -58,7 +58,7 @@ def _sample() -> bytes:
 
 
 def _request(target: Target) -> dict[str, Any]:
-    """A request for speech by the places that the contract gives."""
+    """A speech request built from the field mapping of the contract."""
     spec, slots = target.spec, target.speech.request
     words = {
         "text": TEXT,
@@ -76,10 +76,10 @@ def _request(target: Target) -> dict[str, Any]:
             places[slot.at] = slot.template.replace("{}", value) if isinstance(value, str) else value
     body: dict[str, Any] = {}
     sent = _key(target.contract, target.operation)
-    for place, value in places.items():
-        kind, key = place.kind, place.name
+    for location, value in places.items():
+        kind, key = location.kind, location.name
         if kind == "body":
-            body = place.write_body(body, value)
+            body = location.write_body(body, value)
         else:
             sent["headers" if kind == "header" else "params"][key] = value
     media = spec.media_type or next(iter(target.operation.request_media))
@@ -94,43 +94,43 @@ def _request(target: Target) -> dict[str, Any]:
 
 
 def streamed(target: Target) -> bool:
-    """Whether its audio comes in events, which have tests of their own."""
+    """Whether the audio is streamed in events, which have separate tests."""
     return target.response.audio is not None and target.response.audio.delivered == "stream"
 
 
-def _check(operation: Operation, answer: httpx.Response) -> Any:
-    """The body of an answer that holds to what its operation documents."""
-    spec = operation.response(answer.status_code)
-    assert spec is not None, f"{operation.id}: {answer.status_code} is not documented: {answer.text[:200]}"
-    missing = [name for name, header in spec.headers.items() if header.required and name not in answer.headers]
-    assert not missing, f"{operation.id} {answer.status_code}: no {missing}"
+def _check(operation: Operation, response: httpx.Response) -> Any:
+    """Check a response against the documentation of its operation, and return its body."""
+    spec = operation.response(response.status_code)
+    assert spec is not None, f"{operation.id}: {response.status_code} is not documented: {response.text[:200]}"
+    missing = [name for name, header in spec.headers.items() if header.required and name not in response.headers]
+    assert not missing, f"{operation.id} {response.status_code}: no {missing}"
     if not spec.media:
         return None
-    media = spec.media.get(answer.headers["Content-Type"].split(";")[0])
-    assert media is not None, f"{operation.id}: {answer.headers['Content-Type']} is not documented"
+    media = spec.media.get(response.headers["Content-Type"].split(";")[0])
+    assert media is not None, f"{operation.id}: {response.headers['Content-Type']} is not documented"
     if not is_json(media.name):
-        return answer.content
-    body = json.loads(answer.content)
+        return response.content
+    body = json.loads(response.content)
     assert [error.message for error in media.errors(body)] == []
     return body
 
 
-def _at(body: Any, place: str) -> Any:
-    found = place.read_body(body)
-    assert found is not MISSING, place
+def _at(body: Any, location: str) -> Any:
+    found = location.read_body(body)
+    assert found is not MISSING, location
     return found
 
 
 @pytest.mark.parametrize("target", [target for target in TARGETS if not streamed(target)], ids=lambda target: target.id)
-def test_every_target_speaks(target: Target, emulator: RunningEmulator, http: httpx.Client) -> None:
+def test_every_target_delivers_speech(target: Target, emulator: RunningEmulator, http: httpx.Client) -> None:
     base = emulator.base_url(target.contract.id)
     operation = target.operation
-    answer = http.request(operation.method, base + operation.path, **_request(target))
-    body = _check(operation, answer)
+    response = http.request(operation.method, base + operation.path, **_request(target))
+    body = _check(operation, response)
     if target.response.job is None:
         assert target.response.audio is not None
         assert target.response.audio.delivered == "bytes"
-        data, declared = answer.content, answer.headers["Content-Type"]
+        data, declared = response.content, response.headers["Content-Type"]
     else:
         data, declared = _follow(target, body, base, http)
     audio = decode(data)
@@ -140,7 +140,7 @@ def test_every_target_speaks(target: Target, emulator: RunningEmulator, http: ht
 
 
 def _poll(status: Operation, job: str) -> tuple[str, dict[str, Any]]:
-    """The path to ask for a job, and what to send with it."""
+    """Path and arguments of a poll."""
     sent, path = _key(status.contract, status), status.path
     for parameter in status.parameters:
         if parameter.place == "path":
@@ -170,8 +170,8 @@ def _follow(target: Target, submitted: Any, base: str, http: httpx.Client) -> tu
     assert spec.states[seen[-1]].end == "success"
     for earlier, later in itertools.pairwise(seen):
         assert later in spec.states[earlier].next
-    for place in spec.states[seen[-1]].required:
-        assert _at(body, place)
+    for location in spec.states[seen[-1]].required:
+        assert _at(body, location)
     url = _at(body, spec.audio.at)
     assert url.startswith(emulated := base.rpartition("/")[0]), f"{url} leaves {emulated}"
     audio = http.get(url)
@@ -179,7 +179,7 @@ def _follow(target: Target, submitted: Any, base: str, http: httpx.Client) -> tu
 
 
 @pytest.mark.parametrize("target", [t for t in TARGETS if t.job_operation], ids=lambda target: target.id)
-def test_every_documented_end_is_reached_and_fits_its_schema(
+def test_every_terminal_state_can_be_reached_and_matches_its_schema(
     target: Target, emulator: RunningEmulator, http: httpx.Client
 ) -> None:
     status = target.job_operation
@@ -201,7 +201,7 @@ def test_every_documented_end_is_reached_and_fits_its_schema(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: f"{operation.contract.id}-{operation.id}")
-def test_every_documented_error_is_answered_as_printed(
+def test_every_documented_error_is_returned_as_in_its_example(
     operation: Operation, emulator: RunningEmulator, http: httpx.Client
 ) -> None:
     base = emulator.base_url(operation.contract.id)
@@ -213,10 +213,10 @@ def test_every_documented_error_is_answered_as_printed(
             for example in media.examples:
                 if example.rejection_reason is None or status.startswith("2"):
                     continue
-                answer = http.request(
+                response = http.request(
                     operation.method, base + path, headers={SCENARIO_HEADER: example.rejection_reason}
                 )
-                _check(operation, answer)
+                _check(operation, response)
                 printed = {
                     code: [
                         e.value
@@ -226,7 +226,7 @@ def test_every_documented_error_is_answered_as_printed(
                     ]
                     for code, other in operation.responses.items()
                 }
-                assert answer.json() in printed[str(answer.status_code)]
+                assert response.json() in printed[str(response.status_code)]
 
 
 @pytest.mark.parametrize(
@@ -234,17 +234,17 @@ def test_every_documented_error_is_answered_as_printed(
     [o for o in OPERATIONS if o.speech is None and o.job is None and o.method == "GET" and "{" not in o.path],
     ids=lambda operation: f"{operation.contract.id}-{operation.id}",
 )
-def test_every_plain_question_is_answered(operation: Operation, emulator: RunningEmulator, http: httpx.Client) -> None:
+def test_every_simple_get_succeeds(operation: Operation, emulator: RunningEmulator, http: httpx.Client) -> None:
     url = emulator.base_url(operation.contract.id) + operation.path
-    answer = http.get(url, **_key(operation.contract, operation))
-    assert answer.status_code == 200
-    _check(operation, answer)
+    response = http.get(url, **_key(operation.contract, operation))
+    assert response.status_code == 200
+    _check(operation, response)
 
 
-def test_speech_without_a_key_is_refused_where_one_is_needed(emulator: RunningEmulator, http: httpx.Client) -> None:
+def test_speech_without_a_required_key_is_rejected(emulator: RunningEmulator, http: httpx.Client) -> None:
     for target in TARGETS:
         request = _request(target)
         request["headers"], request["params"] = {}, {}
         url = emulator.base_url(target.contract.id) + target.operation.path
-        answer = http.request(target.operation.method, url, **request)
-        assert (answer.status_code == 401) == target.needs_key, target.id
+        response = http.request(target.operation.method, url, **request)
+        assert (response.status_code == 401) == target.needs_key, target.id

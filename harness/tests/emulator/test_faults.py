@@ -1,4 +1,4 @@
-"""Each planted fault changes what it says, and nothing else."""
+"""Each fault changes the behavior that it describes, and nothing else."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from voicegauge.errors import UnknownNameError
 from voicegauge.speech.audio import decode, is_silent
 
 TEXT = "Good morning, this is a test of ten words or so."
-EXPIRES_S = 3600  # of the made-up contract's jobs
+EXPIRES_S = 3600  # documented by the fictional contract
 
 
 class Step:
-    """One answer, with what changes from run to run left out."""
+    """One response, without the parts that differ between runs."""
 
-    def __init__(self, answer: httpx.Response | None, root: str) -> None:
-        self.status = answer.status_code if answer is not None else 0
-        self.content = answer.content if answer is not None else b""
-        headers = answer.headers.items() if answer is not None else ()
+    def __init__(self, response: httpx.Response | None, root: str) -> None:
+        self.status = response.status_code if response is not None else 0
+        self.content = response.content if response is not None else b""
+        headers = response.headers.items() if response is not None else ()
         self.headers = {name: value for name, value in headers if name not in ("date", "server", "content-length")}
         self.text = self.content.decode(errors="replace").replace(root, "ROOT")
 
@@ -47,20 +47,20 @@ Steps = dict[str, Step]
 
 
 async def _latest(api: Any) -> str:
-    """The id of the job that was submitted last."""
+    """The id of the latest job."""
     return str((await api.control("GET", "/state"))["acme"]["jobs"][-1]["id"])
 
 
 async def _play(api: Any) -> Steps:
-    """Requests of every kind: jobs to their end, cancelled and too old, speech at once, a list, and errors."""
+    """Send all kinds of requests: jobs (completed, cancelled, expired), synchronous speech, a list, and errors."""
     steps: Steps = {}
 
     async def note(name: str, method: str, path: str, **more: Any) -> Step:
         try:
-            answer = await api.send(method, path, **more)
+            response = await api.send(method, path, **more)
         except httpx.TransportError:
-            answer = None
-        steps[name] = Step(answer, api.url)
+            response = None
+        steps[name] = Step(response, api.url)
         return steps[name]
 
     await note("submit", "POST", "/speech", json={"text": TEXT, "format": "wav"})
@@ -86,10 +86,10 @@ async def _play(api: Any) -> Steps:
 SUBMITS = {"submit", "again", "fastest"}
 POLLS = {"poll1", "poll2", "poll3", "poll4"}
 ENDED = {"poll2", "poll3", "poll4"}
-TOLD = POLLS | {"cancelled"}
+STATUS_RESPONSES = POLLS | {"cancelled"}
 ERRORS = {"no-key", "too-fast", "limited", "expired"}
 HAS_AUDIO = {"audio", "now"}
-HAS_BODY = SUBMITS | TOLD | HAS_AUDIO | {"list"}
+HAS_BODY = SUBMITS | STATUS_RESPONSES | HAS_AUDIO | {"list"}
 
 
 def _states(steps: Steps) -> list[str]:
@@ -103,10 +103,10 @@ def _shorter_or_longer(right: Steps, wrong: Steps) -> bool:
 
 Check = Callable[[Steps, Steps], bool]
 EXPECTED: dict[str, tuple[set[str], Check]] = {
-    "wrong-type": (SUBMITS | TOLD, lambda _, wrong: isinstance(wrong["submit"].json["cost"], dict)),
-    "missing-field": (SUBMITS | TOLD, lambda _, wrong: "cost" not in wrong["submit"].json),
-    "renamed-field": (SUBMITS | TOLD, lambda _, wrong: {"cost_", "id"} <= set(wrong["submit"].json)),
-    "null-field": (SUBMITS | TOLD, lambda _, wrong: wrong["submit"].json["cost"] is None),
+    "wrong-type": (SUBMITS | STATUS_RESPONSES, lambda _, wrong: isinstance(wrong["submit"].json["cost"], dict)),
+    "missing-field": (SUBMITS | STATUS_RESPONSES, lambda _, wrong: "cost" not in wrong["submit"].json),
+    "renamed-field": (SUBMITS | STATUS_RESPONSES, lambda _, wrong: {"cost_", "id"} <= set(wrong["submit"].json)),
+    "null-field": (SUBMITS | STATUS_RESPONSES, lambda _, wrong: wrong["submit"].json["cost"] is None),
     "wrong-error-shape": (ERRORS, lambda _, wrong: isinstance(wrong["no-key"].json, list)),
     "empty-body": (HAS_BODY, lambda _, wrong: wrong["now"].content == b""),
     "wrong-content-type": (
@@ -128,11 +128,17 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
         ENDED | {"cancelled", "audio"},
         lambda _, wrong: (wrong["poll2"].json["state"], wrong["poll2"].json["reason"]) == ("failed", None),
     ),
-    "bad-timestamps": (TOLD, lambda _, wrong: wrong["poll2"].json["created"] > wrong["poll2"].json["finished"]),
-    "created-changed": (TOLD, lambda _, wrong: wrong["poll1"].json["created"] != wrong["poll2"].json["created"]),
-    "id-changed": (TOLD, lambda right, wrong: wrong["poll1"].json["id"] != right["poll1"].json["id"]),
+    "bad-timestamps": (
+        STATUS_RESPONSES,
+        lambda _, wrong: wrong["poll2"].json["created"] > wrong["poll2"].json["finished"],
+    ),
+    "created-changed": (
+        STATUS_RESPONSES,
+        lambda _, wrong: wrong["poll1"].json["created"] != wrong["poll2"].json["created"],
+    ),
+    "id-changed": (STATUS_RESPONSES, lambda right, wrong: wrong["poll1"].json["id"] != right["poll1"].json["id"]),
     "ignores-cancelling": (
-        {"cancelled", "fastest"},  # the next job finds less credit: nothing was given back
+        {"cancelled", "fastest"},  # without a refund, the next job finds a lower balance
         lambda right, wrong: (
             (right["cancelled"].json["state"], wrong["cancelled"].json["state"]) == ("void", "working")
             and right["fastest"].json["left"] - wrong["fastest"].json["left"] == wrong["cancelled"].json["cost"]
@@ -163,7 +169,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
     "server-error-at-boundary": ({"fastest"}, lambda _, wrong: wrong["fastest"].status == 500),
     "flaky-503": ({"now"}, lambda _, wrong: wrong["now"].status == 503),
     "drops-connection": (HAS_BODY | ERRORS, lambda _, wrong: wrong["submit"].status == 0),
-    "crosstalk": (set(), lambda right, wrong: right == wrong),  # there is one job at a time
+    "crosstalk": (set(), lambda right, wrong: right == wrong),  # only one job exists at a time
     "slow": (set(), lambda right, wrong: right == wrong),
     "ignored-key": ({"no-key"}, lambda _, wrong: wrong["no-key"].status == 202),
     "accepts-invalid": ({"too-fast"}, lambda _, wrong: wrong["too-fast"].status == 202),
@@ -173,20 +179,27 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
 }
 
 
-# What this contract has nothing of, by the words that their names share: streams, uploads, webhooks, what is kept.
+# Faults of features that the fictional contract lacks: streams, uploads, webhooks and resources.
 NOT_IN_ACME = ("stream-", "upload-", "other-", "webhook-")
-KEEPING = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many", "ignores-filters"}
+RESOURCE_FAULTS = {
+    "uses-deleted",
+    "lists-deleted",
+    "ignores-state",
+    "shares-accounts",
+    "accepts-too-many",
+    "ignores-filters",
+}
 
 
-def test_every_fault_is_expected_to_do_something() -> None:
-    here = {fault for fault in FAULTS if not fault.startswith(NOT_IN_ACME)} - KEEPING
+def test_every_fault_has_an_expected_effect() -> None:
+    here = {fault for fault in FAULTS if not fault.startswith(NOT_IN_ACME)} - RESOURCE_FAULTS
     assert set(EXPECTED) == here
     assert len(FAULTS) >= 20
     assert len({fault.description for fault in FAULTS.values()}) == len(FAULTS)
 
 
 @pytest.mark.parametrize("fault", sorted(set(EXPECTED) - {"slow", "flaky-503"}))
-async def test_a_fault_changes_what_it_says_and_nothing_else(start: Any, fault: str) -> None:
+async def test_a_fault_changes_only_the_described_behavior(start: Any, fault: str) -> None:
     right = await _play(await start(credits=1e9))
     wrong = await _play(await start(credits=1e9, faults=(fault,)))
     steps, check = EXPECTED[fault]
@@ -194,29 +207,29 @@ async def test_a_fault_changes_what_it_says_and_nothing_else(start: Any, fault: 
     assert check(right, wrong)
 
 
-async def test_crosstalk_tells_of_the_job_that_was_submitted_last(start: Any) -> None:
+async def test_crosstalk_reports_the_latest_job(start: Any) -> None:
     api = await start(credits=1e9, faults=("crosstalk",))
     first, second = [(await api.submit()).json()["id"] for _ in range(2)]
     assert [(await api.send("GET", f"/jobs/{job}")).json()["id"] for job in (first, second)] == [second, second]
 
 
-async def test_a_flaky_provider_is_busy_every_second_time(start: Any) -> None:
+async def test_flaky_503_rejects_every_second_speech_request(start: Any) -> None:
     api = await start(faults=("flaky-503",), credits=1e9)
     assert [(await api.submit()).status_code for _ in range(4)] == [503, 202, 503, 202]
     assert (await api.send("GET", "/voices")).status_code == 200
 
 
-async def test_a_slow_provider_answers_late_and_right(start: Any) -> None:
+async def test_slow_delays_a_correct_response(start: Any) -> None:
     api = await start(faults=("slow@acme/voices",), clock="real", time_scale=0)
-    answer = await api.send("GET", "/voices")
-    assert answer.elapsed.total_seconds() >= 3
-    assert answer.json()["total"] == 2
+    response = await api.send("GET", "/voices")
+    assert response.elapsed.total_seconds() >= 3
+    assert response.json()["total"] == 2
     assert (await api.submit()).elapsed.total_seconds() < 3
 
 
 async def test_a_fault_can_be_limited_to_a_target_or_an_operation(start: Any) -> None:
-    for place, small, large in (("small", True, False), ("submit", True, True), ("status", False, False)):
-        api = await start(faults=(f"empty-body@acme/{place}",), credits=1e9)
+    for location, small, large in (("small", True, False), ("submit", True, True), ("status", False, False)):
+        api = await start(faults=(f"empty-body@acme/{location}",), credits=1e9)
         assert ((await api.submit()).content == b"") == small
         assert ((await api.submit(model="large")).content == b"") == large
     api = await start(faults=("wrong-error-shape@acme/small",))
@@ -224,35 +237,35 @@ async def test_a_fault_can_be_limited_to_a_target_or_an_operation(start: Any) ->
 
 
 @pytest.mark.parametrize("name", ["nonsense", "slow@nobody", "slow@acme/nothing"])
-def test_an_unknown_fault_or_place_says_what_is_known(plain_acme: Contract, name: str) -> None:
+def test_an_unknown_fault_or_target_lists_the_known_ones(plain_acme: Contract, name: str) -> None:
     with pytest.raises(UnknownNameError, match="known: "):
         create_app([plain_acme], EmulatorSettings(faults=(name,)))
 
 
-# What no bundled contract says of its jobs: the made-up contract alone does.
-BUNDLED_NOWHERE = {"ignores-cancelling", "never-expires"}
+# Features of jobs that only the fictional contract has.
+ONLY_IN_ACME = {"ignores-cancelling", "never-expires"}
 
 
-def test_every_fault_concerns_a_target(plain_acme: Contract) -> None:
+def test_every_fault_applies_to_a_target(plain_acme: Contract) -> None:
     bundled = load_catalogue().targets.values()
-    assert {fault.id for fault in FAULTS.values() if not any(map(fault.applies_to, bundled))} == BUNDLED_NOWHERE
-    for fault in BUNDLED_NOWHERE:
+    assert {fault.id for fault in FAULTS.values() if not any(map(fault.applies_to, bundled))} == ONLY_IN_ACME
+    for fault in ONLY_IN_ACME:
         assert any(map(FAULTS[fault].applies_to, plain_acme.targets.values())), fault
 
 
 @pytest.mark.parametrize(
-    ("fault", "spoilt"),
+    ("fault", "feature"),
     [
         ("wrong-polling-url", lambda job: job.submit.url),
         ("ignores-cancelling", lambda job: job.cancel),
         ("never-expires", lambda job: job.expires_s),
     ],
 )
-def test_a_fault_tells_which_targets_it_concerns(
-    plain_acme: Contract, fault: str, spoilt: Callable[[JobSpec], object]
+def test_a_fault_applies_to_targets_that_document_the_feature(
+    plain_acme: Contract, fault: str, feature: Callable[[JobSpec], object]
 ) -> None:
     targets = [*load_catalogue().targets.values(), *plain_acme.targets.values()]
     jobs = {target.id: target.job_operation.job for target in targets if target.job_operation is not None}
-    concerned = {target.id for target in targets if FAULTS[fault].applies_to(target)}
-    assert concerned == {name for name, job in jobs.items() if job is not None and spoilt(job)}
-    assert concerned < {target.id for target in targets}
+    applicable = {target.id for target in targets if FAULTS[fault].applies_to(target)}
+    assert applicable == {name for name, job in jobs.items() if job is not None and feature(job)}
+    assert applicable < {target.id for target in targets}

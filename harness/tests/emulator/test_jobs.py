@@ -12,7 +12,7 @@ from voicegauge.emulator import SCENARIO_HEADER
 from voicegauge.speech.audio import decode
 
 
-async def test_each_poll_moves_a_job_on_by_one_state(start: Any) -> None:
+async def test_each_poll_moves_a_job_to_its_next_state(start: Any) -> None:
     api = await start()
     submitted = (await api.submit()).json()
     assert submitted["state"] == "queued"
@@ -21,7 +21,7 @@ async def test_each_poll_moves_a_job_on_by_one_state(start: Any) -> None:
     assert await api.states(submitted["id"], 4) == ["working", "done", "done", "done"]
 
 
-async def test_a_virtual_clock_stands_still_until_it_is_advanced(start: Any) -> None:
+async def test_a_virtual_clock_only_moves_when_advanced(start: Any) -> None:
     api = await start(clock="virtual")
     job = (await api.submit()).json()["id"]
     assert await api.states(job, 3) == ["queued"] * 3
@@ -34,7 +34,7 @@ async def test_a_virtual_clock_stands_still_until_it_is_advanced(start: Any) -> 
     assert spent.total_seconds() == 3
 
 
-async def test_the_answer_is_the_documented_example_with_what_is_true(start: Any) -> None:
+async def test_the_response_is_the_documented_example_with_actual_values(start: Any) -> None:
     api = await start()
     job = (await api.submit()).json()["id"]
     await api.states(job, 1)
@@ -48,7 +48,7 @@ async def test_the_answer_is_the_documented_example_with_what_is_true(start: Any
     assert decode(audio.content).audio_s > 0.5
 
 
-async def test_a_state_without_an_example_is_made_of_the_schema(start: Any) -> None:
+async def test_a_state_without_an_example_is_built_from_the_schema(start: Any) -> None:
     api = await start()
     job = (await api.submit(model="large")).json()["id"]
     working = (await api.send("GET", f"/jobs/{job}")).json()
@@ -56,7 +56,7 @@ async def test_a_state_without_an_example_is_made_of_the_schema(start: Any) -> N
     assert "audio" not in working
 
 
-async def test_a_job_ends_as_the_scenario_asks_and_an_uncharged_end_is_refunded(start: Any) -> None:
+async def test_a_job_ends_in_the_requested_state_and_is_refunded_if_that_is_free(start: Any) -> None:
     api = await start(credits=100)
     job = (await api.submit(headers={SCENARIO_HEADER: "state:void"})).json()
     assert job["left"] == 70
@@ -69,7 +69,7 @@ async def test_a_job_ends_as_the_scenario_asks_and_an_uncharged_end_is_refunded(
     assert (await api.submit()).json()["left"] == 10
 
 
-async def test_a_refund_needs_nobody_to_ask(start: Any) -> None:
+async def test_a_refund_does_not_need_a_poll(start: Any) -> None:
     api = await start(clock="virtual", credits=100)
     await api.submit(headers={SCENARIO_HEADER: "state:void"})
     assert (await api.submit()).json()["left"] == 40
@@ -77,7 +77,7 @@ async def test_a_refund_needs_nobody_to_ask(start: Any) -> None:
     assert (await api.submit()).json()["left"] == 40
 
 
-async def test_constants_stand_where_the_answer_has_their_place(start: Any) -> None:
+async def test_constants_are_written_where_the_response_has_their_location(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         target = document["paths"]["/speech"]["post"]["x-speech"]["targets"]["small"]
         target["emulation"]["constants"] = {"body#/trace": "t-{hex4}", "body#/nowhere": 1}
@@ -92,7 +92,7 @@ async def test_constants_stand_where_the_answer_has_their_place(start: Any) -> N
     assert "nowhere" not in second
 
 
-async def test_a_cancelled_job_stays_so(start: Any) -> None:
+async def test_a_cancelled_job_stays_cancelled(start: Any) -> None:
     api = await start()
     job = (await api.submit()).json()["id"]
     assert (await api.send("DELETE", f"/jobs/{job}")).status_code == 204
@@ -118,15 +118,15 @@ async def test_a_job_expires_an_hour_after_its_end(start: Any, documented: bool,
     assert (await api.send("DELETE", f"/jobs/{job}")).status_code == 404
 
 
-async def test_unknown_jobs_and_those_of_others_are_not_found(start: Any) -> None:
+async def test_unknown_jobs_and_those_of_other_accounts_are_not_found(start: Any) -> None:
     api = await start()
     job = (await api.submit()).json()["id"]
     for path, key in (("/jobs/none", "k"), (f"/jobs/{job}", "another")):
-        answer = await api.send("GET", path, key=key)
-        assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+        response = await api.send("GET", path, key=key)
+        assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
-async def test_a_real_clock_takes_the_made_up_times(start: Any) -> None:
+async def test_a_real_clock_waits_for_the_emulated_durations(start: Any) -> None:
     api = await start(clock="real", time_scale=0.0)
     job = (await api.submit()).json()["id"]
     assert await api.states(job, 1) == ["done"]
@@ -135,7 +135,7 @@ async def test_a_real_clock_takes_the_made_up_times(start: Any) -> None:
     assert await api.states(job, 1) == ["queued"]
 
 
-async def test_the_audio_of_a_job_under_way_cannot_be_had(start: Any) -> None:
+async def test_the_audio_of_an_unfinished_job_is_not_found(start: Any) -> None:
     api = await start(clock="virtual")
     job = (await api.submit()).json()["id"]
     media = f"{api.url}/_emulator/media/acme/{job}.wav"
@@ -144,13 +144,13 @@ async def test_the_audio_of_a_job_under_way_cannot_be_had(start: Any) -> None:
     assert (await api.send("GET", media)).status_code == 200
 
 
-async def test_a_documented_download_and_a_result_call_are_used(start: Any) -> None:
+async def test_documented_download_and_result_operations_are_used(start: Any) -> None:
     identified = [{"name": "id", "in": "query", "required": True, "schema": {"type": "string"}}]
 
     def edit(document: dict[str, Any]) -> None:
         job = document["paths"]["/jobs/{job_id}"]["get"]["x-job"]
         job["result"] = "result"
-        job["states"]["done"]["carries"] = []
+        job["states"]["done"]["required"] = []
         job["audio"] = {"at": "body#/file", "delivered": "url", "download": "download"}
         document["paths"]["/result"] = {
             "get": {
@@ -188,20 +188,20 @@ async def test_a_reset_forgets_everything_but_the_faults(start: Any) -> None:
     job = (await api.submit()).json()["id"]
     await api.control("POST", "/reset")
     assert (await api.send("GET", f"/jobs/{job}")).status_code == 404
-    assert (await api.control("GET", "/faults"))["planted"] == ["slow@acme/voices"]
+    assert (await api.control("GET", "/faults"))["injected"] == ["slow@acme/voices"]
     state = await api.control("GET", "/state")
     assert state["acme"]["jobs"] == []
 
 
 @pytest.mark.parametrize("body", [None, {}, {"advance_s": -1}, {"advance_s": "1"}, {"advance_s": True}])
-async def test_a_clock_that_cannot_be_advanced_so_says_how(start: Any, body: Any) -> None:
+async def test_an_invalid_clock_advance_explains_the_format(start: Any, body: Any) -> None:
     api = await start()
-    answer = await api.http.post(f"{api.url}/_emulator/clock", json=body)
-    assert answer.status_code == 400
-    assert "advance_s" in answer.json()["error"]
+    response = await api.http.post(f"{api.url}/_emulator/clock", json=body)
+    assert response.status_code == 400
+    assert "advance_s" in response.json()["error"]
 
 
-async def test_equal_requests_in_equal_order_get_equal_answers(start: Any) -> None:
+async def test_the_same_requests_in_the_same_order_get_the_same_responses(start: Any) -> None:
     async def play(seed: int) -> list[Any]:
         api = await start(clock="virtual", seed=seed)
         seen: list[Any] = [(await api.submit()).json() for _ in range(2)]

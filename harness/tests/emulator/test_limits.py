@@ -1,4 +1,4 @@
-"""Money, rates and allowances are kept for each account."""
+"""Each account has its own balance, rate limit and allowance."""
 
 from __future__ import annotations
 
@@ -12,41 +12,41 @@ async def test_credits_are_charged_by_the_price_until_they_are_used_up(start: An
     api = await start()
     left = [(await api.submit()).json()["left"] for _ in range(3)]
     assert left == [70, 40, 10]
-    refused = await api.submit()
-    assert (refused.status_code, refused.json()["code"]) == (402, "no-credit")
+    rejected = await api.submit()
+    assert (rejected.status_code, rejected.json()["code"]) == (402, "no-credit")
     assert (await api.submit(key="another")).json()["left"] == 70
     priced_by_length = (await api.submit("Hi ho", model="large")).json()
     assert (priced_by_length["cost"], priced_by_length["left"]) == (5, 5)
 
 
-async def test_the_settings_say_what_an_account_has(start: Any) -> None:
+async def test_the_settings_determine_the_initial_balance(start: Any) -> None:
     api = await start(credits=1000)
     assert (await api.submit()).json()["left"] == 970
 
 
 @pytest.mark.parametrize(("plan", "requests"), [(None, 50), ("paid", 50), ("free", 5), ("unknown", 50)])
-async def test_the_rate_of_the_plan_holds_for_a_minute(start: Any, plan: str | None, requests: int) -> None:
+async def test_the_plan_limits_requests_per_minute(start: Any, plan: str | None, requests: int) -> None:
     api = await start(clock="virtual", plan=plan, credits=1e9)
-    answers = [await api.submit() for _ in range(requests)]
-    assert {answer.status_code for answer in answers} == {202}
-    assert [int(answer.headers["X-Left"]) for answer in answers] == list(reversed(range(requests)))
+    responses = [await api.submit() for _ in range(requests)]
+    assert {response.status_code for response in responses} == {202}
+    assert [int(response.headers["X-Left"]) for response in responses] == list(reversed(range(requests)))
     await api.control("POST", "/clock", {"advance_s": 20})
-    refused = await api.submit()
-    assert refused.status_code == 429
-    assert refused.headers["Retry-After"] == "40"
+    rejected = await api.submit()
+    assert rejected.status_code == 429
+    assert rejected.headers["Retry-After"] == "40"
     assert (await api.submit(key="another")).status_code == 202
     await api.control("POST", "/clock", {"advance_s": 40})
     assert (await api.submit()).status_code == 202
 
 
-async def test_asking_for_a_job_costs_no_request_of_the_rate(start: Any) -> None:
+async def test_polling_does_not_count_against_the_rate_limit(start: Any) -> None:
     api = await start(clock="virtual", plan="free")
     job = (await api.submit()).json()["id"]
     await api.states(job, 20)
     assert (await api.submit()).headers["X-Left"] == "3"
 
 
-async def test_rates_can_be_left_unenforced(start: Any) -> None:
+async def test_rate_limits_can_be_disabled(start: Any) -> None:
     api = await start(plan="free", rate_limits=False, credits=1e9)
     assert {(await api.submit()).status_code for _ in range(8)} == {202}
 
@@ -57,18 +57,18 @@ async def test_the_plan_limits_the_text(start: Any) -> None:
     assert (await api.submit("x " * 20 + "x")).status_code == 422
 
 
-async def test_only_so_many_requests_may_be_under_way(start: Any) -> None:
+async def test_concurrent_requests_are_limited(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         document["x-limits"]["plans"] = {"only": {"concurrent": 2}}
         target = document["paths"]["/speech"]["post"]["x-speech"]["targets"]["small"]
-        target["emulation"]["accept_ms"] = 2000
+        target["emulation"]["submit_ms"] = 2000
 
     api = await start(edit=edit, clock="real")
-    answers = await asyncio.gather(*(api.submit() for _ in range(4)))
-    assert sorted(answer.status_code for answer in answers) == [202, 202, 429, 429]
+    responses = await asyncio.gather(*(api.submit() for _ in range(4)))
+    assert sorted(response.status_code for response in responses) == [202, 202, 429, 429]
 
 
-async def test_without_a_key_a_day_has_its_allowance_for_each_address(start: Any) -> None:
+async def test_keyless_requests_have_a_daily_allowance_per_address(start: Any) -> None:
     api = await start(clock="virtual", time_scale=0)
 
     async def ask(text: str, address: str = "10.0.0.1") -> Any:
@@ -85,7 +85,7 @@ async def test_without_a_key_a_day_has_its_allowance_for_each_address(start: Any
     assert (await ask("eleven char")).status_code == 200
 
 
-async def test_a_target_that_needs_a_key_has_no_keyless_answer(start: Any) -> None:
+async def test_a_target_that_needs_a_key_rejects_keyless_requests(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         del document["paths"]["/now"]["post"]["x-speech"]["targets"]["now"]["keyless"]
         document["paths"]["/now"]["post"]["security"] = [{"key": []}]

@@ -1,4 +1,4 @@
-"""Requests are read and turned down as the contract says."""
+"""Requests are parsed and rejected as documented."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from voicegauge.emulator import SCENARIO_HEADER, SERVER_NAME
 from voicegauge.speech.audio import encode
 
 
-async def test_an_unknown_path_is_answered_with_the_documented_not_found(start: Any) -> None:
+async def test_an_unknown_path_gets_the_documented_not_found(start: Any) -> None:
     api = await start()
-    answer = await api.send("GET", "/nowhere")
-    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    response = await api.send("GET", "/nowhere")
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
 async def test_a_known_path_with_another_method_names_the_methods(start: Any) -> None:
     api = await start()
-    answer = await api.send("PUT", "/jobs/1")
-    assert (answer.status_code, answer.headers["Allow"]) == (405, "DELETE, GET")
+    response = await api.send("PUT", "/jobs/1")
+    assert (response.status_code, response.headers["Allow"]) == (405, "DELETE, GET")
 
 
 async def test_the_path_of_a_server_is_an_optional_prefix(start: Any) -> None:
@@ -30,32 +30,32 @@ async def test_the_path_of_a_server_is_an_optional_prefix(start: Any) -> None:
 
 async def test_another_provider_is_not_found(start: Any) -> None:
     api = await start()
-    answer = await api.send("GET", f"{api.url}/nobody/x")
-    assert answer.status_code == 404
-    assert "/acme" in answer.text
+    response = await api.send("GET", f"{api.url}/nobody/x")
+    assert response.status_code == 404
+    assert "/acme" in response.text
 
 
 @pytest.mark.parametrize("key", [None, "invalid", "invalid-too"])
-async def test_no_key_and_a_refused_key_are_unauthorized(start: Any, key: str | None) -> None:
+async def test_a_missing_or_invalid_key_is_unauthorized(start: Any, key: str | None) -> None:
     api = await start()
-    answer = await api.submit(key=key)
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    response = await api.submit(key=key)
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
 
 
-async def test_a_key_under_another_scheme_is_no_key(start: Any) -> None:
+async def test_a_key_of_another_scheme_is_ignored(start: Any) -> None:
     api = await start()
-    answer = await api.submit(key=None, headers={"Authorization": "Basic a2V5"})
-    assert answer.status_code == 401
+    response = await api.submit(key=None, headers={"Authorization": "Basic a2V5"})
+    assert response.status_code == 401
 
 
-@pytest.mark.parametrize("place", ["header", "query"])
-async def test_an_api_key_goes_where_the_scheme_says(start: Any, place: str) -> None:
+@pytest.mark.parametrize("location", ["header", "query"])
+async def test_an_api_key_is_read_from_the_documented_location(start: Any, location: str) -> None:
     def edit(document: dict[str, Any]) -> None:
-        document["components"]["securitySchemes"]["key"] = {"type": "apiKey", "in": place, "name": "X-Key"}
+        document["components"]["securitySchemes"]["key"] = {"type": "apiKey", "in": location, "name": "X-Key"}
 
     api = await start(edit=edit)
     assert (await api.submit()).status_code == 401
-    sent = {"headers": {"X-Key": "k"}} if place == "header" else {"params": {"X-Key": "k"}}
+    sent = {"headers": {"X-Key": "k"}} if location == "header" else {"params": {"X-Key": "k"}}
     assert (await api.send("POST", "/speech", json={"text": "Hello"}, key=None, **sent)).status_code == 202
     journal = await api.control("GET", "/journal")
     assert '"k"' not in str(journal).replace("'", '"')
@@ -78,11 +78,11 @@ async def test_an_api_key_goes_where_the_scheme_says(start: Any, place: str) -> 
 )
 async def test_a_broken_body_gets_the_error_that_fits_best(start: Any, body: Any, status: int, code: str) -> None:
     api = await start()
-    answer = await api.send("POST", "/speech", json=body)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    response = await api.send("POST", "/speech", json=body)
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-async def test_what_is_no_json_or_of_another_type_is_invalid(start: Any) -> None:
+async def test_invalid_json_or_another_media_type_is_invalid(start: Any) -> None:
     api = await start()
     half_a_pair = b'{"text": "Hi \\ud800"}'
     for content, media_type in (
@@ -93,11 +93,11 @@ async def test_what_is_no_json_or_of_another_type_is_invalid(start: Any) -> None
         (b'{"text": "Hi", "speed": 1e999}', "application/json"),
         (b'{"text": "Hi", "seed": ' + b"9" * 6000 + b"}", "application/json"),
     ):
-        answer = await api.send("POST", "/speech", content=content, headers={"Content-Type": media_type})
-        assert answer.status_code in (400, 422)
+        response = await api.send("POST", "/speech", content=content, headers={"Content-Type": media_type})
+        assert response.status_code in (400, 422)
 
 
-async def test_parameters_are_checked_as_what_their_schema_means(start: Any) -> None:
+async def test_parameters_are_converted_by_their_schema(start: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         document["paths"]["/voices"]["get"]["parameters"].append(
             {"name": "page", "in": "query", "required": True, "schema": {"type": "integer", "minimum": 1}}
@@ -128,18 +128,18 @@ def _tone(seconds: float = 2.0, rate: int = 16000, name: str = "wav") -> bytes:
     ],
     ids=["wav", "mp3", "another-format", "too-short", "low-rate", "no-audio", "too-large"],
 )
-async def test_uploads_are_held_against_their_limits(start: Any, data: bytes, status: int) -> None:
+async def test_uploads_are_checked_against_their_limits(start: Any, data: bytes, status: int) -> None:
     api = await start()
-    answer = await api.send("POST", "/clone", data={"text": "Hello"}, files={"sample": ("a.wav", data, "audio/wav")})
-    assert answer.status_code == status, answer.text
+    response = await api.send("POST", "/clone", data={"text": "Hello"}, files={"sample": ("a.wav", data, "audio/wav")})
+    assert response.status_code == status, response.text
 
 
-async def test_form_fields_are_read_as_their_schema_means(start: Any) -> None:
+async def test_form_fields_are_converted_by_their_schema(start: Any) -> None:
     api = await start()
     files = {"sample": ("a.wav", _tone(), "audio/wav")}
     for strength, status in (("9", 200), ("10", 400), ("much", 400)):
-        answer = await api.send("POST", "/clone", data={"text": "Hello", "strength": strength}, files=files)
-        assert answer.status_code == status
+        response = await api.send("POST", "/clone", data={"text": "Hello", "strength": strength}, files=files)
+        assert response.status_code == status
     files["text"] = ("t.txt", b"Hello", "text/plain")
     assert (await api.send("POST", "/clone", files=files)).status_code == 400
     assert (await api.send("POST", "/clone", files={"text": (None, "Hi"), "sample": (None, "x")})).status_code == 400
@@ -155,12 +155,12 @@ async def test_form_fields_are_read_as_their_schema_means(start: Any) -> None:
         ("invalid:text", 422, "invalid:text"),
     ],
 )
-async def test_a_scenario_is_answered_as_documented(start: Any, scenario: str, status: int, code: str) -> None:
+async def test_a_scenario_gets_the_documented_response(start: Any, scenario: str, status: int, code: str) -> None:
     api = await start()
-    answer = await api.submit(headers={SCENARIO_HEADER: scenario})
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    response = await api.submit(headers={SCENARIO_HEADER: scenario})
+    assert (response.status_code, response.json()["code"]) == (status, code)
     if status in (429, 503):
-        assert int(answer.headers["Retry-After"]) >= 1
+        assert int(response.headers["Retry-After"]) >= 1
 
 
 async def test_an_error_without_an_example_follows_its_schema(start: Any) -> None:
@@ -174,19 +174,19 @@ async def test_an_error_without_an_example_follows_its_schema(start: Any) -> Non
         del media["examples"]
 
     api = await start(edit=edit)
-    answer = await api.submit(key=None)
-    assert answer.status_code == 401
-    assert set(answer.json()) == {"why", "n"}
-    assert answer.json()["n"] >= 3
+    response = await api.submit(key=None)
+    assert response.status_code == 401
+    assert set(response.json()) == {"why", "n"}
+    assert response.json()["n"] >= 3
 
 
-async def test_every_answer_says_that_it_is_emulated(start: Any) -> None:
+async def test_every_response_is_marked_as_emulated(start: Any) -> None:
     api = await start()
-    for answer in (await api.submit(), await api.send("GET", "/nowhere"), await api.submit(key=None)):
-        assert SERVER_NAME in answer.headers["Server"]
+    for response in (await api.submit(), await api.send("GET", "/nowhere"), await api.submit(key=None)):
+        assert SERVER_NAME in response.headers["Server"]
 
 
-async def test_a_model_that_no_target_has_is_not_found_where_that_is_documented(start: Any) -> None:
+async def test_an_unknown_model_is_not_found_if_documented(start: Any) -> None:
     api = await start()
     assert (await api.submit(model="huge")).status_code == 202
 
@@ -199,7 +199,7 @@ async def test_a_model_that_no_target_has_is_not_found_where_that_is_documented(
     assert (await api.submit(model="large")).status_code == 202
 
 
-async def test_lists_are_filtered_by_what_their_items_have(start: Any) -> None:
+async def test_lists_are_filtered_by_fields_of_their_items(start: Any) -> None:
     api = await start()
     listed = (await api.send("GET", "/voices", params={"gender": "f"})).json()
     assert [voice["id"] for voice in listed["voices"]] == ["a"]

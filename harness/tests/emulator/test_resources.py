@@ -1,4 +1,4 @@
-"""What accounts make and keep: saved voices, embeddings, conversations, batches, as the contract of TTS.ai has them."""
+"""Resources of accounts by the contract of TTS.ai: saved voices, embeddings, conversations and batches."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def url() -> Iterator[str]:
 
 
 @pytest.fixture
-def ask(url, request) -> Iterator[Ask]:
-    """Every test has an account of its own."""
+def send(url, request) -> Iterator[Ask]:
+    """Each test uses a new account."""
     with httpx.Client(timeout=60) as http:
 
         def send(method: str, path: str, *, key: str = request.node.name, **more: Any) -> httpx.Response:
@@ -36,53 +36,53 @@ def ask(url, request) -> Iterator[Ask]:
         yield send
 
 
-def saved(ask: Ask, **fields: str) -> httpx.Response:
+def saved(send: Ask, **fields: str) -> httpx.Response:
     files = {"file": ("me.mp3", voice_sample().data, "audio/mpeg")}
-    return ask("POST", "/api/v1/user-voices/", data={**CONSENT, **fields}, files=files)
+    return send("POST", "/api/v1/user-voices/", data={**CONSENT, **fields}, files=files)
 
 
-def spoken(ask: Ask, voice: str, **more: Any) -> int:
-    return ask("POST", "/api/v1/tts/", json={"text": "Hello.", "user_voice_id": voice}, **more).status_code
+def spoken(send: Ask, voice: str, **more: Any) -> int:
+    return send("POST", "/api/v1/tts/", json={"text": "Hello.", "user_voice_id": voice}, **more).status_code
 
 
-def test_a_saved_voice_tells_what_was_said_of_it_and_is_listed(ask) -> None:
-    made = [saved(ask, name=name, language="pl").json() for name in ("First", "Second")]
+def test_a_saved_voice_has_the_requested_fields_and_is_listed(send) -> None:
+    made = [saved(send, name=name, language="pl").json() for name in ("First", "Second")]
     assert [voice["name"] for voice in made] == ["First", "Second"]
     assert {(voice["language"], voice["storage_status"]) for voice in made} == {("pl", "active")}
     assert len({voice["public_id"] for voice in made} | {voice["id"] for voice in made}) == 4
-    listed = ask("GET", "/api/v1/user-voices/").json()
+    listed = send("GET", "/api/v1/user-voices/").json()
     assert (listed["voices"], listed["quota"]["used"]) == (made, 2)
 
 
 @pytest.mark.parametrize("consent", [{"consent_confirmed": text} for text in ("false", "0", "")])
-def test_a_voice_is_saved_only_with_consent(ask, consent) -> None:
-    assert saved(ask, **consent).status_code == 400
-    assert ask("GET", "/api/v1/user-voices/").json()["voices"] == []
+def test_a_voice_is_saved_only_with_consent(send, consent) -> None:
+    assert saved(send, **consent).status_code == 400
+    assert send("GET", "/api/v1/user-voices/").json()["voices"] == []
 
 
-def test_an_archived_voice_is_kept_and_not_spoken_with(ask) -> None:
-    voice = saved(ask).json()["public_id"]
-    archived = ask("POST", f"/api/v1/user-voices/{voice}/archive/").json()
+def test_an_archived_voice_exists_but_cannot_be_used(send) -> None:
+    voice = saved(send).json()["public_id"]
+    archived = send("POST", f"/api/v1/user-voices/{voice}/archive/").json()
     assert (archived["public_id"], archived["storage_status"]) == (voice, "archived")
-    assert spoken(ask, voice) == 400
-    assert [item["storage_status"] for item in ask("GET", "/api/v1/user-voices/").json()["voices"]] == ["archived"]
-    assert ask("POST", f"/api/v1/user-voices/{voice}/reactivate/").json()["storage_status"] == "active"
-    assert spoken(ask, voice) == 200
+    assert spoken(send, voice) == 400
+    assert [item["storage_status"] for item in send("GET", "/api/v1/user-voices/").json()["voices"]] == ["archived"]
+    assert send("POST", f"/api/v1/user-voices/{voice}/reactivate/").json()["storage_status"] == "active"
+    assert spoken(send, voice) == 200
 
 
-def test_a_deleted_voice_is_gone(ask) -> None:
-    voice = saved(ask).json()["public_id"]
-    assert ask("DELETE", "/api/v1/user-voices/", params={"public_id": voice}).status_code == 200
-    assert spoken(ask, voice) == 404
-    assert ask("POST", f"/api/v1/user-voices/{voice}/archive/").status_code == 404
-    assert ask("DELETE", "/api/v1/user-voices/", params={"public_id": voice}).status_code == 404
-    assert ask("GET", "/api/v1/user-voices/").json() == {"voices": [], "quota": {"used": 0, "limit": 50}}
+def test_a_deleted_voice_is_not_found(send) -> None:
+    voice = saved(send).json()["public_id"]
+    assert send("DELETE", "/api/v1/user-voices/", params={"public_id": voice}).status_code == 200
+    assert spoken(send, voice) == 404
+    assert send("POST", f"/api/v1/user-voices/{voice}/archive/").status_code == 404
+    assert send("DELETE", "/api/v1/user-voices/", params={"public_id": voice}).status_code == 404
+    assert send("GET", "/api/v1/user-voices/").json() == {"voices": [], "quota": {"used": 0, "limit": 50}}
 
 
-def test_a_voice_is_its_accounts_own(ask) -> None:
-    voice = saved(ask).json()["public_id"]
-    assert ask("GET", "/api/v1/user-voices/", key="somebody-else").json()["voices"] == []
-    assert spoken(ask, voice, key="somebody-else") == 404
+def test_a_voice_belongs_to_its_account(send) -> None:
+    voice = saved(send).json()["public_id"]
+    assert send("GET", "/api/v1/user-voices/", key="somebody-else").json()["voices"] == []
+    assert spoken(send, voice, key="somebody-else") == 404
 
 
 def test_an_account_has_its_quota() -> None:
@@ -92,42 +92,42 @@ def test_an_account_has_its_quota() -> None:
         def send(method: str, path: str, **more: Any) -> httpx.Response:
             return http.request(method, f"{root}/ttsai{path}", headers={"Authorization": "Bearer quota"}, **more)
 
-        answers = [saved(send).status_code for _ in range(51)]
-    assert answers == [200] * 50 + [403]
+        responses = [saved(send).status_code for _ in range(51)]
+    assert responses == [200] * 50 + [403]
 
 
-def test_an_embedding_stands_for_its_recording(ask) -> None:
+def test_an_embedding_replaces_its_recording(send) -> None:
     files = {"file": ("me.mp3", voice_sample().data, "audio/mpeg")}
-    embedding = ask("POST", "/v1/tts/embed/", data={"model": "spark"}, files=files).json()
+    embedding = send("POST", "/v1/tts/embed/", data={"model": "spark"}, files=files).json()
     assert embedding["model"] == "spark"
     words = {"text": (None, "Hello there."), "embed_id": (None, embedding["embed_id"])}
-    cloned = ask("POST", "/v1/tts/clone/", files=words)
+    cloned = send("POST", "/v1/tts/clone/", files=words)
     assert decode(cloned.content).audio_s > 0.3
-    assert ask("POST", "/v1/tts/clone/", files={**words, "embed_id": (None, "emb_000000000000")}).status_code == 404
-    assert ask("POST", "/v1/tts/clone/", files={"text": (None, "Hello there.")}).status_code == 400
+    assert send("POST", "/v1/tts/clone/", files={**words, "embed_id": (None, "emb_000000000000")}).status_code == 404
+    assert send("POST", "/v1/tts/clone/", files={"text": (None, "Hello there.")}).status_code == 400
 
 
-def test_a_conversation_is_remembered_and_the_answer_is_spoken(ask) -> None:
-    first = ask("POST", "/v1/voice-chat/", json={"text": "My name is Ada."}).json()
+def test_a_conversation_is_stored_and_the_reply_is_spoken(send) -> None:
+    first = send("POST", "/v1/voice-chat/", json={"text": "My name is Ada."}).json()
     assert (first["user_text"], first["credits_used"]) == ("My name is Ada.", 3000)
     assert "turn 1" in first["ai_text"]
     again = {"text": "What is my name?", "conversation_id": first["conversation_id"]}
-    second = ask("POST", "/v1/voice-chat/", json=again).json()
+    second = send("POST", "/v1/voice-chat/", json=again).json()
     assert second["conversation_id"] == first["conversation_id"]
     assert "turn 2" in second["ai_text"]
     assert "My name is Ada." in second["ai_text"]
-    longer, shorter = (decode(httpx.get(answer["audio_url"]).content).audio_s for answer in (second, first))
+    longer, shorter = (decode(httpx.get(response["audio_url"]).content).audio_s for response in (second, first))
     assert longer > shorter > 1
-    assert ask("POST", "/v1/voice-chat/", json={**again, "conversation_id": "conv_0"}).status_code == 404
-    assert ask("POST", "/v1/voice-chat/", json=again, key="somebody-else").status_code == 404
+    assert send("POST", "/v1/voice-chat/", json={**again, "conversation_id": "conv_0"}).status_code == 404
+    assert send("POST", "/v1/voice-chat/", json=again, key="somebody-else").status_code == 404
 
 
-def test_a_batch_tells_its_progress_and_every_item_is_a_job(ask) -> None:
+def test_a_batch_reports_its_progress_and_every_item_is_a_job(send) -> None:
     texts = [{"text": f"Number {n}.", "model": "kokoro", "voice": "af_bella", "format": "wav"} for n in range(3)]
-    batch = ask("POST", "/v1/tts/batch/", json={"texts": texts}).json()
+    batch = send("POST", "/v1/tts/batch/", json={"texts": texts}).json()
     polls = [batch]
     while polls[-1]["status"] != "completed":
-        polls.append(ask("GET", "/v1/tts/batch/result/", params={"batch_id": batch["batch_id"]}).json())
+        polls.append(send("GET", "/v1/tts/batch/result/", params={"batch_id": batch["batch_id"]}).json())
     assert {poll["total"] for poll in polls} == {3}
     counts = [poll["completed"] for poll in polls]
     assert counts == sorted(counts)
@@ -136,19 +136,19 @@ def test_a_batch_tells_its_progress_and_every_item_is_a_job(ask) -> None:
     price = 2 * sum(len(text["text"]) for text in texts)
     assert done["credits_charged"] == sum(item["credits"] for item in done["items"]) == price
     for item in done["items"]:
-        job = ask("GET", "/v1/speech/results/", params={"uuid": item["uuid"]}).json()
+        job = send("GET", "/v1/speech/results/", params={"uuid": item["uuid"]}).json()
         assert (job["status"], job["result_url"]) == ("completed", item["url"])
         assert decode(httpx.get(item["url"]).content).container == "wav"
 
 
-def test_a_batch_with_one_wrong_item_is_refused_as_a_whole(ask) -> None:
+def test_a_batch_with_one_invalid_item_is_rejected_as_a_whole(send) -> None:
     texts = [{"text": "Fine.", "model": "kokoro", "voice": "af_bella"}, {"text": "", "model": "kokoro", "voice": "x"}]
-    assert ask("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == 400
+    assert send("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == 400
     texts[1] = {"text": "Who?", "model": "no-such-model", "voice": "x"}
-    assert ask("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == 404
+    assert send("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == 404
 
 
 @pytest.mark.parametrize(("count", "status"), [(49, 200), (50, 200), (51, 400)])
-def test_a_batch_has_fifty_items_at_most(ask, count, status) -> None:
+def test_a_batch_has_fifty_items_at_most(send, count, status) -> None:
     texts = [{"text": "Fine.", "model": "kokoro", "voice": "af_bella"}] * count
-    assert ask("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == status
+    assert send("POST", "/v1/tts/batch/", json={"texts": texts}).status_code == status

@@ -1,4 +1,4 @@
-"""Clients that others wrote, unmodified, against `voicegauge serve` over a real socket.
+"""Unmodified third-party clients against `voicegauge serve` over a real socket.
 
 What a client cannot do because it contradicts the provider's document is asserted as
 such, and stands as disputed in the contract.
@@ -19,7 +19,7 @@ from voicegauge.contract import load_catalogue
 from voicegauge.speech.audio import decode
 
 if TYPE_CHECKING:
-    import openai  # takes a second: imported by the tests that use it
+    import openai  # takes 1 s to import: imported by the tests that use it
 
 TEXT = "Good morning. This is a short test."
 
@@ -38,7 +38,7 @@ def base_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def client(base_url) -> Iterator[tts_ai.TTSClient]:
-    """Its two base URLs are the provider's web host and its GPU host: here one emulator is both."""
+    """Client whose two base URLs, of the web host and the GPU host, both point to one emulator."""
     with tts_ai.TTSClient(api_key="sk-tts-test", base_url=base_url, gpu_url=base_url, max_retries=0) as made:
         yield made
 
@@ -58,7 +58,7 @@ def disputes(operation: str) -> str:
 
 
 @pytest.mark.parametrize(("name", "container"), [("wav", "wav"), ("mp3", "mp3"), ("flac", "flac")])
-def test_ttsai_generates_at_once(client, name, container) -> None:
+def test_ttsai_generates_synchronously(client, name, container) -> None:
     audio = decode(client.generate(TEXT, model="kokoro", voice="af_bella", output_format=name))
     assert audio.container == container
     assert audio.audio_s > 1
@@ -77,13 +77,13 @@ def test_ttsai_lists_voices_and_models(client) -> None:
 
 
 def test_ttsai_transcribes(client) -> None:
-    heard = client.transcribe(client.generate(TEXT, output_format="wav"), language="en")
-    assert heard.language == "en"
-    assert heard.text
-    assert " ".join(segment["text"] for segment in heard.segments).split() == heard.text.split()
+    transcript = client.transcribe(client.generate(TEXT, output_format="wav"), language="en")
+    assert transcript.language == "en"
+    assert transcript.text
+    assert " ".join(segment["text"] for segment in transcript.segments).split() == transcript.text.split()
 
 
-def test_ttsai_speaks_a_batch(client) -> None:
+def test_ttsai_generates_a_batch(client) -> None:
     items = [{"text": f"{TEXT} Number {n}.", "model": "kokoro", "voice": "af_bella"} for n in range(3)]
     batch = client.batch_generate(items)
     assert (batch.total, batch.status) == (3, "processing")
@@ -94,7 +94,7 @@ def test_ttsai_speaks_a_batch(client) -> None:
     assert all(decode(client._session.get(item.url, timeout=30).content).audio_s > 1 for item in done.items)
 
 
-def test_ttsai_tells_errors_by_their_status(client, base_url) -> None:
+def test_ttsai_raises_errors_by_status(client, base_url) -> None:
     with pytest.raises(tts_ai.TTSError, match="Model or voice not found") as unknown:
         client.generate(TEXT, model="no-such-model")
     assert unknown.value.status_code == 404
@@ -105,7 +105,7 @@ def test_ttsai_tells_errors_by_their_status(client, base_url) -> None:
         stranger.generate(TEXT)
 
 
-def test_what_ttsai_asks_otherwise_than_documented_is_disputed(client) -> None:
+def test_undocumented_requests_of_ttsai_are_disputed(client) -> None:
     with pytest.raises(tts_ai.TTSError) as clone:
         client.clone_voice("Narrator", client.generate(TEXT), text=TEXT)
     assert clone.value.status_code == 404
@@ -121,23 +121,23 @@ def test_what_ttsai_asks_otherwise_than_documented_is_disputed(client) -> None:
 
 
 @pytest.mark.parametrize("name", ["opus", "aac"])
-def test_formats_that_ttsai_offers_and_no_document_names_are_disputed(client, name) -> None:
-    with pytest.raises(tts_ai.TTSError) as refused:
+def test_undocumented_formats_of_ttsai_are_disputed(client, name) -> None:
+    with pytest.raises(tts_ai.TTSError) as rejected:
         client.generate(TEXT, output_format=name)
-    assert refused.value.status_code == 400
+    assert rejected.value.status_code == 400
     contract = load_catalogue().provider("ttsai")
-    place = "/components/schemas/OpenAiSpeechRequest/properties/response_format"
-    assert any("opus" in dispute.claim and "aac" in dispute.claim for dispute, _ in contract.disputes(place))
+    location = "/components/schemas/OpenAiSpeechRequest/properties/response_format"
+    assert any("opus" in dispute.claim and "aac" in dispute.claim for dispute, _ in contract.disputes(location))
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "flac"])
-def test_openai_speaks(openai_client, name) -> None:
-    answer = openai_client.audio.speech.create(model="kokoro", voice="am_adam", input=TEXT, response_format=name)
-    audio = decode(answer.content)
+def test_openai_generates_speech(openai_client, name) -> None:
+    response = openai_client.audio.speech.create(model="kokoro", voice="am_adam", input=TEXT, response_format=name)
+    audio = decode(response.content)
     assert (audio.container, audio.audio_s > 1) == (name, True)
 
 
-def test_openai_hears_the_speed_and_tells_errors(openai_client) -> None:
+def test_openai_applies_the_speed_and_raises_errors(openai_client) -> None:
     import openai
 
     def length(speed: float) -> float:
@@ -153,6 +153,6 @@ def test_openai_hears_the_speed_and_tells_errors(openai_client) -> None:
 
 def test_openai_writes_a_file(openai_client, tmp_path) -> None:
     arguments = {"model": "kokoro", "voice": "af_bella", "input": TEXT, "response_format": "mp3"}
-    with openai_client.audio.speech.with_streaming_response.create(**arguments) as answer:
-        answer.stream_to_file(tmp_path / "speech.mp3")
+    with openai_client.audio.speech.with_streaming_response.create(**arguments) as response:
+        response.stream_to_file(tmp_path / "speech.mp3")
     assert decode((tmp_path / "speech.mp3").read_bytes()).container == "mp3"

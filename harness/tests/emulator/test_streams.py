@@ -1,4 +1,4 @@
-"""Streams of the emulator: the documented events, real speech in them, sent as it is made over a real socket."""
+"""Streams have the documented events, contain real speech and arrive at the emulated pace."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from voicegauge.emulator import FAULTS, SCENARIO_HEADER, EmulatorSettings, creat
 from voicegauge.speech.audio import decode
 
 TEXT = "Good morning, this is a test of ten words or so."
-ASKED = {"model": "kokoro", "text": TEXT, "voice": "af_bella", "format": "wav"}
-PLACE = "/ttsai/v1/tts/stream/"
+REQUEST = {"model": "kokoro", "text": TEXT, "voice": "af_bella", "format": "wav"}
+PATH = "/ttsai/v1/tts/stream/"
 
 
 class Received(NamedTuple):
-    """One event, and when it came, in seconds after the head."""
+    """One event, with its time in seconds since the response head."""
 
     kind: str
     data: dict[str, Any]
@@ -38,7 +38,7 @@ def ttsai() -> Contract:
 
 @pytest.fixture
 def edited(tmp_path: Path) -> Callable[[str, str], Contract]:
-    """The bundled contract with one text in it replaced."""
+    """Load the bundled contract with one text replaced."""
 
     def edit(old: str, new: str) -> Contract:
         text = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text()
@@ -51,15 +51,15 @@ def edited(tmp_path: Path) -> Callable[[str, str], Contract]:
 
 
 async def _events(url: str, **headers: str) -> list[Received]:
-    """Read by a client of another make; events are split by hand."""
+    """Read a stream without the library's own parser."""
     async with (
         httpx.AsyncClient(verify=False) as http,  # noqa: S501 - plain HTTP alone
-        http.stream("POST", url + PLACE, json=ASKED, headers={"Authorization": "Bearer k", **headers}) as answer,
+        http.stream("POST", url + PATH, json=REQUEST, headers={"Authorization": "Bearer k", **headers}) as response,
     ):
-        assert answer.headers["content-type"] == "text/event-stream"
-        assert "content-length" not in answer.headers
+        assert response.headers["content-type"] == "text/event-stream"
+        assert "content-length" not in response.headers
         began, rest, found = time.monotonic(), "", []
-        async for piece in answer.aiter_text():
+        async for piece in response.aiter_text():
             *whole, rest = (rest + piece).split("\n\n")
             for block in whole:
                 lines = dict(line.split(": ", 1) for line in block.split("\n"))
@@ -72,7 +72,7 @@ def _speech(events: list[Received]) -> bytes:
     return b"".join(base64.b64decode(event.data["audio"]) for event in events if event.kind == "audio")
 
 
-async def test_a_stream_has_the_documented_events_and_the_whole_speech(serve, ttsai) -> None:
+async def test_a_stream_has_the_documented_events_and_all_speech(serve, ttsai) -> None:
     url = await serve(create_app([ttsai], EmulatorSettings(clock="per-poll")))
     events = await _events(url)
     kinds = [event.kind for event in events]
@@ -85,9 +85,9 @@ async def test_a_stream_has_the_documented_events_and_the_whole_speech(serve, tt
     assert 2 < audio.audio_s < 8
 
 
-async def test_pieces_come_as_fast_as_the_contract_says(serve, edited) -> None:
+async def test_pieces_arrive_at_the_documented_pace(serve, edited) -> None:
     pace = "ms_per_character: 0\n              format: mp3\n          melotts-stream"
-    steady = "jitter: 0\n              pace: {chunk_s: 0.5, speed: 2.5}\n              format"
+    steady = "jitter: 0\n              pacing: {chunk_s: 0.5, speed: 2.5}\n              format"
     contract = edited(pace, pace.replace("format", steady))
     events = await _events(await serve(create_app([contract], EmulatorSettings())))
     audio = [event for event in events if event.kind == "audio"]
@@ -97,15 +97,15 @@ async def test_pieces_come_as_fast_as_the_contract_says(serve, edited) -> None:
     assert events[0].at_s < audio[0].at_s < audio[1].at_s
 
 
-async def test_a_stream_can_be_asked_to_fail(serve, ttsai) -> None:
+async def test_a_scenario_makes_a_stream_fail(serve, ttsai) -> None:
     url = await serve(create_app([ttsai], EmulatorSettings(clock="per-poll")))
     events = await _events(url, **{SCENARIO_HEADER: "state:error"})
     assert [event.kind for event in events] == ["start", "audio", "error"]
     assert events[-1].data["error"]["message"]
 
 
-async def test_a_client_that_leaves_ends_the_stream(serve, edited) -> None:
-    """A stream that would take minutes is over as soon as nobody reads it."""
+async def test_a_disconnect_ends_the_stream(serve, edited) -> None:
+    """A stream that would take minutes ends when the client disconnects."""
     contract = edited("speed: 1.5}", "speed: 0.01}")
     emulator, over = create_app([contract], EmulatorSettings()), asyncio.Event()
 
@@ -114,27 +114,27 @@ async def test_a_client_that_leaves_ends_the_stream(serve, edited) -> None:
         over.set()
 
     url = await serve(app)
-    asked = {**ASKED, "model": "chatterbox", "voice": "default"}
+    body = {**REQUEST, "model": "chatterbox", "voice": "default"}
     async with httpx.AsyncClient(verify=False) as http:  # noqa: S501 - plain HTTP alone
         headers = {"Authorization": "Bearer k"}
-        async with http.stream("POST", url + PLACE, json=asked, headers=headers) as answer:
-            async for piece in answer.aiter_text():
+        async with http.stream("POST", url + PATH, json=body, headers=headers) as response:
+            async for piece in response.aiter_text():
                 assert piece.startswith("event: start")
                 break
         assert not over.is_set()
     await asyncio.wait_for(over.wait(), 5)
 
 
-async def test_audio_as_bytes_can_be_sent_as_it_is_made(serve, edited) -> None:
-    contract = edited("ms_per_character: 1.5\n              format: wav", "pace: {chunk_s: 0.25, speed: 10}")
+async def test_plain_audio_can_be_streamed(serve, edited) -> None:
+    contract = edited("ms_per_character: 1.5\n              format: wav", "pacing: {chunk_s: 0.25, speed: 10}")
     url = await serve(create_app([contract], EmulatorSettings()))
-    asked = {"model": "kokoro", "input": TEXT, "voice": "af_bella", "response_format": "wav"}
+    body = {"model": "kokoro", "input": TEXT, "voice": "af_bella", "response_format": "wav"}
     pieces: list[tuple[float, bytes]] = []
     async with httpx.AsyncClient(verify=False) as http:  # noqa: S501 - plain HTTP alone
         headers = {"Authorization": "Bearer k"}
-        async with http.stream("POST", f"{url}/ttsai/v1/audio/speech", json=asked, headers=headers) as answer:
-            assert "content-length" not in answer.headers
-            pieces += [(time.monotonic(), piece) async for piece in answer.aiter_raw()]
+        async with http.stream("POST", f"{url}/ttsai/v1/audio/speech", json=body, headers=headers) as response:
+            assert "content-length" not in response.headers
+            pieces += [(time.monotonic(), piece) async for piece in response.aiter_raw()]
     assert len(pieces) > 4
     assert pieces[-1][0] - pieces[0][0] > 0.1
     assert not decode(b"".join(piece for _, piece in pieces)).truncated
@@ -153,12 +153,12 @@ SAME_KINDS = {"stream-stalled", "stream-wrong-data", "stream-unreadable-audio"}
 
 
 @pytest.mark.parametrize("fault", sorted(name for name in FAULTS if name.startswith("stream-")))
-async def test_a_fault_of_streams_changes_what_it_says(fault, serve, edited) -> None:
+async def test_a_stream_fault_changes_only_the_described_behavior(fault, serve, edited) -> None:
     ttsai = edited("max_gap_s: 5\n", "max_gap_s: 0.2\n")
     right = await _events(await serve(create_app([ttsai], EmulatorSettings(clock="per-poll"))))
     wrong = await _events(await serve(create_app([ttsai], EmulatorSettings(clock="per-poll", faults=(fault,)))))
     kinds = [event.kind for event in wrong]
     assert FAULTY[fault](kinds)
     assert (kinds == [event.kind for event in right]) == (fault in SAME_KINDS)
-    told = [event.data for event in wrong] != [event.data for event in right]
-    assert told == (fault != "stream-stalled"), "a stall takes time alone"
+    is_changed = [event.data for event in wrong] != [event.data for event in right]
+    assert is_changed == (fault != "stream-stalled"), "a stall only changes the time"

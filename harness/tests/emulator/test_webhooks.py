@@ -1,4 +1,4 @@
-"""What the emulator tells the URLs that requests name: real POSTs to a real socket."""
+"""Callbacks of the emulator: real POST requests to a real socket."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ async def _submit(client: httpx.AsyncClient, url: str, mode: str | None = None, 
 
 
 async def _poll(client: httpx.AsyncClient, job: str) -> dict[str, Any]:
-    answer = await client.get(f"/pixazo/v2/requests/status/{job}")
-    found: dict[str, Any] = answer.json()
+    response = await client.get(f"/pixazo/v2/requests/status/{job}")
+    found: dict[str, Any] = response.json()
     return found
 
 
-def _told(receiver: Receiver, url: str) -> list[Any]:
+def _payloads(receiver: Receiver, url: str) -> list[Any]:
     return [json.loads(one.request.body) for one in receiver.sent_to(url)]
 
 
@@ -57,47 +57,47 @@ def _told(receiver: Receiver, url: str) -> list[Any]:
     ("mode", "states"),
     [(None, ["COMPLETED"]), ("terminal", ["COMPLETED"]), ("sync", ["PROCESSING", "COMPLETED"])],
 )
-async def test_a_url_is_told_as_its_mode_says_and_in_the_words_of_the_status_answer(receiver, mode, states) -> None:
+async def test_callbacks_follow_the_requested_mode_and_have_the_status_body(receiver, mode, states) -> None:
     url = receiver.url
     async with emulator() as client:
         job = (await _submit(client, url, mode)).json()["request_id"]
-        assert _told(receiver, url) == []
+        assert _payloads(receiver, url) == []
         polled = [await _poll(client, job) for _ in range(4)]
-    told = _told(receiver, url)
-    assert [one["status"] for one in told] == states
-    assert told[-1] == polled[-1]
+    payloads = _payloads(receiver, url)
+    assert [payload["status"] for payload in payloads] == states
+    assert payloads[-1] == polled[-1]
     assert receiver.sent_to(url)[0].request.header("content-type") == "application/json"
 
 
-async def test_a_job_that_fails_is_told_of_with_its_reason(receiver) -> None:
+async def test_a_failed_job_is_reported_with_its_reason(receiver) -> None:
     url = receiver.url
     async with emulator() as client:
         scenario = {"X-Voicegauge-Scenario": "state:ERROR"}
         job = (await _submit(client, url, **scenario)).json()["request_id"]
         for _ in range(3):
             await _poll(client, job)
-    (told,) = _told(receiver, url)
-    assert (told["status"], told["request_id"]) == ("ERROR", job)
-    assert told["error"]
+    (payload,) = _payloads(receiver, url)
+    assert (payload["status"], payload["request_id"]) == ("ERROR", job)
+    assert payload["error"]
 
 
-async def test_a_batch_is_told_of_in_words_of_its_own_and_its_result_is_there(receiver) -> None:
+async def test_a_batch_callback_has_its_own_body_and_a_valid_result_url(receiver) -> None:
     url = receiver.url
     texts = [{"text": "Good morning.", "model": "kokoro", "voice": "af_bella"}]
     async with emulator() as client:
-        answer = await client.post("/ttsai/v1/tts/batch/", json={"texts": texts, "webhook_url": url})
-        batch = answer.json()["batch_id"]
+        response = await client.post("/ttsai/v1/tts/batch/", json={"texts": texts, "webhook_url": url})
+        batch = response.json()["batch_id"]
         for _ in range(3):
             state = (await client.get("/ttsai/v1/tts/batch/result/", params={"batch_id": batch})).json()
-        (told,) = _told(receiver, url)
-        audio = await client.get(told["result_url"])
-    assert (told["event"], told["task_id"], told["status"]) == ("task.completed", batch, "success")
-    assert told["credits_used"] == state["credits_charged"]
-    assert told["created_at"] < told["completed_at"]
+        (payload,) = _payloads(receiver, url)
+        audio = await client.get(payload["result_url"])
+    assert (payload["event"], payload["task_id"], payload["status"]) == ("task.completed", batch, "success")
+    assert payload["credits_used"] == state["credits_charged"]
+    assert payload["created_at"] < payload["completed_at"]
     assert (audio.status_code, audio.headers["content-type"]) == (200, "audio/mpeg")
 
 
-async def test_with_a_real_clock_it_happens_in_the_background(receiver) -> None:
+async def test_with_a_real_clock_callbacks_are_sent_in_the_background(receiver) -> None:
     url = receiver.url
     async with emulator(clock="real", time_scale=0.05) as client:
         assert (await _submit(client, url)).status_code == 202
@@ -105,18 +105,18 @@ async def test_with_a_real_clock_it_happens_in_the_background(receiver) -> None:
     assert json.loads(came.request.body)["status"] == "COMPLETED"
 
 
-async def test_a_virtual_clock_that_moves_tells_progress_and_the_end(receiver) -> None:
+async def test_advancing_a_virtual_clock_sends_progress_and_final_callbacks(receiver) -> None:
     url = receiver.url
     async with emulator(clock="virtual") as client:
         await _submit(client, url, "sync")
         for _ in range(20):
             await client.post("/_emulator/clock", json={"advance_s": 0.5})
         state = (await client.get("/_emulator/state")).json()
-    states = [one["status"] for one in _told(receiver, url)]
+    states = [payload["status"] for payload in _payloads(receiver, url)]
     assert states[-1] == "COMPLETED"
     assert states.count("COMPLETED") == 1
     assert "PROCESSING" in states
-    assert [one["status"] for one in state["pixazo"]["webhooks"]] == [200] * len(states)
+    assert [payload["status"] for payload in state["pixazo"]["webhooks"]] == [200] * len(states)
 
 
 @pytest.mark.parametrize(
@@ -132,12 +132,12 @@ async def test_a_virtual_clock_that_moves_tells_progress_and_the_end(receiver) -
         ("https://[broken", True, 400),
     ],
 )
-async def test_plain_http_is_refused_as_documented_but_on_this_machine_where_it_may_be(url, lenient, status) -> None:
+async def test_plain_http_is_rejected_as_documented_unless_local_and_allowed(url, lenient, status) -> None:
     async with emulator(webhook_http=lenient) as client:
         assert (await _submit(client, url)).status_code == status
 
 
-async def test_nothing_is_sent_beyond_this_machine_unless_the_host_was_named() -> None:
+async def test_callbacks_leave_this_machine_only_to_allowed_hosts() -> None:
     async def reached(**settings: Any) -> bool:
         async with emulator(**settings) as client:
             job = (await _submit(client, "https://hooks.invalid/x")).json()["request_id"]
@@ -170,7 +170,7 @@ class _Moody(http.server.BaseHTTPRequestHandler):
     ("statuses", "tries", "last"),
     [((200,), 1, 200), ((503, 200), 2, 200), ((500,), 3, 500), ((410,), 1, 410), ((302,), 1, 302)],
 )
-async def test_a_receiver_that_fails_is_tried_again_and_one_that_refuses_is_not(statuses, tries, last) -> None:
+async def test_a_failing_receiver_is_retried_and_a_rejecting_one_is_not(statuses, tries, last) -> None:
     handler = type("Handler", (_Moody,), {"statuses": statuses, "seen": 0})
     pauses: list[float] = []
 
@@ -181,17 +181,17 @@ async def test_a_receiver_that_fails_is_tried_again_and_one_that_refuses_is_not(
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        assert await deliver(url, b"{}", WebhookEmulation(attempts=3, wait_s=7), pause) == last
+        assert await deliver(url, b"{}", WebhookEmulation(attempts=3, retry_delay_s=7), pause) == last
         server.shutdown()
         thread.join()
     assert (handler.seen, pauses) == (tries, [7.0] * (tries - 1))
 
 
-async def test_a_receiver_that_never_answers_is_given_up() -> None:
+async def test_a_receiver_that_never_responds_is_abandoned() -> None:
     async def pause(_seconds: float) -> None:
         return
 
-    # Connections wait in the backlog for ever.
+    # Connections stay in the backlog forever.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         assert await deliver(url, b"{}", WebhookEmulation(attempts=2, timeout_s=0.05), pause) is None

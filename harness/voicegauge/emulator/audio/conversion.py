@@ -39,25 +39,29 @@ class AudioEffect(NamedTuple):
     """An effect to apply to audio."""
 
     purpose: str
-    """A purpose, as in `x-conversion.does`."""
+    """A purpose, as in `x-conversion.purpose`."""
     voice: str | None = None
     speed: float = 1.0
     strength: int = 2
     """From 1 (weak) to 5 (strong)."""
 
 
-def apply_effect(samples: Samples, rate: int, change: AudioEffect) -> Samples:
+def apply_effect(samples: Samples, rate_hz: int, change: AudioEffect) -> Samples:
     """Return mono `samples` with `change` applied, at the same sample rate."""
     from voicegauge.speech.audio import apply_filters
 
-    filters = _filters(rate, change)
-    return apply_filters(samples, rate, filters) if filters else samples
+    filters = _ffmpeg_filters(rate_hz, change)
+    return apply_filters(samples, rate_hz, filters) if filters else samples
 
 
-def _filters(rate: int, change: AudioEffect) -> list[tuple[str, str]]:
+def _ffmpeg_filters(rate_hz: int, change: AudioEffect) -> list[tuple[str, str]]:
     if change.purpose in ("voice", "style"):
         shift = 2 ** (pitch_shift_semitones(change.voice) / 12)
-        return [("asetrate", str(round(rate * shift))), ("aresample", str(rate)), *_tempo(change.speed / shift)]
+        return [
+            ("asetrate", str(round(rate_hz * shift))),
+            ("aresample", str(rate_hz)),
+            *_tempo_filter(change.speed / shift),
+        ]
     if change.purpose == "enhance":
         return [("afftdn", f"nr={6 * change.strength}"), ("highpass", "f=60")]
     if change.purpose == "dereverb":
@@ -65,7 +69,7 @@ def _filters(rate: int, change: AudioEffect) -> list[tuple[str, str]]:
     return []
 
 
-def _tempo(factor: float) -> list[tuple[str, str]]:
+def _tempo_filter(factor: float) -> list[tuple[str, str]]:
     return [] if abs(factor - 1) < 1e-6 else [("atempo", f"{factor:.6f}")]
 
 
@@ -75,12 +79,12 @@ def pitch_shift_semitones(voice: str | None) -> int:
     return steps[zlib.crc32((voice or "").encode()) % len(steps)]
 
 
-def split_stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
+def split_stems(samples: Samples, rate_hz: int, count: int) -> dict[str, Samples]:
     """Split audio into `count` frequency bands by stem name; they sum to `samples`, and the first contains speech."""
     import numpy as np
 
     spectrum = np.fft.rfft(samples)
-    frequencies = np.fft.rfftfreq(len(samples), 1 / rate)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / rate_hz)
     voice = (frequencies >= 120) & (frequencies < 4000)
     rest = np.flatnonzero(~voice)
     parts = [np.flatnonzero(voice), *np.array_split(rest, count - 1)]
@@ -93,28 +97,28 @@ def split_stems(samples: Samples, rate: int, count: int) -> dict[str, Samples]:
     return found
 
 
-def analyze_music(samples: Samples, rate: int) -> dict[str, Any]:
+def analyze_music(samples: Samples, rate_hz: int) -> dict[str, Any]:
     """Estimate key, scale and tempo, with the names of `x-conversion.response.facts`."""
-    root, scale = _key(samples, rate)
+    root, scale = _estimate_key(samples, rate_hz)
     number, letter = _camelot(root, scale)
     other = "A" if letter == "B" else "B"
     neighbours = [(number % 12 + 1, letter), ((number - 2) % 12 + 1, letter), (number, other)]
     return {
         "key": _NOTES[root],
         "scale": scale,
-        "bpm": _bpm(samples, rate),
+        "bpm": _estimate_tempo_bpm(samples, rate_hz),
         "time_signature": "4/4",
         "camelot": f"{number}{letter}",
         "compatible_keys": [f"{_NOTES[root]} {scale}", *(_key_at(*key) for key in neighbours)],
     }
 
 
-def _key(samples: Samples, rate: int) -> tuple[int, str]:
+def _estimate_key(samples: Samples, rate_hz: int) -> tuple[int, str]:
     """Return the root and scale whose key profile correlates best with the energy of the twelve pitch classes."""
     import numpy as np
 
     power = np.square(np.abs(np.fft.rfft(samples)))
-    frequencies = np.fft.rfftfreq(len(samples), 1 / rate)
+    frequencies = np.fft.rfftfreq(len(samples), 1 / rate_hz)
     tonal = (frequencies > 55) & (frequencies < 2000)  # below A1 hum, above B6 mostly overtones
     notes = np.round(12 * np.log2(frequencies[tonal] / 440)).astype(int) + 9  # A is nine semitones above C
     energy = np.bincount(notes % 12, weights=power[tonal], minlength=12)
@@ -126,11 +130,11 @@ def _key(samples: Samples, rate: int) -> tuple[int, str]:
     return max(fits, key=lambda key: fits[key])
 
 
-def _bpm(samples: Samples, rate: int) -> float:
+def _estimate_tempo_bpm(samples: Samples, rate_hz: int) -> float:
     """Return the tempo whose beat interval best matches the rises in loudness (autocorrelation)."""
     import numpy as np
 
-    size = max(1, rate // 100)
+    size = max(1, rate_hz // 100)
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     rises = np.maximum(np.diff(np.sqrt(np.mean(np.square(frames), axis=1))), 0) if len(frames) > 2 else np.zeros(1)
     slow, fast = (int(100 * 60 / bpm) for bpm in _TEMPO_BPM)

@@ -63,11 +63,11 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
 
 def default_value_at(request: ParsedRequest, location: Location) -> Any:
     """Return the documented default of the value at `location`; `MISSING` if none is documented."""
-    return _default(request.operation, request.media, location)
+    return _documented_default(request.operation, request.media, location)
 
 
 @functools.lru_cache(maxsize=256)
-def _default(operation: Operation, media: MediaType | None, location: Location) -> Any:
+def _documented_default(operation: Operation, media: MediaType | None, location: Location) -> Any:
     kind, key = location.kind, location.name
     if kind == "body":
         if media is None:
@@ -122,17 +122,17 @@ def read_synthesis_request(
     voice = read_speech_field(request, target, "voice")
     seed_word = read_speech_field(request, target, "seed")
     rate = location.sample_rate_hz or emulation.sample_rate_hz
-    name = location.format or _wanted_format(request, target)
+    name = location.format or _requested_format(request, target)
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(
         text=text,
-        language=_wanted_language(request, target, text, strict=strict),
+        language=_requested_language(request, target, text, strict=strict),
         voice=emulation.voice or VARIANTS[zlib.crc32(target.id.encode()) % len(VARIANTS)],
-        words_per_minute=round(emulation.words_per_minute * _factor(speed)),
-        pitch=_pitch(emulation.pitch, voice),
+        words_per_minute=round(emulation.words_per_minute * _speed_factor(speed)),
+        pitch=_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
         lead_s=emulation.leading_silence_s,
-        format=_known_format(name, target, strict=strict),
+        format=_check_format(name, target, strict=strict),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
 
@@ -142,19 +142,19 @@ def slot_field_name(slot: FieldMapping) -> str:
     return slot.at.field_name
 
 
-def _factor(speed: Any) -> float:
+def _speed_factor(speed: Any) -> float:
     usable = isinstance(speed, int | float) and not isinstance(speed, bool) and speed > 0
     return min(max(float(speed), 0.1), 6.0) if usable else 1.0
 
 
-def _pitch(base: int, voice: Any) -> int:
+def _voice_pitch(base: int, voice: Any) -> int:
     if not isinstance(voice, str):
         return base
     shift = zlib.crc32(voice.encode()) % (2 * PITCH_SPREAD + 1) - PITCH_SPREAD
     return min(max(base + shift, 0), 99)
 
 
-def _wanted_language(request: ParsedRequest, target: Target, text: str, *, strict: bool) -> str:
+def _requested_language(request: ParsedRequest, target: Target, text: str, *, strict: bool) -> str:
     value = read_speech_field(request, target, "language")
     default = target.spec.language or "en"
     if not isinstance(value, str) or not value:
@@ -169,18 +169,18 @@ def _wanted_language(request: ParsedRequest, target: Target, text: str, *, stric
     return value
 
 
-def _wanted_format(request: ParsedRequest, target: Target) -> str:
+def _requested_format(request: ParsedRequest, target: Target) -> str:
     value = read_speech_field(request, target, "format")
-    return value if isinstance(value, str) and value else _usual_format(target)
+    return value if isinstance(value, str) and value else _default_format(target)
 
 
-def _usual_format(target: Target) -> str:
+def _default_format(target: Target) -> str:
     """Return the format for requests that name none: of the emulation, else a documented media type, else WAV."""
     if target.spec.emulation.format is not None:
         return target.spec.emulation.format
     job = target.job_operation.job if target.job_operation else None
     builder = target.contract.operation(job.result) if job and job.result else target.operation
-    documented = (_format_named(name) for name in builder.success.media if name.startswith("audio/"))
+    documented = (_find_format(name) for name in builder.success.media if name.startswith("audio/"))
     return next((name for name in documented if name), "wav")
 
 
@@ -188,7 +188,7 @@ _FORMATS = {"pcm": "pcm_s16le", "raw": "pcm_s16le", "l16": "pcm_s16le", "linear1
             "ogg_vorbis": "ogg", "vorbis": "ogg", "ogg_opus": "opus", "ulaw": "mulaw", "mpeg": "mp3"}  # fmt: skip
 
 
-def _format_named(name: str) -> str | None:
+def _find_format(name: str) -> str | None:
     """Return the format meant by a field value or a media type; `None` if it is unknown."""
     from voicegauge.speech.audio import AUDIO_FORMATS
 
@@ -201,12 +201,12 @@ def _format_named(name: str) -> str | None:
     return stem if stem in AUDIO_FORMATS else None
 
 
-def _known_format(name: str, target: Target, *, strict: bool) -> str:
-    known = _format_named(name)
+def _check_format(name: str, target: Target, *, strict: bool) -> str:
+    known = _find_format(name)
     if known is not None:
         return known
     if not strict:
-        return _usual_format(target)
+        return _default_format(target)
     slot = target.speech.request.get("format")
     raise Rejection("invalid", slot_field_name(slot) if slot else None, f"the emulator has no format {name!r}")
 
@@ -223,7 +223,7 @@ def check_emulation_settings(target: Target) -> None:
     if emulation.voice is not None and emulation.voice not in voice_variants():
         raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
     try:
-        _known_format(emulation.format or "wav", target, strict=True)
+        _check_format(emulation.format or "wav", target, strict=True)
     except Rejection as rejection:
         raise document.error(f"{at}/format", str(rejection)) from rejection
     for pattern in emulation.unspoken_patterns:
@@ -285,14 +285,14 @@ def render_speech(synthesis: SynthesisRequest) -> bytes:
     return encode(samples, synthesis.sample_rate_hz, synthesis.format)[0]
 
 
-class _Measured(NamedTuple):
+class _RecordingFacts(NamedTuple):
     container: str
     audio_s: float
     sample_rate_hz: int
 
 
 @functools.lru_cache(maxsize=16)
-def _measured(data: bytes) -> _Measured | str:
+def _measure_recording(data: bytes) -> _RecordingFacts | str:
     """Decode a recording, or return why it cannot be decoded; cached, as tests upload the same file repeatedly."""
     from voicegauge.speech.audio import UndecodableAudioError, decode
 
@@ -300,7 +300,7 @@ def _measured(data: bytes) -> _Measured | str:
         audio = decode(data)
     except UndecodableAudioError as error:
         return str(error)
-    return _Measured(audio.container, audio.audio_s, audio.sample_rate_hz)
+    return _RecordingFacts(audio.container, audio.audio_s, audio.sample_rate_hz)
 
 
 def check_audio_upload(file: UploadedFile, field: str, limits: Any) -> None:
@@ -313,7 +313,7 @@ def check_audio_upload(file: UploadedFile, field: str, limits: Any) -> None:
         raise Rejection("too-large", field, f"{field} is larger than {limits.max_bytes} bytes")
     if not (limits.formats or limits.min_s or limits.max_s or limits.min_sample_rate_hz):
         return
-    audio = _measured(file.data)
+    audio = _measure_recording(file.data)
     if isinstance(audio, str):
         raise Rejection("invalid", field, f"{field} is not audio: {audio}")
     if limits.formats and audio.container not in [name.lower() for name in limits.formats]:

@@ -35,10 +35,10 @@ class Phrase(NamedTuple):
     words: tuple[str, ...]
 
 
-def align_phrases(samples: Samples, rate: int, transcript: str) -> list[Phrase]:
+def align_phrases(samples: Samples, rate_hz: int, transcript: str) -> list[Phrase]:
     """Distribute the words of `transcript` over the voiced intervals of mono `samples`, by their length."""
     words = transcript.split()
-    intervals = _voiced_intervals(samples, rate) if words else []
+    intervals = _voiced_intervals(samples, rate_hz) if words else []
     total, assigned, elapsed_s = sum(end - start for start, end in intervals), 0, 0.0
     found = []
     for start, end in intervals:
@@ -50,20 +50,20 @@ def align_phrases(samples: Samples, rate: int, transcript: str) -> list[Phrase]:
     return found
 
 
-def _voiced_intervals(samples: Samples, rate: int) -> list[tuple[float, float]]:
+def _voiced_intervals(samples: Samples, rate_hz: int) -> list[tuple[float, float]]:
     """Return start and end of each voiced interval in seconds; the whole audio if there is no pause."""
     import numpy as np
 
-    size = max(1, int(rate * _FRAME_S))
+    size = max(1, int(rate_hz * _FRAME_S))
     frames = samples[: len(samples) // size * size].reshape(-1, size)
     power = np.mean(np.square(frames, dtype=np.float64), axis=1) if len(frames) else np.zeros(0)
     loud = np.flatnonzero(power > (power.max() if len(power) else 0.0) * 10 ** (-_SPEECH_RANGE_DB / 10))
-    length = len(samples) / rate
+    length = len(samples) / rate_hz
     if not len(loud):
         return [(0.0, length)]
-    breaks = np.flatnonzero(np.diff(loud) * size / rate > PAUSE_S)
+    breaks = np.flatnonzero(np.diff(loud) * size / rate_hz > PAUSE_S)
     firsts, lasts = loud[np.r_[0, breaks + 1]], loud[np.r_[breaks, len(loud) - 1]]
-    ends = [(float(a * size / rate), float((b + 1) * size / rate)) for a, b in zip(firsts, lasts, strict=True)]
+    ends = [(float(a * size / rate_hz), float((b + 1) * size / rate_hz)) for a, b in zip(firsts, lasts, strict=True)]
     return [(start, min(end, length)) for start, end in ends]
 
 

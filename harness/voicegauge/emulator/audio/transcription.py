@@ -51,28 +51,28 @@ async def transcribe_upload(recording: UploadedFile, field: str, language: str =
     return await transcribe_samples(audio.samples, audio.sample_rate_hz, language)
 
 
-async def transcribe_samples(samples: Samples, rate: int, language: str = ASR_LANGUAGE) -> str:
+async def transcribe_samples(samples: Samples, rate_hz: int, language: str = ASR_LANGUAGE) -> str:
     """Transcribe mono `samples` in a thread; silence gives an empty text.
 
     Raises:
         MissingExtraError: no runtime for the ASR engine is installed.
     """
-    return await asyncio.to_thread(_transcribe, samples, rate, language)
+    return await asyncio.to_thread(_transcribe, samples, rate_hz, language)
 
 
-def _transcribe(samples: Samples, rate: int, language: str) -> str:
+def _transcribe(samples: Samples, rate_hz: int, language: str) -> str:
     from voicegauge.speech.asr import RATE_HZ
     from voicegauge.speech.audio import is_silent, resample
 
-    key = f"{hashlib.sha256(samples.tobytes()).hexdigest()}/{rate}/{language}"
+    key = f"{hashlib.sha256(samples.tobytes()).hexdigest()}/{rate_hz}/{language}"
     with _lock:
         if key not in _cache:
-            if is_silent(samples, rate):
+            if is_silent(samples, rate_hz):
                 _cache[key] = ""
             elif not embedded_asr().supports_language(language):
                 _cache[key] = UNSUPPORTED_LANGUAGE_TEXT
             else:
-                _cache[key] = embedded_asr().transcribe(resample(samples, rate, RATE_HZ), language)
+                _cache[key] = embedded_asr().transcribe(resample(samples, rate_hz, RATE_HZ), language)
         while len(_cache) > CACHE_SIZE:
             _cache.popitem(last=False)
         return _cache.get(key, "")

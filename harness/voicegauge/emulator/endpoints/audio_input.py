@@ -83,10 +83,10 @@ class AudioInputEndpoint:
         process = self._transcript if target.transcription else self._conversion
         result = await process(request, target, upload, strict=strict)
         rng, emulation = context.job_store.next_rng(), target.spec.emulation
-        work_ms = emulation.base_ms + emulation.ms_per_audio_s * upload.decoded.audio_s
-        work_s = context.clock.scale(work_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
+        processing_ms = emulation.base_ms + emulation.ms_per_audio_s * upload.decoded.audio_s
+        processing_s = context.clock.scale(processing_ms / 1000 * rng.lognormvariate(0, emulation.jitter))
         elapsed_s = asyncio.get_running_loop().time() - started
-        await context.clock.sleep(work_s - elapsed_s)  # the real processing time counts towards the emulated one
+        await context.clock.sleep(processing_s - elapsed_s)  # the real processing time counts towards the emulated one
         return context.builder.audio_input_response(
             request, target, result.values, result.generated, result.url, charge
         )

@@ -39,11 +39,11 @@ class BatchEndpoint:
         except Rejection:
             account.debit(-sum(charge or 0 for charge in charges))
             raise
-        await self._context.clock.sleep(planned[0][1].accept_s)
+        await self._context.clock.sleep(planned[0][1].submit_s)
         charged = zip(planned, charges, strict=True)
         items = [job_store.create_job(item, speech, account, charge) for (item, speech), charge in charged]
         whole = self._speech.plan(request, account, strict=False)
-        whole = whole._replace(queue_s=0.0, work_s=max(sum(item.state_durations_s) for item in items))
+        whole = whole._replace(queue_s=0.0, processing_s=max(sum(item.state_durations_s) for item in items))
         job = job_store.create_job(request, whole, account, sum(charge or 0 for charge in charges), items=items)
         balance = self._context.accounts.remaining_balance(account, request.operation)
         return self.add_progress(self._context.builder.submit_response(request, job, balance=balance), job)

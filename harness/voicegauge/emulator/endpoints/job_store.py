@@ -36,9 +36,9 @@ class PlannedSpeech(NamedTuple):
     synthesis: SynthesisRequest
     characters: int
     """Length of the text that is charged."""
-    accept_s: float
+    submit_s: float
     queue_s: float
-    work_s: float
+    processing_s: float
 
 
 class JobStore:
@@ -133,7 +133,7 @@ class JobStore:
             account=account,
             synthesis=speech.synthesis,
             state_path=path,
-            state_durations_s=state_durations(spec, path, speech.queue_s, speech.work_s),
+            state_durations_s=state_durations(spec, path, speech.queue_s, speech.processing_s),
             created=self._clock.now(),
             charge=charge,
             constants=draw_constants(target, rng),

@@ -67,7 +67,7 @@ class ResourceStore:
         self._contract, self._injector, self._quota = contract, injector, quota
         self._stored: OrderedDict[str, StoredResource] = OrderedDict()
         self._created_count = 0
-        self._roles = dict(_roles(contract))
+        self._roles = dict(_find_roles(contract))
 
     def handles(self, operation: Operation) -> bool:
         """Return whether `operation` is answered by `respond`; chats create conversations but are not."""
@@ -86,7 +86,7 @@ class ResourceStore:
                 if given is MISSING or given is None or maker.resource is None:
                     continue
                 stored = self._find(maker.resource, given, account, request.operation, use.id)
-                if use.states and stored.state not in use.states and not self._skips("state", request.operation):
+                if use.states and stored.state not in use.states and not self._skips_check("state", request.operation):
                     raise Rejection(
                         "invalid", use.id.field_name, f"the {stored.resource.name} {stored.id} is {stored.state}"
                     )
@@ -107,7 +107,7 @@ class ResourceStore:
             self.create(request, response, account, now, rng)
             return response
         if role.action == "list":
-            return self._list(request, account, role.resource)
+            return self._list_response(request, account, role.resource)
         assert role.id is not None, "an operation that deletes or sets names its resource"
         stored = self._find(role.resource, request.read(role.id), account, request.operation, role.id)
         if role.action == "delete":
@@ -171,18 +171,20 @@ class ResourceStore:
     ) -> StoredResource:
         stored = self._stored.get(str(given))
         if stored is not None and stored.resource is resource:
-            own = stored.account is account or self._skips("account", operation)
-            there = not stored.deleted or self._skips("deletion", operation)
+            own = stored.account is account or self._skips_check("account", operation)
+            there = not stored.deleted or self._skips_check("deletion", operation)
             if own and there:
                 return stored
         raise Rejection("not-found", location.field_name, f"there is no {resource.name} {given!r:.80}")
 
-    def _skips(self, what: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
+    def _skips_check(self, what: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
         return self._injector.skips_check(what, operation)
 
-    def _list(self, request: ParsedRequest, account: EmulatedAccount, resource: ResourceSpec) -> EmulatedResponse:
+    def _list_response(
+        self, request: ParsedRequest, account: EmulatedAccount, resource: ResourceSpec
+    ) -> EmulatedResponse:
         response = success_response(request.operation, "other", default_body)
-        shown = list(self._owned_by(account, resource, deleted=self._skips("delisting", request.operation)))
+        shown = list(self._owned_by(account, resource, deleted=self._skips_check("delisting", request.operation)))
         name = resource.id.tokens[-1]
         for key, items in response.body.items() if isinstance(response.body, dict) else ():
             if isinstance(items, list) and all(isinstance(item, dict) and name in item for item in items):
@@ -224,7 +226,7 @@ def _with_request_fields(request: ParsedRequest, response: EmulatedResponse) -> 
     return body
 
 
-def _roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:
+def _find_roles(contract: Contract) -> Iterator[tuple[str, ResourceRole]]:
     for operation in contract.operations.values():
         resource = operation.resource
         if resource is None:

@@ -41,15 +41,15 @@ class SpeechEndpoint:
         speech = self.plan(request, account, strict=strict)
         charge = context.job_store.charge_target(account, speech.target, speech.characters)
         if speech.target.response.job is None:
-            work_s = speech.queue_s + speech.work_s
+            processing_s = speech.queue_s + speech.processing_s
             pace = streaming_pace(speech.target)
             # A streamed response starts before the audio is complete: its pieces wait instead.
-            await context.clock.sleep(speech.accept_s + (work_s if pace is None else 0))
+            await context.clock.sleep(speech.submit_s + (processing_s if pace is None else 0))
             response = await self._speech_response(request, speech.target, account, speech.synthesis, charge)
             if pace is not None:
-                await self._set_up_stream(response, pace, speech.synthesis, work_s)
+                await self._set_up_stream(response, pace, speech.synthesis, processing_s)
             return response
-        await context.clock.sleep(speech.accept_s)
+        await context.clock.sleep(speech.submit_s)
         job = context.job_store.create_job(request, speech, account, charge)
         balance = context.accounts.remaining_balance(account, request.operation)
         return context.builder.submit_response(request, job, balance=balance)
@@ -75,18 +75,18 @@ class SpeechEndpoint:
     def _phase_durations_s(
         self, target: Target, synthesis: SynthesisRequest, characters: int
     ) -> tuple[float, float, float]:
-        """Return submit, queue and processing time: log-normally distributed around the contract's `emulation`."""
+        """Return submit, queue and processing time: log-normally distributed around the emulated durations of the target."""
         emulation = target.spec.emulation
         text_key = f"{target.id}:{synthesis.text}"
         self._text_counts[text_key] += 1
         # Seeded by text and repetition, so that durations do not depend on the order of concurrent requests.
         rng = seeded_random(self._context.settings.seed, text_key, self._text_counts[text_key])
-        work_ms = emulation.base_ms + emulation.ms_per_character * characters
-        accept_s, queue_s, work_s = (
+        processing_ms = emulation.base_ms + emulation.ms_per_character * characters
+        submit_s, queue_s, processing_s = (
             self._context.clock.scale(milliseconds / 1000 * rng.lognormvariate(0, emulation.jitter))
-            for milliseconds in (emulation.submit_ms, emulation.queue_ms, work_ms)
+            for milliseconds in (emulation.submit_ms, emulation.queue_ms, processing_ms)
         )
-        return accept_s, queue_s, work_s
+        return submit_s, queue_s, processing_s
 
     def _check_text_length(self, request: ParsedRequest, target: Target) -> None:
         text = request.read(target.speech.request["text"].at)

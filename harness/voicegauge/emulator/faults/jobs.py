@@ -196,5 +196,5 @@ def overcharge(amount: float) -> float:
 def has_charge(target: Target) -> bool:
     """Return whether the target has a price and some response reports the charge."""
     spec = _job_spec(target)
-    tells = target.response.charged is not None or (spec is not None and spec.charged is not None)
-    return tells and target.pricing is not None
+    reports_charge = target.response.charged is not None or (spec is not None and spec.charged is not None)
+    return reports_charge and target.pricing is not None

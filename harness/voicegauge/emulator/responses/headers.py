@@ -29,15 +29,17 @@ def add_documented_headers(response: EmulatedResponse, rate: Mapping[str, int]) 
     for name, header in response.spec.headers.items():
         if name.lower() in present:
             continue
-        value = _value(response, header, roles.get(name.lower()), rate)
+        value = _header_value(response, header, roles.get(name.lower()), rate)
         if value is not None:
             response.headers[name] = value
 
 
-def _value(response: EmulatedResponse, header: Parameter, role: str | None, rate: Mapping[str, int]) -> str | None:
+def _header_value(
+    response: EmulatedResponse, header: Parameter, role: str | None, rate: Mapping[str, int]
+) -> str | None:
     if role is not None:
         return _rate_value(response, header, role, rate)
-    charged = _charged(response, header.name)
+    charged = _charged_amount(response, header.name)
     if charged is not None:
         return f"{charged:.6f}".rstrip("0").rstrip(".")
     if not header.required:
@@ -51,13 +53,13 @@ def _rate_value(response: EmulatedResponse, header: Parameter, role: str, rate: 
     if role == "retry_after":
         return str(rate["retry_after"] if limited else BUSY_RETRY_S)
     if role == "reset":
-        return str(rate["reset"] if _is_time(header) else rate["retry_after"])
+        return str(rate["reset"] if _is_unix_time(header) else rate["retry_after"])
     if role == "remaining" and limited:
         return "0"
     return str(rate[role]) if role in rate else None
 
 
-def _charged(response: EmulatedResponse, name: str) -> float | None:
+def _charged_amount(response: EmulatedResponse, name: str) -> float | None:
     """Return the job's charge if `name` is the header that reports charges in any response of the contract."""
     if response.job is None or response.operation is None:
         return None
@@ -68,7 +70,7 @@ def _charged(response: EmulatedResponse, name: str) -> float | None:
     return None
 
 
-def _is_time(header: Parameter) -> bool:
+def _is_unix_time(header: Parameter) -> bool:
     shown: list[Any] = [header.data.get("example"), header.schema.get("example"), header.schema.get("minimum")]
     shown += header.schema.get("examples", [])
     return any(isinstance(value, int | float) and value >= _EPOCH_FROM for value in shown)

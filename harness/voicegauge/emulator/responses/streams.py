@@ -1,6 +1,6 @@
 """Streamed audio: as server-sent events, or as chunks of plain bytes.
 
-Each chunk is sent when a synthesis that runs at `emulation.pace.speed` times real time would have produced it.
+Each chunk is sent when a synthesis that runs at `emulation.pacing.speed` times real time would have produced it.
 """
 
 from __future__ import annotations

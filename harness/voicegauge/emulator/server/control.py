@@ -96,7 +96,7 @@ class _Control:
 
     async def faults(self, _request: Request) -> Response:
         known = {fault.id: fault.description for fault in FAULTS.values()}
-        return JSONResponse({"planted": list(self._emulated.injector.names), "known": known})
+        return JSONResponse({"injected": list(self._emulated.injector.names), "known": known})
 
     async def set_faults(self, request: Request) -> Response:
         """Inject these faults and no others; body: {"faults": ["wrong-type@provider"]}."""

@@ -66,11 +66,11 @@ class EmulatedProviders:
         if body is None:
             await Response("the body is too large\n", 413)(scope, receive, send)
             return
-        incoming = _incoming(scope, provider_id, f"/{rest}", body)
+        incoming = _build_incoming_request(scope, provider_id, f"/{rest}", body)
         response = await provider.handle(incoming)
         self._record(provider, incoming, response)
         if response.pieces is not None and response.raw is None:
-            await send({"type": "http.response.start", "status": response.status, "headers": _head(response)})
+            await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
             await send_stream(response, response.pieces, self.clock, receive, send)
         else:
             await send_response(response, send)
@@ -83,8 +83,8 @@ class EmulatedProviders:
                 "provider": provider.contract.id,
                 "method": incoming.method,
                 "path": incoming.path,
-                "query": _masked(incoming.query, secrets),
-                "headers": _masked(incoming.headers, secrets),
+                "query": _mask(incoming.query, secrets),
+                "headers": _mask(incoming.headers, secrets),
                 "body_bytes": len(incoming.body),
                 "operation": response.operation.id if response.operation else None,
                 "target": response.target.id if response.target else None,
@@ -120,7 +120,7 @@ async def _read_body(receive: Receive) -> bytes | None:
     return b"".join(parts)
 
 
-def _incoming(scope: Scope, provider_id: str, path: str, body: bytes) -> IncomingRequest:
+def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: bytes) -> IncomingRequest:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
     forwarded = headers.get("x-forwarded-for", "").split(",")[0].strip()
     host = headers.get("host") or _netloc(scope)
@@ -146,11 +146,11 @@ def _secret_names(contract: Contract) -> frozenset[str]:
     return frozenset(names | {"authorization", "cookie"})
 
 
-def _masked(values: Any, secrets: frozenset[str]) -> dict[str, str]:
+def _mask(values: Any, secrets: frozenset[str]) -> dict[str, str]:
     return {name: MASK if name.lower() in secrets else value for name, value in values.items()}
 
 
-def _head(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
+def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
     headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "content-type"}
     headers["server"] = SERVER_NAME
     if response.media_type:
@@ -161,7 +161,7 @@ def _head(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:
 async def send_response(response: EmulatedResponse, send: Send) -> None:
     """Send an unstreamed response; if it is cut, the connection breaks after half of its body."""
     payload = response.payload()
-    head = _head(response)
+    head = _encode_headers(response)
     if response.status >= 200 and response.status not in (204, 304):  # RFC 9110, section 8.6
         head.append((b"content-length", b"%d" % (len(payload) or int(response.cut))))
     await send({"type": "http.response.start", "status": response.status, "headers": head})

@@ -25,10 +25,10 @@ class AudioFileStore:
         self._files: OrderedDict[str, GeneratedAudio] = OrderedDict()
         self._bytes = 0
 
-    def store(self, name: str, made: GeneratedAudio) -> None:
+    def store(self, name: str, audio: GeneratedAudio) -> None:
         """Store audio under `name`, and drop the oldest files over the limit."""
-        self._files[name] = made
-        self._bytes += len(made.data)
+        self._files[name] = audio
+        self._bytes += len(audio.data)
         while self._bytes > MAX_STORED_BYTES and len(self._files) > 1:
             self._bytes -= len(self._files.popitem(last=False)[1].data)
 

@@ -110,7 +110,7 @@ def failure_states(spec: JobSpec) -> Mapping[str, JobState]:
     return {name: state for name, state in spec.states.items() if state.end == "failure"}
 
 
-def state_durations(spec: JobSpec, path: tuple[str, ...], queue_s: float, work_s: float) -> tuple[float, ...]:
+def state_durations(spec: JobSpec, path: tuple[str, ...], queue_s: float, processing_s: float) -> tuple[float, ...]:
     """Return the duration in seconds of each state of `path` except the last.
 
     The initial state takes the queue time; the states between it and the terminal one share the
@@ -118,6 +118,6 @@ def state_durations(spec: JobSpec, path: tuple[str, ...], queue_s: float, work_s
     """
     ended = next((i for i, name in enumerate(path) if name in spec.states and spec.states[name].end), len(path) - 1)
     between = max(ended - 1, 0)
-    found = [queue_s if between else queue_s + work_s, *[work_s / between for _ in range(between)]]
+    found = [queue_s if between else queue_s + processing_s, *[processing_s / between for _ in range(between)]]
     found += [HELD_S] * (len(path) - 1 - len(found))
     return tuple(found[: len(path) - 1])

@@ -133,7 +133,7 @@ class WebhookNotifier:
     async def _send_due(self, subscription: WebhookSubscription) -> bool:
         """Send the callbacks that are due now, and return whether the final one was among them."""
         job = subscription.job
-        callback = next_callback(self._builder, subscription, self._state(job))
+        callback = next_callback(self._builder, subscription, self._current_state(job))
         if callback is None:
             return False
         if callback.is_final and job is not None:
@@ -144,7 +144,7 @@ class WebhookNotifier:
                 await self._send(subscription, due)
         return callback.is_final
 
-    def _state(self, job: EmulatedJob | None) -> JobState | None:
+    def _current_state(self, job: EmulatedJob | None) -> JobState | None:
         status = job.target.job_operation if job is not None else None
         if job is None or status is None or status.job is None:
             return None

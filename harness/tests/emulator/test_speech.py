@@ -1,4 +1,4 @@
-"""Answers carry real speech of the text asked for, in the language and format asked for."""
+"""Responses carry real speech in the requested language and format."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ async def _speak(api: Any, text: str = "Hello there, my friend", **body: Any) ->
     job = (await api.submit(text, **body)).json()["id"]
     await api.states(job, 1)
     done = (await api.send("GET", f"/jobs/{job}")).json()
-    answer = await api.send("GET", done["audio"])
+    response = await api.send("GET", done["audio"])
     declared = RawAudioFormat(sample_rate_hz=24000) if done["type"] == "audio/pcm" else None
-    return decode(answer.content, declared=declared), answer
+    return decode(response.content, declared=declared), response
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ async def _speak(api: Any, text: str = "Hello there, my friend", **body: Any) ->
         (None, "audio/flac", "flac"),
     ],
 )
-async def test_a_job_delivers_the_format_asked_for(
+async def test_a_job_delivers_the_requested_format(
     start: Any, name: str | None, media_type: str, container: str
 ) -> None:
     api = await start()
-    audio, answer = await _speak(api, **({"format": name} if name else {}))
-    assert (answer.headers["Content-Type"], audio.container) == (media_type, container)
+    audio, response = await _speak(api, **({"format": name} if name else {}))
+    assert (response.headers["Content-Type"], audio.container) == (media_type, container)
     assert not is_silent(audio.samples, audio.sample_rate_hz)
     assert 0.8 < audio.audio_s < 4
 
@@ -50,35 +50,35 @@ async def test_a_job_delivers_the_format_asked_for(
         ("opus", "audio/ogg", "ogg"),
     ],
 )
-async def test_audio_at_once_has_a_documented_media_type(
+async def test_synchronous_audio_has_a_documented_media_type(
     start: Any, name: str | None, media_type: str, container: str
 ) -> None:
     api = await start()
     query = {"format": name} if name else {}
-    answer = await api.send("POST", "/now", data={"text": "Hello there"}, params=query)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, media_type)
-    audio = decode(answer.content)
+    response = await api.send("POST", "/now", data={"text": "Hello there"}, params=query)
+    assert (response.status_code, response.headers["Content-Type"]) == (200, media_type)
+    audio = decode(response.content)
     assert audio.container == container
     assert not is_silent(audio.samples, audio.sample_rate_hz)
 
 
-async def test_base64_holds_raw_samples_at_the_declared_rate(start: Any) -> None:
+async def test_base64_contains_raw_samples_at_the_declared_rate(start: Any) -> None:
     api = await start()
     tone = encode(np.sin(np.arange(32000) * 0.05).astype(np.float32), 16000, "wav")[0]
-    answer = await api.send("POST", "/clone", data={"text": "Hello there"}, files={"sample": ("a.wav", tone)})
-    body = answer.json()
+    response = await api.send("POST", "/clone", data={"text": "Hello there"}, files={"sample": ("a.wav", tone)})
+    body = response.json()
     assert body["rate"] == 8000
     audio = decode(base64.b64decode(body["audio"]), declared=RawAudioFormat(sample_rate_hz=8000))
     assert 0.5 < audio.audio_s < 3
 
 
-async def test_speed_changes_the_length(start: Any) -> None:
+async def test_speed_changes_the_duration(start: Any) -> None:
     api = await start()
     lengths = [(await _speak(api, speed=speed))[0].audio_s for speed in (0.5, 1, 2)]
     assert lengths[0] > 1.6 * lengths[1] > 2.4 * lengths[2]
 
 
-async def test_the_target_has_its_sample_rate_and_its_voice(start: Any) -> None:
+async def test_each_target_has_its_sample_rate_and_voice(start: Any) -> None:
     api = await start()
     small, _ = await _speak(api, format="wav")
     large, _ = await _speak(api, format="wav", model="large")
@@ -86,7 +86,7 @@ async def test_the_target_has_its_sample_rate_and_its_voice(start: Any) -> None:
     assert small.audio_s != large.audio_s
 
 
-async def test_only_what_is_to_be_spoken_is_spoken(start: Any) -> None:
+async def test_labels_and_unspoken_text_are_not_spoken(start: Any) -> None:
     api = await start(credits=1e9)
 
     async def spoken(text: str, **body: Any) -> bytes:
@@ -104,7 +104,7 @@ async def test_only_what_is_to_be_spoken_is_spoken(start: Any) -> None:
     assert await spoken("(cheerful) Good morning.") != await spoken("Good morning.")
 
 
-async def test_a_text_of_nothing_but_a_label_is_blank(start: Any) -> None:
+async def test_a_text_of_only_a_label_is_blank(start: Any) -> None:
     api = await start()
     assert (await api.submit("Speaker 0: ")).status_code == 422
 
@@ -112,13 +112,13 @@ async def test_a_text_of_nothing_but_a_label_is_blank(start: Any) -> None:
 async def test_languages_and_voices_sound_different(start: Any) -> None:
     api = await start(credits=1e9)
     samples = [
-        (await _speak(api, "Simon says hello", format="wav", **body))[0].samples.tobytes()
+        (await _speak(api, "Simon sends regards", format="wav", **body))[0].samples.tobytes()
         for body in ({}, {"lang": "de"}, {"lang": "fr"}, {"voice": "anna"}, {"voice": "bob"})
     ]
     assert len(set(samples)) == 5
 
 
-async def test_the_script_tells_the_language_where_none_is_named(start: Any) -> None:
+async def test_the_script_determines_the_language_if_none_is_given(start: Any) -> None:
     api = await start(credits=1e9)
     russian = "Привет, как дела"
     assert (await _speak(api, russian))[0].audio_s == (await _speak(api, russian, lang="ru"))[0].audio_s
@@ -134,13 +134,13 @@ async def test_equal_requests_give_equal_bytes_and_a_seed_changes_them(start: An
     assert (await _speak(api, format="wav", seed=4))[1].content != (await _speak(api, format="wav"))[1].content
 
 
-async def test_audio_is_of_the_documented_media_type_where_nobody_names_a_format(start: Any) -> None:
+async def test_the_default_format_has_the_documented_media_type(start: Any) -> None:
     def mend(document: dict[str, Any]) -> None:
         now = document["paths"]["/now"]["post"]
         now["responses"]["200"]["content"] = {"audio/flac": {}}
         del now["x-speech"]["targets"]["now"]["emulation"]
 
     api = await start(edit=mend)
-    answer = await api.send("POST", "/now", data={"text": "Hello there"})
-    assert answer.headers["Content-Type"] == "audio/flac"
-    assert decode(answer.content).container == "flac"
+    response = await api.send("POST", "/now", data={"text": "Hello there"})
+    assert response.headers["Content-Type"] == "audio/flac"
+    assert decode(response.content).container == "flac"

@@ -47,25 +47,25 @@ def test_stems_sum_to_the_input(count) -> None:
         ((392.00, 493.88, 587.33), "G", "Major", "9B"),
     ],
 )
-def test_key_and_tempo_of_a_chord_that_is_struck_twice_a_second(tones, key, scale, camelot) -> None:
+def test_key_and_tempo_of_a_chord_at_120_bpm(tones, key, scale, camelot) -> None:
     found = analyze_music(chord(*tones), RATE_HZ)
     assert (found["key"], found["scale"], found["camelot"]) == (key, scale, camelot)
     assert found["bpm"] == pytest.approx(120, abs=2)
     assert found["compatible_keys"][0] == f"{key} {scale}"
 
 
-def test_the_documented_example_is_what_c_major_gives() -> None:
+def test_c_major_gives_the_documented_example() -> None:
     found = analyze_music(chord(261.63, 329.63, 392.00), RATE_HZ)
     assert found["compatible_keys"] == ["C Major", "G Major", "F Major", "A Minor"]
 
 
 @pytest.mark.parametrize("does", ["voice", "style", "enhance", "dereverb"])
-def test_a_change_keeps_the_length(does) -> None:
+def test_an_effect_preserves_the_duration(does) -> None:
     made = apply_effect(noise(1.0), RATE_HZ, AudioEffect(does, voice="af_bella"))
     assert len(made) / RATE_HZ == pytest.approx(1.0, abs=0.05)
 
 
-def test_a_voice_shifts_the_pitch_by_its_name() -> None:
+def test_the_voice_name_determines_the_pitch_shift() -> None:
     tone = chord(440.0, beats_per_s=0.01, seconds=2.0)
     made = apply_effect(tone, RATE_HZ, AudioEffect("voice", voice="af_bella"))
     peak = float(np.argmax(np.abs(np.fft.rfft(made))) * RATE_HZ / len(made))
@@ -73,7 +73,7 @@ def test_a_voice_shifts_the_pitch_by_its_name() -> None:
 
 
 @given(st.text())
-def test_every_voice_is_another_one_and_near(name) -> None:
+def test_every_voice_is_shifted_a_little(name) -> None:
     assert 0 < abs(pitch_shift_semitones(name)) <= MAX_SEMITONES
 
 
@@ -81,29 +81,29 @@ def test_every_voice_is_another_one_and_near(name) -> None:
     words=st.lists(st.text("abc", min_size=1), max_size=30),
     pauses=st.lists(st.floats(0.3, 1.0), min_size=1, max_size=5),
 )
-def test_every_word_has_its_place_in_order(words, pauses) -> None:
+def test_words_are_timed_in_order(words, pauses) -> None:
     sound = np.concatenate([part for pause in pauses for part in (noise(0.5), np.zeros(int(RATE_HZ * pause)))])
-    heard = align_phrases(sound.astype(np.float32), RATE_HZ, " ".join(words))
-    assert [word for phrase in heard for word in phrase.words] == words
-    ends = [time for phrase in heard for time in (phrase.start, phrase.end)]
+    phrases = align_phrases(sound.astype(np.float32), RATE_HZ, " ".join(words))
+    assert [word for phrase in phrases for word in phrase.words] == words
+    ends = [time for phrase in phrases for time in (phrase.start, phrase.end)]
     assert ends == sorted(ends)
     assert not ends or ends[-1] <= len(sound) / RATE_HZ
 
 
 def test_a_pause_ends_a_phrase() -> None:
     sound = np.concatenate([noise(1.0), np.zeros(RATE_HZ, np.float32), noise(1.0)])
-    heard = align_phrases(sound, RATE_HZ, "one two three four")
-    assert [phrase.words for phrase in heard] == [("one", "two"), ("three", "four")]
-    assert heard[1].start == pytest.approx(2.0, abs=0.05)
+    phrases = align_phrases(sound, RATE_HZ, "one two three four")
+    assert [phrase.words for phrase in phrases] == [("one", "two"), ("three", "four")]
+    assert phrases[1].start == pytest.approx(2.0, abs=0.05)
 
 
-def test_words_and_speakers_come_where_asked_for() -> None:
-    answer = TranscriptResponse(
+def test_word_timestamps_and_speakers_are_returned_if_requested() -> None:
+    response = TranscriptResponse(
         text="body#/text", segments="body#/segments", segment=TranscriptSegment(speaker="speaker", words="words")
     )
-    heard = align_phrases(noise(1.0), RATE_HZ, "one three")
-    plain = transcript_values(answer, heard, language="en", audio_s=1.0, words=False, speakers=False)
-    full = transcript_values(answer, heard, language="en", audio_s=1.0, words=True, speakers=True)
+    phrases = align_phrases(noise(1.0), RATE_HZ, "one three")
+    plain = transcript_values(response, phrases, language="en", audio_s=1.0, words=False, speakers=False)
+    full = transcript_values(response, phrases, language="en", audio_s=1.0, words=True, speakers=True)
     assert plain["body#/segments"] == [{"start": 0.0, "end": 1.0, "text": "one three"}]
     (segment,) = full["body#/segments"]
     assert segment["speaker"] == "SPEAKER_00"

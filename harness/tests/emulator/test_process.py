@@ -1,4 +1,4 @@
-"""An emulator in a process of its own starts fast and never outlives who started it."""
+"""The subprocess of the emulator starts quickly and never outlives its parent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from voicegauge.emulator.server.process import EmulatorProcessConfig
 from voicegauge.errors import UsageError
 
 
-def _answers(url: str) -> bool:
+def _is_serving(url: str) -> bool:
     try:
         return httpx.get(url, timeout=2).status_code == 200
     except httpx.TransportError:
@@ -31,22 +31,22 @@ def _answers(url: str) -> bool:
 def _gone(url: str, limit_s: float = 10) -> bool:
     end = time.monotonic() + limit_s
     while time.monotonic() < end:
-        if not _answers(url):
+        if not _is_serving(url):
             return True
         time.sleep(0.05)
     return False
 
 
-def test_it_answers_within_the_context_and_no_longer(plain_acme: Contract) -> None:
+def test_the_emulator_serves_only_within_its_context(plain_acme: Contract) -> None:
     with running_emulator([plain_acme], EmulatorSettings(seed=3)) as emulator:
         health = httpx.get(f"{emulator.control_url}/health").json()
         assert health == {"status": "ok", "emulated": True, "providers": ["acme"]}
         assert httpx.get(f"{emulator.base_url('acme')}/voices").status_code == 200
         url = f"{emulator.control_url}/health"
-    assert not _answers(url)
+    assert not _is_serving(url)
 
 
-def test_a_taken_port_and_an_unknown_fault_are_one_line_each(plain_acme: Contract) -> None:
+def test_a_port_in_use_and_an_unknown_fault_are_one_line_errors(plain_acme: Contract) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
@@ -71,7 +71,7 @@ with running_emulator([Path(sys.argv[1])]) as emulator:
 """
 
 
-def test_it_ends_without_a_word_when_its_parent_has_gone_before_it_is_ready(plain_acme: Contract) -> None:
+def test_it_exits_silently_if_its_parent_ends_during_startup(plain_acme: Contract) -> None:
     config = EmulatorProcessConfig(contracts=(str(plain_acme.document.path),), settings=EmulatorSettings())
     with subprocess.Popen(
         [sys.executable, "-m", "voicegauge.emulator"],
@@ -89,33 +89,33 @@ def test_it_ends_without_a_word_when_its_parent_has_gone_before_it_is_ready(plai
         assert process.stderr.read() == b""
 
 
-def test_it_ends_when_its_parent_is_killed(plain_acme: Contract) -> None:
+def test_it_exits_when_its_parent_is_killed(plain_acme: Contract) -> None:
     command = [sys.executable, "-c", _PARENT, str(plain_acme.document.path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         url = f"{parent.stdout.readline().strip()}/health"
-        assert _answers(url)
+        assert _is_serving(url)
         parent.send_signal(signal.SIGKILL)
         parent.wait()
         assert _gone(url)
 
 
-def test_faults_are_planted_while_it_runs(plain_acme: Contract) -> None:
+def test_faults_can_be_changed_while_it_runs(plain_acme: Contract) -> None:
     with running_emulator([plain_acme], EmulatorSettings(clock="per-poll")) as emulator, httpx.Client() as http:
         ask: dict[str, Any] = {"json": {"text": "Hi"}, "headers": {"Authorization": "Bearer k"}}
         url, control = f"{emulator.base_url('acme')}/speech", f"{emulator.control_url}/faults"
         assert "state" in http.post(url, **ask).json()
-        planted = http.put(control, json={"faults": ["empty-body@acme/small"]}).json()
-        assert planted["planted"] == ["empty-body@acme/small"]
+        injected = http.put(control, json={"faults": ["empty-body@acme/small"]}).json()
+        assert injected["injected"] == ["empty-body@acme/small"]
         assert http.post(url, **ask).content == b""
-        refused = http.put(control, json={"faults": ["empty-bodi"]})
-        assert (refused.status_code, "empty-body" in refused.text) == (400, True)
+        rejected = http.put(control, json={"faults": ["empty-bodi"]})
+        assert (rejected.status_code, "empty-body" in rejected.text) == (400, True)
         assert http.put(control, json={"faults": "empty-body"}).status_code == 400
         http.put(control, json={"faults": []})
         assert "state" in http.post(url, **ask).json()
 
 
-def test_serving_from_the_command_line_ends_quietly_with_ctrl_c(plain_acme: Contract) -> None:
+def test_ctrl_c_ends_serve_without_a_traceback(plain_acme: Contract) -> None:
     folder = str(plain_acme.document.path)
     command = [sys.executable, "-m", "voicegauge", "serve", "acme", "--contracts", folder, "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -135,7 +135,7 @@ def test_serving_from_the_command_line_ends_quietly_with_ctrl_c(plain_acme: Cont
     assert "export ACME_KEY" in out
 
 
-def test_a_contract_whose_emulation_cannot_be_done_names_its_line(tmp_path: Any, acme: Any) -> None:
+def test_unsupported_emulation_settings_name_their_line(tmp_path: Any, acme: Any) -> None:
     def edit(document: dict[str, Any]) -> None:
         document["paths"]["/now"]["post"]["x-speech"]["targets"]["now"]["emulation"] = {"voice": "nobody"}
 

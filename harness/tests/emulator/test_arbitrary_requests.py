@@ -1,4 +1,4 @@
-"""Whatever is sent, a provider without faults answers with one of its own documented answers."""
+"""Any request to a provider without faults gets a documented response."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 
 @FUZZ
 @given(body=BODY | JSON)
-def test_any_json_is_answered_as_documented(http: httpx.Client, body: Any) -> None:
-    answer = http.post("/speech", content=json.dumps(body), headers={"Content-Type": "application/json"})
-    assert answer.status_code in (202, 400, 422)
-    assert isinstance(answer.json(), dict)
+def test_any_json_gets_a_documented_response(http: httpx.Client, body: Any) -> None:
+    response = http.post("/speech", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert response.status_code in (202, 400, 422)
+    assert isinstance(response.json(), dict)
 
 
 @FUZZ
 @given(body=BODY, files=st.dictionaries(st.sampled_from(FIELDS), st.binary(max_size=60), max_size=3))
-def test_any_form_is_answered_as_documented(http: httpx.Client, body: Any, files: Any) -> None:
+def test_any_form_gets_a_documented_response(http: httpx.Client, body: Any, files: Any) -> None:
     fields = {name: str(value) for name, value in body.items() if name not in files}
-    answer = http.post("/clone", data=fields, files=files or {"other": b""})
-    assert answer.status_code in (200, 400, 413)
+    response = http.post("/clone", data=fields, files=files or {"other": b""})
+    assert response.status_code in (200, 400, 413)
 
 
 @FUZZ
@@ -68,31 +68,31 @@ def test_any_form_is_answered_as_documented(http: httpx.Client, body: Any, files
     ),
     path=st.sampled_from(["/speech", "/clone", "/now"]),
 )
-def test_any_bytes_are_answered_as_documented(http: httpx.Client, body: bytes, media_type: str, path: str) -> None:
-    answer = http.post(path, content=body, headers={"Content-Type": media_type})
-    assert answer.status_code in (200, 202, 400, 413, 422)
+def test_any_bytes_get_a_documented_response(http: httpx.Client, body: bytes, media_type: str, path: str) -> None:
+    response = http.post(path, content=body, headers={"Content-Type": media_type})
+    assert response.status_code in (200, 202, 400, 413, 422)
 
 
 @FUZZ
 @given(
     path=st.text(st.characters(codec="utf-8"), max_size=30), method=st.sampled_from(["GET", "POST", "DELETE", "PUT"])
 )
-def test_any_path_is_answered_as_documented(http: httpx.Client, path: str, method: str) -> None:
+def test_any_path_gets_a_documented_response(http: httpx.Client, path: str, method: str) -> None:
     try:
-        answer = http.request(method, f"/jobs/{path}")
+        response = http.request(method, f"/jobs/{path}")
     except httpx.InvalidURL:
         return
-    assert answer.status_code in (404, 405)
+    assert response.status_code in (404, 405)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.sampled_from(["Hi there", "Good day", "How now"]), min_size=2, max_size=8))
-def test_jobs_at_once_keep_their_own_ids_and_texts(emulator: RunningEmulator, texts: list[str]) -> None:
+def test_concurrent_jobs_have_their_own_ids_and_texts(emulator: RunningEmulator, texts: list[str]) -> None:
     async def ask() -> list[Any]:
         headers = {"Authorization": "Bearer k"}
         async with httpx.AsyncClient(base_url=emulator.base_url("acme"), headers=headers) as client:
             return await asyncio.gather(*(client.post("/speech", json={"text": text}) for text in texts))
 
-    answers = [answer.json() for answer in asyncio.run(ask())]
-    assert len({answer["id"] for answer in answers}) == len(texts)
-    assert {answer["cost"] for answer in answers} == {30}
+    responses = [response.json() for response in asyncio.run(ask())]
+    assert len({response["id"] for response in responses}) == len(texts)
+    assert {response["cost"] for response in responses} == {30}

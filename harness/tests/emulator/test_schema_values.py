@@ -1,4 +1,4 @@
-"""Values made out of schemas."""
+"""Values are built from schemas."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voicegauge.formats.located_yaml import read_document
 
 
 @pytest.mark.parametrize("word", ["example", "default", "const"])
-def test_what_is_made_of_a_schema_may_be_written_into(tmp_path: Path, word: str) -> None:
+def test_generated_values_are_copies_of_the_schema(tmp_path: Path, word: str) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_text(f"output: {{type: object, {word}: {{urls: []}}}}")
     document = read_document(path)

@@ -1,4 +1,4 @@
-"""What the emulator does with audio that it is sent."""
+"""The emulator transcribes and converts uploaded audio."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ RATE_HZ = 16_000
 
 
 class Slow:
-    """A recogniser that takes its time."""
+    """A slow ASR engine that counts its transcriptions."""
 
-    heard = 0
+    count = 0
 
     def supports_language(self, language: str) -> bool:
         return language == "en"
 
     def transcribe(self, samples: object, language: str) -> str:
-        type(self).heard += 1
+        type(self).count += 1
         time.sleep(0.3)
-        return "four words are said"
+        return "four words were spoken"
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def recording(seconds: float = 1.0, *, silent: bool = False) -> UploadedFile:
 async def sent(
     contract: Contract, *wanted: tuple[str, UploadedFile, dict[Any, Any]], credits: float = 1e9
 ) -> list[Exchange]:
-    """The answers to requests that are sent side by side."""
+    """Send requests concurrently and return their exchanges."""
     app = create_app([contract], EmulatorSettings(clock="per-poll", credits=credits, rate_limits=False))
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
@@ -67,56 +67,56 @@ def body(exchange: Exchange) -> Any:
     return json.loads(exchange.response.body)
 
 
-async def test_silence_has_no_words(ttsai) -> None:
-    (answer,) = await sent(ttsai, ("stt-whisper", recording(silent=True), {}))
-    assert (body(answer)["text"], body(answer)["segments"], body(answer)["duration"]) == ("", [], 1.0)
+async def test_silence_has_an_empty_transcript(ttsai) -> None:
+    (response,) = await sent(ttsai, ("stt-whisper", recording(silent=True), {}))
+    assert (body(response)["text"], body(response)["segments"], body(response)["duration"]) == ("", [], 1.0)
 
 
-async def test_a_language_that_is_not_known_is_said_to_be(ttsai) -> None:
-    (answer,) = await sent(ttsai, ("stt-whisper", recording(), {"language": "de"}))
-    assert body(answer)["text"] == transcription.UNSUPPORTED_LANGUAGE_TEXT
+async def test_an_unsupported_language_gets_a_marked_transcript(ttsai) -> None:
+    (response,) = await sent(ttsai, ("stt-whisper", recording(), {"language": "de"}))
+    assert body(response)["text"] == transcription.UNSUPPORTED_LANGUAGE_TEXT
     assert "EMULATED" in transcription.UNSUPPORTED_LANGUAGE_TEXT
 
 
-async def test_a_translation_says_that_it_is_none(ttsai) -> None:
-    (answer,) = await sent(ttsai, ("translation", recording(), {"language": "fr"}))
-    found = body(answer)
-    assert found["original_text"] == "four words are said"
-    assert found["translated_text"] == "EMULATED translation into fr: four words are said"
+async def test_a_translation_is_marked_as_emulated(ttsai) -> None:
+    (response,) = await sent(ttsai, ("translation", recording(), {"language": "fr"}))
+    found = body(response)
+    assert found["original_text"] == "four words were spoken"
+    assert found["translated_text"] == "EMULATED translation into fr: four words were spoken"
     assert (found["source_language"], found["target_language"]) == ("en", "fr")
 
 
-async def test_a_minute_is_paid_by_its_length_and_an_empty_account_is_refused(ttsai) -> None:
-    (answer,) = await sent(ttsai, ("stt-whisper", recording(3.0), {}))
-    assert float(answer.response.header("x-credits-used") or 0) == pytest.approx(2000 * 3 / 60)
-    (answer,) = await sent(ttsai, ("stt-whisper", recording(3.0), {}), credits=99)
-    assert answer.response.status == 402
+async def test_audio_is_charged_by_duration_and_an_empty_account_is_rejected(ttsai) -> None:
+    (response,) = await sent(ttsai, ("stt-whisper", recording(3.0), {}))
+    assert float(response.response.header("x-credits-used") or 0) == pytest.approx(2000 * 3 / 60)
+    (response,) = await sent(ttsai, ("stt-whisper", recording(3.0), {}), credits=99)
+    assert response.response.status == 402
 
 
-async def test_one_recording_is_heard_once(ttsai) -> None:
-    before = Slow.heard
-    answers = await sent(ttsai, *(("stt-whisper", recording(), {}) for _ in range(6)))
-    assert {body(answer)["text"] for answer in answers} == {"four words are said"}
-    assert Slow.heard == before + 1
+async def test_a_recording_is_transcribed_once(ttsai) -> None:
+    before = Slow.count
+    responses = await sent(ttsai, *(("stt-whisper", recording(), {}) for _ in range(6)))
+    assert {body(response)["text"] for response in responses} == {"four words were spoken"}
+    assert Slow.count == before + 1
 
 
-async def test_others_are_answered_while_it_listens(ttsai) -> None:
+async def test_other_requests_are_served_during_transcription(ttsai) -> None:
     app = create_app([ttsai], EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False))
     async with Transport(app=app) as transport:
         client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         intake = ttsai.intakes["stt-whisper"]
         listening = asyncio.create_task(client.call(intake.operation, audio_input_request(intake, recording())))
         await asyncio.sleep(0.1)
-        answer = await client.call(ttsai.operation("getHealth"), RequestParts())
-        assert answer.response.status == 200
+        response = await client.call(ttsai.operation("getHealth"), RequestParts())
+        assert response.response.status == 200
         assert not listening.done()
-        assert body(await listening)["text"] == "four words are said"
+        assert body(await listening)["text"] == "four words were spoken"
 
 
 @pytest.mark.parametrize("name", ["stt-whisper", "voice-openvoice", "enhance", "analysis", "convert", "translation"])
-async def test_what_is_no_audio_is_refused_as_documented(ttsai, name) -> None:
+async def test_an_upload_that_is_not_audio_is_rejected_as_documented(ttsai, name) -> None:
     text = UploadedFile(filename="a.txt", media_type="text/plain", data=b"no recording")
     words = {"format": "wav"} if name == "convert" else {}
-    (answer,) = await sent(ttsai, (name, text, words))
-    assert answer.response.status == 400
-    assert json.loads(answer.response.body)["error"]["code"] == "bad_request"
+    (response,) = await sent(ttsai, (name, text, words))
+    assert response.response.status == 400
+    assert json.loads(response.response.body)["error"]["code"] == "bad_request"
