@@ -75,7 +75,7 @@ class SpeechEndpoint:
     def _phase_durations_s(
         self, target: Target, synthesis: SynthesisRequest, characters: int
     ) -> tuple[float, float, float]:
-        """Return submit, queue and processing time: log-normally distributed around the emulated durations of the target."""
+        """Return submit, queue and processing time, distributed log-normally around the documented durations."""
         emulation = target.spec.emulation
         text_key = f"{target.id}:{synthesis.text}"
         self._text_counts[text_key] += 1
