@@ -51,7 +51,7 @@ def followed(contract: Contract) -> Iterator[str]:
         if operation.job is not None:
             yield from filter(None, (operation.job.audio.download, operation.job.result))
         yield from filter(None, (getattr(place, "download", None) for place in places))
-        answer = getattr(operation.intake, "answer", None)
+        answer = getattr(operation.intake, "response", None)
         for part in ("audio", "stems"):
             yield from filter(None, [getattr(getattr(answer, part, None), "download", None)])
         if operation.resource is not None:

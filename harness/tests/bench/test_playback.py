@@ -239,7 +239,7 @@ def test_a_stream_faster_than_speech_does_not(ttsai) -> None:
 
 def test_chunked_bytes_over_a_socket_are_measured(tmp_path) -> None:
     old = "ms_per_character: 1.5\n              format: wav"
-    found, _ = _spoken(_contract(tmp_path, old, "pace: {chunk_s: 0.25, speed: 4}"), "kokoro-sync")
+    found, _ = _spoken(_contract(tmp_path, old, "pacing: {chunk_s: 0.25, speed: 4}"), "kokoro-sync")
     assert found.first_event_ms is None
     assert len(found.chunks) > 4
     assert found.gap_p50_ms == pytest.approx(31, rel=0.8)
