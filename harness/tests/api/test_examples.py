@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import doctest
 import inspect
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,24 @@ def test_the_example_is_true(name: str, saved_run: str, tmp_path: Path, monkeypa
         runner.run(test, out=output.append)
     assert runner.tries > 0
     assert not runner.failures, "".join(output)
+
+
+SCRIPT = """\
+import voicegauge
+
+print("begin", flush=True)
+run = voicegauge.benchmark("ttsai/kokoro-sync", limit=1, warmup=0, languages=["en"], html=False)
+print(run.targets[0].wer.corpus.value)
+"""
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path: Path) -> None:
+    """The processes that transcribe do not run the script again."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    environment = {**os.environ, "VOICEGAUGE_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("begin") == 1
+    assert len(list((tmp_path / "reports").iterdir())) == 1

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from itertools import islice
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from voicegauge.bench.scoring.spawn_context import IsolatedSpawnContext
 from voicegauge.errors import DataError, MissingExtraError, UnreachableError, UsageError
 from voicegauge.model import AudioFacts
 from voicegauge.speech import suppress_decoder_stderr
@@ -116,7 +116,7 @@ class _Pool(NamedTuple):
 
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[_Pool]:
-    executor = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=suppress_decoder_stderr)
+    executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=suppress_decoder_stderr)
     try:
         yield _Pool(executor, 2 * workers, remote=False)
     except BrokenProcessPool as error:

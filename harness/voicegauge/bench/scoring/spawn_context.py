@@ -1,0 +1,39 @@
+"""Spawning worker processes that do not import the caller's script."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnContext, SpawnProcess
+from types import ModuleType
+
+
+class _IsolatedProcess(SpawnProcess):
+    """A spawned process that does not run the main module of its parent again.
+
+    `multiprocessing` imports the parent's script in each worker. In a script without `if __name__ == "__main__"`, the
+    workers would benchmark again, and a live benchmark would be paid for again.
+    """
+
+    def start(self) -> None:
+        """Start the process."""
+        with _hidden_main_module():
+            super().start()
+
+
+class IsolatedSpawnContext(SpawnContext):
+    """A `multiprocessing` context whose processes do not import the caller's script."""
+
+    Process = _IsolatedProcess
+
+
+@contextmanager
+def _hidden_main_module() -> Iterator[None]:
+    """Replace the main module by an empty one, which has no file that a worker could import."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
