@@ -1,6 +1,7 @@
-"""A small server that takes webhooks in: one for a check, for `voicegauge listen` and for tests of one's own.
+"""Webhook receiver: a small server that accepts the callbacks of providers.
 
-It answers everything with an empty 200 and shows nothing of what it got; it takes bodies up to a limit.
+Used by checks, by `voicegauge listen` and by tests. It responds to every callback with an empty 200, never reveals what
+it has received, and limits the size and the number of bodies, because its URL may be public.
 """
 
 from __future__ import annotations
@@ -18,94 +19,106 @@ from voicegauge.errors import TimedOutError, UsageError
 from voicegauge.model import ReceivedWebhook, Request
 
 MAX_BODY_BYTES = 1024 * 1024
-"""A status answer has a few hundred bytes."""
-MAX_KEPT = 10_000
-MAX_KEPT_BYTES = 64 * 1024 * 1024
-"""Of all bodies: whoever learns the URL must not fill the memory."""
-READ_LIMIT_S = 10.0
-"""For a body to arrive: a trickle must not hold a connection for ever."""
-LOOK_S = 0.01
-WAIT_S = 10.0
+"""Callbacks usually have a few hundred bytes."""
+MAX_CALLBACKS = 10_000
+MAX_TOTAL_BYTES = 64 * 1024 * 1024
+"""Limit for all bodies together, so that nobody who learns the URL can exhaust the memory."""
+READ_TIMEOUT_S = 10.0
+"""Time for a body to arrive, so that a slow sender cannot occupy a connection forever."""
+POLL_INTERVAL_S = 0.01
+DEFAULT_TIMEOUT_S = 10.0
 
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class Receiver:
-    """Keeps what was sent to it, and lets tests wait for it."""
+    """An ASGI application that stores callbacks, and lets callers wait for them."""
 
     def __init__(self, on_callback: Callable[[ReceivedWebhook], None] | None = None) -> None:
-        """`on_callback` is called with each webhook, in the server's thread."""
+        """Create a receiver without callbacks.
+
+        Args:
+            on_callback: called with each callback, in the server's thread.
+        """
         self.root = ""
-        """Where others reach it: its own address, or that of a tunnel to it."""
+        """Base URL under which providers reach the receiver: its own address, or that of a tunnel."""
         self.received: list[ReceivedWebhook] = []
-        """All of them, in the order they came."""
-        self._tell = on_callback or (lambda _received: None)
-        self._given: set[int] = set()
-        self._kept_bytes = 0
+        """All callbacks, in the order in which they arrived."""
+        self._on_callback = on_callback or (lambda _received: None)
+        self._returned: set[int] = set()
+        """Indices of the callbacks that `next_callback` has returned."""
+        self._total_bytes = 0
 
     @property
     def url(self) -> str:
-        """A URL that nobody can guess, for one request."""
+        """A new, unguessable webhook URL for one request."""
         return f"{self.root}/{secrets.token_urlsafe(12)}"
 
     def sent_to(self, url: str) -> list[ReceivedWebhook]:
-        """What was sent to `url`."""
+        """The callbacks that were sent to `url`."""
         token = url.rpartition("/")[2]
-        return [one for one in self.received if one.token == token]
+        return [callback for callback in self.received if callback.token == token]
 
-    async def next_callback(self, request_id: str | None = None, *, timeout_s: float = WAIT_S) -> ReceivedWebhook:
-        """The next webhook that was not given out yet; with `request_id` the next whose body names it.
+    async def next_callback(
+        self, request_id: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
+    ) -> ReceivedWebhook:
+        """Wait for the next callback that this method has not returned yet.
+
+        Args:
+            request_id: consider only callbacks whose body contains this id.
+            timeout_s: how long to wait, in seconds.
 
         Raises:
-            TimedOutError: none came in time.
+            TimedOutError: none arrived in time.
         """
-        for _ in range(1 + math.ceil(timeout_s / LOOK_S)):
-            for index, one in enumerate(self.received):
-                if index not in self._given and (request_id is None or _names(one, request_id)):
-                    self._given.add(index)
-                    return one
-            await asyncio.sleep(LOOK_S)
+        for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
+            for index, callback in enumerate(self.received):
+                if index not in self._returned and (request_id is None or _contains_id(callback, request_id)):
+                    self._returned.add(index)
+                    return callback
+            await asyncio.sleep(POLL_INTERVAL_S)
         about = "" if request_id is None else f" about {request_id!r}"
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
     async def wait_until(
-        self, url: str, enough: Callable[[list[ReceivedWebhook]], bool], *, timeout_s: float
+        self, url: str, is_enough: Callable[[list[ReceivedWebhook]], bool], *, timeout_s: float
     ) -> list[ReceivedWebhook]:
-        """What was sent to `url`, as soon as it is `enough` or the time is over."""
-        for _ in range(1 + math.ceil(timeout_s / LOOK_S)):
-            if enough(self.sent_to(url)):
+        """Wait until `is_enough` holds for the callbacks to `url`, or until the timeout; return them in both cases."""
+        for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
+            if is_enough(self.sent_to(url)):
                 break
-            await asyncio.sleep(LOOK_S)  # the server has a loop of its own, so no event of this one tells
+            # The server runs in another event loop, whose events cannot be awaited in this one.
+            await asyncio.sleep(POLL_INTERVAL_S)
         return self.sent_to(url)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: _Receive, send: _Send) -> None:
-        """Take in one request."""
+        """Handle one HTTP request."""
         if scope["type"] != "http":
             return
         if scope["method"] != "POST":
-            await _answer(send, 405, ((b"allow", b"POST"),))
+            await _respond(send, 405, ((b"allow", b"POST"),))
             return
         try:
-            async with asyncio.timeout(READ_LIMIT_S):
-                body = await _read(receive)
+            async with asyncio.timeout(READ_TIMEOUT_S):
+                body = await _read_body(receive)
         except TimeoutError:
-            await _answer(send, 408)
+            await _respond(send, 408)
             return
         except ConnectionError:
             return
         if body is None:
-            await _answer(send, 413)
-        elif len(self.received) >= MAX_KEPT or self._kept_bytes + len(body) > MAX_KEPT_BYTES:
-            await _answer(send, 503)
+            await _respond(send, 413)
+        elif len(self.received) >= MAX_CALLBACKS or self._total_bytes + len(body) > MAX_TOTAL_BYTES:
+            await _respond(send, 503)
         else:
-            self._kept_bytes += len(body)
-            received = self._received(scope, body)
-            self.received.append(received)
-            self._tell(received)
-            await _answer(send, 200)
+            self._total_bytes += len(body)
+            callback = self._to_callback(scope, body)
+            self.received.append(callback)
+            self._on_callback(callback)
+            await _respond(send, 200)
 
-    def _received(self, scope: MutableMapping[str, Any], body: bytes) -> ReceivedWebhook:
+    def _to_callback(self, scope: MutableMapping[str, Any], body: bytes) -> ReceivedWebhook:
         path = str(scope["path"])
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         return ReceivedWebhook(
@@ -116,25 +129,25 @@ class Receiver:
         )
 
 
-def _names(received: ReceivedWebhook, wanted: str) -> bool:
-    """Whether a text in the body is `wanted`."""
+def _contains_id(callback: ReceivedWebhook, request_id: str) -> bool:
+    """Whether any value in the JSON body equals `request_id`."""
     try:
-        left = [json.loads(received.request.body)]
+        pending = [json.loads(callback.request.body)]
     except (ValueError, RecursionError):
         return False
-    while left:
-        value = left.pop()
-        if value == wanted:
+    while pending:
+        value = pending.pop()
+        if value == request_id:
             return True
-        left += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        pending += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return False
 
 
-async def _read(receive: _Receive) -> bytes | None:
-    """The body; `None` where it is too large.
+async def _read_body(receive: _Receive) -> bytes | None:
+    """The request body; `None` if it is larger than `MAX_BODY_BYTES`.
 
     Raises:
-        ConnectionError: the sender has left.
+        ConnectionError: the sender disconnected.
     """
     body, more = b"", True
     while more:
@@ -147,7 +160,7 @@ async def _read(receive: _Receive) -> bytes | None:
     return body
 
 
-async def _answer(send: _Send, status: int, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+async def _respond(send: _Send, status: int, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
     sized = (*headers, (b"content-length", b"0"))
     await send({"type": "http.response.start", "status": status, "headers": sized})
     await send({"type": "http.response.body", "body": b""})
@@ -157,16 +170,17 @@ async def _answer(send: _Send, status: int, headers: tuple[tuple[bytes, bytes], 
 def running_receiver(
     *, port: int = 0, public_url: str | None = None, on_callback: Callable[[ReceivedWebhook], None] | None = None
 ) -> Iterator[Receiver]:
-    """A receiver on a port of this machine, in a thread, until the context ends.
+    """Run a receiver on a local port, in a thread, until the context ends.
 
     Args:
-        port: 0 takes a free one.
-        public_url: where a tunnel leads here from, for providers that must reach it.
-        on_callback: called with each webhook, in the server's thread.
+        port: port to listen on; 0 chooses a free one.
+        public_url: URL of a tunnel to this receiver, for providers that cannot reach this machine otherwise.
+        on_callback: called with each callback, in the server's thread.
 
     Raises:
-        UsageError: the port cannot be had, or `public_url` is none.
+        UsageError: the port is not available, or `public_url` is not an https URL.
     """
+    # Imported here, because most users of this module do not start a server.
     from voicegauge.emulator.server import running_app
 
     if public_url is not None and not public_url.startswith("https://"):

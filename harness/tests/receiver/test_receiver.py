@@ -1,4 +1,4 @@
-"""The receiver over a real socket: what it takes in, what it refuses, and that it shows nothing."""
+"""The webhook receiver over a real socket: accepted and rejected requests, and empty responses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from voicegauge.errors import TimedOutError, UsageError
-from voicegauge.receiver import MAX_BODY_BYTES, MAX_KEPT_BYTES, Receiver, running_receiver
+from voicegauge.receiver import MAX_BODY_BYTES, MAX_TOTAL_BYTES, Receiver, running_receiver
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +26,8 @@ def _send(url: str, body: bytes = b"{}", method: str = "POST") -> tuple[int, dic
     connection = http.client.HTTPConnection(parts.netloc, timeout=10)
     try:
         connection.request(method, parts.path, body, {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
     finally:
         connection.close()
 
@@ -42,7 +42,7 @@ async def test_each_url_has_its_own_webhooks(receiver) -> None:
     assert [one.request.body for one in receiver.sent_to(other)] == [b"[2]"]
 
 
-async def test_next_waits_for_the_one_that_names_the_id_and_gives_each_once(receiver) -> None:
+async def test_next_callback_waits_for_the_id_and_returns_each_callback_once(receiver) -> None:
     for body in ({"id": "a"}, {"job": {"ids": ["x", "b"]}}, {"id": "b", "again": True}):
         _send(f"{receiver.root}/anything/at/all", json.dumps(body).encode())
     assert json.loads((await receiver.next_callback("b")).request.body) == {"job": {"ids": ["x", "b"]}}
@@ -61,17 +61,17 @@ async def test_next_waits_for_the_one_that_names_the_id_and_gives_each_once(rece
         (b"\xff\xfe not JSON", "POST", 200),
     ],
 )
-def test_what_it_takes_and_that_nothing_comes_back(receiver, body, method, status) -> None:
+def test_responses_by_method_and_size_are_empty(receiver, body, method, status) -> None:
     before = len(receiver.received)
-    answered, headers, shown = _send(f"{receiver.root}/<script>", body, method)
-    assert (answered, shown) == (status, b"")
+    status_code, headers, shown = _send(f"{receiver.root}/<script>", body, method)
+    assert (status_code, shown) == (status, b"")
     assert "script" not in str(headers)
     assert "server" not in headers
     assert len(receiver.received) - before == (status == 200)
 
 
-async def test_it_keeps_no_more_than_the_memory_bears() -> None:
-    receiver, answers = Receiver(), []
+async def test_the_total_size_of_callbacks_is_limited() -> None:
+    receiver, statuses = Receiver(), []
     scope = {"type": "http", "method": "POST", "path": "/x", "headers": []}
     body = {"type": "http.request", "body": b"x" * MAX_BODY_BYTES}
 
@@ -79,15 +79,15 @@ async def test_it_keeps_no_more_than_the_memory_bears() -> None:
         return body
 
     async def send(message: MutableMapping[str, Any]) -> None:
-        answers.append(message.get("status"))
+        statuses.append(message.get("status"))
 
-    for _ in range(MAX_KEPT_BYTES // MAX_BODY_BYTES + 3):
+    for _ in range(MAX_TOTAL_BYTES // MAX_BODY_BYTES + 3):
         await receiver(scope, receive, send)
-    assert len(receiver.received) == MAX_KEPT_BYTES // MAX_BODY_BYTES
-    assert answers[-2:] == [503, None]
+    assert len(receiver.received) == MAX_TOTAL_BYTES // MAX_BODY_BYTES
+    assert statuses[-2:] == [503, None]
 
 
-def test_a_sender_that_leaves_in_the_middle_is_no_webhook(receiver) -> None:
+def test_a_sender_that_disconnects_within_the_body_is_ignored(receiver) -> None:
     before = len(receiver.received)
     parts = urlsplit(receiver.url)
     with socket.create_connection((parts.hostname, parts.port)) as raw:
@@ -103,7 +103,7 @@ def test_a_tunnel_must_be_https() -> None:
         assert behind.url.startswith("https://t.example/")
 
 
-def test_a_port_that_is_taken_is_one_line(receiver) -> None:
+def test_a_port_in_use_is_reported_in_one_line(receiver) -> None:
     taken = urlsplit(receiver.root).port
     with pytest.raises(UsageError, match="cannot listen on"), running_receiver(port=taken):
         pass

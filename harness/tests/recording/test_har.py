@@ -50,7 +50,7 @@ def save(path: Path, *exchanges: Exchange, **options):
     return save_har(path, exchanges, provenance=Provenance.RECORDED, contract=CONTRACT, **options)
 
 
-def test_what_was_saved_is_loaded(tmp_path):
+def test_saved_exchanges_are_loaded_unchanged(tmp_path):
     path = tmp_path / "a.har"
     when = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
     one = exchange(answer=WAV, request=b'{"text": "hi"}', asked=(("Content-Type", "application/json"),), timing=TIMING)
@@ -61,7 +61,7 @@ def test_what_was_saved_is_loaded(tmp_path):
     assert (saved.contract_version, saved.contract_sha256) == (CONTRACT.version, CONTRACT.document.sha256)
 
 
-def test_the_file_is_har_with_audio_beside_it(tmp_path):
+def test_the_file_is_har_with_audio_next_to_it(tmp_path):
     save(tmp_path / "a.har", exchange(answer=WAV, timing=TIMING, url="https://gateway.pixazo.ai/a?b=c"))
     log = json.loads((tmp_path / "a.har").read_text())["log"]
     assert (log["version"], log["creator"]["name"]) == ("1.2", "voicegauge")
@@ -98,7 +98,7 @@ def test_any_body_comes_back(tmp_path_factory, bodies, asked):
     assert [one.response.body for one in saved.exchanges] == [answer for _, answer in bodies]
 
 
-def test_headers_are_kept_by_a_list_of_the_harmless(tmp_path):
+def test_only_headers_on_the_allow_list_are_not_masked(tmp_path):
     asked = (
         ("Ocp-Apim-Subscription-Key", KEY),
         ("Authorization", "Bearer abc"),
@@ -153,7 +153,7 @@ def test_a_secret_in_an_id_or_a_header_stops_the_write(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
+def test_an_unwritable_path_is_reported_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):
         save(tmp_path / "file" / "a.har", exchange())
@@ -183,7 +183,7 @@ def change(path: Path, edit) -> None:
         (lambda log: log["entries"][0]["_timing"].update(more=1), "is not a recording"),
     ],
 )
-def test_what_is_no_recording_is_one_line(tmp_path, edit, words):
+def test_an_invalid_recording_is_reported_in_one_line(tmp_path, edit, words):
     path = tmp_path / "a.har"
     save(path, exchange(answer=WAV, timing=TIMING))
     change(path, edit)
@@ -194,7 +194,7 @@ def test_what_is_no_recording_is_one_line(tmp_path, edit, words):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"null"])
-def test_what_is_no_json_is_one_line(tmp_path, content):
+def test_invalid_json_is_reported_in_one_line(tmp_path, content):
     path = tmp_path / "a.har"
     path.write_bytes(content)
     with pytest.raises(DataError, match="is not a recording of voicegauge"):
@@ -203,7 +203,7 @@ def test_what_is_no_json_is_one_line(tmp_path, content):
         load_har(tmp_path / "none.har")
 
 
-def test_changed_audio_is_refused(tmp_path):
+def test_changed_audio_is_rejected(tmp_path):
     save(tmp_path / "a.har", exchange(answer=WAV))
     beside = next(tmp_path.glob("*.wav"))
     beside.write_bytes(WAV + b"!")
@@ -262,7 +262,7 @@ def test_multipart_is_written_as_its_fields_with_one_file_for_equal_uploads(tmp_
 
 
 @pytest.mark.parametrize("odd", [b"", b"X-Odd: 1\r\n"])
-def test_multipart_that_others_wrote_comes_back_to_the_byte(tmp_path, odd):
+def test_multipart_of_other_tools_is_restored_byte_for_byte(tmp_path, odd):
     body = b'--x\r\nContent-Disposition: form-data; name="a"\r\n' + odd + b"\r\n1\r\n--x--\r\n"
     asked = (("Content-Type", "multipart/form-data; boundary=x"),)
     save(tmp_path / "a.har", exchange(request=body, asked=asked))
@@ -278,7 +278,7 @@ def test_groups_and_what_was_masked_come_back(tmp_path):
     assert loaded.redactions == {"request header authorization": 1}
 
 
-def test_files_that_nothing_names_any_more_go_and_others_stay(tmp_path):
+def test_orphaned_sidecar_files_are_deleted_and_others_stay(tmp_path):
     save(tmp_path / "a.har", exchange(answer=WAV), exchange(answer=WAV + b"2"))
     save(tmp_path / "b.har", exchange(answer=WAV))
     (tmp_path / "mine.wav").write_bytes(b"")

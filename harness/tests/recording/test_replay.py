@@ -1,4 +1,4 @@
-"""Replay: what is answered, in which order, and what is said where nothing fits."""
+"""Replay: which response a request gets, in which order, and the report of unmatched requests."""
 
 from __future__ import annotations
 
@@ -132,21 +132,21 @@ def test_a_poll_shows_the_next_state_and_the_last_one_stays(recorded, shown) -> 
     assert states(played, len(shown) + 3) == [names[letter] for letter in shown + shown[-1] * 3]
 
 
-def test_an_answered_submit_starts_its_job_anew() -> None:
+def test_a_replayed_submit_restarts_its_job() -> None:
     played = replay(submit(), *map(poll, ["PROCESSING", "PROCESSING", "COMPLETED"]))
     for _ in range(2):
         assert played.next_exchange("pixazo", submit().request).response.status == 202
         assert states(played, 3) == ["PROCESSING", "COMPLETED", "COMPLETED"]
 
 
-def test_two_jobs_with_one_id_are_told_apart_by_their_submit() -> None:
+def test_two_jobs_with_one_id_are_distinguished_by_their_submit() -> None:
     played = replay(submit("one"), poll("COMPLETED"), submit("two", group="two"), poll("FAILED", group="two"))
     for text, state in (("two", "FAILED"), ("one", "COMPLETED"), ("two", "FAILED")):
         assert played.next_exchange("pixazo", submit(text).request) is not None
         assert states(played, 1) == [state]
 
 
-def test_a_refusal_for_now_and_its_repeat_come_in_order_and_the_last_stays() -> None:
+def test_a_rate_limited_response_and_its_retry_are_replayed_in_order() -> None:
     busy = submit(status=429, answer={"error": "slow down"})
     played = replay(busy, submit())
     assert [played.next_exchange("pixazo", submit().request).response.status for _ in range(4)] == [429, 202, 202, 202]
@@ -240,14 +240,14 @@ def test_what_was_masked_matches_anything_of_its_kind() -> None:
     assert played.next_exchange("pixazo", Request(method="GET", url=f"{AUDIO}?Expires=2&Signature=x")) is None
 
 
-def test_a_recording_without_its_contract_or_without_exchanges_is_refused() -> None:
+def test_a_recording_without_its_contract_or_without_exchanges_is_rejected() -> None:
     with pytest.raises(DataError, match="'pixazo', which has no contract; known: ttsai"):
         Replay([recording(submit())], [TTSAI])
     with pytest.raises(DataError, match="nothing to replay"):
         Replay([recording()], [PIXAZO])
 
 
-async def test_a_client_speaks_in_process_at_the_contracts_own_addresses() -> None:
+async def test_a_client_is_replayed_in_process_at_the_contracts_urls() -> None:
     target = PIXAZO.target("xtts-v2")
     played = replay(
         *(poll(state) for state in ("QUEUED", "PROCESSING", "COMPLETED", "COMPLETED")),

@@ -1,4 +1,4 @@
-"""No secret is ever written: two hundred of them, in every place that traffic has."""
+"""No secret is ever written: two hundred of them, in every location of an exchange."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_two_hundred_secrets_in_every_place_are_in_no_file(tmp_path) -> None:
     assert {"request body /api_key", "request body /signature", "request header x-webhook-signature"} <= set(redactions)
 
 
-def test_all_of_them_in_one_file(tmp_path) -> None:
+def test_all_secrets_in_one_file(tmp_path) -> None:
     rng = random.Random(1)
     secrets = {place: _secret(rng) for place in LIKELY}
     saved = _save(tmp_path / "a.har", *(make(secrets[place]) for place, make in LIKELY.items()))
@@ -192,7 +192,7 @@ def test_what_looks_like_a_credential_and_cannot_be_masked_stops_the_write(tmp_p
 
 
 @pytest.mark.parametrize("place", [place for place in HIDDEN if place.endswith("tells nothing")])
-def test_a_name_to_mask_lets_the_rest_be_written(tmp_path, place) -> None:
+def test_masking_a_named_field_allows_the_write(tmp_path, place) -> None:
     secret = _secret(random.Random(place))
     saved = _save(tmp_path / "a.har", HIDDEN[place](secret), mask=["X"])
     assert find_secret(_written(tmp_path), [secret]) is None
@@ -214,7 +214,7 @@ def test_a_key_of_any_characters_is_masked_or_stops_the_write(tmp_path_factory, 
         assert find_secret(_written(folder), [key]) is None
 
 
-def test_what_is_masked_keeps_its_shape(tmp_path) -> None:
+def test_masking_preserves_the_structure(tmp_path) -> None:
     body = _dumped({"api_key": "abc", "text": "hi", "n": [1, {"token": "x"}]})
     (one,) = _save(tmp_path / "a.har", _exchange(asked=(JSON, ("Content-Length", "9")), body=body)).exchanges
     assert json.loads(one.request.body) == {"api_key": MASK, "text": "hi", "n": [1, {"token": MASK}]}
@@ -230,7 +230,7 @@ def test_what_is_masked_keeps_its_shape(tmp_path) -> None:
         '{"sha": "77b71db532874ce98e84a69a2d740d4c77b71db532874ce98e84a69a2d740d4c"}',
     ],
 )
-def test_what_is_no_credential_is_left_alone(tmp_path, text) -> None:
+def test_text_without_credentials_is_unchanged(tmp_path, text) -> None:
     saved = _save(tmp_path / "a.har", _exchange(answer=text.encode(), headers=(("Content-Type", "text/plain"),)))
     assert saved.exchanges[0].response.body.decode() == text
     saved = _save(tmp_path / "b.har", _exchange(answer=text.encode()))
@@ -238,5 +238,5 @@ def test_what_is_no_credential_is_left_alone(tmp_path, text) -> None:
 
 
 @pytest.mark.parametrize(("name", "secret"), [("signature", True), ("x_signature", True), ("time_signature", False)])
-def test_the_signature_of_a_song_is_no_secret(name, secret) -> None:
+def test_the_signature_of_a_song_is_not_a_secret(name, secret) -> None:
     assert names_credential(name) is secret

@@ -25,7 +25,7 @@ Worsen = Callable[[Samples], Samples]
 
 @pytest.fixture(scope="module")
 def engines() -> dict[str, Asr]:
-    """Both engines, each loaded once: what they heard before does not matter, as a test proves."""
+    """Both engines, each loaded once: earlier transcriptions do not matter, as a test proves."""
     return {"openai-whisper": embedded_whisper(), "faster-whisper": embedded_faster_whisper()}
 
 
@@ -60,7 +60,7 @@ def with_noise(snr_db: float) -> Worsen:
     return worsen
 
 
-def kept(share: float) -> Worsen:
+def truncated(share: float) -> Worsen:
     return lambda samples: samples[: int(len(samples) * share)]
 
 
@@ -86,7 +86,7 @@ def test_a_clear_voice_is_mostly_understood_and_alike_by_both_engines(engines: d
     "steps",
     [
         [with_noise(snr) for snr in (40, 20, 10, 0)],
-        [kept(share) for share in (1.0, 0.75, 0.5, 0.25)],
+        [truncated(share) for share in (1.0, 0.75, 0.5, 0.25)],
         [with_lost_frames(share) for share in (0.0, 0.05, 0.2, 0.5)],
     ],
     ids=["noise", "truncation", "lost frames"],
@@ -111,7 +111,7 @@ def test_another_sentence_is_not_taken_for_the_text(asr: Asr) -> None:
     assert score(sample_id="other", reference=TEXTS[1], transcript=said, language="en").error_rate >= 0.8
 
 
-def test_what_was_heard_before_does_not_matter(asr: Asr) -> None:
+def test_earlier_transcriptions_do_not_matter(asr: Asr) -> None:
     samples = speech(TEXTS[3])
     first = asr.transcribe(samples, "en")
     asr.transcribe(with_noise(0)(speech(TEXTS[0])), "en")
@@ -119,7 +119,7 @@ def test_what_was_heard_before_does_not_matter(asr: Asr) -> None:
     assert pickle.loads(pickle.dumps(asr)).transcribe(samples, "en") == first  # noqa: S301 - our own bytes
 
 
-def test_it_says_that_it_is_flattered(asr: Asr) -> None:
+def test_it_declares_its_closed_vocabulary(asr: Asr) -> None:
     assert asr.closed_vocabulary
     assert asr.id.partition("@")[0].endswith(":embedded")
     assert [asr.supports_language(language) for language in ("en-GB", "de")] == [True, False]
@@ -135,7 +135,7 @@ def test_the_package_carries_at_most_6_mb() -> None:
 
 
 @pytest.mark.parametrize("make", [embedded_whisper, embedded_faster_whisper])
-def test_it_is_spread_out_once_however_many_ask(
+def test_it_is_unpacked_once_by_concurrent_processes(
     make: Callable[[], Asr], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path))
@@ -149,7 +149,7 @@ def test_it_is_spread_out_once_however_many_ask(
     assert len(list((tmp_path / "embedded").iterdir())) == 1
 
 
-def test_a_cache_that_cannot_be_written_is_one_line_with_the_mend(
+def test_an_unwritable_cache_is_reported_in_one_line_with_the_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")

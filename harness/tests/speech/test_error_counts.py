@@ -12,9 +12,9 @@ words = st.lists(st.sampled_from(["red", "green", "blue", "yellow", "black"]), m
 @given(words, words, st.sampled_from(["word", "character"]))
 def test_units_of_the_reference_are_all_accounted_for(reference: str, said: str, unit: str) -> None:
     counts = count_errors(reference, said, unit)
-    expected, heard = (text.split() if unit == "word" else list(text) for text in (reference, said))
+    expected, recognized = (text.split() if unit == "word" else list(text) for text in (reference, said))
     assert counts.hits + counts.substitutions + counts.deletions == len(expected)
-    assert counts.hits + counts.substitutions + counts.insertions == len(heard)
+    assert counts.hits + counts.substitutions + counts.insertions == len(recognized)
 
 
 @given(words)
@@ -23,15 +23,15 @@ def test_a_perfect_transcript_has_no_error(text: str) -> None:
 
 
 @given(words, words)
-def test_errors_are_the_same_whichever_text_is_the_reference(one: str, other: str) -> None:
+def test_swapping_reference_and_hypothesis_preserves_the_number_of_errors(one: str, other: str) -> None:
     there, back = count_errors(one, other, "word"), count_errors(other, one, "word")
     assert sum(there[1:]) == sum(back[1:])
     assert sum(there[1:]) <= max(len(one.split()), len(other.split()))
 
 
 @given(words, words, st.sampled_from(["silence", "missing", "undecodable"]))
-def test_what_is_not_speech_counts_as_all_deleted(text: str, transcript: str, heard: str) -> None:
-    found = score(sample_id="a", reference=text, transcript=transcript, language="en", content=heard)
+def test_audio_without_speech_counts_as_all_deleted(text: str, transcript: str, content: str) -> None:
+    found = score(sample_id="a", reference=text, transcript=transcript, language="en", content=content)
     assert (found.deletions, found.errors) == (found.units, found.units)
     assert (found.transcript, found.hypothesis) == ("", "")
 
@@ -52,13 +52,13 @@ def test_languages_without_spaces_are_counted_in_characters() -> None:
     assert (found.unit, found.units, found.hits, found.substitutions) == ("character", 4, 3, 1)
 
 
-def test_an_empty_reference_counts_what_was_said_as_inserted() -> None:
+def test_with_an_empty_reference_everything_is_inserted() -> None:
     found = score(sample_id="a", reference="[laughs]", transcript="thank you", language="en")
     assert (found.units, found.insertions, found.error_rate) == (0, 2, 2.0)
 
 
 @pytest.mark.parametrize(("language", "text"), [("en", "The shop (on the left) is open."), ("fr", "Il (Paul) dort.")])
-def test_words_in_parentheses_are_spoken_in_a_text_and_a_note_in_a_transcript(language: str, text: str) -> None:
+def test_parentheses_count_in_a_reference_and_not_in_a_transcript(language: str, text: str) -> None:
     said = text.replace("(", "").replace(")", "")
     found = score(sample_id="a", reference=text, transcript=f"{said} (music)", language=language)
     assert (found.errors, found.units) == (0, len(said.split()))

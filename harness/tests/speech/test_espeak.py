@@ -1,4 +1,4 @@
-"""espeak-ng speaks the same for the same words, in the languages and at the rates asked for."""
+"""espeak-ng gives equal samples for equal arguments, in the requested languages and rates."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_speech_is_mono_float_and_audible() -> None:
     assert float(np.abs(samples).max()) <= 1.01
 
 
-def test_equal_words_give_equal_samples_whatever_was_said_before() -> None:
+def test_equal_words_give_equal_samples_after_any_others() -> None:
     first = _speak()
     _speak("Something else in between.", language="de", voice="m3", words_per_minute=300)
     assert np.array_equal(first, _speak())
@@ -54,37 +54,37 @@ sys.stdout.buffer.write(synthesize({TEXT!r}, **{PLAIN!r}).tobytes())
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"voice": "m3"}, {"voice": None}, {"pitch": 80}, {"language": "fr"}])
-def test_every_argument_is_heard(change: dict[str, Any]) -> None:
+def test_every_argument_changes_the_audio(change: dict[str, Any]) -> None:
     assert not np.array_equal(_speak(), _speak(**change))
 
 
-def test_the_seed_changes_no_more_than_a_dither() -> None:
+def test_the_seed_changes_only_the_added_noise() -> None:
     one, two = _speak(seed=1), _speak(seed=2)
     assert len(one) == len(two)
     assert rms_dbfs(one - two) < rms_dbfs(one) - 40
 
 
 @pytest.mark.parametrize(("slow", "fast"), [(20, 40), (40, 80), (80, 160), (160, 320), (320, 640)])
-def test_twice_the_rate_is_about_half_the_time(slow: int, fast: int) -> None:
+def test_twice_the_rate_is_about_half_the_duration(slow: int, fast: int) -> None:
     ratio = len(_speak(words_per_minute=slow)) / len(_speak(words_per_minute=fast))
     assert 1.4 < ratio < 2.7
 
 
 @pytest.mark.parametrize("rate", [8000, 22050, 24000, 48000])
-def test_the_sample_rate_leaves_the_length_alone(rate: int) -> None:
+def test_the_sample_rate_does_not_change_the_duration(rate: int) -> None:
     assert len(_speak(sample_rate_hz=rate)) / rate == pytest.approx(len(_speak()) / 16000, abs=0.01)
 
 
 @pytest.mark.parametrize(
     "language", ["en", "en-US", "en-GB", "zh", "zh-CN", "zh-TW", "pt", "pt-BR", "no", "ja", "ko", "ar", "hi", "de_DE"]
 )
-def test_languages_go_by_their_usual_codes(language: str) -> None:
+def test_common_language_codes_are_known(language: str) -> None:
     assert has_voice_for(language)
     assert not is_silent(_speak("Hello", language=language), 16000)
 
 
 @pytest.mark.parametrize("voice", ["f2", "f3", "f5", "whisper"])
-def test_voices_that_breathe_do_so_in_the_same_way_in_every_process(voice: str) -> None:
+def test_breathy_voices_are_equal_in_every_process(voice: str) -> None:
     samples = []
     for wait_s in (0.0, 1.1):  # the library seeds its noise with the time in seconds
         time.sleep(wait_s)
@@ -97,7 +97,7 @@ sys.stdout.buffer.write(synthesize({TEXT!r}, **{ {**PLAIN, "voice": voice}!r}).t
     assert samples[0] == samples[1]
 
 
-def test_unknown_languages_and_variants_are_refused() -> None:
+def test_unknown_languages_and_variants_are_rejected() -> None:
     assert not has_voice_for("tlh")
     with pytest.raises(ValueError, match="does not speak 'tlh'"):
         _speak(language="tlh")
@@ -123,7 +123,7 @@ def test_unknown_languages_and_variants_are_refused() -> None:
         ("12 + 3", "fr", "fr"),
     ],
 )
-def test_the_script_tells_the_language(text: str, default: str, language: str) -> None:
+def test_the_language_is_guessed_from_the_script(text: str, default: str, language: str) -> None:
     assert guess_language(text, default) == language
 
 
@@ -143,7 +143,7 @@ def test_threads_may_speak_at_once() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_a_speaking_process_that_died_is_started_again() -> None:
+def test_a_died_espeak_process_is_restarted() -> None:
     first = _speak()
     listed = subprocess.run(
         ["ps", "-o", "pid=,args=", "--ppid", str(os.getpid())], capture_output=True, text=True, check=True

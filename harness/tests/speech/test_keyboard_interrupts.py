@@ -1,4 +1,4 @@
-"""Ctrl-C while audio is read and written."""
+"""Ctrl-C while audio is decoded and encoded."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_ctrl_c_waits_for_the_end_of_the_block() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_nothing_is_raised_where_nothing_came() -> None:
+def test_no_interrupt_raises_nothing() -> None:
     with defer_keyboard_interrupt():
         pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -54,7 +54,7 @@ def test_an_interrupt_is_not_lost_in_an_error() -> None:
         work()
 
 
-def test_who_handles_ctrl_c_otherwise_goes_on_doing_so() -> None:
+def test_another_handler_of_ctrl_c_is_not_replaced() -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGINT, lambda number, _frame: seen.append(number))
     try:
@@ -65,7 +65,7 @@ def test_who_handles_ctrl_c_otherwise_goes_on_doing_so() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_other_threads_are_let_be() -> None:
+def test_other_threads_are_not_affected() -> None:
     done: list[bool] = []
 
     def work() -> None:

@@ -27,7 +27,7 @@ from voicegauge.speech.transcripts.text_normalizer import normalizer_for
         ("hi", "हिन्दी में, बात।", "हिन्दी में बात"),
     ],
 )
-def test_text_comes_to_the_form_of_this_version(language: str, text: str, expected: str) -> None:
+def test_text_is_normalized_as_in_this_version(language: str, text: str, expected: str) -> None:
     # These are the versions' meaning: where one changes, the normaliser's version must be raised.
     assert normalizer_for(language)(text) == expected
 
@@ -41,13 +41,13 @@ def test_text_comes_to_the_form_of_this_version(language: str, text: str, expect
         ("ta", "words-and-marks/1", "word"),
     ],
 )
-def test_a_language_has_one_named_normaliser(language: str, name: str, unit: str) -> None:
+def test_every_language_has_a_named_normalizer(language: str, name: str, unit: str) -> None:
     found = normalizer_for(language)
     assert (found.id, found.unit) == (name, unit)
 
 
 @given(st.sampled_from(["en", "fr", "zh", "hi", "ja"]), st.text(max_size=60))
-def test_normal_text_is_parted_by_single_spaces_and_free_of_punctuation(language: str, text: str) -> None:
+def test_normalized_text_has_single_spaces_and_no_punctuation(language: str, text: str) -> None:
     found = normalizer_for(language)(text)
     assert found == " ".join(found.split())
     assert not set(found) & set('!?"();,')

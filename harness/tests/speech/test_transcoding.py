@@ -31,7 +31,7 @@ def peak_hz(samples: np.ndarray, rate: int) -> float:
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("rate", [22_050, 44_100, 48_000])
 @pytest.mark.parametrize("name", ["mp3", "wav", "flac", "ogg", "m4a", "aac"])
-def test_format_rate_and_channels_are_those_asked_for(name, rate, channels) -> None:
+def test_format_rate_and_channels_are_those_of_the_target(name, rate, channels) -> None:
     source = encode_at_bitrate(stereo(), RATE_HZ, "wav")
     made = decode(transcode(source, TranscodingTarget(name, rate, channels, 64)))
     assert (made.container, made.sample_rate_hz, made.channels) == (name, rate, channels)
@@ -57,7 +57,7 @@ def test_channels_stay_apart() -> None:
     assert [peak_hz(samples[:, side], rate) for side in (0, 1)] == pytest.approx([300, 2000], abs=5)
 
 
-def test_what_is_not_asked_for_stays() -> None:
+def test_unspecified_properties_are_unchanged() -> None:
     made = decode(transcode(encode_at_bitrate(stereo(), RATE_HZ, "wav"), TranscodingTarget("flac")))
     assert (made.sample_rate_hz, made.channels) == (RATE_HZ, 2)
 
@@ -70,13 +70,13 @@ def test_a_higher_bit_rate_makes_a_larger_file(name) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"no audio at all", b"RIFF" + bytes(100), bytes(5000)])
-def test_what_is_no_audio_is_refused(data) -> None:
+def test_bytes_that_are_not_audio_are_rejected(data) -> None:
     with pytest.raises(UndecodableAudioError):
         read_channels(data)
 
 
 @pytest.mark.parametrize("cut", [100, 1000, 4000])
-def test_a_recording_that_breaks_off_gives_what_is_there_or_is_refused(cut) -> None:
+def test_a_truncated_recording_is_decoded_to_its_end_or_rejected(cut) -> None:
     data = (data_dir("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes()
     try:
         samples, _ = read_channels(data[:cut])
@@ -85,7 +85,7 @@ def test_a_recording_that_breaks_off_gives_what_is_there_or_is_refused(cut) -> N
     assert len(samples)
 
 
-def test_an_unknown_format_is_refused() -> None:
+def test_an_unknown_format_is_rejected() -> None:
     with pytest.raises(ValueError, match="unknown audio format 'mp5'"):
         encode_at_bitrate(stereo(), RATE_HZ, "mp5")
 

@@ -18,7 +18,7 @@ def fill(folder: Path, writer: int) -> None:
         cache.put(f"{writer}-{number}", "en", Transcription("silence", ""))
 
 
-def test_a_transcript_belongs_to_its_audio_recogniser_and_language(tmp_path: Path) -> None:
+def test_a_transcript_belongs_to_its_audio_engine_and_language(tmp_path: Path) -> None:
     TranscriptCache("one", {}, tmp_path).put("a" * 64, "en", Transcription("speech", "hello"))
     assert TranscriptCache("one", {}, tmp_path).get("a" * 64, "en") == Transcription("speech", "hello")
     assert TranscriptCache("one", {}, tmp_path).get("a" * 64, "de") is None
@@ -26,7 +26,7 @@ def test_a_transcript_belongs_to_its_audio_recogniser_and_language(tmp_path: Pat
     assert TranscriptCache("two", {}, tmp_path).get("a" * 64, "en") is None
 
 
-def test_another_version_or_option_of_a_recogniser_hears_for_itself(tmp_path: Path) -> None:
+def test_another_version_or_option_of_an_engine_has_its_own_transcripts(tmp_path: Path) -> None:
     old, new = ({"fp16": "False", "torch": version} for version in ("2.8", "2.9"))
     TranscriptCache("one", old, tmp_path).put("a" * 64, "en", Transcription("speech", "hello"))
     assert TranscriptCache("one", new, tmp_path).get("a" * 64, "en") is None

@@ -50,14 +50,14 @@ def test_weights_are_downloaded_whole_and_checked(weights: OfficialWeights, tmp_
     assert seen[-1] == (len(BYTES), len(BYTES))
 
 
-def test_other_bytes_are_refused_and_nothing_is_left(weights: OfficialWeights, tmp_path: Path) -> None:
+def test_other_bytes_are_rejected_and_removed(weights: OfficialWeights, tmp_path: Path) -> None:
     other = weights._replace(sha256="0" * 64)
     with pytest.raises(UsageError, match=r"own: the 2560000 bytes received are not the official weights"):
         download_weights(other, tmp_path / "cache" / "own.pt")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_file_there_already_is_kept_when_other_bytes_come(weights: OfficialWeights, tmp_path: Path) -> None:
+def test_an_installed_file_survives_a_download_of_other_bytes(weights: OfficialWeights, tmp_path: Path) -> None:
     path = tmp_path / "own.pt"
     path.write_bytes(b"before")
     with pytest.raises(UsageError):
@@ -70,7 +70,7 @@ def test_weights_are_copied_from_a_folder_without_network(weights: OfficialWeigh
     assert copy_weights(weights, tmp_path / "served" / "own.pt", path).read_bytes() == BYTES
 
 
-def test_no_network_is_one_line_with_the_mend(weights: OfficialWeights, tmp_path: Path) -> None:
+def test_a_failed_download_is_reported_in_one_line_with_the_remedy(weights: OfficialWeights, tmp_path: Path) -> None:
     gone = weights._replace(url="http://127.0.0.1:9/own.pt")
     with pytest.raises(UsageError, match=r"could not be downloaded .*`voicegauge asr install own --from FOLDER`"):
         download_weights(gone, tmp_path / "own.pt")
@@ -84,7 +84,7 @@ def test_the_official_digests_are_openai_whispers() -> None:
         find_official_weights("bass.en")
 
 
-def test_a_folder_without_the_file_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_the_file_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     with pytest.raises(UsageError, match=r"tiny\.en\.pt: No such file"):
         install_weights("tiny.en", tmp_path)

@@ -80,7 +80,7 @@ def test_the_id_names_engine_model_and_weights(checkpoint: Path, converted: Path
     assert asr_of(f"faster-whisper:{converted}").id == f"faster-whisper:{converted.name}@{short_sha256(weights)}"
 
 
-def test_an_english_checkpoint_knows_english_alone(spec: str) -> None:
+def test_an_english_checkpoint_supports_only_english(spec: str) -> None:
     asr = asr_of(spec)
     assert [asr.supports_language(language) for language in ("en", "en-US", "de", "zh")] == [True, True, False, False]
 
@@ -128,7 +128,7 @@ def test_without_weights_an_emulated_run_gets_the_embedded_one(bare: Path) -> No
     assert reason == "no official weights of Whisper are installed, and the run is emulated"
 
 
-def test_without_weights_a_live_run_gets_nobody_but_whom_it_names(bare: Path) -> None:
+def test_without_weights_a_live_run_needs_a_named_engine(bare: Path) -> None:
     asr, reason = choose("auto", Provenance.RECORDED)
     assert asr is None
     assert "cannot judge a live service: install them with `voicegauge asr install base.en`" in reason
@@ -136,13 +136,13 @@ def test_without_weights_a_live_run_gets_nobody_but_whom_it_names(bare: Path) ->
     assert named is not None
 
 
-def test_none_is_nobody() -> None:
+def test_none_selects_no_engine() -> None:
     assert choose("none").asr is None
 
 
 @pytest.mark.parametrize("engine", ["whisper", "faster-whisper"])
 @pytest.mark.parametrize("model", ["tiny", ""])
-def test_weights_that_cannot_be_had_are_one_line_with_the_mend(bare: Path, engine: str, model: str) -> None:
+def test_unavailable_weights_are_reported_in_one_line_with_the_remedy(bare: Path, engine: str, model: str) -> None:
     with pytest.raises(UsageError, match="could not be downloaded") as caught:
         choose(f"{engine}:{model}".rstrip(":"))
     assert f"--asr {engine}:/path/" in str(caught.value)
@@ -157,20 +157,20 @@ def test_weights_that_cannot_be_had_are_one_line_with_the_mend(bare: Path, engin
         ("faster-whisper:tini", "did you mean tiny"),
     ],
 )
-def test_unknown_names_are_answered_with_the_nearest(bare: Path, named: str, expected: str) -> None:
+def test_unknown_names_are_reported_with_the_nearest(bare: Path, named: str, expected: str) -> None:
     with pytest.raises(UnknownNameError, match=expected):
         choose(named)
 
 
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04", b"\x80\x02}q\x00."])
-def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.pt"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"broken\.pt: is not a Whisper checkpoint"):
         choose(f"whisper:{path}")
 
 
-def test_paths_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
+def test_missing_paths_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         choose(f"whisper:{tmp_path}/absent.pt")
     with pytest.raises(UsageError, match="no such folder"):
@@ -183,7 +183,7 @@ def test_a_converted_folder_must_hold_its_tokenizer(converted: Path, tmp_path: P
         choose(f"faster-whisper:{tmp_path}")
 
 
-def test_a_run_is_scored_by_it_in_processes_of_its_own(converted: Path, bare: Path) -> None:
+def test_a_run_is_scored_in_worker_processes(converted: Path, bare: Path) -> None:
     spec, samples = f"faster-whisper:{converted}", []  # openai-whisper: bench/test_scoring.py
     for name, text in TEXTS.items():
         audio, media_type = encode(sound(name), RATE_HZ, "wav")

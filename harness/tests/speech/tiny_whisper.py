@@ -60,12 +60,12 @@ def _fit_decoder(model: Any, steps: int = 60) -> None:
     with torch.no_grad():
         # As whisper.transcribe does: the spectrogram is cut to the sound, then filled with zeros.
         mels = [whisper.log_mel_spectrogram(sound(name)) for name in TEXTS]
-        heard = model.encoder(torch.stack([whisper.pad_or_trim(mel, 3000) for mel in mels]))
+        encoded = model.encoder(torch.stack([whisper.pad_or_trim(mel, 3000) for mel in mels]))
     model.decoder.token_embedding.weight.requires_grad_(False)
     fitted = [weight for weight in model.decoder.parameters() if weight.requires_grad]
     optimiser = torch.optim.Adam(fitted, lr=1e-2)
     for _ in range(steps):
-        logits = model.decoder(tokens[:, :-1], heard)[:, len(start) - 1 :]
+        logits = model.decoder(tokens[:, :-1], encoded)[:, len(start) - 1 :]
         losses = torch.nn.functional.cross_entropy(logits.transpose(1, 2), tokens[:, len(start) :], reduction="none")
         loss = losses.mean() + 3 * losses[:, 0].mean()  # the first word alone depends on the sound
         optimiser.zero_grad()

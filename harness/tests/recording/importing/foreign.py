@@ -1,4 +1,4 @@
-"""One conversation with a provider as other tools write it: cassettes, HAR files, tapes. All made here."""
+"""One conversation with a provider in the formats of other tools: cassettes, HAR files, tapes. All synthetic."""
 
 from __future__ import annotations
 
@@ -274,9 +274,11 @@ def _pairs(pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
 
 def har_entry(i: ParsedInteraction, **content: Any) -> dict[str, Any]:
     body = i.response_body
-    told = {"size": len(body), "mimeType": dict(i.response_headers).get("Content-Type", "x-unknown")}
+    content_head = {"size": len(body), "mimeType": dict(i.response_headers).get("Content-Type", "x-unknown")}
     text = _text(body)
-    kept = {"text": text} if isinstance(text, str) else {"text": base64.b64encode(body).decode(), "encoding": "base64"}
+    stored_text = (
+        {"text": text} if isinstance(text, str) else {"text": base64.b64encode(body).decode(), "encoding": "base64"}
+    )
     entry: dict[str, Any] = {
         "startedDateTime": "2026-03-31T12:00:00.000+02:00",
         "time": 12.5,
@@ -296,7 +298,7 @@ def har_entry(i: ParsedInteraction, **content: Any) -> dict[str, Any]:
             "httpVersion": "HTTP/2.0",
             "cookies": [],
             "headers": _pairs(i.response_headers),
-            "content": {**told, **kept, **content},
+            "content": {**content_head, **stored_text, **content},
             "redirectURL": "",
             "headersSize": -1,
             "bodySize": -1,

@@ -105,7 +105,7 @@ def test_seeded_keys_are_never_written(name: str, to: str, tmp_path: Path) -> No
         assert SEED not in str(done.exception)
 
 
-def test_what_the_emulator_answered_stays_emulated(tmp_path: Path) -> None:
+def test_emulated_traffic_stays_emulated(tmp_path: Path) -> None:
     items = [
         i._replace(response_headers=(*i.response_headers, ("Server", "voicegauge-emulator"))) for i in conversation()
     ]
@@ -114,7 +114,7 @@ def test_what_the_emulator_answered_stays_emulated(tmp_path: Path) -> None:
     assert load_har(tmp_path / "o" / "c.har").provenance == "emulated"
 
 
-def test_traffic_with_a_stand_in_is_brought_home(tmp_path: Path) -> None:
+def test_urls_of_a_stand_in_are_rewritten_to_the_contract(tmp_path: Path) -> None:
     items = [i._replace(url=i.url.replace("https://api.pixelapi.dev", "http://localhost:9/p")) for i in conversation()]
     (tmp_path / "c.yaml").write_text(FORMATS["vcrpy_1_yaml"].write(items))
     base = ("--base-url", "http://localhost:9/p")
@@ -140,6 +140,6 @@ def test_refusals(tmp_path: Path) -> None:
     assert "--to vcr" in str(own)
 
 
-def test_a_file_without_times_says_that_its_age_is_unknown(tmp_path: Path) -> None:
+def test_a_file_without_times_gets_a_remark_on_its_age(tmp_path: Path) -> None:
     done = _convert(_write(tmp_path, "vcrpy_1_yaml"), "--provider", "pixelapi", "--out", tmp_path / "o")
     assert "its modification time is used" in done.output

@@ -65,7 +65,7 @@ def test_times_are_read_from_the_file(catalogue: Catalogue, tmp_path: Path) -> N
         assert found.isoformat() == f"2026-03-31T{expected}+00:00"
 
 
-def test_a_download_is_one_only_if_an_answer_names_it(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_a_download_needs_a_response_that_contains_its_url(catalogue: Catalogue, tmp_path: Path) -> None:
     file = tmp_path / "cassette.yaml"
     file.write_text(FORMATS["vcrpy_1_yaml"].write(conversation()[3:]))
     imported = import_recording(file, catalogue.provider("pixelapi"))
@@ -84,7 +84,7 @@ def timed(catalogue: Catalogue, folder: Path, **entry: Any) -> tuple[Timing | No
     return exchange.timing, exchange
 
 
-def test_times_of_a_har_file_are_kept_and_replayed(catalogue: Catalogue, tmp_path: Path) -> None:
+def test_times_of_a_har_file_are_imported_and_replayed(catalogue: Catalogue, tmp_path: Path) -> None:
     phases = {"blocked": 2, "dns": 3, "connect": 30, "ssl": 20, "send": 1, "wait": 400, "receive": 50.5}
     timing, exchange = timed(catalogue, tmp_path, startedDateTime="2026-03-01T10:00:00+01:00", timings=phases)
     assert timing is not None
@@ -97,7 +97,7 @@ def test_times_of_a_har_file_are_kept_and_replayed(catalogue: Catalogue, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("phases", "kept"),
+    ("phases", "imported"),
     [
         ({"send": 0, "wait": 10, "receive": 0}, True),
         ({"blocked": -1, "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 10, "receive": 1}, True),
@@ -110,9 +110,9 @@ def test_times_of_a_har_file_are_kept_and_replayed(catalogue: Catalogue, tmp_pat
         (None, False),
     ],
 )
-def test_times_that_nobody_measured_are_none(catalogue: Catalogue, tmp_path: Path, phases: Any, kept: bool) -> None:
+def test_implausible_times_are_not_imported(catalogue: Catalogue, tmp_path: Path, phases: Any, imported: bool) -> None:
     timing, _ = timed(catalogue, tmp_path, timings=phases)
-    assert (timing is not None) is kept
+    assert (timing is not None) is imported
     if timing is not None:
         assert (timing.connect_ms, timing.tls_ms, timing.ttfb_ms) == (None, None, 10)
     assert timed(catalogue, tmp_path, timings=phases, startedDateTime="some day")[0] is None

@@ -55,7 +55,7 @@ def _har(read: Read, index: int, change: Callable[[dict[str, Any]], Any], **cont
         (dict, {"encoding": "base64", "text": "%%%"}, "not valid base64"),
     ],
 )
-def test_what_cannot_be_imported_is_said_for_its_interaction(
+def test_each_interaction_that_cannot_be_imported_gets_a_remark(
     read: Read, change: Callable[[dict[str, Any]], Any], content: dict[str, Any], message: str
 ) -> None:
     imported = _har(read, 1, change, **content)
@@ -71,7 +71,7 @@ def test_audio_that_was_saved_as_text_is_damaged(read: Read) -> None:
     assert "damaged" in imported.remarks[0].message
 
 
-def test_what_is_imported_though_something_is_lost(read: Read) -> None:
+def test_an_incomplete_interaction_is_imported_with_a_remark(read: Read) -> None:
     def stream(entry: dict[str, Any]) -> None:
         entry["response"]["headers"].append({"name": "transfer-encoding", "value": "chunked"})
 
@@ -103,14 +103,14 @@ def test_a_tape_without_its_audio_and_one_without_its_request(read: Read) -> Non
     assert [(r.number, r.imported) for r in imported.remarks] == [(1, True), (4, False)]
 
 
-def test_a_tape_whose_headers_are_no_pairs_is_left_out(read: Read) -> None:
+def test_a_tape_whose_headers_are_not_pairs_is_not_imported(read: Read) -> None:
     tapes = json.loads(FORMATS["tapes"].write(conversation()))
     next(iter(tapes.values()))["init"]["headers"] = [["accept"]]
     (remark,) = read("tapes.json", json.dumps(tapes)).remarks
     assert (remark.number, remark.imported, remark.message) == (1, False, "its headers are not pairs")
 
 
-def test_a_body_in_a_coding_that_is_not_read(read: Read) -> None:
+def test_a_body_in_an_unsupported_encoding(read: Read) -> None:
     items = [
         i._replace(response_headers=(JSON, ("content-encoding", "br")), response_body=b"\x1b\x07\x80\xff")
         for i in conversation()
@@ -171,7 +171,7 @@ def test_aliases_do_not_multiply(read: Read, headers: str) -> None:
         ("a.yaml", "", "is not a VCR cassette"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_refused_in_one_line(read: Read, filename: str, text: str, reason: str) -> None:
+def test_an_unreadable_file_is_rejected_in_one_line(read: Read, filename: str, text: str, reason: str) -> None:
     with pytest.raises(DataError) as refused:
         read(filename, text)
     message = str(refused.value)
@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_read_is_refused_in_one_line(read: Read, filename:
     assert reason in message or reason == "no text nor bytes"
 
 
-def test_odd_interactions_are_left_out_one_by_one(read: Read) -> None:
+def test_invalid_interactions_are_skipped_one_by_one(read: Read) -> None:
     good = yaml.safe_load(FORMATS["vcrpy_1_yaml"].write(conversation()[:1]))["interactions"][0]
     odd: list[Any] = [None, 7, {}, {"request": {}}, {"request": {"method": "GET"}, "response": {}}]
     odd += [

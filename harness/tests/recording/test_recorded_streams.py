@@ -1,4 +1,4 @@
-"""A streamed answer is recorded with the times of its pieces, played again at its pace, judged and compared."""
+"""A streamed response is recorded with the times of its chunks, replayed at its pace, judged and compared."""
 
 from __future__ import annotations
 

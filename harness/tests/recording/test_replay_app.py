@@ -167,14 +167,14 @@ async def test_a_streams_gaps_are_replayed_within_ten_milliseconds(paced_server,
     assert statistics.median(errors) < (2 if punctual else 5)
 
 
-async def test_pace_nought_leaves_every_pause_out(serve) -> None:
+async def test_pace_zero_omits_every_pause(serve) -> None:
     base = await serve(ReplayApp(replay(streamed([2_000, 60_000])), pace=0))
     headers, came, _ = await arrivals_ms(f"{base}/pixazo/_at/cdn.example/stream")
     assert headers < 1_000
     assert came[-1][0] < 1_000
 
 
-async def test_a_body_that_was_compressed_when_it_was_recorded_is_cut_in_proportion(serve) -> None:
+async def test_a_body_that_was_compressed_is_split_in_proportion(serve) -> None:
     recorded = streamed([0, 1, 1, 1], piece=500)
     longer = msgspec.structs.replace(recorded.response, body=b"x" * 5_000)
     base = await serve(ReplayApp(replay(msgspec.structs.replace(recorded, response=longer)), pace=1))
@@ -182,7 +182,7 @@ async def test_a_body_that_was_compressed_when_it_was_recorded_is_cut_in_proport
     assert body == b"x" * 5_000
 
 
-async def test_a_client_is_led_from_submit_to_audio_on_one_socket(serve) -> None:
+async def test_a_client_gets_from_submit_to_audio_on_one_socket(serve) -> None:
     """Polling and audio URLs lead back to the replay, another host's too."""
     target = PIXAZO.target("xtts-v2")
     spoken = SpeechRequest(text="Good morning.")
@@ -202,9 +202,9 @@ async def test_a_client_is_led_from_submit_to_audio_on_one_socket(serve) -> None
     assert (played.unmatched, played.unused) == ([], [])
 
 
-async def test_an_unmatched_request_is_answered_with_the_difference(serve) -> None:
-    told = []
-    base = await serve(ReplayApp(replay(*job()), on_unmatched=told.append))
+async def test_an_unmatched_request_gets_the_difference_as_response(serve) -> None:
+    messages = []
+    base = await serve(ReplayApp(replay(*job()), on_unmatched=messages.append))
     async with httpx.AsyncClient(trust_env=False) as client:
         answer = await client.post(f"{base}/pixazo/voice-clone/v1/xtts-v2/generate", json={"text": "else"})
         nowhere = await client.get(f"{base}/nobody/at/all")
@@ -212,10 +212,10 @@ async def test_an_unmatched_request_is_answered_with_the_difference(serve) -> No
     assert answer.headers["x-voicegauge-replay"] == "unmatched"
     assert 'body /text: recorded "Good morning.", sent "else"' in answer.text
     assert "key: recorded sent, sent none" in answer.text
-    assert told == [answer.text.strip(), nowhere.text.strip()]
+    assert messages == [answer.text.strip(), nowhere.text.strip()]
 
 
-async def test_headers_of_the_recorded_connection_are_made_anew(serve) -> None:
+async def test_headers_of_the_recorded_connection_are_not_replayed(serve) -> None:
     headers = (
         ("Content-Encoding", "gzip"), ("Transfer-Encoding", "chunked"), ("Content-Length", "3"), ("X-Trace", "t"),
         ("Date", "Thu, 01 Jan 2026 00:00:00 GMT"), ("Set-Cookie", "a"), ("Set-Cookie", "b"),
@@ -230,14 +230,14 @@ async def test_headers_of_the_recorded_connection_are_made_anew(serve) -> None:
     assert "2026 00:00:00" not in answer.headers["date"]
 
 
-def test_a_client_of_ones_own_through_respx() -> None:
+def test_an_httpx_client_is_replayed_through_respx() -> None:
     played = replay(*job())
     headers = {"Ocp-Apim-Subscription-Key": "mine"}
     with replay_router(played), httpx.Client(headers=headers) as client:
         accepted = client.post(SUBMIT, json={"text": "Good morning."}).json()
-        while (told := client.get(accepted["polling_url"]).json())["status"] != "COMPLETED":
+        while (status := client.get(accepted["polling_url"]).json())["status"] != "COMPLETED":
             pass
-        assert httpx.get(told["output"]["media_url"][0].replace("[redacted]", "x")).content == b"RIFF...."
+        assert httpx.get(status["output"]["media_url"][0].replace("[redacted]", "x")).content == b"RIFF...."
         with pytest.raises(UnmatchedRequestError, match=r'recorded "Good morning.", sent "Bye'):
             client.post(SUBMIT, json={"text": "Bye."})
     assert played.unused == []
@@ -253,13 +253,13 @@ async def test_streams_keep_their_pace_through_respx() -> None:
     assert came[-1] - came[0] == pytest.approx(0.12, abs=0.03)
 
 
-def test_without_respx_the_way_to_it_is_said(monkeypatch) -> None:
+def test_without_respx_the_extra_is_named(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "respx", None)
     with pytest.raises(MissingExtraError, match=r"voicegauge\[replay\]"):
         replay_router(replay(*job()))
 
 
-async def test_many_ask_at_one_time(serve) -> None:
+async def test_concurrent_requests(serve) -> None:
     base = await serve(ReplayApp(replay(streamed([0, 5, 5])), pace=1))
     async with httpx.AsyncClient(trust_env=False) as client:
         url = f"{base}/pixazo/_at/cdn.example/stream"
