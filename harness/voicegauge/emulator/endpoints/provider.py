@@ -97,7 +97,7 @@ class EmulatedProvider:
             response.body = self._builder.with_local_urls(response.body, incoming.base_url)
         add_documented_headers(response, self.accounts.rate_limit_facts(account, operation, self._clock.now()))
         await self._clock.sleep(self._injector.delay_s(operation, response.target))
-        await self.webhooks.follow(response)
+        await self.webhooks.subscribe(response)
         # After the webhooks: faults of responses must not change what callbacks report.
         self._injector.change_response(response)
         if response.split_body is not None:

@@ -177,8 +177,8 @@ class ResourceStore:
                 return stored
         raise Rejection("not-found", location.field_name, f"there is no {resource.name} {given!r:.80}")
 
-    def _skips_check(self, what: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
-        return self._injector.skips_check(what, operation)
+    def _skips_check(self, check: Literal["account", "deletion", "delisting", "state"], operation: Operation) -> bool:
+        return self._injector.skips_check(check, operation)
 
     def _list_response(
         self, request: ParsedRequest, account: EmulatedAccount, resource: ResourceSpec

@@ -59,55 +59,55 @@ class FaultInjector:
         """Replace all faults by those of `other`."""
         self.names, self._injected = other.names, other._injected
 
-    def _applying(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
+    def _applicable_faults(self, target: Target | None, *operations: Operation | None) -> Iterator[Fault]:
         for injected in self._injected:
             if injected.applies_to(target, operations):
                 yield injected.fault
 
     def change_response(self, response: EmulatedResponse) -> None:
         """Change a response before it is sent."""
-        for fault in self._applying(response.target, response.operation):
+        for fault in self._applicable_faults(response.target, response.operation):
             if fault.change_response is not None:
                 fault.change_response(response)
 
     def change_stream(self, response: EmulatedResponse, pieces: list[StreamPiece]) -> list[StreamPiece]:
         """Return the pieces to stream instead of `pieces`."""
-        for fault in self._applying(response.target, response.operation):
+        for fault in self._applicable_faults(response.target, response.operation):
             if fault.change_stream is not None and response.operation is not None:
                 pieces = fault.change_stream(response.operation, pieces)
         return pieces
 
     def change_states(self, spec: JobSpec, path: tuple[str, ...], target: Target) -> tuple[str, ...]:
         """Return the states that a job passes through instead of `path`."""
-        for fault in self._applying(target, target.operation, target.job_operation):
+        for fault in self._applicable_faults(target, target.operation, target.job_operation):
             if fault.change_states is not None:
                 path = fault.change_states(spec, path)
         return path
 
     def choose_job(self, job: EmulatedJob, jobs: Iterable[EmulatedJob]) -> EmulatedJob:
         """Return the job that a status response reports instead of `job`."""
-        for fault in self._applying(job.target, job.target.job_operation):
+        for fault in self._applicable_faults(job.target, job.target.job_operation):
             if fault.choose_job is not None:
                 job = fault.choose_job(job, tuple(jobs))
         return job
 
     def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
         """Return the synthesis to perform instead of `synthesis`."""
-        for fault in self._applying(target, target.operation):
+        for fault in self._applicable_faults(target, target.operation):
             if fault.change_synthesis is not None:
                 synthesis = fault.change_synthesis(synthesis)
         return synthesis
 
     def change_charge(self, amount: float, target: BaseTarget) -> float:
         """Return the amount to charge instead of `amount`."""
-        for fault in self._applying(target if isinstance(target, Target) else None, target.operation):
+        for fault in self._applicable_faults(target if isinstance(target, Target) else None, target.operation):
             if fault.change_charge is not None:
                 amount = fault.change_charge(amount)
         return amount
 
     def rejection_reason(self, request: ParsedRequest, number: int) -> str | None:
         """Return the reason a fault rejects a request for; `None` if it does not. `number` counts from 1."""
-        for fault in self._applying(None, request.operation):
+        for fault in self._applicable_faults(None, request.operation):
             rejection_reason = fault.reject(request, number) if fault.reject is not None else None
             if rejection_reason is not None:
                 return rejection_reason
@@ -118,18 +118,18 @@ class FaultInjector:
     ) -> Iterable[EmulatedCallback]:
         """Return the callbacks to send instead of `callback`."""
         callbacks: Iterable[EmulatedCallback] = (callback,)
-        for fault in self._applying(target, operation):
+        for fault in self._applicable_faults(target, operation):
             if fault.change_callbacks is not None:
                 callbacks = [changed for one in callbacks for changed in fault.change_callbacks(one)]
         return callbacks
 
-    def skips_check(self, what: SkippableCheck, operation: Operation) -> bool:
+    def skips_check(self, check: SkippableCheck, operation: Operation) -> bool:
         """Return whether a fault disables a check."""
-        return any(fault.skipped_check == what for fault in self._applying(None, operation))
+        return any(fault.skipped_check == check for fault in self._applicable_faults(None, operation))
 
     def delay_s(self, operation: Operation, target: Target | None) -> float:
         """Return the added delay of a response in seconds."""
-        return sum(fault.delay_s for fault in self._applying(target, operation))
+        return sum(fault.delay_s for fault in self._applicable_faults(target, operation))
 
 
 def _parse_fault_name(name: str, contracts: Mapping[str, Contract]) -> _InjectedFault:

@@ -40,7 +40,7 @@ def error_response(operation: Operation, rejection: Rejection) -> EmulatedRespon
     if found is not None:
         spec, media, example = found
         status = int(spec.status) if spec.status.isdecimal() else _status_in_class(rejection.reason, spec.status)
-        return _error(operation, rejection, status, spec, media, copy.deepcopy(example.value))
+        return _build_error(operation, rejection, status, spec, media, copy.deepcopy(example.value))
     return _unmarked_error(operation, rejection)
 
 
@@ -52,10 +52,10 @@ def _unmarked_error(operation: Operation, rejection: Rejection) -> EmulatedRespo
     media = _json_media(spec)
     if media is None:
         value = _undocumented_error_body(operation, rejection) if spec is None else b""
-        return _error(operation, rejection, status, spec, None, value)
+        return _build_error(operation, rejection, status, spec, None, value)
     unmarked = next((example for example in media.examples if example.rejection_reason is None), None)
     value = copy.deepcopy(unmarked.value) if unmarked else _minimal_body(media, rejection.detail)
-    return _error(operation, rejection, status, spec, media, value)
+    return _build_error(operation, rejection, status, spec, media, value)
 
 
 @functools.lru_cache(maxsize=256)
@@ -90,7 +90,7 @@ def _status_in_class(rejection_reason: str, status_class: str) -> int:
     return next((code for code in codes if str(code)[0] == status_class[0]), codes[0])
 
 
-def _error(
+def _build_error(
     operation: Operation,
     rejection: Rejection,
     status: int,

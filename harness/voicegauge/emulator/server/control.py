@@ -56,7 +56,7 @@ class _Control:
             return _bad_request('send {"advance_s": seconds}, 0 or more')
         self._emulated.clock.advance(float(seconds))
         for provider in self._emulated.providers.values():
-            await provider.webhooks.catch_up()
+            await provider.webhooks.send_due_callbacks()
         return await self.clock(request)
 
     async def state(self, _request: Request) -> Response:

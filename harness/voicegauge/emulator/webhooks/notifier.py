@@ -88,7 +88,7 @@ class WebhookNotifier:
         if request.operation.webhook.https_only and parts.scheme == "http" and not is_http_allowed:
             raise Rejection("invalid", field, f"{field} must be an https URL")
 
-    async def follow(self, response: EmulatedResponse) -> None:
+    async def subscribe(self, response: EmulatedResponse) -> None:
         """Subscribe the request to callbacks if it named a URL, and send the callbacks that are due.
 
         With a real clock, callbacks are sent later by a background task, else before the response.
@@ -114,7 +114,7 @@ class WebhookNotifier:
         elif job is None:
             await self._send_due(subscription)
 
-    async def catch_up(self) -> None:
+    async def send_due_callbacks(self) -> None:
         """Send the callbacks due after a virtual clock was advanced; one advance counts as one cycle of the queue."""
         for subscription in list(self._waiting.values()):
             await self._send_due(subscription)
@@ -125,8 +125,8 @@ class WebhookNotifier:
         for _ in range(MAX_CYCLES):
             if job is not None:
                 cycle_s = self._clock.scale(webhook.emulation.progress_interval_s)
-                left_s = job.created + sum(job.state_durations_s) - self._clock.now()
-                await asyncio.sleep(max(min(cycle_s, left_s) if left_s > 0 else cycle_s, MIN_WAIT_S))
+                remaining_s = job.created + sum(job.state_durations_s) - self._clock.now()
+                await asyncio.sleep(max(min(cycle_s, remaining_s) if remaining_s > 0 else cycle_s, MIN_WAIT_S))
             if await self._send_due(subscription):
                 return
 
