@@ -1,1 +1,1 @@
-"""voicegauge and Schemathesis on the same faulty providers: what each finds, and what its calls cost."""
+"""voicegauge and Schemathesis against the same faulty providers: faults found and requests needed."""

@@ -1,10 +1,9 @@
-"""Faulty providers found, and calls paid: `PYTHONPATH=benchmarks python -m comparison`.
+"""Faults found and billable requests: `PYTHONPATH=benchmarks python -m comparison`.
 
-Both tools know the same document, call the same operations (one that takes five fields,
-and the one that tells of its jobs) over a real socket, with the right key, and without
-the emulator's control headers. Schemathesis runs with its defaults; voicegauge runs the
-plan of a check that may spend forty calls. A mutant is found where a tool reports what
-it does not report of the correct provider.
+Both tools read the same document and test the same operations (a submit with five fields, and the status operation
+of its jobs) over a real socket, with a valid key and without the emulator's control headers. Schemathesis runs with
+its default settings, voicegauge with the plan of a check that may send forty billable requests. A fault counts as
+found if a tool reports something that it does not report for the correct provider.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from mutation.hunting import clean_run
 from mutation.mutant import Mutant
 
 from comparison import schemathesis
-from comparison.service import Counts, serving
+from comparison.service import RequestCounts, serve_provider
 from voicegauge.checks import RULES
 from voicegauge.client import Client, credentials
 from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
@@ -36,22 +35,23 @@ from voicegauge.transport import Transport, VirtualClock
 
 MAX_CALLS = 40
 TARGET = "pixazo/chatterbox"
-"""Five fields, and jobs."""
+"""It has five fields and asynchronous jobs."""
 SEED = 0
 
 
-class Outcome(NamedTuple):
-    """What one tool said of one provider."""
+class ToolOutcome(NamedTuple):
+    """The result of one tool for one provider."""
 
-    said: frozenset[object]
-    counts: Counts
+    reported: frozenset[object]
+    """Rules or failures."""
+    counts: RequestCounts
 
 
 class Tools:
     """Both tools, set up for one target."""
 
     def __init__(self, target: Target, folder: Path) -> None:
-        """Files for Schemathesis are written to `folder`."""
+        """Write the document for Schemathesis to `folder`."""
         self.target, self.contract, self.operation = target, target.contract, target.operation
         self.operations = [self.operation.id, *([target.job_operation.id] if target.job_operation else [])]
         self._document = folder / "openapi.json"
@@ -62,12 +62,12 @@ class Tools:
         plan = plan_cases([self.target], emulated=False, every=True, max_calls=MAX_CALLS)
         return [case for case in plan.cases if case.operation in self.operations]
 
-    def voicegauge(self, mutant: Mutant | None) -> Outcome:
-        """What voicegauge says of `mutant`; `None` stands for the correct provider."""
-        with serving(self.contract, self.operation, mutant) as served:
+    def voicegauge(self, mutant: Mutant | None) -> ToolOutcome:
+        """Run voicegauge against `mutant`, or against the correct provider for `None`."""
+        with serve_provider(self.contract, self.operation, mutant) as served:
             collector = Collector((), SEED)
             asyncio.run(self._check(served.url, collector))
-            return Outcome(frozenset(f.rule for f in collector.report().findings), served.counts(self.operation))
+            return ToolOutcome(frozenset(f.rule for f in collector.report().findings), served.counts(self.operation))
 
     async def _check(self, url: str, collector: Collector) -> None:
         async with Transport() as transport:
@@ -78,20 +78,20 @@ class Tools:
                 self.cases
             )
 
-    def schemathesis(self, mutant: Mutant | None) -> Outcome:
-        """What Schemathesis says of `mutant`; `None` stands for the correct provider."""
-        with serving(self.contract, self.operation, mutant) as served:
-            return Outcome(frozenset(self.run_schemathesis(served.url).failures), served.counts(self.operation))
+    def schemathesis(self, mutant: Mutant | None) -> ToolOutcome:
+        """Run Schemathesis against `mutant`, or against the correct provider for `None`."""
+        with serve_provider(self.contract, self.operation, mutant) as served:
+            return ToolOutcome(frozenset(self.run_schemathesis(served.url).failures), served.counts(self.operation))
 
-    def run_schemathesis(self, url: str) -> schemathesis.Run:
-        """One run of it at the provider's `url`."""
+    def run_schemathesis(self, url: str) -> schemathesis.SchemathesisRun:
+        """Run Schemathesis against the provider at `url`."""
         [credential] = credentials(self.operation, EMULATED_KEY)
         headers = {credential.name: credential.value}
         return schemathesis.run(self._document, url, headers, self.operations, seed=SEED)
 
 
-def sample(tools: Tools, per_class: int | None) -> list[Mutant]:
-    """Mutants of the two operations, evenly from each class of fault; all of them for `None`."""
+def sample_mutants(tools: Tools, per_class: int | None) -> list[Mutant]:
+    """Sample mutants of the two operations evenly from each class of fault; all of them for `None`."""
     _, traffic = asyncio.run(clean_run(tools.contract, tools.cases, emulator_settings()))
     by_kind: dict[str, list[Mutant]] = defaultdict(list)
     for mutant in mutants(tools.contract, traffic.exchanges):
@@ -104,46 +104,47 @@ def sample(tools: Tools, per_class: int | None) -> list[Mutant]:
     return chosen
 
 
-class Row(NamedTuple):
-    """One mutant, and what each tool made of it."""
+class MutantComparison(NamedTuple):
+    """The results of both tools for one mutant."""
 
     mutant: Mutant
     found: dict[str, bool]
-    counts: dict[str, Counts]
+    """Whether each tool found the fault."""
+    counts: dict[str, RequestCounts]
 
 
-def compare(tools: Tools, chosen: Sequence[Mutant]) -> list[Row]:
-    """Show each mutant to both tools."""
+def compare(tools: Tools, chosen: Sequence[Mutant]) -> list[MutantComparison]:
+    """Run both tools against each mutant."""
     by_name = {"voicegauge": tools.voicegauge, "Schemathesis": tools.schemathesis}
     clean = {name: tool(None) for name, tool in by_name.items()}
     for name, outcome in clean.items():
         print(
-            f"{name} on the correct provider: {len(outcome.said)} false alarms, "
-            f"{outcome.counts.sent} calls, {outcome.counts.accepted} of them paid"
+            f"{name} on the correct provider: {len(outcome.reported)} false alarms, "
+            f"{outcome.counts.sent} requests, {outcome.counts.accepted} of them billable"
         )
     rows = []
     for mutant in chosen:
-        seen = {name: tool(mutant) for name, tool in by_name.items()}
-        found = {name: bool(outcome.said - clean[name].said) for name, outcome in seen.items()}
-        rows.append(Row(mutant, found, {name: outcome.counts for name, outcome in seen.items()}))
+        outcomes = {name: tool(mutant) for name, tool in by_name.items()}
+        found = {name: bool(outcome.reported - clean[name].reported) for name, outcome in outcomes.items()}
+        rows.append(MutantComparison(mutant, found, {name: outcome.counts for name, outcome in outcomes.items()}))
     return rows
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print found and total by class of fault, the calls, and what only one tool found."""
-    by_kind: dict[str, list[Row]] = defaultdict(list)
+def print_comparison(rows: Sequence[MutantComparison]) -> None:
+    """Print the faults found by class, the requests, and the faults that only one tool or neither found."""
+    by_kind: dict[str, list[MutantComparison]] = defaultdict(list)
     for row in rows:
         by_kind[row.mutant.kind].append(row)
     names = list(rows[0].found)
     print(f"{'fault':28}" + "".join(f"{name:>16}" for name in names))
     for kind, same in [*sorted(by_kind.items()), ("all", rows)]:
         print(f"{kind:28}" + "".join(f"{sum(row.found[name] for row in same):>10} /{len(same):>4}" for name in names))
-    paid = {name: sum(row.counts[name].accepted for row in rows) / len(rows) for name in names}
+    billable = {name: sum(row.counts[name].accepted for row in rows) / len(rows) for name in names}
     for name in names:
         sent = sum(row.counts[name].sent for row in rows) / len(rows)
         most = max(row.counts[name].accepted for row in rows)
-        print(f"{name}: {sent:.0f} calls a provider, {paid[name]:.1f} of them paid (at most {most})")
-    print(f"paid calls, Schemathesis to voicegauge: {paid['Schemathesis'] / paid['voicegauge']:.1f} : 1")
+        print(f"{name}: {sent:.0f} requests per provider, {billable[name]:.1f} of them billable (at most {most})")
+    print(f"billable requests, Schemathesis to voicegauge: {billable['Schemathesis'] / billable['voicegauge']:.1f} : 1")
     for row in rows:
         if len(set(row.found.values())) > 1:
             only = next(name for name, found in row.found.items() if found)
@@ -153,19 +154,19 @@ def show(rows: Sequence[Row]) -> None:
 
 
 def main() -> None:
-    """Compare, and print."""
+    """Compare the tools and print the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("target", nargs="?", default=TARGET)
-    parser.add_argument("--per-class", type=int, default=1, help="mutants of each class of fault; 0 takes all")
+    parser.add_argument("--per-class", type=int, default=1, help="mutants per class of fault; 0 for all")
     options = parser.parse_args()
     provider, _, name = options.target.partition("/")
     contracts: dict[str, Contract] = {contract.id: contract for contract in load_catalogue()}
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         tools = Tools(contracts[provider].target(name), Path(folder))
-        chosen = sample(tools, options.per_class or None)
+        chosen = sample_mutants(tools, options.per_class or None)
         print(f"{len(chosen)} faulty providers; {', '.join(tools.operations)} of {provider}")
-        show(compare(tools, chosen))
+        print_comparison(compare(tools, chosen))
     print(f"{time.perf_counter() - started:.0f} s")
 
 

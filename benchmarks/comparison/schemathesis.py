@@ -1,4 +1,4 @@
-"""Schemathesis in a virtual environment of its own: it is compared with, never depended on."""
+"""Schemathesis in a separate virtual environment: it is compared with, but not a dependency."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from typing import NamedTuple
 
 VERSION = "4.32.5"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "voicegauge" / f"schemathesis-{VERSION}"
-LIMIT_S = 600
-"""For one run."""
+TIMEOUT_S = 600
+"""Timeout of one run."""
 
 Failure = tuple[str, ...]
-"""The type of a failure, and the operations it was seen at."""
+"""The type of a failure, and the operations with it."""
 
 
-class Run(NamedTuple):
-    """What one run of it says."""
+class SchemathesisRun(NamedTuple):
+    """The result of one run."""
 
     failures: frozenset[Failure]
     generated: int
-    """Test cases."""
+    """Number of generated test cases."""
     cpu_s: float
 
 
 def command() -> Path:
-    """Its command line, installed at the first use (needs a package index)."""
+    """Return the path of its executable, which is installed on first use (needs a package index)."""
     found = CACHE / "bin" / "st"
     if not found.exists():
         subprocess.run([sys.executable, "-m", "venv", CACHE], check=True)
@@ -39,15 +39,15 @@ def command() -> Path:
     return found
 
 
-def run(document: Path, url: str, headers: Mapping[str, str], operations: list[str], *, seed: int) -> Run:
-    """Run it with its defaults: every phase, every check.
+def run(document: Path, url: str, headers: Mapping[str, str], operations: list[str], *, seed: int) -> SchemathesisRun:
+    """Run Schemathesis with its default settings: every phase and every check.
 
     Args:
-        document: OpenAPI.
-        url: of the server.
-        headers: sent with every request, the key among them.
-        operations: ids; no others are called.
-        seed: of its draws.
+        document: path of the OpenAPI document.
+        url: base URL of the server.
+        headers: sent with every request, including the key.
+        operations: ids of the operations to test.
+        seed: seed of the random generator.
     """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -56,12 +56,12 @@ def run(document: Path, url: str, headers: Mapping[str, str], operations: list[s
         line += [word for name, value in headers.items() for word in ("--header", f"{name}: {value}")]
         line += [word for name in operations for word in ("--include-operation-id", name)]
         before = _children_cpu_s()
-        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+        done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         if not report.exists():
             raise RuntimeError(f"Schemathesis ended with {done.returncode}: {done.stdout[-500:]}{done.stderr[-500:]}")
-        told = json.loads(report.read_text(encoding="utf-8"))
-    failures = frozenset((failure["type"], *sorted(failure["operations"])) for failure in told["failures"])
-    return Run(failures, told["test_cases"]["generated"], _children_cpu_s() - before)
+        result = json.loads(report.read_text(encoding="utf-8"))
+    failures = frozenset((failure["type"], *sorted(failure["operations"])) for failure in result["failures"])
+    return SchemathesisRun(failures, result["test_cases"]["generated"], _children_cpu_s() - before)
 
 
 def _children_cpu_s() -> float:

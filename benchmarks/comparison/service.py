@@ -1,4 +1,4 @@
-"""A provider on a real socket that knows one key, and counts what it is asked."""
+"""A provider on a real socket that accepts a single key and counts requests."""
 
 from __future__ import annotations
 
@@ -17,47 +17,54 @@ from voicegauge.contract import Contract, Operation
 from voicegauge.emulator import create_app
 from voicegauge.emulator.server.socket_server import running_app
 
-REFUSED = b"invalid"
-"""A key that the emulator refuses: it takes any other, which no service does."""
+REJECTED_KEY = b"invalid"
+"""The key that the emulator rejects. It accepts every other one, which no live service does."""
 
 
-class Served(NamedTuple):
-    """A provider that answers."""
+class ServedProvider(NamedTuple):
+    """A running provider."""
 
     url: str
-    """Of the provider."""
+    """Base URL of the provider."""
     root: str
+    """Base URL of the emulator."""
 
-    def counts(self, operation: Operation) -> Counts:
-        """What was asked since it was started."""
+    def counts(self, operation: Operation) -> RequestCounts:
+        """Count the requests since the start."""
         entries = httpx.get(f"{self.root}/_emulator/journal").json()
         accepted = sum(entry["operation"] == operation.id and entry["status"] < 300 for entry in entries)
-        return Counts(len(entries), accepted)
+        return RequestCounts(len(entries), accepted)
 
 
-class Counts(NamedTuple):
-    """Requests, as the provider counts them."""
+class RequestCounts(NamedTuple):
+    """Requests that a provider received."""
 
     sent: int
     accepted: int
-    """Requests for speech answered with 2xx: what a live service would charge."""
+    """Speech requests with a 2xx response, for which a live service would charge."""
 
 
 @contextlib.contextmanager
-def serving(contract: Contract, operation: Operation, mutant: Mutant | None = None) -> Iterator[Served]:
-    """The provider of `contract`, or `mutant` of it, anew."""
+def serve_provider(contract: Contract, operation: Operation, mutant: Mutant | None = None) -> Iterator[ServedProvider]:
+    """Start a provider with empty state.
+
+    Args:
+        contract: the contract of the provider.
+        operation: the operation that takes the key.
+        mutant: serve this faulty provider instead of the correct one.
+    """
     played, faults = (mutant.played(), mutant.faults) if mutant else (contract, ())
     settings = emulator_settings(faults=mutant.planted if mutant else ())
     app = create_app([played], settings, extra_faults=faults)
     [credential] = credentials(operation, EMULATED_KEY)
     name, value = credential.name.lower().encode(), credential.value.encode()
 
-    async def one_key(scope: Any, receive: Any, send: Any) -> None:
+    async def accept_one_key(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            headers = [(key, REFUSED if key == name and text != value else text) for key, text in scope["headers"]]
+            headers = [(key, REJECTED_KEY if key == name and text != value else text) for key, text in scope["headers"]]
             scope = {**scope, "headers": headers}
         await app(scope, receive, send)
 
-    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # Schemathesis sends what is no HTTP on purpose
-    with running_app(one_key) as root:
-        yield Served(f"{root}/{contract.id}", root)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # Schemathesis sends invalid HTTP on purpose
+    with running_app(accept_one_key) as root:
+        yield ServedProvider(f"{root}/{contract.id}", root)

@@ -1,13 +1,11 @@
-"""Cases for each second of CPU: `PYTHONPATH=benchmarks python -m throughput`.
+"""Cases per second of CPU time: `PYTHONPATH=benchmarks python -m throughput`.
 
-A case is one planned request: built from its plan, sent, answered, and judged by every
-rule. One that delivers speech counts as one as well, though it submits, polls to the
-job's end, asks twice more, fetches the audio, decodes and measures it. Time is CPU time,
-and the fastest round counts: what else the machine does only makes a round slower. In
-process, the emulator's own work is counted first; then the same cases get the same answers
-out of memory, so that what is left is voicegauge's. "Decoding" is the share of libsndfile
-and ffmpeg in that. Over the socket, it is the client's CPU time alone, for both tools.
-Speech is synthesized before anything is timed.
+A case is one planned request that is built, sent, responded to and checked by every rule. A speech delivery counts as
+one case too, although it submits, polls until the job has ended, polls twice more, downloads, decodes and measures the
+audio. Time is CPU time, and the fastest round counts, since other processes only slow a round down. In process, the
+cases are first timed with the emulator, and then with its responses replayed from memory, which leaves voicegauge's own
+work. "Decoding" is the share of libsndfile and ffmpeg in that. Over a socket, it is the client's CPU time, for both
+tools. Speech is synthesized before the timing starts.
 """
 
 from __future__ import annotations
@@ -27,9 +25,9 @@ from typing import Any, NamedTuple
 
 from comparison import schemathesis
 from comparison.__main__ import TARGET, Tools
-from comparison.service import serving
+from comparison.service import serve_provider
 
-from throughput.keeping import Keeper
+from throughput.response_replay import ReplayingApp
 from voicegauge.checks import RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
@@ -40,19 +38,19 @@ from voicegauge.conformance.running.case_runner import CaseRunner, CheckedServic
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.model import UploadedFile
-from voicegauge.speech import audio
+from voicegauge.speech.audio import encoded_audio
 from voicegauge.transport import Transport, VirtualClock
 
-KINDS = ("refused, JSON", "accepted, JSON", "a form", "a form with a file", "speech delivered")
+KINDS = ("rejected, JSON", "accepted, JSON", "form", "form with a file", "speech delivery")
 MIN_S = 0.5
-"""CPU time over which the fastest round of a provider's cases is looked for, at least."""
-SAMPLE = 40
+"""Minimum CPU time of all rounds, of which the fastest counts."""
+SAMPLE_SIZE = 40
 """Cases of each kind and provider, evenly from its plan; uploads of tens of megabytes are left out."""
 HYPOTHESIS_CASES = 1000
 
 
-def kind(case: ConformanceCase) -> str:
-    """Which of `KINDS` a case is."""
+def kind_of(case: ConformanceCase) -> str:
+    """Return the one of `KINDS` that a case belongs to."""
     if case.wire is None:
         return KINDS[4]
     if case.wire.media_type in (None, "application/json"):
@@ -61,8 +59,8 @@ def kind(case: ConformanceCase) -> str:
     return KINDS[2 + files]
 
 
-class Cost(NamedTuple):
-    """What a case takes, in CPU seconds and requests."""
+class CaseCost(NamedTuple):
+    """The mean cost of a case, in CPU seconds and requests."""
 
     whole_s: float
     own_s: float
@@ -72,39 +70,39 @@ class Cost(NamedTuple):
     requests: float
 
 
-class Row(NamedTuple):
-    """One kind of case of one provider."""
+class KindCost(NamedTuple):
+    """The cost of one kind of case of one provider."""
 
     kind: str
     cases: int
-    """In the whole plan."""
-    cost: Cost
+    """Number of cases in the whole plan."""
+    cost: CaseCost
 
 
-class Round(NamedTuple):
-    """CPU seconds of one round of work."""
+class TimedRound(NamedTuple):
+    """CPU seconds of one round."""
 
     whole_s: float
     decoding_s: float
 
 
-async def fastest(work: Callable[[], Awaitable[None]]) -> Round:
-    """The fastest of as many rounds of `work` as `MIN_S` holds; one goes before them to warm what is kept."""
+async def fastest(work: Callable[[], Awaitable[None]]) -> TimedRound:
+    """Return the fastest round of `work`, repeated for `MIN_S` after a warm-up round that fills caches."""
     await work()
-    rounds: list[Round] = []
+    rounds: list[TimedRound] = []
     while sum(one.whole_s for one in rounds) < MIN_S:
         with timed_decoding() as decoding:
             started = time.process_time()
             await work()
-            rounds.append(Round(time.process_time() - started, sum(decoding)))
+            rounds.append(TimedRound(time.process_time() - started, sum(decoding)))
     return min(rounds)
 
 
 @contextlib.contextmanager
 def timed_decoding() -> Iterator[list[float]]:
-    """CPU seconds of each time that audio is decoded, while the context lasts."""
+    """Collect the CPU seconds of each audio decoding within the context."""
     seconds: list[float] = []
-    decode = audio.decode
+    decode = encoded_audio.decode
 
     def timed(*args: Any, **options: Any) -> Any:
         started = time.process_time()
@@ -113,64 +111,66 @@ def timed_decoding() -> Iterator[list[float]]:
         finally:
             seconds.append(time.process_time() - started)
 
-    with unittest.mock.patch.object(audio, "decode", timed):
+    with unittest.mock.patch.object(encoded_audio, "decode", timed):
         yield seconds
 
 
-async def cost_of(contract: Contract, count: int, work: Callable[[Transport], Awaitable[None]]) -> Cost:
-    """What each of the `count` cases of `work` costs, with the emulator and with its answers kept."""
+async def cost_of(contract: Contract, count: int, work: Callable[[Transport], Awaitable[None]]) -> CaseCost:
+    """Measure the cost of each of the `count` cases of `work`, with the emulator and with replayed responses."""
     async with Transport(app=create_app([contract], emulator_settings())) as transport:
         whole = await fastest(lambda: work(transport))
-    keeper = Keeper(create_app([contract], emulator_settings()))
-    async with Transport(app=keeper) as transport:
+    replaying = ReplayingApp(create_app([contract], emulator_settings()))
+    async with Transport(app=replaying) as transport:
 
-        async def again() -> None:
+        async def replay() -> None:
             await work(transport)
-            keeper.end_round()
+            replaying.end_round()
 
-        own = await fastest(again)
-    return Cost(whole.whole_s / count, own.whole_s / count, own.decoding_s / count, keeper.requests / count)
+        own = await fastest(replay)
+    return CaseCost(whole.whole_s / count, own.whole_s / count, own.decoding_s / count, replaying.requests / count)
 
 
 def runner_for(contract: Contract, transport: Transport, base: str = "http://emulator.invalid") -> CaseRunner:
-    """Sends to `transport` and judges by every rule; what is found is forgotten."""
+    """Return a runner that sends to `transport`, checks every rule and discards the findings."""
     base_urls = {"": f"{base}/{contract.id}"}
     client = Client(contract, transport, base_urls=base_urls, key=EMULATED_KEY, clock=VirtualClock())
     return CaseRunner(CheckedService(contract, client), RULES, Collector((), 0))
 
 
-async def planned(contract: Contract) -> AsyncIterator[Row]:
+async def measure_plan(contract: Contract) -> AsyncIterator[KindCost]:
     """Measure the planned cases of a provider by kind."""
     by_kind: dict[str, list[ConformanceCase]] = defaultdict(list)
     for case in plan_cases(list(contract.targets.values()), emulated=True, every=True, large_uploads=False).cases:
-        by_kind[kind(case)].append(case)
+        by_kind[kind_of(case)].append(case)
     for name, cases in by_kind.items():
-        sample = cases[:: -(-len(cases) // SAMPLE)]
+        sample = cases[:: -(-len(cases) // SAMPLE_SIZE)]
 
-        # Jitter decides how often a job is asked for: each round begins with the same dice.
+        # The number of polls depends on random jitter, so each round starts with the same seed.
         async def work(transport: Transport, sample: Sequence[ConformanceCase] = sample) -> None:
             await runner_for(contract, transport).run(sample)
 
-        yield Row(name, len(cases), await cost_of(contract, len(sample), work))
+        yield KindCost(name, len(cases), await cost_of(contract, len(sample), work))
 
 
-async def drawn(target: Target) -> Row:
-    """Measure requests that Hypothesis draws: half of them valid, half broken in one place."""
+async def measure_fuzzing(target: Target) -> KindCost:
+    """Measure requests that Hypothesis generates: half of them valid, half with one invalid value."""
 
     async def work(transport: Transport) -> None:
         runner = runner_for(target.contract, transport)
         await fuzz_target(target, runner, Collector((), 0), FuzzEffort(HYPOTHESIS_CASES // 2, seed=0))
 
-    return Row(f"Hypothesis, {target.id}", HYPOTHESIS_CASES, await cost_of(target.contract, HYPOTHESIS_CASES, work))
+    return KindCost(
+        f"Hypothesis, {target.id}", HYPOTHESIS_CASES, await cost_of(target.contract, HYPOTHESIS_CASES, work)
+    )
 
 
-def mean(rows: Sequence[Row]) -> Cost:
-    """What a case costs on average, each row counted by its cases."""
+def mean(rows: Sequence[KindCost]) -> CaseCost:
+    """Return the mean cost of a case, weighted by the number of cases."""
     cases = sum(row.cases for row in rows)
-    return Cost(*(sum(row.cost[i] * row.cases for row in rows) / cases for i in range(len(Cost._fields))))
+    return CaseCost(*(sum(row.cost[i] * row.cases for row in rows) / cases for i in range(len(CaseCost._fields))))
 
 
-def show(name: str, rows: Sequence[Row]) -> None:
+def print_row(name: str, rows: Sequence[KindCost]) -> None:
     """Print one line of the table."""
     if rows:
         cost = mean(rows)
@@ -179,26 +179,26 @@ def show(name: str, rows: Sequence[Row]) -> None:
         print(f"  {name:30}{of_case}{1 / cost.whole_s:>16,.0f}{own}")
 
 
-def over_a_socket(target: Target) -> Mapping[str, float]:
-    """Cases for each second of the client's CPU time, on one server."""
+def measure_over_socket(target: Target) -> Mapping[str, float]:
+    """Return the cases per second of the client's CPU time, by tool, against the same server."""
     with tempfile.TemporaryDirectory() as folder:
         tools = Tools(target, Path(folder))
-        with serving(target.contract, target.operation) as served:
+        with serve_provider(target.contract, target.operation) as served:
             started = time.thread_time()  # the server is another thread
-            asyncio.run(_sent(target.contract, served.root, tools.cases))
+            asyncio.run(_send(target.contract, served.root, tools.cases))
             own = len(tools.cases) / (time.thread_time() - started)
-            idle = _start_s()
+            startup_s = _startup_s()
             run = tools.run_schemathesis(served.url)
-    return {"voicegauge": own, "Schemathesis": run.generated / (run.cpu_s - idle)}
+    return {"voicegauge": own, "Schemathesis": run.generated / (run.cpu_s - startup_s)}
 
 
-async def _sent(contract: Contract, root: str, cases: Sequence[ConformanceCase]) -> None:
+async def _send(contract: Contract, root: str, cases: Sequence[ConformanceCase]) -> None:
     async with Transport() as transport:
         await runner_for(contract, transport, root).run(cases)
 
 
-def _start_s() -> float:
-    """CPU time that Schemathesis takes to start, which is not counted against it."""
+def _startup_s() -> float:
+    """Measure the CPU time that Schemathesis needs to start, which is subtracted from its runs."""
     before = os.times()
     subprocess.run([schemathesis.command(), "--version"], check=True, capture_output=True)
     after = os.times()
@@ -206,23 +206,23 @@ def _start_s() -> float:
 
 
 async def in_process(contracts: Iterable[Contract], fuzzed: Sequence[Target]) -> None:
-    """Measure and print what needs no socket."""
-    rows = [row for contract in contracts async for row in planned(contract)]
-    print("in process, cases for each second of CPU")
-    print(f"  {'':30}{'cases':>7}{'requests each':>15}{'with emulator':>16}{'without it':>14}{'decoding':>11}")
+    """Measure and print the cases in process."""
+    rows = [row for contract in contracts async for row in measure_plan(contract)]
+    print("in process, cases per second of CPU time")
+    print(f"  {'':30}{'cases':>7}{'requests each':>15}{'with emulator':>16}{'replayed':>14}{'decoding':>11}")
     for name in KINDS:
-        show(name, [row for row in rows if row.kind == name])
-    show("the whole plan", rows)
+        print_row(name, [row for row in rows if row.kind == name])
+    print_row("whole plan", rows)
     for target in fuzzed:
-        row = await drawn(target)
-        show(row.kind, [row])
+        row = await measure_fuzzing(target)
+        print_row(row.kind, [row])
 
 
 def main() -> None:
-    """Measure, and print."""
+    """Measure the throughput and print it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("providers", nargs="*", help="ids; all of them if left out")
-    parser.add_argument("--alone", action="store_true", help="without Schemathesis, which needs a package index")
+    parser.add_argument("providers", nargs="*", help="ids of providers; default: all")
+    parser.add_argument("--alone", action="store_true", help="skip Schemathesis, which needs a package index")
     options = parser.parse_args()
     catalogue = load_catalogue()
     provider, _, name = TARGET.partition("/")
@@ -231,8 +231,8 @@ def main() -> None:
     asyncio.run(in_process(contracts, [target]))
     if options.alone:
         return
-    print("over a socket, the client's CPU time")
-    rates = over_a_socket(target)
+    print("over a socket, cases per second of the client's CPU time")
+    rates = measure_over_socket(target)
     for tool, rate in rates.items():
         print(f"  {tool:28}{rate:>9,.0f} cases/s")
     print(f"  voicegauge to Schemathesis: {rates['voicegauge'] / rates['Schemathesis']:.1f} : 1")

@@ -1,4 +1,4 @@
-"""The comparison with another tool counts what both of them send, and takes only what is new for a find."""
+"""The comparison with Schemathesis counts requests of both tools, and only reports that the correct provider lacks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,17 @@ from pathlib import Path
 import httpx
 import pytest
 from comparison import schemathesis
-from comparison.__main__ import MAX_CALLS, Outcome, Row, Tools, compare, sample, show
-from comparison.service import Counts, serving
-from throughput.keeping import Keeper
+from comparison.__main__ import (
+    MAX_CALLS,
+    MutantComparison,
+    ToolOutcome,
+    Tools,
+    compare,
+    print_comparison,
+    sample_mutants,
+)
+from comparison.service import RequestCounts, serve_provider
+from throughput.response_replay import ReplayingApp
 
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Request
@@ -24,60 +32,60 @@ def tools(tmp_path_factory):
     return Tools(TARGET, tmp_path_factory.mktemp("comparison"))
 
 
-def test_a_served_provider_knows_one_key_and_counts(tools) -> None:
-    with serving(TARGET.contract, TARGET.operation) as served:
+def test_a_served_provider_accepts_one_key_and_counts_requests(tools) -> None:
+    with serve_provider(TARGET.contract, TARGET.operation) as served:
         url = f"{served.url}{TARGET.operation.path}"
-        stranger = httpx.post(url, json={"text": "hi"}, headers={"Ocp-Apim-Subscription-Key": "a-stranger"})
+        response = httpx.post(url, json={"text": "hi"}, headers={"Ocp-Apim-Subscription-Key": "another-key"})
         counts = served.counts(TARGET.operation)
-    assert stranger.status_code == 401
-    assert counts == Counts(sent=1, accepted=0)
+    assert response.status_code == 401
+    assert counts == RequestCounts(sent=1, accepted=0)
 
 
 @pytest.mark.slow
-def test_few_paid_calls_find_faults_of_every_class_and_blame_no_correct_provider(tools) -> None:
+def test_few_billable_requests_find_faults_of_every_class_without_false_alarms(tools) -> None:
     clean = tools.voicegauge(None)
-    assert clean.said == frozenset()
+    assert clean.reported == frozenset()
     assert 0 < clean.counts.accepted <= MAX_CALLS
-    chosen = sample(tools, 1)
+    chosen = sample_mutants(tools, 1)
     assert len({mutant.kind for mutant in chosen}) == len(chosen) >= 15
     outcomes = [tools.voicegauge(mutant) for mutant in chosen]
-    assert sum(bool(outcome.said) for outcome in outcomes) >= len(chosen) - 1
+    assert sum(bool(outcome.reported) for outcome in outcomes) >= len(chosen) - 1
     assert all(outcome.counts.accepted <= MAX_CALLS for outcome in outcomes)
 
 
-def test_what_is_said_of_a_correct_provider_as_well_is_no_find(tools, capsys) -> None:
+def test_reports_about_the_correct_provider_do_not_count(tools, capsys) -> None:
     alarm, fault = frozenset({"alarm"}), frozenset({"alarm", "fault"})
-    counts = Counts(10, 4)
+    counts = RequestCounts(10, 4)
 
-    class Told(Tools):
+    class FakeTools(Tools):
         def __init__(self) -> None:
-            self.answers = [Outcome(alarm, counts), Outcome(alarm, counts)]
+            pass
 
         def voicegauge(self, mutant):
-            return Outcome(alarm if mutant is None else fault, counts)
+            return ToolOutcome(alarm if mutant is None else fault, counts)
 
         def schemathesis(self, mutant):
-            return Outcome(alarm, Counts(100, 40))
+            return ToolOutcome(alarm, RequestCounts(100, 40))
 
-    mutant = sample(tools, 1)[0]
-    rows = compare(Told(), [mutant])
-    assert rows == [Row(mutant, {"voicegauge": True, "Schemathesis": False}, rows[0].counts)]
-    show(rows)
+    mutant = sample_mutants(tools, 1)[0]
+    rows = compare(FakeTools(), [mutant])
+    assert rows == [MutantComparison(mutant, {"voicegauge": True, "Schemathesis": False}, rows[0].counts)]
+    print_comparison(rows)
     printed = capsys.readouterr().out
-    assert "paid calls, Schemathesis to voicegauge: 10.0 : 1" in printed
+    assert "billable requests, Schemathesis to voicegauge: 10.0 : 1" in printed
     assert f"only voicegauge: {mutant.kind}" in printed
 
 
-def test_a_run_of_the_other_tool_is_read_from_its_report(tmp_path, monkeypatch) -> None:
+def test_a_run_of_schemathesis_is_read_from_its_report(tmp_path, monkeypatch) -> None:
     report = {
         "failures": [{"type": "ServerError", "operations": ["POST /b", "GET /a"]}],
         "test_cases": {"generated": 12},
     }
     script = tmp_path / "st"
-    asked = tmp_path / "asked"
+    arguments = tmp_path / "arguments"
     script.write_text(
         "#!/bin/sh\n"
-        f'echo "$@" > {asked}\n'
+        f'echo "$@" > {arguments}\n'
         'while [ "$1" != --report-json-path ]; do shift; done\n'
         f"cat > \"$2\" <<'END'\n{json.dumps(report)}\nEND\n"
     )
@@ -86,11 +94,11 @@ def test_a_run_of_the_other_tool_is_read_from_its_report(tmp_path, monkeypatch) 
     run = schemathesis.run(Path("doc.json"), "http://x.test", {"X-Key": "k"}, ["speak"], seed=3)
     assert run.failures == {("ServerError", "GET /a", "POST /b")}
     assert run.generated == 12
-    assert "run doc.json --url http://x.test --seed 3" in asked.read_text()
-    assert "--header X-Key: k --include-operation-id speak" in asked.read_text()
+    assert "run doc.json --url http://x.test --seed 3" in arguments.read_text()
+    assert "--header X-Key: k --include-operation-id speak" in arguments.read_text()
 
 
-async def test_kept_answers_come_again_in_their_order() -> None:
+async def test_recorded_responses_are_replayed_in_order() -> None:
     states = iter(["working", "done"])
 
     async def app(scope, receive, send):
@@ -98,24 +106,24 @@ async def test_kept_answers_come_again_in_their_order() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": body})
 
-    keeper = Keeper(app)
-    async with Transport(app=keeper) as transport:
+    replaying = ReplayingApp(app)
+    async with Transport(app=replaying) as transport:
 
-        async def ask(path: str = "x") -> bytes:
+        async def send(path: str = "x") -> bytes:
             request = Request(method="POST", url=f"http://provider.test/{path}", body=b"job ")
             return (await transport.send(request, provider="p", operation="o")).response.body
 
         rounds = []
         for _ in range(3):
-            rounds.append([await ask(), await ask()])
-            keeper.end_round()
+            rounds.append([await send(), await send()])
+            replaying.end_round()
         assert rounds == [[b"job working", b"job done"]] * 3
-        assert keeper.requests == 2
-        with pytest.raises(RuntimeError, match="POST /y was asked where POST /x was asked before"):
-            await ask("y")
-        assert await ask() == b"job working"
-        with pytest.raises(RuntimeError, match="a round ended where POST /x was asked before"):
-            keeper.end_round()
-        assert await ask() == b"job done"
-        with pytest.raises(RuntimeError, match="POST /x was asked after the 2 requests that were asked before"):
-            await ask()
+        assert replaying.requests == 2
+        with pytest.raises(RuntimeError, match="POST /y was sent instead of the recorded POST /x"):
+            await send("y")
+        assert await send() == b"job working"
+        with pytest.raises(RuntimeError, match="the round ended before the recorded POST /x"):
+            replaying.end_round()
+        assert await send() == b"job done"
+        with pytest.raises(RuntimeError, match="POST /x was sent after the 2 recorded requests"):
+            await send()

@@ -1,4 +1,4 @@
-"""The reference voice that cloning targets are given: every provider takes it, and its script still makes it."""
+"""The reference voice sample: it respects the upload limits of every provider, and its script reproduces it."""
 
 import importlib.util
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_it_is_small_speech_of_ten_to_thirty_seconds(sample: DecodedAudio) -> No
     assert not is_silent(sample.samples, sample.sample_rate_hz)
 
 
-def test_it_keeps_every_documented_limit_of_an_upload(sample: DecodedAudio) -> None:
+def test_it_respects_every_documented_upload_limit(sample: DecodedAudio) -> None:
     limits = [
         upload
         for contract in load_catalogue()
@@ -51,14 +51,14 @@ def test_it_keeps_every_documented_limit_of_an_upload(sample: DecodedAudio) -> N
         assert not upload.formats or sample.container in upload.formats
 
 
-def test_the_script_makes_the_same_recording(sample: DecodedAudio, script: ModuleType) -> None:
+def test_the_script_reproduces_the_recording(sample: DecodedAudio, script: ModuleType) -> None:
     import numpy as np
 
-    made = script.speak()
+    generated = script.synthesize_sample()
     assert script.SAMPLE.resolve() == SAMPLE.resolve()
     assert sample.sample_rate_hz == script.SAMPLE_RATE_HZ
-    assert len(made) == pytest.approx(len(sample.samples), rel=0.01)
-    length = min(len(made), len(sample.samples))
-    # MP3 keeps the waveform nearly, and perhaps a few frames late.
-    spectra = [np.abs(np.fft.rfft(x[:length])) for x in (made, sample.samples)]
+    assert len(generated) == pytest.approx(len(sample.samples), rel=0.01)
+    length = min(len(generated), len(sample.samples))
+    # MP3 changes the waveform slightly, and may delay it by a few frames.
+    spectra = [np.abs(np.fft.rfft(x[:length])) for x in (generated, sample.samples)]
     assert np.corrcoef(*spectra)[0, 1] > 0.9

@@ -1,4 +1,4 @@
-"""What docs/ci.md tells a team to run is tried, in an empty folder and in the order of the page."""
+"""The commands in docs/ci.md are executed, in an empty folder and in the order of the page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _commands() -> list[str]:
 COMMANDS = _commands()
 
 
-def test_the_pipelines_have_their_parts() -> None:
+def test_the_pipelines_have_the_expected_parts() -> None:
     assert {"without-a-key", "the-service-itself"} == set(GITHUB["jobs"])
     live = GITHUB["jobs"]["the-service-itself"]
     assert live["env"] == {"PIXELAPI_KEY": "${{ secrets.PIXELAPI_KEY }}"}
@@ -40,7 +40,7 @@ def test_the_pipelines_have_their_parts() -> None:
     assert {command.split()[0] for command in COMMANDS} == {"voicegauge", "pytest"}
 
 
-def test_every_option_and_fixture_of_the_plugin_is_named() -> None:
+def test_every_option_and_fixture_of_the_plugin_is_documented() -> None:
     options = set(re.findall(r"--vg-[a-z-]+", inspect.getsource(plugin.pytest_addoption)))
     fixtures = {name for name in vars(plugin) if name.startswith("voicegauge_")}
     assert {"--vg-live", "voicegauge_rule"} <= options | fixtures
@@ -48,19 +48,19 @@ def test_every_option_and_fixture_of_the_plugin_is_named() -> None:
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("voicegauge")])
-def test_every_option_is_understood(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_option_is_accepted(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "known.json").touch()
     (tmp_path / "fixtures").mkdir()
     _, name, *arguments = shlex.split(command)
-    found = cli.get_command(None, name)  # type: ignore[arg-type]  # ours needs no context
+    found = cli.get_command(None, name)  # type: ignore[arg-type]  # our group needs no context
     assert found is not None
     found.make_context(name, arguments)
 
 
 @pytest.mark.slow
-def test_every_command_does_what_the_page_says(tmp_path: Path) -> None:
-    """Live ones are priced only; the emulator that is fuzzed has a fault, so that there is something to write."""
+def test_every_command_succeeds(tmp_path: Path) -> None:
+    """Live commands run with --dry-run; fuzzing runs with a fault, so that it has a failure to write."""
     (tmp_path / "test_contract.py").write_text(next(text for kind, text in BLOCKS if kind == "python"))
     environment = {**os.environ, "CI": "true", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"), "NO_COLOR": "1"}
     baseline = next(command for command in COMMANDS if "--write-baseline" in command)

@@ -1,4 +1,4 @@
-"""Generated documentation is current, and what commands write fits the schemas it publishes."""
+"""Generated documentation is current, and the output of commands is valid by the published schemas."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_generated_files_are_current() -> None:
         (["check", "pixelapi"], "check"),
     ],
 )
-def test_output_fits_its_schema(arguments: list[str], schema: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_output_is_valid_by_its_schema(arguments: list[str], schema: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run([*arguments, "--json", "-"]) == 0
     published = json.loads((ROOT / "docs" / f"{schema}.schema.json").read_text())
     jsonschema_rs.validate(published, json.loads(capsys.readouterr().out))

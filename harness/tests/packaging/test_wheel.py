@@ -1,4 +1,4 @@
-"""The built wheel: what it carries, and that it works from an empty folder with the source out of sight."""
+"""The built wheel: its content, and that it works from an empty folder without the source tree."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run_wheel(unpacked: Path, empty: Path, *arguments: str) -> subprocess.Comple
     )  # fmt: skip
 
 
-def test_it_carries_contracts_suites_and_types_but_no_tests(wheel: Path) -> None:
+def test_it_contains_contracts_suites_and_types_but_no_tests(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         assert sum(info.file_size for info in archive.infolist()) < 12_000_000
@@ -75,7 +75,7 @@ import pytest
 def test_contract(voicegauge_rule):
     voicegauge_rule.assert_holds()
 """
-# Runs what a failure says while the emulator is still there, as a person would.
+# Runs the curl command of a failure while the emulator is still running, as a person would.
 REPRODUCE = """\
 import subprocess
 from pathlib import Path
@@ -93,7 +93,7 @@ def pytest_runtest_makereport(item):
 """
 
 
-def test_five_lines_in_an_empty_folder_fail_on_a_faulty_emulator_and_say_how_to_see_it(
+def test_five_lines_in_an_empty_folder_fail_with_a_fault_and_show_how_to_reproduce_it(
     unpacked: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "test_contract.py").write_text(FIVE_LINES)
@@ -110,7 +110,7 @@ def test_five_lines_in_an_empty_folder_fail_on_a_faulty_emulator_and_say_how_to_
     assert clean.returncode == 0, clean.stdout
     faulty = run("--vg-fault", "ignored-key")
     assert faulty.returncode == 1, faulty.stdout
-    told = next(line for line in faulty.stdout.splitlines() if line.startswith("auth-not-enforced: "))
-    assert f"({unpacked}/voicegauge/data/contracts/pixelapi/openapi.yaml:" in told
+    failure = next(line for line in faulty.stdout.splitlines() if line.startswith("auth-not-enforced: "))
+    assert f"({unpacked}/voicegauge/data/contracts/pixelapi/openapi.yaml:" in failure
     assert "Traceback" not in faulty.stdout
     assert (tmp_path / "again.txt").read_text().startswith("HTTP/1.1 200")
