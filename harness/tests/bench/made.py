@@ -148,7 +148,7 @@ def heavy_tailed_times(
 ) -> list[TimedSample]:
     """Lognormal times with one in twenty three times as long, drifting from session to session.
 
-    Texts keep their length from run to run; everything else is drawn anew for each `seed`.
+    Texts keep their length from run to run; everything else is redrawn for each `seed`.
     """
     lengths, draw = random.Random("lengths"), random.Random(seed)
     base = [400 * math.exp(lengths.gauss(0, 0.4)) for _ in range(texts)]

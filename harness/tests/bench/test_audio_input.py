@@ -1,4 +1,4 @@
-"""Benchmarks of what takes audio in: speech to text, and what is still heard after a conversion."""
+"""Benchmarks of targets with audio input: speech to text and audio conversion."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def run_of(plan: BenchPlan, samples: tuple[Sample, ...]) -> Run:
     return Run(manifest=manifest, samples=samples)
 
 
-async def test_speech_to_text_is_timed_priced_and_scored_by_what_it_wrote_down(
+async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
     voicegauge_catalogue, suite, emulator, tmp_path
 ) -> None:
     target = intake(voicegauge_catalogue, "stt-whisper")
@@ -96,12 +96,10 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_what_it_wrote_down(
     assert summary.wer.units == sum(score.units for score in scores.scores)
     assert summary.rtf is not None
     assert summary.ttfb_ms is not None
-    assert (summary.ttfa_ms, summary.ttfs_ms) == (None, None), "what came back is no audio"
+    assert (summary.ttfa_ms, summary.ttfs_ms) == (None, None), "a transcript is not audio"
 
 
-async def test_a_conversion_is_measured_by_the_audio_that_came_back(
-    voicegauge_catalogue, suite, emulator, tmp_path
-) -> None:
+async def test_a_conversion_is_scored_by_the_converted_audio(voicegauge_catalogue, suite, emulator, tmp_path) -> None:
     target = intake(voicegauge_catalogue, "voice-openvoice")
     plan, outcome = await carried_out(suite, [target], emulator, tmp_path)
     assert plan.kind == "conversion"
@@ -121,6 +119,6 @@ def test_kinds_are_not_mixed(voicegauge_catalogue) -> None:
 
 
 @pytest.mark.parametrize("name", ["analysis", "stems-demucs", "translation"])
-def test_what_keeps_no_words_is_refused(voicegauge_catalogue, name) -> None:
+def test_a_target_that_does_not_return_the_words_is_rejected(voicegauge_catalogue, name) -> None:
     with pytest.raises(UsageError, match=f"ttsai/{name} returns no speech in the same words"):
         common_run_kind([intake(voicegauge_catalogue, name)])

@@ -106,7 +106,7 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     assert "acme/now" in page
 
 
-def test_the_dry_run_prices_and_sends_nothing(
+def test_the_dry_run_shows_prices_and_sends_nothing(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reset(emulator)
@@ -118,7 +118,7 @@ def test_the_dry_run_prices_and_sends_nothing(
     assert not (tmp_path / "runs").exists()
 
 
-def test_live_against_an_emulator_says_what_it_spent_and_still_says_emulated(
+def test_live_against_an_emulator_reports_spending_and_is_marked_emulated(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert voicegauge(bench("acme/job", *live(emulator), *QUICK)) == 0
@@ -136,7 +136,7 @@ def test_live_against_an_emulator_says_what_it_spent_and_still_says_emulated(
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
+def test_after_a_kill_the_same_command_pays_for_nothing_twice(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reset(emulator)
@@ -161,7 +161,7 @@ def test_killed_at_any_moment_the_same_command_buys_nothing_twice(
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 
-def test_a_plan_that_nobody_has_is_refused_before_anything_is_sent(
+def test_an_unknown_account_plan_is_rejected_before_anything_is_sent(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("ACME_KEY", "k")
@@ -170,7 +170,7 @@ def test_a_plan_that_nobody_has_is_refused_before_anything_is_sent(
     assert not (tmp_path / "runs").exists()
 
 
-def test_ctrl_c_sees_through_what_is_paid_for_and_says_how_to_go_on(
+def test_ctrl_c_completes_requests_in_flight_and_explains_how_to_resume(
     bench: Bench, tmp_path: Path, emulator: RunningEmulator
 ) -> None:
     reset(emulator)
@@ -242,7 +242,7 @@ def test_a_plan_over_budget_is_rejected_unsent(
         (["acme/job", "--asr", "none", "--out", "/dev/null"], "--out"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
+def test_a_usage_error_is_one_line(
     bench: Bench, capsys: pytest.CaptureFixture[str], words: list[str], says: str
 ) -> None:
     assert says in complaint(bench(*words), capsys, 2)
@@ -255,7 +255,7 @@ def test_a_missing_key_names_its_variable(
     assert "ACME_KEY" in complaint(bench("acme/job", "--live"), capsys, 2)
 
 
-def test_a_host_that_does_not_answer_is_exit_3(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_host_is_exit_3(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     words = bench("acme/job", "--live", "--base-url", "http://127.0.0.1:9", *QUICK)
     assert "127.0.0.1:9" in complaint(words, capsys, 3)
 
@@ -315,7 +315,7 @@ def peak_kilobytes(pid: int) -> int:
     return 0
 
 
-async def test_what_a_service_answered_is_recorded(bench: Bench, tmp_path: Path, serve: Serve) -> None:
+async def test_responses_of_a_service_have_recorded_provenance(bench: Bench, tmp_path: Path, serve: Serve) -> None:
     audio = encode(np.zeros(24_000, dtype=np.float32), 24_000, "wav")[0]
     status, _ = await against_a_service(bench("acme/now", *QUICK), audio, serve)
     assert status == 0

@@ -13,7 +13,7 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     decide_verdict,
 )
-from voicegauge.bench.analysis.differences import error_rate, typical_time
+from voicegauge.bench.analysis.differences import ErrorCount, TimedSample, error_rate, typical_time
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample
 
@@ -41,7 +41,7 @@ def verdicts(found: RunComparison) -> dict[str, MetricComparison]:
 
 
 def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
-    """The verdicts on the time to file over many pairs of runs drawn anew."""
+    """The verdicts on the total latency over many pairs of random runs."""
     found: Counter[str] = Counter()
     for seed in range(ROUNDS):
         before, after = heavy_tailed_times(2 * seed, **words), heavy_tailed_times(2 * seed + 1, slower=slower, **words)
@@ -52,7 +52,7 @@ def slowdowns(*, slower: float = 1.0, **words: int) -> Counter[str]:
 
 
 def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Counter[str]:
-    """The verdicts on WER over many pairs of runs drawn anew."""
+    """The verdicts on WER over many pairs of random runs."""
     found: Counter[str] = Counter()
     for seed in range(ROUNDS):
         counted = drawn_errors(2 * seed, texts, before), drawn_errors(2 * seed + 1, texts, after)
@@ -63,7 +63,7 @@ def mishearings(*, texts: int, before: float = 0.10, after: float = 0.10) -> Cou
 
 
 @pytest.mark.parametrize("words", [{"sessions": 3}, slowly({"sessions": 1}), slowly({"sessions": 6, "texts": 8})])
-def test_without_a_change_hardly_any_run_is_called_slower(words: dict[str, int]) -> None:
+def test_without_a_change_false_alarms_about_latency_are_rare(words: dict[str, int]) -> None:
     """2% of false alarms are borne, in either direction."""
     found = slowdowns(**words)
     assert found["regression"] <= 0.02 * ROUNDS
@@ -71,7 +71,7 @@ def test_without_a_change_hardly_any_run_is_called_slower(words: dict[str, int])
 
 
 @pytest.mark.parametrize("texts", [8, slowly(40)])
-def test_without_a_change_hardly_any_run_is_called_less_intelligible(texts: int) -> None:
+def test_without_a_change_false_alarms_about_wer_are_rare(texts: int) -> None:
     assert mishearings(texts=texts)["regression"] <= 0.02 * ROUNDS
 
 
@@ -101,7 +101,7 @@ def test_many_sessions_without_a_change_are_evidence_of_none() -> None:
     assert slowdowns(sessions=8, texts=40)["no evidence"] >= 0.8 * ROUNDS
 
 
-def test_a_sure_change_too_small_to_matter_is_no_regression() -> None:
+def test_a_significant_but_small_change_is_not_a_regression() -> None:
     found = compare_runs(
         heavy_tailed_run(1, texts=40, drift=0.0),
         heavy_tailed_run(2, texts=40, drift=0.0, slower=1.07),
@@ -110,7 +110,7 @@ def test_a_sure_change_too_small_to_matter_is_no_regression() -> None:
     assert verdicts(found)["total_latency_ms"].verdict == "no evidence"
 
 
-def test_a_run_against_itself_shows_nothing() -> None:
+def test_a_run_compared_with_itself_shows_no_change() -> None:
     made = heavy_tailed_run(1, sessions=6, texts=60)
     found = compare_runs(made, made)
     assert {verdict.verdict for verdict in found.metrics} <= {"no evidence", "underpowered"}
@@ -118,7 +118,7 @@ def test_a_run_against_itself_shows_nothing() -> None:
     assert found.regressions == ()
 
 
-def test_a_95th_percentile_needs_200_samples_a_side() -> None:
+def test_a_95th_percentile_needs_200_samples_in_each_run() -> None:
     few = verdicts(compare_runs(heavy_tailed_run(1, texts=60), heavy_tailed_run(2, texts=60)))["total_latency_p95_ms"]
     assert few.verdict == "underpowered"
     assert "200" in few.note
@@ -129,13 +129,13 @@ def test_a_95th_percentile_needs_200_samples_a_side() -> None:
     assert verdicts(found)["total_latency_p95_ms"].verdict == "regression"
 
 
-def test_a_95th_percentile_of_a_few_texts_says_nothing_of_others() -> None:
+def test_a_95th_percentile_of_a_few_texts_has_no_interval() -> None:
     few = [heavy_tailed_run(seed, sessions=10, texts=4, repetitions=6, drift=0.0) for seed in (1, 2)]
     found = verdicts(compare_runs(*few))["total_latency_p95_ms"]
     assert (found.low, found.high, found.note) == (None, None, "fewer than 5 texts in both runs")
 
 
-def test_the_times_shown_are_of_the_texts_that_both_runs_have() -> None:
+def test_times_are_of_the_texts_that_both_runs_have() -> None:
     """A text that failed in one run alone must not make the other look slower."""
     texts = {1: 100.0, 2: 200.0, 3: 300.0, 4: 9000.0, 5: 9000.0}
     whole = run(tuple(sample(text, total_latency_ms=ms) for text, ms in texts.items()))
@@ -153,7 +153,7 @@ def failing(count: int) -> Run:
     return run(samples, score_sets=(score_set(samples, lambda _: 0),))
 
 
-def test_failures_are_a_metric_of_their_own_and_deleted_words_another() -> None:
+def test_failures_count_as_failures_and_as_deleted_words() -> None:
     found = compare_runs(failing(0), failing(30))
     assert {verdict.metric for verdict in found.regressions} == {"failures", "wer"}
     assert verdicts(found)["wer"].run == pytest.approx(0.3)
@@ -161,7 +161,7 @@ def test_failures_are_a_metric_of_their_own_and_deleted_words_another() -> None:
     assert verdicts(compare_runs(failing(30), failing(0)))["failures"].verdict == "improvement"
 
 
-def test_a_job_known_only_between_polls_is_not_called_slower_for_its_polls() -> None:
+def test_a_longer_poll_interval_is_not_a_regression() -> None:
     def polled(low: float, high: float) -> Run:
         return run(tuple(sample(i, session=s, done=(low, high)) for i in range(20) for s in range(8)), sessions=8)
 
@@ -174,19 +174,19 @@ def test_a_job_known_only_between_polls_is_not_called_slower_for_its_polls() -> 
     assert 2 < sure.low < sure.change
 
 
-def test_a_dearer_price_is_a_regression_however_few_the_samples() -> None:
-    dear = run((sample(1),), targets=(make_target_ref(usd=0.02),))
-    found = verdicts(compare_runs(run((sample(1),)), dear))["price"]
+def test_a_higher_price_is_a_regression_even_with_one_sample() -> None:
+    expensive = run((sample(1),), targets=(make_target_ref(usd=0.02),))
+    found = verdicts(compare_runs(run((sample(1),)), expensive))["price"]
     assert (found.verdict, found.change) == ("regression", 1.0)
-    assert verdicts(compare_runs(dear, run((sample(1),))))["price"].verdict == "improvement"
+    assert verdicts(compare_runs(expensive, run((sample(1),))))["price"].verdict == "improvement"
 
 
 @pytest.mark.parametrize("unit", ["request", "character", "minute"])
-def test_a_price_in_credits_is_compared_whatever_it_is_for(unit: str) -> None:
-    cheap, dear = (
+def test_a_price_in_credits_is_compared_for_every_unit(unit: str) -> None:
+    cheap, expensive = (
         run((sample(1),), targets=(make_target_ref(price=per(unit, credits=credits)),)) for credits in (1000.0, 2000.0)
     )
-    found = verdicts(compare_runs(cheap, dear))["price"]
+    found = verdicts(compare_runs(cheap, expensive))["price"]
     assert (found.verdict, found.unit, found.change) == ("regression", "credits", pytest.approx(1.0))
 
 
@@ -207,13 +207,13 @@ def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
         ({"targets": (make_target_ref("acme/other"),)}, "no target in common"),
     ],
 )
-def test_what_is_not_comparable_is_refused(change: dict[str, object], says: str) -> None:
+def test_runs_that_are_not_comparable_are_rejected(change: dict[str, object], says: str) -> None:
     with pytest.raises(DataError, match=f"not comparable: .*{says}"):
         compare_runs(run((sample(1),)), run((sample(1),), **change))
 
 
 @pytest.mark.parametrize("change", [{"asr": "other"}, {"normalizer": "made/2"}, {"settings": {"beam": "5"}}])
-def test_scores_of_another_engine_normalizer_or_setting_are_refused(change: dict[str, object]) -> None:
+def test_scores_of_another_engine_normalizer_or_setting_are_rejected(change: dict[str, object]) -> None:
     samples = (sample(1),)
     scores = score_set(samples, lambda _: 1)
     other = msgspec.structs.replace(scores, **change)
@@ -236,7 +236,30 @@ def test_targets_of_one_run_alone_are_named() -> None:
 
 
 @pytest.mark.parametrize("samples", [(), (msgspec.structs.replace(sample(1), warmup=True),)])
-def test_a_run_without_a_sample_is_no_good_news(samples: tuple[Sample, ...]) -> None:
+def test_a_run_without_a_sample_is_not_comparable(samples: tuple[Sample, ...]) -> None:
     for pair in ((run(samples), run((sample(1),))), (run((sample(1),)), run(samples))):
         with pytest.raises(DataError, match="has no sample"):
             compare_runs(*pair)
+
+
+def test_error_counts_of_empty_references_are_divided_by_one() -> None:
+    old = [ErrorCount(str(text), 0, 0) for text in range(6)]
+    new = [ErrorCount(str(text), 1, 0) for text in range(6)]
+    found = error_rate(old, new, CompareSettings().interval_settings)
+    assert found is not None
+    assert (found.baseline, found.run, found.change) == (0.0, 6.0, 6.0)
+
+
+def test_a_time_of_zero_has_a_finite_change() -> None:
+    old, new = ([TimedSample(str(text), 1, ms) for text in range(6)] for ms in (0.0, 1.0))
+    found = typical_time(old, new, CompareSettings().interval_settings)
+    assert found is not None
+    assert found.change == pytest.approx(999)
+
+
+def test_charges_are_compared_as_means_of_the_common_texts() -> None:
+    def charged(*amounts: float) -> Run:
+        return run(tuple(sample(text, cost=Cost(charged_credits=amount)) for text, amount in enumerate(amounts)))
+
+    found = verdicts(compare_runs(charged(10, 20), charged(10, 30, 500)))["charged"]
+    assert (found.baseline, found.run, found.note) == (15.0, 20.0, "mean of 2 texts")

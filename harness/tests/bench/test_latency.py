@@ -57,7 +57,7 @@ def polled(*seen: tuple[str, float, float], target: str = "acme/job") -> Deliver
     )
 
 
-def test_audio_in_the_answer_is_timed_from_the_submit(targets: dict[str, Target]) -> None:
+def test_audio_in_the_response_is_timed_from_the_submit(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="audio/wav")
     delivery = Delivery(
         target="acme/now", exchanges=(answer,), attempts=1, audio=b"RIFF", audio_exchange=0, submit_exchange=0
@@ -78,7 +78,7 @@ def test_times_count_from_the_last_submit(targets: dict[str, Target]) -> None:
     assert found.total_latency_ms == 100.0
 
 
-def test_audio_inside_json_is_not_there_before_the_last_byte(targets: dict[str, Target]) -> None:
+def test_audio_inside_json_arrives_with_the_last_byte(targets: dict[str, Target]) -> None:
     answer = exchange("now", 0.0, total=100.0, receive=60.0, first=45.0, media="application/json")
     delivery = Delivery(
         target="acme/now", exchanges=(answer,), attempts=1, audio=b"RIFF", audio_exchange=0, submit_exchange=0
@@ -88,7 +88,7 @@ def test_audio_inside_json_is_not_there_before_the_last_byte(targets: dict[str, 
     assert (found.ttfb_ms, found.ttfa_ms) == (40.0, 100.0)
 
 
-def test_a_job_is_known_only_between_two_polls(targets: dict[str, Target]) -> None:
+def test_phases_of_a_job_have_bounds_between_two_polls(targets: dict[str, Target]) -> None:
     found = measure_latency(
         polled(("queued", 0, 30), ("queued", 100, 110), ("working", 200, 210), ("done", 300, 310)), targets["acme/job"]
     )
@@ -99,7 +99,7 @@ def test_a_job_is_known_only_between_two_polls(targets: dict[str, Target]) -> No
     assert (found.ttfb_ms, found.ttfa_ms, found.total_latency_ms, found.download_ms) == (340.0, 335.0, 350.0, 40.0)
 
 
-def test_a_state_missed_between_polls_widens_what_is_known(targets: dict[str, Target]) -> None:
+def test_a_state_missed_between_polls_widens_the_bounds(targets: dict[str, Target]) -> None:
     found = measure_latency(polled(("queued", 0, 30), ("done", 5000, 5010)), targets["acme/job"])
     assert found is not None
     assert found.queue_ms == Interval(low_ms=0, high_ms=5010)
@@ -111,7 +111,7 @@ def test_a_state_missed_between_polls_widens_what_is_known(targets: dict[str, Ta
     waits=st.lists(st.floats(1, 1000), min_size=2, max_size=12),
     truth=st.tuples(st.floats(0, 3000), st.floats(0, 3000)),
 )
-def test_the_truth_always_lies_between_the_ends(
+def test_the_true_time_always_lies_within_the_bounds(
     targets: dict[str, Target], waits: list[float], truth: tuple[float, float]
 ) -> None:
     begun, done = truth[0], truth[0] + truth[1]
@@ -131,7 +131,7 @@ def test_the_truth_always_lies_between_the_ends(
         assert value <= interval.high_ms + 1e-6 or value <= 30.0
 
 
-def test_a_failure_after_the_submit_keeps_the_time_of_its_answer(targets: dict[str, Target]) -> None:
+def test_a_failure_after_the_submit_keeps_the_submit_latency(targets: dict[str, Target]) -> None:
     failure = Failure(kind="refused", message="no", status=400)
     delivery = Delivery(
         target="acme/job", exchanges=(exchange("submit", 0.0),), attempts=1, submit_exchange=0, failure=failure

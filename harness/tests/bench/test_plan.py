@@ -30,7 +30,7 @@ def plan(
 
 
 @given(settings=SETTINGS)
-def test_targets_are_interleaved_sentence_by_sentence(
+def test_targets_are_interleaved_text_by_text(
     suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings
 ) -> None:
     made = plan(suite, targets, settings)
@@ -46,7 +46,7 @@ def test_targets_are_interleaved_sentence_by_sentence(
 
 
 @given(settings=SETTINGS)
-def test_every_sample_has_an_id_of_its_own_and_sessions_do_not_mix(
+def test_every_sample_has_a_unique_id_and_sessions_do_not_mix(
     suite: Suite, targets: dict[str, Target], settings: BenchPlanSettings
 ) -> None:
     made = plan(suite, targets, settings)
@@ -90,7 +90,7 @@ def test_another_seed_gives_another_order_and_digest(suite: Suite, targets: dict
         {"settings": BenchPlanSettings(warmup=0)},
     ],
 )
-def test_whatever_decides_what_is_sent_is_in_the_digest(
+def test_everything_that_decides_what_is_sent_is_in_the_digest(
     suite: Suite, targets: dict[str, Target], change: dict[str, object]
 ) -> None:
     assert plan(suite, targets).sha256 != plan(suite, targets, **change).sha256
@@ -133,7 +133,7 @@ def test_a_plan_more_expensive_than_the_budget_is_rejected_before_anything_is_se
         made.check_budget(0.04)
 
 
-def test_targets_that_speak_no_language_of_the_suite_are_left_out_and_named(
+def test_targets_that_support_no_language_of_the_suite_are_left_out_and_listed(
     suite: Suite, targets: dict[str, Target]
 ) -> None:
     made = plan(suite.select(languages=["fr"]), targets)

@@ -88,7 +88,7 @@ def _audio(size: int, index: int) -> bytes:
     return _event("audio", index=index, audio=base64.b64encode(b"x" * size).decode())
 
 
-def test_events_are_timed_by_the_piece_that_completes_them(ttsai) -> None:
+def test_events_are_timed_by_the_chunk_that_completes_them(ttsai) -> None:
     first, second = _audio(100, 0), _audio(50, 1)
     chunks = [
         (10.0, _event("start", status="processing")),
@@ -106,7 +106,7 @@ def test_events_are_timed_by_the_piece_that_completes_them(ttsai) -> None:
     assert (latency.ttfa_ms, latency.total_latency_ms) == (35.0, 61.5)
 
 
-def test_bytes_without_a_length_are_a_stream_too(ttsai) -> None:
+def test_bytes_without_a_content_length_are_a_stream(ttsai) -> None:
     chunks = [(10.0, b"a" * 44), (10.4, b"b" * 6), (30.0, b"c" * 50), (90.0, b"d" * 100)]
     target = ttsai.target("kokoro-sync")
     found = measure_streaming(_delivery(target, "audio/wav", chunks), target)
@@ -114,7 +114,7 @@ def test_bytes_without_a_length_are_a_stream_too(ttsai) -> None:
 
 
 @pytest.mark.parametrize("header", [{"Content-Length": "100"}, {}])
-def test_what_was_there_as_a_whole_is_no_stream(header, ttsai) -> None:
+def test_a_response_with_a_content_length_is_not_a_stream(header, ttsai) -> None:
     """Bytes with a length, and audio behind a URL."""
     target = ttsai.target("kokoro-sync" if header else "kokoro")
     assert measure_streaming(_delivery(target, "audio/wav", [(10.0, b"a" * 100)], **header), target) is None
@@ -132,7 +132,7 @@ def test_what_was_there_as_a_whole_is_no_stream(header, ttsai) -> None:
         ([(100, 0.1)], (), 100, 100),
     ],
 )
-def test_playback_waits_when_the_audio_has_run_out(chunks, stalls, audible, arrived) -> None:
+def test_playback_stalls_when_the_buffer_is_empty(chunks, stalls, audible, arrived) -> None:
     played = play([(float(at), seconds) for at, seconds in chunks], 0.25)
     assert played.stalls_ms == pytest.approx(stalls)
     assert played.played_ms == pytest.approx(audible)
@@ -145,7 +145,7 @@ ARRIVALS = st.lists(st.tuples(st.floats(0, 500), st.floats(0, 1)), min_size=1, m
 
 
 @given(ARRIVALS, st.floats(1.0, 20.0))
-def test_audio_that_comes_faster_never_makes_a_player_wait_longer(arrivals, factor) -> None:
+def test_faster_arrival_never_increases_stalls(arrivals, factor) -> None:
     slow = play(arrivals, 0.0)
     fast = play([(at / factor, seconds) for at, seconds in arrivals], 0.0)
     assert sum(fast.stalls_ms) <= sum(slow.stalls_ms) + len(arrivals)
@@ -154,7 +154,7 @@ def test_audio_that_comes_faster_never_makes_a_player_wait_longer(arrivals, fact
 
 
 @given(ARRIVALS)
-def test_a_player_is_not_through_before_the_last_audio_has_come(arrivals) -> None:
+def test_playback_does_not_end_before_the_last_audio_arrives(arrivals) -> None:
     played = play(arrivals, 0.0)
     bringing = [at for (_, before), (at, after) in pairwise([(0.0, 0.0), *arrivals]) if after > before]
     if bringing:
@@ -163,7 +163,7 @@ def test_a_player_is_not_through_before_the_last_audio_has_come(arrivals) -> Non
 
 
 @pytest.mark.parametrize("name", AUDIO_FORMATS)
-def test_a_timeline_rises_with_the_bytes_to_the_whole_length(name) -> None:
+def test_a_timeline_rises_with_the_bytes_to_the_full_duration(name) -> None:
     rate, seconds = 24_000, 3.0
     noise = 0.1 * np.random.default_rng(0).standard_normal(int(rate * seconds))
     data = encode(noise.astype(np.float32), rate, name)[0]
@@ -175,7 +175,7 @@ def test_a_timeline_rises_with_the_bytes_to_the_whole_length(name) -> None:
     assert playable[40] == pytest.approx(0.8 * seconds, abs=1.1), "a page of Ogg may hold a second"
 
 
-def test_a_header_that_comes_ahead_of_its_audio_is_no_audio(tmp_path) -> None:
+def test_a_header_before_the_audio_does_not_count_as_audio(tmp_path) -> None:
     data, media_type = encode(np.sin(np.arange(48_000)).astype(np.float32), 24_000, "wav")
     (tmp_path / "a.wav").write_bytes(data)
     made = msgspec.structs.replace(
@@ -216,7 +216,7 @@ def _spoken(contract: Contract, name: str) -> tuple[Streaming, Delivery]:
     return add_playback(found, playback_timeline(delivery.audio, decoded), lead_s)[0], delivery
 
 
-def test_a_stream_slower_than_speech_runs_dry(tmp_path) -> None:
+def test_a_stream_slower_than_speech_has_underruns(tmp_path) -> None:
     contract = _contract(tmp_path, "speed: 1.5}", "speed: 0.3}")  # with the times halved 0.6 of real time
     found, _ = _spoken(contract, "chatterbox-stream")
     assert found.underruns is not None
@@ -227,7 +227,7 @@ def test_a_stream_slower_than_speech_runs_dry(tmp_path) -> None:
     assert found.gap_max_ms > 500
 
 
-def test_a_stream_faster_than_speech_does_not(ttsai) -> None:
+def test_a_stream_faster_than_speech_has_none(ttsai) -> None:
     found, delivery = _spoken(ttsai, "kokoro-stream")
     assert (found.underruns, found.stalled_ms) == (0, 0)
     latency = measure_latency(delivery, ttsai.target("kokoro-stream"))
@@ -246,7 +246,7 @@ def test_chunked_bytes_over_a_socket_are_measured(tmp_path) -> None:
     assert found.first_speech_ms is not None
 
 
-def test_a_benchmark_of_a_stream_tells_how_it_came(tmp_path, capsys) -> None:
+def test_a_benchmark_reports_the_arrival_of_a_stream(tmp_path, capsys) -> None:
     words = ["bench", "ttsai/kokoro-stream", "--asr", "none", "--no-report", "--warmup", "0", "--limit", "1"]
     assert voicegauge([*words, "--out", str(tmp_path)]) == 0
     assert "ttsai/kokoro-stream streams: first speech after" in " ".join(capsys.readouterr().out.split())

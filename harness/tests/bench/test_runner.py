@@ -51,7 +51,7 @@ def order(
     return RunConfig(plan=plan, targets=chosen, access=access, **words)  # type: ignore[arg-type]  # words of Order
 
 
-async def test_every_planned_sample_comes_back_timed_and_kept(
+async def test_every_planned_sample_is_timed_and_saved(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     asked = order(suite, targets, emulator, "job", "now", settings=BenchPlanSettings(warmup=1, repetitions=2))
@@ -87,7 +87,7 @@ async def test_every_planned_sample_comes_back_timed_and_kept(
             assert sample.cost.price_usd == pytest.approx(len(sample.text) * 0.0001)
 
 
-async def test_sessions_are_on_connections_of_their_own(
+async def test_each_session_opens_new_connections(
     suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
 ) -> None:
     peers: list[int] = []
@@ -104,7 +104,7 @@ async def test_sessions_are_on_connections_of_their_own(
     assert peers[0] != peers[4]
 
 
-async def test_a_round_is_over_before_the_next_begins_and_its_targets_run_side_by_side(
+async def test_the_targets_of_a_round_run_concurrently_and_rounds_in_sequence(
     suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
 ) -> None:
     under_way: Counter[str] = Counter()
@@ -182,7 +182,7 @@ async def test_retries_are_counted(suite: Suite, targets: dict[str, Target], ser
     assert events == (["submit_started", "submit_completed"] * 2 + ["sample_finished"]) * 3
 
 
-async def test_the_budget_stops_the_run_and_keeps_what_was_bought(
+async def test_the_budget_stops_the_run_and_keeps_the_samples(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     stop = StopSignal()
@@ -240,7 +240,7 @@ class Shop:
         return Response(b"RIFF" + request.path_params["id"].encode(), media_type="audio/wav")
 
 
-async def test_a_run_dropped_half_way_goes_on_without_buying_anything_twice(
+async def test_a_resumed_run_pays_for_nothing_twice(
     suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
 ) -> None:
     shop = Shop()
@@ -266,7 +266,7 @@ async def test_a_run_dropped_half_way_goes_on_without_buying_anything_twice(
     assert outcome.spent_usd == pytest.approx(0.03)
 
 
-async def test_asked_to_stop_it_sees_through_what_is_under_way(
+async def test_a_stop_request_completes_requests_in_flight(
     suite: Suite, targets: dict[str, Target], serve, tmp_path: Path
 ) -> None:
     shop, stop = Shop(), StopSignal()
@@ -285,7 +285,7 @@ async def test_asked_to_stop_it_sees_through_what_is_under_way(
     assert len(shop.sold) == 3
 
 
-async def test_nobody_there_ends_the_run_after_its_first_round(
+async def test_an_unreachable_provider_ends_the_run_after_its_first_round(
     suite: Suite, targets: dict[str, Target], tmp_path: Path
 ) -> None:
     stop = StopSignal()
@@ -295,7 +295,7 @@ async def test_nobody_there_ends_the_run_after_its_first_round(
     assert len(outcome.samples) == 2
 
 
-async def test_a_disk_that_takes_no_audio_stops_the_run(
+async def test_audio_that_cannot_be_saved_stops_the_run(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     (tmp_path / "audio").write_text("in the way")

@@ -1,4 +1,4 @@
-"""Scoring as it is done for a user: real audio, a real speech recognizer, processes of its own."""
+"""Scoring with real audio, a real ASR engine and separate processes."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def speech(text: str = TEXT, language: str = "en") -> NDArray[np.float32]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What these tests transcribe, so that they transcribe it once."""
+    """A transcript cache shared by the tests, so that each clip is transcribed once."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(autouse=True)
 def bare(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No weights of Whisper, and no transcripts but of these tests."""
+    """No Whisper weights, and only the transcripts of these tests."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setenv("HF_HOME", str(cache))
     monkeypatch.delenv("VOICEGAUGE_WHISPER", raising=False)
@@ -47,14 +47,14 @@ def bare(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def unheard(bare: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No transcripts at all."""
-    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "nothing-heard"))
+def empty_cache(bare: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No cached transcripts."""
+    monkeypatch.setenv("VOICEGAUGE_CACHE", str(tmp_path / "empty-cache"))
 
 
 @dataclass
 class Folder:
-    """The folder of a run that grows."""
+    """The folder of a run, to which samples are added."""
 
     path: Path
     samples: list[Sample] = field(default_factory=list)
@@ -90,7 +90,7 @@ def wav(samples: NDArray[np.float32]) -> bytes:
     return encode(samples, RATE, "wav")[0]
 
 
-def test_every_sample_is_scored_whatever_was_heard(folder: Folder) -> None:
+def test_every_sample_is_scored_whatever_the_audio_contains(folder: Folder) -> None:
     spoken = folder.add(wav(speech()))
     silent = folder.add(wav(np.zeros(RATE, np.float32)))
     broken = folder.add(b"<html>502 Bad Gateway</html>")
@@ -104,7 +104,7 @@ def test_every_sample_is_scored_whatever_was_heard(folder: Folder) -> None:
         assert (scores[name].audio_content, scores[name].deletions, scores[name].units) == (audio_content, WORDS, WORDS)
 
 
-def test_the_set_says_who_heard_and_how_well_it_hears(folder: Folder) -> None:
+def test_a_score_set_names_the_engine_and_its_error_floor(folder: Folder) -> None:
     folder.add(wav(speech()))
     found = folder.scored()
     assert found.asr.startswith("whisper:embedded@")
@@ -117,7 +117,7 @@ def test_the_set_says_who_heard_and_how_well_it_hears(folder: Folder) -> None:
     assert floor.errors <= 3
 
 
-def test_languages_that_the_engine_does_not_know_are_left_out_openly(folder: Folder) -> None:
+def test_languages_that_the_engine_does_not_support_are_left_out_and_listed(folder: Folder) -> None:
     english = folder.add(wav(speech()))
     folder.add(wav(speech("Guten Morgen.", "de")), language="de", text="Guten Morgen.")
     folder.add(None, language="ja", text="おはよう。")
@@ -127,7 +127,7 @@ def test_languages_that_the_engine_does_not_know_are_left_out_openly(folder: Fol
     assert [floor.language for floor in found.floor] == ["en"]
 
 
-def test_samples_without_a_header_are_read_as_they_were_declared(folder: Folder) -> None:
+def test_raw_audio_is_decoded_as_declared(folder: Folder) -> None:
     raw, _ = encode(speech(), RATE, "pcm_s16le")
     folder.add(raw, RawAudioFormat(sample_rate_hz=RATE))
     folder.add(wav(speech()))
@@ -138,7 +138,7 @@ def test_samples_without_a_header_are_read_as_they_were_declared(folder: Folder)
     assert slow.transcript != first.transcript, "equal bytes are other audio at another rate"
 
 
-def test_scoring_again_gives_the_same_and_asks_nobody(folder: Folder, unheard: None) -> None:
+def test_scoring_again_gives_the_same_and_transcribes_nothing(folder: Folder, empty_cache: None) -> None:
     folder.add(wav(speech()))
     folder.add(wav(speech()[: RATE // 2]))
     steps: list[tuple[int, int]] = []
@@ -152,7 +152,7 @@ def test_scoring_again_gives_the_same_and_asks_nobody(folder: Folder, unheard: N
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed", "outside"])
-def test_audio_that_is_not_what_was_received_is_refused(folder: Folder, unheard: None, damage: str) -> None:
+def test_audio_that_was_changed_is_rejected(folder: Folder, empty_cache: None, damage: str) -> None:
     made = folder.add(wav(speech()))
     assert made.audio is not None
     path = folder.path / made.audio.file
@@ -168,7 +168,7 @@ def test_audio_that_is_not_what_was_received_is_refused(folder: Folder, unheard:
     assert "\n" not in str(caught.value)
 
 
-def test_nobody_scores_nothing(folder: Folder) -> None:
+def test_without_an_engine_nothing_is_scored(folder: Folder) -> None:
     folder.add(wav(speech()))
     assert score_run(folder.path, folder.run(), "none") is None
     live = folder.run(provenance=Provenance.RECORDED)
@@ -176,7 +176,7 @@ def test_nobody_scores_nothing(folder: Folder) -> None:
     assert "--asr whisper" in choose_scoring_asr("auto", Provenance.RECORDED, [SpokenText("en", TEXT)]).reason
 
 
-def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dask_cluster_transcribes_as_this_machine_does(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     from distributed import LocalCluster
 
     raw, _ = encode(speech(), RATE, "pcm_s16le")
@@ -190,9 +190,9 @@ def test_a_dask_cluster_hears_what_this_machine_hears(folder: Folder, monkeypatc
 
 
 def test_no_scheduler_at_the_address_is_one_line(
-    folder: Folder, unheard: None, monkeypatch: pytest.MonkeyPatch
+    folder: Folder, empty_cache: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CONNECT_S", 0.2)
+    monkeypatch.setattr("voicegauge.bench.scoring.transcription.CONNECT_TIMEOUT_S", 0.2)
     folder.add(wav(speech()))
-    with pytest.raises(UnreachableError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:1:"):
+    with pytest.raises(UnreachableError, match=r"no Dask scheduler responds at tcp://127\.0\.0\.1:1:"):
         score_run(folder.path, folder.run(), "auto", cluster="tcp://127.0.0.1:1")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicegauge.bench.analysis.statistics import P95_SAMPLES, mean, median, quantile, ratio_of_sums
+from voicegauge.bench.analysis import statistics
+from voicegauge.bench.analysis.statistics import P95_SAMPLES, by_text, mean, median, quantile, ratio_of_sums
 
 VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
 
@@ -27,13 +28,13 @@ def test_a_quantile_is_numpys_and_its_interval_lies_within_the_values(
         assert found.low <= found.high
 
 
-def test_nothing_comes_of_nothing() -> None:
+def test_without_values_there_is_no_estimate() -> None:
     assert median([]) is None
     assert mean([]) is None
     assert ratio_of_sums([]) is None
 
 
-def test_one_text_gives_no_interval_and_says_why() -> None:
+def test_one_text_gives_no_interval_and_a_note() -> None:
     found = median([(1, 5.0), (1, 7.0)])
     assert found is not None
     assert (found.value, found.low, found.high, found.note) == (6.0, None, None, "one text only: no interval")
@@ -63,6 +64,38 @@ def test_corpus_wer_weighs_texts_by_their_length() -> None:
     assert found.value == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize(
+    ("pairs", "value"),
+    [
+        ([("a", 3, 0), ("b", 1, 0)], 4.0),  # references without units: insertions alone
+        ([("a", 1, 1)], 1.0),
+        ([("a", 1, 2)], 0.5),
+        ([("a", 0, 0)], 0.0),
+    ],
+)
+def test_a_ratio_divides_by_at_least_one_unit(pairs: list[tuple[str, int, int]], value: float) -> None:
+    found = ratio_of_sums(pairs)
+    assert found is not None
+    assert found.value == pytest.approx(value)
+    assert found.low is None or (np.isfinite(found.low) and np.isfinite(found.high))
+
+
+def test_texts_with_different_numbers_of_samples_lose_none() -> None:
+    table = by_text([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
+    assert table.shape == (2, 3)
+    assert np.nansum(table) == 10.0
+    found = mean([("a", 1.0), ("b", 2.0), ("b", 3.0), ("b", 4.0)])
+    assert found is not None
+    assert (found.value, found.n) == (2.5, 4)
+
+
+def test_a_table_larger_than_a_batch_gives_the_same_interval(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [(text, float(text)) for text in range(5)]
+    expected = mean(values)
+    monkeypatch.setattr(statistics, "BATCH_VALUES", 1)
+    assert mean(values) == expected
+
+
 def test_repeating_the_same_samples_does_not_narrow_the_interval() -> None:
     draw = random.Random(2)
     once = [(text, draw.lognormvariate(5, 1)) for text in range(12)]
@@ -73,7 +106,7 @@ def test_repeating_the_same_samples_does_not_narrow_the_interval() -> None:
     assert (one.low, one.high) == pytest.approx((three.low, three.high))
 
 
-def test_the_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+def test_intervals_cover_the_true_value_at_about_their_confidence() -> None:
     # Corpus WER of 40 texts of ten words, each text with a rate of its own around 10%.
     covered = 0
     for seed in range(200):

@@ -32,7 +32,7 @@ def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
     return SubmitStarted(sample=name, at="2026-11-21T00:00:00Z", usd=usd)
 
 
-def test_a_saved_run_is_the_same_run_again(tmp_path: Path) -> None:
+def test_a_saved_run_is_loaded_unchanged(tmp_path: Path) -> None:
     samples = (sample(1, done=(1.0, 2.0)), sample(2, failure=FAILED))
     made = run(samples, score_sets=(score_set(samples, lambda _: 1),))
     path = save_run(tmp_path, made)
@@ -44,7 +44,7 @@ def test_a_saved_run_is_the_same_run_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "says"), [(99, "newer voicegauge .*pip install -U voicegauge"), (0, "older voicegauge .*again")]
 )
-def test_a_run_of_another_version_says_the_mend(tmp_path: Path, version: int, says: str) -> None:
+def test_a_run_of_another_version_is_rejected_with_a_hint(tmp_path: Path, version: int, says: str) -> None:
     path = save_run(tmp_path, run((sample(1),)))
     document = json.loads(path.read_bytes())
     document["manifest"]["schema_version"] = version
@@ -73,7 +73,7 @@ def test_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:
         load_run(tmp_path)
 
 
-def test_equal_audio_is_kept_once_under_a_name_of_its_own(tmp_path: Path) -> None:
+def test_equal_audio_is_saved_once_under_its_digest(tmp_path: Path) -> None:
     wav = b"RIFF\0\0\0\0WAVEfmt "
     first, second = save_audio(tmp_path, wav), save_audio(tmp_path, wav)
     assert first == second
@@ -84,14 +84,14 @@ def test_equal_audio_is_kept_once_under_a_name_of_its_own(tmp_path: Path) -> Non
     assert len(list((tmp_path / "audio").iterdir())) == 2
 
 
-def test_a_folder_that_is_taken_gets_a_number(tmp_path: Path) -> None:
+def test_an_existing_folder_name_gets_a_number(tmp_path: Path) -> None:
     assert [create_run_folder(tmp_path, "run").name for _ in range(3)] == ["run", "run-2", "run-3"]
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="choose another folder with --out"):
         create_run_folder(tmp_path / "file", "run")
 
 
-def test_the_journal_knows_what_was_bought(tmp_path: Path) -> None:
+def test_the_journal_restores_what_was_paid_for(tmp_path: Path) -> None:
     done = sample("done")
     with Journal(tmp_path, durable=True) as journal:
         for event in (
@@ -116,7 +116,7 @@ def test_the_journal_knows_what_was_bought(tmp_path: Path) -> None:
     assert past.has_paid_results
 
 
-def test_of_nothing_bought_nothing_is_worth_going_on_with(tmp_path: Path) -> None:
+def test_a_run_that_paid_for_nothing_is_not_resumed(tmp_path: Path) -> None:
     assert not read_journal(tmp_path).has_paid_results
     with Journal(tmp_path, durable=False) as journal:
         journal.write(SampleFinished(sample=sample(1, failure=FAILED), spent_usd=0.0))
@@ -124,7 +124,7 @@ def test_of_nothing_bought_nothing_is_worth_going_on_with(tmp_path: Path) -> Non
 
 
 @given(data=st.data())
-def test_a_journal_cut_anywhere_keeps_every_whole_line(
+def test_a_truncated_journal_keeps_every_complete_line(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
@@ -141,7 +141,7 @@ def test_a_journal_cut_anywhere_keeps_every_whole_line(
     assert len(read_journal(folder).finished) == whole + 1
 
 
-def test_damage_in_the_middle_is_not_passed_over(tmp_path: Path) -> None:
+def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     with Journal(tmp_path, durable=False) as journal:
         journal.write(submitting("a"))
     journal.path.write_bytes(b"{broken\n" + journal.path.read_bytes())
@@ -161,7 +161,7 @@ def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
     assert load_run(tmp_path).samples == (sample(1),)
 
 
-def test_only_an_interrupted_run_of_the_same_plan_is_gone_on_with(tmp_path: Path) -> None:
+def test_only_an_interrupted_run_of_the_same_plan_is_resumed(tmp_path: Path) -> None:
     kinds: dict[str, dict[str, object]] = {
         "a": {"finished": True},
         "c": {"finished": False, "plan_sha256": "other"},
@@ -177,7 +177,7 @@ def test_only_an_interrupted_run_of_the_same_plan_is_gone_on_with(tmp_path: Path
     assert find_unfinished_run(tmp_path / "none", "same") is None
 
 
-def test_a_full_disk_takes_no_half_lines_and_nothing_after(tmp_path: Path) -> None:
+def test_on_a_full_disk_no_half_line_is_written(tmp_path: Path) -> None:
     import resource
     import signal
 

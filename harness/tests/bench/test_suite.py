@@ -46,7 +46,7 @@ def test_an_unknown_language_or_category_names_the_known_ones(suite: Suite) -> N
         suite.select(categories=["question"])
 
 
-def test_a_selection_without_texts_is_refused(suite: Suite) -> None:
+def test_a_selection_without_texts_is_rejected(suite: Suite) -> None:
     with pytest.raises(DataError, match="no text"):
         suite.select(languages=["fr"], categories=["questions"])
 
@@ -82,7 +82,7 @@ def test_an_unknown_suite_names_the_nearest() -> None:
             "id: x\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, category: 3, text: A}\n",
             ":6: not a valid suite",
         ),
-        ("id: [\n", "is no YAML"),
+        ("id: [\n", "YAML"),
     ],
 )
 def test_a_broken_suite_names_file_line_and_reason(tmp_path: Path, written: str, says: str) -> None:
@@ -97,3 +97,10 @@ def test_a_broken_suite_names_file_line_and_reason(tmp_path: Path, written: str,
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read: No such file"):
         load_suite(tmp_path / "none.yaml")
+
+
+def test_a_suite_of_the_old_format_is_rejected_with_a_hint(tmp_path: Path) -> None:
+    path = tmp_path / "old.yaml"
+    path.write_text("id: old\nversion: 1\ntitle: t\nlanguage: en\ntexts:\n  - {id: a, stratum: s, text: A}\n")
+    with pytest.raises(DataError, match="rename `stratum` to `category`"):
+        load_suite(path)

@@ -32,7 +32,7 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
     assert found.wer.audio_contents == {"speech": 2, "missing": 1}
 
 
-def test_a_time_says_of_how_many_samples_it_is() -> None:
+def test_a_time_has_the_number_of_its_samples() -> None:
     (found,) = summarize(
         run((sample(1, total_latency_ms=100), sample(2, total_latency_ms=300), sample(3, failure=FAILED)))
     )
@@ -42,7 +42,7 @@ def test_a_time_says_of_how_many_samples_it_is() -> None:
     assert found.rtf.value == pytest.approx(0.1)
 
 
-def test_warm_up_is_left_out_of_everything() -> None:
+def test_warm_up_is_left_out_of_every_result() -> None:
     warm = sample(1, repetition=0, total_latency_ms=9999)
     (found,) = summarize(run((warm, sample(1, total_latency_ms=100))))
     assert found.samples == 1
@@ -50,19 +50,19 @@ def test_warm_up_is_left_out_of_everything() -> None:
     assert found.total_latency_ms.value == 100
 
 
-def test_a_target_of_which_nothing_came_has_no_numbers_but_its_failures() -> None:
+def test_a_target_without_a_sample_that_succeeded_has_only_failures() -> None:
     (found,) = summarize(run((sample(1, failure=FAILED),)))
     assert (found.samples, found.failures, found.total_latency_ms, found.rtf, found.pareto) == (1, 1, None, None, False)
 
 
-def test_a_score_that_is_lacking_is_never_passed_over() -> None:
+def test_a_missing_score_is_an_error() -> None:
     samples = (sample(1), sample(2))
     made, scores = scored(samples, (score(samples[0], 1),))
     with pytest.raises(DataError, match=r"no score for the sample acme/voice-1/1/1/2: score the run again"):
         summarize(made, scores)
 
 
-def test_a_language_that_the_recogniser_does_not_know_has_no_rate() -> None:
+def test_a_language_that_the_engine_does_not_support_has_no_rate() -> None:
     samples = (sample(1), sample(2, language="xx"))
     made, scores = scored(samples, (score(samples[0], 1),))
     (found,) = summarize(made, msgspec.structs.replace(scores, left_out=("xx",)))
@@ -81,7 +81,7 @@ def test_words_and_characters_are_never_pooled() -> None:
     assert [(one.language, one.rate.unit) for one in found.languages] == [("en", "word"), ("zh", "character")]
 
 
-def test_categories_stand_apart_and_the_mean_and_median_beside_the_corpus() -> None:
+def test_categories_are_separate_and_corpus_mean_and_median_differ() -> None:
     samples = (sample(1), sample(2, category="names"), sample(3, category="names"))
     made, scores = scored(samples, (score(samples[0], 0), score(samples[1], 2, 20), score(samples[2], 8)))
     (found,) = summarize(made, scores)
@@ -95,7 +95,7 @@ def test_categories_stand_apart_and_the_mean_and_median_beside_the_corpus() -> N
     ]
 
 
-def test_a_job_seen_by_polling_has_two_ends_and_no_middle() -> None:
+def test_completion_of_a_job_has_a_lower_and_an_upper_bound() -> None:
     (found,) = summarize(run((sample(1, done=(0.0, 5000.0)), sample(2, done=(5000.0, 10000.0)))))
     assert found.completion_ms is not None
     assert (found.completion_ms.low.value, found.completion_ms.high.value) == (2500.0, 7500.0)
@@ -109,14 +109,14 @@ def test_cost_is_stated_at_a_text_length() -> None:
 
 def test_a_charge_that_is_not_the_price_is_shown() -> None:
     same = sample(1, cost=Cost(price_usd=0.01, charged_usd=0.01))
-    dearer = sample(2, cost=Cost(price_usd=0.01, charged_usd=0.03))
+    costlier = sample(2, cost=Cost(price_usd=0.01, charged_usd=0.03))
     assert not summarize(run((same,)))[0].cost.charge_differs
-    (found,) = summarize(run((same, dearer)))
+    (found,) = summarize(run((same, costlier)))
     assert found.cost.charge_differs
     assert found.cost.charged_usd_per_request == pytest.approx(0.02)
 
 
-def test_a_price_a_minute_counts_the_audio_that_was_measured() -> None:
+def test_a_price_per_minute_uses_the_measured_audio() -> None:
     ref = make_target_ref(price=per("minute", 0.6))
     spoken = sample(1, words="x" * 50, audio_s=5.0)
     (found,) = summarize(run((spoken,), targets=(ref,)), characters=100)
@@ -134,7 +134,7 @@ POINTS = st.lists(st.one_of(st.none(), st.tuples(st.integers(0, 5), st.integers(
 
 
 @given(points=POINTS)
-def test_the_pareto_set_is_what_no_other_point_beats(points: list[tuple[int, int] | None]) -> None:
+def test_the_pareto_set_is_what_no_other_point_dominates(points: list[tuple[int, int] | None]) -> None:
     for point, best in zip(points, pareto(points), strict=True):
         beaten = point is None or any(
             other is not None and other[0] <= point[0] and other[1] <= point[1] and other != point for other in points
@@ -155,7 +155,7 @@ def test_the_fastest_and_the_most_intelligible_are_pareto_and_one_that_is_neithe
     assert [one.pareto for one in found] == [True, True, False]
 
 
-def test_a_target_that_streams_says_how_its_audio_comes() -> None:
+def test_a_target_that_streams_has_a_stream_summary() -> None:
     def streamed(number: int, gap_ms: float, underruns: int) -> Sample:
         stream = Streaming(
             first_event_ms=50.0,
@@ -182,3 +182,22 @@ def test_a_target_that_streams_says_how_its_audio_comes() -> None:
     }
     (other,) = summarize(run((sample(1),)))
     assert other.streaming is None
+
+
+@pytest.mark.parametrize(
+    ("charged", "differs"),
+    [(0.01, False), (0.01 * (1 + 1e-9), False), (0.01001, True), (0.00999, True), (0.011, True)],
+)
+def test_a_charge_differs_from_a_price_by_more_than_rounding(charged: float, differs: bool) -> None:
+    in_usd = sample(1, cost=Cost(price_usd=0.01, charged_usd=charged))
+    in_credits = sample(1, cost=Cost(price_credits=0.01, charged_credits=charged))
+    for one in (in_usd, in_credits):
+        (found,) = summarize(run((one,)))
+        assert found.cost.charge_differs is differs
+
+
+def test_any_charge_for_a_free_request_differs() -> None:
+    free = sample(1, cost=Cost(price_usd=0.0, charged_usd=0.0))
+    charged = sample(1, cost=Cost(price_usd=0.0, charged_usd=1e-6))
+    assert not summarize(run((free,)))[0].cost.charge_differs
+    assert summarize(run((charged,)))[0].cost.charge_differs

@@ -28,7 +28,7 @@ FLAGS = (
 def browser() -> Iterator[Browser]:
     path = Path(os.environ.get("VOICEGAUGE_CHROMIUM", CHROMIUM))
     if not path.exists():
-        # No package index has a browser. What was not seen in one is no success: `-m "not browser"` leaves it out.
+        # No package index has a browser. A page that no browser rendered has not passed.
         pytest.fail(f"{path} is missing: apt-get install chromium, or set VOICEGAUGE_CHROMIUM", pytrace=False)
     from playwright.sync_api import sync_playwright
 

@@ -77,7 +77,7 @@ class Voice:
     title: str
     took_ms: float
     error: float
-    """Share of words that are heard wrong."""
+    """Share of words that the ASR engine gets wrong."""
     job: bool = True
     usd: float | None = 0.015
     usd_per_character: float | None = None
@@ -154,7 +154,7 @@ def make_run(
     scored: bool = True,
     closed: bool = True,
     seed: int = 1,
-    audio_content: str | None = None,
+    transcript: str | None = None,
     message: str = "The model could not be loaded. Try again later.",
     finished: bool = True,
 ) -> tuple[Path, Run]:
@@ -170,7 +170,7 @@ def make_run(
         scored: whether there is a score set.
         closed: whether its ASR knew the words.
         seed: of everything random.
-        heard: a transcript for every clip, in place of a made-up one.
+        transcript: a transcript for every clip, instead of a generated one.
         message: of every failure.
         finished: whether the run came to its end.
     """
@@ -184,7 +184,7 @@ def make_run(
         for voice in voices
     ]
     errors = {voice.id: voice.error for voice in voices}
-    scores = tuple(_score(sample, errors[sample.target], rng, audio_content) for sample in samples)
+    scores = tuple(_score(sample, errors[sample.target], rng, transcript) for sample in samples)
     run = Run(
         manifest=_manifest(voices, provenance, len(spoken), repetitions, seed, finished=finished),
         samples=tuple(samples),
@@ -334,7 +334,7 @@ def _audio(folder: Path, seconds: float) -> AudioFacts:
     )
 
 
-def _score(sample: Sample, error: float, rng: random.Random, audio_content: str | None) -> Score:
+def _score(sample: Sample, error: float, rng: random.Random, transcript: str | None) -> Score:
     character = sample.language == "ja"
     reference = "".join(c for c in sample.text.lower() if c.isalnum() or c == " ")
     units = list(reference) if character else reference.split()
@@ -366,17 +366,17 @@ def _score(sample: Sample, error: float, rng: random.Random, audio_content: str 
         else:
             inserted += 1
             kept += [unit, "の" if character else "the"]
-    hypothesis = audio_content if audio_content is not None else ("" if character else " ").join(kept)
+    hypothesis = transcript if transcript is not None else ("" if character else " ").join(kept)
     return Score(
         sample_id=sample.id,
         audio_content="speech",
         unit="character" if character else "word",
         reference=reference,
         hypothesis=hypothesis,
-        transcript=hypothesis if audio_content is not None else hypothesis.capitalize() + ".",
+        transcript=hypothesis if transcript is not None else hypothesis.capitalize() + ".",
         units=len(units),
         hits=len(units) - subs - dels,
-        substitutions=max(subs, 1) if audio_content is not None else subs,
+        substitutions=max(subs, 1) if transcript is not None else subs,
         deletions=dels,
         insertions=inserted,
     )

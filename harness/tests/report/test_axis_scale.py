@@ -10,7 +10,7 @@ numbers = st.lists(st.floats(1e-3, 1e7), min_size=1, max_size=30)
 
 
 @given(values=numbers, make=st.sampled_from([linear_scale, log_scale, point_scale]))
-def test_every_number_has_a_place_between_the_ends_in_order(values: list[float], make: object) -> None:
+def test_positions_keep_the_order_of_the_numbers(values: list[float], make: object) -> None:
     scale = make(values)  # type: ignore[operator]
     assert scale.low <= min(values) * 1.0011
     assert scale.high >= max(values) * 0.998
@@ -29,11 +29,11 @@ def test_every_number_has_a_place_between_the_ends_in_order(values: list[float],
         ([], (0, 0.2, 0.4, 0.6, 0.8, 1.0)),
     ],
 )
-def test_linear_ticks_are_round_and_begin_at_nought(values: list[float], ticks: tuple[float, ...]) -> None:
+def test_linear_ticks_are_round_and_start_at_zero(values: list[float], ticks: tuple[float, ...]) -> None:
     assert linear_scale(values).ticks == pytest.approx(ticks)
 
 
-def test_a_wide_spread_is_logarithmic_and_a_narrow_one_is_drawn_close() -> None:
+def test_a_wide_spread_is_logarithmic_and_a_narrow_one_linear() -> None:
     assert point_scale([300, 9_000]).log
     assert point_scale([300, 9_000]).ticks == pytest.approx((200, 500, 1_000, 2_000, 5_000, 10_000))
     near = point_scale([900, 1_300])

@@ -35,7 +35,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         base / "b", VOICES[1:4], languages=LANGUAGES_ALL, provenance=Provenance.RECORDED, closed=False, repetitions=2
     )
     hostile = make_run(
-        base / "c", hostile_voices(), audio_content=HOSTILE[0] + HOSTILE[4], message=HOSTILE[1], repetitions=1
+        base / "c", hostile_voices(), transcript=HOSTILE[0] + HOSTILE[4], message=HOSTILE[1], repetitions=1
     )
     lone = make_run(base / "d", VOICES[:1], repetitions=1, texts=2, scored=False, finished=False)
     runs = {"emulated": [emulated], "mixed": [live, emulated], "hostile": [hostile], "lone": [lone]}
@@ -104,7 +104,7 @@ def test_nothing_hostile_runs_or_becomes_markup(browser: Browser, pages: dict[st
         assert trouble == []
 
 
-def test_what_is_not_ours_may_not_run(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_a_foreign_script_is_blocked(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     """Were something to slip through the escaping, the page's own policy would stop it."""
     inject = "<script>document.title = 'owned'</script><img src='http://127.0.0.1:9/x.png'><p style='color:red'>"
     broken = tmp_path / "broken.html"
@@ -168,7 +168,7 @@ def test_the_chosen_text_length_sets_the_price_as_the_library_does(
         assert trouble == []
 
 
-def test_a_text_length_that_is_none_is_refused_in_words(browser: Browser, pages: dict[str, Path]) -> None:
+def test_an_invalid_text_length_is_rejected_with_a_message(browser: Browser, pages: dict[str, Path]) -> None:
     with opened(browser, pages["emulated"], DESK) as (page, trouble):
         before = page.locator("[data-million]").all_inner_texts()
         page.get_by_label("Characters in a text").fill("-3")
@@ -190,7 +190,7 @@ def test_the_clips_play(browser: Browser, pages: dict[str, Path]) -> None:
         assert trouble == []
 
 
-def test_without_javascript_all_is_there_and_nothing_is_offered_that_cannot_work(
+def test_without_javascript_the_page_is_complete_and_offers_no_controls(
     browser: Browser, pages: dict[str, Path]
 ) -> None:
     with opened(browser, pages["emulated"], PHONE, java_script_enabled=False) as (page, trouble):

@@ -18,7 +18,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("run"), VOICES[:2], repetitions=1)[0]
 
 
-def test_a_page_goes_beside_the_run_and_its_path_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_is_written_into_the_run_folder_and_its_path_printed(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert voicegauge(["report", str(folder)]) == 0
     page = folder / "report.html"
     assert page.read_text().startswith("<!doctype html>")
@@ -55,7 +57,7 @@ def test_data_goes_to_standard_output_alone(
 
 
 @pytest.mark.parametrize("arguments", [["--out", "page.html"], ["--format", "html"]])
-def test_json_on_standard_output_stays_whole_beside_a_page(
+def test_json_on_standard_output_is_valid_when_a_page_is_written(
     folder: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -71,15 +73,15 @@ def test_json_on_standard_output_stays_whole_beside_a_page(
 
 
 def test_fewer_clips_make_a_smaller_page(folder: Path, tmp_path: Path) -> None:
-    whole, small, told = tmp_path / "whole.html", tmp_path / "small.html", tmp_path / "told.json"
+    whole, small, other = tmp_path / "whole.html", tmp_path / "small.html", tmp_path / "data.json"
     assert voicegauge(["report", str(folder), "--out", str(whole)]) == 0
-    assert voicegauge(["report", str(folder), "--out", str(small), "--clips", "2", "--json", str(told)]) == 0
+    assert voicegauge(["report", str(folder), "--out", str(small), "--clips", "2", "--json", str(other)]) == 0
     assert [page.read_text().count('src="data:audio/') for page in (whole, small)] == [6, 2]
-    assert len(json.loads(told.read_text())["runs"][0]["worst"]) == 2
+    assert len(json.loads(other.read_text())["runs"][0]["worst"]) == 2
 
 
 @pytest.mark.parametrize(("name", "begins"), [("a.csv", "run_id,"), ("a.MD", "### "), ("a", "<!doc")])
-def test_the_suffix_tells_the_format(folder: Path, tmp_path: Path, name: str, begins: str) -> None:
+def test_the_suffix_determines_the_format(folder: Path, tmp_path: Path, name: str, begins: str) -> None:
     assert voicegauge(["report", str(folder), "--out", str(tmp_path / name)]) == 0
     assert (tmp_path / name).read_text().startswith(begins)
 
@@ -92,7 +94,7 @@ def test_the_text_length_is_stated_and_counts(folder: Path, capsys: pytest.Captu
     assert cost["usd_per_1m_characters"] == pytest.approx(VOICES[0].usd * 1e6 / 50)  # type: ignore[operator]
 
 
-def test_what_cannot_be_reported_is_one_line_and_exit_2(
+def test_a_run_that_cannot_be_reported_is_one_line_and_exit_2(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = tmp_path / "broken.json"

@@ -25,7 +25,7 @@ def rows_of(*runs: tuple[Path, Run]) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(render_csv(runs))))
 
 
-def test_csv_has_one_row_a_sample_of_every_run_with_its_scores(typical: tuple[Path, Run], tmp_path: Path) -> None:
+def test_csv_has_one_row_per_sample_of_every_run_with_its_scores(typical: tuple[Path, Run], tmp_path: Path) -> None:
     other = make_run(tmp_path, VOICES[:1], repetitions=1, scored=False)
     rows = rows_of(typical, other)
     samples = [*typical[1].samples, *other[1].samples]
@@ -42,13 +42,13 @@ def test_csv_has_one_row_a_sample_of_every_run_with_its_scores(typical: tuple[Pa
 
 
 def test_csv_holds_no_formula_and_no_control_character(tmp_path: Path) -> None:
-    text = render_csv([make_run(tmp_path, hostile_voices(), audio_content="=1+1", message="@SUM(A1)", repetitions=1)])
+    text = render_csv([make_run(tmp_path, hostile_voices(), transcript="=1+1", message="@SUM(A1)", repetitions=1)])
     for row in csv.DictReader(io.StringIO(text)):
         assert not any(value.startswith(("=", "+", "-", "@")) for value in row.values())
     assert not set(text) & set("\x00\x1b\u202e\u2066")
 
 
-def test_json_is_the_report_whole_and_says_its_schema(typical: tuple[Path, Run]) -> None:
+def test_json_is_the_complete_report_with_its_schema(typical: tuple[Path, Run]) -> None:
     report = summarize_runs([typical])
     text = msgspec.json.encode(report)
     assert report.schema == "voicegauge/report/2"
@@ -56,7 +56,7 @@ def test_json_is_the_report_whole_and_says_its_schema(typical: tuple[Path, Run])
     assert b"base64" not in text
 
 
-def test_markdown_is_one_table_a_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
+def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
     live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.RECORDED)
     text = render_markdown(summarize_runs([typical, live]))
     first, second = text.split("### ")[1:]

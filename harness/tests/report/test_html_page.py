@@ -126,7 +126,7 @@ def test_failures_are_counted_with_their_messages(tmp_path: Path) -> None:
     assert re.search(r">17/17<", page)  # the warm-up is left out
 
 
-def test_languages_stand_apart_and_characters_are_not_mixed_with_words(tmp_path: Path) -> None:
+def test_languages_are_separate_and_characters_are_not_mixed_with_words(tmp_path: Path) -> None:
     page = page_of(make_run(tmp_path, VOICES[:2], languages=LANGUAGES_ALL, repetitions=2))
     assert "By language" in page
     assert '<bdi>ja</bdi> <span class="unit">CER</span>' in page
@@ -144,7 +144,7 @@ def test_targets_with_different_texts_are_marked_as_not_comparable(tmp_path: Pat
         ) is uneven
 
 
-def test_a_closed_vocabulary_is_said_aloud(tmp_path: Path) -> None:
+def test_a_closed_vocabulary_is_pointed_out(tmp_path: Path) -> None:
     closed = page_of(make_run(tmp_path / "a", VOICES[:1], repetitions=1))
     open_ = page_of(make_run(tmp_path / "b", VOICES[:1], repetitions=1, closed=False))
     assert "Closed vocabulary." in closed
@@ -212,7 +212,7 @@ def poisoned(run: Run, text: str) -> Run:
 @pytest.mark.slow
 @given(text=WIRE)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_whatever_a_text_holds_it_stays_text(small: tuple[Path, Run], text: str) -> None:
+def test_text_is_never_interpreted_as_markup(small: tuple[Path, Run], text: str) -> None:
     folder, run = small
     harmless = Skeleton(page_of((folder, poisoned(run, "en"))))
     page = page_of((folder, poisoned(run, text)))
@@ -253,6 +253,6 @@ def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert out.read_text() == before
 
 
-def test_no_run_is_no_report(tmp_path: Path) -> None:
+def test_a_report_without_runs_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no run"):
         write_report([], tmp_path / "page.html")

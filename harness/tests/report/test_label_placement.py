@@ -36,11 +36,11 @@ def test_no_label_covers_another_label_or_a_point_or_leaves_the_frame(
 
 @given(points=points)
 @settings(deadline=None)
-def test_up_to_twenty_important_names_all_find_a_place(points: list[tuple[float, float, str]]) -> None:
+def test_up_to_twenty_important_labels_are_all_placed(points: list[tuple[float, float, str]]) -> None:
     assert None not in place_labels(points, FRAME, range(len(points)), important=len(points))
 
 
-def test_a_name_that_does_not_matter_is_left_out_rather_than_led_away() -> None:
+def test_an_unimportant_label_is_left_out_rather_than_placed_apart() -> None:
     crowd = [(400.0 + i, 200.0, "a-rather-long-name") for i in range(12)]
     found = place_labels(crowd, FRAME, range(12), important=3)
     assert None not in found[:3]
@@ -48,7 +48,7 @@ def test_a_name_that_does_not_matter_is_left_out_rather_than_led_away() -> None:
     assert all(label.leader is None for label in found[3:] if label)
 
 
-def test_a_lone_name_stands_beside_its_point_and_off_a_line_through_it() -> None:
+def test_a_single_label_is_next_to_its_point_and_off_a_line_through_it() -> None:
     line = Rectangle(400, 200, 900, 200)
     (label,) = place_labels([(400.0, 200.0, "name")], FRAME, [0], lines=[line])
     assert label is not None

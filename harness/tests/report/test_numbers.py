@@ -56,7 +56,7 @@ def test_columns_without_any_number_are_left_out_and_groups_span_the_rest(target
     ]
 
 
-def test_what_the_intervals_do_not_tell_apart_stands_out_together(tmp_path: Path) -> None:
+def test_targets_with_overlapping_intervals_are_marked_together(tmp_path: Path) -> None:
     twins = tuple(Voice(f"a/{i}", "twin", 1_000, 0.05) for i in range(2))
     slow = Voice("a/slow", "slow", 9_000, 0.05)
     found = summarize_runs([make_run(tmp_path, (*twins, slow), repetitions=3)]).runs[0].targets
@@ -71,7 +71,7 @@ def test_what_the_intervals_do_not_tell_apart_stands_out_together(tmp_path: Path
     assert not any(row.best[million] for row in comparison_rows(found, shown))  # all cost the same
 
 
-def test_a_headline_names_how_many_may_be_as_good(tmp_path: Path) -> None:
+def test_a_highlight_gives_the_number_of_ties(tmp_path: Path) -> None:
     twins = tuple(Voice(f"a/{i}", "twin", 1_000, 0.3) for i in range(3))
     report = summarize_runs([make_run(tmp_path, twins, repetitions=3)])
     said = {item.label: item for item in highlights(report.runs[0])}
@@ -121,7 +121,7 @@ def test_bars_run_from_zero_to_the_total_latency_without_a_gap(targets: tuple[Ta
         assert end == pytest.approx(100 * axis.position(bar.target.total_latency_ms.value))
 
 
-def test_what_lies_between_two_polls_is_drawn_as_open(targets: tuple[TargetSummary, ...]) -> None:
+def test_the_time_between_two_polls_is_a_segment_of_its_own(targets: tuple[TargetSummary, ...]) -> None:
     axis = shared_time_axis(targets)
     bar = next(bar for bar in latency_chart(targets, axis).bars if bar.target.completion_ms)
     open_ = next(s for s in bar.segments if s.phase == "processing-or-completed")
@@ -142,7 +142,7 @@ def test_languages_counted_in_characters_are_never_pooled_with_words(tmp_path: P
     ("low", "high", "said"),
     [(None, None, ""), (390.0, 452.0, "390 452"), (390.0, None, "390 ?"), (3.21, 1_234.0, "3.2 1,234")],
 )
-def test_an_interval_says_which_end_is_unknown(low: float | None, high: float | None, said: str) -> None:
+def test_an_unknown_end_of_an_interval_is_a_question_mark(low: float | None, high: float | None, said: str) -> None:
     assert format_interval(Estimate(value=400, low=low, high=high, n=3)) == said.replace(" ", DASH)
 
 
@@ -157,17 +157,17 @@ def test_an_interval_says_which_end_is_unknown(low: float | None, high: float | 
         (12, "$12.00"),
     ],
 )
-def test_only_what_is_free_costs_nothing(price: float | None, said: str) -> None:
+def test_only_a_free_request_is_shown_as_zero(price: float | None, said: str) -> None:
     assert format_usd(price) == said
 
 
 def test_streams_have_columns_of_their_own(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES, repetitions=2)
-    told = Streaming(
+    stream = Streaming(
         chunks=((9.0, 1),), gap_p50_ms=21.0, gap_max_ms=43.0, first_speech_ms=310.0, underruns=1, stalled_ms=77.0
     )
     samples = [
-        msgspec.structs.replace(s, streaming=told) if s.target == VOICES[0].id and not s.failure else s
+        msgspec.structs.replace(s, streaming=stream) if s.target == VOICES[0].id and not s.failure else s
         for s in run.samples
     ]
     summaries = summarize_runs([(folder, msgspec.structs.replace(run, samples=tuple(samples)))]).runs[0].targets

@@ -56,7 +56,7 @@ def joined(segments: tuple[DiffSegment, ...], side: str) -> list[str]:
 
 
 @given(st.text("ab c\n\x1c\u3000"), st.text("ab c\n\x1c\u3000"))
-def test_the_pieces_put_together_are_the_texts(reference: str, hypothesis: str) -> None:
+def test_the_joined_segments_are_the_texts(reference: str, hypothesis: str) -> None:
     segments = word_diff(score(reference, hypothesis))
     assert joined(segments, "reference") == reference.split()
     assert joined(segments, "hypothesis") == hypothesis.split()

@@ -29,7 +29,7 @@ def tone(seconds: float) -> np.ndarray:
     return (0.3 * np.sin(np.arange(int(seconds * 22_050)) / 9)).astype(np.float32)
 
 
-def test_the_worst_come_first_a_few_of_each_target_and_never_a_warm_up(tmp_path: Path) -> None:
+def test_worst_clips_come_first_with_a_few_per_target_and_no_warm_up(tmp_path: Path) -> None:
     _, run = make_run(tmp_path, (*crowd(12), BROKEN), repetitions=3)
     clips = worst(run)
     rates = [clip.error_rate for clip in clips]
@@ -42,15 +42,15 @@ def test_the_worst_come_first_a_few_of_each_target_and_never_a_warm_up(tmp_path:
     assert BROKEN.id not in {clip.target for clip in clips}  # it left nothing to listen to
 
 
-def test_a_clip_shows_what_was_sent_and_what_was_heard(tmp_path: Path) -> None:
-    _, run = make_run(tmp_path, VOICES[:1], repetitions=2, audio_content="something else")
+def test_a_clip_has_the_text_and_the_transcript(tmp_path: Path) -> None:
+    _, run = make_run(tmp_path, VOICES[:1], repetitions=2, transcript="something else")
     clip = worst(run)[0]
     assert clip.text in {sample.text for sample in run.samples}
     assert clip.transcript == "something else"
     assert "".join(piece.hypothesis for piece in clip.diff).replace(" ", "") == "somethingelse"
 
 
-def test_a_small_file_is_played_as_it_came_and_a_large_one_as_mp3(tmp_path: Path) -> None:
+def test_a_small_file_is_embedded_unchanged_and_a_large_one_as_mp3(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     clip = worst(run)[0]
     small = clip_with(folder, clip, encode(tone(1), 22_050, "wav")[0], "audio/wav")
@@ -63,7 +63,7 @@ def test_a_small_file_is_played_as_it_came_and_a_large_one_as_mp3(tmp_path: Path
     assert len(smaller.src or "") < large.audio.bytes / 2
 
 
-def test_what_a_provider_calls_its_audio_decides_nothing(tmp_path: Path) -> None:
+def test_the_declared_media_type_is_ignored(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     lied = clip_with(folder, worst(run)[0], encode(tone(1), 22_050, "flac")[0], 'text/html"><script>')
     (player,) = load_players([(folder, lied)])
@@ -93,7 +93,7 @@ def test_only_the_measured_file_of_the_runs_own_folder_is_read(tmp_path: Path) -
     assert all("missing from the run's folder" in player.note for player in found)
 
 
-def test_what_could_not_be_decoded_is_said_to_be_so(tmp_path: Path) -> None:
+def test_audio_that_could_not_be_decoded_has_a_note(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)
     junk = clip_with(folder, worst(run)[0], b"RIFF\0\0\0\0WAVEjunk", "audio/wav")
     (player,) = load_players([(folder, junk)])
@@ -101,7 +101,7 @@ def test_what_could_not_be_decoded_is_said_to_be_so(tmp_path: Path) -> None:
     assert "could not be decoded" in player.note
 
 
-def test_a_page_with_missing_audio_is_a_page(tmp_path: Path) -> None:
+def test_a_page_is_rendered_without_the_audio(tmp_path: Path) -> None:
     folder, run = make_run(tmp_path, VOICES[:2], repetitions=2)
     for file in (folder / "audio").iterdir():
         file.unlink()
@@ -110,7 +110,7 @@ def test_a_page_with_missing_audio_is_a_page(tmp_path: Path) -> None:
     assert "missing from the run&#39;s folder" in page
 
 
-def test_a_player_holds_the_speech_that_was_measured(tmp_path: Path) -> None:
+def test_a_player_has_the_measured_audio(tmp_path: Path) -> None:
     import base64
 
     folder, run = make_run(tmp_path, VOICES[:1], repetitions=2)

@@ -1,4 +1,4 @@
-"""Benchmarks: what is planned, run, stored, scored, summed up and compared."""
+"""Benchmarks: planning, running, scoring, and the statistics of saved runs."""
 
 from voicegauge.bench.result import BenchPlanResult, BenchResult, summarize_plan
 

@@ -61,7 +61,7 @@ class Delivery(Record, frozen=True, kw_only=True):
     job: Job | None = None
     audio: bytes | None = None
     text: str | None = None
-    """What was heard, where audio was sent to be transcribed."""
+    """The transcript, where audio was sent to be transcribed."""
     media_type: str | None = None
     """What the provider declares the audio to be; `None` where it declares nothing."""
     audio_exchange: int | None = None

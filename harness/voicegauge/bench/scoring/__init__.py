@@ -1,4 +1,4 @@
-"""Transcribing the samples of a run and counting recognition errors."""
+"""Scoring a run: transcribing its samples and counting recognition errors."""
 
 from voicegauge.bench.scoring.scores import choose_scoring_asr, score_run
 

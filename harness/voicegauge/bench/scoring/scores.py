@@ -1,7 +1,7 @@
-"""Transcribes the samples of a run and counts their errors.
+"""Score a run: transcribe its samples and count their errors.
 
-Every sample is scored, a failed one as well; warm-ups are left out. Recognition runs in
-processes of its own, so that it disturbs no timing of this one.
+Every sample is scored, failed ones included; warm-up is left out. Transcription runs in
+separate processes, so that it does not disturb the timing of this one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
 
-from voicegauge.bench.scoring.transcription import AudioClip, Progress, Transcripts, audio_key, transcribe
+from voicegauge.bench.scoring.transcription import AudioClip, TranscriptionProgress, Transcripts, audio_key, transcribe
 from voicegauge.errors import DataError, MissingExtraError
 from voicegauge.model import AsrErrorFloor, AudioFacts, Provenance, Run, Sample, Score, ScoreSet
 from voicegauge.speech.asr import Asr, AsrChoice, SpokenText, Transcription, choose_asr
@@ -20,20 +20,29 @@ from voicegauge.speech.audio import MIN_SPEECH_S, SILENCE_DBFS, EncodedAudio, en
 from voicegauge.speech.transcripts import normalizer_for, score
 
 OWN_TRANSCRIPTS = "each target's own transcripts"
-"""Stands for the speech recognizer where speech to text is measured."""
+"""Given as the ASR engine for speech to text, where the targets themselves transcribe."""
 MAX_WORKERS = 4
-"""By default: each worker holds a model of its own, and large ones fill the memory."""
+"""Default limit of processes: each loads its own model, and large models fill the memory."""
 REFERENCE_VOICE = "klatt5"
-"""The espeak-ng variant that the embedded speech recognizer hears best: the floor is what it still mishears."""
+"""The espeak-ng variant that the embedded ASR engine recognizes best: its remaining errors are the error floor."""
 REFERENCE_WPM = 175
+"""Speaking rate of the reference speech, in words per minute."""
 _REFERENCE_RATE_HZ = 24_000
 
 
 def choose_scoring_asr(spec: str, provenance: Provenance, texts: Iterable[SpokenText]) -> AsrChoice:
-    """Choose the speech recognizer before anything is paid for; `Choice.asr` is `None` where there is none to trust.
+    """Choose the ASR engine of a run, before anything is paid for.
+
+    Args:
+        spec: the --asr option; see `speech.asr.choose_asr`.
+        provenance: provenance of the run; live runs need a trustworthy engine.
+        texts: the texts of the run.
+
+    Returns:
+        The choice; its `asr` is `None` where no suitable engine is installed.
 
     Raises:
-        VoicegaugeError: as `speech.asr.choose_asr` does.
+        VoicegaugeError: see `speech.asr.choose_asr`.
     """
     return choose_asr(spec, provenance=provenance, texts=sorted(set(texts)))
 
@@ -45,39 +54,42 @@ def score_run(
     *,
     workers: int | None = None,
     cluster: str | None = None,
-    progress: Progress | None = None,
+    progress: TranscriptionProgress | None = None,
 ) -> ScoreSet | None:
-    """Score every sample of `run` but its warm-ups; `None` where `choose_scoring_asr` finds no speech recognizer.
+    """Score every sample of `run` except warm-up.
 
     Args:
-        folder: of the run; the samples' audio lies there.
-        run: what to score. Samples in a language that the speech recognizer does not know get no score;
-            `ScoreSet.left_out` names those languages.
-        asr_spec: as `speech.asr.choosing` says.
-        workers: processes; by default one a processor, at most `MAX_WORKERS`.
-        cluster: the address of a Dask scheduler, whose workers transcribe instead.
-        progress: told of each clip.
+        folder: folder of the run, with its audio.
+        run: the run to score. Samples in a language that the ASR engine does not support get no
+            score; `ScoreSet.left_out` lists these languages.
+        asr_spec: the --asr option; see `speech.asr.choose_asr`.
+        workers: processes; by default one per processor, at most `MAX_WORKERS`.
+        cluster: address of a Dask scheduler whose workers transcribe instead.
+        progress: called after each clip.
+
+    Returns:
+        The scores; `None` where `choose_scoring_asr` finds no ASR engine.
 
     Raises:
         DataError: an audio file of the run is missing or was changed.
-        UnreachableError: no scheduler answers at `cluster`.
-        VoicegaugeError: as `speech.asr.choose_asr` does.
+        UnreachableError: no scheduler responds at `cluster`.
+        VoicegaugeError: see `speech.asr.choose_asr`.
     """
     samples = [sample for sample in run.samples if not sample.warmup]
     if run.manifest.kind == "transcription":
-        return _score_transcripts(samples)
-    spoken = [SpokenText(sample.language, sample.text) for sample in samples]
-    asr, reason = choose_scoring_asr(asr_spec, run.manifest.provenance, spoken)
+        return _score_own_transcripts(samples)
+    texts = [SpokenText(sample.language, sample.text) for sample in samples]
+    asr, reason = choose_scoring_asr(asr_spec, run.manifest.provenance, texts)
     if asr is None:
         return None
-    languages = sorted({text.language for text in spoken})
+    languages = sorted({text.language for text in texts})
     left_out = tuple(language for language in languages if not asr.supports_language(language))
-    covered = [sample for sample in samples if sample.language not in left_out]
-    with tempfile.TemporaryDirectory(prefix="voicegauge-") as made:
-        references = _references(Path(made), covered)
-        clips = [_clip_of(folder, sample.language, sample.audio) for sample in covered if sample.audio]
+    supported = [sample for sample in samples if sample.language not in left_out]
+    with tempfile.TemporaryDirectory(prefix="voicegauge-") as reference_folder:
+        references = _synthesize_references(Path(reference_folder), supported)
+        clips = [_clip(folder, sample.language, sample.audio) for sample in supported if sample.audio]
         clips += references.values()
-        heard = transcribe(
+        transcripts = transcribe(
             asr,
             clips,
             workers=workers or min(os.cpu_count() or 1, MAX_WORKERS),
@@ -87,44 +99,52 @@ def score_run(
     return ScoreSet(
         asr=asr.id,
         asr_reason=reason,
-        normalizer=", ".join(sorted({normalizer_for(sample.language).id for sample in covered})),
+        normalizer=_normalizer_ids(supported),
         settings=_settings(asr),
         left_out=left_out,
         closed_vocabulary=asr.closed_vocabulary,
-        scores=tuple(_score_sample(sample, heard) for sample in covered),
-        floor=_floor(references, heard),
+        scores=tuple(_score_sample(sample, transcripts) for sample in supported),
+        floor=_error_floor(references, transcripts),
     )
 
 
-def _score_transcripts(samples: Sequence[Sample]) -> ScoreSet:
-    """Speech to text: each target is its own speech recognizer, and what it wrote down is judged."""
+def _normalizer_ids(samples: Sequence[Sample]) -> str:
+    return ", ".join(sorted({normalizer_for(sample.language).id for sample in samples}))
 
-    def heard(sample: Sample) -> Transcription:
+
+def _score_own_transcripts(samples: Sequence[Sample]) -> ScoreSet:
+    """Score speech to text, where each target has written the transcripts itself."""
+
+    def transcription(sample: Sample) -> Transcription:
         if sample.transcript is None:
             return Transcription("missing", "")
         return Transcription("speech" if sample.transcript.strip() else "silence", sample.transcript)
 
     return ScoreSet(
         asr=OWN_TRANSCRIPTS,
-        asr_reason="speech to text is what was measured",
-        normalizer=", ".join(sorted({normalizer_for(sample.language).id for sample in samples})),
-        settings={name: metadata.version(name) for name in ("jiwer", "whisper-normalizer")},
-        scores=tuple(_scored(sample, heard(sample)) for sample in samples),
+        asr_reason="speech to text was measured",
+        normalizer=_normalizer_ids(samples),
+        settings=_counting_versions(),
+        scores=tuple(_score(sample, transcription(sample)) for sample in samples),
     )
 
 
-def _clip_of(folder: Path, language: str, audio: AudioFacts) -> AudioClip:
+def _clip(folder: Path, language: str, audio: AudioFacts) -> AudioClip:
     path = (folder / audio.file).resolve()
     if not path.is_relative_to(folder.resolve()):
         raise DataError(f"{folder}: the run names an audio file outside its folder: {audio.file}")
     return AudioClip(path, audio, language)
 
 
-def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, AudioClip]:
-    # The same texts in one fixed voice, in the languages that there is a voice for.
+def _synthesize_references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, AudioClip]:
+    """Synthesize the texts of `samples` in one fixed voice, in the languages that espeak-ng has a voice for.
+
+    Returns:
+        The clips, saved in `folder`, by text; empty where the synthesizer is not installed.
+    """
     from voicegauge.speech.synthesis import has_voice_for, synthesize
 
-    made = {}
+    references = {}
     try:
         for text in sorted({SpokenText(sample.language, sample.text) for sample in samples}):
             if has_voice_for(text.language):
@@ -137,47 +157,49 @@ def _references(folder: Path, samples: Sequence[Sample]) -> dict[SpokenText, Aud
                     sample_rate_hz=_REFERENCE_RATE_HZ,
                     seed=0,
                 )
-                made[text] = _save_reference(folder, text.language, encode(speech, _REFERENCE_RATE_HZ, "wav")[0])
+                wav = encode(speech, _REFERENCE_RATE_HZ, "wav")[0]
+                references[text] = _save_reference(folder, text.language, wav)
     except MissingExtraError:
         return {}
-    return made
+    return references
 
 
 def _save_reference(folder: Path, language: str, wav: bytes) -> AudioClip:
     audio = EncodedAudio(wav, media_type="audio/wav")
-    measured = audio.facts(f"{audio.sha256}.wav")
-    (folder / measured.file).write_bytes(wav)
-    return _clip_of(folder, language, measured)
+    facts = audio.facts(f"{audio.sha256}.wav")
+    (folder / facts.file).write_bytes(wav)
+    return _clip(folder, language, facts)
 
 
-def _score_sample(sample: Sample, heard: Transcripts) -> Score:
-    found = Transcription("missing", "")
+def _score_sample(sample: Sample, transcripts: Transcripts) -> Score:
+    transcription = Transcription("missing", "")
     if sample.audio:
-        found = heard[audio_key(sample.audio, sample.language)]
-    return _scored(sample, found)
+        transcription = transcripts[audio_key(sample.audio, sample.language)]
+    return _score(sample, transcription)
 
 
-def _scored(sample: Sample, found: Transcription) -> Score:
+def _score(sample: Sample, transcription: Transcription) -> Score:
     return score(
         sample_id=sample.id,
         reference=sample.text,
-        transcript=found.transcript,
+        transcript=transcription.transcript,
         language=sample.language,
-        content=found.content,
+        content=transcription.content,
     )
 
 
-def _floor(references: dict[SpokenText, AudioClip], heard: Transcripts) -> tuple[AsrErrorFloor, ...]:
-    scored: dict[str, list[Score]] = {}
+def _error_floor(references: dict[SpokenText, AudioClip], transcripts: Transcripts) -> tuple[AsrErrorFloor, ...]:
+    """Count the errors of the ASR engine on the reference speech, by language."""
+    by_language: dict[str, list[Score]] = {}
     for text, clip in references.items():
-        found = heard[clip.key]
-        scored.setdefault(text.language, []).append(
+        transcription = transcripts[clip.key]
+        by_language.setdefault(text.language, []).append(
             score(
                 sample_id="reference",
                 reference=text.text,
-                transcript=found.transcript,
+                transcript=transcription.transcript,
                 language=text.language,
-                content=found.content,
+                content=transcription.content,
             )
         )
     return tuple(
@@ -188,7 +210,7 @@ def _floor(references: dict[SpokenText, AudioClip], heard: Transcripts) -> tuple
             errors=sum(one.errors for one in scores),
             texts=len(scores),
         )
-        for language, scores in sorted(scored.items())
+        for language, scores in sorted(by_language.items())
     )
 
 
@@ -196,6 +218,10 @@ def _settings(asr: Asr) -> dict[str, str]:
     return {
         **asr.settings,
         "silence_gate": f"less than {MIN_SPEECH_S:g} s above {SILENCE_DBFS:g} dBFS",
-        "floor_voice": f"espeak-ng {REFERENCE_VOICE} at {REFERENCE_WPM} words a minute",
-        **{name: metadata.version(name) for name in ("jiwer", "whisper-normalizer")},
+        "floor_voice": f"espeak-ng {REFERENCE_VOICE} at {REFERENCE_WPM} words per minute",
+        **_counting_versions(),
     }
+
+
+def _counting_versions() -> dict[str, str]:
+    return {name: metadata.version(name) for name in ("jiwer", "whisper-normalizer")}

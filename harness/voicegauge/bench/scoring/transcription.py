@@ -1,4 +1,4 @@
-"""Transcribing clips in other processes: of this machine, or of a Dask cluster."""
+"""Transcribe clips in parallel, in processes of this machine or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -21,110 +21,118 @@ from voicegauge.speech.asr import Asr, TranscriptCache, Transcription, transcrib
 from voicegauge.speech.audio import EncodedAudio
 
 CLUSTER_WINDOW = 64
-"""Clips under way on a cluster at once: enough for a rack of workers, and few enough for the scheduler's memory."""
-CONNECT_S = 10.0
+"""Clips in flight on a cluster: enough to keep a rack of workers busy, few enough for the scheduler's memory."""
+CONNECT_TIMEOUT_S = 10.0
 
-Progress = Callable[[int, int], None]
-"""Called with the clips transcribed so far and all of them."""
+TranscriptionProgress = Callable[[int, int], None]
+"""Called with the number of clips transcribed so far and the number of all clips."""
+
+AudioKey = tuple[str, str]
+"""Identity of audio for transcription, and its language."""
 
 
-Key = tuple[str, str]
-"""What is heard, and its language."""
+def audio_key(facts: AudioFacts, language: str) -> AudioKey:
+    """Return the key under which a transcript is cached.
 
-
-def audio_key(facts: AudioFacts, language: str) -> Key:
-    """The key of audio: its digest, with what was declared of samples without a header."""
-    declared = f" {facts.raw_format} {facts.sample_rate_hz} Hz {facts.channels}" if facts.raw_format else ""
-    return facts.sha256 + declared, language
+    For audio without a header, the digest does not determine the sound, so the declared encoding is added.
+    """
+    encoding = f" {facts.raw_format} {facts.sample_rate_hz} Hz {facts.channels}" if facts.raw_format else ""
+    return facts.sha256 + encoding, language
 
 
 class AudioClip(NamedTuple):
-    """A file to transcribe."""
+    """An audio file to transcribe."""
 
     path: Path
     facts: AudioFacts
     language: str
 
     @property
-    def key(self) -> Key:
-        """Equal audio in one language is heard once."""
+    def key(self) -> AudioKey:
+        """Equal for equal audio in one language, which is transcribed once."""
         return audio_key(self.facts, self.language)
 
     def read(self) -> bytes:
-        """The audio.
+        """Read the file.
 
         Raises:
-            DataError: it is missing, or not what was measured.
+            DataError: the file is missing, or is not the one that was measured.
         """
         try:
             data = self.path.read_bytes()
         except OSError as error:
             raise DataError(f"{self.path}: the audio of the run cannot be read: {error.strerror}") from error
         if hashlib.sha256(data).hexdigest() != self.facts.sha256:
-            raise DataError(f"{self.path}: the audio of the run was changed: its digest is another one")
+            raise DataError(f"{self.path}: the audio of the run was changed: its digest differs")
         return data
 
 
-Transcripts = dict[Key, Transcription]
-"""What was heard, by `Clip.key`."""
+Transcripts = dict[AudioKey, Transcription]
+"""Transcriptions by `AudioClip.key`."""
 
 
 def transcribe(
-    asr: Asr, clips: Iterable[AudioClip], *, workers: int, cluster: str | None = None, progress: Progress | None = None
+    asr: Asr,
+    clips: Iterable[AudioClip],
+    *,
+    workers: int,
+    cluster: str | None = None,
+    progress: TranscriptionProgress | None = None,
 ) -> Transcripts:
-    """Transcribe `clips`, asking the cache first.
+    """Transcribe `clips`, except those in the cache.
 
     Args:
-        asr: sent to the processes, which load its model once each.
-        clips: equal ones are heard once.
+        asr: ASR engine, sent to the processes; each loads its model once.
+        clips: audio files; equal ones are transcribed once.
         workers: processes of this machine.
-        cluster: the address of a Dask scheduler, whose workers are taken instead.
-        progress: told of each clip.
+        cluster: address of a Dask scheduler whose workers are used instead.
+        progress: called after each clip.
 
     Raises:
         DataError: a clip is missing or was changed.
         UsageError: a process died.
-        MissingExtraError: a cluster is named and Dask is not installed.
-        UnreachableError: no scheduler answers at `cluster`.
+        MissingExtraError: a cluster is given and Dask is not installed.
+        UnreachableError: no scheduler responds at `cluster`.
     """
-    wanted = {clip.key: clip for clip in clips}
+    unique = {clip.key: clip for clip in clips}
     cache = TranscriptCache(asr.id, asr.settings)
-    heard = {key: found for key in wanted if (found := cache.get(*key)) is not None}
-    lacking = [clip for key, clip in wanted.items() if key not in heard]
+    transcripts = {key: cached for key in unique if (cached := cache.get(*key)) is not None}
+    remaining = [clip for key, clip in unique.items() if key not in transcripts]
     if progress:
-        progress(len(heard), len(wanted))
-    for clip in lacking:
-        clip.read()  # one that is damaged is told of now, not when its turn comes an hour later
-    if not lacking:
-        return heard
-    with _cluster(cluster) if cluster else _processes(min(workers, len(lacking))) as pool:
-        for clip, found in _heard_one_by_one(pool, asr, lacking):
-            heard[clip.key] = found
-            cache.put(*clip.key, found)
+        progress(len(transcripts), len(unique))
+    for clip in remaining:
+        clip.read()  # reports a damaged file now, not after an hour of transcribing
+    if not remaining:
+        return transcripts
+    with _cluster(cluster) if cluster else _processes(min(workers, len(remaining))) as pool:
+        for clip, transcription in _transcribe_all(pool, asr, remaining):
+            transcripts[clip.key] = transcription
+            cache.put(*clip.key, transcription)
             if progress:
-                progress(len(heard), len(wanted))
-    return heard
+                progress(len(transcripts), len(unique))
+    return transcripts
 
 
 class _Pool(NamedTuple):
     executor: Executor
     window: int
-    """Clips under way at once."""
-    remote: bool
-    """Its processes see none of this machine's files."""
+    """Clips in flight."""
+    is_remote: bool
+    """Its processes cannot read this machine's files."""
 
 
 @contextlib.contextmanager
 def _processes(workers: int) -> Iterator[_Pool]:
+    # Spawned, because forking a process with threads can deadlock.
     executor = ProcessPoolExecutor(workers, mp_context=IsolatedSpawnContext(), initializer=suppress_decoder_stderr)
     try:
-        yield _Pool(executor, 2 * workers, remote=False)
+        yield _Pool(executor, 2 * workers, is_remote=False)
     except BrokenProcessPool as error:
         raise UsageError(
-            "a transcribing process died, perhaps for want of memory: take --workers 1 or a smaller model"
+            "a transcribing process died, perhaps out of memory: use --workers 1 or a smaller model"
         ) from error
     finally:
-        executor.shutdown(cancel_futures=True)  # after Ctrl-C as well: waits for the clips in hand alone
+        executor.shutdown(cancel_futures=True)  # after Ctrl-C too, waits only for the clips being transcribed
 
 
 @contextlib.contextmanager
@@ -134,62 +142,65 @@ def _cluster(address: str) -> Iterator[_Pool]:
     except ModuleNotFoundError as error:
         raise MissingExtraError("Dask", "dask") from error
     try:
-        client: Any = Client(address, timeout=CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=CONNECT_TIMEOUT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
-        raise UnreachableError(f"no Dask scheduler answers at {address}: write it like tcp://HOST:8786") from error
+        raise UnreachableError(f"no Dask scheduler responds at {address}: write it like tcp://HOST:8786") from error
     with client:
         executor = client.get_executor(pure=False)
-        yield _Pool(executor, CLUSTER_WINDOW, remote=True)
+        yield _Pool(executor, CLUSTER_WINDOW, is_remote=True)
 
 
-def _heard_one_by_one(pool: _Pool, asr: Asr, clips: Iterable[AudioClip]) -> Iterator[tuple[AudioClip, Transcription]]:
-    name, waiting = asr.id, iter(clips)
-    asked: dict[Future[Transcription], AudioClip] = {}
+def _transcribe_all(pool: _Pool, asr: Asr, clips: Iterable[AudioClip]) -> Iterator[tuple[AudioClip, Transcription]]:
+    """Yield the clips as they are transcribed, with at most `pool.window` in flight."""
+    asr_id, waiting = asr.id, iter(clips)
+    in_flight: dict[Future[Transcription], AudioClip] = {}
     while True:
-        with _interrupts_held():
-            for clip in islice(waiting, pool.window - len(asked)):
-                audio = clip.read() if pool.remote else clip
-                asked[pool.executor.submit(_hear, name, asr, audio, clip.facts, clip.language)] = clip
-        if not asked:
+        with _processes_ignore_interrupts():
+            for clip in islice(waiting, pool.window - len(in_flight)):
+                audio = clip.read() if pool.is_remote else clip
+                in_flight[pool.executor.submit(_transcribe, asr_id, asr, audio, clip.facts, clip.language)] = clip
+        if not in_flight:
             return
-        for done in wait(asked, return_when=FIRST_COMPLETED).done:
-            yield asked.pop(done), done.result()
+        for done in wait(in_flight, return_when=FIRST_COMPLETED).done:
+            yield in_flight.pop(done), done.result()
 
 
 @contextlib.contextmanager
-def _interrupts_held() -> Iterator[None]:
-    # Processes started meanwhile never hear Ctrl-C, not even while they load: this one ends them.
-    masked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _processes_ignore_interrupts() -> Iterator[None]:
+    # A new process inherits the signal mask, so that Ctrl-C never reaches it, not even while it
+    # loads its model: this process ends it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        with _interrupts_put_off():
+        with _defer_interrupts():
             yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @contextlib.contextmanager
-def _interrupts_put_off() -> Iterator[None]:
-    # Another thread may take the signal, which Python then raises here: between the start of a process and its work.
+def _defer_interrupts() -> Iterator[None]:
+    # The mask holds for this thread only. Another thread may take the signal, which Python then
+    # raises in the main thread, possibly between the start of a process and its first task.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    arrived: list[int] = []
-    handler = signal.signal(signal.SIGINT, lambda number, _: arrived.append(number))
+    received: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-    if arrived:
+    if received:
         signal.raise_signal(signal.SIGINT)
 
 
 _loaded: dict[str, Asr] = {}
-"""The speech recognizers of this process, so that each loads its model once."""
-_one_at_a_time = threading.Lock()
-"""A Dask worker has several threads, and a speech recognizer hears one clip at a time."""
+"""The ASR engines of this process by id, so that each loads its model once."""
+_transcription_lock = threading.Lock()
+"""A Dask worker has several threads, and an ASR engine transcribes one clip at a time."""
 
 
-def _hear(name: str, asr: Asr, audio: AudioClip | bytes, facts: AudioFacts, language: str) -> Transcription:
+def _transcribe(asr_id: str, asr: Asr, audio: AudioClip | bytes, facts: AudioFacts, language: str) -> Transcription:
     data = audio.read() if isinstance(audio, AudioClip) else audio
-    with _one_at_a_time:
-        return transcribe_audio(_loaded.setdefault(name, asr), EncodedAudio.from_facts(data, facts), language)
+    with _transcription_lock:
+        return transcribe_audio(_loaded.setdefault(asr_id, asr), EncodedAudio.from_facts(data, facts), language)
