@@ -51,7 +51,7 @@ def followed(contract: Contract) -> Iterator[str]:
         if operation.job is not None:
             yield from filter(None, (operation.job.audio.download, operation.job.result))
         yield from filter(None, (getattr(place, "download", None) for place in places))
-        answer = getattr(operation.intake, "response", None)
+        answer = getattr(operation.audio_input, "response", None)
         for part in ("audio", "stems"):
             yield from filter(None, [getattr(getattr(answer, part, None), "download", None)])
         if operation.resource is not None:
@@ -85,7 +85,7 @@ def limits(contract: Contract, operation: Operation) -> Iterator[tuple[str, str]
         schema, pointer = media.data.get("schema", {}), media.schema_pointer or ""
         yield from bounds(contract, schema, pointer, 0)
     for parameter in operation.parameters:
-        if parameter.place in ("query", "header"):
+        if parameter.location in ("query", "header"):
             yield from bounds(contract, parameter.data.get("schema", {}), f"{parameter.pointer}/schema", 0)
 
 

@@ -13,7 +13,7 @@ from voicegauge.contract import Contract, Example, MediaType, load_catalogue
 from voicegauge.contract.consistency.references import check_schemas
 from voicegauge.contract.extension import json_schema
 from voicegauge.contract.schema import to_pointer
-from voicegauge.contract.walking import EXTENSIONS, walk
+from voicegauge.contract.walking import EXTENSIONS, walk_objects
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
 OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-rejection-reason"}
@@ -43,7 +43,7 @@ def test_fits_the_published_grammar(contract) -> None:
 def test_every_x_key_is_known(contract) -> None:
     unknown = {
         f"{pointer}/{key}"
-        for pointer, node in walk(contract.document.data)
+        for pointer, node in walk_objects(contract.document.data)
         for key in node
         if key.startswith("x-") and key not in OUR_KEYS
     }
@@ -63,7 +63,7 @@ def bodies(contract: Contract) -> Iterator[MediaType]:
 
 def callback_bodies(contract: Contract) -> Iterator[MediaType]:
     """What a provider sends to its caller, which no operation of the contract has."""
-    for pointer, node in walk(contract.document.data):
+    for pointer, node in walk_objects(contract.document.data):
         if "/callbacks/" in pointer and "requestBody" in node:
             body, at = contract.schemas.resolve(node["requestBody"], f"{pointer}/requestBody")
             for name, data in body["content"].items():
@@ -87,7 +87,7 @@ def misfits(media: MediaType, example: Example) -> Iterator[str]:
 def schema_of(contract: Contract, at: str, says: str) -> str:
     return next(
         f"{pointer}/schema"
-        for pointer, node in walk(contract.document.data)
+        for pointer, node in walk_objects(contract.document.data)
         if pointer.startswith(f"{at}/x-source/disputed/") and node.get("claim") == says
     )
 
@@ -151,14 +151,14 @@ def test_every_fact_has_a_source(contract) -> None:
 
 
 def test_sources_are_all_used(contract) -> None:
-    named = {node.get("document") for _, node in walk(contract.document.data)}
+    named = {node.get("document") for _, node in walk_objects(contract.document.data)}
     assert set(contract.provider.sources) <= named
 
 
 def test_disputes_soften_rules_that_exist(contract) -> None:
     named = {
         rule
-        for pointer, node in walk(contract.document.data)
+        for pointer, node in walk_objects(contract.document.data)
         for rule in (node.get("rules", ()) if "/disputed/" in pointer else ())
     }
     assert named <= set(RULES)

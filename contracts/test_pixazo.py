@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.client import map_speech_request
 from voicegauge.contract import load_catalogue
-from voicegauge.contract.pricing import quote
+from voicegauge.contract.pricing import quote_price
 from voicegauge.model import SpeechRequest
 
 PIXAZO = load_catalogue().provider("pixazo")
@@ -81,7 +81,7 @@ def test_a_text_becomes_a_script_with_a_voice_of_its_language() -> None:
 
 
 def test_prices() -> None:
-    quotes = {name: quote(target, 100)[::2] for name, target in PIXAZO.targets.items()}
+    quotes = {name: quote_price(target, 100)[::2] for name, target in PIXAZO.targets.items()}
     assert quotes == {
         "xtts-v2": (0.015, False),
         "chatterbox": (0.03, True),

@@ -6,7 +6,7 @@ import pytest
 
 from voicegauge.client import map_speech_request
 from voicegauge.contract import load_catalogue
-from voicegauge.contract.pricing import quote
+from voicegauge.contract.pricing import quote_price
 from voicegauge.model import SpeechRequest, VoiceSample
 
 PIXELAPI = load_catalogue().provider("pixelapi")
@@ -43,8 +43,8 @@ def test_a_recording_makes_it_voice_cloning() -> None:
 
 
 def test_a_credit_is_worth_a_tenth_of_a_cent() -> None:
-    assert quote(PIXELAPI.target("voice-design"), 500) == (0.05, 50, False)
-    assert quote(PIXELAPI.target("voice-clone"), 500) == (0.10, 100, False)
+    assert quote_price(PIXELAPI.target("voice-design"), 500) == (0.05, 50, False)
+    assert quote_price(PIXELAPI.target("voice-clone"), 500) == (0.10, 100, False)
     credits = PIXELAPI.provider.credits
     assert credits.usd * 50 == pytest.approx(0.05)
     assert credits.free == 500

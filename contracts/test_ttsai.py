@@ -9,7 +9,7 @@ import pytest
 
 from voicegauge.checks import Call, Checker
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.contract.pricing import quote
+from voicegauge.contract.pricing import quote_price
 from voicegauge.formats import parse_location
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity
 
@@ -89,7 +89,7 @@ def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str
     ],
 )
 def test_a_thousand_characters_cost_what_their_tier_costs(ttsai: Contract, target: str, characters: float) -> None:
-    price = quote(ttsai.target(target), 1_000)
+    price = quote_price(ttsai.target(target), 1_000)
     assert (price.credits, price.usd) == (characters, None)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.contract import AudioInputTarget, Contract, load_catalogue
-from voicegauge.contract.pricing import quote
+from voicegauge.contract.pricing import quote_price
 from voicegauge.formats import parse_location
 
 MODEL = parse_location("body#/model")
@@ -28,16 +28,16 @@ def ttsai() -> Contract:
     ],
 )
 def test_a_minute_costs_what_the_table_says(ttsai: Contract, name: str, credits: list[float]) -> None:
-    price = ttsai.intakes[name].pricing
+    price = ttsai.audio_input_targets[name].pricing
     assert price is not None
     assert [reading.credits for reading in (price, *price.alternatives)] == credits
     assert price.per == "minute"
-    assert quote(ttsai.intakes[name], 0, audio_s=30).credits == credits[0] / 2
+    assert quote_price(ttsai.audio_input_targets[name], 0, audio_s=30).credits == credits[0] / 2
 
 
 @pytest.mark.parametrize("name", ["analysis", "convert"])
 def test_the_key_finder_and_the_converter_are_free(ttsai: Contract, name: str) -> None:
-    assert quote(ttsai.intakes[name], 0, audio_s=600).credits == 0
+    assert quote_price(ttsai.audio_input_targets[name], 0, audio_s=600).credits == 0
 
 
 @pytest.mark.parametrize(
@@ -97,21 +97,21 @@ def test_defaults_bounds_and_choices(ttsai: Contract, operation: str, field: str
 
 
 def test_every_error_code_is_documented_for_each(ttsai: Contract) -> None:
-    for intake in ttsai.intakes.values():
+    for intake in ttsai.audio_input_targets.values():
         statuses = {int(status) for status in intake.operation.responses if not status.startswith("2")}
         assert statuses == {400, 401, 402, 403, 404, 413, 429, 500, 503}
 
 
 def test_a_lost_path_is_marked_as_inferred(ttsai: Contract) -> None:
     named = {"/v1/stt/", "/v1/voice-convert/", "/v1/audio/enhance/"}
-    for intake in ttsai.intakes.values():
+    for intake in ttsai.audio_input_targets.values():
         inferred = intake.operation.data["x-source"].get("inferred", False)
         assert inferred is (intake.operation.path not in named), intake.operation.path
 
 
 def test_an_operation_takes_audio_by_each_of_its_models(ttsai: Contract) -> None:
     by_operation: dict[str, list[AudioInputTarget]] = {}
-    for intake in ttsai.intakes.values():
+    for intake in ttsai.audio_input_targets.values():
         by_operation.setdefault(intake.operation.id, []).append(intake)
     for operation_id, intakes in by_operation.items():
         (media,) = ttsai.operation(operation_id).request_media.values()

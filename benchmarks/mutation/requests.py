@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, at
 from voicegauge.contract import MISSING, Operation
-from voicegauge.contract.walking import walk
+from voicegauge.contract.walking import walk_objects
 from voicegauge.emulator import Fault
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.formats.located_yaml import escape
@@ -78,7 +78,7 @@ def _fields(operation: Operation) -> Iterator[Field]:
                 told = media.name if len(operation.request_media) > 1 else ""
                 yield Field(name, inner, place, body in constants, text, required, told)
     for parameter in operation.parameters:
-        if parameter.place == "query":
+        if parameter.location == "query":
             inner, place = schemas.resolve(parameter.data.get("schema", {}), f"{parameter.pointer}/schema")
             if place not in seen:
                 seen.add(place)
@@ -102,7 +102,7 @@ def _edited(
 def _edit_all(data: Any, pointer: str, edit: Callable[[Any], None]) -> None:
     """Change the schema, and take away the plans' limits on texts: they would stand in for its own."""
     edit(at(data, pointer))
-    for _, node in walk(data):
+    for _, node in walk_objects(data):
         if "text_characters" in node and "requests_per_minute" in node:
             del node["text_characters"]
 
@@ -189,13 +189,13 @@ def _worked_on(operation: Operation) -> set[str]:
     """The fields of what an operation works on: a text to be spoken, the items of a batch, audio or words taken in."""
     places = [operation.speech.request["text"].at] if operation.speech else []
     places += [operation.batch.items] if operation.batch else []
-    places += [operation.intake.request["audio"].at] if operation.intake else []
+    places += [operation.audio_input.request["audio"].at] if operation.audio_input else []
     places += [operation.chat.text] if operation.chat else []
     return {place.tokens[0] for place in places if place.kind == "body"}
 
 
 def _asks_for_one(operation: Operation) -> bool:
-    return any(parameter.required and parameter.place in ("path", "query") for parameter in operation.parameters)
+    return any(parameter.required and parameter.location in ("path", "query") for parameter in operation.parameters)
 
 
 def _toggled(name: str, *, required: bool) -> Callable[[Any], None]:
@@ -218,7 +218,7 @@ def _upload_mutants(operation: Operation) -> Iterator[Mutant]:
 
 def _unlimited(field: str, limit: str) -> Callable[[Any], None]:
     def edit(data: Any) -> None:
-        for _, node in walk(data):
+        for _, node in walk_objects(data):
             if isinstance(node.get("uploads"), dict):
                 node["uploads"].get(field, {}).pop(limit, None)
 

@@ -15,7 +15,7 @@ from voicegauge.bench.running.audio_facts import measure_audio
 from voicegauge.bench.running.runner import RunConfig, RunOutcome, run_plan
 from voicegauge.bench.scoring.scores import OWN_TRANSCRIPTS, score_run
 from voicegauge.contract import AudioInputTarget, BaseTarget, Catalogue
-from voicegauge.contract.pricing import quote
+from voicegauge.contract.pricing import quote_price
 from voicegauge.emulator import EmulatorSettings, RunningEmulator, running_emulator
 from voicegauge.errors import UsageError
 from voicegauge.model import Manifest, Provenance, Run, Sample
@@ -36,7 +36,7 @@ def emulator(voicegauge_catalogue: Catalogue) -> Iterator[RunningEmulator]:
 
 
 def intake(catalogue: Catalogue, name: str) -> AudioInputTarget:
-    return catalogue.intakes[f"ttsai/{name}"]
+    return catalogue.audio_input_targets[f"ttsai/{name}"]
 
 
 async def carried_out(
@@ -83,7 +83,7 @@ async def test_speech_to_text_is_timed_priced_and_scored_by_its_own_transcripts(
         assert sample.latency.total_latency_ms == pytest.approx(sample.latency.submit_latency_ms)
         assert sample.audio is not None
         assert sample.audio.audio_s is not None
-        due = quote(target, 0, audio_s=sample.audio.audio_s).credits
+        due = quote_price(target, 0, audio_s=sample.audio.audio_s).credits
         assert sample.cost.price_credits == pytest.approx(due)
         assert sample.cost.charged_credits == pytest.approx(due, rel=1e-3)
     scores = score_run(tmp_path, run_of(plan, samples), "none")

@@ -74,11 +74,11 @@ def transcript(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_transcripts(ttsai: Contract, changes: dict[str, Any], rules: set[str]) -> None:
-    assert found(taken(ttsai.intakes["stt-whisper"], transcript(**changes))) == rules
+    assert found(taken(ttsai.audio_input_targets["stt-whisper"], transcript(**changes))) == rules
 
 
 def test_words_are_missed_only_where_they_were_asked_for(ttsai: Contract) -> None:
-    intake = ttsai.intakes["stt-whisper"]
+    intake = ttsai.audio_input_targets["stt-whisper"]
     assert found(taken(intake, transcript(), timestamps=True)) == {"transcript-words"}
     timed = [{"start": 0.0, "end": 1.0, "text": "a", "words": [{"word": "a", "start": 0.0, "end": 1.0}]}]
     assert found(taken(intake, transcript(segments=timed), timestamps=True)) == set()
@@ -97,7 +97,7 @@ def test_words_are_missed_only_where_they_were_asked_for(ttsai: Contract) -> Non
     ],
 )
 def test_a_part_of_a_minute_may_be_rounded_up_and_no_more(ttsai: Contract, charged: str, rules: set[str]) -> None:
-    call = taken(ttsai.intakes["stt-whisper"], transcript(), headers=(("X-Credits-Used", charged),))
+    call = taken(ttsai.audio_input_targets["stt-whisper"], transcript(), headers=(("X-Credits-Used", charged),))
     assert found(call) == rules
 
 
@@ -118,17 +118,17 @@ def audio(name: str = "wav", seconds: float = SENT_S, rate: int = 22_050) -> byt
     ],
 )
 def test_converted_audio(ttsai: Contract, piece: bytes, fields: dict[str, Any], rules: set[str]) -> None:
-    assert found(taken(ttsai.intakes["convert"], {}, piece, **fields)) == rules
+    assert found(taken(ttsai.audio_input_targets["convert"], {}, piece, **fields)) == rules
 
 
 def test_speed_makes_the_length(ttsai: Contract) -> None:
-    intake = ttsai.intakes["style-openvoice"]
+    intake = ttsai.audio_input_targets["style-openvoice"]
     assert found(taken(intake, {}, audio(seconds=2.0), speed=2.0)) == set()
     assert found(taken(intake, {}, audio(), speed=2.0)) == {"converted-length"}
 
 
 def test_audio_that_cannot_be_fetched_is_told(ttsai: Contract) -> None:
-    call = taken(ttsai.intakes["translation"], {"original_text": SAID})
+    call = taken(ttsai.audio_input_targets["translation"], {"original_text": SAID})
     lost = AudioInputCall(call.operation, call.exchange, intake=call.intake, reference=SAID, failure="404")
     assert found(lost) == {"converted-audio"}
 
@@ -138,7 +138,7 @@ def stems(*names: str) -> dict[str, Any]:
 
 
 def test_stems_are_counted_and_named(ttsai: Contract) -> None:
-    intake, pieces = ttsai.intakes["stems-demucs"], [audio()] * 4
+    intake, pieces = ttsai.audio_input_targets["stems-demucs"], [audio()] * 4
     assert found(taken(intake, stems("vocals", "drums", "bass", "other"), *pieces, stems=4)) == set()
     assert found(taken(intake, stems("vocals", "other"), *pieces[:2], stems=4)) == {"stems-count"}
     assert found(taken(intake, stems("vocals", "vocals"), *pieces[:2], stems=2)) == {"stems-count"}

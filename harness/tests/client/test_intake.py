@@ -25,7 +25,7 @@ FILE = UploadedFile(filename="a.wav", media_type="audio/wav", data=b"RIFF....WAV
 
 
 def intake(name: str) -> AudioInputTarget:
-    return load_catalogue().intakes[f"ttsai/{name}"]
+    return load_catalogue().audio_input_targets[f"ttsai/{name}"]
 
 
 class Provider:

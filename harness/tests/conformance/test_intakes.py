@@ -65,7 +65,7 @@ def ttsai(voicegauge_catalogue: Catalogue) -> Contract:
 @pytest.fixture(scope="module")
 def cases(ttsai: Contract) -> list[ConformanceCase]:
     plan = plan_cases(list(ttsai.targets.values()), emulated=True, every=True)
-    taking = {intake.operation.id for intake in ttsai.intakes.values()}
+    taking = {intake.operation.id for intake in ttsai.audio_input_targets.values()}
     return [case for case in plan.cases if case.operation in taking]
 
 
@@ -135,7 +135,7 @@ def test_every_operation_has_its_success_and_every_documented_error(ttsai, cases
     asked: dict[str, set[int]] = {}
     for case in cases:
         asked.setdefault(case.operation, set()).update(case.expected.statuses)
-    for intake in ttsai.intakes.values():
+    for intake in ttsai.audio_input_targets.values():
         operation = intake.operation
         assert any(case.target == intake.name and case.whole for case in cases), intake.id
         documented = {int(status) for status in operation.responses if not status.startswith("2")}

@@ -68,7 +68,7 @@ def test_a_drawn_request_with_a_file_is_priced_by_its_text() -> None:
 
 def test_a_live_plan_pays_once_for_each_target_and_intake_and_for_each_way_into_a_chat() -> None:
     paid = [case for case in plan_cases(TARGETS, emulated=False, every=False).cases if case.is_billable]
-    intakes = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.intakes]
+    intakes = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
     wanted = sorted([*(target.id for target in TARGETS), *intakes, *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target or case.operation}" for case in paid) == wanted
 

@@ -8,7 +8,7 @@ import pytest
 
 from voicegauge.contract import Contract, load_contract
 from voicegauge.contract.consistency.references import check_consistency
-from voicegauge.contract.consistency.resources import check_keeping
+from voicegauge.contract.consistency.resources import check_resources
 from voicegauge.contract.loading import build_contract
 from voicegauge.contract.schema import Schemas
 from voicegauge.data import data_dir
@@ -56,7 +56,7 @@ def load_unvalidated(path: Path) -> None:
     document = read_document(path)
     contract = build_contract(document, Schemas(document))
     check_consistency(contract)
-    check_keeping(contract)
+    check_resources(contract)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from voicegauge.contract import Contract, load_catalogue
-from voicegauge.contract.pricing import describe_price, quote
+from voicegauge.contract.pricing import describe_price, quote_price
 
 
 @pytest.fixture(scope="module")
@@ -56,21 +56,21 @@ def test_an_operation_has_one_of_the_two_keys(refusal) -> None:
 
 
 def test_a_price_a_minute_counts_the_audio_that_is_sent(ttsai) -> None:
-    intake = ttsai.intakes["stt-whisper"]
-    assert quote(intake, 0, audio_s=90).credits == 3000
-    assert quote(intake, 0, audio_s=90, usd=0.01).usd == 0.01
+    intake = ttsai.audio_input_targets["stt-whisper"]
+    assert quote_price(intake, 0, audio_s=90).credits == 3000
+    assert quote_price(intake, 0, audio_s=90, usd=0.01).usd == 0.01
     assert describe_price(intake) == "2,000 characters / minute of audio"
 
 
 def test_what_costs_no_credits_costs_no_dollars(ttsai) -> None:
-    assert quote(ttsai.intakes["convert"], 0, audio_s=90).usd == 0
-    assert quote(ttsai.intakes["enhance"], 0, audio_s=90).usd is None
+    assert quote_price(ttsai.audio_input_targets["convert"], 0, audio_s=90).usd == 0
+    assert quote_price(ttsai.audio_input_targets["enhance"], 0, audio_s=90).usd is None
 
 
 def test_a_range_of_prices_is_two_readings(ttsai) -> None:
-    assert "4,000 or 3,000 characters / minute of audio" in describe_price(ttsai.intakes["stems-demucs"])
+    assert "4,000 or 3,000 characters / minute of audio" in describe_price(ttsai.audio_input_targets["stems-demucs"])
 
 
 def test_names_are_apart_from_those_of_targets(ttsai) -> None:
-    assert not ttsai.intakes.keys() & ttsai.targets.keys()
-    assert all(intake.id == f"ttsai/{name}" and intake.needs_key for name, intake in ttsai.intakes.items())
+    assert not ttsai.audio_input_targets.keys() & ttsai.targets.keys()
+    assert all(intake.id == f"ttsai/{name}" and intake.needs_key for name, intake in ttsai.audio_input_targets.items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract.pricing import UnitPrice, describe_price, quote, rates
+from voicegauge.contract.pricing import UnitPrice, describe_price, quote_price, unit_prices
 
 PRICE = "x-pricing: {per: 1k_characters, usd: 0.02, source: {document: acme.md}}"
 
@@ -31,19 +31,19 @@ def priced(acme, load):
 )
 def test_five_hundred_characters_cost(priced, price, usd, says) -> None:
     target = priced(price)
-    assert quote(target, 500).usd == pytest.approx(usd)
-    assert not quote(target, 500).disputed
+    assert quote_price(target, 500).usd == pytest.approx(usd)
+    assert not quote_price(target, 500).disputed
     assert describe_price(target) == says
 
 
 def test_a_price_a_minute_counts_the_audio_where_it_is_known(priced) -> None:
-    assert quote(priced("{per: minute, usd: 0.3}"), 500, audio_s=120).usd == pytest.approx(0.6)
+    assert quote_price(priced("{per: minute, usd: 0.3}"), 500, audio_s=120).usd == pytest.approx(0.6)
 
 
 def test_of_disputed_prices_the_dearest_is_reserved(priced) -> None:
     target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
-    assert quote(target, 50) == (0.01, None, True)
-    assert quote(target, 500) == (0.05, None, True)
+    assert quote_price(target, 50) == (0.01, None, True)
+    assert quote_price(target, 500) == (0.05, None, True)
     assert describe_price(target) == "$0.01 / request or $0.1 / 1,000 characters (disputed)"
 
 
@@ -52,45 +52,45 @@ def test_of_disputed_prices_the_dearest_is_reserved(priced) -> None:
 )
 def test_the_dearest_of_readings_in_several_units_keeps_its_own(priced, characters, usd) -> None:
     target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
-    assert rates(target, characters) == (usd, None)
+    assert unit_prices(target, characters) == (usd, None)
 
 
 def test_dollars_and_credits_each_have_their_unit(priced) -> None:
     target = priced("{per: minute, credits: 9, alternatives: [{per: request, usd: 0.02}]}")
-    assert rates(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
-    assert rates(priced("{per: 1m_characters, credits: 5}", "credits: {usd: 2}"), 500) == (
+    assert unit_prices(target, 500) == (UnitPrice(0.02, "request"), UnitPrice(9, "minute"))
+    assert unit_prices(priced("{per: 1m_characters, credits: 5}", "credits: {usd: 2}"), 500) == (
         UnitPrice(1e-5, "character"),
         UnitPrice(5e-6, "character"),
     )
-    assert rates(priced(""), 500) == (None, None)
+    assert unit_prices(priced(""), 500) == (None, None)
 
 
 def test_a_stated_price_wins_over_other_readings(priced) -> None:
     target = priced("{per: request, credits: 2, alternatives: [{per: request, credits: 9}]}", "credits: {usd: 0.5}")
-    assert quote(target, 1) == (1.0, 2.0, True)
+    assert quote_price(target, 1) == (1.0, 2.0, True)
     assert describe_price(target) == "2 or 9 credits / request (disputed)"
 
 
 def test_credits_are_worth_what_the_contract_says(priced) -> None:
-    assert quote(priced("{per: request, credits: 50}", "credits: {usd: 0.001}"), 1) == (0.05, 50, False)
-    assert quote(priced("{per: request, credits: 50}"), 1) == (None, 50, False)
+    assert quote_price(priced("{per: request, credits: 50}", "credits: {usd: 0.001}"), 1) == (0.05, 50, False)
+    assert quote_price(priced("{per: request, credits: 50}"), 1) == (None, 50, False)
     target = priced("{per: request, usd: 0.1, credits: 50}", "credits: {name: coins, usd: 1}")
-    assert quote(target, 1) == (0.1, 50, False)
+    assert quote_price(target, 1) == (0.1, 50, False)
     assert describe_price(target) == "$0.1 / request, 50 coins / request"
 
 
 def test_the_users_price_wins(priced) -> None:
     disputed = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: request, usd: 0.03}]}")
-    assert quote(disputed, 1, usd=0.02) == (0.02, None, False)
+    assert quote_price(disputed, 1, usd=0.02) == (0.02, None, False)
 
 
 def test_nothing_is_said_where_no_document_does(priced) -> None:
     target = priced("")
-    assert quote(target, 500) == (None, None, False)
-    assert quote(target, 500, usd=0.2).usd == 0.2
+    assert quote_price(target, 500) == (None, None, False)
+    assert quote_price(target, 500, usd=0.2).usd == 0.2
     assert describe_price(target) == "not said"
 
 
 def test_a_targets_own_price_wins_over_its_operations(acme, load) -> None:
     own = acme.replace("            voice: anna\n", "            pricing: {per: request, usd: 3}\n")
-    assert quote(load(own).target("swift"), 500).usd == 3
+    assert quote_price(load(own).target("swift"), 500).usd == 3

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from voicegauge.contract import SchemaError, fit_text
-from voicegauge.contract.schema import lists_place
+from voicegauge.contract import SchemaError, parse_text_value
+from voicegauge.contract.schema import allows_location
 
 EXTRA = """    Words:
       x-source: {document: acme.md}
@@ -51,7 +51,7 @@ def words(acme, load):
 )
 def test_a_form_field_is_read_as_its_schema_means(words, name, text, value) -> None:
     contract, schema = words
-    assert fit_text(contract.schemas, schema["properties"][name], text) == value
+    assert parse_text_value(contract.schemas, schema["properties"][name], text) == value
 
 
 def test_problems_say_where(words) -> None:
@@ -86,7 +86,7 @@ def test_keys_beside_a_reference_are_laid_over_it(words) -> None:
 )
 def test_a_place_is_listed_or_not(words, tokens, listed) -> None:
     contract, schema = words
-    assert lists_place(contract.schemas, schema, tokens) is listed
+    assert allows_location(contract.schemas, schema, tokens) is listed
 
 
 def test_disputes_are_found_from_the_inside_out(acme, load) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from voicegauge.contract import MISSING, Contract, load_contract
-from voicegauge.contract.events import read_stream
+from voicegauge.contract.events import parse_event_stream
 from voicegauge.errors import ContractError
 from voicegauge.formats.bodies import UnreadableBodyError
 
@@ -111,7 +111,7 @@ def test_kinds_are_read_where_the_document_says(tmp_path) -> None:
     spec = _load(tmp_path).operation("say").stream
     assert spec is not None
     body = _event(type="speech.audio.delta", audio="aGVs") + _event(type="speech.audio.delta", audio="bG8=")
-    stream = read_stream(spec, body + _event(type="speech.audio.done"))
+    stream = parse_event_stream(spec, body + _event(type="speech.audio.done"))
     assert [event.kind for event in stream.events] == ["speech.audio.delta"] * 2 + ["speech.audio.done"]
     assert b"".join(piece for _, piece in stream.audio()) == b"hello"
     assert not stream.ended  # the marker is documented and has not come
@@ -123,7 +123,7 @@ def test_kinds_are_read_where_the_document_says(tmp_path) -> None:
 def test_a_failure_needs_no_marker(tmp_path) -> None:
     spec = _load(tmp_path).operation("say").stream
     assert spec is not None
-    stream = read_stream(spec, _event(type="error", message="no"))
+    stream = parse_event_stream(spec, _event(type="error", message="no"))
     assert stream.ended
     assert stream.failed
     assert stream.ending is not None
@@ -135,7 +135,7 @@ def test_audio_may_be_all_of_the_data_in_hexadecimal(tmp_path) -> None:
     events = {"sound": {"next": ["sound", "end"]}, "end": {"end": "success"}}
     spec = _load(tmp_path, "x-stream", {"events": events, "audio": audio}).operation("say").stream
     assert spec is not None
-    stream = read_stream(spec, b"event: sound\ndata: 6869\n\nevent: sound\ndata: zz\n\nevent: end\ndata: -\n\n")
+    stream = parse_event_stream(spec, b"event: sound\ndata: 6869\n\nevent: sound\ndata: zz\n\nevent: end\ndata: -\n\n")
     assert stream.ended
     pieces = stream.audio()
     assert next(pieces)[1] == b"hi"

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from voicegauge.contract import Contract, load_catalogue, load_contract
-from voicegauge.contract.webhooks import callback_media, given_id
+from voicegauge.contract.webhooks import callback_id_location, callback_media
 from voicegauge.errors import ContractError
 
 BODY = """
@@ -67,7 +67,7 @@ def test_a_webhook_is_read_with_its_body(load) -> None:
     assert operation.webhook.url[0].mode.values == {"end": "terminal", "all": "progress"}
     assert operation.webhook.https_only
     assert callback_media(operation).schema["properties"].keys() == {"task", "state"}
-    assert str(given_id(operation)) == "body#/task"
+    assert str(callback_id_location(operation)) == "body#/task"
 
 
 @pytest.mark.parametrize(

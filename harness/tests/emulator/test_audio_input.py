@@ -56,7 +56,7 @@ async def sent(
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
         wires = [
-            (contract.intakes[name], audio_input_request(contract.intakes[name], file, words))
+            (contract.audio_input_targets[name], audio_input_request(contract.audio_input_targets[name], file, words))
             for name, file, words in wanted
         ]
         return await asyncio.gather(*(client.call(intake.operation, wire) for intake, wire in wires))
@@ -104,7 +104,7 @@ async def test_other_requests_are_served_during_transcription(ttsai) -> None:
     app = create_app([ttsai], EmulatorSettings(clock="per-poll", credits=1e9, rate_limits=False))
     async with Transport(app=app) as transport:
         client = Client(ttsai, transport, base_urls={"": f"{URL}/ttsai"}, key="key")
-        intake = ttsai.intakes["stt-whisper"]
+        intake = ttsai.audio_input_targets["stt-whisper"]
         listening = asyncio.create_task(client.call(intake.operation, audio_input_request(intake, recording())))
         await asyncio.sleep(0.1)
         response = await client.call(ttsai.operation("getHealth"), RequestParts())

@@ -143,7 +143,7 @@ def _poll(status: Operation, job: str) -> tuple[str, dict[str, Any]]:
     """Path and arguments of a poll."""
     sent, path = _key(status.contract, status), status.path
     for parameter in status.parameters:
-        if parameter.place == "path":
+        if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", job)
         elif parameter.required:
             sent["params"][parameter.name] = job

@@ -289,8 +289,8 @@ def _plan(
 
 def _select(catalogue: Catalogue, names: Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
     """Return the named targets, and operations that take audio if they are named; by default all targets."""
-    audio_inputs = [catalogue.intakes[name] for name in names if name in catalogue.intakes]
-    speaking = [name for name in names if name not in catalogue.intakes]
+    audio_inputs = [catalogue.audio_input_targets[name] for name in names if name in catalogue.audio_input_targets]
+    speaking = [name for name in names if name not in catalogue.audio_input_targets]
     chosen: list[BaseTarget] = [*(catalogue.select(speaking) if speaking or not audio_inputs else []), *audio_inputs]
     if live is not None:
         check_base_urls(live.base_urls, contracts_of(chosen))

@@ -11,7 +11,7 @@ from voicegauge import checks, drift
 from voicegauge.api.options import PathLike
 from voicegauge.api.progress import ProgressListener, phase
 from voicegauge.api.target_selection import Contracts, to_catalogue
-from voicegauge.contract import Contract, Operation, Target, describe_price, walk
+from voicegauge.contract import Contract, Operation, Target, describe_price, walk_objects
 from voicegauge.emulator.endpoints import describe_emulation
 from voicegauge.model import Record, Severity
 
@@ -232,7 +232,9 @@ def _target_row(target: Target) -> TargetRow:
 
 def _operation_row(operation: Operation) -> OperationRow:
     source = operation.data.get("x-source", {})
-    readings = [d["claim"] for _, node in walk(operation.data) for d in node.get("x-source", {}).get("disputed", ())]
+    readings = [
+        d["claim"] for _, node in walk_objects(operation.data) for d in node.get("x-source", {}).get("disputed", ())
+    ]
     return OperationRow(
         id=operation.id,
         method=operation.method,

@@ -91,7 +91,7 @@ def check_prices(catalogue: Catalogue, names: Collection[str]) -> None:
         UnknownNameError: a name is not a target or an operation.
     """
     operations = (f"{contract.id}/{name}" for contract in catalogue for name in contract.operations)
-    known = {*catalogue.targets, *catalogue.intakes, *operations}
+    known = {*catalogue.targets, *catalogue.audio_input_targets, *operations}
     for name in names:
         if name not in known:
             raise UnknownNameError("target", name, known)

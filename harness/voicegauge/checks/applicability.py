@@ -43,7 +43,7 @@ def _stands(operation: Operation, key: str, rest: str) -> bool:
 
 def _said(operation: Operation, key: str) -> Iterable[Any]:
     """What the contract says under `key` of an operation."""
-    contract, use = operation.contract, operation.intake
+    contract, use = operation.contract, operation.audio_input
     status = contract.operations.get(operation.speech.response.job or "") if operation.speech else None
     found: dict[str, Iterable[Any]] = {
         "x-provider": [contract.provider],
@@ -86,7 +86,7 @@ def resources_of(operation: Operation) -> list[ResourceSpec]:
 
 
 def _prices(operation: Operation) -> list[Any]:
-    return [operation.pricing, *(one.pricing for one in operation.served)]
+    return [operation.pricing, *(one.pricing for one in operation.targets)]
 
 
 def _has(said: Any, names: list[str]) -> bool:

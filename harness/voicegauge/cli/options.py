@@ -240,9 +240,9 @@ def price_option(command: Command) -> Command:
 def _read_prices(_ctx: click.Context, _param: click.Parameter, values: Sequence[str]) -> dict[str, float]:
     if not values:
         return {}
-    from voicegauge.contract import read_price
+    from voicegauge.contract import parse_price_override
 
     try:
-        return dict(map(read_price, values))
+        return dict(map(parse_price_override, values))
     except UsageError as error:
         raise click.BadParameter(str(error)) from error

@@ -13,7 +13,7 @@ from voicegauge.client.spending.ledger import Ledger, Reservation
 from voicegauge.client.spending.observer import PaymentObserver
 from voicegauge.client.spending.rate_limit import RateLimiter
 from voicegauge.client.spending.settlement import Settlement, settlement_of
-from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote
+from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError
 from voicegauge.model import Delivery, Request, SpeechRequest, UploadedFile
@@ -82,7 +82,7 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         request = self.build(target.operation, map_speech_request(target, speech))
-        price = quote(target, len(speech.text), usd=price_usd).usd
+        price = quote_price(target, len(speech.text), usd=price_usd).usd
         return await self._deliver(target, observer, request, self._reserve(target, price))
 
     async def send_audio(
@@ -111,7 +111,7 @@ class Client(ProviderConnection):
             BudgetError: the price exceeds the rest of the budget. Nothing was sent.
         """
         request = self.build(intake.operation, audio_input_request(intake, audio, fields))
-        price = quote(intake, 0, audio_s=audio_s, usd=price_usd).usd
+        price = quote_price(intake, 0, audio_s=audio_s, usd=price_usd).usd
         return await self._deliver(intake, observer, request, self._reserve(intake, price))
 
     async def resume(self, target: Target, job_id: str, *, observer: PaymentObserver | None = None) -> Delivery:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from voicegauge.contract import Contract, StreamReader, parse_exchange
+from voicegauge.contract import Contract, EventStreamParser, parse_exchange
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.model import Exchange
 
@@ -12,7 +12,7 @@ class StreamEndDetector:
 
     def __init__(self, spec: StreamSpec) -> None:
         """Read events as `spec` describes them."""
-        self._spec, self._reader, self._size_bytes = spec, StreamReader(spec), 0
+        self._spec, self._reader, self._size_bytes = spec, EventStreamParser(spec), 0
 
     def __call__(self, chunk: bytes) -> bool:
         """Read `chunk`; return whether the stream is complete, or cannot be read any further."""

@@ -10,7 +10,7 @@ from voicegauge.contract.contract import (
     ResponseSpec,
     Server,
 )
-from voicegauge.contract.events import Event, StreamReader, audio_of, read_stream
+from voicegauge.contract.events import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
 from voicegauge.contract.loading import find_contract_files, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, request_media_type
 from voicegauge.contract.pricing import (
@@ -19,16 +19,16 @@ from voicegauge.contract.pricing import (
     UnitPrice,
     describe_price,
     is_billable,
+    parse_price_override,
     price_sources,
-    quote,
-    rates,
-    read_price,
+    quote_price,
+    unit_prices,
 )
-from voicegauge.contract.record_reader import convert
-from voicegauge.contract.schema import SchemaError, Schemas, fit_text
+from voicegauge.contract.record_reader import convert_record
+from voicegauge.contract.schema import SchemaError, Schemas, parse_text_value
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
-from voicegauge.contract.walking import walk
-from voicegauge.contract.webhooks import callback_media, given_id, status_of
+from voicegauge.contract.walking import walk_objects
+from voicegauge.contract.webhooks import callback_id_location, callback_media, status_operation
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [
@@ -38,7 +38,7 @@ __all__ = [
     "BaseTarget",
     "Catalogue",
     "Contract",
-    "Event",
+    "EventStreamParser",
     "Example",
     "Location",
     "MediaType",
@@ -50,29 +50,29 @@ __all__ = [
     "SchemaError",
     "Schemas",
     "Server",
-    "StreamReader",
+    "StreamEvent",
     "Target",
     "UnitPrice",
-    "audio_of",
+    "callback_id_location",
     "callback_media",
-    "convert",
+    "convert_record",
+    "decode_event_audio",
     "describe_price",
     "find_contract_files",
-    "fit_text",
-    "given_id",
     "is_billable",
     "load_catalogue",
     "load_contract",
+    "parse_event_stream",
     "parse_exchange",
     "parse_location",
+    "parse_price_override",
+    "parse_text_value",
     "price_sources",
-    "quote",
-    "rates",
+    "quote_price",
     "read_pointer",
-    "read_price",
-    "read_stream",
     "request_media_type",
-    "status_of",
-    "walk",
+    "status_operation",
+    "unit_prices",
+    "walk_objects",
     "write_pointer",
 ]

@@ -30,9 +30,9 @@ class Catalogue:
         return {target.id: target for contract in self for target in contract.targets.values()}
 
     @property
-    def intakes(self) -> dict[str, AudioInputTarget]:
+    def audio_input_targets(self) -> dict[str, AudioInputTarget]:
         """Everything that takes audio in, by its full id."""
-        return {intake.id: intake for contract in self for intake in contract.intakes.values()}
+        return {intake.id: intake for contract in self for intake in contract.audio_input_targets.values()}
 
     def provider(self, provider_id: str) -> Contract:
         """The contract of a provider.

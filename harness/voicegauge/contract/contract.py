@@ -25,7 +25,7 @@ from voicegauge.contract.extension import (
 )
 from voicegauge.contract.schema import SchemaError, Schemas
 from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget, BaseTarget, Target
-from voicegauge.contract.walking import walk
+from voicegauge.contract.walking import walk_objects
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats import Document, escape
 
@@ -110,7 +110,7 @@ class Parameter(ContractNode):
     """A path, query or header parameter."""
 
     name: str
-    place: Literal["path", "query", "header", "cookie"]
+    location: Literal["path", "query", "header", "cookie"]
     required: bool
 
     @functools.cached_property
@@ -190,7 +190,7 @@ class Operation(ContractNode):
     batch: BatchSpec | None = None
     chat: ChatSpec | None = None
     webhook: WebhookSpec | None = None
-    intake: AudioInputSpec | None = None
+    audio_input: AudioInputSpec | None = None
     """Where it is sent audio: `x-transcription` or `x-conversion`."""
 
     @property
@@ -203,10 +203,10 @@ class Operation(ContractNode):
         yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
 
     @property
-    def served(self) -> Iterator[BaseTarget]:
+    def targets(self) -> Iterator[BaseTarget]:
         """The models and modes that it serves, speech first."""
         contract = self.contract
-        for one in (*contract.targets.values(), *contract.intakes.values()):
+        for one in (*contract.targets.values(), *contract.audio_input_targets.values()):
             if one.operation is self:
                 yield one
 
@@ -277,7 +277,7 @@ class Contract:
     operations: Mapping[str, Operation] = field(repr=False, default_factory=dict)
     targets: Mapping[str, Target] = field(repr=False, default_factory=dict)
     """By name within the provider."""
-    intakes: Mapping[str, AudioInputTarget] = field(repr=False, default_factory=dict)
+    audio_input_targets: Mapping[str, AudioInputTarget] = field(repr=False, default_factory=dict)
     """What takes audio in, by name within the provider."""
 
     @property
@@ -356,7 +356,7 @@ class Contract:
         import msgspec
 
         found: dict[str, tuple[Dispute, ...]] = {}
-        for pointer, node in walk(self.document.data):
+        for pointer, node in walk_objects(self.document.data):
             for key in ("x-source", "source"):
                 source = node.get(key)
                 if isinstance(source, dict) and source.get("disputed"):

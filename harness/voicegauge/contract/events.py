@@ -18,7 +18,7 @@ from voicegauge.formats import (
 )
 
 
-class Event(NamedTuple):
+class StreamEvent(NamedTuple):
     """One event of a stream."""
 
     kind: str | None
@@ -37,14 +37,14 @@ class Event(NamedTuple):
         return MISSING if location is None else location.read(self.field, self.text, self.value)
 
 
-class StreamReader:
+class EventStreamParser:
     """Reads a stream as it comes, in pieces cut anywhere."""
 
     def __init__(self, spec: StreamSpec) -> None:
         """Nothing has come yet."""
         self._spec, self._parser = spec, MessageParser()
-        self.events: list[Event] = []
-        self.ending: Event | None = None
+        self.events: list[StreamEvent] = []
+        self.ending: StreamEvent | None = None
         """The first event that ends the stream, well or badly."""
         self.marked = False
         """Whether the end marker has come."""
@@ -70,7 +70,7 @@ class StreamReader:
             value = read_json(message.data.encode())
         except UnreadableBodyError:
             value = MISSING
-        event = Event(None, message.event, message.data, value, message.end)
+        event = StreamEvent(None, message.event, message.data, value, message.end)
         kind = event.read(self._spec.event_type)
         event = event._replace(kind=kind if isinstance(kind, str) else None)
         self.events.append(event)
@@ -93,7 +93,7 @@ class StreamReader:
         """Whether an event has begun and not ended."""
         return self._parser.unfinished
 
-    def audio(self) -> Iterator[tuple[Event, bytes]]:
+    def audio(self) -> Iterator[tuple[StreamEvent, bytes]]:
         """Each event that carries audio, with its bytes.
 
         Raises:
@@ -101,17 +101,17 @@ class StreamReader:
         """
         for event in self.events:
             if event.kind == self._spec.audio.event:
-                yield event, audio_of(event, self._spec.audio)
+                yield event, decode_event_audio(event, self._spec.audio)
 
 
-def read_stream(spec: StreamSpec, body: bytes) -> StreamReader:
+def parse_event_stream(spec: StreamSpec, body: bytes) -> EventStreamParser:
     """A stream that has come whole."""
-    reader = StreamReader(spec)
+    reader = EventStreamParser(spec)
     reader.feed(body)
     return reader
 
 
-def audio_of(event: Event, place: EventAudio) -> bytes:
+def decode_event_audio(event: StreamEvent, place: EventAudio) -> bytes:
     """The audio in one event.
 
     Raises:

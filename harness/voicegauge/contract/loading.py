@@ -12,8 +12,8 @@ import msgspec
 
 from voicegauge.contract.consistency import (
     check_consistency,
-    check_keeping,
     check_objects,
+    check_resources,
     check_schemas,
     check_streams,
 )
@@ -33,7 +33,7 @@ from voicegauge.contract.extension import (
     TranscriptionSpec,
     WebhookSpec,
 )
-from voicegauge.contract.record_reader import convert
+from voicegauge.contract.record_reader import convert_record
 from voicegauge.contract.schema import Schemas
 from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
 from voicegauge.contract.webhooks import check_webhooks
@@ -64,7 +64,7 @@ def load_contract(path: Path) -> Contract:
         _check_openapi(document)
     contract = build_contract(document, schemas)
     check_consistency(contract)
-    check_keeping(contract)
+    check_resources(contract)
     check_webhooks(contract)
     check_streams(contract)
     return contract
@@ -79,20 +79,22 @@ def build_contract(document: Document, schemas: Schemas) -> Contract:
     root = document.data
     if "x-provider" not in root:
         raise document.error("", "needs x-provider: id, title, key_env and sources")
-    provider = convert(document, root["x-provider"], "/x-provider", ProviderSpec)
+    provider = convert_record(document, root["x-provider"], "/x-provider", ProviderSpec)
     _check_id(document, "/x-provider/id", "provider id", provider.id)
     contract = Contract(
         document=document,
         provider=provider,
         schemas=schemas,
         servers=_servers(document, schemas),
-        limits=convert(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
+        limits=convert_record(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
     )
     operations = {operation.id: operation for operation in _operations(contract)}
     object.__setattr__(contract, "operations", operations)
     served = list(_served(contract))
     object.__setattr__(contract, "targets", {one.name: one for one in served if isinstance(one, Target)})
-    object.__setattr__(contract, "intakes", {one.name: one for one in served if isinstance(one, AudioInputTarget)})
+    object.__setattr__(
+        contract, "audio_input_targets", {one.name: one for one in served if isinstance(one, AudioInputTarget)}
+    )
     return contract
 
 
@@ -193,7 +195,7 @@ def _operation(
         if key not in node:
             return None
         value, at = contract.schemas.resolve(node[key], f"{pointer}/{key}")
-        return convert(document, value, at, kind)
+        return convert_record(document, value, at, kind)
 
     own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
     return Operation(
@@ -215,7 +217,7 @@ def _operation(
         batch=extension("x-batch", BatchSpec),
         chat=extension("x-chat", ChatSpec),
         webhook=extension("x-webhook", WebhookSpec),
-        intake=extension("x-transcription", TranscriptionSpec) or extension("x-conversion", ConversionSpec),
+        audio_input=extension("x-transcription", TranscriptionSpec) or extension("x-conversion", ConversionSpec),
     )
 
 
@@ -237,8 +239,8 @@ def _parameters(contract: Contract, places: list[tuple[str, Any]]) -> Iterator[P
 def _served(contract: Contract) -> Iterator[BaseTarget]:
     seen: set[str] = set()
     for operation in contract.operations.values():
-        heard = "x-transcription" if isinstance(operation.intake, TranscriptionSpec) else "x-conversion"
-        for key, use in (("x-speech", operation.speech), (heard, operation.intake)):
+        heard = "x-transcription" if isinstance(operation.audio_input, TranscriptionSpec) else "x-conversion"
+        for key, use in (("x-speech", operation.speech), (heard, operation.audio_input)):
             for name, spec in use.targets.items() if use is not None else ():
                 pointer = f"{operation.pointer}/{key}/targets/{escape(name)}"
                 _check_id(contract.document, pointer, "target", name)

@@ -9,7 +9,7 @@ import functools
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract.events import StreamReader, read_stream
+from voicegauge.contract.events import EventStreamParser, parse_event_stream
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import (
     MISSING,
@@ -43,7 +43,7 @@ class ParsedExchange:
     def __init__(self, exchange: Exchange) -> None:
         """Store the exchange; use `parse_exchange` to share the result."""
         self.exchange = exchange
-        self._stream: tuple[StreamSpec, StreamReader] | None = None
+        self._stream: tuple[StreamSpec, EventStreamParser] | None = None
 
     @property
     def response_json(self) -> Any:
@@ -89,13 +89,13 @@ class ParsedExchange:
         """The query parameters of the request; the last value of a repeated one."""
         return dict(parse_qsl(urlsplit(self.exchange.request.url).query, keep_blank_values=True))
 
-    def stream(self, spec: StreamSpec) -> StreamReader:
+    def stream(self, spec: StreamSpec) -> EventStreamParser:
         """Return the events of the response body, read by `spec`."""
         if self._stream is None or self._stream[0] is not spec:
-            self._stream = spec, read_stream(spec, self.exchange.response.body)
+            self._stream = spec, parse_event_stream(spec, self.exchange.response.body)
         return self._stream[1]
 
-    def set_stream(self, spec: StreamSpec, reader: StreamReader) -> None:
+    def set_stream(self, spec: StreamSpec, reader: EventStreamParser) -> None:
         """Keep `reader`, which has read the whole body while it arrived."""
         self._stream = spec, reader
 

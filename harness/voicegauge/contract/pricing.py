@@ -23,7 +23,7 @@ class PriceQuote(NamedTuple):
     """The documents disagree; an amount that the price itself does not name is the dearest reading."""
 
 
-def read_price(written: str) -> tuple[str, float]:
+def parse_price_override(written: str) -> tuple[str, float]:
     """A price that the user names for requests to a target: "acme/voice-1=0.02", in dollars.
 
     Raises:
@@ -39,7 +39,7 @@ def read_price(written: str) -> tuple[str, float]:
     return target, usd
 
 
-def quote(
+def quote_price(
     target: BaseTarget | Operation, characters: int, *, audio_s: float | None = None, usd: float | None = None
 ) -> PriceQuote:
     """The price of a request of `characters` to `target`.
@@ -104,7 +104,7 @@ def _units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
     return characters / size if unit == "character" else 1.0
 
 
-def rates(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
+def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
     """The price of `target` in dollars and in credits, each by one reading; `None` where no document says.
 
     It is the price itself, or, where that names no amount, the dearest reading for a text of `characters`.
@@ -176,5 +176,5 @@ def is_billable(operation: Operation) -> bool:
     """Whether an accepted call costs money: every speech request, and every operation with a price above zero."""
     if operation.speech is not None:
         return True
-    prices = [operation.pricing, *(target.pricing for target in operation.served)]
+    prices = [operation.pricing, *(target.pricing for target in operation.targets)]
     return any(price is not None and bool(price.usd or price.credits or price.alternatives) for price in prices)

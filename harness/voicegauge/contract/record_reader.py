@@ -16,7 +16,7 @@ _UNKNOWN = re.compile(r"unknown field `([^`]*)`")
 _T = TypeVar("_T")
 
 
-def convert(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
+def convert_record(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
     """The record of `kind` that the value at `pointer` stands for.
 
     Raises:

@@ -121,7 +121,7 @@ def _fragment(pointer: str) -> str:
     return quote(pointer, safe="/~!$&'()*+,;=:@-._")
 
 
-def lists_place(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool:
+def allows_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool:
     """Whether a value may stand at `tokens` by the document's words.
 
     `False` only where the schema lists properties and none of them leads there.
@@ -150,7 +150,7 @@ def _lists(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool | None:
     return True if True in said else False if False in said else None
 
 
-def fit_text(schemas: Schemas, schema: Any, text: str) -> Any:
+def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
     """A form field, query value or header as the JSON value that its schema means.
 
     `text` itself where no type of the schema can be read from it, so that
@@ -165,7 +165,7 @@ def fit_text(schemas: Schemas, schema: Any, text: str) -> Any:
         if value is not MISSING:
             return value
     for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
-        value = fit_text(schemas, branch, text)
+        value = parse_text_value(schemas, branch, text)
         if value != text:
             return value
     return text

@@ -94,23 +94,23 @@ class AudioInputTarget(BaseTarget):
     spec: AudioInputTargetSpec = field(repr=False)
 
     @property
-    def use(self) -> AudioInputSpec:
+    def audio_input(self) -> AudioInputSpec:
         """How its operation takes audio, and what it answers."""
-        assert self.operation.intake is not None
-        return self.operation.intake
+        assert self.operation.audio_input is not None
+        return self.operation.audio_input
 
     @property
     def transcription(self) -> TranscriptionSpec | None:
         """What it says of a transcript; `None` where it gives none."""
-        return self.use if isinstance(self.use, TranscriptionSpec) else None
+        return self.audio_input if isinstance(self.audio_input, TranscriptionSpec) else None
 
     @property
     def conversion(self) -> ConversionSpec | None:
         """What it does to audio; `None` where it gives a transcript."""
-        return self.use if isinstance(self.use, ConversionSpec) else None
+        return self.audio_input if isinstance(self.audio_input, ConversionSpec) else None
 
     @property
     def response(self) -> SpeechResponse:
         """Audio, or nothing of it for a transcript; never a job."""
         audio = self.conversion.response.audio if self.conversion else None
-        return SpeechResponse(audio=audio, charged=self.use.response.charged)
+        return SpeechResponse(audio=audio, charged=self.audio_input.response.charged)

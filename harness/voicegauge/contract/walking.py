@@ -27,7 +27,7 @@ _DATA = frozenset({"const", "constants", "default", "enum", "example", "map", "m
 """Keys whose values are a provider's data, not a part of the document."""
 
 
-def walk(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Every object of a document with its pointer, in the document's order.
 
     Mappings from names to objects ("properties") are stepped through; examples,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.contract.consistency import check_answer_place, check_request_place
+from voicegauge.contract.consistency import check_request_location, check_response_location
 from voicegauge.contract.contract import Contract, MediaType, Operation
 from voicegauge.contract.extension import WebhookSpec
-from voicegauge.contract.schema import lists_place
+from voicegauge.contract.schema import allows_location
 from voicegauge.formats import Location, escape, is_json
 
 
@@ -48,19 +48,19 @@ def _sent(contract: Contract, items: Mapping[str, Any], at: str) -> Iterator[tup
                 )
 
 
-def given_id(operation: Operation) -> Location:
+def callback_id_location(operation: Operation) -> Location:
     """The place, in the answer to the request, of the id that what is sent carries too."""
     webhook = operation.webhook
     assert webhook is not None
     if webhook.body is not None and webhook.body.submit_id is not None:
         return webhook.body.submit_id
-    status = status_of(operation)
+    status = status_operation(operation)
     assert status is not None, "the consistency check has made sure"
     assert status.job is not None
     return status.job.submit.id
 
 
-def status_of(operation: Operation) -> Operation | None:
+def status_operation(operation: Operation) -> Operation | None:
     """The operation that tells of an operation's jobs; `None` where the answer is the end."""
     name = operation.speech.response.job if operation.speech is not None else None
     return operation.contract.operations.get(name) if name else None
@@ -83,14 +83,14 @@ def _check(operation: Operation, webhook: WebhookSpec) -> None:
         raise document.error(at, "x-webhook.url must name at least one place of the request")
     for index, url in enumerate(webhook.url):
         here = f"{at}/url/{index}"
-        check_request_place(operation, f"{here}/at", url.at)
+        check_request_location(operation, f"{here}/at", url.at)
         if url.mode is not None:
-            check_request_place(operation, f"{here}/mode/at", url.mode.at)
+            check_request_location(operation, f"{here}/mode/at", url.mode.at)
             if url.mode.default not in url.mode.values:
                 known = ", ".join(url.mode.values)
                 raise document.error(f"{here}/mode/default", f"{url.mode.default!r} is not among values: {known}")
     media = callback_media(operation)
-    status = status_of(operation)
+    status = status_operation(operation)
     if webhook.body is not None:
         _check_body(operation, media, webhook)
     elif status is None or status.job is None or status.job.id is None:
@@ -106,8 +106,8 @@ def _check_body(operation: Operation, media: MediaType, webhook: WebhookSpec) ->
         place = getattr(body, key)
         if place is None:
             continue
-        if not place.tokens or not lists_place(media.contract.schemas, media.schema, place.tokens):
+        if not place.tokens or not allows_location(media.contract.schemas, media.schema, place.tokens):
             raise document.error(f"{at}/{key}", f"{str(place)!r} is not in the documented body of {webhook.callback}")
-    check_answer_place(operation, f"{at}/submit_id", body.submit_id)
+    check_response_location(operation, f"{at}/submit_id", body.submit_id)
     if "success" not in body.states.values():
         raise document.error(f"{at}/states", "no state means success")

@@ -88,11 +88,11 @@ def read_prices(config: pytest.Config) -> dict[str, float]:
     """Return the dollars per request that `--vg-price` states, by target id."""
     if not config.getoption("--vg-price"):
         return {}
-    from voicegauge.contract import read_price
+    from voicegauge.contract import parse_price_override
     from voicegauge.errors import VoicegaugeError
 
     try:
-        return dict(map(read_price, config.getoption("--vg-price")))
+        return dict(map(parse_price_override, config.getoption("--vg-price")))
     except VoicegaugeError as error:
         raise pytest.UsageError(f"--vg-price: {error}") from error
 

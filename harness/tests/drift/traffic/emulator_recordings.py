@@ -56,7 +56,7 @@ async def _later(transport: Transport, seconds: float) -> None:
 
 
 def _path_names(operation: Operation) -> list[str]:
-    return [parameter.name for parameter in operation.parameters if parameter.place == "path"]
+    return [parameter.name for parameter in operation.parameters if parameter.location == "path"]
 
 
 def with_latency(exchanges: Sequence[Exchange], contract: Contract, rng: random.Random) -> tuple[Exchange, ...]:

@@ -19,8 +19,8 @@ from voicegauge.contract import (
     UnitPrice,
     describe_price,
     price_sources,
-    quote,
-    rates,
+    quote_price,
+    unit_prices,
 )
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import AmountPerUnit, Provenance, Record, RunKind, SuiteRef, TargetPrice, TargetRef, VoiceSample
@@ -154,7 +154,7 @@ def make_plan(
         raise DataError(f"no target supports a language of the suite {suite.id}: choose another suite or --language")
     prices_by_text = {
         t.id: {
-            text: quote(t, len(text.text), usd=prices.get(t.id))
+            text: quote_price(t, len(text.text), usd=prices.get(t.id))
             for text in suite.texts
             if supports_language(t, text.language)
         }
@@ -286,7 +286,7 @@ def make_target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
         target: the target.
         usd: the user's own price per request, which replaces the contract's.
     """
-    dollars, in_credits = rates(target, TEXT_LENGTH)
+    dollars, in_credits = unit_prices(target, TEXT_LENGTH)
     if usd is not None:
         dollars = UnitPrice(usd, "request")
     return TargetRef(
@@ -298,7 +298,7 @@ def make_target_ref(target: BaseTarget, usd: float | None = None) -> TargetRef:
             description=_describe_target_price(target, usd),
             usd=_amount_per_unit(dollars),
             credits=_amount_per_unit(in_credits),
-            disputed=quote(target, TEXT_LENGTH, usd=usd).disputed,
+            disputed=quote_price(target, TEXT_LENGTH, usd=usd).disputed,
             sources=price_sources(target) if usd is None else (),
         ),
         max_characters=_max_characters(target),

@@ -35,7 +35,7 @@ from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
 from voicegauge.bench.running.store import save_audio
 from voicegauge.client import Client, Ledger
-from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote
+from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
@@ -297,7 +297,7 @@ class _Runner:
         if upload is None:
             return planned.price
         usd = self._config.prices.get(target.id)
-        return quote(target, len(planned.text.text), audio_s=upload.audio_s, usd=usd)
+        return quote_price(target, len(planned.text.text), audio_s=upload.audio_s, usd=usd)
 
 
 def _cost(price: PriceQuote, delivery: Delivery) -> Cost:

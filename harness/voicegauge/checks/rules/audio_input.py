@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.charges import read_amount
 from voicegauge.checks.subjects import AudioInputCall
-from voicegauge.contract import MISSING, quote
+from voicegauge.contract import MISSING, quote_price
 from voicegauge.contract.extension import AudioInputField, ConversionSpec
 from voicegauge.formats import Location
 
@@ -27,7 +27,7 @@ CHARGE_TOLERANCE = 0.02
 
 def _transcript(taken: AudioInputCall) -> tuple[str, Location] | None:
     """The transcript and its place, from a transcription or from what else transcribes."""
-    use = taken.intake.use
+    use = taken.intake.audio_input
     place = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
     text = taken.read_response(place) if place else MISSING
     return (text, place) if isinstance(text, str) and place else None
@@ -203,7 +203,7 @@ def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
     basis="x-pricing",
 )
 def _charge_per_minute(taken: AudioInputCall) -> Iterator[Violation]:
-    price, place = taken.intake.pricing, taken.intake.use.response.charged
+    price, place = taken.intake.pricing, taken.intake.audio_input.response.charged
     charged = taken.read_response(place)
     if price is None or price.per != "minute" or taken.uploaded is None or charged is MISSING:
         return
@@ -216,7 +216,7 @@ def _charge_per_minute(taken: AudioInputCall) -> Iterator[Violation]:
     due = [(rate * taken.uploaded.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
     if any(low * (1 - CHARGE_TOLERANCE) <= amount <= high * (1 + CHARGE_TOLERANCE) for low, high in due):
         return
-    exact = quote(taken.intake, 0, audio_s=taken.uploaded.audio_s)
+    exact = quote_price(taken.intake, 0, audio_s=taken.uploaded.audio_s)
     documented = exact.credits if unit is not None else exact.usd
     says = f"charged {amount:g} for {taken.uploaded.audio_s:.2f} s; documented: {documented or 0:g}"
     own = f"{taken.intake.pointer}/pricing" if taken.intake.spec.pricing else f"{taken.operation.pointer}/x-pricing"

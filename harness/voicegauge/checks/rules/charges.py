@@ -10,7 +10,7 @@ import msgspec
 
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call
-from voicegauge.contract import MISSING, Target, quote
+from voicegauge.contract import MISSING, Target, quote_price
 from voicegauge.contract.extension import ChatSpec, PriceSpec
 from voicegauge.formats import Location
 
@@ -114,7 +114,7 @@ def _quoted(target: Target, price: PriceSpec, characters: int) -> float | None:
     if price.per == "minute":
         return None  # the length of the audio is not known from the request
     priced = replace(target, spec=msgspec.structs.replace(target.spec, pricing=price))
-    quoted = quote(priced, characters)
+    quoted = quote_price(priced, characters)
     return quoted.usd if target.contract.provider.credits is None else quoted.credits
 
 

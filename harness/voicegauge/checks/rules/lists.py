@@ -22,7 +22,7 @@ def _filter_ignored(call: Call) -> Iterator[Violation]:
         return
     lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
     for parameter in call.operation.parameters:
-        wanted = call.read_request(Location("query", parameter.name)) if parameter.place == "query" else MISSING
+        wanted = call.read_request(Location("query", parameter.name)) if parameter.location == "query" else MISSING
         if wanted is MISSING:
             continue
         for name, items in lists:

@@ -8,7 +8,7 @@ from typing import Any
 
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call, Callback
-from voicegauge.contract import MISSING, MediaType, SchemaError, fit_text, parse_exchange, request_media_type
+from voicegauge.contract import MISSING, MediaType, SchemaError, parse_exchange, parse_text_value, request_media_type
 from voicegauge.formats import Location, is_json, read_pointer, unescape
 
 NO_BODY = (204, 205, 304)
@@ -145,14 +145,18 @@ def _request_schema(call: Call) -> Iterator[Violation]:
         return
     yield from _request_body_problems(call)
     for parameter in call.operation.parameters:
-        value = call.read_request(Location(parameter.place, parameter.name)) if parameter.place != "cookie" else MISSING
+        value = (
+            call.read_request(Location(parameter.location, parameter.name))
+            if parameter.location != "cookie"
+            else MISSING
+        )
         if value is MISSING:
-            if parameter.required and parameter.place != "cookie":
-                yield Violation(f"the {parameter.place} parameter {parameter.name!r} is required", parameter.pointer)
+            if parameter.required and parameter.location != "cookie":
+                yield Violation(f"the {parameter.location} parameter {parameter.name!r} is required", parameter.pointer)
             continue
-        fitted = fit_text(call.contract.schemas, parameter.schema, value)
+        fitted = parse_text_value(call.contract.schemas, parameter.schema, value)
         for error in parameter.errors(fitted):
-            yield Violation(f"{parameter.place} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
+            yield Violation(f"{parameter.location} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
 
 
 def _request_body_problems(call: Call) -> Iterator[Violation]:
@@ -206,7 +210,7 @@ def _header_schema(call: Call) -> Iterator[Violation]:
         text = call.exchange.response.header(name)
         if text is None:
             continue
-        for error in header.errors(fit_text(call.contract.schemas, header.schema, text)):
+        for error in header.errors(parse_text_value(call.contract.schemas, header.schema, text)):
             yield Violation(f"header {name}: {error.message}", error.schema_pointer, evidence=f"{name}: {text}")
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.rules.responses import MAX_SCHEMA_PROBLEMS, schema_problem
 from voicegauge.checks.subjects import Call
-from voicegauge.contract import MISSING, Event, audio_of
+from voicegauge.contract import MISSING, StreamEvent, decode_event_audio
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import UnreadableBodyError, escape
 
@@ -25,15 +25,15 @@ def _spec(call: Call) -> StreamSpec:
     return call.operation.stream
 
 
-def _events(call: Call) -> list[Event]:
+def _events(call: Call) -> list[StreamEvent]:
     return call.stream.events if call.stream is not None else []
 
 
-def _known(call: Call) -> list[Event]:
+def _known(call: Call) -> list[StreamEvent]:
     return [event for event in _events(call) if event.kind in _spec(call).events]
 
 
-def _shown(event: Event) -> str:
+def _shown(event: StreamEvent) -> str:
     return f"{event.kind or 'no kind'}: {event.text[:200]}"
 
 
@@ -151,7 +151,7 @@ def _audio_unreadable(call: Call) -> Iterator[Violation]:
         if event.kind != place.event or problems >= MAX_PROBLEMS:
             continue
         try:
-            audio_of(event, place)
+            decode_event_audio(event, place)
         except UnreadableBodyError as error:
             problems += 1
             yield Violation(f"event {event.kind!r} {error}", _at(call, "audio"), evidence=_shown(event))

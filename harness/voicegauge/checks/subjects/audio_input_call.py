@@ -34,7 +34,7 @@ class AudioInputCall(Call):
         return _decode_upload(file.data) if file is not None else None
 
     def _file(self) -> UploadedFile | None:
-        field = self.intake.use.request["audio"].at.tokens[0]
+        field = self.intake.audio_input.request["audio"].at.tokens[0]
         return self.form.files.get(field) if self.form is not None else None
 
     @functools.cached_property
@@ -44,7 +44,7 @@ class AudioInputCall(Call):
 
     def input_value(self, name: AudioInputField) -> Any:
         """Return the provider-neutral value of an input of the request; `None` if the request leaves it out."""
-        mapping = self.intake.use.request.get(name)
+        mapping = self.intake.audio_input.request.get(name)
         value = self.read_request(mapping.at) if mapping is not None else MISSING
         if mapping is None or value is MISSING:
             return None

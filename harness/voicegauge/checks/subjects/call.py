@@ -11,13 +11,13 @@ from urllib.parse import unquote, urlsplit
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.contract import (
     MISSING,
+    EventStreamParser,
     Operation,
     ParsedExchange,
     ResponseSpec,
-    StreamReader,
     Target,
-    fit_text,
     parse_exchange,
+    parse_text_value,
     request_media_type,
 )
 from voicegauge.formats import MEDIA_TYPE, Form, Location, is_json
@@ -98,7 +98,7 @@ class Call(CheckSubject):
         return bool(self.exchange.response.body) and self.expects_json
 
     @property
-    def stream(self) -> StreamReader | None:
+    def stream(self) -> EventStreamParser | None:
         """The events of a streamed response; `None` if the response is not an event stream, or is empty."""
         spec, response = self.operation.stream, self.exchange.response
         if spec is None or not self.ok or response.media_type != MEDIA_TYPE or not response.body:
@@ -139,7 +139,7 @@ class Call(CheckSubject):
         properties = schema.get("properties", {}) if isinstance(schema, dict) else {}
         schemas = self.contract.schemas
         value: dict[str, Any] = {
-            name: fit_text(schemas, properties.get(name, {}), text) for name, text in form.fields.items()
+            name: parse_text_value(schemas, properties.get(name, {}), text) for name, text in form.fields.items()
         }
         value.update({name: upload.data.decode("latin-1") for name, upload in form.files.items()})
         return value

@@ -14,10 +14,10 @@ from voicegauge.contract import (
     MediaType,
     Operation,
     Target,
+    callback_id_location,
     callback_media,
-    given_id,
     parse_exchange,
-    status_of,
+    status_operation,
 )
 from voicegauge.contract.extension import CallbackTiming, JobSpec, JobState, WebhookSpec
 from voicegauge.formats import Location
@@ -146,7 +146,7 @@ class RequestCallbacks(CheckSubject):
     @property
     def given_id(self) -> Any:
         """The id in the response to the submit, or `MISSING`."""
-        return self.submit.read_response(given_id(self.operation)) if self.submit is not None else MISSING
+        return self.submit.read_response(callback_id_location(self.operation)) if self.submit is not None else MISSING
 
     def polled_states(self) -> Iterator[tuple[Call, str, JobPhase]]:
         """Yield the status requests whose response has a documented state, with that state and its phase."""
@@ -160,13 +160,13 @@ class RequestCallbacks(CheckSubject):
     @property
     def end(self) -> tuple[str, JobPhase] | None:
         """The final state and its phase, by the response to the submit or by polls; `None` if it was not seen."""
-        if status_of(self.operation) is None:
+        if status_operation(self.operation) is None:
             return ("success", "success") if self.submit is not None and self.submit.ok else None
         return next(((state, phase) for _, state, phase in self.polled_states() if phase != "going"), None)
 
     @property
     def _job_spec(self) -> JobSpec | None:
-        status = status_of(self.operation)
+        status = status_operation(self.operation)
         return status.job if status is not None else None
 
     @property

@@ -41,7 +41,7 @@ def audio_input_request(
     Raises:
         UsageError: the operation has no parameter for one of `fields`.
     """
-    spec, mappings = intake.spec, intake.use.request
+    spec, mappings = intake.spec, intake.audio_input.request
     defaults: dict[AudioInputField, Any] = {"voice": spec.voice, "language": spec.language}
     given = {name: value for name, value in defaults.items() if name in mappings and value is not None}
     body: Any = None

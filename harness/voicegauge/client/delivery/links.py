@@ -101,7 +101,7 @@ def _unqualified(name: str) -> str:
 def parameters_by_location(operation: Operation, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Group `values` by the documented location of each parameter: "path", "query" or "header"."""
     grouped: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
-    documented = {parameter.name: parameter.place for parameter in operation.parameters}
+    documented = {parameter.name: parameter.location for parameter in operation.parameters}
     for name, value in values.items():
         bare = _unqualified(name)
         location = documented.get(name) or documented.get(bare) or "query"

@@ -80,7 +80,7 @@ class RequestBuilder:
         """
         filled = operation.path
         for parameter in operation.parameters:
-            if parameter.place != "path":
+            if parameter.location != "path":
                 continue
             text = _text(path.get(parameter.name, ""))
             if not text:

@@ -110,8 +110,8 @@ def charge_location(operation: Operation) -> Location | None:
         return operation.chat.charged
     if operation.speech is not None:
         return operation.speech.response.charged
-    if operation.intake is not None:
-        return operation.intake.response.charged
+    if operation.audio_input is not None:
+        return operation.audio_input.response.charged
     return operation.job.charged if operation.job is not None else None
 
 

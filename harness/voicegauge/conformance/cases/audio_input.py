@@ -27,7 +27,7 @@ def intake_cases(
         operation: with `x-transcription` or `x-conversion`.
         cases: as for any operation with a body.
     """
-    intakes = [intake for intake in operation.contract.intakes.values() if intake.operation is operation]
+    intakes = [intake for intake in operation.contract.audio_input_targets.values() if intake.operation is operation]
     for case in cases:
         yield case if isinstance(case, SkippedCase) else _meant(case, intakes)
     for intake in intakes:
@@ -40,7 +40,7 @@ def _asked(intake: AudioInputTarget) -> Iterator[tuple[Word, ...]]:
     yield ()
     if intake.transcription is not None:
         flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")
-        yield tuple((word, True) for word in flags if word in intake.use.request)
+        yield tuple((word, True) for word in flags if word in intake.audio_input.request)
 
 
 def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> ConformanceCase:
@@ -66,14 +66,14 @@ def _meant(case: ConformanceCase, intakes: list[AudioInputTarget]) -> Conformanc
     named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.constants.items())), intakes[0])
     sentence, wire = _sentence(named), case.wire
     if wire is not None and _uploaded(named, case) == voice_sample().data:
-        field = named.use.request["audio"].at.tokens[0]
+        field = named.audio_input.request["audio"].at.tokens[0]
         wire = msgspec.structs.replace(wire, body={**wire.body, field: sentence.file})
     return msgspec.structs.replace(case, target=named.name, wire=wire, audio_s=sentence.audio_s)
 
 
 def _sentence(intake: AudioInputTarget) -> SpokenSentence:
     """The recording that is sent, in a format that the operation takes."""
-    field = intake.use.request["audio"].at.tokens[0]
+    field = intake.audio_input.request["audio"].at.tokens[0]
     limits = intake.operation.limits.uploads.get(field)
     formats = limits.formats if limits is not None else ()
     return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
@@ -100,6 +100,6 @@ async def taken_in(
 def _uploaded(intake: AudioInputTarget, case: ConformanceCase) -> bytes | None:
     """The recording that a case sends."""
     body = case.wire.body if case.wire is not None else None
-    field = intake.use.request["audio"].at.tokens[0]
+    field = intake.audio_input.request["audio"].at.tokens[0]
     file = body.get(field) if isinstance(body, dict) else None
     return file.data if isinstance(file, UploadedFile) else None

@@ -93,7 +93,7 @@ async def _item_subjects(operation: Operation, item: object, send: Send) -> Asyn
 async def _asked(status: Operation, job_id: object, send: Send, submit: Call | None) -> Call:
     place = status.job.submit.id if status.job is not None else None
     name = id_parameter(submit.operation if submit is not None else None, status, place)
-    in_path = any(parameter.name == name and parameter.place == "path" for parameter in status.parameters)
+    in_path = any(parameter.name == name and parameter.location == "path" for parameter in status.parameters)
     values = {name: str(job_id)} if name is not None else {}
     wire = RequestParts(path=values) if in_path else RequestParts(query=values)
     return Call(status, await send(status, wire, "own", None), submit=submit)

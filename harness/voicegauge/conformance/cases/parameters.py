@@ -12,7 +12,7 @@ from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_bou
 from voicegauge.conformance.cases.case import ConformanceCase, rejection_statuses
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.valid_requests import minimal_request, text_characters
-from voicegauge.contract import MISSING, Operation, Parameter, Target, fit_text
+from voicegauge.contract import MISSING, Operation, Parameter, Target, parse_text_value
 
 _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", "0")
 """Ids that nobody gave out; the first one that fits the schema is sent."""
@@ -21,7 +21,7 @@ _UNKNOWN_IDS = ("no-such-id", "0" * 32, "00000000-0000-4000-8000-000000000000", 
 def parameter_cases(operation: Operation, wire: RequestParts, target: Target | None) -> Iterator[ConformanceCase]:
     """Every probe of a query or header parameter with a schema of bounds or choices, and its documented example."""
     for parameter in operation.parameters:
-        if parameter.place not in ("query", "header"):
+        if parameter.location not in ("query", "header"):
             continue
         pointer = f"{parameter.pointer}/schema"
         for probe in list_boundary_values(
@@ -41,7 +41,7 @@ def parameter_cases(operation: Operation, wire: RequestParts, target: Target | N
 def _is_told(operation: Operation, parameter: Parameter) -> bool:
     """Whether the parameter names a URL to be told at: the documented one is somebody else's."""
     urls = operation.webhook.url if operation.webhook is not None else ()
-    return any(url.at == f"{parameter.place}.{parameter.name}" for url in urls)
+    return any(url.at == f"{parameter.location}.{parameter.name}" for url in urls)
 
 
 def _names_a_thing(probe: BoundaryValue) -> bool:
@@ -61,13 +61,13 @@ def as_text(value: Any) -> str | None:
 
 def fits_parameter(parameter: Parameter, text: str) -> bool:
     """Whether `text` fits the parameter's schema, read as its type."""
-    value = fit_text(parameter.contract.schemas, parameter.schema, text)
+    value = parse_text_value(parameter.contract.schemas, parameter.schema, text)
     return next(iter(parameter.errors(value)), None) is None
 
 
 def _with_parameter(wire: RequestParts, parameter: Parameter, text: str) -> RequestParts:
-    query = {**wire.query, parameter.name: text} if parameter.place == "query" else wire.query
-    headers = {**wire.headers, parameter.name: text} if parameter.place == "header" else wire.headers
+    query = {**wire.query, parameter.name: text} if parameter.location == "query" else wire.query
+    headers = {**wire.headers, parameter.name: text} if parameter.location == "header" else wire.headers
     return RequestParts(path=wire.path, query=query, headers=headers, body=wire.body, media_type=wire.media_type)
 
 
@@ -105,10 +105,10 @@ def other_operation_wire(operation: Operation) -> tuple[RequestParts | None, boo
         if not parameter.required:
             continue
         value, found = _value(operation, parameter)
-        if value is MISSING or parameter.place not in ("path", "query"):
+        if value is MISSING or parameter.location not in ("path", "query"):
             return None, False
         known = known and found
-        (path if parameter.place == "path" else query)[parameter.name] = value
+        (path if parameter.location == "path" else query)[parameter.name] = value
     return RequestParts(path=path, query=query, body=body.body, media_type=body.media_type), known
 
 

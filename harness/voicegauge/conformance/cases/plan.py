@@ -109,7 +109,7 @@ def _all_cases(
                 continue
             cases = _other_cases(contract, operation, emulated=emulated, every=every)
             whole = contract.targets.keys() <= chosen[contract.id]
-            if operation.intake is None:
+            if operation.audio_input is None:
                 yield from _priced(cases, whole=whole) if is_billable(operation) else cases
             elif whole:  # paid for as well: only of a whole provider
                 yield from intake_cases(operation, cases)

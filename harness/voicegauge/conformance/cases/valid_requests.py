@@ -11,7 +11,7 @@ import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.sample_values import sample_value
-from voicegauge.contract import MISSING, MediaType, Operation, Target, fit_text, write_pointer
+from voicegauge.contract import MISSING, MediaType, Operation, Target, parse_text_value, write_pointer
 from voicegauge.data import data_dir
 from voicegauge.errors import UsageError
 from voicegauge.formats import is_form, read_pointer
@@ -120,13 +120,13 @@ def _missing_parameters(operation: Operation, wire: RequestParts) -> dict[str, A
     given = {"path": wire.path, "query": wire.query, "header": wire.headers, "cookie": {}}
     extra = {}
     for parameter in operation.parameters:
-        if parameter.required and parameter.name not in given[parameter.place] and parameter.place != "cookie":
+        if parameter.required and parameter.name not in given[parameter.location] and parameter.location != "cookie":
             value = parameter.data.get(
                 "example", sample_value(operation.contract.schemas, parameter.data.get("schema", {}))
             )
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
-            extra[f"{parameter.place}.{parameter.name}"] = value
+            extra[f"{parameter.location}.{parameter.name}"] = value
     return extra
 
 
@@ -175,7 +175,7 @@ def body_value(media: MediaType, body: Any) -> Any:
         if isinstance(field, UploadedFile):
             value[name] = field.data.decode("latin-1")
         else:
-            value[name] = fit_text(schemas, properties.get(name, {}), _field_text(field))
+            value[name] = parse_text_value(schemas, properties.get(name, {}), _field_text(field))
     return value
 
 

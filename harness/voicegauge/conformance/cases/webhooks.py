@@ -12,7 +12,7 @@ from voicegauge.checks import Call, ExpectedResponse, RequestCallbacks
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.case import CallbackUrl, ConformanceCase, SkippedCase, rejection_statuses
 from voicegauge.conformance.cases.valid_requests import with_headers, with_value
-from voicegauge.contract import Contract, Operation, status_of
+from voicegauge.contract import Contract, Operation, status_operation
 from voicegauge.contract.extension import CallbackTiming, WebhookUrlField
 from voicegauge.errors import UsageError
 from voicegauge.formats import Location, parse_location
@@ -152,7 +152,7 @@ class WebhookSession:
         submit = Call(operation, submits[-1], target) if submits else None
         if submit is None or not submit.ok:
             return None
-        status = status_of(operation)
+        status = status_operation(operation)
         polls = [Call(status, one, target, submit=submit) for one in exchanges if status and one.operation == status.id]
 
         def read(received: Sequence[ReceivedWebhook], *, complete: bool = False) -> RequestCallbacks:

@@ -106,9 +106,9 @@ def _url(operation: Operation, answer: Any) -> str:
     path, query = operation.path, []
     for parameter in operation.parameters:
         value = _parameter_value(operation, parameter.name, parameter.data, answer)
-        if parameter.place == "path":
+        if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", quote(str(value), safe=""))
-        elif parameter.place == "query" and parameter.required:
+        elif parameter.location == "query" and parameter.required:
             query.append(f"{parameter.name}={quote(str(value), safe='')}")
     return f"{operation.server.url}{path}{'?' if query else ''}{'&'.join(query)}"
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases import ConformanceCase, text_characters
-from voicegauge.contract import BaseTarget, Contract, Operation, is_billable, quote
+from voicegauge.contract import BaseTarget, Contract, Operation, is_billable, quote_price
 from voicegauge.errors import UsageError
 
 PricedItem = BaseTarget | Operation
@@ -16,7 +16,7 @@ PricedItem = BaseTarget | Operation
 def priced_item(contract: Contract, case: ConformanceCase) -> PricedItem | None:
     """Return the target or operation that is charged if `case` is accepted; `None` if the case is free."""
     name = case.target or ""
-    target = contract.targets.get(name) or contract.intakes.get(name)
+    target = contract.targets.get(name) or contract.audio_input_targets.get(name)
     return target or (contract.operation(case.operation) if case.is_billable_operation else None)
 
 
@@ -34,7 +34,7 @@ def price_usd(item: PricedItem, prices: Mapping[str, float], characters: int, au
         characters: of the text.
         audio_s: duration of an upload in seconds; 0 without one.
     """
-    return quote(item, characters, audio_s=audio_s or None, usd=prices.get(price_name(item))).usd
+    return quote_price(item, characters, audio_s=audio_s or None, usd=prices.get(price_name(item))).usd
 
 
 def case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[str, float]) -> float | None:
@@ -73,7 +73,7 @@ def require_use_prices(creator: Operation, prices: Mapping[str, float]) -> None:
 
 
 def _items(operation: Operation) -> Sequence[PricedItem]:
-    return list(operation.served) or [operation]
+    return list(operation.targets) or [operation]
 
 
 def _highest_price(

@@ -238,7 +238,7 @@ class CaseRunner:
         origin: RequestOrigin = "invalid" if case.expected.verdict == "rejected" else "sent"
         call = Call(operation, exchange, target, request_origin=origin)
         skipped, fetched = self._no_verdict(case, exchange), list[Exchange]()
-        intake = self._contract.intakes.get(case.target or "")
+        intake = self._contract.audio_input_targets.get(case.target or "")
         if intake is not None and call.ok:
             call, fetched = await taken_in(self._client, intake, case, call)
         self._saw(case, [*earlier, exchange, *fetched], skipped)

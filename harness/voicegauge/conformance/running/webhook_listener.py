@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from voicegauge.checks import RULES, Checker, RequestCallbacks, Rule
-from voicegauge.contract import MISSING, Contract, Operation, status_of
+from voicegauge.contract import MISSING, Contract, Operation, status_operation
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_NAME
 from voicegauge.model import Finding, Provenance, ReceivedWebhook, Record
@@ -102,7 +102,7 @@ def _fit(told: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
 
 def _is_of(operation: Operation, value: object) -> bool:
     """Whether a body names a model that the operation serves."""
-    status = status_of(operation)
+    status = status_operation(operation)
     place = status.job.model if status is not None and status.job is not None else None
     if place is None or operation.speech is None or operation.webhook is None or operation.webhook.body is not None:
         return False

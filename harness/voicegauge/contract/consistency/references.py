@@ -18,10 +18,10 @@ from voicegauge.contract.extension import (
     TargetSpec,
     TranscriptionSpec,
 )
-from voicegauge.contract.record_reader import convert
-from voicegauge.contract.schema import Schemas, lists_place
+from voicegauge.contract.record_reader import convert_record
+from voicegauge.contract.schema import Schemas, allows_location
 from voicegauge.contract.targets import AudioInputSpec, Target
-from voicegauge.contract.walking import walk
+from voicegauge.contract.walking import walk_objects
 from voicegauge.formats import Document, Location, LocationKind, escape, is_form, is_json
 
 _SITUATIONS = get_args(RejectionReason)
@@ -41,7 +41,7 @@ def check_objects(schemas: Schemas, document: Document) -> None:
     """
     leads: dict[str, list[str]] = {}
     operations: set[str] = set()
-    for pointer, node in walk(document.data):
+    for pointer, node in walk_objects(document.data):
         leads[pointer] = [f"{pointer}/{key}" for key in ("if", "then", "else", "not") if key in node]
         if isinstance(node.get("$ref"), str):
             found, at = schemas.resolve({"$ref": node["$ref"]}, f"{pointer}/$ref")
@@ -70,7 +70,7 @@ def check_schemas(schemas: Schemas, document: Document) -> None:
     Raises:
         ContractError: names the line of the first one.
     """
-    for pointer, _ in walk(document.data):
+    for pointer, _ in walk_objects(document.data):
         parent, _, key = pointer.rpartition("/")
         if key == "schema" or parent == "/components/schemas":
             schemas.check(pointer)
@@ -88,23 +88,23 @@ def check_consistency(contract: Contract) -> None:
         _check_responses(operation)
         if operation.speech is not None:
             _check_answer(operation, operation.speech)
-        if operation.intake is not None:
-            _check_intake(operation, operation.intake)
+        if operation.audio_input is not None:
+            _check_intake(operation, operation.audio_input)
         if operation.job is not None:
             _check_job(operation, operation.job)
         _check_price(contract, f"{operation.pointer}/x-pricing", operation.pricing)
     for target in contract.targets.values():
         _check_target(target, target.spec)
         _check_price(contract, f"{target.pointer}/pricing", target.spec.pricing)
-    for intake in contract.intakes.values():
+    for intake in contract.audio_input_targets.values():
         _check_price(contract, f"{intake.pointer}/pricing", intake.spec.pricing)
 
 
 def _check_sources(contract: Contract) -> None:
     document, sources = contract.document, contract.provider.sources
-    for pointer, node in walk(document.data):
+    for pointer, node in walk_objects(document.data):
         if "x-source" in node:
-            convert(document, node["x-source"], f"{pointer}/x-source", SourceReference)
+            convert_record(document, node["x-source"], f"{pointer}/x-source", SourceReference)
         if "x-advice" in node and not isinstance(node["x-advice"], dict):
             raise document.error(f"{pointer}/x-advice", "x-advice must be a mapping of JSON Schema keywords")
         named = node.get("document")
@@ -122,7 +122,7 @@ def _check_security(operation: Operation) -> None:
             if name not in schemes:
                 known = ", ".join(schemes) or "none"
                 raise operation.contract.document.error(at, f"{name!r} is no security scheme; known: {known}")
-            if (operation.speech or operation.job or operation.intake) and not _can_send(schemes[name]):
+            if (operation.speech or operation.job or operation.audio_input) and not _can_send(schemes[name]):
                 reason = f"the security scheme {name!r} must be apiKey or http"
                 raise operation.contract.document.error(at, reason)
 
@@ -161,7 +161,7 @@ def _check_answer(operation: Operation, speech: SpeechSpec) -> None:
     if "text" not in speech.request:
         raise contract.document.error(f"{at}/request", "x-speech.request must say where the text goes")
     for word, slot in speech.request.items():
-        check_request_place(operation, f"{at}/request/{word}", slot.at)
+        check_request_location(operation, f"{at}/request/{word}", slot.at)
         if "{}" not in slot.template:
             raise contract.document.error(f"{at}/request/{word}", f"the template of {word} has no {{}} for the value")
     answer = speech.response
@@ -173,11 +173,11 @@ def _check_answer(operation: Operation, speech: SpeechSpec) -> None:
             raise contract.document.error(f"{at}/response/job", f"{answer.job!r} is no operation with x-job")
         submit = status.job.submit
         for key, place in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
-            check_answer_place(operation, f"{status.pointer}/x-job/submit/{key}", place)
+            check_response_location(operation, f"{status.pointer}/x-job/submit/{key}", place)
     if answer.audio is not None:
         _check_audio(operation, f"{at}/response/audio", answer.audio)
     for key in ("charged", "balance"):
-        check_answer_place(operation, f"{at}/response/{key}", getattr(answer, key))
+        check_response_location(operation, f"{at}/response/{key}", getattr(answer, key))
 
 
 def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
@@ -188,10 +188,10 @@ def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
     if "audio" not in intake.request:
         raise document.error(f"{at}/request", f"{key}.request must say where the audio goes")
     for word, slot in intake.request.items():
-        check_request_place(operation, f"{at}/request/{word}", slot.at)
+        check_request_location(operation, f"{at}/request/{word}", slot.at)
     for name, spec in intake.targets.items():
         for place in spec.constants:
-            check_request_place(operation, f"{at}/targets/{escape(name)}/constants/{escape(str(place))}", place)
+            check_request_location(operation, f"{at}/targets/{escape(name)}/constants/{escape(str(place))}", place)
     places: dict[str, Location | None] = {"charged": intake.response.charged}
     if isinstance(intake, TranscriptionSpec):
         places |= {key: getattr(intake.response, key) for key in ("text", "language", "audio_s", "segments")}
@@ -203,15 +203,15 @@ def _check_intake(operation: Operation, intake: AudioInputSpec) -> None:
         if intake.response.audio is not None:
             _check_audio(operation, f"{at}/response/audio", intake.response.audio)
     for name, answered in places.items():
-        check_answer_place(operation, f"{at}/response/{name}", answered)
+        check_response_location(operation, f"{at}/response/{name}", answered)
 
 
 def _check_audio(operation: Operation, at: str, audio: ResponseAudio) -> None:
     document = operation.contract.document
     if audio.delivered in ("bytes", "stream") and audio.at != Location("body"):
         raise document.error(at, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
-    check_answer_place(operation, f"{at}/at", audio.at)
-    check_answer_place(operation, f"{at}/media_type", audio.media_type)
+    check_response_location(operation, f"{at}/at", audio.at)
+    check_response_location(operation, f"{at}/media_type", audio.media_type)
     check_operation(operation, f"{at}/download", audio.download)
     if audio.format is not None and audio.format.startswith(_RAW) and audio.sample_rate_hz is None:
         raise document.error(at, f"raw audio ({audio.format}) needs its sample_rate_hz")
@@ -221,10 +221,10 @@ def _check_job(operation: Operation, job: JobSpec) -> None:
     document, at = operation.contract.document, f"{operation.pointer}/x-job"
     _check_states(operation, job)
     for key in ("state", "id", "reason", "model", "created", "updated", "completed", "charged"):
-        check_answer_place(operation, f"{at}/{key}", getattr(job, key))
+        check_response_location(operation, f"{at}/{key}", getattr(job, key))
     for name, state in job.states.items():
         for index, place in enumerate(state.required):
-            check_answer_place(operation, f"{at}/states/{escape(name)}/required/{index}", place)
+            check_response_location(operation, f"{at}/states/{escape(name)}/required/{index}", place)
     check_operation(operation, f"{at}/result", job.result)
     _check_end_of_asking(operation, job)
     _check_audio(operation.contract.operation(job.result) if job.result else operation, f"{at}/audio", job.audio)
@@ -287,7 +287,7 @@ def _check_target(target: Target, spec: TargetSpec) -> None:
             reason = f"has a default {key}, but x-speech.request has no location for it"
             raise document.error(f"{target.pointer}/{key}", reason)
     for place in spec.constants:
-        check_request_place(operation, f"{target.pointer}/constants/{escape(str(place))}", place)
+        check_request_location(operation, f"{target.pointer}/constants/{escape(str(place))}", place)
     _check_body(target, [*spec.constants, *(slot.at for slot in words.values())])
     for place in spec.emulation.constants:
         _parse(operation, f"{target.pointer}/emulation/constants", place, ("body", "header"))
@@ -323,7 +323,7 @@ def _parse(operation: Operation, at: str, location: Location, kinds: tuple[Locat
         raise operation.contract.document.error(at, reason)
 
 
-def check_request_place(operation: Operation, at: str, location: Location) -> None:
+def check_request_location(operation: Operation, at: str, location: Location) -> None:
     """Raise where no request to `operation` has the location."""
     _parse(operation, at, location, ("body", "query", "path", "header"))
     if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
@@ -333,7 +333,7 @@ def check_request_place(operation: Operation, at: str, location: Location) -> No
         _check_listed(operation, at, location, list(operation.request_media.values()), "request")
 
 
-def check_answer_place(operation: Operation, at: str, location: Location | None) -> None:
+def check_response_location(operation: Operation, at: str, location: Location | None) -> None:
     """Raise where no response of `operation` has the location."""
     if location is None:
         return
@@ -347,6 +347,6 @@ def check_answer_place(operation: Operation, at: str, location: Location | None)
 def _check_listed(operation: Operation, at: str, location: Location, media: list[MediaType], what: str) -> None:
     """Some documented body must leave room for `tokens`; one without a schema says nothing."""
     structured = [m for m in media if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
-    if not any(lists_place(m.contract.schemas, m.schema, location.tokens) for m in structured):
+    if not any(allows_location(m.contract.schemas, m.schema, location.tokens) for m in structured):
         reason = f"{str(location)!r} is not in the documented {what} of {operation.id}"
         raise operation.contract.document.error(at, reason)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from voicegauge.contract.consistency.references import check_answer_place, check_operation, check_request_place
+from voicegauge.contract.consistency.references import check_operation, check_request_location, check_response_location
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.extension import BatchSpec, ChatSpec, ResourceSpec, ResourceUse
 
 
-def check_keeping(contract: Contract) -> None:
+def check_resources(contract: Contract) -> None:
     """Refuse what does not hold together.
 
     Raises:
@@ -24,23 +24,23 @@ def check_keeping(contract: Contract) -> None:
 
 def _check_resource(operation: Operation, resource: ResourceSpec) -> None:
     contract, at = operation.contract, f"{operation.pointer}/x-resource"
-    check_answer_place(operation, f"{at}/id", resource.id)
-    check_answer_place(operation, f"{at}/state", resource.state)
+    check_response_location(operation, f"{at}/id", resource.id)
+    check_response_location(operation, f"{at}/state", resource.state)
     if (resource.state is None) != (not resource.states):
         raise contract.document.error(at, "x-resource needs both state and states, or neither")
     if resource.list is not None:
         check_operation(operation, f"{at}/list/operation", resource.list.operation)
         for key in ("count", "limit"):
-            check_answer_place(
+            check_response_location(
                 contract.operation(resource.list.operation), f"{at}/list/{key}", getattr(resource.list, key)
             )
     if resource.delete is not None:
         check_operation(operation, f"{at}/delete/operation", resource.delete.operation)
-        check_request_place(contract.operation(resource.delete.operation), f"{at}/delete/id", resource.delete.id)
+        check_request_location(contract.operation(resource.delete.operation), f"{at}/delete/id", resource.delete.id)
     for index, setting in enumerate(resource.transitions):
         here = f"{at}/transitions/{index}"
         check_operation(operation, f"{here}/operation", setting.operation)
-        check_request_place(contract.operation(setting.operation), f"{here}/id", setting.id)
+        check_request_location(contract.operation(setting.operation), f"{here}/id", setting.id)
         _check_state(operation, f"{here}/state", setting.state, resource)
     for index, use in enumerate(resource.uses):
         _check_use(operation, f"{at}/uses/{index}", use, resource)
@@ -50,7 +50,7 @@ def _check_use(operation: Operation, at: str, use: ResourceUse, resource: Resour
     contract = operation.contract
     check_operation(operation, f"{at}/operation", use.operation)
     for place in (use.id, *use.replaces):
-        check_request_place(contract.operation(use.operation), f"{at}/id", place)
+        check_request_location(contract.operation(use.operation), f"{at}/id", place)
     for state in use.states:
         _check_state(operation, f"{at}/states", state, resource)
     if use.server is not None and use.server not in contract.servers:
@@ -69,7 +69,7 @@ def _check_batch(operation: Operation, batch: BatchSpec) -> None:
     job = operation.speech.response.job if operation.speech else None
     if operation.speech is None or job is None:
         raise contract.document.error(at, "x-batch stands beside an x-speech whose answer is a job")
-    check_request_place(operation, f"{at}/items", batch.items)
+    check_request_location(operation, f"{at}/items", batch.items)
     first_item = (*batch.items.tokens, "0")
     slots = operation.speech.request.values()
     outside = [slot.at for slot in slots if slot.at.tokens[: len(first_item)] != first_item]
@@ -81,20 +81,20 @@ def _check_batch(operation: Operation, batch: BatchSpec) -> None:
         raise contract.document.error(
             f"{at}/item_operation", f"{batch.item_operation!r} must be answered with a job, as each item is one"
         )
-    check_answer_place(contract.operation(job), f"{at}/results", batch.results)
+    check_response_location(contract.operation(job), f"{at}/results", batch.results)
     for place in filter(None, (batch.total, batch.completed)):
-        check_answer_place(operation, at, place)
-        check_answer_place(contract.operation(job), at, place)
+        check_response_location(operation, at, place)
+        check_response_location(contract.operation(job), at, place)
 
 
 def _check_chat(operation: Operation, chat: ChatSpec) -> None:
     at = f"{operation.pointer}/x-chat"
     for key in ("text", "audio", "voice"):
         if (place := getattr(chat, key)) is not None:
-            check_request_place(operation, f"{at}/{key}", place)
+            check_request_location(operation, f"{at}/{key}", place)
     for key in ("transcript", "reply", "charged"):
-        check_answer_place(operation, f"{at}/{key}", getattr(chat, key))
-    check_answer_place(operation, f"{at}/reply_audio/at", chat.reply_audio.at)
+        check_response_location(operation, f"{at}/{key}", getattr(chat, key))
+    check_response_location(operation, f"{at}/reply_audio/at", chat.reply_audio.at)
     check_operation(operation, f"{at}/reply_audio/download", chat.reply_audio.download)
     if chat.emulation_target not in operation.contract.targets:
         raise operation.contract.document.error(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from voicegauge.contract.contract import Contract, Operation
 from voicegauge.contract.extension import StreamSpec
-from voicegauge.contract.schema import lists_place
+from voicegauge.contract.schema import allows_location
 from voicegauge.formats import MEDIA_TYPE, EventLocation, escape
 
 
@@ -69,5 +69,5 @@ def _check_place(operation: Operation, spec: StreamSpec, name: str, at: str, loc
     schema = spec.events[name].schema
     if location.tokens and schema is None:
         raise document.error(at, f"{str(location)!r} leads into the data of {name!r}, which has no schema")
-    if location.tokens and not lists_place(operation.contract.schemas, schema, location.tokens):
+    if location.tokens and not allows_location(operation.contract.schemas, schema, location.tokens):
         raise document.error(at, f"{str(location)!r} is not in the schema of the event {name!r}")

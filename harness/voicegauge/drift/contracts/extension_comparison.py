@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from voicegauge.contract import convert
+from voicegauge.contract import convert_record
 from voicegauge.contract.extension import (
     BatchSpec,
     ChatSpec,
@@ -120,7 +120,7 @@ def _read_extension(node: DocumentNode, key: str, record_type: type[Any]) -> _Fa
     if not node.exists:
         # A contract without limits documents none, so that adding or removing single limits is a change.
         return _FactVersion({} if key == "x-limits" else MISSING, node)
-    record = convert(node.document, node.value, node.pointer, record_type)
+    record = convert_record(node.document, node.value, node.pointer, record_type)
     return _FactVersion(msgspec.to_builtins(record, enc_hook=encode_location), node)
 
 

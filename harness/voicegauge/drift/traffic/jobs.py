@@ -79,7 +79,7 @@ def charge_locations(observed: ObservedExchange) -> Iterator[Location]:
     operation = observed.operation
     if operation is None or observed.status >= 300:
         return
-    uses = [use.response.charged for use in (operation.speech, operation.intake) if use is not None]
+    uses = [use.response.charged for use in (operation.speech, operation.audio_input) if use is not None]
     whole = [spec.charged for spec in (operation.job, operation.chat) if spec is not None]
     yield from (location for location in (*uses, *whole) if location is not None)
 

@@ -34,7 +34,7 @@ def request_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
 
 def _query_parameters(observed: ObservedExchange, operation: Operation) -> set[str]:
     """Return the documented query parameters, including those that carry the key."""
-    names = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
+    names = {parameter.name for parameter in operation.parameters if parameter.location == "query"}
     schemes = observed.contract.security_schemes.values()
     return names | {str(scheme.get("name")) for scheme in schemes if scheme.get("in") == "query"}
 

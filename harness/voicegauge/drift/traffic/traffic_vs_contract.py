@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from voicegauge.contract import MISSING, Parameter, fit_text
+from voicegauge.contract import MISSING, Parameter, parse_text_value
 from voicegauge.drift.report import ComparedInput, DriftChange, DriftReport, make_change, make_report
 from voicegauge.drift.traffic.bodies_vs_schemas import body_changes
 from voicegauge.drift.traffic.contradictions import contradiction
@@ -105,5 +105,5 @@ def _header_changes(observed: ObservedExchange) -> Iterator[DriftChange]:
 
 
 def _has_errors(observed: ObservedExchange, header: Parameter, text: str) -> bool:
-    value = fit_text(observed.contract.schemas, header.schema, text)
+    value = parse_text_value(observed.contract.schemas, header.schema, text)
     return next(header.errors(value), None) is not None

@@ -74,7 +74,7 @@ def _documented_default(operation: Operation, media: MediaType | None, location:
             return MISSING
         found = schemas_at(operation.contract.schemas, media.schema, location.tokens)
     else:
-        found = (p.schema for p in operation.parameters if p.place == kind and p.name.lower() == key.lower())
+        found = (p.schema for p in operation.parameters if p.location == kind and p.name.lower() == key.lower())
     return next((schema["default"] for schema in found if "default" in schema), MISSING)
 
 

@@ -97,7 +97,7 @@ class AudioInputEndpoint:
         injector = self._context.injector
         if strict:
             check_audio_uploads(request, injector)
-        slot = target.use.request["audio"]
+        slot = target.audio_input.request["audio"]
         file = request.read(slot.at)
         field = slot_field_name(slot)
         if not isinstance(file, UploadedFile):

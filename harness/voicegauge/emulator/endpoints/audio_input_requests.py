@@ -15,7 +15,7 @@ from voicegauge.emulator.http import ParsedRequest, uploaded_files
 
 def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
     """Return the target whose constants the request contains, with schema defaults for omitted values."""
-    targets = [t for t in request.operation.contract.intakes.values() if t.operation is request.operation]
+    targets = [t for t in request.operation.contract.audio_input_targets.values() if t.operation is request.operation]
 
     def matches(target: AudioInputTarget) -> bool:
         for location, constant in target.spec.constants.items():
@@ -29,7 +29,7 @@ def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:
 
 def read_audio_field(request: ParsedRequest, target: AudioInputTarget, field: AudioInputField) -> Any:
     """Return the value of a provider-independent field, or its documented default; `None` if there is neither."""
-    slot = target.use.request.get(field)
+    slot = target.audio_input.request.get(field)
     if slot is None:
         return None
     value = request.read(slot.at)

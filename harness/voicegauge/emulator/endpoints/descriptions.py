@@ -28,7 +28,7 @@ def describe_emulation(operation: Operation) -> str:
     )
     if description is not None:
         return description
-    filters = any(parameter.place == "query" for parameter in operation.parameters)
+    filters = any(parameter.location == "query" for parameter in operation.parameters)
     return "returns the documented example, filtered" if filters else "returns the documented example"
 
 
@@ -43,9 +43,9 @@ def _describe_speech(operation: Operation) -> str | None:
 
 
 def _describe_audio_input(operation: Operation) -> str | None:
-    if isinstance(operation.intake, TranscriptionSpec):
+    if isinstance(operation.audio_input, TranscriptionSpec):
         return "transcribes the audio"
-    return _PURPOSES[operation.intake.purpose] if operation.intake is not None else None
+    return _PURPOSES[operation.audio_input.purpose] if operation.audio_input is not None else None
 
 
 def _describe_follow_up(operation: Operation) -> str | None:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
 
-from voicegauge.contract import BaseTarget, Contract, PriceQuote, Target, quote
+from voicegauge.contract import BaseTarget, Contract, PriceQuote, Target, quote_price
 from voicegauge.contract.extension import JobSpec, PriceSpec
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults import FaultInjector
@@ -70,7 +70,7 @@ class JobStore:
         Raises:
             Rejection: the balance is too low.
         """
-        price = quote(target, characters, audio_s=audio_s)
+        price = quote_price(target, characters, audio_s=audio_s)
         return self.charge_price(account, price, lambda amount: self._injector.change_charge(amount, target))
 
     def charge_price(

@@ -95,6 +95,6 @@ def download_operations(operation: Operation) -> Iterator[str]:
         audio.append(operation.speech.response.audio)
     if operation.job is not None:
         audio.append(operation.job.audio)
-    if isinstance(operation.intake, ConversionSpec):
-        audio += [operation.intake.response.audio, operation.intake.response.stems]
+    if isinstance(operation.audio_input, ConversionSpec):
+        audio += [operation.audio_input.response.audio, operation.audio_input.response.stems]
     yield from (location.download for location in audio if location is not None and location.download)

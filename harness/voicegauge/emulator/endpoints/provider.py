@@ -107,7 +107,7 @@ class EmulatedProvider:
     @contextlib.contextmanager
     def _in_flight(self, account: EmulatedAccount, operation: Operation) -> Iterator[None]:
         """Count a request that does work towards the limit of concurrent requests."""
-        is_counted = operation.speech is not None or operation.intake is not None
+        is_counted = operation.speech is not None or operation.audio_input is not None
         account.in_flight += is_counted
         try:
             yield
@@ -154,7 +154,7 @@ class EmulatedProvider:
 
     async def _process(self, request: ParsedRequest, account: EmulatedAccount, *, strict: bool) -> EmulatedResponse:
         operation = request.operation
-        if operation.intake is not None:
+        if operation.audio_input is not None:
             return await self._audio_inputs.respond(request, account, strict=strict)
         if operation.batch is not None:
             return await self._batches.respond(request, operation.batch, account, strict=strict)

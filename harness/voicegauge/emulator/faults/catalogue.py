@@ -278,7 +278,7 @@ _ALL = (
         description="Lists are returned unfiltered.",
         skipped_check="filters",
         applies_to=lambda target: any(
-            parameter.place == "query" and not parameter.required
+            parameter.location == "query" and not parameter.required
             for operation in target.contract.operations.values()
             for parameter in operation.parameters
         ),

@@ -13,7 +13,7 @@ _RATES_HZ = (44_100, 22_050)
 
 def replace_transcript(response: EmulatedResponse) -> None:
     """Replace the transcript and its segments by unrelated text."""
-    intake = response.operation.intake if response.operation else None
+    intake = response.operation.audio_input if response.operation else None
     if response.kind != "audio-input" or not isinstance(intake, TranscriptionSpec):
         return
     response.body = write_at(response.body, intake.response.text, OTHER_TEXT)
@@ -27,7 +27,7 @@ def change_sample_rate(response: EmulatedResponse) -> None:
     """Convert audio to a sample rate other than the requested one."""
     from voicegauge.speech.audio import TranscodingTarget, container_of_media_type, read_channels, transcode
 
-    intake = response.operation.intake if response.operation else None
+    intake = response.operation.audio_input if response.operation else None
     is_conversion = (
         response.kind == "audio-input" and isinstance(intake, ConversionSpec) and "sample_rate" in intake.request
     )
@@ -60,9 +60,12 @@ def _has_limited_voice_sample(target: Target) -> bool:
 
 def has_transcription(target: Target) -> bool:
     """Return whether the provider transcribes audio."""
-    return any(intake.transcription for intake in target.contract.intakes.values())
+    return any(intake.transcription for intake in target.contract.audio_input_targets.values())
 
 
 def has_sample_rate_conversion(target: Target) -> bool:
     """Return whether the provider converts audio to a requested sample rate."""
-    return any(intake.conversion and "sample_rate" in intake.use.request for intake in target.contract.intakes.values())
+    return any(
+        intake.conversion and "sample_rate" in intake.audio_input.request
+        for intake in target.contract.audio_input_targets.values()
+    )

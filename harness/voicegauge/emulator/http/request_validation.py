@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, fit_text
+from voicegauge.contract import MISSING, MediaType, Operation, Parameter, SchemaError, parse_text_value
 from voicegauge.emulator.http.request import IncomingRequest, ParsedRequest, Rejection
 from voicegauge.emulator.http.schema_values import schemas_at
 from voicegauge.formats import UnreadableBodyError, is_form, is_json, read_form, read_json, unescape
@@ -41,9 +41,9 @@ def parse_request(
     values["header"].update(incoming.headers)
     values["path"].update(path)
     for parameter in operation.parameters:
-        if parameter.place in sources:
-            key = parameter.name.lower() if parameter.place == "header" else parameter.name
-            values[parameter.place].update(_read_parameter(parameter, sources[parameter.place], key, strict))
+        if parameter.location in sources:
+            key = parameter.name.lower() if parameter.location == "header" else parameter.name
+            values[parameter.location].update(_read_parameter(parameter, sources[parameter.location], key, strict))
     media, body = _read_body(incoming, operation)
     if strict and media is not None and body is not MISSING:
         _check_body(media, body, ignored)
@@ -53,9 +53,9 @@ def parse_request(
 def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, strict: bool) -> dict[str, Any]:
     if key not in source:
         if strict and parameter.required:
-            raise Rejection("invalid", parameter.name, f"{parameter.place} parameter {parameter.name} is missing")
+            raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
-    value = fit_text(parameter.contract.schemas, parameter.schema, source[key])
+    value = parse_text_value(parameter.contract.schemas, parameter.schema, source[key])
     if strict:
         for error in parameter.errors(value):
             raise Rejection("invalid", parameter.name, f"{parameter.name}: {error.message}")
@@ -104,7 +104,7 @@ def _fit_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
         found = next(schemas_at(schemas, media.schema, [name]), {})
-        values[name] = fit_text(schemas, found, text)
+        values[name] = parse_text_value(schemas, found, text)
     return {**values, **form.files}
 
 

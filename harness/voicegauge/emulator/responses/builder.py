@@ -97,7 +97,7 @@ class ResponseBuilder:
         response = success_response(operation, "other", default_body)
         response.job = job
         if isinstance(response.body, dict) and query:
-            documented = {p.name for p in operation.parameters if p.place == "query"}
+            documented = {p.name for p in operation.parameters if p.location == "query"}
             _filter_lists(response.body, {name: value for name, value in query.items() if name in documented})
         return response
 
@@ -251,7 +251,7 @@ class ResponseBuilder:
         audio = intake.conversion.response.audio if intake.conversion else None
         if audio is not None and generated is not None:
             self._write_audio(response, audio, generated.format, url, generated.data)
-        self._write_amounts(response, intake.use.response.charged, None, charge, None)
+        self._write_amounts(response, intake.audio_input.response.charged, None, charge, None)
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
@@ -272,10 +272,10 @@ class ResponseBuilder:
         path = status.path
         query: dict[str, str] = {}
         for parameter in status.parameters:
-            if parameter.place == "path":
+            if parameter.location == "path":
                 value = request.path.get(parameter.name, job_id)
                 path = path.replace(f"{{{parameter.name}}}", quote_url(str(value), safe=""))
-            elif parameter.place == "query" and parameter.required and not query:
+            elif parameter.location == "query" and parameter.required and not query:
                 query[parameter.name] = job_id
         return request.incoming.base_url + path + (f"?{urlencode(query)}" if query else "")
 
@@ -286,7 +286,7 @@ class ResponseBuilder:
             root = base_url.removesuffix(f"/{self._contract.id}")
             return f"{root}{CONTROL_PREFIX}/media/{self._contract.id}/{quote_url(media_id, safe='')}.{ending}"
         path = self._contract.operation(location.download).path
-        names = [p.name for p in self._contract.operation(location.download).parameters if p.place == "path"]
+        names = [p.name for p in self._contract.operation(location.download).parameters if p.location == "path"]
         for index, name in enumerate(names):
             value = media_id if index == 0 else f"output.{ending}"
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))

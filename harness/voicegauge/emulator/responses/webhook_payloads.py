@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from voicegauge.contract import MISSING, MediaType, Operation, callback_media, given_id
+from voicegauge.contract import MISSING, MediaType, Operation, callback_id_location, callback_media
 from voicegauge.contract.extension import CallbackTiming, JobState, WebhookBody, WebhookUrlField
 from voicegauge.emulator.http import ParsedRequest, format_timestamp, read_at, write_at
 from voicegauge.emulator.responses.bodies import default_body
@@ -115,7 +115,7 @@ def _callback_body(subscription: WebhookSubscription, media: MediaType, location
     response, job = subscription.response, subscription.job
     draft = default_body(media)
     shown = read_at(draft.value, locations.id)
-    job_id = read_at(response.body, given_id(subscription.operation)) if job is None else job.id
+    job_id = read_at(response.body, callback_id_location(subscription.operation)) if job is None else job.id
     body = write_at(write_at(draft.value, locations.id, job_id), locations.state, word)
     result = read_at(body, locations.result)
     if locations.result is not None and isinstance(result, str):
@@ -138,7 +138,7 @@ def _whole_if_possible(amount: float | None) -> float | None:
 
 def _result_url(subscription: WebhookSubscription, url: str) -> str:
     """Return `url`, or the URL of the first stem if the response lists several files."""
-    intake = subscription.operation.intake
+    intake = subscription.operation.audio_input
     stems = getattr(getattr(intake, "response", None), "stems", None)
     found = read_at(subscription.response.body, stems.at.child("0", stems.url)) if stems is not None else MISSING
     return found if isinstance(found, str) else url

@@ -196,7 +196,7 @@ class Redactor:
 def _documented_headers(contract: Contract) -> frozenset[str]:
     names = {*contract.provider.headers, *contract.limits.headers.values()}
     for operation in contract.operations.values():
-        names |= {parameter.name for parameter in operation.parameters if parameter.place == "header"}
+        names |= {parameter.name for parameter in operation.parameters if parameter.location == "header"}
         for response in operation.responses.values():
             names |= set(response.headers)
     return frozenset(name.lower() for name in names)

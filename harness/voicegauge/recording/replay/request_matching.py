@@ -108,7 +108,7 @@ def _query(contract: Contract, request: Request, *, with_keys: bool = False) -> 
 
 def _headers(operation: Operation, request: Request) -> Iterator[tuple[str, str]]:
     """Documented headers and those for the emulator; others depend on the HTTP client and are not compared."""
-    documented = {p.name.lower() for p in operation.parameters if p.place == "header"} - {"authorization"}
+    documented = {p.name.lower() for p in operation.parameters if p.location == "header"} - {"authorization"}
     documented -= {name.lower() for kind, name in _key_locations(operation.contract) if kind == "header"}
     for name, value in request.headers:
         if name.lower() in documented or name.lower().startswith(_EMULATOR_HEADERS):
