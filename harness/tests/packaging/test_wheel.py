@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -66,6 +67,24 @@ def test_it_works_from_an_empty_folder(unpacked: Path, tmp_path: Path) -> None:
     assert benched.returncode == 0, benched.stdout + benched.stderr
     assert "EMULATED" in benched.stdout
     assert list((tmp_path / "runs").rglob("*.html"))
+
+
+def test_the_python_script_of_the_readme_runs(unpacked: Path, tmp_path: Path) -> None:
+    """It checks, benchmarks twice, and finds the second run, with a fault, slower."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    script = next(block for block in blocks if block.startswith("import voicegauge"))
+    assert len(script.splitlines()) <= 15
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(unpacked)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    page, *metrics = done.stdout.splitlines()
+    assert (tmp_path / page).is_file()
+    changes = {metric: float(change) for metric, *_, change in (line.split() for line in metrics)}
+    assert changes["total_latency_ms"] > 0.5
+    assert changes["failures"] == 0
 
 
 FIVE_LINES = """\

@@ -274,7 +274,8 @@ def test_loading_the_plugin_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_the_five_lines_of_the_readme_are_a_test_for_each_rule(run) -> None:
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
-    code = readme.split("```python\n", 1)[1].split("```", 1)[0]
+    blocks = [part.split("```", 1)[0] for part in readme.split("```python\n")[1:]]
+    code = next(block for block in blocks if block.startswith("import pytest"))
     result = run(code, "-v", "--vg-max-calls", "8")
     result.assert_outcomes(passed=len(RULES))
     result.stdout.fnmatch_lines(["*test_contract?pixelapi-auth-not-enforced? PASSED*"])
