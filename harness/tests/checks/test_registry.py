@@ -9,7 +9,7 @@ from voicegauge.errors import UnknownNameError
 def test_every_rule_says_what_it_proves_and_what_it_rests_on() -> None:
     assert len(RULES) >= 30
     for rule in RULES.values():
-        assert rule.proves.endswith(".")
+        assert rule.description.endswith(".")
         assert rule.basis
         assert issubclass(rule.subject, CheckSubject)
 

@@ -94,7 +94,7 @@ def test_rules_are_listed(voicegauge) -> None:
     assert status == 0
     rows = json.loads(out)
     assert rows["schema"] == "voicegauge/rules/2"
-    assert {"id", "severity", "proves", "basis", "subject"} == set(rows["rules"][0])
+    assert {"id", "severity", "description", "basis", "subject"} == set(rows["rules"][0])
     assert "job-terminal-changed" in voicegauge("rules")[1]
 
 

@@ -77,7 +77,7 @@ class RuleRow(Record, frozen=True, kw_only=True):
 
     id: str
     severity: Severity
-    proves: str
+    description: str
     """One sentence: what holds if the rule finds nothing."""
     basis: str
     """The statements of a contract that it is based on."""
@@ -258,7 +258,7 @@ def _check_rules() -> tuple[RuleRow, ...]:
         RuleRow(
             id=rule.id,
             severity=rule.severity,
-            proves=rule.proves,
+            description=rule.description,
             basis=rule.basis,
             subject=rule.subject.__name__.lower(),
         )

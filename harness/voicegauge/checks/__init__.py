@@ -1,11 +1,8 @@
-"""Checks: what must hold of a provider's traffic, one rule at a time.
-
-They see exchanges and contracts, never sockets.
-"""
+"""Checks: rules over a provider's exchanges, by its contract. They never open a connection."""
 
 import voicegauge.checks.rules  # noqa: F401 - registers the rules
 from voicegauge.checks.applicability import applicable_rules
-from voicegauge.checks.judging import Checker, find_dispute
+from voicegauge.checks.checker import Checker, find_dispute
 from voicegauge.checks.registry import RULES, Rule, Violation, rule, select_rules
 from voicegauge.checks.subjects import (
     AudioInputCall,

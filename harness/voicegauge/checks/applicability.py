@@ -1,4 +1,4 @@
-"""Which rules have something to look at in an operation: those whose basis the contract states for it."""
+"""The rules that apply to an operation: those whose basis the contract states."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _STATEMENT = re.compile(r"(x-[a-z]+|callbacks|parameters|requestBody|responses|s
 
 
 def applicable_rules(operation: Operation) -> tuple[Rule, ...]:
-    """The rules that rest on a statement which the contract makes of `operation`, or of the job it is part of."""
-    return tuple(rule for rule in RULES.values() if any(_stands(operation, *s) for s in _statements(rule.basis)))
+    """Return the rules whose basis the contract states for `operation`, or for the job it is part of."""
+    return tuple(rule for rule in RULES.values() if any(_is_stated(operation, *s) for s in _statements(rule.basis)))
 
 
 def _statements(basis: str) -> Iterator[tuple[str, str]]:
-    """The statements of a basis, split after their key; "responses/4XX,5XX/..." stays one."""
+    """Yield the statements of a basis as (key, rest). The comma in "responses/4XX,5XX/..." does not separate them."""
     for text in re.split(r",\s+", basis):
         found = _STATEMENT.match(text)
         if found:
             yield found[1], found[2]
 
 
-def _stands(operation: Operation, key: str, rest: str) -> bool:
+def _is_stated(operation: Operation, key: str, rest: str) -> bool:
     if key.startswith("x-"):
         names = [name for name in rest.split(".") if name]
-        return any(_has(said, names) for said in _said(operation, key))
+        return any(_has(value, names) for value in _stated_values(operation, key))
     if key == "responses":
         return _responds(operation, rest)
     return {
@@ -41,8 +41,8 @@ def _stands(operation: Operation, key: str, rest: str) -> bool:
     }[key]
 
 
-def _said(operation: Operation, key: str) -> Iterable[Any]:
-    """What the contract says under `key` of an operation."""
+def _stated_values(operation: Operation, key: str) -> Iterable[Any]:
+    """Return the values of an `x-` key that concern an operation."""
     contract, use = operation.contract, operation.audio_input
     status = contract.operations.get(operation.speech.response.job or "") if operation.speech else None
     found: dict[str, Iterable[Any]] = {
@@ -59,24 +59,24 @@ def _said(operation: Operation, key: str) -> Iterable[Any]:
         "x-conversion": [use] if isinstance(use, ConversionSpec) else [],
         "x-pricing": _prices(operation),
     }
-    return [said for said in found[key] if said is not None]
+    return [value for value in found[key] if value is not None]
 
 
 def _takes_part(operation: Operation, submit: Operation) -> bool:
-    """Whether `operation` submits a batch of `submit`, or is asked for it."""
+    """Return whether `operation` submits batches of `submit`, or polls them."""
     job = submit.speech.response.job if submit.speech else None
     return submit.batch is not None and (operation is submit or operation.id == job)
 
 
 def resources_of(operation: Operation) -> list[ResourceSpec]:
-    """The kinds of things that an operation makes, lists, changes, deletes or uses."""
+    """Return the resources that an operation creates, lists, changes, deletes or uses."""
     found = []
-    for maker in operation.contract.operations.values():
-        resource = maker.resource
+    for creator in operation.contract.operations.values():
+        resource = creator.resource
         if resource is None:
             continue
         named = {
-            maker.id,
+            creator.id,
             *(setting.operation for setting in resource.transitions),
             *(use.operation for use in resource.uses),
         }
@@ -89,27 +89,27 @@ def _prices(operation: Operation) -> list[Any]:
     return [operation.pricing, *(one.pricing for one in operation.targets)]
 
 
-def _has(said: Any, names: list[str]) -> bool:
-    """Whether something is said under `names`, where "*" stands for any of several."""
+def _has(value: Any, names: list[str]) -> bool:
+    """Return whether there is a value under the path `names`, in which "*" matches any key or item."""
     if not names:
-        return said is not None and said not in ((), {})
+        return value is not None and value not in ((), {})
     name, rest = names[0], names[1:]
     if name == "*":
-        items = said.values() if isinstance(said, Mapping) else said
+        items = value.values() if isinstance(value, Mapping) else value
         return any(_has(item, rest) for item in items)
-    if isinstance(said, Mapping):
-        return name in said and _has(said[name], rest)
-    if isinstance(said, tuple):
-        return any(_has(item, names) for item in said)
-    inner = getattr(said, name, None)
+    if isinstance(value, Mapping):
+        return name in value and _has(value[name], rest)
+    if isinstance(value, tuple):
+        return any(_has(item, names) for item in value)
+    inner = getattr(value, name, None)
     return inner is not None and inner is not False and _has(inner, rest)
 
 
 def _responds(operation: Operation, rest: str) -> bool:
-    """Whether a response is documented at "/<statuses>/<part>/...", as far as its first part."""
+    """Return whether a response for one of the statuses has the part in "/<statuses>/<part>/..."."""
     statuses, part, name = (*rest.split("/")[1:4], "*", "*", "*")[:3]
-    fitting = [r for status, r in operation.responses.items() if any(_same(status, s) for s in statuses.split(","))]
-    return any(_has_part(response, part, name) for response in fitting)
+    matching = [r for status, r in operation.responses.items() if any(_same(status, s) for s in statuses.split(","))]
+    return any(_has_part(response, part, name) for response in matching)
 
 
 def _same(status: str, wanted: str) -> bool:

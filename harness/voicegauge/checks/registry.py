@@ -1,11 +1,13 @@
-"""Rules: each one registers itself with an id, a severity and what it proves.
+"""The registry of rules.
 
-    @rule("empty-body", on=Call, proves="...", basis="...")
-    def _empty_body(call: Call) -> Iterator[Problem]:
+Each rule is a function that registers itself:
+
+    @rule("empty-body", on=Call, description="...", basis="...")
+    def _empty_body(call: Call) -> Iterator[Violation]:
         ...
 
-A rule looks at one kind of subject and yields the problems it sees. It knows
-nothing of findings, disputes or masks: `voicegauge.checks.judging` makes findings of them.
+A rule is applied to one class of subjects and yields violations. Severity, disputes and masking are added by
+`voicegauge.checks.checker`, which turns violations into findings.
 """
 
 from __future__ import annotations
@@ -23,18 +25,18 @@ _ID = re.compile(r"^[a-z]+(-[a-z]+)*$")
 
 
 class Violation(NamedTuple):
-    """What a rule saw."""
+    """A violation of the contract, as a rule reports it."""
 
     message: str
-    """One sentence: what was expected and what was seen."""
+    """The expected and the actual behavior, in one sentence."""
     contract_pointer: str
-    """JSON pointer into the contract, at the statement that was broken."""
+    """JSON pointer into the contract, at the violated statement."""
     pointer: str | None = None
-    """JSON pointer into the body, at the value that breaks it."""
+    """JSON pointer into the body, at the offending value."""
     evidence: str | None = None
-    """The piece of traffic that shows it; shortened and masked later."""
+    """An excerpt of the exchange that shows the violation; the checker shortens and masks it."""
     exchange: Exchange | None = None
-    """The exchange that shows it, where the subject has several."""
+    """The exchange that shows the violation, if it is not the subject's own."""
 
 
 @dataclass(frozen=True)
@@ -43,27 +45,27 @@ class Rule:
 
     id: str
     severity: Severity
-    proves: str
-    """One sentence: what holds where the rule finds nothing."""
+    description: str
+    """One sentence that is true if the rule finds no violation."""
     basis: str
-    """The kind of statement in a contract that it rests on."""
+    """The parts of a contract that the rule compares with; `applicable_rules` reads them."""
     subject: type[Any]
     check: Callable[[Any], Iterator[Violation]]
 
 
 RULES: dict[str, Rule] = {}
-"""Every rule by its id."""
+"""All rules by id."""
 
 
 def rule(
-    rule_id: str, *, on: type[S], proves: str, basis: str, severity: Severity = Severity.ERROR
+    rule_id: str, *, on: type[S], description: str, basis: str, severity: Severity = Severity.ERROR
 ) -> Callable[[Callable[[S], Iterator[Violation]]], Callable[[S], Iterator[Violation]]]:
-    """Register the decorated function as the rule `rule_id` over subjects of the type `on`."""
+    """Register the decorated function as the rule `rule_id` for subjects of class `on`."""
 
     def register(check: Callable[[S], Iterator[Violation]]) -> Callable[[S], Iterator[Violation]]:
         assert _ID.match(rule_id), f"{rule_id!r} is not kebab-case"
         assert rule_id not in RULES, f"rule {rule_id!r} is registered twice"
-        RULES[rule_id] = Rule(rule_id, severity, proves, basis, on, check)
+        RULES[rule_id] = Rule(rule_id, severity, description, basis, on, check)
         return check
 
     return register
@@ -72,22 +74,22 @@ def rule(
 def select_rules(
     select: tuple[str, ...] = (), ignore: tuple[str, ...] = (), severities: Mapping[str, Severity] | None = None
 ) -> dict[str, Rule]:
-    """The rules named in `select` (all of them for none) without those in `ignore`.
+    """Return the selected rules by id.
 
     Args:
-        select: ids.
-        ignore: ids.
-        severities: by id, for rules that weigh more or less than they say themselves.
+        select: ids; empty for all rules.
+        ignore: ids that are removed from the selection.
+        severities: by id; they replace the severities of the rules.
 
     Raises:
-        UnknownNameError: a name is no rule; says the nearest.
-        UsageError: no rule is left, so that nothing could ever be found.
+        UnknownNameError: a name is not a rule id; the message suggests the nearest one.
+        UsageError: no rule is left.
     """
-    graded = severities or {}
-    for name in (*select, *ignore, *graded):
+    overrides = severities or {}
+    for name in (*select, *ignore, *overrides):
         if name not in RULES:
             raise UnknownNameError("rule", name, RULES)
     chosen = [name for name in RULES if (not select or name in select) and name not in ignore]
     if not chosen:
-        raise UsageError("--select and --ignore leave no rule: nothing could be found")
-    return {name: replace(RULES[name], severity=graded.get(name, RULES[name].severity)) for name in chosen}
+        raise UsageError("--select and --ignore leave no rule: select at least one")
+    return {name: replace(RULES[name], severity=overrides.get(name, RULES[name].severity)) for name in chosen}

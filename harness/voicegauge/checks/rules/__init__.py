@@ -1,8 +1,8 @@
-"""The rules, one module per subject matter. Importing this package registers them."""
+"""The rules, one module per topic. Importing this package registers them."""
 
 # The order here is the order of `voicegauge rules`.
 # isort: off
-from voicegauge.checks.rules import responses, streams, jobs, lists, resources, job_isolation, outcomes
+from voicegauge.checks.rules import responses, streams, jobs, resources, job_isolation, outcomes
 from voicegauge.checks.rules import audio, charges, audio_input, webhooks, recording_age
 
 # isort: on
@@ -15,7 +15,6 @@ __all__ = [
     "find_resource_item",
     "job_isolation",
     "jobs",
-    "lists",
     "outcomes",
     "recording_age",
     "resources",

@@ -1,4 +1,4 @@
-"""Rules over delivered audio: that it is audio, what was asked for, and all there."""
+"""Rules over delivered audio: its format, completeness and plausibility."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from voicegauge.checks.rules.speech_duration import spoken_range_s
 from voicegauge.checks.subjects import SpeechDelivery
 
 _GENERIC = ("", "application/octet-stream", "binary/octet-stream")
-"""Media types that say nothing of what the bytes are."""
+"""Media types that do not name a format."""
 
 
-def _audio_place(delivered: SpeechDelivery) -> str:
-    """Where the contract says how the audio is delivered."""
+def _audio_pointer(delivered: SpeechDelivery) -> str:
+    """Return the JSON pointer to the description of the audio in the contract."""
     status = delivered.target.job_operation
     return f"{status.pointer}/x-job/audio" if status else f"{delivered.operation.pointer}/x-speech/response/audio"
 
 
-def _text_instead(data: bytes) -> str | None:
-    """What kind of text stands where audio should; `None` where it looks like no text."""
+def _detect_text(data: bytes) -> str | None:
+    """Return the format of text that was delivered instead of audio; `None` if the data does not look like text."""
     start = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
         return "HTML"
@@ -31,80 +31,85 @@ def _text_instead(data: bytes) -> str | None:
 @rule(
     "audio-missing",
     on=SpeechDelivery,
-    proves="A request that is done leads to audio: the answer or its URL gives some bytes of it.",
+    description="A successful request leads to audio, in the response or at the URL that it names.",
     basis="x-job.audio, x-speech.response.audio",
 )
 def _missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     failure = delivered.delivery.failure
     if failure is not None and delivered.succeeded:
-        yield Violation(f"done, but no audio could be had: {failure.message}", _audio_place(delivered))
+        yield Violation(f"the request succeeded, but there is no audio: {failure.message}", _audio_pointer(delivered))
 
 
 @rule(
     "audio-not-audio",
     on=SpeechDelivery,
-    proves="What is delivered as audio is no web page and no JSON.",
+    description="Delivered audio is not HTML, XML or JSON.",
     basis="x-job.audio, x-speech.response.audio",
 )
 def _not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
-    kind = _text_instead(data)
+    kind = _detect_text(data)
     if kind:
         shown = data[:300].decode(errors="replace")
-        yield Violation(f"{kind} was delivered as audio", _audio_place(delivered), evidence=shown)
+        yield Violation(f"{kind} was delivered as audio", _audio_pointer(delivered), evidence=shown)
 
 
 @rule(
     "audio-undecodable",
     on=SpeechDelivery,
-    proves="The audio can be decoded.",
+    description="The audio can be decoded.",
     basis="x-job.audio, x-speech.response.audio",
 )
 def _undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
-    if data and delivered.decode_error is not None and _text_instead(data) is None:
-        yield Violation(f"cannot be decoded: {delivered.decode_error}", _audio_place(delivered), evidence=_hex(data))
+    if data and delivered.decode_error is not None and _detect_text(data) is None:
+        yield Violation(f"cannot be decoded: {delivered.decode_error}", _audio_pointer(delivered), evidence=_hex(data))
 
 
 @rule(
     "audio-truncated",
     on=SpeechDelivery,
-    proves="The audio is as long as its own container says.",
+    description="The audio is as long as its container header states.",
     basis="x-job.audio, x-speech.response.audio",
 )
 def _truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
     decoded = delivered.decoded
     if decoded is not None and decoded.truncated:
-        message = f"the {decoded.container} states {decoded.declared_s:.2f} s, but holds {decoded.audio_s:.2f} s"
-        yield Violation(message, _audio_place(delivered))
+        message = (
+            f"the {decoded.container} header states {decoded.declared_s:.2f} s, the audio has {decoded.audio_s:.2f} s"
+        )
+        yield Violation(message, _audio_pointer(delivered))
 
 
 @rule(
     "audio-format",
     on=SpeechDelivery,
-    proves="The audio has the format that was asked for, or that the document says it always has.",
+    description="The audio has the requested format, or the documented one if none was requested.",
     basis="x-speech.request.format, x-job.audio.format",
 )
 def _format(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS
 
-    place, at = delivered.documented_audio, _audio_place(delivered)
-    asked = delivered.speech.format if "format" in delivered.target.speech.request else None
-    wanted = asked or (place.format if place else None)
+    documented, at = delivered.documented_audio, _audio_pointer(delivered)
+    requested = delivered.speech.format if "format" in delivered.target.speech.request else None
+    wanted = requested or (documented.format if documented else None)
     if delivered.decoded is None or wanted not in AUDIO_FORMATS:
         return
     container = {"RAW": "pcm"}.get(AUDIO_FORMATS[wanted].container, AUDIO_FORMATS[wanted].container.lower())
     if delivered.decoded.container != container:
-        at = f"{delivered.operation.pointer}/x-speech/request/format" if asked else at
-        yield Violation(
-            f"{wanted} was expected, {delivered.decoded.container} came", at, evidence=_audio_head(delivered)
-        )
+        at = f"{delivered.operation.pointer}/x-speech/request/format" if requested else at
+        yield Violation(f"expected {wanted}, got {delivered.decoded.container}", at, evidence=_audio_head(delivered))
+
+
+def _is_foreign(media_type: str, declared: str) -> bool:
+    """Return whether the declared media type names something that cannot contain audio."""
+    return media_type == declared and not media_type.startswith(("audio/", "video/")) and media_type not in _GENERIC
 
 
 @rule(
     "audio-media-type",
     on=SpeechDelivery,
-    proves="The audio is what its declared media type says.",
+    description="The audio matches its declared media type.",
     basis="x-job.audio.media_type, Content-Type",
 )
 def _media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
@@ -112,20 +117,20 @@ def _media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
 
     if delivered.decoded is None:
         return
-    container, at = delivered.decoded.container, _audio_place(delivered)
+    container, at = delivered.decoded.container, _audio_pointer(delivered)
     declared = (delivered.delivery.media_type or "").lower()
-    for said in dict.fromkeys((declared, delivered.exchange.response.media_type)):
-        meant = container_of_media_type(said)
-        if meant is not None and meant != container:
-            yield Violation(f"declared {said}, but it is {container}", at, evidence=_audio_head(delivered))
-        elif meant is None and said == declared and not said.startswith(("audio/", "video/")) and said not in _GENERIC:
-            yield Violation(f"declared {said}, which is no media type of audio", at)
+    for media_type in dict.fromkeys((declared, delivered.exchange.response.media_type)):
+        named = container_of_media_type(media_type)
+        if named is not None and named != container:
+            yield Violation(f"declared as {media_type}, but it is {container}", at, evidence=_audio_head(delivered))
+        elif named is None and _is_foreign(media_type, declared):
+            yield Violation(f"declared as {media_type}, which is not an audio media type", at)
 
 
 @rule(
     "audio-silent",
     on=SpeechDelivery,
-    proves="The audio holds sound.",
+    description="The audio is not silent.",
     basis="x-speech.request.text",
 )
 def _silent(delivered: SpeechDelivery) -> Iterator[Violation]:
@@ -140,7 +145,7 @@ def _silent(delivered: SpeechDelivery) -> Iterator[Violation]:
 @rule(
     "audio-length",
     on=SpeechDelivery,
-    proves="The audio is about as long as it takes to say the text, by bounds that no voice passes.",
+    description="The duration of the audio is plausible for its text, by bounds that every voice meets.",
     basis="x-speech.request.text",
 )
 def _length(delivered: SpeechDelivery) -> Iterator[Violation]:

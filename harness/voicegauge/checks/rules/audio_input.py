@@ -1,4 +1,4 @@
-"""Rules over what comes back for audio that was sent: transcripts, converted audio, stems."""
+"""Rules over responses to uploaded audio: transcripts, converted audio, stems."""
 
 from __future__ import annotations
 
@@ -14,216 +14,215 @@ from voicegauge.contract.extension import AudioInputField, ConversionSpec
 from voicegauge.formats import Location
 
 MAX_WER = 0.5
-"""Half of the words of clean speech: no recogniser is that bad, and another recording's transcript is worse."""
+"""Every recognizer has a lower error rate on clean speech, and the transcript of another recording has a higher one."""
 LENGTH_TOLERANCE_S = 0.5
-"""Codecs pad their frames, and a length may be rounded to half a second."""
+"""Codecs pad frames, and a duration may be rounded to half a second."""
 LENGTH_TOLERANCE = 0.05
-"""Of the length: a change of pitch or speed cuts at whole periods."""
+"""Fraction of the duration: changing pitch or speed cuts at whole periods of the voice."""
 ORDER_TOLERANCE_S = 0.011
-"""Times are rounded to hundredths."""
+"""Timestamps are rounded to hundredths of a second."""
 CHARGE_TOLERANCE = 0.02
-"""Relative: a provider may count the length of an MP3 with its padding or without."""
+"""Relative tolerance: the duration of an MP3 can be counted with or without its encoder padding."""
 
 
-def _transcript(taken: AudioInputCall) -> tuple[str, Location] | None:
-    """The transcript and its place, from a transcription or from what else transcribes."""
-    use = taken.intake.audio_input
-    place = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
-    text = taken.read_response(place) if place else MISSING
-    return (text, place) if isinstance(text, str) and place else None
+def _transcript(call: AudioInputCall) -> tuple[str, Location] | None:
+    """Return the transcript and its location, of a transcription or of a conversion that also transcribes."""
+    use = call.intake.audio_input
+    location = use.response.facts.get("transcript") if isinstance(use, ConversionSpec) else use.response.text
+    text = call.read_response(location) if location else MISSING
+    return (text, location) if isinstance(text, str) and location else None
 
 
 @rule(
     "transcript-wrong",
     on=AudioInputCall,
-    proves="The transcript of clean speech is what was spoken, but for less than half of its words.",
+    description="The transcript of clean speech has a word error rate below 50%.",
     basis="x-transcription.response.text, x-conversion.response.facts.transcript",
 )
-def _transcript_wrong(taken: AudioInputCall) -> Iterator[Violation]:
+def _transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score
 
-    found = _transcript(taken)
-    if taken.reference is None or found is None:
+    found = _transcript(call)
+    if call.reference is None or found is None:
         return
-    text, place = found
-    scored = score(sample_id="", reference=taken.reference, transcript=text, language="en", content="speech")
+    text, location = found
+    scored = score(sample_id="", reference=call.reference, transcript=text, language="en", content="speech")
     if scored.error_rate >= MAX_WER:
-        message = f"word error rate {scored.error_rate:.0%} against what was spoken"
+        message = f"word error rate {scored.error_rate:.0%} against the spoken text"
         yield Violation(
-            message, f"{taken.pointer}/response", place.pointer, f"heard: {text!r}; said: {taken.reference!r}"
+            message,
+            f"{call.pointer}/response",
+            location.pointer,
+            f"transcript: {text!r}; reference: {call.reference!r}",
         )
 
 
 @rule(
     "transcript-duration",
     on=AudioInputCall,
-    proves="The length that a transcript names is that of the audio that was sent.",
+    description="The duration in a transcript is that of the uploaded audio.",
     basis="x-transcription.response.audio_s",
 )
-def _transcript_duration(taken: AudioInputCall) -> Iterator[Violation]:
-    use = taken.intake.transcription
-    named = taken.read_response(use.response.audio_s) if use else MISSING
-    if use is None or taken.uploaded is None or not _is_number(named):
+def _transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.intake.transcription
+    named = call.read_response(use.response.audio_s) if use else MISSING
+    if use is None or call.uploaded is None or not _is_number(named):
         return
-    if not _about(named, taken.uploaded.audio_s):
-        message = f"{named:g} s are named, {taken.uploaded.audio_s:.2f} s were sent"
-        yield Violation(message, f"{taken.pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2])
+    if not _is_close(named, call.uploaded.audio_s):
+        message = f"the response states {named:g} s, but {call.uploaded.audio_s:.2f} s were sent"
+        yield Violation(message, f"{call.pointer}/response/audio_s", str(use.response.audio_s).partition("#")[2])
 
 
 @rule(
     "transcript-segments",
     on=AudioInputCall,
-    proves="The segments of a transcript are in order, end after they begin, and lie within the audio.",
+    description="Transcript segments are in order, end after they begin, and lie within the audio.",
     basis="x-transcription.response.segments",
 )
-def _transcript_segments(taken: AudioInputCall) -> Iterator[Violation]:
-    use = taken.intake.transcription
-    listed = taken.read_response(use.response.segments) if use else MISSING
-    if use is None or taken.uploaded is None or not isinstance(listed, list):
+def _transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.intake.transcription
+    listed = call.read_response(use.response.segments) if use else MISSING
+    if use is None or call.uploaded is None or not isinstance(listed, list):
         return
     keys, before = use.response.segment, 0.0
-    at, pointer = f"{taken.pointer}/response/segments", str(use.response.segments).partition("#")[2]
+    at, pointer = f"{call.pointer}/response/segments", str(use.response.segments).partition("#")[2]
     for index, segment in enumerate(listed):
         start, end = (segment.get(key) if isinstance(segment, dict) else None for key in (keys.start, keys.end))
         if not _is_number(start) or not _is_number(end):
-            continue  # response-schema tells of it
+            continue  # reported by response-schema
         if start < before - ORDER_TOLERANCE_S:
-            yield Violation(f"begins at {start:g} s, before the one before it", at, f"{pointer}/{index}")
+            yield Violation(f"starts at {start:g} s, before the previous segment", at, f"{pointer}/{index}")
         if end < start - ORDER_TOLERANCE_S:
-            yield Violation(f"ends at {end:g} s, before it begins at {start:g} s", at, f"{pointer}/{index}")
-        if end > taken.uploaded.audio_s + LENGTH_TOLERANCE_S:
-            length = taken.uploaded.audio_s
-            yield Violation(f"ends at {end:g} s of {length:.2f} s of audio", at, f"{pointer}/{index}")
+            yield Violation(f"ends at {end:g} s, before its start at {start:g} s", at, f"{pointer}/{index}")
+        if end > call.uploaded.audio_s + LENGTH_TOLERANCE_S:
+            length = call.uploaded.audio_s
+            yield Violation(f"ends at {end:g} s, after the audio at {length:.2f} s", at, f"{pointer}/{index}")
         before = start
 
 
 @rule(
     "transcript-words",
     on=AudioInputCall,
-    proves="Word timestamps come where they are asked for.",
+    description="Word timestamps are present if they were requested.",
     basis="x-transcription.request.timestamps",
 )
-def _transcript_words(taken: AudioInputCall) -> Iterator[Violation]:
-    use = taken.intake.transcription
-    if use is None or use.response.segment.words is None or taken.input_value("timestamps") is not True:
+def _transcript_words(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.intake.transcription
+    if use is None or use.response.segment.words is None or call.input_value("timestamps") is not True:
         return
-    listed = taken.read_response(use.response.segments)
+    listed = call.read_response(use.response.segments)
     segments = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
     if segments and not any(item.get(use.response.segment.words) for item in segments):
-        yield Violation("asked for, but no segment has any", f"{taken.pointer}/request/timestamps")
+        yield Violation("word timestamps were requested, but no segment has any", f"{call.pointer}/request/timestamps")
 
 
 @rule(
     "converted-audio",
     on=AudioInputCall,
-    proves="What comes back as audio can be decoded, and holds sound where sound was sent.",
+    description="Converted audio can be decoded, and is not silent unless the upload was.",
     basis="x-conversion.response.audio, x-conversion.response.stems",
 )
-def _converted_audio(taken: AudioInputCall) -> Iterator[Violation]:
+def _converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
-    if taken.failure is not None:
-        yield Violation(f"taken, but no audio could be had: {taken.failure}", f"{taken.pointer}/response")
-    for index, piece in enumerate(taken.received):
-        if piece is None:
-            yield Violation(
-                f"audio {index + 1} of {len(taken.received)} cannot be decoded", f"{taken.pointer}/response"
-            )
-    heard = [piece for piece in taken.received if piece is not None]
-    sent = taken.uploaded
-    if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not heard:
+    if call.failure is not None:
+        yield Violation(f"call, but no audio could be had: {call.failure}", f"{call.pointer}/response")
+    for index, audio in enumerate(call.received):
+        if audio is None:
+            yield Violation(f"file {index + 1} of {len(call.received)} cannot be decoded", f"{call.pointer}/response")
+    decoded = [audio for audio in call.received if audio is not None]
+    sent = call.uploaded
+    if sent is None or is_silent(sent.samples, sent.sample_rate_hz) or not decoded:
         return
-    if all(is_silent(piece.samples, piece.sample_rate_hz) for piece in heard):
-        yield Violation("silence came back for sound", f"{taken.pointer}/response")
+    if all(is_silent(audio.samples, audio.sample_rate_hz) for audio in decoded):
+        yield Violation("the result is silent, but the upload is not", f"{call.pointer}/response")
 
 
 @rule(
     "converted-format",
     on=AudioInputCall,
-    proves="Converted audio has the format, sample rate and number of channels that were asked for.",
+    description="Converted audio has the requested format, sample rate and number of channels.",
     basis="x-conversion.request",
 )
-def _converted_format(taken: AudioInputCall) -> Iterator[Violation]:
+def _converted_format(call: AudioInputCall) -> Iterator[Violation]:
     facts: tuple[tuple[AudioInputField, str], ...] = (
         ("format", "container"),
         ("sample_rate", "sample_rate_hz"),
         ("channels", "channels"),
     )
     for word, attribute in facts:
-        asked = taken.input_value(word)
-        for piece in taken.received:
-            came = getattr(piece, attribute, None)
-            if asked is not None and came is not None and str(asked) != str(came):
-                yield Violation(f"{word} {asked} was asked for, {came} came", f"{taken.pointer}/request/{word}")
+        requested = call.input_value(word)
+        for audio in call.received:
+            actual = getattr(audio, attribute, None)
+            if requested is not None and actual is not None and str(requested) != str(actual):
+                yield Violation(f"requested {word} {requested}, got {actual}", f"{call.pointer}/request/{word}")
 
 
 @rule(
     "converted-length",
     on=AudioInputCall,
-    proves="Converted audio is as long as what was sent, or as the speed that was asked for makes it.",
+    description="Converted audio is as long as the upload, divided by the requested speed.",
     basis="x-conversion.request.speed",
 )
-def _converted_length(taken: AudioInputCall) -> Iterator[Violation]:
-    use = taken.intake.conversion
-    if use is None or use.purpose == "translate" or taken.uploaded is None:
+def _converted_length(call: AudioInputCall) -> Iterator[Violation]:
+    use = call.intake.conversion
+    if use is None or use.purpose == "translate" or call.uploaded is None:
         return
-    speed = taken.input_value("speed")
-    expected = taken.uploaded.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
-    for piece in taken.received:
-        if piece is not None and not _about(piece.audio_s, expected):
-            at = f"{taken.pointer}/request/speed" if speed is not None else f"{taken.pointer}/response"
-            yield Violation(f"{expected:.2f} s were expected, {piece.audio_s:.2f} s came", at)
+    speed = call.input_value("speed")
+    expected = call.uploaded.audio_s / (speed if _is_number(speed) and speed > 0 else 1.0)
+    for audio in call.received:
+        if audio is not None and not _is_close(audio.audio_s, expected):
+            at = f"{call.pointer}/request/speed" if speed is not None else f"{call.pointer}/response"
+            yield Violation(f"expected {expected:.2f} s, got {audio.audio_s:.2f} s", at)
 
 
 @rule(
     "stems-count",
     on=AudioInputCall,
-    proves="As many stems come as were asked for, each with a name of its own.",
+    description="As many stems are returned as were requested, each with a different name.",
     basis="x-conversion.request.stems",
 )
-def _stems_count(taken: AudioInputCall) -> Iterator[Violation]:
-    place = taken.intake.conversion.response.stems if taken.intake.conversion else None
-    listed = taken.read_response(place.at) if place else MISSING
-    if place is None or not isinstance(listed, list):
+def _stems_count(call: AudioInputCall) -> Iterator[Violation]:
+    stems = call.intake.conversion.response.stems if call.intake.conversion else None
+    listed = call.read_response(stems.at) if stems else MISSING
+    if stems is None or not isinstance(listed, list):
         return
-    asked, pointer = taken.input_value("stems"), place.at.pointer
-    if _is_number(asked) and len(listed) != asked:
-        yield Violation(
-            f"{asked:g} stems were asked for, {len(listed)} came", f"{taken.pointer}/request/stems", pointer
-        )
-    names = [item.get(place.name) for item in listed if isinstance(item, dict)]
+    requested, pointer = call.input_value("stems"), stems.at.pointer
+    if _is_number(requested) and len(listed) != requested:
+        yield Violation(f"requested {requested:g} stems, got {len(listed)}", f"{call.pointer}/request/stems", pointer)
+    names = [item.get(stems.name) for item in listed if isinstance(item, dict)]
     if len(set(map(str, names))) < len(names):
-        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{taken.pointer}/response/stems", pointer)
+        yield Violation(f"stems share a name: {', '.join(map(str, names))}", f"{call.pointer}/response/stems", pointer)
 
 
 @rule(
     "charge-per-minute",
     on=AudioInputCall,
-    proves="What is charged for audio is the documented price of its length.",
+    description="The charge for audio is the documented price for its duration.",
     basis="x-pricing",
 )
-def _charge_per_minute(taken: AudioInputCall) -> Iterator[Violation]:
-    price, place = taken.intake.pricing, taken.intake.audio_input.response.charged
-    charged = taken.read_response(place)
-    if price is None or price.per != "minute" or taken.uploaded is None or charged is MISSING:
+def _charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
+    price, location = call.intake.pricing, call.intake.audio_input.response.charged
+    charged = call.read_response(location)
+    if price is None or price.per != "minute" or call.uploaded is None or charged is MISSING:
         return
     amount = read_amount(charged)
     if amount is None:
         return
-    whole = math.ceil(taken.uploaded.audio_s / 60) * 60.0
-    unit = taken.contract.provider.credits
+    whole = math.ceil(call.uploaded.audio_s / 60) * 60.0
+    unit = call.contract.provider.credits
     rates = [reading.credits if unit is not None else reading.usd for reading in (price, *price.alternatives)]
-    due = [(rate * taken.uploaded.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
+    due = [(rate * call.uploaded.audio_s / 60, rate * whole / 60) for rate in rates if rate is not None]
     if any(low * (1 - CHARGE_TOLERANCE) <= amount <= high * (1 + CHARGE_TOLERANCE) for low, high in due):
         return
-    exact = quote_price(taken.intake, 0, audio_s=taken.uploaded.audio_s)
+    exact = quote_price(call.intake, 0, audio_s=call.uploaded.audio_s)
     documented = exact.credits if unit is not None else exact.usd
-    says = f"charged {amount:g} for {taken.uploaded.audio_s:.2f} s; documented: {documented or 0:g}"
-    own = f"{taken.intake.pointer}/pricing" if taken.intake.spec.pricing else f"{taken.operation.pointer}/x-pricing"
-    yield Violation(says, own, str(place).partition("#")[2] or None, f"{place}: {amount:g}")
+    message = f"charged {amount:g} for {call.uploaded.audio_s:.2f} s; documented: {documented or 0:g}"
+    own = f"{call.intake.pointer}/pricing" if call.intake.spec.pricing else f"{call.operation.pointer}/x-pricing"
+    yield Violation(message, own, location.pointer or None if location is not None else None, f"{location}: {amount:g}")
 
 
-def _about(seconds: float, expected: float) -> bool:
+def _is_close(seconds: float, expected: float) -> bool:
     return abs(seconds - expected) <= max(LENGTH_TOLERANCE_S, LENGTH_TOLERANCE * expected)
 
 

@@ -1,4 +1,4 @@
-"""The rule over money: that what was charged is what the document says a request costs."""
+"""The rule over charges: a provider charges the documented price."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from voicegauge.contract.extension import ChatSpec, PriceSpec
 from voicegauge.formats import Location
 
 TOLERANCE = 1e-6
-"""Relative: money travels as a decimal fraction, and a sum of them is no exact number."""
+"""Relative tolerance: amounts are decimal fractions, whose sums are not exact in binary floating point."""
 
 
 @rule(
     "charge-wrong",
     on=Call,
-    proves="What is charged is the documented price, and a job that is documented as free costs nothing.",
+    description="The charge is the documented price, and a job documented as free costs nothing.",
     basis="x-pricing, x-speech.response.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
 )
 def _charge_wrong(call: Call) -> Iterator[Violation]:
     if call.operation.chat is not None:
-        yield from _turn_charge(call, call.operation.chat)
+        yield from _chat_charge(call, call.operation.chat)
         return
     submit = call.submit or call
-    place = _charged_place(call)
-    if not call.ok or place is None or submit.target is None:
+    location = _charge_location(call)
+    if not call.ok or location is None or submit.target is None:
         return
-    charged = read_amount(call.read_response(place))
+    charged = read_amount(call.read_response(location))
     if charged is None:
         return
-    target, pointer = submit.target, place.pointer or None
-    if _free(call):
+    target, pointer = submit.target, location.pointer or None
+    if _is_free(call):
         if charged > 0:
             at = f"{call.operation.pointer}/x-job/states"
-            yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(place))
+            yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
         return
     readings = list(_readings(submit, target))
     fitting = [at for at, low, high in readings if _close(charged, low, high)]
     if not readings or _pricing_pointer(target) in fitting:
         return
-    # Another reading of the price is a place of its own: it says itself that it is disputed.
+    # An alternative price has a pointer of its own, at which the contract documents the dispute.
     at = fitting[0] if fitting else _pricing_pointer(target)
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
     documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in readings if at == readings[0][0]))
-    yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{place}: {charged:g}")
+    yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{location}: {charged:g}")
 
 
-def _turn_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
-    """A turn of a chat has one price, whatever is said."""
+def _chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
+    """Compare the charge of a chat turn, whose price does not depend on the text."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
     charged = read_amount(call.read_response(chat.charged)) if call.ok else None
@@ -64,14 +64,14 @@ def _turn_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
     yield Violation(message, f"{call.operation.pointer}/x-pricing", evidence=f"{chat.charged}: {charged:g}")
 
 
-def _charged_place(call: Call) -> Location | None:
+def _charge_location(call: Call) -> Location | None:
     if call.operation.job is not None:
         return call.operation.job.charged
     return call.operation.speech.response.charged if call.operation.speech else None
 
 
 def read_amount(value: object) -> float | None:
-    """A number, or one in a header's text; `None` for anything else."""
+    """Return a finite number, also from the text of a header; `None` for any other value."""
     if value is MISSING or isinstance(value, bool):
         return None
     try:
@@ -81,16 +81,17 @@ def read_amount(value: object) -> float | None:
     return amount if math.isfinite(amount) else None
 
 
-def _free(call: Call) -> bool:
+def _is_free(call: Call) -> bool:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job else None
     return state is not None and state.charged is False
 
 
 def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
-    """The amounts that would be right, each with its place: a part of a credit, or of a cent, may be rounded up.
+    """Yield each right amount: the pointer to its price, the exact amount, and the amount rounded up.
 
-    The text is counted as it was sent, and without what the contract's template adds to it.
+    Providers round up to a whole credit or cent. The text is counted as sent, and without the text that the
+    contract's template adds to it.
     """
     price, pointer = target.pricing, _pricing_pointer(target)
     slot = target.speech.request["text"]
@@ -99,9 +100,9 @@ def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]
         return
     added = len(slot.template.replace("{}", ""))
     least = 1.0 if target.contract.provider.credits is not None else 0.01
-    places = [(price, pointer)]
-    places += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
-    for reading, at in places:
+    prices = [(price, pointer)]
+    prices += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
+    for reading, at in prices:
         for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
             amount = _quoted(target, reading, characters)
             if amount is not None:
@@ -110,9 +111,9 @@ def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]
 
 
 def _quoted(target: Target, price: PriceSpec, characters: int) -> float | None:
-    """What the contract's price asks for so many characters, in the provider's own money."""
+    """Return the documented price for a number of characters, in the provider's currency."""
     if price.per == "minute":
-        return None  # the length of the audio is not known from the request
+        return None  # the duration of the audio is not known from the request
     priced = replace(target, spec=msgspec.structs.replace(target.spec, pricing=price))
     quoted = quote_price(priced, characters)
     return quoted.usd if target.contract.provider.credits is None else quoted.credits

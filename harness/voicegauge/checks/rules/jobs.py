@@ -1,4 +1,4 @@
-"""Rules over jobs: states, their order, and what each must carry."""
+"""Rules over jobs: their states, transitions, timestamps and results."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ from voicegauge.contract.extension import JobSpec
 from voicegauge.formats import Location, escape
 from voicegauge.model import Severity
 
+MAX_UNIX_S = 1e11
+"""Larger Unix times are in milliseconds: as seconds, this one is in the year 5138, as milliseconds in 1973."""
 CLOCK_SLACK_S = 1.0
-"""Timestamps of different parts of one service may be rounded to seconds, each its own way."""
+"""Timestamps may be rounded to whole seconds, up or down, so that equal times differ by up to a second."""
 
 
 def _job(call: Call) -> JobSpec | None:
-    """The job that a status answer tells of; `None` for any other answer."""
+    """Return the job description for a status response; `None` for any other response."""
     return call.operation.job if call.ok else None
 
 
@@ -38,7 +40,7 @@ def _at(call: Call, *tokens: str) -> str:
 @rule(
     "job-state-unknown",
     on=Call,
-    proves="A job is only ever in a state that the document names.",
+    description="Every state of a job is documented.",
     basis="x-job.states",
 )
 def _state_unknown(call: Call) -> Iterator[Violation]:
@@ -54,7 +56,7 @@ def _state_unknown(call: Call) -> Iterator[Violation]:
 @rule(
     "job-completed-without-output",
     on=Call,
-    proves="A job that has succeeded carries all that the document promises of it, the audio first.",
+    description="A successful job has everything that the document promises, above all the audio.",
     basis="x-job.states.*.required of states that end in success",
 )
 def _completed_without_output(call: Call) -> Iterator[Violation]:
@@ -64,7 +66,7 @@ def _completed_without_output(call: Call) -> Iterator[Violation]:
 @rule(
     "job-failed-without-reason",
     on=Call,
-    proves="A job that has failed says why.",
+    description="A failed job has a reason.",
     basis="x-job.states.*.required of states that end in failure",
 )
 def _failed_without_reason(call: Call) -> Iterator[Violation]:
@@ -77,17 +79,17 @@ def _carries(call: Call, end: str) -> Iterator[Violation]:
     if job is None or state is None or state.end != end:
         return
     name = _state(call, job) or ""
-    for place in state.required:
-        value = call.read_response(place)
+    for location in state.required:
+        value = call.read_response(location)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
-            yield Violation(f"{name}, but {place} {seen}", _at(call, "states", name, "required"), _pointer(place))
+            yield Violation(f"{name}, but {location} {seen}", _at(call, "states", name, "required"), _pointer(location))
 
 
 @rule(
     "job-output-early",
     on=Call,
-    proves="A job that has not ended carries no audio, but for the states that may carry a part of it.",
+    description="A job has no audio before it ends, except in states documented as partial.",
     basis="x-job.states.*.partial",
     severity=Severity.WARNING,
 )
@@ -96,20 +98,20 @@ def _output_early(call: Call) -> Iterator[Violation]:
     state = job.states.get(_state(call, job) or "") if job else None
     if job is None or state is None or state.end is not None or state.partial or job.result is not None:
         return
-    place, name = job.audio.at, _state(call, job) or ""
-    value = call.read_response(place)
+    location, name = job.audio.at, _state(call, job) or ""
+    value = call.read_response(location)
     if value is not MISSING and value not in (None, "", [], {}):
-        yield Violation(f"{name}, and {place} carries audio already", _at(call, "states", name), _pointer(place))
+        yield Violation(f"{name}, but {location} has audio already", _at(call, "states", name), _pointer(location))
 
 
-def _pointer(place: Location | None) -> str | None:
-    return place.pointer or None if place is not None else None
+def _pointer(location: Location | None) -> str | None:
+    return location.pointer or None if location is not None else None
 
 
 @rule(
     "job-timestamps",
     on=Call,
-    proves="The times that a status answer tells can be read and follow one another.",
+    description="The timestamps of a status response are valid and in order.",
     basis="x-job.created, x-job.updated, x-job.completed",
 )
 def _timestamps(call: Call) -> Iterator[Violation]:
@@ -123,7 +125,7 @@ def _timestamps(call: Call) -> Iterator[Violation]:
             continue
         moment = read_timestamp(value)
         if moment is None:
-            yield Violation(f"{key} {value!r:.80} is no time", _at(call, key), _pointer(getattr(job, key)))
+            yield Violation(f"{key} {value!r:.80} is not a valid time", _at(call, key), _pointer(getattr(job, key)))
         else:
             times[key] = moment
     for first, second in (("created", "updated"), ("created", "completed")):
@@ -139,15 +141,12 @@ def _out_of_order(call: Call, first: str, second: str, times: dict[str, datetime
 
 
 def read_timestamp(value: Any) -> datetime | None:
-    """The moment that an ISO 8601 text or a Unix time means; UTC where no zone is given.
-
-    `None` where it is neither.
-    """
+    """Return the time of an ISO 8601 text or a Unix time, in UTC if it has no zone; `None` if it is neither."""
     try:
         if isinstance(value, bool):
             return None
         if isinstance(value, int | float):
-            return datetime.fromtimestamp(value / 1000 if value > 1e11 else value, UTC)
+            return datetime.fromtimestamp(value / 1000 if value > MAX_UNIX_S else value, UTC)
         moment = datetime.fromisoformat(str(value))
     except (ValueError, OverflowError, OSError):
         return None
@@ -157,15 +156,15 @@ def read_timestamp(value: Any) -> datetime | None:
 @rule(
     "job-transition-illegal",
     on=JobHistory,
-    proves="A job moves only along the documented transitions; states between two polls may be missed.",
+    description="A job follows the documented transitions; states between two polls may be missed.",
     basis="x-job.states.*.next",
 )
-def _transition_illegal(trail: JobHistory) -> Iterator[Violation]:
-    job = trail.spec
-    for (before, _), (after, call) in pairwise(_seen(trail)):
+def _transition_illegal(history: JobHistory) -> Iterator[Violation]:
+    job = history.spec
+    for (before, _), (after, call) in pairwise(_seen(history)):
         ended = before in job.states and job.states[before].end is not None
         if after in job.states and before in job.states and not ended and after not in _reachable(job, before):
-            at = f"{trail.status_operation.pointer}/x-job/states/{escape(before)}/next"
+            at = f"{history.status_operation.pointer}/x-job/states/{escape(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
             yield Violation(message, at, _pointer(job.state), exchange=call.exchange)
@@ -174,17 +173,17 @@ def _transition_illegal(trail: JobHistory) -> Iterator[Violation]:
 @rule(
     "job-terminal-changed",
     on=JobHistory,
-    proves="A job that has ended stays as it ended, however often it is asked for.",
+    description="A job stays in its terminal state, however often it is polled.",
     basis="x-job.states.*.end",
 )
-def _terminal_changed(trail: JobHistory) -> Iterator[Violation]:
-    job = trail.spec
-    for (before, _), (after, call) in pairwise(_seen(trail)):
+def _terminal_changed(history: JobHistory) -> Iterator[Violation]:
+    job = history.spec
+    for (before, _), (after, call) in pairwise(_seen(history)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
-            at = f"{trail.status_operation.pointer}/x-job/states/{escape(before)}/end"
+            at = f"{history.status_operation.pointer}/x-job/states/{escape(before)}/end"
             yield Violation(
-                f"had ended as {before} and is {after} when asked again",
+                f"had ended as {before}, but is {after} when polled again",
                 at,
                 _pointer(job.state),
                 exchange=call.exchange,
@@ -194,31 +193,31 @@ def _terminal_changed(trail: JobHistory) -> Iterator[Violation]:
 @rule(
     "job-cancel-ignored",
     on=JobHistory,
-    proves="A job that had not ended when cancelling it was accepted ends as cancelled.",
+    description="A job whose cancellation was accepted before its end ends as cancelled.",
     basis="x-job.cancel",
 )
-def _cancel_ignored(trail: JobHistory) -> Iterator[Violation]:
-    job, after = trail.spec, trail.cancelled_after
+def _cancel_ignored(history: JobHistory) -> Iterator[Violation]:
+    job, after = history.spec, history.cancelled_after
     if job.cancel is None or after is None:
         return
-    went_on = False
-    for poll in trail.polls[after:]:
+    continued = False
+    for poll in history.polls[after:]:
         state = _state(poll, job) if poll.ok else None
         known = job.states.get(state or "")
         if known is not None and known.end is None:
-            went_on = True  # only then had it surely not ended before
-        elif known is not None and went_on and state != job.cancel.state:
-            at = f"{trail.status_operation.pointer}/x-job/cancel/state"
-            message = f"was cancelled before it had ended, and ended as {state}, not as {job.cancel.state}"
+            continued = True  # only then is it certain that it had not ended before the cancellation
+        elif known is not None and continued and state != job.cancel.state:
+            at = f"{history.status_operation.pointer}/x-job/cancel/state"
+            message = f"was cancelled before its end, but ended as {state}, not as {job.cancel.state}"
             yield Violation(message, at, _pointer(job.state), exchange=poll.exchange)
             return
 
 
-def _seen(trail: JobHistory) -> list[tuple[str, Call]]:
-    """The states in the order seen, those that are no text left out."""
-    job = trail.spec
-    found = [(trail.submit.read_response(job.submit.state), trail.submit)]
-    found += [(poll.read_response(job.state), poll) for poll in trail.polls if poll.ok]
+def _seen(history: JobHistory) -> list[tuple[str, Call]]:
+    """Return the states in the order seen, without values that are not text."""
+    job = history.spec
+    found = [(history.submit.read_response(job.submit.state), history.submit)]
+    found += [(poll.read_response(job.state), poll) for poll in history.polls if poll.ok]
     return [(state, call) for state, call in found if isinstance(state, str)]
 
 
@@ -235,54 +234,54 @@ def _reach(states: tuple[tuple[str, tuple[str, ...]], ...], start: str) -> froze
 
 
 def _reachable(job: JobSpec, start: str) -> frozenset[str]:
-    """The states that `start` leads to, itself among them."""
+    """Return the states that can follow `start`, including itself."""
     return _reach(tuple((name, state.next) for name, state in job.states.items()), start)
 
 
 @rule(
     "job-stuck",
     on=JobHistory,
-    proves="A job ends within the time that its document leads one to expect.",
+    description="A job ends within the documented time.",
     basis="x-job.poll.timeout_s",
 )
-def _stuck(trail: JobHistory) -> Iterator[Violation]:
-    job = trail.spec
-    if trail.timed_out:
-        last = _seen(trail)[-1][0] if _seen(trail) else "no state"
-        message = f"still {last} after {len(trail.polls)} polls, where {job.poll.timeout_s:g} s are allowed"
-        yield Violation(message, f"{trail.status_operation.pointer}/x-job/poll")
+def _stuck(history: JobHistory) -> Iterator[Violation]:
+    job = history.spec
+    if history.timed_out:
+        last = _seen(history)[-1][0] if _seen(history) else "no state"
+        message = f"still {last} after {len(history.polls)} polls and the documented {job.poll.timeout_s:g} s"
+        yield Violation(message, f"{history.status_operation.pointer}/x-job/poll")
 
 
 @rule(
     "job-state-too-long",
     on=JobHistory,
-    proves="A job stays in a state no longer than the document gives it.",
+    description="A job stays in a state no longer than documented.",
     basis="x-job.states.*.max_s",
 )
-def _state_too_long(trail: JobHistory) -> Iterator[Violation]:
-    for name, same in groupby(trail.observations, key=lambda sighting: sighting.state):
-        state, seen = trail.spec.states.get(name), list(same)
-        # It was in this state from the first answer at the latest until the last question at the least.
-        stayed_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
-        if state is not None and state.end is None and state.max_s is not None and stayed_s > state.max_s:
-            at = f"{trail.status_operation.pointer}/x-job/states/{escape(name)}/max_s"
-            yield Violation(f"{name} for {stayed_s:.1f} s or more, where {state.max_s:g} s are allowed", at)
+def _state_too_long(history: JobHistory) -> Iterator[Violation]:
+    for name, same in groupby(history.observations, key=lambda sighting: sighting.state):
+        state, seen = history.spec.states.get(name), list(same)
+        # A lower bound: the state was seen in the first response, and still when the last request had been sent.
+        duration_s = (seen[-1].requested_ms - seen[0].at_ms) / 1000
+        if state is not None and state.end is None and state.max_s is not None and duration_s > state.max_s:
+            at = f"{history.status_operation.pointer}/x-job/states/{escape(name)}/max_s"
+            yield Violation(f"{name} for at least {duration_s:.1f} s; at most {state.max_s:g} s are documented", at)
 
 
 @rule(
     "job-charge-changed",
     on=JobHistory,
-    proves="What a job was charged does not change once it has ended.",
+    description="The charge for a job does not change after its end.",
     basis="x-job.charged",
 )
-def _charge_changed(trail: JobHistory) -> Iterator[Violation]:
-    job = trail.spec
-    ended = [poll for poll in trail.polls if poll.ok and _has_ended(job, _state(poll, job))]
+def _charge_changed(history: JobHistory) -> Iterator[Violation]:
+    job = history.spec
+    ended = [poll for poll in history.polls if poll.ok and _has_ended(job, _state(poll, job))]
     charges = [(charge, poll) for poll in ended if (charge := poll.read_response(job.charged)) not in (MISSING, None)]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
-            at = f"{trail.status_operation.pointer}/x-job/charged"
-            message = f"charged {before!r:.40} when it had ended, and {after!r:.40} when asked again"
+            at = f"{history.status_operation.pointer}/x-job/charged"
+            message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
             yield Violation(message, at, _pointer(job.charged), exchange=poll.exchange)
             return
 
@@ -295,20 +294,20 @@ def _has_ended(job: JobSpec, name: str | None) -> bool:
 @rule(
     "job-id-changed",
     on=JobHistory,
-    proves="A status answer tells of the job that was asked for.",
+    description="A status response is about the requested job.",
     basis="x-job.submit.id, x-job.id",
 )
-def _id_changed(trail: JobHistory) -> Iterator[Violation]:
-    job = trail.spec
-    given = trail.submit.read_response(job.submit.id)
+def _id_changed(history: JobHistory) -> Iterator[Violation]:
+    job = history.spec
+    given = history.submit.read_response(job.submit.id)
     if job.id is None or given is MISSING:
         return
-    for poll in trail.polls:
-        told = poll.read_response(job.id)
-        if poll.ok and told is not MISSING and told != given:
-            at = f"{trail.status_operation.pointer}/x-job/id"
+    for poll in history.polls:
+        reported = poll.read_response(job.id)
+        if poll.ok and reported is not MISSING and reported != given:
+            at = f"{history.status_operation.pointer}/x-job/id"
             yield Violation(
-                f"asked for job {given!r:.80}, told of {told!r:.80}",
+                f"requested job {given!r:.80}, but the response is about {reported!r:.80}",
                 at,
                 _pointer(job.id),
                 exchange=poll.exchange,
@@ -319,21 +318,21 @@ def _id_changed(trail: JobHistory) -> Iterator[Violation]:
 @rule(
     "job-created-changed",
     on=JobHistory,
-    proves="The time at which a job was created does not change.",
+    description="The creation time of a job does not change.",
     basis="x-job.created",
 )
-def _created_changed(trail: JobHistory) -> Iterator[Violation]:
-    job = trail.spec
+def _created_changed(history: JobHistory) -> Iterator[Violation]:
+    job = history.spec
     if job.created is None:
         return
     moments = [
         (moment, poll)
-        for poll in trail.polls
+        for poll in history.polls
         if poll.ok and (moment := read_timestamp(poll.read_response(job.created))) is not None
     ]
     for (before, _), (after, poll) in pairwise(moments):
         if abs((after - before).total_seconds()) > CLOCK_SLACK_S:
-            at = f"{trail.status_operation.pointer}/x-job/created"
+            at = f"{history.status_operation.pointer}/x-job/created"
             yield Violation(
                 f"created changed from {before} to {after}", at, _pointer(job.created), exchange=poll.exchange
             )
@@ -343,7 +342,7 @@ def _created_changed(trail: JobHistory) -> Iterator[Violation]:
 @rule(
     "job-polling-url",
     on=Call,
-    proves="The polling URL that a submit names leads to the status of this job, on a host of the contract.",
+    description="The polling URL in a response leads to the status of this job, at a documented server.",
     basis="x-job.submit.url",
 )
 def _polling_url(call: Call) -> Iterator[Violation]:
@@ -354,17 +353,17 @@ def _polling_url(call: Call) -> Iterator[Violation]:
     if url is MISSING or url is None:
         return
     at = f"{status.pointer}/x-job/submit/url"
-    wrong = _wrong_url(call, status, status.job.submit.id, str(url))
-    if wrong:
-        yield Violation(f"{url!r:.200} {wrong}", at, _pointer(status.job.submit.url), evidence=str(url))
+    error = _url_error(call, status, status.job.submit.id, str(url))
+    if error:
+        yield Violation(f"{url!r:.200} {error}", at, _pointer(status.job.submit.url), evidence=str(url))
 
 
-def _wrong_url(call: Call, status: Operation, id_place: Location, url: str) -> str | None:
+def _url_error(call: Call, status: Operation, id_location: Location, url: str) -> str | None:
     path = _path_below_a_base(call, status, url)
     if path is None:
         return f"is not below {status.server.url}"
     parameters = status.match(path)
-    job_id = call.read_response(id_place)
+    job_id = call.read_response(id_location)
     if parameters is None:
         return f"does not lead to {status.method} {status.path}"
     if parameters and isinstance(job_id, str) and quote(job_id, safe="") not in map(_requote, parameters.values()):

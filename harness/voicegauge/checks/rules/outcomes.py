@@ -1,4 +1,4 @@
-"""Rules over planned cases: what was expected of a request against what it was answered with."""
+"""Rules over planned cases: the actual response compared with the expected one."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from voicegauge.checks.subjects import CaseOutcome
 @rule(
     "server-error",
     on=CaseOutcome,
-    proves="No request makes the service fail that does not ask for it: what is wrong is refused with a 4xx.",
+    description="No request causes a server error: an invalid request is rejected with a 4xx status.",
     basis="responses",
 )
 def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     status = outcome.call.status
     if status >= 500 and status not in outcome.expected.statuses:
         yield Violation(
-            f"{outcome.expected.description}: answered {status}",
+            f"{outcome.expected.description}: got status {status}",
             outcome.expected.contract_pointer,
             evidence=excerpt(outcome.call),
         )
@@ -28,20 +28,20 @@ def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
 @rule(
     "auth-not-enforced",
     on=CaseOutcome,
-    proves="A request without a key, or with a wrong one, is refused where a key is documented as needed.",
+    description="A request without a valid key is rejected if a key is documented as required.",
     basis="security",
 )
 def _auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected.kind == "authentication" and outcome.call.ok:
         yield Violation(
-            f"{outcome.expected.description}: answered {outcome.call.status}", outcome.expected.contract_pointer
+            f"{outcome.expected.description}: got status {outcome.call.status}", outcome.expected.contract_pointer
         )
 
 
 @rule(
     "accepts-invalid",
     on=CaseOutcome,
-    proves="A request that breaks the documented schema, or asks for what is not there, is refused.",
+    description="A request that violates the documented schema, or names an unknown id, is rejected.",
     basis="requestBody, parameters",
 )
 def _accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
@@ -57,37 +57,37 @@ def _accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
 @rule(
     "refuses-valid",
     on=CaseOutcome,
-    proves="A request that keeps to the document is accepted.",
+    description="A request that matches the document is accepted.",
     basis="requestBody, parameters",
 )
 def _refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict == "accepted" and not outcome.call.ok and status < 500:
         yield Violation(
-            f"{expected.description}: refused with {status}", expected.contract_pointer, evidence=excerpt(outcome.call)
+            f"{expected.description}: rejected with {status}", expected.contract_pointer, evidence=excerpt(outcome.call)
         )
 
 
 @rule(
     "wrong-error-status",
     on=CaseOutcome,
-    proves="A refusal has the status that is documented for its reason.",
+    description="A rejection has the status that is documented for its reason.",
     basis="responses",
 )
 def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict != "rejected" or not expected.statuses or status in expected.statuses:
         return
-    # Others are told by accepts-invalid, auth-not-enforced and server-error.
+    # Success and server errors are reported by accepts-invalid, auth-not-enforced and server-error.
     right = " or ".join(map(str, expected.statuses))
     if 300 <= status < 500:
         yield Violation(
-            f"{expected.description}: answered {status}, documented: {right}",
+            f"{expected.description}: got status {status}, documented: {right}",
             expected.contract_pointer,
             evidence=excerpt(outcome.call),
         )
     elif outcome.call.ok and expected.kind == "rejection-reason":
-        yield Violation(f"{expected.description}: answered {status}, documented: {right}", expected.contract_pointer)
+        yield Violation(f"{expected.description}: got status {status}, documented: {right}", expected.contract_pointer)
 
 
 def _sent(outcome: CaseOutcome) -> str | None:

@@ -1,4 +1,4 @@
-"""Rules over recordings: is what they show still true?"""
+"""The rule about the age of recordings."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from voicegauge.model import Severity
     "recording-stale",
     on=RecordingAge,
     severity=Severity.WARNING,
-    proves="A recording of a live service is no older than its provider's limit; in CI an older one is an error.",
+    description="A recording is not older than its provider's limit; in CI an older one is an error.",
     basis="x-provider.recordings.max_age_days",
 )
-def _recording_stale(aged: RecordingAge) -> Iterator[Violation]:
-    limit = aged.contract.provider.recordings.max_age_days
-    if aged.age_days > limit:
-        message = f"{aged.name} was recorded {aged.age_days:.0f} days ago; after {limit:g} it proves nothing"
+def _recording_stale(recording: RecordingAge) -> Iterator[Violation]:
+    limit = recording.contract.provider.recordings.max_age_days
+    if recording.age_days > limit:
+        message = f"{recording.name} is {recording.age_days:.0f} days old, more than {limit:g}: record it again"
         yield Violation(message, "/x-provider")

@@ -1,4 +1,4 @@
-"""Rules over what a provider keeps from one call to the next: saved voices, embeddings, conversations, batches."""
+"""Rules over resources that a provider stores (voices, embeddings, conversations), lists and batches."""
 
 from __future__ import annotations
 
@@ -10,135 +10,170 @@ from voicegauge.checks.rules.responses import excerpt
 from voicegauge.checks.subjects import Call, ResourceStep
 from voicegauge.contract import MISSING, Operation
 from voicegauge.contract.extension import BatchSpec, ResourceSpec
+from voicegauge.formats import Location
 
 
-def find_resource_item(answer: Any, resource: ResourceSpec, thing: str) -> dict[str, Any] | None:
-    """The object of an answer that tells of the thing with this id, wherever it stands; `None` where none does."""
+def find_resource_item(value: Any, resource: ResourceSpec, resource_id: str) -> dict[str, Any] | None:
+    """Return the JSON object with the id of a resource, at any depth of a response; `None` if there is none."""
     name = resource.id.tokens[-1]
-    waiting = [answer]
-    while waiting:
-        value = waiting.pop()
-        if isinstance(value, dict):
-            if value.get(name) == thing:
-                return value
-            waiting += value.values()
-        elif isinstance(value, list):
-            waiting += value
+    pending = [value]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, dict):
+            if found.get(name) == resource_id:
+                return found
+            pending += found.values()
+        elif isinstance(found, list):
+            pending += found
     return None
+
+
+@rule(
+    "filter-ignored",
+    on=Call,
+    description="A list requested with a filter parameter has only items that match it.",
+    basis="parameters",
+)
+def _filter_ignored(call: Call) -> Iterator[Violation]:
+    if not call.ok or not isinstance(call.response_json, dict):
+        return
+    lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
+    for parameter in call.operation.parameters:
+        wanted = call.read_request(Location("query", parameter.name)) if parameter.location == "query" else MISSING
+        if wanted is MISSING:
+            continue
+        for name, items in lists:
+            shown = [item[parameter.name] for item in items if isinstance(item, dict) and parameter.name in item]
+            wrong = [value for value in shown if not _matches(value, wanted)]
+            if wrong:
+                message = f"requested {parameter.name} {wanted!r:.80}, but an item has {wrong[0]!r:.80}"
+                yield Violation(message, parameter.pointer, f"/{name}")
+
+
+def _matches(value: Any, wanted: str) -> bool:
+    """Return whether the value of an item, or one of its values, is the one in the query."""
+    if isinstance(value, list):
+        return any(_matches(item, wanted) for item in value)
+    if isinstance(value, bool):
+        return wanted.lower() in (("true", "1") if value else ("false", "0"))
+    return str(value) == wanted
 
 
 @rule(
     "resource-used-after-delete",
     on=ResourceStep,
-    proves="What was deleted cannot be used any more.",
+    description="A deleted resource cannot be used.",
     basis="x-resource.delete, x-resource.uses",
 )
-def _used_after_delete(life: ResourceStep) -> Iterator[Violation]:
-    if life.step == "use" and life.deleted and life.call.ok:
+def _used_after_delete(step: ResourceStep) -> Iterator[Violation]:
+    if step.step == "use" and step.deleted and step.call.ok:
         yield Violation(
-            f"{life.description}: answered {life.call.status}", life.contract_pointer, evidence=excerpt(life.call)
+            f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
 
 
 @rule(
     "resource-listed-after-delete",
     on=ResourceStep,
-    proves="What was deleted is not listed any more.",
+    description="A deleted resource is not listed.",
     basis="x-resource.delete, x-resource.list",
 )
-def _listed_after_delete(life: ResourceStep) -> Iterator[Violation]:
-    if life.step == "list" and life.deleted and life.call.ok and life.item is not None:
+def _listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
+    if step.step == "list" and step.deleted and step.call.ok and step.item is not None:
         yield Violation(
-            f"{life.description}: {life.resource_id} is listed", life.contract_pointer, evidence=excerpt(life.call)
+            f"{step.description}: {step.resource_id} is listed", step.contract_pointer, evidence=excerpt(step.call)
         )
 
 
 @rule(
     "resource-not-listed",
     on=ResourceStep,
-    proves="What an account has made is in its list.",
+    description="A resource is listed for the account that created it.",
     basis="x-resource.list",
 )
-def _not_listed(life: ResourceStep) -> Iterator[Violation]:
-    if life.step == "list" and not life.deleted and not life.foreign and life.call.ok and life.item is None:
+def _not_listed(step: ResourceStep) -> Iterator[Violation]:
+    if step.step == "list" and not step.deleted and not step.foreign and step.call.ok and step.item is None:
         yield Violation(
-            f"{life.description}: {life.resource_id} is not listed", life.contract_pointer, evidence=excerpt(life.call)
+            f"{step.description}: {step.resource_id} is not listed", step.contract_pointer, evidence=excerpt(step.call)
         )
 
 
 @rule(
     "resource-state-ignored",
     on=ResourceStep,
-    proves="What is in a state in which it may not be used is refused.",
+    description="A resource is rejected in a state in which it must not be used.",
     basis="x-resource.uses.*.states",
 )
-def _state_ignored(life: ResourceStep) -> Iterator[Violation]:
-    if life.step == "use" and life.withheld and not life.deleted and not life.foreign and life.call.ok:
+def _state_ignored(step: ResourceStep) -> Iterator[Violation]:
+    if step.step == "use" and step.withheld and not step.deleted and not step.foreign and step.call.ok:
         yield Violation(
-            f"{life.description}: answered {life.call.status}", life.contract_pointer, evidence=excerpt(life.call)
+            f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
 
 
 @rule(
     "resource-state-wrong",
     on=ResourceStep,
-    proves="A thing is told of in the state that it was brought into.",
+    description="A resource reports the state it was last set to.",
     basis="x-resource.states, x-resource.transitions",
 )
-def _state_wrong(life: ResourceStep) -> Iterator[Violation]:
-    if life.resource.state is None or life.deleted or life.foreign or not life.call.ok or life.step == "use":
+def _state_wrong(step: ResourceStep) -> Iterator[Violation]:
+    if step.resource.state is None or step.deleted or step.foreign or not step.call.ok or step.step == "use":
         return
-    name = life.resource.state.tokens[-1]
-    told = (life.item or {}).get(name, MISSING) if life.step == "list" else life.call.read_response(life.resource.state)
-    if told is not MISSING and told != life.state:
+    name = step.resource.state.tokens[-1]
+    reported = (
+        (step.item or {}).get(name, MISSING) if step.step == "list" else step.call.read_response(step.resource.state)
+    )
+    if reported is not MISSING and reported != step.state:
         yield Violation(
-            f"{life.description}: {name} is {told!r:.80}, not {life.state!r}",
-            life.contract_pointer,
-            evidence=excerpt(life.call),
+            f"{step.description}: {name} is {reported!r:.80}, not {step.state!r}",
+            step.contract_pointer,
+            evidence=excerpt(step.call),
         )
 
 
 @rule(
     "resource-of-another-account",
     on=ResourceStep,
-    proves="What one account has made is neither shown to another one nor used by it.",
+    description="A resource is neither visible to nor usable by another account.",
     basis="x-resource",
 )
-def _of_another_account(life: ResourceStep) -> Iterator[Violation]:
-    if not life.foreign or not life.call.ok:
+def _of_another_account(step: ResourceStep) -> Iterator[Violation]:
+    if not step.foreign or not step.call.ok:
         return
-    if life.step == "use" or life.item is not None:
+    if step.step == "use" or step.item is not None:
         yield Violation(
-            f"{life.description}: answered {life.call.status}", life.contract_pointer, evidence=excerpt(life.call)
+            f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
 
 
 @rule(
     "resource-id-changed",
     on=ResourceStep,
-    proves="What is used is told of by the id that it was made with.",
+    description="A response about a resource has the id that was assigned at its creation.",
     basis="x-resource.id, x-resource.uses.*.id",
 )
-def _id_changed(life: ResourceStep) -> Iterator[Violation]:
+def _id_changed(step: ResourceStep) -> Iterator[Violation]:
     if (
-        life.step != "use"
-        or life.call.operation is not life.creator
-        or not life.call.ok
-        or life.foreign
-        or life.deleted
+        step.step != "use"
+        or step.call.operation is not step.creator
+        or not step.call.ok
+        or step.foreign
+        or step.deleted
     ):
         return
-    told = life.call.read_response(life.resource.id)
-    if told is not MISSING and told != life.resource_id:
+    reported = step.call.read_response(step.resource.id)
+    if reported is not MISSING and reported != step.resource_id:
         yield Violation(
-            f"{life.description}: asked for {life.resource_id!r:.80}, told of {told!r:.80}", life.contract_pointer
+            f"{step.description}: requested {step.resource_id!r:.80}, but the response is about {reported!r:.80}",
+            step.contract_pointer,
         )
 
 
 @rule(
     "batch-count-wrong",
     on=Call,
-    proves="A batch has as many items as were asked for, and is over when all of them are.",
+    description="A batch has as many items as requested, and ends when all of them are done.",
     basis="x-batch.total, x-batch.completed, x-batch.results",
 )
 def _batch_count_wrong(call: Call) -> Iterator[Violation]:
@@ -146,30 +181,30 @@ def _batch_count_wrong(call: Call) -> Iterator[Violation]:
     if submit is None or submit.batch is None or not call.ok:
         return
     batch, at = submit.batch, f"{submit.pointer}/x-batch"
-    total, completed = (call.read_response(place) for place in (batch.total, batch.completed))
-    asked = call if call.operation is submit else call.submit
-    items = asked.read_request(batch.items) if asked is not None else MISSING
+    total, completed = (call.read_response(location) for location in (batch.total, batch.completed))
+    requested = call if call.operation is submit else call.submit
+    items = requested.read_request(batch.items) if requested is not None else MISSING
     if isinstance(items, list) and total not in (MISSING, len(items)):
         yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{at}/total")
     if isinstance(total, int) and isinstance(completed, int) and not 0 <= completed <= total:
         yield Violation(f"completed is {completed} of {total}", f"{at}/completed")
-    yield from _at_the_end(call, batch, at, total, completed)
+    yield from _final_counts(call, batch, at, total, completed)
 
 
-def _at_the_end(call: Call, batch: BatchSpec, at: str, total: Any, completed: Any) -> Iterator[Violation]:
+def _final_counts(call: Call, batch: BatchSpec, at: str, total: Any, completed: Any) -> Iterator[Violation]:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job is not None else None
     if state is None or state.end != "success":
         return
     if MISSING not in (total, completed) and completed != total:
-        yield Violation(f"over with {completed!r:.40} of {total!r:.40} items", f"{at}/completed")
+        yield Violation(f"ended with {completed!r:.40} of {total!r:.40} items completed", f"{at}/completed")
     results = batch.results.read_body(call.response_json)
     if isinstance(results, list) and total not in (MISSING, len(results)):
-        yield Violation(f"over with {len(results)} results of {total!r:.40} items", f"{at}/results")
+        yield Violation(f"ended with {len(results)} results for {total!r:.40} items", f"{at}/results")
 
 
 def _batch_operation(call: Call) -> Operation | None:
-    """The operation whose batch a call submits or asks for."""
+    """Return the operation whose batch a call submits or polls."""
     for operation in call.contract.operations.values():
         status = operation.speech.response.job if operation.batch is not None and operation.speech else None
         if status is not None and (call.operation is operation or call.operation.id == status):

@@ -1,34 +1,42 @@
-"""Rules over one exchange: that the answer is what the document says an answer is."""
+"""Rules over one exchange: status, headers and body are those that the contract documents."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from voicegauge.checks.registry import Violation, rule
 from voicegauge.checks.subjects import Call, Callback
-from voicegauge.contract import MISSING, MediaType, SchemaError, parse_exchange, parse_text_value, request_media_type
+from voicegauge.contract import (
+    MISSING,
+    MediaType,
+    Parameter,
+    SchemaError,
+    parse_exchange,
+    parse_text_value,
+    request_media_type,
+)
 from voicegauge.formats import Location, is_json, read_pointer, unescape
 
 NO_BODY = (204, 205, 304)
-"""Statuses whose answers have no body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
+"""Statuses without a body (RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5)."""
 RETRY_AFTER = "retry-after"
-MAX_SCHEMA_PROBLEMS = 10
-"""Of one body: a hostile one could break its schema a million times."""
+MAX_SCHEMA_VIOLATIONS = 10
+"""Schema violations reported for one body: a hostile body could have a million of them."""
 
 
 @rule(
     "status-undocumented",
     on=Call,
-    proves="Every status code that is answered is documented for its operation.",
+    description="Every status code of a response is documented for its operation.",
     basis="responses",
 )
 def _status_undocumented(call: Call) -> Iterator[Violation]:
     if call.documented_response is None:
         known = ", ".join(call.operation.responses)
         yield Violation(
-            f"answered {call.status}, which is not among the documented {known}",
+            f"got status {call.status}, which is not among the documented {known}",
             f"{call.operation.pointer}/responses",
             evidence=excerpt(call),
         )
@@ -37,7 +45,7 @@ def _status_undocumented(call: Call) -> Iterator[Violation]:
 @rule(
     "content-type",
     on=Call,
-    proves="The Content-Type of an answer is one that is documented for its status.",
+    description="The Content-Type of a response is documented for its status.",
     basis="responses/*/content",
 )
 def _content_type(call: Call) -> Iterator[Violation]:
@@ -53,20 +61,20 @@ def _content_type(call: Call) -> Iterator[Violation]:
 @rule(
     "empty-body",
     on=Call,
-    proves="An answer whose body is documented has one.",
+    description="A response with a documented body has a body.",
     basis="responses/*/content",
 )
 def _empty_body(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media or call.status in NO_BODY:
         return
     if not call.exchange.response.body and call.operation.method != "HEAD":
-        yield Violation(f"answered {call.status} with an empty body", f"{call.documented_response.pointer}/content")
+        yield Violation(f"status {call.status} with an empty body", f"{call.documented_response.pointer}/content")
 
 
 @rule(
     "body-not-json",
     on=Call,
-    proves="A body that calls itself JSON can be read as JSON.",
+    description="A body with a JSON Content-Type is valid JSON.",
     basis="responses/*/content/application~1json",
 )
 def _body_not_json(call: Call) -> Iterator[Violation]:
@@ -82,37 +90,37 @@ def _body_not_json(call: Call) -> Iterator[Violation]:
 @rule(
     "response-schema",
     on=Call,
-    proves="The JSON body of a success fits its documented schema.",
+    description="The JSON body of a successful response matches its documented schema.",
     basis="responses/2XX/content/*/schema",
 )
 def _response_schema(call: Call) -> Iterator[Violation]:
     if call.status < 400:
-        yield from _body_problems(call)
+        yield from _body_violations(call)
 
 
 @rule(
     "error-shape",
     on=Call,
-    proves="The JSON body of an error has the documented shape, so that a client can read it.",
+    description="The JSON body of an error response matches its documented schema.",
     basis="responses/4XX,5XX/content/*/schema",
 )
 def _error_shape(call: Call) -> Iterator[Violation]:
     if call.status >= 400:
-        yield from _body_problems(call)
+        yield from _body_violations(call)
 
 
-def _body_problems(call: Call) -> Iterator[Violation]:
+def _body_violations(call: Call) -> Iterator[Violation]:
     media = find_media(call, call.exchange.response.media_type or "application/json")
     if media is None or call.response_json is MISSING:
         return
-    for error, _ in zip(media.errors(call.response_json), range(MAX_SCHEMA_PROBLEMS), strict=False):
-        yield schema_problem(error, call.response_json)
+    for error, _ in zip(media.errors(call.response_json), range(MAX_SCHEMA_VIOLATIONS), strict=False):
+        yield schema_violation(error, call.response_json)
 
 
 @rule(
     "callback-schema",
     on=Callback,
-    proves="What is sent to a callback or webhook fits its documented schema.",
+    description="The body of a callback matches its documented schema.",
     basis="callbacks, webhooks",
 )
 def _callback_schema(callback: Callback) -> Iterator[Violation]:
@@ -121,29 +129,29 @@ def _callback_schema(callback: Callback) -> Iterator[Violation]:
         yield Violation(f"the callback {parsed.request_json_error}", callback.media.pointer)
         return
     value = parsed.request_json
-    for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_PROBLEMS), strict=False):
-        yield schema_problem(error, value)
+    for error, _ in zip(callback.media.errors(value), range(MAX_SCHEMA_VIOLATIONS), strict=False):
+        yield schema_violation(error, value)
 
 
-def schema_problem(error: SchemaError, value: Any) -> Violation:
-    """The problem that `value` does not fit its schema."""
-    place = f"{error.pointer}: " if error.pointer else ""
+def schema_violation(error: SchemaError, value: Any) -> Violation:
+    """Return the violation that `value` does not match its schema."""
+    prefix = f"{error.pointer}: " if error.pointer else ""
     found = read_pointer(value, [unescape(token) for token in error.pointer.split("/")[1:]])
     evidence = None if found is MISSING else json.dumps(found, ensure_ascii=False)[:1000]
-    return Violation(f"{place}{error.message}", error.schema_pointer, error.pointer or None, evidence)
+    return Violation(f"{prefix}{error.message}", error.schema_pointer, error.pointer or None, evidence)
 
 
 @rule(
     "request-schema",
     on=Call,
-    proves="A request that the provider shows or accepts fits its own documented schema.",
+    description="A request that the provider documents or accepts matches its documented schema.",
     basis="requestBody, parameters",
 )
 def _request_schema(call: Call) -> Iterator[Violation]:
-    # A refused request proves nothing: refusing it was right.
+    # A rejected request may be invalid on purpose: then the rejection was right.
     if call.request_origin != "sent" or not call.ok:
         return
-    yield from _request_body_problems(call)
+    yield from _request_body_violations(call)
     for parameter in call.operation.parameters:
         value = (
             call.read_request(Location(parameter.location, parameter.name))
@@ -159,7 +167,7 @@ def _request_schema(call: Call) -> Iterator[Violation]:
             yield Violation(f"{parameter.location} parameter {parameter.name!r}: {error.message}", error.schema_pointer)
 
 
-def _request_body_problems(call: Call) -> Iterator[Violation]:
+def _request_body_violations(call: Call) -> Iterator[Violation]:
     documented = call.operation.request_media
     if not documented or not call.exchange.request.body:
         return
@@ -171,42 +179,46 @@ def _request_body_problems(call: Call) -> Iterator[Violation]:
         return
     if call.request_value is not MISSING:
         for error in media.errors(call.request_value):
-            problem = schema_problem(error, call.request_value)
-            yield problem._replace(message=f"request {problem.message}")
+            violation = schema_violation(error, call.request_value)
+            yield violation._replace(message=f"request {violation.message}")
+
+
+def _documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
+    return call.documented_response.headers.items() if call.documented_response else ()
 
 
 @rule(
     "header-missing",
     on=Call,
-    proves="Every response header that is documented as required is sent.",
+    description="Every response header that is documented as required is present.",
     basis="responses/*/headers",
 )
 def _header_missing(call: Call) -> Iterator[Violation]:
-    for name, header in (call.documented_response.headers if call.documented_response else {}).items():
+    for name, header in _documented_headers(call):
         if header.required and name.lower() != RETRY_AFTER and call.exchange.response.header(name) is None:
-            yield Violation(f"answered {call.status} without the header {name}", header.pointer)
+            yield Violation(f"status {call.status} without the header {name}", header.pointer)
 
 
 @rule(
     "retry-after-missing",
     on=Call,
-    proves="A refusal that is documented to say when to come back says it.",
+    description="A rejection has the Retry-After header that is documented for it.",
     basis="responses/429,503/headers/Retry-After, x-limits.headers.retry_after",
 )
 def _retry_after_missing(call: Call) -> Iterator[Violation]:
-    for name, header in (call.documented_response.headers if call.documented_response else {}).items():
+    for name, header in _documented_headers(call):
         if name.lower() == RETRY_AFTER and call.exchange.response.header(name) is None:
-            yield Violation(f"answered {call.status} without {name}", header.pointer)
+            yield Violation(f"status {call.status} without {name}", header.pointer)
 
 
 @rule(
     "header-schema",
     on=Call,
-    proves="A documented response header has a value that fits its schema.",
+    description="The value of a documented response header matches its schema.",
     basis="responses/*/headers/*/schema",
 )
 def _header_schema(call: Call) -> Iterator[Violation]:
-    for name, header in (call.documented_response.headers if call.documented_response else {}).items():
+    for name, header in _documented_headers(call):
         text = call.exchange.response.header(name)
         if text is None:
             continue
@@ -215,7 +227,7 @@ def _header_schema(call: Call) -> Iterator[Violation]:
 
 
 def find_media(call: Call, media_type: str) -> MediaType | None:
-    """The documented body of `media_type`: itself, its family ("audio/*"), or any ("*/*")."""
+    """Return the documented body for `media_type`, by its exact name, its range ("audio/*"), or "*/*"."""
     documented = call.documented_response.media if call.documented_response else {}
     for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
         if name in documented:
@@ -224,7 +236,7 @@ def find_media(call: Call, media_type: str) -> MediaType | None:
 
 
 def excerpt(call: Call) -> str | None:
-    """The beginning of a body that can be read; `None` for other bytes."""
+    """Return the beginning of a text body; `None` for a binary one."""
     response = call.exchange.response
     if is_json(response.media_type) or response.media_type.startswith("text/"):
         return response.body[:1000].decode(errors="replace") or None

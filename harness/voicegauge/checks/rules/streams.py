@@ -1,4 +1,4 @@
-"""Rules over the events of one streamed answer: which came, in which order, with what in them, and when."""
+"""Rules over the events of one streamed response: their kinds, order, data and timing."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from voicegauge.checks.registry import Violation, rule
-from voicegauge.checks.rules.responses import MAX_SCHEMA_PROBLEMS, schema_problem
+from voicegauge.checks.rules.responses import MAX_SCHEMA_VIOLATIONS, schema_violation
 from voicegauge.checks.subjects import Call
 from voicegauge.contract import MISSING, StreamEvent, decode_event_audio
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import UnreadableBodyError, escape
 
-MAX_PROBLEMS = 5
-"""Of one kind in one stream: a hostile one could have a hundred thousand."""
+MAX_VIOLATIONS = 5
+"""Violations of one rule reported for one stream: a hostile stream could have a hundred thousand."""
 
 
 def _at(call: Call, *tokens: str) -> str:
@@ -21,7 +21,7 @@ def _at(call: Call, *tokens: str) -> str:
 
 
 def _spec(call: Call) -> StreamSpec:
-    assert call.operation.stream is not None, "a call has a stream where its operation has one"
+    assert call.operation.stream is not None, "only operations with an x-stream have a stream"
     return call.operation.stream
 
 
@@ -40,7 +40,7 @@ def _shown(event: StreamEvent) -> str:
 @rule(
     "stream-unreadable",
     on=Call,
-    proves="A stream can be read as server-sent events, and is of events a client can hold.",
+    description="A streamed response can be parsed as server-sent events, and has at least one.",
     basis="x-stream, text/event-stream",
 )
 def _unreadable(call: Call) -> Iterator[Violation]:
@@ -49,19 +49,19 @@ def _unreadable(call: Call) -> Iterator[Violation]:
         yield Violation(f"the stream {stream.error}", _at(call))
     elif stream is not None and not stream.events:
         shown = call.exchange.response.body[:200].decode(errors="replace")
-        yield Violation("the stream holds not a single event", _at(call, "events"), evidence=shown)
+        yield Violation("the stream has no events", _at(call, "events"), evidence=shown)
 
 
 @rule(
     "stream-event-unknown",
     on=Call,
-    proves="Every event of a stream is of a documented kind.",
+    description="Every event of a stream is of a documented kind.",
     basis="x-stream.events",
 )
 def _unknown(call: Call) -> Iterator[Violation]:
-    strange = {event.kind: event for event in _events(call) if event.kind not in _spec(call).events}
-    known = ", ".join(_spec(call).events) if strange else ""
-    for kind, event in list(strange.items())[:MAX_PROBLEMS]:
+    unknown = {event.kind: event for event in _events(call) if event.kind not in _spec(call).events}
+    known = ", ".join(_spec(call).events) if unknown else ""
+    for kind, event in list(unknown.items())[:MAX_VIOLATIONS]:
         named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_spec(call).event_type}"
         yield Violation(f"an event {named}; documented: {known}", _at(call, "events"), evidence=_shown(event))
 
@@ -69,31 +69,31 @@ def _unknown(call: Call) -> Iterator[Violation]:
 @rule(
     "stream-order",
     on=Call,
-    proves="The events of a stream come in a documented order: its first one first, and nothing after its end.",
+    description="Events come in a documented order: the first one first, none after the end.",
     basis="x-stream.events.*.next",
 )
 def _order(call: Call) -> Iterator[Violation]:
     events = _known(call)
     if not events:
         return
-    spec, problems = _spec(call), 0
+    spec, count = _spec(call), 0
     first = next(iter(spec.events))
     if events[0].kind != first and spec.events[events[0].kind or ""].end != "failure":
         message = f"the stream begins with {events[0].kind!r}, not with {first!r}"
         yield Violation(message, _at(call, "events", first), evidence=_shown(events[0]))
     for before, event in pairwise(events):
-        if event.kind not in spec.events[before.kind or ""].next and problems < MAX_PROBLEMS:
-            problems += 1
+        if event.kind not in spec.events[before.kind or ""].next and count < MAX_VIOLATIONS:
+            count += 1
             end = spec.events[before.kind or ""].end
-            what = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.kind or ''].next)}"
-            message = f"{event.kind!r} follows {before.kind!r}, which {what}"
+            effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.kind or ''].next)}"
+            message = f"{event.kind!r} follows {before.kind!r}, which {effect}"
             yield Violation(message, _at(call, "events", before.kind or ""), evidence=_shown(event))
 
 
 @rule(
     "stream-end-missing",
     on=Call,
-    proves="A stream ends with an event that ends it, and with its end marker where one is documented.",
+    description="A stream ends with a final event, and with its end marker if one is documented.",
     basis="x-stream.events.*.end, x-stream.end_marker",
 )
 def _end_missing(call: Call) -> Iterator[Violation]:
@@ -107,7 +107,7 @@ def _end_missing(call: Call) -> Iterator[Violation]:
         )
         return
     ends = " or ".join(name for name, event in _spec(call).events.items() if event.end)
-    within = ", in the middle of an event" if stream.unfinished else ""
+    within = ", within an event" if stream.unfinished else ""
     message = f"the stream breaks off after {len(stream.events)} events{within}: {ends} should end it"
     yield Violation(message, _at(call, "events"), evidence=_shown(last))
 
@@ -115,52 +115,52 @@ def _end_missing(call: Call) -> Iterator[Violation]:
 @rule(
     "stream-event-schema",
     on=Call,
-    proves="The data of each event of a stream is JSON that fits the schema of its kind.",
+    description="The data of each event is JSON that matches the schema of its kind.",
     basis="x-stream.events.*.schema",
 )
 def _event_schema(call: Call) -> Iterator[Violation]:
-    seen: set[tuple[str, str]] = set()  # the same break in a hundred events is one
+    seen: set[tuple[str, str]] = set()  # a violation that recurs in a hundred events is reported once
     schemas = call.contract.schemas
     for event in _known(call):
         kind = event.kind or ""
         at = _at(call, "events", kind, "schema")
-        if _spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_PROBLEMS:
+        if _spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
             continue
         if event.value is MISSING:
             if (kind, "") not in seen:
                 seen.add((kind, ""))
-                yield Violation(f"the data of {kind!r} is no JSON", at, evidence=_shown(event))
+                yield Violation(f"the data of {kind!r} is not valid JSON", at, evidence=_shown(event))
             continue
         for error in schemas.errors(at, event.value):
-            if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_PROBLEMS:
+            if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_VIOLATIONS:
                 seen.add((kind, error.schema_pointer))
-                problem = schema_problem(error, event.value)
-                yield problem._replace(message=f"event {kind!r}: {problem.message}", pointer=None)
+                violation = schema_violation(error, event.value)
+                yield violation._replace(message=f"event {kind!r}: {violation.message}", pointer=None)
 
 
 @rule(
     "stream-audio-unreadable",
     on=Call,
-    proves="Every event that should carry audio carries some, in the documented encoding.",
+    description="Every audio event has audio in the documented encoding.",
     basis="x-stream.audio",
 )
 def _audio_unreadable(call: Call) -> Iterator[Violation]:
-    problems = 0
+    count = 0
     for event in _known(call):
-        place = _spec(call).audio
-        if event.kind != place.event or problems >= MAX_PROBLEMS:
+        location = _spec(call).audio
+        if event.kind != location.event or count >= MAX_VIOLATIONS:
             continue
         try:
-            decode_event_audio(event, place)
+            decode_event_audio(event, location)
         except UnreadableBodyError as error:
-            problems += 1
+            count += 1
             yield Violation(f"event {event.kind!r} {error}", _at(call, "audio"), evidence=_shown(event))
 
 
 @rule(
     "stream-audio-missing",
     on=Call,
-    proves="A stream that ends in success has carried audio.",
+    description="A stream that ends in success has audio.",
     basis="x-stream.audio, x-stream.events.*.end",
 )
 def _audio_missing(call: Call) -> Iterator[Violation]:
@@ -168,26 +168,26 @@ def _audio_missing(call: Call) -> Iterator[Violation]:
     if stream is None or stream.ending is None or stream.failed:
         return
     if not any(event.kind == _spec(call).audio.event for event in stream.events):
-        message = f"the stream ends in {stream.ending.kind!r} without a single {_spec(call).audio.event!r}"
+        message = f"the stream ends in {stream.ending.kind!r} without any {_spec(call).audio.event!r}"
         yield Violation(message, _at(call, "audio", "event"), evidence=_shown(stream.ending))
 
 
 @rule(
     "stream-index",
     on=Call,
-    proves="The numbers of the events with audio go up by one: none is left out, none comes twice.",
+    description="The index of audio events increases by one: none is missing or repeated.",
     basis="x-stream.audio.index",
 )
 def _index(call: Call) -> Iterator[Violation]:
-    place = _spec(call).audio if call.stream is not None else None
-    if place is None or place.index is None:
+    location = _spec(call).audio if call.stream is not None else None
+    if location is None or location.index is None:
         return
-    audio = [event for event in _known(call) if event.kind == place.event]
-    numbers = [event.read(place.index) for event in audio]
+    audio = [event for event in _known(call) if event.kind == location.event]
+    numbers = [event.read(location.index) for event in audio]
     steps = pairwise(zip(audio, numbers, strict=True))
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
-    for (event, before, after), _ in zip(wrong, range(MAX_PROBLEMS), strict=False):
-        message = f"number {after} follows number {before} at {place.index}"
+    for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS), strict=False):
+        message = f"index {after} follows index {before} at {location.index}"
         yield Violation(message, _at(call, "audio", "index"), evidence=_shown(event))
 
 
@@ -198,7 +198,7 @@ def _is_number(value: object) -> bool:
 @rule(
     "stream-stalled",
     on=Call,
-    proves="A stream pauses for no longer than the document allows, as far as its times were measured.",
+    description="The pauses between chunks of a stream are not longer than documented.",
     basis="x-stream.max_gap_s",
 )
 def _stalled(call: Call) -> Iterator[Violation]:
@@ -208,5 +208,7 @@ def _stalled(call: Call) -> Iterator[Violation]:
     gaps = [(after - before) / 1000 for (before, _), (after, _) in pairwise(timing.chunks)]
     longest = max(gaps, default=0.0)
     if longest > bound:
-        where = f"after {gaps.index(longest) + 1} of {len(timing.chunks)} pieces"
-        yield Violation(f"nothing came for {longest:.2f} s {where}; at most {bound:g} s", _at(call, "max_gap_s"))
+        where = f"after {gaps.index(longest) + 1} of {len(timing.chunks)} chunks"
+        yield Violation(
+            f"no data for {longest:.2f} s {where}; at most {bound:g} s are documented", _at(call, "max_gap_s")
+        )

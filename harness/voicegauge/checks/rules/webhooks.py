@@ -1,4 +1,4 @@
-"""Rules over webhooks: what is told to the URL that a request names, and when."""
+"""Rules over webhooks: which callbacks a request leads to, with which states, and when."""
 
 from __future__ import annotations
 
@@ -13,124 +13,126 @@ from voicegauge.contract import MISSING
 from voicegauge.model import Severity
 
 NETWORK_SLACK_S = 2.0
-"""Two POSTs that are sent in time may take longer and less long to arrive."""
+"""The delay of two callbacks in the network can differ by this much."""
 
 
 @rule(
     "webhook-missing",
     on=RequestCallbacks,
-    proves="The URL that a request names is told of the end.",
+    description="A webhook URL gets a callback about the end of the job.",
     basis="x-webhook",
 )
-def _missing(told: RequestCallbacks) -> Iterator[Violation]:
-    end = told.end
-    if not told.is_complete or end is None:
+def _missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    end = callbacks.end
+    if not callbacks.is_complete or end is None:
         return
-    body = told.webhook.body
-    if body is not None and end[1] not in body.states.values():
-        return  # no document has words for it
-    if not told.final_bodies:
-        came = f"{len(told.received)} others came" if told.received else "nothing came"
-        yield Violation(f"the request ended as {end[0]}, and its URL was not told: {came}", _at(told))
+    documented = callbacks.webhook.body
+    if documented is not None and end[1] not in documented.states.values():
+        return  # no document describes a callback for this end
+    if not callbacks.final_bodies:
+        others = f"{len(callbacks.received)} other callbacks" if callbacks.received else "no callback"
+        yield Violation(f"the job ended as {end[0]}, but its URL got {others}", _at(callbacks))
 
 
 @rule(
     "webhook-early",
     on=RequestCallbacks,
-    proves="Whoever asks for the end alone is told nothing before it.",
+    description="Subscribers to the final event get no earlier events.",
     basis="x-webhook.url.mode",
 )
-def _early(told: RequestCallbacks) -> Iterator[Violation]:
-    for received, value in zip(told.received, told.bodies, strict=True):
-        if told.posts == "terminal" and told.phase_of(value) == "going":
-            state = told.state_of(value)
+def _early(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
+        if callbacks.posts == "terminal" and callbacks.phase_of(body) == "going":
+            state = callbacks.state_of(body)
             yield Violation(
-                f"told of {state}, where one POST at the end was asked for", _at(told), evidence=_text(value)
+                f"callback about {state}, but only the end was subscribed to", _at(callbacks), evidence=_text(body)
             )
-        elif told.phase_of(value) in ("success", "failure"):
-            for poll, state, meaning in told.polled_states():
+        elif callbacks.phase_of(body) in ("success", "failure"):
+            for poll, state, phase in callbacks.polled_states():
                 timing = poll.exchange.timing
-                if meaning == "going" and timing is not None and timing.started_ms > received.at_ms:
-                    message = f"told of the end, and asked afterwards the job was {state}"
-                    yield Violation(message, _at(told), evidence=_text(value))
+                if phase == "going" and timing is not None and timing.started_ms > received.at_ms:
+                    message = f"callback about the end, but polled afterwards the job was {state}"
+                    yield Violation(message, _at(callbacks), evidence=_text(body))
                     break
 
 
 @rule(
     "webhook-repeated",
     on=RequestCallbacks,
-    proves="The end of a job is told in one way: a POST that comes again says the same.",
+    description="Repeated callbacks about the end of a job are identical.",
     basis="x-webhook.may_repeat",
 )
-def _repeated(told: RequestCallbacks) -> Iterator[Violation]:
-    for before, after in pairwise(told.final_bodies):
+def _repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    for before, after in pairwise(callbacks.final_bodies):
         if after != before:
-            yield Violation("told of the end twice, differently", _at(told), evidence=f"{_text(before)} {_text(after)}")
+            yield Violation(
+                "two different callbacks about the end", _at(callbacks), evidence=f"{_text(before)} {_text(after)}"
+            )
 
 
 @rule(
     "webhook-duplicate",
     on=RequestCallbacks,
-    proves="The same POST comes once, where no document says to expect it again.",
+    description="The final callback is sent once, unless repetition is documented.",
     basis="x-webhook.may_repeat",
     severity=Severity.WARNING,
 )
-def _duplicate(told: RequestCallbacks) -> Iterator[Violation]:
-    ends = told.final_bodies
-    if not told.webhook.may_repeat and any(before == after for before, after in pairwise(ends)):
-        yield Violation(f"told of the end {len(ends)} times", _at(told), evidence=_text(ends[0]))
+def _duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    ends = callbacks.final_bodies
+    if not callbacks.webhook.may_repeat and any(before == after for before, after in pairwise(ends)):
+        yield Violation(f"{len(ends)} callbacks about the end", _at(callbacks), evidence=_text(ends[0]))
 
 
 @rule(
     "webhook-progress-late",
     on=RequestCallbacks,
-    proves="Whoever asks for progress is told of it as often as the document promises.",
+    description="Progress callbacks come as often as documented.",
     basis="x-webhook.progress_max_s",
     severity=Severity.WARNING,
 )
-def _progress_late(told: RequestCallbacks) -> Iterator[Violation]:
-    longest_s = told.webhook.progress_max_s
-    if told.posts != "progress" or longest_s is None:
+def _progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    longest_s = callbacks.webhook.progress_max_s
+    if callbacks.posts != "progress" or longest_s is None:
         return
-    timing = told.submit.exchange.timing if told.submit is not None else None
+    timing = callbacks.submit.exchange.timing if callbacks.submit is not None else None
     moments = [timing.started_ms] if timing is not None else []
-    for received, value in zip(told.received, told.bodies, strict=True):
+    for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
         moments.append(received.at_ms)
-        if told.phase_of(value) in ("success", "failure"):
-            break  # what comes again after the end may come when it likes
+        if callbacks.phase_of(body) in ("success", "failure"):
+            break  # repetitions after the end may come at any time
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
     if gap_s > longest_s + NETWORK_SLACK_S:
-        message = f"told nothing for {gap_s:.1f} s, where {longest_s:g} s are allowed"
-        yield Violation(message, f"{_at(told)}/progress_max_s")
+        message = f"no callback for {gap_s:.1f} s; at most {longest_s:g} s are documented"
+        yield Violation(message, f"{_at(callbacks)}/progress_max_s")
 
 
 @rule(
     "webhook-contradicts",
     on=RequestCallbacks,
-    proves="What a webhook tells of a job is what its status answer says.",
+    description="A callback and the status response agree about the state of the job.",
     basis="x-webhook, x-job",
 )
-def _contradicts(told: RequestCallbacks) -> Iterator[Violation]:
-    end, given = told.end, told.given_id
-    for value in told.bodies:
-        named = told.id_of(value)
+def _contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
+    end, given = callbacks.end, callbacks.given_id
+    for body in callbacks.bodies:
+        named = callbacks.id_of(body)
         if MISSING not in (given, named) and named != given:
-            yield Violation(f"told of {named!r:.80}, where the request was {given!r:.80}", _at(told))
+            yield Violation(f"callback about {named!r:.80}, but the request was {given!r:.80}", _at(callbacks))
             return
-        meaning, state = told.phase_of(value), told.state_of(value)
-        if end is None or meaning in (None, "going"):
+        phase, state = callbacks.phase_of(body), callbacks.state_of(body)
+        if end is None or phase in (None, "going"):
             continue
-        own_words = told.webhook.body is not None
-        if meaning != end[1] or (not own_words and state != end[0]):
-            message = f"told that it ended as {state}, and the status answer says {end[0]}"
-            yield Violation(message, _at(told), evidence=_text(value))
+        has_own_states = callbacks.webhook.body is not None
+        if phase != end[1] or (not has_own_states and state != end[0]):
+            message = f"the callback reports the end as {state}, but the status response {end[0]}"
+            yield Violation(message, _at(callbacks), evidence=_text(body))
             return
 
 
 @rule(
     "webhook-plain-http",
     on=CaseOutcome,
-    proves="A webhook URL with plain http is refused where the document demands https.",
+    description="A webhook URL with plain http is rejected if the document requires https.",
     basis="x-webhook.https_only",
 )
 def _plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
@@ -140,9 +142,9 @@ def _plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
         )
 
 
-def _at(told: RequestCallbacks) -> str:
-    return f"{told.operation.pointer}/x-webhook"
+def _at(callbacks: RequestCallbacks) -> str:
+    return f"{callbacks.operation.pointer}/x-webhook"
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)[:1000]
+def _text(body: Any) -> str:
+    return json.dumps(body, ensure_ascii=False)[:1000]

@@ -33,7 +33,7 @@ def _print(result: RuleList, *, with_drift: bool) -> None:
     if result.rules:
         rows = table("rule", "severity", "what it proves")
         for rule in result.rules:
-            rows.add_row(rule.id, rule.severity.value, rule.proves)
+            rows.add_row(rule.id, rule.severity.value, rule.description)
         out.print(rows)
     if not with_drift:
         out.print(f"and {len(result.drift):,} rules of drift: voicegauge rules drift, or words of their ids")

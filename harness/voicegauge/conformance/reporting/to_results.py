@@ -90,5 +90,5 @@ def _cases(report: CheckReport) -> Iterator[JUnitCase]:
 
 
 def _text(rule: Rule) -> RuleDescription:
-    said = f"{rule.proves}\n\nIt rests on: {rule.basis}"
-    return RuleDescription(id=rule.id, level=GRADES[rule.severity], summary=rule.proves, help=said)
+    said = f"{rule.description}\n\nBased on: {rule.basis}"
+    return RuleDescription(id=rule.id, level=GRADES[rule.severity], summary=rule.description, help=said)
