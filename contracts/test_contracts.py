@@ -20,7 +20,7 @@ from voicegauge.conformance import (
     plan_cases,
     run_check,
 )
-from voicegauge.conformance.recording.recorder import plan_to_record
+from voicegauge.conformance.recording import plan_to_record
 from voicegauge.contract import Contract, load_catalogue
 from voicegauge.data import data_dir
 from voicegauge.model import Severity

@@ -29,7 +29,7 @@ from voicegauge.client import Client, credentials
 from voicegauge.conformance import Collector, ConformanceCase, emulator_settings, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.reporting.spending import BillableLimit
-from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService
+from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.transport import Transport, VirtualClock
 

@@ -20,7 +20,7 @@ from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
 from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
-from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService
+from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import EmulatorSettings, create_app
 from voicegauge.model import Exchange, Finding, Request
@@ -84,7 +84,7 @@ async def clean_check(
     async with Transport(app=create_app([contract], settings)) as transport:
         clock, base = CommonClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
         client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=clock, seed=seed)
-        service = CheckedService(contract, client, keep=coverage.keep)
+        service = CheckedService(contract, client, save_exchanges=coverage.keep)
         runners = [CaseRunner(service, JUDGED_BY, collector) for _ in range(dice.randint(1, 5))]
         lanes = [runner.run(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
         jobs = [target for target in contract.targets.values() if target.job_operation is not None]
@@ -106,9 +106,14 @@ async def _jobs(runner: CaseRunner, target: Target, dice: random.Random) -> None
     """Some jobs of one account at a time, asked for in any order, late, and by ids that nobody gave out."""
     jobs = StatefulJobs(target, runner)
     for _ in range(STEPS):
-        words = ["poll", "late", *(["cancel"] if jobs.can_cancel else []), *(["unknown"] if jobs.can_miss else [])]
-        word = dice.choice(["submit", *words] if jobs.jobs < MAX_JOBS else words) if jobs.jobs else "submit"
-        runner.keep(await jobs.step(word if word == "submit" else f"{word} {dice.randint(1, jobs.jobs)}"))
+        words = [
+            "poll",
+            "late",
+            *(["cancel"] if jobs.can_cancel else []),
+            *(["unknown"] if jobs.rejects_unknown_ids else []),
+        ]
+        word = dice.choice(["submit", *words] if jobs.count < MAX_JOBS else words) if jobs.count else "submit"
+        runner.collect(await jobs.take_step(word if word == "submit" else f"{word} {dice.randint(1, jobs.count)}"))
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ from voicegauge.checks import Rule, select_rules
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
-from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService, SaveExchanges
+from voicegauge.conformance.running import CaseRunner, CheckedService, SaveExchanges
 from voicegauge.contract import Contract
 from voicegauge.emulator import EmulatorSettings, Fault, create_app
 from voicegauge.emulator.audio import speech
@@ -192,7 +192,7 @@ async def _checking(
     async with Transport(app=app) as transport:
         base = {"": f"http://emulator.invalid/{true.id}"}
         client = Client(true, transport, base_urls=base, key=EMULATED_KEY, clock=VirtualClock(), seed=settings.seed)
-        service = CheckedService(true, client, keep=keep)
+        service = CheckedService(true, client, save_exchanges=keep)
 
         async def check(case: ConformanceCase) -> Sequence[Finding]:
             collector = Collector((), settings.seed)

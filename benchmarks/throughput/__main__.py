@@ -34,7 +34,7 @@ from voicegauge.conformance import Collector, ConformanceCase, emulator_settings
 from voicegauge.conformance.emulator_setup import EMULATED_KEY
 from voicegauge.conformance.fuzzing.random_requests import fuzz_target
 from voicegauge.conformance.fuzzing.search import FuzzEffort
-from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService
+from voicegauge.conformance.running import CaseRunner, CheckedService
 from voicegauge.contract import Contract, Target, load_catalogue
 from voicegauge.emulator import create_app
 from voicegauge.model import UploadedFile
@@ -51,11 +51,11 @@ HYPOTHESIS_CASES = 1000
 
 def kind_of(case: ConformanceCase) -> str:
     """Return the one of `KINDS` that a case belongs to."""
-    if case.wire is None:
+    if case.request is None:
         return KINDS[4]
-    if case.wire.media_type in (None, "application/json"):
+    if case.request.media_type in (None, "application/json"):
         return KINDS[case.expected.verdict != "rejected"]
-    files = isinstance(case.wire.body, dict) and any(isinstance(v, UploadedFile) for v in case.wire.body.values())
+    files = isinstance(case.request.body, dict) and any(isinstance(v, UploadedFile) for v in case.request.body.values())
     return KINDS[2 + files]
 
 

@@ -52,16 +52,16 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
 }
 # A slow service breaks no statement of its document; one that hangs up gives nothing to judge.
 NO_FINDING = {"slow", "drops-connection"}
-# One job at a time, asked for at once, shows nothing of it: `test_interleaving.py` finds these.
+# One job at a time, asked for at once, shows nothing of it: `test_stateful_jobs.py` finds these.
 AMONG_JOBS = {"crosstalk", "ignores-cancelling", "never-expires"}
-# One call shows nothing of it, or it takes a batch: `test_lives.py` finds these.
+# One call shows nothing of it, or it takes a batch: `test_lifecycles.py` finds these.
 AMONG_CALLS = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many"}
 
 # They need a target that streams: `test_streams.py` finds these.
 IN_STREAMS = {name for name in FAULTS if name.startswith("stream-")}
 # They need a request that names a URL: `test_webhooks.py` finds these.
 IN_WEBHOOKS = {name for name in FAULTS if name.startswith("webhook-")}
-# They need a request that carries audio: `test_intakes.py` finds these.
+# They need a request that carries audio: `test_audio_input.py` finds these.
 OF_UPLOADS = {"upload-limit-ignored", "upload-format-ignored", "other-transcript", "other-rate"}
 
 
@@ -70,7 +70,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
     if rule == "job-stuck":  # each is polled until it is given up
         return lambda case: case.id.endswith(": a full delivery")
     if rule == "filter-ignored":
-        return lambda case: case.wire is not None and bool(case.wire.query)
+        return lambda case: case.request is not None and bool(case.request.query)
     why = {
         "auth-not-enforced": "authentication",
         **dict.fromkeys(("error-shape", "retry-after-missing"), "rejection-reason"),
@@ -114,5 +114,5 @@ def test_a_slow_service_breaks_no_contract(plant, check) -> None:
 
 def test_a_service_that_hangs_up_is_an_error_and_no_finding(plant, check) -> None:
     plant("drops-connection")
-    with pytest.raises(UnreachableError, match="broke"):
+    with pytest.raises(UnreachableError, match="connection lost"):
         check(["pixelapi/voice-design"])

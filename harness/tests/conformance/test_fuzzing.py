@@ -15,7 +15,7 @@ TARGET = "pixelapi/voice-design"
 def fuzz(tmp_path, capfd, monkeypatch):
     """Fuzz a target with nothing else planned; answers with the report, the tests written, and standard error."""
     monkeypatch.delenv("CI", raising=False)
-    monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_job_steps", _nothing)
+    monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_jobs", _nothing)
 
     def run(number: int, *more: str, target: str = TARGET):
         folder, out = tmp_path / "tests", tmp_path / "out.json"

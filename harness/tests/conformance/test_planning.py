@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 
 from voicegauge.client import map_speech_request
 from voicegauge.conformance import CasePlan, plan_cases, price_plan, request_case
-from voicegauge.conformance.cases.boundary_values import list_boundary_values, text_of
+from voicegauge.conformance.cases.boundary_values import list_boundary_values, readable_text
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.valid_requests import TEXT, is_valid_body, text_characters, valid_speech_request
-from voicegauge.conformance.fuzzing.strategies import inside
+from voicegauge.conformance.fuzzing.strategies import valid_values
 from voicegauge.contract import MISSING, load_catalogue
 from voicegauge.model import Provenance
 
@@ -38,14 +38,14 @@ def test_a_plan_is_deterministic_and_refusals_come_first(plan) -> None:
 def test_what_is_expected_is_what_the_schema_says(plan) -> None:
     for case in plan.cases:
         if (
-            case.wire is None
+            case.request is None
             or case.expected.kind not in ("valid", "invalid")
             or "/x-limits/" in case.expected.contract_pointer
         ):
             continue
         operation = CATALOGUE.provider(case.provider).operation(case.operation)
         if "parameters" not in case.expected.contract_pointer:
-            assert is_valid_body(operation, case.wire) is (case.expected.verdict == "accepted"), case.id
+            assert is_valid_body(operation, case.request) is (case.expected.verdict == "accepted"), case.id
 
 
 def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
@@ -56,8 +56,8 @@ def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
 def test_every_paid_request_says_how_long_its_text_is(plan) -> None:
     for case in plan.cases:
         operation = CATALOGUE.provider(case.provider).operation(case.operation)
-        if case.is_billable and case.wire is not None and operation.speech is not None:
-            assert case.text_characters == text_characters(operation, case.wire), case.id
+        if case.is_billable and case.request is not None and operation.speech is not None:
+            assert case.text_characters == text_characters(operation, case.request), case.id
 
 
 def test_a_drawn_request_with_a_file_is_priced_by_its_text() -> None:
@@ -97,8 +97,8 @@ def test_a_budget_buys_the_first_requests_of_the_plan_and_no_more() -> None:
         cut = price_plan(plan, targets, {}, provenance=Provenance.RECORDED)
         assert [case.id for case in cut.cases if case.is_billable] == [case.id for case in paid[:most]]
         assert cut.usd == pytest.approx(sum(case.usd for case in paid[:most]))
-        assert whole.fitting(cut.usd) == min(most, len(paid))
-    assert whole.fitting(paid[0].usd / 2) == 0
+        assert whole.affordable_calls(cut.usd) == min(most, len(paid))
+    assert whole.affordable_calls(paid[0].usd / 2) == 0
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
@@ -118,16 +118,16 @@ def test_a_plan_has_a_text_of_every_class_and_uploads_of_every_kind(plan) -> Non
         "control characters",
         "SSML",
         "very long word",
-        "blanks",
+        "white space",
     ):
         assert description in ids
-    for description in ("90 s", "0.5 s", "10485761 bytes", "8000 Hz", "as flac", "breaks off", "nothing in it"):
+    for description in ("90 s", "0.5 s", "10485761 bytes", "8000 Hz", "as flac", "truncated", "an empty file"):
         assert f"pixelapi/generateSpeech: a recording {description}" in ids or description in ids
 
 
 @given(st.integers(1, 1000))
 def test_a_text_has_exactly_the_length_asked_for(length) -> None:
-    text = text_of(length)
+    text = readable_text(length)
     assert len(text) == length
     assert text == text.strip()
 
@@ -160,12 +160,12 @@ def test_what_is_drawn_from_a_schema_fits_it(schema, data) -> None:
 
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
     schemas = CATALOGUE.provider("pixelapi").schemas
-    assert validator.is_valid(data.draw(inside(schemas, schema)))
+    assert validator.is_valid(data.draw(valid_values(schemas, schema)))
     made = sample_value(schemas, schema)
     assert made is MISSING or validator.is_valid(made)
     for probe in list_boundary_values(schemas, schema, ""):
         if not probe.path and "anyOf" not in schema:
-            assert validator.is_valid(probe.value) is probe.valid, probe
+            assert validator.is_valid(probe.value) is probe.is_valid, probe
 
 
 def test_beside_a_list_of_numbers_another_number_is_tried() -> None:

@@ -20,7 +20,8 @@ from voicegauge.conformance import (
     run_check,
 )
 from voicegauge.conformance.cases.case import ConformanceCase
-from voicegauge.conformance.recording.recorder import TEXT, Recorder, RefreshPolicy, plan_to_record, recording_path
+from voicegauge.conformance.recording import Recorder, RefreshPolicy, plan_to_record, recording_path
+from voicegauge.conformance.recording.updates import TEXT
 from voicegauge.emulator.server.socket_server import running_app
 from voicegauge.model import Exchange, Provenance, Request, Response, Severity, Timing
 from voicegauge.recording import Recording, Replay, ReplayApp, find_recordings, load_har, load_recordings, save_har
@@ -40,7 +41,7 @@ def recorded(voicegauge_catalogue, voicegauge_emulator, tmp_path_factory) -> Pat
     settings = emulator_check_settings(voicegauge_emulator, targets)
     recorder = Recorder(contracts, settings.base_urls)
     collector = Collector([], 0)
-    settings = dataclasses.replace(settings, keep=recorder.keep)
+    settings = dataclasses.replace(settings, save_exchanges=recorder.save)
     run_check(collector, check_service(targets, plan, settings, collector))
     assert recorder.met_emulator
     for update in _refreshing(contracts).updates(plan, folder, {}):
@@ -206,7 +207,7 @@ def test_emulated_traffic_replaces_live_traffic_only_when_all_is_refreshed(case)
     assert case(live) is None
     update = case(live, refresh="all")
     assert _ids(update) == case.planned
-    assert (update.old, update.replaced) == (None, live)
+    assert (update.existing, update.replaced) == (None, live)
     emulated = _recording(case, *map(_exchange, case.planned))
     assert _ids(case(emulated, provenance=Provenance.RECORDED)) == case.planned
 

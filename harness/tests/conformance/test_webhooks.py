@@ -19,9 +19,9 @@ from voicegauge.conformance import (
     plan_cases,
     run_check,
 )
-from voicegauge.conformance.cases import webhooks
-from voicegauge.conformance.cases.audio_input import intake_cases
-from voicegauge.conformance.cases.webhooks import with_webhooks
+from voicegauge.conformance.cases.audio_input import audio_input_cases
+from voicegauge.conformance.cases.webhooks import with_webhook_cases
+from voicegauge.conformance.running import webhook_session
 from voicegauge.emulator import FAULTS
 from voicegauge.model import Provenance, Severity
 from voicegauge.receiver import running_receiver
@@ -45,8 +45,8 @@ def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckRepor
         cases = list(plan_cases(targets, emulated=True, every=True, webhooks=True).cases)
         if separated:  # a plan of all that is sent audio would take longer than all else here
             contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
-            cases += with_webhooks(intake_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
-        cases = [case for case in cases if case.webhook or case.kind == "plain-http"]
+            cases += with_webhook_cases(audio_input_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
+        cases = [case for case in cases if case.callback_url or case.kind == "plain-http"]
         settings = replace(emulator_check_settings(voicegauge_emulator, targets), **settings_more)
         collector = Collector(names, 0)
         run_check(collector, check_service(targets, CasePlan(cases=tuple(cases)), settings, collector))
@@ -107,7 +107,7 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
 
 
 def test_a_live_check_is_told_at_the_receiver_it_was_given(check, monkeypatch) -> None:
-    monkeypatch.setattr(webhooks, "SETTLE_S", 0.0)
+    monkeypatch.setattr(webhook_session, "SETTLE_S", 0.0)
     with running_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.RECORDED, receiver=receiver)
         told = [json.loads(one.request.body)["status"] for one in receiver.received]
@@ -123,6 +123,6 @@ def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
 
 def test_without_being_asked_for_no_request_names_a_url(voicegauge_catalogue) -> None:
     plan = plan_cases(voicegauge_catalogue.select(["pixazo"]), emulated=True, every=True)
-    assert not [case for case in plan.cases if case.webhook or case.kind == "plain-http"]
-    named = [case.wire.headers.get("X-Webhook-URL") for case in plan.cases if case.wire is not None]
+    assert not [case for case in plan.cases if case.callback_url or case.kind == "plain-http"]
+    named = [case.request.headers.get("X-Webhook-URL") for case in plan.cases if case.request is not None]
     assert not [url for url in named if url is not None and url.startswith("http")]

@@ -209,7 +209,7 @@ class _Recording:
     def _send_live(self, plan: CasePlan, collector: Collector) -> _Sent:
         assert self.live is not None
         unfinished = UnfinishedRecording(self.folder, self.contracts, mask=self.mask)
-        saved = unfinished.taken(plan.cases, datetime.now(UTC))
+        saved = unfinished.load(plan.cases, datetime.now(UTC))
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
         rest = CasePlan(cases=tuple(case for case in plan.cases if case.id not in saved), skipped=plan.skipped)
@@ -224,7 +224,7 @@ class _Recording:
         )
         secrets = [key for key in settings.keys.values() if key]
         recorder = Recorder(self.contracts, settings.base_urls, replace(unfinished, secrets=secrets))
-        stop = send_plan(self.targets, rest, replace(settings, keep=recorder.keep), collector, self.listener)
+        stop = send_plan(self.targets, rest, replace(settings, save_exchanges=recorder.save), collector, self.listener)
         if recorder.met_emulator:
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
         groups = {**saved, **recorder.groups}
@@ -234,7 +234,9 @@ class _Recording:
         with running_emulator(self.contracts.values(), emulator_settings(seed=self.seed)) as emulator:
             settings = emulator_check_settings(emulator, self.targets, seed=self.seed)
             recorder = Recorder(self.contracts, settings.base_urls)
-            stop = send_plan(self.targets, plan, replace(settings, keep=recorder.keep), collector, self.listener)
+            stop = send_plan(
+                self.targets, plan, replace(settings, save_exchanges=recorder.save), collector, self.listener
+            )
         return _Sent(recorder.groups, [key for key in settings.keys.values() if key], stop)
 
     def _write(
@@ -255,7 +257,7 @@ class _Recording:
                     saved = self._save(update, exchanges, sent.secrets)
                     redactions.update(saved.redactions)
                 if sent.unfinished is not None:
-                    sent.unfinished.drop(update.due)
+                    sent.unfinished.remove(update.due)
             except DataError as error:
                 failed = failed or error
             files.append(

@@ -67,7 +67,7 @@ def listen(
         ready(receiver.root)
         try:
             for received in _receive(waiting, count, timeout_s):
-                webhooks.append(listener.hear(received))
+                webhooks.append(listener.judge(received))
                 on_webhook(webhooks[-1])
         except KeyboardInterrupt:
             pass  # how listening is ended

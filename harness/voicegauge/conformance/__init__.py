@@ -1,4 +1,4 @@
-"""Conformance: documented examples, recordings, planned cases and fuzzing, judged by the checks."""
+"""Conformance checks: documented examples, recordings, planned cases and fuzzing, judged by rules."""
 
 from voicegauge.conformance.cases import CasePlan, ConformanceCase, SkippedCase, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_KEY, emulator_check_settings, emulator_settings
@@ -9,7 +9,6 @@ from voicegauge.conformance.engine import (
     check_service,
     run_check,
 )
-from voicegauge.conformance.fuzzing import modified_request, request_case
 from voicegauge.conformance.offline import check_recordings, judge_documented_examples
 from voicegauge.conformance.reporting import (
     CaseResult,
@@ -20,13 +19,8 @@ from voicegauge.conformance.reporting import (
     check_results,
     make_baseline,
 )
-from voicegauge.conformance.running import (
-    Collector,
-    PricedPlan,
-    price_plan,
-    require_prices,
-    total_price_usd,
-)
+from voicegauge.conformance.running import Collector, PricedPlan, price_plan, require_prices, total_price_usd
+from voicegauge.conformance.single_request import modified_request, request_case
 
 __all__ = [
     "EMULATED_KEY",

@@ -1,4 +1,4 @@
-"""Checking against the emulator: as it must be set up, and as it is reached."""
+"""Settings for a check against the emulator, on both sides."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from voicegauge.model import Provenance
 from voicegauge.transport import VirtualClock
 
 EMULATED_CREDITS = 1e12
-"""A check sends hundreds of requests; what an empty account answers is asked for as a situation."""
+"""Enough for the hundreds of requests of a check. The response to an empty account is tested by asking for it."""
 EMULATED_KEY = "emulated-key"
-"""The emulator takes any key that does not begin with "invalid"."""
+"""The emulator accepts any key that does not begin with "invalid"."""
 
 
 def emulator_settings(*, seed: int = 0, faults: Sequence[str] = ()) -> EmulatorSettings:
-    """An emulator in which nothing takes time and no limit is met by accident."""
+    """Return settings of an emulator in which nothing takes time and no limit is reached by accident."""
     return EmulatorSettings(
         seed=seed,
         clock="per-poll",
@@ -39,7 +39,16 @@ def emulator_check_settings(
     failures: Path | None = None,
     seed: int = 0,
 ) -> CheckSettings:
-    """How `targets` are checked at an emulator; waiting between polls costs no time."""
+    """Return settings to check `targets` at an emulator; waiting between polls takes no time.
+
+    Args:
+        running: the emulator.
+        targets: the targets to check.
+        rules: the rules to apply, by id.
+        fuzz: as in `CheckSettings`.
+        failures: as in `CheckSettings`.
+        seed: as in `CheckSettings`.
+    """
     providers = {target.contract.id for target in targets}
     return CheckSettings(
         provenance=Provenance.EMULATED,

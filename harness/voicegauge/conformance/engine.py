@@ -1,4 +1,4 @@
-"""The whole of a check: documented examples, recordings, a service; what was found so far survives."""
+"""Running a check of documented examples or of a service. Findings so far survive an interruption."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from voicegauge.checks import RULES, Rule
 from voicegauge.client import Client, Ledger, RateLimiter
-from voicegauge.conformance.cases import CasePlan, ConformanceCase, receiver_for
+from voicegauge.conformance.cases import CasePlan, ConformanceCase
 from voicegauge.conformance.offline import judge_documented_examples
 from voicegauge.conformance.reporting import BillableLimit
-from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges
+from voicegauge.conformance.running import CaseRunner, CheckedService, Collector, SaveExchanges, receiver_for
 from voicegauge.contract import Contract, Target
 from voicegauge.errors import BudgetError
 from voicegauge.model import Provenance
@@ -23,42 +23,42 @@ from voicegauge.transport import Clock, Transport
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """How a service is checked."""
+    """How services are reached and checked."""
 
     provenance: Provenance = Provenance.EMULATED
     base_urls: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    """By provider id, then by server name ("" for all)."""
+    """Base URLs by provider id, then by server name ("" for all servers)."""
     keys: Mapping[str, str | None] = field(default_factory=dict)
-    """By provider id."""
+    """API keys by provider id."""
     rules: Mapping[str, Rule] = field(default_factory=lambda: RULES)
     ledger: Ledger | None = None
     prices: Mapping[str, float] = field(default_factory=dict)
-    """Dollars a request by target id."""
-    pacers: Mapping[str, RateLimiter | None] = field(default_factory=dict)
-    """By provider id, of those whose plans limit the requests a minute."""
+    """Dollars per request by target id, as set by the user."""
+    rate_limiters: Mapping[str, RateLimiter | None] = field(default_factory=dict)
+    """Rate limiters by provider id, for account plans that limit requests per minute."""
     fuzz: int = 0
-    """Random requests to each operation, inside its schema and as many outside."""
+    """Number of random valid requests to each operation, and as many invalid ones."""
     failures: Path | None = None
-    """Where fuzzing keeps what failed, to try it first the next time; `None` keeps nothing."""
+    """Folder in which fuzzing saves failing examples, to try them first the next time; `None` saves nothing."""
     seed: int = 0
     clock: Callable[[], Clock] | None = None
-    """Makes the clock that a client waits by; the real one if left out."""
-    keep: SaveExchanges | None = None
-    """Is given the exchanges of each case that came to a verdict, to be recorded."""
+    """Creates the clock by which a client waits; the real clock by default."""
+    save_exchanges: SaveExchanges | None = None
+    """Called with the exchanges of each case that has a verdict, to record them."""
     receiver: Receiver | None = None
-    """For webhooks; where the emulator is asked, there is one without."""
+    """Receives callbacks. At the emulator a local receiver is started if there is none."""
     control_url: str | None = None
-    """Of an emulator: its time is moved on there."""
+    """Root of an emulator's control routes, at which its clock can be advanced."""
     app: Any = None
     """An ASGI application that is called in this process instead of the network."""
 
 
 def check_documented_examples(contracts: Sequence[Contract], rules: Mapping[str, Rule], collector: Collector) -> None:
-    """Judge every example that the documents print."""
+    """Judge every example that the documents print; results go to `collector`."""
     for contract in contracts:
         for exchange, findings in judge_documented_examples(contract, rules):
-            collector.saw(Provenance.DOCUMENTED, contract.id, exchange.operation)
-            collector.add(findings)
+            collector.count_exchange(Provenance.DOCUMENTED, contract.id, exchange.operation)
+            collector.add_findings(findings)
 
 
 async def check_service(
@@ -68,13 +68,20 @@ async def check_service(
     collector: Collector,
     progress: Callable[[ConformanceCase], None] | None = None,
 ) -> None:
-    """Send the plan to the services of `targets` and judge what comes back.
+    """Send the plan to the services of `targets` and judge the responses.
+
+    Args:
+        targets: the targets of the plan.
+        plan: the cases to send.
+        settings: how the services are reached.
+        collector: gets findings and results, also those before an error.
+        progress: called before each case.
 
     Raises:
-        UnreachableError: a service is away; what was found so far is in `collector`.
+        UnreachableError: a service cannot be reached.
     """
-    for name in plan.skipped:
-        collector.not_planned(name.id, name.reason)
+    for skipped in plan.skipped:
+        collector.add_unplanned(skipped.id, skipped.reason)
     with receiver_for(plan.cases, settings.receiver, settings.provenance) as receiver:
         settings = replace(settings, receiver=receiver)
         await _check_services(targets, plan, settings, collector, progress)
@@ -88,13 +95,13 @@ async def _check_services(
     progress: Callable[[ConformanceCase], None] | None,
 ) -> None:
     contracts = {target.contract.id: target.contract for target in targets}
-    allowance = BillableLimit(plan.max_calls)
+    limit = BillableLimit(plan.max_calls)
     async with Transport(app=settings.app) as transport:
         for contract in contracts.values():
             service = _service(contract, transport, settings)
             cases = [case for case in plan.cases if case.provider == contract.id]
             try:
-                await CaseRunner(service, settings.rules, collector, allowance).run(cases, progress)
+                await CaseRunner(service, settings.rules, collector, limit).run(cases, progress)
                 await _fuzz(service, targets, settings, collector)
             except BudgetError as error:
                 collector.stopped_by = str(error)
@@ -104,34 +111,31 @@ async def _check_services(
 async def _fuzz(
     service: CheckedService, targets: Sequence[Target], settings: CheckSettings, collector: Collector
 ) -> None:
-    """One target of each operation: the schema is the operation's, and so are its jobs."""
+    """Fuzz one target of each operation: schema and jobs are the same for the others."""
     if not settings.fuzz:
         return
-    from voicegauge.conformance.fuzzing import (
-        FuzzEffort,
-        fuzz_job_steps,
-        fuzz_target,  # Hypothesis costs 0.2 s to import
-    )
+    # Imported here because Hypothesis takes 0.2 s to import.
+    from voicegauge.conformance.fuzzing import FuzzEffort, fuzz_jobs, fuzz_target
 
     effort = FuzzEffort(settings.fuzz, settings.seed, settings.failures)
-    own = effort.below(settings.provenance.value, service.contract.id)
-    firsts: dict[str, Target] = {}
+    effort = effort.in_subfolder(settings.provenance.value, service.contract.id)
+    first_targets: dict[str, Target] = {}
     for target in targets:
         if target.contract is service.contract:
-            firsts.setdefault(target.operation.id, target)
-    for target in firsts.values():
+            first_targets.setdefault(target.operation.id, target)
+    for target in first_targets.values():
         runner = CaseRunner(service, settings.rules, collector)
-        await fuzz_target(target, runner, collector, own)
+        await fuzz_target(target, runner, collector, effort)
         if target.job_operation is not None:
-            await fuzz_job_steps(target, runner, own)
+            await fuzz_jobs(target, runner, effort)
 
 
 async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckSettings, collector: Collector) -> None:
-    """Take `steps` with jobs of `target`, as `interleaving` writes them, and keep what is found.
+    """Take `steps` with jobs of `target`, as `StatefulJobs` reads them; findings go to `collector`.
 
     Raises:
-        UsageError: the target has no jobs, or a step is none.
-        TransportError: no answer could be had.
+        UsageError: the target has no jobs, or a step is not a valid step.
+        TransportError: there was no response.
     """
     from voicegauge.conformance.fuzzing import StatefulJobs
 
@@ -140,7 +144,7 @@ async def check_job_steps(target: Target, steps: Sequence[str], settings: CheckS
         jobs = StatefulJobs(target, runner)
         try:
             for step in steps:
-                runner.keep(await jobs.step(step))
+                runner.collect(await jobs.take_step(step))
         except BudgetError as error:
             collector.stopped_by = str(error)
 
@@ -153,7 +157,7 @@ def _service(contract: Contract, transport: Transport, settings: CheckSettings) 
         key=settings.keys.get(contract.id),
         clock=settings.clock() if settings.clock else None,
         ledger=settings.ledger,
-        rate_limiter=settings.pacers.get(contract.id),
+        rate_limiter=settings.rate_limiters.get(contract.id),
         seed=settings.seed,
     )
     return CheckedService(
@@ -162,14 +166,14 @@ def _service(contract: Contract, transport: Transport, settings: CheckSettings) 
         settings.ledger,
         settings.prices,
         settings.provenance,
-        settings.keep,
+        settings.save_exchanges,
         settings.receiver,
         settings.control_url,
     )
 
 
 def run_check(collector: Collector, check: Coroutine[Any, Any, None]) -> None:
-    """Run `check`; Ctrl-C ends it early, and what was found so far stands."""
+    """Run `check` to its end. Ctrl-C stops it early; the findings so far stay in `collector`."""
     try:
         asyncio.run(check)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Which target a request means, where only the request is known."""
+"""Which target a request addresses, for requests that were not made for a known target."""
 
 from __future__ import annotations
 
@@ -6,34 +6,35 @@ from collections.abc import Callable
 from typing import Any
 
 from voicegauge.client import RequestParts
-from voicegauge.contract import MISSING, Operation, Target
-from voicegauge.formats import Location
+from voicegauge.contract import MISSING, Location, Operation, Target
 
 
-def find_target(operation: Operation, asked: Callable[[Location], Any]) -> Target | None:
-    """The target that a request to `operation` means; `None` where none fits.
+def find_target(operation: Operation, read_request: Callable[[Location], Any]) -> Target | None:
+    """Return the target that a request to `operation` addresses; `None` if it addresses none.
 
-    A target fits where its constants are sent and the words it needs are there. Of
-    several the one with the most constants and needs is meant.
+    A target is addressed if its constants are sent and the fields that it needs are present. Of several the one with
+    the most constants and needed fields is meant: the others are more general.
 
     Args:
-        operation: what was called.
-        asked: reads a place of the request, `MISSING` where nothing is.
+        operation: the operation that was called.
+        read_request: reads a location of the request, `MISSING` where there is no value.
     """
     if operation.speech is None:
         return None
-    fitting: list[tuple[int, Target]] = []
+    matching: list[tuple[int, Target]] = []
     for target in operation.contract.targets.values():
         spec = target.spec
         if target.operation is not operation:
             continue
-        constants = all(asked(place) == value for place, value in spec.constants.items())
-        needs = all(asked(operation.speech.request[word].at) is not MISSING for word in spec.required_fields)
-        if constants and needs:
-            fitting.append((len(spec.constants) + len(spec.required_fields), target))
-    return max(fitting, key=lambda pair: pair[0], default=(0, None))[1]
+        has_constants = all(read_request(location) == value for location, value in spec.constants.items())
+        has_needed = all(
+            read_request(operation.speech.request[word].at) is not MISSING for word in spec.required_fields
+        )
+        if has_constants and has_needed:
+            matching.append((len(spec.constants) + len(spec.required_fields), target))
+    return max(matching, key=lambda pair: pair[0], default=(0, None))[1]
 
 
-def place_reader(wire: RequestParts) -> Callable[[Location], Any]:
-    """Reads places of a request that is not sent yet."""
-    return lambda location: location.read_request(wire)
+def find_request_target(operation: Operation, request: RequestParts) -> Target | None:
+    """Return the target that a planned request addresses; `None` if it addresses none."""
+    return find_target(operation, lambda location: location.read_request(request))

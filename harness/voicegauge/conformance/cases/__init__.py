@@ -1,49 +1,64 @@
-"""Planning conformance cases: which requests a contract leads to, and what each should be answered with."""
+"""Planning conformance cases: the requests that follow from a contract, and the response that each should get."""
 
-from voicegauge.conformance.cases.audio_input import taken_in
-from voicegauge.conformance.cases.batches import POLLS_AFTER_END, batch_subjects
+from voicegauge.conformance.cases.audio_input import recorded_sentence, uploaded_audio
 from voicegauge.conformance.cases.bodies import accepts_any_valid_value
 from voicegauge.conformance.cases.boundary_values import BoundaryValue, list_boundary_values
 from voicegauge.conformance.cases.case import (
     CaseKind,
     ConformanceCase,
     SkippedCase,
+    expect_accepted,
+    expect_invalid,
+    expect_undocumented,
     inconclusive_reason,
+    make_case,
     no_verdict_reason,
     rejection_statuses,
     should_retry,
 )
+from voicegauge.conformance.cases.lifecycles import BATCH_ITEMS
+from voicegauge.conformance.cases.pairwise import value_requests
+from voicegauge.conformance.cases.parameters import operation_request
 from voicegauge.conformance.cases.plan import CasePlan, plan_cases
-from voicegauge.conformance.cases.resources import Caller, ResourceLifecycle
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.uploads import padded_request
-from voicegauge.conformance.cases.valid_requests import is_valid_body, text_characters, valid_speech_request, with_value
-from voicegauge.conformance.cases.webhooks import WebhookSession, receiver_for
+from voicegauge.conformance.cases.valid_requests import (
+    TEXT,
+    is_valid_body,
+    text_characters,
+    valid_speech_request,
+    with_value,
+)
+from voicegauge.conformance.cases.webhooks import with_value_at
 
 __all__ = [
-    "POLLS_AFTER_END",
+    "BATCH_ITEMS",
+    "TEXT",
     "BoundaryValue",
-    "Caller",
     "CaseKind",
     "CasePlan",
     "ConformanceCase",
-    "ResourceLifecycle",
     "SkippedCase",
-    "WebhookSession",
     "accepts_any_valid_value",
-    "batch_subjects",
+    "expect_accepted",
+    "expect_invalid",
+    "expect_undocumented",
     "inconclusive_reason",
     "is_valid_body",
     "list_boundary_values",
+    "make_case",
     "no_verdict_reason",
+    "operation_request",
     "padded_request",
     "plan_cases",
-    "receiver_for",
+    "recorded_sentence",
     "rejection_statuses",
     "sample_value",
     "should_retry",
-    "taken_in",
     "text_characters",
+    "uploaded_audio",
     "valid_speech_request",
+    "value_requests",
     "with_value",
+    "with_value_at",
 ]

@@ -1,4 +1,4 @@
-"""Cases that send audio to be transcribed or converted, and what is judged of their answers."""
+"""Cases that upload audio to be transcribed or converted."""
 
 from __future__ import annotations
 
@@ -6,100 +6,86 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from voicegauge.checks import AudioInputCall, Call, ExpectedResponse
-from voicegauge.client import Client, RequestParts, audio_input_request, fetch_response_audio
-from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase
+from voicegauge.client import RequestParts, audio_input_request
+from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, expect_accepted, make_case
 from voicegauge.conformance.cases.valid_requests import SpokenSentence, spoken_sentence, voice_sample, with_required
-from voicegauge.conformance.target_matching import place_reader
 from voicegauge.contract import AudioInputTarget, Operation
 from voicegauge.contract.extension import AudioInputField
-from voicegauge.model import Exchange, UploadedFile
+from voicegauge.model import UploadedFile
 
-Word = tuple[AudioInputField, object]
+Options = dict[AudioInputField, object]
+"""Optional fields of a request, by their neutral names."""
 
 
-def intake_cases(
+def audio_input_cases(
     operation: Operation, cases: Iterable[ConformanceCase | SkippedCase]
 ) -> Iterator[ConformanceCase | SkippedCase]:
-    """The `cases` of an operation that is sent audio, each with the intake that it means, and a whole request to each.
+    """Yield `cases` with the target that each addresses, then complete requests to every target of `operation`.
 
     Args:
-        operation: with `x-transcription` or `x-conversion`.
-        cases: as for any operation with a body.
+        operation: one with `x-transcription` or `x-conversion`.
+        cases: the cases planned for it as for any operation with a body.
     """
-    intakes = [intake for intake in operation.contract.audio_input_targets.values() if intake.operation is operation]
+    targets = [target for target in operation.contract.audio_input_targets.values() if target.operation is operation]
     for case in cases:
-        yield case if isinstance(case, SkippedCase) else _meant(case, intakes)
-    for intake in intakes:
-        for words in _asked(intake):
-            yield _whole(intake, words)
+        yield case if isinstance(case, SkippedCase) else _with_target(case, targets)
+    for target in targets:
+        for options in _option_sets(target):
+            yield _complete_case(target, options)
 
 
-def _asked(intake: AudioInputTarget) -> Iterator[tuple[Word, ...]]:
-    """The words of whole requests: none, then whatever changes what the answer must hold."""
-    yield ()
-    if intake.transcription is not None:
+def _option_sets(target: AudioInputTarget) -> Iterator[Options]:
+    """Yield no options, then those that add something to the response of a transcription."""
+    yield {}
+    if target.transcription is not None:
         flags: tuple[AudioInputField, ...] = ("timestamps", "diarize")
-        yield tuple((word, True) for word in flags if word in intake.audio_input.request)
+        yield {flag: True for flag in flags if flag in target.audio_input.request}
 
 
-def _whole(intake: AudioInputTarget, words: tuple[Word, ...]) -> ConformanceCase:
-    named = " and ".join(word for word, _ in words)
-    description = f"a recording is taken in{' with ' + named if named else ''}"
-    return ConformanceCase(
-        id=f"{intake.id}: {description}",
-        provider=intake.contract.id,
-        operation=intake.operation.id,
-        target=intake.name,
-        expected=ExpectedResponse(
-            verdict="accepted", kind="valid", description=description, contract_pointer=intake.pointer
-        ),
-        wire=with_required(intake.operation, audio_input_request(intake, _sentence(intake).file, dict(words))),
-        audio_s=_sentence(intake).audio_s,
-        whole=not words,
+def _complete_case(target: AudioInputTarget, options: Options) -> ConformanceCase:
+    sentence = recorded_sentence(target)
+    description = f"a valid recording{' with ' + ' and '.join(options) if options else ''}"
+    return make_case(
+        target.operation,
+        expect_accepted(description, target.pointer),
+        target=target.name,
+        name=target.id,
+        request=with_required(target.operation, audio_input_request(target, sentence.file, options)),
+        audio_s=sentence.audio_s,
+        is_representative=not options,
     )
 
 
-def _meant(case: ConformanceCase, intakes: list[AudioInputTarget]) -> ConformanceCase:
-    """`case` with the intake that its request means: the one whose constants it holds, else the first."""
-    read = place_reader(case.wire or RequestParts())
-    named = next((i for i in intakes if all(read(at) == value for at, value in i.spec.constants.items())), intakes[0])
-    sentence, wire = _sentence(named), case.wire
-    if wire is not None and _uploaded(named, case) == voice_sample().data:
-        field = named.audio_input.request["audio"].at.tokens[0]
-        wire = msgspec.structs.replace(wire, body={**wire.body, field: sentence.file})
-    return msgspec.structs.replace(case, target=named.name, wire=wire, audio_s=sentence.audio_s)
+def _with_target(case: ConformanceCase, targets: list[AudioInputTarget]) -> ConformanceCase:
+    """Return `case` with the target whose constants its request contains, else the first one.
+
+    The recording for voice cloning, which the case was planned with, is replaced by the shorter sentence.
+    """
+    request = case.request
+    target = next((target for target in targets if _has_constants(request or RequestParts(), target)), targets[0])
+    sentence = recorded_sentence(target)
+    if request is not None and uploaded_audio(target, case) == voice_sample().data:
+        request = msgspec.structs.replace(request, body={**request.body, _audio_field(target): sentence.file})
+    return msgspec.structs.replace(case, target=target.name, request=request, audio_s=sentence.audio_s)
 
 
-def _sentence(intake: AudioInputTarget) -> SpokenSentence:
-    """The recording that is sent, in a format that the operation takes."""
-    field = intake.audio_input.request["audio"].at.tokens[0]
-    limits = intake.operation.limits.uploads.get(field)
+def _has_constants(request: RequestParts, target: AudioInputTarget) -> bool:
+    return all(location.read_request(request) == value for location, value in target.spec.constants.items())
+
+
+def recorded_sentence(target: AudioInputTarget) -> SpokenSentence:
+    """Return the recording that is uploaded, in a format that the operation of `target` accepts."""
+    limits = target.operation.limits.uploads.get(_audio_field(target))
     formats = limits.formats if limits is not None else ()
     return spoken_sentence("mp3" if not formats or "mp3" in formats else formats[0])
 
 
-async def taken_in(
-    client: Client, intake: AudioInputTarget, case: ConformanceCase, call: Call
-) -> tuple[AudioInputCall, list[Exchange]]:
-    """An accepted `call` with the audio that it leads to, and the exchanges that fetched that."""
-    sentence = _sentence(intake)
-    fetched = await fetch_response_audio(client, intake, call.exchange)
-    taken = AudioInputCall(
-        intake.operation,
-        call.exchange,
-        request_origin=call.request_origin,
-        intake=intake,
-        reference=sentence.text if _uploaded(intake, case) == sentence.file.data else None,
-        fetched=fetched.files,
-        failure=fetched.failure.message if fetched.failure else None,
-    )
-    return taken, list(fetched.exchanges)
-
-
-def _uploaded(intake: AudioInputTarget, case: ConformanceCase) -> bytes | None:
-    """The recording that a case sends."""
-    body = case.wire.body if case.wire is not None else None
-    field = intake.audio_input.request["audio"].at.tokens[0]
-    file = body.get(field) if isinstance(body, dict) else None
+def uploaded_audio(target: AudioInputTarget, case: ConformanceCase) -> bytes | None:
+    """Return the bytes of the recording that `case` uploads; `None` if it uploads no file."""
+    body = case.request.body if case.request is not None else None
+    file = body.get(_audio_field(target)) if isinstance(body, dict) else None
     return file.data if isinstance(file, UploadedFile) else None
+
+
+def _audio_field(target: AudioInputTarget) -> str:
+    return target.audio_input.request["audio"].at.tokens[0]

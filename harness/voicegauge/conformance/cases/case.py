@@ -1,12 +1,12 @@
-"""A planned case: one request, and what it should be answered with."""
+"""A planned case: one request and the response that it should get."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.contract import Contract, Operation
+from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, RejectionReason
 from voicegauge.model import Record, SpeechRequest
 
@@ -22,7 +22,7 @@ USUAL_STATUSES: dict[RejectionReason, tuple[int, ...]] = {
     "internal": (500,),
     "busy": (503,),
 }
-"""What HTTP means by them (RFC 9110, section 15; RFC 6585), where no example says `x-rejection-reason`."""
+"""Status codes as HTTP defines them (RFC 9110, section 15; RFC 6585), for reasons without an `x-rejection-reason`."""
 
 CaseKind = Literal[
     "delivery",
@@ -36,64 +36,67 @@ CaseKind = Literal[
     "fuzzing",
     "lifecycle",
 ]
-"""`delivery`: speech asked for and followed to its end; `fuzzing`: drawn at random; `is_lifecycle`: something
-kept is followed to its end; the others as `ExpectedResponse.why`."""
+"""`delivery`: speech from submit to downloaded audio; `fuzzing`: a random request; `lifecycle`: a resource or a batch
+from creation to its end; the others as in `ExpectedResponse.kind`."""
 
 
 class UploadPadding(Record, frozen=True, kw_only=True):
-    """A WAV in a form field is sent larger than it is in the plan."""
+    """The size to which an uploaded WAV is padded just before it is sent."""
 
     field: str
+    """The form field that carries the file."""
     size: int
-    """What it is padded to, in bytes."""
+    """Size of the file as sent, in bytes."""
 
 
 class CallbackUrl(Record, frozen=True, kw_only=True):
-    """A request names a URL that is listened at."""
+    """A request parameter that takes a webhook URL."""
 
-    at: str
-    """The place of the request; the URL itself is known when it is sent."""
+    at: Location
+    """Its location in the request; the URL itself is only known when the request is sent."""
     posts: CallbackTiming
-    """What should come there."""
+    """Which callbacks should arrive."""
 
 
 class ConformanceCase(Record, frozen=True, kw_only=True):
-    """One planned request."""
+    """One planned request, or a sequence of requests that starts with it."""
 
     id: str
-    """Unique within a plan: "<provider>/<target or operation>: <what is special>"."""
+    """Unique within a plan: "<provider>/<target or operation>: <description>"."""
     provider: str
     operation: str
     target: str | None = None
-    """Its name within the provider."""
+    """Name of the target within the provider."""
     expected: ExpectedResponse
-    wire: RequestParts | None = None
-    """What a single call sends; `None` for a delivery."""
+    request: RequestParts | None = None
+    """The request of a single call; `None` for a delivery."""
     speech: SpeechRequest | None = None
-    """What a delivery asks for: the job is followed to its end and the audio fetched."""
-    key: Literal["own", "none", "bad"] = "own"
+    """The speech of a delivery: its job is polled to the end and the audio downloaded."""
+    key: Literal["valid", "missing", "wrong"] = "valid"
+    """The API key that is sent."""
     is_lifecycle: bool = False
-    """What is made is followed to its end; `wire` makes it."""
-    thorough: bool = False
-    """On its way it is also used with each value of the other fields of what it is used for."""
+    """`request` creates a resource or a batch, which is followed to its end."""
+    vary_other_fields: bool = False
+    """In a lifecycle: use the resource also with each value of the other fields of the operations that take it."""
     expects_failure: bool = False
-    """A delivery whose job is asked to end in failure."""
+    """A delivery whose job is made to fail."""
     is_billable_operation: bool = False
-    """A single call to an operation that costs money and serves no target, such as a turn of a chat."""
+    """A single call to a billable operation without targets, such as a chat completion."""
     text_characters: int = 0
-    """Length of its text, for its price."""
+    """Length of its text, for the price."""
     audio_s: float = 0.0
-    """Length of the recording that it sends, for its price."""
+    """Duration of the recording that it uploads, for the price."""
     padding: UploadPadding | None = None
-    webhook: CallbackUrl | None = None
-    whole: bool = False
-    """A single call that shows the whole of an answer, as a delivery does of speech."""
+    callback_url: CallbackUrl | None = None
+    is_representative: bool = False
+    """A single call that shows the complete response of its operation, as a delivery does for speech. It is sent even
+    in a plan without further billable requests."""
     is_fuzzed: bool = False
-    """Drawn at random, not planned."""
+    """Generated at random."""
 
     @property
     def kind(self) -> CaseKind:
-        """What it is among the cases of a check."""
+        """The kind of the case, by which spending is broken down."""
         if self.is_fuzzed:
             return "fuzzing"
         if self.is_lifecycle:
@@ -102,50 +105,106 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
 
     @property
     def is_billable(self) -> bool:
-        """Whether it costs money where it is accepted, as it may be."""
-        named = self.target is not None or self.is_billable_operation
-        return self.is_lifecycle or (named and self.expected.verdict != "rejected")
+        """Whether it costs money if it is accepted, and may be accepted."""
+        has_price = self.target is not None or self.is_billable_operation
+        return self.is_lifecycle or (has_price and self.expected.verdict != "rejected")
 
 
 class SkippedCase(Record, frozen=True, kw_only=True):
-    """A case that was planned and not run, or could not be planned."""
+    """A case that could not be planned."""
 
     id: str
     reason: str
 
 
-def rejection_statuses(operation: Operation, situation: RejectionReason) -> tuple[int, ...]:
-    """The documented statuses of a situation: those with an example of it, else the usual ones.
+def operation_name(operation: Operation) -> str:
+    """The name of an operation across providers: <provider>/<operation id>."""
+    return f"{operation.contract.id}/{operation.id}"
+
+
+def make_case(
+    operation: Operation, expected: ExpectedResponse, *, target: str | None = None, name: str | None = None, **more: Any
+) -> ConformanceCase:
+    """Return a case of `operation` whose id is made from the description of `expected`.
+
+    Args:
+        operation: the operation that is called.
+        expected: the response that it should get.
+        target: name of the target within the provider.
+        name: first part of the id; the operation's name by default.
+        more: other fields of the case.
+    """
+    return ConformanceCase(
+        id=f"{name or operation_name(operation)}: {expected.description}",
+        provider=operation.contract.id,
+        operation=operation.id,
+        target=target,
+        expected=expected,
+        **more,
+    )
+
+
+def expect_accepted(description: str, contract_pointer: str) -> ExpectedResponse:
+    """Return the expected response to a valid request."""
+    return ExpectedResponse(
+        verdict="accepted", kind="valid", description=description, contract_pointer=contract_pointer
+    )
+
+
+def expect_undocumented(description: str, contract_pointer: str, statuses: tuple[int, ...] = ()) -> ExpectedResponse:
+    """Return the expected response where accepting and rejecting are both right, because neither is documented."""
+    return ExpectedResponse(
+        verdict="either",
+        statuses=statuses,
+        kind="undocumented",
+        description=description,
+        contract_pointer=contract_pointer,
+    )
+
+
+def expect_invalid(operation: Operation, description: str, contract_pointer: str) -> ExpectedResponse:
+    """Return the expected response to a request that breaks the schema of `operation`."""
+    return ExpectedResponse(
+        verdict="rejected",
+        statuses=rejection_statuses(operation, "invalid"),
+        kind="invalid",
+        description=description,
+        contract_pointer=contract_pointer,
+    )
+
+
+def rejection_statuses(operation: Operation, reason: RejectionReason) -> tuple[int, ...]:
+    """Return the documented statuses for a rejection reason: those with an example of it, else the usual ones.
 
     Empty where the operation documents none.
     """
-    named = {
+    with_example = {
         int(status)
         for status, response in operation.responses.items()
         if status.isdecimal()
         for media in response.media.values()
         for example in media.examples
-        if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == situation
+        if example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == reason
     }
-    usual = {status for status in USUAL_STATUSES[situation] if str(status) in operation.responses}
-    return tuple(sorted(named or usual))
+    usual = {status for status in USUAL_STATUSES[reason] if str(status) in operation.responses}
+    return tuple(sorted(with_example or usual))
 
 
 def inconclusive_reason(status: int) -> str | None:
-    """Why an answer of `status` to a valid request is no verdict on it; `None` where it is one.
+    """Return why a response to a valid request proves nothing about the contract; `None` where it does.
 
-    A rate limit, a full queue or an empty account answer before the request is looked at.
+    Rate limits, full queues and empty accounts reject a request before it is looked at.
     """
     if status in (429, 503):
-        return f"told to come back later ({status})"
+        return f"rate limited or busy, try again later ({status})"
     return "the account has no credit left (402)" if status == 402 else None
 
 
 def no_verdict_reason(case: ConformanceCase, status: int) -> str | None:
-    """Why an answer of `status` says nothing about the contract; `None` where it does."""
+    """Return why a response to `case` proves nothing about the contract; `None` where it does."""
     return None if status in case.expected.statuses else inconclusive_reason(status)
 
 
 def should_retry(case: ConformanceCase, status: int, contract: Contract) -> bool:
-    """Whether an answer of `status` says "later" to a case that does not ask for that."""
+    """Whether a response asks to retry later, and the case was not meant to provoke just that."""
     return status in contract.provider.retry.statuses and status not in case.expected.statuses

@@ -1,7 +1,7 @@
-"""The order of a plan: what is free first, then what shows the most for its price.
+"""The order of a plan: free requests first, then the most informative ones.
 
-Each further request is the one that shows most that is new: values that no earlier
-one had, then pairs of values. So a plan can be cut anywhere (`--max-calls`).
+Each further request is the one that tests most that is new: values that no earlier request had, then pairs of values.
+So a plan can be cut off anywhere (`--max-calls`).
 """
 
 from __future__ import annotations
@@ -15,93 +15,104 @@ from voicegauge.conformance.cases.case import ConformanceCase
 from voicegauge.model import UploadedFile
 
 VALUE_WEIGHT = 8
-"""A value that was not tried yet is worth so many pairs: most faults need one parameter (see `combining`)."""
-Item = tuple[str, str]
+"""A new value counts as much as this many new pairs: most faults need a single parameter (see `pairwise`)."""
+TEXT_LENGTH_STEP = 250
+"""Characters by which two readable texts must differ to count as different values."""
+FieldValue = tuple[str, str]
 """A field and its value, or that it was left out."""
 
 
-def ordered(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
-    """`cases` in the order they are sent.
+def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) -> list[ConformanceCase]:
+    """Return `cases` in the order in which they are sent.
 
-    Refusals, which are free; one delivery of each target, which shows the whole of an
-    answer; single requests, each by what it adds to those before it; other deliveries.
+    First requests that should be rejected, which are free; then one delivery of each target, which shows the complete
+    response; single requests, each by what it adds to those before it; other deliveries.
 
     Args:
         cases: in the order of the contract.
-        max_calls: how many requests that may be paid are kept; all of them if left out.
+        max_calls: number of billable requests that are left in; all of them by default.
     """
     by_turn: dict[int, list[ConformanceCase]] = {turn: [] for turn in range(4)}
     delivered: set[tuple[str, str | None]] = set()
     for case in cases:
         by_turn[_turn(case, delivered)].append(case)
-    found = [*by_turn[0], *by_turn[1], *_by_worth(by_turn[2]), *by_turn[3]]
+    ordered = [*by_turn[0], *by_turn[1], *_most_informative_first(by_turn[2]), *by_turn[3]]
     if max_calls is None:
-        return found
-    paid = itertools.accumulate(case.is_billable for case in found)
-    return [case for case, count in zip(found, paid, strict=True) if not case.is_billable or count <= max_calls]
+        return ordered
+    counts = itertools.accumulate(case.is_billable for case in ordered)
+    return [case for case, count in zip(ordered, counts, strict=True) if not case.is_billable or count <= max_calls]
 
 
 def _turn(case: ConformanceCase, delivered: set[tuple[str, str | None]]) -> int:
+    """The part of the plan, from 0, that a case belongs to; `delivered` gets the targets that have had a delivery."""
     if case.expected.verdict == "rejected":
         return 0
     if case.speech is None:
         return 2
-    first = (case.provider, case.target) not in delivered
+    is_first = (case.provider, case.target) not in delivered
     delivered.add((case.provider, case.target))
-    return 1 if first else 3
+    return 1 if is_first else 3
 
 
-def _by_worth(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
-    """Greedy, by what each request adds; what it is worth only falls, so few are weighed twice."""
-    names = _names(cases)
-    items = [_items(case, names[case.provider, case.operation]) for case in cases]
+def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:
+    """Order `cases` greedily by what each adds.
+
+    The gain of a case can only fall as others are chosen. So an outdated gain is an upper bound, and a case whose
+    updated gain is still the best of the heap can be taken without computing all others (lazy greedy).
+    """
+    names = _field_names(cases)
+    values = [_field_values(case, names[case.provider, case.operation]) for case in cases]
     seen: set[object] = set()
-    waiting = [(-_worth(own, seen), index) for index, own in enumerate(items)]
-    heapq.heapify(waiting)
-    found = []
-    while waiting:
-        _, index = heapq.heappop(waiting)
-        worth = -_worth(items[index], seen)
-        if waiting and (worth, index) > waiting[0]:
-            heapq.heappush(waiting, (worth, index))
+    heap = [(-_gain(own, seen), index) for index, own in enumerate(values)]
+    heapq.heapify(heap)
+    ordered = []
+    while heap:
+        _, index = heapq.heappop(heap)
+        gain = -_gain(values[index], seen)
+        if heap and (gain, index) > heap[0]:
+            heapq.heappush(heap, (gain, index))
             continue
-        found.append(cases[index])
-        seen.update(items[index])
-        seen.update(itertools.combinations(items[index], 2))
-    return found
+        ordered.append(cases[index])
+        seen.update(values[index])
+        seen.update(itertools.combinations(values[index], 2))
+    return ordered
 
 
-def _worth(items: Sequence[Item], seen: set[object]) -> int:
-    values = sum(item not in seen for item in items)
-    return VALUE_WEIGHT * values + sum(pair not in seen for pair in itertools.combinations(items, 2))
+def _gain(values: Sequence[FieldValue], seen: set[object]) -> int:
+    """The weighted number of values and pairs of values that were not seen yet."""
+    new_values = sum(value not in seen for value in values)
+    return VALUE_WEIGHT * new_values + sum(pair not in seen for pair in itertools.combinations(values, 2))
 
 
-def _names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
-    """The fields that the requests to each operation have."""
+def _field_names(cases: Sequence[ConformanceCase]) -> dict[tuple[str, str], list[str]]:
+    """The names of all fields in the requests to each operation, by provider and operation."""
     found: dict[tuple[str, str], dict[str, None]] = {}
     for case in cases:
         names = found.setdefault((case.provider, case.operation), {})
-        names.update(dict.fromkeys(_fields(case.wire)))
+        names.update(dict.fromkeys(_fields(case.request)))
     return {key: sorted(names) for key, names in found.items()}
 
 
-def _fields(wire: RequestParts | None) -> dict[str, object]:
-    if wire is None:
+def _fields(request: RequestParts | None) -> dict[str, object]:
+    if request is None:
         return {}
-    body = wire.body if isinstance(wire.body, dict) else {}
-    return {"(type)": wire.media_type, **wire.query, **wire.headers, **body}
+    body = request.body if isinstance(request.body, dict) else {}
+    return {"(type)": request.media_type, **request.query, **request.headers, **body}
 
 
-def _items(case: ConformanceCase, names: Sequence[str]) -> list[Item]:
+def _field_values(case: ConformanceCase, names: Sequence[str]) -> list[FieldValue]:
     if case.expected.kind == "undocumented":
-        return [(case.operation, case.expected.description)]  # one value and no pairs: documented ones come first
-    fields = _fields(case.wire)
-    return [(f"{case.operation}/{name}", _value(fields[name]) if name in fields else "left out") for name in names]
+        # A single value that forms no pairs, so that requests with documented values come first.
+        return [(case.operation, case.expected.description)]
+    fields = _fields(case.request)
+    return [(f"{case.operation}/{name}", _label(fields[name]) if name in fields else "left out") for name in names]
 
 
-def _value(value: object) -> str:
+def _label(value: object) -> str:
+    """A text that is equal for values that test the same."""
     if isinstance(value, UploadedFile):
         return f"{value.filename} of {len(value.data)} bytes"
     text = repr(value)
-    # One readable text shows what another does; its length may show more.
-    return f"a text of {len(text) // 250 * 250} characters or more" if " " in text else text
+    # Two readable texts test the same unless one is much longer.
+    length = len(text) // TEXT_LENGTH_STEP * TEXT_LENGTH_STEP
+    return f"a text of {length} characters or more" if " " in text else text

@@ -1,4 +1,4 @@
-"""One value that fits a schema: the document's own example or default before a made-up one."""
+"""One value that fits a schema: the document's own example or default before an invented one."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ _BY_FORMAT = {
 
 
 def sample_value(schemas: Schemas, schema: Any) -> Any:
-    """A value that fits `schema`, or `MISSING` where none is found.
+    """Return a value that fits `schema`, or `MISSING` where none is found.
 
-    Bounds, enumerations and required properties are kept. A pattern is met only by an
-    example or a default.
+    Bounds, enumerations and required properties are respected. A pattern is met only by an example or a default.
     """
     schema, _ = schemas.resolve(schema)
     if not isinstance(schema, dict):
@@ -37,25 +36,25 @@ def sample_value(schemas: Schemas, schema: Any) -> Any:
             if value is not MISSING:
                 return value
     types = schema.get("type", "object" if "properties" in schema else "string")
-    kind = types if isinstance(types, str) else types[0]
-    return _MAKERS.get(kind, _missing)(schemas, schema)
+    json_type = types if isinstance(types, str) else types[0]
+    return _SAMPLES_BY_TYPE.get(json_type, _no_sample)(schemas, schema)
 
 
-def _missing(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _no_sample(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas, schema
     return MISSING
 
 
-def _text(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _sample_text(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "pattern" in schema:
         return MISSING
-    made = _BY_FORMAT.get(schema.get("format", ""), _TEXT)
-    made = made.ljust(schema.get("minLength", 0), "a")
-    return made[: schema.get("maxLength", len(made))]
+    text = _BY_FORMAT.get(schema.get("format", ""), _TEXT)
+    text = text.ljust(schema.get("minLength", 0), "a")
+    return text[: schema.get("maxLength", len(text))]
 
 
-def _number(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _sample_number(schemas: Schemas, schema: dict[str, Any]) -> Any:
     del schemas
     if "minimum" in schema:
         return schema["minimum"]
@@ -64,24 +63,23 @@ def _number(schemas: Schemas, schema: dict[str, Any]) -> Any:
     return min(1, schema.get("maximum", 1))
 
 
-def _array(schemas: Schemas, schema: dict[str, Any]) -> Any:
+def _sample_list(schemas: Schemas, schema: dict[str, Any]) -> Any:
     items = [sample_value(schemas, schema.get("items", {})) for _ in range(schema.get("minItems", 0))]
     return MISSING if MISSING in items else items
 
 
-def _object(schemas: Schemas, schema: dict[str, Any]) -> Any:
-    made = {
-        name: sample_value(schemas, schema.get("properties", {}).get(name, {})) for name in schema.get("required", ())
-    }
-    return MISSING if MISSING in made.values() else made
+def _sample_object(schemas: Schemas, schema: dict[str, Any]) -> Any:
+    properties = schema.get("properties", {})
+    fields = {name: sample_value(schemas, properties.get(name, {})) for name in schema.get("required", ())}
+    return MISSING if MISSING in fields.values() else fields
 
 
-_MAKERS = {
-    "string": _text,
-    "integer": _number,
-    "number": _number,
+_SAMPLES_BY_TYPE = {
+    "string": _sample_text,
+    "integer": _sample_number,
+    "number": _sample_number,
     "boolean": lambda _schemas, _schema: True,
     "null": lambda _schemas, _schema: None,
-    "array": _array,
-    "object": _object,
+    "array": _sample_list,
+    "object": _sample_object,
 }

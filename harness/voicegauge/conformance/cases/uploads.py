@@ -1,4 +1,4 @@
-"""Cases over an uploaded recording: around each documented limit, and of kinds that no document speaks of."""
+"""Cases over uploaded recordings: around each documented limit, and of kinds that no document mentions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ import msgspec
 
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts
-from voicegauge.conformance.cases.case import ConformanceCase, UploadPadding, rejection_statuses
+from voicegauge.conformance.cases.case import (
+    ConformanceCase,
+    UploadPadding,
+    expect_accepted,
+    expect_undocumented,
+    make_case,
+    rejection_statuses,
+)
 from voicegauge.conformance.cases.valid_requests import spoken_sentence, text_characters, voice_sample
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import RejectionReason, UploadLimits
@@ -24,209 +31,228 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-READINGS_OF_MB = 2**20 / 10**6
-"""A limit in MB may be meant in MiB: only what passes both readings is surely too large, and only
-what passes neither is surely not."""
+MIB_PER_MB = 2**20 / 10**6
+"""A limit in MB may be meant in MiB. A file is surely too large only if it exceeds both readings, and surely small
+enough only if it exceeds neither."""
 SHORT_S = 0.5
-"""A recording far below any documented least length."""
+"""A duration far below any documented minimum."""
 LONG_S = 90
-"""A recording far above what any document asks for, and still below its largest size."""
+"""A duration far above any documented maximum, in a file still below any documented size."""
 LOW_RATE_HZ = 8_000
-"""A telephone's: below any documented least rate."""
+"""The sample rate of telephones: below any documented minimum."""
 STEP_S = 0.5
-"""How far beside a documented length is tried."""
+"""Distance from a documented duration at which uploads just inside and outside it are made."""
 
 
 class UploadVariant(Record, frozen=True, kw_only=True):
-    """A recording near a documented limit, or of a kind that no document speaks of."""
+    """A recording near a documented limit, or of a kind that no document mentions."""
 
     description: str
     file: UploadedFile
-    situation: RejectionReason = "invalid"
+    reason: RejectionReason = "invalid"
+    """Why it is rejected, if it is."""
     limit: str | None = None
-    """The key of `x-limits.uploads` that it is about; `None` where nothing is documented."""
-    valid: bool = False
-    """It keeps to that limit."""
+    """The key of `x-limits.uploads` that it tests; `None` where nothing is documented."""
+    is_valid: bool = False
+    """Whether it is within that limit."""
     size: int | None = None
-    """What it is padded to before it is sent, in bytes."""
-    ambiguous: bool = False
-    """It passes one reading of MB and not the other: a live service may take it or not."""
+    """Size in bytes to which it is padded before it is sent; `None` for no padding."""
+    is_ambiguous: bool = False
+    """Whether it is within only one reading of MB, so that a live service may accept it or not."""
 
 
 def upload_cases(
-    operation: Operation, wire: RequestParts, field: str, target: str | None, *, emulated: bool
+    operation: Operation, request: RequestParts, field: str, target: str | None, *, emulated: bool
 ) -> Iterator[ConformanceCase]:
-    """Recordings below, at and beyond each documented limit of a form field, and unusual ones.
+    """Yield uploads below, at and beyond each documented limit of a form field, and unusual ones.
 
     Args:
-        operation: what is called.
-        wire: a valid request to it.
-        field: that carries the recording.
-        target: what of the operation's is asked for, by its name.
-        emulated: whether the contract's own reading of a size is the one that is held.
+        operation: the operation that is called.
+        request: a valid request to it.
+        field: the form field that carries the recording.
+        target: name of the target of the request.
+        emulated: whether the emulator responds, which reads MB as the contract does.
     """
     limits = operation.limits.uploads.get(field) or UploadLimits()
-    for odd in _odd_uploads(
-        UploadLimits(
-            max_bytes=limits.max_bytes,
-            min_s=limits.min_s,
-            max_s=limits.max_s,
-            min_sample_rate_hz=limits.min_sample_rate_hz,
-            formats=limits.formats,
-        ),
-        cloned=operation.speech is not None,
-    ):
-        if odd.ambiguous and not emulated:
-            odd = msgspec.structs.replace(odd, limit=None, valid=False)
-        yield _case(operation, wire, field, target, odd)
+    # Only what the variants depend on, so that operations with equal limits share the cached recordings.
+    limits = UploadLimits(
+        max_bytes=limits.max_bytes,
+        min_s=limits.min_s,
+        max_s=limits.max_s,
+        min_sample_rate_hz=limits.min_sample_rate_hz,
+        formats=limits.formats,
+    )
+    for variant in _upload_variants(limits, for_cloning=operation.speech is not None):
+        if variant.is_ambiguous and not emulated:
+            variant = msgspec.structs.replace(variant, limit=None, is_valid=False)
+        yield _upload_case(operation, request, field, target, variant)
 
 
 @functools.lru_cache(maxsize=32)
-def _odd_uploads(upload: UploadLimits, *, cloned: bool) -> tuple[UploadVariant, ...]:
-    """The recordings for one set of limits; what no document speaks of is tried with a voice to clone alone."""
-    from voicegauge.speech.audio import decode  # numpy
+def _upload_variants(limits: UploadLimits, *, for_cloning: bool) -> tuple[UploadVariant, ...]:
+    """Return the recordings for one set of limits.
 
-    voice = (voice_sample().data or b"") if cloned else spoken_sentence().file.data
+    Kinds that no document mentions are only tried with a voice to clone: elsewhere they would prove little.
+    """
+    from voicegauge.speech.audio import decode  # numpy takes long to import
+
+    voice = (voice_sample().data or b"") if for_cloning else spoken_sentence().file.data
     decoded = decode(voice)
-    found = [*_of_size(decoded, upload), *_of_length(decoded, upload, cloned=cloned), *_of_format(decoded, upload)]
-    found += [*_of_rate(decoded, upload), _text(upload), _empty()]
-    half = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
-    found.append(UploadVariant(description="a recording that breaks off", file=half))
-    return tuple(odd for odd in found if cloned or odd.limit is not None)
+    variants = [
+        *_sizes(decoded, limits),
+        *_durations(decoded, limits, for_cloning=for_cloning),
+        *_formats(decoded, limits),
+        *_sample_rates(decoded, limits),
+        _text_file(limits),
+        _empty_file(),
+    ]
+    truncated = UploadedFile(filename="voice.mp3", media_type="audio/mpeg", data=voice[: len(voice) * 2 // 3])
+    variants.append(UploadVariant(description="a truncated recording", file=truncated))
+    return tuple(variant for variant in variants if for_cloning or variant.limit is not None)
 
 
-def _of_size(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[UploadVariant]:
-    """A WAV with a chunk that holds nothing, so that its size costs no decoding."""
-    if upload.max_bytes is None:
+def _sizes(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+    """Yield WAV files of a size around the limit. They are padded, so that decoding them takes no longer."""
+    if limits.max_bytes is None:
         return
-    wav = _wav(decoded.samples, decoded.sample_rate_hz, "large.wav")
-    surely = int(upload.max_bytes / READINGS_OF_MB)
-    sizes = [(surely, True), (upload.max_bytes, True), (upload.max_bytes + 1, False)]
-    for size, valid in sizes:
-        if valid and upload.formats and "wav" not in upload.formats:
+    file = _wav(decoded.samples, decoded.sample_rate_hz, "large.wav")
+    surely_valid = int(limits.max_bytes / MIB_PER_MB)
+    sizes = [(surely_valid, True), (limits.max_bytes, True), (limits.max_bytes + 1, False)]
+    for size, is_valid in sizes:
+        if is_valid and limits.formats and "wav" not in limits.formats:
             continue
-        description = f"a recording of {size} bytes"
         yield UploadVariant(
-            description=description,
-            file=wav,
-            situation="too-large",
+            description=f"a recording of {size} bytes",
+            file=file,
+            reason="too-large",
             limit="max_bytes",
-            valid=valid,
+            is_valid=is_valid,
             size=size,
-            ambiguous=size == upload.max_bytes,
+            is_ambiguous=size == limits.max_bytes,
         )
 
 
-def _of_length(decoded: DecodedAudio, upload: UploadLimits, *, cloned: bool) -> Iterator[UploadVariant]:
-    lengths = [(SHORT_S, "min_s" if upload.min_s is not None and upload.min_s > SHORT_S else None, False)]
-    if cloned:
-        lengths.append((LONG_S, "max_s" if upload.max_s is not None and upload.max_s < LONG_S else None, False))
-    for name, bound, step in (("min_s", upload.min_s, STEP_S), ("max_s", upload.max_s, -STEP_S)):
+def _durations(decoded: DecodedAudio, limits: UploadLimits, *, for_cloning: bool) -> Iterator[UploadVariant]:
+    durations = [(SHORT_S, "min_s" if limits.min_s is not None and limits.min_s > SHORT_S else None, False)]
+    if for_cloning:
+        durations.append((LONG_S, "max_s" if limits.max_s is not None and limits.max_s < LONG_S else None, False))
+    for name, bound, step in (("min_s", limits.min_s, STEP_S), ("max_s", limits.max_s, -STEP_S)):
         if bound is not None:
-            lengths += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
-    for seconds, limit, valid in lengths:
-        file = _wav(_lasting(decoded, seconds), decoded.sample_rate_hz, "voice.wav")
-        if seconds > 0 and (upload.max_bytes is None or len(file.data) < upload.max_bytes):
-            yield UploadVariant(description=f"a recording of {seconds:g} s", file=file, limit=limit, valid=valid)
+            durations += [(bound, name, True), (bound + step, name, True), (bound - step, name, False)]
+    for seconds, limit, is_valid in durations:
+        file = _wav(_repeated(decoded, seconds), decoded.sample_rate_hz, "voice.wav")
+        if seconds > 0 and (limits.max_bytes is None or len(file.data) < limits.max_bytes):
+            yield UploadVariant(description=f"a recording of {seconds:g} s", file=file, limit=limit, is_valid=is_valid)
 
 
-def _lasting(decoded: DecodedAudio, seconds: float) -> Samples:
+def _repeated(decoded: DecodedAudio, seconds: float) -> Samples:
+    """The recording, repeated or cut to a duration."""
     import numpy as np
 
     frames = round(seconds * decoded.sample_rate_hz)
     return np.tile(decoded.samples, frames // len(decoded.samples) + 1)[:frames]
 
 
-def _of_format(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[UploadVariant]:
+def _formats(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
+    """Yield the recording in each documented format, and in one that is not documented."""
     from voicegauge.speech.audio import encode_at_bitrate, media_type_of
 
-    known = {name.lower() for name in upload.formats}
+    documented = {name.lower() for name in limits.formats}
 
-    def made(name: str) -> UploadedFile:
+    def encode_as(name: str) -> UploadedFile:
         data = encode_at_bitrate(decoded.samples, decoded.sample_rate_hz, name)
         return UploadedFile(filename=f"voice.{name}", media_type=media_type_of(name), data=data)
 
     for name in ("wav", "mp3", "flac", "ogg", "m4a", "aac", "webm"):
-        if name in known:
-            yield UploadVariant(description=f"a recording as {name}", file=made(name), limit="formats", valid=True)
-    other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in known)
-    yield UploadVariant(description=f"a recording as {other}", file=made(other), limit="formats" if known else None)
+        if name in documented:
+            yield UploadVariant(
+                description=f"a recording as {name}", file=encode_as(name), limit="formats", is_valid=True
+            )
+    other = next(name for name in ("flac", "ogg", "aac", "wav") if name not in documented)
+    limit = "formats" if documented else None
+    yield UploadVariant(description=f"a recording as {other}", file=encode_as(other), limit=limit)
 
 
-def _of_rate(decoded: DecodedAudio, upload: UploadLimits) -> Iterator[UploadVariant]:
+def _sample_rates(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[UploadVariant]:
     from voicegauge.speech.audio import resample
 
-    least = upload.min_sample_rate_hz or 0
-    for rate, limit, valid in ((LOW_RATE_HZ, least > LOW_RATE_HZ, False), (least, True, True)):
+    minimum = limits.min_sample_rate_hz or 0
+    for rate, is_limited, is_valid in ((LOW_RATE_HZ, minimum > LOW_RATE_HZ, False), (minimum, True, True)):
         if rate:
-            file = _wav(resample(decoded.samples, decoded.sample_rate_hz, rate), rate, "voice.wav")
-            description = f"a recording of {rate} Hz"
             yield UploadVariant(
-                description=description, file=file, limit="min_sample_rate_hz" if limit else None, valid=valid
+                description=f"a recording of {rate} Hz",
+                file=_wav(resample(decoded.samples, decoded.sample_rate_hz, rate), rate, "voice.wav"),
+                limit="min_sample_rate_hz" if is_limited else None,
+                is_valid=is_valid,
             )
 
 
-def _text(upload: UploadLimits) -> UploadVariant:
+def _text_file(limits: UploadLimits) -> UploadVariant:
     text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is no recording.\n" * 100)
-    limit = "formats" if upload.formats else None
+    limit = "formats" if limits.formats else None
     return UploadVariant(description="a text instead of a recording", file=text, limit=limit)
 
 
-def _empty() -> UploadVariant:
+def _empty_file() -> UploadVariant:
     empty = UploadedFile(filename="voice.wav", media_type="audio/wav", data=b"")
-    return UploadVariant(description="a file with nothing in it", file=empty)
+    return UploadVariant(description="an empty file", file=empty)
 
 
-def _wav(samples: Samples, rate: int, name: str) -> UploadedFile:
+def _wav(samples: Samples, rate_hz: int, name: str) -> UploadedFile:
     from voicegauge.speech.audio import encode
 
-    data, media_type = encode(samples, rate, "wav")
+    data, media_type = encode(samples, rate_hz, "wav")
     return UploadedFile(filename=name, media_type=media_type, data=data)
 
 
-def _case(
-    operation: Operation, wire: RequestParts, field: str, target: str | None, odd: UploadVariant
+def _upload_case(
+    operation: Operation, request: RequestParts, field: str, target: str | None, variant: UploadVariant
 ) -> ConformanceCase:
-    own = f"{operation.pointer}/x-limits" if "x-limits" in operation.data else "/x-limits"
-    refused = odd.limit is not None and not odd.valid
-    return ConformanceCase(
-        id=f"{operation.contract.id}/{operation.id}: {odd.description}",
-        provider=operation.contract.id,
-        operation=operation.id,
+    body = {**request.body, field: variant.file}
+    return make_case(
+        operation,
+        _expected(operation, field, variant),
         target=target,
-        expected=ExpectedResponse(
-            verdict="rejected" if refused else "accepted" if odd.valid else "either",
-            statuses=_statuses(operation, odd) if refused else (),
-            kind="invalid" if refused else "valid" if odd.valid else "undocumented",
-            description=odd.description,
-            contract_pointer=f"{own}/uploads/{field}/{odd.limit}" if odd.limit else f"{operation.pointer}/requestBody",
-        ),
-        wire=RequestParts(
-            path=wire.path,
-            query=wire.query,
-            headers=wire.headers,
-            body={**wire.body, field: odd.file},
-            media_type=wire.media_type,
-        ),
-        text_characters=text_characters(operation, wire),
-        padding=UploadPadding(field=field, size=odd.size) if odd.size is not None else None,
+        request=msgspec.structs.replace(request, body=body),
+        text_characters=text_characters(operation, request),
+        padding=UploadPadding(field=field, size=variant.size) if variant.size is not None else None,
     )
 
 
-def _statuses(operation: Operation, odd: UploadVariant) -> tuple[int, ...]:
-    return rejection_statuses(operation, odd.situation) or rejection_statuses(operation, "invalid")
+def _expected(operation: Operation, field: str, variant: UploadVariant) -> ExpectedResponse:
+    if variant.limit is None:
+        pointer = f"{operation.pointer}/requestBody"
+    else:
+        # Limits are stated at the operation or, for all operations, at the root of the document.
+        limits = f"{operation.pointer}/x-limits" if "x-limits" in operation.data else "/x-limits"
+        pointer = f"{limits}/uploads/{field}/{variant.limit}"
+    if variant.is_valid:
+        return expect_accepted(variant.description, pointer)
+    if variant.limit is None:
+        return expect_undocumented(variant.description, pointer)
+    return ExpectedResponse(
+        verdict="rejected",
+        statuses=rejection_statuses(operation, variant.reason) or rejection_statuses(operation, "invalid"),
+        kind="invalid",
+        description=variant.description,
+        contract_pointer=pointer,
+    )
 
 
 def padded_request(case: ConformanceCase) -> RequestParts | None:
-    """What a case sends: a padded WAV is made only now, since several of a hundred megabytes would fill the memory."""
-    if case.padding is None or case.wire is None:
-        return case.wire
-    file: UploadedFile = case.wire.body[case.padding.field]
-    whole = msgspec.structs.replace(file, data=_filled(file.data, case.padding.size))
-    return msgspec.structs.replace(case.wire, body={**case.wire.body, case.padding.field: whole})
+    """Return the request of a case with its upload padded.
+
+    This happens only when it is sent: a plan with several uploads of a hundred megabytes would fill the memory.
+    """
+    if case.padding is None or case.request is None:
+        return case.request
+    file: UploadedFile = case.request.body[case.padding.field]
+    padded = msgspec.structs.replace(file, data=_pad_wav(file.data, case.padding.size))
+    return msgspec.structs.replace(case.request, body={**case.request.body, case.padding.field: padded})
 
 
-def _filled(wav: bytes, size: int) -> bytes:
-    """A WAV of `size` bytes: a chunk of zeros, which every reader leaves out (RIFF), stands behind its samples."""
-    length, filler = ((size - 8).to_bytes(4, "little"), (size - len(wav) - 8).to_bytes(4, "little"))
-    return b"".join((wav[:4], length, wav[8:], b"JUNK", filler)).ljust(size, b"\0")
+def _pad_wav(wav: bytes, size: int) -> bytes:
+    """Return a WAV of `size` bytes: a JUNK chunk of zeros, which every reader must skip (RIFF), after the samples."""
+    # Both lengths leave out the 8 bytes of their own chunk header.
+    riff_length, junk_length = ((size - 8).to_bytes(4, "little"), (size - len(wav) - 8).to_bytes(4, "little"))
+    return b"".join((wav[:4], riff_length, wav[8:], b"JUNK", junk_length)).ljust(size, b"\0")

@@ -1,4 +1,4 @@
-"""Valid requests to start from: what a case then breaks in one place."""
+"""Valid requests, which the cases then change in one place."""
 
 from __future__ import annotations
 
@@ -18,197 +18,202 @@ from voicegauge.formats import is_form, read_pointer
 from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 
 SENTENCE_S = 3.0
-"""Into the pause behind the first sentence of the bundled recording."""
+"""Duration that is cut from the bundled recording: it ends in the pause after the first sentence."""
 TEXT = "Good morning. This is a short test of a long story."
-"""Two sentences: long enough that a voice must say something, and cheap."""
+"""Two sentences: long enough that audible speech can be told from noise, short enough to be cheap."""
 
 
 def valid_speech_request(target: Target, *, text: str = TEXT) -> SpeechRequest:
-    """A request for speech that `target` must accept.
+    """Return a speech request that `target` must accept.
 
     Raises:
-        UsageError: a parameter is required that neither the contract nor its examples give a value for.
+        UsageError: neither the contract nor its examples have a value for a required parameter or field.
     """
-    uploads = "voice_sample_upload" in target.spec.required_fields
-    speech = SpeechRequest(text=text, voice_sample=voice_sample() if uploads else None)
-    wire = map_speech_request(target, speech)
-    extra = _missing_parameters(target.operation, wire) | _missing_fields(target.operation, wire)
+    needs_upload = "voice_sample_upload" in target.spec.required_fields
+    speech = SpeechRequest(text=text, voice_sample=voice_sample() if needs_upload else None)
+    request = map_speech_request(target, speech)
+    fields = {f"body#/{name}": value for name, value in _missing_fields(target.operation, request).items()}
+    extra = _missing_parameters(target.operation, request) | fields
     return SpeechRequest(text=text, voice_sample=speech.voice_sample, extra=extra)
 
 
 def voice_sample() -> VoiceSample:
-    """The bundled recording of a voice: fourteen seconds, for targets that clone one."""
+    """Return the bundled recording of a voice: fourteen seconds, for targets that clone voices."""
     path = data_dir("benchmarks") / "suites" / "voice" / "reference.mp3"
     return VoiceSample(data=path.read_bytes(), filename=path.name, media_type="audio/mpeg")
 
 
 class SpokenSentence(NamedTuple):
-    """A recording and what it says."""
+    """A recording of one sentence."""
 
     file: UploadedFile
     text: str
+    """The sentence."""
     audio_s: float
+    """Duration of the recording."""
 
 
 @functools.cache
 def spoken_sentence(name: str = "wav") -> SpokenSentence:
-    """The first sentence of the bundled recording, in the format `name`: enough to hear, and quickly sent."""
-    from voicegauge.speech.audio import decode, encode_at_bitrate, media_type_of
+    """Return the first sentence of the bundled recording in the format `name`.
 
-    whole = (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
+    It is long enough to be transcribed, and short enough to be uploaded many times.
+    """
+    from voicegauge.speech.audio import decode, encode_at_bitrate, media_type_of  # numpy takes long to import
+
+    text = (data_dir("benchmarks") / "suites" / "voice" / "reference.txt").read_text(encoding="utf-8")
     decoded = decode(voice_sample().data or b"")
     samples = decoded.samples[: round(SENTENCE_S * decoded.sample_rate_hz)]
     data = encode_at_bitrate(samples, decoded.sample_rate_hz, name)
     file = UploadedFile(filename=f"sentence.{name}", media_type=media_type_of(name), data=data)
-    return SpokenSentence(file, f"{whole.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
+    return SpokenSentence(file, f"{text.split('.')[0]}.", len(samples) / decoded.sample_rate_hz)
 
 
 def minimal_request(operation: Operation, media: MediaType | None = None) -> RequestParts | None:
-    """The least body that an operation without a target must accept: required fields, and a voice for each file.
+    """Return the smallest body that an operation without targets must accept; `None` where no such body is known.
 
-    `None` where no value is known for one of them.
+    It has the required fields; a file field gets the bundled recording.
+
+    Args:
+        operation: the operation to call.
+        media: the media type of the body; the first documented one by default.
     """
     media = media or next(iter(operation.request_media.values()), None)
     if media is None:
         return RequestParts()
-    wire = RequestParts(body={}, media_type=media.name)
-    for name in _required(operation, media.schema):
+    request = RequestParts(body={}, media_type=media.name)
+    for name in _required_fields(operation, media.schema):
         inner = media.schema.get("properties", {}).get(name, {})
-        value = _uploaded() if is_file_field(media, inner) else sample_value(operation.contract.schemas, inner)
+        value = _voice_file() if is_file_field(media, inner) else sample_value(operation.contract.schemas, inner)
         if value is MISSING:
             return None
-        wire = with_value(wire, (name,), value)
-    return wire if is_valid_body(operation, wire) else None
+        request = with_value(request, (name,), value)
+    return request if is_valid_body(operation, request) else None
 
 
-def _required(operation: Operation, schema: Any) -> Iterator[str]:
-    """The fields that a body must have; of several ways that a schema leaves open, the first."""
+def _required_fields(operation: Operation, schema: Any) -> Iterator[str]:
+    """Yield the fields that a body must have; of the branches of `anyOf` and `oneOf`, those of the first."""
     schema, _ = operation.contract.schemas.resolve(schema)
     if not isinstance(schema, dict):
         return
     yield from schema.get("required", ())
     for keyword in ("anyOf", "oneOf"):
-        yield from _required(operation, next(iter(schema.get(keyword, ())), None))
+        yield from _required_fields(operation, next(iter(schema.get(keyword, ())), None))
 
 
 def is_file_field(media: MediaType, schema: Any) -> bool:
     """Whether a form field carries a file."""
     schema, _ = media.contract.schemas.resolve(schema)
-    binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
-    return binary and media.name == "multipart/form-data"
+    is_binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
+    return is_binary and media.name == "multipart/form-data"
 
 
-def _uploaded() -> UploadedFile:
+def _voice_file() -> UploadedFile:
     voice = voice_sample()
     return UploadedFile(filename=voice.filename, media_type=voice.media_type, data=voice.data or b"")
 
 
-def text_characters(operation: Operation, wire: RequestParts) -> int:
-    """The length of what `wire` asks to be spoken, for its price: every text of a batch, 0 where nothing is."""
+def text_characters(operation: Operation, request: RequestParts) -> int:
+    """Return the length of the text that `request` is charged for: of all items of a batch, 0 if nothing is spoken."""
     if operation.speech is None:
         return 0
-    tokens = operation.speech.request["text"].at.tokens
-    texts = [read_pointer(wire.body, tokens)]
+    text = operation.speech.request["text"].at
+    texts = [text.read_body(request.body)]
     if operation.batch is not None:
-        items = operation.batch.items.tokens
-        listed = read_pointer(wire.body, items)
-        texts = [read_pointer(item, tokens[len(items) + 1 :]) for item in listed] if isinstance(listed, list) else []
+        # The location of the text is that in the first item: <list>/0/<field>.
+        depth = len(operation.batch.items.tokens) + 1
+        items = operation.batch.items.read_body(request.body)
+        texts = [read_pointer(item, text.tokens[depth:]) for item in items] if isinstance(items, list) else []
     return sum(len(text) for text in texts if isinstance(text, str))
 
 
-def _missing_parameters(operation: Operation, wire: RequestParts) -> dict[str, Any]:
-    given = {"path": wire.path, "query": wire.query, "header": wire.headers, "cookie": {}}
-    extra = {}
+def _missing_parameters(operation: Operation, request: RequestParts) -> dict[str, Any]:
+    """Return values for the required parameters that `request` lacks, by location."""
+    given = {"path": request.path, "query": request.query, "header": request.headers, "cookie": {}}
+    values = {}
     for parameter in operation.parameters:
         if parameter.required and parameter.name not in given[parameter.location] and parameter.location != "cookie":
-            value = parameter.data.get(
-                "example", sample_value(operation.contract.schemas, parameter.data.get("schema", {}))
-            )
+            sample = sample_value(operation.contract.schemas, parameter.data.get("schema", {}))
+            value = parameter.data.get("example", sample)
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the parameter {parameter.name}")
-            extra[f"{parameter.location}.{parameter.name}"] = value
-    return extra
+            values[f"{parameter.location}.{parameter.name}"] = value
+    return values
 
 
-def with_required(operation: Operation, wire: RequestParts) -> RequestParts:
-    """`wire` with a value for each required field that it lacks.
+def with_required(operation: Operation, request: RequestParts) -> RequestParts:
+    """Return `request` with a value for each required field that it lacks.
 
     Raises:
-        UsageError: no value is known for one.
+        UsageError: no value is known for one of them.
     """
-    return msgspec.structs.replace(
-        wire,
-        body={
-            **wire.body,
-            **{place.partition("#/")[2]: value for place, value in _missing_fields(operation, wire).items()},
-        },
-    )
+    return msgspec.structs.replace(request, body={**request.body, **_missing_fields(operation, request)})
 
 
-def _missing_fields(operation: Operation, wire: RequestParts) -> dict[str, Any]:
-    """Required properties of the body, one level deep, that no neutral word fills."""
-    media = operation.request_media.get(wire.media_type or "")
+def _missing_fields(operation: Operation, request: RequestParts) -> dict[str, Any]:
+    """Return values for the required fields of the body that it lacks, by name.
+
+    Raises:
+        UsageError: no value is known for one of them.
+    """
+    media = operation.request_media.get(request.media_type or "")
     schema = media.schema if media else None
     if not isinstance(schema, dict):
         return {}
-    extra = {}
-    schemas = operation.contract.schemas
-    body = wire.body if isinstance(wire.body, dict) else {}
+    values = {}
+    body = request.body if isinstance(request.body, dict) else {}
     for name in schema.get("required", ()):
         if name not in body:
-            value = sample_value(schemas, schema.get("properties", {}).get(name, {}))
+            value = sample_value(operation.contract.schemas, schema.get("properties", {}).get(name, {}))
             if value is MISSING:
                 raise UsageError(f"{operation.id}: no value is known for the required field {name}")
-            extra[f"body#/{name}"] = value
-    return extra
+            values[name] = value
+    return values
 
 
 def body_value(media: MediaType, body: Any) -> Any:
-    """A body as the JSON value that its schema judges: form fields as they are read on the other side."""
+    """Return a body as the value that its schema is applied to: form fields are text that is converted by schema.
+
+    A file is represented by a string of as many characters as it has bytes.
+    """
     if not is_form(media.name) or not isinstance(body, dict):
         return body
     schema = media.schema if isinstance(media.schema, dict) else {}
     properties = schema.get("properties", {})
-    schemas = media.contract.schemas
     value = {}
     for name, field in body.items():
         if isinstance(field, UploadedFile):
             value[name] = field.data.decode("latin-1")
         else:
-            value[name] = parse_text_value(schemas, properties.get(name, {}), _field_text(field))
+            value[name] = parse_text_value(media.contract.schemas, properties.get(name, {}), _field_text(field))
     return value
 
 
 def _field_text(value: Any) -> str:
+    """A form field as it is sent: text as it is, everything else as JSON."""
     from voicegauge.transport import encode_body
 
     return value if isinstance(value, str) else encode_body("application/json", value)[1].decode()
 
 
-def is_valid_body(operation: Operation, wire: RequestParts) -> bool:
-    """Whether the body of `wire` fits the documented schema."""
-    media = operation.request_media.get(wire.media_type or "")
-    return media is None or media.fits(body_value(media, wire.body))
+def is_valid_body(operation: Operation, request: RequestParts) -> bool:
+    """Whether the body of `request` fits the documented schema."""
+    media = operation.request_media.get(request.media_type or "")
+    return media is None or media.fits(body_value(media, request.body))
 
 
-def with_value(wire: RequestParts, path: tuple[str, ...], value: Any) -> RequestParts:
-    """`wire` with `value` at `path` of its body; `MISSING` takes away what is there."""
-    body = copy.deepcopy(wire.body)
+def with_value(request: RequestParts, path: tuple[str, ...], value: Any) -> RequestParts:
+    """Return `request` with `value` at `path` of its body; `MISSING` removes what is there."""
+    body = copy.deepcopy(request.body)
     if value is MISSING:
-        parent = read_pointer(body, list(path[:-1]))
+        parent = read_pointer(body, path[:-1])
         if isinstance(parent, dict):
             parent.pop(path[-1], None)
     else:
-        body = write_pointer(body, list(path), value)
-    return RequestParts(path=wire.path, query=wire.query, headers=wire.headers, body=body, media_type=wire.media_type)
+        body = write_pointer(body, path, value)
+    return msgspec.structs.replace(request, body=body)
 
 
-def with_headers(wire: RequestParts, headers: dict[str, str]) -> RequestParts:
-    """`wire` with more headers."""
-    return RequestParts(
-        path=wire.path,
-        query=wire.query,
-        headers={**wire.headers, **headers},
-        body=wire.body,
-        media_type=wire.media_type,
-    )
+def with_headers(request: RequestParts, headers: dict[str, str]) -> RequestParts:
+    """Return `request` with further headers."""
+    return msgspec.structs.replace(request, headers={**request.headers, **headers})

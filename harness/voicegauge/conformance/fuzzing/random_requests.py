@@ -1,4 +1,4 @@
-"""Random requests inside and just outside a schema, and the smallest one that breaks a rule."""
+"""Random requests inside and just outside a schema, shrunk to the smallest one that breaks a rule."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from voicegauge.conformance.cases import (
     valid_speech_request,
     with_value,
 )
-from voicegauge.conformance.fuzzing.reproduction import ExpectedVerdict, request_case, with_request_test
-from voicegauge.conformance.fuzzing.search import FuzzEffort, Make, RuleSearch, Test
-from voicegauge.conformance.fuzzing.strategies import fields, inside, outside
+from voicegauge.conformance.fuzzing.reproduction import with_request_test
+from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, MakeTest, RuleSearch
+from voicegauge.conformance.fuzzing.strategies import invalid_values, random_objects, valid_values
 from voicegauge.conformance.running import CaseRunner, Collector
+from voicegauge.conformance.single_request import ExpectedVerdict, request_case
 from voicegauge.contract import Target
 from voicegauge.contract.extension import FieldMapping
 
 
 class RandomRequest(NamedTuple):
-    """A request, and in words what is special about it."""
+    """A random request and its description."""
 
-    wire: RequestParts
+    request: RequestParts
     description: str
 
     def __repr__(self) -> str:
-        """In words alone: Hypothesis writes down what fails, and there may be a file in it."""
+        """Return the description alone: Hypothesis prints failing examples, and the request may contain a file."""
         return self.description
 
 
@@ -39,82 +40,85 @@ async def fuzz_target(target: Target, runner: CaseRunner, collector: Collector, 
     """Send random requests to the operation of `target`; findings go to the runner's collector.
 
     Args:
-        target: whose constants and needed words stay as they are.
+        target: the target. Its constants and the fields that it needs stay as they are.
         runner: sends and judges.
-        collector: is told of targets that cannot be fuzzed.
-        effort: so many examples inside the schema, and as many outside.
+        collector: gets targets that cannot be fuzzed.
+        effort: the number of valid requests, and of invalid ones.
 
     Raises:
         BudgetError: the next request costs more than is left.
-        TransportError: the service is away.
+        TransportError: the service cannot be reached.
     """
-    wire = map_speech_request(target, valid_speech_request(target))
-    media = target.operation.request_media.get(wire.media_type or "")
-    if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, wire):
-        collector.not_planned(f"{target.id}: fuzzing", "no valid body to start from")
+    request = map_speech_request(target, valid_speech_request(target))
+    media = target.operation.request_media.get(request.media_type or "")
+    if media is None or not isinstance(media.schema, dict) or not is_valid_body(target.operation, request):
+        collector.add_unplanned(f"{target.id}: fuzzing", "no valid body to start from")
         return
     kinds: tuple[tuple[ExpectedVerdict, st.SearchStrategy[RandomRequest]], ...] = (
-        ("accepted", inside_requests(target, wire)),
-        ("rejected", outside_requests(target, wire)),
+        ("accepted", valid_requests(target, request)),
+        ("rejected", invalid_requests(target, request)),
     )
-    for expect, requests in kinds:
-        search = RuleSearch(runner, effort.below(target.operation.id, expect))
-        await search.run(_test(target, runner, search, requests, expect))
+    for verdict, requests in kinds:
+        search = RuleSearch(runner, effort.in_subfolder(target.operation.id, verdict))
+        await search.run(_make_test(target, runner, search, requests, verdict))
 
 
-def _test(
+def _make_test(
     target: Target,
     runner: CaseRunner,
     search: RuleSearch,
     requests: st.SearchStrategy[RandomRequest],
-    expect: ExpectedVerdict,
-) -> Make:
-    def send(drawn: RandomRequest) -> None:
-        case = request_case(target, drawn.wire, expect, drawn.description)
-        answered = search.ask(runner.probe(case))
-        search.judge(with_request_test(answered.findings, target, case))
+    verdict: ExpectedVerdict,
+) -> MakeTest:
+    def send(random: RandomRequest) -> None:
+        case = request_case(target, random.request, verdict, random.description)
+        judged = search.send(runner.judge_uncollected(case))
+        search.judge(with_request_test(judged.findings, target, case))
 
-    def make(settings: hypothesis.settings, seed: int) -> Test:
-        test: Test = settings(hypothesis.seed(seed)(hypothesis.given(requests)(send)))
+    def make(settings: hypothesis.settings, seed: int) -> FuzzTest:
+        test: FuzzTest = settings(hypothesis.seed(seed)(hypothesis.given(requests)(send)))
         return test
 
     return make
 
 
-def inside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[RandomRequest]:
-    """Valid bodies: some optional fields and the text drawn anew, what names things left as it is."""
+def valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+    """Return a strategy of valid requests: the text and some optional fields are random.
+
+    Fields that name something which must exist, such as a voice, stay as they are.
+    """
     schemas = target.contract.schemas
-    media = target.operation.request_media[wire.media_type or ""]
+    media = target.operation.request_media[request.media_type or ""]
     text = target.speech.request["text"]
     free: dict[str, st.SearchStrategy[Any]] = {}
     for name, schema in media.schema.get("properties", {}).items():
         if text.at.tokens == (name,):
-            free[name] = _texts(text, inside(schemas, schema))
+            free[name] = _texts(text, valid_values(schemas, schema))
         elif accepts_any_valid_field(target, name, schema):
-            free[name] = inside(schemas, schema)
-    of_fields = fields({}, free)
+            free[name] = valid_values(schemas, schema)
+    draw_fields = random_objects({}, free)
 
     @st.composite
-    def made(draw: st.DrawFn) -> RandomRequest:
-        drawn = _laid_over(wire, of_fields(draw))
-        hypothesis.assume(is_valid_body(target.operation, drawn.wire))
-        return drawn
+    def requests(draw: st.DrawFn) -> RandomRequest:
+        random = _with_fields(request, draw_fields(draw))
+        hypothesis.assume(is_valid_body(target.operation, random.request))
+        return random
 
-    return made()
+    return requests()
 
 
-def _texts(slot: FieldMapping, drawn: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Texts for the place of the text, with something to say: whether blanks alone are spoken is not documented.
+def _texts(mapping: FieldMapping, texts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """Return those of `texts` that can be spoken: whether white space alone is accepted is not documented.
 
-    Behind what a template adds only plain words are drawn.
+    With a template around the text only plain words are generated, so that they cannot break its syntax.
     """
-    if slot.template == "{}":
-        return drawn.filter(_says_something)
-    words = st.text("abc ,.", min_size=1).filter(_says_something)
-    return words.map(lambda said: slot.template.replace("{}", said))
+    if mapping.template == "{}":
+        return texts.filter(_is_speakable)
+    words = st.text("abc ,.", min_size=1).filter(_is_speakable)
+    return words.map(lambda text: mapping.template.replace("{}", text))
 
 
-def _says_something(text: Any) -> bool:
+def _is_speakable(text: Any) -> bool:
     return isinstance(text, str) and any(character.isalnum() for character in text)
 
 
@@ -123,30 +127,30 @@ def accepts_any_valid_field(target: Target, name: str, schema: Any) -> bool:
     schema, pointer = target.contract.schemas.resolve(schema)
     if not isinstance(schema, dict):
         return False
-    kinds = schema.get("type", [])
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if "enum" not in schema and not set(kinds) <= {"boolean", "integer", "number"}:
+    types = schema.get("type", [])
+    types = [types] if isinstance(types, str) else types
+    # Any other text may have to name something that exists.
+    if "enum" not in schema and not set(types) <= {"boolean", "integer", "number"}:
         return False
     value = schema.get("enum", [True])[0]
-    return accepts_any_valid_value(target, BoundaryValue((name,), value, name, f"{pointer}/enum", valid=True))
+    return accepts_any_valid_value(target, BoundaryValue((name,), value, name, f"{pointer}/enum", is_valid=True))
 
 
-def _laid_over(wire: RequestParts, drawn: dict[str, Any]) -> RandomRequest:
-    laid_over = msgspec.structs.replace(wire, body={**wire.body, **drawn})
-    return RandomRequest(laid_over, f"a random valid request ({', '.join(drawn) or 'nothing changed'})")
+def _with_fields(request: RequestParts, fields: dict[str, Any]) -> RandomRequest:
+    changed = msgspec.structs.replace(request, body={**request.body, **fields})
+    return RandomRequest(changed, f"a random valid request ({', '.join(fields) or 'nothing changed'})")
 
 
-def outside_requests(target: Target, wire: RequestParts) -> st.SearchStrategy[RandomRequest]:
-    """Bodies that are broken in one place."""
-    media = target.operation.request_media[wire.media_type or ""]
-    pointer = media.schema_pointer or media.pointer
-    broken = outside(target.contract.schemas, media.schema, pointer)
+def invalid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[RandomRequest]:
+    """Return a strategy of requests with one invalid value."""
+    media = target.operation.request_media[request.media_type or ""]
+    values = invalid_values(target.contract.schemas, media.schema, media.schema_pointer or media.pointer)
 
     @st.composite
-    def made(draw: st.DrawFn) -> RandomRequest:
-        probe = draw(broken)
-        drawn = RandomRequest(with_value(wire, probe.path, probe.value), probe.description)
-        hypothesis.assume(not is_valid_body(target.operation, drawn.wire))
-        return drawn
+    def requests(draw: st.DrawFn) -> RandomRequest:
+        invalid = draw(values)
+        random = RandomRequest(with_value(request, invalid.path, invalid.value), invalid.description)
+        hypothesis.assume(not is_valid_body(target.operation, random.request))
+        return random
 
-    return made()
+    return requests()

@@ -1,92 +1,50 @@
-"""What was found by chance, as a pytest test that sends it again."""
+"""Findings of fuzzing as pytest tests that send the same requests again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+import ast
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from voicegauge.checks import ExpectedResponse
-from voicegauge.client import RequestParts, map_speech_request
-from voicegauge.conformance.cases import (
-    ConformanceCase,
-    rejection_statuses,
-    text_characters,
-    valid_speech_request,
-    with_value,
-)
-from voicegauge.contract import MISSING, Target
+from voicegauge.client import map_speech_request
+from voicegauge.conformance.cases import ConformanceCase, valid_speech_request
+from voicegauge.contract import Target
 from voicegauge.model import Finding
 
 MAX_CHARACTERS = 4_000
-"""Of a test; a longer one is no place for a request."""
-ExpectedVerdict = Literal["accepted", "rejected"]
-
-
-def request_case(target: Target, wire: RequestParts, expect: ExpectedVerdict, description: str) -> ConformanceCase:
-    """The case of a request that was drawn, or is sent again by a test."""
-    operation = target.operation
-    valid = expect == "accepted"
-    return ConformanceCase(
-        id=f"{operation.contract.id}/{operation.id}: fuzzing, {description}",
-        provider=operation.contract.id,
-        operation=operation.id,
-        target=target.name,
-        expected=ExpectedResponse(
-            verdict=expect,
-            statuses=() if valid else rejection_statuses(operation, "invalid"),
-            kind="valid" if valid else "invalid",
-            description=description,
-            contract_pointer=f"{operation.pointer}/requestBody",
-        ),
-        wire=wire,
-        text_characters=text_characters(operation, wire),
-        is_fuzzed=True,
-    )
-
-
-def modified_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
-    """A plain valid request to `target` with `changes` of fields of its body, and `without` some.
-
-    Raises:
-        UsageError: nobody knows a valid request to start from.
-    """
-    wire = map_speech_request(target, valid_speech_request(target))
-    for name, value in changes.items():
-        wire = with_value(wire, (name,), value)
-    for name in without:
-        wire = with_value(wire, (name,), MISSING)
-    return wire
+"""Characters of the longest test that is written: nobody would read a longer one."""
 
 
 def with_request_test(findings: Sequence[Finding], target: Target, case: ConformanceCase) -> list[Finding]:
-    """`findings` with a test that sends the request of `case` again, where that can be written down."""
+    """Return `findings` with a test that sends the request of `case` again, if it can be written as Python."""
     if not findings:
         return []
     base = map_speech_request(target, valid_speech_request(target)).body
-    body = case.wire.body if case.wire is not None else None
+    body = case.request.body if case.request is not None else None
     if not isinstance(base, dict) or not isinstance(body, dict):
         return list(findings)
-    changes = {name: value for name, value in body.items() if name not in base or not _same(base[name], value)}
+    changes = {name: value for name, value in body.items() if name not in base or not _is_same(base[name], value)}
     without = [name for name in base if name not in body]
-    given = [_literal(target.id), _literal(changes)] + ([f"without={without!r}"] if without else [])
-    call = f"voicegauge_send({', '.join([*given, f'expect={_literal(case.expected.verdict)}'])})"
+    arguments = [_literal(target.id), _literal(changes)] + ([f"without={without!r}"] if without else [])
+    call = f"voicegauge_send({', '.join([*arguments, f'expect={_literal(case.expected.verdict)}'])})"
     return [_with_test(finding, "voicegauge_send", call) for finding in findings]
 
 
 def with_jobs_test(findings: Sequence[Finding], target: Target, steps: Sequence[str]) -> list[Finding]:
-    """`findings` with a test that takes the same steps with jobs again."""
+    """Return `findings` with a test that takes the same steps with jobs again."""
     call = f"voicegauge_jobs({target.id!r}, {list(steps)!r})"
     return [_with_test(finding, "voicegauge_jobs", call) for finding in findings]
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equal, and of one JSON type: 1 is not true, nor 1.0."""
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values are equal and of one JSON type: Python takes 1, 1.0 and True for equal."""
     return type(one) is type(other) and bool(one == other)
 
 
 def _literal(value: Any) -> str:
+    """The value as Python source; a long text of one repeated character as a product."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{name!r}: {_literal(inner)}" for name, inner in value.items()) + "}"
     if isinstance(value, str) and len(value) > 100 and len(set(value)) == 1:
@@ -101,18 +59,18 @@ def _with_test(finding: Finding, fixture: str, call: str) -> Finding:
         f"# {finding.rule}, found by fuzzing ({provenance}): {finding.message}\n"
         f"def test_{name}({fixture}):\n    {call}\n"
     )
-    if len(text) > MAX_CHARACTERS or not _is_python(text):
+    if len(text) > MAX_CHARACTERS or not _is_literal_test(text):
         return finding
     return msgspec.structs.replace(finding, test=text)
 
 
-def _is_python(text: str) -> bool:
-    """Whether it can be read back: a file in the request, for one, cannot be written down."""
-    import ast
+def _is_literal_test(text: str) -> bool:
+    """Whether a test can be parsed and its only call is that of the fixture.
 
+    A request with a file cannot be written as literals: its `repr` would be a second call.
+    """
     try:
-        calls = ast.parse(text)
+        tree = ast.parse(text)
     except (SyntaxError, ValueError):
         return False
-    # A repr such as `UploadedFile(...)` is Python too, but no literal: one call is the test's own.
-    return sum(isinstance(node, ast.Call) for node in ast.walk(calls)) == 1
+    return sum(isinstance(node, ast.Call) for node in ast.walk(tree)) == 1

@@ -1,4 +1,4 @@
-"""A search for broken rules: Hypothesis draws, shrinks and remembers; the event loop sends."""
+"""A search for broken rules: Hypothesis generates, shrinks and remembers examples; the event loop sends them."""
 
 from __future__ import annotations
 
@@ -18,94 +18,101 @@ from voicegauge.conformance.running import CaseRunner
 from voicegauge.errors import BudgetError, NothingMeasuredError, TransportError, VoicegaugeError
 from voicegauge.model import Finding, Severity
 
-MAX_BUGS = 3
-"""Rounds of search: after a find the search goes on for another rule that is broken."""
+MAX_ROUNDS = 3
+"""Rounds of one search. After a finding, the next round searches for another broken rule."""
 MAX_STEPS = 16
-"""Of one example of a state machine."""
+"""Steps in one example of a state machine."""
 MAX_SHRINKING = 150
-"""Requests after a find that look for a smaller one: at a live service they may be paid for."""
+"""Requests that look for a smaller example after a finding: at a live service they may be paid for."""
 T = TypeVar("T")
-Test = Callable[[], None]
-Make = Callable[[hypothesis.settings, int], Test]
+FuzzTest = Callable[[], None]
+"""Runs all examples of one round."""
+MakeTest = Callable[[hypothesis.settings, int], FuzzTest]
+"""Makes a test from settings and a seed."""
 
 
-class _Over(BaseException):
-    """The search ends here; Hypothesis lets it through at once."""
+class _SearchOver(BaseException):
+    """Ends the search. Hypothesis does not catch a `BaseException`, so it does not shrink any further."""
 
 
-class RuleBroken(Exception):  # noqa: N818 - what Hypothesis shrinks
-    """What was sent broke a rule."""
+class RuleBroken(Exception):  # noqa: N818 - it is not an error of this program
+    """The example broke a rule. Hypothesis shrinks examples that raise."""
 
 
 @dataclass(frozen=True)
 class FuzzEffort:
-    """How much is tried."""
+    """How long to search, and where failing examples are saved."""
 
     examples: int
+    """Number of examples per round."""
     seed: int
-    """Decides every example, but for those that failed before."""
+    """Determines every example, except those that failed before."""
     failures: Path | None = None
-    """A folder of what failed: it is tried first, and forgotten when it holds; `None` keeps nothing."""
+    """A folder of failing examples. They are tried first, and deleted when they pass; `None` saves nothing."""
 
-    def below(self, *names: str) -> FuzzEffort:
-        """The same with the failures in a folder further down."""
+    def in_subfolder(self, *names: str) -> FuzzEffort:
+        """Return the same effort with failing examples in a subfolder."""
         return FuzzEffort(self.examples, self.seed, self.failures.joinpath(*names) if self.failures else None)
 
 
 class RuleSearch:
-    """One search, in a thread of its own."""
+    """One search, in its own thread: Hypothesis is synchronous, and the client is not."""
 
     def __init__(self, runner: CaseRunner, effort: FuzzEffort) -> None:
-        """Made in the event loop that sends; findings go to the runner's collector."""
+        """Prepare a search inside the event loop that sends; findings go to the runner's collector."""
         self._runner, self._effort = runner, effort
         self._loop = asyncio.get_running_loop()
         self._known: set[tuple[str, int | None]] = set()
-        self._last: list[Finding] = []
+        self._latest: list[Finding] = []
         self._stopped: VoicegaugeError | None = None
         self._shrinking = 0
 
-    async def run(self, make: Make) -> None:
-        """Search until nothing new is broken.
+    async def run(self, make_test: MakeTest) -> None:
+        """Search until no further rule is broken, or for `MAX_ROUNDS` rounds.
 
         Args:
-            make: from settings and a seed to a test that calls `ask` and `judge`. The settings come
-                after the seed: `hypothesis.seed` takes the failures away.
+            make_test: makes a test that calls `send` and `judge`. It must apply the settings after the seed, because
+                `hypothesis.seed` drops the saved failures.
 
         Raises:
             BudgetError: the next request costs more than is left.
-            TransportError: the service is away.
+            TransportError: the service cannot be reached.
         """
         try:
-            await asyncio.to_thread(self._rounds, make)
+            await asyncio.to_thread(self._run_rounds, make_test)
         except asyncio.CancelledError:
-            # The thread goes on by itself: its next question ends it.
+            # A thread cannot be cancelled: it ends when it sends the next request.
             self._stopped = NothingMeasuredError("interrupted")
             raise
 
-    def _rounds(self, make: Make) -> None:
-        for turn in range(MAX_BUGS):
-            self._last, self._shrinking = [], 0
+    def _run_rounds(self, make_test: MakeTest) -> None:
+        for number in range(MAX_ROUNDS):
+            self._latest, self._shrinking = [], 0
             try:
-                make(self._settings(turn), self._effort.seed)()
-            except (RuleBroken, Flaky, _Over):
-                pass  # what was found is noted: the smallest example last, or one that does not break again
+                make_test(self._settings(number), self._effort.seed)()
+            except (RuleBroken, Flaky, _SearchOver):
+                pass  # the findings are in `_latest`: of the smallest example, or of one that did not fail again
             except Unsatisfiable:
-                return  # nothing of the kind can be drawn
-            self._known |= {(finding.rule, finding.where.line) for finding in self._last}
-            self._runner.keep(self._last)
+                return  # no example fits the strategy
+            self._known |= {(finding.rule, finding.where.line) for finding in self._latest}
+            self._runner.collect(self._latest)
             if self._stopped is not None:
                 raise self._stopped
-            if not self._last:
+            if not self._latest:
                 return
 
-    def _settings(self, turn: int) -> hypothesis.settings:
-        """Each round has failures of its own: what is known already must not be forgotten for holding there."""
+    def _settings(self, number: int) -> hypothesis.settings:
+        """The settings of a round.
+
+        Each round saves failures in its own folder. In a shared one, a failure with a known rule would pass in the
+        later rounds, which ignore that rule, and would be deleted.
+        """
         folder = self._effort.failures
-        database = None if folder is None else DirectoryBasedExampleDatabase(folder / str(turn + 1))
+        database = None if folder is None else DirectoryBasedExampleDatabase(folder / str(number + 1))
         return hypothesis.settings(
             max_examples=self._effort.examples,
             database=database,
-            derandomize=False,  # which it would be under CI: the seed decides
+            derandomize=False,  # Hypothesis sets it under CI, where it would replace the seed
             deadline=None,
             phases=[Phase.reuse, Phase.generate, Phase.shrink],
             report_multiple_bugs=False,
@@ -115,34 +122,34 @@ class RuleSearch:
             verbosity=Verbosity.quiet,
         )
 
-    def ask(self, question: Coroutine[Any, Any, T]) -> T:
-        """What comes of `question`, awaited in the event loop.
+    def send(self, request: Coroutine[Any, Any, T]) -> T:
+        """Run `request` in the event loop and return its result.
 
-        An example that met no answer is given up; where there is no more to be had, the search is over.
+        Without a response the example is given up; when no more responses are to be expected, the search is over.
         """
-        self._shrinking += bool(self._last)
+        self._shrinking += bool(self._latest)
         try:
             if self._stopped is not None or self._shrinking > MAX_SHRINKING:
-                question.close()
+                request.close()
             else:
-                return asyncio.run_coroutine_threadsafe(question, self._loop).result()
+                return asyncio.run_coroutine_threadsafe(request, self._loop).result()
         except TransportError as error:
-            if not self._runner.is_away(error):
+            if not self._runner.should_give_up(error):
                 hypothesis.reject()
             self._stopped = error
         except BudgetError as error:
             self._stopped = error
         except concurrent.futures.CancelledError:
             self._stopped = NothingMeasuredError("interrupted")
-        raise _Over
+        raise _SearchOver
 
     def judge(self, findings: Sequence[Finding]) -> None:
-        """Take note of errors that are new.
+        """Note the errors that no earlier round has found.
 
         Raises:
-            Broken: there are some.
+            RuleBroken: there are some.
         """
         new = [f for f in findings if f.severity is Severity.ERROR and (f.rule, f.where.line) not in self._known]
         if new:
-            self._last = new
+            self._latest = new
             raise RuleBroken

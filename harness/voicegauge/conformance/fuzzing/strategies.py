@@ -1,4 +1,4 @@
-"""Hypothesis strategies from a schema: values inside it, and requests just outside it."""
+"""Hypothesis strategies from a schema: values that fit it, and values just outside it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from voicegauge.conformance.cases import BoundaryValue, list_boundary_values
 from voicegauge.contract import Schemas
 
 MAX_TEXT = 300
-"""Characters: longer texts are tried by the planned cases; here they would only slow the search."""
+"""Characters of the longest random text. The planned cases try longer ones; here they would slow the search down."""
 MAX_ITEMS = 4
+"""Items of the longest random list, for the same reason."""
+MAX_NUMBER = 10**9
+"""The largest random number outside a bound: exact as a float, and within 32 bits."""
 _ANY_TEXT = st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Cn", "Co"))
-"""What a person could type: no control characters, no private or unassigned code points."""
+"""Characters that a person can type: no control characters, surrogates, private or unassigned code points."""
 _WORDS = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1, max_size=20)
 _BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
     "uri": st.from_regex(r"https://[a-z]{1,12}\.example/[a-z0-9]{1,12}\.wav", fullmatch=True),
@@ -25,11 +28,11 @@ _BY_FORMAT: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def inside(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
-    """Values that fit `schema`, as far as its keywords are among those that speech APIs use.
+def valid_values(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
+    """Return a strategy of values that fit `schema`, as far as its keywords are common in speech APIs.
 
-    Lengths, patterns, enumerations, formats, bounds, lists, objects, `oneOf`, `anyOf`
-    and `allOf` of objects are read; whoever draws filters by the schema itself for the rest.
+    Lengths, patterns, enums, formats, bounds, lists, objects, `oneOf` and `anyOf` are respected. The caller must
+    validate values against the schema for everything else.
     """
     schema, _ = schemas.resolve(schema)
     if not isinstance(schema, dict):
@@ -40,26 +43,26 @@ def inside(schemas: Schemas, schema: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(schema["enum"])
     for keyword in ("oneOf", "anyOf"):
         if schema.get(keyword) and "properties" not in schema:
-            return st.one_of(*(inside(schemas, branch) for branch in schema[keyword]))
+            return st.one_of(*(valid_values(schemas, branch) for branch in schema[keyword]))
     types = schema.get("type", "object" if "properties" in schema else "string")
-    kinds = [types] if isinstance(types, str) else types
-    return st.one_of(*(_of_type(schemas, schema, kind) for kind in kinds))
+    json_types = [types] if isinstance(types, str) else types
+    return st.one_of(*(_values_of_type(schemas, schema, json_type) for json_type in json_types))
 
 
-def _of_type(schemas: Schemas, schema: dict[str, Any], kind: str) -> st.SearchStrategy[Any]:
-    if kind == "string":
+def _values_of_type(schemas: Schemas, schema: dict[str, Any], json_type: str) -> st.SearchStrategy[Any]:
+    if json_type == "string":
         return _texts(schema)
-    if kind == "integer":
-        return st.integers(*_whole_bounds(schema))
-    if kind == "number":
+    if json_type == "integer":
+        return st.integers(*_integer_bounds(schema))
+    if json_type == "number":
         return _numbers(schema)
-    if kind == "boolean":
+    if json_type == "boolean":
         return st.booleans()
-    if kind == "array":
-        most = min(schema.get("maxItems", MAX_ITEMS), max(MAX_ITEMS, schema.get("minItems", 0)))
-        items = inside(schemas, schema.get("items", {}))
-        return st.lists(items, min_size=schema.get("minItems", 0), max_size=most)
-    return _objects(schemas, schema) if kind == "object" else st.none()
+    if json_type == "array":
+        longest = min(schema.get("maxItems", MAX_ITEMS), max(MAX_ITEMS, schema.get("minItems", 0)))
+        items = valid_values(schemas, schema.get("items", {}))
+        return st.lists(items, min_size=schema.get("minItems", 0), max_size=longest)
+    return _objects(schemas, schema) if json_type == "object" else st.none()
 
 
 def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
@@ -73,7 +76,7 @@ def _texts(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     return st.text(_ANY_TEXT, min_size=low, max_size=high)
 
 
-def _whole_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None]:
+def _integer_bounds(schema: dict[str, Any]) -> tuple[int | None, int | None]:
     low, high = schema.get("minimum"), schema.get("maximum")
     if "exclusiveMinimum" in schema:
         low = schema["exclusiveMinimum"] + 1
@@ -95,70 +98,75 @@ def _numbers(schema: dict[str, Any]) -> st.SearchStrategy[float]:
 
 
 def _objects(schemas: Schemas, schema: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
-    properties = {name: inside(schemas, inner) for name, inner in schema.get("properties", {}).items()}
-    needed = [name for name in schema.get("required", ()) if name in properties]
-    drawn = fields({name: properties.pop(name) for name in needed}, properties)
-    return st.composite(drawn)()
+    properties = {name: valid_values(schemas, inner) for name, inner in schema.get("properties", {}).items()}
+    required = [name for name in schema.get("required", ()) if name in properties]
+    draw_object = random_objects({name: properties.pop(name) for name in required}, properties)
+    return st.composite(draw_object)()
 
 
-def fields(
-    needed: Mapping[str, st.SearchStrategy[Any]], free: Mapping[str, st.SearchStrategy[Any]]
+def random_objects(
+    required: Mapping[str, st.SearchStrategy[Any]], optional: Mapping[str, st.SearchStrategy[Any]]
 ) -> Callable[[st.DrawFn], dict[str, Any]]:
-    """Draws objects with every `needed` field and any of the `free` ones; the smallest has none of those.
+    """Return a function that draws objects with all `required` fields and any of the `optional` ones.
 
-    As `fixed_dictionaries`, but which fields there are is one choice instead of several for each,
-    and it is drawn within the strategy that asks: Hypothesis draws them in half of the time.
+    It shrinks towards none of the optional ones. Unlike `fixed_dictionaries` it chooses the fields with a single
+    integer and draws within the calling strategy, with which Hypothesis takes half of the time.
     """
-    which = st.integers(0, 2 ** len(free) - 1)
+    choices = st.integers(0, 2 ** len(optional) - 1)
 
-    def drawn(draw: st.DrawFn) -> dict[str, Any]:
-        chosen = draw(which)
-        some = [name for index, name in enumerate(free) if chosen >> index & 1]
-        return {name: draw(found) for name, found in (*needed.items(), *((name, free[name]) for name in some))}
+    def draw_object(draw: st.DrawFn) -> dict[str, Any]:
+        chosen = draw(choices)
+        names = [name for index, name in enumerate(optional) if chosen >> index & 1]
+        fields = {**required, **{name: optional[name] for name in names}}
+        return {name: draw(values) for name, values in fields.items()}
 
-    return drawn
+    return draw_object
 
 
-def outside(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
-    """One thing to break in a valid body: a planned probe, or a random value past the same bound.
+def invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
+    """Return a strategy of values that break a valid body in one place: at or beyond the bound of a keyword.
 
-    It is drawn in one step: Hypothesis copies parts that look alike over each other, and
-    strategies within strategies look alike, though nothing new comes of it here.
+    Each is drawn in one step. Hypothesis tries to copy parts of an example that come from the same strategy over each
+    other; with nested strategies it would try so in vain here.
     """
-    planned = [probe for probe in list_boundary_values(schemas, schema, pointer) if probe.path and not probe.valid]
+    planned = [
+        boundary
+        for boundary in list_boundary_values(schemas, schema, pointer)
+        if boundary.path and not boundary.is_valid
+    ]
     if not planned:
         return st.nothing()
-    values = [_past(probe) for probe in planned]
-    which = st.integers(0, len(planned) - 1)
+    beyond = [_values_beyond(boundary) for boundary in planned]
+    indexes = st.integers(0, len(planned) - 1)
 
     @st.composite
-    def made(draw: st.DrawFn) -> BoundaryValue:
-        chosen = draw(which)
-        probe, others = planned[chosen], values[chosen]
+    def values(draw: st.DrawFn) -> BoundaryValue:
+        index = draw(indexes)
+        boundary, others = planned[index], beyond[index]
         if others is None:
-            return probe
-        value, keyword = draw(others), probe.at.rpartition("/")[2]
-        return probe._replace(value=value, description=f"{probe.path[-1]} {value!r:.60}, past {keyword}")
+            return boundary
+        value = draw(others)
+        description = f"{boundary.path[-1]} {value!r:.60}, past {boundary.keyword}"
+        return boundary._replace(value=value, description=description)
 
-    return made()
-
-
-def _past(probe: BoundaryValue) -> st.SearchStrategy[Any] | None:
-    """Other values that break what `probe` breaks; `None` where it has the only one that is certain to."""
-    keyword = probe.at.rpartition("/")[2]
-    if keyword in ("minimum", "exclusiveMinimum"):
-        return st.integers(max_value=int(probe.value), min_value=-(10**9))
-    if keyword in ("maximum", "exclusiveMaximum"):
-        return st.integers(min_value=int(probe.value) + 1, max_value=10**9)
-    if keyword == "enum":
-        return _WORDS if isinstance(probe.value, str) else None
-    if keyword == "maxLength":
-        return st.integers(len(probe.value), len(probe.value) + 50).map(lambda n: "a" * n)
-    return _of_wrong_type(probe.value) if keyword == "type" else None
+    return values()
 
 
-def _of_wrong_type(value: Any) -> st.SearchStrategy[Any] | None:
-    """Values of the same type as `value`, which is a wrong one."""
+def _values_beyond(boundary: BoundaryValue) -> st.SearchStrategy[Any] | None:
+    """Other values that break the same keyword; `None` where only the boundary value is certain to."""
+    if boundary.keyword in ("minimum", "exclusiveMinimum"):
+        return st.integers(max_value=int(boundary.value), min_value=-MAX_NUMBER)
+    if boundary.keyword in ("maximum", "exclusiveMaximum"):
+        return st.integers(min_value=int(boundary.value) + 1, max_value=MAX_NUMBER)
+    if boundary.keyword == "enum":
+        return _WORDS if isinstance(boundary.value, str) else None
+    if boundary.keyword == "maxLength":
+        return st.integers(len(boundary.value), len(boundary.value) + 50).map(lambda n: "a" * n)
+    return _values_like(boundary.value) if boundary.keyword == "type" else None
+
+
+def _values_like(value: Any) -> st.SearchStrategy[Any] | None:
+    """Values of the type of `value`, which is not the one that the schema wants."""
     if isinstance(value, str):
-        return _WORDS.map(lambda word: f"x{word}")  # which nobody reads as a number, as "nan" would be
-    return st.integers(-(10**9), 10**9) if type(value) is int else None
+        return _WORDS.map(lambda word: f"x{word}")  # never a number for a lenient parser, as "nan" and "inf" are
+    return st.integers(-MAX_NUMBER, MAX_NUMBER) if type(value) is int else None

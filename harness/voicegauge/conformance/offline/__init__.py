@@ -1,4 +1,4 @@
-"""Checks that need no service: documented examples and recordings."""
+"""Checks that send nothing: documented examples and recordings."""
 
 from voicegauge.conformance.offline.examples import judge_documented_examples
 from voicegauge.conformance.offline.recordings import cases_by_id, check_recordings

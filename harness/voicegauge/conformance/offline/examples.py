@@ -1,7 +1,7 @@
-"""Exchanges that the documents print: request examples with the answers beside them.
+"""Exchanges that the documents print: request examples with their responses.
 
-Nobody sent them. Their provenance is `documented`, and rules about what a document
-does not print (headers) are not applied to them.
+They were never sent. Their provenance is `documented`, and rules about headers, which documents do not print, are not
+applied to them.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from voicegauge.formats import is_form, is_json
 from voicegauge.model import Exchange, Finding, Provenance, Request, Response, UploadedFile
 from voicegauge.transport import encode_body
 
-NOT_PRINTED = frozenset({"header-missing", "retry-after-missing", "header-schema"})
+HEADER_RULES = frozenset({"header-missing", "retry-after-missing", "header-schema"})
 """Rules over headers, which no document prints with its examples."""
 
 
 def documented_calls(contract: Contract, *, inferred: bool = False) -> Iterator[Call]:
-    """Every example of an answer as an exchange, with the request it answers where that is known.
+    """Yield every example of a response as an exchange, with the example of its request where that is known.
 
     Args:
-        contract: whose examples are read.
-        inferred: whether to take examples too that no document prints.
+        contract: the contract.
+        inferred: whether to include examples that no document prints.
     """
     for operation in contract.operations.values():
         requests = dict(_request_examples(operation, inferred=inferred))
@@ -40,34 +40,41 @@ def documented_calls(contract: Contract, *, inferred: bool = False) -> Iterator[
                     if example.inferred and not inferred:
                         continue
                     request = requests.get(example.request or "")
-                    yield _call(operation, _code(status), media, example, request)
+                    yield _call(operation, _status_code(status), media, example, request)
 
 
 def documented_requests(contract: Contract, *, inferred: bool = False) -> Iterator[Call]:
-    """Every example of a request, as if it had been accepted; its answer is empty."""
+    """Yield every example of a request as an accepted exchange with an empty response."""
     for operation in contract.operations.values():
         for request in dict(_request_examples(operation, inferred=inferred)).values():
-            yield _with_target(operation, request, Response(status=_code(operation.success.status)))
+            yield _with_target(operation, request, Response(status=_status_code(operation.success.status)))
 
 
 def judge_documented_examples(
     contract: Contract, rules: Mapping[str, Rule] | None = None, *, inferred: bool = False
 ) -> Iterator[tuple[Exchange, list[Finding]]]:
-    """Every documented example, as the exchange it stands for, with what is wrong with it."""
-    chosen = {name: rule for name, rule in (rules or RULES).items() if name not in NOT_PRINTED}
-    judge = Checker(Provenance.DOCUMENTED, chosen)
-    answers: Iterator[Call | Callback] = chain(
+    """Judge every documented example; yield its exchange and findings.
+
+    Args:
+        contract: the contract.
+        rules: the rules to apply, by id; all by default.
+        inferred: whether to include examples that no document prints.
+    """
+    chosen = {name: rule for name, rule in (rules or RULES).items() if name not in HEADER_RULES}
+    checker = Checker(Provenance.DOCUMENTED, chosen)
+    responses: Iterator[Call | Callback] = chain(
         documented_calls(contract, inferred=inferred), documented_callbacks(contract, inferred=inferred)
     )
-    for subject in answers:
-        yield subject.exchange, list(judge.findings(subject))
-    requests = Checker(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
+    for subject in responses:
+        yield subject.exchange, list(checker.findings(subject))
+    # These have no response that other rules could judge.
+    request_checker = Checker(Provenance.DOCUMENTED, {k: v for k, v in chosen.items() if k == "request-schema"})
     for call in documented_requests(contract, inferred=inferred):
-        yield call.exchange, list(requests.findings(call))
+        yield call.exchange, list(request_checker.findings(call))
 
 
-def _code(status: str) -> int:
-    """A status code that a documented key means: "4XX" as 400, "default" as 500."""
+def _status_code(status: str) -> int:
+    """Return a status code for a key of `responses`: 400 for "4XX", 500 for "default"."""
     if status.isdecimal():
         return int(status)
     return int(status[0]) * 100 if status[0].isdecimal() else 500
@@ -88,24 +95,24 @@ def _request(operation: Operation, media: MediaType, example: Example) -> Reques
 
 
 def _with_files(media: MediaType, value: Any) -> Any:
-    """The fields of a form; where the schema wants a file, the printed name stands for it."""
+    """Return form fields with an empty file where the schema wants one; the document prints its name."""
     schema = media.schema if isinstance(media.schema, dict) else {}
     schemas = media.contract.schemas
     fields = {}
     for name, text in value.items():
         inner = schemas.resolve(schema.get("properties", {}).get(name, {}))[0]
-        binary = isinstance(inner, dict) and ("contentMediaType" in inner or inner.get("format") == "binary")
-        is_file = binary and media.name == "multipart/form-data"
+        is_binary = isinstance(inner, dict) and ("contentMediaType" in inner or inner.get("format") == "binary")
+        is_file = is_binary and media.name == "multipart/form-data"
         media_type = "application/octet-stream"
         fields[name] = UploadedFile(filename=str(text), media_type=media_type, data=b"") if is_file else text
     return fields
 
 
-def _url(operation: Operation, answer: Any) -> str:
-    """The URL of a documented request: parameters from the answer's job id, examples or samples."""
+def _url(operation: Operation, response: Any) -> str:
+    """Return the URL of a documented request; parameters are the job id of its response, examples or samples."""
     path, query = operation.path, []
     for parameter in operation.parameters:
-        value = _parameter_value(operation, parameter.name, parameter.data, answer)
+        value = _parameter_value(operation, parameter.name, parameter.data, response)
         if parameter.location == "path":
             path = path.replace(f"{{{parameter.name}}}", quote(str(value), safe=""))
         elif parameter.location == "query" and parameter.required:
@@ -113,26 +120,26 @@ def _url(operation: Operation, answer: Any) -> str:
     return f"{operation.server.url}{path}{'?' if query else ''}{'&'.join(query)}"
 
 
-def _parameter_value(operation: Operation, name: str, data: dict[str, Any], answer: Any) -> Any:
+def _parameter_value(operation: Operation, name: str, data: dict[str, Any], response: Any) -> Any:
+    """Return a value for a parameter; its own name where nothing else is known."""
     if operation.job is not None and operation.job.id is not None:
-        told = operation.job.id.read_body(answer)
-        if told is not MISSING:
-            return told
+        job_id = operation.job.id.read_body(response)
+        if job_id is not MISSING:
+            return job_id
     if "example" in data:
         return data["example"]
-    made = sample_value(operation.contract.schemas, data.get("schema", {}))
-    return name if made is MISSING else made
+    sample = sample_value(operation.contract.schemas, data.get("schema", {}))
+    return name if sample is MISSING else sample
 
 
 def _call(operation: Operation, status: int, media: MediaType, example: Example, request: Request | None) -> Call:
-    body = json.dumps(example.value, ensure_ascii=False).encode() if is_json(media.name) else b""
-    if not is_json(media.name):
-        body = str(example.value).encode()
+    text = json.dumps(example.value, ensure_ascii=False) if is_json(media.name) else str(example.value)
+    body = text.encode()
     response = Response(status=status, headers=(("Content-Type", media.name),), body=body)
     if request is not None:
         return _with_target(operation, request, response)
-    asked = Request(method=operation.method, url=_url(operation, example.value))
-    exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=asked, response=response)
+    without_body = Request(method=operation.method, url=_url(operation, example.value))
+    exchange = Exchange(provider=operation.contract.id, operation=operation.id, request=without_body, response=response)
     return Call(operation, exchange, request_origin="unknown")
 
 

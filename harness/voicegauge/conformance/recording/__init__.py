@@ -1,8 +1,8 @@
 """Recording the responses of a service as fixtures."""
 
 from voicegauge.conformance.recording.journal import UnfinishedRecording
-from voicegauge.conformance.recording.recorder import (
-    Recorder,
+from voicegauge.conformance.recording.recorder import Recorder
+from voicegauge.conformance.recording.updates import (
     RecordingUpdate,
     Refresh,
     RefreshPolicy,

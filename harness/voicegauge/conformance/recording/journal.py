@@ -1,8 +1,8 @@
-"""What a recording has been answered and is not in its files yet: case by case on disk, so that no crash loses it.
+"""Recorded cases that are not in their files yet: each is saved on its own, so that no crash loses a paid response.
 
-A live recording is written when its plan has ended and every difference has been agreed to.
-Until then each case lies on its own, masked like any recording, below the folder of the
-recordings: .unfinished/<provider>/<hash of the case's id>/. The next recording takes it from there.
+A live recording is written when its plan has ended and every difference has been accepted. Until then each case is
+saved, redacted like any recording, in .unfinished/<provider>/<hash of the case's id>/ below the folder of the
+recordings. The next recording takes it from there instead of sending it again.
 """
 
 from __future__ import annotations
@@ -23,65 +23,64 @@ from voicegauge.recording import age_days, load_har, save_har
 
 FOLDER = ".unfinished"
 FILE = "exchanges.part"
-"""Not .har: it is no recording that a check or a replay should find."""
+"""Not .har, so that checks and replays do not find it."""
 
 
 @dataclass(frozen=True)
 class UnfinishedRecording:
-    """The cases that lie below one folder of recordings."""
+    """The cases that are saved below one folder of recordings."""
 
     folder: Path
-    """Of the recordings."""
+    """The folder of the recordings."""
     contracts: Mapping[str, Contract]
-    """By provider id."""
+    """Contracts by provider id."""
     secrets: Sequence[str] = ()
-    """The keys in use."""
+    """The API keys in use, which are redacted."""
     mask: Sequence[str] = ()
-    """Further names to mask."""
+    """Further names of fields, parameters and headers to redact."""
 
-    def keep(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
-        """Write down what was said in `case`; what the emulator said is not kept."""
+    def save(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
+        """Save the exchanges of `case`. Those with the emulator are not saved: they can be recorded again for free."""
         if any(map(is_emulated, exchanges)):
             return
-        path = self._place(case) / FILE
-        contract = self.contracts[case.provider]
+        path = self._folder_of(case) / FILE
         try:
             save_har(
                 path,
                 exchanges,
                 provenance=Provenance.RECORDED,
-                contract=contract,
+                contract=self.contracts[case.provider],
                 secrets=self.secrets,
                 mask=self.mask,
             )
         except DataError:
-            # It holds what looks like a credential: that is told when its recording is written.
+            # It contains something that looks like a credential. The error is raised when its recording is written.
             shutil.rmtree(path.parent, ignore_errors=True)
 
-    def taken(self, cases: Iterable[ConformanceCase], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
-        """What lies there of `cases`, by case id; what is older than its provider's limit is left.
+    def load(self, cases: Iterable[ConformanceCase], now: dt.datetime) -> dict[str, tuple[Exchange, ...]]:
+        """Return the saved exchanges of `cases` by case id, without those that are too old for their provider.
 
         Raises:
             DataError: a file cannot be read.
         """
-        found = {}
+        saved = {}
         for case in cases:
-            path = self._place(case) / FILE
+            path = self._folder_of(case) / FILE
             if path.exists():
                 recording = load_har(path)
-                limit = self.contracts[case.provider].provider.recordings.max_age_days
-                if all(age_days(recording, exchange, now) <= limit for exchange in recording.exchanges):
-                    found[case.id] = recording.exchanges
-        return found
+                limit_days = self.contracts[case.provider].provider.recordings.max_age_days
+                if all(age_days(recording, exchange, now) <= limit_days for exchange in recording.exchanges):
+                    saved[case.id] = recording.exchanges
+        return saved
 
-    def drop(self, cases: Iterable[ConformanceCase]) -> None:
-        """Remove what lies there of `cases`: it is in its recording now, or not wanted."""
+    def remove(self, cases: Iterable[ConformanceCase]) -> None:
+        """Remove the saved `cases`: they are in their recording now, or were declined."""
         for case in cases:
-            shutil.rmtree(self._place(case), ignore_errors=True)
+            shutil.rmtree(self._folder_of(case), ignore_errors=True)
         root = self.folder / FOLDER
         for folder in (*root.glob("*"), root):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _place(self, case: ConformanceCase) -> Path:
+    def _folder_of(self, case: ConformanceCase) -> Path:
         return self.folder / FOLDER / case.provider / hashlib.sha256(case.id.encode()).hexdigest()[:16]

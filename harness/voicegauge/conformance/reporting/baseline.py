@@ -1,4 +1,4 @@
-"""Findings that a team accepts, apart from the others."""
+"""The baseline of a check: findings that a team has accepted."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
 from voicegauge.outputs import AcceptedFinding, FindingsBaseline, build_baseline
 
-GRAVE = (Severity.ERROR, Severity.WARNING)
-"""What a baseline is for: the others do not fail anyway, and are never moved."""
+ACCEPTABLE = (Severity.ERROR, Severity.WARNING)
+"""Severities that a baseline can accept. The others never fail a check, so accepting them would only hide them."""
 
 
 def make_baseline(report: CheckReport) -> FindingsBaseline:
-    """A baseline that accepts every error and warning of `report`, and what it accepted already."""
-    return build_baseline(map(_accept, (f for f in (*report.findings, *report.accepted) if f.severity in GRAVE)))
+    """Return a baseline that accepts every error and warning of `report`, and those that it already accepts."""
+    return build_baseline(map(_accept, (f for f in (*report.findings, *report.accepted) if f.severity in ACCEPTABLE)))
 
 
 def _accept(finding: Finding) -> AcceptedFinding:
@@ -32,15 +32,15 @@ def _accept(finding: Finding) -> AcceptedFinding:
 
 
 def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckReport:
-    """`report` with the findings apart that `baseline` accepts; what another one accepted is back.
+    """Return `report` with the findings that `baseline` accepts moved from `findings` to `accepted`.
 
-    An entry is unused where its operation was judged to the end by its rule, and the finding did not come.
+    Findings accepted by an earlier baseline are moved back. An entry of the baseline is unused only if its rule was
+    applied to its operation in a check that ran to its end: otherwise the finding may still be there.
     """
     rules = report.rules or RULES
-    whole = (*report.findings, *report.accepted)
-    known = baseline.fingerprints
-    accepted = tuple(f for f in whole if f.fingerprint in known and f.severity in GRAVE)
-    seen = {finding.fingerprint for finding in whole}
+    findings = (*report.findings, *report.accepted)
+    accepted = tuple(f for f in findings if f.fingerprint in baseline.fingerprints and f.severity in ACCEPTABLE)
+    seen = {finding.fingerprint for finding in findings}
     unused = tuple(
         str(entry)
         for entry in baseline.accepted
@@ -49,5 +49,5 @@ def apply_baseline(report: CheckReport, baseline: FindingsBaseline) -> CheckRepo
         and entry.rule in rules
         and (f"{entry.provider}/{entry.operation}" in report.operations or entry.operation is None)
     )
-    left = tuple(finding for finding in whole if finding not in accepted)
-    return msgspec.structs.replace(report, findings=left, accepted=accepted, unused_baseline=unused)
+    others = tuple(finding for finding in findings if finding not in accepted)
+    return msgspec.structs.replace(report, findings=others, accepted=accepted, unused_baseline=unused)

@@ -1,4 +1,4 @@
-"""What a check came to."""
+"""The report of a check."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from voicegauge.model import Finding, Provenance, Record, Severity, StopReason
 
 
 class CaseResult(Record, frozen=True, kw_only=True):
-    """What became of one planned case."""
+    """The result of one planned case."""
 
     id: str
     operation: str
     target: str | None = None
     verdict: Literal["passed", "failed", "skipped"]
-    """Whether the contract was kept; `skipped` where no verdict was possible."""
+    """`failed` if it has an error or a warning; `skipped` if no verdict was possible."""
     status: int | None = None
-    """The HTTP status of its first answer."""
+    """Status code of the response that was judged."""
     reason: str | None = None
     """Why it was skipped."""
 
 
 class CheckReport(Record, frozen=True, kw_only=True):
-    """All that `voicegauge check --json` writes."""
+    """The JSON that `voicegauge check --json` writes."""
 
     schema: str = "voicegauge/check/2"
     voicegauge: str
     created_at: str
-    """UTC, ISO 8601."""
+    """Start of the check in UTC, ISO 8601."""
     finished: bool
-    """False where it was interrupted, or stopped by the budget."""
+    """False if it was interrupted, or stopped by the budget."""
     stopped_by: str | None = None
-    """What stopped it, in one line."""
+    """What stopped it, in one line; `None` if nothing did."""
     stop_reason: StopReason | None = None
     """The kind of event that stopped it; `None` for a check that ran to its end."""
     seed: int
@@ -43,22 +43,22 @@ class CheckReport(Record, frozen=True, kw_only=True):
     rules: tuple[str, ...] = ()
     """Ids of the rules that were applied; empty if all were."""
     operations: tuple[str, ...] = ()
-    """Those with at least one exchange."""
+    """Operations with at least one exchange: <provider>/<operation>."""
     exchanges: dict[Provenance, int] = {}
-    """How many were judged, by where they came from."""
+    """Number of exchanges that were judged, by provenance."""
     cases: tuple[CaseResult, ...] = ()
     findings: tuple[Finding, ...] = ()
-    """Each rule and place once; `occurrences` counts."""
+    """One finding per rule and location; `occurrences` counts how often it was seen."""
     accepted: tuple[Finding, ...] = ()
-    """Those that the baseline accepts; they are not among `findings`."""
+    """Findings that the baseline accepts; they are not among `findings`."""
     unused_baseline: tuple[str, ...] = ()
-    """What the baseline accepts and nothing broke any more, a line each."""
+    """Entries of the baseline without a finding, one line each."""
     spent_usd: float = 0.0
     spending: Spending = Spending()
-    """What requests and money went to; empty where nothing was sent."""
+    """Requests and money by purpose; empty if nothing was sent."""
 
     def count(self, *severities: Severity) -> int:
-        """How many findings have one of `severities`."""
+        """Return the number of findings of the given severities."""
         return sum(finding.severity in severities for finding in self.findings)
 
     @property
@@ -70,14 +70,14 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """One finding for each fingerprint, with how often it was seen.
+    """Return one finding per fingerprint and severity, with the number of its occurrences.
 
-    What is disputed in one answer and an error in another stays two.
+    The severity is part of the key: a finding may be disputed in one response and an error in another.
     """
     merged: dict[tuple[str, Severity], Finding] = {}
     for finding in findings:
         key = (finding.fingerprint, finding.severity)
         first = merged.get(key)
-        times = finding.occurrences + (first.occurrences if first else 0)
-        merged[key] = msgspec.structs.replace(first or finding, occurrences=times)
+        occurrences = finding.occurrences + (first.occurrences if first else 0)
+        merged[key] = msgspec.structs.replace(first or finding, occurrences=occurrences)
     return tuple(merged.values())

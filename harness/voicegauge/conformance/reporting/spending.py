@@ -1,4 +1,4 @@
-"""What a check sent and spent: by target, operation, kind of case, and rule."""
+"""The requests and money of a check: by target, operation, kind of case, and rule."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from voicegauge.model import Exchange, Record
 
 
 class SpendingTotal(Record, frozen=True, kw_only=True):
-    """What some requests came to."""
+    """The total of some requests."""
 
     requests: int = 0
-    """Answered, those that cost nothing among them."""
+    """Requests with a response, free ones included."""
     billable: int = 0
-    """Requests that were accepted and have a price: what a service asks money for."""
+    """Accepted requests to operations with a price."""
     usd: float = 0.0
-    """Dollars, as the budget was charged; nothing at the emulator."""
+    """Dollars charged to the budget; 0 at the emulator."""
 
 
 class Spending(Record, frozen=True, kw_only=True):
-    """Where requests and money went."""
+    """The requests and money of a check by purpose."""
 
     total: SpendingTotal = SpendingTotal()
     by_target: dict[str, SpendingTotal] = {}
     """By target id; requests that belong to no target are left out."""
     by_operation: dict[str, SpendingTotal] = {}
-    """By the operation that a case is about; the polls of a delivery count for its submit."""
+    """By the operation that a case tests; the polls of a delivery count for its submit."""
     by_kind: dict[str, SpendingTotal] = {}
-    """By the kind of case: delivery, valid, invalid, key, unknown, situation, unsaid, fuzzing."""
+    """By the kind of case: delivery, valid, invalid, authentication, unknown-id, rejection-reason, undocumented,
+    plain-http, fuzzing, lifecycle."""
     by_rule: dict[str, SpendingTotal] = {}
-    """By rule: all cases that it judged something of. One case serves many rules, so these do not add up."""
+    """By rule: all cases in which it judged something. One case serves many rules, so these do not add up."""
 
 
 @dataclass
-class _Sum:
+class _RunningTotal:
     requests: int = 0
     billable: int = 0
     usd: float = 0.0
@@ -50,83 +51,90 @@ class _Sum:
         self.usd += spent.usd
 
     @property
-    def spent(self) -> SpendingTotal:
-        """What was added up; dollars to a millionth, as the ledger keeps them."""
+    def total(self) -> SpendingTotal:
+        """The total so far. Dollars are rounded to a millionth, as in the ledger."""
         return SpendingTotal(requests=self.requests, billable=self.billable, usd=round(self.usd, 6))
 
 
-_Sums = defaultdict[str, _Sum]
+_Totals = defaultdict[str, _RunningTotal]
 
 
-class Account:
-    """Adds up what cases come to."""
+class SpendingAccount:
+    """Adds up the spending of cases by purpose."""
 
     def __init__(self) -> None:
-        """Nothing is spent yet."""
-        self._total = _Sum()
-        self._targets, self._operations, self._kinds = _Sums(_Sum), _Sums(_Sum), _Sums(_Sum)
-        self._subjects: defaultdict[type[Any], _Sum] = defaultdict(_Sum)
+        """Begin with zero."""
+        self._total = _RunningTotal()
+        self._targets, self._operations, self._kinds = (_Totals(_RunningTotal) for _ in range(3))
+        self._subject_types: defaultdict[type[Any], _RunningTotal] = defaultdict(_RunningTotal)
         self._rules: dict[str, type[Any]] = {}
 
-    def judging(self, rules: Iterable[Rule]) -> None:
-        """From now on these rules judge."""
+    def register_rules(self, rules: Iterable[Rule]) -> None:
+        """Report spending also by these rules."""
         self._rules |= {rule.id: rule.subject for rule in rules}
 
-    def book(self, case: ConformanceCase, spent: SpendingTotal, judged: Iterable[type[Any]] = ()) -> None:
-        """Add what `case` came to; `judged` are the kinds of subject that rules could look at in it."""
-        sums = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
-        sums += [self._subjects[kind] for kind in judged]
+    def add(self, case: ConformanceCase, spent: SpendingTotal, subject_types: Iterable[type[Any]] = ()) -> None:
+        """Add the spending of a case.
+
+        Args:
+            case: the case.
+            spent: its requests and money.
+            subject_types: types of the subjects that rules could judge in it.
+        """
+        totals = [self._total, self._operations[f"{case.provider}/{case.operation}"], self._kinds[case.kind]]
+        totals += [self._subject_types[subject_type] for subject_type in subject_types]
         if case.target:
-            sums.append(self._targets[f"{case.provider}/{case.target}"])
-        for one in sums:
-            one.add(spent)
+            totals.append(self._targets[f"{case.provider}/{case.target}"])
+        for total in totals:
+            total.add(spent)
 
     def spending(self) -> Spending:
-        """What was added up so far."""
-        by_rule = {rule: self._subjects[kind].spent for rule, kind in self._rules.items() if kind in self._subjects}
+        """Return the spending so far."""
+        judged = {rule: subject for rule, subject in self._rules.items() if subject in self._subject_types}
         return Spending(
-            total=self._total.spent,
-            by_target=_spent(self._targets),
-            by_operation=_spent(self._operations),
-            by_kind=_spent(self._kinds),
-            by_rule=by_rule,
+            total=self._total.total,
+            by_target=_totals(self._targets),
+            by_operation=_totals(self._operations),
+            by_kind=_totals(self._kinds),
+            by_rule={rule: self._subject_types[subject].total for rule, subject in judged.items()},
         )
 
 
-def _spent(sums: _Sums) -> dict[str, SpendingTotal]:
-    return {name: one.spent for name, one in sums.items()}
+def _totals(running: _Totals) -> dict[str, SpendingTotal]:
+    return {name: total.total for name, total in running.items()}
 
 
 class BillableLimit:
-    """How many requests of a plan may be paid for, whoever sends them."""
+    """An upper limit of billable requests for a plan."""
 
-    def __init__(self, most: int | None) -> None:
-        """`None` sets no bound."""
-        self._most, self._paid = most, 0
+    def __init__(self, limit: int | None) -> None:
+        """Begin with none sent; `None` sets no limit."""
+        self._limit, self._accepted = limit, 0
 
-    def note(self, spent: SpendingTotal) -> None:
-        """Count what a case came to."""
-        self._paid += spent.billable
+    def add(self, spent: SpendingTotal) -> None:
+        """Count the billable requests of a case."""
+        self._accepted += spent.billable
 
-    def refusal(self, contract: Contract, case: ConformanceCase) -> str | None:
-        """Why `case` must not be sent any more; `None` where it may be.
+    def skip_reason(self, contract: Contract, case: ConformanceCase) -> str | None:
+        """Return why `case` must not be sent any more; `None` where it may be sent.
 
-        What should be refused is free, and is paid for where a service accepts it all the same: it takes the place
-        of a valid request, and is not sent either where there is none left. A bound of 0 sends it until one was. A case
-        that follows something to its end (`ConformanceCase.life`) may ask more than once; it is not broken off.
+        A request that should be rejected is free, but is charged if the service accepts it. Then it takes the place of
+        a valid request, and further ones are skipped when the limit is reached. With a limit of 0 they are sent until
+        one has been accepted. A lifecycle may exceed the limit: it is not broken off, so that it leaves nothing behind.
         """
-        most = self._most
-        if most is None or self._paid < max(most, 1) or not (case.is_billable or _paid_for(contract, case.operation)):
+        limit = self._limit
+        may_be_charged = case.is_billable or _is_billable(contract, case.operation)
+        if limit is None or self._accepted < max(limit, 1) or not may_be_charged:
             return None
-        return f"not sent: of {most} requests to be paid for, {self._paid} were accepted"
+        return f"not sent: {self._accepted} billable requests were accepted, the limit is {limit}"
 
 
-def count(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> SpendingTotal:
-    """What `exchanges` with the services of `contract` came to."""
-    paid = sum(200 <= e.response.status < 300 and _paid_for(contract, e.operation) for e in exchanges)
-    return SpendingTotal(requests=len(exchanges), billable=paid, usd=usd)
+def count_spending(contract: Contract, exchanges: Sequence[Exchange], usd: float) -> SpendingTotal:
+    """Return the total of `exchanges` with the services of `contract`, which were charged `usd`."""
+    billable = sum(200 <= e.response.status < 300 and _is_billable(contract, e.operation) for e in exchanges)
+    return SpendingTotal(requests=len(exchanges), billable=billable, usd=usd)
 
 
-def _paid_for(contract: Contract, name: str) -> bool:
+def _is_billable(contract: Contract, name: str) -> bool:
     operation = contract.operations.get(name)
     return operation is not None and is_billable(operation)

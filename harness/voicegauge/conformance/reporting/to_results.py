@@ -1,6 +1,6 @@
-"""A check's report as the outputs see it.
+"""Conversion of a check report to the common form of the output formats (JUnit, SARIF, GitHub annotations).
 
-An error is an error and a warning a warning; what is disputed or info is a note.
+Errors and warnings keep their level; disputed and info findings become notes.
 """
 
 from __future__ import annotations
@@ -12,40 +12,39 @@ from voicegauge.conformance.reporting.report import CheckReport
 from voicegauge.model import Finding, Severity
 from voicegauge.outputs import ExportedReport, FileLocation, JUnitCase, ReportedFinding, ResultLevel, RuleDescription
 
-GRADES = {
+LEVELS = {
     Severity.ERROR: ResultLevel.ERROR,
     Severity.WARNING: ResultLevel.WARNING,
     Severity.DISPUTED: ResultLevel.NOTE,
     Severity.INFO: ResultLevel.NOTE,
 }
-"""The worst first."""
+"""Most severe first."""
 
 
 def check_results(report: CheckReport, *, strict: bool = False) -> ExportedReport:
-    """`report` as the outputs see it.
+    """Return `report` in the form that output formats read.
 
-    A suite is a provider; its cases are the operations that were judged, and the planned
-    cases that came to no verdict.
+    A suite is a provider. Its cases are the operations that were judged, and the planned cases without a verdict.
 
     Args:
-        report: what was found.
-        strict: whether warnings fail too.
+        report: the report to convert.
+        strict: whether warnings fail as well.
     """
     failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
-    ordered = sorted(report.findings, key=lambda finding: list(GRADES).index(finding.severity))
+    ordered = sorted(report.findings, key=lambda finding: list(LEVELS).index(finding.severity))
     return ExportedReport(
         created_at=report.created_at,
         finished=report.finished,
-        findings=tuple(_item(finding, failing) for finding in ordered),
-        accepted=tuple(_item(finding, ()) for finding in report.accepted),
-        cases=tuple(_cases(report)),
-        rules=tuple(map(_text, RULES.values())),
+        findings=tuple(_reported_finding(finding, failing) for finding in ordered),
+        accepted=tuple(_reported_finding(finding, ()) for finding in report.accepted),
+        cases=tuple(_junit_cases(report)),
+        rules=tuple(map(_describe_rule, RULES.values())),
     )
 
 
-def _item(finding: Finding, failing: tuple[Severity, ...]) -> ReportedFinding:
+def _reported_finding(finding: Finding, failing: tuple[Severity, ...]) -> ReportedFinding:
     where = finding.where
-    labelled = (
+    details = (
         ("case ", finding.case),
         ("seen ", finding.evidence),
         ("disputed: ", finding.reading),
@@ -53,13 +52,13 @@ def _item(finding: Finding, failing: tuple[Severity, ...]) -> ReportedFinding:
     )
     return ReportedFinding(
         rule=finding.rule,
-        level=GRADES[finding.severity],
+        level=LEVELS[finding.severity],
         severity=finding.severity.value,
         message=finding.message,
         suite=where.provider,
         operation=where.operation,
         location=None if where.file is None else FileLocation(file=where.file, line=where.line),
-        extra_lines=tuple(f"{label}{text}" for label, text in labelled if text),
+        extra_lines=tuple(f"{label}{text}" for label, text in details if text),
         occurrences=finding.occurrences,
         fingerprint=finding.fingerprint,
         fails=finding.severity in failing,
@@ -76,12 +75,12 @@ def _item(finding: Finding, failing: tuple[Severity, ...]) -> ReportedFinding:
     )
 
 
-def _cases(report: CheckReport) -> Iterator[JUnitCase]:
-    broken = {(finding.where.provider, finding.where.operation) for finding in report.findings}
+def _junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
+    with_findings = {(finding.where.provider, finding.where.operation) for finding in report.findings}
     for operation in report.operations:
         provider, _, name = operation.partition("/")
-        if (provider, name) not in broken:
-            yield JUnitCase(suite=provider, subject=operation, name="keeps its contract")
+        if (provider, name) not in with_findings:
+            yield JUnitCase(suite=provider, subject=operation, name="follows its contract")
     for case in report.cases:
         if case.verdict == "skipped":
             provider = case.id.partition("/")[0]
@@ -89,6 +88,6 @@ def _cases(report: CheckReport) -> Iterator[JUnitCase]:
             yield JUnitCase(suite=provider, subject=case.operation or case.id, name=case.id, skipped=reason)
 
 
-def _text(rule: Rule) -> RuleDescription:
-    said = f"{rule.description}\n\nBased on: {rule.basis}"
-    return RuleDescription(id=rule.id, level=GRADES[rule.severity], summary=rule.description, help=said)
+def _describe_rule(rule: Rule) -> RuleDescription:
+    explanation = f"{rule.description}\n\nBased on: {rule.basis}"
+    return RuleDescription(id=rule.id, level=LEVELS[rule.severity], summary=rule.description, help=explanation)

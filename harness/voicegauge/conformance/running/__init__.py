@@ -1,9 +1,11 @@
 """Sending planned cases to a service, within a budget, and judging the responses."""
 
-from voicegauge.conformance.running.case_runner import CaseRunner, CheckedService, SaveExchanges
+from voicegauge.conformance.running.callback_monitor import CallbackMonitor, JudgedCallback
+from voicegauge.conformance.running.case_runner import CaseRunner, JudgedCase
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.plan_price import PricedPlan, price_plan, require_prices, total_price_usd
-from voicegauge.conformance.running.webhook_listener import CallbackMonitor, JudgedCallback
+from voicegauge.conformance.running.service import CheckedService, SaveExchanges
+from voicegauge.conformance.running.webhook_session import receiver_for
 
 __all__ = [
     "CallbackMonitor",
@@ -11,9 +13,11 @@ __all__ = [
     "CheckedService",
     "Collector",
     "JudgedCallback",
+    "JudgedCase",
     "PricedPlan",
     "SaveExchanges",
     "price_plan",
+    "receiver_for",
     "require_prices",
     "total_price_usd",
 ]

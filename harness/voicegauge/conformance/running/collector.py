@@ -1,4 +1,4 @@
-"""Where findings and results gather while a check runs, so that an interruption loses none."""
+"""Collecting findings and results while a check runs, so that an interruption loses none."""
 
 from __future__ import annotations
 
@@ -8,69 +8,69 @@ from datetime import UTC, datetime
 
 from voicegauge.checks import Checker, CheckSubject, Rule
 from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.conformance.reporting import Account, CaseResult, CheckReport, SpendingTotal, merge_findings
+from voicegauge.conformance.reporting import CaseResult, CheckReport, SpendingAccount, SpendingTotal, merge_findings
 from voicegauge.model import Finding, Provenance, Severity
 from voicegauge.version import __version__
 
 
 class Collector:
-    """Gathers what a check finds."""
+    """Collects the findings, results and spending of one check."""
 
     def __init__(self, targets: Iterable[str], seed: int) -> None:
-        """`targets` are those that were asked for."""
+        """Begin a check of `targets`, given by id, with a random seed."""
         self._targets, self._seed = tuple(targets), seed
         self._created_at = datetime.now(UTC).isoformat(timespec="seconds")
         self._findings: list[Finding] = []
         self._cases: list[CaseResult] = []
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
-        self._account = Account()
+        self._account = SpendingAccount()
         self.stopped_by: str | None = None
         self.interrupted = False
 
-    def judge(self, judge: Checker, subjects: Iterable[CheckSubject], case: str | None = None) -> list[Finding]:
-        """Judge `subjects` and keep what is found."""
-        found = [finding for subject in subjects for finding in judge.findings(subject, case=case)]
-        self._findings += found
-        return found
+    def judge(self, checker: Checker, subjects: Iterable[CheckSubject], case: str | None = None) -> list[Finding]:
+        """Apply the rules of `checker` to `subjects`; add and return the findings."""
+        findings = [finding for subject in subjects for finding in checker.findings(subject, case=case)]
+        self._findings += findings
+        return findings
 
-    def add(self, findings: Iterable[Finding]) -> None:
-        """Keep findings made elsewhere."""
+    def add_findings(self, findings: Iterable[Finding]) -> None:
+        """Add findings."""
         self._findings += findings
 
-    def saw(self, provenance: Provenance, provider: str, operation: str) -> None:
-        """Count one exchange."""
+    def count_exchange(self, provenance: Provenance, provider: str, operation: str) -> None:
+        """Count one exchange with an operation."""
         self._exchanges[provenance] += 1
         self._operations.setdefault(f"{provider}/{operation}")
 
-    def judging(self, rules: Iterable[Rule]) -> None:
-        """From now on these rules judge what services answer."""
-        self._account.judging(rules)
+    def register_rules(self, rules: Iterable[Rule]) -> None:
+        """Register the rules that are applied to live or emulated traffic, so that spending is reported by rule."""
+        self._account.register_rules(rules)
 
-    def book(self, case: ConformanceCase, spent: SpendingTotal, judged: Iterable[type]) -> None:
-        """Keep what a case came to, and which kinds of subject were judged in it."""
-        self._account.book(case, spent, judged)
+    def add_spending(self, case: ConformanceCase, spent: SpendingTotal, subject_types: Iterable[type]) -> None:
+        """Add what a case sent and spent, with the types of subjects that were judged in it."""
+        self._account.add(case, spent, subject_types)
 
-    def case_done(self, case: ConformanceCase, findings: Iterable[Finding], status: int | None) -> None:
-        """Keep the result of a case that was answered."""
-        bad = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
-        self._cases.append(_result(case, "failed" if bad else "passed", status))
+    def add_result(self, case: ConformanceCase, findings: Iterable[Finding], status: int | None) -> None:
+        """Add the result of a case with a verdict."""
+        has_failed = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
+        self._cases.append(_result(case, "failed" if has_failed else "passed", status))
 
-    def case_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
-        """Keep that a case came to no verdict."""
+    def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
+        """Add a case that has no verdict."""
         self._cases.append(_result(case, "skipped", status, reason))
 
-    def not_planned(self, name: str, reason: str) -> None:
-        """Keep that something could not be planned."""
+    def add_unplanned(self, name: str, reason: str) -> None:
+        """Add something for which no case could be planned."""
         self._cases.append(CaseResult(id=name, operation="", verdict="skipped", reason=reason))
 
     @property
     def exchanges(self) -> int:
-        """How many were counted."""
+        """The number of exchanges that were counted."""
         return self._exchanges.total()
 
     def report(self, *, finished: bool = True) -> CheckReport:
-        """What was gathered so far."""
+        """Return the report of everything collected so far."""
         spending = self._account.spending()
         return CheckReport(
             voicegauge=__version__,

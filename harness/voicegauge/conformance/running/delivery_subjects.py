@@ -1,86 +1,82 @@
-"""From the exchanges of one request for speech to what the checks look at."""
+"""From the exchanges of one delivery to the subjects of the checks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from voicegauge.checks import Call, CaseOutcome, CheckSubject, ExpectedResponse, JobHistory, SpeechDelivery
-from voicegauge.conformance.cases import inconclusive_reason
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory, SpeechDelivery
+from voicegauge.conformance.cases import expect_accepted, inconclusive_reason
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobState
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
 
-def subjects_of_delivery(
-    target: Target, speech: SpeechRequest, delivery: Delivery, again: Sequence[Exchange] = ()
+def delivery_subjects(
+    target: Target, speech: SpeechRequest, delivery: Delivery, polls_after_end: Sequence[Exchange] = ()
 ) -> Iterator[CheckSubject]:
-    """Every subject of one delivery: its calls, their outcomes, its job, and the audio.
+    """Yield the subjects of one delivery: its calls with their outcomes, its job, and the audio.
 
     Args:
-        target: what was asked.
-        speech: what it was asked for.
-        delivery: what came of it.
-        again: status answers asked for after the job had ended.
+        target: the target of the delivery.
+        speech: the requested speech.
+        delivery: the delivery, successful or not.
+        polls_after_end: polls that were sent after the job had ended.
     """
     contract, status = target.contract, target.job_operation
-    submit = _submit(target, delivery)
+    submit = _submit_call(target, delivery)
     polls: list[Call] = []
-    for exchange in (*delivery.exchanges, *again):
+    for exchange in (*delivery.exchanges, *polls_after_end):
         operation = contract.operations.get(exchange.operation)
         if operation is None or (submit is not None and exchange is submit.exchange):
             continue
         call = Call(operation, exchange, target, submit=submit)
         polls += [call] if operation is status else []
         yield call
-        if operation is not target.operation:  # a submit that was sent again is judged by the last one
+        if operation is not target.operation:  # of repeated submits only the last one must be accepted
             yield from _outcome(call)
     if submit is not None:
         yield submit
         yield from _outcome(submit)
         if status is not None and submit.ok:
-            timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
-            # What is fetched after the end may take too long as well.
-            is_overdue = timed_out and not any(state.end for state in _states(submit, polls, status))
-            seen = delivery.job.observations if delivery.job is not None else ()
-            yield JobHistory(submit, tuple(polls), status, timed_out=is_overdue, observations=seen)
+            has_timed_out = delivery.failure is not None and delivery.failure.kind == "timeout"
+            # A download after the end may time out as well: that says nothing about the job.
+            timed_out = has_timed_out and not any(state.end for state in _states(submit, polls, status))
+            observations = delivery.job.observations if delivery.job is not None else ()
+            yield JobHistory(submit, tuple(polls), status, timed_out=timed_out, observations=observations)
     if delivery.exchanges:
-        # What a job says after its end is no promise of audio: the client had stopped asking.
-        yield SpeechDelivery(
-            target, speech, delivery, succeeded=_is_done(submit, polls[: len(polls) - len(again)], status)
-        )
+        # A success reported only after the end promises no audio: the client had stopped waiting for it.
+        before_end = polls[: len(polls) - len(polls_after_end)]
+        yield SpeechDelivery(target, speech, delivery, succeeded=_is_done(submit, before_end, status))
 
 
-def _submit(target: Target, delivery: Delivery) -> Call | None:
+def _submit_call(target: Target, delivery: Delivery) -> Call | None:
     index = delivery.submit_exchange
     return None if index is None else Call(target.operation, delivery.exchanges[index], target)
 
 
 def _outcome(call: Call) -> Iterator[CaseOutcome]:
-    """Every call on the way is valid and must be accepted."""
+    """Yield the outcome of a call, unless its status proves nothing: every call of a delivery must be accepted."""
     if call.status in call.contract.provider.retry.statuses or inconclusive_reason(call.status):
         return
-    description = "a valid request" if call.operation.speech else f"{call.operation.id} for a job that was accepted"
-    yield CaseOutcome(
-        call,
-        ExpectedResponse(
-            verdict="accepted", kind="valid", description=description, contract_pointer=call.operation.pointer
-        ),
-    )
+    is_submit = call.operation.speech is not None
+    description = "a valid request" if is_submit else f"{call.operation.id} for a job that was accepted"
+    yield CaseOutcome(call, expect_accepted(description, call.operation.pointer))
 
 
 def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
+    """Whether the service reports that the audio is ready."""
     if status is None or status.job is None:
         return submit is not None and submit.ok and not (submit.stream is not None and submit.stream.failed)
     return any(state.end == "success" for state in _states(submit, polls, status))
 
 
 def _states(submit: Call | None, polls: Sequence[Call], status: Operation) -> Iterator[JobState]:
-    """The known states that a job was seen in; the answer to its submit may tell the first one, or the end."""
-    assert status.job is not None, "asked of status operations alone"
-    told = [(poll, status.job.state) for poll in polls]
+    """Yield the documented states that a job was seen in; the response to its submit may report one as well."""
+    assert status.job is not None, "only called for status operations"
+    reports = [(poll, status.job.state) for poll in polls]
     if submit is not None and status.job.submit.state is not None:
-        told.insert(0, (submit, status.job.submit.state))
-    for call, place in told:
-        state = status.job.states.get(str(call.read_response(place))) if call.ok else None
+        reports.insert(0, (submit, status.job.submit.state))
+    for call, location in reports:
+        state = status.job.states.get(str(call.read_response(location))) if call.ok else None
         if state is not None:
             yield state

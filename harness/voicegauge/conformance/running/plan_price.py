@@ -1,11 +1,11 @@
-"""What a plan costs, before anything is sent."""
+"""The price of a plan, before anything is sent."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from voicegauge.conformance.cases import CaseKind, CasePlan, SkippedCase
-from voicegauge.conformance.reporting import Account, Spending, SpendingTotal
+from voicegauge.conformance.reporting import Spending, SpendingAccount, SpendingTotal
 from voicegauge.conformance.running.call_prices import price_name, price_usd, priced_item
 from voicegauge.contract import Target
 from voicegauge.errors import UsageError
@@ -13,20 +13,20 @@ from voicegauge.model import Provenance, Record
 
 
 class PricedCase(Record, frozen=True, kw_only=True):
-    """One case of a plan."""
+    """One case of a plan with its price."""
 
     id: str
     kind: CaseKind
     expects: str
-    """accepted, refused, or either where no document says."""
+    """accepted, rejected, or either where neither is documented."""
     is_billable: bool
-    """Whether it costs money where it is accepted, as it may be."""
+    """Whether it costs money if it is accepted, and may be accepted."""
     usd: float | None = None
-    """Dollars if it is answered as expected; `None` where nobody says what it costs."""
+    """Dollars if the response is as expected; `None` if the price is not known."""
 
 
 class PricedPlan(Record, frozen=True, kw_only=True):
-    """A check that would be carried out (`voicegauge check --dry-run --json`)."""
+    """A plan with prices: the JSON that `voicegauge check --dry-run --json` writes."""
 
     schema: str = "voicegauge/check-plan/2"
     provenance: Provenance
@@ -34,24 +34,25 @@ class PricedPlan(Record, frozen=True, kw_only=True):
     cases: tuple[PricedCase, ...]
     """In the order of sending."""
     skipped: tuple[SkippedCase, ...] = ()
-    """What cannot be planned."""
+    """Cases that cannot be planned."""
     unpriced: tuple[str, ...] = ()
-    """Targets, and operations without one, of which nobody says what a request costs; they count as nothing."""
+    """Targets, and billable operations without targets, whose price is not known. They count as free."""
     spending: Spending
-    """What it would come to at the service, if all is answered as expected; not by rule."""
+    """Spending at the live service if every response is as expected; not broken down by rule."""
 
     @property
     def usd(self) -> float:
-        """The price of it all, in dollars, without the targets that have none."""
+        """The price of the plan in dollars, without what is `unpriced`."""
         return self.spending.total.usd
 
-    def fitting(self, budget_usd: float) -> int:
-        """How many of the requests that may be paid the budget reaches for, from the first one on."""
-        left, count = budget_usd, 0
+    def affordable_calls(self, budget_usd: float) -> int:
+        """Return how many of the billable requests, from the first one on, a budget pays for."""
+        left_usd, count = budget_usd, 0
         for case in self.cases:
             if case.is_billable:
-                left -= case.usd or 0.0
-                if left < -1e-9:  # less than a thousandth of the smallest amount that is kept
+                left_usd -= case.usd or 0.0
+                # Rounding errors may add up to less than 1e-9, a thousandth of the smallest amount in the ledger.
+                if left_usd < -1e-9:
                     break
                 count += 1
         return count
@@ -60,16 +61,16 @@ class PricedPlan(Record, frozen=True, kw_only=True):
 def price_plan(
     plan: CasePlan, targets: Sequence[Target], prices: Mapping[str, float], *, provenance: Provenance
 ) -> PricedPlan:
-    """What `plan` costs.
+    """Return `plan` with the price of each case.
 
     Args:
-        plan: what would be sent.
-        targets: of the plan.
-        prices: dollars a request by target id, as the user named them.
-        provenance: who would be asked.
+        plan: the plan.
+        targets: the targets that it was made for.
+        prices: dollars per request by target id, as set by the user.
+        provenance: the provenance that the responses would have.
     """
     contracts = {target.contract.id: target.contract for target in targets}
-    account, cases = Account(), []
+    account, cases = SpendingAccount(), []
     unpriced: dict[str, None] = {}
     for case in plan.cases:
         item = priced_item(contracts[case.provider], case)
@@ -77,8 +78,8 @@ def price_plan(
         if item is not None and usd is None:
             unpriced[price_name(item)] = None
         elif not case.is_billable:
-            usd = 0.0  # it should be refused
-        account.book(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))
+            usd = 0.0  # it should be rejected, which is free
+        account.add(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))
         expects = case.expected.verdict
         cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, is_billable=case.is_billable, usd=usd))
     return PricedPlan(
@@ -92,21 +93,21 @@ def price_plan(
 
 
 def total_price_usd(plan: CasePlan, targets: Sequence[Target], prices: Mapping[str, float]) -> float:
-    """What the plan costs if every case is answered as expected, in dollars.
+    """Return the price of a plan in dollars if every response is as expected.
 
     Raises:
-        UsageError: nobody says what a target costs.
+        UsageError: a price is not known.
     """
-    found = price_plan(plan, targets, prices, provenance=Provenance.RECORDED)
-    require_prices(found)
-    return found.usd
+    priced = price_plan(plan, targets, prices, provenance=Provenance.RECORDED)
+    require_prices(priced)
+    return priced.usd
 
 
 def require_prices(plan: PricedPlan) -> None:
-    """Refuse to send what nobody knows the price of.
+    """Reject a plan with a request whose price is not known.
 
     Raises:
-        UsageError: nobody says what a target costs.
+        UsageError: a price is not known.
     """
     if plan.unpriced:
         names = " ".join(f"--price {name}=USD" for name in plan.unpriced)

@@ -17,7 +17,7 @@ from voicegauge.conformance import (
 )
 from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
 from voicegauge.conformance.engine import CheckSettings
-from voicegauge.conformance.fuzzing.stateful_jobs import unlike
+from voicegauge.conformance.fuzzing.stateful_jobs import similar_unknown_id
 from voicegauge.contract import load_contract
 from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
 from voicegauge.errors import UsageError
@@ -119,7 +119,7 @@ def test_a_step_that_cannot_be_taken_is_refused(take, step) -> None:
     [("job-17", ["job-17"], "job-10"), ("job-17", ["job-17", "job-10"], "job-11"), ("17", ["17"], "17000")],
 )
 def test_an_id_that_is_like_another_is_nobodys(job_id, known, other) -> None:
-    assert unlike(job_id, known) == other
+    assert similar_unknown_id(job_id, known) == other
 
 
 def test_a_target_without_jobs_is_refused(take) -> None:

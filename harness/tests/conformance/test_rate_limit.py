@@ -23,7 +23,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts
         base_urls={"acme": {"": acme.url}},
         keys={"acme": KEY},
         clock=lambda: clock,
-        pacers={"acme": RateLimiter(4, clock)},
+        rate_limiters={"acme": RateLimiter(4, clock)},
     )
     collector = Collector(["acme"], 0)
     run_check(collector, check_service(targets, plan_cases(targets, emulated=False, every=True), settings, collector))

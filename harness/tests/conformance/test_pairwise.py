@@ -12,8 +12,14 @@ from msgspec.structs import replace
 from voicegauge.checks import ExpectedResponse
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance import ConformanceCase, plan_cases
-from voicegauge.conformance.cases.order import ordered
-from voicegauge.conformance.cases.pairwise import combination_cases, covering_rows, factors, speaks, value_rows
+from voicegauge.conformance.cases.order import order_cases
+from voicegauge.conformance.cases.pairwise import (
+    combination_cases,
+    covering_rows,
+    pairwise_fields,
+    supports,
+    value_rows,
+)
 from voicegauge.conformance.cases.valid_requests import is_valid_body, valid_speech_request
 from voicegauge.contract import MISSING, load_catalogue
 
@@ -34,7 +40,7 @@ def _met(wires, fields):
 
 def _valid(target, wire, fields):
     """Every combination that the document allows."""
-    for values in itertools.product(*([v for v in field.values if speaks(target, field, v)] for field in fields)):
+    for values in itertools.product(*([v for v in field.values if supports(target, field, v)] for field in fields)):
         body = {**wire.body, **{field.name: value for field, value in zip(fields, values, strict=True)}}
         changed = replace(wire, body={name: value for name, value in body.items() if value is not MISSING})
         if is_valid_body(target.operation, changed):
@@ -71,10 +77,10 @@ def test_few_rows_have_every_index_that_may_stand(sizes, data) -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
 def test_every_two_values_of_two_fields_meet_in_a_valid_request(target) -> None:
     wire = map_speech_request(target, valid_speech_request(target))
-    fields = list(factors([(target, wire)]))
+    fields = list(pairwise_fields([(target, wire)]))
     cases = list(combination_cases([(target, wire)]))
-    assert _met([case.wire for case in cases], fields) == _met(_valid(target, wire, fields), fields)
-    assert all(is_valid_body(target.operation, case.wire) for case in cases)
+    assert _met([case.request for case in cases], fields) == _met(_valid(target, wire, fields), fields)
+    assert all(is_valid_body(target.operation, case.request) for case in cases)
 
 
 def _case(index: int, body: dict[str, object], verdict: str) -> ConformanceCase:
@@ -84,7 +90,7 @@ def _case(index: int, body: dict[str, object], verdict: str) -> ConformanceCase:
         operation="speak",
         target="voice-1",
         expected=ExpectedResponse(verdict=verdict, kind="valid", description=str(index), contract_pointer=""),  # type: ignore[arg-type]
-        wire=RequestParts(body=body, media_type="application/json"),
+        request=RequestParts(body=body, media_type="application/json"),
     )
 
 
@@ -96,10 +102,10 @@ VERDICTS = st.sampled_from(["accepted", "rejected", "either"])
 @given(drawn=st.lists(st.tuples(BODIES, VERDICTS), max_size=20), most=st.integers(0, 20))
 def test_refusals_come_first_and_a_cut_plan_is_the_beginning_of_the_whole(drawn, most) -> None:
     cases = [_case(index, body, verdict) for index, (body, verdict) in enumerate(drawn)]
-    whole = ordered(cases)
+    whole = order_cases(cases)
     assert sorted(case.id for case in whole) == sorted(case.id for case in cases)
     assert [case.is_billable for case in whole] == sorted(case.is_billable for case in whole)
-    cut = ordered(cases, most)
+    cut = order_cases(cases, most)
     assert cut == whole[: len(cut)]
     assert sum(case.is_billable for case in cut) == min(most, sum(case.is_billable for case in cases))
 
@@ -109,15 +115,15 @@ def test_no_request_comes_before_one_that_shows_more_values(drawn) -> None:
     cases = [_case(index, body, "accepted") for index, body in enumerate(drawn)]
     seen: set[tuple[str, object]] = set()
     names = sorted({name for body in drawn for name in body})
-    whole = ordered(cases)
+    whole = order_cases(cases)
 
     def new(case: ConformanceCase) -> int:
-        return len({(name, case.wire.body.get(name)) for name in names} - seen)  # type: ignore[union-attr]
+        return len({(name, case.request.body.get(name)) for name in names} - seen)  # type: ignore[union-attr]
 
     for index, case in enumerate(whole):
         # Pairs weigh in, but all pairs of four fields are fewer than one value's weight.
         assert new(case) >= max(map(new, whole[index:]))
-        seen |= {(name, case.wire.body.get(name)) for name in names}  # type: ignore[union-attr]
+        seen |= {(name, case.request.body.get(name)) for name in names}  # type: ignore[union-attr]
 
 
 def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> None:
@@ -125,32 +131,33 @@ def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> No
     plan = plan_cases([target], emulated=False, every=True, max_calls=FEW_CALLS)
     paid = [case for case in plan.cases if case.is_billable]
     assert len(paid) == FEW_CALLS
-    sent = [case.wire for case in paid if case.wire is not None]
-    for field in factors([(target, map_speech_request(target, valid_speech_request(target)))]):
+    sent = [case.request for case in paid if case.request is not None]
+    for field in pairwise_fields([(target, map_speech_request(target, valid_speech_request(target)))]):
         assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
 
 
 def test_a_field_without_a_list_of_values_is_tried_with_what_documents_say_for_the_target() -> None:
     targets = [target for target in TARGETS if target.id in ("ttsai/kokoro", "ttsai/piper")]
     starts = [(target, map_speech_request(target, valid_speech_request(target))) for target in targets]
-    fields = {field.name: field for field in factors(starts)}
+    fields = {field.name: field for field in pairwise_fields(starts)}
     assert fields["language"].values == ("en", MISSING)
-    assert not speaks(targets[1], fields["language"], "ja")
+    assert not supports(targets[1], fields["language"], "ja")
     assert "user_voice_id" not in fields  # it names a thing, and no document prints one
 
 
 def test_what_chooses_the_target_is_left_out_where_that_means_the_same() -> None:
     target = CATALOGUE.provider("ttsai").target("kokoro")
     ids = {case.id: case for case in plan_cases([target], emulated=True, every=True).cases}
-    left_out = ids["ttsai/submitSpeech: model left out, as it may be (application/json)"]
+    left_out = ids["ttsai/submitSpeech: optional model left out (application/json)"]
     assert left_out.expected.verdict == "accepted"
-    assert "model" not in left_out.wire.body
+    assert "model" not in left_out.request.body
 
 
 def test_a_field_that_may_be_empty_is_tried_with_its_default() -> None:
     target = CATALOGUE.provider("pixazo").target("xtts-v2")
     fields = {
-        field.name: field for field in factors([(target, map_speech_request(target, valid_speech_request(target)))])
+        field.name: field
+        for field in pairwise_fields([(target, map_speech_request(target, valid_speech_request(target)))])
     }
     assert fields["webhook"].values == (None, MISSING)
     assert fields["webhook_events_filter"].values == (["*"], MISSING)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from voicegauge.checks import Checker
-from voicegauge.conformance.running.delivery_subjects import subjects_of_delivery
+from voicegauge.conformance.running.delivery_subjects import delivery_subjects
 from voicegauge.contract import load_catalogue
 from voicegauge.model import Delivery, Exchange, Failure, Provenance, Request, Response, SpeechRequest
 
@@ -34,7 +34,7 @@ def rules_of(target):
             target=target.id, exchanges=exchanges, attempts=1, failure=failure, submit_exchange=0 if states else None
         )
         judge = Checker(Provenance.RECORDED)
-        found = [f.rule for subject in subjects_of_delivery(target, SPEECH, delivery) for f in judge.findings(subject)]
+        found = [f.rule for subject in delivery_subjects(target, SPEECH, delivery) for f in judge.findings(subject)]
         return {rule for rule in found if rule.startswith(("job-stuck", "audio-"))}
 
     return find

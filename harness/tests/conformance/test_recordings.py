@@ -11,7 +11,7 @@ import pytest
 from voicegauge import cli
 from voicegauge.checks import Checker
 from voicegauge.client import Client
-from voicegauge.conformance.offline.recordings import subjects_of_recording
+from voicegauge.conformance.offline.recordings import recording_subjects
 from voicegauge.contract import load_contract
 from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequest, Timing
 from voicegauge.recording import load_har, save_har
@@ -121,7 +121,7 @@ def test_how_long_a_state_lasted_is_read_from_the_times_of_a_recording(one_minut
     path = tmp_path / "speech.har"
     save_har(path, exchanges, provenance=Provenance.RECORDED, contract=one_minute)
     judge = Checker(Provenance.RECORDED)
-    subjects = subjects_of_recording(one_minute, load_har(path))
+    subjects = recording_subjects(one_minute, load_har(path))
     assert {finding.rule for subject in subjects for finding in judge.findings(subject)} == rules
 
 

@@ -34,13 +34,16 @@ MEGABYTE = 10**6
 FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
     "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
     "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
-    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.whole),
+    "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.is_representative),
     # What is taken in is a call like any other.
     "missing-field@ttsai/analyzeAudio": (
         "response-schema",
-        lambda case: case.operation == "analyzeAudio" and case.whole,
+        lambda case: case.operation == "analyzeAudio" and case.is_representative,
     ),
-    "undocumented-status@ttsai/transcribe": ("status-undocumented", lambda case: case.id.endswith("is taken in")),
+    "undocumented-status@ttsai/transcribe": (
+        "status-undocumented",
+        lambda case: case.id.endswith(": a valid recording"),
+    ),
     "other-rate": ("converted-format", lambda case: "sample_rate" in case.id and case.expected.verdict == "accepted"),
 }
 
@@ -106,14 +109,14 @@ def test_the_sentence_that_is_sent_ends_in_a_pause() -> None:
 
 
 def test_what_is_free_is_not_counted_as_paid(check) -> None:
-    report = check(lambda case: case.whole and case.target in ("convert", "analysis", "enhance"))
+    report = check(lambda case: case.is_representative and case.target in ("convert", "analysis", "enhance"))
     paid = {name: spent.billable for name, spent in report.spending.by_target.items()}
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
 def quick(case: ConformanceCase) -> bool:
     """What is taken in whole, and what is refused; `test_emulated.py` sends every value that is converted."""
-    return case.padding is None and (case.whole or case.expected.verdict == "rejected")
+    return case.padding is None and (case.is_representative or case.expected.verdict == "rejected")
 
 
 def test_a_clean_service_breaks_nothing(check, cases) -> None:
@@ -137,7 +140,7 @@ def test_every_operation_has_its_success_and_every_documented_error(ttsai, cases
         asked.setdefault(case.operation, set()).update(case.expected.statuses)
     for intake in ttsai.audio_input_targets.values():
         operation = intake.operation
-        assert any(case.target == intake.name and case.whole for case in cases), intake.id
+        assert any(case.target == intake.name and case.is_representative for case in cases), intake.id
         documented = {int(status) for status in operation.responses if not status.startswith("2")}
         assert documented <= asked[operation.id]
 
@@ -199,4 +202,4 @@ def test_every_paid_call_names_what_is_paid(cases) -> None:
 def test_situations_are_asked_for(cases) -> None:
     situations: tuple[RejectionReason, ...] = ("no-credit", "forbidden", "rate-limited", "internal", "busy")
     for situation in situations:
-        assert f"ttsai/transcribe: the situation {situation}" in {case.id for case in cases}
+        assert f"ttsai/transcribe: rejected as {situation}" in {case.id for case in cases}

@@ -1,0 +1,116 @@
+"""Cases of operations without speech targets: status, lists, health, downloads, chat, and creation of resources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
+from voicegauge.conformance.cases.bodies import body_cases
+from voicegauge.conformance.cases.case import (
+    ConformanceCase,
+    SkippedCase,
+    expect_accepted,
+    make_case,
+    operation_name,
+    rejection_statuses,
+)
+from voicegauge.conformance.cases.lifecycles import resource_case
+from voicegauge.conformance.cases.parameters import operation_request, parameter_cases
+from voicegauge.conformance.cases.rejections import authentication_cases, rejection_reason_cases
+from voicegauge.conformance.cases.uploads import upload_cases
+from voicegauge.conformance.cases.valid_requests import minimal_request
+from voicegauge.contract import Operation
+from voicegauge.contract.extension import RejectionReason
+from voicegauge.model import UploadedFile
+
+
+def operation_cases(
+    operation: Operation, *, emulated: bool, include_billable: bool
+) -> Iterator[ConformanceCase | SkippedCase]:
+    """Yield the cases of an operation without speech targets.
+
+    Args:
+        operation: the operation that is called.
+        emulated: whether the emulator responds, which can be asked to reject a request for a given reason.
+        include_billable: whether further billable requests are planned.
+    """
+    request, all_exist = operation_request(operation)
+    if request is None:
+        yield SkippedCase(id=operation_name(operation), reason="no value is known for a required parameter")
+        return
+    cases: list[ConformanceCase] = []
+    if all_exist:
+        cases += _valid_and_invalid_cases(operation, request, emulated=emulated, include_billable=include_billable)
+    cases += authentication_cases(operation, request, None) if operation.needs_key else []
+    yield from cases
+    if emulated:
+        kinds = {case.expected.kind for case in cases}
+        tested: list[RejectionReason] = ["invalid"] if "invalid" in kinds else []
+        tested += ["unauthorized"] if "authentication" in kinds else []
+        yield from rejection_reason_cases(operation, request, None, tested)
+    if not all_exist:
+        yield _unknown_id_case(operation, request)
+
+
+def _unknown_id_case(operation: Operation, request: RequestParts) -> ConformanceCase | SkippedCase:
+    statuses = rejection_statuses(operation, "not-found")
+    if not statuses:
+        reason = "the document does not state the response to an unknown id"
+        return SkippedCase(id=operation_name(operation), reason=reason)
+    expected = ExpectedResponse(
+        verdict="rejected",
+        statuses=statuses,
+        kind="unknown-id",
+        description="an id that does not exist",
+        contract_pointer=operation.pointer,
+    )
+    return make_case(operation, expected, request=request)
+
+
+def _valid_and_invalid_cases(
+    operation: Operation, request: RequestParts, *, emulated: bool, include_billable: bool
+) -> Iterator[ConformanceCase]:
+    """Yield the cases of an operation that can be called without an id: a plain request, and its boundary values."""
+    yield make_case(operation, expect_accepted("a plain request", operation.pointer), request=request)
+    yield from parameter_cases(operation, request, None)
+    yield from body_cases(operation, request, None)
+    for media in list(operation.request_media.values())[1:]:
+        other = minimal_request(operation, media)
+        if other is not None:
+            expected = expect_accepted(f"a plain request as {media.name}", media.pointer)
+            yield make_case(operation, expected, request=other)
+            for case in body_cases(operation, other, None):
+                yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
+    yield from _limited_upload_cases(operation, request, emulated=emulated)
+    lifecycle = resource_case(operation, vary_other_fields=include_billable)
+    yield from [lifecycle] if lifecycle is not None else []
+
+
+def _limited_upload_cases(operation: Operation, request: RequestParts, *, emulated: bool) -> Iterator[ConformanceCase]:
+    body = request.body if isinstance(request.body, dict) else {}
+    for field in operation.limits.uploads:
+        if isinstance(body.get(field), UploadedFile):
+            yield from upload_cases(operation, request, field, None, emulated=emulated)
+
+
+def mark_billable(
+    cases: Iterable[ConformanceCase | SkippedCase], *, show_each_media_type: bool
+) -> Iterator[ConformanceCase | SkippedCase]:
+    """Yield the `cases` of a billable operation, marked as such.
+
+    Args:
+        cases: the cases of one operation.
+        show_each_media_type: whether its first valid request in each media type is sent in every plan.
+    """
+    shown: set[str | None] = set()
+    for case in cases:
+        if isinstance(case, SkippedCase):
+            yield case
+            continue
+        media_type = case.request.media_type if case.request is not None else None
+        is_first = show_each_media_type and case.expected.kind == "valid" and media_type not in shown
+        shown |= {media_type} if is_first else set()
+        yield msgspec.structs.replace(case, is_billable_operation=True, is_representative=is_first)

@@ -1,0 +1,75 @@
+"""Cases that a service should reject for a reason other than an invalid request."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterator
+from typing import get_args
+
+from voicegauge.checks import ExpectedResponse
+from voicegauge.client import RequestParts
+from voicegauge.conformance.cases.case import ConformanceCase, make_case, rejection_statuses
+from voicegauge.conformance.cases.valid_requests import with_headers
+from voicegauge.contract import Operation, Target
+from voicegauge.contract.extension import RejectionReason
+from voicegauge.emulator import SCENARIO_HEADER
+
+REJECTION_REASONS: tuple[RejectionReason, ...] = get_args(RejectionReason)
+PROVOKED_BY_REQUESTS: tuple[RejectionReason, ...] = ("invalid", "unauthorized")
+"""Reasons that other cases test with requests that really are invalid or unauthorized."""
+
+
+def authentication_cases(
+    operation: Operation, request: RequestParts, target: Target | None
+) -> Iterator[ConformanceCase]:
+    """Yield a request without a key and one with a wrong key."""
+    pointer = f"{operation.pointer}/security" if "security" in operation.data else "/security"
+    statuses = rejection_statuses(operation, "unauthorized")
+    for key, description in (("missing", "a request without a key"), ("wrong", "a request with a wrong key")):
+        expected = ExpectedResponse(
+            verdict="rejected",
+            statuses=statuses,
+            kind="authentication",
+            description=description,
+            contract_pointer=pointer,
+        )
+        yield make_case(
+            operation,
+            expected,
+            target=target.name if target else None,
+            name=target.id if target else None,
+            request=request,
+            key=key,
+        )
+
+
+def rejection_reason_cases(
+    operation: Operation,
+    request: RequestParts,
+    target: Target | None,
+    tested: Container[RejectionReason] = PROVOKED_BY_REQUESTS,
+) -> Iterator[ConformanceCase]:
+    """Yield a request for each documented rejection reason, such as a full queue, which the emulator is asked to play.
+
+    Args:
+        operation: the operation that is called.
+        request: a valid request to it.
+        target: the target of the request.
+        tested: reasons that other cases test.
+    """
+    for reason in REJECTION_REASONS:
+        statuses = rejection_statuses(operation, reason)
+        if not statuses or reason in tested:
+            continue
+        expected = ExpectedResponse(
+            verdict="rejected",
+            statuses=statuses,
+            kind="rejection-reason",
+            description=f"rejected as {reason}",
+            contract_pointer=f"{operation.pointer}/responses/{statuses[0]}",
+        )
+        yield make_case(
+            operation,
+            expected,
+            target=target.name if target else None,
+            request=with_headers(request, {SCENARIO_HEADER: reason}),
+        )

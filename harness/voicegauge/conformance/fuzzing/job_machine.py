@@ -1,0 +1,86 @@
+"""A Hypothesis state machine that searches for an order of job steps that breaks a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import hypothesis
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, get_state_machine_test, precondition, rule
+
+from voicegauge.conformance.fuzzing.search import FuzzEffort, FuzzTest, MakeTest, RuleSearch
+from voicegauge.conformance.fuzzing.stateful_jobs import MAX_JOBS, StatefulJobs
+from voicegauge.conformance.running import CaseRunner
+from voicegauge.contract import Target
+
+REQUESTS_PER_SEQUENCE = 4
+"""Random requests that count as much effort as one sequence of many steps."""
+
+
+async def fuzz_jobs(target: Target, runner: CaseRunner, effort: FuzzEffort) -> None:
+    """Search for an order of steps that breaks a rule; findings go to the runner's collector.
+
+    Args:
+        target: a target with jobs.
+        runner: sends and judges; it reserves the price of each submit.
+        effort: the number of random requests; a sequence counts as `REQUESTS_PER_SEQUENCE` of them.
+
+    Raises:
+        BudgetError: the next submit costs more than is left.
+        TransportError: the service cannot be reached.
+    """
+    sequences = -(-effort.examples // REQUESTS_PER_SEQUENCE)  # rounded up
+    fewer = FuzzEffort(sequences, effort.seed, effort.failures)
+    search = RuleSearch(runner, fewer.in_subfolder(target.operation.id, "jobs"))
+    await search.run(_make_machine(search, lambda: StatefulJobs(target, runner)))
+
+
+def _make_machine(search: RuleSearch, start: Callable[[], StatefulJobs]) -> MakeTest:
+    """Return a function that makes a test of random sequences of steps."""
+    numbers = st.integers(1, MAX_JOBS)
+
+    class JobMachine(RuleBasedStateMachine):
+        """The steps as rules of Hypothesis. Its names show up in the saved failures."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.jobs = start()
+
+        def take(self, word: str, number: int | None = None) -> None:
+            step = word if number is None else f"{word} {min(number, self.jobs.count)}"
+            search.judge(search.send(self.jobs.take_step(step)))
+
+        @precondition(lambda self: self.jobs.count < MAX_JOBS)
+        @rule()
+        def submit(self) -> None:
+            self.take("submit")
+
+        @precondition(lambda self: self.jobs.count)
+        @rule(number=numbers)
+        def poll(self, number: int) -> None:
+            self.take("poll", number)
+
+        @precondition(lambda self: self.jobs.count)
+        @rule(number=numbers)
+        def late(self, number: int) -> None:
+            self.take("late", number)
+
+        @precondition(lambda self: self.jobs.count and self.jobs.can_expire)
+        @rule(number=numbers)
+        def expired(self, number: int) -> None:
+            self.take("expired", number)
+
+        @precondition(lambda self: self.jobs.count and self.jobs.can_cancel)
+        @rule(number=numbers)
+        def cancel(self, number: int) -> None:
+            self.take("cancel", number)
+
+        @precondition(lambda self: self.jobs.count and self.jobs.rejects_unknown_ids)
+        @rule(number=numbers)
+        def unknown(self, number: int) -> None:
+            self.take("unknown", number)
+
+    def make(settings: hypothesis.settings, seed: int) -> FuzzTest:
+        return get_state_machine_test(hypothesis.seed(seed)(JobMachine), settings=settings)
+
+    return make

@@ -1,0 +1,175 @@
+"""What to record: the cases worth saving, those that are missing or stale, and the files that they change.
+
+A file holds the cases of one target, or of one operation without targets. Each case is a group of exchanges that has
+the case's id.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from voicegauge.conformance.cases import CasePlan, ConformanceCase, plan_cases
+from voicegauge.conformance.offline import cases_by_id
+from voicegauge.contract import Contract, Target
+from voicegauge.model import Exchange, Provenance, Record, UploadedFile
+from voicegauge.recording import Recording, age_days, exchanges_by_group
+
+Refresh = Literal["stale", "all"]
+"""Which of the planned cases to record: those that are missing or stale, or all."""
+TEXT = "Good morning."
+"""The text of recorded speech. It is short because the audio is stored in a repository."""
+MAX_UPLOAD_BYTES = 2**20
+"""Uploads above this are not recorded: those that are rejected for their size would fill a repository."""
+
+
+def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) -> CasePlan:
+    """Plan the cases to record: every delivery, and one rejection of each kind for each operation.
+
+    Args:
+        targets: the targets to record, with the other operations of their providers.
+        emulated: whether the emulator is recorded, which can be asked to reject a request for a given reason.
+        every: whether to record every case of a check, except large uploads and uploads that are within a limit.
+    """
+    plan = plan_cases(targets, emulated=emulated, every=False, text=TEXT)
+    chosen: dict[object, ConformanceCase] = {}
+    for case in plan.cases:
+        if _upload_bytes(case) <= MAX_UPLOAD_BYTES and not _is_upload_within_limit(case):
+            chosen.setdefault(case.id if every else _similarity_key(case), case)
+    return CasePlan(cases=tuple(chosen.values()), skipped=plan.skipped)
+
+
+def _similarity_key(case: ConformanceCase) -> object:
+    """A key that is equal for cases of which one recording is enough."""
+    expected = case.expected
+    if expected.verdict == "accepted":
+        return case.id
+    description = expected.description if expected.kind == "rejection-reason" else ""
+    return case.provider, case.operation, expected.kind, expected.statuses, case.key, description
+
+
+def _is_upload_within_limit(case: ConformanceCase) -> bool:
+    """Whether it is an upload just within a documented limit: its response shows no more than that of a plain one."""
+    return case.expected.verdict == "accepted" and "/x-limits/" in case.expected.contract_pointer
+
+
+def _upload_bytes(case: ConformanceCase) -> int:
+    if case.padding is not None:
+        return case.padding.size
+    body = case.request.body if case.request is not None else None
+    values = body.values() if isinstance(body, dict) else ()
+    return sum(len(value.data) for value in values if isinstance(value, UploadedFile))
+
+
+def recording_path(case: ConformanceCase, folder: Path) -> Path:
+    """Return the file of `case`: <folder>/<provider>/<target or operation>.har, with a slash in an id as %2F."""
+    return folder / case.provider / f"{quote(case.target or case.operation, safe='')}.har"
+
+
+class RecordingUpdate(Record, frozen=True, kw_only=True):
+    """The cases to record into one file."""
+
+    path: Path
+    provider: str
+    existing: Recording | None
+    """The recording whose cases stay in the file, if it has the same provenance; `None` if there is none."""
+    replaced: Recording | None
+    """The recording in the file, whatever its provenance; `None` if there is no file."""
+    due: tuple[ConformanceCase, ...]
+    """The cases to record."""
+    unchanged: frozenset[str | None]
+    """Groups of `existing` that stay as they are."""
+
+    def merged(self, recorded: Mapping[str, Sequence[Exchange]]) -> tuple[Exchange, ...]:
+        """Return the exchanges of the updated file: those of existing groups in their order, then new ones.
+
+        A case that could not be recorded again keeps its existing exchanges.
+
+        Args:
+            recorded: the new exchanges by case id.
+        """
+        due = {case.id for case in self.due}
+        groups: dict[str | None, Sequence[Exchange]] = {}
+        for name, group in exchanges_by_group(self.existing.exchanges if self.existing else ()).items():
+            if name in self.unchanged or name in due:
+                groups[name] = recorded.get(name or "", group)
+        for name in sorted(due & recorded.keys(), key=list(recorded).index):
+            groups.setdefault(name, recorded[name])
+        return tuple(exchange for group in groups.values() for exchange in group)
+
+
+@dataclass(frozen=True)
+class RefreshPolicy:
+    """Decides which planned cases are recorded."""
+
+    contracts: Mapping[str, Contract]
+    """Contracts by provider id."""
+    provenance: Provenance
+    """Provenance of what will be recorded."""
+    refresh: Refresh
+    now: dt.datetime
+    """The time from which ages are counted."""
+
+    def updates(self, plan: CasePlan, folder: Path, recordings: Mapping[Path, Recording]) -> list[RecordingUpdate]:
+        """Return the updates of the files that have a case to record.
+
+        Emulated recordings replace live ones only when everything is refreshed; live ones always replace emulated ones.
+
+        Args:
+            plan: from `plan_to_record`.
+            folder: the folder of the recordings.
+            recordings: the existing recordings by path.
+        """
+        known = {name: case for contract in self.contracts.values() for name, case in cases_by_id(contract).items()}
+        by_file: dict[Path, list[ConformanceCase]] = {}
+        for case in plan.cases:
+            by_file.setdefault(recording_path(case, folder), []).append(case)
+        updates = (self._update(path, cases, recordings.get(path), known) for path, cases in by_file.items())
+        return [update for update in updates if update.due]
+
+    def _update(
+        self,
+        path: Path,
+        cases: Sequence[ConformanceCase],
+        recording: Recording | None,
+        known: Mapping[str, ConformanceCase],
+    ) -> RecordingUpdate:
+        if recording is not None and recording.provenance is not self.provenance:
+            is_replaced = self.refresh == "all" or self.provenance is Provenance.RECORDED
+            return RecordingUpdate(
+                path=path,
+                provider=path.parent.name,
+                existing=None,
+                replaced=recording,
+                due=tuple(cases) if is_replaced else (),
+                unchanged=frozenset(),
+            )
+        groups = exchanges_by_group(recording.exchanges if recording else ())
+        stale = {name for name, group in groups.items() if recording is not None and self._is_stale(recording, group)}
+        planned = {case.id for case in cases}
+        due = [case for case in cases if self.refresh == "all" or case.id in stale or case.id not in groups]
+        # Cases recorded by an earlier, larger plan stay, and are recorded again when stale. Only groups to which the
+        # contract has no case any more are dropped.
+        due += [known[name] for name in stale if name is not None and name in known and name not in planned]
+        names = {case.id for case in due}
+        unchanged = frozenset(name for name in groups if name not in names and (name is None or name in known))
+        return RecordingUpdate(
+            path=path,
+            provider=path.parent.name,
+            existing=recording,
+            replaced=recording,
+            due=tuple(due),
+            unchanged=unchanged,
+        )
+
+    def _is_stale(self, recording: Recording, exchanges: Sequence[Exchange]) -> bool:
+        """Whether live exchanges are too old, or the contract has changed since the emulator was recorded."""
+        contract = self.contracts[recording.provider]
+        if recording.provenance is Provenance.RECORDED:
+            limit_days = contract.provider.recordings.max_age_days
+            return any(age_days(recording, exchange, self.now) > limit_days for exchange in exchanges)
+        return recording.contract_sha256 != contract.document.sha256

@@ -1,0 +1,28 @@
+"""An accepted upload of audio, with the audio that its response contains or links to."""
+
+from __future__ import annotations
+
+from voicegauge.checks import AudioInputCall, Call
+from voicegauge.client import Client, fetch_response_audio
+from voicegauge.conformance.cases import ConformanceCase, recorded_sentence, uploaded_audio
+from voicegauge.contract import AudioInputTarget
+from voicegauge.model import Exchange
+
+
+async def fetch_audio_input_call(
+    client: Client, target: AudioInputTarget, case: ConformanceCase, call: Call
+) -> tuple[AudioInputCall, list[Exchange]]:
+    """Return an accepted `call` with the audio that its response leads to, and the exchanges that downloaded it."""
+    sentence = recorded_sentence(target)
+    fetched = await fetch_response_audio(client, target, call.exchange)
+    subject = AudioInputCall(
+        target.operation,
+        call.exchange,
+        request_origin=call.request_origin,
+        intake=target,
+        # Other uploads are too long, too short or damaged: what a recognizer should make of them is not known.
+        reference=sentence.text if uploaded_audio(target, case) == sentence.file.data else None,
+        fetched=fetched.files,
+        failure=fetched.failure.message if fetched.failure else None,
+    )
+    return subject, list(fetched.exchanges)

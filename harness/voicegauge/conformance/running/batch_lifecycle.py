@@ -1,0 +1,90 @@
+"""Following a batch until all of its items have ended, then polling each item as a job."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, JobHistory
+from voicegauge.client import RequestParts, id_parameter
+from voicegauge.conformance.cases import BATCH_ITEMS, expect_accepted
+from voicegauge.conformance.running.resource_lifecycle import SendStep
+from voicegauge.contract import Operation, Target
+from voicegauge.contract.extension import BatchSpec
+from voicegauge.transport import Clock
+
+POLLS_AFTER_END = 2
+"""Polls after a job has ended. The second shows a state that changes once more when it should be final."""
+
+
+async def batch_subjects(
+    target: Target, request: RequestParts, send: SendStep, clock: Clock
+) -> AsyncIterator[CheckSubject]:
+    """Submit a batch, poll it to its end or timeout and a little beyond, then poll each of its items.
+
+    Args:
+        target: the target of the batch.
+        request: the submit request.
+        send: sends one request.
+        clock: the clock for pauses and the timeout.
+
+    Yields:
+        The subjects of the checks, as soon as each can be judged.
+    """
+    operation, status = target.operation, target.job_operation
+    # The loader of contracts has checked that an operation with x-batch has a status operation.
+    assert operation.batch is not None, "only planned for operations with x-batch"
+    assert status is not None, "x-batch has a status operation"
+    assert status.job is not None, "a status operation has x-job"
+    submit = Call(operation, await send(operation, request, "own", None))
+    yield submit
+    yield _accepted(submit, f"a batch of {BATCH_ITEMS}")
+    polls: list[Call] = []
+    ended, polls_left = False, POLLS_AFTER_END
+    started_s = clock.monotonic()
+    while submit.ok and polls_left and clock.monotonic() - started_s < status.job.poll.timeout_s:
+        await clock.sleep(status.job.poll.min_s)
+        polls_left -= ended
+        poll = await _poll(status, submit.read_response(status.job.submit.id), send, submit)
+        polls.append(poll)
+        yield poll
+        if not poll.ok:
+            yield _accepted(poll, f"{status.id} for a batch that was accepted")
+            break
+        state = status.job.states.get(str(poll.read_response(status.job.state)))
+        ended = ended or (state is not None and state.end is not None)
+    if submit.ok:
+        yield JobHistory(submit, tuple(polls), status, timed_out=bool(polls) and polls[-1].ok and not ended)
+    for item in _items(operation.batch, polls[-1]) if ended else ():
+        async for subject in _item_subjects(operation, item, send):
+            yield subject
+
+
+def _items(batch: BatchSpec, last_poll: Call) -> list[object]:
+    results = last_poll.read_response(batch.results)
+    return results if isinstance(results, list) else []
+
+
+async def _item_subjects(operation: Operation, item: object, send: SendStep) -> AsyncIterator[CheckSubject]:
+    """Poll one item: it is a job of the operation that takes single requests."""
+    assert operation.batch is not None, "only planned for operations with x-batch"
+    single = operation.contract.operation(operation.batch.item_operation)
+    status_name = single.speech.response.job if single.speech else None
+    job_id = item.get(operation.batch.job_id) if isinstance(item, dict) else None
+    if status_name is None or not isinstance(job_id, str):
+        return
+    poll = await _poll(operation.contract.operation(status_name), job_id, send, None)
+    yield poll
+    yield _accepted(poll, f"{status_name} for an item of a batch")
+
+
+async def _poll(status: Operation, job_id: object, send: SendStep, submit: Call | None) -> Call:
+    location = status.job.submit.id if status.job is not None else None
+    name = id_parameter(submit.operation if submit is not None else None, status, location)
+    is_in_path = any(parameter.name == name and parameter.location == "path" for parameter in status.parameters)
+    values = {name: str(job_id)} if name is not None else {}
+    request = RequestParts(path=values) if is_in_path else RequestParts(query=values)
+    return Call(status, await send(status, request, "own", None), submit=submit)
+
+
+def _accepted(call: Call, description: str) -> CaseOutcome:
+    return CaseOutcome(call, expect_accepted(description, call.operation.pointer))

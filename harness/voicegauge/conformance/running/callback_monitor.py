@@ -1,0 +1,120 @@
+"""Judging callbacks as they arrive, without the requests that asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from voicegauge.checks import RULES, Checker, RequestCallbacks, Rule
+from voicegauge.contract import MISSING, Contract, Operation, status_operation
+from voicegauge.contract.extension import CallbackTiming
+from voicegauge.emulator import SERVER_NAME
+from voicegauge.model import Finding, Provenance, ReceivedWebhook, Record
+
+
+class JudgedCallback(Record, frozen=True, kw_only=True):
+    """One callback and its findings."""
+
+    at: float
+    """Unix time in seconds at which it had been received completely."""
+    provenance: Provenance
+    provider: str | None = None
+    operation: str | None = None
+    """The operation whose request contained the webhook URL; `None` for a callback that fits no contract."""
+    id: str | None = None
+    """The id of the job that it is about."""
+    state: str | None = None
+    findings: tuple[Finding, ...] = ()
+    """Findings in this callback, or in it together with earlier ones about the same id."""
+    verdict: Literal["passed", "failed", "unknown"]
+    """`unknown` for a callback that fits no contract."""
+
+
+class CallbackMonitor:
+    """Assigns callbacks to operations and judges them together with earlier ones about the same id."""
+
+    def __init__(
+        self, contracts: Iterable[Contract], *, posts: CallbackTiming = "any", rules: Mapping[str, Rule] = RULES
+    ) -> None:
+        """Prepare to judge callbacks.
+
+        Args:
+            contracts: the contracts that a callback may belong to.
+            posts: the callbacks that the requests asked for, if known.
+            rules: the rules to apply, by id.
+        """
+        self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
+        self._posts, self._rules = posts, rules
+        self._earlier: dict[tuple[str, str, str], list[ReceivedWebhook]] = {}
+        self._reported: set[tuple[str, str]] = set()
+
+    def judge(self, received: ReceivedWebhook) -> JudgedCallback:
+        """Judge one callback. Findings that were reported for an earlier one are left out."""
+        provenance = _provenance(received)
+        single = self._assign(received)
+        if single is None:
+            return JudgedCallback(at=received.at, provenance=provenance, verdict="unknown")
+        value = single.bodies[0]
+        job_id = single.id_of(value)
+        known_id = job_id if isinstance(job_id, str) else None
+        # Without an id, callbacks to the same URL belong together: every request should have a URL of its own.
+        key = (single.contract.id, single.operation.id, known_id or received.token)
+        so_far = self._earlier.setdefault(key, [])
+        so_far.append(received)
+        checker = Checker(provenance, self._rules)
+        together = RequestCallbacks(single.operation, tuple(so_far), self._posts)
+        findings = (*checker.findings(single.callbacks[0]), *self._unreported(checker.findings(together), key))
+        return JudgedCallback(
+            at=received.at,
+            provenance=provenance,
+            provider=single.contract.id,
+            operation=single.operation.id,
+            id=known_id,
+            state=single.state_of(value),
+            findings=findings,
+            verdict="failed" if findings else "passed",
+        )
+
+    def _unreported(self, findings: Iterable[Finding], key: Sequence[str]) -> Iterator[Finding]:
+        for finding in findings:
+            name = ("/".join(key), finding.fingerprint)
+            if name not in self._reported:
+                self._reported.add(name)
+                yield finding
+
+    def _assign(self, received: ReceivedWebhook) -> RequestCallbacks | None:
+        """Return the callback as one of the operation that it fits best; `None` if it fits none.
+
+        If the contracts document a single callback, it must be that one, whatever it contains.
+        """
+        candidates = [RequestCallbacks(operation, (received,), self._posts) for operation in self._operations]
+        best = max(candidates, key=_evidence, default=None)
+        is_only_one = len({(one.contract.id, one.webhook.callback) for one in candidates}) == 1
+        return best if best is not None and (is_only_one or _evidence(best) >= (True, True)) else None
+
+
+def _evidence(candidate: RequestCallbacks) -> tuple[bool, bool, bool, bool]:
+    """The evidence for an operation, strongest first: an id, a documented state, its model, a body that fits."""
+    value = candidate.bodies[0]
+    errors = candidate.media.errors(value) if value is not MISSING else iter((None,))
+    return (
+        isinstance(candidate.id_of(value), str),
+        candidate.phase_of(value) is not None,
+        _names_a_model_of(candidate.operation, value),
+        next(iter(errors), "none") == "none",
+    )
+
+
+def _names_a_model_of(operation: Operation, body: object) -> bool:
+    """Whether a callback contains the name of a model that the operation serves."""
+    status = status_operation(operation)
+    location = status.job.model if status is not None and status.job is not None else None
+    if location is None or operation.speech is None or operation.webhook is None or operation.webhook.body is not None:
+        return False
+    model = location.read_body(body)
+    return any(spec.model == model for spec in operation.speech.targets.values())
+
+
+def _provenance(received: ReceivedWebhook) -> Provenance:
+    is_emulated = received.request.header("user-agent") == SERVER_NAME
+    return Provenance.EMULATED if is_emulated else Provenance.RECORDED

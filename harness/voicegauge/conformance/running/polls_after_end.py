@@ -1,0 +1,65 @@
+"""Polls of a job that has ended: its state must not change, and its status must not be readable without a key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from voicegauge.checks import Call, CaseOutcome, ExpectedResponse
+from voicegauge.client import Client, credentials
+from voicegauge.conformance.running.batch_lifecycle import POLLS_AFTER_END
+from voicegauge.contract import Target
+from voicegauge.errors import TransportError
+from voicegauge.model import Delivery, Exchange
+
+
+async def poll_after_end(client: Client, target: Target, delivery: Delivery) -> list[Exchange]:
+    """Repeat the last poll of a job that has ended; empty where no poll has seen an end."""
+    status = target.job_operation
+    polls = [exchange for exchange in delivery.exchanges if status and exchange.operation == status.id]
+    if status is None or status.job is None or not polls or not _has_ended(target, delivery):
+        return []
+    repeated = []
+    for _ in range(POLLS_AFTER_END):
+        await client.clock.sleep(status.job.poll.min_s)
+        try:
+            repeated.append(
+                await client.transport.send(polls[-1].request, provider=target.contract.id, operation=status.id)
+            )
+        except TransportError:
+            break  # the verdict on the delivery does not depend on these polls
+    return repeated
+
+
+def _has_ended(target: Target, delivery: Delivery) -> bool:
+    """Whether the last state that the client observed is a terminal one."""
+    status = target.job_operation
+    if status is None or status.job is None or delivery.job is None or not delivery.job.observations:
+        return False
+    state = status.job.states.get(delivery.job.observations[-1].state)
+    return state is not None and state.end is not None
+
+
+async def poll_without_key(client: Client, target: Target, polls: Sequence[Exchange]) -> list[CaseOutcome]:
+    """Repeat the last of `polls` without a key, which must be rejected.
+
+    The job must exist: an unknown id would be rejected in any case.
+    """
+    status = target.job_operation
+    if status is None or not status.needs_key or not polls or not client.secrets:
+        return []
+    names = {credential.name.lower() for credential in credentials(status, client.secrets[0])}
+    headers = tuple((name, value) for name, value in polls[-1].request.headers if name.lower() not in names)
+    request = msgspec.structs.replace(polls[-1].request, headers=headers)
+    try:
+        exchange = await client.transport.send(request, provider=target.contract.id, operation=status.id)
+    except TransportError:
+        return []  # the verdict on the delivery does not depend on this poll
+    expected = ExpectedResponse(
+        verdict="rejected",
+        kind="authentication",
+        description=f"{status.id} of an existing job, without a key",
+        contract_pointer=f"{status.pointer}/security" if "security" in status.data else "/security",
+    )
+    return [CaseOutcome(Call(status, exchange, target, request_origin="invalid"), expected)]

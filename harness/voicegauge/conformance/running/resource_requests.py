@@ -1,0 +1,73 @@
+"""Requests that take the id of a resource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from voicegauge.client import RequestParts, map_speech_request
+from voicegauge.conformance.cases import TEXT, operation_request, valid_speech_request, value_requests, with_value
+from voicegauge.contract import MISSING, Location, Operation, Target
+from voicegauge.contract.extension import ResourceUse
+
+
+class UseVariant(NamedTuple):
+    """One more request that takes the id of a resource."""
+
+    description: str
+    """What is special about it: "with format mp3"."""
+    request: RequestParts
+    is_valid: bool
+    """Whether the documents say that it is accepted; if not, either response is right."""
+
+
+def with_resource_id(request: RequestParts, location: Location, resource_id: str) -> RequestParts:
+    """Return `request` with the id of a resource at `location`."""
+    if location.kind == "body":
+        return with_value(request, location.tokens, resource_id)
+    if location.kind == "header":
+        return msgspec.structs.replace(request, headers={**request.headers, location.name: resource_id})
+    values = request.path if location.kind == "path" else request.query
+    return msgspec.structs.replace(request, **{location.kind: {**values, location.name: resource_id}})
+
+
+def use_request(operation: Operation, use: ResourceUse, resource_id: str) -> RequestParts | None:
+    """Return a request that names a resource instead of the fields it replaces; `None` where no request is known."""
+    request = _request_without_resource(operation)
+    if request is None:
+        return None
+    for location in use.replaces:
+        request = with_value(request, location.tokens, MISSING)
+    return with_resource_id(request, use.id, resource_id)
+
+
+def use_variants(operation: Operation, use: ResourceUse, resource_id: str) -> Iterator[UseVariant]:
+    """Yield further speech requests that name a resource, so that each value of the other fields is in one of them.
+
+    The last one names the resource next to a field that it replaces. No document says whether that is allowed, so it
+    only shows that the service does not fail.
+    """
+    target, request = _first_target(operation), use_request(operation, use, resource_id)
+    with_replaced_fields = _request_without_resource(operation)
+    if target is None or request is None or with_replaced_fields is None:
+        return
+    unchanged = {location.tokens[0] for location in (use.id, *use.replaces)}
+    for description, variant in value_requests((target, request), unchanged):
+        yield UseVariant(f"with {description}", variant, is_valid=True)
+    if use.replaces:
+        fields = " and ".join("/".join(location.tokens) for location in use.replaces)
+        variant = with_resource_id(with_replaced_fields, use.id, resource_id)
+        yield UseVariant(f"next to {fields}", variant, is_valid=False)
+
+
+def _request_without_resource(operation: Operation) -> RequestParts | None:
+    target = _first_target(operation)
+    if target is None:
+        return operation_request(operation)[0]
+    return map_speech_request(target, valid_speech_request(target, text=TEXT))
+
+
+def _first_target(operation: Operation) -> Target | None:
+    return next((target for target in operation.contract.targets.values() if target.operation is operation), None)

@@ -1,0 +1,84 @@
+"""Collecting the callbacks that a service sends for one case."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import msgspec
+
+from voicegauge.checks import Call, RequestCallbacks
+from voicegauge.conformance.cases import ConformanceCase, with_value_at
+from voicegauge.contract import Operation, status_operation
+from voicegauge.errors import UsageError
+from voicegauge.model import Provenance, ReceivedWebhook
+from voicegauge.receiver import Receiver, running_receiver
+
+CALLBACK_TIMEOUT_S = 60.0
+"""Time for the callback of a job whose status response already reports its end. No document states a limit."""
+EMULATED_CALLBACK_TIMEOUT_S = 1.0
+"""The emulator sends a callback before it reports the same state in a response."""
+SETTLE_S = 3.0
+"""How long to listen after the last callback that should arrive: it may be sent twice."""
+
+
+@contextmanager
+def receiver_for(
+    cases: Sequence[ConformanceCase], given: Receiver | None, provenance: Provenance
+) -> Iterator[Receiver | None]:
+    """Yield the receiver that `cases` need: the `given` one, or a local one for callbacks of the emulator."""
+    is_local = given is None and provenance is Provenance.EMULATED and any(case.callback_url for case in cases)
+    if not is_local:
+        yield given
+        return
+    with running_receiver() as receiver:
+        yield receiver
+
+
+class WebhookSession:
+    """One case with a webhook URL that no other case uses."""
+
+    def __init__(self, case: ConformanceCase, receiver: Receiver | None, *, emulated: bool) -> None:
+        """Create the URL.
+
+        Raises:
+            UsageError: there is no receiver.
+        """
+        if receiver is None:
+            raise UsageError("no receiver for webhooks: name the tunnel to this machine with --public-url")
+        assert case.callback_url is not None
+        self._case, self._receiver, self._emulated = case, receiver, emulated
+        self._url, self._parameter = receiver.url, case.callback_url
+
+    @property
+    def case(self) -> ConformanceCase:
+        """The case to send: the planned one with the URL in its request."""
+        return msgspec.structs.replace(with_value_at(self._case, self._parameter.at, self._url), callback_url=None)
+
+    async def collect(self, operation: Operation, calls: Sequence[Call]) -> RequestCallbacks | None:
+        """Wait for the callbacks and return them; `None` if the request was not accepted.
+
+        Args:
+            operation: the operation that was called.
+            calls: all calls of the case.
+        """
+        submits = [call for call in calls if call.operation is operation]
+        submit = submits[-1] if submits else None
+        if submit is None or not submit.ok:
+            return None
+        status = status_operation(operation)
+        polls = tuple(call for call in calls if status is not None and call.operation is status)
+
+        def callbacks(received: Sequence[ReceivedWebhook], *, is_complete: bool = False) -> RequestCallbacks:
+            return RequestCallbacks(
+                operation, tuple(received), self._parameter.posts, submit, polls, is_complete=is_complete
+            )
+
+        if callbacks(()).end is not None:
+            timeout_s = EMULATED_CALLBACK_TIMEOUT_S if self._emulated else CALLBACK_TIMEOUT_S
+            await self._receiver.wait_until(
+                self._url, lambda so_far: bool(callbacks(so_far).final_bodies), timeout_s=timeout_s
+            )
+            await asyncio.sleep(0 if self._emulated else SETTLE_S)
+        return callbacks(self._receiver.sent_to(self._url), is_complete=True)

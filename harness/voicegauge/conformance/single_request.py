@@ -1,0 +1,63 @@
+"""A single request to a target that is sent outside of a plan: a random one, or one from a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from voicegauge.client import RequestParts, map_speech_request
+from voicegauge.conformance.cases import (
+    ConformanceCase,
+    expect_accepted,
+    expect_invalid,
+    make_case,
+    text_characters,
+    valid_speech_request,
+    with_value,
+)
+from voicegauge.contract import MISSING, Target
+
+ExpectedVerdict = Literal["accepted", "rejected"]
+
+
+def request_case(target: Target, request: RequestParts, verdict: ExpectedVerdict, description: str) -> ConformanceCase:
+    """Return the case of a random request, or of one that a test sends again.
+
+    Args:
+        target: the target of the request.
+        request: the request.
+        verdict: whether it should be accepted or rejected.
+        description: what is special about it.
+    """
+    operation = target.operation
+    pointer = f"{operation.pointer}/requestBody"
+    if verdict == "accepted":
+        expected = expect_accepted(description, pointer)
+    else:
+        expected = expect_invalid(operation, description, pointer)
+    case = make_case(
+        operation,
+        expected,
+        target=target.name,
+        request=request,
+        text_characters=text_characters(operation, request),
+        is_fuzzed=True,
+    )
+    # A planned case may have the same description.
+    return msgspec.structs.replace(case, id=f"{operation.contract.id}/{operation.id}: fuzzing, {description}")
+
+
+def modified_request(target: Target, changes: Mapping[str, Any], without: Iterable[str]) -> RequestParts:
+    """Return a plain valid request to `target` with `changes` to fields of its body, and `without` some fields.
+
+    Raises:
+        UsageError: no valid request to the target is known.
+    """
+    request = map_speech_request(target, valid_speech_request(target))
+    for name, value in changes.items():
+        request = with_value(request, (name,), value)
+    for name in without:
+        request = with_value(request, (name,), MISSING)
+    return request
