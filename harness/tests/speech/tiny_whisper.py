@@ -80,7 +80,7 @@ def convert(checkpoint: Path, folder: Path) -> Path:
     state = torch.load(checkpoint, weights_only=True)["model_state_dict"]
     weights = {name: value.numpy().astype(np.float32) for name, value in state.items()}
     tokens = _tokens()
-    ctranslate2_conversion.convert(
+    ctranslate2_conversion.convert_to_ctranslate2(
         weights,
         ctranslate2_conversion.TransformerShape(1, 1, HEADS),
         tokens,

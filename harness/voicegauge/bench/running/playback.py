@@ -130,7 +130,7 @@ def play(chunks: Sequence[tuple[float, float]], moment_s: float) -> Playback:
 
 def first_audio_ms(streaming: Streaming, timeline: PlaybackTimeline) -> float:
     """Return when the first byte of audio data arrived, after any header of the container."""
-    after_header = (at for at, size in streaming.chunks if size > timeline.begins_at)
+    after_header = (at for at, size in streaming.chunks if size > timeline.header_bytes)
     return next(after_header, streaming.chunks[-1][0])
 
 

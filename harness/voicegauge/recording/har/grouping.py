@@ -57,7 +57,7 @@ def _find_linked_group(contract: Contract, exchange: Exchange, groups: list[list
 
 
 def _links(contract: Contract, exchange: Exchange) -> Iterator[str]:
-    """Texts of which an earlier response must have contained one for the client to send this request."""
+    """URLs and ids, one of which an earlier response must have contained for the client to send this request."""
     url = exchange.request.url
     operation = contract.operations.get(exchange.operation)
     if operation is None:  # a download: the response of the job named its URL

@@ -224,7 +224,7 @@ _AUDIO_MAGIC = (b"RIFF", b"OggS", b"fLaC", b"ID3\x03", b"ID3\x04")
 
 
 def _losses(exchange: Exchange) -> Iterator[str]:
-    """What of the response is not in the file, one sentence each."""
+    """Notes on parts of the response that are not in the file, one sentence each."""
     response = exchange.response
     streamed = "chunked" in (response.header("transfer-encoding") or "").lower()
     if response.media_type == "text/event-stream" or (streamed and not is_json(response.media_type)):

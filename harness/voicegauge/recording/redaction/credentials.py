@@ -86,7 +86,7 @@ def names_credential(name: str, *, short: bool = False) -> bool:
 
 
 def looks_opaque(text: str) -> bool:
-    """Whether `text` is a single random string as long as a key, so that it could be one."""
+    """Whether `text` is a single random string with the length of a key, so that it could be one."""
     if not _OPAQUE.fullmatch(text) or not all(re.search(kind, text) for kind in ("[a-z]", "[A-Z]", "[0-9]")):
         return False
     counts = Counter(text).values()

@@ -22,7 +22,7 @@ class TransformerShape(NamedTuple):
     heads: int
 
 
-def convert(
+def convert_to_ctranslate2(
     weights: WeightArrays, shape: TransformerShape, tokens: Sequence[str], suppressed: Sequence[int], folder: Path
 ) -> None:
     """Write the model and its tokenizer to `folder`, which must not exist.

@@ -11,7 +11,7 @@ from typing import Any
 
 from voicegauge.errors import MissingExtraError, UnknownNameError, UsageError
 from voicegauge.speech.asr.base import RATE_HZ, Samples, package_versions, short_sha256
-from voicegauge.speech.asr.whisper import WINDOW_S, describe_sample_len, fill_window, sample_len
+from voicegauge.speech.asr.whisper import WINDOW_S, describe_token_limit, max_window_tokens, pad_to_window
 from voicegauge.speech.transcripts import base_language
 
 _WEIGHTS = "model.bin"
@@ -33,7 +33,7 @@ class FasterWhisperAsr:
     no_speech_threshold: float | None = None
     """Probability of silence above which a window gets no transcript; `None` disables the check."""
     tokens_per_s: float | None = None
-    """Limits a window to 12 tokens plus this number per second, so that repetitions end; `None`: `SAMPLE_LEN`."""
+    """Limits a window to 12 tokens plus this number per second, to end repetitions; `None`: `MAX_WINDOW_TOKENS`."""
     whole_windows: bool = False
     """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
     spectrogram with zeros, which is louder than silence."""
@@ -52,7 +52,7 @@ class FasterWhisperAsr:
             "beam_size": "1",
             "condition_on_previous_text": "False",
             "compute_type": "float32",
-            "max_new_tokens": describe_sample_len(self.tokens_per_s),
+            "max_new_tokens": describe_token_limit(self.tokens_per_s),
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.whole_windows),
@@ -68,7 +68,7 @@ class FasterWhisperAsr:
     def transcribe(self, samples: Samples, language: str) -> str:
         """Transcribe samples at 16 kHz."""
         segments, _ = self._model.transcribe(
-            fill_window(samples) if self.whole_windows else samples,
+            pad_to_window(samples) if self.whole_windows else samples,
             language=base_language(language),
             task="transcribe",
             beam_size=1,
@@ -77,7 +77,7 @@ class FasterWhisperAsr:
             compression_ratio_threshold=None,
             log_prob_threshold=None,
             no_speech_threshold=self.no_speech_threshold,
-            max_new_tokens=sample_len(len(samples), self.tokens_per_s),
+            max_new_tokens=max_window_tokens(len(samples), self.tokens_per_s),
             without_timestamps=len(samples) <= WINDOW_S * RATE_HZ,
             vad_filter=False,
         )

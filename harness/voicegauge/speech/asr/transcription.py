@@ -13,7 +13,7 @@ TRANSCRIPTION_VERSION = 1
 
 
 class Transcription(NamedTuple):
-    """The content of a piece of audio."""
+    """The transcript of a piece of audio, or why there is none."""
 
     content: AudioContent
     transcript: str

@@ -18,26 +18,26 @@ from voicegauge.speech.asr.base import RATE_HZ, Samples, package_versions, short
 from voicegauge.speech.asr.weights import cached_weights, install_weights, require_whisper
 from voicegauge.speech.transcripts import base_language
 
-SAMPLE_LEN = 224
+MAX_WINDOW_TOKENS = 224
 """Maximum number of tokens per window: half of Whisper's text context. This is Whisper's default, pinned here."""
 WINDOW_S = 30
 """Length of Whisper's window. Shorter audio is transcribed without timestamps; longer audio needs them to find the
 start of the next window."""
 
 
-def sample_len(samples: int, tokens_per_s: float | None) -> int:
+def max_window_tokens(samples: int, tokens_per_s: float | None) -> int:
     """The maximum number of tokens for `samples` samples at 16 kHz, at most one window of them."""
     if tokens_per_s is None:
-        return SAMPLE_LEN
-    return min(SAMPLE_LEN, 12 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
+        return MAX_WINDOW_TOKENS
+    return min(MAX_WINDOW_TOKENS, 12 + round(tokens_per_s * min(samples / RATE_HZ, WINDOW_S)))
 
 
-def describe_sample_len(tokens_per_s: float | None) -> str:
+def describe_token_limit(tokens_per_s: float | None) -> str:
     """Describe the token limit, for the settings."""
-    return str(SAMPLE_LEN) if tokens_per_s is None else f"12 + {tokens_per_s:g} per second"
+    return str(MAX_WINDOW_TOKENS) if tokens_per_s is None else f"12 + {tokens_per_s:g} per second"
 
 
-def fill_window(samples: Samples) -> Samples:
+def pad_to_window(samples: Samples) -> Samples:
     """Pad `samples` at 16 kHz with silence to a multiple of the window length."""
     return np.pad(samples, (0, -len(samples) % (WINDOW_S * RATE_HZ)))
 
@@ -56,7 +56,7 @@ class WhisperAsr:
     no_speech_threshold: float | None = None
     """Probability of silence above which a window gets no transcript; `None` disables the check."""
     tokens_per_s: float | None = None
-    """Limits a window to 12 tokens plus this number per second, so that repetitions end; `None`: `SAMPLE_LEN`."""
+    """Limits a window to 12 tokens plus this number per second, to end repetitions; `None`: `MAX_WINDOW_TOKENS`."""
     whole_windows: bool = False
     """Whether clips are padded with silence to complete windows, as in training. Otherwise Whisper pads the log-mel
     spectrogram with zeros, which is louder than silence."""
@@ -74,7 +74,7 @@ class WhisperAsr:
             "fallback": "none",
             "condition_on_previous_text": "False",
             "fp16": "False",
-            "sample_len": describe_sample_len(self.tokens_per_s),
+            "sample_len": describe_token_limit(self.tokens_per_s),
             "timestamps": f"beyond {WINDOW_S} s",
             "no_speech_threshold": str(self.no_speech_threshold),
             "whole_windows": str(self.whole_windows),
@@ -97,11 +97,11 @@ class WhisperAsr:
 
         torch.set_num_threads(1)  # with more threads, sums are rounded in another order, which can change a word
         result = self._model.transcribe(
-            fill_window(samples) if self.whole_windows else samples,
+            pad_to_window(samples) if self.whole_windows else samples,
             language=base_language(language),
             task="transcribe",
             temperature=0.0,
-            sample_len=sample_len(len(samples), self.tokens_per_s),
+            sample_len=max_window_tokens(len(samples), self.tokens_per_s),
             fp16=False,
             condition_on_previous_text=False,
             compression_ratio_threshold=None,

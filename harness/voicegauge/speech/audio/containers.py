@@ -82,7 +82,7 @@ def sniff_container(data: bytes) -> str | None:
     return _sniff_mpeg(data)
 
 
-def may_be_chance(data: bytes) -> bool:
+def is_weak_detection(data: bytes) -> bool:
     """Whether `sniff_container` decides by a few bits only, which headerless samples can have as well."""
     return _sniff_mpeg(data) is not None
 

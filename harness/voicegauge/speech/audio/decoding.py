@@ -12,7 +12,7 @@ from voicegauge.speech.audio import ffmpeg
 from voicegauge.speech.audio.containers import (
     declares_length,
     find_wav_data,
-    may_be_chance,
+    is_weak_detection,
     repair_streamed_wav_length,
     sniff_container,
 )
@@ -97,7 +97,7 @@ def decode(data: bytes, *, declared: RawAudioFormat | None = None) -> DecodedAud
     try:
         return _decode_container(data, container)
     except UndecodableAudioError:
-        if declared is None or not may_be_chance(data):
+        if declared is None or not is_weak_detection(data):
             raise
         return _decode_raw(data, declared)
 

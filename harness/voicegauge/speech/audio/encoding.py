@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from voicegauge.speech.audio.ffmpeg import FfmpegFormat, encode_track
 from voicegauge.speech.audio.limits import Samples
-from voicegauge.speech.audio.ogg import with_serial
+from voicegauge.speech.audio.ogg import with_ogg_serial
 from voicegauge.speech.audio.resampling import resample
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 
@@ -39,7 +39,7 @@ AUDIO_FORMATS = {
 }
 """Formats that `encode` writes, by name."""
 _OGG_SERIAL = 1
-"""Any fixed number: see `with_serial`."""
+"""Any fixed number: see `with_ogg_serial`."""
 
 _FFMPEG_FORMATS = {
     "mp3": FfmpegFormat("mp3", "libmp3lame"),
@@ -99,7 +99,7 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
         **(_MP3_OPTIONS if name == "mp3" else {}),
     )
     data = buffer.getvalue()
-    return with_serial(data, _OGG_SERIAL) if audio_format.container == "OGG" else data, audio_format.media_type
+    return with_ogg_serial(data, _OGG_SERIAL) if audio_format.container == "OGG" else data, audio_format.media_type
 
 
 def encode_at_bitrate(samples: Samples, sample_rate_hz: int, name: str, bitrate_kbps: int | None = None) -> bytes:

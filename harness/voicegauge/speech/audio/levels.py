@@ -33,10 +33,10 @@ def rms_dbfs(samples: Samples) -> float:
 
 def is_silent(samples: Samples, sample_rate_hz: int) -> bool:
     """Whether less than `MIN_SPEECH_S` of the audio is above `SILENCE_DBFS`, ignoring a constant offset."""
-    return active_s(samples, sample_rate_hz) < MIN_SPEECH_S
+    return active_duration_s(samples, sample_rate_hz) < MIN_SPEECH_S
 
 
-def active_s(samples: Samples, sample_rate_hz: int) -> float:
+def active_duration_s(samples: Samples, sample_rate_hz: int) -> float:
     """Total duration of the frames above `SILENCE_DBFS`, in seconds."""
     return float(np.count_nonzero(_frame_levels(samples, sample_rate_hz) > SILENCE_DBFS)) * FRAME_S
 

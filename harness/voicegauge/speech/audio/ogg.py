@@ -31,7 +31,7 @@ def _checksum(page: bytes) -> int:
     return value
 
 
-def with_serial(data: bytes, serial: int) -> bytes:
+def with_ogg_serial(data: bytes, serial: int) -> bytes:
     """Set the serial number of every page of `data`, which consists of complete pages of one stream."""
     pages = bytearray(data)
     at = 0

@@ -29,7 +29,7 @@ class PlaybackTimeline:
         self._size, self._audio_s, self._even = size, audio_s, even
 
     @property
-    def begins_at(self) -> int:
+    def header_bytes(self) -> int:
         """Size of the header before the audio itself, in bytes; 0 if it is not known."""
         return self._bytes[0]
 

@@ -36,7 +36,7 @@ def transcode(data: bytes, target: TranscodingTarget) -> bytes:
 
 
 def read_channels(data: bytes, sample_rate_hz: int | None = None, channels: int | None = None) -> tuple[Samples, int]:
-    """Decode with separate channels.
+    """Decode without mixing the channels to mono.
 
     Args:
         data: the encoded file.

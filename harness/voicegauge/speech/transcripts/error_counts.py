@@ -14,7 +14,7 @@ from voicegauge.speech.transcripts.text_normalizer import ErrorUnit, normalizer_
 _WITHOUT_PARENTHESES = str.maketrans("()", "  ")
 """Whisper's normalizers drop text in parentheses, which a speaker reads aloud."""
 AudioContent = Literal["speech", "silence", "missing", "undecodable"]
-"""The content of a sample's audio; only "speech" has a transcript."""
+"""The kind of content in a sample's audio; only "speech" has a transcript."""
 
 
 class ErrorCounts(NamedTuple):

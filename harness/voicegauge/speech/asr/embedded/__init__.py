@@ -21,7 +21,7 @@ import numpy as np
 from voicegauge.data import CACHE_VARIABLE, cache_folder
 from voicegauge.errors import MissingExtraError, UsageError
 from voicegauge.speech.asr.base import short_sha256
-from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert
+from voicegauge.speech.asr.ctranslate2_conversion import TransformerShape, WeightArrays, convert_to_ctranslate2
 from voicegauge.speech.asr.faster_whisper import FasterWhisperAsr
 from voicegauge.speech.asr.whisper import WhisperAsr
 
@@ -93,7 +93,7 @@ def known_words() -> frozenset[str]:
         return frozenset(str(packed["words"]).split())
 
 
-def unpack(path: Path = WEIGHTS) -> WhisperCheckpoint:
+def load_embedded_checkpoint(path: Path = WEIGHTS) -> WhisperCheckpoint:
     """Read the weights and restore one embedding row per token."""
     with np.load(path) as packed:
         stored = {name: packed[name] for name in packed.files}
@@ -121,7 +121,7 @@ def _save_checkpoint(network: WhisperCheckpoint, path: Path) -> None:
 def _save_folder(network: WhisperCheckpoint, path: Path) -> None:
     dims = network.dims
     shape = TransformerShape(dims["n_audio_layer"], dims["n_text_layer"], dims["n_audio_head"])
-    convert(network.weights, shape, network.tokens, _SUPPRESSED_AT_START, path)
+    convert_to_ctranslate2(network.weights, shape, network.tokens, _SUPPRESSED_AT_START, path)
 
 
 def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
@@ -133,7 +133,7 @@ def _cached(name: str, save: Callable[[WhisperCheckpoint, Path], None]) -> Path:
     try:
         home.mkdir(parents=True, exist_ok=True)
         with _scratch(home) as scratch:
-            save(unpack(), scratch / name)
+            save(load_embedded_checkpoint(), scratch / name)
             (scratch / name).replace(path)
     except OSError as error:
         if path.exists():  # another process created it at the same time
