@@ -99,18 +99,18 @@ def test_every_documented_operation_is_listed(listed, document, section, provide
     assert row["inferred"] is (path is None)
     assert row["document"]
     assert row["emulation"]
-    assert set(row["checks"]) <= set(RULES)
-    assert {"status-undocumented", "server-error"} <= set(row["checks"])
+    assert set(row["rules"]) <= set(RULES)
+    assert {"status-undocumented", "server-error"} <= set(row["rules"])
 
 
 @pytest.mark.parametrize(("document", "provider", "operation"), SENT)
 def test_what_a_provider_sends_by_itself_is_checked(listed, document, provider, operation) -> None:
-    assert "callback-schema" in listed[provider, operation]["checks"]
+    assert "callback-schema" in listed[provider, operation]["rules"]
 
 
 def test_checks_follow_what_the_contract_says_of_an_operation(listed) -> None:
     def checks(operation: str) -> set[str]:
-        return set(listed["ttsai", operation]["checks"])
+        return set(listed["ttsai", operation]["rules"])
 
     assert {"resource-used-after-delete", "resource-state-ignored", "job-stuck"} <= checks("submitSpeech")
     assert "resource-listed-after-delete" in checks("listUserVoices")

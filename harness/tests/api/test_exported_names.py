@@ -15,6 +15,7 @@ from voicegauge import api
 
 NAMES = [
     "BenchPlanResult",
+    "BenchReport",
     "BenchResult",
     "Catalogue",
     "CheckReport",
@@ -32,7 +33,6 @@ NAMES = [
     "Providers",
     "RecordResult",
     "RecordedFile",
-    "Report",
     "RuleList",
     "Run",
     "RunComparison",
