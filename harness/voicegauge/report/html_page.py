@@ -70,7 +70,7 @@ class RunView(NamedTuple):
     clips: tuple[tuple[WorstClip, ClipPlayer], ...]
 
     @property
-    def emulated(self) -> bool:
+    def is_emulated(self) -> bool:
         """Whether the emulator sent the responses."""
         return self.report.manifest.provenance is not Provenance.RECORDED
 

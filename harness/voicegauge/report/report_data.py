@@ -75,7 +75,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
     runs: tuple[RunReport, ...]
 
     @property
-    def emulated(self) -> bool:
+    def is_emulated(self) -> bool:
         """Whether any of the numbers come from the emulator."""
         return any(run.manifest.provenance is not Provenance.RECORDED for run in self.runs)
 

@@ -137,7 +137,7 @@ class TargetSummary(Record, frozen=True, kw_only=True):
     languages: tuple[LanguageErrorRate, ...]
     cost: TargetCost
     pareto: bool
-    """No other target of the run has both a lower total latency and a lower error rate (WER, else CER)."""
+    """In the Pareto set of total latency and error rate: no other target is as good in both and better in one."""
 
 
 def summarize(
