@@ -6,13 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicegauge.client.connection import ProviderConnection
-from voicegauge.client.delivery.audio_input import audio_input_request
-from voicegauge.client.delivery.delivery import DeliveryTask
-from voicegauge.client.requests.speech_request import map_speech_request
-from voicegauge.client.spending.ledger import Ledger, Reservation
-from voicegauge.client.spending.observer import PaymentObserver
-from voicegauge.client.spending.rate_limit import RateLimiter
-from voicegauge.client.spending.settlement import Settlement, settlement_of
+from voicegauge.client.delivery import DeliveryTask, audio_input_request
+from voicegauge.client.requests import map_speech_request
+from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, Settlement, settlement_of
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError

@@ -7,9 +7,8 @@ import random
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from voicegauge.client.requests.http_request import RequestBuilder
-from voicegauge.client.requests.speech_request import RequestParts
-from voicegauge.client.spending.rate_limit import RateLimiter
+from voicegauge.client.requests import RequestBuilder, RequestParts
+from voicegauge.client.spending import RateLimiter
 from voicegauge.client.stream_end import stream_end_detector
 from voicegauge.contract import Contract, Operation
 from voicegauge.model import Exchange, Request

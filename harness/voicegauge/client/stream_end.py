@@ -21,7 +21,7 @@ class StreamEndDetector:
         return self._reader.ended or self._reader.error is not None
 
     def share_events(self, exchange: Exchange) -> None:
-        """Give the events to whoever parses `exchange` later, unless chunks were not seen (in process, compressed)."""
+        """Share the events with later readers of `exchange`, unless chunks were not seen (in process, compressed)."""
         if self._size_bytes == len(exchange.response.body):
             parse_exchange(exchange).set_stream(self._spec, self._reader)
 

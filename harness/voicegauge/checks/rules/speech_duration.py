@@ -1,9 +1,8 @@
-"""How long it can take to say a text.
+"""Plausible durations of spoken text.
 
-The bounds are wide on purpose: outside them lies no unusual voice but a broken answer
-(cut short, another text, a loop). Across seventeen languages speech carries 39 bits a
-second, at 5 to 8 syllables a second (Coupé et al., Science Advances 5(9), 2019); a
-syllable is written with one character in Chinese and Korean, with one to three in
+The bounds are wide on purpose: outside them is not an unusual voice but a defect (audio cut off, another text, a
+loop). Across seventeen languages speech carries about 39 bits per second, at 5 to 8 syllables per second (Coupé et
+al., Science Advances 5(9), 2019). A syllable is written with one character in Chinese and Korean, with one to three in
 Japanese, and with about two and a half in alphabets.
 """
 
@@ -13,35 +12,35 @@ import unicodedata
 from typing import NamedTuple
 
 
-class Rate(NamedTuple):
-    """Characters a second between which any voice speaks."""
+class SpeakingRate(NamedTuple):
+    """The slowest and the fastest plausible rate, in characters per second."""
 
     slowest: float
     fastest: float
 
 
-ALPHABET = Rate(slowest=4.0, fastest=45.0)
-"""English is read at about 15 characters a second: a quarter of that is dictation, three
-times that is faster than speech that can be followed (it is lost near 400 words a minute)."""
-SYLLABIC = Rate(slowest=1.2, fastest=16.0)
-"""Chinese and Korean are read at 4 to 5 characters a second, Japanese at up to 8."""
+ALPHABET = SpeakingRate(slowest=4.0, fastest=45.0)
+"""English is read at about 15 characters per second. A quarter of that is dictation; three times that is not
+intelligible any more (the limit is near 400 words per minute)."""
+SYLLABIC = SpeakingRate(slowest=1.2, fastest=16.0)
+"""Chinese and Korean are read at 4 to 5 characters per second, Japanese at up to 8."""
 SYLLABIC_LANGUAGES = frozenset({"zh", "ja", "ko", "cmn", "yue"})
 DIGIT_WEIGHT = 6
-"""A digit is read as a word or more ("70" as "seventy"): as long as six letters at most."""
+"""Letters per digit: a digit is read as a word ("7" as "seven", "70" as "seventy"), at most as long as six letters."""
 PAUSE_S = 1.0
-"""The longest pause that a mark of punctuation is read with."""
+"""The longest pause at a punctuation mark."""
 _OPENING, _CLOSING = "([\uff08", ")]\uff09"
 PADDING_S = 4.0
-"""Silence before and after the speech that is still no other text."""
+"""Silence before and after the speech."""
 
 
 def spoken_range_s(text: str, language: str | None, speed: float = 1.0) -> tuple[float, float]:
-    """The shortest and the longest plausible time to say `text`, in seconds.
+    """Return the shortest and the longest plausible duration of `text`, in seconds.
 
     Args:
-        text: what was to be said.
-        language: its code, with or without a region; the script decides where it is `None`.
-        speed: the factor that was asked for.
+        text: that is spoken.
+        language: its code, with or without a region; `None` to decide by the script.
+        speed: the requested speed factor.
     """
     letters = digits = marks = syllabic = 0
     for character in text:
@@ -55,7 +54,7 @@ def spoken_range_s(text: str, language: str | None, speed: float = 1.0) -> tuple
             marks += 1
     code = (language or "").lower().replace("_", "-").partition("-")[0]
     rate = SYLLABIC if code in SYLLABIC_LANGUAGES or syllabic * 2 > letters else ALPHABET
-    # What is in parentheses may be a direction to the voice that is not spoken.
+    # Text in parentheses may be a direction to the voice, such as "(whispering)", which is not spoken.
     low = max(letters - _in_parentheses(text), 0) / (rate.fastest * speed)
     high = (letters + DIGIT_WEIGHT * digits) / (rate.slowest * speed) + PAUSE_S * marks / speed + PADDING_S
     return low, high

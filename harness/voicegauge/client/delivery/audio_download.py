@@ -11,8 +11,7 @@ from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
 from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
-from voicegauge.client.requests.http_request import bare_request, origin
-from voicegauge.client.requests.speech_request import RequestParts
+from voicegauge.client.requests import RequestParts, bare_request, origin
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError

@@ -10,7 +10,7 @@ from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.audio_download import fetch_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError
-from voicegauge.client.requests.speech_request import RequestParts
+from voicegauge.client.requests import RequestParts
 from voicegauge.contract import AudioInputTarget, ParsedExchange, parse_exchange
 from voicegauge.contract.extension import AudioInputField, ResponseAudio
 from voicegauge.errors import UsageError

@@ -12,8 +12,7 @@ from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
 from voicegauge.client.delivery.job_tracking import JobTracker
 from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, retry_waits
-from voicegauge.client.spending.observer import PaymentObserver
-from voicegauge.client.spending.settlement import BillingStatus, Settlement
+from voicegauge.client.spending import BillingStatus, PaymentObserver, Settlement
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError

@@ -5,9 +5,8 @@ from __future__ import annotations
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt
 from voicegauge.client.delivery.links import id_parameter, is_id, link_parameters, parameters_by_location
-from voicegauge.client.requests.http_request import origin
-from voicegauge.client.requests.speech_request import RequestParts
-from voicegauge.client.spending.settlement import BillingStatus, Settlement
+from voicegauge.client.requests import RequestParts, origin
+from voicegauge.client.spending import BillingStatus, Settlement
 from voicegauge.contract import BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import JobSpec
 from voicegauge.errors import UsageError
