@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from mutation.generating import mutants
-from mutation.hunting import clean_run
+from mutation.derivation import derive_mutants
+from mutation.detection import run_correct_provider
 from mutation.mutant import Mutant
 
 from comparison import schemathesis
@@ -92,9 +92,9 @@ class Tools:
 
 def sample_mutants(tools: Tools, per_class: int | None) -> list[Mutant]:
     """Sample mutants of the two operations evenly from each class of fault; all of them for `None`."""
-    _, traffic = asyncio.run(clean_run(tools.contract, tools.cases, emulator_settings()))
+    _, traffic = asyncio.run(run_correct_provider(tools.contract, tools.cases, emulator_settings()))
     by_kind: dict[str, list[Mutant]] = defaultdict(list)
-    for mutant in mutants(tools.contract, traffic.exchanges):
+    for mutant in derive_mutants(tools.contract, traffic.exchanges):
         if mutant.operation in tools.operations and mutant.target in (None, tools.target.name):
             by_kind[mutant.kind].append(mutant)
     chosen = []

@@ -53,9 +53,9 @@ def serve_provider(contract: Contract, operation: Operation, mutant: Mutant | No
         operation: the operation that takes the key.
         mutant: serve this faulty provider instead of the correct one.
     """
-    played, faults = (mutant.played(), mutant.faults) if mutant else (contract, ())
-    settings = emulator_settings(faults=mutant.planted if mutant else ())
-    app = create_app([played], settings, extra_faults=faults)
+    emulated_contract, faults = (mutant.emulated_contract(), mutant.faults) if mutant else (contract, ())
+    settings = emulator_settings(faults=mutant.emulator_faults if mutant else ())
+    app = create_app([emulated_contract], settings, extra_faults=faults)
     [credential] = credentials(operation, EMULATED_KEY)
     name, value = credential.name.lower().encode(), credential.value.encode()
 

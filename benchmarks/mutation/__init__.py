@@ -1,1 +1,1 @@
-"""Faulty providers made from contracts, and how many of them voicegauge finds."""
+"""Faulty providers derived from contracts, and how many of them voicegauge finds."""

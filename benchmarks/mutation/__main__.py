@@ -9,80 +9,80 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 
-from mutation.generating import mutants
-from mutation.hunting import Hunt, cases_for, clean_run, hunt
+from mutation.derivation import derive_mutants
+from mutation.detection import DetectionResult, cases_for, detect, run_correct_provider
 from voicegauge.conformance import emulator_settings, plan_cases
 from voicegauge.contract import Contract, load_catalogue
 
 REASONS = (
-    ("pronunciations is sent", "no document says what form it has, so it is never sent"),
-    ("maxLength 100001", "so long a text makes more audio than one answer may have: there is no verdict"),
-    ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT` is never sent as valid: it is ten minutes of speech"),
-    ("streamSpeech: voice must be there", "a saved voice is documented for queued speech alone"),
-    ("streamSpeech: fails where voice is left out", "a saved voice is documented for queued speech alone"),
-    ("target_language has minLength 1", "what is no language is refused in any case"),
-    ("has minLength", "a text of one character may name what is not there, and is never sent as valid"),
-    ("sample_rate takes any value", "MP3 has no other rates: they are refused in any case"),
-    ("webhook_url is sent", "no webhook is listened to here, so no URL is named"),
-    ("chat: audio must be there", "what is said in words is sent as JSON, never as a form"),
-    ("id is not held to its pattern", "an id that nobody gave out is refused in any case"),
-    ("answered as 400", "both statuses are documented for what was asked"),
+    ("pronunciations is sent", "its format is not documented, so it is never sent"),
+    ("maxLength 100001", "the text gives more audio than a response may have, so there is no verdict"),
+    ("maxLength 99999", "a text longer than `bodies.TEXT_LIMIT`, ten minutes of speech, is never sent as valid"),
+    ("streamSpeech: voice is required", "a saved voice is documented only for queued speech"),
+    ("streamSpeech: fails where voice is missing", "a saved voice is documented only for queued speech"),
+    ("target_language has minLength 1", "a value that is not a language is rejected anyway"),
+    ("has minLength", "a text of one character may refer to a missing resource, and is never sent as valid"),
+    ("sample_rate takes any value", "MP3 has no other rates, so they are rejected anyway"),
+    ("webhook_url is sent", "there is no webhook receiver here, so no URL is sent"),
+    ("chat: audio is required", "messages in text are sent as JSON, never as a form"),
+    ("id is not checked by its pattern", "an unknown id is rejected anyway"),
+    ("has status 400", "both statuses are documented for the request"),
 )
-"""Why a mutant is not found, by a part of its id."""
+"""Reasons why mutants are not found, by a part of their id."""
 
 
-TELL_EVERY = 100
-"""Mutants between two lines about how far it is."""
+PROGRESS_INTERVAL = 100
+"""Mutants between two lines of progress."""
 
 
-async def hunt_all(contract: Contract, every: int = 1) -> list[Hunt]:
-    """Every mutant of `contract`, or every so-many-th, checked."""
+async def detect_all(contract: Contract, every: int = 1) -> list[DetectionResult]:
+    """Check every mutant of `contract`, or every `every`-th one."""
     targets = list(contract.targets.values())
     cases = plan_cases(targets, emulated=True, every=True, large_uploads=False).cases
-    findings, traffic = await clean_run(contract, cases, emulator_settings())
-    assert not findings, f"a correct provider must give no finding: {findings[0]}"
-    chosen = list(mutants(contract, traffic.exchanges))[::every]
-    hunts: list[Hunt] = []
+    findings, traffic = await run_correct_provider(contract, cases, emulator_settings())
+    assert not findings, f"a correct provider must have no findings: {findings[0]}"
+    chosen = list(derive_mutants(contract, traffic.exchanges))[::every]
+    results: list[DetectionResult] = []
     for mutant in chosen:
-        hunts.append(await hunt(mutant, contract, cases_for(mutant, cases, traffic), traffic))
-        if len(hunts) % TELL_EVERY == 0 or hunts[-1].found is None:
-            found = sum(result.found is not None for result in hunts)
-            last = "" if hunts[-1].found is not None else f"; not found: {mutant.id}"
-            print(f"{contract.id}: {found}/{len(hunts)} of {len(chosen)}{last}", file=sys.stderr, flush=True)
-    return hunts
+        results.append(await detect(mutant, contract, cases_for(mutant, cases, traffic), traffic))
+        if len(results) % PROGRESS_INTERVAL == 0 or results[-1].found is None:
+            found = sum(result.found is not None for result in results)
+            last = "" if results[-1].found is not None else f"; not found: {mutant.id}"
+            print(f"{contract.id}: {found}/{len(results)} of {len(chosen)}{last}", file=sys.stderr, flush=True)
+    return results
 
 
 def main() -> None:
-    """Print found and total by class of fault, and each one that was not found."""
+    """Print the faults found by class, and each one that was not found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("providers", nargs="*", help="ids; all of them if left out")
+    parser.add_argument("providers", nargs="*", help="ids of providers; default: all")
     parser.add_argument("--every", type=int, default=1, help="only every N-th mutant")
     options = parser.parse_args()
     started = time.perf_counter()
-    hunts: list[Hunt] = []
+    results: list[DetectionResult] = []
     for contract in load_catalogue():
         if not options.providers or contract.id in options.providers:
-            hunts += asyncio.run(hunt_all(contract, options.every))
-    _print(hunts)
+            results += asyncio.run(detect_all(contract, options.every))
+    _print(results)
     print(f"{time.perf_counter() - started:.0f} s, {time.process_time():.0f} s of CPU")
 
 
-def _print(hunts: Sequence[Hunt]) -> None:
-    by_kind: dict[str, list[Hunt]] = defaultdict(list)
-    for result in hunts:
+def _print(results: Sequence[DetectionResult]) -> None:
+    by_kind: dict[str, list[DetectionResult]] = defaultdict(list)
+    for result in results:
         by_kind[result.mutant.kind].append(result)
-    print(f"{'fault':28} {'found':>10} {'calls':>7} {'accepted':>9}   (sent until found, mean)")
-    for kind, results in sorted(by_kind.items()):
-        _print_line(kind, results)
-    _print_line("all", hunts)
-    for result in hunts:
+    print(f"{'fault':28} {'found':>10} {'sent':>7} {'accepted':>9}   (mean requests until found)")
+    for kind, same_kind in sorted(by_kind.items()):
+        _print_line(kind, same_kind)
+    _print_line("all", results)
+    for result in results:
         if result.found is None:
             others = ", ".join(sorted({finding.rule for finding in result.others})) or "nothing"
-            reason = next((why for part, why in REASONS if part in result.mutant.id), result.error or "not known")
+            reason = next((why for part, why in REASONS if part in result.mutant.id), result.error or "unknown")
             print(f"not found: {result.mutant.id} (found instead: {others}): {reason}")
 
 
-def _print_line(kind: str, results: Sequence[Hunt]) -> None:
+def _print_line(kind: str, results: Sequence[DetectionResult]) -> None:
     found = sum(result.found is not None for result in results)
     sent = sum(result.calls.sent for result in results) / len(results)
     accepted = sum(result.calls.accepted for result in results) / len(results)

@@ -1,4 +1,4 @@
-"""A faulty provider: a contract that says something else, or a fault planted in the emulator."""
+"""A faulty provider: an emulator with a changed contract or with an injected fault."""
 
 from __future__ import annotations
 
@@ -17,67 +17,67 @@ from voicegauge.formats.located_yaml import Document
 from voicegauge.model import Exchange
 
 
-class AnswerKind(NamedTuple):
-    """What tells answers apart: an operation's id, a status, and in a status answer the state of the job."""
+class ResponseKind(NamedTuple):
+    """Responses with the same operation, status and, in status responses, job state."""
 
     operation: str
     status: int
     state: str | None
 
 
-def kind_of(operation: Operation, exchange: Exchange) -> AnswerKind:
-    """The kind of an answer to `operation`."""
+def response_kind(operation: Operation, exchange: Exchange) -> ResponseKind:
+    """Return the kind of a response of `operation`."""
     response, job = exchange.response, operation.job
     state = None
     if job is not None and response.status < 300 and is_json(response.media_type):
         state = job.state.read_body(read_json(response.body))
-    return AnswerKind(operation.id, response.status, state if isinstance(state, str) else None)
+    return ResponseKind(operation.id, response.status, state if isinstance(state, str) else None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mutant:
-    """One faulty provider, and what must be found of it."""
+    """A faulty provider, and the rules that should find the fault."""
 
     kind: str
     """Class of fault: "field removed"."""
     id: str
-    """Unique: "<provider>/<operation>: <what is wrong>"."""
+    """Unique: "<provider>/<operation>: <fault>"."""
     operation: str
-    """Its id: cases that touch it are the ones that can find the fault."""
+    """Id of the operation; only cases that call it can find the fault."""
     target: str | None = None
-    """The target's name where only that one is faulty."""
+    """Name of the target if only that one is faulty."""
     rules: frozenset[str]
-    """The rules that fit: a finding under another one does not count."""
+    """Suitable rules: a finding of another rule does not count."""
     contract: Contract
-    """The true one."""
+    """The correct contract."""
     edit: Callable[[Any], None] | None = None
-    """Changes the document that the emulator plays; the true one is played where it is left out."""
+    """Changes the document that the emulator uses; `None` for the correct one."""
     faults: tuple[Fault, ...] = ()
-    planted: tuple[str, ...] = ()
-    """Known faults, as in `EmulatorSettings.faults`."""
-    answer: AnswerKind | None = None
-    """The only kind of answer that is spoiled; `None` where others may be."""
+    emulator_faults: tuple[str, ...] = ()
+    """Built-in faults, as in `EmulatorSettings.faults`."""
+    affected_response: ResponseKind | None = None
+    """The only kind of response that is affected; `None` if others may be too."""
 
-    def may_spoil(self, answers: Container[AnswerKind]) -> bool:
-        """Whether traffic that showed these kinds of answers might look different."""
-        return self.answer is None or self.answer in answers
+    def may_affect(self, responses: Container[ResponseKind]) -> bool:
+        """Whether traffic with these kinds of responses might differ from that of a correct provider."""
+        return self.affected_response is None or self.affected_response in responses
 
-    def played(self) -> Contract:
-        """What the emulator plays."""
+    def emulated_contract(self) -> Contract:
+        """Return the contract that the emulator uses."""
         return edited(self.contract, self.edit) if self.edit else self.contract
 
 
 def edited(contract: Contract, edit: Callable[[Any], None]) -> Contract:
-    """The contract of a document that was changed by `edit`; the true one stays as it is."""
-    true = contract.document
-    data = copy.deepcopy(true.data)
+    """Return the contract of a copy of the document that `edit` has changed."""
+    contract = contract.document
+    data = copy.deepcopy(contract.data)
     edit(data)
-    document = Document(true.path, data, {}, true.sha256)
+    document = Document(contract.path, data, {}, contract.sha256)
     return build_contract(document, Schemas(document))
 
 
-def at(data: Any, pointer: str) -> Any:
-    """The value at a JSON pointer."""
+def value_at(data: Any, pointer: str) -> Any:
+    """Return the value at a JSON pointer."""
     from voicegauge.formats.located_yaml import unescape
 
     for token in pointer.split("/")[1:]:
@@ -85,6 +85,6 @@ def at(data: Any, pointer: str) -> Any:
     return data
 
 
-def on_reply(name: str, change: Callable[[EmulatedResponse], None]) -> Fault:
-    """A fault that changes answers; `change` chooses which."""
+def response_fault(name: str, change: Callable[[EmulatedResponse], None]) -> Fault:
+    """Return a fault that changes responses; `change` chooses which."""
     return Fault(id="mutant", description=name, change_response=change)

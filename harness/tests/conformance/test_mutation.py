@@ -1,4 +1,4 @@
-"""A sample of faulty providers is found out, and correct ones are not blamed; `benchmarks/mutation` runs all."""
+"""A sample of faults is found, and correct providers have no findings; `benchmarks/mutation` runs all faults."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import asyncio
 import functools
 
 import pytest
-from mutation.clean import Coverage, clean_check
-from mutation.generating import mutants
-from mutation.hunting import cases_for, clean_run, hunt
-from mutation.jobs import job_mutants
-from mutation.requests import request_mutants
+from mutation.derivation import derive_mutants
+from mutation.detection import cases_for, detect, run_correct_provider
+from mutation.false_alarms import Coverage, check_correct_provider
+from mutation.job_mutants import job_mutants
+from mutation.request_mutants import request_mutants
 
 from voicegauge.conformance import emulator_settings, plan_cases
 from voicegauge.contract import load_catalogue
@@ -22,12 +22,12 @@ SAMPLE = 30
 
 @functools.cache
 def _cases():
-    """Planned when a test wants them: collecting the tests takes no second."""
+    """Plan on first use, so that collecting the tests stays fast."""
     return plan_cases(list(CONTRACT.targets.values()), emulated=True, every=True).cases
 
 
 def _traffic():
-    return asyncio.run(clean_run(CONTRACT, _cases(), emulator_settings()))[1]
+    return asyncio.run(run_correct_provider(CONTRACT, _cases(), emulator_settings()))[1]
 
 
 @pytest.fixture(scope="module")
@@ -37,70 +37,72 @@ def traffic():
 
 @pytest.fixture(scope="module")
 def faulty(traffic):
-    return list(mutants(CONTRACT, traffic.exchanges))
+    return list(derive_mutants(CONTRACT, traffic.exchanges))
 
 
 @pytest.mark.slow
-async def test_a_sample_of_faulty_providers_is_found_under_a_fitting_rule(faulty, traffic) -> None:
+async def test_a_sample_of_faults_is_found_by_suitable_rules(faulty, traffic) -> None:
     assert len(faulty) >= 250
-    sample_value = faulty[:: len(faulty) // SAMPLE]
-    results = [await hunt(mutant, CONTRACT, cases_for(mutant, _cases(), traffic), traffic) for mutant in sample_value]
+    sample = faulty[:: len(faulty) // SAMPLE]
+    results = [await detect(mutant, CONTRACT, cases_for(mutant, _cases(), traffic), traffic) for mutant in sample]
     assert [result.mutant.id for result in results if result.found is None] == []
     assert all(result.found.rule in result.mutant.rules for result in results)
 
 
-async def test_what_shows_no_spoiled_answer_is_counted_as_if_it_were_sent(faulty, traffic) -> None:
-    spoiled = [mutant for mutant in faulty if mutant.answer is not None and mutant.kind == "field removed"][::5]
-    for mutant in spoiled:
+async def test_cases_without_affected_responses_are_counted_as_if_sent(faulty, traffic) -> None:
+    affected = [mutant for mutant in faulty if mutant.affected_response is not None and mutant.kind == "field removed"][
+        ::5
+    ]
+    for mutant in affected:
         cases = cases_for(mutant, _cases(), traffic)
-        every, fewer = await hunt(mutant, CONTRACT, cases), await hunt(mutant, CONTRACT, cases, traffic)
+        every, fewer = await detect(mutant, CONTRACT, cases), await detect(mutant, CONTRACT, cases, traffic)
         assert every.found is not None
         assert fewer.found is not None
         assert (fewer.found.rule, fewer.found.case, fewer.calls) == (every.found.rule, every.found.case, every.calls)
-    assert any(traffic.cases[_cases()[0].id].answers.isdisjoint({mutant.answer}) for mutant in spoiled)
+    assert any(traffic.cases[_cases()[0].id].responses.isdisjoint({mutant.affected_response}) for mutant in affected)
 
 
-def test_mutants_are_the_same_each_time_and_no_two_alike(faulty) -> None:
+def test_mutants_are_reproducible_and_unique(faulty) -> None:
     ids = [mutant.id for mutant in faulty]
-    assert [mutant.id for mutant in mutants(CONTRACT, _traffic().exchanges)] == ids
+    assert [mutant.id for mutant in derive_mutants(CONTRACT, _traffic().exchanges)] == ids
     assert len(set(ids)) == len(ids)
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_no_correct_provider_is_blamed_whatever_the_latencies_and_the_order(seed) -> None:
+async def test_correct_providers_have_no_findings_with_any_latency_and_order(seed) -> None:
     coverage = Coverage()
-    assert await clean_check(CONTRACT, _cases(), seed, coverage) == ()
+    assert await check_correct_provider(CONTRACT, _cases(), seed, coverage) == ()
     assert coverage.exchanges.total() > 30
     assert set(coverage.exchanges) >= {f"pixelapi/{name}" for name in CONTRACT.operations}
 
 
-KEPT = (
-    "submitSpeech: voice must be there (application/json)",
-    "submitSpeech: fails where voice is left out and instructions is sent",
-    "cloneVoice: reference_audio must be there (multipart/form-data)",
+RESOURCE_FAULTS = (
+    "submitSpeech: voice is required (application/json)",
+    "submitSpeech: fails where voice is missing and instructions is sent",
+    "cloneVoice: reference_audio is required (multipart/form-data)",
     "cloneVoice: fails where embed_id is sent and reference_audio is sent",
 )
-"""Faults that only a request shows that names what another call made."""
+"""Faults that only a request with the id of a resource shows."""
 
 
-async def test_what_is_kept_is_used_with_every_value_of_the_other_fields() -> None:
+async def test_resources_are_used_with_every_value_of_other_fields() -> None:
     contract = CATALOGUE.provider("ttsai")
     cases = [
         case for case in plan_cases([contract.target("kokoro")], emulated=True, every=True).cases if case.is_lifecycle
     ]
-    made = {
+    mutants_by_id = {
         mutant.id.removeprefix("ttsai/"): mutant
         for name in ("submitSpeech", "cloneVoice")
         for mutant in request_mutants(contract.operation(name))
     }
-    results = [await hunt(made[name], contract, cases) for name in KEPT]
+    results = [await detect(mutants_by_id[name], contract, cases) for name in RESOURCE_FAULTS]
     assert [result.mutant.id for result in results if result.found is None] == []
 
 
-async def test_a_batch_is_held_to_its_states_like_any_job() -> None:
+async def test_the_states_of_batches_are_checked_like_those_of_jobs() -> None:
     contract = CATALOGUE.provider("ttsai")
     plan = plan_cases([contract.target("batch-kokoro")], emulated=True, every=True)
     cases = [case for case in plan.cases if case.is_lifecycle and case.operation == "submitBatch"]
-    results = [await hunt(mutant, contract, cases) for mutant in job_mutants(contract.operation("getBatchResult"))]
+    results = [await detect(mutant, contract, cases) for mutant in job_mutants(contract.operation("getBatchResult"))]
     assert len(results) >= 3
     assert [result.mutant.id for result in results if result.found is None] == []

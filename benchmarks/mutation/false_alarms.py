@@ -1,7 +1,7 @@
-"""Whether a correct provider is ever blamed: `PYTHONPATH=benchmarks python -m mutation.clean`.
+"""False alarms about correct providers: `PYTHONPATH=benchmarks python -m mutation.false_alarms`.
 
-Every run differs in its seed (ids, jitter), its latencies, the cases and their order, and
-how many of them are under way at once. Time is virtual: whoever waits moves it on.
+Every run has another seed (ids, jitter), other latencies, cases, order of cases and concurrency. Time is virtual: it
+advances while a client waits.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mutation.hunting import JUDGED_BY
+from mutation.detection import CHECKED_RULES
 from voicegauge.client import Client
 from voicegauge.conformance import Collector, ConformanceCase, plan_cases
 from voicegauge.conformance.emulator_setup import EMULATED_CREDITS, EMULATED_KEY
@@ -28,24 +28,24 @@ from voicegauge.transport import Transport, VirtualClock
 
 HOST = "http://emulator.invalid"
 CASES = 30
-"""Of one run, drawn from the whole plan."""
+"""Cases per run, sampled from the whole plan."""
 DELIVERIES = 6
 STEPS = 10
-"""With the jobs of one target, beside the cases."""
-SLOWEST = 4.0
-"""Times the made-up latencies of the contracts."""
+"""Steps with the jobs of one target, concurrent to the cases."""
+MAX_TIME_SCALE = 4.0
+"""Maximum factor for the emulated latencies of the contracts."""
 
 
-class CommonClock(VirtualClock):
-    """A client's clock that the emulator's goes by."""
+class SharedClock(VirtualClock):
+    """A client's virtual clock that also advances the emulator's."""
 
     def __init__(self, transport: Transport, provider: str) -> None:
-        """Waiting moves on the emulator behind `transport`."""
+        """Advance the emulator behind `transport` while waiting."""
         super().__init__()
         self._transport, self._provider = transport, provider
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, and let as much time pass in the emulator."""
+        """Advance both clocks."""
         before = self.monotonic()
         await super().sleep(seconds)
         passed = self.monotonic() - before
@@ -58,81 +58,86 @@ class CommonClock(VirtualClock):
 
 @dataclass
 class Coverage:
-    """What was sent in some runs."""
+    """The cases and requests of several runs."""
 
     exchanges: Counter[str] = field(default_factory=Counter)
-    """By operation, as in "<provider>/<operation>"; those of cases that came to a verdict."""
+    """Number of exchanges by "<provider>/<operation>", for cases with a verdict."""
     cases: set[str] = field(default_factory=set)
-    """Ids of the cases that came to a verdict."""
+    """Ids of the cases with a verdict."""
 
-    def keep(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
-        """Note what came of `case`."""
+    def record(self, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
+        """Record the exchanges of `case`."""
         self.cases.add(case.id)
         self.exchanges.update(f"{exchange.provider}/{exchange.operation}" for exchange in exchanges)
 
 
-async def clean_check(
+async def check_correct_provider(
     contract: Contract, cases: Sequence[ConformanceCase], seed: int, coverage: Coverage
 ) -> tuple[Finding, ...]:
-    """What one run finds of a correct provider; what it sends is noted in `coverage`."""
-    dice = random.Random(seed)  # noqa: S311 - a draw, no secret
+    """Return the findings of one run against a correct provider, and record its exchanges in `coverage`."""
+    rng = random.Random(seed)  # noqa: S311 - sampling, not cryptography
     settings = EmulatorSettings(
-        seed=seed, clock="virtual", time_scale=dice.uniform(0, SLOWEST), rate_limits=False, credits=EMULATED_CREDITS
+        seed=seed,
+        clock="virtual",
+        time_scale=rng.uniform(0, MAX_TIME_SCALE),
+        rate_limits=False,
+        credits=EMULATED_CREDITS,
     )
-    chosen = _chosen(cases, dice)
+    chosen = _sample_cases(cases, rng)
     collector = Collector((), seed)
     async with Transport(app=create_app([contract], settings)) as transport:
-        clock, base = CommonClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
+        clock, base = SharedClock(transport, contract.id), {"": f"{HOST}/{contract.id}"}
         client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=clock, seed=seed)
-        service = CheckedService(contract, client, save_exchanges=coverage.keep)
-        runners = [CaseRunner(service, JUDGED_BY, collector) for _ in range(dice.randint(1, 5))]
+        service = CheckedService(contract, client, save_exchanges=coverage.record)
+        runners = [CaseRunner(service, CHECKED_RULES, collector) for _ in range(rng.randint(1, 5))]
         lanes = [runner.run(chosen[lane :: len(runners)]) for lane, runner in enumerate(runners)]
         jobs = [target for target in contract.targets.values() if target.job_operation is not None]
-        await asyncio.gather(*lanes, _jobs(CaseRunner(service, JUDGED_BY, collector), dice.choice(jobs), dice))
+        await asyncio.gather(*lanes, _run_jobs(CaseRunner(service, CHECKED_RULES, collector), rng.choice(jobs), rng))
     return collector.report().findings
 
 
-def _chosen(cases: Sequence[ConformanceCase], dice: random.Random) -> list[ConformanceCase]:
-    """Cases of every operation alike: one with many values would leave no room for the others."""
+def _sample_cases(cases: Sequence[ConformanceCase], rng: random.Random) -> list[ConformanceCase]:
+    """Sample cases evenly by operation, since one with many values would crowd out the others."""
     by_operation: dict[str, list[ConformanceCase]] = defaultdict(list)
     for case in cases:
         by_operation[case.operation].append(case)
-    chosen = [dice.choice(dice.choice(list(by_operation.values()))) for _ in range(CASES)]
-    chosen += dice.choices([case for case in cases if case.speech is not None], k=DELIVERIES)
+    chosen = [rng.choice(rng.choice(list(by_operation.values()))) for _ in range(CASES)]
+    chosen += rng.choices([case for case in cases if case.speech is not None], k=DELIVERIES)
     return chosen
 
 
-async def _jobs(runner: CaseRunner, target: Target, dice: random.Random) -> None:
-    """Some jobs of one account at a time, asked for in any order, late, and by ids that nobody gave out."""
+async def _run_jobs(runner: CaseRunner, target: Target, rng: random.Random) -> None:
+    """Run several jobs of one account: poll in random order, late, by unknown ids, and cancel."""
     jobs = StatefulJobs(target, runner)
     for _ in range(STEPS):
-        words = [
+        actions = [
             "poll",
             "late",
             *(["cancel"] if jobs.can_cancel else []),
             *(["unknown"] if jobs.rejects_unknown_ids else []),
         ]
-        word = dice.choice(["submit", *words] if jobs.count < MAX_JOBS else words) if jobs.count else "submit"
-        runner.collect(await jobs.take_step(word if word == "submit" else f"{word} {dice.randint(1, jobs.count)}"))
+        action = rng.choice(["submit", *actions] if jobs.count < MAX_JOBS else actions) if jobs.count else "submit"
+        step = action if action == "submit" else f"{action} {rng.randint(1, jobs.count)}"
+        runner.collect(await jobs.take_step(step))
 
 
 def main() -> None:
-    """Print runs, exchanges and every finding; there must be none."""
+    """Print the runs, the exchanges and every finding, of which there must be none."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=200)
     options = parser.parse_args()
-    started, blamed, coverage = time.perf_counter(), 0, Coverage()
+    started, false_alarms, coverage = time.perf_counter(), 0, Coverage()
     contracts = list(load_catalogue())
     plans = [plan_cases(list(contract.targets.values()), emulated=True, every=True).cases for contract in contracts]
     for seed in range(options.runs):
         index = seed % len(contracts)
-        findings = asyncio.run(clean_check(contracts[index], plans[index], seed, coverage))
-        blamed += bool(findings)
+        findings = asyncio.run(check_correct_provider(contracts[index], plans[index], seed, coverage))
+        false_alarms += bool(findings)
         for finding in findings:
             print(f"seed {seed}: {finding.rule}: {finding.message} ({finding.case})", flush=True)
-    print(f"{options.runs} clean runs, {coverage.exchanges.total()} exchanges, {blamed} with a finding")
+    print(f"{options.runs} clean runs, {coverage.exchanges.total()} exchanges, {false_alarms} with a finding")
     planned = {case.id for plan in plans for case in plan}
-    print(f"{len(coverage.cases & planned)} of {len(planned)} planned cases came to a verdict")
+    print(f"{len(coverage.cases & planned)} of {len(planned)} planned cases have a verdict")
     for contract in contracts:
         calls = {name: coverage.exchanges[f"{contract.id}/{name}"] for name in contract.operations}
         least = min(calls, key=lambda name: calls[name])

@@ -1,4 +1,4 @@
-"""Faults of answers: fields, enumerations, status codes, headers, errors."""
+"""Faults of responses: fields, enums, statuses, headers and error bodies."""
 
 from __future__ import annotations
 
@@ -6,46 +6,46 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from mutation.mutant import AnswerKind, Mutant, kind_of, on_reply
+from mutation.mutant import Mutant, ResponseKind, response_fault, response_kind
 from voicegauge.contract import MediaType, Operation, ResponseSpec, read_pointer
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json
 from voicegauge.model import Exchange
 
 MAX_DEPTH = 4
-"""Of a field inside its body."""
+"""Maximum depth of a field in its body."""
 SUCCESS_RULES = frozenset({"response-schema"})
 OUTPUT_RULES = frozenset({"response-schema", "job-completed-without-output", "audio-missing"})
-UNDOCUMENTED = (203, 418)
-"""A success and a refusal that no speech API documents."""
+UNDOCUMENTED_STATUSES = (203, 418)
+"""A success and an error status that no speech API documents."""
 
 
-class Answer(NamedTuple):
-    """One kind of answer that a correct provider gives."""
+class CorrectResponse(NamedTuple):
+    """A response of a correct provider, as an example of its kind."""
 
     operation: Operation
-    kind: AnswerKind
+    kind: ResponseKind
     body: Any
     headers: tuple[str, ...]
 
     @property
     def status(self) -> int:
-        """Of HTTP."""
+        """The HTTP status."""
         return self.kind.status
 
     @property
     def state(self) -> str | None:
-        """Of the job, in a status answer."""
+        """The job state, in a status response."""
         return self.kind.state
 
     @property
     def name(self) -> str:
-        """As in "<provider>/<operation> 200 COMPLETED"."""
+        """The kind of response: "<provider>/<operation> 200 COMPLETED"."""
         state = f" {self.state}" if self.state else ""
         return f"{self.operation.contract.id}/{self.operation.id} {self.status}{state}"
 
-    def is_in(self, reply: EmulatedResponse) -> bool:
-        """Whether `reply` is an answer of this kind."""
+    def matches(self, reply: EmulatedResponse) -> bool:
+        """Whether `reply` is a response of the same kind."""
         if reply.operation is None or reply.operation.id != self.operation.id or reply.status != self.status:
             return False
         job = reply.operation.job
@@ -54,79 +54,83 @@ class Answer(NamedTuple):
         return bool(job.state.read_body(reply.body) == self.state)
 
 
-def answers_of(operation: Operation, exchanges: list[Exchange]) -> list[Answer]:
-    """One answer of each kind, by the first exchange that shows it."""
-    found: dict[AnswerKind, Answer] = {}
+def correct_responses(operation: Operation, exchanges: list[Exchange]) -> list[CorrectResponse]:
+    """Return the first response of each kind."""
+    found: dict[ResponseKind, CorrectResponse] = {}
     for exchange in exchanges:
-        response, kind = exchange.response, kind_of(operation, exchange)
+        response, kind = exchange.response, response_kind(operation, exchange)
         body = read_json(response.body) if is_json(response.media_type) else None
         headers = tuple(name.lower() for name, _ in response.headers)
-        found.setdefault(kind, Answer(operation, kind, body, headers))
+        found.setdefault(kind, CorrectResponse(operation, kind, body, headers))
     return list(found.values())
 
 
-def answer_mutants(answer: Answer) -> Iterator[Mutant]:
-    """Every fault of one kind of answer."""
-    spec = answer.operation.response(answer.status)
+def response_mutants(correct: CorrectResponse) -> Iterator[Mutant]:
+    """Iterate over the faults of one kind of response."""
+    spec = correct.operation.response(correct.status)
     if spec is None:
         return
-    yield from _status_mutants(answer, spec)
-    yield from _header_mutants(answer, spec)
+    yield from _status_mutants(correct, spec)
+    yield from _header_mutants(correct, spec)
     media = next((media for media in spec.media.values() if is_json(media.name)), None)
-    if media is None or answer.body is None:
+    if media is None or correct.body is None:
         return
-    if answer.status < 400:
-        yield from _field_mutants(answer, media)
+    if correct.status < 400:
+        yield from _field_mutants(correct, media)
     else:
-        yield from _error_mutants(answer, media)
+        yield from _error_mutants(correct, media)
 
 
 def _mutant(
-    answer: Answer, kind: str, says: str, rules: frozenset[str], change: Callable[[EmulatedResponse], None]
+    correct: CorrectResponse,
+    kind: str,
+    description: str,
+    rules: frozenset[str],
+    change: Callable[[EmulatedResponse], None],
 ) -> Mutant:
-    def here(reply: EmulatedResponse) -> None:
-        if answer.is_in(reply):
+    def change_matching(reply: EmulatedResponse) -> None:
+        if correct.matches(reply):
             change(reply)
 
     return Mutant(
         kind=kind,
-        id=f"{answer.name}: {says}",
-        operation=answer.operation.id,
+        id=f"{correct.name}: {description}",
+        operation=correct.operation.id,
         rules=rules,
-        contract=answer.operation.contract,
-        faults=(on_reply(says, here),),
-        answer=answer.kind,
+        contract=correct.operation.contract,
+        faults=(response_fault(description, change_matching),),
+        affected_response=correct.kind,
     )
 
 
 # Fields
 
 
-def _field_mutants(answer: Answer, media: MediaType) -> Iterator[Mutant]:
-    """Every change of one field that the document forbids."""
-    for path in _fields(answer.body, ()):
+def _field_mutants(correct: CorrectResponse, media: MediaType) -> Iterator[Mutant]:
+    """Iterate over the changes of single fields that the document forbids."""
+    for path in _fields(correct.body, ()):
         for kind, change in _CHANGES.items():
-            spoiled = _changed(answer.body, path, change)
-            if spoiled != answer.body and _forbids(answer, media, spoiled):
-                says = f"{'/'.join(path)} {kind.partition(' ')[2]}"
+            affected = _changed(correct.body, path, change)
+            if affected != correct.body and _forbids(correct, media, affected):
+                description = f"{'/'.join(path)} {kind.partition(' ')[2]}"
                 rules = OUTPUT_RULES | {"job-state-unknown", "job-failed-without-reason"}
-                yield _mutant(answer, kind, says, rules, _body_change(path, change))
-        yield from _value_mutants(answer, media, path)
+                yield _mutant(correct, kind, description, rules, _body_change(path, change))
+        yield from _value_mutants(correct, media, path)
 
 
-def _value_mutants(answer: Answer, media: MediaType, path: tuple[str, ...]) -> Iterator[Mutant]:
-    """A value that is none of a field's documented ones, where it is an enumeration."""
-    if not isinstance(read_pointer(answer.body, list(path)), str):
+def _value_mutants(correct: CorrectResponse, media: MediaType, path: tuple[str, ...]) -> Iterator[Mutant]:
+    """Yield an undocumented value for a field with an enum."""
+    if not isinstance(read_pointer(correct.body, list(path)), str):
         return
 
     def change(parent: Any, key: Any) -> None:
         parent[key] = f"{parent[key]}-2"
 
-    errors = list(media.errors(_changed(answer.body, path, change)))
+    errors = list(media.errors(_changed(correct.body, path, change)))
     if any(error.keyword in ("enum", "const") for error in errors):
         rules = SUCCESS_RULES | {"job-state-unknown"}
-        says = f"{'/'.join(path)} has an undocumented value"
-        yield _mutant(answer, "answer: value added", says, rules, _body_change(path, change))
+        description = f"{'/'.join(path)} has an undocumented value"
+        yield _mutant(correct, "response: value added", description, rules, _body_change(path, change))
 
 
 def _body_change(path: tuple[str, ...], change: Callable[[Any, Any], None]) -> Callable[[EmulatedResponse], None]:
@@ -146,13 +150,13 @@ def _changed(body: Any, path: tuple[str, ...], change: Callable[[Any, Any], None
     return body
 
 
-def _forbids(answer: Answer, media: MediaType, body: Any) -> bool:
+def _forbids(correct: CorrectResponse, media: MediaType, body: Any) -> bool:
     if next(media.errors(body), None) is not None:
         return True
-    job = answer.operation.job
-    state = job.states.get(answer.state or "") if job is not None else None
-    carried = [place.read_body(body) for place in state.required] if state else []
-    return any(not isinstance(value, int | float | bool) and not value for value in carried)
+    job = correct.operation.job
+    state = job.states.get(correct.state or "") if job is not None else None
+    required = [place.read_body(body) for place in state.required] if state else []
+    return any(not isinstance(value, int | float | bool) and not value for value in required)
 
 
 def _fields(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -193,34 +197,34 @@ _CHANGES: dict[str, Callable[[Any, Any], None]] = {
 # Status codes, headers, errors
 
 
-def _status_mutants(answer: Answer, spec: ResponseSpec) -> Iterator[Mutant]:
-    def become(status: int) -> Callable[[EmulatedResponse], None]:
+def _status_mutants(correct: CorrectResponse, spec: ResponseSpec) -> Iterator[Mutant]:
+    def with_status(status: int) -> Callable[[EmulatedResponse], None]:
         def apply(reply: EmulatedResponse) -> None:
             reply.status = status
 
         return apply
 
-    surprise = UNDOCUMENTED[answer.status >= 400]
-    if answer.operation.response(surprise) is None:
-        says, rules = f"answered as {surprise}", frozenset({"status-undocumented"})
-        yield _mutant(answer, "status changed", says, rules, become(surprise))
-    if answer.status < 400:
+    undocumented = UNDOCUMENTED_STATUSES[correct.status >= 400]
+    if correct.operation.response(undocumented) is None:
+        description, rules = f"has status {undocumented}", frozenset({"status-undocumented"})
+        yield _mutant(correct, "status changed", description, rules, with_status(undocumented))
+    if correct.status < 400:
         return
     rules = frozenset({"wrong-error-status", "server-error", "status-undocumented"})
-    others = [int(status) for status in answer.operation.responses if status.isdecimal()]
+    others = [int(status) for status in correct.operation.responses if status.isdecimal()]
     for other in others:
-        if other >= 400 and other != answer.status:
-            yield _mutant(answer, "status changed", f"answered as {other}", rules, become(other))
+        if other >= 400 and other != correct.status:
+            yield _mutant(correct, "status changed", f"has status {other}", rules, with_status(other))
     del spec
 
 
-def _header_mutants(answer: Answer, spec: ResponseSpec) -> Iterator[Mutant]:
+def _header_mutants(correct: CorrectResponse, spec: ResponseSpec) -> Iterator[Mutant]:
     for name, header in spec.headers.items():
-        if name.lower() in answer.headers and (header.required or name.lower() == "retry-after"):
+        if name.lower() in correct.headers and (header.required or name.lower() == "retry-after"):
             rules = frozenset({"header-missing", "retry-after-missing"})
-            yield _mutant(answer, "header dropped", f"without {name}", rules, _without(name))
-    if spec.media and answer.body is not None:
-        yield _mutant(answer, "header dropped", "without Content-Type", frozenset({"content-type"}), _untyped)
+            yield _mutant(correct, "header dropped", f"without {name}", rules, _without(name))
+    if spec.media and correct.body is not None:
+        yield _mutant(correct, "header dropped", "without Content-Type", frozenset({"content-type"}), _untyped)
 
 
 def _without(name: str) -> Callable[[EmulatedResponse], None]:
@@ -234,16 +238,16 @@ def _untyped(reply: EmulatedResponse) -> None:
     reply.media_type = None
 
 
-def _error_mutants(answer: Answer, media: MediaType) -> Iterator[Mutant]:
+def _error_mutants(correct: CorrectResponse, media: MediaType) -> Iterator[Mutant]:
     shapes: dict[str, Any] = {"a list": ["something went wrong"], "an empty object": {}, "a text": "wrong"}
-    for says, body in shapes.items():
+    for description, body in shapes.items():
         if next(media.errors(body), None) is not None:
             rules = frozenset({"error-shape"})
-            yield _mutant(answer, "error shape changed", f"an error that is {says}", rules, _with_body(body))
+            yield _mutant(correct, "error shape changed", f"an error that is {description}", rules, _with_body(body))
     raw = {"HTML": (b"<html>Bad Gateway</html>", "body-not-json"), "empty": (b"", "empty-body")}
-    for says, (data, rule) in raw.items():
+    for description, (data, rule) in raw.items():
         rules = frozenset({rule})
-        yield _mutant(answer, "error shape changed", f"an error whose body is {says}", rules, _with_raw(data))
+        yield _mutant(correct, "error shape changed", f"an error whose body is {description}", rules, _with_raw(data))
 
 
 def _with_body(body: Any) -> Callable[[EmulatedResponse], None]:

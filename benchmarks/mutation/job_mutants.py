@@ -1,4 +1,4 @@
-"""Faults of jobs, charges and audio."""
+"""Faults of job states, charges and audio."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from mutation.mutant import Mutant, on_reply
+from mutation.mutant import Mutant, response_fault
 from voicegauge.contract import Operation, Target, read_pointer, write_pointer
 from voicegauge.contract.extension import JobSpec
 from voicegauge.emulator import Fault
@@ -14,30 +14,31 @@ from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.faults.audio import carries_audio
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import shortest_path
+from voicegauge.formats import Location
 
 UNKNOWN = "paused-by-mutation"
-MOVES = frozenset({"job-transition-illegal", "job-terminal-changed"})
-FLIPS = frozenset({"job-terminal-changed"})
-AUDIO = frozenset(
+TRANSITION_RULES = frozenset({"job-transition-illegal", "job-terminal-changed"})
+TERMINAL_RULES = frozenset({"job-terminal-changed"})
+AUDIO_RULES = frozenset(
     {"audio-truncated", "audio-length", "audio-undecodable", "audio-not-audio", "audio-missing", "empty-body"}
 )
-FORMAT = frozenset({"audio-format", "audio-media-type"})
+FORMAT_RULES = frozenset({"audio-format", "audio-media-type"})
 
 
 def job_mutants(operation: Operation) -> Iterator[Mutant]:
-    """Every fault of the states of a status operation's jobs."""
+    """Iterate over the faults of the job states of a status operation."""
     job = operation.job
     if job is None:
         return
     path = shortest_path(job)
-    for kind, says, rules, states in _paths(job, path):
+    for kind, description, rules, states in _paths(job, path):
         yield Mutant(
             kind=kind,
-            id=f"{operation.contract.id}/{operation.id}: {says} ({' > '.join(states)})",
+            id=f"{operation.contract.id}/{operation.id}: {description} ({' > '.join(states)})",
             operation=operation.id,
             rules=rules,
             contract=operation.contract,
-            faults=(Fault(id="mutant", description=says, change_states=_follow(operation, states)),),
+            faults=(Fault(id="mutant", description=description, change_states=_follow(operation, states)),),
         )
 
 
@@ -48,11 +49,11 @@ def _follow(operation: Operation, states: tuple[str, ...]) -> Callable[[JobSpec,
     return path
 
 
-Path = tuple[str, str, frozenset[str], tuple[str, ...]]
-"""Class of fault, what is wrong, the rules that fit, the states that a job passes through."""
+FaultyPath = tuple[str, str, frozenset[str], tuple[str, ...]]
+"""Class of fault, description, suitable rules, and the states that a job passes through."""
 
 
-def _paths(job: JobSpec, path: tuple[str, ...]) -> Iterator[Path]:
+def _paths(job: JobSpec, path: tuple[str, ...]) -> Iterator[FaultyPath]:
     ends = [name for name, state in job.states.items() if state.end is not None]
     for index in range(1, len(path)):
         stuck = path[:index]
@@ -63,15 +64,15 @@ def _paths(job: JobSpec, path: tuple[str, ...]) -> Iterator[Path]:
         before, after = path[index - 1], path[index]
         if before not in _reached(job, after):
             back = (*path[: index + 1], before, *path[index:])
-            yield "transition reversed", f"{after} leads back to {before}", MOVES, back
+            yield "transition reversed", f"{after} leads back to {before}", TRANSITION_RULES, back
             again = (*path[: index + 1], *path[: index + 1], *path[index:])
-            yield "transition repeated", f"everything up to {after} twice", MOVES, again
+            yield "transition repeated", f"everything up to {after} twice", TRANSITION_RULES, again
     for end in ends:
         way = shortest_path(job, end)
         for other in job.states:
             if other != end:
                 kind = "terminal flip" if other in ends else "transition added"
-                yield kind, f"{end} leads to {other}", FLIPS, (*way, other)
+                yield kind, f"{end} leads to {other}", TERMINAL_RULES, (*way, other)
 
 
 def _reached(job: JobSpec, start: str) -> set[str]:
@@ -88,10 +89,10 @@ def _reached(job: JobSpec, start: str) -> set[str]:
 
 
 def charge_mutants(target: Target) -> Iterator[Mutant]:
-    """Another amount than the price, where an answer tells what was charged."""
+    """Iterate over wrong charges, for targets whose responses report the charge."""
     job = target.job_operation.job if target.job_operation else None
-    told = target.response.charged or (job.charged if job is not None else None)
-    if told is None or target.pricing is None:
+    charged = target.response.charged or (job.charged if job is not None else None)
+    if charged is None or target.pricing is None:
         return
     changes: dict[str, Callable[[float], float]] = {
         "twice the price": lambda amount: amount * 2,
@@ -100,20 +101,20 @@ def charge_mutants(target: Target) -> Iterator[Mutant]:
         "nothing": lambda _amount: 0.0,
         "ten times the price": lambda amount: amount * 10,
     }
-    for says, change in changes.items():
-        yield _of_target(target, "charge changed", f"charges {says}", {"charge-wrong"}, charge=change)
+    for description, change in changes.items():
+        yield _of_target(target, "charge changed", f"charges {description}", {"charge-wrong"}, charge=change)
     if job is not None and job.charged is not None and target.job_operation is not None:
         place, operation = job.charged, target.job_operation.id
         yield _of_target(
             target,
             "charge changed",
-            "charges more when asked again",
+            "charges more when polled again",
             {"charge-wrong"},
-            reply=_charging_more(place, operation),
+            reply=_charge_more_per_poll(place, operation),
         )
 
 
-def _charging_more(place: str, operation: str) -> Callable[[EmulatedResponse], None]:
+def _charge_more_per_poll(place: Location, operation: str) -> Callable[[EmulatedResponse], None]:
     tokens = place.tokens
 
     def apply(reply: EmulatedResponse) -> None:
@@ -129,25 +130,25 @@ def _charging_more(place: str, operation: str) -> Callable[[EmulatedResponse], N
 
 
 def audio_mutants(target: Target) -> Iterator[Mutant]:
-    """What is delivered is cut, silent, of another format, or no audio."""
+    """Iterate over audio faults: truncated, silent, in another format, or not audio."""
     for share in (0.1, 0.5, 0.8):
-        yield _of_target(target, "audio truncated", f"{share:.0%} of the file", AUDIO, reply=_cut(share))
+        yield _of_target(target, "audio truncated", f"{share:.0%} of the file", AUDIO_RULES, reply=_cut(share))
     yield _of_target(target, "audio silenced", "digital silence", {"audio-silent"}, speech=_changed(silent=True))
     for name in ("wav", "flac", "ogg", "mp3"):
-        says = f"always {name}"
+        description = f"always {name}"
         place = target.job_operation.job.audio if target.job_operation and target.job_operation.job else None
         place = place or target.response.audio
         if place is not None and name != (place.format or target.spec.emulation.format or "wav"):
-            yield _of_target(target, "audio re-encoded", says, FORMAT, speech=_changed(format=name))
+            yield _of_target(target, "audio re-encoded", description, FORMAT_RULES, speech=_changed(format=name))
     unread = {"stream-unreadable"} if target.operation.stream is not None else set()
-    for says, data, rules in (
+    for description, data, rules in (
         ("an HTML page", b"<!doctype html><html>Bad Gateway</html>", {"audio-not-audio"}),
         ("JSON", b'{"error": "not found"}', {"audio-not-audio"}),
         ("nothing", b"", {"audio-missing", "empty-body"}),
         ("noise", bytes(range(256)) * 40, {"audio-undecodable", "audio-length", "audio-silent", "audio-format"}),
     ):
-        yield _of_target(target, "audio replaced", f"{says} for audio", rules | unread, reply=_replaced(data))
-    words = "A much longer text than anybody asked for. " * 20
+        yield _of_target(target, "audio replaced", f"{description} for audio", rules | unread, reply=_replaced(data))
+    words = "A much longer text than the requested one. " * 20
     yield _of_target(target, "audio replaced", "another text", {"audio-length"}, speech=_changed(text=words))
 
 
@@ -174,7 +175,7 @@ def _replaced(data: bytes) -> Callable[[EmulatedResponse], None]:
 def _of_target(
     target: Target,
     kind: str,
-    says: str,
+    description: str,
     rules: set[str] | frozenset[str],
     *,
     reply: Callable[[EmulatedResponse], None] | None = None,
@@ -182,13 +183,13 @@ def _of_target(
     charge: Callable[[float], float] | None = None,
 ) -> Mutant:
     fault = (
-        on_reply(says, reply)
+        response_fault(description, reply)
         if reply
-        else Fault(id="mutant", description=says, change_synthesis=speech, change_charge=charge)
+        else Fault(id="mutant", description=description, change_synthesis=speech, change_charge=charge)
     )
     return Mutant(
         kind=kind,
-        id=f"{target.id}: {says}",
+        id=f"{target.id}: {description}",
         operation=target.operation.id,
         target=target.name,
         rules=frozenset(rules),

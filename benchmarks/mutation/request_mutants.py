@@ -1,4 +1,4 @@
-"""Faults of what is accepted: enumerations, bounds, required fields, pairs of parameters, keys."""
+"""Faults in accepting requests: enums, limits, required fields, pairs of parameters, keys."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from mutation.mutant import Mutant, at
+from mutation.mutant import Mutant, value_at
 from voicegauge.contract import MISSING, Operation
 from voicegauge.contract.walking import walk_objects
 from voicegauge.emulator import Fault
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.formats.located_yaml import escape
 
-ACCEPTS = frozenset({"accepts-invalid"})
-REFUSES = frozenset({"refuses-valid"})
+ACCEPTED_RULES = frozenset({"accepts-invalid"})
+REJECTED_RULES = frozenset({"refuses-valid"})
 STEP = 0.05
-"""By which the bound of a number is moved; a whole number's is moved by one."""
+"""Step by which the limit of a number is moved; that of an integer is moved by one."""
 PAIRS = 12
-"""Two-parameter faults of one operation."""
+"""Two-parameter faults per operation."""
 MAX_LENGTH = 200_000
-"""A longer text is not sent by anybody."""
+"""Limits of longer texts are not tested, since no case sends such a text."""
 
 
 class Field(NamedTuple):
@@ -29,42 +29,42 @@ class Field(NamedTuple):
     name: str
     schema: dict[str, Any]
     pointer: str
-    """Of the schema."""
+    """Pointer of the schema."""
     constant: bool = False
-    """Whether it chooses the target."""
+    """Whether it selects the target."""
     text: bool = False
-    """Whether it is what is spoken: the emulator refuses a blank one whatever the schema says."""
+    """Whether it is the text to synthesize: the emulator rejects a blank one, whatever the schema allows."""
     required: bool = False
     media: str = ""
-    """Its media type, where the operation takes several."""
+    """Its media type, if the operation accepts several."""
 
 
 def request_mutants(operation: Operation) -> Iterator[Mutant]:
-    """Every fault of what one operation accepts."""
+    """Iterate over the faults in accepting requests of one operation."""
     fields = list(_fields(operation))
     for field in fields:
-        for says, kind, rules, edit in _edits(field):
-            says = f"{field.name} {says}{f' ({field.media})' if field.media else ''}"
-            yield _edited(operation, kind, says, rules, field.pointer, edit)
+        for description, kind, rules, edit in _edits(field):
+            description = f"{field.name} {description}{f' ({field.media})' if field.media else ''}"
+            yield _edited(operation, kind, description, rules, field.pointer, edit)
     yield from _required_mutants(operation)
     yield from _pair_mutants(operation, fields)
     yield from _upload_mutants(operation)
     if operation.needs_key:
         yield Mutant(
             kind="authentication dropped",
-            id=f"{operation.contract.id}/{operation.id}: no key is asked for",
+            id=f"{operation.contract.id}/{operation.id}: no key is required",
             operation=operation.id,
-            # Where an id is asked for that nobody gave out, it shows as the status of an unknown id.
-            rules=frozenset({"auth-not-enforced", *(["wrong-error-status"] if _asks_for_one(operation) else [])}),
+            # For a request with an id, the fault may show as the status of an unknown id.
+            rules=frozenset({"auth-not-enforced", *(["wrong-error-status"] if _requires_id(operation) else [])}),
             contract=operation.contract,
-            planted=(f"ignored-key@{operation.contract.id}/{operation.id}",),
+            emulator_faults=(f"ignored-key@{operation.contract.id}/{operation.id}",),
         )
 
 
 def _fields(operation: Operation) -> Iterator[Field]:
     schemas = operation.contract.schemas
     speech = operation.speech
-    constants = {place for spec in speech.targets.values() for place in spec.constants} if speech else set()
+    constants = {str(location) for spec in speech.targets.values() for location in spec.constants} if speech else set()
     seen: set[str] = set()
     for media in operation.request_media.values():
         schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
@@ -73,10 +73,10 @@ def _fields(operation: Operation) -> Iterator[Field]:
             if isinstance(inner, dict) and place not in seen:
                 seen.add(place)
                 body = f"body#/{name}"
-                text = speech is not None and speech.request["text"].at == body
+                text = speech is not None and str(speech.request["text"].at) == body
                 required = name in schema.get("required", ())
-                told = media.name if len(operation.request_media) > 1 else ""
-                yield Field(name, inner, place, body in constants, text, required, told)
+                media_name = media.name if len(operation.request_media) > 1 else ""
+                yield Field(name, inner, place, body in constants, text, required, media_name)
     for parameter in operation.parameters:
         if parameter.location == "query":
             inner, place = schemas.resolve(parameter.data.get("schema", {}), f"{parameter.pointer}/schema")
@@ -86,12 +86,12 @@ def _fields(operation: Operation) -> Iterator[Field]:
 
 
 def _edited(
-    operation: Operation, kind: str, says: str, rules: frozenset[str], pointer: str, edit: Callable[[Any], None]
+    operation: Operation, kind: str, description: str, rules: frozenset[str], pointer: str, edit: Callable[[Any], None]
 ) -> Mutant:
     contract = operation.contract
     return Mutant(
         kind=kind,
-        id=f"{contract.id}/{operation.id}: {says}",
+        id=f"{contract.id}/{operation.id}: {description}",
         operation=operation.id,
         rules=rules,
         contract=contract,
@@ -100,27 +100,27 @@ def _edited(
 
 
 def _edit_all(data: Any, pointer: str, edit: Callable[[Any], None]) -> None:
-    """Change the schema, and take away the plans' limits on texts: they would stand in for its own."""
-    edit(at(data, pointer))
+    """Change the schema, and remove the text limits of plans, which would hide a changed limit of the schema."""
+    edit(value_at(data, pointer))
     for _, node in walk_objects(data):
         if "text_characters" in node and "requests_per_minute" in node:
             del node["text_characters"]
 
 
-Edit = tuple[str, str, frozenset[str], Callable[[Any], None]]
-"""What is wrong, the class of fault, the rules that fit, the change of the schema."""
+SchemaEdit = tuple[str, str, frozenset[str], Callable[[Any], None]]
+"""Description, class of fault, suitable rules, and the change of the schema."""
 
 
-def _edits(field: Field) -> Iterator[Edit]:
+def _edits(field: Field) -> Iterator[SchemaEdit]:
     yield from _enum_edits(field)
     yield from _bound_edits(field)
     if field.schema.get("type") in ("integer", "boolean") and "enum" not in field.schema:
-        yield "of any type is accepted", "type not checked", ACCEPTS, lambda schema: schema.clear()
+        yield "of any type is accepted", "type not checked", ACCEPTED_RULES, lambda schema: schema.clear()
     if "pattern" in field.schema and not field.text:
-        yield "is not held to its pattern", "bound moved", ACCEPTS, lambda schema: schema.pop("pattern")
+        yield "is not checked by its pattern", "bound moved", ACCEPTED_RULES, lambda schema: schema.pop("pattern")
 
 
-def _enum_edits(field: Field) -> Iterator[Edit]:
+def _enum_edits(field: Field) -> Iterator[SchemaEdit]:
     values = field.schema.get("enum")
     if not values:
         return
@@ -131,14 +131,14 @@ def _enum_edits(field: Field) -> Iterator[Edit]:
     def any_case(schema: Any) -> None:
         schema["enum"] = [*values, *(value.upper() for value in values if isinstance(value, str))]
 
-    if not field.constant:  # a target that is not there cannot be played
-        yield "takes any value", "enumeration value added", ACCEPTS, drop
+    if not field.constant:  # an unknown target cannot be emulated
+        yield "takes any value", "enumeration value added", ACCEPTED_RULES, drop
     if any(isinstance(value, str) and value != value.upper() for value in values):
-        # What chooses the target is then refused as a target that is not there.
-        rules = ACCEPTS | {"wrong-error-status"} if field.constant else ACCEPTS
+        # A field that selects the target is then rejected as an unknown target.
+        rules = ACCEPTED_RULES | {"wrong-error-status"} if field.constant else ACCEPTED_RULES
         yield "takes capital letters", "enumeration value added", rules, any_case
     for value in values if len(values) > 1 else ():
-        yield f"refuses {value!r}", "enumeration value changed", REFUSES, _without_value(value)
+        yield f"rejects {value!r}", "enumeration value changed", REJECTED_RULES, _without_value(value)
 
 
 def _without_value(value: Any) -> Callable[[Any], None]:
@@ -148,20 +148,20 @@ def _without_value(value: Any) -> Callable[[Any], None]:
     return edit
 
 
-def _bound_edits(field: Field) -> Iterator[Edit]:
+def _bound_edits(field: Field) -> Iterator[SchemaEdit]:
     whole = "number" not in field.schema.get("type", "")
     for keyword, outwards in (("minimum", -1), ("maximum", 1), ("minLength", -1), ("maxLength", 1)):
         bound = field.schema.get(keyword)
         if bound is None or bound > MAX_LENGTH:
             continue
         step = 1 if whole or keyword.endswith("Length") else STEP
-        for sign, rules in ((outwards, ACCEPTS), (-outwards, REFUSES)):
+        for sign, rules in ((outwards, ACCEPTED_RULES), (-outwards, REJECTED_RULES)):
             moved = round(bound + sign * step, 6)
             if not (keyword == "minLength" and (moved < 0 or (field.text and moved < bound))):
                 yield f"has {keyword} {moved} for {bound}", "bound moved", rules, _with(keyword, moved)
         if keyword in ("minimum", "maximum"):
             exclusive = f"exclusive{keyword.capitalize()}"
-            yield f"has {exclusive} {bound}", "bound moved", REFUSES, _with(exclusive, bound)
+            yield f"has {exclusive} {bound}", "bound moved", REJECTED_RULES, _with(exclusive, bound)
 
 
 def _with(keyword: str, value: Any) -> Callable[[Any], None]:
@@ -173,20 +173,20 @@ def _with(keyword: str, value: Any) -> Callable[[Any], None]:
 
 def _required_mutants(operation: Operation) -> Iterator[Mutant]:
     schemas = operation.contract.schemas
-    subject = _worked_on(operation)
+    subject = _subject_fields(operation)
     for media in operation.request_media.values():
         schema, pointer = schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")
         for name in schema.get("properties", {}):
             required = name in schema.get("required", ())
             if name in subject:
-                continue  # nothing can be done without it, so that no provider takes a request that leaves it out
-            says = f"{name} {'may be left out' if required else 'must be there'} ({media.name})"
-            rules = ACCEPTS if required else REFUSES
-            yield _edited(operation, "required changed", says, rules, pointer, _toggled(name, required=required))
+                continue  # no provider can work without it
+            description = f"{name} {'is optional' if required else 'is required'} ({media.name})"
+            rules = ACCEPTED_RULES if required else REJECTED_RULES
+            yield _edited(operation, "required changed", description, rules, pointer, _toggled(name, required=required))
 
 
-def _worked_on(operation: Operation) -> set[str]:
-    """The fields of what an operation works on: a text to be spoken, the items of a batch, audio or words taken in."""
+def _subject_fields(operation: Operation) -> set[str]:
+    """Return the fields that an operation works on: a text, the items of a batch, audio input or a chat message."""
     places = [operation.speech.request["text"].at] if operation.speech else []
     places += [operation.batch.items] if operation.batch else []
     places += [operation.audio_input.request["audio"].at] if operation.audio_input else []
@@ -194,7 +194,7 @@ def _worked_on(operation: Operation) -> set[str]:
     return {place.tokens[0] for place in places if place.kind == "body"}
 
 
-def _asks_for_one(operation: Operation) -> bool:
+def _requires_id(operation: Operation) -> bool:
     return any(parameter.required and parameter.location in ("path", "query") for parameter in operation.parameters)
 
 
@@ -207,13 +207,15 @@ def _toggled(name: str, *, required: bool) -> Callable[[Any], None]:
 
 
 def _upload_mutants(operation: Operation) -> Iterator[Mutant]:
-    """A limit of uploads that is not kept."""
+    """Iterate over upload limits that are not enforced."""
     uploads = operation.limits.uploads if operation.speech and "multipart/form-data" in operation.request_media else {}
     for field, upload in uploads.items():
         for limit in ("max_bytes", "min_s", "min_sample_rate_hz", "formats"):
             if getattr(upload, limit):
-                says = f"{field} is not held to {limit}"
-                yield _edited(operation, "upload limit dropped", says, ACCEPTS, "", _unlimited(field, limit))
+                description = f"{field} is not checked by {limit}"
+                yield _edited(
+                    operation, "upload limit dropped", description, ACCEPTED_RULES, "", _unlimited(field, limit)
+                )
 
 
 def _unlimited(field: str, limit: str) -> Callable[[Any], None]:
@@ -229,10 +231,10 @@ def _unlimited(field: str, limit: str) -> Callable[[Any], None]:
 
 
 class Condition(NamedTuple):
-    """A parameter in one of its classes of values."""
+    """A parameter with a value of one class."""
 
     field: str
-    says: str
+    description: str
     holds: Callable[[Any], bool]
 
 
@@ -245,23 +247,23 @@ def _pair_mutants(operation: Operation, fields: list[Field]) -> Iterator[Mutant]
     for one, two in pairs[::stride]:
         yield Mutant(
             kind="two parameters",
-            id=f"{operation.contract.id}/{operation.id}: fails where {one.says} and {two.says}",
+            id=f"{operation.contract.id}/{operation.id}: fails where {one.description} and {two.description}",
             operation=operation.id,
             rules=frozenset({"server-error"}),
             contract=operation.contract,
-            faults=(Fault(id="mutant", description="two parameters", reject=_met(operation, one, two)),),
+            faults=(Fault(id="mutant", description="two parameters", reject=_both_hold(operation, one, two)),),
         )
 
 
-def _met(operation: Operation, one: Condition, two: Condition) -> Callable[[ParsedRequest, int], str | None]:
-    def meets(request: ParsedRequest, _number: int) -> str | None:
+def _both_hold(operation: Operation, one: Condition, two: Condition) -> Callable[[ParsedRequest, int], str | None]:
+    def reject(request: ParsedRequest, _number: int) -> str | None:
         if request.operation.id != operation.id or not isinstance(request.body, dict):
             return None
         sent = {**request.body, **request.query}
         both = all(condition.holds(sent.get(condition.field, MISSING)) for condition in (one, two))
         return "internal" if both else None
 
-    return meets
+    return reject
 
 
 def _conditions(field: Field) -> Iterator[Condition]:
@@ -278,4 +280,4 @@ def _conditions(field: Field) -> Iterator[Condition]:
     if "enum" not in schema:
         yield Condition(field.name, f"{field.name} is sent", lambda sent: sent is not MISSING)
         if not field.required:
-            yield Condition(field.name, f"{field.name} is left out", lambda sent: sent is MISSING)
+            yield Condition(field.name, f"{field.name} is missing", lambda sent: sent is MISSING)

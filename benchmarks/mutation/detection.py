@@ -1,0 +1,213 @@
+"""Checks of a faulty provider against the correct contract, in process, until the fault is found."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import msgspec
+
+from mutation.mutant import Mutant, ResponseKind, response_kind
+from voicegauge.checks import Rule, select_rules
+from voicegauge.client import Client
+from voicegauge.conformance import Collector, ConformanceCase, emulator_settings
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.conformance.running import CaseRunner, CheckedService, SaveExchanges
+from voicegauge.contract import Contract
+from voicegauge.emulator import EmulatorSettings, Fault, create_app
+from voicegauge.emulator.audio import speech
+from voicegauge.emulator.responses import bodies
+from voicegauge.emulator.server import providers
+from voicegauge.errors import VoicegaugeError
+from voicegauge.model import Exchange, Finding
+from voicegauge.transport import Transport, VirtualClock
+
+CHECKED_RULES = select_rules(ignore=("transcript-wrong",))
+"""All rules except for wrong transcripts, which depend on the emulator's recognizer rather than on a contract."""
+
+
+@dataclass
+class CallCounts:
+    """Number of requests."""
+
+    sent: int = 0
+    accepted: int = 0
+    """Speech requests with a 2xx response, for which a live service would charge."""
+
+    def count(self, contract: Contract, exchanges: Iterable[Exchange]) -> None:
+        """Add `exchanges` to the count."""
+        for exchange in exchanges:
+            operation = contract.operations.get(exchange.operation)
+            speaks = operation is not None and operation.speech is not None
+            self.sent += 1
+            self.accepted += speaks and exchange.response.status < 300
+
+    def add(self, other: CallCounts) -> None:
+        """Add `other` to the count."""
+        self.sent += other.sent
+        self.accepted += other.accepted
+
+
+class CaseTraffic(NamedTuple):
+    """The traffic of one case with a correct provider."""
+
+    calls: CallCounts
+    responses: frozenset[ResponseKind]
+
+
+@dataclass
+class CorrectTraffic:
+    """The traffic of a plan with a correct provider."""
+
+    exchanges: dict[str, list[Exchange]] = field(default_factory=lambda: defaultdict(list))
+    """By operation id: the first exchange with each kind of response, without the request body."""
+    cases: dict[str, CaseTraffic] = field(default_factory=dict)
+    """By case id; without cases that have no verdict."""
+    _known: set[ResponseKind] = field(default_factory=set)
+
+    def record(self, contract: Contract, case: ConformanceCase, exchanges: Sequence[Exchange]) -> None:
+        """Record the exchanges of `case`."""
+        calls, kinds = CallCounts(), set()
+        calls.count(contract, exchanges)
+        for exchange in exchanges:
+            operation = contract.operations.get(exchange.operation)
+            if operation is None:
+                continue
+            kind = response_kind(operation, exchange)
+            kinds.add(kind)
+            if kind not in self._known:
+                self._known.add(kind)
+                asked = msgspec.structs.replace(exchange.request, body=b"")
+                self.exchanges[operation.id].append(msgspec.structs.replace(exchange, request=asked))
+        self.cases[case.id] = CaseTraffic(calls, frozenset(kinds))
+
+    def operations_of(self, case: ConformanceCase) -> set[str]:
+        """Return the ids of the operations that `case` calls."""
+        seen = self.cases.get(case.id)
+        return {case.operation} | ({kind.operation for kind in seen.responses} if seen is not None else set())
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectionResult:
+    """The result of checking one mutant."""
+
+    mutant: Mutant
+    found: Finding | None
+    """The first finding of a suitable rule."""
+    others: tuple[Finding, ...] = ()
+    """Findings of other rules, if no suitable one was found."""
+    calls: CallCounts
+    error: str | None = None
+    """Why the check ended early."""
+
+
+def cases_for(mutant: Mutant, cases: Sequence[ConformanceCase], traffic: CorrectTraffic) -> list[ConformanceCase]:
+    """Return the cases of a plan that call the faulty operation, as `traffic` with a correct provider shows."""
+    if mutant.target is not None:
+        return [case for case in cases if case.target == mutant.target and case.speech is not None]
+    return [case for case in cases if mutant.operation in traffic.operations_of(case)]
+
+
+async def detect(
+    mutant: Mutant, contract: Contract, cases: Sequence[ConformanceCase], traffic: CorrectTraffic | None = None
+) -> DetectionResult:
+    """Send `cases` to `mutant` until a suitable rule has a finding.
+
+    Args:
+        mutant: a faulty provider.
+        contract: the correct contract, by which it is checked.
+        cases: in the order of the plan.
+        traffic: traffic of the same cases with a correct provider. A case without any of the affected responses has
+            the same result as there, so its requests are counted but not sent again.
+    """
+    suitable = {name: rule for name, rule in CHECKED_RULES.items() if name in mutant.rules}
+    result = await _send_until_detected(mutant, contract, cases, traffic, suitable)
+    if result.found is None:
+        # Checking all rules takes several times as long, so it is done only for mutants that were not found.
+        result = replace(
+            result, others=(await _send_until_detected(mutant, contract, cases, traffic, CHECKED_RULES)).others
+        )
+    if mutant.edit is not None:
+        _clear_contract_caches()
+    return result
+
+
+def _clear_contract_caches() -> None:
+    """Clear the emulator's caches, which would keep every edited contract in memory, except for synthesized speech."""
+    for module in (bodies, providers, speech):
+        for cache in vars(module).values():
+            if hasattr(cache, "cache_clear") and cache is not speech.render_speech:
+                cache.cache_clear()
+
+
+async def _send_until_detected(
+    mutant: Mutant,
+    contract: Contract,
+    cases: Sequence[ConformanceCase],
+    traffic: CorrectTraffic | None,
+    rules: Mapping[str, Rule],
+) -> DetectionResult:
+    calls, others = CallCounts(), list[Finding]()
+    seen = traffic.cases if traffic is not None else {}
+    settings = emulator_settings(faults=mutant.emulator_faults)
+    try:
+        async with _checking(
+            contract,
+            mutant.emulated_contract(),
+            settings,
+            rules,
+            lambda _case, sent: calls.count(contract, sent),
+            mutant.faults,
+        ) as check:
+            for case in cases:
+                if case.id in seen and not mutant.may_affect(seen[case.id].responses):
+                    calls.add(seen[case.id].calls)
+                    continue
+                findings = await check(case)
+                found = next((finding for finding in findings if finding.rule in mutant.rules), None)
+                if found is not None:
+                    return DetectionResult(mutant=mutant, found=found, calls=calls)
+                others += findings
+    except VoicegaugeError as error:
+        return DetectionResult(mutant=mutant, found=None, others=tuple(others), calls=calls, error=str(error))
+    return DetectionResult(mutant=mutant, found=None, others=tuple(others), calls=calls)
+
+
+async def run_correct_provider(
+    contract: Contract, cases: Iterable[ConformanceCase], settings: EmulatorSettings
+) -> tuple[list[Finding], CorrectTraffic]:
+    """Return the findings for a correct provider, of which there must be none, and its traffic."""
+    traffic, findings = CorrectTraffic(), list[Finding]()
+    async with _checking(
+        contract, contract, settings, CHECKED_RULES, lambda case, exchanges: traffic.record(contract, case, exchanges)
+    ) as check:
+        for case in cases:
+            findings += await check(case)
+    return findings, traffic
+
+
+@contextlib.asynccontextmanager
+async def _checking(
+    contract: Contract,
+    emulated_contract: Contract,
+    settings: EmulatorSettings,
+    rules: Mapping[str, Rule],
+    save_exchanges: SaveExchanges,
+    faults: Sequence[Fault] = (),
+) -> AsyncIterator[Callable[[ConformanceCase], Awaitable[Sequence[Finding]]]]:
+    """Yield a function that sends a case to an emulated provider and checks it by the correct contract."""
+    app = create_app([emulated_contract], settings, extra_faults=faults)
+    async with Transport(app=app) as transport:
+        base = {"": f"http://emulator.invalid/{contract.id}"}
+        client = Client(contract, transport, base_urls=base, key=EMULATED_KEY, clock=VirtualClock(), seed=settings.seed)
+        service = CheckedService(contract, client, save_exchanges=save_exchanges)
+
+        async def check(case: ConformanceCase) -> Sequence[Finding]:
+            collector = Collector((), settings.seed)
+            await CaseRunner(service, rules, collector).run([case])
+            return collector.report().findings
+
+        yield check
