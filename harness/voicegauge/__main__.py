@@ -9,23 +9,20 @@ from pathlib import Path
 from typing import NoReturn
 
 INTERRUPTED = 130
-"""What a shell reports for a program ended by Ctrl-C."""
+"""What a shell reports for a program ended by Ctrl-C. Not imported from `errors`: Ctrl-C may come during imports."""
 
 
 def main() -> NoReturn:
-    """Run the command line and leave with its exit status.
-
-    It is imported here, so that Ctrl-C in that first tenth of a second is no traceback.
-    """
+    """Run the command line and exit with its status."""
     try:
-        # A stream that was closed before the start (`>&-`, `<&-`) swallows what is written to it, or is empty.
+        # A stream that was closed by the shell (`>&-`, `<&-`) is `None`; printing to it would fail.
         sys.stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open to the end
         sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
         sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open to the end
         if isinstance(sys.stdout, io.TextIOWrapper):
-            # Providers speak in letters that the locale may lack, and files have names that are no text.
+            # Texts of providers and names of files may contain characters that the locale cannot encode.
             sys.stdout.reconfigure(errors="backslashreplace")
-        from voicegauge.cli import run
+        from voicegauge.cli import run  # here, so that Ctrl-C during the import does not print a traceback
 
         status = run()
     except KeyboardInterrupt:

@@ -60,7 +60,7 @@ def test_help_names_every_command_and_imports_none() -> None:
 
 
 def test_help_is_fast() -> None:
-    """It takes less than 0.25 s on an idle machine; the CPU time bears company that the clock does not."""
+    """It takes less than 0.25 s on an idle machine; CPU time is measured, because other processes do not affect it."""
     times = []
     for _ in range(5):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -146,7 +146,7 @@ def test_a_broken_contract_names_file_line_and_reason(folder: Path, capsys: pyte
     assert "letters" in line
 
 
-def test_a_contract_of_ones_own_is_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_user_contract_is_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "acme").mkdir()
     (folder / "acme" / "openapi.yaml").write_text(CONTRACT)
     assert run(["providers", "--contracts", str(folder), "--json", "-"]) == 0
@@ -156,10 +156,10 @@ def test_a_contract_of_ones_own_is_listed(folder: Path, capsys: pytest.CaptureFi
     assert {"pixazo", "pixelapi", "ttsai"} <= set(listed)
 
 
-def test_what_a_contract_says_is_printed_as_it_stands(
+def test_text_of_a_contract_is_printed_unchanged(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Words of rich's own markup and emoji are words of the provider here."""
+    """Markup and emoji codes of rich are not interpreted."""
     monkeypatch.setenv("COLUMNS", "200")
     (folder / "openapi.yaml").write_text(CONTRACT.replace("Voice one", "'Voice [red] [/b] :key:'"))
     assert run(["providers", "--contracts", "openapi.yaml"]) == 0
@@ -185,23 +185,21 @@ def test_settings_come_from_the_file_and_flags_win(folder: Path, capsys: pytest.
         ("= 3\n", "voicegauge.toml"),
         ("live = true\n", "--live"),
         ("[providers]\nlive = true\n", "--live"),
-        ("[providers]\njson = ['a']\n", "[providers] json must be a text or a number"),
-        ("[providers]\njson = true\n", "[providers] json must be a text or a number"),
-        ("[providers]\njson = 1979-05-27\n", "[providers] json must be a text or a number"),
-        ("[providers.json]\na = 1\n", "[providers] json must be a text or a number"),
-        ("contracts = [['a']]\n", "contracts must be a text or a number, or a list of them"),
+        ("[providers]\njson = ['a']\n", "[providers] json must be a string or a number"),
+        ("[providers]\njson = true\n", "[providers] json must be a string or a number"),
+        ("[providers]\njson = 1979-05-27\n", "[providers] json must be a string or a number"),
+        ("[providers.json]\na = 1\n", "[providers] json must be a string or a number"),
+        ("contracts = [['a']]\n", "contracts must be a string or a number, or a list of them"),
     ],
 )
-def test_a_setting_that_means_nothing_is_refused(
-    folder: Path, text: str, word: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_invalid_setting_is_rejected(folder: Path, text: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "voicegauge.toml").write_text(text)
     assert run(["providers"]) == 2
     assert word in one_line(capsys)
 
 
 @pytest.mark.parametrize(("text", "word"), [("[tool]\nvoicegauge = 3\n", "must be a table"), ("tool = 3\n", "")])
-def test_a_project_file_of_another_shape_is_no_traceback(
+def test_a_project_file_of_another_shape_is_not_a_traceback(
     folder: Path, text: str, word: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "pyproject.toml").write_text(text)
@@ -209,7 +207,7 @@ def test_a_project_file_of_another_shape_is_no_traceback(
     assert word in capsys.readouterr().err
 
 
-def test_a_top_level_setting_of_another_command_is_no_mistake(folder: Path) -> None:
+def test_a_top_level_setting_of_another_command_is_accepted(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[tool.voicegauge]\nseed = 3\nasr = 'embedded'\n")
     assert run(["rules", "nothing"]) == 0
     assert run(["asr", "--help"]) == 0
@@ -234,27 +232,27 @@ def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["bash", "-c", script], cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_a_reader_that_goes_away_is_no_finding(folder: Path) -> None:
+def test_a_closed_pipe_is_not_a_finding(folder: Path) -> None:
     done = shell("voicegauge report nowhere | true; voicegauge rules | true; echo ${PIPESTATUS[0]}", folder)
     assert done.stdout.strip() == "141"
     assert "Traceback" not in done.stderr
 
 
-def test_a_closed_standard_output_swallows_what_is_printed(folder: Path) -> None:
+def test_a_closed_standard_output_discards_the_table(folder: Path) -> None:
     done = shell("voicegauge providers --json out.json >&-", folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads((folder / "out.json").read_text())["providers"]
 
 
-def test_a_closed_standard_input_is_no_terminal(folder: Path) -> None:
-    """What would be overwritten is asked for on a terminal alone."""
+def test_a_closed_standard_input_is_not_a_terminal(folder: Path) -> None:
+    """Overwriting is confirmed only on a terminal."""
     shutil.copytree(ROOT / "fixtures" / "pixelapi", folder / "fixtures" / "pixelapi")
     done = shell("voicegauge record pixelapi --emulated --refresh all <&-", folder)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "add --yes" in done.stderr
 
 
-def test_what_the_locale_has_no_letters_for_is_printed_by_its_numbers_and_json_is_utf_8(
+def test_characters_missing_in_the_locale_are_escaped_and_json_is_utf_8(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "acme.yaml").write_text(CONTRACT.replace("Voice one", "声"), encoding="utf-8")
@@ -267,14 +265,14 @@ def test_what_the_locale_has_no_letters_for_is_printed_by_its_numbers_and_json_i
 
 
 @pytest.mark.parametrize("columns", ["wide", "0", "-5", ""])
-def test_a_width_that_means_nothing_is_none(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+def test_an_invalid_width_is_ignored(columns: str, capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", columns)
     assert run(["providers"]) == 0
     assert "pixazo/xtts-v2" in capsys.readouterr().out
 
 
 def test_ctrl_c_while_the_command_is_imported_is_one_line(tmp_path: Path) -> None:
-    """A module that is imported first raises what Ctrl-C raises."""
+    """A fake click module raises KeyboardInterrupt when it is imported."""
     (tmp_path / "click.py").write_text("raise KeyboardInterrupt\n")
     done = subprocess.run(
         [sys.executable, "-m", "voicegauge", "rules"],

@@ -50,8 +50,8 @@ def _post(url: str, value: object) -> None:
     connection.close()
 
 
-def test_webhooks_are_told_in_a_line_each_and_judged(tmp_path: Path) -> None:
-    file = tmp_path / "heard.json"
+def test_webhooks_are_printed_one_per_line_and_validated(tmp_path: Path) -> None:
+    file = tmp_path / "webhooks.json"
     with _listening("pixazo", "--mode", "terminal", "--count", "5", "--json", str(file)) as (process, url):
         going = {**END, "request_id": "v_2\x1b[2J", "status": "PROCESSING", "output": None, "completed_at": None}
         for value in (END, END, {**END, "completed_at": "later"}, going, {"wrong": 1}):
@@ -72,16 +72,16 @@ def test_webhooks_are_told_in_a_line_each_and_judged(tmp_path: Path) -> None:
     assert [one["verdict"] for one in written["webhooks"]] == ["passed", "passed", "failed", "failed", "failed"]
 
 
-def test_the_provider_is_recognised_and_what_is_nobodys_is_no_finding(tmp_path: Path) -> None:
-    file = tmp_path / "heard.json"
+def test_the_provider_is_recognized_and_an_unknown_webhook_is_not_a_finding(tmp_path: Path) -> None:
+    file = tmp_path / "webhooks.json"
     with _listening("--count", "3", "--json", str(file)) as (process, url):
         event = {"event": "task.completed", "task_id": "t", "status": "success"}
         for value in (END, event, {"hello": "world"}):
             _post(url, value)
         process.communicate(timeout=30)
     assert process.returncode == 0
-    heard = json.loads(file.read_text())["webhooks"]
-    assert [(one.get("provider"), one["verdict"]) for one in heard] == [
+    webhooks = json.loads(file.read_text())["webhooks"]
+    assert [(one.get("provider"), one["verdict"]) for one in webhooks] == [
         ("pixazo", "passed"),
         ("ttsai", "passed"),
         (None, "unknown"),
@@ -97,13 +97,13 @@ def test_ctrl_c_ends_it_with_the_verdict_so_far() -> None:
         assert process.wait(20) == 0
 
 
-def test_nothing_in_time_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_webhook_within_the_timeout_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["listen", "--port", "0", "--timeout", "0"]) == 3
     assert "no webhook was received within 0 s" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["listen"], ["check", "pixazo/chatterbox", "--live"]])
-def test_a_tunnel_without_https_is_refused(command, capsys, monkeypatch) -> None:
+def test_a_tunnel_without_https_is_rejected(command, capsys, monkeypatch) -> None:
     monkeypatch.setenv("PIXAZO_API_KEY", "any-key")
     assert run([*command, "--public-url", "http://tunnel.example"]) == 2
     assert "must begin with https://" in capsys.readouterr().err

@@ -84,23 +84,25 @@ def transcripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def heard_once(folder: Path, transcripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What one test transcribed the next one need not."""
+def shared_transcripts(folder: Path, transcripts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Share transcripts between the tests of this module."""
     monkeypatch.setenv("VOICEGAUGE_CACHE", str(transcripts))
 
 
-def test_scores_are_kept_in_the_run_and_those_of_others_stay(folder: Path, heard_once: None) -> None:
+def test_scores_are_saved_and_those_of_other_engines_remain(folder: Path, shared_transcripts: None) -> None:
     run = load_run(folder)
     other = ScoreSet(asr="another", asr_reason="requested", normalizer="whisper-english/1")
     save_run(folder, msgspec.structs.replace(run, score_sets=(other,)))
     for _ in range(2):
         assert run_cli(["score", str(folder), "--workers", "1"]) == 0
-    kept = load_run(folder).score_sets
-    assert [one.asr.partition(":")[0] for one in kept] == ["another", "whisper"]
-    assert len(kept[1].scores) == 2
+    saved = load_run(folder).score_sets
+    assert [one.asr.partition(":")[0] for one in saved] == ["another", "whisper"]
+    assert len(saved[1].scores) == 2
 
 
-def test_it_prints_the_table_or_the_json(folder: Path, heard_once: None, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_prints_the_table_or_the_json(
+    folder: Path, shared_transcripts: None, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run_cli(["score", str(folder / "run.json"), "--workers", "1"]) == 0
     shown = capsys.readouterr().out
     assert "EMULATED" in shown
@@ -112,7 +114,7 @@ def test_it_prints_the_table_or_the_json(folder: Path, heard_once: None, capsys:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         (["--asr", "none"], "nothing was transcribed: none requested"),
         (["--asr", "whisperer"], "did you mean whisper?"),
@@ -121,22 +123,22 @@ def test_it_prints_the_table_or_the_json(folder: Path, heard_once: None, capsys:
     ],
 )
 def test_a_mistake_is_one_line(
-    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], says: str
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert run_cli(["score", str(folder), *arguments]) == 2
     shown = capsys.readouterr()
-    assert says in shown.err
+    assert message in shown.err
     assert shown.err.count("\n") == 1
     assert load_run(folder).score_sets == ()
 
 
-def test_a_live_run_without_weights_says_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_live_run_without_weights_names_the_option_to_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_run(folder, made_run(folder, 1, Provenance.RECORDED))
     assert run_cli(["score", str(folder)]) == 2
     assert "--asr whisper" in capsys.readouterr().err
 
 
-def test_a_run_in_an_unknown_language_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_in_an_unknown_language_is_rejected(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = load_run(folder)
     german = tuple(msgspec.structs.replace(sample, language="de") for sample in run.samples)
     save_run(folder, msgspec.structs.replace(run, samples=german))
@@ -145,7 +147,7 @@ def test_a_run_in_an_unknown_language_is_refused(folder: Path, capsys: pytest.Ca
 
 
 def gone(group: int) -> bool:
-    """Whether the last process of a group ends; Python's own resource tracker takes a moment."""
+    """Whether all processes of a group end within ten seconds."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         try:

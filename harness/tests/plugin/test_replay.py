@@ -1,4 +1,4 @@
-"""`voicegauge_replay` in a user's own tests, and `voicegauge serve --replay` beside them."""
+"""`voicegauge_replay` in a user's tests, and `voicegauge serve --replay`."""
 
 from __future__ import annotations
 
@@ -169,23 +169,23 @@ def _get(url: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-@pytest.mark.parametrize(("asked", "status"), [(["a", "a", "b"], 0), (["a", "nobody"], 1)])
-def test_recordings_are_served_on_a_port(folder, asked, status) -> None:
+@pytest.mark.parametrize(("jobs", "status"), [(["a", "a", "b"], 0), (["a", "nobody"], 1)])
+def test_recordings_are_served_on_a_port(folder, jobs, status) -> None:
     command = [sys.executable, "-m", "voicegauge", "serve", "--replay", str(folder), "--port", "0", "--pace", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     try:
         announced = [process.stdout.readline() for _ in range(3)]
         url = announced[0].split()[3]
-        codes = [_get(f"{url}/pixazo/v2/requests/status/{job}", {"ocp-apim-subscription-key": "x"})[0] for job in asked]
+        codes = [_get(f"{url}/pixazo/v2/requests/status/{job}", {"ocp-apim-subscription-key": "x"})[0] for job in jobs]
         process.send_signal(signal.SIGINT)
         said, complained = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
-    assert codes == [501 if job == "nobody" else 200 for job in asked]
+    assert codes == [501 if job == "nobody" else 200 for job in jobs]
     assert process.returncode == status
-    assert f"{len({'a', 'b'} & set(asked))} of 2 recorded requests were sent" in said
+    assert f"{len({'a', 'b'} & set(jobs))} of 2 recorded requests were sent" in said
     assert "2 recorded requests, RECORDED" in announced[2]
     assert ("the nearest recorded one is" in complained) == bool(status)
     assert "Traceback" not in complained

@@ -66,7 +66,7 @@ REPORT_FILE = "report.html"
 
 
 @dataclass(frozen=True)
-class _Job:
+class _PlannedBenchmark:
     """A planned benchmark with everything that it needs."""
 
     plan: BenchPlan
@@ -152,7 +152,7 @@ def benchmark(
     """
     if live is not None and faults:
         raise UsageError("--fault is for the emulator: leave out --live")
-    job = _plan(
+    planned = _plan_requests(
         catalogue=to_catalogue(contracts),
         names=to_names(targets),
         live=live,
@@ -163,30 +163,30 @@ def benchmark(
         listener=progress or ProgressListener(),
     )
     if live is not None:
-        job.plan.check_budget(live.max_cost_usd)
-        live_access(contracts_of(job.targets.values()), live.base_urls, live.account_plans)
-    unscored_reason = _check_asr(asr, job)
-    found = find_unfinished_run(Path(out), job.plan.sha256) if live is not None else None
+        planned.plan.check_budget(live.max_cost_usd)
+        live_access(contracts_of(planned.targets.values()), live.base_urls, live.account_plans)
+    unscored_reason = _check_asr(asr, planned)
+    found = find_unfinished_run(Path(out), planned.plan.sha256) if live is not None else None
     stop = StopSignal()
-    with _connect(job, faults, concurrency) as order:
-        folder = found or _create_run(Path(out), order, live)
-        outcome = _send(order, folder, read_journal(folder) if found else None, stop, job.listener)
-    run = _save(folder, outcome, order, job.listener)
+    with _open_services(planned, faults, concurrency) as config:
+        folder = found or _create_run(Path(out), config, live)
+        outcome = _send_requests(config, folder, read_journal(folder) if found else None, stop, planned.listener)
+    run = _save(folder, outcome, config, planned.listener)
     if stop.requested and stop.error is None:
         return _result(
             folder,
             run,
             text_length,
-            stopped=f"interrupted after {len(outcome.samples)} of {job.plan.requests} samples",
+            stopped=f"interrupted after {len(outcome.samples)} of {planned.plan.requests} samples",
             stop_reason="interrupted",
         )
     _raise_if_nothing_measured(run, stop)
-    scores = _score(folder, run, asr, job.listener)
+    scores = _score(folder, run, asr, planned.listener)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
         save_run(folder, run)
     elif unscored_reason:
-        job.listener.notice(f"no error rates: {unscored_reason}")
+        planned.listener.notice(f"no error rates: {unscored_reason}")
     page = write_report([(folder, run)], folder / REPORT_FILE, characters=text_length) if html else None
     return _result(
         folder,
@@ -244,7 +244,7 @@ def plan_benchmark(
     Raises:
         UsageError: a name is not known, or a target needs something that is missing.
     """
-    job = _plan(
+    planned = _plan_requests(
         catalogue=to_catalogue(contracts),
         names=to_names(targets),
         live=live,
@@ -254,10 +254,10 @@ def plan_benchmark(
         voice_sample=voice_sample,
         listener=progress or ProgressListener(),
     )
-    return summarize_plan(job.plan)
+    return summarize_plan(planned.plan)
 
 
-def _plan(
+def _plan_requests(
     *,
     catalogue: Catalogue,
     names: Sequence[str],
@@ -267,7 +267,7 @@ def _plan(
     prices: Mapping[str, float],
     voice_sample: PathLike | None,
     listener: ProgressListener,
-) -> _Job:
+) -> _PlannedBenchmark:
     chosen = _select(catalogue, names, live)
     check_prices(catalogue, prices)
     voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
@@ -284,7 +284,7 @@ def _plan(
         listener.notice(f"left out: {target_id} does not speak a language of the suite {texts.id}")
     targets = {target.id: target for target in chosen if target.id not in plan.left_out}
     validate_requests(plan, targets, voice)
-    return _Job(plan, targets, voice, prices, live, listener)
+    return _PlannedBenchmark(plan, targets, voice, prices, live, listener)
 
 
 def _select(catalogue: Catalogue, names: Sequence[str], live: LiveOptions | None) -> list[BaseTarget]:
@@ -297,61 +297,66 @@ def _select(catalogue: Catalogue, names: Sequence[str], live: LiveOptions | None
     return chosen
 
 
-def _check_asr(asr: str, job: _Job) -> str | None:
+def _check_asr(asr: str, planned: _PlannedBenchmark) -> str | None:
     """Return why nothing will be transcribed, if so; reject an engine that cannot be used before anything is paid."""
-    if job.plan.kind == "transcription":
+    if planned.plan.kind == "transcription":
         return None  # the targets are the recognizers
-    spoken = {SpokenText(one.text.language, one.text.text) for row in job.plan.rounds for one in row}
-    choice = choose_scoring_asr(asr, job.provenance, spoken)
+    spoken = {SpokenText(one.text.language, one.text.text) for row in planned.plan.rounds for one in row}
+    choice = choose_scoring_asr(asr, planned.provenance, spoken)
     return None if choice.asr else choice.reason
 
 
 @contextmanager
-def _connect(job: _Job, faults: Sequence[str], concurrency: int) -> Iterator[RunConfig]:
+def _open_services(planned: _PlannedBenchmark, faults: Sequence[str], concurrency: int) -> Iterator[RunConfig]:
     """Yield the order for the live services, or for an emulator that runs as long as the context."""
-    contracts = contracts_of(job.targets.values())
+    contracts = contracts_of(planned.targets.values())
     budget = None
-    if job.live is None:
+    if planned.live is None:
         settings = EmulatorSettings(
-            seed=job.plan.settings.seed, faults=tuple(faults), credits=EMULATED_CREDITS, rate_limits=False
+            seed=planned.plan.settings.seed, faults=tuple(faults), credits=EMULATED_CREDITS, rate_limits=False
         )
         with running_emulator(contracts, settings) as emulator:
             access = emulated_access(contracts, emulator)
-            yield RunConfig(job.plan, job.targets, access, concurrency, budget, job.prices, job.voice)
+            yield RunConfig(planned.plan, planned.targets, access, concurrency, budget, planned.prices, planned.voice)
         return
-    access, budget = live_access(contracts, job.live.base_urls, job.live.account_plans), job.live.max_cost_usd
-    cost = f"${job.plan.usd:.4f} of at most ${budget:g}"
-    job.listener.notice(f"LIVE: {job.plan.requests} requests to {', '.join(access)}, {cost}")
-    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, job.listener)
-    yield RunConfig(job.plan, job.targets, access, concurrency, budget, job.prices, job.voice)
+    access, budget = (
+        live_access(contracts, planned.live.base_urls, planned.live.account_plans),
+        planned.live.max_cost_usd,
+    )
+    cost = f"${planned.plan.usd:.4f} of at most ${budget:g}"
+    planned.listener.notice(f"LIVE: {planned.plan.requests} requests to {', '.join(access)}, {cost}")
+    announce_rate_limits({provider: one.rate_limiter for provider, one in access.items()}, planned.listener)
+    yield RunConfig(planned.plan, planned.targets, access, concurrency, budget, planned.prices, planned.voice)
 
 
-def _create_run(out: Path, order: RunConfig, live: LiveOptions | None) -> Path:
+def _create_run(out: Path, config: RunConfig, live: LiveOptions | None) -> Path:
     created = datetime.now(UTC)
     kind = "emulated" if live is None else "live"
-    folder = create_run_folder(out, f"{created:%Y%m%d-%H%M%S}-{order.plan.suite.id}-{kind}")
+    folder = create_run_folder(out, f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}")
     base_urls = {} if live is None else live.base_urls
-    save_run(folder, Run(manifest=make_manifest(order, folder.name, created, base_urls=base_urls), samples=()))
+    save_run(folder, Run(manifest=make_manifest(config, folder.name, created, base_urls=base_urls), samples=()))
     return folder
 
 
-def _send(
-    order: RunConfig, folder: Path, past: JournalState | None, stop: StopSignal, listener: ProgressListener
+def _send_requests(
+    config: RunConfig, folder: Path, resumed: JournalState | None, stop: StopSignal, listener: ProgressListener
 ) -> RunOutcome:
     done = 0
-    if past is not None:
-        done = len(past.finished)
+    if resumed is not None:
+        done = len(resumed.finished)
         listener.notice(
-            f"resuming {folder}: {done} samples are finished, {len(past.pending_jobs)} jobs are in progress"
+            f"resuming {folder}: {done} samples are finished, {len(resumed.pending_jobs)} jobs are in progress"
         )
-    with phase(listener, "sending requests", order.plan.requests, done) as sending:
-        return run_coroutine(_interruptible(order, folder, past, stop, lambda _: sending.advance(), listener))
+    with phase(listener, "sending requests", config.plan.requests, done) as sending:
+        return run_coroutine(
+            _run_until_interrupted(config, folder, resumed, stop, lambda _: sending.advance(), listener)
+        )
 
 
-async def _interruptible(
-    order: RunConfig,
+async def _run_until_interrupted(
+    config: RunConfig,
     folder: Path,
-    past: JournalState | None,
+    resumed: JournalState | None,
     stop: StopSignal,
     on_sample: Callable[[Sample], None],
     listener: ProgressListener,
@@ -371,15 +376,15 @@ async def _interruptible(
     if handles_signals:
         loop.add_signal_handler(signal.SIGINT, interrupted)
     try:
-        return await run_plan(order, folder, resumed=past, stop=stop, on_sample=on_sample)
+        return await run_plan(config, folder, resumed=resumed, stop=stop, on_sample=on_sample)
     finally:
         if handles_signals:
             loop.remove_signal_handler(signal.SIGINT)
 
 
-def _save(folder: Path, outcome: RunOutcome, order: RunConfig, listener: ProgressListener) -> Run:
+def _save(folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener) -> Run:
     with phase(listener, "measuring audio", len(outcome.samples)) as measuring:
-        samples = measure_audio(folder, outcome.samples, order.targets, measuring.advance)
+        samples = measure_audio(folder, outcome.samples, config.targets, measuring.advance)
     manifest = msgspec.structs.replace(
         load_run(folder).manifest, finished=outcome.is_complete, spent_usd=outcome.spent_usd
     )

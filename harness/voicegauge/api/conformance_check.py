@@ -119,7 +119,7 @@ def check(
         folders = [Path(folder) for folder in recordings] or [data_dir("fixtures")]
         _check_offline(contracts_of(chosen), rules, collector, folders, strict=stale_recordings_fail)
         return _report(collector, None, rules)
-    plan = _plan(
+    plan = _plan_cases(
         chosen,
         emulated=bool(emulated),
         max_calls=max_calls,
@@ -129,11 +129,13 @@ def check(
     )
     cost = price_plan(plan, chosen, prices or {}, provenance=_provenance(live))
     with (
-        _connect(chosen, emulated, live, prices=prices, faults=faults, seed=seed, listener=listener, plan=cost) as base,
+        _open_service(
+            chosen, emulated, live, prices=prices, faults=faults, seed=seed, listener=listener, plan=cost
+        ) as settings,
         _receiver(public_url, listen_port) as receiver,
     ):
         folder = Path(failures) if failures is not None else None
-        settings = replace(base, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver)
+        settings = replace(settings, rules=rules, fuzz=fuzz, failures=folder, receiver=receiver)
         return _report(collector, send_plan(chosen, plan, settings, collector, listener), rules)
 
 
@@ -175,7 +177,7 @@ def plan_check(
     if emulated == (live is not None):
         raise UsageError("plan a check of either the emulator or the live service")
     chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
-    plan = _plan(
+    plan = _plan_cases(
         chosen, emulated=emulated, max_calls=max_calls, full=full, large_uploads=large_uploads, webhooks=webhooks
     )
     return price_plan(plan, chosen, prices or {}, provenance=_provenance(live))
@@ -223,8 +225,10 @@ def check_request(
     case = request_case(
         one, modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
     )
-    with _connect([one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()) as base:
-        return _report(collector, send_plan([one], CasePlan(cases=(case,)), base, collector, ProgressListener()))
+    with _open_service(
+        [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
+    ) as settings:
+        return _report(collector, send_plan([one], CasePlan(cases=(case,)), settings, collector, ProgressListener()))
 
 
 def check_job_steps(
@@ -263,10 +267,12 @@ def check_job_steps(
     """
     collector = Collector([target], seed)
     one = select_targets(to_catalogue(contracts), target, prices or {}, live)[0]
-    with _connect([one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()) as base:
+    with _open_service(
+        [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
+    ) as settings:
         stop: StopReason | None = None
         try:
-            run_coroutine(conformance.check_job_steps(one, steps, base, collector))
+            run_coroutine(conformance.check_job_steps(one, steps, settings, collector))
         except KeyboardInterrupt:
             collector.stopped_by, stop = "interrupted", "interrupted"
         except TransportError as error:
@@ -321,7 +327,7 @@ def _check_offline(
     check_recordings(files, contracts, rules, collector, ci=strict)
 
 
-def _plan(
+def _plan_cases(
     targets: Sequence[Target],
     *,
     emulated: bool,
@@ -342,7 +348,7 @@ def _plan(
 
 
 @contextmanager
-def _connect(
+def _open_service(
     targets: Sequence[Target],
     emulated: bool | RunningEmulator,
     live: LiveOptions | None,

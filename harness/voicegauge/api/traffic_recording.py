@@ -127,7 +127,7 @@ def record(
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     listener = progress or ProgressListener()
     chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
-    recording = _Recording(
+    recording = _RecordingRun(
         targets=chosen,
         contracts={contract.id: contract for contract in contracts_of(chosen)},
         live=live,
@@ -149,7 +149,7 @@ def record(
 
 
 @dataclass(frozen=True)
-class _Sent:
+class _ReceivedCases:
     """The exchanges that were recorded, before they are written."""
 
     groups: Mapping[str, Sequence[Exchange]]
@@ -161,7 +161,7 @@ class _Sent:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Recording:
+class _RecordingRun:
     """One call of `record`."""
 
     targets: Sequence[Target]
@@ -206,7 +206,7 @@ class _Recording:
             stop_reason=sent.stop_reason,
         )
 
-    def _send_live(self, plan: CasePlan, collector: Collector) -> _Sent:
+    def _send_live(self, plan: CasePlan, collector: Collector) -> _ReceivedCases:
         assert self.live is not None
         unfinished = UnfinishedRecording(self.folder, self.contracts, mask=self.mask)
         saved = unfinished.load(plan.cases, datetime.now(UTC))
@@ -228,19 +228,21 @@ class _Recording:
         if recorder.met_emulator:
             raise UsageError("it is the emulator that responded: nothing is written; record it with --emulated")
         groups = {**saved, **recorder.groups}
-        return _Sent({case.id: groups[case.id] for case in plan.cases if case.id in groups}, secrets, stop, unfinished)
+        return _ReceivedCases(
+            {case.id: groups[case.id] for case in plan.cases if case.id in groups}, secrets, stop, unfinished
+        )
 
-    def _send_to_emulator(self, plan: CasePlan, collector: Collector) -> _Sent:
+    def _send_to_emulator(self, plan: CasePlan, collector: Collector) -> _ReceivedCases:
         with running_emulator(self.contracts.values(), emulator_settings(seed=self.seed)) as emulator:
             settings = emulator_check_settings(emulator, self.targets, seed=self.seed)
             recorder = Recorder(self.contracts, settings.base_urls)
             stop = send_plan(
                 self.targets, plan, replace(settings, save_exchanges=recorder.save), collector, self.listener
             )
-        return _Sent(recorder.groups, [key for key in settings.keys.values() if key], stop)
+        return _ReceivedCases(recorder.groups, [key for key in settings.keys.values() if key], stop)
 
     def _write(
-        self, updates: Sequence[RecordingUpdate], sent: _Sent, overwrite: bool | ConfirmOverwrite
+        self, updates: Sequence[RecordingUpdate], sent: _ReceivedCases, overwrite: bool | ConfirmOverwrite
     ) -> tuple[list[RecordedFile], Counter[str]]:
         """Write every file that can be written; raise the first error when the other files are safe."""
         redactions: Counter[str] = Counter()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from voicegauge.bench import BenchPlanResult
 
-_NONE = "-"
+_NO_VALUE = "-"
 
 
 def print_plan(plan: BenchPlanResult) -> None:
@@ -36,32 +36,32 @@ class _Column(NamedTuple):
 
     heading: str
     cell: Callable[[TargetSummary], str]
-    joint: str = " "
+    separator: str = " "
     """What replaces the line break in a wide table."""
     text: bool = False
 
 
-_FILE = _Column("total\nms", lambda one: _number(one.total_latency_ms))
-_P95 = _Column("p95\nms", lambda one: _number(one.total_latency_p95_ms, interval=False))
-_DONE = _Column("job done\nms", lambda one: _between(one.completion_ms))
-_MINUTE = _Column("per\nminute", lambda one: _minute(one.cost))
-_MILLION = _Column("$/1M\nchars", lambda one: _million(one.cost))
+_TOTAL_LATENCY = _Column("total\nms", lambda one: _format_estimate(one.total_latency_ms))
+_TOTAL_LATENCY_P95 = _Column("p95\nms", lambda one: _format_estimate(one.total_latency_p95_ms, interval=False))
+_COMPLETION_TIME = _Column("job done\nms", lambda one: _bounds(one.completion_ms))
+_PRICE_PER_MINUTE = _Column("cost per\nminute", lambda one: _price_per_minute(one.cost))
+_PRICE_PER_MILLION = _Column("$/1M\nchars", lambda one: _price_per_million(one.cost))
 _COLUMNS = (
     _Column("", lambda one: "*" if one.pareto else " ", text=True),
-    _Column("target", lambda one: one.target.replace("/", "/\n", 1), joint="", text=True),
+    _Column("target", lambda one: one.target.replace("/", "/\n", 1), separator="", text=True),
     _Column("ok", lambda one: f"{one.samples - one.failures}/{one.samples}"),
-    _FILE,
-    _P95,
-    _DONE,
-    _Column("RTF", lambda one: _number(one.rtf, digits=2, interval=False)),
-    _Column("WER", lambda one: _rate(one.wer or one.cer)),
-    _Column("per\nrequest", lambda one: _price(one.cost)),
-    _MINUTE,
-    _MILLION,
+    _TOTAL_LATENCY,
+    _TOTAL_LATENCY_P95,
+    _COMPLETION_TIME,
+    _Column("RTF", lambda one: _format_estimate(one.rtf, digits=2, interval=False)),
+    _Column("WER", lambda one: _format_error_rate(one.wer or one.cer)),
+    _Column("cost per\nrequest", lambda one: _price_per_request(one.cost)),
+    _PRICE_PER_MINUTE,
+    _PRICE_PER_MILLION,
 )
-_SPARE = (_DONE, _MILLION, _P95)
+_HIDEABLE = (_COMPLETION_TIME, _PRICE_PER_MILLION, _TOTAL_LATENCY_P95)
 """Columns that a narrow terminal hides, in the order in which they are hidden."""
-_SHORT = 12
+_MAX_UNBROKEN = 12
 """Texts of up to this many characters are not broken, so that they can be searched for and copied."""
 
 
@@ -70,30 +70,30 @@ def print_summaries(summaries: Sequence[TargetSummary], scores: ScoreSet | None,
     out = console()
     if provenance is Provenance.EMULATED:
         out.print(emulated_label("the numbers show that the tool works, not how fast a provider is"))
-    by_minute = any(_minute(one.cost) != _NONE for one in summaries)
-    columns = [column for column in _COLUMNS if column is not _MINUTE or by_minute]
-    rows, left_out = _fitted(columns, summaries, out)
+    by_minute = any(_price_per_minute(one.cost) != _NO_VALUE for one in summaries)
+    columns = [column for column in _COLUMNS if column is not _PRICE_PER_MINUTE or by_minute]
+    rows, hidden = _fit_table(columns, summaries, out)
     out.print(rows)
-    for line in _legend(summaries, scores, left_out):
+    for line in _legend(summaries, scores, hidden):
         out.print(line, soft_wrap=True)
 
 
-def _fitted(
+def _fit_table(
     columns: Sequence[_Column], summaries: Sequence[TargetSummary], out: Console
 ) -> tuple[Table, Sequence[_Column]]:
     """Return the table that fits into `out`, and the columns that it hides."""
-    whole = _rows(columns, summaries, narrow=False)
+    whole = _build_table(columns, summaries, narrow=False)
     if _width(whole, out) <= out.width:
         return whole, ()
-    for count in range(len(_SPARE) + 1):
-        left_out = [column for column in _SPARE[:count] if column in columns]
-        rows = _rows([column for column in columns if column not in left_out], summaries, narrow=True)
+    for count in range(len(_HIDEABLE) + 1):
+        hidden = [column for column in _HIDEABLE[:count] if column in columns]
+        rows = _build_table([column for column in columns if column not in hidden], summaries, narrow=True)
         if _width(rows, out) <= out.width:
             break
-    return rows, left_out
+    return rows, hidden
 
 
-def _rows(columns: Sequence[_Column], summaries: Sequence[TargetSummary], *, narrow: bool) -> Table:
+def _build_table(columns: Sequence[_Column], summaries: Sequence[TargetSummary], *, narrow: bool) -> Table:
     headings = [column.heading if narrow else column.heading.replace("\n", " ") for column in columns]
     numbers = [heading for heading, column in zip(headings, columns, strict=True) if not column.text]
     rows = table(*headings, right=tuple(numbers))
@@ -105,13 +105,13 @@ def _rows(columns: Sequence[_Column], summaries: Sequence[TargetSummary], *, nar
 def _cells(column: _Column, summaries: Sequence[TargetSummary], *, narrow: bool) -> list[str]:
     """Return the cells of a column; in a narrow table, texts are broken only if that makes the column narrower."""
     cells = [column.cell(one) for one in summaries]
-    whole = [cell.replace("\n", column.joint) for cell in cells]
+    whole = [cell.replace("\n", column.separator) for cell in cells]
     if not narrow:
         return whole
     if not column.text:
         return cells
     room = max((len(line) for cell in cells for line in cell.split("\n")), default=0)
-    return [one if len(one) <= max(room, _SHORT) else cell for one, cell in zip(whole, cells, strict=True)]
+    return [one if len(one) <= max(room, _MAX_UNBROKEN) else cell for one, cell in zip(whole, cells, strict=True)]
 
 
 def _width(rows: Table, out: Console) -> int:
@@ -121,27 +121,26 @@ def _width(rows: Table, out: Console) -> int:
     return Measurement.get(out, out.options.update(max_width=10_000), rows).maximum
 
 
-def _legend(
-    summaries: Sequence[TargetSummary], scores: ScoreSet | None, left_out: Sequence[_Column]
-) -> list[str | Text]:
+def _legend(summaries: Sequence[TargetSummary], scores: ScoreSet | None, hidden: Sequence[_Column]) -> list[str | Text]:
     from rich.text import Text
 
     lines: list[str | Text] = ["medians, 95% intervals in brackets"]
     if any(one.pareto for one in summaries):
         lines.append("* no other target of this run is both faster and more intelligible")
-    if summaries and _MILLION not in left_out:
+    if summaries and _PRICE_PER_MILLION not in hidden:
         lines.append(f"$/1M chars is for texts of {summaries[0].cost.characters} characters")
-    if any(one.completion_ms for one in summaries) and _DONE not in left_out:
+    if any(one.completion_ms for one in summaries) and _COMPLETION_TIME not in hidden:
         lines.append(
             "job done: lower and upper bound, because status is only seen when polled; total latency includes polling"
         )
     if scores:
-        closed = ", a small-vocabulary ASR made for the bundled suites" if scores.closed_vocabulary else ""
-        lines.append(f"WER by {scores.asr}{closed} ({scores.asr_reason}); normalizer {scores.normalizer}")
-    if left_out:
-        names = ", ".join(column.heading.replace("\n", " ") for column in left_out)
+        lines.append(f"WER by {scores.asr} ({scores.asr_reason}); normalizer {scores.normalizer}")
+        if scores.closed_vocabulary:
+            lines.append(f"{scores.asr}: small-vocabulary ASR made for the bundled suites; unusable on your own texts")
+    if hidden:
+        names = ", ".join(column.heading.replace("\n", " ") for column in hidden)
         lines.append(f"hidden columns: {names}; a wider terminal or --json shows them")
-    lines += [_streamed(one.target, one.streaming) for one in summaries if one.streaming]
+    lines += [_describe_stream(one.target, one.streaming) for one in summaries if one.streaming]
     for one in summaries:
         if one.failures:
             kinds = ", ".join(f"{count} {kind}" for kind, count in one.failure_kinds.items())
@@ -149,49 +148,49 @@ def _legend(
     return lines
 
 
-def _streamed(target: str, stream: StreamSummary) -> str:
+def _describe_stream(target: str, stream: StreamSummary) -> str:
     times = (stream.first_speech_ms, stream.gap_p50_ms, stream.gap_max_ms, stream.stalled_ms)
-    speech, gap, longest, stalled = (_number(time, interval=False) for time in times)
-    underruns = _number(stream.underruns, digits=2, interval=False)
+    speech, gap, longest, stalled = (_format_estimate(time, interval=False) for time in times)
+    underruns = _format_estimate(stream.underruns, digits=2, interval=False)
     return (
         f"{target} streams: first speech after {speech} ms, inter-chunk gaps of {gap} ms (longest {longest} ms), "
         f"{underruns} buffer underruns per sample, {stalled} ms stalled"
     )
 
 
-def _number(estimate: Estimate | None, *, digits: int = 0, interval: bool = True) -> str:
+def _format_estimate(estimate: Estimate | None, *, digits: int = 0, interval: bool = True) -> str:
     if estimate is None:
-        return _NONE
+        return _NO_VALUE
     value = f"{estimate.value:.{digits}f}"
     if not interval or estimate.low is None or estimate.high is None:
         return value
     return f"{value}\n({estimate.low:.{digits}f}-{estimate.high:.{digits}f})"
 
 
-def _between(interval: IntervalEstimate | None) -> str:
-    return _NONE if interval is None else f"{interval.low.value:.0f}..{interval.high.value:.0f}"
+def _bounds(interval: IntervalEstimate | None) -> str:
+    return _NO_VALUE if interval is None else f"{interval.low.value:.0f}..{interval.high.value:.0f}"
 
 
-def _price(cost: TargetCost) -> str:
+def _price_per_request(cost: TargetCost) -> str:
     if cost.usd_per_request is not None:
         return f"${cost.usd_per_request:.4f}"
-    return _NONE if cost.credits_per_request is None else f"{cost.credits_per_request:.0f}\ncredits"
+    return _NO_VALUE if cost.credits_per_request is None else f"{cost.credits_per_request:.0f}\ncredits"
 
 
-def _minute(cost: TargetCost) -> str:
+def _price_per_minute(cost: TargetCost) -> str:
     """Return the price per minute of audio, if that is how the target is priced."""
     if cost.usd_per_audio_minute is not None:
         return f"${cost.usd_per_audio_minute:.4f}"
-    return _NONE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"
+    return _NO_VALUE if cost.credits_per_audio_minute is None else f"{cost.credits_per_audio_minute:.0f}\ncredits"
 
 
-def _million(cost: TargetCost) -> str:
-    return _NONE if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
+def _price_per_million(cost: TargetCost) -> str:
+    return _NO_VALUE if cost.usd_per_1m_characters is None else f"{cost.usd_per_1m_characters:.2f}"
 
 
-def _rate(rate: ErrorRate | None) -> str:
+def _format_error_rate(rate: ErrorRate | None) -> str:
     if rate is None:
-        return _NONE
+        return _NO_VALUE
     corpus, unit = rate.corpus, "\n(characters)" if rate.unit == "character" else ""
     if corpus.low is None or corpus.high is None:
         return f"{corpus.value:.1%}{unit}"

@@ -23,7 +23,7 @@ import click
 
 from voicegauge.errors import UnknownNameError, UsageError
 
-PAYING = "live"
+LIVE_FLAG = "live"
 """The flag that a file must not set: only the command line may cause costs."""
 
 
@@ -60,77 +60,77 @@ def _read_toml(path: Path) -> dict[str, Any] | None:
 
 
 def defaults_for(
-    command: click.Command, settings: Mapping[str, Any], load: Mapping[str, Callable[[], click.Command]], file: Path
+    command: click.Command, settings: Mapping[str, Any], loaders: Mapping[str, Callable[[], click.Command]], file: Path
 ) -> dict[str, Any]:
     """Return the settings that apply to `command`, by parameter name.
 
     Args:
         command: the command that was called.
         settings: content of the file.
-        load: functions that import a command, by name.
+        loaders: functions that import a command, by name.
         file: the file, for messages.
 
     Raises:
         UnknownNameError: a key is neither an option of the commands it applies to nor a command.
         UsageError: a value is found instead of a table, or a value is not valid for its option.
     """
-    options = _options(command)
+    options = _options_by_setting(command)
     table = settings.get(command.name or "", {})
     if not isinstance(table, dict):
-        if command.name not in _known(load):
+        if command.name not in _all_settings(loaders):
             raise UsageError(f"{file.name}: {command.name} must be a table of settings")
         table = {}  # `asr` is an option as well as a command
-    _reject_paying([*settings.items(), *table.items()], file)
+    _reject_live([*settings.items(), *table.items()], file)
     found: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            if key not in load:
-                raise UnknownNameError(f"command in {file.name}", key, load)
+            if key not in loaders:
+                raise UnknownNameError(f"command in {file.name}", key, loaders)
         elif key in options:
-            found[str(options[key].name)] = _as_flags(options[key], value, f"{file.name}: {key}")
-        elif key not in (known := _known(load)):
+            found[str(options[key].name)] = _to_flag_values(options[key], value, f"{file.name}: {key}")
+        elif key not in (known := _all_settings(loaders)):
             raise UnknownNameError(f"setting in {file.name}", key, known)
     for key, value in table.items():
         if key not in options:
             raise UnknownNameError(f"setting [{command.name}] in {file.name}", key, options)
-        found[str(options[key].name)] = _as_flags(options[key], value, f"{file.name}: [{command.name}] {key}")
+        found[str(options[key].name)] = _to_flag_values(options[key], value, f"{file.name}: [{command.name}] {key}")
     return found
 
 
-def _reject_paying(items: Iterable[tuple[str, Any]], file: Path) -> None:
+def _reject_live(items: Iterable[tuple[str, Any]], file: Path) -> None:
     for key, value in items:
-        if key == PAYING and value is not False and not isinstance(value, dict):
+        if key == LIVE_FLAG and value is not False and not isinstance(value, dict):
             raise UsageError(
                 f"{file.name}: {key} cannot be set in a file, because it costs money: write --{key} on the command line"
             )
 
 
-def _as_flags(option: click.Option, value: Any, where: str) -> Any:
+def _to_flag_values(option: click.Option, value: Any, where: str) -> Any:
     """Convert a value to what flags would give: a list if the option may be repeated, a table as NAME=VALUE."""
     if option.multiple and isinstance(value, dict):
         value = [f"{name}={inner}" for name, inner in value.items()]
     values = value if option.multiple and isinstance(value, list) else [value]
-    if not all(_fits(option, one) for one in values):
+    if not all(_is_valid(option, one) for one in values):
         a_list = ", or a list of them" if option.multiple else ""
-        raise UsageError(f"{where} must be {'true or false' if option.is_flag else f'a text or a number{a_list}'}")
+        raise UsageError(f"{where} must be {'true or false' if option.is_flag else f'a string or a number{a_list}'}")
     return values if option.multiple else value
 
 
-def _fits(option: click.Option, value: Any) -> bool:
+def _is_valid(option: click.Option, value: Any) -> bool:
     if option.is_flag or isinstance(value, bool):
         return option.is_flag and isinstance(value, bool)
     return isinstance(value, str | int | float)
 
 
-def _known(load: Mapping[str, Callable[[], click.Command]]) -> set[str]:
+def _all_settings(loaders: Mapping[str, Callable[[], click.Command]]) -> set[str]:
     """Return every option of every command; this imports all of them."""
-    return {flag for make in load.values() for flag in _options(make())}
+    return {flag for make in loaders.values() for flag in _options_by_setting(make())}
 
 
-def _options(command: click.Command) -> dict[str, click.Option]:
-    return {_flag(option): option for option in command.params if isinstance(option, click.Option)}
+def _options_by_setting(command: click.Command) -> dict[str, click.Option]:
+    return {_setting_name(option): option for option in command.params if isinstance(option, click.Option)}
 
 
-def _flag(option: click.Option) -> str:
+def _setting_name(option: click.Option) -> str:
     """Return the name of an option in the file: its long flag without the leading dashes."""
     return max(option.opts, key=len).lstrip("-")
