@@ -74,6 +74,20 @@ def test_each_wrong_audio_is_found_under_its_rule(delivered, rules_of, audio, mo
     assert rules_of(delivered(audio, **more)) == {rule}
 
 
+@pytest.mark.parametrize(
+    ("bound", "offset_s", "rules"),
+    [(0, -0.01, {"audio-length"}), (0, 0.01, set()), (1, -0.01, set()), (1, 0.01, {"audio-length"})],
+)
+def test_the_duration_is_compared_with_both_bounds(delivered, rules_of, bound, offset_s, rules) -> None:
+    seconds = spoken_range_s(TEXT, "en")[bound] + offset_s
+    assert rules_of(delivered(_wav(seconds), language="en")) == rules
+
+
+@pytest.mark.parametrize(("spaces", "rules"), [(511, {"audio-not-audio"}), (512, {"audio-undecodable"})])
+def test_text_is_detected_within_the_first_512_bytes(delivered, rules_of, spaces, rules) -> None:
+    assert rules_of(delivered(b" " * spaces + b'{"error": "gone"}')) == rules
+
+
 def test_a_job_that_was_not_done_owes_no_audio(delivered, rules_of) -> None:
     failure = Failure(kind="network", message="away")
     assert rules_of(delivered(None, failure=failure, done=False)) == set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -126,6 +127,22 @@ def _course_rules(acme, seen):
 )
 def test_each_wrong_status_answer_is_found_under_its_rule(submit, poll, rules_of, answer, rule) -> None:
     assert rules_of(poll(answer, submit=submit())) == {rule}
+
+
+@pytest.mark.parametrize(("early_s", "rules"), [(0.0, set()), (1.0, set()), (1.1, {"job-timestamps"})])
+@pytest.mark.parametrize("later", ["updated", "completed"])
+def test_timestamps_may_differ_by_the_rounding_to_a_second(poll, rules_of, later, early_s, rules) -> None:
+    created = datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
+    times = {"created": created.isoformat(), later: (created - timedelta(seconds=early_s)).isoformat()}
+    assert rules_of(poll(_answer("done", **times))) == rules
+
+
+@pytest.mark.parametrize(("change_s", "rules"), [(1.0, set()), (1.1, {"job-created-changed"})])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_creation_time_may_change_by_the_rounding_to_a_second(trail, rules_of, sign, change_s, rules) -> None:
+    created = datetime(2026, 1, 1, 0, 0, 10, tzinfo=UTC)
+    times = (created, created + timedelta(seconds=sign * change_s))
+    assert rules_of(trail(*(_answer("busy", created=time.isoformat()) for time in times))) == rules
 
 
 @pytest.mark.parametrize("audio", [None, "", [], "https://cdn/part.wav"])
