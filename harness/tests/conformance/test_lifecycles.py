@@ -126,4 +126,4 @@ def test_each_use_of_what_is_kept_is_paid_for_from_the_budget(live, made_by, nam
 def test_nothing_is_made_that_nobody_knows_the_price_of_using(live) -> None:
     report = live("createUserVoice", ledger=Ledger(1.0))
     assert report.exchanges == {}
-    assert "name it with --price ttsai/kokoro=USD" in report.cases[0].reason
+    assert "give it with --price ttsai/kokoro=USD" in report.cases[0].reason

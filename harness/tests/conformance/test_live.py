@@ -79,7 +79,7 @@ def test_every_valid_case_is_sent_only_when_asked_for(live, acme) -> None:
 def test_a_few_calls_are_those_that_show_the_most(live, acme) -> None:
     status, report, _, err = live("--max-calls", "4")
     assert (status, len(acme.texts)) == (0, 4)
-    assert "4 that may be paid for, about $0.004" in err
+    assert "4 billable, about $0.004" in err
     kinds = {case["id"].partition(": ")[2] for case in report["cases"] if case["verdict"] == "passed"}
     assert "a full delivery" in kinds
 
@@ -92,7 +92,7 @@ def test_what_is_accepted_that_should_be_refused_counts_as_a_paid_request(live, 
     assert report["spending"]["total"]["billable"] == accepted
     assert {finding["rule"] for finding in report["findings"]} == {"accepts-invalid"}
     reasons = [case["reason"] for case in report["cases"] if case["verdict"] == "skipped"]
-    assert f"not sent: of {most} requests to be paid for, {accepted} were accepted" in reasons
+    assert f"not sent: {accepted} billable requests were accepted, the limit is {most}" in reasons
 
 
 def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
@@ -102,7 +102,7 @@ def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     paid = [case for case in plan["cases"] if case["is_billable"]]
     assert plan["spending"]["total"]["usd"] == pytest.approx(sum(case["usd"] for case in paid))
     assert sum(part["billable"] for part in plan["spending"]["by_kind"].values()) == len(paid) > 5
-    assert f"{len(paid)} that may be paid for" in out
+    assert f"{len(paid)} billable" in out
     verdicts = [case["expects"] for case in plan["cases"]]
     assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "rejected")
 

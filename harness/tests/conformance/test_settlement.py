@@ -44,7 +44,7 @@ async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = N
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": url}, key=ACME_KEY, clock=VirtualClock(), ledger=ledger)
         service = CheckedService(contract, client, ledger, provenance=Provenance.RECORDED)
-        await CaseRunner(service, RULES, Collector(["acme"], 0)).answer(single_request(contract))
+        await CaseRunner(service, RULES, Collector(["acme"], 0)).judge_case(single_request(contract))
 
 
 def responding(response: Response) -> Starlette:
