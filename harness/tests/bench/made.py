@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Callable
 
-from voicegauge.bench.analysis.differences import ErrorCount, TimedSample
+from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample
 from voicegauge.model import (
     AmountPerUnit,
     AudioFacts,

@@ -13,7 +13,7 @@ from voicegauge.bench.analysis.comparison import (
     compare_runs,
     decide_verdict,
 )
-from voicegauge.bench.analysis.differences import ErrorCount, TimedSample, error_rate, typical_time
+from voicegauge.bench.analysis.metric_changes import ErrorCount, TimedSample, error_rate, typical_time
 from voicegauge.errors import DataError
 from voicegauge.model import Cost, Run, Sample
 

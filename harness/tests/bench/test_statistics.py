@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.bench.analysis import statistics
-from voicegauge.bench.analysis.statistics import P95_SAMPLES, by_text, mean, median, quantile, ratio_of_sums
+from voicegauge.bench.analysis.statistics import MIN_P95_BOUND_SAMPLES, by_text, mean, median, quantile, ratio_of_sums
 
 VALUES = st.lists(st.tuples(st.integers(0, 6), st.floats(0.1, 1e4, allow_nan=False)), min_size=1, max_size=40)
 
@@ -41,8 +41,8 @@ def test_one_text_gives_no_interval_and_a_note() -> None:
 
 
 def test_the_95th_percentile_has_an_upper_bound_from_a_hundred_samples_on() -> None:
-    few = quantile([(i, float(i)) for i in range(P95_SAMPLES - 1)], 0.95)
-    many = quantile([(i, float(i)) for i in range(P95_SAMPLES)], 0.95)
+    few = quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES - 1)], 0.95)
+    many = quantile([(i, float(i)) for i in range(MIN_P95_BOUND_SAMPLES)], 0.95)
     assert few is not None
     assert many is not None
     assert few.high is None

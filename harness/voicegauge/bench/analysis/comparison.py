@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from voicegauge.bench.analysis.cost import TEXT_LENGTH
-from voicegauge.bench.analysis.differences import (
+from voicegauge.bench.analysis.metric_changes import (
     SESSION_DRIFT,
     ErrorCount,
     IntervalSettings,

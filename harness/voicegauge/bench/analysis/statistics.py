@@ -27,7 +27,7 @@ RESAMPLES = 2000
 """Enough that the ends of a 95% interval move by less than 2% of its width from seed to seed."""
 BATCH_VALUES = 2_000_000
 """Values resampled at a time: limits memory to 16 MB per batch."""
-P95_SAMPLES = 100
+MIN_P95_BOUND_SAMPLES = 100
 """With fewer samples, under five lie above the 95th percentile, too few for an upper bound."""
 
 
@@ -59,7 +59,7 @@ class IntervalEstimate(Record, frozen=True, kw_only=True):
 def quantile(values: ValuesByText, q: float, *, seed: int = 0) -> Estimate | None:
     """Estimate the quantile `q` of `values`, linearly interpolated; `None` without values.
 
-    The upper end is left out for q > 0.9 with fewer than `P95_SAMPLES` values.
+    The upper end is left out for q > 0.9 with fewer than `MIN_P95_BOUND_SAMPLES` values.
     """
     if not values:
         return None
@@ -67,8 +67,8 @@ def quantile(values: ValuesByText, q: float, *, seed: int = 0) -> Estimate | Non
     estimate = _estimate(
         float(quantiles(table, q)), resample(table, lambda rows: quantiles(rows, q), seed=seed), len(values)
     )
-    if q > 0.9 and len(values) < P95_SAMPLES:
-        note = f"no upper bound from {len(values)} samples; it takes {P95_SAMPLES}"
+    if q > 0.9 and len(values) < MIN_P95_BOUND_SAMPLES:
+        note = f"no upper bound from {len(values)} samples; it takes {MIN_P95_BOUND_SAMPLES}"
         return Estimate(value=estimate.value, low=estimate.low, high=None, n=estimate.n, note=note)
     return estimate
 

@@ -25,7 +25,7 @@ PRIOR_DF = 10
 """Weight of that assumption, in degrees of freedom: as much as ten sessions beyond the first."""
 MIN_TEXTS = 5
 """With fewer texts, the spread between texts cannot be estimated."""
-P95_PAIRS = 200
+MIN_P95_SAMPLES = 200
 """Samples that each run needs before 95th percentiles are compared: ten of them lie above it."""
 MIN_MS = 1e-3
 """Times are clipped to this before their logarithm is taken, which is undefined for 0."""
@@ -91,7 +91,7 @@ def slow_time(
     """Estimate the relative change of the 95th percentile over all samples of the texts that both runs have.
 
     Returns:
-        `None` where no text was timed in both runs. Below `P95_PAIRS` samples per run there is no interval.
+        `None` where no text was timed in both runs. Below `MIN_P95_SAMPLES` samples per run there is no interval.
     """
     texts, *sides = _common_texts(baseline, run)
     if not texts:
@@ -104,7 +104,7 @@ def slow_time(
         return np.asarray(np.log(after / before))
 
     joined = np.concatenate(tables, axis=1)  # one row per text, so that both runs are resampled together
-    has_enough = min(len(side) for side in sides) >= P95_PAIRS
+    has_enough = min(len(side) for side in sides) >= MIN_P95_SAMPLES
     spread = resample(joined, log_ratio, seed=settings.seed) if has_enough and len(texts) >= MIN_TEXTS else None
     change = _relative_change(
         (float(quantiles(tables[0], 0.95)), float(quantiles(tables[1], 0.95))),
@@ -114,7 +114,9 @@ def slow_time(
         (len(sides[0]), len(sides[1])),
         settings,
     )
-    return change if has_enough else change._replace(note=f"a 95th percentile needs {P95_PAIRS} samples in each run")
+    return (
+        change if has_enough else change._replace(note=f"a 95th percentile needs {MIN_P95_SAMPLES} samples in each run")
+    )
 
 
 def _relative_change(
