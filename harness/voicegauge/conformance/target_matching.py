@@ -1,4 +1,4 @@
-"""Which target a request addresses, for requests that were not made for a known target."""
+"""Finding the target that a request addresses, for requests from examples and recordings."""
 
 from __future__ import annotations
 

@@ -16,10 +16,9 @@ from voicegauge.conformance.cases.case import (
     rejection_statuses,
     should_retry,
 )
-from voicegauge.conformance.cases.lifecycles import BATCH_ITEMS
 from voicegauge.conformance.cases.pairwise import value_requests
 from voicegauge.conformance.cases.parameters import operation_request
-from voicegauge.conformance.cases.plan import CasePlan, plan_cases
+from voicegauge.conformance.cases.plan import BATCH_ITEMS, CasePlan, plan_cases
 from voicegauge.conformance.cases.sample_values import sample_value
 from voicegauge.conformance.cases.uploads import padded_request
 from voicegauge.conformance.cases.valid_requests import (

@@ -1,6 +1,6 @@
 """Values at, just inside and just outside the bounds of a schema.
 
-Each value only says what it is meant to be. Whether the whole request is then valid is decided by validating it
+Each value is only meant to be valid or invalid. Whether the whole request is then valid is decided by validating it
 against the schema, so that an expectation is never guessed.
 """
 
@@ -18,9 +18,9 @@ from voicegauge.contract import MISSING, Schemas
 from voicegauge.formats import escape
 
 MAX_TEXT = 200_000
-"""Characters of the longest text that is made: twice the largest `maxLength` in the bundled contracts."""
+"""Characters of the longest text: twice the largest `maxLength` in the bundled contracts."""
 MAX_ITEMS = 1_000
-"""Items of the longest list that is made."""
+"""Items of the longest list."""
 MAX_DEPTH = 3
 """Levels of objects and lists inside a body that are varied."""
 _FILLER = "The quick brown fox jumps over the lazy dog. "
@@ -38,7 +38,7 @@ _WRONG_TYPE: dict[str, Any] = {
 
 
 class BoundaryValue(NamedTuple):
-    """A value to send at one place of a body."""
+    """A value to send at one path of a body."""
 
     path: tuple[str, ...]
     """Keys and indexes that lead to it, outermost first."""

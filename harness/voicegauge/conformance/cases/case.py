@@ -79,7 +79,7 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     vary_other_fields: bool = False
     """In a lifecycle: use the resource also with each value of the other fields of the operations that take it."""
     expects_failure: bool = False
-    """A delivery whose job is made to fail."""
+    """Whether the job of a delivery should end in failure."""
     is_billable_operation: bool = False
     """A single call to a billable operation without targets, such as a chat completion."""
     text_characters: int = 0
@@ -125,7 +125,7 @@ def operation_name(operation: Operation) -> str:
 def make_case(
     operation: Operation, expected: ExpectedResponse, *, target: str | None = None, name: str | None = None, **more: Any
 ) -> ConformanceCase:
-    """Return a case of `operation` whose id is made from the description of `expected`.
+    """Return a case of `operation` whose id ends with the description of `expected`.
 
     Args:
         operation: the operation that is called.

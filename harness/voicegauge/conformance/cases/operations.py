@@ -17,7 +17,6 @@ from voicegauge.conformance.cases.case import (
     operation_name,
     rejection_statuses,
 )
-from voicegauge.conformance.cases.lifecycles import resource_case
 from voicegauge.conformance.cases.parameters import operation_request, parameter_cases
 from voicegauge.conformance.cases.rejections import authentication_cases, rejection_reason_cases
 from voicegauge.conformance.cases.uploads import upload_cases
@@ -34,7 +33,7 @@ def operation_cases(
 
     Args:
         operation: the operation that is called.
-        emulated: whether the emulator responds, which can be asked to reject a request for a given reason.
+        emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         include_billable: whether further billable requests are planned.
     """
     request, all_exist = operation_request(operation)
@@ -85,8 +84,25 @@ def _valid_and_invalid_cases(
             for case in body_cases(operation, other, None):
                 yield msgspec.structs.replace(case, id=f"{case.id} ({media.name})")
     yield from _limited_upload_cases(operation, request, emulated=emulated)
-    lifecycle = resource_case(operation, vary_other_fields=include_billable)
+    lifecycle = _lifecycle_case(operation, vary_other_fields=include_billable)
     yield from [lifecycle] if lifecycle is not None else []
+
+
+def _lifecycle_case(operation: Operation, *, vary_other_fields: bool) -> ConformanceCase | None:
+    """Return the case that follows the resource that `operation` creates; `None` if it creates none.
+
+    `None` also where no valid request to the operation is known. Only the first request is planned: the later ones
+    need the id that the service hands out.
+
+    Args:
+        operation: the operation that may create a resource.
+        vary_other_fields: as in `ConformanceCase`.
+    """
+    resource, request = operation.resource, minimal_request(operation)
+    if resource is None or request is None:
+        return None
+    expected = expect_accepted(f"the lifecycle of a {resource.name}", f"{operation.pointer}/x-resource")
+    return make_case(operation, expected, request=request, is_lifecycle=True, vary_other_fields=vary_other_fields)
 
 
 def _limited_upload_cases(operation: Operation, request: RequestParts, *, emulated: bool) -> Iterator[ConformanceCase]:

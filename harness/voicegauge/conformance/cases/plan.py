@@ -14,7 +14,6 @@ from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.audio_input import audio_input_cases
 from voicegauge.conformance.cases.bodies import body_cases, optional_field_cases
 from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, expect_accepted, make_case
-from voicegauge.conformance.cases.lifecycles import batch_case
 from voicegauge.conformance.cases.operations import mark_billable, operation_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import combination_cases
@@ -22,7 +21,7 @@ from voicegauge.conformance.cases.parameters import parameter_cases
 from voicegauge.conformance.cases.rejections import authentication_cases, rejection_reason_cases
 from voicegauge.conformance.cases.texts import text_cases
 from voicegauge.conformance.cases.uploads import upload_cases
-from voicegauge.conformance.cases.valid_requests import TEXT, valid_speech_request
+from voicegauge.conformance.cases.valid_requests import TEXT, text_characters, valid_speech_request, with_value
 from voicegauge.conformance.cases.webhooks import with_webhook_cases
 from voicegauge.contract import Target, is_billable
 from voicegauge.emulator import SCENARIO_HEADER
@@ -31,6 +30,10 @@ from voicegauge.model import Record, SpeechRequest
 
 LARGE_BYTES = 32 * 2**20
 """Uploads above this take a while on most connections."""
+
+
+BATCH_ITEMS = 3
+"""Enough that some items have ended while others are still being processed."""
 
 
 class CasePlan(Record, frozen=True, kw_only=True):
@@ -56,7 +59,7 @@ def plan_cases(
 
     Args:
         targets: the targets to check.
-        emulated: whether the emulator responds, which can be asked to reject a request for a given reason.
+        emulated: whether the emulator responds, which rejects a request for a given reason on demand.
         every: whether billable valid requests are planned beyond one delivery per target.
         text: the text of requests whose text does not matter.
         max_calls: with `every`, the number of billable requests to plan: the most informative ones.
@@ -134,7 +137,7 @@ def _target_cases(
         yield from optional_field_cases(target, request)
         yield from text_cases(target, request)
         yield from parameter_cases(operation, request, target)
-        batch = batch_case(target, request)
+        batch = _batch_case(target, request)
         yield from [batch] if batch is not None else []
     upload = target.speech.request.get("voice_sample_upload")
     if upload is not None and "voice_sample_upload" in target.spec.required_fields:
@@ -147,6 +150,23 @@ def _target_cases(
             yield _delivery_case(target, in_format, f"a full delivery as {name}")
     if emulated:
         yield from _failing_deliveries(target, speech)
+
+
+def _batch_case(target: Target, request: RequestParts) -> ConformanceCase | None:
+    """Return the case that repeats the one item of `request`; `None` if the operation takes no batches."""
+    operation = target.operation
+    if operation.batch is None:
+        return None
+    items = operation.batch.items
+    batch = with_value(request, items.tokens, [items.child("0").read_body(request.body)] * BATCH_ITEMS)
+    return make_case(
+        operation,
+        expect_accepted(f"a batch of {BATCH_ITEMS}, polled to its end", f"{operation.pointer}/x-batch"),
+        target=target.name,
+        request=batch,
+        text_characters=text_characters(operation, batch),
+        is_lifecycle=True,
+    )
 
 
 def _combination_cases(targets: Sequence[Target], text: str) -> Iterator[ConformanceCase]:
@@ -177,7 +197,7 @@ def _delivery_case(
 
 
 def _failing_deliveries(target: Target, speech: SpeechRequest) -> Iterator[ConformanceCase]:
-    """Yield deliveries that the emulator is asked to end in each documented failure."""
+    """Yield deliveries that the emulator ends in each documented failure, on demand."""
     job = target.job_operation.job if target.job_operation else None
     states = job.states if job else {}
     events = target.operation.stream.events if target.operation.stream else {}

@@ -48,7 +48,7 @@ def rejection_reason_cases(
     target: Target | None,
     tested: Container[RejectionReason] = PROVOKED_BY_REQUESTS,
 ) -> Iterator[ConformanceCase]:
-    """Yield a request for each documented rejection reason, such as a full queue, which the emulator is asked to play.
+    """Yield a request for each documented rejection reason, such as a full queue; the emulator plays it on demand.
 
     Args:
         operation: the operation that is called.

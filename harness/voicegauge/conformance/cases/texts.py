@@ -1,6 +1,6 @@
 """Texts that documents seldom mention and that services stumble over.
 
-Where a document says nothing about such a text, it may be spoken or rejected. It must not make the service fail.
+Where such a text is not documented, the service may accept or reject it, but must not fail.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ LONG_S = 90
 LOW_RATE_HZ = 8_000
 """The sample rate of telephones: below any documented minimum."""
 STEP_S = 0.5
-"""Distance from a documented duration at which uploads just inside and outside it are made."""
+"""Distance from a documented duration of uploads just inside and outside it."""
 
 
 class UploadVariant(Record, frozen=True, kw_only=True):

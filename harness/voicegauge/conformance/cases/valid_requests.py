@@ -1,4 +1,4 @@
-"""Valid requests, which the cases then change in one place."""
+"""Valid requests. Most cases change one value of such a request."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def _voice_file() -> UploadedFile:
 
 
 def text_characters(operation: Operation, request: RequestParts) -> int:
-    """Return the length of the text that `request` is charged for: of all items of a batch, 0 if nothing is spoken."""
+    """Return the length of the text that is charged for: of all items of a batch, 0 for an operation without speech."""
     if operation.speech is None:
         return 0
     text = operation.speech.request["text"].at

@@ -108,17 +108,17 @@ def valid_requests(target: Target, request: RequestParts) -> st.SearchStrategy[R
 
 
 def _texts(mapping: FieldMapping, texts: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Return those of `texts` that can be spoken: whether white space alone is accepted is not documented.
+    """Return those of `texts` with a letter or digit: whether white space alone is accepted is not documented.
 
     With a template around the text only plain words are generated, so that they cannot break its syntax.
     """
     if mapping.template == "{}":
-        return texts.filter(_is_speakable)
-    words = st.text("abc ,.", min_size=1).filter(_is_speakable)
+        return texts.filter(_has_letter_or_digit)
+    words = st.text("abc ,.", min_size=1).filter(_has_letter_or_digit)
     return words.map(lambda text: mapping.template.replace("{}", text))
 
 
-def _is_speakable(text: Any) -> bool:
+def _has_letter_or_digit(text: Any) -> bool:
     return isinstance(text, str) and any(character.isalnum() for character in text)
 
 

@@ -124,7 +124,7 @@ def random_objects(
 
 
 def invalid_values(schemas: Schemas, schema: Any, pointer: str) -> st.SearchStrategy[BoundaryValue]:
-    """Return a strategy of values that break a valid body in one place: at or beyond the bound of a keyword.
+    """Return a strategy of values that make a valid body invalid: at or beyond the bound of a keyword.
 
     Each is drawn in one step. Hypothesis tries to copy parts of an example that come from the same strategy over each
     other; with nested strategies it would try so in vain here.

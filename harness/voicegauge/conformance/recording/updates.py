@@ -32,7 +32,7 @@ def plan_to_record(targets: Sequence[Target], *, emulated: bool, every: bool) ->
 
     Args:
         targets: the targets to record, with the other operations of their providers.
-        emulated: whether the emulator is recorded, which can be asked to reject a request for a given reason.
+        emulated: whether the emulator is recorded, which rejects a request for a given reason on demand.
         every: whether to record every case of a check, except large uploads and uploads that are within a limit.
     """
     plan = plan_cases(targets, emulated=emulated, every=False, text=TEXT)

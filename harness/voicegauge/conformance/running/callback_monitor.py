@@ -1,4 +1,4 @@
-"""Judging callbacks as they arrive, without the requests that asked for them."""
+"""Judging callbacks as they arrive, without the requests that contain their URLs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class CallbackMonitor:
 
         Args:
             contracts: the contracts that a callback may belong to.
-            posts: the callbacks that the requests asked for, if known.
+            posts: the callbacks that the requests subscribe to, if known.
             rules: the rules to apply, by id.
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
@@ -57,7 +57,7 @@ class CallbackMonitor:
         value = single.bodies[0]
         job_id = single.id_of(value)
         known_id = job_id if isinstance(job_id, str) else None
-        # Without an id, callbacks to the same URL belong together: every request should have a URL of its own.
+        # Without an id, callbacks to the same URL belong together: every request should have its own URL.
         key = (single.contract.id, single.operation.id, known_id or received.token)
         so_far = self._earlier.setdefault(key, [])
         so_far.append(received)

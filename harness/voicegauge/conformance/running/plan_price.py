@@ -65,7 +65,7 @@ def price_plan(
 
     Args:
         plan: the plan.
-        targets: the targets that it was made for.
+        targets: the targets of the plan.
         prices: dollars per request by target id, as set by the user.
         provenance: the provenance that the responses would have.
     """
@@ -111,4 +111,4 @@ def require_prices(plan: PricedPlan) -> None:
     """
     if plan.unpriced:
         names = " ".join(f"--price {name}=USD" for name in plan.unpriced)
-        raise UsageError(f"no document says what a request costs: name it with {names}")
+        raise UsageError(f"the price of a request is not documented: set it with {names}")

@@ -46,7 +46,7 @@ def use_request(operation: Operation, use: ResourceUse, resource_id: str) -> Req
 def use_variants(operation: Operation, use: ResourceUse, resource_id: str) -> Iterator[UseVariant]:
     """Yield further speech requests that name a resource, so that each value of the other fields is in one of them.
 
-    The last one names the resource next to a field that it replaces. No document says whether that is allowed, so it
+    The last one names the resource next to a field that it replaces. Whether that is allowed is not documented, so it
     only shows that the service does not fail.
     """
     target, request = _first_target(operation), use_request(operation, use, resource_id)
