@@ -11,9 +11,9 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from voicegauge.checks import RULES
 from voicegauge.contract import Contract, Example, MediaType, load_catalogue
 from voicegauge.contract.consistency.references import check_schemas
+from voicegauge.contract.document_walk import EXTENSIONS, walk_objects
 from voicegauge.contract.extension import json_schema
-from voicegauge.contract.schema import to_pointer
-from voicegauge.contract.walking import EXTENSIONS, walk_objects
+from voicegauge.contract.schemas import to_pointer
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
 OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-rejection-reason"}
@@ -67,12 +67,11 @@ def callback_bodies(contract: Contract) -> Iterator[MediaType]:
         if "/callbacks/" in pointer and "requestBody" in node:
             body, at = contract.schemas.resolve(node["requestBody"], f"{pointer}/requestBody")
             for name, data in body["content"].items():
-                yield MediaType(contract, f"{at}/content/{name.replace('/', '~1')}", data, name)
+                yield MediaType(contract.schemas, f"{at}/content/{name.replace('/', '~1')}", data, name)
 
 
-def misfits(media: MediaType, example: Example) -> Iterator[str]:
+def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[str]:
     """Ways in which an example breaks its schema that no recorded dispute covers."""
-    contract = media.contract
     for error in media.errors(example.value):
         disputes = [
             dispute
@@ -94,7 +93,7 @@ def schema_of(contract: Contract, at: str, says: str) -> str:
 
 def test_every_example_fits_its_schema(contract) -> None:
     media = [*bodies(contract), *callback_bodies(contract)]
-    assert [text for m in media for example in m.examples for text in misfits(m, example)] == []
+    assert [text for m in media for example in m.examples for text in misfits(contract, m, example)] == []
 
 
 def test_parameter_examples_fit(contract) -> None:

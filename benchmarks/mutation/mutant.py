@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from voicegauge.contract import Contract, Operation
-from voicegauge.contract.loading import build_contract
-from voicegauge.contract.schema import Schemas
+from voicegauge.contract.contract_builder import build_contract
+from voicegauge.contract.schemas import Schemas
 from voicegauge.emulator import Fault
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.formats.bodies import is_json, read_json

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mutation.mutant import Mutant, value_at
 from voicegauge.contract import MISSING, Operation
-from voicegauge.contract.walking import walk_objects
+from voicegauge.contract.document_walk import walk_objects
 from voicegauge.emulator import Fault
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.formats.located_yaml import escape

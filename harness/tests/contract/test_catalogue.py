@@ -49,5 +49,5 @@ def test_an_unknown_name_says_the_nearest(folder) -> None:
 
 
 def test_an_empty_folder_is_said(tmp_path) -> None:
-    with pytest.raises(ContractError, match="no contract here"):
+    with pytest.raises(ContractError, match="no contract found"):
         load_catalogue([tmp_path])

@@ -75,7 +75,7 @@ HOSTILE = {
     "list as key": ("? [a, b]\n: c", 1, "a key must be a word"),
     "alias as key": ("a: &a b\n*a : c", 2, "a key must be a word"),
     "merge of a text": ("a:\n  <<: b", 2, "<< takes a mapping"),
-    "key twice": ("a: 1\nb: 2\na: 3", 3, "the key 'a' stands twice"),
+    "key twice": ("a: 1\nb: 2\na: 3", 3, "the key 'a' is used twice"),
     "two documents": ("a: 1\n---\nb: 2", 2, "a second one begins here"),
     "list": ("- a", 1, "must be a mapping"),
     "nothing": ("", 1, "must be a mapping"),

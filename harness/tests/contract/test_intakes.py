@@ -16,17 +16,17 @@ def ttsai() -> Contract:
 @pytest.mark.parametrize(
     ("change", "to", "says"),
     [
-        ("          audio: body#/file\n          language", "          language", "must say where the audio goes"),
+        ("          audio: body#/file\n          language", "          language", "must have a location for audio"),
         ("audio: body#/file\n          language", "audio: body#/recording\n          language", "documented request"),
         (
             "text: body#/text\n          language: body#/l",
             "text: body#/said\n          language: body#/l",
-            "documented answer",
+            "documented response",
         ),
-        ("audio_s: body#/duration", "audio_s: body#/length", "is not in the documented answer of transcribe"),
-        ("transcript: body#/original_text", "transcript: body#/said", "is not in the documented answer"),
-        ("stems: {at: body#/stems", "stems: {at: body#/parts", "is not in the documented answer of separateAudio"),
-        ("url: url, download: downloadResult", "url: url, download: fetchStem", "is no operation of this document"),
+        ("audio_s: body#/duration", "audio_s: body#/length", "is not in the documented response of transcribe"),
+        ("transcript: body#/original_text", "transcript: body#/said", "is not in the documented response"),
+        ("stems: {at: body#/stems", "stems: {at: body#/parts", "is not in the documented response of separateAudio"),
+        ("url: url, download: downloadResult", "url: url, download: fetchStem", "is not an operation of this document"),
         (
             'constants: {"body#/model": sensevoice}',
             'constants: {"body#/engine": sensevoice}',
@@ -35,7 +35,7 @@ def ttsai() -> Contract:
         (
             "          enhance:\n            title",
             "          kokoro:\n            title",
-            "target 'kokoro' stands twice",
+            "target 'kokoro' is defined twice",
         ),
         ("purpose: dereverb", "purpose: polish", "Invalid enum value 'polish'"),
         (

@@ -8,12 +8,12 @@ import pytest
 @pytest.mark.parametrize(
     ("change", "to", "says"),
     [
-        ("id: body#/public_id", "id: body#/publicId", "is not in the documented answer of createUserVoice"),
+        ("id: body#/public_id", "id: body#/publicId", "is not in the documented response of createUserVoice"),
         ("states: [active, archived]", "states: []", "needs both state and states"),
         (
             "{operation: listUserVoices, count",
             "{operation: listVoicesOfUsers, count",
-            "is no operation of this document",
+            "is not an operation of this document",
         ),
         (
             "{operation: deleteUserVoice, id: query.public_id}",
@@ -23,13 +23,13 @@ import pytest
         ("id: path.public_id, state: archived}", "id: path.public_id, state: away}", "is not among x-resource.states"),
         ("id: path.public_id, state: archived}", "id: path.voice, state: archived}", "has no {voice}"),
         ("states: [active]", "states: [asleep]", "is not among x-resource.states"),
-        ("server: web-api\n", "server: nowhere\n", "is no server of this document"),
+        ("server: web-api\n", "server: nowhere\n", "is not a server of this document"),
         ('replaces: ["body#/reference_audio"]', 'replaces: ["body#/reference"]', "is not in the documented request"),
-        ("item_operation: submitSpeech", "item_operation: createSpeech", "must be answered with a job"),
-        ("text: body#/texts/0/text", "text: body#/webhook_url", "does not lie in the first of body#/texts"),
-        ("results: body#/items", "results: body#/results", "is not in the documented answer of getBatchResult"),
-        ("emulation_target: kokoro", "emulation_target: nobody", "is no target of this document"),
-        ("reply: body#/ai_text", "reply: body#/answer", "is not in the documented answer of chat"),
+        ("item_operation: submitSpeech", "item_operation: createSpeech", "must respond with a job"),
+        ("text: body#/texts/0/text", "text: body#/webhook_url", "is not inside the first item of body#/texts"),
+        ("results: body#/items", "results: body#/results", "is not in the documented response of getBatchResult"),
+        ("emulation_target: kokoro", "emulation_target: nobody", "is not a target of this document"),
+        ("reply: body#/ai_text", "reply: body#/answer", "is not in the documented response of chat"),
     ],
 )
 def test_what_does_not_hold_together_is_refused_with_its_line(refusal, change, to, says) -> None:

@@ -52,7 +52,7 @@ def test_servers_are_told_apart(acme, load) -> None:
         "eu": "https://eu.acme.example/api",
     }
     for second in ("{url: https://b.example, x-name: api}", "{url: https://api.acme.example, x-name: other}"):
-        with pytest.raises(ContractError, match=r":5: the servers .* share a name or a url"):
+        with pytest.raises(ContractError, match=r":5: the servers .* share a name or a URL"):
             load(acme.replace(one, f"{one}  - {second}\n"))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from voicegauge.contract import MISSING, Contract, load_contract
-from voicegauge.contract.events import parse_event_stream
+from voicegauge.contract.event_streams import parse_event_stream
 from voicegauge.errors import ContractError
 from voicegauge.formats.bodies import UnreadableBodyError
 
@@ -78,21 +78,21 @@ def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
     ("path", "value", "reason"),
     [
         ("x-stream", None, "needs an x-stream on its operation"),
-        ("x-speech/response/audio/delivered", "bytes", "answers with audio delivered as stream"),
+        ("x-speech/response/audio/delivered", "bytes", "needs audio delivered as stream"),
         ("x-speech/response/audio/at", "body#/audio", "audio delivered as stream is at body"),
         ("responses/200/content", {"audio/wav": {}}, "documented as text/event-stream"),
         ("x-stream/event_type", "body#/type", "is not a valid location in an event"),
         ("x-stream/event_type", "data#/kind", "'data#/kind' is not in the schema of the event"),
-        ("x-stream/audio/event", "audio", "'audio' is no event of this stream"),
+        ("x-stream/audio/event", "audio", "'audio' is not an event of this stream"),
         ("x-stream/audio/at", "data#/sound", "'data#/sound' is not in the schema"),
         ("x-stream/audio/index", "data#/number", "'data#/number' is not in the schema"),
         ("x-stream/reason", "data#/why", "'data#/why' is not in the schema"),
         ("x-stream/events/error/schema", None, "has no schema"),
         ("x-stream/events/error/end", None, "must have either next or end"),
         ("x-stream/events/error/next", ["error"], "must have either next or end"),
-        ("x-stream/events/speech.audio.delta/next", ["done"], "'done' is no event of this stream"),
-        ("x-stream/events/speech.audio.delta/next", ["error"], "no way leads from"),
-        ("x-stream/events/speech.audio.done/end", "failure", "no event ends the stream in success"),
+        ("x-stream/events/speech.audio.delta/next", ["done"], "'done' is not among these events"),
+        ("x-stream/events/speech.audio.delta/next", ["error"], "cannot be reached from"),
+        ("x-stream/events/speech.audio.done/end", "failure", "no event ends in success"),
         ("x-stream/max_gap_s", 0, "max_gap_s"),
         ("x-stream/encoding", "base64", "unknown field"),
     ],

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from voicegauge.contract import Contract, load_catalogue, load_contract
-from voicegauge.contract.webhooks import callback_id_location, callback_media
+from voicegauge.contract.callbacks import callback_id_location, callback_media
 from voicegauge.errors import ContractError
 
 BODY = """
@@ -77,12 +77,12 @@ def test_a_webhook_is_read_with_its_body(load) -> None:
         ("at: body#/hook", "at: nowhere", "'nowhere' is not a valid location"),
         ("at: body#/mode", "at: body#/mood", "'body#/mood' is not in the documented request"),
         ("default: end", "default: ends", "'ends' is not among values: end, all"),
-        ("callback: done", "callback: gone", "'gone' is no callback of speak and no webhook"),
+        ("callback: done", "callback: gone", "'gone' is not a callback of speak and not a webhook"),
         ("id: body#/task", "id: body#/tusk", "'body#/tusk' is not in the documented body of done"),
         ("id: body#/task", "id: header.Task", "'header.Task' is not in the documented body of done"),
         ("states: {ok: success}", "states: {bad: failure}", "no state means success"),
-        (", submit_id: body#/task", "", "submit_id must say where the answer carries the id"),
-        ("submit_id: body#/task", "submit_id: body#/tusk", "'body#/tusk' is not in the documented answer of speak"),
+        (", submit_id: body#/task", "", "needs submit_id"),
+        ("submit_id: body#/task", "submit_id: body#/tusk", "'body#/tusk' is not in the documented response of speak"),
         ("url: [{at: body#/hook, ", "url: []\n        junk: [{", "junk"),
         ("https_only: true", "https_only: sure", "https_only"),
     ],
@@ -98,7 +98,7 @@ def test_what_leads_nowhere_is_refused_with_its_line(load, old, new, reason) -> 
 def test_without_a_body_of_its_own_there_must_be_a_status_answer(load) -> None:
     document = yaml.safe_load(DOCUMENT)
     del document["paths"]["/speak"]["post"]["x-webhook"]["body"]
-    with pytest.raises(ContractError, match="needs a body: there is no status answer"):
+    with pytest.raises(ContractError, match="needs a body: no status response has an id"):
         load(document)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from voicegauge.contract.schema import Schemas
+from voicegauge.contract.schemas import Schemas
 from voicegauge.emulator.http.schema_values import SchemaValueBuilder
 from voicegauge.formats.located_yaml import read_document
 

@@ -1,16 +1,11 @@
 """Contracts: OpenAPI 3.1 documents with a few `x-` keys, loaded and looked up."""
 
+from voicegauge.contract.callbacks import callback_id_location, callback_media, status_operation
 from voicegauge.contract.catalogue import Catalogue, load_catalogue
-from voicegauge.contract.contract import (
-    Contract,
-    Example,
-    MediaType,
-    Operation,
-    Parameter,
-    ResponseSpec,
-    Server,
-)
-from voicegauge.contract.events import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
+from voicegauge.contract.contract import AudioInputTarget, BaseTarget, Contract, Operation, Server, Target
+from voicegauge.contract.document_parts import Example, MediaType, Parameter, ResponseSpec
+from voicegauge.contract.document_walk import walk_objects
+from voicegauge.contract.event_streams import EventStreamParser, StreamEvent, decode_event_audio, parse_event_stream
 from voicegauge.contract.loading import find_contract_files, load_contract
 from voicegauge.contract.parsed_exchange import ParsedExchange, parse_exchange, request_media_type
 from voicegauge.contract.pricing import (
@@ -25,10 +20,8 @@ from voicegauge.contract.pricing import (
     unit_prices,
 )
 from voicegauge.contract.record_reader import convert_record
-from voicegauge.contract.schema import SchemaError, Schemas, parse_text_value
-from voicegauge.contract.targets import AudioInputTarget, BaseTarget, Target
-from voicegauge.contract.walking import walk_objects
-from voicegauge.contract.webhooks import callback_id_location, callback_media, status_operation
+from voicegauge.contract.schema_values import parse_text_value
+from voicegauge.contract.schemas import SchemaError, Schemas
 from voicegauge.formats import MISSING, Location, parse_location, read_pointer, write_pointer
 
 __all__ = [

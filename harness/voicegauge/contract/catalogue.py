@@ -6,9 +6,8 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from voicegauge.contract.contract import Contract
+from voicegauge.contract.contract import AudioInputTarget, Contract, Target
 from voicegauge.contract.loading import find_contract_files, load_contract
-from voicegauge.contract.targets import AudioInputTarget, Target
 from voicegauge.data import data_dir
 from voicegauge.errors import UnknownNameError
 

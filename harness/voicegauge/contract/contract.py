@@ -1,17 +1,27 @@
-"""A loaded contract: operations, servers, and how to look things up in them."""
+"""A loaded contract: the operations of a provider, its servers, and the targets that the operations serve.
+
+These classes refer to each other, so they are defined in one module.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+import msgspec
+
+from voicegauge.contract.document_parts import DocumentNode, MediaType, Parameter, ResponseSpec, read_media_types
+from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.extension import (
+    AudioInputTargetSpec,
     BatchSpec,
     ChatSpec,
+    ConversionSpec,
     Dispute,
     JobSpec,
     LimitsSpec,
@@ -19,147 +29,19 @@ from voicegauge.contract.extension import (
     ProviderSpec,
     ResourceSpec,
     ResourceUse,
+    SpeechResponse,
     SpeechSpec,
     StreamSpec,
+    TargetSpec,
+    TranscriptionSpec,
     WebhookSpec,
 )
-from voicegauge.contract.schema import SchemaError, Schemas
-from voicegauge.contract.targets import AudioInputSpec, AudioInputTarget, BaseTarget, Target
-from voicegauge.contract.walking import walk_objects
+from voicegauge.contract.schemas import Schemas
 from voicegauge.errors import UnknownNameError
 from voicegauge.formats import Document, escape
 
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, eq=False)
-class ContractNode:
-    """A part of a contract that knows where it stands."""
-
-    contract: Contract = field(repr=False)
-    pointer: str
-    data: dict[str, Any] = field(repr=False)
-
-    @property
-    def line(self) -> int | None:
-        """The line of the document, counted from 1."""
-        return self.contract.document.line(self.pointer)
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """A documented example of a body."""
-
-    name: str
-    value: Any
-    rejection_reason: str | None
-    """The `x-rejection-reason` of the example: a situation, perhaps with a field: "invalid:text"."""
-    request: str | None
-    """The `x-request` of the example: the request example it answers."""
-    pointer: str
-    inferred: bool = False
-    """Its `x-source` says inferred: no document prints it, so it is there for the emulator alone."""
-
-
-@dataclass(frozen=True, eq=False)
-class MediaType(ContractNode):
-    """One media type of a request or response body."""
-
-    name: str
-
-    @property
-    def schema_pointer(self) -> str | None:
-        """Where its schema stands; `None` where the document gives none."""
-        return f"{self.pointer}/schema" if "schema" in self.data else None
-
-    @functools.cached_property
-    def schema(self) -> Any:
-        """The schema behind any reference; an empty one where the document gives none."""
-        return self.contract.schemas.resolve(self.data.get("schema", {}))[0]
-
-    def errors(self, instance: Any) -> Iterator[SchemaError]:
-        """Every way in which `instance` does not fit."""
-        if self.schema_pointer is not None:
-            yield from self.contract.schemas.errors(self.schema_pointer, instance)
-
-    def fits(self, instance: Any) -> bool:
-        """Whether `instance` has no such error: sooner known than the errors."""
-        return self.schema_pointer is None or self.contract.schemas.fits(self.schema_pointer, instance)
-
-    @functools.cached_property
-    def examples(self) -> tuple[Example, ...]:
-        """The documented examples, in the document's order."""
-        found = []
-        for name, node in self.data.get("examples", {}).items():
-            pointer = f"{self.pointer}/examples/{escape(name)}"
-            node, pointer = self.contract.schemas.resolve(node, pointer)
-            if "value" in node:
-                inferred = bool(node.get("x-source", {}).get("inferred", False))
-                found.append(
-                    Example(
-                        name, node["value"], node.get("x-rejection-reason"), node.get("x-request"), pointer, inferred
-                    )
-                )
-        if "example" in self.data:
-            found.append(Example("example", self.data["example"], None, None, f"{self.pointer}/example"))
-        return tuple(found)
-
-
-@dataclass(frozen=True, eq=False)
-class Parameter(ContractNode):
-    """A path, query or header parameter."""
-
-    name: str
-    location: Literal["path", "query", "header", "cookie"]
-    required: bool
-
-    @functools.cached_property
-    def schema(self) -> Any:
-        """The schema behind any reference."""
-        return self.contract.schemas.resolve(self.data.get("schema", {}))[0]
-
-    def errors(self, instance: Any) -> Iterator[SchemaError]:
-        """Every way in which `instance` does not fit."""
-        if "schema" in self.data:
-            yield from self.contract.schemas.errors(f"{self.pointer}/schema", instance)
-
-
-@dataclass(frozen=True, eq=False)
-class ResponseSpec(ContractNode):
-    """One documented response of an operation."""
-
-    status: str
-    """A code, a class such as "4XX", or "default"."""
-
-    @functools.cached_property
-    def headers(self) -> Mapping[str, Parameter]:
-        """Documented headers by name."""
-        found = {}
-        for name, node in self.data.get("headers", {}).items():
-            node, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/headers/{escape(name)}")
-            required = bool(node.get("required", False))
-            found[name] = Parameter(self.contract, pointer, node, name, "header", required)
-        return found
-
-    @functools.cached_property
-    def media(self) -> Mapping[str, MediaType]:
-        """Documented bodies by media type."""
-        return _media(self)
-
-    @property
-    def links(self) -> Mapping[str, dict[str, Any]]:
-        """OpenAPI links: where an answer leads."""
-        links: dict[str, Any] = self.data.get("links", {})
-        return {name: self.contract.schemas.resolve(node)[0] for name, node in links.items()}
-
-
-def _media(node: ContractNode) -> Mapping[str, MediaType]:
-    """Bodies by media type, as traffic is read: without parameters such as a charset."""
-    found: dict[str, MediaType] = {}
-    for name, data in node.data.get("content", {}).items():
-        base = name.partition(";")[0].strip().lower()
-        found.setdefault(base, MediaType(node.contract, f"{node.pointer}/content/{escape(name)}", data or {}, base))
-    return found
+AudioInputSpec = TranscriptionSpec | ConversionSpec
+_Named = TypeVar("_Named")
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,71 +49,79 @@ class Server:
     """A base URL of the provider."""
 
     name: str
+    """`x-name`, by default the host."""
     url: str
+    """Absolute, without a slash at the end."""
 
 
 @dataclass(frozen=True, eq=False)
-class Operation(ContractNode):
-    """One documented call."""
+class Operation(DocumentNode):
+    """One documented operation: a method and a path."""
 
+    contract: Contract = field(repr=False)
     id: str
+    """The `operationId`."""
     method: str
+    """In upper case."""
     path: str
+    """The path template, such as "/v1/speech/{id}"."""
     parameters: tuple[Parameter, ...]
     server: Server
+    """The server that requests are sent to by default."""
     security: tuple[Mapping[str, Any], ...]
     """Alternatives; an empty mapping means that no key is needed."""
     speech: SpeechSpec | None
     job: JobSpec | None
     pricing: PriceSpec | None
     limits: LimitsSpec
+    """The operation's own limits, and the contract's where it has none."""
     resource: ResourceSpec | None = None
     stream: StreamSpec | None = None
     batch: BatchSpec | None = None
     chat: ChatSpec | None = None
     webhook: WebhookSpec | None = None
     audio_input: AudioInputSpec | None = None
-    """Where it is sent audio: `x-transcription` or `x-conversion`."""
+    """`x-transcription` or `x-conversion`, for an operation that audio is sent to."""
 
     @property
     def needs_key(self) -> bool:
-        """Whether no way in is documented that does without a key."""
+        """Whether every documented security alternative requires a key."""
         return bool(self.security) and all(self.security)
 
     def uses_of(self, other: Operation) -> Iterator[ResourceUse]:
-        """How `other` takes the ids of what this operation makes."""
+        """Yield the uses, in requests to `other`, of the resource that this operation creates."""
         yield from (use for use in self.resource.uses if use.operation == other.id) if self.resource else ()
 
     @property
     def targets(self) -> Iterator[BaseTarget]:
-        """The models and modes that it serves, speech first."""
+        """The targets that this operation serves, speech targets first."""
         contract = self.contract
-        for one in (*contract.targets.values(), *contract.audio_input_targets.values()):
-            if one.operation is self:
-                yield one
+        for target in (*contract.targets.values(), *contract.audio_input_targets.values()):
+            if target.operation is self:
+                yield target
 
     @functools.cached_property
     def request_media(self) -> Mapping[str, MediaType]:
-        """Request bodies by media type, the preferred one first; empty where none is sent."""
+        """The request bodies by media type, the preferred one first; empty if the operation takes no body."""
         node = self.data.get("requestBody")
         if node is None:
             return {}
-        body, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/requestBody")
-        return _media(ContractNode(self.contract, pointer, body))
+        body, pointer = self.schemas.resolve(node, f"{self.pointer}/requestBody")
+        return read_media_types(DocumentNode(self.schemas, pointer, body))
 
     @functools.cached_property
     def responses(self) -> Mapping[str, ResponseSpec]:
-        """Documented responses by status."""
+        """The documented responses by status."""
         found = {}
         for status, node in self.data.get("responses", {}).items():
             if status.startswith("x-"):
                 continue
-            node, pointer = self.contract.schemas.resolve(node, f"{self.pointer}/responses/{status}")
-            found[status] = ResponseSpec(self.contract, pointer, node, status)
+            node, pointer = self.schemas.resolve(node, f"{self.pointer}/responses/{status}")
+            found[status] = ResponseSpec(self.schemas, pointer, node, status)
         return found
 
     def response(self, status: int) -> ResponseSpec | None:
-        """The documented response for `status`: the code, its class, or the default."""
+        """Return the documented response for a status code: that of the code, its class, or the default."""
         for key in (str(status), f"{status // 100}XX", f"{status // 100}xx", "default"):
             if key in self.responses:
                 return self.responses[key]
@@ -239,14 +129,19 @@ class Operation(ContractNode):
 
     @functools.cached_property
     def success(self) -> ResponseSpec:
-        """The first documented 2xx response."""
+        """The first documented 2xx response.
+
+        Raises:
+            ContractError: the operation documents none.
+        """
         for status, response in self.responses.items():
             if status.startswith("2"):
                 return response
         raise self.contract.document.error(self.pointer, f"{self.id} documents no 2xx response")
 
     @functools.cached_property
-    def _pattern(self) -> re.Pattern[str]:
+    def _path_pattern(self) -> re.Pattern[str]:
+        # Groups are numbered, because a parameter's name need not be a valid group name.
         parts = re.split(r"(\{[^}]+\})", self.path)
         pattern = "".join(
             f"(?P<p{index}>[^/]+)" if part.startswith("{") else re.escape(part) for index, part in enumerate(parts)
@@ -254,87 +149,212 @@ class Operation(ContractNode):
         return re.compile(f"^{pattern}$")
 
     @functools.cached_property
-    def _path_names(self) -> list[str]:
+    def _path_parameter_names(self) -> list[str]:
         return re.findall(r"\{([^}]+)\}", self.path)
 
     def match(self, path: str) -> dict[str, str] | None:
-        """The path parameters where `path` is this operation's; `None` where it is not."""
-        found = self._pattern.match(path)
+        """Return the path parameters if `path` matches the path template; `None` if it does not."""
+        found = self._path_pattern.match(path)
         if not found:
             return None
-        return dict(zip(self._path_names, found.groups(), strict=True))
+        return dict(zip(self._path_parameter_names, found.groups(), strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class BaseTarget(ABC):
+    """One model or mode of a provider."""
+
+    name: str
+    """Unique within the provider: "xtts-v2", "stt-whisper"."""
+    operation: Operation = field(repr=False)
+    spec: TargetSpec | AudioInputTargetSpec = field(repr=False)
+    pointer: str
+    """JSON pointer to the target in the document."""
+
+    @property
+    def contract(self) -> Contract:
+        """The contract that defines the target."""
+        return self.operation.contract
+
+    @property
+    def id(self) -> str:
+        """The full name: <provider>/<name>."""
+        return f"{self.contract.id}/{self.name}"
+
+    @property
+    @abstractmethod
+    def response(self) -> SpeechResponse:
+        """The response of its operation: audio, or a job."""
+
+    @functools.cached_property
+    def job_operation(self) -> Operation | None:
+        """The status operation; `None` if the response to the request is final."""
+        return self.contract.operation(self.response.job) if self.response.job else None
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request to the target needs a key."""
+        return self.operation.needs_key
+
+    @property
+    def pricing(self) -> PriceSpec | None:
+        """The target's own price, else that of its operation."""
+        return self.spec.pricing or self.operation.pricing
+
+
+@dataclass(frozen=True, eq=False)
+class Target(BaseTarget):
+    """A speech synthesis target."""
+
+    spec: TargetSpec = field(repr=False)
+
+    @property
+    def speech(self) -> SpeechSpec:
+        """The `x-speech` of its operation."""
+        assert self.operation.speech is not None
+        return self.operation.speech
+
+    @property
+    def response(self) -> SpeechResponse:
+        """The response of its operation: audio, or a job."""
+        return self.speech.response
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request to the target needs a key: some targets are served without one."""
+        return super().needs_key and not self.spec.keyless
+
+
+@dataclass(frozen=True, eq=False)
+class AudioInputTarget(BaseTarget):
+    """A target that audio is sent to: it transcribes, converts or analyses."""
+
+    spec: AudioInputTargetSpec = field(repr=False)
+
+    @property
+    def audio_input(self) -> AudioInputSpec:
+        """The `x-transcription` or `x-conversion` of its operation."""
+        assert self.operation.audio_input is not None
+        return self.operation.audio_input
+
+    @property
+    def transcription(self) -> TranscriptionSpec | None:
+        """The `x-transcription` of its operation; `None` for a conversion."""
+        return self.audio_input if isinstance(self.audio_input, TranscriptionSpec) else None
+
+    @property
+    def conversion(self) -> ConversionSpec | None:
+        """The `x-conversion` of its operation; `None` for a transcription."""
+        return self.audio_input if isinstance(self.audio_input, ConversionSpec) else None
+
+    @property
+    def response(self) -> SpeechResponse:
+        """The response of its operation; without audio for a transcription, and never a job."""
+        audio = self.conversion.response.audio if self.conversion else None
+        return SpeechResponse(audio=audio, charged=self.audio_input.response.charged)
 
 
 @dataclass(frozen=True, eq=False)
 class Contract:
-    """A loaded document. Make one with `load_contract`."""
+    """A loaded contract document. Make one with `load_contract`."""
 
     document: Document = field(repr=False)
     provider: ProviderSpec
     schemas: Schemas = field(repr=False)
     servers: Mapping[str, Server] = field(repr=False)
+    """By name."""
     limits: LimitsSpec = field(repr=False)
-    operations: Mapping[str, Operation] = field(repr=False, default_factory=dict)
-    targets: Mapping[str, Target] = field(repr=False, default_factory=dict)
-    """By name within the provider."""
-    audio_input_targets: Mapping[str, AudioInputTarget] = field(repr=False, default_factory=dict)
-    """What takes audio in, by name within the provider."""
+    """The `x-limits` at the root of the document."""
+    read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
+    """Reads the operations of the document. An operation refers to its contract, so it is made after it."""
+
+    @functools.cached_property
+    def operations(self) -> Mapping[str, Operation]:
+        """The operations by id.
+
+        Raises:
+            ContractError: an operation does not fit the grammar of the `x-` keys.
+        """
+        return {operation.id: operation for operation in self.read_operations(self)}
+
+    @functools.cached_property
+    def targets(self) -> Mapping[str, Target]:
+        """The speech targets by name."""
+        return {
+            name: Target(name, operation, spec, f"{operation.pointer}/x-speech/targets/{escape(name)}")
+            for operation in self.operations.values()
+            if operation.speech is not None
+            for name, spec in operation.speech.targets.items()
+        }
+
+    @functools.cached_property
+    def audio_input_targets(self) -> Mapping[str, AudioInputTarget]:
+        """The targets that audio is sent to, by name."""
+        found = {}
+        for operation in self.operations.values():
+            if operation.audio_input is None:
+                continue
+            is_transcription = isinstance(operation.audio_input, TranscriptionSpec)
+            at = f"{operation.pointer}/{'x-transcription' if is_transcription else 'x-conversion'}/targets"
+            for name, spec in operation.audio_input.targets.items():
+                found[name] = AudioInputTarget(name, operation, spec, f"{at}/{escape(name)}")
+        return found
 
     @property
     def id(self) -> str:
-        """The provider's id."""
+        """The provider id."""
         return self.provider.id
 
     @property
     def version(self) -> str:
-        """The document's own version."""
+        """The version of the document (`info.version`)."""
         return str(self.document.data["info"]["version"])
 
     @property
     def hosts(self) -> frozenset[str]:
-        """Hosts, with their port, that the contract names."""
+        """The hosts of the servers, with their ports."""
         return frozenset(urlsplit(server.url).netloc.lower() for server in self.servers.values())
 
     @property
     def security_schemes(self) -> Mapping[str, dict[str, Any]]:
-        """How a key is sent, by the scheme's name."""
+        """The OpenAPI security schemes, which say how a key is sent, by name."""
         schemes: dict[str, Any] = self.document.data.get("components", {}).get("securitySchemes", {})
         return schemes
 
-    def _named(self, kind: str, name: str, among: Mapping[str, _T]) -> _T:
+    def _find(self, kind: str, name: str, among: Mapping[str, _Named]) -> _Named:
         try:
             return among[name]
         except KeyError:
             raise UnknownNameError(f"{self.id} {kind}", name, among) from None
 
     def server(self, name: str) -> Server:
-        """The server with that name.
+        """Return the server with that name.
 
         Raises:
             UnknownNameError: the document has none.
         """
-        return self._named("server", name, self.servers)
+        return self._find("server", name, self.servers)
 
     def operation(self, operation_id: str) -> Operation:
-        """The operation with that id.
+        """Return the operation with that id.
 
         Raises:
             UnknownNameError: the document has none.
         """
-        return self._named("operation", operation_id, self.operations)
+        return self._find("operation", operation_id, self.operations)
 
     def target(self, name: str) -> Target:
-        """The target with that name within the provider.
+        """Return the speech target with that name within the provider.
 
         Raises:
             UnknownNameError: the document has none.
         """
-        return self._named("target", name, self.targets)
+        return self._find("target", name, self.targets)
 
     def match(self, method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
-        """The operation that `method` and `path` mean, with its path parameters.
+        """Return the operation for a method and a path, with its path parameters.
 
-        A path without parameters wins over one with them, as OpenAPI asks.
+        A path without parameters takes precedence, as OpenAPI specifies (section 4.8.8.2).
         """
         found = [
             (operation, parameters)
@@ -344,17 +364,18 @@ class Contract:
         return min(found, key=lambda pair: len(pair[1]), default=None)
 
     def disputes(self, pointer: str) -> Iterator[tuple[Dispute, str]]:
-        """Every recorded dispute about the part at `pointer` and the parts around it, inmost first."""
+        """Yield the recorded disputes about the part at `pointer` or a part around it, innermost first.
+
+        Each comes with the pointer of the part that it is about.
+        """
         tokens = pointer.split("/")
         for end in range(len(tokens), 0, -1):
-            place = "/".join(tokens[:end])
-            for dispute in self._disputes_at.get(place, ()):
-                yield dispute, place
+            ancestor = "/".join(tokens[:end])
+            for dispute in self._disputes_by_pointer.get(ancestor, ()):
+                yield dispute, ancestor
 
     @functools.cached_property
-    def _disputes_at(self) -> Mapping[str, tuple[Dispute, ...]]:
-        import msgspec
-
+    def _disputes_by_pointer(self) -> Mapping[str, tuple[Dispute, ...]]:
         found: dict[str, tuple[Dispute, ...]] = {}
         for pointer, node in walk_objects(self.document.data):
             for key in ("x-source", "source"):

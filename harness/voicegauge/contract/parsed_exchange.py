@@ -9,7 +9,7 @@ import functools
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from voicegauge.contract.events import EventStreamParser, parse_event_stream
+from voicegauge.contract.event_streams import EventStreamParser, parse_event_stream
 from voicegauge.contract.extension import StreamSpec
 from voicegauge.formats import (
     MISSING,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from voicegauge.contract.contract import Operation
+from voicegauge.contract.contract import BaseTarget, Operation
 from voicegauge.contract.extension import PriceSpec
-from voicegauge.contract.targets import BaseTarget
 from voicegauge.errors import UsageError
 
 SPEECH_CHARACTERS_PER_S = 15.0

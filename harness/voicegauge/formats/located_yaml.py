@@ -154,7 +154,7 @@ class _Builder:
                 raise self._error(event, "a key must be a word, not an alias, a list or a mapping")
             key = event.value
             if key in own:
-                raise self._error(event, f"the key {key!r} stands twice")
+                raise self._error(event, f"the key {key!r} is used twice")
             child = f"{pointer}/{escape(key)}"
             self.lines[child] = _line(event)
             built = self._value(next(self._events), child, depth + 1)

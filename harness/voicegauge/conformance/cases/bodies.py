@@ -130,7 +130,7 @@ def _missing_field_cases(
     operation: Operation, request: RequestParts, media: MediaType, target: Target | None
 ) -> Iterator[ConformanceCase]:
     schema = media.schema if isinstance(media.schema, dict) else {}
-    pointer = media.contract.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
+    pointer = media.schemas.resolve(media.data.get("schema", {}), media.schema_pointer or "")[1]
     alternatives = [name for branch in schema.get("anyOf", ()) for name in branch.get("required", ())]
     for name in (*schema.get("required", ()), *(name for name in alternatives if name in request.body)):
         changed = with_value(request, (name,), MISSING)

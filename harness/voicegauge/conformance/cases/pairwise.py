@@ -208,7 +208,7 @@ def _documented_values(start: TargetRequest, media: MediaType, name: str) -> lis
     None for a file, and for the id of a resource, which belongs to a single account.
     """
     target, request = start
-    schema, _ = media.contract.schemas.resolve(media.schema.get("properties", {}).get(name, {}))
+    schema, _ = media.schemas.resolve(media.schema.get("properties", {}).get(name, {}))
     creators = target.contract.operations.values()
     ids = {use.id.tokens for creator in creators for use in creator.uses_of(target.operation) if use.id.kind == "body"}
     if is_file_field(media, schema) or (name,) in ids:

@@ -60,7 +60,7 @@ def to_parameter_text(value: Any) -> str | None:
 
 def fits_parameter(parameter: Parameter, text: str) -> bool:
     """Whether `text` fits the schema of the parameter, converted to its type."""
-    value = parse_text_value(parameter.contract.schemas, parameter.schema, text)
+    value = parse_text_value(parameter.schemas, parameter.schema, text)
     return next(iter(parameter.errors(value)), None) is None
 
 

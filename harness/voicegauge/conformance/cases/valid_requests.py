@@ -103,7 +103,7 @@ def _required_fields(operation: Operation, schema: Any) -> Iterator[str]:
 
 def is_file_field(media: MediaType, schema: Any) -> bool:
     """Whether a form field carries a file."""
-    schema, _ = media.contract.schemas.resolve(schema)
+    schema, _ = media.schemas.resolve(schema)
     is_binary = isinstance(schema, dict) and ("contentMediaType" in schema or schema.get("format") == "binary")
     return is_binary and media.name == "multipart/form-data"
 
@@ -185,7 +185,7 @@ def body_value(media: MediaType, body: Any) -> Any:
         if isinstance(field, UploadedFile):
             value[name] = field.data.decode("latin-1")
         else:
-            value[name] = parse_text_value(media.contract.schemas, properties.get(name, {}), _field_text(field))
+            value[name] = parse_text_value(media.schemas, properties.get(name, {}), _field_text(field))
     return value
 
 

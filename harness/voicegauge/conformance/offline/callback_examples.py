@@ -38,7 +38,7 @@ def _examples(operation: Operation, items: Mapping[str, Any], parent: str, *, in
             pointer = f"{parent}/{escape(url)}/{method}/requestBody"
             body, pointer = schemas.resolve(node["requestBody"], pointer)
             for name, data in body.get("content", {}).items():
-                media = MediaType(operation.contract, f"{pointer}/content/{escape(name)}", data, name.lower())
+                media = MediaType(operation.schemas, f"{pointer}/content/{escape(name)}", data, name.lower())
                 name_of_callback = str(node.get("operationId", url))
                 yield from _callbacks(operation, media, name_of_callback, method, inferred=inferred)
 

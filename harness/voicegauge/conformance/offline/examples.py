@@ -97,7 +97,7 @@ def _request(operation: Operation, media: MediaType, example: Example) -> Reques
 def _with_files(media: MediaType, value: Any) -> Any:
     """Return form fields with an empty file where the schema wants one; the document prints its name."""
     schema = media.schema if isinstance(media.schema, dict) else {}
-    schemas = media.contract.schemas
+    schemas = media.schemas
     fields = {}
     for name, text in value.items():
         inner = schemas.resolve(schema.get("properties", {}).get(name, {}))[0]

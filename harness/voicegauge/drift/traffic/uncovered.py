@@ -74,7 +74,7 @@ def _uncovered_fields(
     operation: Operation, status: str, media_type: MediaType, exchanges: Sequence[ObservedExchange]
 ) -> Iterator[DriftChange]:
     values = _values_by_path(exchanges)
-    for path, schemas in documented_properties(media_type.contract.schemas, body_schemas(media_type)):
+    for path, schemas in documented_properties(media_type.schemas, body_schemas(media_type)):
         if path.rpartition("/")[0] not in values:
             continue  # the object that would have it is uncovered itself
         location, pointer = f"{status} body#{path}", schemas[0].pointer if schemas else media_type.pointer

@@ -44,4 +44,4 @@ def has_location(media: MediaType | None, body: Any, location: Location) -> bool
     tokens = location.tokens
     if read_pointer(body, tokens) is not MISSING:
         return True
-    return next(schemas_at(media.contract.schemas, media.schema, tokens), None) is not None
+    return next(schemas_at(media.schemas, media.schema, tokens), None) is not None

@@ -55,7 +55,7 @@ def _read_parameter(parameter: Parameter, source: Mapping[str, str], key: str, s
         if strict and parameter.required:
             raise Rejection("invalid", parameter.name, f"{parameter.location} parameter {parameter.name} is missing")
         return {}
-    value = parse_text_value(parameter.contract.schemas, parameter.schema, source[key])
+    value = parse_text_value(parameter.schemas, parameter.schema, source[key])
     if strict:
         for error in parameter.errors(value):
             raise Rejection("invalid", parameter.name, f"{parameter.name}: {error.message}")
@@ -100,7 +100,7 @@ def _body_required(operation: Operation) -> bool:
 
 def _fit_form(media: MediaType, content_type: str, body: bytes) -> dict[str, Any]:
     form = read_form(content_type, body)
-    schemas = media.contract.schemas
+    schemas = media.schemas
     values: dict[str, Any] = {}
     for name, text in form.fields.items():
         found = next(schemas_at(schemas, media.schema, [name]), {})
@@ -122,7 +122,7 @@ def _schema_stand_in(media: MediaType, name: str, value: Any) -> Any:
     """Return a JSON value that stands for a form field when its schema is applied; JSON has no files."""
     takes_file = any(
         schema.get("format") == "binary" or "contentMediaType" in schema
-        for schema in schemas_at(media.contract.schemas, media.schema, [name])
+        for schema in schemas_at(media.schemas, media.schema, [name])
     )
     if isinstance(value, UploadedFile):
         return "file" if takes_file else {"filename": value.filename}

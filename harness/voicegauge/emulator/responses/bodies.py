@@ -112,7 +112,7 @@ def _build_error(
 
 
 def _minimal_body(media: MediaType, text: str) -> Any:
-    builder = SchemaValueBuilder(media.contract.schemas, text)
+    builder = SchemaValueBuilder(media.schemas, text)
     return builder.sample(media.data.get("schema", {}), media.schema_pointer or media.pointer)
 
 
@@ -174,7 +174,7 @@ def select_body(
     value: Any = None
     for location, item in (seed or {}).items():
         value = write_at(value, location, item)
-    builder = SchemaValueBuilder(media.contract.schemas)
+    builder = SchemaValueBuilder(media.schemas)
     schema, pointer = media.data.get("schema", {}), media.schema_pointer or media.pointer
     value = builder.sample(schema, pointer) if value is None else builder.complete(schema, pointer, value)
     return BodyTemplate(value, None)

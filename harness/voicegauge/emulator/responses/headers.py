@@ -44,7 +44,7 @@ def _header_value(
         return f"{charged:.6f}".rstrip("0").rstrip(".")
     if not header.required:
         return None
-    builder = SchemaValueBuilder(header.contract.schemas)
+    builder = SchemaValueBuilder(header.schemas)
     return str(builder.sample(header.data.get("schema", {}), f"{header.pointer}/schema"))
 
 

@@ -49,7 +49,7 @@ def body_schemas(media_type: MediaType) -> list[LocatedSchema]:
     """Return the schemas that may apply to a whole body."""
     if media_type.schema_pointer is None:
         return []
-    return applicable_schemas(media_type.contract.schemas, media_type.data.get("schema", {}), media_type.schema_pointer)
+    return applicable_schemas(media_type.schemas, media_type.data.get("schema", {}), media_type.schema_pointer)
 
 
 def property_schemas(schemas: Schemas, parents: Sequence[LocatedSchema], name: str) -> list[LocatedSchema]:
@@ -182,7 +182,7 @@ def documented_values(media_type: MediaType, tokens: Sequence[str]) -> set[JsonS
     """Return the values that the schema of a body lists for the field at `tokens`, with `*` for an index."""
     located = body_schemas(media_type)
     for token in tokens:
-        schemas = media_type.contract.schemas
+        schemas = media_type.schemas
         is_index = token == ANY_INDEX
         located = item_schemas(schemas, located) if is_index else property_schemas(schemas, located, token)
     return set(enumerated_values(located))

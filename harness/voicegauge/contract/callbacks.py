@@ -1,0 +1,62 @@
+"""Lookups for operations with `x-webhook`: the documented callback, the id in it, and the status operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats import Location, escape, is_json
+
+
+def callback_media(operation: Operation) -> MediaType:
+    """Return the documented body of the callbacks of an operation with `x-webhook`.
+
+    Raises:
+        ContractError: the named callback is not documented, or has no JSON body.
+    """
+    webhook = operation.webhook
+    assert webhook is not None, "only called for operations with x-webhook"
+    found = next((media for name, media in _callback_bodies(operation) if name == webhook.callback), None)
+    if found is None:
+        reason = f"{webhook.callback!r} is not a callback of {operation.id} and not a webhook with a JSON body"
+        raise operation.contract.document.error(f"{operation.pointer}/x-webhook/callback", reason)
+    return found
+
+
+def _callback_bodies(operation: Operation) -> Iterator[tuple[str, MediaType]]:
+    """Yield the JSON bodies of `callbacks` and `webhooks` with the operation id of each."""
+    for name, node in operation.data.get("callbacks", {}).items():
+        items, at = operation.schemas.resolve(node, f"{operation.pointer}/callbacks/{escape(name)}")
+        yield from _posted_bodies(operation.schemas, items, at)
+    yield from _posted_bodies(operation.schemas, operation.contract.document.data.get("webhooks", {}), "/webhooks")
+
+
+def _posted_bodies(schemas: Schemas, items: Mapping[str, Any], at: str) -> Iterator[tuple[str, MediaType]]:
+    for key, item in items.items():
+        node = item.get("post", {})
+        body, pointer = schemas.resolve(node.get("requestBody", {}), f"{at}/{escape(key)}/post/requestBody")
+        for name, data in body.get("content", {}).items():
+            if is_json(name):
+                media = MediaType(schemas, f"{pointer}/content/{escape(name)}", data, name.lower())
+                yield str(node.get("operationId")), media
+
+
+def callback_id_location(operation: Operation) -> Location:
+    """Return where the response to the request has the id that callbacks repeat."""
+    webhook = operation.webhook
+    assert webhook is not None, "only called for operations with x-webhook"
+    if webhook.body is not None and webhook.body.submit_id is not None:
+        return webhook.body.submit_id
+    status = status_operation(operation)
+    assert status is not None, "guaranteed by the consistency checks"
+    assert status.job is not None, "guaranteed by the consistency checks"
+    return status.job.submit.id
+
+
+def status_operation(operation: Operation) -> Operation | None:
+    """Return the operation that reports the status of this operation's jobs; `None` if it starts none."""
+    name = operation.speech.response.job if operation.speech is not None else None
+    return operation.contract.operations.get(name) if name else None

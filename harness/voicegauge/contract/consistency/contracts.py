@@ -1,0 +1,58 @@
+"""All consistency checks of a contract, in one call."""
+
+from __future__ import annotations
+
+from voicegauge.contract.consistency.audio_input import check_audio_input
+from voicegauge.contract.consistency.jobs import check_job
+from voicegauge.contract.consistency.operations import check_responses, check_security
+from voicegauge.contract.consistency.resources import check_batch, check_chat, check_resource
+from voicegauge.contract.consistency.sources import check_price, check_sources
+from voicegauge.contract.consistency.speech import check_speech, check_target
+from voicegauge.contract.consistency.streams import check_stream
+from voicegauge.contract.consistency.target_names import check_names
+from voicegauge.contract.consistency.webhooks import check_webhook
+from voicegauge.contract.contract import Contract, Operation
+
+
+def check_consistency(contract: Contract) -> None:
+    """Check that the parts of a contract fit together.
+
+    Raises:
+        ContractError: a part does not; the message has the line of the first one found.
+    """
+    check_names(contract)
+    check_sources(contract)
+    # Everything of one operation, then targets: later checks rely on the locations that earlier ones have checked.
+    for operation in contract.operations.values():
+        _check_operation(operation)
+    for target in contract.targets.values():
+        check_target(target)
+        check_price(contract, f"{target.pointer}/pricing", target.spec.pricing)
+    for audio_input_target in contract.audio_input_targets.values():
+        check_price(contract, f"{audio_input_target.pointer}/pricing", audio_input_target.spec.pricing)
+    for operation in contract.operations.values():
+        _check_operation_extensions(operation)
+
+
+def _check_operation(operation: Operation) -> None:
+    check_security(operation)
+    check_responses(operation)
+    if operation.speech is not None:
+        check_speech(operation, operation.speech)
+    if operation.audio_input is not None:
+        check_audio_input(operation, operation.audio_input)
+    if operation.job is not None:
+        check_job(operation, operation.job)
+    check_price(operation.contract, f"{operation.pointer}/x-pricing", operation.pricing)
+
+
+def _check_operation_extensions(operation: Operation) -> None:
+    if operation.resource is not None:
+        check_resource(operation, operation.resource)
+    if operation.batch is not None:
+        check_batch(operation, operation.batch)
+    if operation.chat is not None:
+        check_chat(operation, operation.chat)
+    if operation.webhook is not None:
+        check_webhook(operation, operation.webhook)
+    check_stream(operation)

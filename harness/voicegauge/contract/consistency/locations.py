@@ -1,0 +1,85 @@
+"""Checks that locations and operation ids in `x-` keys lead to documented parts."""
+
+from __future__ import annotations
+
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.extension import ResponseAudio
+from voicegauge.contract.schema_values import allows_location
+from voicegauge.formats import Location, LocationKind, is_form, is_json
+
+_HEADERLESS_FORMATS = ("pcm", "mulaw", "alaw", "ulaw")
+"""Formats of raw samples: only the contract can tell their sample rate."""
+
+
+def check_operation_id(operation: Operation, at: str, name: str | None) -> None:
+    """Check that `name` is an operation of the document.
+
+    Raises:
+        ContractError: it is not.
+    """
+    if name is not None and name not in operation.contract.operations:
+        raise operation.contract.document.error(at, f"{name!r} is not an operation of this document")
+
+
+def check_request_location(operation: Operation, at: str, location: Location) -> None:
+    """Check that requests to `operation` have the location.
+
+    Raises:
+        ContractError: they do not.
+    """
+    if location.kind == "path" and f"{{{location.name}}}" not in operation.path:
+        reason = f"{str(location)!r}: the path {operation.path} has no {{{location.name}}}"
+        raise operation.contract.document.error(at, reason)
+    if location.in_body:
+        _check_documented(operation, at, location, list(operation.request_media.values()), "request")
+
+
+def check_response_location(operation: Operation, at: str, location: Location | None) -> None:
+    """Check that successful responses of `operation` have the location; headers need not be documented.
+
+    Raises:
+        ContractError: they do not.
+    """
+    if location is None:
+        return
+    check_location_kind(operation, at, location, ("body", "header"))
+    if location.in_body and location.tokens:
+        successes = [r for status, r in operation.responses.items() if status.startswith("2")]
+        media = [media for response in successes for media in response.media.values()]
+        _check_documented(operation, at, location, media, "response")
+
+
+def check_location_kind(operation: Operation, at: str, location: Location, kinds: tuple[LocationKind, ...]) -> None:
+    """Check that the location is in one of these parts of a message.
+
+    Raises:
+        ContractError: it is not.
+    """
+    if location.kind not in kinds:
+        reason = f"{str(location)!r} must be in the {' or the '.join(kinds)}"
+        raise operation.contract.document.error(at, reason)
+
+
+def _check_documented(operation: Operation, at: str, location: Location, media: list[MediaType], what: str) -> None:
+    # One body with the location is enough: a request may be sent as JSON or as a form, with different fields.
+    structured = [m for m in media if is_json(m.name) or is_form(m.name) or m.name == "*/*"]
+    if not any(allows_location(m.schemas, m.schema, location.tokens) for m in structured):
+        reason = f"{str(location)!r} is not in the documented {what} of {operation.id}"
+        raise operation.contract.document.error(at, reason)
+
+
+def check_response_audio(operation: Operation, at: str, audio: ResponseAudio) -> None:
+    """Check the location and the format of audio in responses of `operation`.
+
+    Raises:
+        ContractError: a location is not documented, or raw audio has no sample rate.
+    """
+    document = operation.contract.document
+    if audio.delivered in ("bytes", "stream") and audio.at != Location("body"):
+        raise document.error(at, f"audio delivered as {audio.delivered} is at body, not at {audio.at}")
+    check_response_location(operation, f"{at}/at", audio.at)
+    check_response_location(operation, f"{at}/media_type", audio.media_type)
+    check_operation_id(operation, f"{at}/download", audio.download)
+    if audio.format is not None and audio.format.startswith(_HEADERLESS_FORMATS) and audio.sample_rate_hz is None:
+        raise document.error(at, f"raw audio ({audio.format}) needs its sample_rate_hz")

@@ -1,0 +1,65 @@
+"""Checks what any operation has: security, links, and the marks of its examples."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import Example
+from voicegauge.contract.extension import RejectionReason
+from voicegauge.formats import escape
+
+_REJECTION_REASONS = get_args(RejectionReason)
+
+
+def check_security(operation: Operation) -> None:
+    """Check that security schemes exist, and that a key can be sent where requests are made.
+
+    Raises:
+        ContractError: a scheme is not documented, or is neither apiKey nor http.
+    """
+    schemes = operation.contract.security_schemes
+    has_own = "security" in operation.data
+    for index, alternative in enumerate(operation.security):
+        for name in alternative:
+            at = f"{operation.pointer if has_own else ''}/security/{index}/{escape(name)}"
+            if name not in schemes:
+                known = ", ".join(schemes) or "none"
+                raise operation.contract.document.error(at, f"{name!r} is not a security scheme; known: {known}")
+            if (operation.speech or operation.job or operation.audio_input) and not _is_supported(schemes[name]):
+                reason = f"the security scheme {name!r} must be apiKey or http"
+                raise operation.contract.document.error(at, reason)
+
+
+def _is_supported(scheme: dict[str, Any]) -> bool:
+    """Return whether the client can send such a key: plain, or after a word such as Bearer, Basic or "Token"."""
+    return scheme.get("type") in ("apiKey", "http")
+
+
+def check_responses(operation: Operation) -> None:
+    """Check the links and examples of responses.
+
+    Raises:
+        ContractError: a link or an example refers to something that is not documented.
+    """
+    contract = operation.contract
+    request_examples = {example.name for media in operation.request_media.values() for example in media.examples}
+    for response in operation.responses.values():
+        for name, link in response.links.items():
+            target = link.get("operationId")
+            if target is not None and target not in contract.operations:
+                at = f"{response.pointer}/links/{escape(name)}"
+                raise contract.document.error(at, f"the link leads to {target!r}, which is not an operation")
+        for media in response.media.values():
+            for example in media.examples:
+                _check_example(operation, example, request_examples)
+
+
+def _check_example(operation: Operation, example: Example, request_examples: set[str]) -> None:
+    document, written = operation.contract.document, example.rejection_reason
+    if written is not None and str(written).partition(":")[0] not in _REJECTION_REASONS:
+        reason = f"x-rejection-reason must be one of {', '.join(_REJECTION_REASONS)}, not {written!r}"
+        raise document.error(f"{example.pointer}/x-rejection-reason", reason)
+    if example.request is not None and str(example.request) not in request_examples:
+        reason = f"x-request names {example.request!r}, which is not an example of the request"
+        raise document.error(f"{example.pointer}/x-request", reason)

@@ -1,0 +1,109 @@
+"""Checks `x-speech` and its targets."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from voicegauge.contract.consistency.locations import (
+    check_location_kind,
+    check_request_location,
+    check_response_audio,
+    check_response_location,
+)
+from voicegauge.contract.contract import Operation, Target
+from voicegauge.contract.extension import SpeechField, SpeechSpec
+from voicegauge.formats import Location, escape
+
+_FIELDS_WITH_DEFAULTS: tuple[SpeechField, ...] = (
+    "voice",
+    "voice_description",
+    "voice_sample_url",
+    "language",
+    "format",
+)
+
+
+def check_speech(operation: Operation, speech: SpeechSpec) -> None:
+    """Check the fields and the response of `x-speech`.
+
+    Raises:
+        ContractError: a location is not documented, or the text or the audio has none.
+    """
+    contract, at = operation.contract, f"{operation.pointer}/x-speech"
+    if "text" not in speech.request:
+        raise contract.document.error(f"{at}/request", "x-speech.request must have a location for text")
+    for field, mapping in speech.request.items():
+        check_request_location(operation, f"{at}/request/{field}", mapping.at)
+        if "{}" not in mapping.template:
+            raise contract.document.error(f"{at}/request/{field}", f"the template of {field} has no {{}} for the value")
+    response = speech.response
+    if (response.job is None) == (response.audio is None):
+        raise contract.document.error(f"{at}/response", "x-speech.response must have either job or audio")
+    if response.job is not None:
+        _check_submit(operation, f"{at}/response/job", response.job)
+    if response.audio is not None:
+        check_response_audio(operation, f"{at}/response/audio", response.audio)
+    check_response_location(operation, f"{at}/response/charged", response.charged)
+    check_response_location(operation, f"{at}/response/balance", response.balance)
+
+
+def _check_submit(operation: Operation, at: str, status_id: str) -> None:
+    """Check that the status operation exists, and that its `x-job.submit` fits the responses of `operation`."""
+    status = operation.contract.operations.get(status_id)
+    if status is None or status.job is None:
+        raise operation.contract.document.error(at, f"{status_id!r} is not an operation with x-job")
+    submit = status.job.submit
+    for key, location in (("id", submit.id), ("state", submit.state), ("url", submit.url)):
+        check_response_location(operation, f"{status.pointer}/x-job/submit/{key}", location)
+
+
+def check_target(target: Target) -> None:
+    """Check a speech target.
+
+    Raises:
+        ContractError: it requires, sets or has a default for a field that its operation has no location for.
+    """
+    operation, document, spec = target.operation, target.contract.document, target.spec
+    fields = target.speech.request
+    if spec.media_type is not None and spec.media_type not in operation.request_media:
+        known = ", ".join(operation.request_media) or "none"
+        reason = f"{spec.media_type!r} is not a media type of the request; known: {known}"
+        raise document.error(f"{target.pointer}/media_type", reason)
+    for field in spec.required_fields:
+        if field not in fields:
+            reason = f"requires {field}, but x-speech.request has no location for it"
+            raise document.error(f"{target.pointer}/required_fields", reason)
+    for field in _FIELDS_WITH_DEFAULTS:
+        has_default = getattr(spec, field) is not None or (field == "voice" and spec.voices)
+        if has_default and field not in fields:
+            reason = f"has a default {field}, but x-speech.request has no location for it"
+            raise document.error(f"{target.pointer}/{field}", reason)
+    for location in spec.constants:
+        check_request_location(operation, f"{target.pointer}/constants/{escape(str(location))}", location)
+    _check_body(target, [*spec.constants, *(mapping.at for mapping in fields.values())])
+    _check_emulation(target)
+
+
+def _check_emulation(target: Target) -> None:
+    emulation, at = target.spec.emulation, f"{target.pointer}/emulation"
+    for location in emulation.constants:
+        check_location_kind(target.operation, f"{at}/constants", location, ("body", "header"))
+    for index, pattern in enumerate(emulation.unspoken_patterns):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            reason = f"{pattern!r} is not a valid regular expression: {error}"
+            raise target.contract.document.error(f"{at}/unspoken_patterns/{index}", reason) from error
+
+
+def _check_body(target: Target, locations: list[Location]) -> None:
+    """Check that all fields of a target fit into one body: none is inside another one's value."""
+    body: Any = None
+    for location in locations:
+        if location.in_body:
+            try:
+                body = location.write_body(body, "text")
+            except ValueError as error:
+                reason = f"{location} does not fit into one body with the other locations: {error}"
+                raise target.contract.document.error(target.pointer, reason) from error

@@ -1,0 +1,52 @@
+"""Checks a graph of job states or stream events: every node is reachable, and leads on or ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from voicegauge.formats import Document, escape
+
+
+class GraphNode(Protocol):
+    """A job state or a stream event."""
+
+    @property
+    def next(self) -> tuple[str, ...]:
+        """The names of the nodes that may follow."""
+
+    @property
+    def end(self) -> str | None:
+        """How a terminal node ends: "success" or "failure"."""
+
+
+def check_graph(
+    document: Document, at: str, nodes: Mapping[str, GraphNode], *, kind: str, starts: Sequence[str]
+) -> None:
+    """Check that every node is reachable and has either `next` or `end`, and that one ends in success.
+
+    Args:
+        document: the contract document, for error messages.
+        at: JSON pointer to the mapping of nodes.
+        nodes: by name.
+        kind: what a node is, for error messages: "state" or "event".
+        starts: the names of the nodes that may come first.
+
+    Raises:
+        ContractError: one does not.
+    """
+    for name, node in nodes.items():
+        for following in node.next:
+            if following not in nodes:
+                raise document.error(f"{at}/{escape(name)}/next", f"{following!r} is not among these {kind}s")
+        if bool(node.next) == bool(node.end):
+            reason = f"{kind} {name!r} must have either next or end: success | failure"
+            raise document.error(f"{at}/{escape(name)}", reason)
+    if not any(node.end == "success" for node in nodes.values()):
+        raise document.error(at, f"no {kind} ends in success")
+    reached = list(starts)
+    for name in reached:  # the list grows during the iteration
+        reached += [following for following in nodes[name].next if following not in reached]
+    for name in nodes:
+        if name not in reached:
+            raise document.error(f"{at}/{escape(name)}", f"{kind} {name!r} cannot be reached from {starts[0]!r}")

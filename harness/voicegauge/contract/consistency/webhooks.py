@@ -1,0 +1,52 @@
+"""Checks `x-webhook`: the locations of the URL and of the values in a callback."""
+
+from __future__ import annotations
+
+from voicegauge.contract.callbacks import callback_media, status_operation
+from voicegauge.contract.consistency.locations import check_request_location, check_response_location
+from voicegauge.contract.contract import Operation
+from voicegauge.contract.document_parts import MediaType
+from voicegauge.contract.extension import WebhookBody, WebhookSpec
+from voicegauge.contract.schema_values import allows_location
+from voicegauge.formats import Location
+
+
+def check_webhook(operation: Operation, webhook: WebhookSpec) -> None:
+    """Check the `x-webhook` of an operation.
+
+    Raises:
+        ContractError: a location is not documented, or callbacks cannot be matched to their request.
+    """
+    document, at = operation.contract.document, f"{operation.pointer}/x-webhook"
+    if not webhook.url:
+        raise document.error(at, "x-webhook.url must have at least one location in the request")
+    for index, url in enumerate(webhook.url):
+        here = f"{at}/url/{index}"
+        check_request_location(operation, f"{here}/at", url.at)
+        if url.mode is not None:
+            check_request_location(operation, f"{here}/mode/at", url.mode.at)
+            if url.mode.default not in url.mode.values:
+                known = ", ".join(url.mode.values)
+                raise document.error(f"{here}/mode/default", f"{url.mode.default!r} is not among values: {known}")
+    media = callback_media(operation)
+    status = status_operation(operation)
+    if webhook.body is not None:
+        _check_body(operation, media, webhook.body, webhook.callback)
+    elif status is None or status.job is None or status.job.id is None:
+        raise document.error(at, "x-webhook needs a body: no status response has an id")
+    if status is None and (webhook.body is None or webhook.body.submit_id is None):
+        raise document.error(f"{at}/body", "x-webhook.body needs submit_id: the location of the id in the response")
+
+
+def _check_body(operation: Operation, media: MediaType, body: WebhookBody, callback: str) -> None:
+    document, at = operation.contract.document, f"{operation.pointer}/x-webhook/body"
+    for key in ("id", "state", "result", "charged", "created", "completed"):
+        location: Location | None = getattr(body, key)
+        if location is None:
+            continue
+        if not location.tokens or not allows_location(media.schemas, media.schema, location.tokens):
+            reason = f"{str(location)!r} is not in the documented body of {callback}"
+            raise document.error(f"{at}/{key}", reason)
+    check_response_location(operation, f"{at}/submit_id", body.submit_id)
+    if "success" not in body.states.values():
+        raise document.error(f"{at}/states", "no state means success")

@@ -1,0 +1,170 @@
+"""Builds a `Contract` from a document: its servers, operations and parameters, and the records of its `x-` keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+
+from voicegauge.contract.contract import Contract, Operation, Server
+from voicegauge.contract.document_parts import Parameter
+from voicegauge.contract.extension import (
+    BatchSpec,
+    ChatSpec,
+    ConversionSpec,
+    JobSpec,
+    LimitsSpec,
+    PriceSpec,
+    ProviderSpec,
+    ResourceSpec,
+    SpeechSpec,
+    StreamSpec,
+    TranscriptionSpec,
+    WebhookSpec,
+)
+from voicegauge.contract.record_reader import convert_record
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats import Document, escape
+
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch")
+_Spec = TypeVar("_Spec")
+
+
+class _PathItem(NamedTuple):
+    """An entry of `paths`, with its reference followed."""
+
+    path: str
+    pointer: str
+    data: dict[str, Any]
+
+
+def build_contract(document: Document, schemas: Schemas) -> Contract:
+    """Build the contract of a document, without the consistency checks of `load_contract`.
+
+    Raises:
+        ContractError: the document does not fit the grammar of the `x-` keys.
+    """
+    root = document.data
+    if "x-provider" not in root:
+        raise document.error("", "needs x-provider: id, title, key_env and sources")
+    contract = Contract(
+        document=document,
+        provider=convert_record(document, root["x-provider"], "/x-provider", ProviderSpec),
+        schemas=schemas,
+        servers=_read_servers(document, schemas),
+        limits=convert_record(document, root.get("x-limits", {}), "/x-limits", LimitsSpec),
+        read_operations=_read_operations,
+    )
+    _ = contract.operations  # read now, so that errors are raised here
+    return contract
+
+
+def _path_items(document: Document, schemas: Schemas) -> Iterator[_PathItem]:
+    for path, item in document.data.get("paths", {}).items():
+        if path.startswith("/"):  # other keys are extensions
+            data, pointer = schemas.resolve(item, f"/paths/{escape(path)}")
+            yield _PathItem(path, pointer, data)
+
+
+def _read_servers(document: Document, schemas: Schemas) -> dict[str, Server]:
+    nodes = [("/servers", document.data.get("servers", []))]
+    for _, base, item in _path_items(document, schemas):
+        nodes.append((f"{base}/servers", item.get("servers", [])))
+        nodes += [(f"{base}/{m}/servers", item[m].get("servers", [])) for m in METHODS if m in item]
+    found: dict[str, Server] = {}
+    for pointer, servers in nodes:
+        for index, node in enumerate(servers):
+            server = _read_server(document, f"{pointer}/{index}", node)
+            for known in found.values():
+                if (known.name == server.name) != (known.url == server.url):
+                    reason = f"the servers {known.name!r} and {server.name!r} share a name or a URL: set x-name"
+                    raise document.error(f"{pointer}/{index}", reason)
+            found[server.name] = server
+    if not found:
+        raise document.error("", "needs servers: at least one with an absolute URL")
+    return found
+
+
+def _read_server(document: Document, pointer: str, node: dict[str, Any]) -> Server:
+    url = str(node.get("url", ""))
+    for name, variable in node.get("variables", {}).items():
+        url = url.replace(f"{{{name}}}", str(variable.get("default", "")))
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:  # a port that is not a number
+        is_usable = False
+    if not is_usable or re.search(r"[\s{}?#]", url):
+        reason = f"server url {url!r} must be absolute, with http or https, without user, query and fragment"
+        raise document.error(pointer, reason)
+    return Server(str(node.get("x-name", urlsplit(url).netloc)), url.rstrip("/"))
+
+
+def _read_operations(contract: Contract) -> Iterator[Operation]:
+    document = contract.document
+    default_server = next(iter(contract.servers.values()))
+    for item in _path_items(document, contract.schemas):
+        for method in METHODS:
+            if method not in item.data:
+                continue
+            node = item.data[method]
+            pointer = f"{item.pointer}/{method}"
+            if not node.get("operationId"):
+                raise document.error(pointer, "needs an operationId")
+            servers = node.get("servers") or item.data.get("servers")
+            server = _read_server(document, pointer, servers[0]) if servers else default_server
+            yield _read_operation(contract, item, method, server)
+
+
+def _read_operation(contract: Contract, item: _PathItem, method: str, server: Server) -> Operation:
+    document, node, pointer = contract.document, item.data[method], f"{item.pointer}/{method}"
+
+    def read(key: str, kind: type[_Spec]) -> _Spec | None:
+        if key not in node:
+            return None
+        value, at = contract.schemas.resolve(node[key], f"{pointer}/{key}")
+        return convert_record(document, value, at, kind)
+
+    shared = [(f"{item.pointer}/parameters/{i}", p) for i, p in enumerate(item.data.get("parameters", []))]
+    own = [(f"{pointer}/parameters/{i}", p) for i, p in enumerate(node.get("parameters", []))]
+    return Operation(
+        schemas=contract.schemas,
+        pointer=pointer,
+        data=node,
+        contract=contract,
+        id=node["operationId"],
+        method=method.upper(),
+        path=item.path,
+        parameters=tuple(_read_parameters(contract.schemas, [*shared, *own])),
+        server=server,
+        security=tuple(node.get("security", document.data.get("security", []))),
+        speech=read("x-speech", SpeechSpec),
+        job=read("x-job", JobSpec),
+        pricing=read("x-pricing", PriceSpec),
+        limits=_merge_limits(contract.limits, read("x-limits", LimitsSpec)),
+        resource=read("x-resource", ResourceSpec),
+        stream=read("x-stream", StreamSpec),
+        batch=read("x-batch", BatchSpec),
+        chat=read("x-chat", ChatSpec),
+        webhook=read("x-webhook", WebhookSpec),
+        audio_input=read("x-transcription", TranscriptionSpec) or read("x-conversion", ConversionSpec),
+    )
+
+
+def _merge_limits(common: LimitsSpec, own: LimitsSpec | None) -> LimitsSpec:
+    """Return an operation's own limits, completed by those at the root of the document."""
+    overrides = {name: value for name in LimitsSpec.__struct_fields__ if (value := getattr(own, name, None))}
+    return msgspec.structs.replace(common, **overrides)
+
+
+def _read_parameters(schemas: Schemas, nodes: list[tuple[str, Any]]) -> Iterator[Parameter]:
+    """Read parameters; one of the operation replaces that of its path item (OpenAPI, section 4.8.9.1)."""
+    found: dict[tuple[str, str], Parameter] = {}
+    for at, node in nodes:
+        data, pointer = schemas.resolve(node, at)
+        is_required = data.get("required", False) or data["in"] == "path"
+        found[data["in"], data["name"]] = Parameter(schemas, pointer, data, data["name"], data["in"], is_required)
+    yield from found.values()

@@ -1,0 +1,145 @@
+"""Parts of an OpenAPI document that describe a message: parameters, responses, media types and their examples."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from voicegauge.contract.schemas import SchemaError, Schemas
+from voicegauge.formats import escape
+
+
+@dataclass(frozen=True, eq=False)
+class DocumentNode:
+    """An object of the document, with its position."""
+
+    schemas: Schemas = field(repr=False)
+    """The schemas of the whole document, which resolve references."""
+    pointer: str
+    """JSON pointer to the object."""
+    data: dict[str, Any] = field(repr=False)
+    """The object as plain data."""
+
+    @property
+    def line(self) -> int | None:
+        """The line in the document, counted from 1."""
+        return self.schemas.document.line(self.pointer)
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """A documented example of a body."""
+
+    name: str
+    value: Any
+    rejection_reason: str | None
+    """`x-rejection-reason`: why the request was rejected, perhaps with the field at fault: "invalid:text"."""
+    request: str | None
+    """`x-request`: the name of the request example that this is the response to."""
+    pointer: str
+    inferred: bool = False
+    """No document prints the example (`x-source.inferred`): it was written for the emulator."""
+
+
+@dataclass(frozen=True, eq=False)
+class MediaType(DocumentNode):
+    """One media type of a request or response body."""
+
+    name: str
+    """In lower case, without parameters such as a charset."""
+
+    @property
+    def schema_pointer(self) -> str | None:
+        """JSON pointer to the schema; `None` if the document has none."""
+        return f"{self.pointer}/schema" if "schema" in self.data else None
+
+    @functools.cached_property
+    def schema(self) -> Any:
+        """The schema with its reference resolved; empty if the document has none."""
+        return self.schemas.resolve(self.data.get("schema", {}))[0]
+
+    def errors(self, instance: Any) -> Iterator[SchemaError]:
+        """Yield every violation of the schema by `instance`."""
+        if self.schema_pointer is not None:
+            yield from self.schemas.errors(self.schema_pointer, instance)
+
+    def fits(self, instance: Any) -> bool:
+        """Return whether `instance` is valid; faster than collecting the errors."""
+        return self.schema_pointer is None or self.schemas.fits(self.schema_pointer, instance)
+
+    @functools.cached_property
+    def examples(self) -> tuple[Example, ...]:
+        """The documented examples, in document order."""
+        found = []
+        for name, node in self.data.get("examples", {}).items():
+            pointer = f"{self.pointer}/examples/{escape(name)}"
+            node, pointer = self.schemas.resolve(node, pointer)
+            if "value" in node:
+                inferred = bool(node.get("x-source", {}).get("inferred", False))
+                reason, request = node.get("x-rejection-reason"), node.get("x-request")
+                found.append(Example(name, node["value"], reason, request, pointer, inferred))
+        if "example" in self.data:
+            found.append(Example("example", self.data["example"], None, None, f"{self.pointer}/example"))
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter(DocumentNode):
+    """A parameter of a request, or a header of a response."""
+
+    name: str
+    location: Literal["path", "query", "header", "cookie"]
+    required: bool
+
+    @functools.cached_property
+    def schema(self) -> Any:
+        """The schema with its reference resolved; empty if the document has none."""
+        return self.schemas.resolve(self.data.get("schema", {}))[0]
+
+    def errors(self, instance: Any) -> Iterator[SchemaError]:
+        """Yield every violation of the schema by `instance`."""
+        if "schema" in self.data:
+            yield from self.schemas.errors(f"{self.pointer}/schema", instance)
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseSpec(DocumentNode):
+    """One documented response of an operation."""
+
+    status: str
+    """A status code, a class such as "4XX", or "default"."""
+
+    @functools.cached_property
+    def headers(self) -> Mapping[str, Parameter]:
+        """The documented headers by name."""
+        found = {}
+        for name, node in self.data.get("headers", {}).items():
+            node, pointer = self.schemas.resolve(node, f"{self.pointer}/headers/{escape(name)}")
+            required = bool(node.get("required", False))
+            found[name] = Parameter(self.schemas, pointer, node, name, "header", required)
+        return found
+
+    @functools.cached_property
+    def media(self) -> Mapping[str, MediaType]:
+        """The documented bodies by media type."""
+        return read_media_types(self)
+
+    @property
+    def links(self) -> Mapping[str, dict[str, Any]]:
+        """OpenAPI links: operations that use values of this response."""
+        links: dict[str, Any] = self.data.get("links", {})
+        return {name: self.schemas.resolve(node)[0] for name, node in links.items()}
+
+
+def read_media_types(node: DocumentNode) -> Mapping[str, MediaType]:
+    """Return the `content` of a request body or response by media type, without parameters such as a charset.
+
+    Of two entries that differ only in parameters the first one counts: traffic is matched without parameters.
+    """
+    found: dict[str, MediaType] = {}
+    for name, data in node.data.get("content", {}).items():
+        base = name.partition(";")[0].strip().lower()
+        found.setdefault(base, MediaType(node.schemas, f"{node.pointer}/content/{escape(name)}", data or {}, base))
+    return found

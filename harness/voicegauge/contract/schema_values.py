@@ -1,0 +1,85 @@
+"""Questions about values that a schema describes: whether it has a location for one, and how a text is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from voicegauge.contract.schemas import Schemas
+from voicegauge.formats import MISSING
+
+
+def allows_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool:
+    """Return whether a value at `tokens` is documented, or at least not excluded.
+
+    `False` only if the schema lists properties and none of them leads there.
+    """
+    return _has_location(schemas, schema, tokens) is not False
+
+
+def _has_location(schemas: Schemas, schema: Any, tokens: Sequence[str]) -> bool | None:
+    """Return whether the schema lists the location; `None` if it lists nothing at all."""
+    if not tokens:
+        return True
+    schema, _ = schemas.resolve(schema)
+    if not isinstance(schema, dict):
+        return None
+    properties, token = schema.get("properties"), tokens[0]
+    found: list[bool | None] = []
+    if isinstance(properties, dict):
+        is_listed = token in properties
+        found.append(is_listed and _has_location(schemas, properties[token], tokens[1:]) is not False)
+    elif token.isdecimal() and "items" in schema:
+        found.append(_has_location(schemas, schema["items"], tokens[1:]))
+    for key in ("allOf", "anyOf", "oneOf"):
+        found += [_has_location(schemas, branch, tokens) for branch in schema.get(key, ())]
+    for key in ("then", "else"):
+        found.append(_has_location(schemas, schema.get(key), tokens))
+    return True if True in found else False if False in found else None
+
+
+def parse_text_value(schemas: Schemas, schema: Any, text: str) -> Any:
+    """Parse a form field, query value or header as the JSON type that its schema documents.
+
+    Returns:
+        `text` itself if it cannot be read as any type of the schema, so that validation reports what is wrong.
+    """
+    schema, _ = schemas.resolve(schema)
+    if not isinstance(schema, dict):
+        return text
+    types = schema.get("type", [])
+    for name in [types] if isinstance(types, str) else types:
+        value = _PARSERS.get(name, lambda _: MISSING)(text)
+        if value is not MISSING:
+            return value
+    for branch in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+        value = parse_text_value(schemas, branch, text)
+        if value != text:
+            return value
+    return text
+
+
+def _parse_integer(text: str) -> Any:
+    try:
+        return int(text)
+    except ValueError:
+        return MISSING
+
+
+def _parse_number(text: str) -> Any:
+    try:
+        value = float(text)
+    except ValueError:
+        return MISSING
+    if not math.isfinite(value):  # JSON has no NaN and no Infinity
+        return MISSING
+    return int(text) if text.lstrip("+-").isdecimal() else value
+
+
+_PARSERS: dict[str, Any] = {
+    "integer": _parse_integer,
+    "number": _parse_number,
+    "boolean": lambda text: {"true": True, "false": False}.get(text.lower(), MISSING),
+    "null": lambda text: None if text == "" else MISSING,
+}

@@ -1,0 +1,121 @@
+"""JSON Schema validation over a whole document, with its references."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+import jsonschema_rs
+
+from voicegauge.formats import MISSING, Document, escape, read_pointer, unescape
+
+_PATTERN_OPTIONS = jsonschema_rs.RegexOptions()
+"""The regex engine without backtracking: a malicious string in traffic cannot stall a check."""
+MAX_REASON_CHARACTERS = 200
+"""The validator's message may quote the whole schema."""
+
+
+class SchemaError(NamedTuple):
+    """One violation of a schema."""
+
+    pointer: str
+    """JSON pointer into the instance."""
+    schema_pointer: str
+    """JSON pointer into the document, to the violated keyword."""
+    keyword: str
+    message: str
+
+
+def to_pointer(path: list[str | int]) -> str:
+    """Return the JSON pointer (RFC 6901) for a list of keys and indices."""
+    return "".join(f"/{escape(str(token))}" for token in path)
+
+
+class Schemas:
+    """The schemas of one document. A validator is compiled at its first use and reused."""
+
+    def __init__(self, document: Document) -> None:
+        """Validate against the schemas of `document`, which are JSON Schema 2020-12."""
+        self.document = document
+        self._uri = f"voicegauge:///{document.sha256}"
+        self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
+
+    @functools.cached_property
+    def _registry(self) -> jsonschema_rs.Registry:
+        return jsonschema_rs.Registry([(self._uri, self.document.data)], draft=jsonschema_rs.Draft202012)
+
+    def _validator(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+        if pointer not in self._validators:
+            self._validators[pointer] = self._compile(pointer)
+        return self._validators[pointer]
+
+    def _compile(self, pointer: str) -> jsonschema_rs.Draft202012Validator:
+        try:
+            return jsonschema_rs.Draft202012Validator(
+                {"$ref": f"{self._uri}#{_to_fragment(pointer)}"},
+                registry=self._registry,
+                validate_formats=True,
+                pattern_options=_PATTERN_OPTIONS,
+            )
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            at = to_pointer(list(getattr(error, "instance_path", ())))
+            detail = str(error).splitlines()[0][:MAX_REASON_CHARACTERS]
+            raise self.document.error(at or pointer, f"is not a usable JSON Schema 2020-12: {detail}") from error
+
+    def check(self, pointer: str) -> None:
+        """Check that the schema at `pointer` can be used.
+
+        Raises:
+            ContractError: a type, a pattern or a reference in it is wrong.
+        """
+        self._validator(pointer)
+
+    def fits(self, pointer: str, instance: Any) -> bool:
+        """Return whether `instance` is valid against the schema at `pointer`."""
+        return self._validator(pointer).is_valid(instance)
+
+    def errors(self, pointer: str, instance: Any) -> Iterator[SchemaError]:
+        """Yield every violation of the schema at `pointer` by `instance`."""
+        for error in self._validator(pointer).iter_errors(instance):
+            path = list(error.schema_path)
+            yield SchemaError(
+                to_pointer(list(error.instance_path)),
+                to_pointer(path),
+                str(path[-1]) if path else "false",
+                error.message,
+            )
+
+    def resolve(self, node: Any, pointer: str = "") -> tuple[Any, str]:
+        """Return `node` with its `$ref` followed, and the pointer to where it is defined.
+
+        Keys next to a `$ref` override those of the referenced object: JSON Schema 2020-12 lets both apply.
+
+        Raises:
+            ContractError: a reference leads out of the document, nowhere, or back to itself.
+        """
+        overlay: dict[str, Any] = {}
+        seen: set[str] = set()
+        while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+            reference = node["$ref"]
+            if reference in seen:
+                raise self.document.error(pointer, f"$ref {reference!r} leads back to itself")
+            if not reference.startswith("#/"):
+                reason = f"$ref {reference!r} must be a JSON pointer into this document, such as #/components/schemas/X"
+                raise self.document.error(pointer, reason)
+            seen.add(reference)
+            overlay = {**{key: value for key, value in node.items() if key != "$ref"}, **overlay}
+            target = unquote(reference[1:])
+            node = read_pointer(self.document.data, [unescape(token) for token in target.split("/")[1:]])
+            if node is MISSING:
+                raise self.document.error(pointer, f"$ref {reference!r} leads nowhere")
+            if not isinstance(node, dict | bool):  # `true` and `false` are schemas, too
+                raise self.document.error(pointer, f"$ref {reference!r} leads to a value that is not an object")
+            pointer = target
+        return ({**node, **overlay} if overlay and isinstance(node, dict) else node), pointer
+
+
+def _to_fragment(pointer: str) -> str:
+    """Write a JSON pointer as a URI fragment (RFC 6901, section 6)."""
+    return quote(pointer, safe="/~!$&'()*+,;=:@-._")
