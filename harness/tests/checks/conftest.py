@@ -118,7 +118,7 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Contract:
 
 @pytest.fixture
 def submit(acme: Contract) -> Callable[..., Call]:
-    """A submit of `asked`, answered with `answer` (JSON, or bytes as they are)."""
+    """Return a submit of `asked` with the response `answer` (JSON or bytes)."""
 
     def make(
         answer: Any = None,
@@ -145,7 +145,7 @@ def submit(acme: Contract) -> Callable[..., Call]:
 
 @pytest.fixture
 def poll(acme: Contract) -> Callable[..., Call]:
-    """A status answer."""
+    """Return a status response."""
 
     def make(answer: dict[str, Any], *, status: int = 200, submit: Call | None = None) -> Call:
         request = Request(method="GET", url=f"{BASE}/jobs/j1")

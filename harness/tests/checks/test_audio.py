@@ -43,12 +43,12 @@ def delivered(acme):
 
 
 @pytest.mark.parametrize("name", ["wav", "mp3", "flac", "ogg"])
-def test_audio_as_asked_for_breaks_nothing(delivered, rules_of, name) -> None:
+def test_audio_as_requested_has_no_findings(delivered, rules_of, name) -> None:
     data, media_type = encode(_sound(3.0), RATE, name)
     assert rules_of(delivered(data, media_type=media_type, content_type=media_type, format=name)) == set()
 
 
-def test_a_media_type_that_says_nothing_is_no_contradiction(delivered, rules_of) -> None:
+def test_a_generic_media_type_is_not_a_contradiction(delivered, rules_of) -> None:
     kind = "application/octet-stream"
     assert rules_of(delivered(_wav(), media_type=kind, content_type=kind)) == set()
 

@@ -59,7 +59,7 @@ def test_what_is_charged_may_change_until_the_end_and_not_after(trail, rules_of)
 
 
 def _seen(*states):
-    """States seen by questions ten seconds apart, each answered after one."""
+    """States seen by requests ten seconds apart, each with a response after one second."""
     return tuple(
         StateObservation(state=state, requested_ms=10_000.0 * index, at_ms=10_000.0 * index + 1_000, exchange=index)
         for index, state in enumerate(states)
@@ -68,7 +68,7 @@ def _seen(*states):
 
 @pytest.mark.parametrize(("polls", "long"), [(6, False), (7, False), (8, True)])
 def test_a_state_lasts_no_longer_than_documented(trail, rules_of, polls, long) -> None:
-    """60 s are allowed in `new`; from the first answer to the last question it is 10 s less than between polls."""
+    """60 s are allowed in `new`; from the first response to the last request it is 10 s less than between polls."""
     found = rules_of(trail("busy", "done", observations=_seen(*["new"] * polls, "busy", "done")))
     assert found == ({"job-state-too-long"} if long else set())
 
@@ -125,7 +125,7 @@ def _course_rules(acme, seen):
         (_answer("busy", audio="https://cdn/x.wav"), "job-output-early"),
     ],
 )
-def test_each_wrong_status_answer_is_found_under_its_rule(submit, poll, rules_of, answer, rule) -> None:
+def test_each_wrong_status_response_is_found_by_its_rule(submit, poll, rules_of, answer, rule) -> None:
     assert rules_of(poll(answer, submit=submit())) == {rule}
 
 
@@ -146,18 +146,18 @@ def test_a_creation_time_may_change_by_the_rounding_to_a_second(trail, rules_of,
 
 
 @pytest.mark.parametrize("audio", [None, "", [], "https://cdn/part.wav"])
-def test_a_part_may_be_there_before_the_end_where_the_document_says_so(poll, rules_of, audio) -> None:
+def test_partial_audio_is_allowed_before_the_end_if_documented(poll, rules_of, audio) -> None:
     assert rules_of(poll(_answer("new", audio=audio))) == set()
 
 
-def test_both_styles_of_time_may_stand_in_one_answer(poll, rules_of) -> None:
+def test_one_response_can_have_both_styles_of_timestamps(poll, rules_of) -> None:
     answer = _answer("done", created="2026-05-22T13:17:32.110Z", completed="2026-05-22 13:19:23", updated=1_779_456_000)
     assert rules_of(poll(answer)) <= {"job-timestamps"}
     assert rules_of(poll({**answer, "updated": "2026-05-22 13:19:23"})) == set()
 
 
 @given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.none()))
-def test_whatever_stands_for_a_time_is_read_without_an_error(value) -> None:
+def test_every_value_is_read_as_a_timestamp_without_an_error(value) -> None:
     moment = read_timestamp(value)
     assert moment is None or moment.tzinfo is not None
 

@@ -6,7 +6,7 @@ from voicegauge.checks import RULES, CheckSubject, select_rules
 from voicegauge.errors import UnknownNameError
 
 
-def test_every_rule_says_what_it_proves_and_what_it_rests_on() -> None:
+def test_every_rule_has_a_description_and_a_basis() -> None:
     assert len(RULES) >= 30
     for rule in RULES.values():
         assert rule.description.endswith(".")
@@ -19,6 +19,6 @@ def test_rules_are_selected_and_ignored_by_name() -> None:
     assert "job-stuck" not in select_rules((), ("job-stuck",))
 
 
-def test_an_unknown_rule_is_answered_with_the_nearest() -> None:
+def test_an_unknown_rule_leads_to_a_suggestion() -> None:
     with pytest.raises(UnknownNameError, match="did you mean job-stuck"):
         select_rules(("job-stuk",))

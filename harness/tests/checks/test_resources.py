@@ -1,4 +1,4 @@
-"""Rules over what is kept: each finds its own wrong, and nothing where all is right."""
+"""Rules over resources: each reports its defect, and nothing if all is right."""
 
 from __future__ import annotations
 
@@ -76,23 +76,23 @@ def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceSt
         ("make", "createUserVoice", {**VOICE, "storage_status": "archived"}, {}, "resource-state-wrong"),
     ],
 )
-def test_a_step_is_judged_by_what_had_become_of_the_thing(ttsai, step, operation, body, said, rule) -> None:
+def test_a_step_is_checked_by_the_state_of_the_resource(ttsai, step, operation, body, said, rule) -> None:
     assert found(life(ttsai, step, call(ttsai, operation, body), **said)) == ({rule} if rule else set())
 
 
-def test_a_refusal_is_what_a_withheld_thing_deserves(ttsai) -> None:
+def test_a_rejection_is_right_for_a_withheld_resource(ttsai) -> None:
     refused = call(ttsai, "submitSpeech", {"error": {"code": "not_found", "message": "No."}}, status=404)
     for said in ({"deleted": True}, {"withheld": True}, {"foreign": True}):
         assert found(life(ttsai, "use", refused, **said)) == set()
 
 
 def test_a_conversation_keeps_its_id(ttsai) -> None:
-    for told, rules in (("conv_1", set()), ("conv_2", {"resource-id-changed"})):
-        answer = call(ttsai, "chat", {"conversation_id": told})
+    for reported, rules in (("conv_1", set()), ("conv_2", {"resource-id-changed"})):
+        answer = call(ttsai, "chat", {"conversation_id": reported})
         assert found(life(ttsai, "use", answer, creator="chat", resource_id="conv_1", state=None)) == rules
 
 
-def test_an_item_is_found_wherever_it_stands(ttsai) -> None:
+def test_an_item_is_found_at_any_depth(ttsai) -> None:
     resource = ttsai.operation("createUserVoice").resource
     assert find_resource_item({"data": {"items": [{"public_id": "uv_0"}, VOICE]}}, resource, "uv_1") == VOICE
     assert find_resource_item([{"id": "uv_1"}], resource, "uv_1") is None

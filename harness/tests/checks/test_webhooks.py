@@ -50,7 +50,7 @@ def _call(operation: Any, answer: Any, status: int = 200, started_s: float | Non
     return Call(operation, exchange)
 
 
-def told(
+def callbacks(
     received: Sequence[ReceivedWebhook],
     *,
     posts: str = "terminal",
@@ -82,20 +82,20 @@ EVENT = {"event": "task.completed", "task_id": "b", "status": "success"}
 @pytest.mark.parametrize(
     ("subject", "expected"),
     [
-        (lambda: told([_received(END)]), set()),
-        (lambda: told([_received(END), _received(END)]), set()),
-        (lambda: told([]), {"webhook-missing"}),
-        (lambda: told([], polled=["PROCESSING"]), set()),
-        (lambda: told([_received(b"\xff")]), {"webhook-missing"}),
-        (lambda: told([_received(_status("PROCESSING"))]), {"webhook-missing", "webhook-early"}),
-        (lambda: told([_received(_status("PROCESSING")), _received(END)]), {"webhook-early"}),
-        (lambda: told([_received(_status("PROCESSING")), _received(END)], posts="progress"), set()),
-        (lambda: told([_received(_status("PROCESSING")), _received(END)], posts="any"), set()),
-        (lambda: told([_received(END), _received({**END, "completed_at": "later"})]), {"webhook-repeated"}),
-        (lambda: told([_received(_status("ERROR"))]), {"webhook-contradicts"}),
-        (lambda: told([_received(_status("FAILED"))], polled=["ERROR"]), {"webhook-contradicts"}),
-        (lambda: told([_received({**END, "request_id": "job-2"})]), {"webhook-contradicts"}),
-        (lambda: told([_received(END)], polled=["PROCESSING", "COMPLETED"], at_s=5), {"webhook-early"}),
+        (lambda: callbacks([_received(END)]), set()),
+        (lambda: callbacks([_received(END), _received(END)]), set()),
+        (lambda: callbacks([]), {"webhook-missing"}),
+        (lambda: callbacks([], polled=["PROCESSING"]), set()),
+        (lambda: callbacks([_received(b"\xff")]), {"webhook-missing"}),
+        (lambda: callbacks([_received(_status("PROCESSING"))]), {"webhook-missing", "webhook-early"}),
+        (lambda: callbacks([_received(_status("PROCESSING")), _received(END)]), {"webhook-early"}),
+        (lambda: callbacks([_received(_status("PROCESSING")), _received(END)], posts="progress"), set()),
+        (lambda: callbacks([_received(_status("PROCESSING")), _received(END)], posts="any"), set()),
+        (lambda: callbacks([_received(END), _received({**END, "completed_at": "later"})]), {"webhook-repeated"}),
+        (lambda: callbacks([_received(_status("ERROR"))]), {"webhook-contradicts"}),
+        (lambda: callbacks([_received(_status("FAILED"))], polled=["ERROR"]), {"webhook-contradicts"}),
+        (lambda: callbacks([_received({**END, "request_id": "job-2"})]), {"webhook-contradicts"}),
+        (lambda: callbacks([_received(END)], polled=["PROCESSING", "COMPLETED"], at_s=5), {"webhook-early"}),
         (lambda: batch([EVENT]), set()),
         (lambda: batch([EVENT, EVENT]), {"webhook-duplicate"}),
         (lambda: batch([EVENT, {**EVENT, "credits_used": 2}]), {"webhook-repeated"}),
@@ -103,13 +103,13 @@ EVENT = {"event": "task.completed", "task_id": "b", "status": "success"}
         (lambda: batch([{**EVENT, "status": "odd"}]), {"webhook-missing"}),
     ],
 )
-def test_what_is_told_is_judged(subject: Callable[[], RequestCallbacks], expected: set[str]) -> None:
+def test_callbacks_are_checked(subject: Callable[[], RequestCallbacks], expected: set[str]) -> None:
     assert rules(subject()) == expected
 
 
 def test_the_order_of_keys_is_no_other_content() -> None:
     turned = dict(reversed(END.items()))
-    assert rules(told([_received(END), _received(turned)])) == set()
+    assert rules(callbacks([_received(END), _received(turned)])) == set()
 
 
 @given(st.lists(st.floats(0, 40), min_size=1, max_size=8))
@@ -118,15 +118,15 @@ def test_progress_is_late_only_where_nothing_came_for_longer_than_promised(gaps:
     for gap in gaps:
         at_s += gap
         received.append(_received(_status("PROCESSING"), at_s))
-    ends = [_received(END, at_s), _received(END, at_s + 60)]  # told again
-    late = "webhook-progress-late" in rules(told([*received, *ends], posts="progress"))
+    ends = [_received(END, at_s), _received(END, at_s + 60)]  # sent again
+    late = "webhook-progress-late" in rules(callbacks([*received, *ends], posts="progress"))
     assert late == (max(gaps) > 17.0) or abs(max(gaps) - 17.0) < 1e-6
-    assert "webhook-progress-late" not in rules(told(received))
+    assert "webhook-progress-late" not in rules(callbacks(received))
 
 
 @given(st.lists(st.sampled_from(STATES), max_size=6), st.sampled_from(["terminal", "progress", "any"]))
-def test_whatever_is_told_in_the_words_of_the_document_is_judged_without_fail(states: list[str], posts: str) -> None:
-    found = rules(told([_received(_status(state)) for state in states], posts=posts))
+def test_any_sequence_of_documented_states_is_checked_without_an_error(states: list[str], posts: str) -> None:
+    found = rules(callbacks([_received(_status(state)) for state in states], posts=posts))
     ends = [state for state in states if state in ("COMPLETED", "FAILED", "ERROR")]
     assert ("webhook-missing" in found) == (not ends)
     assert ("webhook-contradicts" in found) == any(state != "COMPLETED" for state in ends)
@@ -141,7 +141,7 @@ JSON = st.recursive(st.none() | st.integers() | st.text(), st.lists)
 @settings(max_examples=40)
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_hostile_bodies_are_judged_like_any_other(body: bytes) -> None:
-    subject = told([_received(body)])
+    subject = callbacks([_received(body)])
     assert "webhook-missing" in rules(subject)
     assert {finding.rule for callback in subject.callbacks for finding in JUDGE.findings(callback)} <= {
         "callback-schema"

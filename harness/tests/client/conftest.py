@@ -165,13 +165,13 @@ def script() -> Script:
 
 @pytest.fixture
 def status() -> Callable[..., JSONResponse]:
-    """Make a status answer: `status("working", cost=3)`."""
+    """Return a status response: `status("working", cost=3)`."""
     return job
 
 
 @pytest.fixture
 async def speak(contract, script, serve):
-    """Speak with a scripted provider on a virtual clock; answers with the delivery and the clock."""
+    """Speak with a scripted provider on a virtual clock; returns the delivery and the clock."""
     base = await serve(script)
     opened = []
 

@@ -1,4 +1,4 @@
-"""A provider that answers as told, and what the tests say to it."""
+"""A scripted provider, and constants of the tests."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ HELLO = SpeechRequest(text="Hello")
 
 
 def job(state: str, **more: Any) -> JSONResponse:
-    """A status answer."""
+    """Return a status response."""
     return JSONResponse({"id": "j1", "state": state, **more})
 
 
 class Script:
-    """An ASGI application that answers as told, and keeps what it was asked.
+    """An ASGI application with scripted responses that records its requests.
 
-    The last answer of a route repeats; a route that was never told of is a 404.
+    The last response of a route repeats; a route without a script is a 404.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Any]] = {}
-        self.asked: list[tuple[str, Request, bytes]] = []
+        self.requests: list[tuple[str, Request, bytes]] = []
 
     def on(self, route: str, *answers: Any) -> Script:
-        """`route` is "METHOD /path"; an answer is a response, or a function of the request."""
+        """Set the responses of `route`, "METHOD /path"; each is a response or a function of the request."""
         self.answers[route] = list(answers)
         return self
 
     @property
     def routes(self) -> list[str]:
-        return [route for route, _, _ in self.asked]
+        return [route for route, _, _ in self.requests]
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
         body = await request.body()
         route = f"{request.method} {request.url.path}"
-        self.asked.append((route, request, body))
+        self.requests.append((route, request, body))
         answers = self.answers.get(route, [Response(status_code=404)])
         answer = answers.pop(0) if len(answers) > 1 else answers[0]
         if callable(answer) and not isinstance(answer, Response):
@@ -51,16 +51,16 @@ class Script:
 
 
 class Watcher:
-    """An observer that keeps what it was told, in order."""
+    """An observer that records its notifications in order."""
 
     def __init__(self):
-        self.told = []
+        self.events = []
 
     def before_submit(self, target, request):
-        self.told.append(("submitting", target.id, request.method))
+        self.events.append(("submitting", target.id, request.method))
 
     def after_submit(self, target, exchange, job_id):
-        self.told.append(("submitted", target.id, exchange.response.status, job_id))
+        self.events.append(("submitted", target.id, exchange.response.status, job_id))
 
 
 def audio_at(base, path="/files/a.wav"):

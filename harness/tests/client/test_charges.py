@@ -47,14 +47,14 @@ async def test_the_ledger_settles_what_became_of_it(speak, script, status, last,
 async def test_a_spent_budget_sends_nothing(speak, script):
     with pytest.raises(BudgetError):
         await speak(ledger=Ledger(0.009))
-    assert script.asked == []
+    assert script.requests == []
 
 
 async def test_an_unknown_price_sends_nothing_unless_the_user_names_one(speak, script):
     script.on("POST /say", Response(WAV, media_type="audio/wav"))
     with pytest.raises(UsageError, match="no document states the price of acme/sync"):
         await speak("sync", ledger=Ledger(1.0))
-    assert script.asked == []
+    assert script.requests == []
     ledger = Ledger(1.0)
     delivery, _ = await speak("sync", ledger=ledger, price_usd=0.25)
     assert delivery.audio == WAV
@@ -69,5 +69,5 @@ async def test_many_requests_share_a_client_and_a_budget(contract, script, serve
         asked = (client.speak(loaded.target("one"), HELLO) for _ in range(25))
         results = await asyncio.gather(*asked, return_exceptions=True)
     assert sum(isinstance(result, BudgetError) for result in results) == 15
-    assert len(script.asked) == 10
+    assert len(script.requests) == 10
     assert ledger.spent_usd == 0.1

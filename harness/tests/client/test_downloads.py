@@ -1,4 +1,4 @@
-"""The audio of a job is fetched from where its answer says, without the key and never from one's own network."""
+"""The audio of a job is downloaded from the URL in its response, without the key and never from a private network."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from .scripted import KEY, WAV, audio_at, job_script
 async def test_the_key_goes_to_the_provider_and_not_with_the_download(speak, script, status):
     job_script(script, speak.base, status)
     await speak()
-    keys = {route: request.headers.get("x-key") for route, request, _ in script.asked}
+    keys = {route: request.headers.get("x-key") for route, request, _ in script.requests}
     assert keys == {"POST /speech": KEY, "GET /jobs/j1": KEY, "GET /files/a.wav": None}
-    assert all("x-client" not in r.headers for route, r, _ in script.asked if route.startswith("GET /files"))
+    assert all("x-client" not in r.headers for route, r, _ in script.requests if route.startswith("GET /files"))
 
 
 async def test_a_described_download_that_needs_the_key_gets_it_from_the_provider_alone(speak, script, status, serve):
@@ -32,7 +32,7 @@ async def test_a_described_download_that_needs_the_key_gets_it_from_the_provider
     job_script(script, speak.base, status)
     delivery, _ = await speak(edit=described)
     assert delivery.exchanges[-1].operation == "file"
-    assert script.asked[-1][1].headers["x-key"] == KEY
+    assert script.requests[-1][1].headers["x-key"] == KEY
 
     script.on("GET /files/a.wav", RedirectResponse("http://example.invalid/a.wav"))
     delivery, _ = await speak(edit=described)
@@ -106,7 +106,7 @@ async def test_a_download_is_tried_again(speak, script, status, code):
 
 async def test_where_one_address_leads_nowhere_the_next_is_tried(speak, script, status, monkeypatch):
     async def found(_url):
-        return "::1", "127.0.0.1"  # the script is heard at the second one alone
+        return "::1", "127.0.0.1"  # the script listens at the second one only
 
     monkeypatch.setattr("voicegauge.client.delivery.audio_download.public_addresses", found)
     job_script(script, speak.base, status)
@@ -116,7 +116,7 @@ async def test_where_one_address_leads_nowhere_the_next_is_tried(speak, script, 
     assert delivery.audio == WAV
 
 
-async def test_an_answer_too_large_is_a_network_failure(speak, script, status):
+async def test_a_response_that_is_too_large_is_a_network_failure(speak, script, status):
     job_script(script, speak.base, status)
     script.on("GET /files/a.wav", Response(b"x" * 10_000, media_type="audio/wav"))
     delivery, _ = await speak(transport=Transport(max_body_bytes=5_000))

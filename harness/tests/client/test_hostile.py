@@ -69,7 +69,7 @@ def without_link(document):
     target=st.sampled_from(["one", "sync"]),
     edit=st.sampled_from([None, without_link]),
 )
-def test_whatever_a_provider_answers_a_delivery_comes_of_it(contract, script, target, edit):
+def test_every_response_leads_to_a_delivery(contract, script, target, edit):
     asked = []
 
     async def app(scope, receive, send):

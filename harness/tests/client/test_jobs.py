@@ -1,4 +1,4 @@
-"""A job is polled as its contract says, however it ends, and whoever stops waiting for it."""
+"""A job is polled as its contract documents, until it ends or is cancelled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from voicegauge.transport import Transport
 from .scripted import HELLO, KEY, WAV, Watcher, audio_at, job_script
 
 
-async def test_a_poll_may_be_told_when_to_come_back(speak, script, status):
+async def test_a_status_response_can_request_a_wait(speak, script, status):
     job_script(script, speak.base, status)
     working = status("working")
     working.headers["retry-after"] = "9"
@@ -46,7 +46,7 @@ async def test_a_polling_url_is_used_only_if_it_is_the_providers_own(speak, scri
     delivery, _ = await speak(edit=without_link)
     assert delivery.audio == WAV
     assert script.routes[1] == ("GET /v9/jobs" if own else "GET /jobs/j1")
-    assert script.asked[1][1].headers["x-key"] == KEY
+    assert script.requests[1][1].headers["x-key"] == KEY
 
 
 async def test_without_an_id_nor_a_url_of_its_own_a_job_is_lost(speak, script):
@@ -57,7 +57,7 @@ async def test_without_an_id_nor_a_url_of_its_own_a_job_is_lost(speak, script):
     assert script.routes == ["POST /speech"]
 
 
-async def test_a_failed_job_says_why(speak, script, status):
+async def test_a_failed_job_has_a_reason(speak, script, status):
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", status("failed", reason=f"out of breath {KEY}"))
     delivery, _ = await speak()
@@ -65,7 +65,7 @@ async def test_a_failed_job_says_why(speak, script, status):
     assert delivery.audio is None
 
 
-async def test_a_reason_is_told_on_one_short_line_without_control_characters(speak, script, status):
+async def test_a_reason_is_one_short_line_without_control_characters(speak, script, status):
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", status("failed", reason="\x1b]0;mine\x07 out\nof \u202ebreath" + "!" * 5_000))
     delivery, _ = await speak()
@@ -92,7 +92,7 @@ async def test_a_stuck_job_times_out(speak, script, status):
     assert sum(clock.sleeps) == 60
 
 
-async def test_a_status_answer_without_a_state_is_a_broken_protocol(speak, script, status):
+async def test_a_status_response_without_a_state_is_a_protocol_failure(speak, script, status):
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", Response("<html>busy</html>", media_type="text/html"))
     delivery, _ = await speak()
@@ -149,11 +149,11 @@ async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script,
     async with Transport() as transport:
         client = Client(loaded, transport, base_urls={"": base}, key=KEY, ledger=ledger)
         task = asyncio.create_task(client.speak(loaded.target("one"), HELLO, observer=watcher))
-        while len(watcher.told) < 2:  # noqa: ASYNC110 - an observer has no event
+        while len(watcher.events) < 2:  # noqa: ASYNC110 - an observer has no event
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert watcher.told[-1] == ("submitted", "acme/one", 202, "j1")
+    assert watcher.events[-1] == ("submitted", "acme/one", 202, "j1")
     assert script.routes.count("DELETE /jobs/j1") == cancels
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.01, 0)

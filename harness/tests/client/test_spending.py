@@ -15,7 +15,7 @@ RUNS = 1_000
 
 
 class Provider:
-    """Takes time, says "later", breaks connections before and after taking money, and bills at most its price."""
+    """Takes time, rejects, loses connections before and after charging, and charges at most its price."""
 
     def __init__(self, dice: random.Random, clock: VirtualClock) -> None:
         self.dice, self.clock, self.paid_micro = dice, clock, 0

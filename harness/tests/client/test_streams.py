@@ -68,7 +68,7 @@ def _speak(contract: Contract, script: Any, **limits: float) -> Delivery:
 
 
 def _pieces(*pieces: bytes | float) -> Any:
-    """An answer of `pieces`; numbers are pauses in seconds."""
+    """Return a response of `pieces`; numbers are pauses in seconds."""
 
     async def body() -> AsyncIterator[bytes]:
         for piece in pieces:
@@ -165,7 +165,7 @@ def test_a_response_that_is_not_a_stream_is_a_protocol_failure(streaming, script
     assert "is not an event stream" in delivery.failure.message
 
 
-def test_a_refusal_is_a_refusal(streaming, script) -> None:
+def test_a_rejection_is_not_a_stream_failure(streaming, script) -> None:
     delivery = _speak(streaming, script.on("POST /say", JSONResponse({"error": "text"}, 400)))
     assert delivery.failure is not None
     assert delivery.failure.kind == "refused"

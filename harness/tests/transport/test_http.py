@@ -23,7 +23,7 @@ async def get(transport: Transport, url: str, *headers: tuple[str, str]) -> Exch
     return await transport.send(Request(method="GET", url=url, headers=headers), provider="p", operation="o")
 
 
-async def test_an_answer_of_any_status_is_an_exchange(listen):
+async def test_a_response_of_any_status_is_an_exchange(listen):
     async def handler(reader, writer):
         writer.write(answer(b"gone", "X-Why: moved", status="410 Gone"))
 
@@ -143,7 +143,7 @@ async def test_an_application_in_process_that_breaks_off_is_a_broken_connection(
     assert broken.value.sent
 
 
-async def test_an_application_in_process_is_asked_as_a_server_asks_it():
+async def test_an_application_in_process_is_called_as_by_a_server():
     seen = {}
 
     async def app(scope, receive, send):
@@ -165,7 +165,7 @@ async def test_an_application_in_process_is_asked_as_a_server_asks_it():
 
 
 @pytest.mark.parametrize("location", ["http://127.0.0.1:1/", "::", "http://[::1"])
-async def test_redirects_are_answers(listen, location):
+async def test_redirects_are_not_followed(listen, location):
     async def handler(reader, writer):
         writer.write(answer(b"", f"Location: {location}", status="302 Found"))
 
@@ -213,7 +213,7 @@ async def test_a_body_that_cannot_be_decoded_comes_as_it_is(listen, encoding):
 
 
 @pytest.mark.parametrize(("encoding", "rounds"), [("gzip", 1), ("gzip, gzip", 2)])
-async def test_a_decompression_bomb_is_refused(listen, encoding, rounds):
+async def test_a_decompression_bomb_is_rejected(listen, encoding, rounds):
     bomb = b"\0" * 50_000_000
     for _ in range(rounds):
         bomb = gzip.compress(bomb, 6)
@@ -238,7 +238,7 @@ async def test_a_body_of_countless_members_comes_as_it_is(listen):
     assert exchange.response.body == many
 
 
-async def test_a_body_that_is_too_large_is_refused_while_it_comes(listen):
+async def test_a_body_that_is_too_large_is_rejected_while_it_arrives(listen):
     sent = []
 
     async def handler(reader, writer):

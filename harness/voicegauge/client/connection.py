@@ -76,20 +76,20 @@ class ProviderConnection:
         return mask_credentials(text, self.secrets)
 
     def build(
-        self, operation: Operation, wire: RequestParts, *, key: KeyChoice = DEFAULT_KEY, url: str | None = None
+        self, operation: Operation, parts: RequestParts, *, key: KeyChoice = DEFAULT_KEY, url: str | None = None
     ) -> Request:
         """Build the HTTP request of `operation`.
 
         Args:
             operation: of this provider's contract.
-            wire: values of its parameters and body.
+            parts: values of its parameters and body.
             key: replaces the configured key; `None` sends no key.
             url: replaces the operation's URL; a URL outside `origins` gets no key.
 
         Raises:
             UsageError: a value cannot be sent.
         """
-        return self._builder.build(operation, wire, self._key if key is KeyDefault.KEY else key, url=url)
+        return self._builder.build(operation, parts, self._key if key is KeyDefault.KEY else key, url=url)
 
     async def wait_for_rate_limit(self, operation: Operation) -> None:
         """Return when the account's plan allows one more request.
@@ -119,21 +119,21 @@ class ProviderConnection:
         return exchange
 
     async def call(
-        self, operation: Operation, wire: RequestParts, *, key: KeyChoice = DEFAULT_KEY, server: str | None = None
+        self, operation: Operation, parts: RequestParts, *, key: KeyChoice = DEFAULT_KEY, server: str | None = None
     ) -> Exchange:
         """Build one request, wait for the rate limit, and send it.
 
         Args:
             operation: of this provider's contract.
-            wire: values of its parameters and body.
+            parts: values of its parameters and body.
             key: replaces the configured key; `None` sends no key.
             server: the `x-name` of another server than the operation's own.
 
         Raises:
-            UsageError: a value in `wire` cannot be sent; nothing was sent.
+            UsageError: a value in `parts` cannot be sent; nothing was sent.
             TransportError: there was no response.
         """
-        url = self._builder.url(operation, wire.path, server) if server is not None else None
-        request = self.build(operation, wire, key=key, url=url)
+        url = self._builder.url(operation, parts.path, server) if server is not None else None
+        request = self.build(operation, parts, key=key, url=url)
         await self.wait_for_rate_limit(operation)
         return await self.send(request, operation.id)

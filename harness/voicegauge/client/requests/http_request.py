@@ -90,12 +90,12 @@ class RequestBuilder:
             filled = filled.replace("{" + parameter.name + "}", safe)
         return self._bases[server or operation.server.name] + filled
 
-    def build(self, operation: Operation, wire: RequestParts, key: str | None, *, url: str | None = None) -> Request:
+    def build(self, operation: Operation, parts: RequestParts, key: str | None, *, url: str | None = None) -> Request:
         """Return the HTTP request.
 
         Args:
             operation: that is called.
-            wire: values of its parameters and body.
+            parts: values of its parameters and body.
             key: placed by the operation's security scheme, if the URL is the provider's own; `None` sends no key.
             url: replaces the operation's URL.
 
@@ -104,14 +104,14 @@ class RequestBuilder:
         """
         headers = dict(_OWN_HEADERS)
         _set_headers(headers, operation.contract.provider.headers)
-        media_type = wire.media_type or choose_media_type(operation, wire.body)
+        media_type = parts.media_type or choose_media_type(operation, parts.body)
         body = b""
-        if wire.body is not None and media_type is not None:
-            content_type, body = encode_body(media_type, wire.body)
+        if parts.body is not None and media_type is not None:
+            content_type, body = encode_body(media_type, parts.body)
             headers["Content-Type"] = content_type
-        _set_headers(headers, {name: _text(value) for name, value in wire.headers.items()})
-        query = [(name, _text(item)) for name, value in wire.query.items() for item in _items(value)]
-        target = url or self.url(operation, wire.path)
+        _set_headers(headers, {name: _text(value) for name, value in parts.headers.items()})
+        query = [(name, _text(item)) for name, value in parts.query.items() for item in _items(value)]
+        target = url or self.url(operation, parts.path)
         if key is not None and origin(target) in self.origins:
             for credential in credentials(operation, key):
                 if credential.place == "query":

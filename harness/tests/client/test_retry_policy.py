@@ -15,7 +15,7 @@ from voicegauge.model import Response
 
 @pytest.fixture(autouse=True)
 def elsewhere(monkeypatch):
-    """The machine stands in another zone than GMT."""
+    """The time zone of the machine is not GMT."""
     monkeypatch.setenv("TZ", "America/New_York")
     time.tzset()
     yield

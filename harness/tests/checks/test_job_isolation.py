@@ -33,5 +33,5 @@ def jobs(submit, poll, acme):
     ],
     ids=["apart", "under-way", "the same speech", "the same audio", "the same id"],
 )
-def test_jobs_are_kept_apart(jobs, rules_of, each, rule) -> None:
+def test_jobs_are_not_confused(jobs, rules_of, each, rule) -> None:
     assert rules_of(jobs(*each)) == ({rule} if rule else set())

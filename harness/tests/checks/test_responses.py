@@ -9,7 +9,7 @@ from voicegauge.contract import Contract, load_contract
 from voicegauge.model import Severity
 
 
-def test_an_answer_as_documented_breaks_nothing(submit, rules_of) -> None:
+def test_a_response_as_documented_has_no_findings(submit, rules_of) -> None:
     assert rules_of(submit()) == set()
     assert rules_of(submit({"error": "too long"}, status=400)) == set()
 
@@ -35,16 +35,16 @@ def test_an_answer_as_documented_breaks_nothing(submit, rules_of) -> None:
         (None, {"asked": {"text": "x" * 101}}, "request-schema"),
     ],
 )
-def test_each_thing_done_wrong_is_found_under_its_rule(submit, rules_of, answer, more, rule) -> None:
+def test_each_defect_is_found_by_its_rule(submit, rules_of, answer, more, rule) -> None:
     assert rules_of(submit(answer, **more)) == {rule}
 
 
-def test_a_request_that_was_refused_or_broken_on_purpose_is_no_finding(submit, rules_of) -> None:
+def test_a_rejected_or_intentionally_invalid_request_is_not_a_finding(submit, rules_of) -> None:
     assert rules_of(submit({"error": "no"}, asked={}, status=400)) == set()
     assert rules_of(submit(asked={}, origin="invalid")) == set()
 
 
-def test_a_finding_says_where_the_contract_stands_and_what_was_seen(submit, judge, acme) -> None:
+def test_a_finding_has_the_contract_statement_and_the_evidence(submit, judge, acme) -> None:
     (finding,) = judge(submit({"id": 3, "state": "new"}), mask=lambda text: text.replace("3", "***"))
     assert finding.where.file == str(acme.document.path)
     assert "properties: {id: {type: string}" in acme.document.path.read_text().splitlines()[finding.where.line - 1]
@@ -71,7 +71,7 @@ def test_traffic_that_keeps_another_documented_reading_is_disputed(submit, judge
     assert findings[0].reading == "The answer has a ticket instead of an id. (old.txt)"
 
 
-def test_a_dispute_covers_only_what_it_says(submit, judge) -> None:
+def test_a_dispute_covers_only_its_statement(submit, judge) -> None:
     other_shape = judge(submit({"number": 7}))
     assert {finding.severity for finding in other_shape} == {Severity.ERROR}
     other_rule = judge(submit({"ticket": 7}, headers={"X-Limit": ""}))

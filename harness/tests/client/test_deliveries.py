@@ -1,4 +1,4 @@
-"""A request for speech, from its submit to its audio; what is refused is sent again as documented, or never."""
+"""A speech request from its submit to its audio; rejected submits are sent again only as documented."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ async def test_a_job_is_submitted_polled_and_fetched(speak, script, status):
     assert delivery.audio is delivery.exchanges[4].response.body
 
 
-async def test_a_submit_may_answer_with_audio(speak, script):
+async def test_the_response_to_a_submit_can_be_audio(speak, script):
     script.on("POST /speech", Response(WAV, media_type="audio/wav"))
     delivery, _ = await speak()
     assert (delivery.audio, delivery.audio_exchange, delivery.job) == (WAV, 0, None)
 
 
-async def test_audio_is_the_body_of_a_synchronous_answer(speak, script):
+async def test_audio_is_the_body_of_a_synchronous_response(speak, script):
     script.on("POST /say", Response(WAV, media_type="audio/wav", headers={"X-Charged": "3"}))
     delivery, _ = await speak("sync")
     assert (delivery.audio, delivery.media_type, delivery.job) == (WAV, "audio/wav", None)
     assert delivery.charged_usd == 3
-    assert json.loads(script.asked[0][2]) == {"model": "m1", "input": "Hello", "format": "wav"}
+    assert json.loads(script.requests[0][2]) == {"model": "m1", "input": "Hello", "format": "wav"}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ async def test_audio_is_the_body_of_a_synchronous_answer(speak, script):
         ("data:audio/wav,RIFF%00%00%FF%FEaudio", "audio/wav"),
     ],
 )
-async def test_audio_may_stand_in_the_answer(speak, script, status, text, media_type):
+async def test_audio_can_be_inline_in_the_response(speak, script, status, text, media_type):
     def inline(document):
         document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["audio"] = {"at": "body#/b64", "delivered": "base64"}
 
@@ -78,10 +78,10 @@ async def test_a_result_may_need_a_call_of_its_own(speak, script, status):
     delivery, _ = await speak(edit=second_call)
     assert delivery.audio == WAV
     assert delivery.exchanges[-1].operation == "result"
-    assert script.asked[-1][1].headers["x-key"] == KEY
+    assert script.requests[-1][1].headers["x-key"] == KEY
 
 
-async def test_refused_submits_are_sent_again_as_documented(speak, script, status):
+async def test_rejected_submits_are_sent_again_as_documented(speak, script, status):
     job_script(script, speak.base, status)
     script.on(
         "POST /speech",
@@ -97,7 +97,7 @@ async def test_refused_submits_are_sent_again_as_documented(speak, script, statu
     assert clock.sleeps[0] == pytest.approx(2.1, abs=0.1)
     assert clock.sleeps[1] == 7
     assert delivery.job.observations[0].requested_ms == 0
-    assert watcher.told == [
+    assert watcher.events == [
         ("submitting", "acme/one", "POST"),
         ("submitted", "acme/one", 429, None),
         ("submitting", "acme/one", "POST"),
@@ -119,11 +119,11 @@ async def test_refused_submits_are_sent_again_as_documented(speak, script, statu
         (302, "protocol", 1),
     ],
 )
-async def test_a_refusal_says_what_it_is(speak, script, status_code, kind, sends):
+async def test_a_rejection_is_a_failure_with_its_kind(speak, script, status_code, kind, sends):
     script.on("POST /speech", JSONResponse({"error": f"no {KEY}"}, status_code, headers={"Location": "/elsewhere"}))
     delivery, _ = await speak()
     assert (delivery.failure.kind, delivery.failure.status) == (kind, status_code)
-    assert delivery.attempts == len(script.asked) == sends
+    assert delivery.attempts == len(script.requests) == sends
     assert "no [redacted]" in delivery.failure.message
     assert KEY not in delivery.failure.message
 

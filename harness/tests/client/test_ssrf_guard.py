@@ -13,7 +13,7 @@ from voicegauge.errors import UnreachableError
     [
         "127.0.0.1",
         "localhost",
-        "0.0.0.0",  # noqa: S104 - refused
+        "0.0.0.0",  # noqa: S104 - rejected
         "10.1.2.3",
         "172.16.0.1",
         "192.168.1.1",
@@ -30,7 +30,7 @@ from voicegauge.errors import UnreachableError
         "[64:ff9b::10.0.0.1]",
     ],
 )
-async def test_addresses_of_ones_own_network_are_refused(host):
+async def test_private_addresses_are_rejected(host):
     with pytest.raises(ForbiddenAddressError, match=r"not a public address|is this machine"):
         await public_addresses(f"http://{host}/a.wav")
     with pytest.raises(ForbiddenAddressError):
@@ -44,7 +44,7 @@ async def test_public_addresses_pass(host, address):
 
 
 @pytest.mark.parametrize("host", ["localhost.", "127.0.0.1."])
-def test_a_proxy_is_asked_for_no_name_of_this_machine(host):
+def test_a_proxy_does_not_resolve_names_of_this_machine(host):
     with pytest.raises(ForbiddenAddressError):
         check_literal(f"http://{host}/a.wav")
 

@@ -65,7 +65,7 @@ def test_an_upload_makes_the_request_multipart(contract):
         ("one", SpeechRequest(text="hi", extra={"body#/text/deeper": 1}), "cannot write to body#/text/deeper"),
     ],
 )
-def test_what_a_target_cannot_be_asked_is_one_line(contract, target, speech, words):
+def test_a_request_that_a_target_does_not_support_is_a_one_line_error(contract, target, speech, words):
     with pytest.raises(UsageError, match=words) as caught:
         map_speech_request(contract().target(target), speech)
     assert "\n" not in str(caught.value)

@@ -92,7 +92,7 @@ async def test_single_calls_and_submits_that_are_sent_again_count_too(contract, 
             loaded, transport, base_urls={"": base}, key=KEY, clock=clock, rate_limiter=RateLimiter(2, clock)
         )
         await client.speak(loaded.target("one"), HELLO)
-    assert len(script.asked) == 3
+    assert len(script.requests) == 3
     assert 60 <= clock.monotonic() < 61
 
 

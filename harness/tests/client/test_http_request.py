@@ -132,7 +132,7 @@ def test_a_missing_path_parameter_is_named(client):
         build(client(), "status")
 
 
-def test_a_body_where_none_is_documented_is_refused(client):
+def test_a_body_where_none_is_documented_is_rejected(client):
     with pytest.raises(UsageError, match="acme status takes no body"):
         build(client(), "status", path={"job_id": "1"}, body={})
 

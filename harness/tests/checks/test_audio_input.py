@@ -77,7 +77,7 @@ def test_transcripts(ttsai: Contract, changes: dict[str, Any], rules: set[str]) 
     assert found(taken(ttsai.audio_input_targets["stt-whisper"], transcript(**changes))) == rules
 
 
-def test_words_are_missed_only_where_they_were_asked_for(ttsai: Contract) -> None:
+def test_words_are_missed_only_if_they_were_requested(ttsai: Contract) -> None:
     intake = ttsai.audio_input_targets["stt-whisper"]
     assert found(taken(intake, transcript(), timestamps=True)) == {"transcript-words"}
     timed = [{"start": 0.0, "end": 1.0, "text": "a", "words": [{"word": "a", "start": 0.0, "end": 1.0}]}]
@@ -127,7 +127,7 @@ def test_speed_makes_the_length(ttsai: Contract) -> None:
     assert found(taken(intake, {}, audio(), speed=2.0)) == {"converted-length"}
 
 
-def test_audio_that_cannot_be_fetched_is_told(ttsai: Contract) -> None:
+def test_audio_that_cannot_be_downloaded_is_reported(ttsai: Contract) -> None:
     call = taken(ttsai.audio_input_targets["translation"], {"original_text": SAID})
     lost = AudioInputCall(call.operation, call.exchange, intake=call.intake, reference=SAID, failure="404")
     assert found(lost) == {"converted-audio"}

@@ -29,15 +29,15 @@ def intake(name: str) -> AudioInputTarget:
 
 
 class Provider:
-    """Answers what it is told to, and keeps what it was asked."""
+    """Sends scripted responses and records its requests."""
 
     def __init__(self, *answers: Response) -> None:
         self.answers = list(answers)
-        self.asked: list[tuple[str, str | None]] = []
+        self.requests: list[tuple[str, str | None]] = []
 
     async def answer(self, request: Request) -> Response:
         await request.body()
-        self.asked.append((request.url.path, request.headers.get("authorization")))
+        self.requests.append((request.url.path, request.headers.get("authorization")))
         return self.answers.pop(0)
 
     @property
@@ -64,7 +64,7 @@ def test_constants_and_defaults_go_with_the_audio() -> None:
     assert audio_input_request(intake("convert"), FILE, {"channels": 2}).body == {"channels": "stereo", "file": FILE}
 
 
-def test_a_word_without_a_place_is_refused() -> None:
+def test_a_field_without_a_parameter_is_rejected() -> None:
     with pytest.raises(UsageError, match="ttsai/enhance takes no sample rate; it takes audio, strength"):
         audio_input_request(intake("enhance"), FILE, {"sample_rate": 8000})
 
@@ -74,7 +74,7 @@ async def test_a_transcript_is_text_with_its_charge(send) -> None:
     delivery = await send(provider, "stt-whisper")
     assert (delivery.text, delivery.audio, delivery.failure) == ("hello", None, None)
     assert delivery.charged_credits == 2000
-    assert provider.asked == [("/v1/stt/", "Bearer sk-1")]
+    assert provider.requests == [("/v1/stt/", "Bearer sk-1")]
 
 
 async def test_converted_audio_is_the_body(send) -> None:
@@ -87,10 +87,10 @@ async def test_audio_behind_a_url_is_fetched_without_the_key(send) -> None:
     provider = Provider(there, Response(b"ID3", media_type="audio/mpeg"))
     delivery = await send(provider, "translation")
     assert delivery.audio == b"ID3"
-    assert provider.asked == [("/v1/speech-translate/", "Bearer sk-1"), ("/v1/results/a.mp3", None)]
+    assert provider.requests == [("/v1/speech-translate/", "Bearer sk-1"), ("/v1/results/a.mp3", None)]
 
 
-async def test_an_answer_that_lists_countless_stems_is_not_followed_for_ever() -> None:
+async def test_a_response_with_countless_stems_is_followed_up_to_a_limit() -> None:
     target = intake("stems-demucs")
     body = json.dumps({"stems": [{"name": "vocals", "url": f"{URL}/v1/results/a.mp3"}] * 1_000}).encode()
     provider = Provider(*[Response(b"ID3", media_type="audio/mpeg")] * 1_000)
@@ -104,17 +104,17 @@ async def test_an_answer_that_lists_countless_stems_is_not_followed_for_ever() -
         )
         fetched = await fetch_response_audio(client, target, answered)
     assert fetched.failure is None
-    assert len(fetched.files) == len(provider.asked) == MAX_STEMS
+    assert len(fetched.files) == len(provider.requests) == MAX_STEMS
 
 
 @pytest.mark.parametrize("body", [b"{}", b'{"text": 7}', b"no json", b"[]", json.dumps({"text": None}).encode()])
-async def test_an_answer_without_a_transcript_is_a_failure(send, body) -> None:
+async def test_a_response_without_a_transcript_is_a_failure(send, body) -> None:
     delivery = await send(Provider(Response(body, media_type="application/json")), "stt-whisper")
     assert delivery.failure.kind == "protocol"
     assert "no text at body#/text" in delivery.failure.message
 
 
-async def test_a_refusal_is_sent_again_only_where_it_says_later(send) -> None:
+async def test_a_rejected_upload_is_sent_again_only_if_it_is_temporary(send) -> None:
     provider = Provider(Response(status_code=429), JSONResponse({"text": "hello"}))
     assert (await send(provider, "stt-whisper")).attempts == 2
     provider = Provider(Response(status_code=413))
