@@ -34,7 +34,7 @@ def _detect_text(data: bytes) -> str | None:
     description="A successful request leads to audio, in the response or at the URL that it names.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _missing(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     failure = delivered.delivery.failure
     if failure is not None and delivered.succeeded:
         yield Violation(f"the request succeeded, but there is no audio: {failure.message}", _audio_pointer(delivered))
@@ -46,7 +46,7 @@ def _missing(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="Delivered audio is not HTML, XML or JSON.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
     kind = _detect_text(data)
     if kind:
@@ -60,10 +60,12 @@ def _not_audio(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio can be decoded.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
     data = delivered.delivery.audio or b""
     if data and delivered.decode_error is not None and _detect_text(data) is None:
-        yield Violation(f"cannot be decoded: {delivered.decode_error}", _audio_pointer(delivered), evidence=_hex(data))
+        yield Violation(
+            f"cannot be decoded: {delivered.decode_error}", _audio_pointer(delivered), evidence=_first_bytes(data)
+        )
 
 
 @rule(
@@ -72,7 +74,7 @@ def _undecodable(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio is as long as its container header states.",
     basis="x-job.audio, x-speech.response.audio",
 )
-def _truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
     decoded = delivered.decoded
     if decoded is not None and decoded.truncated:
         message = (
@@ -87,7 +89,7 @@ def _truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio has the requested format, or the documented one if none was requested.",
     basis="x-speech.request.format, x-job.audio.format",
 )
-def _format(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_format(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS
 
     documented, at = delivered.documented_audio, _audio_pointer(delivered)
@@ -101,7 +103,7 @@ def _format(delivered: SpeechDelivery) -> Iterator[Violation]:
         yield Violation(f"expected {wanted}, got {delivered.decoded.container}", at, evidence=_audio_head(delivered))
 
 
-def _is_foreign(media_type: str, declared: str) -> bool:
+def _is_not_audio_type(media_type: str, declared: str) -> bool:
     """Return whether the declared media type names something that cannot contain audio."""
     return media_type == declared and not media_type.startswith(("audio/", "video/")) and media_type not in _GENERIC
 
@@ -112,7 +114,7 @@ def _is_foreign(media_type: str, declared: str) -> bool:
     description="The audio matches its declared media type.",
     basis="x-job.audio.media_type, Content-Type",
 )
-def _media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import container_of_media_type
 
     if delivered.decoded is None:
@@ -123,7 +125,7 @@ def _media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
         named = container_of_media_type(media_type)
         if named is not None and named != container:
             yield Violation(f"declared as {media_type}, but it is {container}", at, evidence=_audio_head(delivered))
-        elif named is None and _is_foreign(media_type, declared):
+        elif named is None and _is_not_audio_type(media_type, declared):
             yield Violation(f"declared as {media_type}, which is not an audio media type", at)
 
 
@@ -133,7 +135,7 @@ def _media_type(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The audio is not silent.",
     basis="x-speech.request.text",
 )
-def _silent(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_silent(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent, rms_dbfs
 
     decoded = delivered.decoded
@@ -148,7 +150,7 @@ def _silent(delivered: SpeechDelivery) -> Iterator[Violation]:
     description="The duration of the audio is plausible for its text, by bounds that every voice meets.",
     basis="x-speech.request.text",
 )
-def _length(delivered: SpeechDelivery) -> Iterator[Violation]:
+def _check_audio_length(delivered: SpeechDelivery) -> Iterator[Violation]:
     decoded = delivered.decoded
     if decoded is None:
         return
@@ -166,8 +168,8 @@ def _length(delivered: SpeechDelivery) -> Iterator[Violation]:
 
 def _audio_head(delivered: SpeechDelivery) -> str:
     data = delivered.delivery.audio or b""
-    return f"{_hex(data)}, Content-Type: {delivered.exchange.response.media_type or 'none'}"
+    return f"{_first_bytes(data)}, Content-Type: {delivered.exchange.response.media_type or 'none'}"
 
 
-def _hex(data: bytes) -> str:
+def _first_bytes(data: bytes) -> str:
     return f"begins {data[:16].hex(' ')}"

@@ -39,7 +39,7 @@ def _transcript(call: AudioInputCall) -> tuple[str, Location] | None:
     description="The transcript of clean speech has a word error rate below 50%.",
     basis="x-transcription.response.text, x-conversion.response.facts.transcript",
 )
-def _transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
+def _check_transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.transcripts import score
 
     found = _transcript(call)
@@ -63,7 +63,7 @@ def _transcript_wrong(call: AudioInputCall) -> Iterator[Violation]:
     description="The duration in a transcript is that of the uploaded audio.",
     basis="x-transcription.response.audio_s",
 )
-def _transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
+def _check_transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     use = call.intake.transcription
     named = call.read_response(use.response.audio_s) if use else MISSING
     if use is None or call.uploaded is None or not _is_number(named):
@@ -79,7 +79,7 @@ def _transcript_duration(call: AudioInputCall) -> Iterator[Violation]:
     description="Transcript segments are in order, end after they begin, and lie within the audio.",
     basis="x-transcription.response.segments",
 )
-def _transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
+def _check_transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     use = call.intake.transcription
     listed = call.read_response(use.response.segments) if use else MISSING
     if use is None or call.uploaded is None or not isinstance(listed, list):
@@ -106,7 +106,7 @@ def _transcript_segments(call: AudioInputCall) -> Iterator[Violation]:
     description="Word timestamps are present if they were requested.",
     basis="x-transcription.request.timestamps",
 )
-def _transcript_words(call: AudioInputCall) -> Iterator[Violation]:
+def _check_transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     use = call.intake.transcription
     if use is None or use.response.segment.words is None or call.input_value("timestamps") is not True:
         return
@@ -122,7 +122,7 @@ def _transcript_words(call: AudioInputCall) -> Iterator[Violation]:
     description="Converted audio can be decoded, and is not silent unless the upload was.",
     basis="x-conversion.response.audio, x-conversion.response.stems",
 )
-def _converted_audio(call: AudioInputCall) -> Iterator[Violation]:
+def _check_converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent
 
     if call.failure is not None:
@@ -144,7 +144,7 @@ def _converted_audio(call: AudioInputCall) -> Iterator[Violation]:
     description="Converted audio has the requested format, sample rate and number of channels.",
     basis="x-conversion.request",
 )
-def _converted_format(call: AudioInputCall) -> Iterator[Violation]:
+def _check_converted_format(call: AudioInputCall) -> Iterator[Violation]:
     facts: tuple[tuple[AudioInputField, str], ...] = (
         ("format", "container"),
         ("sample_rate", "sample_rate_hz"),
@@ -164,7 +164,7 @@ def _converted_format(call: AudioInputCall) -> Iterator[Violation]:
     description="Converted audio is as long as the upload, divided by the requested speed.",
     basis="x-conversion.request.speed",
 )
-def _converted_length(call: AudioInputCall) -> Iterator[Violation]:
+def _check_converted_length(call: AudioInputCall) -> Iterator[Violation]:
     use = call.intake.conversion
     if use is None or use.purpose == "translate" or call.uploaded is None:
         return
@@ -182,7 +182,7 @@ def _converted_length(call: AudioInputCall) -> Iterator[Violation]:
     description="As many stems are returned as were requested, each with a different name.",
     basis="x-conversion.request.stems",
 )
-def _stems_count(call: AudioInputCall) -> Iterator[Violation]:
+def _check_stems_count(call: AudioInputCall) -> Iterator[Violation]:
     stems = call.intake.conversion.response.stems if call.intake.conversion else None
     listed = call.read_response(stems.at) if stems else MISSING
     if stems is None or not isinstance(listed, list):
@@ -201,7 +201,7 @@ def _stems_count(call: AudioInputCall) -> Iterator[Violation]:
     description="The charge for audio is the documented price for its duration.",
     basis="x-pricing",
 )
-def _charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
+def _check_charge_per_minute(call: AudioInputCall) -> Iterator[Violation]:
     price, location = call.intake.pricing, call.intake.audio_input.response.charged
     charged = call.read_response(location)
     if price is None or price.per != "minute" or call.uploaded is None or charged is MISSING:

@@ -24,9 +24,9 @@ TOLERANCE = 1e-6
     description="The charge is the documented price, and a job documented as free costs nothing.",
     basis="x-pricing, x-speech.response.charged, x-job.charged, x-job.states.*.charged, x-chat.charged",
 )
-def _charge_wrong(call: Call) -> Iterator[Violation]:
+def _check_charge_wrong(call: Call) -> Iterator[Violation]:
     if call.operation.chat is not None:
-        yield from _chat_charge(call, call.operation.chat)
+        yield from _check_chat_charge(call, call.operation.chat)
         return
     submit = call.submit or call
     location = _charge_location(call)
@@ -41,23 +41,23 @@ def _charge_wrong(call: Call) -> Iterator[Violation]:
             at = f"{call.operation.pointer}/x-job/states"
             yield Violation(f"charged {charged:g} for a job that is documented as free", at, pointer, str(location))
         return
-    readings = list(_readings(submit, target))
-    fitting = [at for at, low, high in readings if _close(charged, low, high)]
-    if not readings or _pricing_pointer(target) in fitting:
+    amounts = list(_right_amounts(submit, target))
+    matching = [at for at, low, high in amounts if _is_right_amount(charged, low, high)]
+    if not amounts or _pricing_pointer(target) in matching:
         return
     # An alternative price has a pointer of its own, at which the contract documents the dispute.
-    at = fitting[0] if fitting else _pricing_pointer(target)
+    at = matching[0] if matching else _pricing_pointer(target)
     unit = "USD" if target.contract.provider.credits is None else target.contract.provider.credits.name
-    documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in readings if at == readings[0][0]))
+    documented = " or ".join(dict.fromkeys(f"{low:g}" for at, low, _ in amounts if at == amounts[0][0]))
     yield Violation(f"charged {charged:g} {unit}; documented: {documented}", at, pointer, f"{location}: {charged:g}")
 
 
-def _chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
+def _check_chat_charge(call: Call, chat: ChatSpec) -> Iterator[Violation]:
     """Compare the charge of a chat turn, whose price does not depend on the text."""
     price, credits = call.operation.pricing, call.contract.provider.credits
     documented = (price.usd if credits is None else price.credits) if price is not None else None
     charged = read_amount(call.read_response(chat.charged)) if call.ok else None
-    if documented is None or charged is None or _close(charged, documented, documented):
+    if documented is None or charged is None or _is_right_amount(charged, documented, documented):
         return
     unit = "USD" if credits is None else credits.name
     message = f"charged {charged:g} {unit} for a turn; documented: {documented:g}"
@@ -87,7 +87,7 @@ def _is_free(call: Call) -> bool:
     return state is not None and state.charged is False
 
 
-def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
+def _right_amounts(submit: Call, target: Target) -> Iterator[tuple[str, float, float]]:
     """Yield each right amount: the pointer to its price, the exact amount, and the amount rounded up.
 
     Providers round up to a whole credit or cent. The text is counted as sent, and without the text that the
@@ -104,13 +104,13 @@ def _readings(submit: Call, target: Target) -> Iterator[tuple[str, float, float]
     prices += [(reading, f"{pointer}/alternatives/{i}") for i, reading in enumerate(price.alternatives)]
     for reading, at in prices:
         for characters in sorted({len(text), max(len(text) - added, 0)}, reverse=True):
-            amount = _quoted(target, reading, characters)
+            amount = _documented_price(target, reading, characters)
             if amount is not None:
                 whole = amount if reading.per == "request" else max(math.ceil(amount / least - TOLERANCE), 1) * least
                 yield at, amount, whole
 
 
-def _quoted(target: Target, price: PriceSpec, characters: int) -> float | None:
+def _documented_price(target: Target, price: PriceSpec, characters: int) -> float | None:
     """Return the documented price for a number of characters, in the provider's currency."""
     if price.per == "minute":
         return None  # the duration of the audio is not known from the request
@@ -119,7 +119,7 @@ def _quoted(target: Target, price: PriceSpec, characters: int) -> float | None:
     return quoted.usd if target.contract.provider.credits is None else quoted.credits
 
 
-def _close(charged: float, low: float, high: float) -> bool:
+def _is_right_amount(charged: float, low: float, high: float) -> bool:
     exact = math.isclose(charged, low, rel_tol=TOLERANCE)
     return exact or math.isclose(charged, high, rel_tol=TOLERANCE) or low < charged < high
 

@@ -15,7 +15,7 @@ from voicegauge.checks.subjects import JobHistory, JobSet
     description="Every accepted request gets a different job id.",
     basis="x-job.submit.id",
 )
-def _id_reused(jobs: JobSet) -> Iterator[Violation]:
+def _check_job_id_reused(jobs: JobSet) -> Iterator[Violation]:
     location = jobs.latest.spec.submit.id
     ids = [(job.submit.read_response(location), job) for job in jobs.jobs]
     for (one, _), (other, later) in combinations(ids, 2):
@@ -31,16 +31,16 @@ def _id_reused(jobs: JobSet) -> Iterator[Violation]:
     description="Requests for different speech never get the same audio.",
     basis="x-job.audio",
 )
-def _crosstalk(jobs: JobSet) -> Iterator[Violation]:
+def _check_job_crosstalk(jobs: JobSet) -> Iterator[Violation]:
     for one, other in combinations(jobs.jobs, 2):
-        both = _audio(one) & _audio(other)
+        both = _audio_values(one) & _audio_values(other)
         if both and one.submit.exchange.request != other.submit.exchange.request:
             at = f"{jobs.operation.pointer}/x-job/audio"
             pointer = jobs.latest.spec.audio.at.pointer or None
             yield Violation("two jobs with different requests have the same audio", at, pointer, min(both))
 
 
-def _audio(history: JobHistory) -> set[str]:
+def _audio_values(history: JobHistory) -> set[str]:
     """Return the audio in status responses (URLs or base64); empty if the audio is fetched by a separate request."""
     job = history.spec
     found = [poll.read_response(job.audio.at) for poll in history.polls if poll.ok] if job.result is None else []

@@ -23,17 +23,17 @@ CLOCK_SLACK_S = 1.0
 """Timestamps may be rounded to whole seconds, up or down, so that equal times differ by up to a second."""
 
 
-def _job(call: Call) -> JobSpec | None:
+def _job_spec(call: Call) -> JobSpec | None:
     """Return the job description for a status response; `None` for any other response."""
     return call.operation.job if call.ok else None
 
 
-def _state(call: Call, job: JobSpec) -> str | None:
+def _reported_state(call: Call, job: JobSpec) -> str | None:
     value = call.read_response(job.state)
     return value if isinstance(value, str) else None
 
 
-def _at(call: Call, *tokens: str) -> str:
+def _job_pointer(call: Call, *tokens: str) -> str:
     return "/".join([f"{call.operation.pointer}/x-job", *map(escape, tokens)])
 
 
@@ -43,14 +43,16 @@ def _at(call: Call, *tokens: str) -> str:
     description="Every state of a job is documented.",
     basis="x-job.states",
 )
-def _state_unknown(call: Call) -> Iterator[Violation]:
-    job = _job(call)
+def _check_job_state_unknown(call: Call) -> Iterator[Violation]:
+    job = _job_spec(call)
     if job is None:
         return
     state = call.read_response(job.state)
     if state is not MISSING and not (isinstance(state, str) and state in job.states):
         known = ", ".join(job.states)
-        yield Violation(f"the state is {state!r:.80}; documented: {known}", _at(call, "states"), _pointer(job.state))
+        yield Violation(
+            f"the state is {state!r:.80}; documented: {known}", _job_pointer(call, "states"), _body_pointer(job.state)
+        )
 
 
 @rule(
@@ -59,8 +61,8 @@ def _state_unknown(call: Call) -> Iterator[Violation]:
     description="A successful job has everything that the document promises, above all the audio.",
     basis="x-job.states.*.required of states that end in success",
 )
-def _completed_without_output(call: Call) -> Iterator[Violation]:
-    yield from _carries(call, "success")
+def _check_job_completed_without_output(call: Call) -> Iterator[Violation]:
+    yield from _check_required(call, "success")
 
 
 @rule(
@@ -69,21 +71,25 @@ def _completed_without_output(call: Call) -> Iterator[Violation]:
     description="A failed job has a reason.",
     basis="x-job.states.*.required of states that end in failure",
 )
-def _failed_without_reason(call: Call) -> Iterator[Violation]:
-    yield from _carries(call, "failure")
+def _check_job_failed_without_reason(call: Call) -> Iterator[Violation]:
+    yield from _check_required(call, "failure")
 
 
-def _carries(call: Call, end: str) -> Iterator[Violation]:
-    job = _job(call)
-    state = job.states.get(_state(call, job) or "") if job else None
+def _check_required(call: Call, end: str) -> Iterator[Violation]:
+    job = _job_spec(call)
+    state = job.states.get(_reported_state(call, job) or "") if job else None
     if job is None or state is None or state.end != end:
         return
-    name = _state(call, job) or ""
+    name = _reported_state(call, job) or ""
     for location in state.required:
         value = call.read_response(location)
         if value is MISSING or value in (None, "", [], {}):
             seen = "is missing" if value is MISSING else f"is {value!r}"
-            yield Violation(f"{name}, but {location} {seen}", _at(call, "states", name, "required"), _pointer(location))
+            yield Violation(
+                f"{name}, but {location} {seen}",
+                _job_pointer(call, "states", name, "required"),
+                _body_pointer(location),
+            )
 
 
 @rule(
@@ -93,18 +99,20 @@ def _carries(call: Call, end: str) -> Iterator[Violation]:
     basis="x-job.states.*.partial",
     severity=Severity.WARNING,
 )
-def _output_early(call: Call) -> Iterator[Violation]:
-    job = _job(call)
-    state = job.states.get(_state(call, job) or "") if job else None
+def _check_job_output_early(call: Call) -> Iterator[Violation]:
+    job = _job_spec(call)
+    state = job.states.get(_reported_state(call, job) or "") if job else None
     if job is None or state is None or state.end is not None or state.partial or job.result is not None:
         return
-    location, name = job.audio.at, _state(call, job) or ""
+    location, name = job.audio.at, _reported_state(call, job) or ""
     value = call.read_response(location)
     if value is not MISSING and value not in (None, "", [], {}):
-        yield Violation(f"{name}, but {location} has audio already", _at(call, "states", name), _pointer(location))
+        yield Violation(
+            f"{name}, but {location} has audio already", _job_pointer(call, "states", name), _body_pointer(location)
+        )
 
 
-def _pointer(location: Location | None) -> str | None:
+def _body_pointer(location: Location | None) -> str | None:
     return location.pointer or None if location is not None else None
 
 
@@ -114,8 +122,8 @@ def _pointer(location: Location | None) -> str | None:
     description="The timestamps of a status response are valid and in order.",
     basis="x-job.created, x-job.updated, x-job.completed",
 )
-def _timestamps(call: Call) -> Iterator[Violation]:
-    job = _job(call)
+def _check_job_timestamps(call: Call) -> Iterator[Violation]:
+    job = _job_spec(call)
     if job is None:
         return
     times: dict[str, datetime] = {}
@@ -125,19 +133,23 @@ def _timestamps(call: Call) -> Iterator[Violation]:
             continue
         moment = read_timestamp(value)
         if moment is None:
-            yield Violation(f"{key} {value!r:.80} is not a valid time", _at(call, key), _pointer(getattr(job, key)))
+            yield Violation(
+                f"{key} {value!r:.80} is not a valid time", _job_pointer(call, key), _body_pointer(getattr(job, key))
+            )
         else:
             times[key] = moment
     for first, second in (("created", "updated"), ("created", "completed")):
         if first in times and second in times:
-            yield from _out_of_order(call, first, second, times)
+            yield from _check_order(call, first, second, times)
 
 
-def _out_of_order(call: Call, first: str, second: str, times: dict[str, datetime]) -> Iterator[Violation]:
+def _check_order(call: Call, first: str, second: str, times: dict[str, datetime]) -> Iterator[Violation]:
     early = (times[first] - times[second]).total_seconds()
     if early > CLOCK_SLACK_S:
         message = f"{second} ({times[second]}) is {early:.1f} s before {first} ({times[first]})"
-        yield Violation(message, _at(call, second), evidence=f"{first} {times[first]}, {second} {times[second]}")
+        yield Violation(
+            message, _job_pointer(call, second), evidence=f"{first} {times[first]}, {second} {times[second]}"
+        )
 
 
 def read_timestamp(value: Any) -> datetime | None:
@@ -159,15 +171,15 @@ def read_timestamp(value: Any) -> datetime | None:
     description="A job follows the documented transitions; states between two polls may be missed.",
     basis="x-job.states.*.next",
 )
-def _transition_illegal(history: JobHistory) -> Iterator[Violation]:
+def _check_job_transition_illegal(history: JobHistory) -> Iterator[Violation]:
     job = history.spec
-    for (before, _), (after, call) in pairwise(_seen(history)):
+    for (before, _), (after, call) in pairwise(_observed_states(history)):
         ended = before in job.states and job.states[before].end is not None
         if after in job.states and before in job.states and not ended and after not in _reachable(job, before):
             at = f"{history.status_operation.pointer}/x-job/states/{escape(before)}/next"
             known = ", ".join(job.states[before].next)
             message = f"went from {before} to {after}; documented after {before}: {known}"
-            yield Violation(message, at, _pointer(job.state), exchange=call.exchange)
+            yield Violation(message, at, _body_pointer(job.state), exchange=call.exchange)
 
 
 @rule(
@@ -176,16 +188,16 @@ def _transition_illegal(history: JobHistory) -> Iterator[Violation]:
     description="A job stays in its terminal state, however often it is polled.",
     basis="x-job.states.*.end",
 )
-def _terminal_changed(history: JobHistory) -> Iterator[Violation]:
+def _check_job_terminal_changed(history: JobHistory) -> Iterator[Violation]:
     job = history.spec
-    for (before, _), (after, call) in pairwise(_seen(history)):
+    for (before, _), (after, call) in pairwise(_observed_states(history)):
         state = job.states.get(before)
         if state is not None and state.end is not None and after != before:
             at = f"{history.status_operation.pointer}/x-job/states/{escape(before)}/end"
             yield Violation(
                 f"had ended as {before}, but is {after} when polled again",
                 at,
-                _pointer(job.state),
+                _body_pointer(job.state),
                 exchange=call.exchange,
             )
 
@@ -196,24 +208,24 @@ def _terminal_changed(history: JobHistory) -> Iterator[Violation]:
     description="A job whose cancellation was accepted before its end ends as cancelled.",
     basis="x-job.cancel",
 )
-def _cancel_ignored(history: JobHistory) -> Iterator[Violation]:
+def _check_job_cancel_ignored(history: JobHistory) -> Iterator[Violation]:
     job, after = history.spec, history.cancelled_after
     if job.cancel is None or after is None:
         return
     continued = False
     for poll in history.polls[after:]:
-        state = _state(poll, job) if poll.ok else None
+        state = _reported_state(poll, job) if poll.ok else None
         known = job.states.get(state or "")
         if known is not None and known.end is None:
             continued = True  # only then is it certain that it had not ended before the cancellation
         elif known is not None and continued and state != job.cancel.state:
             at = f"{history.status_operation.pointer}/x-job/cancel/state"
             message = f"was cancelled before its end, but ended as {state}, not as {job.cancel.state}"
-            yield Violation(message, at, _pointer(job.state), exchange=poll.exchange)
+            yield Violation(message, at, _body_pointer(job.state), exchange=poll.exchange)
             return
 
 
-def _seen(history: JobHistory) -> list[tuple[str, Call]]:
+def _observed_states(history: JobHistory) -> list[tuple[str, Call]]:
     """Return the states in the order seen, without values that are not text."""
     job = history.spec
     found = [(history.submit.read_response(job.submit.state), history.submit)]
@@ -222,7 +234,7 @@ def _seen(history: JobHistory) -> list[tuple[str, Call]]:
 
 
 @cache
-def _reach(states: tuple[tuple[str, tuple[str, ...]], ...], start: str) -> frozenset[str]:
+def _following_states(states: tuple[tuple[str, tuple[str, ...]], ...], start: str) -> frozenset[str]:
     following = dict(states)
     found, left = {start}, [start]
     while left:
@@ -235,7 +247,7 @@ def _reach(states: tuple[tuple[str, tuple[str, ...]], ...], start: str) -> froze
 
 def _reachable(job: JobSpec, start: str) -> frozenset[str]:
     """Return the states that can follow `start`, including itself."""
-    return _reach(tuple((name, state.next) for name, state in job.states.items()), start)
+    return _following_states(tuple((name, state.next) for name, state in job.states.items()), start)
 
 
 @rule(
@@ -244,10 +256,10 @@ def _reachable(job: JobSpec, start: str) -> frozenset[str]:
     description="A job ends within the documented time.",
     basis="x-job.poll.timeout_s",
 )
-def _stuck(history: JobHistory) -> Iterator[Violation]:
+def _check_job_stuck(history: JobHistory) -> Iterator[Violation]:
     job = history.spec
     if history.timed_out:
-        last = _seen(history)[-1][0] if _seen(history) else "no state"
+        last = _observed_states(history)[-1][0] if _observed_states(history) else "no state"
         message = f"still {last} after {len(history.polls)} polls and the documented {job.poll.timeout_s:g} s"
         yield Violation(message, f"{history.status_operation.pointer}/x-job/poll")
 
@@ -258,7 +270,7 @@ def _stuck(history: JobHistory) -> Iterator[Violation]:
     description="A job stays in a state no longer than documented.",
     basis="x-job.states.*.max_s",
 )
-def _state_too_long(history: JobHistory) -> Iterator[Violation]:
+def _check_job_state_too_long(history: JobHistory) -> Iterator[Violation]:
     for name, same in groupby(history.observations, key=lambda sighting: sighting.state):
         state, seen = history.spec.states.get(name), list(same)
         # A lower bound: the state was seen in the first response, and still when the last request had been sent.
@@ -274,15 +286,15 @@ def _state_too_long(history: JobHistory) -> Iterator[Violation]:
     description="The charge for a job does not change after its end.",
     basis="x-job.charged",
 )
-def _charge_changed(history: JobHistory) -> Iterator[Violation]:
+def _check_job_charge_changed(history: JobHistory) -> Iterator[Violation]:
     job = history.spec
-    ended = [poll for poll in history.polls if poll.ok and _has_ended(job, _state(poll, job))]
+    ended = [poll for poll in history.polls if poll.ok and _has_ended(job, _reported_state(poll, job))]
     charges = [(charge, poll) for poll in ended if (charge := poll.read_response(job.charged)) not in (MISSING, None)]
     for (before, _), (after, poll) in pairwise(charges):
         if after != before:
             at = f"{history.status_operation.pointer}/x-job/charged"
             message = f"charged {before!r:.40} at its end, but {after!r:.40} when polled again"
-            yield Violation(message, at, _pointer(job.charged), exchange=poll.exchange)
+            yield Violation(message, at, _body_pointer(job.charged), exchange=poll.exchange)
             return
 
 
@@ -297,7 +309,7 @@ def _has_ended(job: JobSpec, name: str | None) -> bool:
     description="A status response is about the requested job.",
     basis="x-job.submit.id, x-job.id",
 )
-def _id_changed(history: JobHistory) -> Iterator[Violation]:
+def _check_job_id_changed(history: JobHistory) -> Iterator[Violation]:
     job = history.spec
     given = history.submit.read_response(job.submit.id)
     if job.id is None or given is MISSING:
@@ -309,7 +321,7 @@ def _id_changed(history: JobHistory) -> Iterator[Violation]:
             yield Violation(
                 f"requested job {given!r:.80}, but the response is about {reported!r:.80}",
                 at,
-                _pointer(job.id),
+                _body_pointer(job.id),
                 exchange=poll.exchange,
             )
             return
@@ -321,7 +333,7 @@ def _id_changed(history: JobHistory) -> Iterator[Violation]:
     description="The creation time of a job does not change.",
     basis="x-job.created",
 )
-def _created_changed(history: JobHistory) -> Iterator[Violation]:
+def _check_job_created_changed(history: JobHistory) -> Iterator[Violation]:
     job = history.spec
     if job.created is None:
         return
@@ -334,7 +346,7 @@ def _created_changed(history: JobHistory) -> Iterator[Violation]:
         if abs((after - before).total_seconds()) > CLOCK_SLACK_S:
             at = f"{history.status_operation.pointer}/x-job/created"
             yield Violation(
-                f"created changed from {before} to {after}", at, _pointer(job.created), exchange=poll.exchange
+                f"created changed from {before} to {after}", at, _body_pointer(job.created), exchange=poll.exchange
             )
             return
 
@@ -345,7 +357,7 @@ def _created_changed(history: JobHistory) -> Iterator[Violation]:
     description="The polling URL in a response leads to the status of this job, at a documented server.",
     basis="x-job.submit.url",
 )
-def _polling_url(call: Call) -> Iterator[Violation]:
+def _check_job_polling_url(call: Call) -> Iterator[Violation]:
     status = _status_operation(call)
     if status is None or status.job is None or status.job.submit.url is None or not call.ok:
         return
@@ -355,7 +367,7 @@ def _polling_url(call: Call) -> Iterator[Violation]:
     at = f"{status.pointer}/x-job/submit/url"
     error = _url_error(call, status, status.job.submit.id, str(url))
     if error:
-        yield Violation(f"{url!r:.200} {error}", at, _pointer(status.job.submit.url), evidence=str(url))
+        yield Violation(f"{url!r:.200} {error}", at, _body_pointer(status.job.submit.url), evidence=str(url))
 
 
 def _url_error(call: Call, status: Operation, id_location: Location, url: str) -> str | None:
@@ -366,12 +378,16 @@ def _url_error(call: Call, status: Operation, id_location: Location, url: str) -
     job_id = call.read_response(id_location)
     if parameters is None:
         return f"does not lead to {status.method} {status.path}"
-    if parameters and isinstance(job_id, str) and quote(job_id, safe="") not in map(_requote, parameters.values()):
+    if (
+        parameters
+        and isinstance(job_id, str)
+        and quote(job_id, safe="") not in map(_percent_encoded, parameters.values())
+    ):
         return f"does not name the job {job_id!r:.80}"
     return None
 
 
-def _requote(text: str) -> str:
+def _percent_encoded(text: str) -> str:
     return text if re.search("%[0-9A-Fa-f]{2}", text) else quote(text, safe="")
 
 

@@ -15,7 +15,7 @@ from voicegauge.checks.subjects import CaseOutcome
     description="No request causes a server error: an invalid request is rejected with a 4xx status.",
     basis="responses",
 )
-def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     status = outcome.call.status
     if status >= 500 and status not in outcome.expected.statuses:
         yield Violation(
@@ -31,7 +31,7 @@ def _server_error(outcome: CaseOutcome) -> Iterator[Violation]:
     description="A request without a valid key is rejected if a key is documented as required.",
     basis="security",
 )
-def _auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected.kind == "authentication" and outcome.call.ok:
         yield Violation(
             f"{outcome.expected.description}: got status {outcome.call.status}", outcome.expected.contract_pointer
@@ -44,13 +44,13 @@ def _auth_not_enforced(outcome: CaseOutcome) -> Iterator[Violation]:
     description="A request that violates the documented schema, or names an unknown id, is rejected.",
     basis="requestBody, parameters",
 )
-def _accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected = outcome.expected
     if expected.verdict == "rejected" and expected.kind in ("invalid", "unknown-id") and outcome.call.ok:
         yield Violation(
             f"{expected.description}: accepted with {outcome.call.status}",
             expected.contract_pointer,
-            evidence=_sent(outcome),
+            evidence=_request_excerpt(outcome),
         )
 
 
@@ -60,7 +60,7 @@ def _accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
     description="A request that matches the document is accepted.",
     basis="requestBody, parameters",
 )
-def _refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict == "accepted" and not outcome.call.ok and status < 500:
         yield Violation(
@@ -74,7 +74,7 @@ def _refuses_valid(outcome: CaseOutcome) -> Iterator[Violation]:
     description="A rejection has the status that is documented for its reason.",
     basis="responses",
 )
-def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
     expected, status = outcome.expected, outcome.call.status
     if expected.verdict != "rejected" or not expected.statuses or status in expected.statuses:
         return
@@ -90,6 +90,6 @@ def _wrong_error_status(outcome: CaseOutcome) -> Iterator[Violation]:
         yield Violation(f"{expected.description}: got status {status}, documented: {right}", expected.contract_pointer)
 
 
-def _sent(outcome: CaseOutcome) -> str | None:
+def _request_excerpt(outcome: CaseOutcome) -> str | None:
     body = outcome.exchange.request.body
     return body[:1000].decode(errors="replace") if body else None

@@ -16,7 +16,7 @@ from voicegauge.model import Severity
     description="A recording is not older than its provider's limit; in CI an older one is an error.",
     basis="x-provider.recordings.max_age_days",
 )
-def _recording_stale(recording: RecordingAge) -> Iterator[Violation]:
+def _check_recording_stale(recording: RecordingAge) -> Iterator[Violation]:
     limit = recording.contract.provider.recordings.max_age_days
     if recording.age_days > limit:
         message = f"{recording.name} is {recording.age_days:.0f} days old, more than {limit:g}: record it again"

@@ -34,7 +34,7 @@ def find_resource_item(value: Any, resource: ResourceSpec, resource_id: str) -> 
     description="A list requested with a filter parameter has only items that match it.",
     basis="parameters",
 )
-def _filter_ignored(call: Call) -> Iterator[Violation]:
+def _check_filter_ignored(call: Call) -> Iterator[Violation]:
     if not call.ok or not isinstance(call.response_json, dict):
         return
     lists = [(name, items) for name, items in call.response_json.items() if isinstance(items, list)]
@@ -65,7 +65,7 @@ def _matches(value: Any, wanted: str) -> bool:
     description="A deleted resource cannot be used.",
     basis="x-resource.delete, x-resource.uses",
 )
-def _used_after_delete(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]:
     if step.step == "use" and step.deleted and step.call.ok:
         yield Violation(
             f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
@@ -78,7 +78,7 @@ def _used_after_delete(step: ResourceStep) -> Iterator[Violation]:
     description="A deleted resource is not listed.",
     basis="x-resource.delete, x-resource.list",
 )
-def _listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
     if step.step == "list" and step.deleted and step.call.ok and step.item is not None:
         yield Violation(
             f"{step.description}: {step.resource_id} is listed", step.contract_pointer, evidence=excerpt(step.call)
@@ -91,7 +91,7 @@ def _listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
     description="A resource is listed for the account that created it.",
     basis="x-resource.list",
 )
-def _not_listed(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
     if step.step == "list" and not step.deleted and not step.foreign and step.call.ok and step.item is None:
         yield Violation(
             f"{step.description}: {step.resource_id} is not listed", step.contract_pointer, evidence=excerpt(step.call)
@@ -104,7 +104,7 @@ def _not_listed(step: ResourceStep) -> Iterator[Violation]:
     description="A resource is rejected in a state in which it must not be used.",
     basis="x-resource.uses.*.states",
 )
-def _state_ignored(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
     if step.step == "use" and step.withheld and not step.deleted and not step.foreign and step.call.ok:
         yield Violation(
             f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
@@ -117,7 +117,7 @@ def _state_ignored(step: ResourceStep) -> Iterator[Violation]:
     description="A resource reports the state it was last set to.",
     basis="x-resource.states, x-resource.transitions",
 )
-def _state_wrong(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
     if step.resource.state is None or step.deleted or step.foreign or not step.call.ok or step.step == "use":
         return
     name = step.resource.state.tokens[-1]
@@ -138,7 +138,7 @@ def _state_wrong(step: ResourceStep) -> Iterator[Violation]:
     description="A resource is neither visible to nor usable by another account.",
     basis="x-resource",
 )
-def _of_another_account(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_of_another_account(step: ResourceStep) -> Iterator[Violation]:
     if not step.foreign or not step.call.ok:
         return
     if step.step == "use" or step.item is not None:
@@ -153,7 +153,7 @@ def _of_another_account(step: ResourceStep) -> Iterator[Violation]:
     description="A response about a resource has the id that was assigned at its creation.",
     basis="x-resource.id, x-resource.uses.*.id",
 )
-def _id_changed(step: ResourceStep) -> Iterator[Violation]:
+def _check_resource_id_changed(step: ResourceStep) -> Iterator[Violation]:
     if (
         step.step != "use"
         or step.call.operation is not step.creator
@@ -176,7 +176,7 @@ def _id_changed(step: ResourceStep) -> Iterator[Violation]:
     description="A batch has as many items as requested, and ends when all of them are done.",
     basis="x-batch.total, x-batch.completed, x-batch.results",
 )
-def _batch_count_wrong(call: Call) -> Iterator[Violation]:
+def _check_batch_count_wrong(call: Call) -> Iterator[Violation]:
     submit = _batch_operation(call)
     if submit is None or submit.batch is None or not call.ok:
         return
@@ -188,10 +188,10 @@ def _batch_count_wrong(call: Call) -> Iterator[Violation]:
         yield Violation(f"total is {total!r:.40} for {len(items)} items", f"{at}/total")
     if isinstance(total, int) and isinstance(completed, int) and not 0 <= completed <= total:
         yield Violation(f"completed is {completed} of {total}", f"{at}/completed")
-    yield from _final_counts(call, batch, at, total, completed)
+    yield from _check_final_counts(call, batch, at, total, completed)
 
 
-def _final_counts(call: Call, batch: BatchSpec, at: str, total: Any, completed: Any) -> Iterator[Violation]:
+def _check_final_counts(call: Call, batch: BatchSpec, at: str, total: Any, completed: Any) -> Iterator[Violation]:
     job = call.operation.job
     state = job.states.get(str(call.read_response(job.state))) if job is not None else None
     if state is None or state.end != "success":

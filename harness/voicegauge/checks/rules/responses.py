@@ -32,7 +32,7 @@ MAX_SCHEMA_VIOLATIONS = 10
     description="Every status code of a response is documented for its operation.",
     basis="responses",
 )
-def _status_undocumented(call: Call) -> Iterator[Violation]:
+def _check_status_undocumented(call: Call) -> Iterator[Violation]:
     if call.documented_response is None:
         known = ", ".join(call.operation.responses)
         yield Violation(
@@ -48,7 +48,7 @@ def _status_undocumented(call: Call) -> Iterator[Violation]:
     description="The Content-Type of a response is documented for its status.",
     basis="responses/*/content",
 )
-def _content_type(call: Call) -> Iterator[Violation]:
+def _check_content_type(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media or not call.exchange.response.body:
         return
     media_type = call.exchange.response.media_type
@@ -64,7 +64,7 @@ def _content_type(call: Call) -> Iterator[Violation]:
     description="A response with a documented body has a body.",
     basis="responses/*/content",
 )
-def _empty_body(call: Call) -> Iterator[Violation]:
+def _check_empty_body(call: Call) -> Iterator[Violation]:
     if call.documented_response is None or not call.documented_response.media or call.status in NO_BODY:
         return
     if not call.exchange.response.body and call.operation.method != "HEAD":
@@ -77,7 +77,7 @@ def _empty_body(call: Call) -> Iterator[Violation]:
     description="A body with a JSON Content-Type is valid JSON.",
     basis="responses/*/content/application~1json",
 )
-def _body_not_json(call: Call) -> Iterator[Violation]:
+def _check_body_not_json(call: Call) -> Iterator[Violation]:
     at = (
         f"{call.documented_response.pointer}/content"
         if call.documented_response
@@ -93,7 +93,7 @@ def _body_not_json(call: Call) -> Iterator[Violation]:
     description="The JSON body of a successful response matches its documented schema.",
     basis="responses/2XX/content/*/schema",
 )
-def _response_schema(call: Call) -> Iterator[Violation]:
+def _check_response_schema(call: Call) -> Iterator[Violation]:
     if call.status < 400:
         yield from _body_violations(call)
 
@@ -104,7 +104,7 @@ def _response_schema(call: Call) -> Iterator[Violation]:
     description="The JSON body of an error response matches its documented schema.",
     basis="responses/4XX,5XX/content/*/schema",
 )
-def _error_shape(call: Call) -> Iterator[Violation]:
+def _check_error_shape(call: Call) -> Iterator[Violation]:
     if call.status >= 400:
         yield from _body_violations(call)
 
@@ -123,7 +123,7 @@ def _body_violations(call: Call) -> Iterator[Violation]:
     description="The body of a callback matches its documented schema.",
     basis="callbacks, webhooks",
 )
-def _callback_schema(callback: Callback) -> Iterator[Violation]:
+def _check_callback_schema(callback: Callback) -> Iterator[Violation]:
     parsed = parse_exchange(callback.exchange)
     if parsed.request_json_error is not None:
         yield Violation(f"the callback {parsed.request_json_error}", callback.media.pointer)
@@ -147,7 +147,7 @@ def schema_violation(error: SchemaError, value: Any) -> Violation:
     description="A request that the provider documents or accepts matches its documented schema.",
     basis="requestBody, parameters",
 )
-def _request_schema(call: Call) -> Iterator[Violation]:
+def _check_request_schema(call: Call) -> Iterator[Violation]:
     # A rejected request may be invalid on purpose: then the rejection was right.
     if call.request_origin != "sent" or not call.ok:
         return
@@ -193,7 +193,7 @@ def _documented_headers(call: Call) -> Iterable[tuple[str, Parameter]]:
     description="Every response header that is documented as required is present.",
     basis="responses/*/headers",
 )
-def _header_missing(call: Call) -> Iterator[Violation]:
+def _check_header_missing(call: Call) -> Iterator[Violation]:
     for name, header in _documented_headers(call):
         if header.required and name.lower() != RETRY_AFTER and call.exchange.response.header(name) is None:
             yield Violation(f"status {call.status} without the header {name}", header.pointer)
@@ -205,7 +205,7 @@ def _header_missing(call: Call) -> Iterator[Violation]:
     description="A rejection has the Retry-After header that is documented for it.",
     basis="responses/429,503/headers/Retry-After, x-limits.headers.retry_after",
 )
-def _retry_after_missing(call: Call) -> Iterator[Violation]:
+def _check_retry_after_missing(call: Call) -> Iterator[Violation]:
     for name, header in _documented_headers(call):
         if name.lower() == RETRY_AFTER and call.exchange.response.header(name) is None:
             yield Violation(f"status {call.status} without {name}", header.pointer)
@@ -217,7 +217,7 @@ def _retry_after_missing(call: Call) -> Iterator[Violation]:
     description="The value of a documented response header matches its schema.",
     basis="responses/*/headers/*/schema",
 )
-def _header_schema(call: Call) -> Iterator[Violation]:
+def _check_header_schema(call: Call) -> Iterator[Violation]:
     for name, header in _documented_headers(call):
         text = call.exchange.response.header(name)
         if text is None:

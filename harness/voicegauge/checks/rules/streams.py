@@ -16,11 +16,11 @@ MAX_VIOLATIONS = 5
 """Violations of one rule reported for one stream: a hostile stream could have a hundred thousand."""
 
 
-def _at(call: Call, *tokens: str) -> str:
+def _stream_pointer(call: Call, *tokens: str) -> str:
     return "/".join([f"{call.operation.pointer}/x-stream", *map(escape, tokens)])
 
 
-def _spec(call: Call) -> StreamSpec:
+def _stream_spec(call: Call) -> StreamSpec:
     assert call.operation.stream is not None, "only operations with an x-stream have a stream"
     return call.operation.stream
 
@@ -29,11 +29,11 @@ def _events(call: Call) -> list[StreamEvent]:
     return call.stream.events if call.stream is not None else []
 
 
-def _known(call: Call) -> list[StreamEvent]:
-    return [event for event in _events(call) if event.kind in _spec(call).events]
+def _documented_events(call: Call) -> list[StreamEvent]:
+    return [event for event in _events(call) if event.kind in _stream_spec(call).events]
 
 
-def _shown(event: StreamEvent) -> str:
+def _event_excerpt(event: StreamEvent) -> str:
     return f"{event.kind or 'no kind'}: {event.text[:200]}"
 
 
@@ -43,13 +43,13 @@ def _shown(event: StreamEvent) -> str:
     description="A streamed response can be parsed as server-sent events, and has at least one.",
     basis="x-stream, text/event-stream",
 )
-def _unreadable(call: Call) -> Iterator[Violation]:
+def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
     stream = call.stream
     if stream is not None and stream.error is not None:
-        yield Violation(f"the stream {stream.error}", _at(call))
+        yield Violation(f"the stream {stream.error}", _stream_pointer(call))
     elif stream is not None and not stream.events:
         shown = call.exchange.response.body[:200].decode(errors="replace")
-        yield Violation("the stream has no events", _at(call, "events"), evidence=shown)
+        yield Violation("the stream has no events", _stream_pointer(call, "events"), evidence=shown)
 
 
 @rule(
@@ -58,12 +58,14 @@ def _unreadable(call: Call) -> Iterator[Violation]:
     description="Every event of a stream is of a documented kind.",
     basis="x-stream.events",
 )
-def _unknown(call: Call) -> Iterator[Violation]:
-    unknown = {event.kind: event for event in _events(call) if event.kind not in _spec(call).events}
-    known = ", ".join(_spec(call).events) if unknown else ""
+def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
+    unknown = {event.kind: event for event in _events(call) if event.kind not in _stream_spec(call).events}
+    known = ", ".join(_stream_spec(call).events) if unknown else ""
     for kind, event in list(unknown.items())[:MAX_VIOLATIONS]:
-        named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_spec(call).event_type}"
-        yield Violation(f"an event {named}; documented: {known}", _at(call, "events"), evidence=_shown(event))
+        named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_stream_spec(call).event_type}"
+        yield Violation(
+            f"an event {named}; documented: {known}", _stream_pointer(call, "events"), evidence=_event_excerpt(event)
+        )
 
 
 @rule(
@@ -72,22 +74,22 @@ def _unknown(call: Call) -> Iterator[Violation]:
     description="Events come in a documented order: the first one first, none after the end.",
     basis="x-stream.events.*.next",
 )
-def _order(call: Call) -> Iterator[Violation]:
-    events = _known(call)
+def _check_stream_order(call: Call) -> Iterator[Violation]:
+    events = _documented_events(call)
     if not events:
         return
-    spec, count = _spec(call), 0
+    spec, count = _stream_spec(call), 0
     first = next(iter(spec.events))
     if events[0].kind != first and spec.events[events[0].kind or ""].end != "failure":
         message = f"the stream begins with {events[0].kind!r}, not with {first!r}"
-        yield Violation(message, _at(call, "events", first), evidence=_shown(events[0]))
+        yield Violation(message, _stream_pointer(call, "events", first), evidence=_event_excerpt(events[0]))
     for before, event in pairwise(events):
         if event.kind not in spec.events[before.kind or ""].next and count < MAX_VIOLATIONS:
             count += 1
             end = spec.events[before.kind or ""].end
             effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.kind or ''].next)}"
             message = f"{event.kind!r} follows {before.kind!r}, which {effect}"
-            yield Violation(message, _at(call, "events", before.kind or ""), evidence=_shown(event))
+            yield Violation(message, _stream_pointer(call, "events", before.kind or ""), evidence=_event_excerpt(event))
 
 
 @rule(
@@ -96,20 +98,22 @@ def _order(call: Call) -> Iterator[Violation]:
     description="A stream ends with a final event, and with its end marker if one is documented.",
     basis="x-stream.events.*.end, x-stream.end_marker",
 )
-def _end_missing(call: Call) -> Iterator[Violation]:
+def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
     stream = call.stream
     if stream is None or stream.ended or stream.error is not None or not stream.events:
         return
     last = stream.events[-1]
     if stream.ending is not None:
         yield Violation(
-            f"the stream ends without {_spec(call).end_marker!r}", _at(call, "end_marker"), evidence=_shown(last)
+            f"the stream ends without {_stream_spec(call).end_marker!r}",
+            _stream_pointer(call, "end_marker"),
+            evidence=_event_excerpt(last),
         )
         return
-    ends = " or ".join(name for name, event in _spec(call).events.items() if event.end)
+    ends = " or ".join(name for name, event in _stream_spec(call).events.items() if event.end)
     within = ", within an event" if stream.unfinished else ""
     message = f"the stream breaks off after {len(stream.events)} events{within}: {ends} should end it"
-    yield Violation(message, _at(call, "events"), evidence=_shown(last))
+    yield Violation(message, _stream_pointer(call, "events"), evidence=_event_excerpt(last))
 
 
 @rule(
@@ -118,18 +122,18 @@ def _end_missing(call: Call) -> Iterator[Violation]:
     description="The data of each event is JSON that matches the schema of its kind.",
     basis="x-stream.events.*.schema",
 )
-def _event_schema(call: Call) -> Iterator[Violation]:
+def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     seen: set[tuple[str, str]] = set()  # a violation that recurs in a hundred events is reported once
     schemas = call.contract.schemas
-    for event in _known(call):
+    for event in _documented_events(call):
         kind = event.kind or ""
-        at = _at(call, "events", kind, "schema")
-        if _spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
+        at = _stream_pointer(call, "events", kind, "schema")
+        if _stream_spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
             continue
         if event.value is MISSING:
             if (kind, "") not in seen:
                 seen.add((kind, ""))
-                yield Violation(f"the data of {kind!r} is not valid JSON", at, evidence=_shown(event))
+                yield Violation(f"the data of {kind!r} is not valid JSON", at, evidence=_event_excerpt(event))
             continue
         for error in schemas.errors(at, event.value):
             if (kind, error.schema_pointer) not in seen and len(seen) < MAX_SCHEMA_VIOLATIONS:
@@ -144,17 +148,19 @@ def _event_schema(call: Call) -> Iterator[Violation]:
     description="Every audio event has audio in the documented encoding.",
     basis="x-stream.audio",
 )
-def _audio_unreadable(call: Call) -> Iterator[Violation]:
+def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
     count = 0
-    for event in _known(call):
-        location = _spec(call).audio
+    for event in _documented_events(call):
+        location = _stream_spec(call).audio
         if event.kind != location.event or count >= MAX_VIOLATIONS:
             continue
         try:
             decode_event_audio(event, location)
         except UnreadableBodyError as error:
             count += 1
-            yield Violation(f"event {event.kind!r} {error}", _at(call, "audio"), evidence=_shown(event))
+            yield Violation(
+                f"event {event.kind!r} {error}", _stream_pointer(call, "audio"), evidence=_event_excerpt(event)
+            )
 
 
 @rule(
@@ -163,13 +169,13 @@ def _audio_unreadable(call: Call) -> Iterator[Violation]:
     description="A stream that ends in success has audio.",
     basis="x-stream.audio, x-stream.events.*.end",
 )
-def _audio_missing(call: Call) -> Iterator[Violation]:
+def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     stream = call.stream
     if stream is None or stream.ending is None or stream.failed:
         return
-    if not any(event.kind == _spec(call).audio.event for event in stream.events):
-        message = f"the stream ends in {stream.ending.kind!r} without any {_spec(call).audio.event!r}"
-        yield Violation(message, _at(call, "audio", "event"), evidence=_shown(stream.ending))
+    if not any(event.kind == _stream_spec(call).audio.event for event in stream.events):
+        message = f"the stream ends in {stream.ending.kind!r} without any {_stream_spec(call).audio.event!r}"
+        yield Violation(message, _stream_pointer(call, "audio", "event"), evidence=_event_excerpt(stream.ending))
 
 
 @rule(
@@ -178,17 +184,17 @@ def _audio_missing(call: Call) -> Iterator[Violation]:
     description="The index of audio events increases by one: none is missing or repeated.",
     basis="x-stream.audio.index",
 )
-def _index(call: Call) -> Iterator[Violation]:
-    location = _spec(call).audio if call.stream is not None else None
+def _check_stream_index(call: Call) -> Iterator[Violation]:
+    location = _stream_spec(call).audio if call.stream is not None else None
     if location is None or location.index is None:
         return
-    audio = [event for event in _known(call) if event.kind == location.event]
+    audio = [event for event in _documented_events(call) if event.kind == location.event]
     numbers = [event.read(location.index) for event in audio]
     steps = pairwise(zip(audio, numbers, strict=True))
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)
     for (event, before, after), _ in zip(wrong, range(MAX_VIOLATIONS), strict=False):
         message = f"index {after} follows index {before} at {location.index}"
-        yield Violation(message, _at(call, "audio", "index"), evidence=_shown(event))
+        yield Violation(message, _stream_pointer(call, "audio", "index"), evidence=_event_excerpt(event))
 
 
 def _is_number(value: object) -> bool:
@@ -201,8 +207,8 @@ def _is_number(value: object) -> bool:
     description="The pauses between chunks of a stream are not longer than documented.",
     basis="x-stream.max_gap_s",
 )
-def _stalled(call: Call) -> Iterator[Violation]:
-    timing, bound = call.exchange.timing, _spec(call).max_gap_s if call.stream is not None else None
+def _check_stream_stalled(call: Call) -> Iterator[Violation]:
+    timing, bound = call.exchange.timing, _stream_spec(call).max_gap_s if call.stream is not None else None
     if timing is None or bound is None:
         return
     gaps = [(after - before) / 1000 for (before, _), (after, _) in pairwise(timing.chunks)]
@@ -210,5 +216,6 @@ def _stalled(call: Call) -> Iterator[Violation]:
     if longest > bound:
         where = f"after {gaps.index(longest) + 1} of {len(timing.chunks)} chunks"
         yield Violation(
-            f"no data for {longest:.2f} s {where}; at most {bound:g} s are documented", _at(call, "max_gap_s")
+            f"no data for {longest:.2f} s {where}; at most {bound:g} s are documented",
+            _stream_pointer(call, "max_gap_s"),
         )

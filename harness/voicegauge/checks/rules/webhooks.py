@@ -22,7 +22,7 @@ NETWORK_SLACK_S = 2.0
     description="A webhook URL gets a callback about the end of the job.",
     basis="x-webhook",
 )
-def _missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_webhook_missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end = callbacks.end
     if not callbacks.is_complete or end is None:
         return
@@ -31,7 +31,7 @@ def _missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
         return  # no document describes a callback for this end
     if not callbacks.final_bodies:
         others = f"{len(callbacks.received)} other callbacks" if callbacks.received else "no callback"
-        yield Violation(f"the job ended as {end[0]}, but its URL got {others}", _at(callbacks))
+        yield Violation(f"the job ended as {end[0]}, but its URL got {others}", _webhook_pointer(callbacks))
 
 
 @rule(
@@ -40,19 +40,21 @@ def _missing(callbacks: RequestCallbacks) -> Iterator[Violation]:
     description="Subscribers to the final event get no earlier events.",
     basis="x-webhook.url.mode",
 )
-def _early(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_webhook_early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for received, body in zip(callbacks.received, callbacks.bodies, strict=True):
         if callbacks.posts == "terminal" and callbacks.phase_of(body) == "going":
             state = callbacks.state_of(body)
             yield Violation(
-                f"callback about {state}, but only the end was subscribed to", _at(callbacks), evidence=_text(body)
+                f"callback about {state}, but only the end was subscribed to",
+                _webhook_pointer(callbacks),
+                evidence=_json_text(body),
             )
         elif callbacks.phase_of(body) in ("success", "failure"):
             for poll, state, phase in callbacks.polled_states():
                 timing = poll.exchange.timing
                 if phase == "going" and timing is not None and timing.started_ms > received.at_ms:
                     message = f"callback about the end, but polled afterwards the job was {state}"
-                    yield Violation(message, _at(callbacks), evidence=_text(body))
+                    yield Violation(message, _webhook_pointer(callbacks), evidence=_json_text(body))
                     break
 
 
@@ -62,11 +64,13 @@ def _early(callbacks: RequestCallbacks) -> Iterator[Violation]:
     description="Repeated callbacks about the end of a job are identical.",
     basis="x-webhook.may_repeat",
 )
-def _repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_webhook_repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
     for before, after in pairwise(callbacks.final_bodies):
         if after != before:
             yield Violation(
-                "two different callbacks about the end", _at(callbacks), evidence=f"{_text(before)} {_text(after)}"
+                "two different callbacks about the end",
+                _webhook_pointer(callbacks),
+                evidence=f"{_json_text(before)} {_json_text(after)}",
             )
 
 
@@ -77,10 +81,12 @@ def _repeated(callbacks: RequestCallbacks) -> Iterator[Violation]:
     basis="x-webhook.may_repeat",
     severity=Severity.WARNING,
 )
-def _duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_webhook_duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
     ends = callbacks.final_bodies
     if not callbacks.webhook.may_repeat and any(before == after for before, after in pairwise(ends)):
-        yield Violation(f"{len(ends)} callbacks about the end", _at(callbacks), evidence=_text(ends[0]))
+        yield Violation(
+            f"{len(ends)} callbacks about the end", _webhook_pointer(callbacks), evidence=_json_text(ends[0])
+        )
 
 
 @rule(
@@ -90,7 +96,7 @@ def _duplicate(callbacks: RequestCallbacks) -> Iterator[Violation]:
     basis="x-webhook.progress_max_s",
     severity=Severity.WARNING,
 )
-def _progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_webhook_progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     longest_s = callbacks.webhook.progress_max_s
     if callbacks.posts != "progress" or longest_s is None:
         return
@@ -103,7 +109,7 @@ def _progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     gap_s = max(((after - before) / 1000 for before, after in pairwise(moments)), default=0.0)
     if gap_s > longest_s + NETWORK_SLACK_S:
         message = f"no callback for {gap_s:.1f} s; at most {longest_s:g} s are documented"
-        yield Violation(message, f"{_at(callbacks)}/progress_max_s")
+        yield Violation(message, f"{_webhook_pointer(callbacks)}/progress_max_s")
 
 
 @rule(
@@ -112,12 +118,14 @@ def _progress_late(callbacks: RequestCallbacks) -> Iterator[Violation]:
     description="A callback and the status response agree about the state of the job.",
     basis="x-webhook, x-job",
 )
-def _contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
+def _check_webhook_contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
     end, given = callbacks.end, callbacks.given_id
     for body in callbacks.bodies:
         named = callbacks.id_of(body)
         if MISSING not in (given, named) and named != given:
-            yield Violation(f"callback about {named!r:.80}, but the request was {given!r:.80}", _at(callbacks))
+            yield Violation(
+                f"callback about {named!r:.80}, but the request was {given!r:.80}", _webhook_pointer(callbacks)
+            )
             return
         phase, state = callbacks.phase_of(body), callbacks.state_of(body)
         if end is None or phase in (None, "going"):
@@ -125,7 +133,7 @@ def _contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
         has_own_states = callbacks.webhook.body is not None
         if phase != end[1] or (not has_own_states and state != end[0]):
             message = f"the callback reports the end as {state}, but the status response {end[0]}"
-            yield Violation(message, _at(callbacks), evidence=_text(body))
+            yield Violation(message, _webhook_pointer(callbacks), evidence=_json_text(body))
             return
 
 
@@ -135,16 +143,16 @@ def _contradicts(callbacks: RequestCallbacks) -> Iterator[Violation]:
     description="A webhook URL with plain http is rejected if the document requires https.",
     basis="x-webhook.https_only",
 )
-def _plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
+def _check_webhook_plain_http(outcome: CaseOutcome) -> Iterator[Violation]:
     if outcome.expected.kind == "plain-http" and outcome.call.ok:
         yield Violation(
             f"{outcome.expected.description}: accepted with {outcome.call.status}", outcome.expected.contract_pointer
         )
 
 
-def _at(callbacks: RequestCallbacks) -> str:
+def _webhook_pointer(callbacks: RequestCallbacks) -> str:
     return f"{callbacks.operation.pointer}/x-webhook"
 
 
-def _text(body: Any) -> str:
+def _json_text(body: Any) -> str:
     return json.dumps(body, ensure_ascii=False)[:1000]
