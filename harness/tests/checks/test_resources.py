@@ -42,7 +42,7 @@ def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceSt
     creator = contract.operation(said.pop("creator", "createUserVoice"))
     at = f"{creator.pointer}/x-resource"
     said = {"resource_id": "uv_1", "state": "active", **said}
-    return ResourceStep(call=answer, creator=creator, step=step, description="a step", contract_pointer=at, **said)
+    return ResourceStep(call=answer, creator=creator, kind=step, description="a step", contract_pointer=at, **said)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def life(contract: Contract, step: str, answer: Call, **said: Any) -> ResourceSt
         ("set", "archiveUserVoice", {"storage_status": "archived"}, {"state": "archived"}, None),
         ("set", "archiveUserVoice", {"storage_status": "active"}, {"state": "archived"}, "resource-state-wrong"),
         ("set", "archiveUserVoice", {}, {"state": "archived"}, None),
-        ("make", "createUserVoice", {**VOICE, "storage_status": "archived"}, {}, "resource-state-wrong"),
+        ("create", "createUserVoice", {**VOICE, "storage_status": "archived"}, {}, "resource-state-wrong"),
     ],
 )
 def test_a_step_is_checked_by_the_state_of_the_resource(ttsai, step, operation, body, said, rule) -> None:

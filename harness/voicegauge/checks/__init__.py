@@ -17,6 +17,7 @@ from voicegauge.checks.subjects import (
     RequestCallbacks,
     RequestOrigin,
     ResourceStep,
+    ResourceStepKind,
     SpeechDelivery,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "RequestCallbacks",
     "RequestOrigin",
     "ResourceStep",
+    "ResourceStepKind",
     "Rule",
     "SpeechDelivery",
     "Violation",

@@ -66,7 +66,7 @@ def _matches(value: Any, wanted: str) -> bool:
     basis="x-resource.delete, x-resource.uses",
 )
 def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.step == "use" and step.deleted and step.call.ok:
+    if step.kind == "use" and step.deleted and step.call.ok:
         yield Violation(
             f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -79,7 +79,7 @@ def _check_resource_used_after_delete(step: ResourceStep) -> Iterator[Violation]
     basis="x-resource.delete, x-resource.list",
 )
 def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violation]:
-    if step.step == "list" and step.deleted and step.call.ok and step.item is not None:
+    if step.kind == "list" and step.deleted and step.call.ok and step.item is not None:
         yield Violation(
             f"{step.description}: {step.resource_id} is listed", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -92,7 +92,7 @@ def _check_resource_listed_after_delete(step: ResourceStep) -> Iterator[Violatio
     basis="x-resource.list",
 )
 def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
-    if step.step == "list" and not step.deleted and not step.foreign and step.call.ok and step.item is None:
+    if step.kind == "list" and not step.deleted and not step.foreign and step.call.ok and step.item is None:
         yield Violation(
             f"{step.description}: {step.resource_id} is not listed", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -105,7 +105,7 @@ def _check_resource_not_listed(step: ResourceStep) -> Iterator[Violation]:
     basis="x-resource.uses.*.states",
 )
 def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
-    if step.step == "use" and step.withheld and not step.deleted and not step.foreign and step.call.ok:
+    if step.kind == "use" and step.withheld and not step.deleted and not step.foreign and step.call.ok:
         yield Violation(
             f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -118,11 +118,11 @@ def _check_resource_state_ignored(step: ResourceStep) -> Iterator[Violation]:
     basis="x-resource.states, x-resource.transitions",
 )
 def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
-    if step.resource.state is None or step.deleted or step.foreign or not step.call.ok or step.step == "use":
+    if step.resource.state is None or step.deleted or step.foreign or not step.call.ok or step.kind == "use":
         return
     name = step.resource.state.tokens[-1]
     reported = (
-        (step.item or {}).get(name, MISSING) if step.step == "list" else step.call.read_response(step.resource.state)
+        (step.item or {}).get(name, MISSING) if step.kind == "list" else step.call.read_response(step.resource.state)
     )
     if reported is not MISSING and reported != step.state:
         yield Violation(
@@ -141,7 +141,7 @@ def _check_resource_state_wrong(step: ResourceStep) -> Iterator[Violation]:
 def _check_resource_of_another_account(step: ResourceStep) -> Iterator[Violation]:
     if not step.foreign or not step.call.ok:
         return
-    if step.step == "use" or step.item is not None:
+    if step.kind == "use" or step.item is not None:
         yield Violation(
             f"{step.description}: got status {step.call.status}", step.contract_pointer, evidence=excerpt(step.call)
         )
@@ -155,7 +155,7 @@ def _check_resource_of_another_account(step: ResourceStep) -> Iterator[Violation
 )
 def _check_resource_id_changed(step: ResourceStep) -> Iterator[Violation]:
     if (
-        step.step != "use"
+        step.kind != "use"
         or step.call.operation is not step.creator
         or not step.call.ok
         or step.foreign

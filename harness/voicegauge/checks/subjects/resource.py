@@ -9,8 +9,8 @@ from voicegauge.checks.subjects.call import CallSubject
 from voicegauge.contract import Operation
 from voicegauge.contract.extension import ResourceSpec
 
-ResourceStepKind = Literal["make", "list", "set", "use"]
-"""`make`: the resource is created; `list`: the account's resources are listed; `set`: its state is changed;
+ResourceStepKind = Literal["create", "list", "set", "use"]
+"""`create`: the resource is created; `list`: the account's resources are listed; `set`: its state is changed;
 `use`: another request refers to it."""
 
 
@@ -21,7 +21,7 @@ class ResourceStep(CallSubject):
     creator: Operation
     """The operation that created the resource."""
     resource_id: str
-    step: ResourceStepKind
+    kind: ResourceStepKind
     description: str
     """A phrase that names the operation and what happened to the resource before."""
     contract_pointer: str

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from voicegauge.checks import Call, CaseOutcome, CheckSubject, ResourceStep
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, ResourceStep, ResourceStepKind
 from voicegauge.checks.rules import find_resource_item
 from voicegauge.client import RequestParts
 from voicegauge.conformance.cases import expect_accepted, expect_undocumented, operation_request
@@ -61,7 +61,7 @@ class ResourceLifecycle:
         if not created.ok or not isinstance(resource_id, str):
             return
         self.resource_id, self.state = resource_id, next(iter(self.resource.states), None)
-        yield self._step(created, "make", "created", self._pointer)
+        yield self._step(created, "create", "created", self._pointer)
         for account in ("own", "other") if self.has_other_account else ("own",):
             async for subject in self._list_and_use(account):
                 yield subject
@@ -158,7 +158,7 @@ class ResourceLifecycle:
     def _step(
         self,
         call: Call,
-        step: Literal["make", "list", "set", "use"],
+        step: ResourceStepKind,
         action: str,
         pointer: str,
         *,
@@ -181,7 +181,7 @@ class ResourceLifecycle:
             call=call,
             creator=self.creator,
             resource_id=self.resource_id,
-            step=step,
+            kind=step,
             description=f"{action}{' by another account' if is_foreign else ''} after {self.last_change}",
             contract_pointer=pointer,
             state=self.state,
