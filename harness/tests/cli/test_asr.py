@@ -44,7 +44,7 @@ def test_weights_in_the_cache_are_listed(bare: Path, capsys: pytest.CaptureFixtu
         (["base.en", "--from", "absent"], "does not exist"),
     ],
 )
-def test_what_cannot_be_installed_is_one_line(
+def test_a_failed_installation_is_one_line(
     arguments: list[str], message: str, bare: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(bare)

@@ -109,7 +109,7 @@ def test_a_faulty_emulator_fails_the_rules_it_breaks_with_a_command_on_any_worke
         (("--vg-max-cost", "nan"), "--vg-max-cost nan"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(run, options, said) -> None:
+def test_contradictory_options_are_rejected(run, options, said) -> None:
     result = run(BY_RULE, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert said in result.stderr.str()
@@ -139,14 +139,14 @@ SENT_AGAIN = """
 """
 
 
-def test_what_was_found_by_fuzzing_is_sent_again(run) -> None:
+def test_requests_and_job_steps_found_by_fuzzing_can_be_repeated(run) -> None:
     result = run(SENT_AGAIN)
     result.assert_outcomes(passed=3, failed=2)
     result.stdout.fnmatch_lines(["refuses-valid: *openapi.yaml:*", "*curl *"])
-    result.stdout.fnmatch_lines(["*'poll 1': of 0 jobs, write submit, poll N*"])
+    result.stdout.fnmatch_lines(["*'poll 1' is not a valid step with 0 jobs: write submit, poll N*"])
 
 
-def test_what_was_found_by_fuzzing_is_found_again_in_a_faulty_emulator(run) -> None:
+def test_repeated_requests_find_the_faults_of_an_emulator(run) -> None:
     result = run(SENT_AGAIN, "--vg-fault", "crosstalk", "--vg-fault", "accepts-invalid")
     result.assert_outcomes(passed=1, failed=4)
     result.stdout.fnmatch_lines(["accepts-invalid: *openapi.yaml:*", "*curl *", "job-id-changed: *"])

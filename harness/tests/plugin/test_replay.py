@@ -80,7 +80,7 @@ def test_a_client_runs_on_recordings(run) -> None:
     result.assert_outcomes(passed=1)
 
 
-def test_what_is_not_asked_for_fails_the_test_unless_it_is_left_out_or_may_be(run) -> None:
+def test_a_recorded_request_that_is_not_sent_fails_the_test_unless_it_is_excluded(run) -> None:
     result = run(
         """
         def test_forgets(voicegauge_replay):
@@ -124,7 +124,7 @@ def test_a_test_that_is_run_again_is_not_blamed_for_its_first_time(run, pytester
     result.assert_outcomes(passed=1)
 
 
-def test_what_is_not_recorded_fails_the_test_even_if_the_client_bears_it(run) -> None:
+def test_an_unrecorded_request_fails_the_test_even_if_the_client_handles_the_error(run) -> None:
     result = run(
         """
         import contextlib

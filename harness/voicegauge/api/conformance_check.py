@@ -336,7 +336,7 @@ def _plan_cases(
     large_uploads: bool,
     webhooks: bool,
 ) -> CasePlan:
-    """Plan the cases. The emulator is free, so it gets every case; a live service only what is asked for."""
+    """Plan the cases. The emulator is free, so it gets every case; a live service only the requested ones."""
     return plan_cases(
         targets,
         emulated=emulated,

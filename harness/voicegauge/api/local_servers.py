@@ -55,7 +55,7 @@ class RunningReplay:
         self.replay, self.url = replay, url
 
     def base_url(self, provider_id: str) -> str:
-        """Return the base URL that stands for all servers of a provider."""
+        """Return the base URL that replaces all servers of a provider."""
         return f"{self.url}/{provider_id}"
 
     @property

@@ -24,7 +24,7 @@ class LiveOptions:
     max_cost_usd: float = 1.0
     """Budget in dollars. A request whose reservation does not fit into what is left is not sent."""
     base_urls: Mapping[str, str] = field(default_factory=dict)
-    """URLs to send to instead of the contract's servers, by server name; the name "" stands for all servers."""
+    """URLs to send to instead of the contract's servers, by server name; "" is for all servers."""
     account_plans: Sequence[str] = ()
     """Names of your accounts' plans, whose rate limits are respected; by default the smallest plan of each provider."""
     ledger: Ledger | None = None

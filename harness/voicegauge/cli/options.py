@@ -122,7 +122,7 @@ def contracts_option(command: Command) -> Command:
 
 
 def json_option(command: Command) -> Command:
-    """Add `--json FILE`, passed as `json_to`; "-" stands for standard output."""
+    """Add `--json FILE`, passed as `json_to`; "-" is standard output."""
     return click.option(
         "--json",
         "json_to",
