@@ -27,7 +27,7 @@ def test_the_documented_example_is_a_whole_contract(acme, load) -> None:
                 assert all(not list(media.errors(example.value)) for example in media.examples)
 
 
-BROKEN: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("broken.yaml").read_text("utf-8"))
+BROKEN: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("broken_documents.yaml").read_text("utf-8"))
 
 
 @pytest.mark.parametrize("case", BROKEN)

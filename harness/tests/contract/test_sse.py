@@ -71,9 +71,9 @@ def test_any_bytes_can_be_read(body) -> None:
 def test_a_stream_that_ends_in_a_message_says_so() -> None:
     parser = MessageParser()
     parser.feed(b"data: a\n")
-    assert parser.unfinished
+    assert parser.has_partial_message
     parser.feed(b"\n")
-    assert not parser.unfinished
+    assert not parser.has_partial_message
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])

@@ -18,7 +18,7 @@ class StreamEndDetector:
         """Read `chunk`; return whether the stream is complete, or cannot be read any further."""
         self._reader.feed(chunk)
         self._size_bytes += len(chunk)
-        return self._reader.ended or self._reader.error is not None
+        return self._reader.is_complete or self._reader.error is not None
 
     def share_events(self, exchange: Exchange) -> None:
         """Share the events with later readers of `exchange`, unless chunks were not seen (in process, compressed)."""

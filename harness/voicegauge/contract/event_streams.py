@@ -1,4 +1,4 @@
-"""A stream of events as its contract reads it: what kind each one is, its data, and the audio in it."""
+"""Parses a stream of server-sent events according to `x-stream`: the type and data of each event, and the audio."""
 
 from __future__ import annotations
 
@@ -8,121 +8,114 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.contract.extension import EventAudio, StreamSpec
-from voicegauge.formats import (
-    MISSING,
-    EventLocation,
-    Message,
-    MessageParser,
-    UnreadableBodyError,
-    read_json,
-)
+from voicegauge.formats import MISSING, EventLocation, Message, MessageParser, UnreadableBodyError, read_json
 
 
 class StreamEvent(NamedTuple):
     """One event of a stream."""
 
-    kind: str | None
-    """As its contract names it, known or not; `None` where it tells none."""
+    type: str | None
+    """The event type, documented or not; `None` if the event has none at the documented location."""
     field: str
-    """Its event field; "message" where it has none."""
+    """The event field of the message; "message" if there is none."""
     text: str
-    """Its data as it came."""
+    """The data as it was received."""
     value: Any
-    """Its data as JSON; `MISSING` where it is none."""
+    """The data as JSON; `MISSING` if it is not valid JSON."""
     end: int
-    """Bytes of the body up to its end."""
+    """Number of bytes of the body up to the end of the event."""
 
     def read(self, location: EventLocation | None) -> Any:
-        """The value at a location of the event; `MISSING` where there is none."""
+        """Return the value at a location of the event; `MISSING` if there is none."""
         return MISSING if location is None else location.read(self.field, self.text, self.value)
 
 
 class EventStreamParser:
-    """Reads a stream as it comes, in pieces cut anywhere."""
+    """Parses a stream incrementally; chunks may be split anywhere."""
 
     def __init__(self, spec: StreamSpec) -> None:
-        """Nothing has come yet."""
+        """Parse according to `spec`."""
         self._spec, self._parser = spec, MessageParser()
         self.events: list[StreamEvent] = []
         self.ending: StreamEvent | None = None
-        """The first event that ends the stream, well or badly."""
-        self.marked = False
-        """Whether the end marker has come."""
+        """The first event that ends the stream, in success or failure."""
+        self.has_end_marker = False
+        """Whether the end marker was received."""
         self.error: str | None = None
-        """Why nothing more could be read."""
-        self._end: str | None = None
+        """Why parsing stopped."""
+        self._outcome: str | None = None
 
-    def feed(self, piece: bytes) -> None:
-        """Read on; after an error nothing is read any more."""
+    def feed(self, chunk: bytes) -> None:
+        """Parse the next chunk of the body; after an error chunks are ignored."""
         if self.error is not None:
             return
         try:
-            for message in self._parser.feed(piece):
-                self._take(message)
+            for message in self._parser.feed(chunk):
+                self._add(message)
         except UnreadableBodyError as error:
             self.error = str(error)
 
-    def _take(self, message: Message) -> None:
+    def _add(self, message: Message) -> None:
         if self._spec.end_marker is not None and message.data == self._spec.end_marker:
-            self.marked = True
+            self.has_end_marker = True
             return
         try:
             value = read_json(message.data.encode())
         except UnreadableBodyError:
             value = MISSING
         event = StreamEvent(None, message.event, message.data, value, message.end)
-        kind = event.read(self._spec.event_type)
-        event = event._replace(kind=kind if isinstance(kind, str) else None)
+        event_type = event.read(self._spec.event_type)
+        event = event._replace(type=event_type if isinstance(event_type, str) else None)
         self.events.append(event)
-        known = self._spec.events.get(event.kind or "")
-        if self.ending is None and known is not None and known.end is not None:
-            self.ending, self._end = event, known.end
+        documented = self._spec.events.get(event.type or "")
+        if self.ending is None and documented is not None and documented.end is not None:
+            self.ending, self._outcome = event, documented.end
 
     @property
-    def failed(self) -> bool:
-        """Whether the stream has ended in failure."""
-        return self._end == "failure"
+    def has_failed(self) -> bool:
+        """Whether an event has ended the stream in failure."""
+        return self._outcome == "failure"
 
     @property
-    def ended(self) -> bool:
-        """Whether all has come that a whole stream has; a failure needs no marker."""
-        return self._end is not None and (self._spec.end_marker is None or self.marked or self.failed)
+    def is_complete(self) -> bool:
+        """Whether the last event and, after success, the end marker were received."""
+        return self._outcome is not None and (self._spec.end_marker is None or self.has_end_marker or self.has_failed)
 
     @property
-    def unfinished(self) -> bool:
-        """Whether an event has begun and not ended."""
-        return self._parser.unfinished
+    def has_partial_event(self) -> bool:
+        """Whether the last event is incomplete."""
+        return self._parser.has_partial_message
 
-    def audio(self) -> Iterator[tuple[StreamEvent, bytes]]:
-        """Each event that carries audio, with its bytes.
+    def audio_events(self) -> Iterator[tuple[StreamEvent, bytes]]:
+        """Yield each event that has audio, with the decoded bytes.
 
         Raises:
-            UnreadableBodyError: what stands there is no audio in the encoding of the contract.
+            UnreadableBodyError: the audio is missing, or not in the documented encoding.
         """
         for event in self.events:
-            if event.kind == self._spec.audio.event:
+            if event.type == self._spec.audio.event:
                 yield event, decode_event_audio(event, self._spec.audio)
 
 
 def parse_event_stream(spec: StreamSpec, body: bytes) -> EventStreamParser:
-    """A stream that has come whole."""
-    reader = EventStreamParser(spec)
-    reader.feed(body)
-    return reader
+    """Parse a stream that was received completely."""
+    parser = EventStreamParser(spec)
+    parser.feed(body)
+    return parser
 
 
-def decode_event_audio(event: StreamEvent, place: EventAudio) -> bytes:
-    """The audio in one event.
+def decode_event_audio(event: StreamEvent, audio: EventAudio) -> bytes:
+    """Return the audio in one event.
 
     Raises:
-        UnreadableBodyError: there is none, or it is not in its encoding.
+        UnreadableBodyError: the audio is missing, or not in the documented encoding.
     """
-    text = event.read(place.at)
+    text = event.read(audio.at)
     if not isinstance(text, str):
-        raise UnreadableBodyError(f"has no text at {place.at}")
+        raise UnreadableBodyError(f"has no text at {audio.at}")
     try:
-        if place.encoding == "hex":
+        if audio.encoding == "hex":
             return bytes.fromhex(text)
         return base64.b64decode("".join(text.split()), validate=True)
     except (binascii.Error, ValueError) as error:
-        raise UnreadableBodyError(f"has no {place.encoding} at {place.at}: {error}") from error
+        raise UnreadableBodyError(f"has no valid {audio.encoding} at {audio.at}: {error}") from error

@@ -1,4 +1,4 @@
-"""Wire and file formats, independent of contracts: bodies, locations in them, SSE, YAML with line numbers."""
+"""Data formats, independent of contracts: JSON and form bodies, locations in them, SSE, YAML with line numbers."""
 
 from voicegauge.formats.bodies import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
 from voicegauge.formats.located_yaml import LOADER, Document, escape, read_document, unescape

@@ -1,4 +1,4 @@
-"""Bodies as data: JSON, forms and multipart, whichever side they are read on."""
+"""Parses bodies of requests and responses: JSON, URL-encoded forms and multipart."""
 
 from __future__ import annotations
 
@@ -10,52 +10,52 @@ from urllib.parse import parse_qsl
 from voicegauge.model import UploadedFile
 
 MAX_JSON_DEPTH = 64
-"""Deeper JSON than any speech API sends; a hostile answer must not exhaust the stack."""
+"""No speech API nests this deep; a malicious response must not exhaust the stack of code that walks its JSON."""
 MAX_PARTS = 1000
-"""Parts of a multipart body."""
+"""Of a multipart body or a form: far more than any API has fields."""
 
 
 class UnreadableBodyError(ValueError):
-    """A body that is not what its media type says."""
+    """Raised when a body does not have the format of its media type."""
 
 
 class Form(NamedTuple):
-    """A form: its text fields and its files."""
+    """The text fields and files of a form, by name."""
 
     fields: dict[str, str]
     files: dict[str, UploadedFile]
 
 
-def _refuse_constant(constant: str) -> Any:
-    raise UnreadableBodyError(f"{constant} is no JSON value")
+def _reject_constant(constant: str) -> Any:
+    raise UnreadableBodyError(f"has {constant}, which is not valid JSON")
 
 
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_JSON = json.JSONDecoder(parse_constant=_reject_constant)
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def read_json(body: bytes) -> Any:
-    """The JSON value of `body`.
+    """Parse a JSON body.
 
     Raises:
-        UnreadableBodyError: no JSON, not UTF-8, nested too deep, with NaN or Infinity, or with half of a surrogate
-            pair, which is no text that can be written again (RFC 8259, section 8.2).
+        UnreadableBodyError: the body is not valid JSON, not UTF-8, nested deeper than `MAX_JSON_DEPTH`, or has NaN,
+            Infinity or an unpaired surrogate, which cannot be encoded as UTF-8 again (RFC 8259, section 8.2).
     """
     try:
         value = _JSON.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         if isinstance(error, UnreadableBodyError):
             raise
-        raise UnreadableBodyError(f"is no JSON: {error}") from error
-    # Nothing is nested deeper than it has brackets that open.
+        raise UnreadableBodyError(f"is not valid JSON: {error}") from error
+    # Walking the value is slow; a body with fewer opening brackets cannot be too deep.
     if body.count(b"{") + body.count(b"[") >= MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
         raise UnreadableBodyError(f"is nested deeper than {MAX_JSON_DEPTH}")
-    if _SURROGATE.search(body) and not _is_writable(value):
-        raise UnreadableBodyError("holds half of a surrogate pair")
+    if _SURROGATE_ESCAPE.search(body) and not _is_utf8_encodable(value):
+        raise UnreadableBodyError("has an unpaired surrogate")
     return value
 
 
-def _is_writable(value: Any) -> bool:
+def _is_utf8_encodable(value: Any) -> bool:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -76,26 +76,26 @@ def _depth(value: Any) -> int:
 
 
 def is_json(media_type: str) -> bool:
-    """Whether a media type means JSON."""
+    """Return whether a media type is JSON."""
     return media_type == "application/json" or media_type.endswith("+json")
 
 
 def is_form(media_type: str) -> bool:
-    """Whether a media type means form fields."""
+    """Return whether a media type is a form."""
     return media_type in ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
 def read_form(content_type: str, body: bytes) -> Form:
-    """The fields and files of a form; of a repeated name the last one counts.
+    """Parse a form. Of fields with the same name the last one counts.
 
     Raises:
-        UnreadableBodyError: the body is not what `content_type` says.
+        UnreadableBodyError: the body is not a valid form of this content type.
     """
     if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
         try:
             pairs = parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=MAX_PARTS)
         except ValueError as error:
-            raise UnreadableBodyError(f"is no form: {error}") from error
+            raise UnreadableBodyError(f"is not a valid form: {error}") from error
         return Form(dict(pairs), {})
     return _read_multipart(content_type, body)
 
@@ -107,12 +107,12 @@ def _read_multipart(content_type: str, body: bytes) -> Form:
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary")
     if not boundary:
-        raise UnreadableBodyError("is a multipart body whose Content-Type names no boundary")
+        raise UnreadableBodyError("is multipart, but its Content-Type has no boundary")
     form = Form({}, {})
     try:
         _feed_parts(boundary, body, form)
     except (FormParserError, UnicodeDecodeError) as error:
-        raise UnreadableBodyError(f"is no multipart body: {error}") from error
+        raise UnreadableBodyError(f"is not a valid multipart body: {error}") from error
     return form
 
 
@@ -151,7 +151,8 @@ def _feed_parts(boundary: bytes, body: bytes, form: Form) -> None:
             "on_header_field": lambda chunk, start, end: name.extend(chunk[start:end]),
             "on_header_value": lambda chunk, start, end: value.extend(chunk[start:end]),
             "on_header_end": end_header,
-            "on_part_data": lambda chunk, start, end: data.extend(memoryview(chunk)[start:end]),  # of any size
+            # A slice of bytes would copy a part of many megabytes once more.
+            "on_part_data": lambda chunk, start, end: data.extend(memoryview(chunk)[start:end]),
             "on_part_end": end_part,
         },
     )

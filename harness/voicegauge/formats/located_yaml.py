@@ -1,9 +1,8 @@
-"""Reading a YAML or JSON document with the line of every value.
+"""Reads YAML and JSON documents and records the line of every value.
 
-Only YAML's core types are resolved (YAML 1.2): `no` stays the language code
-"no" and a date stays the text that a provider sends. The document is built from
-the parser's events, one after another, so that a hostile file meets a limit
-before it exhausts the stack or the memory.
+Only the types of YAML 1.2's core schema are resolved: `no` is the language code "no", and a date is a text. The
+document is built from the parser's events one by one, so that a malicious file reaches a limit before it exhausts the
+stack or the memory.
 """
 
 from __future__ import annotations
@@ -20,52 +19,52 @@ import yaml
 from voicegauge.errors import ContractError
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""The largest provider description known to us (OpenAI's) is under 3 MB."""
+"""The largest description of a provider known to us (OpenAI's) is smaller than 3 MB."""
 MAX_DEPTH = 100
-"""Schemas nest to about 20; the parsers behind this one recurse."""
+"""Schemas nest about 20 deep; code that reads the document recurses."""
 MAX_VALUES = 500_000
-"""With every alias counted as often as it is used."""
+"""An alias counts as often as it is used: nested aliases grow exponentially (the "billion laughs" attack)."""
 MAX_CHARACTERS = 64 * 1024 * 1024
-"""Of text, counted in the same way."""
+"""Of text, where an alias counts as often as it is used."""
 
 _Event = Any
-"""yaml's stubs give events no attributes."""
+"""PyYAML's stubs give events no attributes."""
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""For every document: the two differ in what they take, and the one in C is ten times as fast."""
+"""The C loader is ten times as fast. Use this one everywhere: the two accept different documents."""
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
-_WORDS: Mapping[str, Any] = {"null": None, "~": None, "": None, "true": True, "false": False}
+_CONSTANTS: Mapping[str, Any] = {"null": None, "~": None, "": None, "true": True, "false": False}
 _TAG = "tag:yaml.org,2002:"
 _TAGS = ("!", *(f"{_TAG}{name}" for name in ("str", "int", "float", "bool", "null", "map", "seq")))
 
 
 def escape(key: str) -> str:
-    """One reference token of a JSON pointer (RFC 6901)."""
+    """Escape a key as a reference token of a JSON pointer (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
 
 
 def unescape(token: str) -> str:
-    """The key that a reference token of a JSON pointer stands for (RFC 6901)."""
+    """Return the key for a reference token of a JSON pointer (RFC 6901)."""
     return token.replace("~1", "/").replace("~0", "~")
 
 
 class Document:
-    """A parsed document: plain data, the line of each value, and the digest of its bytes."""
+    """A parsed document: its data, the line of each value, and the SHA-256 of its bytes."""
 
     def __init__(self, path: Path, data: dict[str, Any], lines: Mapping[str, int], sha256: str) -> None:
-        """`lines` maps a JSON pointer to a line counted from 1."""
+        """Store the parsed data; `lines` maps JSON pointers to lines, counted from 1."""
         self.path, self.data, self.sha256 = path, data, sha256
         self._lines = lines
 
     def line(self, pointer: str) -> int | None:
-        """The line of `pointer`, or of its nearest ancestor that stands in the document."""
+        """Return the line of the value at `pointer`, or of its nearest ancestor in the document."""
         while pointer and pointer not in self._lines:
             pointer = pointer.rpartition("/")[0]
         return self._lines.get(pointer)
 
     def error(self, pointer: str, reason: str) -> ContractError:
-        """The error that says what is wrong at `pointer`."""
+        """Return an error with file and line for what is wrong at `pointer`."""
         return ContractError(self.path, self.line(pointer), " ".join(reason.split()))
 
 
@@ -73,53 +72,53 @@ def _line(event: _Event) -> int:
     return int(event.start_mark.line) + 1
 
 
-class _Built(NamedTuple):
-    """A value, and how much it comes to with its aliases written out."""
+class _ParsedValue(NamedTuple):
+    """A value, and its size with all aliases expanded."""
 
     value: Any
     values: int
     characters: int
 
 
-class _Builder:
-    """Makes plain data of YAML events."""
+class _DocumentBuilder:
+    """Builds plain data from YAML events."""
 
     def __init__(self, path: Path, events: Iterator[_Event]) -> None:
         self._path, self._events = path, events
-        self._anchors: dict[str, _Built | None] = {}
+        self._anchors: dict[str, _ParsedValue | None] = {}
         self.lines: dict[str, int] = {}
 
     def document(self) -> Any:
-        """The value of the one document; `None` for an empty stream.
+        """Return the data of the only document; `None` for an empty stream.
 
         Raises:
-            ContractError: there are several, or one breaks a limit.
+            ContractError: there are several documents, or one exceeds a limit.
         """
-        next(self._events)  # the stream's start
+        next(self._events)  # StreamStartEvent
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None
         value = self._value(next(self._events), "", 1).value
-        next(self._events)  # the document's end
+        next(self._events)  # DocumentEndEvent
         following = next(self._events)
         if not isinstance(following, yaml.StreamEndEvent):
-            raise self._error(following, "must be one document; a second one begins here")
+            raise self._error(following, "must be a single document; a second one begins here")
         return value
 
     def _error(self, event: _Event, reason: str) -> ContractError:
         return ContractError(self._path, _line(event), reason)
 
-    def _value(self, event: _Event, pointer: str, depth: int) -> _Built:
+    def _value(self, event: _Event, pointer: str, depth: int) -> _ParsedValue:
         self.lines.setdefault(pointer, _line(event))
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None and event.tag not in _TAGS:
-            raise self._error(event, f"the tag {event.tag.removeprefix(_TAG)!r} has no meaning here")
+            raise self._error(event, f"the tag {event.tag.removeprefix(_TAG)!r} is not supported")
         if depth > MAX_DEPTH:
             raise self._error(event, f"is nested deeper than {MAX_DEPTH}")
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            built = _Built(self._scalar(event), 1, len(event.value))
+            built = _ParsedValue(self._scalar(event), 1, len(event.value))
         elif isinstance(event, yaml.SequenceStartEvent):
             built = self._sequence(event, pointer, depth)
         else:
@@ -128,30 +127,30 @@ class _Builder:
             self._anchors[event.anchor] = built
         return built
 
-    def _alias(self, event: _Event) -> _Built:
+    def _alias(self, event: _Event) -> _ParsedValue:
         if event.anchor not in self._anchors:
             raise self._error(event, f"the alias *{event.anchor} has no anchor before it")
         built = self._anchors[event.anchor]
         if built is None:
-            raise self._error(event, f"the alias *{event.anchor} stands inside its own anchor")
+            raise self._error(event, f"the alias *{event.anchor} is inside its own anchor")
         return built
 
-    def _sequence(self, start: _Event, pointer: str, depth: int) -> _Built:
+    def _sequence(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
         items: list[Any] = []
         values, characters = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
             built = self._value(event, f"{pointer}/{len(items)}", depth + 1)
             items.append(built.value)
             values, characters = self._count(start, values + built.values, characters + built.characters)
-        return _Built(items, values, characters)
+        return _ParsedValue(items, values, characters)
 
-    def _mapping(self, start: _Event, pointer: str, depth: int) -> _Built:
+    def _mapping(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         values, characters = 1, 0
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise self._error(event, "a key must be a word, not an alias, a list or a mapping")
+                raise self._error(event, "a key must be a text, not an alias, a list or a mapping")
             key = event.value
             if key in own:
                 raise self._error(event, f"the key {key!r} is used twice")
@@ -163,10 +162,10 @@ class _Builder:
             else:
                 own[key] = built.value
             values, characters = self._count(start, values + built.values, characters + built.characters + len(key))
-        return _Built({**merged, **own} if merged else own, values, characters)
+        return _ParsedValue({**merged, **own} if merged else own, values, characters)
 
     def _merge(self, event: _Event, value: Any) -> dict[str, Any]:
-        """What `<<: *anchor` or `<<: [*first, *second]` brings; of one key the first one counts."""
+        """Return the mapping for `<<: *anchor` or `<<: [*first, *second]`; of equal keys the first one counts."""
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
             raise self._error(event, "<< takes a mapping or a list of mappings")
@@ -175,32 +174,32 @@ class _Builder:
     def _count(self, start: _Event, values: int, characters: int) -> tuple[int, int]:
         if values > MAX_VALUES or characters > MAX_CHARACTERS:
             limit = f"{MAX_VALUES} values or {MAX_CHARACTERS} characters"
-            raise self._error(start, f"comes to more than {limit} once its aliases are written out")
+            raise self._error(start, f"has more than {limit} with its aliases expanded")
         return values, characters
 
     def _scalar(self, event: _Event) -> Any:
         text, tag = event.value, event.tag
         if tag in ("!", f"{_TAG}str") or (tag is None and not event.implicit[0]):
             return text
-        if text in _WORDS:
-            return _WORDS[text]
+        if text in _CONSTANTS:
+            return _CONSTANTS[text]
         try:
             value: Any = text
             if _INTEGER.fullmatch(text):
                 value = int(text)
             elif _FLOAT.fullmatch(text):
                 value = float(text)
-        except ValueError as error:  # Python reads no more than 4,300 digits
+        except ValueError as error:  # Python converts at most 4,300 digits to an integer
             raise self._error(event, f"the number {text[:20]}... is too long") from error
         if isinstance(value, float) and not math.isfinite(value):
             raise self._error(event, f"the number {text[:20]!r} is too large")
         if tag is not None and value is text:
-            raise self._error(event, f"{text[:40]!r} is no {tag.removeprefix(_TAG)}")
+            raise self._error(event, f"{text[:40]!r} is not a valid {tag.removeprefix(_TAG)}")
         return value
 
 
 def _json_as_yaml(raw: bytes) -> bytes:
-    """JSON without the two things that YAML does not know: tabs that indent, and surrogate pairs."""
+    """Replace the two parts of JSON that YAML does not support: tabs for indentation, and surrogate pairs."""
 
     def character(pair: re.Match[bytes]) -> bytes:
         return pair[1] + bytes.fromhex((pair[2] + pair[3]).decode()).decode("utf-16-be").encode()
@@ -209,11 +208,11 @@ def _json_as_yaml(raw: bytes) -> bytes:
 
 
 def read_document(path: Path) -> Document:
-    """Read `path`.
+    """Read a YAML document, or a JSON document if the file's suffix is .json.
 
     Raises:
-        ContractError: the file cannot be read, is no YAML, is no mapping, or is larger,
-            deeper or more repetitive than any document needs to be.
+        ContractError: the file cannot be read, is not valid YAML, is not a mapping, or exceeds a limit of size,
+            depth or expanded aliases.
     """
     try:
         with path.open("rb") as file:
@@ -224,12 +223,12 @@ def read_document(path: Path) -> Document:
         raise ContractError(path, None, f"is larger than {MAX_DOCUMENT_BYTES} bytes")
     text = _json_as_yaml(raw) if path.suffix == ".json" else raw
     try:
-        builder = _Builder(path, iter(yaml.parse(text, Loader=LOADER)))
+        builder = _DocumentBuilder(path, iter(yaml.parse(text, Loader=LOADER)))
         data = builder.document()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         reason = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ContractError(path, mark.line + 1 if mark else None, f"is no YAML: {reason}") from error
+        raise ContractError(path, mark.line + 1 if mark else None, f"is not valid YAML: {reason}") from error
     if not isinstance(data, dict):
         raise ContractError(path, 1, "must be a mapping: keys with values")
     return Document(path, data, builder.lines, hashlib.sha256(raw).hexdigest())

@@ -1,6 +1,6 @@
-"""Server-sent events: bytes to messages (WHATWG HTML, section 9.2.6), with the bytes that each one takes.
+"""Parses server-sent events (WHATWG HTML, section 9.2.6) and records where each message ends in the body.
 
-Where a message ends in the body is what its arrival is timed by; that no library says.
+The end is needed to time the arrival of a message; no library reports it.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from voicegauge.formats.bodies import UnreadableBodyError
 
 MEDIA_TYPE = "text/event-stream"
 MAX_MESSAGE_BYTES = 16 * 2**20
-"""Six minutes of 16-bit speech at 16 kHz in base64: a message is a part of an utterance."""
+"""Six minutes of 16-bit speech at 16 kHz in base64; one message has only a chunk of that."""
 MAX_MESSAGES = 100_000
+"""More than a stream of speech has: an hour in chunks of 50 ms is 72,000."""
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"[\r\n]")
 
@@ -22,18 +23,18 @@ class Message(NamedTuple):
     """One message of a stream."""
 
     event: str
-    """Its event field; "message" where it has none."""
+    """The event field; "message" if there is none, as the standard specifies."""
     data: str
-    """Its data fields, joined by line feeds."""
+    """The data fields, joined by line feeds."""
     end: int
-    """Bytes of the body up to its end."""
+    """Number of bytes of the body up to the end of the message."""
 
 
 class MessageParser:
-    """Reads a stream as it comes, in pieces cut anywhere."""
+    """Parses a stream incrementally; chunks may be split anywhere."""
 
     def __init__(self) -> None:
-        """Nothing has come yet."""
+        """Start with an empty stream."""
         self._buffer = bytearray()
         self._searched = 0
         self._read = 0
@@ -43,17 +44,17 @@ class MessageParser:
         self._size = 0
 
     @property
-    def unfinished(self) -> bool:
-        """Whether a message has begun and not ended."""
+    def has_partial_message(self) -> bool:
+        """Whether the last message is incomplete."""
         return bool(self._buffer or self._data or self._event)
 
-    def feed(self, piece: bytes) -> list[Message]:
-        """The messages that `piece` completes.
+    def feed(self, chunk: bytes) -> list[Message]:
+        """Return the messages that `chunk` completes.
 
         Raises:
             UnreadableBodyError: a message is larger than `MAX_MESSAGE_BYTES`, or there are more than `MAX_MESSAGES`.
         """
-        self._buffer += piece
+        self._buffer += chunk
         if self._at_start and not self._skip_bom():
             return []
         found: list[Message] = []
@@ -71,7 +72,7 @@ class MessageParser:
         return found
 
     def _skip_bom(self) -> bool:
-        """Leave out a byte order mark; whether it is known by now that there is one, or none."""
+        """Remove a byte order mark; return `False` while more bytes are needed to recognize it."""
         if len(self._buffer) < len(_BOM) and _BOM.startswith(self._buffer):
             return False
         if self._buffer.startswith(_BOM):
@@ -81,17 +82,17 @@ class MessageParser:
         return True
 
     def _line_end(self, start: int) -> int | None:
-        """Where the line that begins at `start` ends; `None` where its end has not come yet."""
+        """Return the end of the line that begins at `start`; `None` if it has not been received yet."""
         at = max(start, self._searched)
         self._searched = 0
         found = _LINE_END.search(self._buffer, at)
         return found.start() if found else None
 
     def _line(self, line: bytes, end: int) -> Message | None:
-        """Take one line without its end; the message that it completes, if it does."""
+        """Process one line without its line end; return the message that it completes."""
         follows_cr, self._after_cr = self._after_cr, self._buffer[end - 1 - self._read] == ord("\r")
         if not line and follows_cr and not self._after_cr:
-            return None  # the second half of CR LF
+            return None  # the LF of CR LF
         if line:
             self._field(line)
             return None

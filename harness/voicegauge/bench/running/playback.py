@@ -66,7 +66,7 @@ def _measure_events(exchange: Exchange, spec: StreamSpec) -> Streaming | None:
         return arrivals[bisect_left(sizes, end)][0]
 
     try:
-        audio = [(arrival_ms(event.end), len(data)) for event, data in stream.audio() if data]
+        audio = [(arrival_ms(event.end), len(data)) for event, data in stream.audio_events() if data]
     except UnreadableBodyError:
         return None
     totals = list(accumulate(size for _, size in audio))

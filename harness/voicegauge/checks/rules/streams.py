@@ -30,11 +30,11 @@ def _events(call: Call) -> list[StreamEvent]:
 
 
 def _documented_events(call: Call) -> list[StreamEvent]:
-    return [event for event in _events(call) if event.kind in _stream_spec(call).events]
+    return [event for event in _events(call) if event.type in _stream_spec(call).events]
 
 
 def _event_excerpt(event: StreamEvent) -> str:
-    return f"{event.kind or 'no kind'}: {event.text[:200]}"
+    return f"{event.type or 'no kind'}: {event.text[:200]}"
 
 
 @rule(
@@ -59,7 +59,7 @@ def _check_stream_unreadable(call: Call) -> Iterator[Violation]:
     basis="x-stream.events",
 )
 def _check_stream_event_unknown(call: Call) -> Iterator[Violation]:
-    unknown = {event.kind: event for event in _events(call) if event.kind not in _stream_spec(call).events}
+    unknown = {event.type: event for event in _events(call) if event.type not in _stream_spec(call).events}
     known = ", ".join(_stream_spec(call).events) if unknown else ""
     for kind, event in list(unknown.items())[:MAX_VIOLATIONS]:
         named = f"of the kind {kind!r}" if kind is not None else f"without a kind at {_stream_spec(call).event_type}"
@@ -80,16 +80,16 @@ def _check_stream_order(call: Call) -> Iterator[Violation]:
         return
     spec, count = _stream_spec(call), 0
     first = next(iter(spec.events))
-    if events[0].kind != first and spec.events[events[0].kind or ""].end != "failure":
-        message = f"the stream begins with {events[0].kind!r}, not with {first!r}"
+    if events[0].type != first and spec.events[events[0].type or ""].end != "failure":
+        message = f"the stream begins with {events[0].type!r}, not with {first!r}"
         yield Violation(message, _stream_pointer(call, "events", first), evidence=_event_excerpt(events[0]))
     for before, event in pairwise(events):
-        if event.kind not in spec.events[before.kind or ""].next and count < MAX_VIOLATIONS:
+        if event.type not in spec.events[before.type or ""].next and count < MAX_VIOLATIONS:
             count += 1
-            end = spec.events[before.kind or ""].end
-            effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.kind or ''].next)}"
-            message = f"{event.kind!r} follows {before.kind!r}, which {effect}"
-            yield Violation(message, _stream_pointer(call, "events", before.kind or ""), evidence=_event_excerpt(event))
+            end = spec.events[before.type or ""].end
+            effect = "ends the stream" if end else f"leads to {' or '.join(spec.events[before.type or ''].next)}"
+            message = f"{event.type!r} follows {before.type!r}, which {effect}"
+            yield Violation(message, _stream_pointer(call, "events", before.type or ""), evidence=_event_excerpt(event))
 
 
 @rule(
@@ -100,7 +100,7 @@ def _check_stream_order(call: Call) -> Iterator[Violation]:
 )
 def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
     stream = call.stream
-    if stream is None or stream.ended or stream.error is not None or not stream.events:
+    if stream is None or stream.is_complete or stream.error is not None or not stream.events:
         return
     last = stream.events[-1]
     if stream.ending is not None:
@@ -111,7 +111,7 @@ def _check_stream_end_missing(call: Call) -> Iterator[Violation]:
         )
         return
     ends = " or ".join(name for name, event in _stream_spec(call).events.items() if event.end)
-    within = ", within an event" if stream.unfinished else ""
+    within = ", within an event" if stream.has_partial_event else ""
     message = f"the stream breaks off after {len(stream.events)} events{within}: {ends} should end it"
     yield Violation(message, _stream_pointer(call, "events"), evidence=_event_excerpt(last))
 
@@ -126,7 +126,7 @@ def _check_stream_event_schema(call: Call) -> Iterator[Violation]:
     seen: set[tuple[str, str]] = set()  # a violation that recurs in a hundred events is reported once
     schemas = call.contract.schemas
     for event in _documented_events(call):
-        kind = event.kind or ""
+        kind = event.type or ""
         at = _stream_pointer(call, "events", kind, "schema")
         if _stream_spec(call).events[kind].schema is None or len(seen) >= MAX_SCHEMA_VIOLATIONS:
             continue
@@ -152,14 +152,14 @@ def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
     count = 0
     for event in _documented_events(call):
         location = _stream_spec(call).audio
-        if event.kind != location.event or count >= MAX_VIOLATIONS:
+        if event.type != location.event or count >= MAX_VIOLATIONS:
             continue
         try:
             decode_event_audio(event, location)
         except UnreadableBodyError as error:
             count += 1
             yield Violation(
-                f"event {event.kind!r} {error}", _stream_pointer(call, "audio"), evidence=_event_excerpt(event)
+                f"event {event.type!r} {error}", _stream_pointer(call, "audio"), evidence=_event_excerpt(event)
             )
 
 
@@ -171,10 +171,10 @@ def _check_stream_audio_unreadable(call: Call) -> Iterator[Violation]:
 )
 def _check_stream_audio_missing(call: Call) -> Iterator[Violation]:
     stream = call.stream
-    if stream is None or stream.ending is None or stream.failed:
+    if stream is None or stream.ending is None or stream.has_failed:
         return
-    if not any(event.kind == _stream_spec(call).audio.event for event in stream.events):
-        message = f"the stream ends in {stream.ending.kind!r} without any {_stream_spec(call).audio.event!r}"
+    if not any(event.type == _stream_spec(call).audio.event for event in stream.events):
+        message = f"the stream ends in {stream.ending.type!r} without any {_stream_spec(call).audio.event!r}"
         yield Violation(message, _stream_pointer(call, "audio", "event"), evidence=_event_excerpt(stream.ending))
 
 
@@ -188,7 +188,7 @@ def _check_stream_index(call: Call) -> Iterator[Violation]:
     location = _stream_spec(call).audio if call.stream is not None else None
     if location is None or location.index is None:
         return
-    audio = [event for event in _documented_events(call) if event.kind == location.event]
+    audio = [event for event in _documented_events(call) if event.type == location.event]
     numbers = [event.read(location.index) for event in audio]
     steps = pairwise(zip(audio, numbers, strict=True))
     wrong = ((event, b, a) for (_, b), (event, a) in steps if _is_number(a) and _is_number(b) and a != b + 1)

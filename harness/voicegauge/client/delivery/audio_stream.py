@@ -34,15 +34,15 @@ def join_stream_audio(exchange: ParsedExchange, operation: Operation, secrets: S
     stream = exchange.stream(operation.stream)
     if stream.error is not None:
         raise fail("protocol", f"the stream {stream.error}")
-    if stream.failed and stream.ending is not None:
+    if stream.has_failed and stream.ending is not None:
         reason = stream.ending.read(operation.stream.reason)
         shown = excerpt(reason, secrets) if isinstance(reason, str) else ""
-        raise fail("failed", f"{stream.ending.kind}: {shown or 'no reason given'}")
-    if not stream.ended:
-        kinds = [event.kind for event in stream.events]
+        raise fail("failed", f"{stream.ending.type}: {shown or 'no reason given'}")
+    if not stream.is_complete:
+        kinds = [event.type for event in stream.events]
         last = f"the last of {len(kinds)} is {(kinds[-1] or '')[:100]!r}" if kinds else "it has no events"
         raise fail("protocol", f"the stream broke off without an event that ends it: {last}")
     try:
-        return b"".join(piece for _, piece in stream.audio())
+        return b"".join(piece for _, piece in stream.audio_events())
     except UnreadableBodyError as error:
         raise fail("protocol", f"an event of the stream {error}") from error

@@ -205,10 +205,10 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
 
 def _streamed_audio(call: Call) -> bytes:
     """Return the audio of a stream that ended well; empty for an unreadable one, which other rules judge."""
-    if call.stream is None or not call.stream.ended or call.stream.failed:
+    if call.stream is None or not call.stream.is_complete or call.stream.has_failed:
         return b""
     try:
-        return b"".join(chunk for _, chunk in call.stream.audio())
+        return b"".join(chunk for _, chunk in call.stream.audio_events())
     except UnreadableBodyError:
         return b""
 

@@ -66,7 +66,7 @@ def _outcome(call: Call) -> Iterator[CaseOutcome]:
 def _is_done(submit: Call | None, polls: Sequence[Call], status: Operation | None) -> bool:
     """Whether the service reports that the audio is ready."""
     if status is None or status.job is None:
-        return submit is not None and submit.ok and not (submit.stream is not None and submit.stream.failed)
+        return submit is not None and submit.ok and not (submit.stream is not None and submit.stream.has_failed)
     return any(state.end == "success" for state in _states(submit, polls, status))
 
 

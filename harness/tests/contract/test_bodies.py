@@ -37,16 +37,16 @@ def test_json_is_read(value) -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (b"", "is no JSON"),
-        (b"{", "is no JSON"),
-        (b"\xff", "is no JSON"),
-        (b"[NaN]", "NaN is no JSON value"),
-        (b"-Infinity", "-Infinity is no JSON value"),
-        (b"[" * 100_000, "is no JSON"),
+        (b"", "is not valid JSON"),
+        (b"{", "is not valid JSON"),
+        (b"\xff", "is not valid JSON"),
+        (b"[NaN]", "has NaN, which is not valid JSON"),
+        (b"-Infinity", "has -Infinity, which is not valid JSON"),
+        (b"[" * 100_000, "is not valid JSON"),
         (b"[" * 65 + b"]" * 65, f"is nested deeper than {MAX_JSON_DEPTH}"),
-        (b"9" * 5000, "is no JSON"),
-        (b'{"\\uD83D": "half"}', "holds half of a surrogate pair"),
-        (b'["\\udc00\\ud83d"]', "holds half of a surrogate pair"),
+        (b"9" * 5000, "is not valid JSON"),
+        (b'{"\\uD83D": "half"}', "has an unpaired surrogate"),
+        (b'["\\udc00\\ud83d"]', "has an unpaired surrogate"),
     ],
 )
 def test_what_is_no_json_is_refused(body, reason) -> None:
@@ -83,12 +83,12 @@ def test_an_urlencoded_form_has_fields() -> None:
 @pytest.mark.parametrize(
     ("content_type", "body", "reason"),
     [
-        ("multipart/form-data", b"", "names no boundary"),
-        (MULTIPART, b"no parts at all", "is no multipart body"),
-        (MULTIPART, part("a", b"\xff\xfe") + b"--b--\r\n", "is no multipart body"),
+        ("multipart/form-data", b"", "has no boundary"),
+        (MULTIPART, b"no parts at all", "is not a valid multipart body"),
+        (MULTIPART, part("a", b"\xff\xfe") + b"--b--\r\n", "is not a valid multipart body"),
         (MULTIPART, part("a", b"x") * (MAX_PARTS + 1) + b"--b--\r\n", f"has more than {MAX_PARTS} parts"),
-        ("application/x-www-form-urlencoded", b"&".join([b"a=b"] * (MAX_PARTS + 1)), "is no form"),
-        ("application/x-www-form-urlencoded", b"a=\xff", "is no form"),
+        ("application/x-www-form-urlencoded", b"&".join([b"a=b"] * (MAX_PARTS + 1)), "is not a valid form"),
+        ("application/x-www-form-urlencoded", b"a=\xff", "is not a valid form"),
     ],
 )
 def test_what_is_no_form_is_refused(content_type, body, reason) -> None:

@@ -112,11 +112,11 @@ def test_kinds_are_read_where_the_document_says(tmp_path) -> None:
     assert spec is not None
     body = _event(type="speech.audio.delta", audio="aGVs") + _event(type="speech.audio.delta", audio="bG8=")
     stream = parse_event_stream(spec, body + _event(type="speech.audio.done"))
-    assert [event.kind for event in stream.events] == ["speech.audio.delta"] * 2 + ["speech.audio.done"]
-    assert b"".join(piece for _, piece in stream.audio()) == b"hello"
-    assert not stream.ended  # the marker is documented and has not come
+    assert [event.type for event in stream.events] == ["speech.audio.delta"] * 2 + ["speech.audio.done"]
+    assert b"".join(piece for _, piece in stream.audio_events()) == b"hello"
+    assert not stream.is_complete  # the marker is documented and has not come
     stream.feed(b"data: [DONE]\n\n")
-    assert stream.ended
+    assert stream.is_complete
     assert len(stream.events) == 3
 
 
@@ -124,8 +124,8 @@ def test_a_failure_needs_no_marker(tmp_path) -> None:
     spec = _load(tmp_path).operation("say").stream
     assert spec is not None
     stream = parse_event_stream(spec, _event(type="error", message="no"))
-    assert stream.ended
-    assert stream.failed
+    assert stream.is_complete
+    assert stream.has_failed
     assert stream.ending is not None
     assert stream.ending.read(spec.reason) == "no"
 
@@ -136,8 +136,8 @@ def test_audio_may_be_all_of_the_data_in_hexadecimal(tmp_path) -> None:
     spec = _load(tmp_path, "x-stream", {"events": events, "audio": audio}).operation("say").stream
     assert spec is not None
     stream = parse_event_stream(spec, b"event: sound\ndata: 6869\n\nevent: sound\ndata: zz\n\nevent: end\ndata: -\n\n")
-    assert stream.ended
-    pieces = stream.audio()
+    assert stream.is_complete
+    pieces = stream.audio_events()
     assert next(pieces)[1] == b"hi"
-    with pytest.raises(UnreadableBodyError, match="no hex at data"):
+    with pytest.raises(UnreadableBodyError, match="no valid hex at data"):
         next(pieces)
