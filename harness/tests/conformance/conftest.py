@@ -33,7 +33,7 @@ from voicegauge.speech.audio import encode
 
 Check = Callable[..., CheckReport]
 _PLANS: dict[tuple[object, ...], CasePlan] = {}
-"""Equal targets have equal plans: `test_planning.py` proves it, and making one takes a second."""
+"""Plans by targets. Equal targets have equal plans (see `test_planning.py`), and making one takes a second."""
 
 
 def _control(emulator: RunningEmulator, method: str, route: str, body: object) -> None:
@@ -45,13 +45,13 @@ def _control(emulator: RunningEmulator, method: str, route: str, body: object) -
 
 
 @pytest.fixture
-def plant(voicegauge_emulator: RunningEmulator) -> Iterator[Callable[..., None]]:
-    """Plant faults in the emulator that all tests share; they are gone after the test."""
+def inject_faults(voicegauge_emulator: RunningEmulator) -> Iterator[Callable[..., None]]:
+    """Inject faults into the shared emulator; they are removed after the test."""
 
-    def plant_these(*faults: str) -> None:
+    def inject(*faults: str) -> None:
         _control(voicegauge_emulator, "PUT", "faults", {"faults": list(faults)})
 
-    yield plant_these
+    yield inject
     _control(voicegauge_emulator, "PUT", "faults", {"faults": []})
     _control(voicegauge_emulator, "POST", "reset", {})
 
@@ -119,7 +119,7 @@ paths:
                 speed: {type: number, minimum: 0.5, maximum: 2}
       responses:
         "200": {description: Audio, content: {audio/wav: {}}}
-        "400": {description: Refused, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
+        "400": {description: Rejected, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
         "402": {description: No money, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
         "401": {description: No key, content: {application/json: {schema: {$ref: "#/components/schemas/Error"}}}}
 components:
@@ -131,7 +131,7 @@ ACME_KEY = "sk-acme-0123456789abcdef"
 
 
 class Acme:
-    """A small provider on a real socket, written without its contract in sight."""
+    """A small provider on a real socket, which does not use its contract."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -140,9 +140,9 @@ class Acme:
         self.accepts_anything = False
         self.status_of_all: int | None = None
         self.silent_after: int | None = None
-        """How many requests it answers before it keeps everybody waiting."""
+        """Number of requests it responds to before it stops responding."""
         self.leaks: str | None = None
-        """What its refusals of a body tell beside the error."""
+        """Additional text in its rejections."""
 
     async def speak(self, request: Request) -> Response:
         key = request.headers.get("authorization", "")
@@ -174,7 +174,7 @@ def _noise(seconds: float) -> bytes:
 
 @pytest.fixture
 def acme() -> Iterator[Acme]:
-    """A provider of one's own, answering in a thread."""
+    """A small provider, running in a thread."""
     provider = Acme()
     app = Starlette(routes=[Route("/speak", provider.speak, methods=["POST"])])
     listening = socket.create_server(("127.0.0.1", 0))
@@ -190,7 +190,7 @@ def acme() -> Iterator[Acme]:
 
 @pytest.fixture
 def acme_contracts(tmp_path: Path) -> Callable[..., Path]:
-    """A folder with the one document that describes it."""
+    """Write the contract of the small provider into a folder."""
 
     def write(price: str = "{per: request, usd: 0.001, source: {document: acme.txt}}") -> Path:
         folder = tmp_path / "my-contracts" / "acme"

@@ -1,4 +1,4 @@
-"""Operations that are sent audio: covered whole, nothing found of a clean service, every planted fault found."""
+"""Operations with audio input: complete plans, no findings for a correct service, every injected fault found."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
     "upload-limit-ignored": ("accepts-invalid", lambda case: case.id.endswith(f"{50 * 2**20 + 1} bytes")),
     "upload-format-ignored": ("accepts-invalid", lambda case: "text instead" in case.id or "recording as" in case.id),
     "other-transcript": ("transcript-wrong", lambda case: case.operation == "transcribe" and case.is_representative),
-    # What is taken in is a call like any other.
+    # An accepted upload is a call like any other.
     "missing-field@ttsai/analyzeAudio": (
         "response-schema",
         lambda case: case.operation == "analyzeAudio" and case.is_representative,
@@ -49,7 +49,7 @@ FOUND_BY: dict[str, tuple[str, Callable[[ConformanceCase], bool]]] = {
 
 
 class Parrot:
-    """A recogniser that knows what the one recording says."""
+    """A recognizer that knows the text of the one recording."""
 
     id, closed_vocabulary, settings = "parrot", True, {}
 
@@ -68,7 +68,7 @@ def ttsai(voicegauge_catalogue: Catalogue) -> Contract:
 @pytest.fixture(scope="module")
 def cases(ttsai: Contract) -> list[ConformanceCase]:
     plan = plan_cases(list(ttsai.targets.values()), emulated=True, every=True)
-    taking = {intake.operation.id for intake in ttsai.audio_input_targets.values()}
+    taking = {target.operation.id for target in ttsai.audio_input_targets.values()}
     return [case for case in plan.cases if case.operation in taking]
 
 
@@ -76,7 +76,7 @@ def cases(ttsai: Contract) -> list[ConformanceCase]:
 def check(
     ttsai: Contract, cases: list[ConformanceCase], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., CheckReport]]:
-    """Check some of the cases against an emulator in this process that hears well."""
+    """Check some of the cases against an in-process emulator with a perfect recognizer."""
     monkeypatch.setattr(transcription, "embedded_asr", Parrot)
     transcription._cache.clear()
 
@@ -97,8 +97,8 @@ def check(
     transcription._cache.clear()
 
 
-def test_the_sentence_that_is_sent_ends_in_a_pause() -> None:
-    """Else its last word would be cut, and no transcript right."""
+def test_the_uploaded_sentence_ends_in_a_pause() -> None:
+    """Otherwise its last word would be cut off, and every transcript wrong."""
     sentence = spoken_sentence()
     decoded = decode(sentence.file.data)
     end = decoded.samples[-int(0.1 * decoded.sample_rate_hz) :]
@@ -108,18 +108,18 @@ def test_the_sentence_that_is_sent_ends_in_a_pause() -> None:
     assert low < sentence.audio_s < high
 
 
-def test_what_is_free_is_not_counted_as_paid(check) -> None:
+def test_free_requests_are_not_counted_as_billable(check) -> None:
     report = check(lambda case: case.is_representative and case.target in ("convert", "analysis", "enhance"))
     paid = {name: spent.billable for name, spent in report.spending.by_target.items()}
     assert paid == {"ttsai/convert": 0, "ttsai/analysis": 0, "ttsai/enhance": 1}
 
 
 def quick(case: ConformanceCase) -> bool:
-    """What is taken in whole, and what is refused; `test_emulated.py` sends every value that is converted."""
+    """Complete uploads and rejected ones; `test_emulated.py` sends every other value."""
     return case.padding is None and (case.is_representative or case.expected.verdict == "rejected")
 
 
-def test_a_clean_service_breaks_nothing(check, cases) -> None:
+def test_a_correct_service_has_no_findings(check, cases) -> None:
     report = check(quick)
     assert [f"{finding.rule}: {finding.message}" for finding in report.findings] == []
     assert {case.verdict for case in report.cases} == {"passed"}
@@ -127,22 +127,22 @@ def test_a_clean_service_breaks_nothing(check, cases) -> None:
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_a_planted_fault_is_found_under_its_rule(fault, check) -> None:
+def test_an_injected_fault_is_found_by_its_rule(fault, check) -> None:
     rule, only = FOUND_BY[fault]
     report = check(only, fault)
     assert {finding.rule for finding in report.findings if finding.severity is Severity.ERROR} == {rule}
     assert all(finding.where.line and finding.reproduce for finding in report.findings)
 
 
-def test_every_operation_has_its_success_and_every_documented_error(ttsai, cases) -> None:
-    asked: dict[str, set[int]] = {}
+def test_every_operation_has_a_success_and_every_documented_error(ttsai, cases) -> None:
+    tested_statuses: dict[str, set[int]] = {}
     for case in cases:
-        asked.setdefault(case.operation, set()).update(case.expected.statuses)
-    for intake in ttsai.audio_input_targets.values():
-        operation = intake.operation
-        assert any(case.target == intake.name and case.is_representative for case in cases), intake.id
+        tested_statuses.setdefault(case.operation, set()).update(case.expected.statuses)
+    for target in ttsai.audio_input_targets.values():
+        operation = target.operation
+        assert any(case.target == target.name and case.is_representative for case in cases), target.id
         documented = {int(status) for status in operation.responses if not status.startswith("2")}
-        assert documented <= asked[operation.id]
+        assert documented <= tested_statuses[operation.id]
 
 
 @pytest.mark.parametrize(
@@ -155,13 +155,13 @@ def test_sizes_below_at_and_beyond_each_limit(cases, operation, megabytes) -> No
     assert sizes == {megabytes * MEGABYTE: "accepted", limit: "accepted", limit + 1: "rejected"}
 
 
-def test_a_limit_is_held_to_the_byte(check) -> None:
+def test_a_size_limit_is_exact_to_the_byte(check) -> None:
     report = check(lambda case: case.operation == "convertVoice" and case.padding is not None)
     assert not report.findings
     assert sorted(case.status for case in report.cases) == [200, 200, 413]
 
 
-def test_every_documented_format_is_sent_and_webm_is_taken(cases, check) -> None:
+def test_every_documented_format_is_uploaded(cases, check) -> None:
     sent = [
         case
         for case in cases
@@ -174,7 +174,7 @@ def test_every_documented_format_is_sent_and_webm_is_taken(cases, check) -> None
     assert not report.findings
 
 
-def test_bounds_and_choices_are_each_tried(cases) -> None:
+def test_bounds_and_enum_values_are_each_sent(cases) -> None:
     tried = {case.id.partition("/")[2] for case in cases}
     for description in ("enhanceAudio: strength 0", "enhanceAudio: strength 3", "enhanceAudio: strength 4"):
         assert description in tried
@@ -187,19 +187,19 @@ def test_a_large_upload_is_not_planned_for_a_live_service(ttsai) -> None:
     targets = list(ttsai.targets.values())
     live = plan_cases(targets, emulated=False, every=False)
     assert max(case.padding.size for case in live.cases if case.padding) < 32 * 2**20
-    # 20 MB may be 20,000,000 bytes or 20,971,520: what lies between the two tells nothing of a live service.
+    # 20 MB may be 20,000,000 bytes or 20,971,520: a live service may accept or reject a size between the two.
     between = [case for case in live.cases if case.padding and case.padding.size == 20 * 2**20]
     assert all(case.expected.verdict == "either" for case in between)
-    asked = plan_cases(targets, emulated=False, every=False, large_uploads=True)
-    assert max(case.padding.size for case in asked.cases if case.padding) == 100 * 2**20 + 1
+    large = plan_cases(targets, emulated=False, every=False, large_uploads=True)
+    assert max(case.padding.size for case in large.cases if case.padding) == 100 * 2**20 + 1
 
 
-def test_every_paid_call_names_what_is_paid(cases) -> None:
+def test_every_billable_call_has_a_target_and_a_duration(cases) -> None:
     accepted = [case for case in cases if case.expected.verdict == "accepted"]
     assert all(case.is_billable and case.target and case.audio_s > 0 for case in accepted)
 
 
-def test_situations_are_asked_for(cases) -> None:
+def test_rejection_reasons_are_planned(cases) -> None:
     situations: tuple[RejectionReason, ...] = ("no-credit", "forbidden", "rate-limited", "internal", "busy")
     for situation in situations:
         assert f"ttsai/transcribe: rejected as {situation}" in {case.id for case in cases}

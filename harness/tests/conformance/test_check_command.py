@@ -1,4 +1,4 @@
-"""`voicegauge check` and `voicegauge rules` as a user meets them."""
+"""The commands `voicegauge check` and `voicegauge rules`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_report_is_json_on_standard_output(voicegauge) -> None:
     assert report["finished"]
 
 
-def test_a_planted_fault_is_found_and_fails(voicegauge) -> None:
+def test_an_injected_fault_is_found_and_fails(voicegauge) -> None:
     status, out, _ = voicegauge("check", "pixelapi/voice-design", "--emulated", "--fault", "ignored-key")
     assert status == 1
     assert "auth-not-enforced" in out
@@ -56,7 +56,7 @@ def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["check", "--emulated", "--live"], "exclude each other"),
         (["check", "--fault", "slow"], "--fault goes with --emulated"),
@@ -74,14 +74,14 @@ def test_a_rule_that_is_ignored_does_not_fail(voicegauge) -> None:
         (["check", "--contracts", "/nonexistent"], "/nonexistent"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_2(voicegauge, arguments, said) -> None:
+def test_a_usage_error_is_one_line_and_exit_2(voicegauge, arguments, message) -> None:
     status, out, err = voicegauge(*arguments)
     assert (status, out) == (2, "")
-    assert said in err
+    assert message in err
     assert len(err.splitlines()) == 1
 
 
-def test_a_plan_for_the_emulator_says_what_the_service_would_ask(voicegauge) -> None:
+def test_a_plan_for_the_emulator_has_the_prices_of_the_service(voicegauge) -> None:
     status, out, err = voicegauge("check", "pixelapi", "--emulated", "--max-calls", "5", "--dry-run", "--json", "-")
     plan = json.loads(out)
     assert (status, err) == (0, "")
@@ -98,7 +98,7 @@ def test_rules_are_listed(voicegauge) -> None:
     assert "job-terminal-changed" in voicegauge("rules")[1]
 
 
-def test_ctrl_c_keeps_what_was_found(tmp_path, acme, acme_contracts) -> None:
+def test_ctrl_c_reports_the_findings_so_far(tmp_path, acme, acme_contracts) -> None:
     out = tmp_path / "out.json"
     acme.accepts_anything = True
     command = [sys.executable, "-m", "voicegauge", "check", "acme", "--contracts", str(acme_contracts())]

@@ -1,4 +1,4 @@
-"""One delivery as the checks look at it, whatever became of it."""
+"""The subjects of one delivery, successful or not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def target():
 
 @pytest.fixture
 def rules_of(target):
-    """The rules over jobs and audio that a failed delivery breaks, by the states of its submit and its polls."""
+    """The rules over jobs and audio that a failed delivery breaks, given the states of its submit and its polls."""
 
     def find(failure: Failure, *states: str) -> set[str]:
         exchanges = tuple(
@@ -59,5 +59,5 @@ def _told(operation, state: str) -> Exchange:
         (GONE, ("queued", "processing"), set()),
     ],
 )
-def test_a_job_that_was_seen_to_end_owes_audio_and_is_not_stuck(rules_of, failure, states, rules) -> None:
+def test_a_job_that_has_ended_must_have_audio_and_is_not_stuck(rules_of, failure, states, rules) -> None:
     assert rules_of(failure, *states) == rules

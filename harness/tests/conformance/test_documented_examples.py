@@ -1,4 +1,4 @@
-"""Printed examples are judged like traffic, but for what no document prints."""
+"""Documented examples are judged like traffic, except for headers."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ def _with_error_example(value: str, more: str = ""):
     return lambda text: text.replace(schema, f"{schema}, examples: {{printed: {{value: {value}{more}}}}}", 1)
 
 
-def test_a_printed_answer_that_breaks_its_schema_is_found(findings) -> None:
+def test_a_documented_response_that_breaks_its_schema_is_found(findings) -> None:
     (finding,) = findings(_with_error_example("{error: 5}"))
     assert (finding.rule, finding.provenance, finding.where.operation) == ("error-shape", "documented", "speak")
     assert finding.reproduce is None
 
 
-def test_what_only_the_emulator_needs_is_judged_when_asked_for(findings) -> None:
+def test_inferred_examples_are_judged_on_request(findings) -> None:
     change = _with_error_example("{error: 5}", ", x-source: {document: acme.txt, inferred: true}")
     assert findings(change) == []
     assert [finding.rule for finding in findings(inferred=True)] == []
     assert [finding.rule for finding in findings(change, inferred=True)] == ["error-shape"]
 
 
-def test_a_printed_request_that_breaks_its_schema_is_found(findings) -> None:
+def test_a_documented_request_that_breaks_its_schema_is_found(findings) -> None:
     def change(text: str) -> str:
         head = "          application/json:\n            schema:"
         return text.replace(head, head.replace("schema:", "example: {text: ''}\n            schema:"))
@@ -59,6 +59,6 @@ def test_a_printed_request_that_breaks_its_schema_is_found(findings) -> None:
 
 
 @pytest.mark.parametrize(("status", "rules"), [("ok", []), ("odd", ["callback-schema"])])
-def test_a_printed_webhook_is_judged_too(findings, status, rules) -> None:
+def test_a_documented_webhook_is_judged(findings, status, rules) -> None:
     found = findings(lambda text: text + WEBHOOK.replace("STATUS", status))
     assert [finding.rule for finding in found] == rules

@@ -1,4 +1,4 @@
-"""The emulator keeps every bundled contract, whatever the seed: no false alarm."""
+"""The emulator follows every bundled contract with any seed: no false positives."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicegauge.emulator import EmulatorSettings, running_emulator
 
 
 @pytest.mark.parametrize("provider", ["pixazo", "pixelapi", pytest.param("ttsai", marks=pytest.mark.slow)])
-def test_nothing_is_found_on_any_target_of_a_bundled_contract(check, voicegauge_catalogue, provider) -> None:
+def test_no_target_of_a_bundled_contract_has_findings(check, voicegauge_catalogue, provider) -> None:
     report: CheckReport = check([provider])
     assert report.findings == ()
     assert {case.verdict for case in report.cases} == {"passed"}
@@ -28,14 +28,14 @@ def test_another_seed_raises_no_false_alarm(seed, voicegauge_catalogue, check_at
     assert report.findings == ()
 
 
-def test_fuzzing_finds_nothing_where_nothing_is_wrong(check) -> None:
+def test_fuzzing_a_correct_service_has_no_findings(check) -> None:
     report = check(["pixelapi/voice-design", "ttsai/kokoro"], only=lambda _: False, fuzz=40, seed=3)
     assert report.findings == ()
     assert report.exchanges["emulated"] >= 2 * 40
 
 
-def test_fuzzing_reports_the_smallest_request_that_breaks_a_rule(check, plant) -> None:
-    plant("accepts-invalid@pixelapi")
+def test_fuzzing_reports_the_smallest_request_that_breaks_a_rule(check, inject_faults) -> None:
+    inject_faults("accepts-invalid@pixelapi")
     report = check(["pixelapi/voice-design"], only=lambda _: False, fuzz=40, seed=3)
     assert {finding.rule for finding in report.findings} == {"accepts-invalid"}
     assert all(finding.reproduce for finding in report.findings)

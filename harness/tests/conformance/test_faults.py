@@ -1,4 +1,4 @@
-"""Every planted fault is found under the rule that is meant for it, and nothing else is."""
+"""Every injected fault is found by the rule for it, and by no other."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from voicegauge.model import Severity
 
 TARGETS = ("pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro", "ttsai/kokoro-sync")
 
-# fault -> the rule that must find it, and what else may well be seen of it
+# fault -> the rule that must find it, and rules that may find it as well
 FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "wrong-type": ("response-schema", {"refuses-valid", "job-state-unknown", "job-stuck", "job-timestamps"}),
     "missing-field": ("response-schema", {"audio-missing", "job-completed-without-output"}),
@@ -50,24 +50,24 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "undocumented-status": ("status-undocumented", set()),
     "ignores-filters": ("filter-ignored", set()),
 }
-# A slow service breaks no statement of its document; one that hangs up gives nothing to judge.
+# A slow service contradicts no document; one that drops connections has no responses to judge.
 NO_FINDING = {"slow", "drops-connection"}
-# One job at a time, asked for at once, shows nothing of it: `test_stateful_jobs.py` finds these.
+# They do not show with one job that is polled at once: `test_stateful_jobs.py` finds these.
 AMONG_JOBS = {"crosstalk", "ignores-cancelling", "never-expires"}
-# One call shows nothing of it, or it takes a batch: `test_lifecycles.py` finds these.
+# They do not show in a single call, or need a batch: `test_lifecycles.py` finds these.
 AMONG_CALLS = {"uses-deleted", "lists-deleted", "ignores-state", "shares-accounts", "accepts-too-many"}
 
 # They need a target that streams: `test_streams.py` finds these.
 IN_STREAMS = {name for name in FAULTS if name.startswith("stream-")}
-# They need a request that names a URL: `test_webhooks.py` finds these.
+# They need a request with a webhook URL: `test_webhooks.py` finds these.
 IN_WEBHOOKS = {name for name in FAULTS if name.startswith("webhook-")}
-# They need a request that carries audio: `test_audio_input.py` finds these.
+# They need a request with audio: `test_audio_input.py` finds these.
 OF_UPLOADS = {"upload-limit-ignored", "upload-format-ignored", "other-transcript", "other-rate"}
 
 
 def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
-    """The cases that a rule needs to see: fewer make the test faster, not weaker."""
-    if rule == "job-stuck":  # each is polled until it is given up
+    """The cases that can show a fault, so that the test is faster but not weaker."""
+    if rule == "job-stuck":  # each is polled until its timeout
         return lambda case: case.id.endswith(": a full delivery")
     if rule == "filter-ignored":
         return lambda case: case.request is not None and bool(case.request.query)
@@ -82,7 +82,7 @@ def _cases_for(rule: str) -> Callable[[ConformanceCase], bool]:
     return lambda case: case.speech is not None
 
 
-def test_the_table_names_every_fault_and_only_known_rules() -> None:
+def test_the_table_has_every_fault_and_only_existing_rules() -> None:
     elsewhere = AMONG_JOBS | AMONG_CALLS | IN_STREAMS | IN_WEBHOOKS | OF_UPLOADS
     assert FOUND_BY.keys() | NO_FINDING | elsewhere == FAULTS.keys()
     assert len(FOUND_BY) >= 20
@@ -90,10 +90,10 @@ def test_the_table_names_every_fault_and_only_known_rules() -> None:
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
+def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
     rule, also = FOUND_BY[fault]
-    plant(fault)
-    # A synchronous call would read out the 100,001 characters that should have been refused.
+    inject_faults(fault)
+    # A synchronous call would speak the 100,001 characters that should have been rejected.
     report = check(TARGETS[:3] if fault == "accepts-invalid" else TARGETS, only=_cases_for(rule))
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert rule in errors
@@ -106,13 +106,13 @@ def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
     assert EMULATED_KEY not in str(report)
 
 
-def test_a_slow_service_breaks_no_contract(plant, check) -> None:
-    plant("slow@pixazo/chatterbox")
+def test_a_slow_service_has_no_findings(inject_faults, check) -> None:
+    inject_faults("slow@pixazo/chatterbox")
     report = check(["pixazo/chatterbox"], only=lambda case: case.expected.kind == "authentication")
     assert not report.findings
 
 
-def test_a_service_that_hangs_up_is_an_error_and_no_finding(plant, check) -> None:
-    plant("drops-connection")
+def test_a_dropped_connection_is_an_error_and_not_a_finding(inject_faults, check) -> None:
+    inject_faults("drops-connection")
     with pytest.raises(UnreachableError, match="connection lost"):
         check(["pixelapi/voice-design"])

@@ -1,4 +1,4 @@
-"""Random requests: what breaks a rule is made small, written down as a test, and tried first the next time."""
+"""Random requests: one that breaks a rule is shrunk, written as a test, and tried first the next time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TARGET = "pixelapi/voice-design"
 
 @pytest.fixture
 def fuzz(tmp_path, capfd, monkeypatch):
-    """Fuzz a target with nothing else planned; answers with the report, the tests written, and standard error."""
+    """Fuzz a target without planned cases; returns the report, the written tests, and standard error."""
     monkeypatch.delenv("CI", raising=False)
     monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_jobs", _nothing)
 
@@ -29,19 +29,19 @@ def fuzz(tmp_path, capfd, monkeypatch):
 
 
 async def _nothing(*_) -> None:
-    """In place of the search among jobs."""
+    """Replaces the search over jobs."""
 
 
 def _found(report) -> set[str]:
     return {finding["message"] for finding in report["findings"] if "fuzzing" in (finding["case"] or "")}
 
 
-def test_a_failure_is_kept_tried_first_and_forgotten_when_it_holds(fuzz, tmp_path) -> None:
+def test_a_failure_is_saved_tried_first_and_deleted_when_it_passes(fuzz, tmp_path) -> None:
     fault, failures = ("--fault", "accepts-invalid"), ("--failures", str(tmp_path / "failures"))
     report, _, _ = fuzz(12, *fault, *failures)
     assert _found(report)
     assert (tmp_path / "failures" / "emulated" / "pixelapi" / "generateSpeech" / "rejected").is_dir()
-    # One request would hardly find it, whatever the seed; what failed the last time does.
+    # A single random request would hardly find it with any seed; the saved failure does.
     again, _, _ = fuzz(1, *fault, *failures, "--seed", "99")
     assert _found(again) & _found(report)
     assert again["spending"]["by_kind"]["fuzzing"]["requests"] > 2
@@ -50,7 +50,7 @@ def test_a_failure_is_kept_tried_first_and_forgotten_when_it_holds(fuzz, tmp_pat
 
 
 @pytest.mark.slow
-def test_nothing_is_kept_in_ci_nor_where_none_is_asked_for(fuzz, tmp_path, monkeypatch) -> None:
+def test_failures_are_not_saved_in_ci_or_on_request(fuzz, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path / "hypothesis"))
     fault = ("--fault", "accepts-invalid")
@@ -64,7 +64,7 @@ def test_nothing_is_kept_in_ci_nor_where_none_is_asked_for(fuzz, tmp_path, monke
     assert not (tmp_path / "ci").exists()
 
 
-def test_a_finding_is_written_down_as_a_test(fuzz) -> None:
+def test_a_finding_is_written_as_a_test(fuzz) -> None:
     report, tests, err = fuzz(12, "--fault", "accepts-invalid", "--failures", "none")
     assert f"wrote {len(tests)} test" in err
     written = {finding["test"] for finding in report["findings"] if finding["test"]}
@@ -77,14 +77,14 @@ def test_a_finding_is_written_down_as_a_test(fuzz) -> None:
     assert all(finding["reproduce"].startswith("curl ") for finding in report["findings"])
 
 
-def test_what_is_left_as_it_was_is_not_written_down(fuzz) -> None:
-    """A request with a file: the test begins with the same valid request, file and all."""
+def test_unchanged_fields_are_left_out_of_a_test(fuzz) -> None:
+    """A request with a file: the test starts from the same valid request, including the file."""
     _, tests, _ = fuzz(12, "--fault", "accepts-invalid", "--failures", "none", target="pixelapi/voice-clone")
     assert tests
     assert all("UploadedFile" not in code and len(code) < 600 for code in tests.values())
 
 
 @pytest.mark.parametrize("flag", ["--failures", "--write-tests"])
-def test_what_goes_with_fuzzing_is_refused_without(flag, capfd, tmp_path) -> None:
+def test_options_of_fuzzing_are_rejected_without_it(flag, capfd, tmp_path) -> None:
     assert cli.run(["check", "pixelapi", "--emulated", flag, str(tmp_path)]) == 2
     assert f"{flag} goes with --fuzz" in capfd.readouterr().err

@@ -1,4 +1,4 @@
-"""What is kept from one call to the next: followed to its end, and every fault of keeping it found."""
+"""Lifecycles of resources and batches, and every fault in them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from voicegauge.emulator import SCENARIO_HEADER, create_app
 from voicegauge.model import Provenance, Severity
 from voicegauge.transport import VirtualClock
 
-# fault, where it is planted -> the rule that finds it
+# fault and the operation that has it -> the rule that finds it
 FOUND_BY = {
     "uses-deleted@ttsai/submitSpeech": "resource-used-after-delete",
     "lists-deleted@ttsai/listUserVoices": "resource-listed-after-delete",
@@ -33,11 +33,11 @@ FOUND_BY = {
 TARGETS = ["ttsai/kokoro", "ttsai/batch-kokoro"]
 
 
-def kept(case) -> bool:
+def is_lifecycle_or_list(case) -> bool:
     return case.is_lifecycle or (case.operation == "submitBatch" and "items" in case.expected.description)
 
 
-def test_every_thing_that_is_kept_is_followed_to_its_end(voicegauge_catalogue) -> None:
+def test_every_resource_and_batch_has_a_lifecycle_case(voicegauge_catalogue) -> None:
     plan = plan_cases(voicegauge_catalogue.select([]), emulated=True, every=True)
     makers = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.resource}
     batches = {op.id for contract in voicegauge_catalogue for op in contract.operations.values() if op.batch}
@@ -45,8 +45,8 @@ def test_every_thing_that_is_kept_is_followed_to_its_end(voicegauge_catalogue) -
     assert {"createUserVoice", "createEmbedding", "chat", "submitBatch"} <= makers | batches
 
 
-def test_following_shows_each_step_and_finds_nothing_where_nothing_is_wrong(check) -> None:
-    report = check(TARGETS, only=kept)
+def test_a_correct_lifecycle_has_every_step_and_no_findings(check) -> None:
+    report = check(TARGETS, only=is_lifecycle_or_list)
     assert report.findings == ()
     assert {case.verdict for case in report.cases} == {"passed"}
     steps = {"createUserVoice", "listUserVoices", "archiveUserVoice", "reactivateUserVoice", "deleteUserVoice"}
@@ -57,9 +57,9 @@ def test_following_shows_each_step_and_finds_nothing_where_nothing_is_wrong(chec
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
-    plant(fault)
-    report = check(TARGETS, only=kept)
+def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
+    inject_faults(fault)
+    report = check(TARGETS, only=is_lifecycle_or_list)
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert errors == {FOUND_BY[fault]}
     found = next(finding for finding in report.findings if finding.rule == FOUND_BY[fault])
@@ -75,10 +75,10 @@ def kokoro():
 
 @pytest.fixture
 def live(kokoro):
-    """The life of what an operation makes, as at a live service that may refuse one kind of request for a reason."""
+    """Run the lifecycle of a resource as at a live service that may reject one kind of request."""
     target, cases = kokoro
 
-    def run(made_by: str, method: str = "", word: str = "", why: str = "", **settings) -> CheckReport:
+    def run(made_by: str, method: str = "", word: str = "", why: str = "", **more) -> CheckReport:
         emulator = create_app([target.contract], emulator_settings())
 
         async def app(scope, receive, send) -> None:
@@ -88,42 +88,42 @@ def live(kokoro):
 
         collector = Collector([], 0)
         plan = CasePlan(cases=tuple(case for case in cases if case.is_lifecycle and case.operation == made_by))
-        asked = CheckSettings(
+        settings = CheckSettings(
             provenance=Provenance.RECORDED,
             base_urls={"ttsai": {"": "http://emulated/ttsai"}},
             keys={"ttsai": EMULATED_KEY},
             clock=VirtualClock,
             app=app,
-            **settings,
+            **more,
         )
-        asyncio.run(check_service([target], plan, asked, collector))
+        asyncio.run(check_service([target], plan, settings, collector))
         return collector.report()
 
     return run
 
 
 @pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive")])
-def test_what_was_refused_did_not_happen(live, method, word) -> None:
+def test_a_rejected_step_does_not_change_the_expected_state(live, method, word) -> None:
     report = live("createUserVoice", method, word, "unauthorized")
     assert [finding.rule for finding in report.findings] == ["refuses-valid"]
 
 
 @pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive"), ("GET", "user-voices")])
-def test_an_account_that_is_told_to_come_back_later_says_nothing_of_what_is_kept(live, method, word) -> None:
+def test_a_rate_limited_step_gives_no_verdict(live, method, word) -> None:
     report = live("createUserVoice", method, word, "rate-limited")
     assert report.findings == ()
     assert [case.verdict for case in report.cases] == ["skipped"]
 
 
 @pytest.mark.parametrize(("made_by", "name"), [("createUserVoice", "kokoro"), ("chat", "chat")])
-def test_each_use_of_what_is_kept_is_paid_for_from_the_budget(live, made_by, name) -> None:
+def test_each_use_of_a_resource_is_reserved_from_the_budget(live, made_by, name) -> None:
     report = live(made_by, ledger=Ledger(1.0), prices={f"ttsai/{name}": 0.01})
     assert report.spending.total.billable > 1
     assert report.spent_usd == pytest.approx(0.01 * report.spending.total.billable)
     assert not live(made_by, ledger=Ledger(0.015), prices={f"ttsai/{name}": 0.01}).finished
 
 
-def test_nothing_is_made_that_nobody_knows_the_price_of_using(live) -> None:
+def test_a_resource_is_not_created_if_the_price_of_its_use_is_unknown(live) -> None:
     report = live("createUserVoice", ledger=Ledger(1.0))
     assert report.exchanges == {}
     assert "give it with --price ttsai/kokoro=USD" in report.cases[0].reason

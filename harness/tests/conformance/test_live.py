@@ -1,4 +1,4 @@
-"""A provider that is one document in a folder of the user's own, asked over the network."""
+"""A live check of a provider whose contract is in a folder of the user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KEY = "sk-acme-0123456789abcdef"
 
 @pytest.fixture
 def live(acme, acme_contracts, monkeypatch, capfd):
-    """Run `voicegauge check acme/voice-1 --live`; answers with status, report, stdout and stderr."""
+    """Run `voicegauge check acme/voice-1 --live`; returns status, report, stdout and stderr."""
     monkeypatch.setenv("ACME_API_KEY", KEY)
 
     def run(*more, price=None, url=None):
@@ -41,7 +41,7 @@ def test_a_provider_as_one_document_is_checked_without_python(live, acme) -> Non
     assert "about $0.001" in err
 
 
-def test_what_the_emulator_answers_is_emulated_however_it_is_reached(live, acme_contracts) -> None:
+def test_responses_of_the_emulator_are_emulated_at_any_url(live, acme_contracts) -> None:
     settings = EmulatorSettings(faults=("wrong-content-type",))
     with running_emulator([acme_contracts() / "acme" / "openapi.yaml"], settings) as emulator:
         status, report, out, _ = live(url=emulator.base_url("acme"))
@@ -61,7 +61,7 @@ def test_the_key_is_sent_and_never_shown(live, acme) -> None:
     assert "$ACME_API_KEY" in report["findings"][0]["reproduce"]
 
 
-def test_a_service_that_takes_anything_is_found_out(live, acme) -> None:
+def test_a_service_that_accepts_anything_is_found(live, acme) -> None:
     acme.accepts_anything = True
     _, report, out, _ = live()
     assert {finding["rule"] for finding in report["findings"]} == {"accepts-invalid"}
@@ -69,14 +69,14 @@ def test_a_service_that_takes_anything_is_found_out(live, acme) -> None:
     assert "curl" in out
 
 
-def test_every_valid_case_is_sent_only_when_asked_for(live, acme) -> None:
+def test_every_valid_case_is_sent_only_on_request(live, acme) -> None:
     status, report, _, _ = live("--full")
     assert status == 0
     assert len(acme.texts) > 5
     assert report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
 
 
-def test_a_few_calls_are_those_that_show_the_most(live, acme) -> None:
+def test_few_calls_are_the_most_informative_ones(live, acme) -> None:
     status, report, _, err = live("--max-calls", "4")
     assert (status, len(acme.texts)) == (0, 4)
     assert "4 billable, about $0.004" in err
@@ -85,7 +85,7 @@ def test_a_few_calls_are_those_that_show_the_most(live, acme) -> None:
 
 
 @pytest.mark.parametrize(("most", "accepted"), [("0", 1), ("1", 1), ("4", 4)])
-def test_what_is_accepted_that_should_be_refused_counts_as_a_paid_request(live, acme, most, accepted) -> None:
+def test_invalid_requests_that_are_accepted_count_as_billable(live, acme, most, accepted) -> None:
     acme.accepts_anything = True
     status, report, _, _ = live("--max-calls", most)
     assert (status, len(acme.texts)) == (1, accepted)
@@ -107,7 +107,7 @@ def test_a_dry_run_prices_the_plan_and_sends_nothing(live, acme) -> None:
     assert verdicts == sorted(verdicts, key=lambda verdict: verdict != "rejected")
 
 
-def test_what_was_spent_is_told_by_target_kind_and_rule(live, acme) -> None:
+def test_spending_is_reported_by_target_kind_and_rule(live, acme) -> None:
     _, report, out, _ = live("--full")
     spending = report["spending"]
     assert spending["total"]["usd"] == report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
@@ -116,14 +116,14 @@ def test_what_was_spent_is_told_by_target_kind_and_rule(live, acme) -> None:
     for part in ("by_target", "by_operation", "by_kind"):
         assert sum(spent["usd"] for spent in spending[part].values()) == pytest.approx(report["spent_usd"])
     assert spending["by_kind"]["invalid"]["usd"] == 0 < spending["by_kind"]["valid"]["usd"]
-    # Audio is judged where it was fetched whole: in the delivery alone.
+    # Audio is only judged in deliveries, where it is downloaded completely.
     assert spending["by_rule"]["audio-silent"]["usd"] == spending["by_kind"]["delivery"]["usd"] > 0
     assert spending["by_rule"]["server-error"]["usd"] == report["spent_usd"]
     assert "spent by kind: " in out
     assert "by rule: " in out
 
 
-def test_a_plan_dearer_than_the_budget_sends_nothing(live, acme) -> None:
+def test_a_plan_more_expensive_than_the_budget_sends_nothing(live, acme) -> None:
     status, report, _, err = live("--max-cost", "0.0005")
     assert (status, report, acme.keys) == (4, None, [])
     assert "more than --max-cost" in err
@@ -141,7 +141,7 @@ def test_the_budget_ends_a_check_that_costs_more_than_planned(live, acme) -> Non
     assert "Stopped early" in out
 
 
-def test_an_unknown_price_is_refused_until_it_is_named(live, acme) -> None:
+def test_an_unknown_price_is_rejected_until_it_is_set(live, acme) -> None:
     price = "{per: request, credits: 5, source: {document: acme.txt}}"
     status, _, _, err = live(price=price)
     assert (status, acme.keys) == (2, [])
@@ -149,7 +149,7 @@ def test_an_unknown_price_is_refused_until_it_is_named(live, acme) -> None:
     assert live("--price", "acme/voice-1=0.002", price=price)[0] == 0
 
 
-def test_a_service_that_is_away_is_one_line(live, capfd) -> None:
+def test_an_unreachable_service_is_reported_in_one_line(live, capfd) -> None:
     status, report, out, err = live(url="http://127.0.0.1:9")
     assert (status, report, out) == (3, None, "")
     assert len([line for line in err.splitlines() if line.startswith("voicegauge: ")]) == 1

@@ -1,4 +1,4 @@
-"""JUnit, SARIF, annotations and baselines of `voicegauge check`, read as their consumers read them."""
+"""JUnit, SARIF, annotations and baselines of `voicegauge check`, parsed as their consumers parse them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def report(*findings: Finding, strict: bool = False) -> ExportedReport:
 
 @pytest.fixture
 def check(acme, acme_contracts, monkeypatch, capfd, tmp_path):
-    """`voicegauge check acme --live` at a provider that takes anything: status and output."""
+    """Run `voicegauge check acme --live` at a provider that accepts anything; returns status and output."""
     monkeypatch.setenv("ACME_API_KEY", KEY)
     monkeypatch.chdir(tmp_path)
     acme.accepts_anything = True
@@ -77,7 +77,7 @@ def test_junit_of_a_run_names_rule_operation_and_command(check) -> None:
     assert KEY not in Path("out/junit.xml").read_text()
 
 
-def test_sarif_is_read_by_its_model_and_every_result_has_its_rule_and_place(check) -> None:
+def test_sarif_is_valid_and_every_result_has_a_rule_and_a_location(check) -> None:
     check("--sarif", "out.sarif")
     text = Path("out.sarif").read_text()
     log = json.loads(text)
@@ -95,7 +95,7 @@ def test_sarif_is_read_by_its_model_and_every_result_has_its_rule_and_place(chec
     assert KEY not in text
 
 
-def test_sarif_of_hostile_words_and_foreign_files_is_valid(tmp_path: Path) -> None:
+def test_sarif_with_hostile_text_and_files_outside_the_repository_is_valid(tmp_path: Path) -> None:
     text = sarif_json(report(finding(message="\x00\x1b100%")), tmp_path)
     (result,) = json.loads(text)["runs"][0]["results"]
     assert result["message"]["text"] == "\x00\x1b100%"
@@ -103,7 +103,7 @@ def test_sarif_of_hostile_words_and_foreign_files_is_valid(tmp_path: Path) -> No
 
 
 def read_command(line: str) -> tuple[str, dict[str, str], str]:
-    """A workflow command as the runner reads it: unescaped in reverse order."""
+    """Parse a workflow command as the GitHub runner does: unescaped in reverse order."""
     kind, properties, data = re.fullmatch(r"::(\w+) (.*?)::(.*)", line).groups()
 
     def plain(text: str) -> str:
@@ -130,14 +130,14 @@ def test_severities_become_commands_and_a_file_elsewhere_is_left_out(tmp_path: P
     assert all("file" not in properties for _, properties, _ in lines)
 
 
-def test_a_summary_is_a_table_that_words_from_outside_do_not_break() -> None:
+def test_a_summary_is_a_table_that_hostile_text_does_not_break() -> None:
     *_, row = step_summary(report(finding()), "all in one line").rstrip().splitlines()
     assert len(re.findall(r"(?<!\\)\|", row)) == 5
     assert "<b>" not in row
     assert "@all" not in row
 
 
-def test_github_is_spoken_to_on_request(check, monkeypatch, tmp_path) -> None:
+def test_github_annotations_are_written_on_request(check, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     (tmp_path / "summary.md").write_text("before\n")
@@ -158,7 +158,7 @@ def test_github_and_json_do_not_share_standard_output(check) -> None:
     assert "give --json a file" in err
 
 
-def test_a_baseline_accepts_what_is_known_and_lets_new_findings_fail(check, acme) -> None:
+def test_a_baseline_accepts_known_findings_and_new_ones_fail(check, acme) -> None:
     assert check("--write-baseline", "known.json")[0] == 0
     status, out, _ = check("--baseline", "known.json")
     assert status == 0
@@ -179,7 +179,7 @@ def test_a_baseline_accepts_what_is_known_and_lets_new_findings_fail(check, acme
     assert out.count("take it out of the baseline") == len(known["accepted"])
 
 
-def test_only_a_whole_look_by_its_rule_tells_that_something_is_gone() -> None:
+def test_a_baseline_entry_is_unused_only_after_a_complete_check_with_its_rule() -> None:
     def look(*findings: Finding, finished: bool = True, rules: tuple[str, ...] = ()) -> CheckReport:
         return CheckReport(
             voicegauge="0",
@@ -198,7 +198,7 @@ def test_only_a_whole_look_by_its_rule_tells_that_something_is_gone() -> None:
     assert apply_baseline(look(rules=("accepts-invalid",)), known).unused_baseline == ()
 
 
-def test_a_fingerprint_does_not_rest_on_lines_words_or_places_in_a_list() -> None:
+def test_a_fingerprint_does_not_depend_on_lines_wording_or_list_indexes() -> None:
     def seen(line: int, pointer: str, **more: object) -> str:
         where = FindingLocation(
             provider="acme", operation="speak", line=line, pointer=pointer, contract_pointer="/paths", **more
@@ -210,7 +210,7 @@ def test_a_fingerprint_does_not_rest_on_lines_words_or_places_in_a_list() -> Non
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"schema": "voicegauge/baseline/2"}', '{"accepted": [{}]}'])
-def test_what_is_no_baseline_is_one_line(check, text) -> None:
+def test_an_invalid_baseline_is_reported_in_one_line(check, text) -> None:
     Path("known.json").write_text(text)
     status, _, err = check("--baseline", "known.json")
     assert status == 2
@@ -218,7 +218,7 @@ def test_what_is_no_baseline_is_one_line(check, text) -> None:
     assert "Traceback" not in err
 
 
-def test_a_rule_can_be_graded_by_flag_and_by_settings(check) -> None:
+def test_the_severity_of_a_rule_can_be_set_by_flag_and_by_settings(check) -> None:
     assert check("--severity", "accepts-invalid=warning")[0] == 0
     assert check("--severity", "accepts-invalid=warning", "--strict")[0] == 1
     assert check("--severity", "accepts-invalid=info", "--strict")[0] == 0
@@ -228,13 +228,13 @@ def test_a_rule_can_be_graded_by_flag_and_by_settings(check) -> None:
 
 
 @pytest.mark.parametrize("value", ["accepts-invalid", "accepts-invalid=fatal", "accepts-invalid=disputed", "=error"])
-def test_a_grade_that_is_none_is_one_line(check, value) -> None:
+def test_an_invalid_severity_is_reported_in_one_line(check, value) -> None:
     status, _, err = check("--severity", value)
     assert status == 2
     assert "RULE=warning" in err
 
 
-def test_a_grade_for_no_rule_names_the_nearest(check) -> None:
+def test_a_severity_of_an_unknown_rule_suggests_a_similar_rule(check) -> None:
     status, _, err = check("--severity", "accept-invalid=info")
     assert status == 2
     assert "did you mean accepts-invalid?" in err

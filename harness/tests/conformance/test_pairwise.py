@@ -1,4 +1,4 @@
-"""Combinations: every pair of values meets, and the order of a plan makes the most of few requests."""
+"""Pairwise combinations, and the order of a plan."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _value(wire, name):
 
 
 def _met(wires, fields):
-    """Every two values of two fields that stand in one request."""
+    """Every pair of values of two fields in one of the requests."""
     valued = ([(field.name, _value(wire, field.name)) for field in fields] for wire in wires)
     return {pair for values in valued for pair in itertools.combinations(values, 2)}
 
 
 def _valid(target, wire, fields):
-    """Every combination that the document allows."""
+    """Every combination that the contract allows."""
     for values in itertools.product(*([v for v in field.values if supports(target, field, v)] for field in fields)):
         body = {**wire.body, **{field.name: value for field, value in zip(fields, values, strict=True)}}
         changed = replace(wire, body={name: value for name, value in body.items() if value is not MISSING})
@@ -49,7 +49,7 @@ def _valid(target, wire, fields):
 
 @settings(max_examples=60, deadline=None)
 @given(sizes=st.lists(st.integers(1, 5), min_size=2, max_size=5), data=st.data())
-def test_every_two_indexes_meet_that_may(sizes, data) -> None:
+def test_every_possible_pair_of_indexes_is_covered(sizes, data) -> None:
     last = data.draw(st.lists(st.booleans(), min_size=sizes[0] * sizes[-1], max_size=sizes[0] * sizes[-1]))
 
     def possible(row):
@@ -64,7 +64,7 @@ def test_every_two_indexes_meet_that_may(sizes, data) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=4), data=st.data())
-def test_few_rows_have_every_index_that_may_stand(sizes, data) -> None:
+def test_few_rows_have_every_possible_index(sizes, data) -> None:
     every = list(itertools.product(*map(range, sizes)))
     whole = data.draw(st.sets(st.sampled_from(every)))
     rows = value_rows(sizes, lambda row: len(row) < len(sizes) or row in whole)
@@ -75,7 +75,7 @@ def test_few_rows_have_every_index_that_may_stand(sizes, data) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
-def test_every_two_values_of_two_fields_meet_in_a_valid_request(target) -> None:
+def test_every_pair_of_values_is_in_a_valid_request(target) -> None:
     wire = map_speech_request(target, valid_speech_request(target))
     fields = list(pairwise_fields([(target, wire)]))
     cases = list(combination_cases([(target, wire)]))
@@ -100,7 +100,7 @@ VERDICTS = st.sampled_from(["accepted", "rejected", "either"])
 
 @settings(max_examples=100, deadline=None)
 @given(drawn=st.lists(st.tuples(BODIES, VERDICTS), max_size=20), most=st.integers(0, 20))
-def test_refusals_come_first_and_a_cut_plan_is_the_beginning_of_the_whole(drawn, most) -> None:
+def test_rejections_come_first_and_a_limited_plan_is_the_beginning_of_the_full_one(drawn, most) -> None:
     cases = [_case(index, body, verdict) for index, (body, verdict) in enumerate(drawn)]
     whole = order_cases(cases)
     assert sorted(case.id for case in whole) == sorted(case.id for case in cases)
@@ -111,7 +111,7 @@ def test_refusals_come_first_and_a_cut_plan_is_the_beginning_of_the_whole(drawn,
 
 
 @given(drawn=st.lists(BODIES, min_size=2, max_size=20))
-def test_no_request_comes_before_one_that_shows_more_values(drawn) -> None:
+def test_no_request_comes_before_one_with_more_new_values(drawn) -> None:
     cases = [_case(index, body, "accepted") for index, body in enumerate(drawn)]
     seen: set[tuple[str, object]] = set()
     names = sorted({name for body in drawn for name in body})
@@ -121,12 +121,12 @@ def test_no_request_comes_before_one_that_shows_more_values(drawn) -> None:
         return len({(name, case.request.body.get(name)) for name in names} - seen)  # type: ignore[union-attr]
 
     for index, case in enumerate(whole):
-        # Pairs weigh in, but all pairs of four fields are fewer than one value's weight.
+        # Pairs count as well, but all pairs of four fields weigh less than one value.
         assert new(case) >= max(map(new, whole[index:]))
         seen |= {(name, case.request.body.get(name)) for name in names}  # type: ignore[union-attr]
 
 
-def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> None:
+def test_forty_requests_cover_every_value_of_an_operation_with_five_fields() -> None:
     target = CATALOGUE.provider("pixelapi").target("voice-design")
     plan = plan_cases([target], emulated=False, every=True, max_calls=FEW_CALLS)
     paid = [case for case in plan.cases if case.is_billable]
@@ -136,16 +136,16 @@ def test_forty_requests_try_every_value_of_an_operation_with_five_fields() -> No
         assert {_value(wire, field.name) for wire in sent} >= {repr(value) for value in field.values}, field.name
 
 
-def test_a_field_without_a_list_of_values_is_tried_with_what_documents_say_for_the_target() -> None:
+def test_a_free_field_has_the_values_documented_for_the_target() -> None:
     targets = [target for target in TARGETS if target.id in ("ttsai/kokoro", "ttsai/piper")]
     starts = [(target, map_speech_request(target, valid_speech_request(target))) for target in targets]
     fields = {field.name: field for field in pairwise_fields(starts)}
     assert fields["language"].values == ("en", MISSING)
     assert not supports(targets[1], fields["language"], "ja")
-    assert "user_voice_id" not in fields  # it names a thing, and no document prints one
+    assert "user_voice_id" not in fields  # it takes the id of a resource, and no document prints one
 
 
-def test_what_chooses_the_target_is_left_out_where_that_means_the_same() -> None:
+def test_the_field_of_the_target_is_left_out_where_its_default_is_the_same() -> None:
     target = CATALOGUE.provider("ttsai").target("kokoro")
     ids = {case.id: case for case in plan_cases([target], emulated=True, every=True).cases}
     left_out = ids["ttsai/submitSpeech: optional model left out (application/json)"]
@@ -153,7 +153,7 @@ def test_what_chooses_the_target_is_left_out_where_that_means_the_same() -> None
     assert "model" not in left_out.request.body
 
 
-def test_a_field_that_may_be_empty_is_tried_with_its_default() -> None:
+def test_a_nullable_field_has_its_default() -> None:
     target = CATALOGUE.provider("pixazo").target("xtts-v2")
     fields = {
         field.name: field

@@ -18,7 +18,7 @@ TARGETS = CATALOGUE.select([])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.id)
-def test_the_request_that_cases_start_from_is_valid(target) -> None:
+def test_the_base_request_of_every_target_is_valid(target) -> None:
     assert is_valid_body(target.operation, map_speech_request(target, valid_speech_request(target)))
 
 
@@ -28,14 +28,14 @@ def plan() -> CasePlan:
     return plan_cases(TARGETS, emulated=True, every=True)
 
 
-def test_a_plan_is_deterministic_and_refusals_come_first(plan) -> None:
+def test_a_plan_is_deterministic_and_rejections_come_first(plan) -> None:
     assert plan == plan_cases(TARGETS, emulated=True, every=True)
     paid = [case.expected.verdict != "rejected" for case in plan.cases]
     assert paid == sorted(paid)
     assert len({case.id for case in plan.cases}) == len(plan.cases)
 
 
-def test_what_is_expected_is_what_the_schema_says(plan) -> None:
+def test_expectations_agree_with_the_schema(plan) -> None:
     for case in plan.cases:
         if (
             case.request is None
@@ -48,38 +48,38 @@ def test_what_is_expected_is_what_the_schema_says(plan) -> None:
             assert is_valid_body(operation, case.request) is (case.expected.verdict == "accepted"), case.id
 
 
-def test_every_case_stands_at_a_line_of_its_contract(plan) -> None:
+def test_every_case_points_to_a_line_of_its_contract(plan) -> None:
     for case in plan.cases:
         assert CATALOGUE.provider(case.provider).document.line(case.expected.contract_pointer), case.id
 
 
-def test_every_paid_request_says_how_long_its_text_is(plan) -> None:
+def test_every_billable_request_has_the_length_of_its_text(plan) -> None:
     for case in plan.cases:
         operation = CATALOGUE.provider(case.provider).operation(case.operation)
         if case.is_billable and case.request is not None and operation.speech is not None:
             assert case.text_characters == text_characters(operation, case.request), case.id
 
 
-def test_a_drawn_request_with_a_file_is_priced_by_its_text() -> None:
+def test_a_random_request_with_a_file_is_priced_by_its_text() -> None:
     [target] = CATALOGUE.select(["ttsai/clone-chatterbox"])
     case = request_case(target, map_speech_request(target, valid_speech_request(target)), "accepted", "as it is")
     assert case.text_characters == len(TEXT)
 
 
-def test_a_live_plan_pays_once_for_each_target_and_intake_and_for_each_way_into_a_chat() -> None:
+def test_a_live_plan_has_one_billable_request_per_target_and_media_type_of_a_chat() -> None:
     paid = [case for case in plan_cases(TARGETS, emulated=False, every=False).cases if case.is_billable]
-    intakes = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
-    wanted = sorted([*(target.id for target in TARGETS), *intakes, *["ttsai/chat"] * 2])
+    audio_inputs = [f"{contract.id}/{name}" for contract in CATALOGUE for name in contract.audio_input_targets]
+    wanted = sorted([*(target.id for target in TARGETS), *audio_inputs, *["ttsai/chat"] * 2])
     assert sorted(f"{case.provider}/{case.target or case.operation}" for case in paid) == wanted
 
 
-def test_a_chat_is_not_paid_for_where_one_target_is_checked() -> None:
+def test_a_chat_is_not_billed_when_one_target_is_checked() -> None:
     targets = CATALOGUE.select(["ttsai/kokoro"])
     paid = [case for case in plan_cases(targets, emulated=False, every=False).cases if case.is_billable]
     assert [case.target for case in paid] == ["kokoro"]
 
 
-def test_what_a_chat_costs_must_be_named() -> None:
+def test_the_price_of_a_chat_must_be_set() -> None:
     targets = CATALOGUE.select(["ttsai"])
     plan = plan_cases(targets, emulated=False, every=False)
     named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.RECORDED)
@@ -88,7 +88,7 @@ def test_what_a_chat_costs_must_be_named() -> None:
     assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.RECORDED).unpriced
 
 
-def test_a_budget_buys_the_first_requests_of_the_plan_and_no_more() -> None:
+def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
     targets = CATALOGUE.select(["pixelapi"])
     whole = price_plan(plan_cases(targets, emulated=False, every=True), targets, {}, provenance=Provenance.RECORDED)
     paid = [case for case in whole.cases if case.is_billable]
@@ -102,14 +102,14 @@ def test_a_budget_buys_the_first_requests_of_the_plan_and_no_more() -> None:
 
 
 @pytest.mark.parametrize("bound", ["minLength", "maxLength", "minimum", "maximum", "enum", "required"])
-def test_every_documented_bound_is_tried_from_both_sides(plan, bound) -> None:
+def test_every_documented_bound_is_tested_from_both_sides(plan, bound) -> None:
     verdicts = {
         case.expected.verdict for case in plan.cases if case.expected.contract_pointer.rpartition("/")[2] == bound
     }
     assert verdicts >= ({"rejected"} if bound == "required" else {"rejected", "accepted"})
 
 
-def test_a_plan_has_a_text_of_every_class_and_uploads_of_every_kind(plan) -> None:
+def test_a_plan_has_every_unusual_text_and_every_kind_of_upload(plan) -> None:
     ids = " ".join(case.id for case in plan.cases)
     for description in (
         "emoji",
@@ -126,7 +126,7 @@ def test_a_plan_has_a_text_of_every_class_and_uploads_of_every_kind(plan) -> Non
 
 
 @given(st.integers(1, 1000))
-def test_a_text_has_exactly_the_length_asked_for(length) -> None:
+def test_a_readable_text_has_the_requested_length(length) -> None:
     text = readable_text(length)
     assert len(text) == length
     assert text == text.strip()
@@ -155,7 +155,7 @@ SCHEMAS = st.recursive(
 
 @settings(max_examples=60, deadline=None)
 @given(schema=SCHEMAS, data=st.data())
-def test_what_is_drawn_from_a_schema_fits_it(schema, data) -> None:
+def test_random_values_fit_their_schema(schema, data) -> None:
     import jsonschema_rs
 
     validator = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
@@ -168,7 +168,7 @@ def test_what_is_drawn_from_a_schema_fits_it(schema, data) -> None:
             assert validator.is_valid(probe.value) is probe.is_valid, probe
 
 
-def test_beside_a_list_of_numbers_another_number_is_tried() -> None:
+def test_an_enum_of_numbers_is_tested_with_another_number() -> None:
     schemas = CATALOGUE.provider("ttsai").schemas
     for values, other in (([2, 4, 5], 3), ([1, 2], 3), (["a", "b"], "no-such-value")):
         found = list(list_boundary_values(schemas, {"enum": values}, "", ("x",)))

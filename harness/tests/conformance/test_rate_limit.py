@@ -1,4 +1,4 @@
-"""A check keeps to the requests a minute of the account."""
+"""A check respects the requests per minute of the account plan."""
 
 from __future__ import annotations
 

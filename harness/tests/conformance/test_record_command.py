@@ -1,4 +1,4 @@
-"""`voicegauge record` as a person uses it: the emulator, and a live service of one's own."""
+"""The command `voicegauge record`, with the emulator and a live service."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from .conftest import ACME_KEY
 
 @pytest.fixture
 def record(tmp_path, capfd):
-    """Run the command; answers with its status, its JSON and what it said on standard error."""
+    """Run the command; returns its status, its JSON and standard error."""
 
     def run(*arguments: str):
         status = cli.run(["record", *arguments, "--out", str(tmp_path / "fixtures"), "--json", "-"])
-        said = capfd.readouterr()
-        return status, json.loads(said.out) if said.out else None, said.err
+        output = capfd.readouterr()
+        return status, json.loads(output.out) if output.out else None, output.err
 
     return run
 
@@ -52,13 +52,13 @@ def test_the_emulator_is_recorded_once(record, tmp_path) -> None:
     assert result["redactions"]["request header authorization"] > 0
     assert result["skipped"] == {}
     assert (result["findings"], result["spent_usd"]) == (0, 0)
-    status, result, said = record("pixelapi/voice-design", "--emulated")
+    status, result, output = record("pixelapi/voice-design", "--emulated")
     assert (status, result["files"]) == (0, [])
-    assert "nothing is missing or stale" in said
+    assert "nothing is missing or stale" in output
     assert cli.run(["check", "pixelapi", "--recordings", str(tmp_path / "fixtures")]) == 0
 
 
-def test_what_is_missing_is_added_and_the_rest_left_alone(record, tmp_path) -> None:
+def test_missing_cases_are_added_and_the_others_unchanged(record, tmp_path) -> None:
     record("pixelapi/voice-design", "--emulated")
     path = tmp_path / "fixtures" / "pixelapi" / "voice-design.har"
     document = json.loads(path.read_text())
@@ -67,10 +67,10 @@ def test_what_is_missing_is_added_and_the_rest_left_alone(record, tmp_path) -> N
     document["log"]["entries"] = [entry for entry in entries if entry["_group"] != gone]
     path.write_text(json.dumps(document))
     before = load_har(path).exchanges
-    status, _, said = record("pixelapi/voice-design", "--emulated")
+    status, _, output = record("pixelapi/voice-design", "--emulated")
     assert status == 2
-    assert "would overwrite 1 recording" in said
-    assert "--yes" in said
+    assert "would overwrite 1 recording" in output
+    assert "--yes" in output
     status, result, _ = record("pixelapi/voice-design", "--emulated", "--yes")
     (file,) = result["files"]
     assert (status, file["cases"]) == (0, 1)
@@ -89,10 +89,10 @@ def test_equal_seeds_give_equal_recordings_but_for_times(record) -> None:
     assert "generateSpeech response /id" in fields
 
 
-def test_a_live_service_is_recorded_within_its_budget_and_its_key_is_not(live, acme, tmp_path) -> None:
-    status, result, said = live()
+def test_a_live_service_is_recorded_within_its_budget_and_without_its_key(live, acme, tmp_path) -> None:
+    status, result, output = live()
     assert status == 0
-    assert "live: " in said
+    assert "live: " in output
     (file,) = result["files"]
     recording = load_har(Path(file["path"]))
     assert recording.provenance is Provenance.RECORDED
@@ -102,25 +102,25 @@ def test_a_live_service_is_recorded_within_its_budget_and_its_key_is_not(live, a
     assert acme.keys.count(f"Bearer {ACME_KEY}") > 0
     for path in (tmp_path / "fixtures").rglob("*.*"):
         assert find_secret(path.read_bytes(), [ACME_KEY]) is None
-    asked = len(acme.keys)
+    requests = len(acme.keys)
     assert live()[0] == 0
-    assert len(acme.keys) == asked
+    assert len(acme.keys) == requests
 
 
-def test_a_plan_beyond_the_budget_sends_nothing(live, acme) -> None:
-    status, _, said = live("--max-cost", "0.0001")
+def test_a_plan_above_the_budget_sends_nothing(live, acme) -> None:
+    status, _, output = live("--max-cost", "0.0001")
     assert status == 4
-    assert "more than --max-cost" in said
+    assert "more than --max-cost" in output
     assert acme.keys == []
 
 
-def test_on_a_pipe_nothing_is_paid_for_a_file_that_may_not_be_overwritten(live, acme) -> None:
+def test_without_a_terminal_nothing_is_sent_for_a_file_that_may_not_be_overwritten(live, acme) -> None:
     live()
-    asked = len(acme.keys)
-    status, _, said = live("--refresh", "all")
+    requests = len(acme.keys)
+    status, _, output = live("--refresh", "all")
     assert status == 2
-    assert "--yes" in said
-    assert len(acme.keys) == asked
+    assert "--yes" in output
+    assert len(acme.keys) == requests
 
 
 def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
@@ -133,12 +133,12 @@ def test_a_case_without_a_verdict_is_not_recorded(live, acme, tmp_path) -> None:
 
 
 @pytest.mark.slow
-def test_the_emulator_is_not_passed_off_as_live(record, voicegauge_emulator, monkeypatch, tmp_path) -> None:
+def test_the_emulator_is_not_recorded_as_live(record, voicegauge_emulator, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("PIXELAPI_KEY", "emulated-key")
     where = ("--base-url", voicegauge_emulator.base_url("pixelapi"), "--price", "pixelapi/voice-design=0.001")
-    status, _, said = record("pixelapi/voice-design", "--live", *where)
+    status, _, output = record("pixelapi/voice-design", "--live", *where)
     assert status == 2
-    assert "the emulator that answered" in said
+    assert "the emulator that answered" in output
     assert not (tmp_path / "fixtures").exists()
 
 
@@ -151,15 +151,15 @@ def test_the_emulator_is_not_passed_off_as_live(record, voicegauge_emulator, mon
         (["pixazoo", "--emulated"], "did you mean pixazo"),
     ],
 )
-def test_a_mistake_is_one_line(record, arguments, words) -> None:
-    status, _, said = record(*arguments)
+def test_a_usage_error_is_one_line(record, arguments, words) -> None:
+    status, _, output = record(*arguments)
     assert status == 2
-    assert words in said
-    assert len(said.splitlines()) == 1
+    assert words in output
+    assert len(output.splitlines()) == 1
 
 
 def _on_a_terminal(folder: Path, answer: str) -> str:
-    """Record with everything due anew, standard input a terminal on which `answer` is typed."""
+    """Record everything again on a terminal at which `answer` is typed."""
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "voicegauge", "record", "pixelapi/voice-design", "--emulated"]
     os.write(leader, f"{answer}\n".encode())
@@ -171,13 +171,13 @@ def _on_a_terminal(folder: Path, answer: str) -> str:
     os.close(follower)
     os.close(leader)
     assert done.returncode == 0, done.stdout
-    assert done.stdout.count("Overwrite it?") == 1  # the other file differs in its times alone
+    assert done.stdout.count("Overwrite it?") == 1  # the other file only differs in its times
     assert "changed: getSpeechStatus" in done.stdout
     return done.stdout
 
 
 @pytest.mark.slow
-def test_a_terminal_is_asked_with_the_difference_shown(record, tmp_path) -> None:
+def test_a_terminal_shows_the_difference_and_asks_for_confirmation(record, tmp_path) -> None:
     record("pixelapi/voice-design", "--emulated")
     folder = tmp_path / "fixtures"
     before = (folder / "pixelapi" / "voice-design.har").read_bytes()

@@ -1,4 +1,4 @@
-"""What is recorded: which cases, which of them are due, and that the same questions get the same answers again."""
+"""Which cases are recorded and which of them are due, and replays of recordings."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_an_operation_id_with_a_slash_names_no_folder(tmp_path) -> None:
     assert find_recordings(tmp_path) == [path]
 
 
-def test_every_delivery_is_recorded_and_a_handful_of_refusals_of_each_operation(voicegauge_catalogue) -> None:
+def test_every_delivery_is_recorded_and_a_few_rejections_of_each_operation(voicegauge_catalogue) -> None:
     targets = voicegauge_catalogue.select([])
     plan = plan_to_record(targets, emulated=True, every=False)
     delivered = {
@@ -82,8 +82,8 @@ def test_every_delivery_is_recorded_and_a_handful_of_refusals_of_each_operation(
     assert {case.id for case in plan.cases} <= {case.id for case in every.cases}
 
 
-def test_what_was_recorded_keeps_the_contract_and_replays_to_the_same_questions(recorded, voicegauge_catalogue) -> None:
-    """Every case, asked with another key at a replay, is answered as the emulator did: nothing unmatched or unused."""
+def test_a_recording_has_no_findings_and_replays_to_the_same_requests(recorded, voicegauge_catalogue) -> None:
+    """A replay responds to every case as the emulator did, also with another key: nothing unmatched or unused."""
     collector = Collector([], 0)
     check_recordings(sorted(recorded.glob("*/*.har")), list(voicegauge_catalogue), RULES, collector)
     assert [f.message for f in collector.report().findings if f.severity is not Severity.DISPUTED] == []
@@ -106,7 +106,7 @@ def test_what_was_recorded_keeps_the_contract_and_replays_to_the_same_questions(
     assert [f.message for f in report.findings if f.severity is not Severity.DISPUTED] == []
 
 
-def test_a_recording_knows_no_port_and_no_key(recorded) -> None:
+def test_a_recording_contains_no_port_and_no_key(recorded) -> None:
     written = b"".join(path.read_bytes() for path in recorded.rglob("*.har"))
     assert b"127.0.0.1" not in written
     assert b"emulated-key" not in written
@@ -119,8 +119,8 @@ def test_a_recording_knows_no_port_and_no_key(recorded) -> None:
     assert "(download)" in jobs["pixazo/xtts-v2: a full delivery"]
 
 
-def test_a_refusal_that_turned_into_an_answer_is_found_in_a_recording(recorded, voicegauge_catalogue, tmp_path) -> None:
-    """A recorded case is judged by what it expects, like a live one."""
+def test_a_rejection_that_became_a_success_is_found_in_a_recording(recorded, voicegauge_catalogue, tmp_path) -> None:
+    """A recorded case is judged by its expected response, like a live one."""
     contract = voicegauge_catalogue.provider("pixazo")
     one = load_har(recorded / "pixazo" / "xtts-v2.har")
     good = next(e for e in one.exchanges if e.operation == "generateXtts" and e.response.status == 202)
@@ -151,7 +151,7 @@ def _exchange(group: str | None, at: dt.datetime | None = None) -> Exchange:
 
 @pytest.fixture
 def case(voicegauge_catalogue):
-    """A plan of one target's file, its contract, and what is due in it."""
+    """The plan for one target's file, its contract, and the cases that are due."""
     targets = voicegauge_catalogue.select(["pixazo/xtts-v2"])
     contract = targets[0].contract
     plan = plan_to_record(targets, emulated=True, every=False)
@@ -181,7 +181,7 @@ def _ids(update) -> list[str]:
     return [] if update is None else [one.id for one in update.due]
 
 
-def test_what_is_missing_is_due_and_what_is_there_is_not(case) -> None:
+def test_missing_cases_are_due_and_existing_ones_are_not(case) -> None:
     assert _ids(case(None)) == case.planned
     there = case.planned[1:]
     assert _ids(case(_recording(case, *map(_exchange, there)))) == case.planned[:1]
@@ -202,7 +202,7 @@ def test_live_traffic_is_stale_by_the_age_of_each_case(case) -> None:
     assert _ids(update) == [case.planned[2]]
 
 
-def test_emulated_traffic_replaces_live_traffic_only_when_all_is_refreshed(case) -> None:
+def test_emulated_traffic_replaces_live_traffic_only_in_a_full_refresh(case) -> None:
     live = _recording(case, *map(_exchange, case.planned), provenance=Provenance.RECORDED)
     assert case(live) is None
     update = case(live, refresh="all")
@@ -212,7 +212,7 @@ def test_emulated_traffic_replaces_live_traffic_only_when_all_is_refreshed(case)
     assert _ids(case(emulated, provenance=Provenance.RECORDED)) == case.planned
 
 
-def test_a_file_keeps_its_order_what_was_imported_and_what_could_not_be_recorded_again(case) -> None:
+def test_an_update_preserves_order_imported_groups_and_cases_that_failed(case) -> None:
     first, second, third = case.planned[:3]
     groups = [_exchange(None), _exchange(second), _exchange("a case that no contract leads to"), _exchange(third)]
     update = case(_recording(case, *groups, sha="other"))

@@ -1,4 +1,4 @@
-"""Saved traffic is judged like live traffic."""
+"""Recorded traffic is judged like live traffic."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from ..emulator.acme import DOCUMENT  # noqa: TID252 - tests are no package that
 
 
 @pytest.fixture
-def record(voicegauge_catalogue, voicegauge_emulator, tmp_path, plant):
-    """Record one delivery of a target while `faults` are planted; answers with the folder."""
+def record(voicegauge_catalogue, voicegauge_emulator, tmp_path, inject_faults):
+    """Record one delivery of a target with injected `faults`; returns the folder."""
 
     def make(target_id: str, *faults: str):
-        plant(*faults)
+        inject_faults(*faults)
         (target,) = voicegauge_catalogue.select([target_id])
         contract = target.contract
 
@@ -52,7 +52,7 @@ def _check(folder, target, capfd):
 
 
 @pytest.mark.parametrize("target", ["pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro", "ttsai/kokoro-sync"])
-def test_a_recording_of_a_good_service_keeps_the_contract(record, capfd, target) -> None:
+def test_a_recording_of_a_correct_service_has_no_findings(record, capfd, target) -> None:
     status, rules, report = _check(record(target), target, capfd)
     assert (status, rules) == (0, set())
     assert set(report["exchanges"]) == {"documented", "emulated"}
@@ -67,7 +67,7 @@ def test_a_recording_of_a_good_service_keeps_the_contract(record, capfd, target)
         ("missing-field", "response-schema"),
     ],
 )
-def test_what_was_wrong_is_found_in_the_recording(record, capfd, fault, rule) -> None:
+def test_a_fault_is_found_in_a_recording(record, capfd, fault, rule) -> None:
     status, rules, _ = _check(record("pixazo/chatterbox", fault), "pixazo/chatterbox", capfd)
     assert status == 1
     assert rule in rules
@@ -75,7 +75,7 @@ def test_what_was_wrong_is_found_in_the_recording(record, capfd, fault, rule) ->
 
 @pytest.fixture(scope="module")
 def one_minute(tmp_path_factory):
-    """A contract whose jobs wait for a minute at most."""
+    """A contract whose jobs are queued for one minute at most."""
     document = copy.deepcopy(DOCUMENT)
     document["paths"]["/jobs/{job_id}"]["get"]["x-job"]["states"]["queued"]["max_s"] = 60
     path = tmp_path_factory.mktemp("acme") / "openapi.json"
@@ -110,11 +110,11 @@ def _exchange(operation, at_s, answer):
 
 
 @pytest.mark.parametrize(("asked_s", "rules"), [(60, set()), (62, {"job-state-too-long"})])
-def test_how_long_a_state_lasted_is_read_from_the_times_of_a_recording(one_minute, tmp_path, asked_s, rules) -> None:
-    told = {"id": "job-1", "state": "queued", "cost": 30}
+def test_the_duration_of_a_state_is_read_from_the_times_of_a_recording(one_minute, tmp_path, asked_s, rules) -> None:
+    job = {"id": "job-1", "state": "queued", "cost": 30}
     later = {"id": "job-1", "model": "model-small", "created": "2026-05-22 13:19:23"}
     exchanges = [
-        _exchange("submit", 0, told),
+        _exchange("submit", 0, job),
         _exchange("status", 20, {**later, "state": "queued"}),
         _exchange("status", asked_s, {**later, "state": "queued"}),
     ]
@@ -125,7 +125,7 @@ def test_how_long_a_state_lasted_is_read_from_the_times_of_a_recording(one_minut
     assert {finding.rule for subject in subjects for finding in judge.findings(subject)} == rules
 
 
-def test_a_file_that_is_no_recording_is_one_line(tmp_path, capfd) -> None:
+def test_an_invalid_recording_is_reported_in_one_line(tmp_path, capfd) -> None:
     (tmp_path / "broken.har").write_text("{")
     assert cli.run(["check", "--recordings", str(tmp_path)]) == 2
     assert len(capfd.readouterr().err.splitlines()) == 1

@@ -1,4 +1,4 @@
-"""Recordings that are too old: `voicegauge check` offers a person on a terminal to make them anew, and nobody else."""
+"""Stale recordings: `voicegauge check` offers on a terminal to record them again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OLD = 1_600_000_000
 def aged(
     acme: Acme, acme_contracts: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> tuple[list[str], Path]:
-    """The arguments of a check of one recording that is years old, and the recording."""
+    """The arguments of a check of one stale recording, and the recording."""
     monkeypatch.setenv("ACME_API_KEY", ACME_KEY)
     monkeypatch.delenv("CI", raising=False)
     contracts, out = acme_contracts(), tmp_path / "my fixtures"
@@ -49,14 +49,14 @@ def on_a_terminal(arguments: list[str], answer: str) -> tuple[int, str]:
         stdin=follower, stdout=subprocess.PIPE, stderr=follower, text=True, check=False,
         start_new_session=True, timeout=120,
     )  # fmt: skip
-    said = os.read(leader, 65_536)
+    output = os.read(leader, 65_536)
     os.close(follower)
     os.close(leader)
-    assert b"Run them now?" in said, said
+    assert b"Run them now?" in output, output
     return done.returncode, done.stdout
 
 
-def test_a_person_who_agrees_has_them_recorded_and_judged_again(aged: tuple[list[str], Path]) -> None:
+def test_on_confirmation_stale_recordings_are_recorded_and_judged_again(aged: tuple[list[str], Path]) -> None:
     arguments, path = aged
     status, out = on_a_terminal(arguments, "y")
     assert (status, "recording-stale" in out) == (0, False)
@@ -64,17 +64,17 @@ def test_a_person_who_agrees_has_them_recorded_and_judged_again(aged: tuple[list
     assert started_at(path) > OLD + 1e8
 
 
-def test_a_person_who_does_not_agree_is_told_the_command(aged: tuple[list[str], Path], acme: Acme) -> None:
+def test_without_confirmation_the_command_is_shown(aged: tuple[list[str], Path], acme: Acme) -> None:
     arguments, path = aged
-    asked = len(acme.keys)
+    requests = len(acme.keys)
     status, out = on_a_terminal([*arguments, "--strict"], "n")
     assert status == 1
     assert f"voicegauge record acme/voice-1 --live --out '{path.parent.parent}'" in out
-    assert (started_at(path), len(acme.keys)) == (OLD, asked)
+    assert (started_at(path), len(acme.keys)) == (OLD, requests)
 
 
 @pytest.mark.parametrize(("ci", "expected"), [(None, 0), ("true", 1)])
-def test_without_a_terminal_nothing_is_asked_and_ci_fails(
+def test_without_a_terminal_nothing_is_offered_and_ci_fails(
     aged: tuple[list[str], Path],
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -86,8 +86,8 @@ def test_without_a_terminal_nothing_is_asked_and_ci_fails(
         monkeypatch.setenv("CI", ci)
     capfd.readouterr()
     status = cli.run(arguments)
-    said = capfd.readouterr()
+    output = capfd.readouterr()
     assert status == expected
-    assert "recording-stale" in said.out
-    assert "Run them now?" not in said.out + said.err
+    assert "recording-stale" in output.out
+    assert "Run them now?" not in output.out + output.err
     assert started_at(path) == OLD

@@ -1,4 +1,4 @@
-"""A search in its thread, beside the event loop that sends."""
+"""A search in its thread, next to the event loop that sends."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from voicegauge.conformance.fuzzing.search import FuzzEffort, RuleSearch
 
 
-def test_a_search_that_is_stopped_while_it_draws_asks_nothing_more() -> None:
+def test_a_search_that_is_stopped_sends_nothing_more() -> None:
     drawing, go_on = threading.Event(), threading.Event()
-    asked: list[int] = []
+    sent: list[int] = []
     runner: Any = SimpleNamespace(keep=lambda _: None)
 
     async def question() -> None:
-        asked.append(1)
+        sent.append(1)
 
     async def search() -> None:
         search = RuleSearch(runner, FuzzEffort(examples=1, seed=0))
@@ -36,4 +36,4 @@ def test_a_search_that_is_stopped_while_it_draws_asks_nothing_more() -> None:
         threading.Timer(0.2, go_on.set).start()
 
     asyncio.run(search())
-    assert asked == []
+    assert sent == []

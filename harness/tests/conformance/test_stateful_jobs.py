@@ -1,4 +1,4 @@
-"""Many jobs on one account, in any order: none is taken for another, and a correct provider is not blamed."""
+"""Several jobs of one account in any order: mixed-up jobs are found, and a correct provider has no findings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TARGETS = ["pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro"]
 
 @pytest.fixture
 def take(voicegauge_catalogue, voicegauge_emulator):
-    """Take steps with jobs of a target; answers with the rules that were broken."""
+    """Take steps with jobs of a target; returns the rules that were broken."""
 
     def run(target: str, *steps: str) -> list[str]:
         [chosen] = voicegauge_catalogue.select([target])
@@ -43,7 +43,7 @@ def take(voicegauge_catalogue, voicegauge_emulator):
 
 @pytest.fixture
 def fuzz(voicegauge_catalogue, voicegauge_emulator):
-    """Search with the jobs of targets alone; answers with the report."""
+    """Search over the jobs of targets only; returns the report."""
 
     def run(*names: str, seed: int = 0, failures=None):
         targets = voicegauge_catalogue.select(names)
@@ -58,17 +58,17 @@ def fuzz(voicegauge_catalogue, voicegauge_emulator):
 
 
 async def _nothing(*_) -> None:
-    """In place of random requests."""
+    """Replaces random requests."""
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_jobs_that_are_interleaved_are_no_false_alarm(take, target) -> None:
+def test_interleaved_jobs_have_no_findings(take, target) -> None:
     steps = ["submit", "submit", "poll 2", "poll 1", "unknown 1", "late 2", "submit", "poll 2", "poll 1", "late 1"]
     assert take(target, *steps, "poll 3", "poll 3", "poll 3", "late 2") == []
 
 
 @pytest.mark.parametrize("target", TARGETS)
-def test_no_order_of_steps_blames_a_correct_provider(fuzz, target) -> None:
+def test_no_order_of_steps_has_findings_for_a_correct_provider(fuzz, target) -> None:
     report = fuzz(target, seed=4)
     assert report.findings == ()
     assert report.exchanges["emulated"] > 20
@@ -82,8 +82,8 @@ def test_no_order_of_steps_blames_a_correct_provider(fuzz, target) -> None:
         ("ttsai/kokoro", "job-crosstalk"),
     ],
 )
-def test_jobs_that_are_taken_for_each_other_break_what_their_answers_tell(take, plant, target, rule) -> None:
-    plant("crosstalk")
+def test_mixed_up_jobs_break_the_rules_over_their_responses(take, inject_faults, target, rule) -> None:
+    inject_faults("crosstalk")
     alone = ["submit", "poll 1", "poll 1", "poll 1"]
     assert take(target, *alone) == []
     assert rule in take(target, *alone[:3], "submit", "poll 1", "poll 1", "poll 2")
@@ -91,25 +91,25 @@ def test_jobs_that_are_taken_for_each_other_break_what_their_answers_tell(take, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("target", TARGETS)
-def test_jobs_that_are_taken_for_each_other_are_found_in_few_steps(fuzz, plant, take, target) -> None:
-    plant("crosstalk")
+def test_mixed_up_jobs_are_found_in_few_steps(fuzz, inject_faults, take, target) -> None:
+    inject_faults("crosstalk")
     report = fuzz(target)
     assert {finding.rule for finding in report.findings} & {"job-id-changed", "job-created-changed", "job-crosstalk"}
     finding = report.findings[0]
     steps = finding.case.partition("jobs, ")[2].split("; ")
-    assert len(steps) <= 8  # of at most 16: a live service is not asked until nothing can be left out
+    assert len(steps) <= 8  # of at most 16: shrinking is limited, because a live service charges for it
     assert f"voicegauge_jobs('{target}', {steps!r})" in finding.test
     assert finding.rule in take(target, *steps)
 
 
 @pytest.mark.slow
-def test_a_job_that_changes_its_mind_late_is_found(fuzz, plant) -> None:
-    plant("terminal-flip")
+def test_a_job_that_changes_its_final_state_late_is_found(fuzz, inject_faults) -> None:
+    inject_faults("terminal-flip")
     assert "job-terminal-changed" in {finding.rule for finding in fuzz("pixelapi/voice-design").findings}
 
 
 @pytest.mark.parametrize("step", ["poll 1", "pol 1", "cancel", "submit; submit"])
-def test_a_step_that_cannot_be_taken_is_refused(take, step) -> None:
+def test_an_impossible_step_is_rejected(take, step) -> None:
     with pytest.raises(UsageError, match="write submit, poll N, late N, expired N, cancel N, unknown N"):
         take("pixelapi/voice-design", step)
 
@@ -118,16 +118,16 @@ def test_a_step_that_cannot_be_taken_is_refused(take, step) -> None:
     ("job_id", "known", "other"),
     [("job-17", ["job-17"], "job-10"), ("job-17", ["job-17", "job-10"], "job-11"), ("17", ["17"], "17000")],
 )
-def test_an_id_that_is_like_another_is_nobodys(job_id, known, other) -> None:
+def test_a_similar_id_is_unknown(job_id, known, other) -> None:
     assert similar_unknown_id(job_id, known) == other
 
 
-def test_a_target_without_jobs_is_refused(take) -> None:
+def test_a_target_without_jobs_is_rejected(take) -> None:
     with pytest.raises(UsageError, match="has no jobs"):
         take("ttsai/kokoro-sync", "submit")
 
 
-# Jobs that can be cancelled, and asked for until an hour after their end
+# Jobs that can be cancelled, and polled until an hour after their end
 
 
 @pytest.fixture(scope="module")
@@ -138,8 +138,8 @@ def acme(tmp_path_factory):
 
 
 @pytest.fixture
-def asked(acme):
-    """Settings to ask the emulator of `acme` in this process, with faults."""
+def settings_for(acme):
+    """Settings for an in-process emulator of `acme` with faults."""
 
     def make(*faults: str, clock: str = "per-poll", fuzz: int = 0) -> CheckSettings:
         played = EmulatorSettings(clock=clock, faults=faults, rate_limits=False, credits=EMULATED_CREDITS)
@@ -156,12 +156,12 @@ def asked(acme):
 
 
 @pytest.fixture
-def broken(acme, asked):
+def broken_rules(acme, settings_for):
     """The rules that steps with jobs of `acme` break."""
 
     def run(*steps: str, faults: tuple[str, ...] = (), clock: str = "per-poll") -> list[str]:
         collector = Collector((), 0)
-        asyncio.run(check_job_steps(acme.target("small"), steps, asked(*faults, clock=clock), collector))
+        asyncio.run(check_job_steps(acme.target("small"), steps, settings_for(*faults, clock=clock), collector))
         return [finding.rule for finding in collector.report().findings]
 
     return run
@@ -173,30 +173,32 @@ EXPIRED = ("submit", "poll 1", "poll 1", "submit", "poll 2", "expired 1", "poll 
 
 @pytest.mark.parametrize("clock", ["per-poll", "virtual"])
 @pytest.mark.parametrize("steps", [CANCELLED, EXPIRED, (*CANCELLED, "expired 1", "cancel 1", "late 1")])
-def test_jobs_that_are_cancelled_and_expire_as_documented_break_no_rule(broken, steps, clock) -> None:
-    assert broken(*steps, clock=clock) == []
+def test_documented_cancellation_and_expiry_have_no_findings(broken_rules, steps, clock) -> None:
+    assert broken_rules(*steps, clock=clock) == []
 
 
-def test_a_job_that_goes_on_after_it_was_cancelled_is_found(broken) -> None:
-    assert broken("submit", "cancel 1", "poll 1", "poll 1", faults=("ignores-cancelling",)) == ["job-cancel-ignored"]
-    # It may have ended before it was cancelled: nobody asked.
-    assert broken("submit", "poll 1", "cancel 1", "poll 1", faults=("ignores-cancelling",)) == []
+def test_a_job_that_continues_after_its_cancellation_is_found(broken_rules) -> None:
+    assert broken_rules("submit", "cancel 1", "poll 1", "poll 1", faults=("ignores-cancelling",)) == [
+        "job-cancel-ignored"
+    ]
+    # It may have ended before it was cancelled, since it was not polled.
+    assert broken_rules("submit", "poll 1", "cancel 1", "poll 1", faults=("ignores-cancelling",)) == []
 
 
 @pytest.mark.parametrize("clock", ["per-poll", "virtual"])
-def test_a_job_that_never_expires_is_found(broken, clock) -> None:
+def test_a_job_that_never_expires_is_found(broken_rules, clock) -> None:
     seen = ("submit", "late 1", "late 1", "expired 1")
-    assert broken(*seen, faults=("never-expires",), clock=clock) == ["accepts-invalid"]
-    # Not seen to end, it may be a job that took long.
-    assert broken("submit", "expired 1", faults=("never-expires",), clock=clock) == []
+    assert broken_rules(*seen, faults=("never-expires",), clock=clock) == ["accepts-invalid"]
+    # Without a terminal state it may simply have taken long.
+    assert broken_rules("submit", "expired 1", faults=("never-expires",), clock=clock) == []
 
 
 @pytest.mark.parametrize(
     ("faults", "rules"),
     [((), set()), (("ignores-cancelling", "never-expires"), {"job-cancel-ignored", "accepts-invalid"})],
 )
-def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, asked, monkeypatch, faults, rules) -> None:
+def test_the_search_cancels_jobs_and_waits_until_they_expire(acme, settings_for, monkeypatch, faults, rules) -> None:
     monkeypatch.setattr("voicegauge.conformance.fuzzing.fuzz_target", _nothing)
-    collector, settings = Collector((), 0), asked(*faults, fuzz=60)
+    collector, settings = Collector((), 0), settings_for(*faults, fuzz=60)
     run_check(collector, check_service([acme.target("small")], CasePlan(cases=()), settings, collector))
     assert {finding.rule for finding in collector.report().findings} == rules

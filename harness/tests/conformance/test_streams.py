@@ -1,4 +1,4 @@
-"""Streamed speech: a whole one is right, and whatever a stream does wrong is found under its rule."""
+"""Streamed speech: a correct stream has no findings, and every fault is found by its rule."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from voicegauge.transport import Transport
 TARGET = "ttsai/kokoro-stream"
 BOUND_S = 0.4
 
-# fault -> the rule that must find it, and what else may well be seen of it
+# fault -> the rule that must find it, and rules that may find it as well
 FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "stream-event-missing": ("stream-index", {"audio-truncated", "audio-length"}),
     "stream-reordered": ("stream-order", set()),
@@ -36,13 +36,13 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
 }
 
 
-def test_the_table_names_every_fault_of_streams() -> None:
+def test_the_table_has_every_fault_of_streams() -> None:
     assert {name for name in FAULTS if name.startswith("stream-")} == {*FOUND_BY, "stream-stalled"} - {
         name for name in FOUND_BY if not name.startswith("stream-")
     }
 
 
-def test_a_stream_that_is_right_has_nothing_found(check) -> None:
+def test_a_correct_stream_has_no_findings(check) -> None:
     report = check([TARGET], only=lambda case: case.speech is not None)
     assert not report.findings
     ends = {case.id.rpartition(": ")[2]: case.verdict for case in report.cases}
@@ -51,9 +51,9 @@ def test_a_stream_that_is_right_has_nothing_found(check) -> None:
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_a_fault_of_a_stream_is_found_under_its_rule(fault, plant, check) -> None:
+def test_a_fault_of_a_stream_is_found_by_its_rule(fault, inject_faults, check) -> None:
     rule, also = FOUND_BY[fault]
-    plant(f"{fault}@{TARGET}")
+    inject_faults(f"{fault}@{TARGET}")
     report = check([TARGET], only=lambda case: case.id.endswith(": a full delivery as mp3"))
     errors = {finding.rule for finding in report.findings if finding.severity is Severity.ERROR}
     assert rule in errors
@@ -65,7 +65,7 @@ def test_a_fault_of_a_stream_is_found_under_its_rule(fault, plant, check) -> Non
 
 @pytest.fixture
 def bounded(tmp_path: Path, voicegauge_catalogue) -> Contract:
-    """The bundled contract, with a short longest pause."""
+    """The bundled contract with a short maximum pause between chunks."""
     text = voicegauge_catalogue.provider("ttsai").document.path.read_text()
     path = tmp_path / "ttsai" / "openapi.yaml"
     path.parent.mkdir()
@@ -86,7 +86,7 @@ def _findings(contract: Contract, exchange: Exchange) -> Iterator[Finding]:
     return Checker(Provenance.EMULATED).findings(Call(contract.operation("streamSpeech"), exchange))
 
 
-def test_a_stalled_stream_is_found_by_the_times_of_its_pieces(bounded) -> None:
+def test_a_stalled_stream_is_found_by_the_times_of_its_chunks(bounded) -> None:
     settings = EmulatorSettings(time_scale=0.05, faults=("stream-stalled",))
     with running_emulator([bounded], settings) as emulator:
         delivery = _speak(bounded, emulator.base_url("ttsai"))
@@ -128,14 +128,14 @@ START, DONE = b'event: start\ndata: {"status": "processing"}\n\n', b'event: done
     ],
     ids=lambda value: "-".join(sorted(value)) if isinstance(value, set) else "",
 )
-def test_every_stream_is_judged_by_the_same_rules_whoever_made_it(body, rules, voicegauge_catalogue) -> None:
+def test_streams_of_any_origin_are_judged_by_the_same_rules(body, rules, voicegauge_catalogue) -> None:
     contract = voicegauge_catalogue.provider("ttsai")
     found = {finding.rule for finding in _findings(contract, _answer(contract, body))}
-    assert found - {"header-missing"} == rules  # nobody wrote headers here
+    assert found - {"header-missing"} == rules  # documents print no headers
     assert rules <= set(RULES)
 
 
-def test_a_documented_stream_is_judged_too(tmp_path: Path, voicegauge_catalogue) -> None:
+def test_a_documented_stream_is_judged(tmp_path: Path, voicegauge_catalogue) -> None:
     text = voicegauge_catalogue.provider("ttsai").document.path.read_text()
     path = tmp_path / "openapi.yaml"
     written = 'value: "event: start\\ndata: {}\\n\\n"'

@@ -1,4 +1,4 @@
-"""`voicegauge record --live`, cut off by `kill -9`: what has been answered is not asked for again."""
+"""`voicegauge record --live` stopped by `kill -9`: cases with a response are not sent again."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def arguments(acme: Acme, acme_contracts: Callable[..., Path], monkeypatch: pyte
 
 @pytest.fixture
 def killed(acme: Acme, arguments: list[str], tmp_path: Path) -> Path:
-    """The folder of a recording that was killed when its provider had answered `ANSWERED` requests."""
+    """The folder of a recording that was killed after a few responses."""
     folder = tmp_path / "fixtures"
     acme.silent_after = ANSWERED
     command = [sys.executable, "-m", "voicegauge", *arguments, str(folder)]
@@ -48,7 +48,7 @@ def killed(acme: Acme, arguments: list[str], tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_killed_recording_goes_on_where_it_was(
+def test_a_killed_recording_continues_where_it_stopped(
     acme: Acme, arguments: list[str], killed: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert not list(killed.rglob("*.har"))
@@ -56,46 +56,46 @@ def test_a_killed_recording_goes_on_where_it_was(
     assert len(parts) == ANSWERED
     for path in killed.rglob("*.*"):
         assert path.is_dir() or find_secret(path.read_bytes(), [ACME_KEY]) is None
-    asked = len(acme.keys)
+    requests = len(acme.keys)
     assert cli.run([*arguments, str(killed)]) == EXIT_OK
     assert f"{ANSWERED} cases are already recorded" in capfd.readouterr().err
-    rest = len(acme.keys) - asked
+    rest = len(acme.keys) - requests
     assert not (killed / ".unfinished").exists()
     whole = tmp_path / "whole"
-    asked = len(acme.keys)
+    requests = len(acme.keys)
     assert cli.run([*arguments, str(whole)]) == EXIT_OK
-    assert rest == len(acme.keys) - asked - ANSWERED
+    assert rest == len(acme.keys) - requests - ANSWERED
     recordings = [load_har(folder / "acme" / "voice-1.har") for folder in (killed, whole)]
     assert requested(recordings[0]) == requested(recordings[1])
 
 
-def test_what_was_cut_off_is_neither_checked_nor_replayed(killed: Path) -> None:
+def test_an_unfinished_recording_is_neither_checked_nor_replayed(killed: Path) -> None:
     assert cli.run(["check", "pixelapi", "--recordings", str(killed)]) == EXIT_OK
 
 
-def test_what_was_cut_off_long_ago_is_asked_for_again(acme: Acme, arguments: list[str], killed: Path) -> None:
+def test_stale_unfinished_cases_are_recorded_again(acme: Acme, arguments: list[str], killed: Path) -> None:
     for part in killed.rglob("*.part"):
         text = part.read_text()
         old = re.sub(r'("started_at": )[\d.]+', r"\g<1>1000000000.0", text)
         assert old != text
         part.write_text(old)
-    asked = len(acme.keys)
+    requests = len(acme.keys)
     assert cli.run([*arguments, str(killed)]) == EXIT_OK
     recording = load_har(killed / "acme" / "voice-1.har")
-    assert len(acme.keys) - asked == len(recording.exchanges)
+    assert len(acme.keys) - requests == len(recording.exchanges)
     assert not (killed / ".unfinished").exists()
 
 
-def test_what_looks_like_a_credential_is_not_kept_aside_either(
+def test_a_case_with_a_possible_credential_is_not_saved(
     acme: Acme, arguments: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It stops the file; the cases that are harmless are not paid for again with --mask."""
+    """Its file is not written; the other cases are not paid for again with --mask."""
     acme.leaks = "Zq3vX8kLw0TnB5rYc7HdM2sJf9GpE4uA"
     status = cli.run([*arguments, str(tmp_path / "fixtures")])
     assert status == 2
     assert "looks like a credential" in capfd.readouterr().err
-    asked = len(acme.keys)
+    requests = len(acme.keys)
     assert cli.run([*arguments, str(tmp_path / "fixtures"), "--mask", "trace"]) == EXIT_OK
-    assert 0 < len(acme.keys) - asked < asked
+    assert 0 < len(acme.keys) - requests < requests
     for path in (tmp_path / "fixtures").rglob("*.*"):
         assert path.is_dir() or acme.leaks.encode() not in path.read_bytes()

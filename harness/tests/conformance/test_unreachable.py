@@ -1,4 +1,4 @@
-"""A service that never says a word, or now and then says none."""
+"""A service that never responds, or loses some connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from voicegauge.errors import TimedOutError, UnreachableError
 from voicegauge.transport import Timeouts, Transport, VirtualClock
 
 
-def test_a_service_that_never_answers_is_given_up_soon(acme_contracts: Callable[..., Path]) -> None:
+def test_a_service_that_never_responds_is_given_up_soon(acme_contracts: Callable[..., Path]) -> None:
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
     cases = plan_cases(list(contract.targets.values()), emulated=False, every=False).cases
     collector = Collector([], 0)
@@ -39,15 +39,15 @@ def test_a_service_that_never_answers_is_given_up_soon(acme_contracts: Callable[
 
 @pytest.fixture
 def fuzz():
-    """Fuzz a target whose service drops every connection for which `drops` is true of its number; returns how many."""
+    """Fuzz a target whose service drops connections for which `drops` is true; returns the number of connections."""
 
     def run(drops: Callable[[int], bool], collector: Collector) -> int:
         [target] = load_catalogue().select(["pixelapi/voice-design"])
-        emulator, asked = create_app([target.contract], emulator_settings()), []
+        emulator, connections = create_app([target.contract], emulator_settings()), []
 
         async def app(scope, receive, send) -> None:
-            asked.append(scope["path"])
-            if not drops(len(asked)):
+            connections.append(scope["path"])
+            if not drops(len(connections)):
                 await emulator(scope, receive, send)
 
         settings = CheckSettings(
@@ -59,18 +59,18 @@ def fuzz():
         )
         with contextlib.suppress(UnreachableError):
             asyncio.run(check_service([target], CasePlan(cases=()), settings, collector))
-        return len(asked)
+        return len(connections)
 
     return run
 
 
-def test_a_connection_that_breaks_now_and_then_does_not_end_a_search(fuzz) -> None:
+def test_occasional_lost_connections_do_not_end_a_search(fuzz) -> None:
     collector = Collector([], 0)
-    asked = fuzz(lambda number: number % 5 == 0, collector)
-    assert asked > 20
-    assert collector.exchanges == asked - asked // 5
+    connections = fuzz(lambda number: number % 5 == 0, collector)
+    assert connections > 20
+    assert collector.exchanges == connections - connections // 5
     assert collector.report().findings == ()
 
 
-def test_a_search_ends_where_the_service_is_away(fuzz) -> None:
+def test_a_search_ends_when_the_service_is_unreachable(fuzz) -> None:
     assert fuzz(lambda _: True, Collector([], 0)) == MAX_UNREACHABLE

@@ -1,4 +1,4 @@
-"""Webhooks in a check: they are asked for, waited for and judged, and whatever is wrong is found under its rule."""
+"""Webhooks in a check: subscribed to, waited for and judged, and every fault is found by its rule."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from voicegauge.receiver import running_receiver
 
 TARGETS = ("pixazo/chatterbox", "ttsai/batch-kokoro")
 
-# fault -> the rule that must find it, and how many of the operations that are checked can show it
+# fault -> the rule that must find it, and the number of operations that can show it
 FOUND_BY: dict[str, tuple[str, int]] = {
     "webhook-never": ("webhook-missing", 2),
     "webhook-twice": ("webhook-repeated", 2),
@@ -43,7 +43,7 @@ def check(voicegauge_catalogue, voicegauge_emulator) -> Callable[..., CheckRepor
     def run(*names: str, separated: bool = False, **settings_more: Any) -> CheckReport:
         targets = voicegauge_catalogue.select(names)
         cases = list(plan_cases(targets, emulated=True, every=True, webhooks=True).cases)
-        if separated:  # a plan of all that is sent audio would take longer than all else here
+        if separated:  # a plan of all audio input would take longer than everything else here
             contracts = {"ttsai": voicegauge_catalogue.provider("ttsai")}
             cases += with_webhook_cases(audio_input_cases(contracts["ttsai"].operation("separateAudio"), ()), contracts)
         cases = [case for case in cases if case.callback_url or case.kind == "plain-http"]
@@ -64,7 +64,7 @@ def _found(report: CheckReport) -> dict[str, int]:
     return {rule: len(operations) for rule, operations in seen.items()}
 
 
-def test_every_documented_webhook_is_asked_for_in_each_mode_and_comes_as_it_should(check) -> None:
+def test_every_documented_webhook_is_tested_in_each_mode(check) -> None:
     report = check("pixazo", "ttsai/batch-kokoro", separated=True)
     assert {case.id: case.verdict for case in report.cases} == dict.fromkeys(
         [
@@ -89,24 +89,24 @@ def test_every_documented_webhook_is_asked_for_in_each_mode_and_comes_as_it_shou
     assert _found(report) == {}
 
 
-def test_the_table_names_every_fault_of_webhooks_and_only_known_rules() -> None:
+def test_the_table_has_every_fault_of_webhooks_and_only_existing_rules() -> None:
     assert {name for name in FAULTS if name.startswith("webhook-")} == FOUND_BY.keys()
     assert {rule for rule, _ in FOUND_BY.values()} <= set(RULES)
 
 
 @pytest.mark.parametrize("fault", FOUND_BY)
-def test_a_planted_fault_is_found_under_its_rule(fault, plant, check) -> None:
+def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> None:
     rule, operations = FOUND_BY[fault]
-    plant(fault)
+    inject_faults(fault)
     report = check(*TARGETS)
     assert _found(report) == {rule: operations}
     found = next(finding for finding in report.findings if finding.rule == rule)
     assert found.where.file
     assert found.where.line
-    assert found.reproduce or rule == "callback-schema"  # what a provider sends cannot be sent again
+    assert found.reproduce or rule == "callback-schema"  # a callback cannot be sent again by the user
 
 
-def test_a_live_check_is_told_at_the_receiver_it_was_given(check, monkeypatch) -> None:
+def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
     monkeypatch.setattr(webhook_session, "SETTLE_S", 0.0)
     with running_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.RECORDED, receiver=receiver)
@@ -121,7 +121,7 @@ def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
     assert "--public-url" in (skipped.reason or "")
 
 
-def test_without_being_asked_for_no_request_names_a_url(voicegauge_catalogue) -> None:
+def test_by_default_no_request_has_a_webhook_url(voicegauge_catalogue) -> None:
     plan = plan_cases(voicegauge_catalogue.select(["pixazo"]), emulated=True, every=True)
     assert not [case for case in plan.cases if case.callback_url or case.kind == "plain-http"]
     named = [case.request.headers.get("X-Webhook-URL") for case in plan.cases if case.request is not None]

@@ -1,4 +1,4 @@
-"""Tests of a user's own that ask a live service from several workers: nothing is paid for twice."""
+"""Tests of a user that check a live service from several workers: nothing is paid for twice."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ LIVE = {
 
 @pytest.fixture
 def live(pytester, acme, acme_contracts, monkeypatch):
-    """Run tests at a provider on a real socket that counts what it is paid for, in two workers."""
+    """Run tests in two workers against a provider that counts billable requests."""
     monkeypatch.setenv("ACME_API_KEY", "sk-acme-0123456789abcdef")
     folder = acme_contracts()
     document = folder / "acme" / "openapi.yaml"
@@ -57,7 +57,7 @@ def test_workers_pay_for_one_check_of_a_provider_together(live, acme) -> None:
 
 @pytest.mark.slow
 def test_workers_share_the_budget(live, acme) -> None:
-    """A check costs 0.001: of six, the budget pays for three."""
+    """A check costs $0.001: the budget pays for three of six."""
     live(LIVE["checks"], "--vg-max-cost", "0.0035").assert_outcomes(passed=3, failed=3)
     assert len(acme.texts) == 3
 
@@ -77,7 +77,7 @@ def _die(file: Path) -> None:
         os._exit(1)
 
 
-def test_processes_that_spend_at_once_stay_within_the_budget(tmp_path) -> None:
+def test_processes_that_spend_at_the_same_time_stay_within_the_budget(tmp_path) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_spend, args=(tmp_path / "budget", 40)) for _ in range(3)]
     for worker in workers:
@@ -88,7 +88,7 @@ def test_processes_that_spend_at_once_stay_within_the_budget(tmp_path) -> None:
         assert ledger.spent_usd == 0.05
 
 
-def test_what_a_dead_process_had_is_given_to_nobody(tmp_path) -> None:
+def test_the_reservation_of_a_dead_process_is_not_released(tmp_path) -> None:
     dying = multiprocessing.get_context("spawn").Process(target=_die, args=(tmp_path / "budget",))
     dying.start()
     dying.join()
@@ -109,7 +109,7 @@ def _fill_the_disk_and_leave(budget: SharedBudget) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_sum_that_cannot_be_written_is_no_new_budget(tmp_path) -> None:
+def test_spending_that_cannot_be_written_is_not_lost(tmp_path) -> None:
     budget = SharedBudget(tmp_path / "budget", 1.0)
     with pytest.raises(OSError, match="large"):
         _fill_the_disk_and_leave(budget)
