@@ -128,8 +128,8 @@ def test_of_a_charge_in_dollars_a_part_of_a_cent_may_be_rounded_up(
     def in_dollars(text: str) -> str:
         before, _, after = text.partition("        alternatives:")
         after = after.partition("      requestBody:")[2]
-        dear = f"{before}      requestBody:{after}".replace("credits: 1000", "usd: 1")
-        return dear.replace("  credits: {name: credits}\n", "")
+        in_usd = f"{before}      requestBody:{after}".replace("credits: 1000", "usd: 1")
+        return in_usd.replace("  credits: {name: credits}\n", "")
 
     acme = edited(in_dollars)
     sent = submit({"id": "j", "state": "new", "used": used}, asked={"text": "x" * characters})
