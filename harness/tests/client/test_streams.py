@@ -168,4 +168,4 @@ def test_a_response_that_is_not_a_stream_is_a_protocol_failure(streaming, script
 def test_a_rejection_is_not_a_stream_failure(streaming, script) -> None:
     delivery = _speak(streaming, script.on("POST /say", JSONResponse({"error": "text"}, 400)))
     assert delivery.failure is not None
-    assert delivery.failure.kind == "refused"
+    assert delivery.failure.kind == "rejected"

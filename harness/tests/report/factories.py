@@ -282,7 +282,7 @@ def _price(voice: Voice, text: str) -> float | None:
 
 
 def _failure(rng: random.Random, message: str) -> Failure:
-    return Failure(kind=rng.choice(("failed", "server", "timeout")), message=message, status=503)
+    return Failure(kind=rng.choice(("failed", "server_error", "timeout")), message=message, status=503)
 
 
 def _latency(voice: Voice, rng: random.Random) -> Latency:
