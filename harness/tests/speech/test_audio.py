@@ -27,7 +27,7 @@ from voicegauge.speech.audio import (
 from voicegauge.speech.audio.limits import MAX_AUDIO_S, MAX_CHANNELS
 
 RATE = 24_000
-RAW = {"pcm_s16le", "mulaw"}
+RAW = {"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_f32le", "pcm_u8", "mulaw", "alaw"}
 
 
 def tone(seconds: float = 2.0, *, rate: int = RATE, level: float = 0.3, lead_s: float = 0.0) -> np.ndarray:

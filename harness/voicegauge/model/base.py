@@ -1,4 +1,4 @@
-"""The base class of all records, and two enumerations that they share."""
+"""The base of every record, and the two small vocabularies that all of them share."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ StopReason = Literal["interrupted", "budget", "unreachable"]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An immutable record; decoding fails for unknown fields.
+    """An immutable record; unknown fields are refused when it is decoded.
 
-    Subclasses repeat `frozen=True, kw_only=True`: msgspec does not inherit `kw_only`, and type checkers do not see that
-    it inherits `frozen`.
+    Subclasses say `frozen=True, kw_only=True` again: msgspec does not pass on the one,
+    and type checkers do not see that it passes on the other.
     """
 
 
 class Provenance(StrEnum):
-    """Where traffic comes from."""
+    """Where traffic came from; never blurred."""
 
     DOCUMENTED = "documented"
-    """An example printed in a provider's document; it was never sent."""
+    """An example printed in a provider's document: nobody sent it."""
     EMULATED = "emulated"
-    """The responses of voicegauge's own emulator."""
+    """Answered by voicegauge's own emulator."""
     RECORDED = "recorded"
-    """The responses of a live service."""
+    """Answered by a live service."""
 
 
 class Severity(StrEnum):
-    """The severity of a finding."""
+    """How bad a finding is."""
 
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
     DISPUTED = "disputed"
-    """The traffic violates one document but conforms to another; the contract records the contradiction."""
+    """Breaks one reading of the documents and keeps another that the contract records."""

@@ -1,4 +1,4 @@
-"""Deliveries: the job states observed while polling, and the audio, transcript or failure at the end."""
+"""What became of one request for speech: the states it was seen in, and what was delivered."""
 
 from __future__ import annotations
 
@@ -8,40 +8,31 @@ from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
 
 FailureKind = Literal[
-    "rejected",
-    "failed",
-    "server_error",
-    "rate_limited",
-    "no_credit",
-    "timeout",
-    "network",
-    "protocol",
-    "cancelled",
+    "refused", "failed", "server", "rate_limited", "credit", "timeout", "network", "protocol", "cancelled"
 ]
-"""`failed`: the job ended in failure; `protocol`: a response could not be understood."""
 
 
 class Interval(Record, frozen=True, kw_only=True):
-    """Lower and upper bound, in milliseconds, of a time that polling cannot determine exactly."""
+    """A time known only to lie between two polls, both in milliseconds."""
 
     low_ms: float
     high_ms: float
 
 
 class StateObservation(Record, frozen=True, kw_only=True):
-    """A job state that a response reported."""
+    """One state a job was seen in."""
 
     state: str
     at_ms: float
-    """When the response was complete, in milliseconds after the start of the submit."""
+    """Milliseconds after the submit began at which the answer was complete."""
     requested_ms: float
-    """When the request was sent, in milliseconds after the start of the submit."""
+    """Milliseconds after the submit began at which the question was sent."""
     exchange: int
     """Index into the delivery's exchanges."""
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """A job with its observed states; the first is from the submit response, if that has a state."""
+    """A job as it was seen from outside, the submit's own answer first."""
 
     id: str | None
     status_operation: str
@@ -49,16 +40,16 @@ class Job(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """Why a delivery failed."""
+    """Why no audio was delivered."""
 
     kind: FailureKind
     message: str
     status: int | None = None
-    """The HTTP status, if one caused the failure."""
+    """The HTTP status that said so, where one did."""
 
 
 class Delivery(Record, frozen=True, kw_only=True):
-    """The result of one speech request or one audio input request, with all exchanges.
+    """All that one request for speech, or one that sent audio, led to.
 
     Exactly one of `audio`, `text` and `failure` is set.
     """
@@ -66,17 +57,17 @@ class Delivery(Record, frozen=True, kw_only=True):
     target: str
     exchanges: tuple[Exchange, ...]
     attempts: int
-    """Number of submits sent, including retries."""
+    """Submits sent, retries included."""
     job: Job | None = None
     audio: bytes | None = None
     text: str | None = None
-    """The transcript, for a transcription."""
+    """The transcript, where audio was sent to be transcribed."""
     media_type: str | None = None
-    """The media type that the provider declares for the audio; `None` if it declares none."""
+    """What the provider declares the audio to be; `None` where it declares nothing."""
     audio_exchange: int | None = None
-    """Index of the exchange with the audio or the transcript."""
+    """Index of the exchange that carried the audio, or the text."""
     submit_exchange: int | None = None
-    """Index of the exchange of the last submit."""
+    """Index of the last submit."""
     charged_usd: float | None = None
     charged_credits: float | None = None
     failure: Failure | None = None

@@ -1,4 +1,4 @@
-"""`x-provider` at the root: identity, key, source documents, credits and retries."""
+"""`x-provider` at the root: who answers, what its money is, when to ask again."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from voicegauge.model import Record
 
 
 class CreditSpec(Record, frozen=True, kw_only=True):
-    """The provider's own currency."""
+    """The provider's own money."""
 
     name: str = "credits"
     usd: float | None = None
-    """Price of one credit in dollars; `None` if no document states it."""
+    """Dollars for one; `None` where no document says."""
     free: float | None = None
-    """Credits of a new account."""
+    """What a new account is given."""
     source: SourceReference | None = None
 
 
 class RetryPolicy(Record, frozen=True, kw_only=True):
-    """The recommended retries after a failed request."""
+    """When to send a request again, as the document recommends."""
 
     statuses: tuple[int, ...] = (429, 503)
     initial_delay_s: float = 1.0
     factor: float = 2.0
     max_delay_s: float = 30.0
     max_attempts: int = 4
-    """Including the first attempt."""
+    """All sends, the first included."""
     source: SourceReference | None = None
 
 
 class RecordingRules(Record, frozen=True, kw_only=True):
-    """When recordings of a provider are stale."""
+    """How long what was recorded of a provider is believed."""
 
     max_age_days: Positive = 90.0
-    """Age of the oldest exchange with the live service; emulated exchanges do not age."""
+    """Counted from the oldest exchange with the live service; emulated ones do not age."""
 
 
 class ProviderSpec(Record, frozen=True, kw_only=True):
@@ -42,12 +42,12 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     id: str
     title: str
     key_env: str
-    """Environment variable with the key."""
+    """The environment variable that holds the key."""
     key_optional: bool = False
-    """Whether some operations work without a key."""
+    """Some operations answer without a key."""
     sources: dict[str, SourceDocument]
     credits: CreditSpec | None = None
     retry: RetryPolicy = RetryPolicy()
     headers: dict[str, str] = {}
-    """Headers to send with every request."""
+    """Sent with every request, as the documents ask."""
     recordings: RecordingRules = RecordingRules()

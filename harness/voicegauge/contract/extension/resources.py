@@ -1,4 +1,4 @@
-"""`x-resource`, `x-batch` and `x-chat`: resources of an account, batches of jobs, and conversations."""
+"""`x-resource`, `x-batch` and `x-chat`: what a provider keeps from one call to the next."""
 
 from __future__ import annotations
 
@@ -9,110 +9,108 @@ from voicegauge.model import Record
 
 
 class ResourceListing(Record, frozen=True, kw_only=True):
-    """The operation that lists the resources of an account."""
+    """The operation that lists what an account has made."""
 
     operation: str
     count: Location | None = None
-    """Location of their number in the response."""
+    """The place of the answer that counts them."""
     limit: Location | None = None
-    """Location of the maximum number in the response."""
+    """The place of the answer that says how many an account may have."""
 
 
 class ResourceTransition(Record, frozen=True, kw_only=True):
-    """An operation that changes the state of a resource."""
+    """An operation that brings a thing into a state."""
 
     operation: str
     id: Location
-    """Location of the resource id in its request."""
+    """The place of the id in its request."""
     state: str
 
 
 class ResourceUse(Record, frozen=True, kw_only=True):
-    """An operation whose requests may name a resource."""
+    """An operation that takes the id of a thing."""
 
     operation: str
     id: Location
-    """Location of the resource id in its request."""
+    """The place of the id in its request."""
     replaces: tuple[Location, ...] = ()
-    """Locations in its request that the id replaces: they are not sent together with it."""
+    """Places of its request that the id stands for: they are left out."""
     states: tuple[str, ...] = ()
-    """The states in which the resource may be used; empty for any state."""
+    """In which it may be used; in any where none is named."""
     server: str | None = None
-    """`x-name` of the server for such requests, if it is not the operation's default."""
+    """The `x-name` of the server that takes it, where that is not the operation's own."""
     source: SourceReference | None = None
 
 
 class ResourceDeletion(Record, frozen=True, kw_only=True):
-    """The operation that deletes a resource."""
+    """The operation that deletes a thing."""
 
     operation: str
     id: Location
-    """Location of the resource id in its request."""
+    """The place of the id in its request."""
 
 
 class ResourceSpec(Record, frozen=True, kw_only=True):
-    """`x-resource` on the operation that creates a resource: saved on the server, and visible to its account only."""
+    """`x-resource` on the operation that makes a thing which is there in later calls, for its account alone."""
 
     name: str
-    """What a resource is called: "saved voice"."""
+    """What a thing is called: "saved voice"."""
     id: Location
-    """Location of the id in the response that creates it. Its last key is also the name of the id in lists."""
+    """The place of its id in the answer that makes it, and its name in each item of a list."""
     state: Location | None = None
-    """Location of the state, in the same way; `None` if resources have no states."""
+    """The place of its state, likewise; `None` where it has none."""
     states: tuple[str, ...] = ()
-    """All states; the first is that of a new resource."""
+    """All of them, the first being that of a new thing."""
     list: ResourceListing | None = None
     delete: ResourceDeletion | None = None
     transitions: tuple[ResourceTransition, ...] = ()
-    """In an order in which they can be applied to a new resource."""
+    """In the order in which they can be called on a new thing."""
     uses: tuple[ResourceUse, ...] = ()
     id_format: str = "{hex12}"
-    """Format of ids that the emulator generates; "{hexN}" is replaced by N random hexadecimal digits."""
+    """How the emulator forms ids; "{hexN}" stands for N hexadecimal digits."""
     source: SourceReference | None = None
 
 
 class BatchSpec(Record, frozen=True, kw_only=True):
-    """`x-batch` on an operation with `x-speech` that accepts several requests at once and starts a job for each."""
+    """`x-batch` on an operation with `x-speech` that takes many requests at once, each a job of its own."""
 
     items: Location
-    """Location of the list of requests; `x-speech.request` has the locations in its first item."""
+    """The place of the list in the request; `x-speech.request` names places in its first item."""
     item_operation: str
-    """Id of the operation that each item is a request to."""
+    """The operation that an item is a request to."""
     results: Location
-    """Location of the list of their jobs in the status response, in the order of the request."""
+    """The place of the list of their jobs in the status answer, in the order of the request."""
     job_id: str
-    """The field with the job id, in an item of `results`."""
+    """The name, in an item of `results`, of its job's id."""
     index: str | None = None
-    """The field with the index of the item, from 0, in an item of `results`."""
+    """Likewise the number of the item, from 0."""
     state: str | None = None
-    """The field with the job state, in an item of `results`."""
     charged: str | None = None
-    """The field with the charge, in an item of `results`."""
     url: str | None = None
-    """The field with the URL of the audio of a successful job, in an item of `results`."""
+    """Likewise where its audio is, once it has succeeded."""
     total: Location | None = None
-    """Location of the number of items, in the response to the submit and in the status response."""
+    """The place of the number of items, in both answers."""
     completed: Location | None = None
-    """Location of the number of ended items, in both responses."""
+    """The place of the number of items that have ended, in both answers."""
     source: SourceReference | None = None
 
 
 class ChatSpec(Record, frozen=True, kw_only=True):
-    """`x-chat` on an operation that replies to a message with text and speech."""
+    """`x-chat` on an operation that answers what is said to it in words and in speech."""
 
     text: Location
-    """Location of the user's message as text."""
+    """The place of what is said, as text."""
     audio: Location | None = None
-    """Location of the user's message as audio."""
+    """The place of what is said, as a recording."""
     transcript: Location | None = None
-    """Location of the transcript of the user's message in the response."""
+    """The place of the answer that repeats what was said."""
     reply: Location
-    """Location of the text of the reply."""
+    """The place of the answer in words."""
     reply_audio: ResponseAudio
-    """The speech of the reply in the response."""
+    """Where the answer is in speech."""
     emulation_target: str
-    """Name of the target whose voice the emulator replies with."""
+    """The target whose voice the emulator answers with."""
     voice: Location | None = None
-    """Location of the requested voice."""
+    """The place of the voice that is asked for."""
     charged: Location | None = None
     source: SourceReference | None = None

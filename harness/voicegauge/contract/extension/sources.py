@@ -1,4 +1,4 @@
-"""Source documents of facts, and contradictions between them."""
+"""Where a fact is written down, and what else is said of it."""
 
 from __future__ import annotations
 
@@ -9,45 +9,44 @@ from msgspec import Meta
 from voicegauge.model import Record
 
 NonNegative = Annotated[float, Meta(ge=0)]
-"""An amount of money."""
+"""Money, a time or a rate: none of them is negative."""
 Positive = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
-"""A limit: allowing nothing at all would make no sense."""
+"""Of requests or characters that may be sent."""
 
 
 class Dispute(Record, frozen=True, kw_only=True):
-    """A contradicting claim about the same fact."""
+    """Another reading of the same fact."""
 
     claim: str
-    """The claim, in one sentence."""
+    """The reading, in one sentence."""
     document: str
-    """The document with the claim: a file name among `x-provider.sources`."""
     rules: tuple[str, ...] = ()
-    """Rules whose findings about this part of the contract are disputed instead of errors."""
+    """Rules whose findings on this part of the contract are disputed, not errors."""
     status: int | None = None
-    """Only for responses with this status."""
+    """Only where the answer has this status."""
     media_type: str | None = None
-    """Only for bodies with this media type."""
+    """Only where the traffic has this media type."""
     schema: dict[str, Any] | None = None
-    """Only for JSON bodies that fit this schema."""
+    """Only where the JSON body fits this schema."""
 
 
 class SourceReference(Record, frozen=True, kw_only=True):
-    """`x-source` on any object: the document that states the fact."""
+    """Where a fact is written down."""
 
     document: str
     """A file name among `x-provider.sources`."""
     note: str | None = None
-    """A quotation or explanation, where the statement in the contract is not enough."""
+    """What the document says, where the contract's own words are not enough."""
     inferred: bool = False
-    """Not stated explicitly, but derived from an example or from the behaviour of the provider's client."""
+    """Not stated outright, but read from an example or from how the provider's client behaves."""
     disputed: tuple[Dispute, ...] = ()
 
 
 class SourceDocument(Record, frozen=True, kw_only=True):
-    """A document from which the contract was written."""
+    """A document that the contract was written from."""
 
     title: str
     date: str
-    """The date of the document, or when it was read: YYYY-MM-DD."""
+    """When it was read, or its own date: YYYY-MM-DD."""
     url: str | None = None

@@ -1,4 +1,4 @@
-"""`x-stream` on an operation: a response of server-sent events with audio."""
+"""`x-stream` on an operation: an answer of server-sent events that carry audio."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from voicegauge.model import Record
 
 
 class EventSpec(Record, frozen=True, kw_only=True):
-    """One event type."""
+    """A kind of event."""
 
     next: tuple[str, ...] = ()
-    """Event types that may follow directly."""
+    """Kinds that may follow at once."""
     end: Literal["success", "failure"] | None = None
     schema: dict[str, Any] | None = None
-    """JSON Schema of the data, usually a `$ref`; `None` if the data is not JSON."""
+    """The JSON Schema of its data, as a rule a `$ref`; `None` where its data is no JSON."""
 
 
 class EventAudio(Record, frozen=True, kw_only=True):
-    """Where events have audio. The joined chunks are the audio that `x-speech.response.audio` describes."""
+    """Where the audio is. The pieces of all events, joined, are what `x-speech.response.audio` says."""
 
     event: str
-    """The event type with audio."""
+    """The kind of event that carries it."""
     at: EventLocation
     """"data" (all of it) or "data#/pointer"."""
     encoding: Literal["base64", "hex"] = "base64"
     index: EventLocation | None = None
-    """Location of the sequence number of an audio event."""
+    """The place that numbers the events with audio, one by one."""
 
 
 class StreamSpec(Record, frozen=True, kw_only=True):
     """`x-stream` on an operation."""
 
     event_type: EventLocation = field(default_factory=lambda: EventLocation("event"))
-    """Location of the event type: "event" for the event field, or "data#/pointer"."""
+    """Where an event tells its kind: "event", the field of that name, or "data#/pointer"."""
     events: dict[str, EventSpec]
-    """In chronological order: a stream begins with the first one, or with one that ends it in failure."""
+    """In the order of a stream's life: it begins with the first one, or with one that ends it in failure."""
     audio: EventAudio
     end_marker: str | None = None
-    """Data of a final message that is not an event, such as "[DONE]"."""
+    """The data of a last message that is no event, such as "[DONE]"."""
     reason: EventLocation | None = None
-    """Location of the reason in an event that ends the stream in failure."""
+    """The place that says why, in an event that ends the stream in failure."""
     max_gap_s: Positive | None = None
-    """The documented maximum gap between two events, in seconds."""
+    """The longest pause within a stream, in seconds, that the document allows."""
     source: SourceReference | None = None

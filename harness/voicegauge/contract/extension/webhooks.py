@@ -1,6 +1,6 @@
-"""`x-webhook` on an operation whose requests may have a webhook URL, to which the provider sends callbacks.
+"""`x-webhook` on an operation whose request may name a URL that is told of the job.
 
-OpenAPI's `callbacks` and `webhooks` document the callbacks; these records state when they are sent and what they mean.
+What is sent there stands in OpenAPI's own `callbacks` and `webhooks`; this says when, and what it means.
 """
 
 from __future__ import annotations
@@ -12,69 +12,69 @@ from voicegauge.formats import Location
 from voicegauge.model import Record
 
 CallbackTiming = Literal["terminal", "progress", "any"]
-"""`terminal`: one callback when the job has ended. `progress`: also before. `any`: not documented which are sent."""
+"""`terminal`: one POST when the job has ended. `progress`: others before it. `any`: no document says which others."""
 
 
 class WebhookModeField(Record, frozen=True, kw_only=True):
-    """The field of a request that selects which callbacks are sent."""
+    """Where a request chooses when it is told."""
 
     at: Location
     values: dict[str, CallbackTiming]
     default: str
-    """The value that applies if a request has none."""
+    """The value that counts where none is sent."""
 
 
 class WebhookUrlField(Record, frozen=True, kw_only=True):
-    """A location of the webhook URL in the request."""
+    """A place of the request that names the URL."""
 
     at: Location
     mode: WebhookModeField | None = None
-    """`None` if there is no choice: one callback when the job has ended."""
+    """`None` where nothing can be chosen: one POST at the end."""
 
 
 class WebhookBody(Record, frozen=True, kw_only=True):
-    """Locations in a callback whose body differs from the status response."""
+    """A body of its own; places of what is sent, but for `given`."""
 
     id: Location
     submit_id: Location | None = None
-    """Location of the same id in the response to the submit; default: `x-job.submit.id`."""
+    """The place of the same id in the answer to the request; `x-job.submit.id` if left out."""
     state: Location
     states: dict[str, Literal["success", "failure"]]
-    """The outcome for each value of `state`."""
+    """What the values of `state` mean."""
     result: Location | None = None
-    """Location of the URL of the result."""
+    """The URL of the result."""
     charged: Location | None = None
     created: Location | None = None
     completed: Location | None = None
 
 
 class WebhookEmulation(Record, frozen=True, kw_only=True):
-    """How the emulator sends callbacks. The numbers are invented."""
+    """How the emulator plays it; these numbers are made up."""
 
     progress_interval_s: float = 5.0
-    """Seconds between two progress callbacks."""
+    """From one POST of progress to the next."""
     attempts: int = 3
-    """Attempts to deliver a callback until the response is 2xx."""
+    """How often a POST is tried that is not answered with 2xx."""
     retry_delay_s: float = 1.0
-    """Seconds between two attempts."""
+    """Between two attempts."""
     timeout_s: float = 5.0
-    """Time limit for the response of the receiver."""
+    """How long the receiver may take to answer."""
 
 
 class WebhookSpec(Record, frozen=True, kw_only=True):
     """`x-webhook` on an operation."""
 
     url: tuple[WebhookUrlField, ...]
-    """If a request has several of these, the first one counts."""
+    """The first one that a request holds counts."""
     callback: str
-    """The `operationId` in `callbacks` of this operation or in `webhooks` that documents the callback."""
+    """The operation id, in `callbacks` of this operation or in `webhooks`, that says what is sent."""
     body: WebhookBody | None = None
-    """`None` if a callback has the same body as the status response."""
+    """`None` where what is sent has the shape of the status answer."""
     https_only: bool = False
-    """Whether URLs with plain http are rejected."""
+    """Whether URLs with plain http are refused."""
     progress_max_s: float | None = None
-    """The documented maximum time between two progress callbacks, in seconds."""
+    """The longest time between two POSTs of progress."""
     may_repeat: bool = False
-    """Whether the same callback may be sent more than once."""
+    """Whether a receiver is told to expect the same POST more than once."""
     emulation: WebhookEmulation = WebhookEmulation()
     source: SourceReference | None = None

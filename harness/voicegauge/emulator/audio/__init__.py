@@ -1,12 +1,13 @@
 """Audio produced or analyzed by the emulator: synthesis, conversion, transcription."""
 
-from voicegauge.emulator.audio.conversion import OUTPUT_FORMATS, AudioEffect, analyze_music, apply_effect, split_stems
+from voicegauge.emulator.audio.conversion import AudioEffect, analyze_music, apply_effect, split_stems
+from voicegauge.emulator.audio.output_formats import choose_media_type, find_format
 from voicegauge.emulator.audio.speech import (
+    AUTOMATIC_LANGUAGE,
     SpeechSynthesizer,
     SynthesisRequest,
     check_audio_upload,
     check_emulation_settings,
-    default_value_at,
     read_speech_field,
     read_synthesis_request,
     slot_field_name,
@@ -16,7 +17,7 @@ from voicegauge.emulator.audio.transcription import ASR_LANGUAGE, transcribe_sam
 
 __all__ = [
     "ASR_LANGUAGE",
-    "OUTPUT_FORMATS",
+    "AUTOMATIC_LANGUAGE",
     "AudioEffect",
     "SpeechSynthesizer",
     "SynthesisRequest",
@@ -25,7 +26,8 @@ __all__ = [
     "apply_effect",
     "check_audio_upload",
     "check_emulation_settings",
-    "default_value_at",
+    "choose_media_type",
+    "find_format",
     "read_speech_field",
     "read_synthesis_request",
     "slot_field_name",

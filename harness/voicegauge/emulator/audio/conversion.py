@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     Samples = NDArray[np.float32]
 
-OUTPUT_FORMATS = ("wav", "mp3", "flac", "ogg", "m4a", "aac")
-"""Containers that converted audio can be written to."""
 MAX_SEMITONES = 3
 """Largest pitch shift of a voice effect; with larger shifts words become unintelligible."""
 STEMS = {

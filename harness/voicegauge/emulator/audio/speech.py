@@ -7,12 +7,13 @@ import functools
 import re
 import zlib
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from voicegauge.contract import MISSING, MediaType, Operation, Target
+from voicegauge.contract import MISSING, Operation, Target
 from voicegauge.contract.extension import FieldMapping, ResponseAudio, SpeechField
-from voicegauge.emulator.http import ParsedRequest, Rejection, schemas_at
-from voicegauge.formats import Location
+from voicegauge.emulator.audio.output_formats import deliverable_format, encode_output, find_format
+from voicegauge.emulator.http import ParsedRequest, Rejection, default_value_at, is_documented_value
 from voicegauge.model import Record, UploadedFile
 from voicegauge.speech.synthesis import MAX_TEXT_CHARACTERS, guess_language, has_voice_for, voice_variants
 
@@ -28,6 +29,11 @@ CACHE_SIZE = 64
 """Number of cached audio files: the audio of a job is often downloaded more than once."""
 
 
+AUTOMATIC_LANGUAGE = "auto"
+"""Value of language fields that asks the provider to detect the language."""
+FALLBACK_LANGUAGE = "en"
+
+
 class SynthesisRequest(Record, frozen=True, kw_only=True):
     """Everything that determines the bytes of synthesized audio."""
 
@@ -40,7 +46,7 @@ class SynthesisRequest(Record, frozen=True, kw_only=True):
     sample_rate_hz: int
     lead_s: float
     format: str
-    """Format name, as in `speech.audio.FORMATS`."""
+    """Format name, as `find_format` returns it."""
     seed: int
     silent: bool = False
 
@@ -59,23 +65,6 @@ def read_speech_field(request: ParsedRequest, target: Target, field: SpeechField
     if isinstance(value, str):
         value = next((neutral for neutral, native in slot.map.items() if native == value), value)
     return value
-
-
-def default_value_at(request: ParsedRequest, location: Location) -> Any:
-    """Return the documented default of the value at `location`; `MISSING` if none is documented."""
-    return _documented_default(request.operation, request.media, location)
-
-
-@functools.lru_cache(maxsize=256)
-def _documented_default(operation: Operation, media: MediaType | None, location: Location) -> Any:
-    kind, key = location.kind, location.name
-    if kind == "body":
-        if media is None:
-            return MISSING
-        found = schemas_at(operation.contract.schemas, media.schema, location.tokens)
-    else:
-        found = (p.schema for p in operation.parameters if p.location == kind and p.name.lower() == key.lower())
-    return next((schema["default"] for schema in found if "default" in schema), MISSING)
 
 
 def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...] = ()) -> str:
@@ -122,7 +111,6 @@ def read_synthesis_request(
     voice = read_speech_field(request, target, "voice")
     seed_word = read_speech_field(request, target, "seed")
     rate = location.sample_rate_hz or emulation.sample_rate_hz
-    name = location.format or _requested_format(request, target)
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(
         text=text,
@@ -132,7 +120,7 @@ def read_synthesis_request(
         pitch=_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
         lead_s=emulation.leading_silence_s,
-        format=_check_format(name, target, strict=strict),
+        format=_requested_format(request, target, location, strict=strict),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
 
@@ -155,60 +143,70 @@ def _voice_pitch(base: int, voice: Any) -> int:
 
 
 def _requested_language(request: ParsedRequest, target: Target, text: str, *, strict: bool) -> str:
+    """Return the requested language, or else a guess from the text; always one that espeak-ng speaks.
+
+    Raises:
+        Rejection: the language is neither spoken nor documented.
+    """
     value = read_speech_field(request, target, "language")
-    default = target.spec.language or "en"
-    if not isinstance(value, str) or not value:
-        return guess_language(text, default)
-    if value.lower() == "auto":
-        return guess_language(text, default if default != "auto" else "en")
-    if not has_voice_for(value):
-        if not strict:
-            return guess_language(text, "en")
+    if isinstance(value, str) and value and value.lower() != AUTOMATIC_LANGUAGE:
+        if has_voice_for(value):
+            return value
         slot = target.speech.request["language"]
-        raise Rejection("invalid", slot_field_name(slot), f"the emulator does not speak {value!r}")
-    return value
+        if (
+            strict
+            and value not in (*target.spec.languages, *slot.map)
+            and not is_documented_value(request, slot.at, value)
+        ):
+            raise Rejection("invalid", slot_field_name(slot), f"the emulator does not speak {value!r}")
+    default = target.spec.language
+    # "auto" and documented languages without a voice are spoken too: the contract says that they are accepted.
+    return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
 
 
-def _requested_format(request: ParsedRequest, target: Target) -> str:
+def _requested_format(request: ParsedRequest, target: Target, location: ResponseAudio, *, strict: bool) -> str:
+    """Return the format to deliver: fixed by the contract, requested, or the default.
+
+    Raises:
+        Rejection: the requested format is neither known to the emulator nor documented.
+    """
+    if location.format is not None:
+        return find_format(location.format) or _default_format(target)
     value = read_speech_field(request, target, "format")
-    return value if isinstance(value, str) and value else _default_format(target)
+    if not isinstance(value, str) or not value:
+        return _default_format(target)
+    found = find_format(value)
+    if found is None:
+        slot = target.speech.request["format"]
+        if (
+            strict
+            and value not in (*target.spec.formats, *slot.map)
+            and not is_documented_value(request, slot.at, value)
+        ):
+            raise Rejection("invalid", slot_field_name(slot), f"the emulator has no format {value!r}")
+        return _default_format(target)
+    return deliverable_format(found, _documented_media_types(target, location))
+
+
+def _documented_media_types(target: Target, location: ResponseAudio) -> Iterable[str]:
+    """Return the documented media types of the response whose body is the audio; none if audio is only linked to."""
+    if location.delivered == "bytes":
+        return _audio_operation(target).success.media
+    return target.contract.operation(location.download).success.media if location.download is not None else ()
+
+
+def _audio_operation(target: Target) -> Operation:
+    """Return the operation whose response is the audio, or links to it."""
+    job = target.job_operation.job if target.job_operation else None
+    return target.contract.operation(job.result) if job and job.result else target.operation
 
 
 def _default_format(target: Target) -> str:
     """Return the format for requests that name none: of the emulation, else a documented media type, else WAV."""
     if target.spec.emulation.format is not None:
-        return target.spec.emulation.format
-    job = target.job_operation.job if target.job_operation else None
-    builder = target.contract.operation(job.result) if job and job.result else target.operation
-    documented = (_find_format(name) for name in builder.success.media if name.startswith("audio/"))
+        return find_format(target.spec.emulation.format) or "wav"
+    documented = (find_format(name) for name in _audio_operation(target).success.media if name.startswith("audio/"))
     return next((name for name in documented if name), "wav")
-
-
-_FORMATS = {"pcm": "pcm_s16le", "raw": "pcm_s16le", "l16": "pcm_s16le", "linear16": "pcm_s16le", "wave": "wav",
-            "ogg_vorbis": "ogg", "vorbis": "ogg", "ogg_opus": "opus", "ulaw": "mulaw", "mpeg": "mp3"}  # fmt: skip
-
-
-def _find_format(name: str) -> str | None:
-    """Return the format meant by a field value or a media type; `None` if it is unknown."""
-    from voicegauge.speech.audio import AUDIO_FORMATS
-
-    short_name = name.lower().removeprefix("audio/")
-    short_name = _FORMATS.get(short_name, short_name)
-    if short_name in AUDIO_FORMATS:
-        return short_name
-    stem = re.split(r"[_\-.]", short_name)[0]  # "mp3_44100_128", "pcm_16000"
-    stem = _FORMATS.get(stem, stem)
-    return stem if stem in AUDIO_FORMATS else None
-
-
-def _check_format(name: str, target: Target, *, strict: bool) -> str:
-    known = _find_format(name)
-    if known is not None:
-        return known
-    if not strict:
-        return _default_format(target)
-    slot = target.speech.request.get("format")
-    raise Rejection("invalid", slot_field_name(slot) if slot else None, f"the emulator has no format {name!r}")
 
 
 def check_emulation_settings(target: Target) -> None:
@@ -222,10 +220,8 @@ def check_emulation_settings(target: Target) -> None:
     document = target.contract.document
     if emulation.voice is not None and emulation.voice not in voice_variants():
         raise document.error(f"{at}/voice", f"espeak-ng has no variant {emulation.voice!r}")
-    try:
-        _check_format(emulation.format or "wav", target, strict=True)
-    except Rejection as rejection:
-        raise document.error(f"{at}/format", str(rejection)) from rejection
+    if emulation.format is not None and find_format(emulation.format) is None:
+        raise document.error(f"{at}/format", f"the emulator has no format {emulation.format!r}")
     for pattern in emulation.unspoken_patterns:
         try:
             re.compile(pattern)
@@ -266,7 +262,6 @@ def render_speech(synthesis: SynthesisRequest) -> bytes:
     """
     import numpy as np
 
-    from voicegauge.speech.audio import encode
     from voicegauge.speech.synthesis import synthesize
 
     samples = synthesize(
@@ -282,7 +277,7 @@ def render_speech(synthesis: SynthesisRequest) -> bytes:
     samples = cast("NDArray[np.float32]", np.concatenate([lead, samples]))
     if synthesis.silent:
         samples = np.zeros_like(samples)
-    return encode(samples, synthesis.sample_rate_hz, synthesis.format)[0]
+    return encode_output(samples, synthesis.sample_rate_hz, synthesis.format)
 
 
 class _RecordingFacts(NamedTuple):

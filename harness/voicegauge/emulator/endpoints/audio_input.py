@@ -10,12 +10,14 @@ from voicegauge.contract import AudioInputTarget
 from voicegauge.contract.extension import AudioInputField, ResponseAudio, StemList
 from voicegauge.emulator.audio import (
     ASR_LANGUAGE,
-    OUTPUT_FORMATS,
+    AUTOMATIC_LANGUAGE,
     AudioEffect,
     SynthesisRequest,
     align_phrases,
     analyze_music,
     apply_effect,
+    choose_media_type,
+    find_format,
     slot_field_name,
     split_stems,
     transcribe_samples,
@@ -27,7 +29,7 @@ from voicegauge.emulator.endpoints.audio_input_requests import (
     select_audio_input_target,
 )
 from voicegauge.emulator.endpoints.context import EndpointContext
-from voicegauge.emulator.http import ParsedRequest, Rejection, fill_random_hex
+from voicegauge.emulator.http import ParsedRequest, Rejection, fill_random_hex, is_documented_value
 from voicegauge.emulator.responses import EmulatedResponse
 from voicegauge.emulator.state import EmulatedAccount, GeneratedAudio
 from voicegauge.formats import Location
@@ -37,7 +39,6 @@ from voicegauge.speech.synthesis import has_voice_for
 if TYPE_CHECKING:
     from voicegauge.speech.audio import DecodedAudio
 
-_AUTO_LANGUAGE = "auto"
 _DEFAULT_RATE_HZ = 24_000
 _SILENCE_S = 1.0
 """Duration of the silence that replaces an undecodable upload, if a fault makes the emulator accept it."""
@@ -116,7 +117,7 @@ class AudioInputEndpoint:
         use, decoded = target.transcription, upload.decoded
         assert use is not None
         requested = read_audio_field(request, target, "language")
-        is_named = isinstance(requested, str) and requested and requested.lower() != _AUTO_LANGUAGE
+        is_named = isinstance(requested, str) and requested and requested.lower() != AUTOMATIC_LANGUAGE
         language = requested if is_named else ASR_LANGUAGE
         text = await transcribe_samples(decoded.samples, decoded.sample_rate_hz, language)
         values = transcript_values(
@@ -154,12 +155,11 @@ class AudioInputEndpoint:
         use = target.conversion
         assert use is not None
         language = str(read_audio_field(request, target, "language") or ASR_LANGUAGE)
-        if not has_voice_for(language):
-            if strict:
-                raise Rejection(
-                    "invalid", slot_field_name(use.request["language"]), f"the emulator does not speak {language!r}"
-                )
-            language = ASR_LANGUAGE
+        spoken = language if has_voice_for(language) else ASR_LANGUAGE
+        if strict and spoken != language:
+            slot = use.request["language"]
+            if language not in slot.map and not is_documented_value(request, slot.at, language):
+                raise Rejection("invalid", slot_field_name(slot), f"the emulator does not speak {language!r}")
         text = await transcribe_samples(upload.decoded.samples, upload.decoded.sample_rate_hz)
         facts = {
             "transcript": text,
@@ -170,8 +170,8 @@ class AudioInputEndpoint:
         values = {location: facts[name] for name, location in use.response.facts.items() if name in facts}
         if use.response.audio is None:
             return AudioInputResult(values)
-        name = target.spec.emulation.format or "mp3"
-        synthesis = _translation_speech(text or "Nothing was said.", language, name)
+        name = find_format(target.spec.emulation.format or "mp3") or "mp3"
+        synthesis = _translation_speech(text or "Nothing was said.", spoken, name)
         data = await self._context.downloads.synthesizer.synthesize(synthesis)
         result = self._audio_result(request, use.response.audio, GeneratedAudio(data, name), "translate")
         return result._replace(values=values)
@@ -257,9 +257,19 @@ def _with_limited_rate(decoded: DecodedAudio) -> tuple[Any, int]:
 
 
 def _output_format(request: ParsedRequest, target: AudioInputTarget, upload: DecodedUpload) -> str:
-    """Return the requested format, else the one of the emulation, else the one of the upload; WAV if not supported."""
-    name = read_audio_field(request, target, "format") or target.spec.emulation.format or upload.decoded.container
-    return name if name in OUTPUT_FORMATS else "wav"
+    """Return the requested format, else the one of the emulation, else the one of the upload, if it is documented.
+
+    Otherwise it is the first format with a documented media type, or WAV.
+    """
+    requested = read_audio_field(request, target, "format")
+    found = find_format(requested) if isinstance(requested, str) else None
+    if found is not None:
+        return found
+    default = find_format(target.spec.emulation.format or upload.decoded.container) or "wav"
+    documented = [name for name in request.operation.success.media if name.startswith("audio/")]
+    if not documented or choose_media_type(default, documented) is not None:
+        return default
+    return next((name for name in map(find_format, documented) if name is not None), "wav")
 
 
 def _encode_stems(decoded: DecodedAudio, count: int, name: str) -> dict[str, bytes]:

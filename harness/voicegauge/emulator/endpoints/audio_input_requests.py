@@ -8,9 +8,9 @@ import msgspec
 
 from voicegauge.contract import MISSING, AudioInputTarget
 from voicegauge.contract.extension import AudioInputField, UploadLimits
-from voicegauge.emulator.audio import check_audio_upload, default_value_at
+from voicegauge.emulator.audio import check_audio_upload
 from voicegauge.emulator.faults import FaultInjector
-from voicegauge.emulator.http import ParsedRequest, uploaded_files
+from voicegauge.emulator.http import ParsedRequest, default_value_at, uploaded_files
 
 
 def select_audio_input_target(request: ParsedRequest) -> AudioInputTarget:

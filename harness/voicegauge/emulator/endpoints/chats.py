@@ -8,10 +8,17 @@ from typing import Any
 
 from voicegauge.contract import MISSING, Target
 from voicegauge.contract.extension import ChatSpec
-from voicegauge.emulator.audio import default_value_at, read_synthesis_request, transcribe_upload
+from voicegauge.emulator.audio import read_synthesis_request, transcribe_upload
 from voicegauge.emulator.endpoints.context import EndpointContext
 from voicegauge.emulator.endpoints.resources import StoredResource
-from voicegauge.emulator.http import DEFAULT_ID, ParsedRequest, Rejection, fill_random_hex, write_at
+from voicegauge.emulator.http import (
+    DEFAULT_ID,
+    ParsedRequest,
+    Rejection,
+    default_value_at,
+    fill_random_hex,
+    write_at,
+)
 from voicegauge.emulator.responses import EmulatedResponse, default_body, success_response
 from voicegauge.emulator.state import EmulatedAccount
 from voicegauge.formats import Location

@@ -45,11 +45,15 @@ class AudioDownloads:
                 return await self._respond(job.target, job.synthesis, job)
             generated = self.files.find(media_id)
             if generated is not None:
-                return EmulatedResponse("audio", 200, generated.data, media_type_of(generated.format))
+                response = EmulatedResponse("audio", 200, generated.data, media_type_of(generated.format))
+                response.audio_format = generated.format
+                return response
             if media_id in self._speech:
                 return await self._respond(*self._speech[media_id], None)
         return None
 
     async def _respond(self, target: Target, synthesis: SynthesisRequest, job: EmulatedJob | None) -> EmulatedResponse:
         data = await self.render(target, synthesis)
-        return EmulatedResponse("audio", 200, data, media_type_of(synthesis.format), target=target, job=job)
+        response = EmulatedResponse("audio", 200, data, media_type_of(synthesis.format), target=target, job=job)
+        response.audio_format = synthesis.format
+        return response

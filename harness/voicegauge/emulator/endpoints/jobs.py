@@ -50,7 +50,7 @@ class JobEndpoint:
         assert role.spec is not None
         if role.name == "cancel":
             context.job_store.cancel(job, role.spec)
-            return context.builder.documented_response(request.operation, job=job)
+            return context.builder.cancel_response(request, role.spec, job)
         if not context.job_store.has_succeeded(job):
             raise Rejection("not-found", None, "the job has no result yet")
         data = await context.downloads.render(job.target, job.synthesis)

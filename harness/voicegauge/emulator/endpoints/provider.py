@@ -101,7 +101,10 @@ class EmulatedProvider:
         # After the webhooks: faults of responses must not change what callbacks report.
         self._injector.change_response(response)
         if response.split_body is not None:
-            response.pieces = self._injector.change_stream(response, response.split_body(response.body))
+            pieces = response.split_body(response.body)
+            for piece in pieces:
+                piece.value = self._builder.with_local_urls(piece.value, incoming.base_url)
+            response.pieces = self._injector.change_stream(response, pieces)
         return response
 
     @contextlib.contextmanager
@@ -162,5 +165,6 @@ class EmulatedProvider:
             return await self._speech.respond(request, account, strict=strict)
         if self._jobs.handles(operation):
             return await self._jobs.respond(request, account)
-        filters = {} if self._injector.skips_check("filters", operation) else request.query
-        return self._builder.documented_response(operation, query=filters)
+        return self._builder.documented_response(
+            request, is_filtered=not self._injector.skips_check("filters", operation)
+        )

@@ -10,11 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 from voicegauge.contract import MISSING, Contract, Operation
 from voicegauge.contract.extension import ResourceSpec
-from voicegauge.emulator.audio import default_value_at
 from voicegauge.emulator.faults import FaultInjector
 from voicegauge.emulator.http import (
     ParsedRequest,
     Rejection,
+    default_value_at,
     fill_random_hex,
     format_timestamp,
     has_location,

@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from voicegauge.contract import Schemas
 from voicegauge.formats import escape
 
+PLACEHOLDER_URL = "https://voicegauge-emulator.invalid/"
+"""Stands for URLs without an example until the emulator's own URL replaces it."""
 _SAMPLES_BY_FORMAT = {
+    "uri": PLACEHOLDER_URL,
+    "url": PLACEHOLDER_URL,
+    "iri": PLACEHOLDER_URL,
     "date-time": "2026-01-01T00:00:00Z",
     "date": "2026-01-01",
-    "uri": "https://example.invalid/",
-    "url": "https://example.invalid/",
     "email": "user@example.invalid",
     "uuid": "00000000-0000-4000-8000-000000000000",
     "ipv4": "192.0.2.1",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import copy
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote as quote_url
 from urllib.parse import urlencode, urlsplit
@@ -21,14 +20,13 @@ from voicegauge.contract import (
 from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.emulator.audio import SynthesisRequest
 from voicegauge.emulator.http import (
+    PLACEHOLDER_URL,
     IncomingRequest,
     ParsedRequest,
     Rejection,
-    format_timestamp,
     has_location,
+    is_location_documented,
     read_at,
-    schemas_at,
-    write_at,
 )
 from voicegauge.emulator.responses.bodies import (
     BodyTemplate,
@@ -38,14 +36,28 @@ from voicegauge.emulator.responses.bodies import (
     select_body,
     success_response,
 )
+from voicegauge.emulator.responses.documented_ids import (
+    contains_value,
+    documents_unknown_ids,
+    is_documented_id,
+    requested_ids,
+    with_documented_item,
+)
+from voicegauge.emulator.responses.fields import (
+    EXTENSIONS,
+    set_audio_media_type,
+    write_amounts,
+    write_audio,
+    write_times,
+    write_values,
+)
 from voicegauge.emulator.responses.response import EmulatedResponse
 from voicegauge.emulator.settings import CONTROL_PREFIX
 from voicegauge.emulator.state import EmulatedJob, GeneratedAudio
 from voicegauge.formats import Location
-from voicegauge.speech.audio import container_of_media_type, media_type_of
 
-EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
-"""File name extensions of formats that differ from the format name."""
+_MIN_EMBEDDED_ID_LENGTH = 6
+"""Shorter documented ids, such as "1", are only replaced where they are the whole value, not within texts."""
 
 
 class ResponseBuilder:
@@ -65,7 +77,8 @@ class ResponseBuilder:
 
     def with_local_urls(self, body: Any, base_url: str) -> Any:
         """Return `body` with URLs of the provider's servers replaced by the emulator's."""
-        return replace_url_prefixes(body, {server.url: base_url for server in self._contract.servers.values()})
+        local = {server.url: base_url for server in self._contract.servers.values()}
+        return replace_url_prefixes(body, {**local, PLACEHOLDER_URL.rstrip("/"): base_url})
 
     def unrouted_response(self, incoming: IncomingRequest, rejection: Rejection) -> EmulatedResponse:
         """Return the error for a path or method that no operation has."""
@@ -87,18 +100,29 @@ class ResponseBuilder:
             response.body = {"error": f"{incoming.method} is not allowed here"}
         return response
 
-    def documented_response(
-        self, operation: Operation, *, job: EmulatedJob | None = None, query: Mapping[str, Any] | None = None
-    ) -> EmulatedResponse:
-        """Return the documented success of an operation that needs no values of the request.
+    def documented_response(self, request: ParsedRequest, *, is_filtered: bool = True) -> EmulatedResponse:
+        """Return the documented success of an operation without a state: an example, for the documented id if any.
 
         Lists are filtered by query parameters that are named like a field of the list's items.
+
+        Raises:
+            Rejection: the request names an id that no example has, and the operation documents a status for that.
         """
-        response = success_response(operation, "other", default_body)
-        response.job = job
-        if isinstance(response.body, dict) and query:
+        operation = request.operation
+        ids = requested_ids(request)
+        for parameter_name, value in ids.items():
+            if documents_unknown_ids(operation) and not is_documented_id(operation, parameter_name, value):
+                raise Rejection("not-found", parameter_name, f"no example has the {parameter_name} {value!r:.80}")
+
+        def draft(media: MediaType) -> BodyTemplate:
+            return select_body(media, lambda example: [contains_value(example.value, value) for value in ids.values()])
+
+        response = success_response(operation, "other", draft)
+        if isinstance(response.body, dict) and ids:
+            response.body = with_documented_item(operation, response.body, ids)
+        if isinstance(response.body, dict) and is_filtered:
             documented = {p.name for p in operation.parameters if p.location == "query"}
-            _filter_lists(response.body, {name: value for name, value in query.items() if name in documented})
+            _filter_lists(response.body, {name: value for name, value in request.query.items() if name in documented})
         return response
 
     def submit_response(self, request: ParsedRequest, job: EmulatedJob, *, balance: float | None) -> EmulatedResponse:
@@ -121,8 +145,8 @@ class ResponseBuilder:
             values[locations.url] = self.status_url(request, status, job.id)
         answer = target.response
         self.write_constants(response, job.constants)
-        self._write(response, values)
-        self._write_amounts(response, answer.charged, answer.balance, job.charge, balance)
+        write_values(response, values)
+        write_amounts(response, {answer.charged: job.charge, answer.balance: balance})
         return response
 
     def _rank_submit(
@@ -139,39 +163,76 @@ class ResponseBuilder:
 
     def status_response(self, request: ParsedRequest, job: EmulatedJob) -> EmulatedResponse:
         """Return the status response for a job in its current state."""
-        operation = request.operation
-        spec = operation.job
+        spec = request.operation.job
         assert spec is not None
 
         def draft(media: MediaType) -> BodyTemplate:
-            seed = self._job_values(spec, job) | ({spec.state: job.state})
-            return select_body(media, lambda example: self._rank_state(spec, job, example), seed)
+            values = {**self._job_values(spec, job), spec.state: job.state}
+            return select_body(media, lambda example: self._rank_state(spec, job, example), values)
 
-        response = success_response(operation, "status", draft)
-        response.target, response.job, response.request = job.target, job, request
-        response.body = replace_url_prefixes(response.body, dict.fromkeys(self._shown_ids(job.target, spec), job.id))
-        self.write_constants(response, job.constants)
-        self._write(response, {spec.state: job.state})
-        self._write(response, self._job_values(spec, job), where=has_location)
-        self._write_times(response, spec, job)
-        if spec.charged is not None:
-            self._write_amounts(response, spec.charged, None, 0.0 if job.refunded else job.charge, None)
-        state = spec.states.get(job.state)
-        if state is not None and state.end == "success" and spec.result is None:
+        response = success_response(request.operation, "status", draft)
+        self._write_job(response, request, spec, job)
+        write_values(response, {spec.state: job.state})
+        if _has_succeeded(spec, job) and spec.result is None:
             url = self.audio_url(request.incoming.base_url, spec.audio, job.id, job.synthesis.format)
-            self._write_audio(response, spec.audio, job.synthesis.format, url, None)
-        if state is not None and state.end == "failure" and spec.reason is not None:
-            reason = read_at(response.body, spec.reason)
-            if reason in (MISSING, None, ""):
-                self._write(response, {spec.reason: "the request could not be processed"})
+            write_audio(response, spec.audio, job.synthesis.format, url, None)
         return response
 
-    def _shown_ids(self, target: Target, spec: JobSpec) -> set[str]:
-        """Return the job ids printed in submit examples; wherever else they occur, the id of the job is meant."""
-        found = (
+    def cancel_response(self, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> EmulatedResponse:
+        """Return the response to a cancellation: the documented one with the values of this job.
+
+        Args:
+            request: the cancellation.
+            spec: the documented jobs.
+            job: the job, already cancelled unless it had ended.
+        """
+
+        def draft(media: MediaType) -> BodyTemplate:
+            values = {**self._job_values(spec, job), spec.state: job.state, spec.submit.id: job.id}
+            seed = {place: value for place, value in values.items() if is_location_documented(media, place)}
+            return select_body(media, lambda example: (read_at(example.value, spec.state) == job.state,), seed)
+
+        response = success_response(request.operation, "other", draft)
+        self._write_job(response, request, spec, job)
+        write_values(response, {spec.state: job.state, spec.submit.id: job.id}, has_location)
+        names = [parameter.name for parameter in request.operation.parameters if parameter.location == "path"]
+        write_values(response, {Location("body", tokens=(name,)): job.id for name in names}, has_location)
+        return response
+
+    def _write_job(self, response: EmulatedResponse, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> None:
+        """Write what is known of a job wherever the documented body has a location for it."""
+        response.target, response.job, response.request = job.target, job, request
+        shown = self._shown_ids(job.target, spec, response)
+        response.body = _replace_ids(response.body, shown, job.id) if response.is_json else response.body
+        self.write_constants(response, job.constants)
+        write_values(response, self._job_values(spec, job), has_location)
+        write_times(response, spec, job)
+        write_amounts(response, {spec.charged: 0.0 if job.refunded else job.charge})
+        self._write_urls(response, request, spec, job)
+        state = spec.states.get(job.state)
+        if state is not None and state.end == "failure" and spec.reason is not None:
+            reason = read_at(response.body, spec.reason)
+            if reason in (MISSING, None, "") and has_location(response.media, response.body, spec.reason):
+                write_values(response, {spec.reason: "the request could not be processed"})
+
+    def _write_urls(self, response: EmulatedResponse, request: ParsedRequest, spec: JobSpec, job: EmulatedJob) -> None:
+        """Replace URLs that were made up for a state without an example; audio is found there once the job is done."""
+        made_up = (PLACEHOLDER_URL, "")
+        status = job.target.job_operation
+        poll, audio = spec.submit.url, spec.audio
+        if poll is not None and status is not None and read_at(response.body, poll) in made_up:
+            write_values(response, {poll: self.status_url(request, status, job.id)})
+        if audio.delivered == "url" and read_at(response.body, audio.at) == PLACEHOLDER_URL:
+            url = self.audio_url(request.incoming.base_url, audio, job.id, job.synthesis.format)
+            write_values(response, {audio.at: url})
+
+    def _shown_ids(self, target: Target, spec: JobSpec, response: EmulatedResponse) -> set[str]:
+        """Return the job ids of documented examples; wherever else they occur, the id of the job is meant."""
+        found = [read_at(response.body, location) for location in (spec.id, spec.submit.id)]
+        found += (
             read_at(example.value, spec.submit.id)
-            for response in target.operation.responses.values()
-            for media in response.media.values()
+            for documented in target.operation.responses.values()
+            for media in documented.media.values()
             for example in media.examples
         )
         return {shown for shown in found if isinstance(shown, str) and shown}
@@ -202,8 +263,10 @@ class ResponseBuilder:
         location = status.job.audio
         url = self.audio_url(request.incoming.base_url, location, job.id, job.synthesis.format)
         response = success_response(request.operation, "result", default_body)
+        if response.is_json:
+            self._write_job(response, request, status.job, job)
         response.target, response.job, response.request = job.target, job, request
-        self._write_audio(response, location, job.synthesis.format, url, data)
+        write_audio(response, location, job.synthesis.format, url, data)
         return response
 
     def speech_response(
@@ -222,8 +285,8 @@ class ResponseBuilder:
         assert answer.audio is not None
         response = success_response(request.operation, "speech", default_body)
         response.target, response.request = target, request
-        self._write_audio(response, answer.audio, synthesis.format, url, data)
-        self._write_amounts(response, answer.charged, answer.balance, charge, balance)
+        write_audio(response, answer.audio, synthesis.format, url, data)
+        write_amounts(response, {answer.charged: charge, answer.balance: balance})
         return response
 
     def audio_input_response(
@@ -247,23 +310,23 @@ class ResponseBuilder:
         """
         response = success_response(request.operation, "audio-input", default_body)
         response.request = request
-        self._write(response, values)
+        write_values(response, values)
         audio = intake.conversion.response.audio if intake.conversion else None
         if audio is not None and generated is not None:
-            self._write_audio(response, audio, generated.format, url, generated.data)
-        self._write_amounts(response, intake.audio_input.response.charged, None, charge, None)
+            write_audio(response, audio, generated.format, url, generated.data)
+        write_amounts(response, {intake.audio_input.response.charged: charge})
         return response
 
     def write_constants(self, response: EmulatedResponse, constants: Mapping[Location, Any]) -> None:
         """Write the fixed values of a target, where the body or its schema has their location."""
-        self._write(response, constants, where=has_location)
+        write_values(response, constants, has_location)
 
     def mark_as_download(self, response: EmulatedResponse, request: ParsedRequest) -> None:
         """Turn `response`, which carries audio, into the documented response of a download operation."""
+        assert response.audio_format is not None
         response.operation, response.request = request.operation, request
         response.spec = request.operation.success
-        response.media_type = _documented_type(response.spec.media, response.media_type or "")
-        response.media = response.spec.media.get(response.media_type)
+        set_audio_media_type(response, response.audio_format)
         if response.spec.status.isdecimal():
             response.status = int(response.spec.status)
 
@@ -292,85 +355,6 @@ class ResponseBuilder:
             path = path.replace(f"{{{name}}}", quote_url(value, safe=""))
         return base_url + path
 
-    def _write_audio(
-        self, response: EmulatedResponse, location: ResponseAudio, name: str, url: str, data: bytes | None
-    ) -> None:
-        declared = media_type_of(name)
-        if location.delivered == "stream":
-            response.body = data or b""
-            return
-        if location.delivered == "bytes":
-            response.body, media = data or b"", response.spec.media if response.spec is not None else {}
-            response.media_type = _documented_type(media, declared)
-            response.media = media.get(response.media_type)
-            return
-        value = url if location.delivered == "url" else base64.b64encode(data or b"").decode()
-        self._write(response, {location.at: value})
-        if location.media_type is not None and location.media_type not in _target_constants(response):
-            shown = read_at(response.body, location.media_type)
-            plain = isinstance(shown, str) and "/" not in shown
-            self._write(response, {location.media_type: name if plain else declared})
-
-    def _write_amounts(
-        self,
-        response: EmulatedResponse,
-        charged: Location | None,
-        balance: Location | None,
-        charge: float | None,
-        remaining: float | None,
-    ) -> None:
-        for location, amount in ((charged, charge), (balance, remaining)):
-            if location is None or amount is None:
-                continue
-            if location.kind == "header":
-                response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
-            else:
-                self._write(
-                    response, {location: self._round_like_documented(response, location, amount)}, where=has_location
-                )
-
-    def _round_like_documented(self, response: EmulatedResponse, location: Location, amount: float) -> int | float:
-        """Return `amount` as an integer if the schema requires or the example shows one, else rounded to 6 digits."""
-        assert response.media is not None
-        schemas = schemas_at(self._contract.schemas, response.media.schema, location.tokens)
-        whole = any(schema.get("type") == "integer" for schema in schemas)
-        if whole:
-            return round(amount)
-        shown = read_at(response.body, location)
-        exact = round(amount, 6)
-        return int(exact) if isinstance(shown, int) and float(exact).is_integer() else exact
-
-    def _write_times(self, response: EmulatedResponse, spec: JobSpec, job: EmulatedJob) -> None:
-        state = spec.states.get(job.state)
-        ended = state is not None and state.end is not None
-        carried = state.required if state is not None else ()
-        times = {spec.created: job.created, spec.updated: job.entered_at[-1]}
-        if ended:
-            times[spec.completed] = job.entered_at[-1]
-        for location, at in times.items():
-            if location is None or response.media is None:
-                continue
-            shown = read_at(response.body, location)
-            if shown not in (MISSING, None) or location in carried:
-                self._write(
-                    response, {location: format_timestamp(at, self._timestamp_example(response.media, location, shown))}
-                )
-
-    def _timestamp_example(self, media: MediaType, location: Location, shown: Any) -> Any:
-        """Return the value whose timestamp format to copy: of the body, or else of any example."""
-        if shown not in (MISSING, None):
-            return shown
-        values = (read_at(example.value, location) for example in media.examples)
-        return next((value for value in values if value not in (MISSING, None)), None)
-
-    def _write(self, response: EmulatedResponse, values: Mapping[Location, Any], where: Any = None) -> None:
-        """Write `values` into the body at their locations; `where` can restrict this to locations that it accepts."""
-        for location, value in values.items():
-            if not location.in_body or not response.is_json:
-                continue
-            if where is None or where(response.media, response.body, location):
-                response.body = write_at(response.body, location, copy.deepcopy(value))
-
 
 def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
     """Keep the items that have the `wanted` values, and update counts equal to the length of the list."""
@@ -384,19 +368,21 @@ def _filter_lists(body: dict[str, Any], wanted: Mapping[str, Any]) -> None:
                 body[other] = len(left)
 
 
-def _target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
-    """Return the fixed values of the response's target."""
-    return response.target.spec.emulation.constants if response.target is not None else {}
+def _has_succeeded(spec: JobSpec, job: EmulatedJob) -> bool:
+    state = spec.states.get(job.state)
+    return state is not None and state.end == "success"
 
 
-def _documented_type(media: Mapping[str, MediaType], actual: str) -> str:
-    """Return the documented media type for the same container as `actual`, or `actual` itself."""
-    if actual in media or not media:
-        return actual
-    container = container_of_media_type(actual)
-    for name in media:
-        if container_of_media_type(name) == container:
-            return name
-    if "audio/*" in media or "*/*" in media:
-        return actual
-    return "application/octet-stream" if "application/octet-stream" in media else actual
+def _replace_ids(value: Any, shown_ids: Iterable[str], job_id: str) -> Any:
+    """Return `value` with the ids of documented examples replaced, also within longer texts such as URLs."""
+    if isinstance(value, dict):
+        return {key: _replace_ids(item, shown_ids, job_id) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replace_ids(item, shown_ids, job_id) for item in value]
+    if isinstance(value, str):
+        for shown in shown_ids:
+            if value == shown:
+                return job_id
+            if len(shown) >= _MIN_EMBEDDED_ID_LENGTH:
+                value = re.sub(rf"(?<![\w-]){re.escape(shown)}(?![\w-])", lambda _: job_id, value)
+    return value

@@ -37,8 +37,9 @@ def add_documented_headers(response: EmulatedResponse, rate: Mapping[str, int]) 
 def _header_value(
     response: EmulatedResponse, header: Parameter, role: str | None, rate: Mapping[str, int]
 ) -> str | None:
-    if role is not None:
-        return _rate_value(response, header, role, rate)
+    value = _rate_value(response, header, role, rate) if role is not None else None
+    if value is not None:
+        return value
     charged = _charged_amount(response, header.name)
     if charged is not None:
         return f"{charged:.6f}".rstrip("0").rstrip(".")

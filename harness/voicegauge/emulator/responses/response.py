@@ -61,6 +61,8 @@ class EmulatedResponse:
     """Pieces of a streamed body, sent instead of `body`."""
     cut: bool = False
     """Whether the connection is closed before the end of the body."""
+    audio_format: str | None = None
+    """Format of the audio in the body of a download."""
     raw: bytes | None = None
     """Bytes sent instead of `body` and of `pieces`; the media type stays."""
 

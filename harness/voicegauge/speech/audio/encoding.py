@@ -20,6 +20,8 @@ class SndfileFormat(NamedTuple):
     subtype: str
     rates_hz: tuple[int, ...] = ()
     """Sample rates that the codec supports, ascending; empty for any."""
+    endian: str = "FILE"
+    """Byte order of raw samples; libsndfile rejects one for the formats that fix it."""
 
 
 _MPEG_1_RATES_HZ = (32000, 44100, 48000)
@@ -34,8 +36,14 @@ AUDIO_FORMATS = {
     "flac": SndfileFormat("audio/flac", "FLAC", "PCM_16"),
     "ogg": SndfileFormat("audio/ogg", "OGG", "VORBIS"),
     "opus": SndfileFormat("audio/ogg", "OGG", "OPUS", _OPUS_RATES_HZ),
-    "pcm_s16le": SndfileFormat("audio/pcm", "RAW", "PCM_16"),
+    "aiff": SndfileFormat("audio/aiff", "AIFF", "PCM_16"),
+    "pcm_s16le": SndfileFormat("audio/pcm", "RAW", "PCM_16", endian="LITTLE"),
+    "pcm_s16be": SndfileFormat("audio/l16", "RAW", "PCM_16", endian="BIG"),  # in network byte order (RFC 2586)
+    "pcm_s24le": SndfileFormat("audio/pcm", "RAW", "PCM_24", endian="LITTLE"),
+    "pcm_f32le": SndfileFormat("audio/pcm", "RAW", "FLOAT", endian="LITTLE"),
+    "pcm_u8": SndfileFormat("audio/pcm", "RAW", "PCM_U8"),
     "mulaw": SndfileFormat("audio/basic", "RAW", "ULAW"),
+    "alaw": SndfileFormat("audio/pcma", "RAW", "ALAW"),
 }
 """Formats that `encode` writes, by name."""
 _OGG_SERIAL = 1
@@ -87,15 +95,13 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
         rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
         samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
     buffer = io.BytesIO()
-    # libsndfile rejects a byte order for the formats that fix it.
-    endian = "LITTLE" if audio_format.container == "RAW" and audio_format.subtype == "PCM_16" else "FILE"
     soundfile.write(
         buffer,
         samples,
         sample_rate_hz,
         format=audio_format.container,
         subtype=audio_format.subtype,
-        endian=endian,
+        endian=audio_format.endian,
         **(_MP3_OPTIONS if name == "mp3" else {}),
     )
     data = buffer.getvalue()

@@ -1,0 +1,54 @@
+"""Defaults and other values that a contract documents for one location of a request."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from voicegauge.contract import MISSING, MediaType, Operation
+from voicegauge.emulator.http.request import ParsedRequest
+from voicegauge.emulator.http.schema_values import schemas_at
+from voicegauge.formats import Location
+
+
+def default_value_at(request: ParsedRequest, location: Location) -> Any:
+    """Return the documented default of the value at `location`; `MISSING` if none is documented."""
+    return _documented_default(request.operation, request.media, location)
+
+
+@functools.lru_cache(maxsize=256)
+def _documented_default(operation: Operation, media: MediaType | None, location: Location) -> Any:
+    found = _schemas_at(operation, media, location)
+    return next((schema["default"] for schema in found if "default" in schema), MISSING)
+
+
+def is_documented_value(request: ParsedRequest, location: Location, value: str) -> bool:
+    """Return whether the schema names `value`: as an enumerated value, a constant, a default or an example."""
+    return value in _documented_values(request.operation, request.media, location)
+
+
+@functools.lru_cache(maxsize=256)
+def _documented_values(operation: Operation, media: MediaType | None, location: Location) -> frozenset[str]:
+    found: set[str] = set()
+    for schema in _schemas_at(operation, media, location):
+        listed: list[Any] = [schema.get(key) for key in ("const", "default", "example")]
+        for key in ("enum", "examples"):
+            values = schema.get(key)
+            listed += values if isinstance(values, list) else []
+        found.update(value for value in listed if isinstance(value, str))
+    return frozenset(found)
+
+
+def _schemas_at(operation: Operation, media: MediaType | None, location: Location) -> Iterable[dict[str, Any]]:
+    if location.kind == "body":
+        return () if media is None else schemas_at(operation.contract.schemas, media.schema, location.tokens)
+    return _parameter_schemas(operation, location)
+
+
+def _parameter_schemas(operation: Operation, location: Location) -> Iterator[dict[str, Any]]:
+    for parameter in operation.parameters:
+        if parameter.location == location.kind and parameter.name.lower() == location.name.lower():
+            yield from schemas_at(operation.contract.schemas, parameter.schema, ())
+            if "example" in parameter.data:
+                yield {"example": parameter.data["example"]}

@@ -1,0 +1,103 @@
+"""Ids that the examples of a contract name, for operations whose resources the emulator does not store."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from voicegauge.contract import Contract, Operation, Parameter
+from voicegauge.emulator.http import ParsedRequest
+
+
+def requested_ids(request: ParsedRequest) -> Mapping[str, str]:
+    """Return the values of the required path and query parameters that can have any value, by parameter name."""
+    found = {}
+    for parameter in request.operation.parameters:
+        values = {"path": request.path, "query": request.query}.get(parameter.location, {})
+        if parameter.required and parameter.name in values and not _is_enumerated(parameter):
+            found[parameter.name] = str(values[parameter.name])
+    return found
+
+
+def _is_enumerated(parameter: Parameter) -> bool:
+    return any(key in parameter.schema for key in ("enum", "const", "default"))
+
+
+def documents_unknown_ids(operation: Operation) -> bool:
+    """Return whether a response for unknown ids is documented: status 404, or an example marked as not found."""
+    return "404" in operation.responses or any(
+        example.rejection_reason is not None and example.rejection_reason.partition(":")[0] == "not-found"
+        for response in operation.responses.values()
+        for media in response.media.values()
+        for example in media.examples
+    )
+
+
+def is_documented_id(operation: Operation, parameter_name: str, value: str) -> bool:
+    """Return whether the contract names `value`: as an example of the parameter, or anywhere in its examples."""
+    return value in _documented_ids(operation.contract) or value in _parameter_examples(operation, parameter_name)
+
+
+@functools.lru_cache(maxsize=256)
+def _parameter_examples(operation: Operation, parameter_name: str) -> frozenset[str]:
+    found: set[str] = set()
+    for parameter in operation.parameters:
+        if parameter.name == parameter_name:
+            named = parameter.data.get("examples", {})
+            listed = [parameter.data.get("example"), parameter.schema.get("example")]
+            listed += [example.get("value") for example in named.values() if isinstance(example, dict)]
+            listed += parameter.schema.get("examples", [])
+            found.update(str(value) for value in listed if isinstance(value, str | int))
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=64)
+def _documented_ids(contract: Contract) -> frozenset[str]:
+    """Return all texts of the success examples, and the numbers whose names end with "id"."""
+    found: set[str] = set()
+    for item in _example_objects(contract):
+        for name, value in item.items():
+            is_number = isinstance(value, int) and not isinstance(value, bool)
+            if isinstance(value, str) or (is_number and name.lower().endswith("id")):
+                found.add(str(value))
+    return frozenset(found - {""})
+
+
+@functools.lru_cache(maxsize=64)
+def _example_objects(contract: Contract) -> tuple[Mapping[str, Any], ...]:
+    return tuple(
+        item
+        for operation in contract.operations.values()
+        for status, response in operation.responses.items()
+        if status.startswith("2")
+        for media in response.media.values()
+        for example in media.examples
+        for item in _objects_in(example.value)
+    )
+
+
+def _objects_in(value: Any) -> Iterator[Mapping[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _objects_in(item)
+
+
+def contains_value(value: Any, wanted: str) -> bool:
+    """Return whether an example contains an object with the value `wanted`."""
+    return any(str(member) == wanted for item in _objects_in(value) for member in item.values())
+
+
+def with_documented_item(operation: Operation, body: dict[str, Any], ids: Mapping[str, str]) -> dict[str, Any]:
+    """Return `body` with the values of the documented object that has the requested id, such as an item of a list.
+
+    Only fields that `body` has are changed.
+    """
+    for parameter_name, wanted in ids.items():
+        if contains_value(body, wanted):
+            continue
+        items = (item for item in _example_objects(operation.contract) if wanted in map(str, item.values()))
+        item = next(items, {parameter_name: wanted})
+        body = {name: item.get(name, value) for name, value in body.items()}
+    return body

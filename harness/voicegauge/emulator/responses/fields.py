@@ -1,0 +1,131 @@
+"""Writing the values of a request, a job or audio into the documented body of a response."""
+
+from __future__ import annotations
+
+import base64
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from voicegauge.contract import MISSING, MediaType
+from voicegauge.contract.extension import JobSpec, ResponseAudio
+from voicegauge.emulator.audio import choose_media_type, find_format
+from voicegauge.emulator.http import format_timestamp, has_location, read_at, schemas_at, write_at
+from voicegauge.emulator.responses.response import EmulatedResponse
+from voicegauge.emulator.state import EmulatedJob
+from voicegauge.formats import Location
+from voicegauge.speech.audio import media_type_of
+
+EXTENSIONS = {"pcm_s16le": "pcm", "mulaw": "ulaw"}
+"""File name extensions of formats that differ from the format name."""
+
+LocationFilter = Callable[[MediaType | None, Any, Location], bool]
+
+
+def write_values(
+    response: EmulatedResponse, values: Mapping[Location, Any], where: LocationFilter | None = None
+) -> None:
+    """Write `values` into the body at their locations; `where` can restrict this to locations that it accepts."""
+    for location, value in values.items():
+        if not location.in_body or not response.is_json:
+            continue
+        if where is None or where(response.media, response.body, location):
+            response.body = write_at(response.body, location, copy.deepcopy(value))
+
+
+def write_audio(
+    response: EmulatedResponse, location: ResponseAudio, format_name: str, url: str, data: bytes | None
+) -> None:
+    """Write audio, or its URL, where the contract documents it, together with its media type."""
+    if location.delivered == "stream":
+        response.body = data or b""
+        return
+    if location.delivered == "bytes":
+        response.body = data or b""
+        set_audio_media_type(response, format_name)
+        return
+    value = url if location.delivered == "url" else base64.b64encode(data or b"").decode()
+    write_values(response, {location.at: value})
+    if location.media_type is not None and location.media_type not in _target_constants(response):
+        shown = _media_type_value(response, location.media_type, format_name)
+        write_values(response, {location.media_type: shown})
+
+
+def set_audio_media_type(response: EmulatedResponse, format_name: str) -> None:
+    """Set the Content-Type of a response whose body is audio: the documented one that fits best."""
+    documented = response.spec.media if response.spec is not None else {}
+    response.media_type = choose_media_type(format_name, documented) or media_type_of(format_name)
+    response.media = documented.get(response.media_type)
+
+
+def _media_type_value(response: EmulatedResponse, location: Location, format_name: str) -> str:
+    """Return the value that reports a format in a body: a documented one, else in the style of the example."""
+    documented = list(_enumerated_texts(response, location))
+    by_media_type = {value.partition(";")[0].strip().lower(): value for value in documented if "/" in value}
+    found = choose_media_type(format_name, by_media_type)
+    if found in by_media_type:
+        return by_media_type[found]
+    for value in documented:
+        if find_format(value) == format_name:
+            return value
+    shown = read_at(response.body, location)
+    is_short_name = isinstance(shown, str) and shown != "" and "/" not in shown
+    return EXTENSIONS.get(format_name, format_name) if is_short_name else media_type_of(format_name)
+
+
+def _enumerated_texts(response: EmulatedResponse, location: Location) -> Iterator[str]:
+    if response.media is None:
+        return
+    for schema in schemas_at(response.media.schemas, response.media.schema, location.tokens):
+        yield from (value for value in (*schema.get("enum", ()), schema.get("const")) if isinstance(value, str))
+
+
+def write_amounts(response: EmulatedResponse, amounts: Mapping[Location | None, float | None]) -> None:
+    """Write amounts of money or credits at their locations in body or headers; `None` is not written."""
+    for location, amount in amounts.items():
+        if location is None or amount is None:
+            continue
+        if location.kind == "header":
+            response.headers[location.name] = f"{amount:g}" if amount < 1e6 else str(amount)
+        elif response.media is not None:
+            write_values(response, {location: _round_like_documented(response, location, amount)}, has_location)
+
+
+def _round_like_documented(response: EmulatedResponse, location: Location, amount: float) -> int | float:
+    """Return `amount` as an integer if the schema requires or the example shows one, else rounded to 6 digits."""
+    assert response.media is not None
+    schemas = schemas_at(response.media.schemas, response.media.schema, location.tokens)
+    if any(schema.get("type") == "integer" for schema in schemas):
+        return round(amount)
+    shown = read_at(response.body, location)
+    exact = round(amount, 6)
+    return int(exact) if isinstance(shown, int) and float(exact).is_integer() else exact
+
+
+def write_times(response: EmulatedResponse, spec: JobSpec, job: EmulatedJob) -> None:
+    """Write the times of a job, in the format of the documented examples."""
+    state = spec.states.get(job.state)
+    required = state.required if state is not None else ()
+    times = {spec.created: job.created, spec.updated: job.entered_at[-1]}
+    if state is not None and state.end is not None:
+        times[spec.completed] = job.entered_at[-1]
+    for location, at in times.items():
+        if location is None or response.media is None:
+            continue
+        shown = read_at(response.body, location)
+        if shown not in (MISSING, None) or location in required:
+            style = _timestamp_example(response.media, location, shown)
+            write_values(response, {location: format_timestamp(at, style)})
+
+
+def _timestamp_example(media: MediaType, location: Location, shown: Any) -> Any:
+    """Return the value whose timestamp format to copy: of the body, or else of any example."""
+    if shown not in (MISSING, None):
+        return shown
+    values = (read_at(example.value, location) for example in media.examples)
+    return next((value for value in values if value not in (MISSING, None)), None)
+
+
+def _target_constants(response: EmulatedResponse) -> Mapping[Location, Any]:
+    """Return the fixed values of the response's target."""
+    return response.target.spec.emulation.constants if response.target is not None else {}
