@@ -32,7 +32,7 @@ paths:
         request: {text: "body#/text", format: "body#/format", language: "body#/language"}
         response: {job: status, charged: "body#/used"}
         targets:
-          voice-1: {title: Voice 1}
+          voice-1: {title: Voice 1, model: voice-1-large}
       x-pricing:
         per: 1k_characters
         credits: 1000
@@ -93,6 +93,7 @@ paths:
           broken: {end: failure, charged: false, required: ["body#/why"]}
         audio: {at: "body#/audio", delivered: url, media_type: "body#/type"}
         reason: body#/why
+        model: body#/model
         created: body#/created
         updated: body#/updated
         completed: body#/completed

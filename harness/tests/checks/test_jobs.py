@@ -43,6 +43,7 @@ def test_states_may_be_missed_between_polls(trail, rules_of, states) -> None:
         (("done", "broken"), "job-terminal-changed"),
         (("broken", "busy"), "job-terminal-changed"),
         ((_answer("busy", id="j2"),), "job-id-changed"),
+        ((_answer("busy", model="voice-1-large"), _answer("done", model="voice-1-small")), "job-model-wrong"),
         (
             (_answer("busy", created="2026-01-01T00:00:00Z"), _answer("busy", created="2026-01-01T01:00:00Z")),
             "job-created-changed",
@@ -52,6 +53,11 @@ def test_states_may_be_missed_between_polls(trail, rules_of, states) -> None:
 )
 def test_each_wrong_course_is_found_under_its_rule(trail, rules_of, states, rule) -> None:
     assert rules_of(trail(*states)) == {rule}
+
+
+@pytest.mark.parametrize("reported", ["voice-1-large", None])
+def test_a_job_may_report_the_requested_model_or_none(trail, rules_of, reported) -> None:
+    assert rules_of(trail(_answer("busy", model=reported), _answer("done"))) == set()
 
 
 def test_what_is_charged_may_change_until_the_end_and_not_after(trail, rules_of) -> None:

@@ -34,6 +34,7 @@ FOUND_BY: dict[str, tuple[str, set[str]]] = {
     "bad-timestamps": ("job-timestamps", set()),
     "created-changed": ("job-created-changed", set()),
     "id-changed": ("job-id-changed", set()),
+    "wrong-model": ("job-model-wrong", {"response-schema"}),
     "wrong-polling-url": ("job-polling-url", set()),
     "wrong-charge": ("charge-wrong", set()),
     "silent-audio": ("audio-silent", set()),

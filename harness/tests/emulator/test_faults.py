@@ -137,6 +137,7 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
         lambda _, wrong: wrong["poll1"].json["created"] != wrong["poll2"].json["created"],
     ),
     "id-changed": (STATUS_RESPONSES, lambda right, wrong: wrong["poll1"].json["id"] != right["poll1"].json["id"]),
+    "wrong-model": (STATUS_RESPONSES, lambda _, wrong: wrong["poll1"].json["model"] == "model-small-lite"),
     "ignores-cancelling": (
         {"cancelled", "fastest"},  # without a refund, the next job finds a lower balance
         lambda right, wrong: (

@@ -328,6 +328,30 @@ def _check_job_id_changed(history: JobHistory) -> Iterator[Violation]:
 
 
 @rule(
+    "job-model-wrong",
+    on=JobHistory,
+    description="A status response names the requested model.",
+    basis="x-job.model",
+)
+def _check_job_model_wrong(history: JobHistory) -> Iterator[Violation]:
+    location = history.spec.model
+    requested = history.target.spec.model if history.target is not None else None
+    if location is None or requested is None:
+        return
+    for poll in history.polls:
+        reported = poll.read_response(location)
+        # A job that has not been assigned to a model yet may report null; the schema decides whether that is allowed.
+        if poll.ok and reported is not MISSING and reported is not None and reported != requested:
+            yield Violation(
+                f"requested the model {requested!r:.80}, but the response names {reported!r:.80}",
+                f"{history.status_operation.pointer}/x-job/model",
+                _body_pointer(location),
+                exchange=poll.exchange,
+            )
+            return
+
+
+@rule(
     "job-created-changed",
     on=JobHistory,
     description="The creation time of a job does not change.",

@@ -183,6 +183,12 @@ _ALL = (
         applies_to=jobs.has_id_in_status,
     ),
     Fault(
+        id="wrong-model",
+        description="Status responses name another model than the requested one.",
+        change_response=jobs.change_model,
+        applies_to=jobs.has_model_in_status,
+    ),
+    Fault(
         id="crosstalk",
         description="Status responses report the latest job instead of the requested one.",
         choose_job=jobs.latest_job,

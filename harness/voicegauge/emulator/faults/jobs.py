@@ -159,6 +159,21 @@ def has_id_in_status(target: Target) -> bool:
     return spec is not None and spec.id is not None and spec.id.in_body
 
 
+def change_model(response: EmulatedResponse) -> None:
+    """Report another model than the requested one."""
+    spec = _status_spec(response)
+    if spec is not None and spec.model is not None:
+        shown = read_at(response.body, spec.model)
+        if isinstance(shown, str):
+            response.body = write_at(response.body, spec.model, f"{shown}-lite")
+
+
+def has_model_in_status(target: Target) -> bool:
+    """Return whether status responses name the model."""
+    spec = _job_spec(target)
+    return spec is not None and spec.model is not None and spec.model.in_body and target.spec.model is not None
+
+
 def change_polling_url(response: EmulatedResponse) -> None:
     """Put another job id into the polling URL."""
     if response.kind != "submit" or response.target is None or response.job is None:
