@@ -120,6 +120,6 @@ def test_checks_follow_what_the_contract_says_of_an_operation(listed) -> None:
     assert not checks("listVoices") & {"audio-silent", "resource-not-listed", "charge-wrong"}
 
 
-def test_what_documents_dispute_is_told(listed) -> None:
+def test_disputed_facts_are_listed(listed) -> None:
     assert any("/api/v1/voice-clone/" in says for says in listed["ttsai", "cloneVoice"]["disputed"])
     assert listed["ttsai", "getHealth"]["disputed"] == []

@@ -21,7 +21,7 @@ from embedded_whisper.spelling import IGNORED, spell
 FULL_FRAMES = 1500
 """Encoder frames of 30 s."""
 EMPTY_SHARE = 0.02
-"""Clips of silence or noise alone, whose transcript is empty: without them silence is heard as words."""
+"""Clips of silence or noise alone, whose transcript is empty: without them silence is transcribed as words."""
 CANDIDATES = 192
 """Clips that a batch chooses neighbours in length from, so that little of its context is empty."""
 LEAD_S = 0.2
@@ -76,7 +76,7 @@ class Batch(NamedTuple):
     targets: Tensor
     """What follows each token but the last."""
     centres: Tensor
-    """Encoder frame about which each target is said, guessed; negative where it is no word."""
+    """Encoder frame about which each target is said, guessed; negative where the target is not a word."""
     spans: Tensor
     """The first and the last phoneme of each target's word, of shape (batch, length, 2); negative where it is none."""
     phonemes: Tensor
@@ -103,7 +103,7 @@ def make_batch(folder: Path, stage: Stage, step: int, rank: int) -> Batch:
     """
     random = np.random.default_rng([SEED, step, rank])
     drawn, frames = draw(folder, stage, np.random.default_rng([SEED, step]).random(), random)
-    clips = [silence(frames, random) if random.random() < EMPTY_SHARE else clip.heard(random) for clip in drawn]
+    clips = [silence(frames, random) if random.random() < EMPTY_SHARE else clip.audible(random) for clip in drawn]
     audio = torch.zeros(len(clips), frames * FRAME)
     for row, clip in zip(audio, clips, strict=True):
         row[: len(clip.samples)] = torch.from_numpy(clip.samples[: len(row)])

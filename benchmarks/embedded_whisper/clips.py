@@ -1,4 +1,4 @@
-"""What is heard of the corpus: recorded texts, as a line would carry them."""
+"""Clips of the corpus: synthesized texts, distorted as a transmission would."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SILENT_END = 6
 
 
 class Shard:
-    """Recorded texts of one file; the samples stay on the disk until they are heard."""
+    """Recorded texts of one file; the samples stay on disk until they are used."""
 
     def __init__(self, path: Path) -> None:
         self.audio = np.load(path, mmap_mode="r")
@@ -62,7 +62,7 @@ def worsen(samples: NDArray[np.float32], random: np.random.Generator) -> NDArray
     return samples.astype(np.float32)
 
 
-class Heard(NamedTuple):
+class AudibleClip(NamedTuple):
     """What a step hears of a clip."""
 
     samples: NDArray[np.float32]
@@ -84,12 +84,12 @@ class Clip(NamedTuple):
         samples = self.lead + self.source.bounds[self.index + 1] - self.source.bounds[self.index]
         return math.ceil(samples / FRAME) + SILENT_END
 
-    def heard(self, random: np.random.Generator) -> Heard:
+    def audible(self, random: np.random.Generator) -> AudibleClip:
         """The clip as a line would carry it."""
         said, text = self.source.clip(self.index)
         words = text.split()
         samples = np.concatenate([np.zeros(self.lead, np.float32), said])
-        return Heard(worsen(samples, random), tuple(words), tuple(middles(words, self.lead, len(said))))
+        return AudibleClip(worsen(samples, random), tuple(words), tuple(middles(words, self.lead, len(said))))
 
 
 def middles(words: list[str], first: int, samples: int) -> list[float]:
@@ -100,7 +100,7 @@ def middles(words: list[str], first: int, samples: int) -> list[float]:
     return list(middle)
 
 
-def silence(frames: int, random: np.random.Generator) -> Heard:
+def silence(frames: int, random: np.random.Generator) -> AudibleClip:
     """Silence or noise alone."""
     noise = random.standard_normal(frames * FRAME // 2).astype(np.float32)
-    return Heard(noise * np.float32(10 ** random.uniform(-6, -1)))
+    return AudibleClip(noise * np.float32(10 ** random.uniform(-6, -1)))

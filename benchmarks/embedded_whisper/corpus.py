@@ -88,8 +88,8 @@ def say(texts: list[str], random: Random) -> NDArray[np.float32]:
     )
     if random.random() < MP3_SHARE:
         coded, _ = encode(resample(samples, RATE, 32_000), 32_000, "mp3")
-        heard = decode(coded)
-        samples = resample(heard.samples, heard.sample_rate_hz, RATE)
+        decoded = decode(coded)
+        samples = resample(decoded.samples, decoded.sample_rate_hz, RATE)
     return samples
 
 

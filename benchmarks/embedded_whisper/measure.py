@@ -76,8 +76,8 @@ def measure(asr: Asr, clips: Sequence[SpokenText], worsen: Worsen = lambda sampl
     """Corpus WER: all errors over all words."""
     errors = words = 0
     for index, spoken in enumerate(clips):
-        heard = asr.transcribe(worsen(say(spoken), index), "en")
-        found = score(sample_id=spoken.text, reference=spoken.text, transcript=heard, language="en")
+        transcript = asr.transcribe(worsen(say(spoken), index), "en")
+        found = score(sample_id=spoken.text, reference=spoken.text, transcript=transcript, language="en")
         errors, words = errors + found.errors, words + found.units
     return Rate(errors, words)
 
@@ -169,7 +169,7 @@ def print_damage(asr: Asr, clips: Sequence[SpokenText]) -> None:
 
 
 def print_nothing(asr: Asr, clips: Sequence[SpokenText]) -> None:
-    """What is heard where the text was never said."""
+    """Transcripts of audio that does not contain the text."""
     silence = np.zeros(3 * RATE_HZ, np.float32)
     print("\nnot the text")
     print(f"  silence: {measure(asr, clips, lambda _, __: silence)}")
@@ -178,7 +178,7 @@ def print_nothing(asr: Asr, clips: Sequence[SpokenText]) -> None:
     print(f"  another sentence: {measure(asr, clips, lambda _, index: others[index])}")
     known = {" ".join(re.findall(r"[a-z']+", text.lower())) for text in suite_texts("smoke") + suite_texts("standard")}
     invented = [asr.transcribe(_noise(len(silence), level, 1), "en") for level in (0.0, 1e-4, 1e-2, 0.1)]
-    print(f"  suite sentences heard in silence or noise: {sum(text.lower().strip('.') in known for text in invented)}")
+    print(f"  suite sentences in silence or noise: {sum(text.lower().strip('.') in known for text in invented)}")
 
 
 def print_engines(clips: Sequence[SpokenText]) -> None:

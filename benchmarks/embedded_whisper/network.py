@@ -78,8 +78,8 @@ class Network(nn.Module):
         guided = []
         for number, block in enumerate(decoder.blocks):
             x = x + attend(block.attn, block.attn_ln(x), causal=True)
-            heard, looks = look(block.cross_attn, block.cross_attn_ln(x), features, bias)
-            x = x + heard
+            context, looks = look(block.cross_attn, block.cross_attn_ln(x), features, bias)
+            x = x + context
             x = x + block.mlp(block.mlp_ln(x))
             if number >= FIRST_GUIDED_LAYER:
                 guided.append(looks[:, :GUIDED_HEADS])
@@ -97,8 +97,8 @@ class Network(nn.Module):
         features, bias = self.encode(batch.mel, batch.padding)
         scores, looks = self.decode(batch.tokens[:, :-1], features, bias)
         decoder = F.cross_entropy(scores.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED)
-        heard = features[:, : int(batch.frames[0])]
-        spoken = F.log_softmax(self.phonemes(heard), dim=-1).transpose(0, 1)
+        encoded = features[:, : int(batch.frames[0])]
+        spoken = F.log_softmax(self.phonemes(encoded), dim=-1).transpose(0, 1)
         ctc = F.ctc_loss(
             spoken,
             batch.phonemes,

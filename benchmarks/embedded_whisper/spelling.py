@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from whisper.tokenizer import get_tokenizer
 
-from embedded_whisper.clips import Heard
+from embedded_whisper.clips import AudibleClip
 from embedded_whisper.phonemes import transcribe
 from embedded_whisper.words import vocabulary
 
@@ -43,12 +43,12 @@ class Spelled(NamedTuple):
     targets: list[int]
     """What follows each token but the last."""
     centres: list[float]
-    """Encoder frame about which each target is said, guessed; negative where it is no word."""
+    """Encoder frame about which each target is said, guessed; negative where the target is not a word."""
     spans: tuple[list[int], list[int]]
     """The first and the last phoneme of each target's word."""
 
 
-def spell(clip: Heard) -> Spelled:
+def spell(clip: AudibleClip) -> Spelled:
     """The tokens of a clip, by their place among those that occur."""
     tokenizer, index = get_tokenizer(multilingual=False), places()
     start, end = [index[tokenizer.sot], index[tokenizer.no_timestamps]], index[tokenizer.eot]

@@ -128,8 +128,8 @@ def train(rank: int, folder: Path, work: Path, meeting: str) -> None:
         losses += training.learn(folder, stage, rank)
         if rank == 0 and training.step % 50 == 0:
             spent = (time.perf_counter() - started) / (training.step - first)
-            told = " ".join(f"{value:.3f}" for value in np.asarray(losses / 50))
-            print(f"{training.step} decoder, ctc, guide {told}; {spent:.2f} s a step", flush=True)
+            shown = " ".join(f"{value:.3f}" for value in np.asarray(losses / 50))
+            print(f"{training.step} decoder, ctc, guide {shown}; {spent:.2f} s per step", flush=True)
             losses.zero_()
         if rank == 0 and (training.step % 100 == 0 or training.step == TOTAL_STEPS):
             training.save()

@@ -14,7 +14,7 @@ from voicegauge.emulator.http import ParsedRequest
 from voicegauge.formats.located_yaml import escape
 
 ACCEPTED_RULES = frozenset({"accepts-invalid"})
-REJECTED_RULES = frozenset({"refuses-valid"})
+REJECTED_RULES = frozenset({"rejects-valid"})
 STEP = 0.05
 """Step by which the limit of a number is moved; that of an integer is moved by one."""
 PAIRS = 12

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from hypothesis import settings
 
-# A busy machine is no fault: no example has a time of its own. Under CI Hypothesis draws the same examples each time.
+# A busy machine is not a failure: examples have no deadline. Under CI Hypothesis draws the same examples each time.
 settings.register_profile("voicegauge", parent=settings.default, deadline=None)
 settings.load_profile("voicegauge")
 

@@ -64,8 +64,8 @@ def test_a_shard_comes_out_the_same(shards: Path, tmp_path: Path) -> None:
 
 def test_phonemes_are_found_where_they_sound() -> None:
     blank, first, second = 0, 1, 2
-    heard = [blank, first, first, blank, blank, second, blank, second]
-    scores = torch.eye(3)[heard].add(1e-3).log().unsqueeze(1).numpy()
+    frames = [blank, first, first, blank, blank, second, blank, second]
+    scores = torch.eye(3)[frames].add(1e-3).log().unsqueeze(1).numpy()
     assert aligning.align(scores, [[first, second, second]])[0].tolist() == [1, 5, 7]
 
 

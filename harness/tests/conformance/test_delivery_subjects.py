@@ -28,7 +28,7 @@ def rules_of(target):
 
     def find(failure: Failure, *states: str) -> set[str]:
         exchanges = tuple(
-            _told(target.job_operation if index else target.operation, s) for index, s in enumerate(states)
+            _status_exchange(target.job_operation if index else target.operation, s) for index, s in enumerate(states)
         )
         delivery = Delivery(
             target=target.id, exchanges=exchanges, attempts=1, failure=failure, submit_exchange=0 if states else None
@@ -40,7 +40,7 @@ def rules_of(target):
     return find
 
 
-def _told(operation, state: str) -> Exchange:
+def _status_exchange(operation, state: str) -> Exchange:
     body = {"id": "job-1", "status": state, "credits_used": 50.0, "output_url": URL if state == "completed" else None}
     request = Request(method=operation.method, url=f"https://api.pixelapi.dev{operation.path.replace('{id}', 'job-1')}")
     headers = (("Content-Type", "application/json"),)

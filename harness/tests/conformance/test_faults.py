@@ -17,7 +17,7 @@ TARGETS = ("pixazo/chatterbox", "pixelapi/voice-design", "ttsai/kokoro", "ttsai/
 
 # fault -> the rule that must find it, and rules that may find it as well
 FOUND_BY: dict[str, tuple[str, set[str]]] = {
-    "wrong-type": ("response-schema", {"refuses-valid", "job-state-unknown", "job-stuck", "job-timestamps"}),
+    "wrong-type": ("response-schema", {"rejects-valid", "job-state-unknown", "job-stuck", "job-timestamps"}),
     "missing-field": ("response-schema", {"audio-missing", "job-completed-without-output"}),
     "renamed-field": ("response-schema", {"audio-missing", "job-completed-without-output"}),
     "null-field": ("response-schema", {"job-state-unknown", "job-id-changed", "audio-missing"}),

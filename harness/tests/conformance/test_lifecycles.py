@@ -105,7 +105,7 @@ def live(kokoro):
 @pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive")])
 def test_a_rejected_step_does_not_change_the_expected_state(live, method, word) -> None:
     report = live("createUserVoice", method, word, "unauthorized")
-    assert [finding.rule for finding in report.findings] == ["refuses-valid"]
+    assert [finding.rule for finding in report.findings] == ["rejects-valid"]
 
 
 @pytest.mark.parametrize(("method", "word"), [("DELETE", "user-voices"), ("POST", "archive"), ("GET", "user-voices")])

@@ -17,7 +17,7 @@ from voicegauge.model import Exchange, Provenance, Request, Response, SpeechRequ
 from voicegauge.recording import load_har, save_har
 from voicegauge.transport import Transport, VirtualClock
 
-from ..emulator.acme import DOCUMENT  # noqa: TID252 - tests are no package that could be named
+from ..emulator.acme import DOCUMENT  # noqa: TID252 - test folders are not importable packages
 
 
 @pytest.fixture

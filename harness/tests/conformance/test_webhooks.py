@@ -110,9 +110,9 @@ def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
     monkeypatch.setattr(webhook_session, "SETTLE_S", 0.0)
     with running_receiver() as receiver:
         report = check("pixazo/chatterbox", provenance=Provenance.RECORDED, receiver=receiver)
-        told = [json.loads(one.request.body)["status"] for one in receiver.received]
+        states = [json.loads(one.request.body)["status"] for one in receiver.received]
     assert {case.verdict for case in report.cases} == {"passed"}
-    assert sorted(told) == ["COMPLETED", "COMPLETED", "PROCESSING"]
+    assert sorted(states) == ["COMPLETED", "COMPLETED", "PROCESSING"]
 
 
 def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:

@@ -44,7 +44,7 @@ def test_a_broken_document_is_refused_with_its_line(
     assert "\n" not in message
 
 
-def test_servers_are_told_apart(acme, load) -> None:
+def test_servers_are_distinguished(acme, load) -> None:
     one = '  - {url: "https://api.acme.example", x-name: api}\n'
     both = load(acme.replace(one, f"{one}  - {{url: https://eu.acme.example/api/, x-name: eu}}\n"))
     assert {server.name: server.url for server in both.servers.values()} == {

@@ -40,7 +40,7 @@ def test_a_price_a_minute_counts_the_audio_where_it_is_known(priced) -> None:
     assert quote_price(priced("{per: minute, usd: 0.3}"), 500, audio_s=120).usd == pytest.approx(0.6)
 
 
-def test_of_disputed_prices_the_dearest_is_reserved(priced) -> None:
+def test_of_disputed_prices_the_highest_is_reserved(priced) -> None:
     target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
     assert quote_price(target, 50) == (0.01, None, True)
     assert quote_price(target, 500) == (0.05, None, True)
@@ -50,7 +50,7 @@ def test_of_disputed_prices_the_dearest_is_reserved(priced) -> None:
 @pytest.mark.parametrize(
     ("characters", "usd"), [(50, UnitPrice(0.01, "request")), (500, UnitPrice(0.0001, "character"))]
 )
-def test_the_dearest_of_readings_in_several_units_keeps_its_own(priced, characters, usd) -> None:
+def test_the_highest_of_readings_in_several_units_keeps_its_own(priced, characters, usd) -> None:
     target = priced("{per: request, alternatives: [{per: request, usd: 0.01}, {per: 1k_characters, usd: 0.1}]}")
     assert unit_prices(target, characters) == (usd, None)
 

@@ -19,7 +19,7 @@ def read(*pieces: bytes) -> list[Message]:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "messages"),
     [
         ("data: a\n\n", [("message", "a")]),
         ("data:a\ndata: b\ndata\n\n", [("message", "a\nb\n")]),
@@ -38,8 +38,8 @@ def read(*pieces: bytes) -> list[Message]:
         ("", []),
     ],
 )
-def test_messages(body, told) -> None:
-    assert [(message.event, message.data) for message in read(body.encode())] == told
+def test_messages(body, messages) -> None:
+    assert [(message.event, message.data) for message in read(body.encode())] == messages
 
 
 LINES = st.sampled_from(["data: a", "data", "event: x", ": c", "id: 1", "", "data: \u00e9\u2028", "nonsense"])

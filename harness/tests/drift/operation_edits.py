@@ -228,7 +228,7 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
     *_both({"security-became-optional": C}, {"security-became-required": B}, put(f"{SPEAK}/security/-", {})),
     *_both({"api-security-added": C}, {"api-security-removed": C}, put(f"{SPEAK}/security/-", {"other": []})),
     *_one(
-        {"security-ways-in-replaced": B, "api-security-added": C, "api-security-removed": C},
+        {"security-methods-replaced": B, "api-security-added": C, "api-security-removed": C},
         put("/paths/~1jobs~1{id}/delete/security", [{"other": []}]),
         where="cancel",
     ),
@@ -256,7 +256,9 @@ OPERATION_EDITS: list[tuple[OperationEdit, bool]] = [
         None,
     ),
     *_one(
-        {"api-security-component-place-changed": B}, put("/components/securitySchemes/key/name", "Api-Key"), where=None
+        {"api-security-component-location-changed": B},
+        put("/components/securitySchemes/key/name", "Api-Key"),
+        where=None,
     ),
     *_one(
         {"api-security-component-type-changed": C}, put("/components/securitySchemes/login/type", "http"), where=None

@@ -135,12 +135,12 @@ async def test_equal_requests_give_equal_bytes_and_a_seed_changes_them(start: An
 
 
 async def test_the_default_format_has_the_documented_media_type(start: Any) -> None:
-    def mend(document: dict[str, Any]) -> None:
+    def repair(document: dict[str, Any]) -> None:
         now = document["paths"]["/now"]["post"]
         now["responses"]["200"]["content"] = {"audio/flac": {}}
         del now["x-speech"]["targets"]["now"]["emulation"]
 
-    api = await start(edit=mend)
+    api = await start(edit=repair)
     response = await api.send("POST", "/now", data={"text": "Hello there"})
     assert response.headers["Content-Type"] == "audio/flac"
     assert decode(response.content).container == "flac"

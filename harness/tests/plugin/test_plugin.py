@@ -142,7 +142,7 @@ SENT_AGAIN = """
 def test_requests_and_job_steps_found_by_fuzzing_can_be_repeated(run) -> None:
     result = run(SENT_AGAIN)
     result.assert_outcomes(passed=3, failed=2)
-    result.stdout.fnmatch_lines(["refuses-valid: *openapi.yaml:*", "*curl *"])
+    result.stdout.fnmatch_lines(["rejects-valid: *openapi.yaml:*", "*curl *"])
     result.stdout.fnmatch_lines(["*'poll 1' is not a valid step with 0 jobs: write submit, poll N*"])
 
 

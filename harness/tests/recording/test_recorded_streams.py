@@ -99,6 +99,6 @@ def test_drift_reads_a_recorded_stream(saved) -> None:
     assert not compare(str(saved), str(saved)).changes
     seen = compare(str(TTSAI.document.path), str(saved)).changes
     assert {change.rule for change in seen if change.operation == "streamSpeech"} <= {
-        "documented-example-never-seen",
-        "documented-status-never-seen",
+        "documented-example-not-recorded",
+        "documented-status-not-recorded",
     }

@@ -203,7 +203,7 @@ def test_silence_noise_floor_click_and_speech_level() -> None:
     rng = np.random.default_rng(0)
     seconds = np.zeros(RATE, np.float32)
     assert is_silent(seconds, RATE)
-    assert is_silent(seconds + np.float32(0.4), RATE), "a constant offset is no speech"
+    assert is_silent(seconds + np.float32(0.4), RATE), "a constant offset is not speech"
     assert is_silent((rng.standard_normal(RATE) * 10 ** (-60 / 20)).astype(np.float32), RATE)
     click = seconds.copy()
     click[1000:1050] = 0.9

@@ -42,7 +42,7 @@ def test_several_processes_may_write_at_once(tmp_path: Path) -> None:
     assert all(cache.get(f"{writer}-{number}", "en") for writer in range(3) for number in range(25))
 
 
-@pytest.mark.parametrize("content", [b"", b"this is no database" * 100])
+@pytest.mark.parametrize("content", [b"", b"this is not a database" * 100])
 def test_a_broken_cache_is_an_empty_one(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "transcripts.sqlite3").write_bytes(content)
     cache = TranscriptCache("one", {}, tmp_path)

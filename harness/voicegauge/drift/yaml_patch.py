@@ -150,7 +150,7 @@ class YamlEditor:
     def _end(self, node: Any) -> int:
         """Return an offset in the last line of `node`.
 
-        The end mark of a block collection is no help, because it comes after comments and blank lines that follow.
+        The end mark of a block collection does not help, because it comes after comments and blank lines that follow.
         """
         while isinstance(node, yaml.CollectionNode) and not node.flow_style and node.value:
             last = node.value[-1]

@@ -129,8 +129,8 @@ def test_traffic_that_agrees_with_a_disputed_document(contract: Contract, exchan
 def test_documented_parts_without_a_recording(contract: Contract, exchanges: Exchanges) -> None:
     report: DriftReport = compare_traffic_with_contract(traffic(contract, exchanges))
     never = {(c.rule, c.location) for c in report.changes}
-    assert ("documented-status-never-seen", "503") in never
-    assert ("documented-state-never-seen", "body#/status") in never
+    assert ("documented-status-not-recorded", "503") in never
+    assert ("documented-state-not-recorded", "body#/status") in never
     assert {c.level.value for c in report.changes} == {"compatible"}
     spot = next(c.old_position for c in report.changes if c.location == "503")
     assert spot is not None
@@ -138,7 +138,7 @@ def test_documented_parts_without_a_recording(contract: Contract, exchanges: Exc
     assert '"503":' in line
     downloads = tuple(e for e in exchanges if e.operation == "(download)")
     unseen = compare_traffic_with_contract(traffic(contract, downloads)).changes
-    assert {c.rule for c in unseen} == {"documented-operation-never-seen"}
+    assert {c.rule for c in unseen} == {"documented-operation-not-recorded"}
 
 
 def test_the_rules_are_in_the_catalogue() -> None:

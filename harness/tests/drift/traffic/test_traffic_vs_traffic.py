@@ -148,7 +148,7 @@ def test_a_removed_field_is_reported_without_its_inner_fields(contract: Contract
 
 def test_a_temporary_rejection_is_not_breaking(contract: Contract) -> None:
     busy = _calls({"detail": "slow down"}, status=429)
-    assert _rules(contract, _calls({"detail": "x"}), busy) == [("recorded-refused-for-now", "status")]
+    assert _rules(contract, _calls({"detail": "x"}), busy) == [("recorded-temporary-rejection", "status")]
     assert _rules(contract, busy, busy) == []
 
 

@@ -206,7 +206,7 @@ def _ruby(i: ParsedInteraction, body: dict[str, Any]) -> dict[str, Any]:
 
 @_format("cassette.yml", "VCR")
 def ruby_binary(items: Sequence[ParsedInteraction]) -> str:
-    """Psych writes what is no UTF-8 as `!binary`."""
+    """Psych writes bytes that are not UTF-8 as `!binary`."""
     made = []
     for i in items:
         text = _text(i.response_body)

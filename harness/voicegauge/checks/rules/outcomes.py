@@ -55,7 +55,7 @@ def _check_accepts_invalid(outcome: CaseOutcome) -> Iterator[Violation]:
 
 
 @rule(
-    "refuses-valid",
+    "rejects-valid",
     on=CaseOutcome,
     description="A request that matches the document is accepted.",
     basis="requestBody, parameters",

@@ -286,6 +286,6 @@ def _describe_value(field: PairwiseField, value: Any) -> str:
 def _tested_pointer(target: Target, fields: Sequence[PairwiseField]) -> str:
     """The statement that a rejection would contradict: a disputed field first, so that the finding becomes disputed."""
     for field in fields:
-        if any("refuses-valid" in dispute.rules for dispute, _ in target.contract.disputes(field.pointer)):
+        if any("rejects-valid" in dispute.rules for dispute, _ in target.contract.disputes(field.pointer)):
             return field.pointer
     return f"{target.operation.pointer}/requestBody"

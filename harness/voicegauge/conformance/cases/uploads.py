@@ -188,7 +188,7 @@ def _sample_rates(decoded: DecodedAudio, limits: UploadLimits) -> Iterator[Uploa
 
 
 def _text_file(limits: UploadLimits) -> UploadVariant:
-    text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is no recording.\n" * 100)
+    text = UploadedFile(filename="voice.txt", media_type="text/plain", data=b"This is not a recording.\n" * 100)
     limit = "formats" if limits.formats else None
     return UploadVariant(description="a text instead of a recording", file=text, limit=limit)
 

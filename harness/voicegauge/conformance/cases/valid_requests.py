@@ -20,7 +20,7 @@ from voicegauge.model import SpeechRequest, UploadedFile, VoiceSample
 SENTENCE_S = 3.0
 """Duration that is cut from the bundled recording: it ends in the pause after the first sentence."""
 TEXT = "Good morning. This is a short test of a long story."
-"""Two sentences: long enough that audible speech can be told from noise, short enough to be cheap."""
+"""Two sentences: long enough that audible speech can be distinguished from noise, short enough to be cheap."""
 
 
 def valid_speech_request(target: Target, *, text: str = TEXT) -> SpeechRequest:

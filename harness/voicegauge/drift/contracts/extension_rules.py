@@ -168,19 +168,23 @@ JOB = (
     _names("states/*/required", "job-carries", "A location that always has a value in a job state", (C, B)),
     _flag("states/*/partial", "job-partial", "A job may {} have audio in a state before it has ended", (P, C)),
     _optional_number("states/*/max_s", "job-state-time", "The maximum time in a job state", (P, C, P, C)),
-    _required_value("submit/id", "job-submit-id-place", "The location of the job id in the submit response", B),
-    _value("submit/state", "job-submit-state-place", "The location of the job state in the submit response", (C, P, B)),
-    _value("submit/url", "job-submit-url-place", "The location of the polling URL in the submit response", (C, P, B)),
-    _value("id", "job-id-place", "The location of the job id in the status response", (C, P, B)),
-    _required_value("state", "job-state-place", "The location of the job state in the status response", B),
+    _required_value("submit/id", "job-submit-id-location", "The location of the job id in the submit response", B),
+    _value(
+        "submit/state", "job-submit-state-location", "The location of the job state in the submit response", (C, P, B)
+    ),
+    _value(
+        "submit/url", "job-submit-url-location", "The location of the polling URL in the submit response", (C, P, B)
+    ),
+    _value("id", "job-id-location", "The location of the job id in the status response", (C, P, B)),
+    _required_value("state", "job-state-location", "The location of the job state in the status response", B),
     *_audio("audio", "job-audio"),
     _value("result", "job-result-call", "The operation that fetches the result of a job", (B, B, B)),
-    _value("reason", "job-reason-place", "The location of the failure reason", (C, P, P)),
-    _value("model", "job-model-place", "The location of the model name", (C, P, P)),
-    _value("created", "job-created-place", "The location of the creation time", (C, P, P)),
-    _value("updated", "job-updated-place", "The location of the time of the last update", (C, P, P)),
-    _value("completed", "job-completed-place", "The location of the completion time", (C, P, P)),
-    _value("charged", "job-charged-place", "The location of the charge", (C, P, P)),
+    _value("reason", "job-reason-location", "The location of the failure reason", (C, P, P)),
+    _value("model", "job-model-location", "The location of the model name", (C, P, P)),
+    _value("created", "job-created-location", "The location of the creation time", (C, P, P)),
+    _value("updated", "job-updated-location", "The location of the time of the last update", (C, P, P)),
+    _value("completed", "job-completed-location", "The location of the completion time", (C, P, P)),
+    _value("charged", "job-charged-location", "The location of the charge", (C, P, P)),
     _number("poll/min_s", "job-poll-shortest", "The minimum polling interval", (P, C)),
     _number("poll/max_s", "job-poll-longest", "The maximum polling interval", (C, C)),
     _number("poll/factor", "job-poll-factor", "The factor by which the polling interval grows", (C, C)),
@@ -192,16 +196,16 @@ JOB = (
 )
 SPEECH = (
     _presence("", "speech", "The speech synthesis of the operation (x-speech)", (C, B)),
-    _names("request", "speech-word", "A parameter of speech requests", (C, B)),
-    _required_value("request/*/at", "speech-word-place", "The location of a parameter in the request", B),
-    _required_value("request/*/template", "speech-word-template", "The template of a parameter's value", P),
-    _names("request/*/map", "speech-word-value", "The provider's name for a value of a parameter", (C, P)),
-    _required_value("request/*/map/*", "speech-word-value", "The provider's name for a value of a parameter", P),
+    _names("request", "speech-parameter", "A parameter of speech requests", (C, B)),
+    _required_value("request/*/at", "speech-parameter-location", "The location of a parameter in the request", B),
+    _required_value("request/*/template", "speech-parameter-template", "The template of a parameter's value", P),
+    _names("request/*/map", "speech-parameter-value", "The provider's name for a value of a parameter", (C, P)),
+    _required_value("request/*/map/*", "speech-parameter-value", "The provider's name for a value of a parameter", P),
     _value("response/job", "speech-job-call", "The operation that returns the status of the job", (B, B, B)),
     _presence("response/audio", "speech-audio", "Audio in the response", (C, B)),
     *_audio("response/audio", "speech-audio"),
-    _value("response/charged", "speech-charged-place", "The location of the charge", (C, P, P)),
-    _value("response/balance", "speech-balance-place", "The location of the remaining balance", (C, P, P)),
+    _value("response/charged", "speech-charged-location", "The location of the charge", (C, P, P)),
+    _value("response/balance", "speech-balance-location", "The location of the remaining balance", (C, P, P)),
     _names("targets", "target", "A target", (C, B)),
     _value("targets/*/model", "target-model", "The name of a target's model in responses", (C, P, P)),
     _names("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
@@ -231,17 +235,17 @@ SPEECH = (
 )
 STREAM = (
     _presence("", "stream", "The event stream of the response (x-stream)", (B, B)),
-    _required_value("event_type", "stream-kind-place", "The location of an event's type", B),
+    _required_value("event_type", "stream-kind-location", "The location of an event's type", B),
     _names("events", "stream-event", "An event type", (P, P)),
     _names("events/*/next", "stream-order", "An event type that may follow another", (P, C)),
     _value("events/*/end", "stream-end", "The outcome of a stream that an event ends", (B, B, B)),
     _presence("events/*/schema", "stream-data", "The schema of an event's data", (C, P)),
     _required_value("audio/event", "stream-audio-event", "The event that has the audio", B),
-    _required_value("audio/at", "stream-audio-place", "The location of the audio in its event", B),
+    _required_value("audio/at", "stream-audio-location", "The location of the audio in its event", B),
     _required_value("audio/encoding", "stream-audio-encoding", "The encoding of the audio", B),
-    _value("audio/index", "stream-index-place", "The location of the sequence number of an event", (C, P, P)),
+    _value("audio/index", "stream-index-location", "The location of the sequence number of an event", (C, P, P)),
     _value("end_marker", "stream-marker", "The marker at the end of a stream", (P, B, B)),
-    _value("reason", "stream-reason-place", "The location of the failure reason", (C, P, P)),
+    _value("reason", "stream-reason-location", "The location of the failure reason", (C, P, P)),
     _optional_number("max_gap_s", "stream-gap", "The maximum gap between events", (P, C, P, C)),
 )
 WEBHOOK = (
@@ -254,16 +258,20 @@ WEBHOOK = (
         "progress_max_s", "webhook-progress", "The maximum time between two progress callbacks", (P, C, C, P)
     ),
     _presence("body", "webhook-body", "A callback body that differs from the status response", (B, B)),
-    _required_value("body/id", "webhook-id-place", "The location of the job id in a callback", B),
-    _required_value("body/state", "webhook-state-place", "The location of the job state in a callback", B),
+    _required_value("body/id", "webhook-id-location", "The location of the job id in a callback", B),
+    _required_value("body/state", "webhook-state-location", "The location of the job state in a callback", B),
     _names("body/states", "webhook-state", "A job state that is reported by callbacks", (P, P)),
 )
 AUDIO_INPUT = (
-    _names("request", "intake-word", "A parameter of requests with audio input", (C, B)),
-    _required_value("request/*/at", "intake-word-place", "The location of a parameter in requests with audio input", B),
-    _names("request/*/map", "intake-word-value", "The provider's name for a value of a parameter", (C, P)),
-    _required_value("request/*/map/*", "intake-word-value", "The provider's name for a value of a parameter", P),
-    _value("response/charged", "intake-charged-place", "The location of the charge", (C, P, P)),
+    _names("request", "audio-input-parameter", "A parameter of requests with audio input", (C, B)),
+    _required_value(
+        "request/*/at", "audio-input-parameter-location", "The location of a parameter in requests with audio input", B
+    ),
+    _names("request/*/map", "audio-input-parameter-value", "The provider's name for a value of a parameter", (C, P)),
+    _required_value(
+        "request/*/map/*", "audio-input-parameter-value", "The provider's name for a value of a parameter", P
+    ),
+    _value("response/charged", "audio-input-charged-location", "The location of the charge", (C, P, P)),
     _names("targets", "target", "A target", (C, B)),
     _names("targets/*/constants", "target-constant", "A constant in the requests of a target", (B, B)),
     _required_value("targets/*/constants/*", "target-constant", "A constant in the requests of a target", B),
@@ -274,10 +282,10 @@ AUDIO_INPUT = (
 )
 TRANSCRIPTION = (
     _presence("", "transcription", "The transcription of the operation (x-transcription)", (C, B)),
-    _required_value("response/text", "transcript-place", "The location of the transcript", B),
-    _value("response/language", "transcript-language-place", "The location of the detected language", (C, P, P)),
-    _value("response/audio_s", "transcript-length-place", "The location of the audio duration", (C, P, P)),
-    _value("response/segments", "transcript-segments-place", "The location of the segments", (C, B, B)),
+    _required_value("response/text", "transcript-location", "The location of the transcript", B),
+    _value("response/language", "transcript-language-location", "The location of the detected language", (C, P, P)),
+    _value("response/audio_s", "transcript-length-location", "The location of the audio duration", (C, P, P)),
+    _value("response/segments", "transcript-segments-location", "The location of the segments", (C, B, B)),
     *(
         _required_value(f"response/segment/{key}", "transcript-segment-key", "The name of a field of a segment", B)
         for key in ("start", "end", "text")
@@ -294,7 +302,7 @@ CONVERSION = (
     _presence("response/audio", "conversion-audio", "Audio in the response", (C, B)),
     *_audio("response/audio", "conversion-audio"),
     _presence("response/stems", "conversion-stems", "The list of stems in the response", (C, B)),
-    _required_value("response/stems/at", "conversion-stems-place", "The location of the stems", B),
+    _required_value("response/stems/at", "conversion-stems-location", "The location of the stems", B),
     _required_value("response/stems/name", "conversion-stem-key", "The name of a field of a stem", B),
     _required_value("response/stems/url", "conversion-stem-key", "The name of a field of a stem", B),
     _value(
@@ -302,47 +310,47 @@ CONVERSION = (
     ),
     _names("response/facts", "conversion-fact", "An audio property in the response", (C, B)),
     _required_value(
-        "response/facts/*", "conversion-fact-place", "The location of a property of the audio in the response", B
+        "response/facts/*", "conversion-fact-location", "The location of a property of the audio in the response", B
     ),
     *AUDIO_INPUT,
 )
 RESOURCE = (
     _presence("", "resource", "The resource that the operation creates (x-resource)", (C, B)),
-    _required_value("id", "resource-id-place", "The location of the resource id", B),
-    _value("state", "resource-state-place", "The location of the resource state", (C, P, B)),
+    _required_value("id", "resource-id-location", "The location of the resource id", B),
+    _value("state", "resource-state-location", "The location of the resource state", (C, P, B)),
     _names("states", "resource-state", "A resource state", (P, C)),
     _presence("list", "resource-list", "Listing of resources", (C, B)),
     _required_value("list/operation", "resource-list-call", "The operation that lists resources", P),
-    _value("list/count", "resource-count-place", "The location of the number of resources", (C, P, P)),
-    _value("list/limit", "resource-limit-place", "The location of the maximum number of resources", (C, P, P)),
+    _value("list/count", "resource-count-location", "The location of the number of resources", (C, P, P)),
+    _value("list/limit", "resource-limit-location", "The location of the maximum number of resources", (C, P, P)),
     _presence("delete", "resource-deletion", "Deletion of resources", (C, B)),
     _required_value("delete/operation", "resource-deletion-call", "The operation that deletes a resource", P),
-    _required_value("delete/id", "resource-deletion-place", "The location of the id in a deletion request", B),
+    _required_value("delete/id", "resource-deletion-location", "The location of the id in a deletion request", B),
     _names("transitions", "resource-setting", "An operation that changes the state of a resource", (C, B)),
     _names("uses", "resource-use", "An operation that accepts the resource id, or its parameter,", (C, B)),
 )
 BATCH = (
     _presence("", "batch", "The batch of requests of the operation (x-batch)", (C, B)),
-    _required_value("items", "batch-items-place", "The location of the list of requests", B),
+    _required_value("items", "batch-items-location", "The location of the list of requests", B),
     _required_value("item_operation", "batch-call", "The operation that each request of a batch is for", P),
-    _required_value("results", "batch-results-place", "The location of the list of jobs", B),
+    _required_value("results", "batch-results-location", "The location of the list of jobs", B),
     _required_value("job_id", "batch-job-key", "The name of the job id in the list of jobs", B),
     _value("index", "batch-index-key", "The name of the index in the list of jobs", (C, P, P)),
     _value("state", "batch-state-key", "The name of the job state in the list of jobs", (C, P, B)),
     _value("charged", "batch-charged-key", "The name of the charge in the list of jobs", (C, P, P)),
     _value("url", "batch-url-key", "The name of the audio URL in the list of jobs", (C, P, B)),
-    _value("total", "batch-total-place", "The location of the number of jobs", (C, P, P)),
-    _value("completed", "batch-completed-place", "The location of the number of ended jobs", (C, P, P)),
+    _value("total", "batch-total-location", "The location of the number of jobs", (C, P, P)),
+    _value("completed", "batch-completed-location", "The location of the number of ended jobs", (C, P, P)),
 )
 CHAT = (
     _presence("", "chat", "The spoken chat of the operation (x-chat)", (C, B)),
-    _required_value("text", "chat-text-place", "The location of the user's message as text", B),
-    _value("audio", "chat-recording-place", "The location of the user's message as audio", (C, B, B)),
-    _value("transcript", "chat-heard-place", "The location of the transcript of the user's message", (C, P, P)),
-    _required_value("reply", "chat-reply-place", "The location of the reply text", B),
+    _required_value("text", "chat-text-location", "The location of the user's message as text", B),
+    _value("audio", "chat-recording-location", "The location of the user's message as audio", (C, B, B)),
+    _value("transcript", "chat-transcript-location", "The location of the transcript of the user's message", (C, P, P)),
+    _required_value("reply", "chat-reply-location", "The location of the reply text", B),
     *_audio("reply_audio", "chat-audio"),
-    _value("voice", "chat-voice-place", "The location of the voice of the reply", (C, B, B)),
-    _value("charged", "chat-charged-place", "The location of the charge", (C, P, P)),
+    _value("voice", "chat-voice-location", "The location of the voice of the reply", (C, B, B)),
+    _value("charged", "chat-charged-location", "The location of the charge", (C, P, P)),
 )
 PRICING = _price("")
 

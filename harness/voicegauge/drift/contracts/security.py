@@ -41,7 +41,7 @@ def compare_security(scope: ComparisonScope, operations: NodePair, roots: NodePa
         rule = "security-became-optional" if _is_open(new) else "security-became-required"
         yield nested.change(rule, nodes[0], nodes[1])
     elif not _is_open(new) and not old.keys() & new.keys():
-        yield nested.change("security-ways-in-replaced", nodes[0], nodes[1])
+        yield nested.change("security-methods-replaced", nodes[0], nodes[1])
     yield from _compare_requirements(nested, prefix, old, new)
 
 
@@ -130,7 +130,7 @@ def _compare_scheme(scope: ComparisonScope, old: DocumentNode, new: DocumentNode
     before, after = ({key: _credential_value(key, node) for key in _CREDENTIAL_KEYS} for node in (old, new))
     if before != after:
         values = {"old": _describe_credential(before), "new": _describe_credential(after)}
-        yield scope.change("api-security-component-place-changed", old, new, **values)
+        yield scope.change("api-security-component-location-changed", old, new, **values)
     old_flows, new_flows = (dict(node.child("flows").children()) for node in (old, new))
     for name, flow in old_flows.items():
         if name in new_flows:

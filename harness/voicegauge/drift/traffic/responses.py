@@ -38,7 +38,7 @@ def _compare_operation(old: Sequence[ObservedExchange], new: Sequence[ObservedEx
     if not shared:
         is_overload = all(status in TEMPORARY_ERRORS for status in after)
         was_overload = any(status in TEMPORARY_ERRORS for status in before)
-        rule = "recorded-refused-for-now" if is_overload and not was_overload else "recorded-status-changed"
+        rule = "recorded-temporary-rejection" if is_overload and not was_overload else "recorded-status-changed"
         values = {"old": next(iter(before)), "new": next(iter(after))}
         yield _change(rule, old[0], new[0], "status", values)
     for status in sorted(shared):

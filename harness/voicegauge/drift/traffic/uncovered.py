@@ -29,7 +29,7 @@ def uncovered_changes(traffic: RecordedTraffic) -> Iterator[DriftChange]:
     for operation in traffic.contract.operations.values():
         exchanges = by_operation.get(operation.id, [])
         if not exchanges:
-            yield _change("documented-operation-never-seen", operation, "operation", operation.pointer)
+            yield _change("documented-operation-not-recorded", operation, "operation", operation.pointer)
             continue
         yield from _uncovered_responses(operation, exchanges)
         yield from _uncovered_states(operation, traffic)
@@ -49,7 +49,7 @@ def _uncovered_responses(operation: Operation, exchanges: Sequence[ObservedExcha
     for status, spec in operation.responses.items():
         with_status = [one for one in exchanges if one.response_spec is not None and one.response_spec.status == status]
         if not with_status:
-            yield _change("documented-status-never-seen", operation, f"{status}", spec.pointer, status)
+            yield _change("documented-status-not-recorded", operation, f"{status}", spec.pointer, status)
             continue
         yield from _uncovered_headers(operation, spec, with_status)
         for name, media_type in spec.media.items():
@@ -58,7 +58,7 @@ def _uncovered_responses(operation: Operation, exchanges: Sequence[ObservedExcha
                 yield from _uncovered_fields(operation, status, media_type, with_media_type)
             else:
                 location = f"{status} {name}"
-                yield _change("documented-media-type-never-seen", operation, location, media_type.pointer, name)
+                yield _change("documented-media-type-not-recorded", operation, location, media_type.pointer, name)
 
 
 def _uncovered_headers(
@@ -67,7 +67,7 @@ def _uncovered_headers(
     for name, header in spec.headers.items():
         if all(observed.exchange.response.header(name) is None for observed in exchanges):
             location = f"{spec.status} header.{name}"
-            yield _change("documented-header-never-seen", operation, location, header.pointer, name)
+            yield _change("documented-header-not-recorded", operation, location, header.pointer, name)
 
 
 def _uncovered_fields(
@@ -79,11 +79,11 @@ def _uncovered_fields(
             continue  # the object that would have it is uncovered itself
         location, pointer = f"{status} body#{path}", schemas[0].pointer if schemas else media_type.pointer
         if path not in values:
-            yield _change("documented-field-never-seen", operation, location, pointer)
+            yield _change("documented-field-not-recorded", operation, location, pointer)
             continue
         for value in enumerated_values(schemas) if MASK not in values[path] else ():
             if value is not None and value not in values[path]:
-                yield _change("documented-value-never-seen", operation, location, pointer, value)
+                yield _change("documented-value-not-recorded", operation, location, pointer, value)
 
 
 def _values_by_path(exchanges: Sequence[ObservedExchange]) -> dict[str, set[JsonScalar]]:
@@ -104,4 +104,4 @@ def _uncovered_states(operation: Operation, traffic: RecordedTraffic) -> Iterato
     for state in operation.job.states:
         if state not in reported:
             pointer = f"{operation.pointer}/x-job/states/{state}"
-            yield _change("documented-state-never-seen", operation, str(operation.job.state), pointer, state)
+            yield _change("documented-state-not-recorded", operation, str(operation.job.state), pointer, state)
