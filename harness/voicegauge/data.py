@@ -1,4 +1,4 @@
-"""Where data lies: what ships with voicegauge (contracts, suites, fixtures), and what can be made again."""
+"""Folders of the data that is bundled with voicegauge (contracts, suites, fixtures), and of the cache."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
 CACHE_VARIABLE = "VOICEGAUGE_CACHE"
-"""Environment variable: the folder for what can be made again."""
+"""Environment variable with the path of the cache folder."""
 
 
 def data_dir(name: str) -> Path:
-    """The folder `name` ("contracts", "benchmarks", "fixtures") of the wheel or of the checkout.
+    """Return the folder `name` ("contracts", "benchmarks", "fixtures") of the wheel or the checkout.
 
-    A wheel carries the folders as package data; an editable install reads the
-    checkout's own, so that an edit there is seen at once.
+    A wheel has the folders as package data. An editable install reads those of the checkout, so that edits take effect
+    immediately.
     """
     packaged = _PACKAGE / "data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parents[1] / name
 
 
 def cache_folder() -> Path:
-    """The folder for what can be made again: VOICEGAUGE_CACHE, else one in the user's cache. It need not be there."""
+    """Return the cache folder: VOICEGAUGE_CACHE, else one in the user's cache folder. It may not exist yet."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         return Path(named)

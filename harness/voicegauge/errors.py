@@ -1,21 +1,21 @@
-"""What goes wrong with the tool, its input or the network.
+"""Errors of the tool, its input and the network.
 
-A provider that breaks its contract is no error: it is a `model.Finding`.
-Each error prints as one line that says what is wrong, where, and how to mend it.
+A provider that violates its contract is not an error but a `model.Finding`.
+Each error is printed as one line: what is wrong, where, and how to fix it.
 
     VoicegaugeError                exit 2
     ├── UsageError                 a flag, a setting or a name that cannot be used
-    │   └── UnknownNameError       a name that is not among the known ones; says the nearest
+    │   └── UnknownNameError       an unknown name; suggests the nearest known one
     ├── ContractError              a contract document that cannot be used; file, line, reason
     ├── DataError                  a saved run, recording, suite or audio file that cannot be used
     ├── MissingKeyError            the environment variable of a provider's key is not set
     ├── MissingExtraError          an optional part of voicegauge is not installed
-    ├── TransportError             exit 3: no answer could be had
+    ├── TransportError             exit 3: no response could be received
     │   ├── UnreachableError       name not resolved, connection refused, TLS failed
-    │   ├── TimedOutError          a phase took longer than its limit
+    │   ├── TimedOutError          a phase of a request exceeded its time limit
     │   └── OversizeError          a body larger than the limit
     ├── NothingMeasuredError       exit 3: every attempt failed, so there is no result
-    └── BudgetError                exit 4: the next request would cost more than is left
+    └── BudgetError                exit 4: the next request would exceed the budget
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class UsageError(VoicegaugeError):
 
 
 class UnknownNameError(UsageError):
-    """A name that is not among the known ones."""
+    """A name is unknown; the message suggests the nearest known one."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        """Say which `name` of which `kind` ("target", "rule") is unknown and what is known."""
+        """Report that `name` is not among the `known` names of a `kind` such as "target" or "rule"."""
         choices = sorted(known)
         near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
         hint = f"did you mean {near[0]}? " if near else ""
@@ -58,7 +58,7 @@ class ContractError(VoicegaugeError):
     """A contract document that cannot be used."""
 
     def __init__(self, path: Path | str, line: int | None, reason: str) -> None:
-        """`line` counts from 1; `None` where no line can be named."""
+        """Report the `reason` with file and line; `line` counts from 1 and is `None` if unknown."""
         where = f"{path}:{line}" if line else str(path)
         super().__init__(f"{where}: {reason}")
         self.path, self.line, self.reason = path, line, reason
@@ -72,7 +72,7 @@ class MissingKeyError(VoicegaugeError):
     """The environment variable that holds a provider's key is not set."""
 
     def __init__(self, provider: str, variable: str) -> None:
-        """Name the `variable` to set for `provider`."""
+        """Report the environment `variable` to set for `provider`."""
         super().__init__(f"{provider} needs a key: set the environment variable {variable}")
         self.variable = variable
 
@@ -81,32 +81,32 @@ class MissingExtraError(VoicegaugeError):
     """An optional part of voicegauge is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        """Name the pip `extra` that brings `what`."""
+        """Report the pip `extra` that installs `what`."""
         super().__init__(f"{what} is not installed: pip install 'voicegauge[{extra}]'")
         self.extra = extra
 
 
 class TransportError(VoicegaugeError):
-    """No usable answer could be had from the network."""
+    """No usable response could be received."""
 
     exit_code = EXIT_NOTHING_MEASURED
 
     def __init__(self, message: str, *, sent: bool = True) -> None:
-        """`sent`: the provider may have got the request, so that sending it again may pay twice."""
+        """Report a failed request; if it was `sent`, the provider may have charged it, and a retry may cost twice."""
         super().__init__(message)
         self.sent = sent
 
 
 class UnreachableError(TransportError):
-    """A name was not resolved, a connection was refused or broke, or TLS failed."""
+    """A host name was not resolved, a connection failed or was lost, or TLS failed."""
 
 
 class TimedOutError(TransportError):
-    """A phase of a request took longer than its limit."""
+    """A phase of a request exceeded its time limit."""
 
 
 class OversizeError(TransportError):
-    """A body was larger than the limit set for it."""
+    """A body exceeds its size limit."""
 
 
 class NothingMeasuredError(VoicegaugeError):
@@ -116,6 +116,6 @@ class NothingMeasuredError(VoicegaugeError):
 
 
 class BudgetError(VoicegaugeError):
-    """The next request would cost more than is left of the budget."""
+    """The next request would exceed the budget."""
 
     exit_code = EXIT_BUDGET

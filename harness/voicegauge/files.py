@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all."""
+"""Writes files atomically."""
 
 from __future__ import annotations
 
@@ -9,33 +9,33 @@ from voicegauge.errors import UsageError
 
 
 def check_writable(path: Path) -> None:
-    """Refuse what `write_file` could never write, so that no work, and no money, is spent on it.
+    """Check that `write_file` can write `path`, before time and money are spent on its content.
 
     Raises:
-        UsageError: `path` is no regular file, or the folder that it would lie in cannot be written to.
+        UsageError: `path` is not a regular file, or its folder is not writable.
     """
     try:
         real = path.resolve()
         if real.is_symlink():
-            raise UsageError(f"cannot write {path}: links in a circle")
+            raise UsageError(f"cannot write {path}: its links form a cycle")
         if real.exists() and not real.is_file():
             raise UsageError(f"cannot write {path}: not a regular file")
         folder = next(parent for parent in real.parents if parent.exists())
-    except (OSError, RuntimeError, ValueError) as error:  # links in a circle, before Python 3.13
+    except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, before Python 3.13
         raise UsageError(f"cannot write {path}: {_reason(error)}") from error
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        says = "may not be written to" if folder.is_dir() else "is no folder"
-        raise UsageError(f"cannot write {path}: {folder} {says}")
+        reason = "is not writable" if folder.is_dir() else "is not a folder"
+        raise UsageError(f"cannot write {path}: {folder} {reason}")
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Write `path` whole or not at all; folders on the way are made, a link is followed.
+    """Write `path` completely or not at all; missing folders are created, links are followed.
 
-    The bytes go to a hidden file beside it that then takes its name, so that a
-    reader never sees half of it.
+    The bytes are written to a hidden file in the same folder, which then replaces `path`: a reader never sees a
+    half-written file, and a rename within a folder is atomic.
 
     Raises:
-        UsageError: the disk is full, or `path` may not be written; says which path and why.
+        UsageError: the disk is full, or `path` is not writable.
     """
     check_writable(path)
     try:

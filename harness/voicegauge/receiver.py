@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from typing import Any
 
 from voicegauge.errors import TimedOutError, UsageError
-from voicegauge.model import ReceivedWebhook, Request
+from voicegauge.model import ReceivedCallback, Request
 
 MAX_BODY_BYTES = 1024 * 1024
 """Callbacks usually have a few hundred bytes."""
@@ -35,7 +35,7 @@ _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Receiver:
     """An ASGI application that stores callbacks, and lets callers wait for them."""
 
-    def __init__(self, on_callback: Callable[[ReceivedWebhook], None] | None = None) -> None:
+    def __init__(self, on_callback: Callable[[ReceivedCallback], None] | None = None) -> None:
         """Create a receiver without callbacks.
 
         Args:
@@ -43,7 +43,7 @@ class Receiver:
         """
         self.root = ""
         """Base URL under which providers reach the receiver: its own address, or that of a tunnel."""
-        self.received: list[ReceivedWebhook] = []
+        self.received: list[ReceivedCallback] = []
         """All callbacks, in the order in which they arrived."""
         self._on_callback = on_callback or (lambda _received: None)
         self._returned: set[int] = set()
@@ -55,14 +55,14 @@ class Receiver:
         """A new, unguessable webhook URL for one request."""
         return f"{self.root}/{secrets.token_urlsafe(12)}"
 
-    def sent_to(self, url: str) -> list[ReceivedWebhook]:
+    def sent_to(self, url: str) -> list[ReceivedCallback]:
         """The callbacks that were sent to `url`."""
         token = url.rpartition("/")[2]
         return [callback for callback in self.received if callback.token == token]
 
     async def next_callback(
         self, request_id: str | None = None, *, timeout_s: float = DEFAULT_TIMEOUT_S
-    ) -> ReceivedWebhook:
+    ) -> ReceivedCallback:
         """Wait for the next callback that this method has not returned yet.
 
         Args:
@@ -82,8 +82,8 @@ class Receiver:
         raise TimedOutError(f"no webhook{about} within {timeout_s:g} s", sent=False)
 
     async def wait_until(
-        self, url: str, is_enough: Callable[[list[ReceivedWebhook]], bool], *, timeout_s: float
-    ) -> list[ReceivedWebhook]:
+        self, url: str, is_enough: Callable[[list[ReceivedCallback]], bool], *, timeout_s: float
+    ) -> list[ReceivedCallback]:
         """Wait until `is_enough` holds for the callbacks to `url`, or until the timeout; return them in both cases."""
         for _ in range(1 + math.ceil(timeout_s / POLL_INTERVAL_S)):
             if is_enough(self.sent_to(url)):
@@ -118,10 +118,10 @@ class Receiver:
             self._on_callback(callback)
             await _respond(send, 200)
 
-    def _to_callback(self, scope: MutableMapping[str, Any], body: bytes) -> ReceivedWebhook:
+    def _to_callback(self, scope: MutableMapping[str, Any], body: bytes) -> ReceivedCallback:
         path = str(scope["path"])
         headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
-        return ReceivedWebhook(
+        return ReceivedCallback(
             at=time.time(),
             at_ms=time.perf_counter() * 1000,
             token=path.strip("/").rpartition("/")[2],
@@ -129,7 +129,7 @@ class Receiver:
         )
 
 
-def _contains_id(callback: ReceivedWebhook, request_id: str) -> bool:
+def _contains_id(callback: ReceivedCallback, request_id: str) -> bool:
     """Whether any value in the JSON body equals `request_id`."""
     try:
         pending = [json.loads(callback.request.body)]
@@ -168,7 +168,7 @@ async def _respond(send: _Send, status: int, headers: tuple[tuple[bytes, bytes],
 
 @contextlib.contextmanager
 def running_receiver(
-    *, port: int = 0, public_url: str | None = None, on_callback: Callable[[ReceivedWebhook], None] | None = None
+    *, port: int = 0, public_url: str | None = None, on_callback: Callable[[ReceivedCallback], None] | None = None
 ) -> Iterator[Receiver]:
     """Run a receiver on a local port, in a thread, until the context ends.
 

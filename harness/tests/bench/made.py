@@ -109,7 +109,7 @@ def sample(
     )
 
 
-FAILED = Failure(kind="server", message="500", status=500)
+FAILED = Failure(kind="server_error", message="500", status=500)
 
 
 def score(of: Sample, errors: int, units: int = 10, *, unit: str = "word") -> Score:

@@ -132,7 +132,7 @@ def test_the_true_time_always_lies_within_the_bounds(
 
 
 def test_a_failure_after_the_submit_keeps_the_submit_latency(targets: dict[str, Target]) -> None:
-    failure = Failure(kind="refused", message="no", status=400)
+    failure = Failure(kind="rejected", message="no", status=400)
     delivery = Delivery(
         target="acme/job", exchanges=(exchange("submit", 0.0),), attempts=1, submit_exchange=0, failure=failure
     )

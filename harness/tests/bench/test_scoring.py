@@ -77,7 +77,7 @@ class Folder:
         return found
 
 
-FAILURE = Failure(kind="server", message="500", status=500)
+FAILURE = Failure(kind="server_error", message="500", status=500)
 
 
 @pytest.fixture

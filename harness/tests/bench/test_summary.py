@@ -24,7 +24,7 @@ def test_failures_are_counted_and_their_words_deleted() -> None:
     samples = (sample(1), sample(2), sample(3, failure=FAILED))
     made, scores = scored(samples, (score(samples[0], 1), score(samples[1], 1), score(samples[2], 10)))
     (found,) = summarize(made, scores)
-    assert (found.samples, found.failures, found.failure_kinds) == (3, 1, {"server": 1})
+    assert (found.samples, found.failures, found.failure_kinds) == (3, 1, {"server_error": 1})
     assert found.wer is not None
     assert found.wer.corpus.value == pytest.approx(12 / 30)
     assert found.wer.corpus.n == 3

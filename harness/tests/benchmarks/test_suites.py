@@ -63,7 +63,7 @@ def test_smoke_is_eight_english_sentences() -> None:
 
 
 def test_standard_has_a_hundred_english_sentences_in_eight_strata(standard: Suite) -> None:
-    english = Counter(text.stratum for text in standard.texts if text.language == "en")
+    english = Counter(text.category for text in standard.texts if text.language == "en")
     assert english.total() >= 100
     assert set(english) == STRATA
     assert min(english.values()) >= 12
@@ -110,14 +110,14 @@ def test_letters_that_mark_a_language_are_there(standard: Suite) -> None:
         assert seen & set(wanted), language
 
 
-def test_digits_are_only_where_the_normaliser_reads_them(suite: Suite) -> None:
+def test_digits_are_only_where_the_normalizer_reads_them(suite: Suite) -> None:
     with_digits = [text for text in suite.texts if any(c.isdigit() for c in text.text)]
     assert {text.language for text in with_digits} <= {"en"}
-    assert {text.stratum for text in with_digits} <= {"numbers-money", "dates-times"}
+    assert {text.category for text in with_digits} <= {"numbers-money", "dates-times"}
 
 
 def test_strata_are_what_they_are_called(standard: Suite) -> None:
-    by_stratum = {s: [t for t in standard.texts if t.stratum == s] for s in STRATA}
+    by_stratum = {s: [t for t in standard.texts if t.category == s] for s in STRATA}
     assert all(text.text.endswith(QUESTION_MARKS) for text in by_stratum["questions"])
     assert all(any(c.isdigit() for c in text.text) for text in by_stratum["numbers-money"])
     assert min(len(text.text) for text in by_stratum["long"] if text.language not in SCRIPTS) >= 150
@@ -132,14 +132,14 @@ def test_strata_are_what_they_are_called(standard: Suite) -> None:
 def test_ids_name_their_language_or_stratum(standard: Suite) -> None:
     for text in standard.texts:
         prefix = text.id.rpartition("-")[0]
-        assert prefix == text.language or any(part in text.stratum for part in prefix.split("-")), text.id
+        assert prefix == text.language or any(part in text.category for part in prefix.split("-")), text.id
 
 
 def test_unpredictable_sentences_share_few_words(standard: Suite) -> None:
     content = [
         {word.strip(".,?").lower() for word in text.text.split()} - {"the", "a", "of", "and", "or", "that", "to"}
         for text in standard.texts
-        if text.stratum == "semantically-unpredictable"
+        if text.category == "semantically-unpredictable"
     ]
     repeated = [word for word, times in Counter(chain.from_iterable(content)).items() if times > 2]
     assert repeated == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from voicegauge.checks import Call, Checker, RequestCallbacks
 from voicegauge.contract import load_catalogue
-from voicegauge.model import Exchange, Finding, Provenance, ReceivedWebhook, Request, Response, Timing
+from voicegauge.model import Exchange, Finding, Provenance, ReceivedCallback, Request, Response, Timing
 
 CATALOGUE = load_catalogue()
 PIXAZO, TTSAI = CATALOGUE.provider("pixazo"), CATALOGUE.provider("ttsai")
@@ -21,9 +21,9 @@ JUDGE = Checker(Provenance.RECORDED)
 STATES = ["QUEUED", "PROCESSING", "COMPLETED", "FAILED", "ERROR"]
 
 
-def _received(value: Any, at_s: float = 0.0) -> ReceivedWebhook:
+def _received(value: Any, at_s: float = 0.0) -> ReceivedCallback:
     body = value if isinstance(value, bytes) else json.dumps(value).encode()
-    return ReceivedWebhook(
+    return ReceivedCallback(
         at=1e9 + at_s, at_ms=at_s * 1000, token="t", request=Request(method="POST", url="u", body=body)
     )
 
@@ -51,7 +51,7 @@ def _call(operation: Any, answer: Any, status: int = 200, started_s: float | Non
 
 
 def callbacks(
-    received: Sequence[ReceivedWebhook],
+    received: Sequence[ReceivedCallback],
     *,
     posts: str = "terminal",
     polled: Sequence[str] = ("COMPLETED",),

@@ -110,8 +110,8 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         ),
         (["bench", "--json", "."], ["'--json': cannot write .: not a regular file"]),
         (["rules", "--json", "loop"], ["'--json': cannot write loop: "]),
-        (["record", "pixelapi", "--live", "--out", "no-audio.txt/x"], ["'--out': cannot write", "is no folder"]),
-        (["check", "--junit", "no-audio.txt/x.xml"], ["'--junit': cannot write", "no-audio.txt is no folder"]),
+        (["record", "pixelapi", "--live", "--out", "no-audio.txt/x"], ["'--out': cannot write", "is not a folder"]),
+        (["check", "--junit", "no-audio.txt/x.xml"], ["'--junit': cannot write", "no-audio.txt is not a folder"]),
         (["check", "--junit", "a.xml", "--sarif", "./a.xml"], ["--junit and --sarif", "same file"]),
         (
             ["drift", "pixelapi", ".", "--propose", "a.patch", "--json", "a.patch"],

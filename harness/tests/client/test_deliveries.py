@@ -111,11 +111,11 @@ async def test_rejected_submits_are_sent_again_as_documented(speak, script, stat
     ("status_code", "kind", "sends"),
     [
         (429, "rate_limited", 3),
-        (402, "credit", 1),
-        (401, "refused", 1),
-        (422, "refused", 1),
-        (500, "server", 1),
-        (503, "server", 3),
+        (402, "no_credit", 1),
+        (401, "rejected", 1),
+        (422, "rejected", 1),
+        (500, "server_error", 1),
+        (503, "server_error", 3),
         (302, "protocol", 1),
     ],
 )

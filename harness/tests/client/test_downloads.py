@@ -82,7 +82,7 @@ async def test_redirects_of_the_audio_are_followed_five_times(speak, script, sta
     ("audio", "answer", "kind", "words"),
     [
         (None, None, "protocol", "has no audio at body#/audio"),
-        ("/files/a.wav", Response(status_code=404), "refused", "downloading the audio: HTTP 404"),
+        ("/files/a.wav", Response(status_code=404), "rejected", "downloading the audio: HTTP 404"),
         ("/files/a.wav", Response(b"", media_type="audio/wav"), "protocol", "is empty"),
     ],
 )

@@ -113,7 +113,7 @@ async def test_polls_that_fail_in_passing_are_borne(speak, script, status):
     assert clock.sleeps == [1, 2, 3]
 
 
-@pytest.mark.parametrize(("code", "kind", "polls"), [(500, "server", 6), (404, "refused", 1)])
+@pytest.mark.parametrize(("code", "kind", "polls"), [(500, "server_error", 6), (404, "rejected", 1)])
 async def test_polls_that_keep_failing_are_not(speak, script, status, code, kind, polls):
     job_script(script, speak.base, status)
     script.on("GET /jobs/j1", Response(status_code=code))

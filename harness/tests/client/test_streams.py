@@ -126,7 +126,11 @@ BAD: dict[str, tuple[tuple[bytes | float, ...], str, str]] = {
     "without its marker": ((WHOLE.removesuffix(b"data: [DONE]\n\n"),), "protocol", "broke off"),
     "empty": ((), "protocol", "it has no events"),
     "no events": ((b"<html>" * 100,), "protocol", "it has no events"),
-    "no base64": ((_event("audio", pcm="!"), _event("end"), b"data: [DONE]\n\n"), "protocol", "no base64 at data#/pcm"),
+    "no base64": (
+        (_event("audio", pcm="!"), _event("end"), b"data: [DONE]\n\n"),
+        "protocol",
+        "no valid base64 at data#/pcm",
+    ),
     "no audio in it": ((_event("audio"), _event("end"), b"data: [DONE]\n\n"), "protocol", "no text at data#/pcm"),
     "no audio at all": ((_event("begin"), _event("end"), b"data: [DONE]\n\n"), "protocol", "is empty"),
     "stalled": ((_event("begin"), 5.0, WHOLE), "timeout", "nothing for 0.4 s"),
@@ -168,4 +172,4 @@ def test_a_response_that_is_not_a_stream_is_a_protocol_failure(streaming, script
 def test_a_rejection_is_not_a_stream_failure(streaming, script) -> None:
     delivery = _speak(streaming, script.on("POST /say", JSONResponse({"error": "text"}, 400)))
     assert delivery.failure is not None
-    assert delivery.failure.kind == "refused"
+    assert delivery.failure.kind == "rejected"

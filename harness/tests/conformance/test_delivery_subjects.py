@@ -14,7 +14,7 @@ from voicegauge.model import Delivery, Exchange, Failure, Provenance, Request, R
 SPEECH = SpeechRequest(text="Good morning.")
 URL = "https://api.pixelapi.dev/outputs/job-1.wav"
 LATE = Failure(kind="timeout", message="cdn: waiting for the response: nothing for 120 s")
-GONE = Failure(kind="refused", message="downloading the audio: HTTP 404", status=404)
+GONE = Failure(kind="rejected", message="downloading the audio: HTTP 404", status=404)
 
 
 @pytest.fixture(scope="module")

@@ -138,7 +138,7 @@ def test_the_emulator_is_not_recorded_as_live(record, voicegauge_emulator, monke
     where = ("--base-url", voicegauge_emulator.base_url("pixelapi"), "--price", "pixelapi/voice-design=0.001")
     status, _, output = record("pixelapi/voice-design", "--live", *where)
     assert status == 2
-    assert "the emulator that answered" in output
+    assert "the emulator that responded" in output
     assert not (tmp_path / "fixtures").exists()
 
 

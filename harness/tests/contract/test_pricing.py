@@ -88,7 +88,7 @@ def test_nothing_is_said_where_no_document_does(priced) -> None:
     target = priced("")
     assert quote_price(target, 500) == (None, None, False)
     assert quote_price(target, 500, usd=0.2).usd == 0.2
-    assert describe_price(target) == "not said"
+    assert describe_price(target) == "not documented"
 
 
 def test_a_targets_own_price_wins_over_its_operations(acme, load) -> None:

@@ -203,7 +203,7 @@ BROKEN_OFF = """
     def away(monkeypatch):
         async def check(targets, plan, settings, collector, progress):
             checks.append(plan)
-            collector.saw(Provenance.EMULATED, "pixelapi", "submitSpeech")
+            collector.count_exchange(Provenance.EMULATED, "pixelapi", "submitSpeech")
             raise UnreachableError("api: the connection broke")
         monkeypatch.setattr("voicegauge.api.plan_sending.check_service", check)
 
@@ -211,12 +211,12 @@ BROKEN_OFF = """
     def test_contract(voicegauge_rule):
         voicegauge_rule.assert_holds()
 
-    def test_what_was_asked_is_not_asked_again():
+    def test_the_check_was_made_once():
         assert len(checks) == 1
 """
 
 
-def test_a_check_that_broke_off_is_not_begun_again_for_each_rule(run) -> None:
+def test_an_aborted_check_is_not_repeated_for_each_rule(run) -> None:
     result = run(BROKEN_OFF)
     result.assert_outcomes(failed=len(RULES), passed=1)
     result.stdout.fnmatch_lines(["api: the connection broke"])

@@ -123,7 +123,7 @@ VOICES = (
         max_characters=500,
         price="$0.05 or $0.10 / request (disputed)",
     ),
-    Voice("quay/harbour-mini", "Harbour mini", 760, 0.1, job=False, usd=None, price="not said"),
+    Voice("quay/harbour-mini", "Harbour mini", 760, 0.1, job=False, usd=None, price="not documented"),
 )
 BROKEN = Voice("quay/harbour-lost", "Harbour, never answers", 30_000, 1.0, failing=1.0)
 
@@ -282,7 +282,7 @@ def _price(voice: Voice, text: str) -> float | None:
 
 
 def _failure(rng: random.Random, message: str) -> Failure:
-    return Failure(kind=rng.choice(("failed", "server", "timeout")), message=message, status=503)
+    return Failure(kind=rng.choice(("failed", "server_error", "timeout")), message=message, status=503)
 
 
 def _latency(voice: Voice, rng: random.Random) -> Latency:

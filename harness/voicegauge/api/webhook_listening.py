@@ -9,7 +9,7 @@ from typing import Literal
 
 from voicegauge.api.target_selection import Contracts, select_providers, to_catalogue
 from voicegauge.conformance.running import CallbackMonitor, JudgedCallback
-from voicegauge.model import ReceivedWebhook, Record
+from voicegauge.model import ReceivedCallback, Record
 from voicegauge.receiver import running_receiver
 from voicegauge.version import __version__
 
@@ -61,7 +61,7 @@ def listen(
         UsageError: the port is not available, or `public_url` is not an https URL.
     """
     listener = CallbackMonitor(select_providers(to_catalogue(contracts), providers), posts=mode)
-    waiting: queue.SimpleQueue[ReceivedWebhook] = queue.SimpleQueue()
+    waiting: queue.SimpleQueue[ReceivedCallback] = queue.SimpleQueue()
     webhooks: list[JudgedCallback] = []
     with running_receiver(port=port, public_url=public_url, on_callback=waiting.put) as receiver:
         ready(receiver.root)
@@ -75,8 +75,8 @@ def listen(
 
 
 def _receive(
-    waiting: queue.SimpleQueue[ReceivedWebhook], count: int | None, timeout_s: float | None
-) -> Iterator[ReceivedWebhook]:
+    waiting: queue.SimpleQueue[ReceivedCallback], count: int | None, timeout_s: float | None
+) -> Iterator[ReceivedCallback]:
     """Yield what is received until there are `count` webhooks or the time is over."""
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
     received_count = 0

@@ -1,4 +1,4 @@
-"""All contracts at hand: the bundled ones, and those of the user's own folders."""
+"""The available contracts: the bundled ones, and those in folders of the user."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ class Catalogue:
     """Contracts by provider id."""
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
-        """Of two contracts with one provider id the later one counts."""
+        """Collect contracts; of two with the same provider id the later one counts."""
         self._contracts = {contract.id: contract for contract in contracts}
 
     def __iter__(self) -> Iterator[Contract]:
-        """The contracts, by provider id."""
+        """Iterate over the contracts, sorted by provider id."""
         return iter(self._contracts[name] for name in sorted(self._contracts))
 
     @property
     def targets(self) -> dict[str, Target]:
-        """Every target by its full id."""
+        """All speech targets by full id."""
         return {target.id: target for contract in self for target in contract.targets.values()}
 
     @property
     def audio_input_targets(self) -> dict[str, AudioInputTarget]:
-        """Everything that takes audio in, by its full id."""
+        """All targets that audio is sent to, by full id."""
         return {intake.id: intake for contract in self for intake in contract.audio_input_targets.values()}
 
     def provider(self, provider_id: str) -> Contract:
-        """The contract of a provider.
+        """Return the contract of a provider.
 
         Raises:
             UnknownNameError: there is none.
@@ -45,10 +45,10 @@ class Catalogue:
             raise UnknownNameError("provider", provider_id, self._contracts) from None
 
     def select(self, names: Sequence[str]) -> list[Target]:
-        """The targets that `names` mean: "provider", "provider/target"; all of them for none.
+        """Return the speech targets for names such as "provider" or "provider/target"; all targets for no names.
 
         Raises:
-            UnknownNameError: a name is no provider and no target; says the nearest.
+            UnknownNameError: a name is neither a provider nor a target.
         """
         targets = self.targets
         if not names:
@@ -65,7 +65,7 @@ class Catalogue:
 
 
 def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
-    """The bundled contracts and those of `folders`, which win over bundled ones of the same id.
+    """Load the bundled contracts and those in `folders`, which replace bundled ones with the same id.
 
     Raises:
         ContractError: a document cannot be used.
@@ -77,6 +77,6 @@ def load_catalogue(folders: Sequence[Path] = ()) -> Catalogue:
 
 @functools.lru_cache(maxsize=64)
 def _bundled(path: Path, changed_ns: int) -> Contract:
-    """A bundled contract, read once a process for as long as its file stays as it is: nobody changes a contract."""
-    del changed_ns
+    """Load a bundled contract once per process, as contracts are immutable, and again if its file was modified."""
+    del changed_ns  # only part of the cache key
     return load_contract(path)

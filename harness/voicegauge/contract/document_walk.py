@@ -1,4 +1,4 @@
-"""One walk over a document: its objects, without the data that only looks like objects."""
+"""Iterates over the objects of a document, without values that are only data."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ _NAMES = frozenset(
         *("plans", "sources", "states", "targets", "uploads"),
     )
 )
-"""Keys whose mappings have names for keys: a property may be called `default`."""
+"""Keys whose values map names to objects; a name is not a keyword: a property may be called `default`."""
 _DATA = frozenset({"const", "constants", "default", "enum", "example", "map", "mapping", "value", "x-advice"})
-"""Keys whose values are a provider's data, not a part of the document."""
+"""Keys whose values are data of the provider, not parts of the document."""
 
 
 def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object of a document with its pointer, in the document's order.
+    """Yield every object of a document with its JSON pointer, in document order.
 
-    Mappings from names to objects ("properties") are stepped through; examples,
-    defaults and other vendors' `x-` keys are left out.
+    Mappings from names to objects such as `properties` are not objects themselves. Examples, defaults and `x-` keys of
+    other vendors are skipped.
     """
-    yield from _walk(data, "", named=False)
+    yield from _walk(data, "", has_names=False)
 
 
-def _walk(value: Any, pointer: str, *, named: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def _walk(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(value, dict):
-        if not named:
+        if not has_names:
             yield pointer, value
         for key, item in value.items():
-            if named or not _is_data(key, item):
-                inside = not named and key in _NAMES and isinstance(item, dict)
-                yield from _walk(item, f"{pointer}/{escape(key)}", named=inside)
+            if has_names or not _is_data(key, item):
+                is_name_mapping = not has_names and key in _NAMES and isinstance(item, dict)
+                yield from _walk(item, f"{pointer}/{escape(key)}", has_names=is_name_mapping)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _walk(item, f"{pointer}/{index}", named=False)
+            yield from _walk(item, f"{pointer}/{index}", has_names=False)
 
 
 def _is_data(key: str, item: Any) -> bool:

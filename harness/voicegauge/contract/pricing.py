@@ -1,4 +1,4 @@
-"""What one request costs by the contract's price."""
+"""Prices of requests, as contracts document them."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from voicegauge.contract.extension import PriceSpec
 from voicegauge.errors import UsageError
 
 SPEECH_CHARACTERS_PER_S = 15.0
-"""English is read at about 150 words, or 900 characters, a minute: the guess for a price per minute."""
+"""English is spoken at about 150 words, or 900 characters, per minute: the estimate for prices per minute of audio."""
 
 
 class PriceQuote(NamedTuple):
     """The price of one request."""
 
     usd: float | None
-    """`None` where neither a document nor the user says."""
+    """In dollars; `None` if neither a document nor the user states a price."""
     credits: float | None
     disputed: bool
-    """The documents disagree; an amount that the price itself does not name is the dearest reading."""
+    """The documents contradict each other. An amount that the price itself lacks is the highest alternative."""
 
 
 def parse_price_override(written: str) -> tuple[str, float]:
-    """A price that the user names for requests to a target: "acme/voice-1=0.02", in dollars.
+    """Parse a price per request in dollars that the user sets for a target: "acme/voice-1=0.02".
 
     Raises:
-        UsageError: it is written in another way, or is no amount.
+        UsageError: the text has another form, or the amount is not a valid number.
     """
     target, _, amount = written.partition("=")
     try:
@@ -41,13 +41,13 @@ def parse_price_override(written: str) -> tuple[str, float]:
 def quote_price(
     target: BaseTarget | Operation, characters: int, *, audio_s: float | None = None, usd: float | None = None
 ) -> PriceQuote:
-    """The price of a request of `characters` to `target`.
+    """Return the price of one request.
 
     Args:
-        target: whose price counts; an operation that serves none has one of its own.
-        characters: length of the text; 0 for audio that is sent.
-        audio_s: length of the audio, where it is known; guessed from the text otherwise.
-        usd: a price for one request that the user named; wins over the contract's.
+        target: a target, or an operation with a price of its own.
+        characters: length of the text; 0 for an audio input.
+        audio_s: duration of the audio in seconds, if known; by default estimated from the text.
+        usd: price of one request that the user set; takes precedence over the contract.
     """
     price = target.pricing
     if price is None:
@@ -56,13 +56,13 @@ def quote_price(
     credit_usd = money.usd if money else None
     readings = (price, *price.alternatives)
     stated, *others = (_cost(p, _units(p, characters, audio_s), credit_usd) for p in readings)
-    credits = _first_or_dearest(stated.credits, [other.credits for other in others])
+    credits = _first_or_highest(stated.credits, [other.credits for other in others])
     if usd is not None:
         return PriceQuote(usd, credits, disputed=False)
-    return PriceQuote(_first_or_dearest(stated.usd, [other.usd for other in others]), credits, disputed=bool(others))
+    return PriceQuote(_first_or_highest(stated.usd, [other.usd for other in others]), credits, disputed=bool(others))
 
 
-def _first_or_dearest(stated: float | None, others: list[float | None]) -> float | None:
+def _first_or_highest(stated: float | None, others: list[float | None]) -> float | None:
     return stated if stated is not None else max((other for other in others if other is not None), default=None)
 
 
@@ -72,17 +72,17 @@ class _Cost(NamedTuple):
 
 
 def _cost(price: PriceSpec, units: float, credit_usd: float | None) -> _Cost:
-    """Dollars and credits by one reading; dollars by way of credits where it names those alone."""
+    """Return the cost in dollars and credits; a price in credits alone is converted with the price of a credit."""
     credits = None if price.credits is None else price.credits * units
     if price.usd is not None:
         return _Cost(price.usd * units, credits)
-    if price.credits == 0:  # free, whatever a credit costs
+    if price.credits == 0:  # free, even if the price of a credit is unknown
         return _Cost(0.0, 0.0)
     return _Cost(None if credits is None or credit_usd is None else credits * credit_usd, credits)
 
 
 class UnitPrice(NamedTuple):
-    """What one unit costs."""
+    """The price of one unit."""
 
     amount: float
     unit: Literal["request", "character", "minute"]
@@ -104,9 +104,9 @@ def _units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
 
 
 def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, UnitPrice | None]:
-    """The price of `target` in dollars and in credits, each by one reading; `None` where no document says.
+    """Return the unit prices of `target` in dollars and in credits; `None` if not documented.
 
-    It is the price itself, or, where that names no amount, the dearest reading for a text of `characters`.
+    If the price itself has no amount, it is the alternative with the highest cost for a text of `characters`.
     """
     price = target.pricing
     if price is None:
@@ -120,7 +120,7 @@ def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, 
 
 
 def _rate(readings: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
-    """Of what one unit costs by each reading, the stated one first."""
+    """Select one of the unit prices, of which the first is that of the price itself and the others alternatives."""
     known = [(p, amount) for p, amount in readings if amount is not None]
     if not known:
         return None
@@ -139,19 +139,19 @@ _UNITS = {
 
 
 def describe_price(target: BaseTarget) -> str:
-    """The price in words, with what is disputed about it: "$0.015 / request"."""
+    """Return the price as text, including disputed alternatives: "$0.015 / request"."""
     price = target.pricing
     if price is None:
-        return "not said"
+        return "not documented"
     money = target.contract.provider.credits
     readings = (price, *price.alternatives)
     dollars = _describe([(p.usd, p.per) for p in readings], "$", "")
     credits = _describe([(p.credits, p.per) for p in readings], "", f" {money.name if money else 'credits'}")
-    return ", ".join(filter(None, (dollars, credits))) or "not said"
+    return ", ".join(filter(None, (dollars, credits))) or "not documented"
 
 
 def price_sources(target: BaseTarget) -> tuple[str, ...]:
-    """Titles and dates of the documents that state the price, each once; empty where none does."""
+    """Return titles and dates of the documents that state the price, without duplicates."""
     price = target.pricing
     if price is None:
         return ()
@@ -161,7 +161,7 @@ def price_sources(target: BaseTarget) -> tuple[str, ...]:
 
 
 def _describe(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
-    """Such as "$0.01 or $0.03 / request (disputed)" of one money's amounts; empty where there is none."""
+    """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; empty if there are none."""
     by_unit: dict[str, dict[str, None]] = {}
     for amount, per in amounts:
         if amount is not None:
@@ -172,7 +172,7 @@ def _describe(amounts: list[tuple[float | None, str]], before: str, after: str) 
 
 
 def is_billable(operation: Operation) -> bool:
-    """Whether an accepted call costs money: every speech request, and every operation with a price above zero."""
+    """Return whether accepted requests cost money: every speech request, and operations with a price above zero."""
     if operation.speech is not None:
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]

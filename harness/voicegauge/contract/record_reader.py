@@ -1,4 +1,4 @@
-"""From the plain data of an `x-` key to its record, with the line of what does not fit."""
+"""Converts the data of an `x-` key to its record; errors have the line of the key that does not fit."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _T = TypeVar("_T")
 
 
 def convert_record(document: Document, value: Any, pointer: str, kind: type[_T]) -> _T:
-    """The record of `kind` that the value at `pointer` stands for.
+    """Convert the value at `pointer` to a record of `kind`.
 
     Raises:
-        ContractError: it does not fit; names the line of the key that does not.
+        ContractError: the value does not fit the record; the message has the line of the key at fault.
     """
-    value = _long_form(value, kind)
+    value = _expand_short_forms(value, kind)
     try:
         return msgspec.convert(value, kind, dec_hook=decode_location)
     except msgspec.ValidationError as error:
         reason, _, where = str(error).partition(" - at ")
-        deeper = "".join(f"/{escape(token)}" for token in _culprit(value, kind, str(error), where))
+        deeper = "".join(f"/{escape(token)}" for token in _path_of_error(value, kind, str(error), where))
         unknown = _UNKNOWN.search(reason)
         if unknown:
             deeper += f"/{escape(unknown[1])}"
@@ -36,20 +36,21 @@ def convert_record(document: Document, value: Any, pointer: str, kind: type[_T])
         raise document.error(pointer + deeper, f"{place}: {reason}") from error
 
 
-def _long_form(value: Any, kind: type[Any]) -> Any:
-    """A bare string among the words of a `request` is short for `{at: ...}`."""
-    has_words = kind in (SpeechSpec, TranscriptionSpec, ConversionSpec)
-    if has_words and isinstance(value, dict) and isinstance(value.get("request"), dict):
-        words = value["request"].items()
-        return {**value, "request": {w: {"at": s} if isinstance(s, str) else s for w, s in words}}
+def _expand_short_forms(value: Any, kind: type[Any]) -> Any:
+    """Expand bare strings among the fields of a `request`, which are short for `{at: ...}`."""
+    has_request = kind in (SpeechSpec, TranscriptionSpec, ConversionSpec)
+    if has_request and isinstance(value, dict) and isinstance(value.get("request"), dict):
+        fields = value["request"].items()
+        request = {name: {"at": field} if isinstance(field, str) else field for name, field in fields}
+        return {**value, "request": request}
     return value
 
 
-def _culprit(value: Any, kind: type[Any], message: str, where: str) -> list[str]:
-    """The keys that lead to what `message` is about.
+def _path_of_error(value: Any, kind: type[Any], message: str, where: str) -> list[str]:
+    """Return the keys that lead to the value that `message` is about.
 
-    msgspec writes "[...]" for any key of a mapping from names to objects; the
-    key is the one that brings the same message when it stands alone.
+    msgspec writes "[...]" for any key of a mapping. The key at fault is the one that gives the same message when it is
+    the only one.
     """
     path = _PATH.search(where)
     steps = _STEP.findall(path[1]) if path else []
@@ -57,31 +58,31 @@ def _culprit(value: Any, kind: type[Any], message: str, where: str) -> list[str]
         steps.append(("", "", "..."))
     tokens: list[str] = []
     for name, index, _any in steps:
-        token = name or index or _guilty_key(value, kind, message, tokens)
+        token = name or index or _failing_key(value, kind, message, tokens)
         if token is None:
             break
         tokens.append(token)
     return tokens
 
 
-def _guilty_key(value: Any, kind: type[Any], message: str, tokens: list[str]) -> str | None:
+def _failing_key(value: Any, kind: type[Any], message: str, tokens: list[str]) -> str | None:
     mapping = read_pointer(value, tokens)
     for key in mapping if isinstance(mapping, dict) else ():
         try:
-            msgspec.convert(_with(value, tokens, {key: mapping[key]}), kind, dec_hook=decode_location)
+            msgspec.convert(_replace_at(value, tokens, {key: mapping[key]}), kind, dec_hook=decode_location)
         except msgspec.ValidationError as error:
             if str(error) == message:
                 return str(key)
     return None
 
 
-def _with(value: Any, tokens: list[str], new: Any) -> Any:
-    """A copy of `value` with `new` at `tokens`."""
+def _replace_at(value: Any, tokens: list[str], new: Any) -> Any:
+    """Return a copy of `value` with `new` at `tokens`."""
     if not tokens:
         return new
     token, rest = tokens[0], tokens[1:]
     inner = read_pointer(value, [token])
-    assert inner is not MISSING, "msgspec names paths that exist"
+    assert inner is not MISSING, "msgspec reports existing paths"
     if isinstance(value, list):
-        return [_with(inner, rest, new) if str(i) == token else item for i, item in enumerate(value)]
-    return {**value, token: _with(inner, rest, new)}
+        return [_replace_at(inner, rest, new) if str(i) == token else item for i, item in enumerate(value)]
+    return {**value, token: _replace_at(inner, rest, new)}

@@ -1,10 +1,10 @@
-"""The words everything else speaks: frozen, typed records with units in their names."""
+"""Frozen, typed records that all packages share: exchanges, findings, jobs, samples and runs."""
 
 from voicegauge.model.base import Provenance, Record, Severity, StopReason
+from voicegauge.model.callback import ReceivedCallback
 from voicegauge.model.exchange import DOWNLOAD, Exchange, Headers, Request, Response, Timing, UploadedFile, header
 from voicegauge.model.finding import Finding, FindingLocation
 from voicegauge.model.job import Delivery, Failure, FailureKind, Interval, Job, StateObservation
-from voicegauge.model.received import ReceivedWebhook
 from voicegauge.model.run import (
     RUN_SCHEMA_VERSION,
     AmountPerUnit,
@@ -39,7 +39,7 @@ __all__ = [
     "Latency",
     "Manifest",
     "Provenance",
-    "ReceivedWebhook",
+    "ReceivedCallback",
     "Record",
     "Request",
     "Response",

@@ -1,4 +1,4 @@
-"""The base of every record, and the two small vocabularies that all of them share."""
+"""The base class of all records, and two enumerations that they share."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ StopReason = Literal["interrupted", "budget", "unreachable"]
 
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An immutable record; unknown fields are refused when it is decoded.
+    """An immutable record; decoding fails for unknown fields.
 
-    Subclasses say `frozen=True, kw_only=True` again: msgspec does not pass on the one,
-    and type checkers do not see that it passes on the other.
+    Subclasses repeat `frozen=True, kw_only=True`: msgspec does not inherit `kw_only`, and type checkers do not see that
+    it inherits `frozen`.
     """
 
 
 class Provenance(StrEnum):
-    """Where traffic came from; never blurred."""
+    """Where traffic comes from."""
 
     DOCUMENTED = "documented"
-    """An example printed in a provider's document: nobody sent it."""
+    """An example printed in a provider's document; it was never sent."""
     EMULATED = "emulated"
-    """Answered by voicegauge's own emulator."""
+    """The responses of voicegauge's own emulator."""
     RECORDED = "recorded"
-    """Answered by a live service."""
+    """The responses of a live service."""
 
 
 class Severity(StrEnum):
-    """How bad a finding is."""
+    """The severity of a finding."""
 
     ERROR = "error"
     WARNING = "warning"
     INFO = "info"
     DISPUTED = "disputed"
-    """Breaks one reading of the documents and keeps another that the contract records."""
+    """The traffic violates one document but conforms to another; the contract records the contradiction."""

@@ -1,4 +1,4 @@
-"""Bad news about a provider: a rule that its traffic broke."""
+"""Findings: violations of rules by a provider's traffic."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from voicegauge.model.base import Provenance, Record, Severity
 
 
 class FindingLocation(Record, frozen=True, kw_only=True):
-    """The place a finding is about."""
+    """What a finding is about: provider and operation, and the positions in traffic and contract."""
 
     provider: str
     operation: str | None = None
@@ -17,43 +17,42 @@ class FindingLocation(Record, frozen=True, kw_only=True):
     pointer: str | None = None
     """JSON pointer into the request or response, such as "/output/media_url/0"."""
     file: str | None = None
-    """The contract document that states what was broken."""
+    """The contract document with the violated statement."""
     line: int | None = None
-    """The line of that document, counted from 1."""
+    """Line of that statement, counted from 1."""
     contract_pointer: str | None = None
-    """JSON pointer into that document, to what was broken."""
+    """JSON pointer to that statement."""
 
 
 class Finding(Record, frozen=True, kw_only=True):
-    """One broken rule."""
+    """One violation of a rule."""
 
     rule: str
     severity: Severity
     message: str
-    """One sentence: what was expected and what was seen."""
+    """One sentence: the expected and the observed value."""
     where: FindingLocation
     provenance: Provenance
     case: str | None = None
-    """The planned case that led to it."""
+    """Id of the planned case that led to it."""
     evidence: str | None = None
-    """The piece of traffic that shows it, shortened and without secrets."""
+    """An excerpt of the traffic that shows it, shortened and without secrets."""
     reproduce: str | None = None
-    """A shell command that sends the request again; keys stand as environment variables."""
+    """A shell command that sends the request again; keys are read from environment variables."""
     test: str | None = None
-    """A pytest test that sends it again, for what was found by fuzzing; it needs voicegauge's plugin."""
+    """For a finding of fuzzing: a pytest test that sends the request again, with voicegauge's plugin."""
     reading: str | None = None
-    """For a disputed finding: the other reading of the documents that the traffic keeps."""
+    """For a disputed finding: the contradicting claim that the traffic conforms to."""
     occurrences: int = 1
-    """How often it was seen; the rest tells of the first time."""
+    """How often it was found; the other fields describe the first occurrence."""
 
     @property
     def fingerprint(self) -> str:
-        """Names the finding across runs: 16 hexadecimal digits.
+        """An identifier of the finding across runs: 16 hexadecimal digits.
 
-        It rests on the rule, the provider, the operation, the broken statement of the contract
-        and the place in the traffic, so that it stays when lines move, when messages are
-        worded anew and when another target of the operation shows it first. The items of a
-        list are one place.
+        It is computed from the rule, the provider, the operation, the violated statement and the location in the
+        traffic. So it stays the same when lines move, when messages are reworded and when another target of the
+        operation is the first to show it. All items of a list count as one location.
         """
         where = self.where
         pointer = "/".join("*" if token.isdecimal() else token for token in (where.pointer or "").split("/"))

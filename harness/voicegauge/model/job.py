@@ -1,4 +1,4 @@
-"""What became of one request for speech: the states it was seen in, and what was delivered."""
+"""Deliveries: the job states observed while polling, and the audio, transcript or failure at the end."""
 
 from __future__ import annotations
 
@@ -8,31 +8,40 @@ from voicegauge.model.base import Record
 from voicegauge.model.exchange import Exchange
 
 FailureKind = Literal[
-    "refused", "failed", "server", "rate_limited", "credit", "timeout", "network", "protocol", "cancelled"
+    "rejected",
+    "failed",
+    "server_error",
+    "rate_limited",
+    "no_credit",
+    "timeout",
+    "network",
+    "protocol",
+    "cancelled",
 ]
+"""`failed`: the job ended in failure; `protocol`: a response could not be understood."""
 
 
 class Interval(Record, frozen=True, kw_only=True):
-    """A time known only to lie between two polls, both in milliseconds."""
+    """Lower and upper bound, in milliseconds, of a time that polling cannot determine exactly."""
 
     low_ms: float
     high_ms: float
 
 
 class StateObservation(Record, frozen=True, kw_only=True):
-    """One state a job was seen in."""
+    """A job state that a response reported."""
 
     state: str
     at_ms: float
-    """Milliseconds after the submit began at which the answer was complete."""
+    """When the response was complete, in milliseconds after the start of the submit."""
     requested_ms: float
-    """Milliseconds after the submit began at which the question was sent."""
+    """When the request was sent, in milliseconds after the start of the submit."""
     exchange: int
     """Index into the delivery's exchanges."""
 
 
 class Job(Record, frozen=True, kw_only=True):
-    """A job as it was seen from outside, the submit's own answer first."""
+    """A job with its observed states; the first is from the submit response, if that has a state."""
 
     id: str | None
     status_operation: str
@@ -40,16 +49,16 @@ class Job(Record, frozen=True, kw_only=True):
 
 
 class Failure(Record, frozen=True, kw_only=True):
-    """Why no audio was delivered."""
+    """Why a delivery failed."""
 
     kind: FailureKind
     message: str
     status: int | None = None
-    """The HTTP status that said so, where one did."""
+    """The HTTP status, if one caused the failure."""
 
 
 class Delivery(Record, frozen=True, kw_only=True):
-    """All that one request for speech, or one that sent audio, led to.
+    """The result of one speech request or one audio input request, with all exchanges.
 
     Exactly one of `audio`, `text` and `failure` is set.
     """
@@ -57,17 +66,17 @@ class Delivery(Record, frozen=True, kw_only=True):
     target: str
     exchanges: tuple[Exchange, ...]
     attempts: int
-    """Submits sent, retries included."""
+    """Number of submits sent, including retries."""
     job: Job | None = None
     audio: bytes | None = None
     text: str | None = None
-    """The transcript, where audio was sent to be transcribed."""
+    """The transcript, for a transcription."""
     media_type: str | None = None
-    """What the provider declares the audio to be; `None` where it declares nothing."""
+    """The media type that the provider declares for the audio; `None` if it declares none."""
     audio_exchange: int | None = None
-    """Index of the exchange that carried the audio, or the text."""
+    """Index of the exchange with the audio or the transcript."""
     submit_exchange: int | None = None
-    """Index of the last submit."""
+    """Index of the exchange of the last submit."""
     charged_usd: float | None = None
     charged_credits: float | None = None
     failure: Failure | None = None

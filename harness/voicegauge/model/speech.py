@@ -1,4 +1,4 @@
-"""What is asked for, in neutral words that each contract maps to its own."""
+"""Speech requests in provider-independent terms, which each contract maps to its own fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from voicegauge.model.base import Record
 
 
 class VoiceSample(Record, frozen=True, kw_only=True):
-    """A recording of the voice to clone: a URL the provider fetches, or a file it is sent."""
+    """Reference audio for voice cloning: a URL that the provider fetches, or a file to upload."""
 
     url: str | None = None
     data: bytes | None = None
@@ -17,7 +17,7 @@ class VoiceSample(Record, frozen=True, kw_only=True):
 
 
 class SpeechRequest(Record, frozen=True, kw_only=True):
-    """One utterance asked for. `None` leaves a word out, so that the provider's default applies."""
+    """A request for speech. A field that is `None` is not sent, so that the provider's default applies."""
 
     text: str
     voice: str | None = None
@@ -28,4 +28,4 @@ class SpeechRequest(Record, frozen=True, kw_only=True):
     speed: float | None = None
     seed: int | None = None
     extra: dict[str, Any] = {}
-    """More parameters by their own place, such as {"body#/temperature": 0.7}."""
+    """Further values by location, such as {"body#/temperature": 0.7}."""

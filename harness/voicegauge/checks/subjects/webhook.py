@@ -21,7 +21,7 @@ from voicegauge.contract import (
 )
 from voicegauge.contract.extension import CallbackTiming, JobSpec, JobState, WebhookSpec
 from voicegauge.formats import Location
-from voicegauge.model import Exchange, ReceivedWebhook, Response
+from voicegauge.model import Exchange, ReceivedCallback, Response
 
 JobPhase = Literal["success", "failure", "going"]
 """The phase that a job state belongs to: how the job ended, or `going` if it has not."""
@@ -55,7 +55,7 @@ class RequestCallbacks(CheckSubject):
 
     operation: Operation
     """The operation of the request, with an `x-webhook`."""
-    received: tuple[ReceivedWebhook, ...]
+    received: tuple[ReceivedCallback, ...]
     posts: CallbackTiming
     """The callbacks that the request subscribed to."""
     submit: Call | None = None

@@ -28,10 +28,10 @@ def kind_of_status(status: int) -> FailureKind:
     if status == 429:
         return "rate_limited"
     if status == 402:
-        return "credit"
+        return "no_credit"
     if 400 <= status < 500:
-        return "refused"
-    return "server" if status >= 500 else "protocol"
+        return "rejected"
+    return "server_error" if status >= 500 else "protocol"
 
 
 def kind_of_error(error: TransportError) -> FailureKind:

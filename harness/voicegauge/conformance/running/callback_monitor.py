@@ -9,7 +9,7 @@ from voicegauge.checks import RULES, Checker, RequestCallbacks, Rule
 from voicegauge.contract import MISSING, Contract, Operation, status_operation
 from voicegauge.contract.extension import CallbackTiming
 from voicegauge.emulator import SERVER_NAME
-from voicegauge.model import Finding, Provenance, ReceivedWebhook, Record
+from voicegauge.model import Finding, Provenance, ReceivedCallback, Record
 
 
 class JudgedCallback(Record, frozen=True, kw_only=True):
@@ -45,10 +45,10 @@ class CallbackMonitor:
         """
         self._operations = [o for contract in contracts for o in contract.operations.values() if o.webhook is not None]
         self._posts, self._rules = posts, rules
-        self._earlier: dict[tuple[str, str, str], list[ReceivedWebhook]] = {}
+        self._earlier: dict[tuple[str, str, str], list[ReceivedCallback]] = {}
         self._reported: set[tuple[str, str]] = set()
 
-    def judge(self, received: ReceivedWebhook) -> JudgedCallback:
+    def judge(self, received: ReceivedCallback) -> JudgedCallback:
         """Judge one callback. Findings that were reported for an earlier one are left out."""
         provenance = _provenance(received)
         single = self._assign(received)
@@ -82,7 +82,7 @@ class CallbackMonitor:
                 self._reported.add(name)
                 yield finding
 
-    def _assign(self, received: ReceivedWebhook) -> RequestCallbacks | None:
+    def _assign(self, received: ReceivedCallback) -> RequestCallbacks | None:
         """Return the callback as one of the operation that it fits best; `None` if it fits none.
 
         If the contracts document a single callback, it must be that one, whatever it contains.
@@ -115,6 +115,6 @@ def _names_a_model_of(operation: Operation, body: object) -> bool:
     return any(spec.model == model for spec in operation.speech.targets.values())
 
 
-def _provenance(received: ReceivedWebhook) -> Provenance:
+def _provenance(received: ReceivedCallback) -> Provenance:
     is_emulated = received.request.header("user-agent") == SERVER_NAME
     return Provenance.EMULATED if is_emulated else Provenance.RECORDED

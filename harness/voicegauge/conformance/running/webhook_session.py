@@ -12,7 +12,7 @@ from voicegauge.checks import Call, RequestCallbacks
 from voicegauge.conformance.cases import ConformanceCase, with_value_at
 from voicegauge.contract import Operation, status_operation
 from voicegauge.errors import UsageError
-from voicegauge.model import Provenance, ReceivedWebhook
+from voicegauge.model import Provenance, ReceivedCallback
 from voicegauge.receiver import Receiver, running_receiver
 
 CALLBACK_TIMEOUT_S = 60.0
@@ -70,7 +70,7 @@ class WebhookSession:
         status = status_operation(operation)
         polls = tuple(call for call in calls if status is not None and call.operation is status)
 
-        def callbacks(received: Sequence[ReceivedWebhook], *, is_complete: bool = False) -> RequestCallbacks:
+        def callbacks(received: Sequence[ReceivedCallback], *, is_complete: bool = False) -> RequestCallbacks:
             return RequestCallbacks(
                 operation, tuple(received), self._parameter.posts, submit, polls, is_complete=is_complete
             )

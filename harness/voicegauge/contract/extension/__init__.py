@@ -1,8 +1,8 @@
-"""The keys beginning with `x-` that say what OpenAPI cannot.
+"""Records of the `x-` keys, which describe what OpenAPI cannot.
 
-These records are the grammar: `docs/contract-extension.schema.json` is generated
-from them, and a document that does not fit is refused with file, line and reason.
-Places are written as `voicegauge.formats.locations` describes.
+These records are the grammar of contracts: `docs/contract-extension.schema.json` is generated from them, and loading
+fails with file, line and reason for a document that does not fit. `voicegauge.formats.locations` describes how
+locations are written.
 """
 
 from voicegauge.contract.extension.audio_input import (

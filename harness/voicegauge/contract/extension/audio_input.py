@@ -1,4 +1,4 @@
-"""`x-transcription` and `x-conversion`: operations that are sent audio, and the targets that they serve."""
+"""`x-transcription` and `x-conversion`: operations that audio is sent to, and their targets."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AudioInputField = Literal[
     "stems",
     "strength",
 ]
-"""The neutral words of a request that carries audio. `language` is that of the speech, or the one to translate into."""
+"""Provider-independent fields of a request with audio. `language` is that of the speech, or of the translation."""
 AudioFact = Literal[
     "transcript",
     "translation",
@@ -38,66 +38,67 @@ AudioFact = Literal[
     "camelot",
     "compatible_keys",
 ]
-"""What an answer may say of the audio beside the audio itself."""
+"""Facts about the audio that a response may have besides the converted audio."""
 ConversionPurpose = Literal["voice", "translate", "style", "enhance", "separate", "dereverb", "analyse", "convert"]
-"""What a conversion does: another voice, another language, another delivery, less noise, its stems,
-less echo, facts alone, another format."""
+"""What a conversion changes: the voice, the language, the speaking style, the noise, the mix (into stems), the echo,
+nothing (it only analyses), or the format."""
 
 
 class AudioInputEmulation(Record, frozen=True, kw_only=True):
-    """How the emulator plays a target. Numbers are made up: they say nothing of the provider."""
+    """How the emulator simulates a target. The numbers are invented: they are not measurements of the provider."""
 
     base_ms: float = 250.0
     ms_per_audio_s: float = 40.0
+    """Response time per second of audio, in addition to `base_ms`."""
     jitter: float = 0.15
-    """Standard deviation of the logarithm of the time."""
+    """Standard deviation of the logarithm of the response time."""
     format: str | None = None
-    """What audio is answered in where the request names no format; by default that of the upload."""
+    """Format of the audio in responses if the request has none; by default that of the upload."""
 
 
 class AudioInputTargetSpec(Record, frozen=True, kw_only=True):
-    """One model or mode that an operation serves."""
+    """One model or mode of an operation that audio is sent to."""
 
     title: str
     constants: LocationValues = field(default_factory=LocationValues)
-    """Constants to send: {"body#/model": whisper}."""
+    """Constants of each request: {"body#/model": whisper}."""
     voice: str | None = None
     """The default voice."""
     language: str | None = None
     """The default language."""
     languages: tuple[str, ...] = ()
-    """Neutral codes of the speech it knows; empty where the document names none."""
+    """BCP 47 codes of the supported languages; empty if the document lists none."""
     pricing: PriceSpec | None = None
     emulation: AudioInputEmulation = AudioInputEmulation()
     source: SourceReference | None = None
 
 
 class TranscriptSegment(Record, frozen=True, kw_only=True):
-    """The keys of one segment of a transcript; times in seconds."""
+    """The names of the fields of a transcript segment; times are in seconds."""
 
     start: str = "start"
     end: str = "end"
     text: str = "text"
     speaker: str | None = None
     words: str | None = None
-    """A list of words with times of their own, where word timestamps were asked for."""
+    """The list of words with their times, if word timestamps were requested."""
 
 
 class TranscriptResponse(Record, frozen=True, kw_only=True):
-    """Where a transcript stands in an answer."""
+    """The response of a transcription: where the transcript and facts about it are."""
 
     text: Location
     language: Location | None = None
     audio_s: Location | None = None
-    """The length of the audio, in seconds."""
+    """Location of the duration of the audio, in seconds."""
     segments: Location | None = None
     segment: TranscriptSegment = TranscriptSegment()
     charged: Location | None = None
-    """The place that says what was charged, in credits (or in dollars without credits)."""
+    """Location of the charge, in credits, or in dollars if the provider has no credits."""
 
 
 class TranscriptionSpec(Record, frozen=True, kw_only=True):
-    """`x-transcription` on an operation: it turns speech into text."""
+    """`x-transcription` on an operation: speech to text."""
 
     request: dict[AudioInputField, FieldMapping]
     response: TranscriptResponse
@@ -105,29 +106,31 @@ class TranscriptionSpec(Record, frozen=True, kw_only=True):
 
 
 class StemList(Record, frozen=True, kw_only=True):
-    """Where the parts of a mix stand in an answer."""
+    """The stems of a mix in a response."""
 
     at: Location
-    """The place of their list."""
+    """Location of the list of stems."""
     name: str = "name"
+    """The field with the name of a stem."""
     url: str = "url"
+    """The field with the URL of a stem."""
     download: str | None = None
-    """The operation id that the URLs lead to, where the document describes it."""
+    """Id of the operation that serves the URLs, if it is documented."""
 
 
 class ConversionResponse(Record, frozen=True, kw_only=True):
-    """What a conversion is answered with: audio, stems, facts, or several of them."""
+    """The response of a conversion: audio, stems, facts, or several of these."""
 
     audio: ResponseAudio | None = None
     stems: StemList | None = None
     facts: dict[AudioFact, Location] = {}
-    """Their places."""
+    """Location of each fact."""
     charged: Location | None = None
-    """The place that says what was charged, in credits (or in dollars without credits)."""
+    """Location of the charge, in credits, or in dollars if the provider has no credits."""
 
 
 class ConversionSpec(Record, frozen=True, kw_only=True):
-    """`x-conversion` on an operation: it turns audio into other audio, or says something of it."""
+    """`x-conversion` on an operation: converts or analyses audio."""
 
     purpose: ConversionPurpose
     request: dict[AudioInputField, FieldMapping]

@@ -1,4 +1,4 @@
-"""The grammar as a JSON Schema, for editors."""
+"""The grammar of contracts as a JSON Schema, for editors."""
 
 from __future__ import annotations
 
@@ -15,36 +15,40 @@ from voicegauge.contract.extension.sources import SourceReference
 from voicegauge.contract.extension.speech import PriceSpec, SpeechField, SpeechSpec
 from voicegauge.contract.extension.streams import StreamSpec
 from voicegauge.contract.extension.webhooks import WebhookSpec
-from voicegauge.formats import LocationValues
+from voicegauge.formats import Location, LocationValues
 from voicegauge.model import Record
+
+_LOCATION = r"^(body(#/.*)?|(query|path|header)\..+)$"
+_EVENT_LOCATION = r"^(event|data(#/.*)?)$"
 
 
 def _location_schema(kind: type[Any]) -> dict[str, Any]:
-    """The JSON Schema of a location as it is written, and of values by location."""
+    """Return the JSON Schema of the types that msgspec does not know."""
     if kind is LocationValues:
-        return {"type": "object"}
-    return {"type": "string"}
+        return {"type": "object", "propertyNames": {"pattern": _LOCATION}}
+    return {"type": "string", "pattern": _LOCATION if kind is Location else _EVENT_LOCATION}
 
 
 def json_schema() -> dict[str, Any]:
-    """The JSON Schema of the `x-` keys, laid over the outline of an OpenAPI document.
+    """Return the JSON Schema of the `x-` keys within the structure of an OpenAPI document.
 
-    It describes the keys that stand at a fixed place. `x-source` may stand on any
-    object: its schema is `$defs/Source`.
+    It covers the keys with a fixed position. `x-source` is allowed on any object; its schema is
+    `$defs/SourceReference`.
     """
     records = (
         *(ProviderSpec, SpeechSpec, JobSpec, PriceSpec, LimitsSpec, SourceReference, TranscriptionSpec, ConversionSpec),
         *(ResourceSpec, BatchSpec, ChatSpec, WebhookSpec, StreamSpec),
     )
     _, defs = msgspec.json.schema_components(records, ref_template="#/$defs/{name}", schema_hook=_location_schema)
-    for name, words in (
+    for name, fields in (
         ("SpeechSpec", SpeechField),
         ("TranscriptionSpec", AudioInputField),
         ("ConversionSpec", AudioInputField),
     ):
-        slots = defs[name]["properties"]["request"]
-        slots["additionalProperties"] = {"anyOf": [{"type": "string"}, slots["additionalProperties"]]}
-        slots["propertyNames"] = {"enum": list(get_args(words))}  # msgspec leaves out what keys may be
+        request = defs[name]["properties"]["request"]
+        short_form = {"type": "string", "pattern": _LOCATION}
+        request["additionalProperties"] = {"anyOf": [short_form, request["additionalProperties"]]}
+        request["propertyNames"] = {"enum": list(get_args(fields))}  # msgspec leaves out the type of keys
     defs["ConversionResponse"]["properties"]["facts"]["propertyNames"] = {"enum": list(get_args(AudioFact))}
 
     def keys(**kinds: type[Record]) -> dict[str, Any]:

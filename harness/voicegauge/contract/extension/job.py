@@ -1,4 +1,4 @@
-"""`x-job` on a status operation: the states of a job, and how to ask for them."""
+"""`x-job` on a status operation: the states of a job, and how to poll them."""
 
 from __future__ import annotations
 
@@ -16,45 +16,47 @@ class JobState(Record, frozen=True, kw_only=True):
     """A state of a job."""
 
     next: tuple[str, ...] = ()
-    """States that may be entered from this one; those that lead on may be missed between polls."""
+    """Direct successors. A state may be skipped between two polls, so a later one may be observed next."""
     end: Literal["success", "failure"] | None = None
+    """How a terminal state ends the job; `None` for other states."""
     charged: bool | None = None
-    """Whether a job that ends here is paid for; `None` where no document says."""
+    """Whether a job that ends in this state is charged; `None` if no document states it."""
     required: tuple[Location, ...] = ()
-    """Places of the status answer that must not be empty in this state."""
+    """Locations in the status response that must have a value in this state."""
     partial: bool = False
-    """Whether the answer may carry audio before the job has ended, such as the part that is ready."""
+    """Whether the response may have audio in this state, such as a finished part, although it is not terminal."""
     max_s: float | None = None
-    """The longest time, in seconds, that a document gives a job in this state."""
+    """The documented maximum time of a job in this state, in seconds."""
 
 
 class PollSchedule(Record, frozen=True, kw_only=True):
-    """How often to ask, as the document recommends."""
+    """The recommended polling interval."""
 
     min_s: Positive = 1.0
     max_s: Positive = 5.0
     factor: Annotated[float, Meta(ge=1)] = 1.5
-    """Growth from `min_s` to `max_s`."""
+    """By which the interval grows from `min_s` to `max_s`, after each poll."""
     timeout_s: Positive = 300.0
+    """Time after which a job is given up."""
     source: SourceReference | None = None
 
 
 class SubmitResponse(Record, frozen=True, kw_only=True):
-    """Where the submit's answer carries what the status answer carries elsewhere or not at all."""
+    """Locations in the response to the submit; they may differ from those in a status response."""
 
     id: Location
     state: Location | None = None
     url: Location | None = None
-    """A URL to poll, used only if its host is the contract's own."""
+    """Location of the polling URL, which is used only if its host is a server of the contract: it receives the key."""
 
 
 class JobCancellation(Record, frozen=True, kw_only=True):
-    """How a job is cancelled."""
+    """The operation that cancels a job, and the state that it leads to."""
 
     operation: str
-    """Its operation id."""
+    """Operation id."""
     state: str
-    """The state of a job that was cancelled before it had ended; other states lead to it in `next`."""
+    """The state of a cancelled job; the states before it list it in `next`."""
 
 
 class JobSpec(Record, frozen=True, kw_only=True):
@@ -62,13 +64,13 @@ class JobSpec(Record, frozen=True, kw_only=True):
 
     submit: SubmitResponse
     id: Location | None = None
-    """The place of the id in a status answer; `None` where it is not repeated."""
+    """Location of the job id in the status response; `None` if it is not repeated."""
     state: Location
     states: dict[str, JobState]
-    """In the order of a job's life: the first one is where it starts."""
+    """In chronological order: a job starts in the first one."""
     audio: ResponseAudio
     result: str | None = None
-    """The operation id of a second call that fetches the result, where there is one."""
+    """Id of the operation that fetches the result, if the status response does not have it."""
     reason: Location | None = None
     model: Location | None = None
     created: Location | None = None
@@ -78,5 +80,5 @@ class JobSpec(Record, frozen=True, kw_only=True):
     poll: PollSchedule = PollSchedule()
     cancel: JobCancellation | None = None
     expires_s: float | None = None
-    """How long, in seconds, a job can be asked for once it has ended; from then on it is answered as `expired`, or as
-    `not-found` where no example has that situation."""
+    """How long an ended job can be polled, in seconds. Then the response is the example with the rejection reason
+    `expired`, or `not-found` if there is none."""

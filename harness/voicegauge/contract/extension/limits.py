@@ -1,4 +1,4 @@
-"""`x-limits`: what an account, an upload or a caller without a key may ask for."""
+"""`x-limits`: limits of accounts, uploads and requests without a key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from voicegauge.model import Record
 
 
 class PlanLimits(Record, frozen=True, kw_only=True):
-    """Limits of one plan of a provider."""
+    """Limits of one account plan."""
 
     requests_per_minute: PositiveInt | None = None
     concurrent: PositiveInt | None = None
@@ -19,10 +19,10 @@ class PlanLimits(Record, frozen=True, kw_only=True):
 
 
 class UploadLimits(Record, frozen=True, kw_only=True):
-    """Limits of an uploaded recording."""
+    """Limits of an uploaded audio file."""
 
     max_bytes: int | None = None
-    """Where a document says MB, in MiB: only what passes either reading is surely too large."""
+    """If a document says MB, read it as MiB: only a file above both readings is certainly too large."""
     min_s: float | None = None
     max_s: float | None = None
     min_sample_rate_hz: int | None = None
@@ -31,25 +31,25 @@ class UploadLimits(Record, frozen=True, kw_only=True):
 
 
 class KeylessLimits(Record, frozen=True, kw_only=True):
-    """What can be had without a key."""
+    """Limits of requests without a key."""
 
     characters_per_day: int
     source: SourceReference | None = None
 
 
 class LimitsSpec(Record, frozen=True, kw_only=True):
-    """`x-limits` at the root, or on an operation: what it says there is laid over the root's."""
+    """`x-limits` at the root or on an operation, where it overrides the limits of the root."""
 
     plans: dict[str, PlanLimits] = {}
-    """The first one is what a new account has."""
+    """By name; the first one is that of a new account."""
     uploads: dict[str, UploadLimits] = {}
     """By form field."""
     keyless: KeylessLimits | None = None
     headers: dict[Literal["limit", "remaining", "reset", "retry_after"], str] = {}
-    """Header names that tell of the rate limit."""
+    """Names of the response headers that report the rate limit."""
     source: SourceReference | None = None
 
     def plan(self, names: Collection[str] = ()) -> PlanLimits:
-        """The first plan, or the first among `names` if any is; one without limits where no document says."""
+        """Return the first plan in `names`, else the first plan; a plan without limits if none is documented."""
         named = [plan for name, plan in self.plans.items() if name in names]
         return next(iter(named or self.plans.values()), PlanLimits())

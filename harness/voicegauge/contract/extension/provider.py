@@ -1,4 +1,4 @@
-"""`x-provider` at the root: who answers, what its money is, when to ask again."""
+"""`x-provider` at the root: identity, key, source documents, credits and retries."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from voicegauge.model import Record
 
 
 class CreditSpec(Record, frozen=True, kw_only=True):
-    """The provider's own money."""
+    """The provider's own currency."""
 
     name: str = "credits"
     usd: float | None = None
-    """Dollars for one; `None` where no document says."""
+    """Price of one credit in dollars; `None` if no document states it."""
     free: float | None = None
-    """What a new account is given."""
+    """Credits of a new account."""
     source: SourceReference | None = None
 
 
 class RetryPolicy(Record, frozen=True, kw_only=True):
-    """When to send a request again, as the document recommends."""
+    """The recommended retries after a failed request."""
 
     statuses: tuple[int, ...] = (429, 503)
     initial_delay_s: float = 1.0
     factor: float = 2.0
     max_delay_s: float = 30.0
     max_attempts: int = 4
-    """All sends, the first included."""
+    """Including the first attempt."""
     source: SourceReference | None = None
 
 
 class RecordingRules(Record, frozen=True, kw_only=True):
-    """How long what was recorded of a provider is believed."""
+    """When recordings of a provider are stale."""
 
     max_age_days: Positive = 90.0
-    """Counted from the oldest exchange with the live service; emulated ones do not age."""
+    """Age of the oldest exchange with the live service; emulated exchanges do not age."""
 
 
 class ProviderSpec(Record, frozen=True, kw_only=True):
@@ -42,12 +42,12 @@ class ProviderSpec(Record, frozen=True, kw_only=True):
     id: str
     title: str
     key_env: str
-    """The environment variable that holds the key."""
+    """Environment variable with the key."""
     key_optional: bool = False
-    """Some operations answer without a key."""
+    """Whether some operations work without a key."""
     sources: dict[str, SourceDocument]
     credits: CreditSpec | None = None
     retry: RetryPolicy = RetryPolicy()
     headers: dict[str, str] = {}
-    """Sent with every request, as the documents ask."""
+    """Headers to send with every request."""
     recordings: RecordingRules = RecordingRules()

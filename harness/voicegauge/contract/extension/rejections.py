@@ -1,4 +1,4 @@
-"""Why a request is refused."""
+"""Reasons for which a provider rejects a request."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ RejectionReason = Literal[
     "internal",
     "busy",
 ]
-"""Why a request is refused. Each has a usual status code; `x-rejection-reason` on an example says more."""
+"""Why a provider rejects a request. `x-rejection-reason` marks the example of an error response with one of these."""

@@ -1,4 +1,4 @@
-"""`x-resource`, `x-batch` and `x-chat`: what a provider keeps from one call to the next."""
+"""`x-resource`, `x-batch` and `x-chat`: resources of an account, batches of jobs, and conversations."""
 
 from __future__ import annotations
 
@@ -9,108 +9,110 @@ from voicegauge.model import Record
 
 
 class ResourceListing(Record, frozen=True, kw_only=True):
-    """The operation that lists what an account has made."""
+    """The operation that lists the resources of an account."""
 
     operation: str
     count: Location | None = None
-    """The place of the answer that counts them."""
+    """Location of their number in the response."""
     limit: Location | None = None
-    """The place of the answer that says how many an account may have."""
+    """Location of the maximum number in the response."""
 
 
 class ResourceTransition(Record, frozen=True, kw_only=True):
-    """An operation that brings a thing into a state."""
+    """An operation that changes the state of a resource."""
 
     operation: str
     id: Location
-    """The place of the id in its request."""
+    """Location of the resource id in its request."""
     state: str
 
 
 class ResourceUse(Record, frozen=True, kw_only=True):
-    """An operation that takes the id of a thing."""
+    """An operation whose requests may name a resource."""
 
     operation: str
     id: Location
-    """The place of the id in its request."""
+    """Location of the resource id in its request."""
     replaces: tuple[Location, ...] = ()
-    """Places of its request that the id stands for: they are left out."""
+    """Locations in its request that the id replaces: they are not sent together with it."""
     states: tuple[str, ...] = ()
-    """In which it may be used; in any where none is named."""
+    """The states in which the resource may be used; empty for any state."""
     server: str | None = None
-    """The `x-name` of the server that takes it, where that is not the operation's own."""
+    """`x-name` of the server for such requests, if it is not the operation's default."""
     source: SourceReference | None = None
 
 
 class ResourceDeletion(Record, frozen=True, kw_only=True):
-    """The operation that deletes a thing."""
+    """The operation that deletes a resource."""
 
     operation: str
     id: Location
-    """The place of the id in its request."""
+    """Location of the resource id in its request."""
 
 
 class ResourceSpec(Record, frozen=True, kw_only=True):
-    """`x-resource` on the operation that makes a thing which is there in later calls, for its account alone."""
+    """`x-resource` on the operation that creates a resource: saved on the server, and visible to its account only."""
 
     name: str
-    """What a thing is called: "saved voice"."""
+    """What a resource is called: "saved voice"."""
     id: Location
-    """The place of its id in the answer that makes it, and its name in each item of a list."""
+    """Location of the id in the response that creates it. Its last key is also the name of the id in lists."""
     state: Location | None = None
-    """The place of its state, likewise; `None` where it has none."""
+    """Location of the state, in the same way; `None` if resources have no states."""
     states: tuple[str, ...] = ()
-    """All of them, the first being that of a new thing."""
+    """All states; the first is that of a new resource."""
     list: ResourceListing | None = None
     delete: ResourceDeletion | None = None
     transitions: tuple[ResourceTransition, ...] = ()
-    """In the order in which they can be called on a new thing."""
+    """In an order in which they can be applied to a new resource."""
     uses: tuple[ResourceUse, ...] = ()
     id_format: str = "{hex12}"
-    """How the emulator forms ids; "{hexN}" stands for N hexadecimal digits."""
+    """Format of ids that the emulator generates; "{hexN}" is replaced by N random hexadecimal digits."""
     source: SourceReference | None = None
 
 
 class BatchSpec(Record, frozen=True, kw_only=True):
-    """`x-batch` on an operation with `x-speech` that takes many requests at once, each a job of its own."""
+    """`x-batch` on an operation with `x-speech` that accepts several requests at once and starts a job for each."""
 
     items: Location
-    """The place of the list in the request; `x-speech.request` names places in its first item."""
+    """Location of the list of requests; `x-speech.request` has the locations in its first item."""
     item_operation: str
-    """The operation that an item is a request to."""
+    """Id of the operation that each item is a request to."""
     results: Location
-    """The place of the list of their jobs in the status answer, in the order of the request."""
+    """Location of the list of their jobs in the status response, in the order of the request."""
     job_id: str
-    """The name, in an item of `results`, of its job's id."""
+    """The field with the job id, in an item of `results`."""
     index: str | None = None
-    """Likewise the number of the item, from 0."""
+    """The field with the index of the item, from 0, in an item of `results`."""
     state: str | None = None
+    """The field with the job state, in an item of `results`."""
     charged: str | None = None
+    """The field with the charge, in an item of `results`."""
     url: str | None = None
-    """Likewise where its audio is, once it has succeeded."""
+    """The field with the URL of the audio of a successful job, in an item of `results`."""
     total: Location | None = None
-    """The place of the number of items, in both answers."""
+    """Location of the number of items, in the response to the submit and in the status response."""
     completed: Location | None = None
-    """The place of the number of items that have ended, in both answers."""
+    """Location of the number of ended items, in both responses."""
     source: SourceReference | None = None
 
 
 class ChatSpec(Record, frozen=True, kw_only=True):
-    """`x-chat` on an operation that answers what is said to it in words and in speech."""
+    """`x-chat` on an operation that replies to a message with text and speech."""
 
     text: Location
-    """The place of what is said, as text."""
+    """Location of the user's message as text."""
     audio: Location | None = None
-    """The place of what is said, as a recording."""
+    """Location of the user's message as audio."""
     transcript: Location | None = None
-    """The place of the answer that repeats what was said."""
+    """Location of the transcript of the user's message in the response."""
     reply: Location
-    """The place of the answer in words."""
+    """Location of the text of the reply."""
     reply_audio: ResponseAudio
-    """Where the answer is in speech."""
+    """The speech of the reply in the response."""
     emulation_target: str
-    """The target whose voice the emulator answers with."""
+    """Name of the target whose voice the emulator replies with."""
     voice: Location | None = None
-    """The place of the voice that is asked for."""
+    """Location of the requested voice."""
     charged: Location | None = None
     source: SourceReference | None = None

@@ -1,4 +1,4 @@
-"""Where a fact is written down, and what else is said of it."""
+"""Source documents of facts, and contradictions between them."""
 
 from __future__ import annotations
 
@@ -9,44 +9,45 @@ from msgspec import Meta
 from voicegauge.model import Record
 
 NonNegative = Annotated[float, Meta(ge=0)]
-"""Money, a time or a rate: none of them is negative."""
+"""An amount of money."""
 Positive = Annotated[float, Meta(gt=0)]
 PositiveInt = Annotated[int, Meta(ge=1)]
-"""Of requests or characters that may be sent."""
+"""A limit: allowing nothing at all would make no sense."""
 
 
 class Dispute(Record, frozen=True, kw_only=True):
-    """Another reading of the same fact."""
+    """A contradicting claim about the same fact."""
 
     claim: str
-    """The reading, in one sentence."""
+    """The claim, in one sentence."""
     document: str
+    """The document with the claim: a file name among `x-provider.sources`."""
     rules: tuple[str, ...] = ()
-    """Rules whose findings on this part of the contract are disputed, not errors."""
+    """Rules whose findings about this part of the contract are disputed instead of errors."""
     status: int | None = None
-    """Only where the answer has this status."""
+    """Only for responses with this status."""
     media_type: str | None = None
-    """Only where the traffic has this media type."""
+    """Only for bodies with this media type."""
     schema: dict[str, Any] | None = None
-    """Only where the JSON body fits this schema."""
+    """Only for JSON bodies that fit this schema."""
 
 
 class SourceReference(Record, frozen=True, kw_only=True):
-    """Where a fact is written down."""
+    """`x-source` on any object: the document that states the fact."""
 
     document: str
     """A file name among `x-provider.sources`."""
     note: str | None = None
-    """What the document says, where the contract's own words are not enough."""
+    """A quotation or explanation, where the statement in the contract is not enough."""
     inferred: bool = False
-    """Not stated outright, but read from an example or from how the provider's client behaves."""
+    """Not stated explicitly, but derived from an example or from the behaviour of the provider's client."""
     disputed: tuple[Dispute, ...] = ()
 
 
 class SourceDocument(Record, frozen=True, kw_only=True):
-    """A document that the contract was written from."""
+    """A document from which the contract was written."""
 
     title: str
     date: str
-    """When it was read, or its own date: YYYY-MM-DD."""
+    """The date of the document, or when it was read: YYYY-MM-DD."""
     url: str | None = None

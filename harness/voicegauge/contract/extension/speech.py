@@ -1,4 +1,4 @@
-"""`x-speech` and `x-pricing`: an operation that turns text into speech, the targets it serves, what they cost."""
+"""`x-speech` and `x-pricing`: a speech synthesis operation, its targets and their prices."""
 
 from __future__ import annotations
 
@@ -21,63 +21,63 @@ SpeechField = Literal[
     "speed",
     "seed",
 ]
-"""The neutral words of a request for speech."""
+"""Provider-independent fields of a speech request."""
 
 
 class FieldMapping(Record, frozen=True, kw_only=True):
-    """Where a neutral word goes. A bare string in the document is `at` alone."""
+    """Where and how a field is sent to the provider. In a document, a bare string is short for `at`."""
 
     at: Location
     template: str = "{}"
-    """`{}` stands for the value: "Speaker 0: {}"."""
+    """`{}` is replaced by the value: "Speaker 0: {}"."""
     map: dict[str, str] = {}
-    """Neutral value to the provider's: {en: en-US}."""
+    """From provider-independent values to those of the provider: {en: en-US}."""
 
 
 class ResponseAudio(Record, frozen=True, kw_only=True):
-    """Where audio is in an answer."""
+    """Audio in a response."""
 
     at: Location
     delivered: Literal["bytes", "url", "base64", "stream"]
-    """`stream`: in the events that the operation's `x-stream` describes."""
+    """`stream`: in events, as `x-stream` of the operation describes."""
     media_type: Location | None = None
-    """The place that declares the media type; for bytes the Content-Type does."""
+    """Location of the media type; for bytes it is the Content-Type."""
     format: str | None = None
-    """What it always is, where nothing declares it: "wav", "pcm_s16le"."""
+    """The only format, if responses do not declare it: "wav", "pcm_s16le"."""
     sample_rate_hz: int | None = None
     """For raw PCM."""
     channels: int = 1
     """For raw PCM."""
     download: str | None = None
-    """For a URL: the operation id that the URL leads to, where the document describes it."""
+    """For a URL: id of the operation that serves it, if it is documented."""
 
 
 class SpeechResponse(Record, frozen=True, kw_only=True):
-    """What a request for speech is answered with: a job or audio."""
+    """The response to a speech request: a job or audio."""
 
     job: str | None = None
-    """The operation id of the status operation."""
+    """Id of the status operation."""
     audio: ResponseAudio | None = None
     charged: Location | None = None
-    """The place that says what was charged, in credits (or in dollars without credits)."""
+    """Location of the charge, in credits, or in dollars if the provider has no credits."""
     balance: Location | None = None
-    """The place that says what is left."""
+    """Location of the remaining balance."""
 
 
 class AudioPacing(Record, frozen=True, kw_only=True):
-    """How the emulator sends audio piece by piece."""
+    """How the emulator streams audio."""
 
     chunk_s: Positive = 0.25
-    """Audio in a piece, in seconds."""
+    """Seconds of audio per chunk."""
     speed: Positive = 4.0
-    """Times real time: above 1 a player never waits."""
+    """Relative to real time: above 1 a player never stalls."""
 
 
 class SpeechEmulation(Record, frozen=True, kw_only=True):
-    """How the emulator plays a target. Numbers are made up: they say nothing of the provider."""
+    """How the emulator simulates a target. The numbers are invented: they are not measurements of the provider."""
 
     voice: str | None = None
-    """An espeak-ng variant, such as "klatt4" or "f3"; chosen by the target's name if left out."""
+    """An espeak-ng variant, such as "klatt4" or "f3"; by default selected by the target's name."""
     words_per_minute: int = 165
     pitch: int = 50
     """0 to 99."""
@@ -86,70 +86,70 @@ class SpeechEmulation(Record, frozen=True, kw_only=True):
     base_ms: float = 300.0
     ms_per_character: float = 4.0
     jitter: float = 0.15
-    """Standard deviation of the logarithm of each time."""
+    """Standard deviation of the logarithm of each duration."""
     sample_rate_hz: int = 24000
     format: str | None = None
-    """What it answers with where the request names no format; by default a documented media type, else WAV."""
+    """Format of the audio if the request has none; by default a documented media type, else WAV."""
     leading_silence_s: float = 0.12
-    """Silence before the speech."""
+    """Seconds of silence before the speech."""
     id_format: str | None = None
-    """Job ids: "{hexN}" stands for N hexadecimal digits, as in "xtts-v2-api_019d{hex4}-{hex4}"."""
+    """Format of job ids; "{hexN}" is replaced by N random hexadecimal digits: "xtts-v2-api_019d{hex4}-{hex4}"."""
     constants: LocationValues = field(default_factory=LocationValues)
-    """Places of the submit's and the status answers with their value: written where the example has them.
+    """Values to write into responses to submits and polls, where the example has the location.
 
-    "{hexN}" in a text stands for N hexadecimal digits, drawn once a job.
+    "{hexN}" in a text is replaced by N hexadecimal digits, drawn once per job.
     """
     pacing: AudioPacing | None = None
-    """For audio as bytes: sent as it is made, not at once. A stream of events has one in any case."""
+    """Makes the emulator send audio bytes in chunks instead of at once. Event streams are always sent in chunks."""
     unspoken_patterns: tuple[str, ...] = ()
-    """Regular expressions of what a text may carry and no voice says, such as "^[(][^)]*[)]" for a cue."""
+    """Regular expressions for parts of a text that are not spoken, such as "^[(][^)]*[)]" for a stage direction."""
 
 
 class PriceSpec(Record, frozen=True, kw_only=True):
-    """`x-pricing` on an operation or a target."""
+    """`x-pricing` on an operation, or `pricing` of a target."""
 
     per: Literal["request", "1k_characters", "1m_characters", "minute"]
     usd: NonNegative | None = None
     credits: NonNegative | None = None
     source: SourceReference | None = None
     alternatives: tuple[PriceSpec, ...] = ()
-    """Disputed readings. The dearest one is reserved where the price itself names no amount."""
+    """Prices that other documents state. If the price itself has no amount, the highest of them is reserved."""
 
 
 class TargetSpec(Record, frozen=True, kw_only=True):
-    """One model or mode that an operation serves."""
+    """One model or mode of a speech synthesis operation."""
 
     title: str
     model: str | None = None
-    """What answers call the model, at `x-job.model`; `None` where no document says."""
+    """Name of the model in responses, at `x-job.model`; `None` if no document states it."""
     constants: LocationValues = field(default_factory=LocationValues)
-    """Constants to send: {"body#/model": kokoro}."""
+    """Constants of each request: {"body#/model": kokoro}."""
     voice: str | None = None
     """The default voice."""
     voices: dict[str, str] = {}
-    """The default voice of a language, where it is another one: {zh: "Bowen [ZH]"}."""
+    """Default voices by language, where they differ from `voice`: {zh: "Bowen [ZH]"}."""
     voice_description: str | None = None
     voice_sample_url: str | None = None
     required_fields: tuple[SpeechField, ...] = ()
-    """Words without which this target makes no sense, such as voice_sample_upload."""
+    """Fields that a request must have, such as voice_sample_upload for voice cloning."""
     language: str | None = None
     languages: tuple[str, ...] = ()
-    """Neutral codes it speaks; empty where the document names none."""
+    """BCP 47 codes of the supported languages; empty if the document lists none."""
     format: str | None = None
     formats: tuple[str, ...] = ()
     recommended_max_characters: int | None = None
-    """The longest text that is still advisable, where the document gives one that is no bound."""
+    """The recommended maximum text length, if a document recommends one without enforcing it."""
     media_type: str | None = None
-    """The request's media type, where the operation takes several."""
+    """Media type of requests, if the operation accepts several."""
     keyless: bool = False
-    """Answers without a key."""
+    """Works without a key."""
     pricing: PriceSpec | None = None
     emulation: SpeechEmulation = field(default_factory=SpeechEmulation)
     source: SourceReference | None = None
 
 
 class SpeechSpec(Record, frozen=True, kw_only=True):
-    """`x-speech` on an operation: it turns text into speech."""
+    """`x-speech` on an operation: text to speech."""
 
     request: dict[SpeechField, FieldMapping]
     response: SpeechResponse

@@ -1,4 +1,4 @@
-"""`x-stream` on an operation: an answer of server-sent events that carry audio."""
+"""`x-stream` on an operation: a response of server-sent events with audio."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from voicegauge.model import Record
 
 
 class EventSpec(Record, frozen=True, kw_only=True):
-    """A kind of event."""
+    """One event type."""
 
     next: tuple[str, ...] = ()
-    """Kinds that may follow at once."""
+    """Event types that may follow directly."""
     end: Literal["success", "failure"] | None = None
     schema: dict[str, Any] | None = None
-    """The JSON Schema of its data, as a rule a `$ref`; `None` where its data is no JSON."""
+    """JSON Schema of the data, usually a `$ref`; `None` if the data is not JSON."""
 
 
 class EventAudio(Record, frozen=True, kw_only=True):
-    """Where the audio is. The pieces of all events, joined, are what `x-speech.response.audio` says."""
+    """Where events have audio. The joined chunks are the audio that `x-speech.response.audio` describes."""
 
     event: str
-    """The kind of event that carries it."""
+    """The event type with audio."""
     at: EventLocation
     """"data" (all of it) or "data#/pointer"."""
     encoding: Literal["base64", "hex"] = "base64"
     index: EventLocation | None = None
-    """The place that numbers the events with audio, one by one."""
+    """Location of the sequence number of an audio event."""
 
 
 class StreamSpec(Record, frozen=True, kw_only=True):
     """`x-stream` on an operation."""
 
     event_type: EventLocation = field(default_factory=lambda: EventLocation("event"))
-    """Where an event tells its kind: "event", the field of that name, or "data#/pointer"."""
+    """Location of the event type: "event" for the event field, or "data#/pointer"."""
     events: dict[str, EventSpec]
-    """In the order of a stream's life: it begins with the first one, or with one that ends it in failure."""
+    """In chronological order: a stream begins with the first one, or with one that ends it in failure."""
     audio: EventAudio
     end_marker: str | None = None
-    """The data of a last message that is no event, such as "[DONE]"."""
+    """Data of a final message that is not an event, such as "[DONE]"."""
     reason: EventLocation | None = None
-    """The place that says why, in an event that ends the stream in failure."""
+    """Location of the reason in an event that ends the stream in failure."""
     max_gap_s: Positive | None = None
-    """The longest pause within a stream, in seconds, that the document allows."""
+    """The documented maximum gap between two events, in seconds."""
     source: SourceReference | None = None

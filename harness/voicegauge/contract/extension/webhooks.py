@@ -1,6 +1,6 @@
-"""`x-webhook` on an operation whose request may name a URL that is told of the job.
+"""`x-webhook` on an operation whose requests may have a webhook URL, to which the provider sends callbacks.
 
-What is sent there stands in OpenAPI's own `callbacks` and `webhooks`; this says when, and what it means.
+OpenAPI's `callbacks` and `webhooks` document the callbacks; these records state when they are sent and what they mean.
 """
 
 from __future__ import annotations
@@ -12,69 +12,69 @@ from voicegauge.formats import Location
 from voicegauge.model import Record
 
 CallbackTiming = Literal["terminal", "progress", "any"]
-"""`terminal`: one POST when the job has ended. `progress`: others before it. `any`: no document says which others."""
+"""`terminal`: one callback when the job has ended. `progress`: also before. `any`: not documented which are sent."""
 
 
 class WebhookModeField(Record, frozen=True, kw_only=True):
-    """Where a request chooses when it is told."""
+    """The field of a request that selects which callbacks are sent."""
 
     at: Location
     values: dict[str, CallbackTiming]
     default: str
-    """The value that counts where none is sent."""
+    """The value that applies if a request has none."""
 
 
 class WebhookUrlField(Record, frozen=True, kw_only=True):
-    """A place of the request that names the URL."""
+    """A location of the webhook URL in the request."""
 
     at: Location
     mode: WebhookModeField | None = None
-    """`None` where nothing can be chosen: one POST at the end."""
+    """`None` if there is no choice: one callback when the job has ended."""
 
 
 class WebhookBody(Record, frozen=True, kw_only=True):
-    """A body of its own; places of what is sent, but for `given`."""
+    """Locations in a callback whose body differs from the status response."""
 
     id: Location
     submit_id: Location | None = None
-    """The place of the same id in the answer to the request; `x-job.submit.id` if left out."""
+    """Location of the same id in the response to the submit; default: `x-job.submit.id`."""
     state: Location
     states: dict[str, Literal["success", "failure"]]
-    """What the values of `state` mean."""
+    """The outcome for each value of `state`."""
     result: Location | None = None
-    """The URL of the result."""
+    """Location of the URL of the result."""
     charged: Location | None = None
     created: Location | None = None
     completed: Location | None = None
 
 
 class WebhookEmulation(Record, frozen=True, kw_only=True):
-    """How the emulator plays it; these numbers are made up."""
+    """How the emulator sends callbacks. The numbers are invented."""
 
     progress_interval_s: float = 5.0
-    """From one POST of progress to the next."""
+    """Seconds between two progress callbacks."""
     attempts: int = 3
-    """How often a POST is tried that is not answered with 2xx."""
+    """Attempts to deliver a callback until the response is 2xx."""
     retry_delay_s: float = 1.0
-    """Between two attempts."""
+    """Seconds between two attempts."""
     timeout_s: float = 5.0
-    """How long the receiver may take to answer."""
+    """Time limit for the response of the receiver."""
 
 
 class WebhookSpec(Record, frozen=True, kw_only=True):
     """`x-webhook` on an operation."""
 
     url: tuple[WebhookUrlField, ...]
-    """The first one that a request holds counts."""
+    """If a request has several of these, the first one counts."""
     callback: str
-    """The operation id, in `callbacks` of this operation or in `webhooks`, that says what is sent."""
+    """The `operationId` in `callbacks` of this operation or in `webhooks` that documents the callback."""
     body: WebhookBody | None = None
-    """`None` where what is sent has the shape of the status answer."""
+    """`None` if a callback has the same body as the status response."""
     https_only: bool = False
-    """Whether URLs with plain http are refused."""
+    """Whether URLs with plain http are rejected."""
     progress_max_s: float | None = None
-    """The longest time between two POSTs of progress."""
+    """The documented maximum time between two progress callbacks, in seconds."""
     may_repeat: bool = False
-    """Whether a receiver is told to expect the same POST more than once."""
+    """Whether the same callback may be sent more than once."""
     emulation: WebhookEmulation = WebhookEmulation()
     source: SourceReference | None = None
