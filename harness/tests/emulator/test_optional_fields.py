@@ -1,0 +1,227 @@
+"""Any combination of optional fields can be left out: the response is documented, and jobs deliver audio."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from voicegauge.conformance.cases import sample_value
+from voicegauge.contract import MISSING, Contract, MediaType, Operation, load_catalogue
+from voicegauge.data import data_dir
+from voicegauge.emulator import EmulatorSettings, create_app
+from voicegauge.formats import is_json, read_form
+from voicegauge.model import UploadedFile
+from voicegauge.speech.audio import decode, encode
+from voicegauge.transport import encode_body
+
+CONTRACTS = list(load_catalogue())
+TEXT = "Hi there."
+BASE_URL = "http://emulator.test"
+CLOSED_PORT_URL = "http://127.0.0.1:9/"
+"""Webhook URL of this machine where nothing listens: callbacks fail at once."""
+
+
+@functools.cache
+def _recording() -> UploadedFile:
+    """The first 6 s of the bundled voice sample: long enough for every documented limit."""
+    decoded = decode((data_dir("benchmarks") / "suites" / "voice" / "reference.mp3").read_bytes())
+    samples = decoded.samples[: 6 * decoded.sample_rate_hz]
+    return UploadedFile(
+        filename="voice.wav", media_type="audio/wav", data=encode(samples, decoded.sample_rate_hz, "wav")[0]
+    )
+
+
+class Variant(NamedTuple):
+    """An operation with one of the media types of its request body."""
+
+    operation: Operation
+    media: MediaType | None
+
+    @property
+    def contract(self) -> Contract:
+        return self.operation.contract
+
+    def schema(self) -> Any:
+        return self.media.schema if self.media is not None else {}
+
+    def all_fields(self) -> dict[str, Any]:
+        """A value for every body field, from examples where there are some; none for ids of stored resources."""
+        if self.media is None:
+            return {}
+        printed: dict[str, Any] = {}
+        for example in self.media.examples:
+            printed = {**example.value, **printed} if isinstance(example.value, dict) else printed
+        return {
+            name: self._value(name, schema, printed)
+            for name, schema in self.schema().get("properties", {}).items()
+            if name not in self._resource_ids()
+        }
+
+    def _value(self, name: str, schema: Any, printed: dict[str, Any]) -> Any:
+        resolved, _ = self.media.schemas.resolve(schema) if self.media else ({}, "")
+        if resolved.get("format") == "binary" or "contentMediaType" in resolved:
+            return _recording()
+        webhooks = self.operation.webhook.url if self.operation.webhook else ()
+        if any(field.at.field_name == name for field in webhooks):
+            return CLOSED_PORT_URL
+        speech = self.operation.speech
+        for word, value in (("text", TEXT), ("language", "en")):
+            slot = speech.request.get(word) if speech is not None else None  # type: ignore[call-overload]
+            if slot is not None and slot.at.tokens == (name,):
+                return slot.template.replace("{}", slot.map.get(value, value))
+        value = printed.get(name, MISSING)
+        return sample_value(self.media.schemas, schema) if value is MISSING and self.media else value
+
+    def _resource_ids(self) -> set[str]:
+        uses = (use for maker in self.contract.operations.values() for use in maker.uses_of(self.operation))
+        return {use.id.field_name for use in uses}
+
+    def optional_fields(self) -> list[str]:
+        required = self.schema().get("required", ())
+        fields = [f"body.{name}" for name in self.all_fields() if name not in required]
+        return fields + [f"{p.location}.{p.name}" for p in self.operation.parameters if not p.required]
+
+
+VARIANTS = [
+    Variant(operation, media)
+    for contract in CONTRACTS
+    for operation in contract.operations.values()
+    for media in (list(operation.request_media.values()) or [None])
+]
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    """A client of an emulator of all bundled contracts, in this process."""
+    settings = EmulatorSettings(clock="per-poll", credits=1e12, rate_limits=False, webhook_http=True)
+    transport = httpx.ASGITransport(create_app(CONTRACTS, settings))
+    async with httpx.AsyncClient(transport=transport, base_url=BASE_URL) as client:
+        yield client
+
+
+def _few(optional: list[str]) -> Iterator[frozenset[str]]:
+    """Combinations to leave out: none, all, each alone, and all but each."""
+    everything = frozenset(optional)
+    singles = [frozenset({name}) for name in optional]
+    yield from dict.fromkeys([frozenset(), everything, *singles, *(everything - single for single in singles)])
+
+
+def _every(optional: list[str]) -> Iterator[frozenset[str]]:
+    for count in range(len(optional) + 1):
+        yield from map(frozenset, itertools.combinations(optional, count))
+
+
+def _key(operation: Operation) -> tuple[dict[str, str], dict[str, str]]:
+    """Headers and query with a key, by the first security scheme."""
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+    for name in next(iter(operation.security), {}):
+        scheme = operation.contract.security_schemes[name]
+        if scheme["type"] == "apiKey":
+            (headers if scheme["in"] == "header" else query)[scheme["name"]] = "k"
+        else:
+            headers["Authorization"] = "Bearer k"
+    return headers, query
+
+
+async def _send(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[str]) -> tuple[httpx.Response, bool]:
+    """Send a request without some fields; returns the response, and whether the request is valid."""
+    operation = variant.operation
+    headers, query = _key(operation)
+    path = operation.path
+    exists = True
+    for parameter in operation.parameters:
+        if f"{parameter.location}.{parameter.name}" in left_out:
+            continue
+        value = parameter.data.get("example", sample_value(parameter.schemas, parameter.data.get("schema", {})))
+        if any(field.at.field_name == parameter.name for field in (operation.webhook.url if operation.webhook else ())):
+            value = CLOSED_PORT_URL
+        if parameter.location == "path":
+            path = path.replace(f"{{{parameter.name}}}", str(value))
+        else:
+            (headers if parameter.location == "header" else query)[parameter.name] = str(value)
+        exists = exists and not parameter.required
+    valid, content = exists, b""
+    if variant.media is not None:
+        body = {name: value for name, value in variant.all_fields().items() if f"body.{name}" not in left_out}
+        headers["Content-Type"], content = encode_body(variant.media.name, body)
+        valid = valid and variant.media.fits(_as_json(variant.media, headers["Content-Type"], content, body))
+    url = f"/{variant.contract.id}{path}"
+    return await http.request(operation.method, url, headers=headers, params=query, content=content), valid
+
+
+def _as_json(media: MediaType, content_type: str, content: bytes, body: dict[str, Any]) -> Any:
+    if is_json(media.name):
+        return body
+    files = read_form(content_type, content).files
+    return {name: "file" if name in files else value for name, value in body.items()}
+
+
+async def _audio_of_job(http: httpx.AsyncClient, operation: Operation, submitted: Any) -> bytes:
+    """Poll a job until it ends in success, and download its audio."""
+    assert operation.speech is not None
+    status = operation.contract.operation(str(operation.speech.response.job))
+    assert status.job is not None
+    headers, query = _key(status)
+    path = status.path
+    job = str(status.job.submit.id.read_body(submitted))
+    for parameter in status.parameters:
+        if parameter.location == "path":
+            path = path.replace(f"{{{parameter.name}}}", job)
+        elif parameter.required:
+            query[parameter.name] = job
+    for _ in status.job.states:
+        response = await http.request(status.method, f"/{operation.contract.id}{path}", headers=headers, params=query)
+        assert response.status_code == 200, response.text
+        if status.job.states[status.job.state.read_body(response.json())].end:
+            break
+    url = status.job.audio.at.read_body(response.json())
+    audio = await http.get(url, headers=headers)
+    assert audio.status_code == 200, audio.text
+    return audio.content
+
+
+async def _check(http: httpx.AsyncClient, variant: Variant, left_out: frozenset[str]) -> bool:
+    """Check one request, and return whether it was accepted."""
+    operation, shown = variant.operation, f"without {', '.join(sorted(left_out)) or 'leaving anything out'}"
+    response, valid = await _send(http, variant, left_out)
+    spec = operation.response(response.status_code)
+    assert spec is not None, f"{shown}: {response.status_code} {response.text[:200]}"
+    assert "voicegauge-emulator.invalid" not in response.text
+    if spec.media:
+        media = spec.media.get(response.headers["Content-Type"].partition(";")[0])
+        assert media is not None, f"{shown}: {response.headers['Content-Type']}"
+        if is_json(media.name):
+            assert [error.message for error in media.errors(response.json())] == [], shown
+    assert not valid or response.is_success, f"{shown}: {response.status_code} {response.text[:200]}"
+    if operation.speech is None or not response.is_success:
+        return bool(response.is_success)
+    if operation.speech.response.job is not None:
+        assert decode(await _audio_of_job(http, operation, response.json())).audio_s > 0.2, shown
+    elif operation.stream is None:
+        assert decode(response.content).audio_s > 0.2, shown
+    return True
+
+
+def _name(variant: Variant) -> str:
+    form = "-form" if variant.media is not None and not is_json(variant.media.name) else ""
+    return f"{variant.contract.id}-{variant.operation.id}{form}"
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=_name)
+async def test_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
+    accepted = [await _check(http, variant, left_out) for left_out in _few(variant.optional_fields())]
+    if not any(parameter.required for parameter in variant.operation.parameters):
+        assert any(accepted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", VARIANTS, ids=_name)
+async def test_any_combination_of_optional_fields_can_be_left_out(variant: Variant, http: httpx.AsyncClient) -> None:
+    for left_out in _every(variant.optional_fields()):
+        await _check(http, variant, left_out)
