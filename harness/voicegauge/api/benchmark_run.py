@@ -20,8 +20,8 @@ from voicegauge.api.progress import ProgressListener, phase
 from voicegauge.api.target_selection import (
     Contracts,
     check_base_urls,
-    check_prices,
     contracts_of,
+    resolve_prices,
     to_catalogue,
     to_names,
 )
@@ -129,7 +129,7 @@ def benchmark(
         repetitions: requests for each text per session.
         warmup: unmeasured requests per target at the start of a session.
         concurrency: requests in flight at most, one per target.
-        prices: dollars per request by target id, where no document states a price or documents disagree.
+        prices: dollars per request by provider, target or operation, where no price is documented or it is disputed.
         voice_sample: audio file or URL for targets that clone a voice; by default a bundled recording.
         faults: ids of faults to inject into the emulator.
         asr: ASR engine, as `score` takes it.
@@ -269,7 +269,7 @@ def _plan_requests(
     listener: ProgressListener,
 ) -> _PlannedBenchmark:
     chosen = _select(catalogue, names, live)
-    check_prices(catalogue, prices)
+    prices = resolve_prices(catalogue, prices)
     voice = read_voice_sample(str(voice_sample)) if voice_sample is not None else None
     plan = make_plan(
         texts,

@@ -15,7 +15,7 @@ from voicegauge.api.event_loop import run_coroutine
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import live_settings, plan_summary, send_plan
 from voicegauge.api.progress import ProgressListener
-from voicegauge.api.target_selection import Contracts, contracts_of, select_targets, to_catalogue
+from voicegauge.api.target_selection import Contracts, contracts_of, resolve_prices, select_targets, to_catalogue
 from voicegauge.checks import RULES, Rule, select_rules
 from voicegauge.conformance import (
     CasePlan,
@@ -93,7 +93,7 @@ def check(
         fuzz: number of random requests per operation, in addition to the plan.
         failures: folder that keeps failing random requests, to be tried first the next time; by default none.
         faults: ids of faults to inject into the emulator.
-        prices: dollars per request by target id, where no document states a price or documents disagree.
+        prices: dollars per request by provider, target or operation, where no price is documented or it is disputed.
         public_url: https URL of a tunnel to `listen_port`; with it, webhooks of live services are checked.
         listen_port: local port that receives callbacks.
         seed: for everything random.
@@ -112,7 +112,9 @@ def check(
     sending = {"max_calls": max_calls, "full": full, "fuzz": fuzz, "faults": faults, "public_url": public_url}
     _validate_mode(emulated=bool(emulated), live=live is not None, sending=sending, recordings=recordings)
     listener = progress or ProgressListener()
-    chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
+    catalogue = to_catalogue(contracts)
+    chosen = select_targets(catalogue, targets, live)
+    prices = resolve_prices(catalogue, prices)
     rules = select_rules(tuple(select), tuple(ignore), severities)
     collector = Collector([target.id for target in chosen], seed)
     if not emulated and live is None:
@@ -127,7 +129,7 @@ def check(
         large_uploads=large_uploads,
         webhooks=public_url is not None,
     )
-    cost = price_plan(plan, chosen, prices or {}, provenance=_provenance(live))
+    cost = price_plan(plan, chosen, prices, provenance=_provenance(live))
     with (
         _open_service(
             chosen, emulated, live, prices=prices, faults=faults, seed=seed, listener=listener, plan=cost
@@ -176,11 +178,13 @@ def plan_check(
     """
     if emulated == (live is not None):
         raise UsageError("plan a check of either the emulator or the live service")
-    chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
+    catalogue = to_catalogue(contracts)
+    chosen = select_targets(catalogue, targets, live)
+    prices = resolve_prices(catalogue, prices)
     plan = _plan_cases(
         chosen, emulated=emulated, max_calls=max_calls, full=full, large_uploads=large_uploads, webhooks=webhooks
     )
-    return price_plan(plan, chosen, prices or {}, provenance=_provenance(live))
+    return price_plan(plan, chosen, prices, provenance=_provenance(live))
 
 
 def check_request(
@@ -221,7 +225,9 @@ def check_request(
         UsageError: as for `check`, or no valid request to start from can be built.
     """
     collector = Collector([target], seed)
-    one = select_targets(to_catalogue(contracts), target, prices or {}, live)[0]
+    catalogue = to_catalogue(contracts)
+    one = select_targets(catalogue, target, live)[0]
+    prices = resolve_prices(catalogue, prices)
     case = request_case(
         one, modified_request(one, changes or {}, without), expect, f"{target} {dict(changes or {})!r:.60}"
     )
@@ -266,7 +272,9 @@ def check_job_steps(
         UsageError: as for `check`, or the target does not have jobs, or a step is not valid.
     """
     collector = Collector([target], seed)
-    one = select_targets(to_catalogue(contracts), target, prices or {}, live)[0]
+    catalogue = to_catalogue(contracts)
+    one = select_targets(catalogue, target, live)[0]
+    prices = resolve_prices(catalogue, prices)
     with _open_service(
         [one], emulated, live, prices=prices, faults=faults, seed=seed, listener=ProgressListener()
     ) as settings:

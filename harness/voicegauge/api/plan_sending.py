@@ -76,10 +76,18 @@ def plan_summary(plan: PricedPlan) -> str:
     """Describe the number of requests of a plan and their price in one line."""
     emulated = plan.provenance is Provenance.EMULATED
     total = plan.spending.total
-    unknown = f", and {', '.join(plan.unpriced)}, whose price is not documented" if plan.unpriced else ""
     requests = f"{'emulated' if emulated else 'live'}: {total.requests} requests, {total.billable} billable"
     free = " (nothing is charged)" if emulated else ""
-    return f"{requests}, about ${total.usd:.4g} if all succeed{unknown}{free}"
+    return f"{requests}, {_price(plan)}{free}"
+
+
+def _price(plan: PricedPlan) -> str:
+    """Describe the price of a plan; unknown prices are named, not counted as zero."""
+    known = f"about ${plan.usd:.4g} if all succeed"
+    if not plan.unpriced:
+        return known
+    names = ", ".join(plan.unpriced)
+    return f"{known}, plus an undocumented price of {names}" if plan.usd else f"price not documented for {names}"
 
 
 def announce_rate_limits(pacers: Mapping[str, RateLimiter | None], listener: ProgressListener) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from voicegauge.api.options import LiveOptions, PathLike
@@ -57,23 +57,19 @@ def select_providers(catalogue: Catalogue, names: str | Sequence[str]) -> list[C
     return [catalogue.provider(name) for name in to_names(names)] or list(catalogue)
 
 
-def select_targets(
-    catalogue: Catalogue, names: str | Sequence[str], prices: Collection[str], live: LiveOptions | None
-) -> list[Target]:
-    """Return the targets of `names`, after checking that prices and base URLs belong to them.
+def select_targets(catalogue: Catalogue, names: str | Sequence[str], live: LiveOptions | None) -> list[Target]:
+    """Return the targets of `names`, after checking that base URLs belong to them.
 
     Args:
         catalogue: the known contracts.
         names: providers ("acme") or targets ("acme/voice-1"); all targets if empty.
-        prices: names that the caller states a price for.
         live: its base URLs are checked against the contract.
 
     Raises:
-        UnknownNameError: a name is not a provider or a target, or a name in `prices` does not have a price.
+        UnknownNameError: a name is not a provider or a target.
         UsageError: the base URLs are for several providers, or for an unknown server.
     """
     targets = catalogue.select(to_names(names))
-    check_prices(catalogue, prices)
     if live is not None:
         check_base_urls(live.base_urls, contracts_of(targets))
     return targets
@@ -84,17 +80,30 @@ def contracts_of(targets: Iterable[BaseTarget]) -> list[Contract]:
     return list({target.contract.id: target.contract for target in targets}.values())
 
 
-def check_prices(catalogue: Catalogue, names: Collection[str]) -> None:
-    """Reject a price for an unknown name: a misspelled one would silently leave the documented price in force.
+def resolve_prices(catalogue: Catalogue, prices: Mapping[str, float] | None) -> dict[str, float]:
+    """Return the caller's prices by target or operation: the price of a provider holds for everything it has.
+
+    Args:
+        catalogue: the known contracts.
+        prices: dollars per request by target ("acme/voice-1"), operation ("acme/createVoice") or provider ("acme").
+            The more specific name wins.
 
     Raises:
-        UnknownNameError: a name is not a target or an operation.
+        UnknownNameError: a name is none of these. A misspelled one would silently leave the documented price in force.
     """
-    operations = (f"{contract.id}/{name}" for contract in catalogue for name in contract.operations)
-    known = {*catalogue.targets, *catalogue.audio_input_targets, *operations}
-    for name in names:
+    items = {contract.id: _priced_names(contract) for contract in catalogue}
+    known = {*items, *(name for names in items.values() for name in names)}
+    given = dict(prices or {})
+    for name in given:
         if name not in known:
             raise UnknownNameError("target", name, known)
+    of_providers = {name: given[provider] for provider in items if provider in given for name in items[provider]}
+    return of_providers | {name: usd for name, usd in given.items() if name not in items}
+
+
+def _priced_names(contract: Contract) -> list[str]:
+    names = (*contract.targets, *contract.audio_input_targets, *contract.operations)
+    return [f"{contract.id}/{name}" for name in names]
 
 
 def check_base_urls(base_urls: Mapping[str, str], contracts: Sequence[Contract]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from voicegauge.api.options import LiveOptions, PathLike
 from voicegauge.api.plan_sending import live_settings, send_plan
 from voicegauge.api.progress import ProgressListener
-from voicegauge.api.target_selection import Contracts, contracts_of, select_targets, to_catalogue
+from voicegauge.api.target_selection import Contracts, contracts_of, resolve_prices, select_targets, to_catalogue
 from voicegauge.conformance import CasePlan, Collector, emulator_check_settings, emulator_settings, price_plan
 from voicegauge.conformance.recording import (
     Recorder,
@@ -108,7 +108,7 @@ def record(
         mask: further names of fields, parameters and headers whose values are masked.
         overwrite: whether existing files may be replaced, or a function that decides about each file whose content
             changes. False raises an error before anything is sent.
-        prices: dollars per request by target id, where no document states a price or documents disagree.
+        prices: dollars per request by provider, target or operation, where no price is documented or it is disputed.
         seed: for everything random.
         progress: receives progress and notices.
 
@@ -126,14 +126,15 @@ def record(
     if emulated == (live is not None):
         raise UsageError("choose what to record: --live (it costs money) or --emulated")
     listener = progress or ProgressListener()
-    chosen = select_targets(to_catalogue(contracts), targets, prices or {}, live)
+    catalogue = to_catalogue(contracts)
+    chosen = select_targets(catalogue, targets, live)
     recording = _RecordingRun(
         targets=chosen,
         contracts={contract.id: contract for contract in contracts_of(chosen)},
         live=live,
         folder=Path(out),
         mask=tuple(mask),
-        prices=prices or {},
+        prices=resolve_prices(catalogue, prices),
         seed=seed,
         listener=listener,
     )

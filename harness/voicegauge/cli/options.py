@@ -226,14 +226,14 @@ def asr_option(command: Command) -> Command:
 
 
 def price_option(command: Command) -> Command:
-    """Add `--price TARGET=USD`, passed as `prices`: dollars per request by target id."""
+    """Add `--price NAME=USD`, passed as `prices`: dollars per request by provider, target or operation."""
     return click.option(
         "--price",
         "prices",
         multiple=True,
         callback=_read_prices,
-        metavar="TARGET=USD",
-        help="Dollars per request, where no document states a price or documents disagree. May be repeated.",
+        metavar="NAME=USD",
+        help="Dollars per request to a provider, target or operation without a documented price. May be repeated.",
     )(command)
 
 

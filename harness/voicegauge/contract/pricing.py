@@ -34,7 +34,7 @@ def parse_price_override(written: str) -> tuple[str, float]:
     except ValueError:
         usd = -1.0
     if not target or not 0 <= usd < float("inf"):
-        raise UsageError(f"{written!r}: write PROVIDER/TARGET=USD, such as acme/voice-1=0.02")
+        raise UsageError(f"{written!r}: write NAME=USD, such as acme=0 or acme/voice-1=0.02")
     return target, usd
 
 

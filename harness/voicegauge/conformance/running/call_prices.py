@@ -38,13 +38,20 @@ def price_usd(item: PricedItem, prices: Mapping[str, float], characters: int, au
 
 
 def case_price_usd(contract: Contract, case: ConformanceCase, prices: Mapping[str, float]) -> float | None:
-    """Return the price of the request of `case` in dollars; `None` if it is free.
+    """Return what to reserve for the request of `case`, in dollars; `None` if nothing.
+
+    A request that should be rejected is free. Its price is reserved all the same, because a faulty service may accept
+    it, but need not be known.
 
     Raises:
-        UsageError: the price is unknown.
+        UsageError: the price of a request that may be accepted is unknown.
     """
     item = priced_item(contract, case)
-    return None if item is None else _highest_price([item], prices, case.text_characters, case.audio_s)
+    if item is None:
+        return None
+    if not case.is_billable:
+        return price_usd(item, prices, case.text_characters, case.audio_s)
+    return _highest_price([item], prices, case.text_characters, case.audio_s)
 
 
 def step_price_usd(operation: Operation, request: RequestParts, prices: Mapping[str, float]) -> float | None:

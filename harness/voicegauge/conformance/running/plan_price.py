@@ -75,10 +75,10 @@ def price_plan(
     for case in plan.cases:
         item = priced_item(contracts[case.provider], case)
         usd = 0.0 if item is None else price_usd(item, prices, case.text_characters, case.audio_s)
-        if item is not None and usd is None:
-            unpriced[price_name(item)] = None
-        elif not case.is_billable:
+        if not case.is_billable:
             usd = 0.0  # it should be rejected, which is free
+        elif item is not None and usd is None:
+            unpriced[price_name(item)] = None
         account.add(case, SpendingTotal(requests=1, billable=int(case.is_billable), usd=usd or 0.0))
         expects = case.expected.verdict
         cases.append(PricedCase(id=case.id, kind=case.kind, expects=expects, is_billable=case.is_billable, usd=usd))

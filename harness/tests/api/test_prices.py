@@ -1,0 +1,62 @@
+"""Prices that the caller states: for a provider, a target or an operation."""
+
+from __future__ import annotations
+
+import pytest
+
+import voicegauge
+from voicegauge.data import data_dir
+
+
+@pytest.fixture
+def unpriced(tmp_path) -> str:
+    """A folder with PixelAPI's contract, in which no document states a price in dollars."""
+    document = (data_dir("contracts") / "pixelapi" / "openapi.yaml").read_text(encoding="utf-8")
+    lines = [line for line in document.splitlines(keepends=True) if not line.strip().startswith("usd:")]
+    folder = tmp_path / "contracts" / "pixelapi"
+    folder.mkdir(parents=True)
+    (folder / "openapi.yaml").write_text("".join(lines), encoding="utf-8")
+    return str(folder.parent)
+
+
+def plan(unpriced: str, **prices: float) -> voicegauge.PricedPlan:
+    live = voicegauge.LiveOptions(max_cost_usd=1.0)
+    named = {name.replace("__", "/").replace("_", "-"): usd for name, usd in prices.items()}
+    return voicegauge.plan_check("pixelapi", live=live, contracts=[unpriced], prices=named)
+
+
+def test_a_price_of_a_provider_holds_for_all_its_targets_and_operations(unpriced) -> None:
+    assert plan(unpriced).unpriced
+    free = plan(unpriced, pixelapi=0.0)
+    assert free.unpriced == ()
+    assert free.usd == 0.0
+
+
+def test_the_price_of_a_target_wins_over_that_of_its_provider(unpriced) -> None:
+    prices = {"pixelapi": 0.0, "pixelapi__voice_design": 1.0}
+    priced = plan(unpriced, **prices)
+    assert priced.usd == sum(c.is_billable and c.id.startswith("pixelapi/voice-design") for c in priced.cases)
+    assert priced.usd > 0
+
+
+def test_requests_that_should_be_rejected_need_no_price(unpriced) -> None:
+    live = voicegauge.LiveOptions(max_cost_usd=1.0)
+    priced = voicegauge.plan_check("pixelapi", live=live, contracts=[unpriced])
+    billable = {case.id.split(":")[0] for case in priced.cases if case.is_billable}
+    assert all(any(item in case for case in billable) for item in priced.unpriced)
+    assert {case.usd for case in priced.cases if not case.is_billable} == {0.0}
+
+
+def test_an_unknown_name_is_rejected_with_the_nearest_one(unpriced) -> None:
+    with pytest.raises(voicegauge.errors.UnknownNameError, match="pixelapi"):
+        plan(unpriced, pixelap=0.0)
+
+
+def test_unknown_prices_are_not_summed_to_zero(unpriced, capfd) -> None:
+    from voicegauge.cli import run
+
+    arguments = ["check", "pixelapi", "--live", "--dry-run", "--max-cost", "1", "--contracts", unpriced]
+    run(arguments)
+    printed = capfd.readouterr().out
+    assert "price not documented for pixelapi/voice-design, pixelapi/voice-clone" in " ".join(printed.split())
+    assert "$0" not in printed
