@@ -14,7 +14,7 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
     │   ├── UnreachableError       name not resolved, connection refused, TLS failed
     │   ├── TimedOutError          a phase of a request exceeded its time limit
     │   └── OversizeError          a body larger than the limit
-    ├── NothingMeasuredError       exit 3: every attempt failed, so there is no result
+    ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
     └── BudgetError                exit 4: the next request would exceed the budget
 """
 
@@ -110,7 +110,7 @@ class OversizeError(TransportError):
 
 
 class NothingMeasuredError(VoicegaugeError):
-    """Every attempt failed, so there is no result to show."""
+    """Nothing was measured or judged, because every attempt failed or there was nothing to judge."""
 
     exit_code = EXIT_NOTHING_MEASURED
 

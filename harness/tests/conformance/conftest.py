@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from voicegauge.conformance import (
@@ -141,6 +141,8 @@ class Acme:
         self.status_of_all: int | None = None
         self.silent_after: int | None = None
         """Number of requests it responds to before it stops responding."""
+        self.breaks_off: Callable[[str], bool] = lambda _: False
+        """Returns whether the audio of a text breaks off."""
         self.leaks: str | None = None
         """Additional text in its rejections."""
 
@@ -163,7 +165,15 @@ class Acme:
         if not valid and not self.accepts_anything:
             return JSONResponse({"error": "not valid", **({"trace": self.leaks} if self.leaks else {})}, 400)
         self.texts.append(str(text))
+        if self.breaks_off(str(text)):
+            return StreamingResponse(_break_off(), media_type="audio/wav")
         return Response(_noise(len(str(text)) / 15 + 0.3), media_type="audio/wav")
+
+
+async def _break_off() -> AsyncIterator[bytes]:
+    """Yield the beginning of a chunked body, and let the server abort it."""
+    yield b"RIFF"
+    raise RuntimeError("the synthesis failed")
 
 
 def _noise(seconds: float) -> bytes:

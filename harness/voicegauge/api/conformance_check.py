@@ -118,7 +118,7 @@ def check(
     rules = select_rules(tuple(select), tuple(ignore), severities)
     collector = Collector([target.id for target in chosen], seed)
     if not emulated and live is None:
-        folders = [Path(folder) for folder in recordings] or [data_dir("fixtures")]
+        folders = [Path(folder) for folder in recordings]
         _check_offline(contracts_of(chosen), rules, collector, folders, strict=stale_recordings_fail)
         return _report(collector, None, rules)
     plan = _plan_cases(
@@ -326,13 +326,18 @@ def _check_offline(
     contracts: Sequence[Contract],
     rules: Mapping[str, Rule],
     collector: Collector,
-    folders: Sequence[Path],
+    recordings: Sequence[Path],
     *,
     strict: bool,
 ) -> None:
+    """Judge the documented examples and the recordings in the folders `recordings`; by default the bundled ones."""
     check_documented_examples(contracts, rules, collector)
-    files = [path for folder in folders for path in find_recordings(folder)]
-    check_recordings(files, contracts, rules, collector, ci=strict)
+    files = [path for folder in recordings or [data_dir("fixtures")] for path in find_recordings(folder)]
+    judged = check_recordings(files, contracts, rules, collector, ci=strict)
+    providers = " or ".join(contract.id for contract in contracts)
+    for folder in recordings:
+        if not any(path.is_relative_to(folder) for path in judged):
+            collector.add_not_judged(str(folder), f"it has no recording (*.har) of {providers}")
 
 
 def _plan_cases(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_LOCATIONS = 3
 """Findings of one rule at one operation that are printed; more would hide the other rules. --json has all."""
+MAX_CASES = 3
+"""Cases that are named of those that share a reason. --json has all."""
 MAX_RULES = 3
 """Rules that are named of a group with equal spending: rules that inspect the same exchanges have spent the same."""
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
@@ -60,8 +62,11 @@ def summary_line(report: CheckReport) -> str:
     findings = ", ".join(count for count in counts if count) or "no findings"
     parts = [f"{exchanges or 'no'} exchange{_plural(sum(report.exchanges.values()))}"]
     if report.cases:
-        parts.append(f"{len(report.cases)} cases")
+        skipped = sum(case.verdict == "skipped" for case in report.cases)
+        parts.append(f"{len(report.cases)} cases{f' ({skipped} without a verdict)' if skipped else ''}")
     parts.append(f"{len(report.operations)} operations: {findings}")
+    if report.not_judged:
+        parts.append(f"not judged: {', '.join(report.not_judged)}")
     if report.accepted:
         parts.append(f"{len(report.accepted)} accepted by the baseline")
     if report.spent_usd:
@@ -114,12 +119,17 @@ def _location(finding: Finding) -> str:
 
 
 def _print_skipped(out: Console, report: CheckReport) -> None:
-    reasons: dict[str, int] = {}
+    reasons: dict[str, list[str]] = {}
     for case in report.cases:
         if case.verdict == "skipped":
-            reasons[case.reason or ""] = reasons.get(case.reason or "", 0) + 1
-    for reason, count in reasons.items():
-        out.print(f"no verdict in {count} case{_plural(count)}: {reason}", style="dim", soft_wrap=True)
+            reasons.setdefault(case.reason or "", []).append(case.id)
+    for reason, ids in reasons.items():
+        out.print(f"no verdict in {len(ids)} case{_plural(len(ids))}: {reason}", style="dim", soft_wrap=True)
+        more = len(ids) - MAX_CASES
+        names = "; ".join(ids[:MAX_CASES]) + (f"; and {more} more (--json has all)" if more > 0 else "")
+        out.print(f"  {names}", style="dim", soft_wrap=True)
+    for name, reason in report.not_judged.items():
+        out.print(f"not judged: {name}: {reason}", style="yellow", soft_wrap=True)
 
 
 def _count(report: CheckReport, severity: Severity) -> str:

@@ -239,7 +239,9 @@ def _exit_status(report: CheckReport, *, strict: bool) -> int:
 
     if report.stop_reason is not None:
         return STOP_STATUS[report.stop_reason]
+    failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+    if report.count(*failing):
+        return EXIT_FINDINGS
     if report.no_verdict_reason is not None:
         raise NothingMeasuredError(report.no_verdict_reason)
-    failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
-    return EXIT_FINDINGS if report.count(*failing) else EXIT_OK
+    return EXIT_OK

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,7 +32,7 @@ def check_recordings(
     *,
     now: datetime | None = None,
     ci: bool = False,
-) -> None:
+) -> list[Path]:
     """Judge every recording of a provider among `contracts`; results go to `collector`.
 
     Args:
@@ -42,11 +43,15 @@ def check_recordings(
         now: the time from which the age of recordings is counted; the current time by default.
         ci: whether a recording that is too old is an error instead of a warning.
 
+    Returns:
+        The files that were judged.
+
     Raises:
         DataError: a file is not a valid recording.
     """
     by_id = {contract.id: contract for contract in contracts}
     cases: dict[str, Mapping[str, ConformanceCase]] = {}
+    judged: list[Path] = []
     for path in files:
         recording = load_har(path)
         contract = by_id.get(recording.provider)
@@ -57,8 +62,28 @@ def check_recordings(
         checker = Checker(recording.provenance, rules, _reproducer(contract))
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
-        collector.judge(checker, recording_subjects(contract, recording, cases[contract.id]), case=path.name)
+        subjects = list(recording_subjects(contract, recording, cases[contract.id]))
+        collector.judge(checker, subjects, case=path.name)
+        _report_unmatched_submits(path, contract, subjects, collector)
         collector.add_findings(_age_findings(checker, path, contract, recording, now or datetime.now(UTC), ci=ci))
+        judged.append(path)
+    return judged
+
+
+def _report_unmatched_submits(
+    path: Path, contract: Contract, subjects: Sequence[CheckSubject], collector: Collector
+) -> None:
+    """Report accepted submits that match no target: their jobs and their audio cannot be judged."""
+    submits = [s for s in subjects if isinstance(s, Call) and s.operation.speech is not None and s.ok]
+    unmatched = Counter(submit.operation.id for submit in submits if submit.target is None)
+    for operation, count in unmatched.items():
+        targets = ", ".join(target.id for target in contract.operation(operation).targets)
+        reason = f"{count} accepted submit{'' if count == 1 else 's'} with the constants of no target: {targets}"
+        collector.add_unplanned(
+            f"{contract.id}/{path.name}: jobs and audio of {operation}", reason, f"{contract.id}/{operation}"
+        )
+        if all(submit.target is None for submit in submits):
+            collector.add_not_judged(f"{contract.id}/{path.name}", reason)
 
 
 def cases_by_id(contract: Contract) -> dict[str, ConformanceCase]:

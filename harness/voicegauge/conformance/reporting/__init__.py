@@ -1,7 +1,7 @@
 """The report of a check, its baseline, and its conversion for output formats."""
 
 from voicegauge.conformance.reporting.baseline import apply_baseline, make_baseline
-from voicegauge.conformance.reporting.report import CaseResult, CheckReport, merge_findings
+from voicegauge.conformance.reporting.report import CaseResult, CheckReport, merge_findings, targets_not_judged
 from voicegauge.conformance.reporting.spending import (
     BillableLimit,
     Spending,
@@ -23,4 +23,5 @@ __all__ = [
     "count_spending",
     "make_baseline",
     "merge_findings",
+    "targets_not_judged",
 ]

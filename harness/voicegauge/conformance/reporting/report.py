@@ -22,7 +22,9 @@ class CaseResult(Record, frozen=True, kw_only=True):
     status: int | None = None
     """Status code of the response that was judged."""
     reason: str | None = None
-    """Why it was skipped."""
+    """Why nothing, or not everything, was judged: the reason why it was skipped, or why a failed delivery broke off."""
+    is_delivery: bool = False
+    """Whether it should deliver audio, from submit to download."""
 
 
 class CheckReport(Record, frozen=True, kw_only=True):
@@ -47,6 +49,9 @@ class CheckReport(Record, frozen=True, kw_only=True):
     exchanges: dict[Provenance, int] = {}
     """Number of exchanges that were judged, by provenance."""
     cases: tuple[CaseResult, ...] = ()
+    not_judged: dict[str, str] = {}
+    """Targets, recordings and folders that should have been judged and were not, with the reason. A check with such
+    entries proves nothing about them, so it does not pass."""
     findings: tuple[Finding, ...] = ()
     """One finding per rule and location; `occurrences` counts how often it was seen."""
     accepted: tuple[Finding, ...] = ()
@@ -63,10 +68,31 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
     @property
     def no_verdict_reason(self) -> str | None:
-        """Why no case at all reached a verdict, in one line; `None` if at least one did or no case was planned."""
-        if not self.cases or any(case.verdict != "skipped" for case in self.cases):
+        """Why the check does not pass although nothing may have been found, in one line; `None` if it can pass.
+
+        No case came to a verdict, or something in `not_judged` was to be judged.
+        """
+        if self.cases and all(case.verdict == "skipped" for case in self.cases):
+            return f"no case came to a verdict; the first: {self.cases[0].reason}"
+        if not self.not_judged:
             return None
-        return f"no case came to a verdict; the first: {self.cases[0].reason}"
+        name, reason = next(iter(self.not_judged.items()))
+        more = len(self.not_judged) - 1
+        return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
+
+
+def targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:
+    """Return the targets that have planned deliveries but none that was judged, with the reason of the first one.
+
+    A target without a planned delivery (`--max-calls`) is not among them.
+    """
+    deliveries = [case for case in cases if case.is_delivery]
+    reasons: dict[str, str] = {}
+    for target in targets:
+        of_target = [case for case in deliveries if case.target == target]
+        if of_target and all(case.reason is not None for case in of_target):
+            reasons[target] = f"no delivery was judged; the first: {of_target[0].reason}"
+    return reasons
 
 
 def merge_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:

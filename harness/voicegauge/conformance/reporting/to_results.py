@@ -81,6 +81,8 @@ def _junit_cases(report: CheckReport) -> Iterator[JUnitCase]:
         provider, _, name = operation.partition("/")
         if (provider, name) not in with_findings:
             yield JUnitCase(suite=provider, subject=operation, name="follows its contract")
+    for name, reason in report.not_judged.items():
+        yield JUnitCase(suite=name.partition("/")[0], subject=name, name="was judged", skipped=reason)
     for case in report.cases:
         if case.verdict == "skipped":
             provider = case.id.partition("/")[0]

@@ -121,10 +121,7 @@ class CaseRunner:
                 self._collector.add_skipped(case, str(error))
                 continue
             self._unreachable = 0
-            if judged.skipped is not None and not judged.findings:
-                self._collector.add_skipped(case, judged.skipped, judged.status)
-            else:
-                self._collector.add_result(case, judged.findings, judged.status)
+            self._collector.add_result(case, judged.findings, judged.status, judged.skipped)
 
     def should_give_up(self, error: Exception) -> bool:
         """Whether `error`, raised instead of a response, is one of too many in a row."""

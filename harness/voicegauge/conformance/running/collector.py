@@ -8,7 +8,14 @@ from datetime import UTC, datetime
 
 from voicegauge.checks import Checker, CheckSubject, Rule
 from voicegauge.conformance.cases import ConformanceCase
-from voicegauge.conformance.reporting import CaseResult, CheckReport, SpendingAccount, SpendingTotal, merge_findings
+from voicegauge.conformance.reporting import (
+    CaseResult,
+    CheckReport,
+    SpendingAccount,
+    SpendingTotal,
+    merge_findings,
+    targets_not_judged,
+)
 from voicegauge.model import Finding, Provenance, Severity
 from voicegauge.version import __version__
 
@@ -25,6 +32,7 @@ class Collector:
         self._operations: dict[str, None] = {}
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
+        self._not_judged: dict[str, str] = {}
         self.stopped_by: str | None = None
         self.interrupted = False
 
@@ -51,18 +59,33 @@ class Collector:
         """Add what a case sent and spent, with the types of subjects that were judged in it."""
         self._account.add(case, spent, subject_types)
 
-    def add_result(self, case: ConformanceCase, findings: Iterable[Finding], status: int | None) -> None:
-        """Add the result of a case with a verdict."""
+    def add_result(
+        self, case: ConformanceCase, findings: Iterable[Finding], status: int | None, reason: str | None = None
+    ) -> None:
+        """Add the result of a case.
+
+        Args:
+            case: the case.
+            findings: that it led to.
+            status: status code of the response that was judged.
+            reason: why not everything could be judged. Without an error or a warning there is then no verdict:
+                what was not judged has not passed.
+        """
         has_failed = any(finding.severity in (Severity.ERROR, Severity.WARNING) for finding in findings)
-        self._cases.append(_result(case, "failed" if has_failed else "passed", status))
+        verdict = "failed" if has_failed else "passed" if reason is None else "skipped"
+        self._cases.append(_result(case, verdict, status, reason))
+
+    def add_not_judged(self, name: str, reason: str) -> None:
+        """Add a recording or a folder that should have been judged and was not."""
+        self._not_judged[name] = reason
 
     def add_skipped(self, case: ConformanceCase, reason: str, status: int | None = None) -> None:
         """Add a case that has no verdict."""
         self._cases.append(_result(case, "skipped", status, reason))
 
-    def add_unplanned(self, name: str, reason: str) -> None:
-        """Add something for which no case could be planned."""
-        self._cases.append(CaseResult(id=name, operation="", verdict="skipped", reason=reason))
+    def add_unplanned(self, name: str, reason: str, operation: str = "") -> None:
+        """Add something that could not be judged, without a planned case; `operation` is <provider>/<operation>."""
+        self._cases.append(CaseResult(id=name, operation=operation, verdict="skipped", reason=reason))
 
     @property
     def exchanges(self) -> int:
@@ -82,6 +105,7 @@ class Collector:
             operations=tuple(self._operations),
             exchanges=dict(self._exchanges),
             cases=tuple(self._cases),
+            not_judged={**targets_not_judged(self._targets, self._cases), **self._not_judged},
             findings=merge_findings(self._findings),
             spent_usd=spending.total.usd,
             spending=spending,
@@ -96,4 +120,5 @@ def _result(case: ConformanceCase, verdict: str, status: int | None, reason: str
         verdict=verdict,  # type: ignore[arg-type]
         status=status,
         reason=reason,
+        is_delivery=case.speech is not None and not case.expects_failure,
     )

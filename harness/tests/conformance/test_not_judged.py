@@ -1,0 +1,120 @@
+"""Whatever was not judged does not pass: it is named with its reason, and the exit status is 3."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.conformance import CasePlan, CheckSettings, Collector, check_service, emulator_settings, plan_cases
+from voicegauge.conformance.emulator_setup import EMULATED_KEY
+from voicegauge.contract import load_catalogue
+from voicegauge.emulator import create_app
+from voicegauge.model import Exchange, Provenance, Request, Response
+from voicegauge.recording import save_har
+from voicegauge.transport import VirtualClock
+
+KEY = "sk-acme-0123456789abcdef"
+
+
+@pytest.fixture
+def voicegauge(capfd, tmp_path):
+    """Run `voicegauge check ... --json FILE`; returns status, report, stdout and stderr."""
+
+    def run(*arguments):
+        file = tmp_path / "out.json"
+        status = cli.run(["check", *map(str, arguments), "--json", str(file)])
+        out, err = capfd.readouterr()
+        return status, json.loads(file.read_text()), out, err
+
+    return run
+
+
+def test_a_target_whose_every_delivery_breaks_off_does_not_pass(voicegauge, acme, acme_contracts, monkeypatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    acme.breaks_off = lambda text: bool(text.strip())
+    arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url]
+    status, report, out, err = voicegauge(*arguments)
+    assert status == 3
+    assert "nothing was judged of acme/voice-1: no delivery was judged" in err
+    assert list(report["not_judged"]) == ["acme/voice-1"]
+    delivery = next(case for case in report["cases"] if case["is_delivery"])
+    assert (delivery["verdict"], "connection lost" in delivery["reason"]) == ("skipped", True)
+    assert "not judged: acme/voice-1" in out
+    assert out.splitlines()[-1].count("without a verdict") == 1
+
+
+@pytest.mark.parametrize("broken", ["cut", "failed"])
+def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
+    [target] = load_catalogue().select(["pixelapi/voice-design"])
+    emulator = create_app([target.contract], emulator_settings())
+
+    async def app(scope, receive, send) -> None:
+        """Cut every status body, or report every job as failed."""
+        if scope["method"] != "GET":
+            await emulator(scope, receive, send)
+            return
+        sent = []
+
+        async def keep(message) -> None:
+            sent.append(message)
+
+        await emulator(scope, receive, keep)
+        body = b"".join(message.get("body", b"") for message in sent)
+        changed = body[: len(body) // 2] if broken == "cut" else _as_failed(body)
+        headers = [(name, value) for name, value in sent[0]["headers"] if name != b"content-length"]
+        await send({**sent[0], "headers": headers})
+        await send({"type": "http.response.body", "body": changed})
+
+    cases = plan_cases([target], emulated=True, every=False).cases
+    plan = CasePlan(cases=tuple(case for case in cases if case.speech is not None and not case.expects_failure))
+    settings = CheckSettings(
+        base_urls={"pixelapi": {"": "http://emulated/pixelapi"}},
+        keys={"pixelapi": EMULATED_KEY},
+        clock=VirtualClock,
+        app=app,
+    )
+    collector = Collector([target.id], 0)
+    asyncio.run(check_service([target], plan, settings, collector))
+    report = collector.report()
+    assert list(report.not_judged) == ["pixelapi/voice-design"]
+    assert report.no_verdict_reason is not None
+
+
+def _as_failed(body: bytes) -> bytes:
+    value = json.loads(body)
+    if not isinstance(value, dict) or "status" not in value:
+        return body
+    kept = {name: value[name] for name in value if name not in ("output", "output_url", "result")}
+    return json.dumps({**kept, "status": "failed", "error_message": "out of memory", "error": "x"}).encode()
+
+
+def test_a_folder_without_a_recording_of_the_provider_does_not_pass(voicegauge, tmp_path) -> None:
+    (tmp_path / "empty").mkdir()
+    status, report, out, err = voicegauge("pixelapi", "--recordings", tmp_path / "empty")
+    assert status == 3
+    assert report["not_judged"] == {str(tmp_path / "empty"): "it has no recording (*.har) of pixelapi"}
+    assert "not judged: " in out
+    assert "it has no recording" in err
+
+
+def test_recorded_submits_that_match_no_target_are_named(voicegauge, tmp_path) -> None:
+    contract = load_catalogue().provider("ttsai")
+    operation = contract.targets["kokoro"].operation
+    body = json.dumps({"text": "Hello.", "model": "a model of another time"}).encode()
+    request = Request(
+        method="POST",
+        url=f"{operation.server.url}{operation.path}",
+        headers=(("Content-Type", "application/json"),),
+        body=body,
+    )
+    response = Response(status=200, headers=(("Content-Type", "application/json"),), body=b'{"uuid": "a"}')
+    exchange = Exchange(provider="ttsai", operation=operation.id, request=request, response=response)
+    save_har(tmp_path / "ttsai" / "old.har", [exchange], provenance=Provenance.RECORDED, contract=contract)
+    status, report, _, err = voicegauge("ttsai", "--recordings", tmp_path, "--select", "job-stuck")
+    assert (status, list(report["not_judged"])) == (3, ["ttsai/old.har"])
+    assert "1 accepted submit with the constants of no target" in err
+    skipped = [case for case in report["cases"] if case["verdict"] == "skipped"]
+    assert [case["operation"] for case in skipped] == [f"ttsai/{operation.id}"]
