@@ -22,7 +22,7 @@ def check_writable(path: Path) -> None:
             raise UsageError(f"cannot write {path}: not a regular file")
         folder = next(parent for parent in real.parents if parent.exists())
     except (OSError, RuntimeError, ValueError) as error:  # a cycle of links, before Python 3.13
-        raise UsageError(f"cannot write {path}: {_reason(error)}") from error
+        raise UsageError(f"cannot write {path}: {_describe_error(error)}") from error
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         reason = "is not writable" if folder.is_dir() else "is not a folder"
         raise UsageError(f"cannot write {path}: {folder} {reason}")
@@ -48,8 +48,8 @@ def write_file(path: Path, content: bytes) -> None:
         finally:
             partial.unlink(missing_ok=True)
     except (OSError, ValueError) as error:
-        raise UsageError(f"cannot write {path}: {_reason(error)}") from error
+        raise UsageError(f"cannot write {path}: {_describe_error(error)}") from error
 
 
-def _reason(error: Exception) -> object:
+def _describe_error(error: Exception) -> object:
     return error.strerror if isinstance(error, OSError) else error

@@ -31,7 +31,7 @@ class Catalogue:
     @property
     def audio_input_targets(self) -> dict[str, AudioInputTarget]:
         """All targets that audio is sent to, by full id."""
-        return {intake.id: intake for contract in self for intake in contract.audio_input_targets.values()}
+        return {t.id: t for contract in self for t in contract.audio_input_targets.values()}
 
     def provider(self, provider_id: str) -> Contract:
         """Return the contract of a provider.

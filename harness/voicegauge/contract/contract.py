@@ -266,7 +266,7 @@ class Contract:
     limits: LimitsSpec = field(repr=False)
     """The `x-limits` at the root of the document."""
     read_operations: Callable[[Contract], Iterator[Operation]] = field(repr=False)
-    """Reads the operations of the document. An operation refers to its contract, so it is made after it."""
+    """Reads the operations of the document: they refer to the contract, so they are created after it."""
 
     @functools.cached_property
     def operations(self) -> Mapping[str, Operation]:

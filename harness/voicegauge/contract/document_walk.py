@@ -33,20 +33,20 @@ def walk_objects(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     Mappings from names to objects such as `properties` are not objects themselves. Examples, defaults and `x-` keys of
     other vendors are skipped.
     """
-    yield from _walk(data, "", has_names=False)
+    yield from _walk_value(data, "", has_names=False)
 
 
-def _walk(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+def _walk_value(value: Any, pointer: str, *, has_names: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     if isinstance(value, dict):
         if not has_names:
             yield pointer, value
         for key, item in value.items():
             if has_names or not _is_data(key, item):
                 is_name_mapping = not has_names and key in _NAMES and isinstance(item, dict)
-                yield from _walk(item, f"{pointer}/{escape(key)}", has_names=is_name_mapping)
+                yield from _walk_value(item, f"{pointer}/{escape(key)}", has_names=is_name_mapping)
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from _walk(item, f"{pointer}/{index}", has_names=False)
+            yield from _walk_value(item, f"{pointer}/{index}", has_names=False)
 
 
 def _is_data(key: str, item: Any) -> bool:

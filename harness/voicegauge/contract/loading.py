@@ -57,7 +57,7 @@ def _check_openapi(document: Document) -> None:
 
 
 def find_contract_files(folder: Path) -> list[Path]:
-    """Return the documents in `folder`: single files and `<provider>/openapi.yaml`. A file stands for itself.
+    """Return `folder` itself if it is a file, else its documents: single files and `<provider>/openapi.yaml`.
 
     Raises:
         ContractError: there are none.

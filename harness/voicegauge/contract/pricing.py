@@ -22,19 +22,19 @@ class PriceQuote(NamedTuple):
     """The documents contradict each other. An amount that the price itself lacks is the highest alternative."""
 
 
-def parse_price_override(written: str) -> tuple[str, float]:
+def parse_price_override(text: str) -> tuple[str, float]:
     """Parse a price per request in dollars that the user sets for a target: "acme/voice-1=0.02".
 
     Raises:
         UsageError: the text has another form, or the amount is not a valid number.
     """
-    target, _, amount = written.partition("=")
+    target, _, amount = text.partition("=")
     try:
         usd = float(amount)
     except ValueError:
         usd = -1.0
     if not target or not 0 <= usd < float("inf"):
-        raise UsageError(f"{written!r}: write NAME=USD, such as acme=0 or acme/voice-1=0.02")
+        raise UsageError(f"{text!r}: write NAME=USD, such as acme=0 or acme/voice-1=0.02")
     return target, usd
 
 
@@ -52,10 +52,10 @@ def quote_price(
     price = target.pricing
     if price is None:
         return PriceQuote(usd, None, disputed=False)
-    money = target.contract.provider.credits
-    credit_usd = money.usd if money else None
-    readings = (price, *price.alternatives)
-    stated, *others = (_cost(p, _units(p, characters, audio_s), credit_usd) for p in readings)
+    currency = target.contract.provider.credits
+    credit_usd = currency.usd if currency else None
+    prices = (price, *price.alternatives)
+    stated, *others = (_apply_price(p, _count_units(p, characters, audio_s), credit_usd) for p in prices)
     credits = _first_or_highest(stated.credits, [other.credits for other in others])
     if usd is not None:
         return PriceQuote(usd, credits, disputed=False)
@@ -71,7 +71,7 @@ class _Cost(NamedTuple):
     credits: float | None
 
 
-def _cost(price: PriceSpec, units: float, credit_usd: float | None) -> _Cost:
+def _apply_price(price: PriceSpec, units: float, credit_usd: float | None) -> _Cost:
     """Return the cost in dollars and credits; a price in credits alone is converted with the price of a credit."""
     credits = None if price.credits is None else price.credits * units
     if price.usd is not None:
@@ -88,7 +88,7 @@ class UnitPrice(NamedTuple):
     unit: Literal["request", "character", "minute"]
 
 
-_RATES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
+_UNIT_SIZES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
     "request": (1, "request"),
     "1k_characters": (1_000, "character"),
     "1m_characters": (1_000_000, "character"),
@@ -96,8 +96,8 @@ _RATES: dict[str, tuple[int, Literal["request", "character", "minute"]]] = {
 }
 
 
-def _units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
-    size, unit = _RATES[price.per]
+def _count_units(price: PriceSpec, characters: int, audio_s: float | None) -> float:
+    size, unit = _UNIT_SIZES[price.per]
     if unit == "minute":
         return (audio_s if audio_s is not None else characters / SPEECH_CHARACTERS_PER_S) / 60
     return characters / size if unit == "character" else 1.0
@@ -111,26 +111,28 @@ def unit_prices(target: BaseTarget, characters: int) -> tuple[UnitPrice | None, 
     price = target.pricing
     if price is None:
         return None, None
-    money = target.contract.provider.credits
-    costs = [(p, _cost(p, 1.0, money.usd if money else None)) for p in (price, *price.alternatives)]
+    currency = target.contract.provider.credits
+    costs = [(p, _apply_price(p, 1.0, currency.usd if currency else None)) for p in (price, *price.alternatives)]
     return (
-        _rate([(p, cost.usd) for p, cost in costs], characters),
-        _rate([(p, cost.credits) for p, cost in costs], characters),
+        _select_unit_price([(p, cost.usd) for p, cost in costs], characters),
+        _select_unit_price([(p, cost.credits) for p, cost in costs], characters),
     )
 
 
-def _rate(readings: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
+def _select_unit_price(prices: list[tuple[PriceSpec, float | None]], characters: int) -> UnitPrice | None:
     """Select one of the unit prices, of which the first is that of the price itself and the others alternatives."""
-    known = [(p, amount) for p, amount in readings if amount is not None]
+    known = [(p, amount) for p, amount in prices if amount is not None]
     if not known:
         return None
-    stated = readings[0][1] is not None
-    price, amount = known[0] if stated else max(known, key=lambda read: read[1] * _units(read[0], characters, None))
-    size, unit = _RATES[price.per]
+    stated = prices[0][1] is not None
+    price, amount = (
+        known[0] if stated else max(known, key=lambda pair: pair[1] * _count_units(pair[0], characters, None))
+    )
+    size, unit = _UNIT_SIZES[price.per]
     return UnitPrice(amount / size, unit)
 
 
-_UNITS = {
+_UNIT_LABELS = {
     "request": "request",
     "1k_characters": "1,000 characters",
     "1m_characters": "1,000,000 characters",
@@ -143,10 +145,10 @@ def describe_price(target: BaseTarget) -> str:
     price = target.pricing
     if price is None:
         return "not documented"
-    money = target.contract.provider.credits
-    readings = (price, *price.alternatives)
-    dollars = _describe([(p.usd, p.per) for p in readings], "$", "")
-    credits = _describe([(p.credits, p.per) for p in readings], "", f" {money.name if money else 'credits'}")
+    currency = target.contract.provider.credits
+    prices = (price, *price.alternatives)
+    dollars = _format_amounts([(p.usd, p.per) for p in prices], "$", "")
+    credits = _format_amounts([(p.credits, p.per) for p in prices], "", f" {currency.name if currency else 'credits'}")
     return ", ".join(filter(None, (dollars, credits))) or "not documented"
 
 
@@ -160,19 +162,19 @@ def price_sources(target: BaseTarget) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{document.title}, {document.date}" for document in named))
 
 
-def _describe(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
+def _format_amounts(amounts: list[tuple[float | None, str]], before: str, after: str) -> str:
     """Format amounts of one currency, such as "$0.01 or $0.03 / request (disputed)"; empty if there are none."""
     by_unit: dict[str, dict[str, None]] = {}
     for amount, per in amounts:
         if amount is not None:
             by_unit.setdefault(per, {})[f"{before}{amount:,.12g}"] = None
-    texts = [f"{' or '.join(readings)}{after} / {_UNITS[per]}" for per, readings in by_unit.items()]
-    disputed = sum(len(readings) for readings in by_unit.values()) > 1
+    texts = [f"{' or '.join(prices)}{after} / {_UNIT_LABELS[per]}" for per, prices in by_unit.items()]
+    disputed = sum(len(prices) for prices in by_unit.values()) > 1
     return " or ".join(texts) + (" (disputed)" if disputed else "")
 
 
 def is_billable(operation: Operation) -> bool:
-    """Return whether accepted requests cost money: every speech request, and operations with a price above zero."""
+    """Return whether accepted requests cost currency: every speech request, and operations with a price above zero."""
     if operation.speech is not None:
         return True
     prices = [operation.pricing, *(target.pricing for target in operation.targets)]

@@ -32,8 +32,8 @@ def convert_record(document: Document, value: Any, pointer: str, kind: type[_T])
         if unknown:
             deeper += f"/{escape(unknown[1])}"
         name = next(token for token in reversed(pointer.split("/")) if not token.isdecimal())
-        place = f"{name}{deeper.replace('/', '.')}" if deeper else name
-        raise document.error(pointer + deeper, f"{place}: {reason}") from error
+        path = f"{name}{deeper.replace('/', '.')}" if deeper else name
+        raise document.error(pointer + deeper, f"{path}: {reason}") from error
 
 
 def _expand_short_forms(value: Any, kind: type[Any]) -> Any:

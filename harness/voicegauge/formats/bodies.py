@@ -48,7 +48,7 @@ def read_json(body: bytes) -> Any:
             raise
         raise UnreadableBodyError(f"is not valid JSON: {error}") from error
     # Walking the value is slow; a body with fewer opening brackets cannot be too deep.
-    if body.count(b"{") + body.count(b"[") >= MAX_JSON_DEPTH and _depth(value) > MAX_JSON_DEPTH:
+    if body.count(b"{") + body.count(b"[") >= MAX_JSON_DEPTH and _measure_depth(value) > MAX_JSON_DEPTH:
         raise UnreadableBodyError(f"is nested deeper than {MAX_JSON_DEPTH}")
     if _SURROGATE_ESCAPE.search(body) and not _is_utf8_encodable(value):
         raise UnreadableBodyError("has an unpaired surrogate")
@@ -63,7 +63,7 @@ def _is_utf8_encodable(value: Any) -> bool:
     return True
 
 
-def _depth(value: Any) -> int:
+def _measure_depth(value: Any) -> int:
     deepest, stack = 0, [(value, 1)]
     while stack:
         item, depth = stack.pop()

@@ -68,7 +68,7 @@ class Document:
         return ContractError(self.path, self.line(pointer), " ".join(reason.split()))
 
 
-def _line(event: _Event) -> int:
+def _line_of(event: _Event) -> int:
     return int(event.start_mark.line) + 1
 
 
@@ -97,7 +97,7 @@ class _DocumentBuilder:
         next(self._events)  # StreamStartEvent
         if isinstance(next(self._events), yaml.StreamEndEvent):
             return None
-        value = self._value(next(self._events), "", 1).value
+        value = self._build_value(next(self._events), "", 1).value
         next(self._events)  # DocumentEndEvent
         following = next(self._events)
         if not isinstance(following, yaml.StreamEndEvent):
@@ -105,12 +105,12 @@ class _DocumentBuilder:
         return value
 
     def _error(self, event: _Event, reason: str) -> ContractError:
-        return ContractError(self._path, _line(event), reason)
+        return ContractError(self._path, _line_of(event), reason)
 
-    def _value(self, event: _Event, pointer: str, depth: int) -> _ParsedValue:
-        self.lines.setdefault(pointer, _line(event))
+    def _build_value(self, event: _Event, pointer: str, depth: int) -> _ParsedValue:
+        self.lines.setdefault(pointer, _line_of(event))
         if isinstance(event, yaml.AliasEvent):
-            return self._alias(event)
+            return self._resolve_alias(event)
         if event.tag is not None and event.tag not in _TAGS:
             raise self._error(event, f"the tag {event.tag.removeprefix(_TAG)!r} is not supported")
         if depth > MAX_DEPTH:
@@ -118,16 +118,16 @@ class _DocumentBuilder:
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            built = _ParsedValue(self._scalar(event), 1, len(event.value))
+            built = _ParsedValue(self._parse_scalar(event), 1, len(event.value))
         elif isinstance(event, yaml.SequenceStartEvent):
-            built = self._sequence(event, pointer, depth)
+            built = self._build_sequence(event, pointer, depth)
         else:
-            built = self._mapping(event, pointer, depth)
+            built = self._build_mapping(event, pointer, depth)
         if event.anchor is not None:
             self._anchors[event.anchor] = built
         return built
 
-    def _alias(self, event: _Event) -> _ParsedValue:
+    def _resolve_alias(self, event: _Event) -> _ParsedValue:
         if event.anchor not in self._anchors:
             raise self._error(event, f"the alias *{event.anchor} has no anchor before it")
         built = self._anchors[event.anchor]
@@ -135,16 +135,16 @@ class _DocumentBuilder:
             raise self._error(event, f"the alias *{event.anchor} is inside its own anchor")
         return built
 
-    def _sequence(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
+    def _build_sequence(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
         items: list[Any] = []
         values, characters = 1, 0
         while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-            built = self._value(event, f"{pointer}/{len(items)}", depth + 1)
+            built = self._build_value(event, f"{pointer}/{len(items)}", depth + 1)
             items.append(built.value)
-            values, characters = self._count(start, values + built.values, characters + built.characters)
+            values, characters = self._check_size(start, values + built.values, characters + built.characters)
         return _ParsedValue(items, values, characters)
 
-    def _mapping(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
+    def _build_mapping(self, start: _Event, pointer: str, depth: int) -> _ParsedValue:
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         values, characters = 1, 0
@@ -155,29 +155,31 @@ class _DocumentBuilder:
             if key in own:
                 raise self._error(event, f"the key {key!r} is used twice")
             child = f"{pointer}/{escape(key)}"
-            self.lines[child] = _line(event)
-            built = self._value(next(self._events), child, depth + 1)
+            self.lines[child] = _line_of(event)
+            built = self._build_value(next(self._events), child, depth + 1)
             if key == "<<" and event.implicit[0]:
-                merged = {**self._merge(event, built.value), **merged}
+                merged = {**self._merge_mappings(event, built.value), **merged}
             else:
                 own[key] = built.value
-            values, characters = self._count(start, values + built.values, characters + built.characters + len(key))
+            values, characters = self._check_size(
+                start, values + built.values, characters + built.characters + len(key)
+            )
         return _ParsedValue({**merged, **own} if merged else own, values, characters)
 
-    def _merge(self, event: _Event, value: Any) -> dict[str, Any]:
+    def _merge_mappings(self, event: _Event, value: Any) -> dict[str, Any]:
         """Return the mapping for `<<: *anchor` or `<<: [*first, *second]`; of equal keys the first one counts."""
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
             raise self._error(event, "<< takes a mapping or a list of mappings")
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
-    def _count(self, start: _Event, values: int, characters: int) -> tuple[int, int]:
+    def _check_size(self, start: _Event, values: int, characters: int) -> tuple[int, int]:
         if values > MAX_VALUES or characters > MAX_CHARACTERS:
             limit = f"{MAX_VALUES} values or {MAX_CHARACTERS} characters"
             raise self._error(start, f"has more than {limit} with its aliases expanded")
         return values, characters
 
-    def _scalar(self, event: _Event) -> Any:
+    def _parse_scalar(self, event: _Event) -> Any:
         text, tag = event.value, event.tag
         if tag in ("!", f"{_TAG}str") or (tag is None and not event.implicit[0]):
             return text

@@ -59,8 +59,8 @@ class MessageParser:
             return []
         found: list[Message] = []
         start = 0
-        while (end := self._line_end(start)) is not None:
-            message = self._line(bytes(self._buffer[start:end]), self._read + end + 1)
+        while (end := self._find_line_end(start)) is not None:
+            message = self._process_line(bytes(self._buffer[start:end]), self._read + end + 1)
             start = end + 1
             if message is not None:
                 found.append(message)
@@ -81,20 +81,20 @@ class MessageParser:
         self._at_start = False
         return True
 
-    def _line_end(self, start: int) -> int | None:
+    def _find_line_end(self, start: int) -> int | None:
         """Return the end of the line that begins at `start`; `None` if it has not been received yet."""
         at = max(start, self._searched)
         self._searched = 0
         found = _LINE_END.search(self._buffer, at)
         return found.start() if found else None
 
-    def _line(self, line: bytes, end: int) -> Message | None:
+    def _process_line(self, line: bytes, end: int) -> Message | None:
         """Process one line without its line end; return the message that it completes."""
         follows_cr, self._after_cr = self._after_cr, self._buffer[end - 1 - self._read] == ord("\r")
         if not line and follows_cr and not self._after_cr:
             return None  # the LF of CR LF
         if line:
-            self._field(line)
+            self._process_field(line)
             return None
         event, data = self._event or "message", self._data
         self._event, self._data, self._size = "", [], 0
@@ -105,7 +105,7 @@ class MessageParser:
             raise UnreadableBodyError(f"has more than {MAX_MESSAGES} messages")
         return Message(event, "\n".join(data), end)
 
-    def _field(self, line: bytes) -> None:
+    def _process_field(self, line: bytes) -> None:
         self._size += len(line)
         name, _, value = line.partition(b":")
         text = value.removeprefix(b" ").decode(errors="replace")
