@@ -86,21 +86,24 @@ def _check_audio_truncated(delivered: SpeechDelivery) -> Iterator[Violation]:
 @rule(
     "audio-format",
     on=SpeechDelivery,
-    description="The audio has the requested format, or the documented one if none was requested.",
+    description="The audio has the requested format; if none was requested, the documented one or the default.",
     basis="x-speech.request.format, x-job.audio.format",
 )
 def _check_audio_format(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import AUDIO_FORMATS
 
     documented, at = delivered.documented_audio, _audio_pointer(delivered)
-    requested = delivered.speech.format if "format" in delivered.target.speech.request else None
-    wanted = requested or (documented.format if documented else None)
+    requested = delivered.requested_format
+    default = delivered.default_format if requested is None else None
+    wanted = requested or (documented.format if documented and documented.format else default)
     if delivered.decoded is None or wanted not in AUDIO_FORMATS:
         return
     container = {"RAW": "pcm"}.get(AUDIO_FORMATS[wanted].container, AUDIO_FORMATS[wanted].container.lower())
     if delivered.decoded.container != container:
-        at = f"{delivered.operation.pointer}/x-speech/request/format" if requested else at
-        yield Violation(f"expected {wanted}, got {delivered.decoded.container}", at, evidence=_audio_head(delivered))
+        if requested or wanted == default:
+            at = f"{delivered.operation.pointer}/x-speech/request/format"
+        expected = f"expected {wanted}, the documented default," if wanted == default else f"expected {wanted},"
+        yield Violation(f"{expected} got {delivered.decoded.container}", at, evidence=_audio_head(delivered))
 
 
 def _is_not_audio_type(media_type: str, declared: str) -> bool:
@@ -139,7 +142,7 @@ def _check_audio_silent(delivered: SpeechDelivery) -> Iterator[Violation]:
     from voicegauge.speech.audio import is_silent, rms_dbfs
 
     decoded = delivered.decoded
-    if decoded is not None and is_silent(decoded.samples, decoded.sample_rate_hz):
+    if decoded is not None and delivered.has_ordinary_text and is_silent(decoded.samples, decoded.sample_rate_hz):
         message = f"{decoded.audio_s:.2f} s of silence ({rms_dbfs(decoded.samples):.0f} dBFS) for the text"
         yield Violation(message, f"{delivered.operation.pointer}/x-speech", evidence=delivered.speech.text)
 
@@ -152,7 +155,7 @@ def _check_audio_silent(delivered: SpeechDelivery) -> Iterator[Violation]:
 )
 def _check_audio_length(delivered: SpeechDelivery) -> Iterator[Violation]:
     decoded = delivered.decoded
-    if decoded is None:
+    if decoded is None or not delivered.has_ordinary_text:
         return
     language = delivered.speech.language or delivered.target.spec.language
     low, high = spoken_range_s(delivered.speech.text, language, delivered.speech.speed or 1.0)

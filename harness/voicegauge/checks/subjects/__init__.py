@@ -4,6 +4,7 @@ from voicegauge.checks.subjects.audio_input_call import AudioInputCall
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin
 from voicegauge.checks.subjects.delivery import SpeechDelivery
+from voicegauge.checks.subjects.documented_default import documented_default
 from voicegauge.checks.subjects.job import JobHistory
 from voicegauge.checks.subjects.job_set import JobSet
 from voicegauge.checks.subjects.outcome import CaseOutcome, ExpectedResponse
@@ -27,4 +28,5 @@ __all__ = [
     "ResourceStep",
     "ResourceStepKind",
     "SpeechDelivery",
+    "documented_default",
 ]

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voicegauge.checks.subjects.base import CheckSubject
-from voicegauge.contract import Operation, Target
-from voicegauge.contract.extension import ResponseAudio
+from voicegauge.checks.subjects.call import Call
+from voicegauge.checks.subjects.documented_default import documented_default
+from voicegauge.contract import Operation, Target, request_media_type
+from voicegauge.contract.extension import FieldMapping, ResponseAudio
 from voicegauge.model import Delivery, Exchange, SpeechRequest
 
 if TYPE_CHECKING:
-    from voicegauge.speech.audio import DecodedAudio, EncodedAudio  # numpy
+    from voicegauge.speech.audio import DecodedAudio, EncodedAudio, RawAudioFormat  # numpy
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,8 @@ class SpeechDelivery(CheckSubject):
     delivery: Delivery
     succeeded: bool = True
     """Whether the provider reports success: the job ended in success, or the response was 2xx."""
+    has_ordinary_text: bool = True
+    """Whether the text is words, so that their speech is audible and its duration can be estimated."""
 
     @property
     def operation(self) -> Operation:
@@ -43,15 +47,56 @@ class SpeechDelivery(CheckSubject):
         return status.job.audio if status and status.job else self.target.response.audio
 
     @functools.cached_property
-    def _audio(self) -> EncodedAudio | None:
-        from voicegauge.speech.audio import EncodedAudio, RawAudioFormat
+    def submit(self) -> Call | None:
+        """The call that requested the speech; `None` if it is not known."""
+        index = self.delivery.submit_exchange
+        return None if index is None else Call(self.operation, self.delivery.exchanges[index], self.target)
 
-        documented, raw = self.documented_audio, None
-        if documented is not None and documented.format is not None and documented.sample_rate_hz is not None:
-            raw = RawAudioFormat(
-                format=documented.format, sample_rate_hz=documented.sample_rate_hz, channels=documented.channels
-            )
-        return None if self.delivery.audio is None else EncodedAudio(self.delivery.audio, raw_format=raw)
+    @functools.cached_property
+    def requested_format(self) -> str | None:
+        """The format in the request, in provider-independent terms; `None` if the request names none."""
+        mapping = self.target.speech.request.get("format")
+        if mapping is None:
+            return None
+        sent = self.submit.read_request(mapping.at) if self.submit is not None else self.speech.format
+        return _neutral_value(mapping, sent)
+
+    @functools.cached_property
+    def default_format(self) -> str | None:
+        """The format that the contract documents for requests that name none; `None` if it documents none."""
+        mapping = self.target.speech.request.get("format")
+        if mapping is None:
+            return None
+        media_type = request_media_type(self.submit.exchange.request) if self.submit is not None else None
+        return _neutral_value(mapping, documented_default(self.operation, mapping.at, media_type))
+
+    @property
+    def has_unknown_encoding(self) -> bool:
+        """Whether the audio is raw samples of which no document states the sample rate."""
+        from voicegauge.speech.audio import AUDIO_FORMATS, container_of_media_type, sniff_container
+
+        if self._raw_format is not None or self.delivery.audio is None or sniff_container(self.delivery.audio):
+            return False
+        name = self.requested_format or self.default_format or ""
+        is_raw = name in AUDIO_FORMATS and AUDIO_FORMATS[name].container == "RAW"
+        return is_raw or name in ("pcm", "raw") or container_of_media_type(self.delivery.media_type) == "pcm"
+
+    @property
+    def _raw_format(self) -> RawAudioFormat | None:
+        from voicegauge.speech.audio import RawAudioFormat
+
+        documented = self.documented_audio
+        if documented is None or documented.format is None or documented.sample_rate_hz is None:
+            return None
+        return RawAudioFormat(
+            format=documented.format, sample_rate_hz=documented.sample_rate_hz, channels=documented.channels
+        )
+
+    @functools.cached_property
+    def _audio(self) -> EncodedAudio | None:
+        from voicegauge.speech.audio import EncodedAudio
+
+        return None if self.delivery.audio is None else EncodedAudio(self.delivery.audio, raw_format=self._raw_format)
 
     @property
     def decoded(self) -> DecodedAudio | None:
@@ -69,3 +114,10 @@ class SpeechDelivery(CheckSubject):
         job = self.target.job_operation
         scopes = (f"{self.operation.pointer}/x-speech/response", self.target.pointer, self.operation.pointer)
         return (*scopes, f"{job.pointer}/x-job/audio") if job else scopes
+
+
+def _neutral_value(mapping: FieldMapping, value: object) -> str | None:
+    """Return the provider-independent name of a value in a request; `None` if it is not text."""
+    if not isinstance(value, str):
+        return None
+    return next((neutral for neutral, native in mapping.map.items() if native == value), value)

@@ -14,13 +14,12 @@ import msgspec
 from voicegauge.checks import Call, CaseOutcome, Checker, CheckSubject, JobHistory, RecordingAge, Rule, SpeechDelivery
 from voicegauge.client import curl_command
 from voicegauge.conformance.cases import ConformanceCase, no_verdict_reason, plan_cases
-from voicegauge.conformance.running import Collector
+from voicegauge.conformance.running import Collector, read_speech, streamed_audio
 from voicegauge.conformance.target_matching import find_target
-from voicegauge.contract import MISSING, Contract, Target
-from voicegauge.contract.extension import FieldMapping, JobSpec, ResponseAudio
+from voicegauge.contract import Contract
+from voicegauge.contract.extension import JobSpec, ResponseAudio
 from voicegauge.errors import DataError
-from voicegauge.formats import UnreadableBodyError
-from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, SpeechRequest, StateObservation
+from voicegauge.model import Delivery, Exchange, Finding, Provenance, Severity, StateObservation
 from voicegauge.recording import Recording, age_days, load_har
 
 
@@ -211,7 +210,7 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
     if exchange is None:
         return None
     is_stream = location.delivered == "stream"
-    audio = _streamed_audio(carrier) if is_stream else exchange.response.body
+    audio = streamed_audio(carrier) if is_stream else exchange.response.body
     if not audio:
         return None
     declared = carrier.read_response(location.media_type)
@@ -225,17 +224,7 @@ def _speech_delivery(submit: Call, polls: Sequence[Call], exchanges: Sequence[Ex
         audio_exchange=1,
         submit_exchange=0,
     )
-    return SpeechDelivery(target, _read_speech(submit, target), delivery)
-
-
-def _streamed_audio(call: Call) -> bytes:
-    """Return the audio of a stream that ended well; empty for an unreadable one, which other rules judge."""
-    if call.stream is None or not call.stream.is_complete or call.stream.has_failed:
-        return b""
-    try:
-        return b"".join(chunk for _, chunk in call.stream.audio_events())
-    except UnreadableBodyError:
-        return b""
+    return SpeechDelivery(target, read_speech(submit, target), delivery)
 
 
 def _audio_exchange(carrier: Call, location: ResponseAudio, exchanges: Sequence[Exchange]) -> Exchange | None:
@@ -250,30 +239,3 @@ def _audio_exchange(carrier: Call, location: ResponseAudio, exchanges: Sequence[
     # Only the path: recordings are moved to the contract's servers, and signatures in the query are masked.
     path = urlsplit(url).path
     return next((e for e in exchanges if urlsplit(e.request.url).path == path and e.response.status == 200), None)
-
-
-def _read_speech(submit: Call, target: Target) -> SpeechRequest:
-    """Return the speech that a recorded request asks for, in neutral terms."""
-    values = {
-        word: submit.read_request(target.speech.request[word].at)
-        for word in ("text", "language", "format", "speed")
-        if word in target.speech.request
-    }
-    text = values.get("text", MISSING)
-    speed = values.get("speed", MISSING)
-    return SpeechRequest(
-        text=_without_template(target.speech.request["text"], text) if isinstance(text, str) else "",
-        language=_text_or_none(values.get("language")),
-        format=_text_or_none(values.get("format")),
-        speed=float(speed) if isinstance(speed, int | float) else None,
-    )
-
-
-def _text_or_none(value: object) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _without_template(mapping: FieldMapping, text: str) -> str:
-    """Return the text without what the contract's template puts around it."""
-    before, _, after = mapping.template.partition("{}")
-    return text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)

@@ -4,6 +4,7 @@ from voicegauge.conformance.running.callback_monitor import CallbackMonitor, Jud
 from voicegauge.conformance.running.case_runner import CaseRunner, JudgedCase
 from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.plan_price import PricedPlan, price_plan, require_prices, total_price_usd
+from voicegauge.conformance.running.response_audio import read_speech, streamed_audio
 from voicegauge.conformance.running.service import CheckedService, SaveExchanges
 from voicegauge.conformance.running.webhook_session import receiver_for
 
@@ -17,7 +18,9 @@ __all__ = [
     "PricedPlan",
     "SaveExchanges",
     "price_plan",
+    "read_speech",
     "receiver_for",
     "require_prices",
+    "streamed_audio",
     "total_price_usd",
 ]

@@ -33,6 +33,7 @@ from voicegauge.conformance.running.collector import Collector
 from voicegauge.conformance.running.delivery_subjects import delivery_subjects
 from voicegauge.conformance.running.polls_after_end import poll_after_end, poll_without_key
 from voicegauge.conformance.running.resource_lifecycle import CallingAccount, ResourceLifecycle
+from voicegauge.conformance.running.response_audio import response_delivery
 from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.running.webhook_session import WebhookSession
 from voicegauge.contract import Operation, Target
@@ -218,6 +219,9 @@ class CaseRunner:
         self._add_exchanges(case, [*retried, exchange, *fetched], skipped)
         subjects: list[CheckSubject] = [Call(operation, earlier, target, request_origin=origin) for earlier in retried]
         subjects += [call] if skipped else [call, CaseOutcome(call, case.expected)]
+        is_usual = case.expected.kind == "valid"
+        delivered = response_delivery(call, is_usual=is_usual) if origin == "sent" and not skipped else None
+        subjects += [delivered] if delivered is not None else []
         operations = self._contract.operations
         subjects += [Call(operations[other.operation], other) for other in fetched if other.operation in operations]
         return subjects, exchange, skipped

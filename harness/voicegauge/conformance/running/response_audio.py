@@ -1,0 +1,105 @@
+"""The audio in the response to one accepted speech request, with the speech that was requested."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from voicegauge.checks import Call, SpeechDelivery
+from voicegauge.contract import MISSING, Target
+from voicegauge.contract.extension import FieldMapping, ResponseAudio
+from voicegauge.formats import UnreadableBodyError
+from voicegauge.model import Delivery, SpeechRequest
+
+_UNTYPED = ("", "application/octet-stream", "binary/octet-stream")
+"""Media types that may declare audio without naming its format."""
+_WORD = re.compile(r"[^\W\d_]{1,15}")
+_MIN_WORDS = 3
+"""Fewer words may be spoken as letters, as an abbreviation, or stretched: their duration says little."""
+_MIN_WORD_SHARE = 0.7
+"""Share of a text that is words. Digits, markup and emoji are read out, or left out, at the discretion of a voice."""
+
+
+def response_delivery(call: Call, *, is_usual: bool = True) -> SpeechDelivery | None:
+    """Return the audio in an accepted response as a delivery; `None` without audio in the response.
+
+    Jobs and links lead to audio by further requests; raw PCM of which no document states the sample rate, and audio
+    inside JSON, are only judged in full deliveries.
+
+    Args:
+        call: the call.
+        is_usual: whether documents say that such a text is spoken, so that the duration of the speech is predictable.
+    """
+    target = call.target
+    location = target.response.audio if target is not None else None
+    if target is None or location is None or not call.ok:
+        return None
+    audio = _response_audio(call, location)
+    speech = read_speech(call, target)
+    if not audio or not any(character.isalnum() for character in speech.text):
+        return None  # there is nothing to say in such a text: neither audio nor its absence is documented
+    media_type = None if location.delivered == "stream" else call.exchange.response.media_type or None
+    delivery = Delivery(
+        target=target.id,
+        exchanges=(call.exchange,),
+        attempts=1,
+        audio=audio,
+        media_type=media_type,
+        audio_exchange=0,
+        submit_exchange=0,
+    )
+    delivered = SpeechDelivery(target, speech, delivery, has_ordinary_text=is_usual and is_ordinary_text(speech.text))
+    return None if delivered.has_unknown_encoding else delivered
+
+
+def _response_audio(call: Call, location: ResponseAudio) -> bytes:
+    if location.delivered == "stream":
+        return streamed_audio(call)
+    media_type = call.exchange.response.media_type
+    is_audio = location.delivered == "bytes" and (media_type.startswith("audio/") or media_type in _UNTYPED)
+    return call.exchange.response.body if is_audio else b""
+
+
+def streamed_audio(call: Call) -> bytes:
+    """Return the audio of a stream that ended well; empty for an unreadable one, which other rules judge."""
+    if call.stream is None or not call.stream.is_complete or call.stream.has_failed:
+        return b""
+    try:
+        return b"".join(chunk for _, chunk in call.stream.audio_events())
+    except UnreadableBodyError:
+        return b""
+
+
+def is_ordinary_text(text: str) -> bool:
+    """Return whether the duration of the speech for `text` can be estimated: it has several words, and little else."""
+    if "<" in text or not unicodedata.is_normalized("NFKC", text):  # markup, and letters of mathematical notation
+        return False
+    words = _WORD.findall(text)
+    return len(words) >= _MIN_WORDS and sum(map(len, words)) >= _MIN_WORD_SHARE * len(text.replace(" ", ""))
+
+
+def read_speech(submit: Call, target: Target) -> SpeechRequest:
+    """Return the speech that a request asks for, in provider-independent terms."""
+    values = {
+        name: submit.read_request(target.speech.request[name].at)
+        for name in ("text", "language", "format", "speed")
+        if name in target.speech.request
+    }
+    text = values.get("text", MISSING)
+    speed = values.get("speed", MISSING)
+    return SpeechRequest(
+        text=_without_template(target.speech.request["text"], text) if isinstance(text, str) else "",
+        language=_text_or_none(values.get("language")),
+        format=_text_or_none(values.get("format")),
+        speed=float(speed) if isinstance(speed, int | float) else None,
+    )
+
+
+def _text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _without_template(mapping: FieldMapping, text: str) -> str:
+    """Return the text without what the contract's template puts around it."""
+    before, _, after = mapping.template.partition("{}")
+    return text.removeprefix(before).removesuffix(after) if after else text.removeprefix(before)
