@@ -321,7 +321,7 @@ async def test_responses_of_a_service_have_recorded_provenance(bench: Bench, tmp
     assert status == 0
     (folder,) = (tmp_path / "runs").iterdir()
     saved = load_run(folder)
-    assert saved.manifest.provenance == "recorded"
+    assert saved.manifest.provenance == "live"
     assert [sample.audio and sample.audio.audio_s for sample in saved.samples] == [1.0, 1.0, 1.0]
 
 

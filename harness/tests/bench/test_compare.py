@@ -202,7 +202,7 @@ def test_a_larger_charge_for_the_same_texts_is_a_regression() -> None:
     ("change", "says"),
     [
         ({"suite": msgspec.structs.replace(SUITE, sha256="6" * 64)}, "suite"),
-        ({"provenance": "recorded"}, "the baseline is emulated, the run is recorded"),
+        ({"provenance": "live"}, "the baseline is emulated, the run is live"),
         ({"concurrency": 2}, "--concurrency"),
         ({"targets": (make_target_ref("acme/other"),)}, "no target in common"),
     ],

@@ -12,7 +12,7 @@ from voicegauge.contract import Catalogue, Target
 from voicegauge.errors import BudgetError, DataError, UsageError
 from voicegauge.model import AmountPerUnit, Provenance, VoiceSample
 
-LIVE = Provenance.RECORDED
+LIVE = Provenance.LIVE
 SETTINGS = st.builds(
     BenchPlanSettings,
     sessions=st.integers(1, 3),

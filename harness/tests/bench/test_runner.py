@@ -186,7 +186,7 @@ async def test_the_budget_stops_the_run_and_keeps_the_samples(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
     stop = StopSignal()
-    asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
+    asked = order(suite, targets, emulator, "job", provenance=Provenance.LIVE, max_cost_usd=0.02)
     outcome = await run_plan(asked, tmp_path, stop=stop)
     assert isinstance(stop.error, BudgetError)
     assert (len(outcome.samples), outcome.is_complete) == (2, False)
@@ -197,7 +197,7 @@ async def test_the_budget_stops_the_run_and_keeps_the_samples(
 async def test_the_budget_of_an_interrupted_run_stays_spent(
     suite: Suite, targets: dict[str, Target], emulator: RunningEmulator, tmp_path: Path
 ) -> None:
-    asked = order(suite, targets, emulator, "job", provenance=Provenance.RECORDED, max_cost_usd=0.02)
+    asked = order(suite, targets, emulator, "job", provenance=Provenance.LIVE, max_cost_usd=0.02)
     await run_plan(asked, tmp_path)
     stop = StopSignal()
     again = await run_plan(asked, tmp_path, resumed=read_journal(tmp_path), stop=stop)
@@ -245,7 +245,7 @@ async def test_a_resumed_run_pays_for_nothing_twice(
 ) -> None:
     shop = Shop()
     url = await serve(shop.app)
-    asked = order(suite, targets, url, "job", provenance=Provenance.RECORDED, max_cost_usd=1.0)
+    asked = order(suite, targets, url, "job", provenance=Provenance.LIVE, max_cost_usd=1.0)
     first = asyncio.create_task(run_plan(asked, tmp_path))
     await shop.polled.wait()
     first.cancel()
@@ -271,7 +271,7 @@ async def test_a_stop_request_completes_requests_in_flight(
 ) -> None:
     shop, stop = Shop(), StopSignal()
     url = await serve(shop.app)
-    asked = order(suite, targets, url, "job", provenance=Provenance.RECORDED, max_cost_usd=1.0)
+    asked = order(suite, targets, url, "job", provenance=Provenance.LIVE, max_cost_usd=1.0)
     running = asyncio.create_task(run_plan(asked, tmp_path, stop=stop))
     await shop.polled.wait()
     stop.request()

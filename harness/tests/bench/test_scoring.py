@@ -171,9 +171,9 @@ def test_audio_that_was_changed_is_rejected(folder: Folder, empty_cache: None, d
 def test_without_an_engine_nothing_is_scored(folder: Folder) -> None:
     folder.add(wav(speech()))
     assert score_run(folder.path, folder.run(), "none") is None
-    live = folder.run(provenance=Provenance.RECORDED)
+    live = folder.run(provenance=Provenance.LIVE)
     assert score_run(folder.path, live, "auto") is None
-    assert "--asr whisper" in choose_scoring_asr("auto", Provenance.RECORDED, [SpokenText("en", TEXT)]).reason
+    assert "--asr whisper" in choose_scoring_asr("auto", Provenance.LIVE, [SpokenText("en", TEXT)]).reason
 
 
 def test_a_dask_cluster_transcribes_as_this_machine_does(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ def printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         scores = score_set(samples, lambda one: int(one.text_id) % 3)
         made = run(samples, score_sets=(scores,), targets=tuple(make_target_ref(name, usd=1.25) for name in names))
         monkeypatch.setenv("COLUMNS", str(width))
-        print_summaries(summarize(made, scores, characters=500), scores, Provenance.RECORDED)
+        print_summaries(summarize(made, scores, characters=500), scores, Provenance.LIVE)
         table, mark, below = capsys.readouterr().out.partition("medians, ")
         return table, mark + below
 

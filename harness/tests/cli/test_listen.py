@@ -60,9 +60,9 @@ def test_webhooks_are_printed_one_per_line_and_validated(tmp_path: Path) -> None
     assert process.returncode == 1
     lines = [line.split("  ", 1)[1] for line in out.splitlines() if not line.startswith("    ")]
     assert lines[:3] == [
-        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
-        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
-        "RECORDED  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  failed",
+        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
+        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  passed",
+        "LIVE  pixazo/generateXtts  xtts-v2-api_1  COMPLETED  failed",
     ]
     assert "v_2?[2J  PROCESSING  failed" in lines[3]
     found = set(re.findall(r"error (webhook-\S+|callback-\S+):", out))

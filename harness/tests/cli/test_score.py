@@ -133,7 +133,7 @@ def test_a_mistake_is_one_line(
 
 
 def test_a_live_run_without_weights_names_the_option_to_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_run(folder, made_run(folder, 1, Provenance.RECORDED))
+    save_run(folder, made_run(folder, 1, Provenance.LIVE))
     assert run_cli(["score", str(folder)]) == 2
     assert "--asr whisper" in capsys.readouterr().err
 

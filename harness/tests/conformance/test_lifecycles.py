@@ -89,7 +89,7 @@ def live(kokoro):
         collector = Collector([], 0)
         plan = CasePlan(cases=tuple(case for case in cases if case.is_lifecycle and case.operation == made_by))
         settings = CheckSettings(
-            provenance=Provenance.RECORDED,
+            provenance=Provenance.LIVE,
             base_urls={"ttsai": {"": "http://emulated/ttsai"}},
             keys={"ttsai": EMULATED_KEY},
             clock=VirtualClock,

@@ -34,10 +34,10 @@ def test_a_provider_as_one_document_is_checked_without_python(live, acme) -> Non
     assert (status, report["findings"]) == (0, [])
     assert {case["verdict"] for case in report["cases"]} == {"passed"}
     assert report["schema"] == "voicegauge/check/2"
-    assert list(report["exchanges"]) == ["recorded"]
+    assert list(report["exchanges"]) == ["live"]
     assert report["spent_usd"] == pytest.approx(0.001)
     assert len(acme.texts) == 1
-    assert "RECORDED" in out
+    assert "LIVE" in out
     assert "about $0.001" in err
 
 
@@ -48,7 +48,7 @@ def test_responses_of_the_emulator_are_emulated_at_any_url(live, acme_contracts)
     assert status == 1
     assert list(report["exchanges"]) == ["emulated"]
     assert {finding["provenance"] for finding in report["findings"]} == {"emulated"}
-    assert "RECORDED" not in out
+    assert "LIVE" not in out
 
 
 def test_the_key_is_sent_and_never_shown(live, acme) -> None:
@@ -112,7 +112,7 @@ def test_spending_is_reported_by_target_kind_and_rule(live, acme) -> None:
     spending = report["spending"]
     assert spending["total"]["usd"] == report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
     assert spending["total"]["billable"] == len(acme.texts)
-    assert spending["total"]["requests"] == report["exchanges"]["recorded"]
+    assert spending["total"]["requests"] == report["exchanges"]["live"]
     for part in ("by_target", "by_operation", "by_kind"):
         assert sum(spent["usd"] for spent in spending[part].values()) == pytest.approx(report["spent_usd"])
     assert spending["by_kind"]["invalid"]["usd"] == 0 < spending["by_kind"]["valid"]["usd"]

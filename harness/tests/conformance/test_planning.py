@@ -82,19 +82,19 @@ def test_a_chat_is_not_billed_when_one_target_is_checked() -> None:
 def test_the_price_of_a_chat_must_be_set() -> None:
     targets = CATALOGUE.select(["ttsai"])
     plan = plan_cases(targets, emulated=False, every=False)
-    named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.RECORDED)
+    named = price_plan(plan, targets, {"ttsai/chat": 0.5}, provenance=Provenance.LIVE)
     assert [case.usd for case in named.cases if case.is_billable and "ttsai/chat: " in case.id] == [0.5, 0.5]
     assert "ttsai/chat" not in named.unpriced
-    assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.RECORDED).unpriced
+    assert "ttsai/chat" in price_plan(plan, targets, {}, provenance=Provenance.LIVE).unpriced
 
 
 def test_a_budget_pays_for_the_first_requests_of_the_plan() -> None:
     targets = CATALOGUE.select(["pixelapi"])
-    whole = price_plan(plan_cases(targets, emulated=False, every=True), targets, {}, provenance=Provenance.RECORDED)
+    whole = price_plan(plan_cases(targets, emulated=False, every=True), targets, {}, provenance=Provenance.LIVE)
     paid = [case for case in whole.cases if case.is_billable]
     for most in (0, 1, 7, len(paid), len(paid) + 1):
         plan = plan_cases(targets, emulated=False, every=True, max_calls=most)
-        cut = price_plan(plan, targets, {}, provenance=Provenance.RECORDED)
+        cut = price_plan(plan, targets, {}, provenance=Provenance.LIVE)
         assert [case.id for case in cut.cases if case.is_billable] == [case.id for case in paid[:most]]
         assert cut.usd == pytest.approx(sum(case.usd for case in paid[:most]))
         assert whole.affordable_calls(cut.usd) == min(most, len(paid))

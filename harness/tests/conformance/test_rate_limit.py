@@ -19,7 +19,7 @@ def test_a_check_takes_as_many_minutes_as_its_requests_need(acme, acme_contracts
     contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
     targets, clock = list(contract.targets.values()), VirtualClock()
     settings = CheckSettings(
-        provenance=Provenance.RECORDED,
+        provenance=Provenance.LIVE,
         base_urls={"acme": {"": acme.url}},
         keys={"acme": KEY},
         clock=lambda: clock,

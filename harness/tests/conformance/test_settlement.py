@@ -43,7 +43,7 @@ async def run_case(contract: Contract, ledger: Ledger, app: Starlette | None = N
     """Run one single-request case against `app`, or the server at `url`."""
     async with Transport(app=app) as transport:
         client = Client(contract, transport, base_urls={"": url}, key=ACME_KEY, clock=VirtualClock(), ledger=ledger)
-        service = CheckedService(contract, client, ledger, provenance=Provenance.RECORDED)
+        service = CheckedService(contract, client, ledger, provenance=Provenance.LIVE)
         await CaseRunner(service, RULES, Collector(["acme"], 0)).judge_case(single_request(contract))
 
 

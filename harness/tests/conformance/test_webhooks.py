@@ -109,14 +109,14 @@ def test_an_injected_fault_is_found_by_its_rule(fault, inject_faults, check) -> 
 def test_a_live_check_uses_the_given_receiver(check, monkeypatch) -> None:
     monkeypatch.setattr(webhook_session, "SETTLE_S", 0.0)
     with running_receiver() as receiver:
-        report = check("pixazo/chatterbox", provenance=Provenance.RECORDED, receiver=receiver)
+        report = check("pixazo/chatterbox", provenance=Provenance.LIVE, receiver=receiver)
         states = [json.loads(one.request.body)["status"] for one in receiver.received]
     assert {case.verdict for case in report.cases} == {"passed"}
     assert sorted(states) == ["COMPLETED", "COMPLETED", "PROCESSING"]
 
 
 def test_a_live_check_needs_a_tunnel_for_webhooks(check) -> None:
-    report = check("pixazo/vibevoice", provenance=Provenance.RECORDED)
+    report = check("pixazo/vibevoice", provenance=Provenance.LIVE)
     (skipped,) = [case for case in report.cases if case.verdict == "skipped"]
     assert "--public-url" in (skipped.reason or "")
 

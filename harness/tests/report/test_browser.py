@@ -32,7 +32,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     base = tmp_path_factory.mktemp("pages")
     emulated = make_run(base / "a", (*VOICES, BROKEN), repetitions=2)
     live = make_run(
-        base / "b", VOICES[1:4], languages=LANGUAGES_ALL, provenance=Provenance.RECORDED, closed=False, repetitions=2
+        base / "b", VOICES[1:4], languages=LANGUAGES_ALL, provenance=Provenance.LIVE, closed=False, repetitions=2
     )
     hostile = make_run(
         base / "c", hostile_voices(), transcript=HOSTILE[0] + HOSTILE[4], message=HOSTILE[1], repetitions=1

@@ -57,7 +57,7 @@ def test_json_is_the_complete_report_with_its_schema(typical: tuple[Path, Run]) 
 
 
 def test_markdown_is_one_table_per_run_with_its_provenance(typical: tuple[Path, Run], tmp_path: Path) -> None:
-    live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.RECORDED)
+    live = make_run(tmp_path, VOICES[:1], repetitions=1, provenance=Provenance.LIVE)
     text = render_markdown(summarize_runs([typical, live]))
     first, second = text.split("### ")[1:]
     assert first.startswith("EMULATED: ")

@@ -53,12 +53,12 @@ def test_an_emulated_page_says_so_in_its_title_its_banner_and_every_section(typi
 
 
 def test_a_live_page_never_says_emulated(tmp_path: Path) -> None:
-    page = page_of(make_run(tmp_path, VOICES[:1], provenance=Provenance.RECORDED, repetitions=1))
+    page = page_of(make_run(tmp_path, VOICES[:1], provenance=Provenance.LIVE, repetitions=1))
     assert "EMULATED" not in Skeleton(page).text
 
 
 def test_a_mixed_page_marks_each_emulated_row_and_names_what_must_not_be_compared(tmp_path: Path) -> None:
-    live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.RECORDED, repetitions=1, closed=False)
+    live = make_run(tmp_path / "a", VOICES[:2], provenance=Provenance.LIVE, repetitions=1, closed=False)
     emulated = make_run(tmp_path / "b", VOICES[:2], repetitions=1)
     page = page_of(live, emulated)
     comparison = page[page.index('<table class="comparison"') : page.index('<section id="tradeoff"')]

@@ -94,7 +94,7 @@ def test_it_can_be_sent_to_another_process_after_use(spec: str) -> None:
 def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
     (bare / "whisper").mkdir()
     (bare / "whisper" / "tiny.en.pt").write_bytes(checkpoint.read_bytes())
-    for provenance in (Provenance.EMULATED, Provenance.RECORDED):
+    for provenance in (Provenance.EMULATED, Provenance.LIVE):
         asr, reason = choose("auto", provenance)
         assert asr is not None
         assert asr.id == f"whisper:tiny.en@{short_sha256(checkpoint)}"
@@ -106,7 +106,7 @@ def test_auto_takes_weights_in_the_cache(bare: Path, checkpoint: Path) -> None:
 
 def test_auto_takes_what_the_environment_names(bare: Path, checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICEGAUGE_WHISPER", str(checkpoint))
-    asr, reason = choose("auto", Provenance.RECORDED)
+    asr, reason = choose("auto", Provenance.LIVE)
     assert asr is not None
     assert (asr.id, reason) == (f"whisper:own@{short_sha256(checkpoint)}", "named by VOICEGAUGE_WHISPER")
 
@@ -115,7 +115,7 @@ def test_auto_takes_faster_whisper_from_the_hubs_cache(bare: Path, converted: Pa
     folder = bare / "huggingface/hub/models--Systran--faster-whisper-tiny.en/snapshots/1"
     folder.parent.mkdir(parents=True)
     folder.symlink_to(converted)
-    asr = choose("auto", Provenance.RECORDED).asr
+    asr = choose("auto", Provenance.LIVE).asr
     assert asr is not None
     assert asr.id == f"faster-whisper:tiny.en@{short_sha256(converted / 'model.bin')}"
     assert asr.transcribe(sound("high"), "en") == TEXTS["high"].strip()
@@ -129,10 +129,10 @@ def test_without_weights_an_emulated_run_gets_the_embedded_one(bare: Path) -> No
 
 
 def test_without_weights_a_live_run_needs_a_named_engine(bare: Path) -> None:
-    asr, reason = choose("auto", Provenance.RECORDED)
+    asr, reason = choose("auto", Provenance.LIVE)
     assert asr is None
     assert "cannot judge a live service: install them with `voicegauge asr install base.en`" in reason
-    named = choose("embedded", Provenance.RECORDED).asr
+    named = choose("embedded", Provenance.LIVE).asr
     assert named is not None
 
 

@@ -275,7 +275,7 @@ def _plan_requests(
         texts,
         chosen,
         settings,
-        provenance=Provenance.EMULATED if live is None else Provenance.RECORDED,
+        provenance=Provenance.EMULATED if live is None else Provenance.LIVE,
         prices=prices,
         base_urls={} if live is None else live.base_urls,
         voice_sample=voice,

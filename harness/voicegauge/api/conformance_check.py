@@ -314,7 +314,7 @@ def _validate_mode(
 
 
 def _provenance(live: LiveOptions | None) -> Provenance:
-    return Provenance.EMULATED if live is None else Provenance.RECORDED
+    return Provenance.EMULATED if live is None else Provenance.LIVE
 
 
 def _report(collector: Collector, stop: StopReason | None, rules: Mapping[str, Rule] = RULES) -> CheckReport:

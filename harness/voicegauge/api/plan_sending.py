@@ -50,7 +50,7 @@ def live_settings(
     pacers = {provider: rate_limiter_for(one, live.base_urls) for provider, one in plans.items()}
     announce_rate_limits(pacers, listener)
     return CheckSettings(
-        provenance=Provenance.RECORDED,
+        provenance=Provenance.LIVE,
         base_urls={contract.id: live.base_urls for contract in contracts},
         keys=keys,
         ledger=live.ledger or Ledger(live.max_cost_usd),

@@ -214,7 +214,7 @@ class _RecordingRun:
         if saved:
             self.listener.notice(f"resuming an interrupted recording: {len(saved)} cases are already recorded")
         rest = CasePlan(cases=tuple(case for case in plan.cases if case.id not in saved), skipped=plan.skipped)
-        cost = price_plan(rest, self.targets, self.prices, provenance=Provenance.RECORDED)
+        cost = price_plan(rest, self.targets, self.prices, provenance=Provenance.LIVE)
         settings = live_settings(
             list(self.contracts.values()),
             self.live,

@@ -27,7 +27,9 @@ class Provenance(StrEnum):
     EMULATED = "emulated"
     """The responses of voicegauge's own emulator."""
     RECORDED = "recorded"
-    """The responses of a live service."""
+    """The responses of a live service, read from a recording."""
+    LIVE = "live"
+    """The responses of a live service, received by this command."""
 
 
 class Severity(StrEnum):

@@ -139,7 +139,7 @@ def _column_head(group: str, label: str) -> str:
 
 def _heading(run: RunReport) -> str:
     manifest = run.manifest
-    prefix = "" if manifest.provenance == "recorded" else f"{manifest.provenance.upper()}: "
+    prefix = "" if manifest.provenance == "live" else f"{manifest.provenance.upper()}: "
     return f"{prefix}voicegauge {_escape_markdown(manifest.suite.id)}, {_escape_markdown(manifest.created_at)}"
 
 

@@ -72,7 +72,7 @@ class RunView(NamedTuple):
     @property
     def is_emulated(self) -> bool:
         """Whether the emulator sent the responses."""
-        return self.report.manifest.provenance is not Provenance.RECORDED
+        return self.report.manifest.provenance is not Provenance.LIVE
 
     @property
     def has_uneven_languages(self) -> bool:

@@ -77,7 +77,7 @@ class BenchReport(Record, frozen=True, kw_only=True):
     @property
     def is_emulated(self) -> bool:
         """Whether any of the numbers come from the emulator."""
-        return any(run.manifest.provenance is not Provenance.RECORDED for run in self.runs)
+        return any(run.manifest.provenance is not Provenance.LIVE for run in self.runs)
 
 
 def summarize_runs(

@@ -33,7 +33,7 @@ class RunHighlight(NamedTuple):
 
 
 def _describe_provenance(provenance: Provenance) -> str:
-    return "live service" if provenance is Provenance.RECORDED else provenance.upper()
+    return "live service" if provenance is Provenance.LIVE else provenance.upper()
 
 
 _RUN_KIND_NOTES: dict[RunKind, str] = {
@@ -139,7 +139,7 @@ def _left_out(run: RunReport) -> str:
 
 def _spent(run: RunReport) -> str:
     manifest = run.manifest
-    if manifest.provenance is not Provenance.RECORDED:
+    if manifest.provenance is not Provenance.LIVE:
         return "nothing: emulated"
     limit = f" of at most {format_usd(manifest.max_cost_usd)}" if manifest.max_cost_usd is not None else ""
     return f"{format_usd(manifest.spent_usd)}{limit}"

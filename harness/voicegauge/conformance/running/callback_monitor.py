@@ -117,4 +117,4 @@ def _names_a_model_of(operation: Operation, body: object) -> bool:
 
 def _provenance(received: ReceivedCallback) -> Provenance:
     is_emulated = received.request.header("user-agent") == SERVER_NAME
-    return Provenance.EMULATED if is_emulated else Provenance.RECORDED
+    return Provenance.EMULATED if is_emulated else Provenance.LIVE

@@ -98,7 +98,7 @@ def total_price_usd(plan: CasePlan, targets: Sequence[Target], prices: Mapping[s
     Raises:
         UsageError: a price is not known.
     """
-    priced = price_plan(plan, targets, prices, provenance=Provenance.RECORDED)
+    priced = price_plan(plan, targets, prices, provenance=Provenance.LIVE)
     require_prices(priced)
     return priced.usd
 
