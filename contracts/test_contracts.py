@@ -33,7 +33,7 @@ OPERATIONS = [(contract, operation) for contract in CONTRACTS for operation in c
 
 @functools.cache
 def whole_plan(contract: Contract) -> CasePlan:
-    """Every case of a check of the emulator."""
+    """The plan of a check of the emulator."""
     return plan_cases(list(contract.targets.values()), emulated=True, every=True)
 
 
@@ -42,7 +42,7 @@ def contract(request) -> Contract:
     return request.param
 
 
-def test_what_a_document_prints_breaks_it_only_where_the_documents_disagree(contract) -> None:
+def test_documented_examples_violate_only_disputed_statements(contract) -> None:
     judged = list(judge_documented_examples(contract))
     assert judged
     findings = [finding for _, found in judged for finding in found]
@@ -50,19 +50,19 @@ def test_what_a_document_prints_breaks_it_only_where_the_documents_disagree(cont
     assert all(finding.reading for finding in findings)
 
 
-def test_what_is_there_for_the_emulator_keeps_the_contract_too(contract) -> None:
+def test_examples_for_the_emulator_conform_to_the_contract(contract) -> None:
     findings = [finding for _, found in judge_documented_examples(contract, inferred=True) for finding in found]
     assert [finding.message for finding in findings if finding.severity is not Severity.DISPUTED] == []
 
 
 @pytest.mark.parametrize(("contract", "name"), OPERATIONS, ids=lambda value: getattr(value, "id", value))
-def test_every_operation_is_planned_for(contract, name) -> None:
+def test_every_operation_has_planned_cases(contract, name) -> None:
     plan = whole_plan(contract)
     assert name in {case.operation for case in plan.cases}
     assert plan.skipped == ()
 
 
-def test_every_target_is_followed_to_its_audio(contract) -> None:
+def test_every_target_has_a_full_delivery(contract) -> None:
     plan = whole_plan(contract)
     assert {case.target for case in plan.cases if case.speech is not None and not case.expects_failure} == set(
         contract.targets
@@ -79,14 +79,14 @@ def test_every_target_and_operation_is_recorded(contract) -> None:
     assert {one.operation for one in exchanges} >= set(contract.operations)
 
 
-def test_every_recording_keeps_its_contract() -> None:
+def test_every_recording_conforms_to_its_contract() -> None:
     collector = Collector([], 0)
     check_recordings(find_recordings(data_dir("fixtures")), CONTRACTS, RULES, collector)
     assert [finding for finding in collector.report().findings if finding.severity is not Severity.DISPUTED] == []
 
 
-def test_every_recorded_case_is_answered_from_its_recording(contract) -> None:
-    """The client speaks, polls and downloads in process: no network, no emulator, nothing unmatched, nothing unused."""
+def test_every_recorded_case_is_replayed(contract) -> None:
+    """The client submits, polls and downloads in process: no network, no emulator, no unmatched or unused exchange."""
     targets = list(contract.targets.values())
     recorded = [recording for recording in RECORDED if recording.provider == contract.id]
     replay = Replay(recorded, [contract])

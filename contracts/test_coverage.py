@@ -1,6 +1,6 @@
 """A check of the emulator leaves nothing out: each operation's success, documented errors, and limits from both sides.
 
-What is missing is computed from the contract and the plan. What is agreed to be left out stands here, with its reason.
+Gaps are computed from the contract and the plan. The accepted ones are listed here with their reason.
 """
 
 from __future__ import annotations
@@ -43,29 +43,29 @@ def cases(contract) -> dict[str, list[ConformanceCase]]:
 
 
 def followed(contract: Contract) -> Iterator[str]:
-    """Operations whose success is met on the way: of a job, of a URL in an answer, of a thing that is kept."""
+    """Yield operations that a delivery or a resource lifecycle calls: status, download, list, delete, transitions."""
     for operation in contract.operations.values():
-        places = [operation.speech.response.audio, operation.job] if operation.speech else [operation.job]
+        parts = [operation.speech.response.audio, operation.job] if operation.speech else [operation.job]
         if operation.speech is not None and operation.speech.response.job is not None:
             yield operation.speech.response.job
         if operation.job is not None:
             yield from filter(None, (operation.job.audio.download, operation.job.result))
-        yield from filter(None, (getattr(place, "download", None) for place in places))
-        answer = getattr(operation.audio_input, "response", None)
-        for part in ("audio", "stems"):
-            yield from filter(None, [getattr(getattr(answer, part, None), "download", None)])
+        yield from filter(None, (getattr(part, "download", None) for part in parts))
+        response = getattr(operation.audio_input, "response", None)
+        for key in ("audio", "stems"):
+            yield from filter(None, [getattr(getattr(response, key, None), "download", None)])
         if operation.resource is not None:
             parts = (operation.resource.list, operation.resource.delete, *operation.resource.transitions)
             yield from (part.operation for part in parts if part is not None)
 
 
-def test_every_operation_is_shown_to_succeed(contract, cases) -> None:
+def test_every_operation_has_an_accepted_case(contract, cases) -> None:
     met = set(followed(contract))
     accepted = {name for name, own in cases.items() if any(case.expected.verdict == "accepted" for case in own)}
     assert set(contract.operations) - met - accepted == set()
 
 
-def test_every_documented_error_is_met(contract, cases) -> None:
+def test_every_documented_error_is_caused(contract, cases) -> None:
     missing = [
         f"{name} {status}"
         for name, operation in contract.operations.items()
@@ -80,7 +80,7 @@ def meets(cases: list[ConformanceCase], status: int) -> bool:
 
 
 def limits(contract: Contract, operation: Operation) -> Iterator[tuple[str, str]]:
-    """Every bound of a request to `operation`: where it stands, and its keyword."""
+    """Yield every limit of requests to `operation`: JSON pointer and keyword."""
     for media in operation.request_media.values():
         schema, pointer = media.data.get("schema", {}), media.schema_pointer or ""
         yield from bounds(contract, schema, pointer, 0)
@@ -101,7 +101,7 @@ def bounds(contract: Contract, schema: object, pointer: str, depth: int) -> Iter
 
 
 def verdicts(cases: list[ConformanceCase], pointer: str) -> tuple[int, int]:
-    """How many cases at `pointer` are to be accepted, and how many refused."""
+    """Count the accepted and the rejected cases for `pointer`."""
     here = [case.expected.verdict for case in cases if case.expected.contract_pointer == pointer]
     return here.count("accepted"), here.count("rejected")
 
@@ -117,17 +117,17 @@ def inside(pointer: str, keyword: str) -> int:
     return 1 if keyword == "maximum" else 2
 
 
-def test_every_limit_of_a_request_is_tried_below_at_and_above(contract, cases) -> None:
+def test_every_limit_of_a_request_is_tested_below_at_and_above(contract, cases) -> None:
     missing = []
     for name, operation in contract.operations.items():
         for pointer, keyword in limits(contract, operation):
-            accepted, refused = verdicts(cases[name], pointer)
-            if refused < 1 or (accepted < inside(pointer, keyword) and not any(map(pointer.endswith, LEFT_OUT))):
-                missing.append(f"{name} {pointer}: {accepted} accepted, {refused} refused")
+            accepted, rejected = verdicts(cases[name], pointer)
+            if rejected < 1 or (accepted < inside(pointer, keyword) and not any(map(pointer.endswith, LEFT_OUT))):
+                missing.append(f"{name} {pointer}: {accepted} accepted, {rejected} rejected")
     assert missing == []
 
 
-def test_every_limit_of_an_upload_is_tried_from_both_sides(contract, cases) -> None:
+def test_every_limit_of_an_upload_is_tested_on_both_sides(contract, cases) -> None:
     missing = []
     for name, operation in contract.operations.items():
         fields = {key for media in operation.request_media.values() for key in media.schema.get("properties", {})}
@@ -141,7 +141,7 @@ def test_every_limit_of_an_upload_is_tried_from_both_sides(contract, cases) -> N
     assert missing == []
 
 
-def test_what_is_left_out_is_there() -> None:
+def test_exceptions_exist() -> None:
     assert all(LEFT_OUT.values())
     known = {pointer for one in CONTRACTS for op in one.operations.values() for pointer, _ in limits(one, op)}
     assert all(any(pointer.endswith(end) for pointer in known) for end in LEFT_OUT)

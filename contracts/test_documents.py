@@ -1,4 +1,4 @@
-"""Every document in this folder is valid, fits the grammar, and keeps its own words."""
+"""Every document in this folder is valid OpenAPI, fits the grammar, and its examples fit its schemas."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from voicegauge.contract.consistency.references import check_schemas
 from voicegauge.contract.document_walk import EXTENSIONS, walk_objects
 from voicegauge.contract.extension import json_schema
 from voicegauge.contract.schemas import to_pointer
+from voicegauge.formats import Location
 
 CONTRACTS = {contract.document.path.parent.name: contract for contract in load_catalogue()}
 OUR_KEYS = EXTENSIONS | {"x-advice", "x-name", "x-request", "x-rejection-reason"}
@@ -62,7 +63,7 @@ def bodies(contract: Contract) -> Iterator[MediaType]:
 
 
 def callback_bodies(contract: Contract) -> Iterator[MediaType]:
-    """What a provider sends to its caller, which no operation of the contract has."""
+    """Yield the bodies of callbacks, which no operation of the contract has."""
     for pointer, node in walk_objects(contract.document.data):
         if "/callbacks/" in pointer and "requestBody" in node:
             body, at = contract.schemas.resolve(node["requestBody"], f"{pointer}/requestBody")
@@ -71,7 +72,7 @@ def callback_bodies(contract: Contract) -> Iterator[MediaType]:
 
 
 def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[str]:
-    """Ways in which an example breaks its schema that no recorded dispute covers."""
+    """Yield violations of the schema by an example that no recorded dispute covers."""
     for error in media.errors(example.value):
         disputes = [
             dispute
@@ -83,11 +84,11 @@ def misfits(contract: Contract, media: MediaType, example: Example) -> Iterator[
             yield f"{example.pointer}{error.pointer}: {error.message}"
 
 
-def schema_of(contract: Contract, at: str, says: str) -> str:
+def schema_of(contract: Contract, at: str, claim: str) -> str:
     return next(
         f"{pointer}/schema"
         for pointer, node in walk_objects(contract.document.data)
-        if pointer.startswith(f"{at}/x-source/disputed/") and node.get("claim") == says
+        if pointer.startswith(f"{at}/x-source/disputed/") and node.get("claim") == claim
     )
 
 
@@ -104,7 +105,7 @@ def test_parameter_examples_fit(contract) -> None:
 
 
 def test_every_error_and_every_state_has_an_example(contract) -> None:
-    """The emulator answers with them."""
+    """The emulator responds with them."""
     missing: list[str] = []
     for operation in contract.operations.values():
         for status, response in operation.responses.items():
@@ -128,9 +129,9 @@ def examples_of(operation: Any) -> Iterator[Example]:
         yield from media.examples
 
 
-def state_of(example: Example, place: str) -> Any:
+def state_of(example: Example, location: Location) -> Any:
 
-    return place.read_body(example.value)
+    return location.read_body(example.value)
 
 
 def test_every_submit_links_to_its_status(contract) -> None:
@@ -141,7 +142,7 @@ def test_every_submit_links_to_its_status(contract) -> None:
 
 
 def test_every_fact_has_a_source(contract) -> None:
-    """An operation, a schema of its own and a price say which document they are from."""
+    """Operations, named schemas and prices have an `x-source`."""
     without = [operation.id for operation in contract.operations.values() if "x-source" not in operation.data]
     schemas = contract.document.data.get("components", {}).get("schemas", {})
     without += [name for name, schema in schemas.items() if "x-source" not in schema]
@@ -154,7 +155,7 @@ def test_sources_are_all_used(contract) -> None:
     assert set(contract.provider.sources) <= named
 
 
-def test_disputes_soften_rules_that_exist(contract) -> None:
+def test_disputes_name_existing_rules(contract) -> None:
     named = {
         rule
         for pointer, node in walk_objects(contract.document.data)

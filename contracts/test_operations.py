@@ -1,4 +1,4 @@
-"""Every operation that the five documents describe is in a contract, is played and is checked.
+"""Every operation that the five documents describe is in a contract, emulated and checked.
 
 The table is transcribed from the documents, section by section. A path is given where the
 document prints one; a section whose path was lost when its page was saved has none.
@@ -87,7 +87,7 @@ def listed() -> dict[tuple[str, str], dict]:
     return {(row["id"], operation["id"]): operation for row in rows for operation in row["operations"]}
 
 
-def test_the_list_holds_what_the_documents_describe_and_nothing_else(listed) -> None:
+def test_exactly_the_documented_operations_are_listed(listed) -> None:
     assert {(provider, operation) for _, _, provider, operation, _, _ in DOCUMENTED} == listed.keys()
 
 
@@ -104,11 +104,11 @@ def test_every_documented_operation_is_listed(listed, document, section, provide
 
 
 @pytest.mark.parametrize(("document", "provider", "operation"), SENT)
-def test_what_a_provider_sends_by_itself_is_checked(listed, document, provider, operation) -> None:
+def test_callbacks_are_checked(listed, document, provider, operation) -> None:
     assert "callback-schema" in listed[provider, operation]["rules"]
 
 
-def test_checks_follow_what_the_contract_says_of_an_operation(listed) -> None:
+def test_rules_depend_on_the_contract_of_an_operation(listed) -> None:
     def checks(operation: str) -> set[str]:
         return set(listed["ttsai", operation]["rules"])
 
@@ -121,5 +121,5 @@ def test_checks_follow_what_the_contract_says_of_an_operation(listed) -> None:
 
 
 def test_disputed_facts_are_listed(listed) -> None:
-    assert any("/api/v1/voice-clone/" in says for says in listed["ttsai", "cloneVoice"]["disputed"])
+    assert any("/api/v1/voice-clone/" in claim for claim in listed["ttsai", "cloneVoice"]["disputed"])
     assert listed["ttsai", "getHealth"]["disputed"] == []

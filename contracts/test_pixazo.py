@@ -1,4 +1,4 @@
-"""What is special in Pixazo's documents."""
+"""Facts that only Pixazo's documents have."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def test_both_styles_of_time_are_documented(time) -> None:
 
 
 @pytest.mark.parametrize("output", [None, {"media_url": [], "media_type": "audio/wav"}, {"media_url": ["https://a.b"]}])
-def test_a_completed_request_carries_its_audio(output) -> None:
+def test_a_completed_request_has_its_audio(output) -> None:
     assert list(STATUS.errors(status(output=output)))
 
 
-def test_an_error_is_not_charged_and_says_why() -> None:
+def test_an_error_is_not_charged_and_has_a_reason() -> None:
     job = PIXAZO.operation("getRequestStatus").job
     assert {name: state.charged for name, state in job.states.items() if state.end} == {
         "COMPLETED": None,
@@ -50,7 +50,7 @@ def test_an_error_is_not_charged_and_says_why() -> None:
     assert list(STATUS.errors(status(status="ERROR", error=None, output=None)))
 
 
-def test_recommended_lengths_and_typical_ranges_are_no_bounds() -> None:
+def test_recommended_lengths_and_typical_ranges_are_not_limits() -> None:
     assert valid("generateXtts", {"speaker": "https://a.example/b.wav", "text": "a" * 501})
     assert valid("generateVibevoice", {"script": "Speaker 0: Hello.", "cfg_scale": 3.0})
     assert not valid("generateChatterbox", {"text": "Hello.", "cfg": 2.1})
@@ -65,7 +65,7 @@ def test_recommended_lengths_and_typical_ranges_are_no_bounds() -> None:
         ("Speaker 0: Hello.\nHi.", False),
     ],
 )
-def test_every_line_of_a_realtime_script_names_its_speaker(script, fits) -> None:
+def test_every_line_of_a_realtime_script_needs_its_speaker(script, fits) -> None:
     speakers = [{"preset": "Frank [EN]"}]
     assert valid("generateVibevoiceRealtime", {"script": script, "speakers": speakers}) is fits
 

@@ -1,4 +1,4 @@
-"""What is special in PixelAPI's documents."""
+"""Facts that only PixelAPI's documents have."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ SAMPLE = VoiceSample(data=b"RIFF", filename="me.wav", media_type="audio/wav")
         ({"text": "Hi", "language": "xx"}, False),
     ],
 )
-def test_bounds(media_type, fields, fits) -> None:
+def test_limits(media_type, fields, fits) -> None:
     errors = list(GENERATE.request_media[media_type].errors(fields))
     assert (errors == []) is fits
 
 
-def test_a_recording_makes_it_voice_cloning() -> None:
+def test_an_upload_selects_voice_cloning() -> None:
     design = map_speech_request(PIXELAPI.target("voice-design"), SpeechRequest(text="Hi"))
     clone = map_speech_request(PIXELAPI.target("voice-clone"), SpeechRequest(text="Hi", voice_sample=SAMPLE))
     assert design.media_type == "application/x-www-form-urlencoded"
@@ -58,11 +58,11 @@ def test_thirty_one_languages_and_auto() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_refusal_for_now_says_when_to_come_back(status) -> None:
+def test_a_temporary_rejection_has_retry_after(status) -> None:
     assert GENERATE.response(status).headers["Retry-After"].required
 
 
-def test_every_status_answer_has_its_times_and_its_price() -> None:
+def test_every_status_response_has_times_and_charge() -> None:
     media = PIXELAPI.operation("getSpeechStatus").success.media["application/json"]
     whole = {"status": "queued", "credits_used": 50, "created_at": "2026-03-31T10:00:00Z", "completed_at": None}
     assert not list(media.errors(whole))

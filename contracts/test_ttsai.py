@@ -1,4 +1,4 @@
-"""TTS.ai: the facts that its document states twice or not at all, and what the second sources say."""
+"""TTS.ai: facts on which its document contradicts itself or is silent, and the claims of secondary sources."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def ttsai() -> Contract:
     return load_catalogue().provider("ttsai")
 
 
-def answered(contract: Contract, operation_id: str, status: int, body: Any, *, target: str | None = None) -> Call:
+def responded(contract: Contract, operation_id: str, status: int, body: Any, *, target: str | None = None) -> Call:
     operation = contract.operation(operation_id)
-    asked = json.dumps({"model": target, "text": TEXT, "voice": "af_bella"}).encode()
+    body_sent = json.dumps({"model": target, "text": TEXT, "voice": "af_bella"}).encode()
     request = Request(
         method=operation.method,
         url=f"{operation.server.url}{operation.path}",
         headers=(("Content-Type", "application/json"),),
-        body=asked if operation.method == "POST" else b"",
+        body=body_sent if operation.method == "POST" else b"",
     )
     media_type = "audio/mpeg" if isinstance(body, bytes) else "application/json"
     response = Response(
@@ -41,7 +41,7 @@ def answered(contract: Contract, operation_id: str, status: int, body: Any, *, t
         body=body if isinstance(body, bytes) else json.dumps(body).encode(),
     )
     exchange = Exchange(provider=contract.id, operation=operation_id, request=request, response=response)
-    # What was asked counts for a charge alone.
+    # Only a charge depends on the request.
     if target is None:
         return Call(operation, exchange, request_origin="unknown")
     return Call(operation, exchange, target=contract.target(target))
@@ -74,9 +74,9 @@ def test_every_error_code_has_its_status(ttsai: Contract, status: str, code: str
     for operation_id in ("submitSpeech", "createSpeech", "cloneVoice"):
         (example,) = ttsai.operation(operation_id).responses[status].media["application/json"].examples
         assert (example.value["error"]["code"], example.rejection_reason) == (code, when)
-        assert ("error-shape", "error") not in severities(answered(ttsai, operation_id, int(status), example.value))
+        assert ("error-shape", "error") not in severities(responded(ttsai, operation_id, int(status), example.value))
         wrong = {"error": {**example.value["error"], "code": "teapot"}}
-        assert ("error-shape", "error") in severities(answered(ttsai, operation_id, int(status), wrong))
+        assert ("error-shape", "error") in severities(responded(ttsai, operation_id, int(status), wrong))
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_thousand_characters_cost_what_their_tier_costs(ttsai: Contract, targe
     assert (price.credits, price.usd) == (characters, None)
 
 
-def test_only_free_models_do_without_a_key(ttsai: Contract) -> None:
+def test_only_free_models_work_without_a_key(ttsai: Contract) -> None:
     free = {"kokoro", "piper", "vits", "melotts"}
     streamed = {"kokoro-stream", "melotts-stream"}
     assert {t.name for t in ttsai.targets.values() if not t.needs_key} == free | streamed
@@ -130,25 +130,25 @@ def test_plans_and_the_keyless_allowance(ttsai: Contract) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 202])
-def test_a_queued_job_is_what_a_submit_is_answered_with(ttsai: Contract, status: int) -> None:
-    assert severities(answered(ttsai, "submitSpeech", status, submitted(), target="kokoro")) == set()
+def test_the_response_to_a_submit_is_a_queued_job(ttsai: Contract, status: int) -> None:
+    assert severities(responded(ttsai, "submitSpeech", status, submitted(), target="kokoro")) == set()
 
 
-def test_the_other_readings_of_a_submit_are_disputed(ttsai: Contract) -> None:
-    audio = answered(ttsai, "submitSpeech", 200, b"\xff\xfb\x90\x00")
+def test_contradicting_claims_about_a_submit_are_disputed(ttsai: Contract) -> None:
+    audio = responded(ttsai, "submitSpeech", 200, b"\xff\xfb\x90\x00")
     assert severities(audio) == {("content-type", "disputed")}
     cached = submitted(status="completed", result_url="https://api.tts.ai/static/downloads/1/output.mp3")
-    assert severities(answered(ttsai, "submitSpeech", 200, cached)) == {("response-schema", "disputed")}
+    assert severities(responded(ttsai, "submitSpeech", 200, cached)) == {("response-schema", "disputed")}
 
 
-def test_what_no_document_says_of_a_submit_is_an_error(ttsai: Contract) -> None:
+def test_an_undocumented_response_to_a_submit_is_an_error(ttsai: Contract) -> None:
     for wrong in (submitted(status="completed"), submitted(uuid="7"), submitted(job_id=None), {"status": "queued"}):
-        assert ("response-schema", "error") in severities(answered(ttsai, "submitSpeech", 200, wrong))
+        assert ("response-schema", "error") in severities(responded(ttsai, "submitSpeech", 200, wrong))
 
 
-def test_a_charge_is_disputed_only_where_another_reading_gives_it(ttsai: Contract) -> None:
+def test_a_charge_is_disputed_only_if_a_claim_states_it(ttsai: Contract) -> None:
     def verdict(charged: float, target: str) -> str | None:
-        call = answered(ttsai, "submitSpeech", 200, submitted(credits_used=charged), target=target)
+        call = responded(ttsai, "submitSpeech", 200, submitted(credits_used=charged), target=target)
         return next(
             (f.severity.value for f in Checker(Provenance.RECORDED).findings(call) if f.rule == "charge-wrong"), None
         )
@@ -175,7 +175,7 @@ def test_a_charge_is_disputed_only_where_another_reading_gives_it(ttsai: Contrac
     ],
 )
 def test_results_by_each_source(ttsai: Contract, body: dict[str, Any], severity: str | None) -> None:
-    found = {level for _, level in severities(answered(ttsai, "getSpeechResult", 200, body))}
+    found = {level for _, level in severities(responded(ttsai, "getSpeechResult", 200, body))}
     found -= {"warning", "info"}
     assert found == ({severity} if severity else set())
 
@@ -194,10 +194,10 @@ def test_results_by_each_source(ttsai: Contract, body: dict[str, Any], severity:
         ("submitSpeech", 429, {"message": "Too many requests."}),
     ],
 )
-def test_the_shapes_that_the_sdks_read_are_disputed(
+def test_the_structures_that_the_sdks_read_are_disputed(
     ttsai: Contract, operation_id: str, status: int, body: dict[str, Any]
 ) -> None:
-    found = severities(answered(ttsai, operation_id, status, body))
+    found = severities(responded(ttsai, operation_id, status, body))
     assert found
     assert {level for _, level in found} == {"disputed"}
 

@@ -1,4 +1,4 @@
-"""TTS.ai's operations that are sent audio: the document's tables, transcribed."""
+"""TTS.ai's operations with audio input: the tables of the document, transcribed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ttsai() -> Contract:
         ("translation", [5000]),
     ],
 )
-def test_a_minute_costs_what_the_table_says(ttsai: Contract, name: str, credits: list[float]) -> None:
+def test_prices_per_minute_are_those_of_the_table(ttsai: Contract, name: str, credits: list[float]) -> None:
     price = ttsai.audio_input_targets[name].pricing
     assert price is not None
     assert [reading.credits for reading in (price, *price.alternatives)] == credits
@@ -49,7 +49,7 @@ def test_the_key_finder_and_the_converter_are_free(ttsai: Contract, name: str) -
         ("restyleSpeech", 50, set()),
     ],
 )
-def test_uploads_are_limited_as_the_document_says(
+def test_limits_of_uploads_are_those_of_the_document(
     ttsai: Contract, operation: str, megabytes: int, formats: set[str]
 ) -> None:
     limits = ttsai.operation(operation).limits.uploads["file"]
@@ -97,24 +97,24 @@ def test_defaults_bounds_and_choices(ttsai: Contract, operation: str, field: str
 
 
 def test_every_error_code_is_documented_for_each(ttsai: Contract) -> None:
-    for intake in ttsai.audio_input_targets.values():
-        statuses = {int(status) for status in intake.operation.responses if not status.startswith("2")}
+    for target in ttsai.audio_input_targets.values():
+        statuses = {int(status) for status in target.operation.responses if not status.startswith("2")}
         assert statuses == {400, 401, 402, 403, 404, 413, 429, 500, 503}
 
 
 def test_a_lost_path_is_marked_as_inferred(ttsai: Contract) -> None:
     named = {"/v1/stt/", "/v1/voice-convert/", "/v1/audio/enhance/"}
-    for intake in ttsai.audio_input_targets.values():
-        inferred = intake.operation.data["x-source"].get("inferred", False)
-        assert inferred is (intake.operation.path not in named), intake.operation.path
+    for target in ttsai.audio_input_targets.values():
+        inferred = target.operation.data["x-source"].get("inferred", False)
+        assert inferred is (target.operation.path not in named), target.operation.path
 
 
-def test_an_operation_takes_audio_by_each_of_its_models(ttsai: Contract) -> None:
+def test_an_operation_has_a_target_for_each_of_its_models(ttsai: Contract) -> None:
     by_operation: dict[str, list[AudioInputTarget]] = {}
-    for intake in ttsai.audio_input_targets.values():
-        by_operation.setdefault(intake.operation.id, []).append(intake)
-    for operation_id, intakes in by_operation.items():
+    for target in ttsai.audio_input_targets.values():
+        by_operation.setdefault(target.operation.id, []).append(target)
+    for operation_id, targets in by_operation.items():
         (media,) = ttsai.operation(operation_id).request_media.values()
         models = media.schema["properties"].get("model", {}).get("enum")
         if models is not None:
-            assert [intake.spec.constants[MODEL] for intake in intakes] == models
+            assert [target.spec.constants[MODEL] for target in targets] == models

@@ -15,16 +15,16 @@ from voicegauge.errors import ContractError
 from voicegauge.formats.located_yaml import read_document
 
 Load = Callable[[str], Contract]
-Refusal = Callable[[str, str], str]
+RejectedEdit = Callable[[str, str], str]
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="session")
 def acme() -> str:
-    """The whole example of docs/contract.md."""
+    """The complete example of docs/contract.md."""
     text = (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
     found = re.search(r"<!-- example: acme -->\n```yaml\n(.*?)```\n<!-- /example -->", text, re.DOTALL)
-    assert found, "docs/contract.md has lost its example"
+    assert found, "docs/contract.md has no example"
     return found[1]
 
 
@@ -42,7 +42,7 @@ def load(tmp_path: Path) -> Load:
 
 @pytest.fixture
 def line_of(acme: str) -> Callable[[str], int]:
-    """The line of the example on which a text first stands."""
+    """Return the line of the first occurrence of a text in the example."""
 
     def find(part: str) -> int:
         return 1 + acme[: acme.index(part)].count("\n")
@@ -58,17 +58,17 @@ def load_unvalidated(path: Path) -> None:
 
 
 @pytest.fixture
-def refusal(tmp_path: Path) -> Refusal:
-    """Why the bundled contract of TTS.ai is refused where `part` of its text has become `to`."""
+def rejected_edit(tmp_path: Path) -> RejectedEdit:
+    """Return why the bundled contract of TTS.ai is rejected after `part` of its text is replaced by `to`."""
     text = (data_dir("contracts") / "ttsai" / "openapi.yaml").read_text(encoding="utf-8")
 
     def edit(part: str, to: str) -> str:
         assert part in text
         path = tmp_path / "openapi.yaml"
         path.write_text(text.replace(part, to, 1), encoding="utf-8")
-        with pytest.raises(ContractError) as refused:
+        with pytest.raises(ContractError) as raised:
             load_unvalidated(path)
-        assert refused.value.line, "no line is named"
-        return refused.value.reason
+        assert raised.value.line, "the error has no line"
+        return raised.value.reason
 
     return edit

@@ -1,4 +1,4 @@
-"""What a contract says of audio that is sent is read, and refused with its line where it does not hold together."""
+"""`x-transcription` and `x-conversion` are loaded, or rejected with the line of an inconsistency."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def ttsai() -> Contract:
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "says"),
+    ("change", "to", "message"),
     [
         ("          audio: body#/file\n          language", "          language", "must have a location for audio"),
         ("audio: body#/file\n          language", "audio: body#/recording\n          language", "documented request"),
@@ -45,32 +45,33 @@ def ttsai() -> Contract:
         ),
     ],
 )
-def test_what_does_not_hold_together_is_refused_with_its_line(refusal, change, to, says) -> None:
-    assert says in refusal(change, to)
+def test_an_inconsistency_is_rejected_with_its_line(rejected_edit, change, to, message) -> None:
+    assert message in rejected_edit(change, to)
 
 
-def test_an_operation_has_one_of_the_two_keys(refusal) -> None:
+def test_an_operation_has_one_of_the_two_keys(rejected_edit) -> None:
     conversion = "purpose: convert\n        request: {audio: body#/file}\n        response: {}\n        targets: {}\n"
     key = "      x-transcription:\n"
-    assert "either x-transcription or x-conversion" in refusal(key, f"      x-conversion:\n        {conversion}{key}")
+    both = f"      x-conversion:\n        {conversion}{key}"
+    assert "either x-transcription or x-conversion" in rejected_edit(key, both)
 
 
-def test_a_price_a_minute_counts_the_audio_that_is_sent(ttsai) -> None:
-    intake = ttsai.audio_input_targets["stt-whisper"]
-    assert quote_price(intake, 0, audio_s=90).credits == 3000
-    assert quote_price(intake, 0, audio_s=90, usd=0.01).usd == 0.01
-    assert describe_price(intake) == "2,000 characters / minute of audio"
+def test_a_price_per_minute_applies_to_the_uploaded_audio(ttsai) -> None:
+    target = ttsai.audio_input_targets["stt-whisper"]
+    assert quote_price(target, 0, audio_s=90).credits == 3000
+    assert quote_price(target, 0, audio_s=90, usd=0.01).usd == 0.01
+    assert describe_price(target) == "2,000 characters / minute of audio"
 
 
-def test_what_costs_no_credits_costs_no_dollars(ttsai) -> None:
+def test_zero_credits_are_zero_dollars(ttsai) -> None:
     assert quote_price(ttsai.audio_input_targets["convert"], 0, audio_s=90).usd == 0
     assert quote_price(ttsai.audio_input_targets["enhance"], 0, audio_s=90).usd is None
 
 
-def test_a_range_of_prices_is_two_readings(ttsai) -> None:
+def test_a_range_of_prices_is_two_alternatives(ttsai) -> None:
     assert "4,000 or 3,000 characters / minute of audio" in describe_price(ttsai.audio_input_targets["stems-demucs"])
 
 
-def test_names_are_apart_from_those_of_targets(ttsai) -> None:
+def test_names_differ_from_those_of_speech_targets(ttsai) -> None:
     assert not ttsai.audio_input_targets.keys() & ttsai.targets.keys()
-    assert all(intake.id == f"ttsai/{name}" and intake.needs_key for name, intake in ttsai.audio_input_targets.items())
+    assert all(target.id == f"ttsai/{name}" and target.needs_key for name, target in ttsai.audio_input_targets.items())

@@ -1,4 +1,4 @@
-"""Bodies are read as what they call themselves, or refused."""
+"""Bodies are parsed according to their media type, or rejected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_json_is_read(value) -> None:
+def test_json_is_parsed(value) -> None:
     assert read_json(json.dumps(value).encode()) == value
     assert read_json(b"\xef\xbb\xbf" + json.dumps(value).encode()) == value
 
@@ -49,17 +49,17 @@ def test_json_is_read(value) -> None:
         (b'["\\udc00\\ud83d"]', "has an unpaired surrogate"),
     ],
 )
-def test_what_is_no_json_is_refused(body, reason) -> None:
+def test_invalid_json_is_rejected(body, reason) -> None:
     with pytest.raises(UnreadableBodyError, match=reason):
         read_json(body)
 
 
-def test_a_whole_surrogate_pair_is_a_character() -> None:
+def test_a_complete_surrogate_pair_is_a_character() -> None:
     assert read_json(b'"\\ud83d\\ude00"') == "\U0001f600"
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_json_or_refused(body) -> None:
+def test_any_bytes_are_json_or_rejected(body) -> None:
     try:
         value = read_json(body)
     except UnreadableBodyError:
@@ -91,13 +91,13 @@ def test_an_urlencoded_form_has_fields() -> None:
         ("application/x-www-form-urlencoded", b"a=\xff", "is not a valid form"),
     ],
 )
-def test_what_is_no_form_is_refused(content_type, body, reason) -> None:
+def test_an_invalid_form_is_rejected(content_type, body, reason) -> None:
     with pytest.raises(UnreadableBodyError, match=reason):
         read_form(content_type, body)
 
 
 @given(st.binary(max_size=200), st.sampled_from([MULTIPART, "application/x-www-form-urlencoded"]))
-def test_any_bytes_are_a_form_or_refused(body, content_type) -> None:
+def test_any_bytes_are_a_form_or_rejected(body, content_type) -> None:
     for data in (body, b"--b\r\n" + body, part("a", body)):
         try:
             form = read_form(content_type, data)

@@ -1,4 +1,4 @@
-"""Contracts are found, chosen by name, and overridden by the user's own."""
+"""Contracts are found, selected by name, and replaced by those of the user."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ def folder(acme, tmp_path):
     return tmp_path
 
 
-def test_own_folders_are_added_to_the_bundled_ones(folder) -> None:
+def test_user_folders_are_added_to_the_bundled_contracts(folder) -> None:
     bundled, both = load_catalogue(), load_catalogue([folder])
     assert {contract.id for contract in both} == {contract.id for contract in bundled} | {"acme"}
     assert [contract.id for contract in both] == sorted(contract.id for contract in both)
 
 
-def test_a_single_file_will_do(folder) -> None:
+def test_a_single_file_is_accepted(folder) -> None:
     assert load_catalogue([folder / "acme" / "openapi.yaml"]).provider("acme").id == "acme"
 
 
-def test_an_own_contract_replaces_a_bundled_one(folder) -> None:
+def test_a_user_contract_replaces_a_bundled_one(folder) -> None:
     path = folder / "acme" / "openapi.yaml"
     path.write_text(path.read_text().replace("  id: acme\n", "  id: pixelapi\n"))
     assert list(load_catalogue([folder]).provider("pixelapi").targets) == ["swift"]
 
 
-def test_targets_are_chosen_by_provider_or_in_full(folder) -> None:
+def test_targets_are_selected_by_provider_or_full_id(folder) -> None:
     catalogue = load_catalogue([folder])
     assert [target.id for target in catalogue.select(["acme"])] == ["acme/swift"]
     assert [target.id for target in catalogue.select(["acme/swift", "acme"])] == ["acme/swift"]
     assert len(catalogue.select([])) == len(catalogue.targets)
 
 
-def test_an_unknown_name_says_the_nearest(folder) -> None:
+def test_an_unknown_name_suggests_the_nearest(folder) -> None:
     catalogue = load_catalogue([folder])
     with pytest.raises(UnknownNameError, match="did you mean acme/swift"):
         catalogue.select(["acme/swivt"])
@@ -48,6 +48,6 @@ def test_an_unknown_name_says_the_nearest(folder) -> None:
         catalogue.provider("acme").operation("getSpeach")
 
 
-def test_an_empty_folder_is_said(tmp_path) -> None:
+def test_an_empty_folder_is_an_error(tmp_path) -> None:
     with pytest.raises(ContractError, match="no contract found"):
         load_catalogue([tmp_path])

@@ -1,4 +1,4 @@
-"""What a document says of its streams must hold together, and a stream is read as it says."""
+"""`x-stream` is checked for consistency, and streams are parsed according to it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ DOCUMENT: dict[str, Any] = {
 
 
 def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
-    """The contract, with `value` at `path` of its operation; nothing there for `None`."""
+    """Load the contract with `value` at `path` of its operation; `None` removes the key."""
     document = copy.deepcopy(DOCUMENT)
     *way, last = path.split("/") if path else [""]
     node = document["paths"]["/say"]["post"]
@@ -97,17 +97,17 @@ def _load(tmp_path: Path, path: str = "", value: Any = MISSING) -> Contract:
         ("x-stream/encoding", "base64", "unknown field"),
     ],
 )
-def test_what_does_not_hold_together_is_refused_with_its_line(tmp_path, path, value, reason) -> None:
-    with pytest.raises(ContractError, match=reason) as refused:
+def test_an_inconsistency_is_rejected_with_its_line(tmp_path, path, value, reason) -> None:
+    with pytest.raises(ContractError, match=reason) as raised:
         _load(tmp_path, path, value)
-    assert refused.value.line
+    assert raised.value.line
 
 
 def _event(**data: Any) -> bytes:
     return b"data: " + json.dumps(data).encode() + b"\n\n"
 
 
-def test_kinds_are_read_where_the_document_says(tmp_path) -> None:
+def test_event_types_are_read_at_the_documented_location(tmp_path) -> None:
     spec = _load(tmp_path).operation("say").stream
     assert spec is not None
     body = _event(type="speech.audio.delta", audio="aGVs") + _event(type="speech.audio.delta", audio="bG8=")

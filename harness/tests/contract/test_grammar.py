@@ -1,4 +1,4 @@
-"""The published JSON Schema of the x- keys says what the loader says."""
+"""The published JSON Schema of the x- keys accepts and rejects the same documents as the loader."""
 
 from __future__ import annotations
 
@@ -32,6 +32,6 @@ def test_the_documented_example_fits(acme, grammar) -> None:
         ("x-provider:", "x-vendor:"),
     ],
 )
-def test_what_the_loader_refuses_does_not_fit(acme, grammar, change, to) -> None:
+def test_documents_that_the_loader_rejects_do_not_fit(acme, grammar, change, to) -> None:
     assert change in acme
     assert not grammar.is_valid(yaml.safe_load(acme.replace(change, to, 1)))

@@ -1,4 +1,4 @@
-"""Limits of an operation are laid over those of the whole contract."""
+"""Limits of an operation override those of the whole contract."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ paths:
 """
 
 
-def test_an_operation_keeps_the_limits_it_says_nothing_of(tmp_path: Path) -> None:
+def test_limits_without_override_apply_to_an_operation(tmp_path: Path) -> None:
     path = tmp_path / "openapi.yaml"
     path.write_text(DOCUMENT)
     contract = load_contract(path)

@@ -1,4 +1,4 @@
-"""A document is loaded whole or refused in one line with file, line and reason."""
+"""A document is loaded, or rejected in one line with file, line and reason."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from voicegauge.contract import load_contract
 from voicegauge.errors import ContractError
 
 
-def test_the_documented_example_is_a_whole_contract(acme, load) -> None:
+def test_the_documented_example_is_a_complete_contract(acme, load) -> None:
     contract = load(acme)
     assert list(contract.targets) == ["swift"]
     target = contract.target("swift")
@@ -31,7 +31,7 @@ BROKEN: dict[str, dict[str, str]] = yaml.safe_load(Path(__file__).with_name("bro
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_a_broken_document_is_refused_with_its_line(
+def test_a_broken_document_is_rejected_with_its_line(
     case: str, acme: str, load, line_of: Callable[[str], int], tmp_path
 ) -> None:
     broken = BROKEN[case]
@@ -66,7 +66,7 @@ def test_a_server_variable_has_its_default(acme, load) -> None:
     assert contract.hosts == {"eu.acme.example"}
 
 
-def test_a_path_item_may_be_referred_to(acme, load) -> None:
+def test_a_path_item_may_be_a_reference(acme, load) -> None:
     status = "  /v1/speech/{id}:\n"
     submit, polled = acme.split("components:\n")[0].split(status)
     indented = "".join(f"  {line}\n" for line in polled.splitlines())

@@ -85,7 +85,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("case", HOSTILE)
-def test_a_hostile_document_is_one_line_and_soon(case: str, read) -> None:
+def test_a_malicious_document_is_rejected_quickly_in_one_line(case: str, read) -> None:
     text, line, reason = HOSTILE[case]
     begun = time.monotonic()
     with pytest.raises(ContractError) as caught:
@@ -96,7 +96,7 @@ def test_a_hostile_document_is_one_line_and_soon(case: str, read) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_a_large_file_is_not_read_whole(tmp_path) -> None:
+def test_a_large_file_is_not_read_completely(tmp_path) -> None:
     path = tmp_path / "large.yaml"
     with path.open("wb") as file:
         file.truncate(1 << 40)  # sparse
@@ -114,7 +114,7 @@ _json = st.recursive(
 
 
 @given(data=st.dictionaries(_text, _json, max_size=3), indent=st.sampled_from([None, 2, "\t"]))
-def test_json_is_read_as_json(tmp_path_factory, data, indent) -> None:
+def test_json_is_parsed_as_json(tmp_path_factory, data, indent) -> None:
     path = tmp_path_factory.getbasetemp() / "any.json"
     path.write_text(json.dumps(data, indent=indent))
     assert read_document(path).data == data

@@ -1,4 +1,4 @@
-"""Places are written and read in one way."""
+"""Locations are parsed, printed, read and written."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _tokens = st.lists(st.text(max_size=3) | st.integers(0, 12).map(str), max_size=5
 
 
 @given(tokens=_tokens.filter(bool))
-def test_a_body_place_keeps_its_keys(tokens) -> None:
+def test_a_body_location_has_its_keys(tokens) -> None:
     text = "body#" + "".join(f"/{escape(token)}" for token in tokens)
-    place = parse_location(text)
-    assert (place.kind, place.tokens, str(place)) == ("body", tuple(tokens), text)
+    location = parse_location(text)
+    assert (location.kind, location.tokens, str(location)) == ("body", tuple(tokens), text)
 
 
 @given(kind=st.sampled_from(["query", "path", "header"]), name=st.text(min_size=1))
-def test_a_named_place_keeps_its_name(kind, name) -> None:
-    place = parse_location(f"{kind}.{name}")
-    assert (place.kind, place.name, str(place)) == (kind, name, f"{kind}.{name}")
+def test_a_parameter_location_has_its_name(kind, name) -> None:
+    location = parse_location(f"{kind}.{name}")
+    assert (location.kind, location.name, str(location)) == (kind, name, f"{kind}.{name}")
 
 
 @given(key=st.text())
@@ -38,13 +38,13 @@ def test_escapes_are_undone(key) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "text", "/text", "body.text", "body#text", "query.", "cookie.a", "body#/~2"])
-def test_anything_else_is_no_place(text) -> None:
+def test_anything_else_is_not_a_location(text) -> None:
     with pytest.raises(ValueError, match="is not a valid location"):
         parse_location(text)
 
 
 @given(root=_json, tokens=_tokens, new=_json)
-def test_what_is_written_is_read(root, tokens, new) -> None:
+def test_a_written_value_is_read(root, tokens, new) -> None:
     before = copy.deepcopy(root)
     try:
         written = write_pointer(root, tokens, new)
@@ -54,13 +54,13 @@ def test_what_is_written_is_read(root, tokens, new) -> None:
         assert read_pointer(written, tokens) == new
 
 
-def test_missing_lists_and_mappings_are_made() -> None:
+def test_missing_lists_and_mappings_are_created() -> None:
     assert write_pointer(None, ["speakers", "1", "preset"], "anna") == {"speakers": [None, {"preset": "anna"}]}
     assert write_pointer({"0": {}}, ["0", "a"], 1) == {"0": {"a": 1}}
 
 
 @pytest.mark.parametrize("token", ["x", "-1", "01", "٣", "99999999999", "10000"])
-def test_a_list_takes_an_index_alone(token) -> None:
+def test_a_list_accepts_only_an_index(token) -> None:
     assert read_pointer([1, 2, 3, 4], [token]) is MISSING
     with pytest.raises(ValueError, match="is not a list index"):
         write_pointer([], [token], 1)

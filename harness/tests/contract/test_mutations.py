@@ -1,4 +1,4 @@
-"""Whatever a document has become, it loads or is refused in one line; nothing else is ever raised."""
+"""Any mutated document is loaded or rejected in one line; no other exception is raised."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JUNK = st.sampled_from(_VALUES + _MARKS)
 
 
 def use(contract: Contract) -> None:
-    """What everything that reads a contract asks of it."""
+    """Access everything that readers of a contract use."""
     assert isinstance(contract.version, str)
     for operation in contract.operations.values():
         for media in operation.request_media.values():
@@ -46,11 +46,11 @@ def load_or_refuse(path: Path, text: str) -> None:
     try:
         use(load_contract(path))
     except ContractError as error:
-        refusal = str(error)
+        message = str(error)
     else:
-        refusal = str(path)
-    assert refusal.startswith(str(path))
-    assert "\n" not in refusal
+        message = str(path)
+    assert message.startswith(str(path))
+    assert "\n" not in message
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ EDITED = settings(max_examples=40, deadline=None, suppress_health_check=[HealthC
 
 @EDITED
 @given(line=_LINES, count=st.integers(1, 6))
-def test_lines_left_out(acme, path, line, count) -> None:
+def test_removed_lines(acme, path, line, count) -> None:
     lines = acme.splitlines()
     begin = line % len(lines)
     load_or_refuse(path, "\n".join(lines[:begin] + lines[begin + count :]))
@@ -71,7 +71,7 @@ def test_lines_left_out(acme, path, line, count) -> None:
 
 @EDITED
 @given(line=_LINES, junk=_JUNK | st.text(max_size=6))
-def test_a_value_replaced(acme, path, line, junk) -> None:
+def test_a_replaced_value(acme, path, line, junk) -> None:
     lines = acme.splitlines()
     index = line % len(lines)
     key, colon, _ = lines[index].partition(": ")
@@ -81,14 +81,14 @@ def test_a_value_replaced(acme, path, line, junk) -> None:
 
 @EDITED
 @given(position=_LINES, gone=st.integers(0, 12), text=_JUNK | st.text(max_size=4))
-def test_text_replaced(acme, path, position, gone, text) -> None:
+def test_replaced_text(acme, path, position, gone, text) -> None:
     begin = position % len(acme)
     load_or_refuse(path, acme[:begin] + text + acme[begin + gone :])
 
 
 @EDITED
 @given(first=_LINES, second=_LINES)
-def test_lines_exchanged(acme, path, first, second) -> None:
+def test_swapped_lines(acme, path, first, second) -> None:
     lines = acme.splitlines()
     one, other = first % len(lines), second % len(lines)
     lines[one], lines[other] = lines[other], lines[one]
@@ -97,7 +97,7 @@ def test_lines_exchanged(acme, path, first, second) -> None:
 
 @EDITED
 @given(line=_LINES, depth=st.integers(-3, 3))
-def test_a_line_moved_in_or_out(acme, path, line, depth) -> None:
+def test_a_line_with_another_indentation(acme, path, line, depth) -> None:
     lines = acme.splitlines()
     index = line % len(lines)
     lines[index] = " " * depth + lines[index] if depth > 0 else lines[index][-2 * depth :]
@@ -115,10 +115,10 @@ def paths(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 @given(
     number=_LINES, new=st.sampled_from([None, {}, [], "", "x", True, -1, 1e9, ["a"], {"a": {}}, [{}], [[]], {"": 0}])
 )
-def test_a_node_replaced(acme, path, number, new) -> None:
+def test_a_replaced_node(acme, path, number, new) -> None:
     data = yaml.safe_load(acme)
-    places = list(paths(data))
-    *parents, last = places[number % len(places)]
+    positions = list(paths(data))
+    *parents, last = positions[number % len(positions)]
     functools.reduce(operator.getitem, parents, data)[last] = new
     load_or_refuse(path, json.dumps(data))
 

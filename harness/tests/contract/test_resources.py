@@ -1,4 +1,4 @@
-"""What a contract says of things that are kept is refused with its line where it does not hold together."""
+"""Inconsistencies of `x-resource`, `x-batch` and `x-chat` are rejected with their line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 
 @pytest.mark.parametrize(
-    ("change", "to", "says"),
+    ("change", "to", "message"),
     [
         ("id: body#/public_id", "id: body#/publicId", "is not in the documented response of createUserVoice"),
         ("states: [active, archived]", "states: []", "needs both state and states"),
@@ -32,5 +32,5 @@ import pytest
         ("reply: body#/ai_text", "reply: body#/answer", "is not in the documented response of chat"),
     ],
 )
-def test_what_does_not_hold_together_is_refused_with_its_line(refusal, change, to, says) -> None:
-    assert says in refusal(change, to)
+def test_an_inconsistency_is_rejected_with_its_line(rejected_edit, change, to, message) -> None:
+    assert message in rejected_edit(change, to)

@@ -1,4 +1,4 @@
-"""Schemas of a contract: references, problems with their places, form fields."""
+"""Schemas of a contract: references, violations with their locations, form fields."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ def words(acme, load):
         ("text", "12", "12"),
     ],
 )
-def test_a_form_field_is_read_as_its_schema_means(words, name, text, value) -> None:
+def test_a_form_field_is_parsed_as_the_type_of_its_schema(words, name, text, value) -> None:
     contract, schema = words
     assert parse_text_value(contract.schemas, schema["properties"][name], text) == value
 
 
-def test_problems_say_where(words) -> None:
+def test_violations_have_pointers(words) -> None:
     contract, _ = words
     at = "/components/schemas/Words"
     errors = list(contract.schemas.errors(at, {"speed": "fast", "a/b": "long"}))
@@ -66,7 +66,7 @@ def test_problems_say_where(words) -> None:
     assert contract.schemas.fits(at, {"speed": 1})
 
 
-def test_keys_beside_a_reference_are_laid_over_it(words) -> None:
+def test_keys_next_to_a_reference_override_it(words) -> None:
     contract, schema = words
     node, pointer = contract.schemas.resolve(schema["properties"]["a/b"], "/here")
     assert node == {"type": "string", "maxLength": 3}
@@ -84,29 +84,29 @@ def test_keys_beside_a_reference_are_laid_over_it(words) -> None:
         (["open", "anything", "0"], True),
     ],
 )
-def test_a_place_is_listed_or_not(words, tokens, listed) -> None:
+def test_a_location_is_documented_or_not(words, tokens, listed) -> None:
     contract, schema = words
     assert allows_location(contract.schemas, schema, tokens) is listed
 
 
-def test_disputes_are_found_from_the_inside_out(acme, load) -> None:
+def test_disputes_are_found_innermost_first(acme, load) -> None:
     source = "x-source: {document: acme.md, disputed: [{claim: %s, document: acme.md}]}"
     text = acme.replace("x-source: {document: acme.md}", source % "outer", 1)
     text = text.replace("description: Queued", f"description: Queued\n          {source % 'inner'}")
     contract = load(text)
     at = contract.operation("createSpeech").pointer
-    found = [(dispute.claim, place) for dispute, place in contract.disputes(f"{at}/responses/202/content")]
+    found = [(dispute.claim, pointer) for dispute, pointer in contract.disputes(f"{at}/responses/202/content")]
     assert found == [("inner", f"{at}/responses/202"), ("outer", at)]
     assert not list(contract.disputes(contract.operation("getSpeech").pointer))
 
 
-def test_advice_is_no_bound(acme, load) -> None:
+def test_advice_is_not_a_limit(acme, load) -> None:
     text = acme.replace("minLength: 1, maxLength: 1000", "x-advice: {maxLength: 5}")
     media = load(text).operation("createSpeech").request_media["application/json"]
     assert list(media.errors({"text": "much longer", "model": "swift-2"})) == []
 
 
-def test_statuses_are_looked_up_by_code_class_and_default(acme, load) -> None:
+def test_responses_are_found_by_code_class_and_default(acme, load) -> None:
     more = "4XX: {description: Refused}\n        default: {description: Other}\n        "
     operation = load(acme.replace('"429": {$ref', f'{more}"429": {{$ref')).operation("createSpeech")
     assert [operation.response(status).status for status in (202, 400, 418, 503)] == ["202", "400", "4XX", "default"]

@@ -1,4 +1,4 @@
-"""Server-sent events are read as WHATWG HTML says, however the bytes are cut."""
+"""Server-sent events are parsed as WHATWG HTML specifies, wherever chunks are split."""
 
 from __future__ import annotations
 
@@ -50,25 +50,25 @@ BODIES = st.lists(st.tuples(LINES, ENDS), max_size=20).map(lambda pairs: "".join
 @given(BODIES, st.lists(st.integers(0, 200)))
 @example(b"data: a\r\n\r\ndata: b\n\n", [9, 10])
 @example(b"\xef\xbb\xbfdata: a\n\n", [1, 2])
-def test_where_the_bytes_are_cut_does_not_matter(body, cuts) -> None:
-    places = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
-    pieces = [body[start:end] for start, end in pairwise(places)]
+def test_chunks_may_be_split_anywhere(body, cuts) -> None:
+    bounds = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+    pieces = [body[start:end] for start, end in pairwise(bounds)]
     assert read(*pieces) == read(body)
 
 
 @given(BODIES)
-def test_a_message_is_there_at_its_end_and_not_before(body) -> None:
+def test_a_message_is_returned_exactly_at_its_end(body) -> None:
     for number, message in enumerate(read(body), 1):
         assert len(read(body[: message.end])) == number
         assert len(read(body[: message.end - 1])) == number - 1
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_can_be_read(body) -> None:
+def test_any_bytes_can_be_parsed(body) -> None:
     read(body)
 
 
-def test_a_stream_that_ends_in_a_message_says_so() -> None:
+def test_a_stream_that_ends_inside_a_message_is_recognized() -> None:
     parser = MessageParser()
     parser.feed(b"data: a\n")
     assert parser.has_partial_message
@@ -77,13 +77,13 @@ def test_a_stream_that_ends_in_a_message_says_so() -> None:
 
 
 @pytest.mark.parametrize("end", [b"", b"\n"])
-def test_a_message_without_end_meets_a_limit(monkeypatch, end) -> None:
+def test_an_endless_message_exceeds_a_limit(monkeypatch, end) -> None:
     monkeypatch.setattr(sse, "MAX_MESSAGE_BYTES", 1000)
     with pytest.raises(UnreadableBodyError, match="more than 1000 bytes"):
         read(*([b"data: " + b"x" * 50 + end] * 100))
 
 
-def test_so_do_messages_without_number(monkeypatch) -> None:
+def test_endless_messages_exceed_a_limit(monkeypatch) -> None:
     monkeypatch.setattr(sse, "MAX_MESSAGES", 10)
     with pytest.raises(UnreadableBodyError, match="more than 10 messages"):
         read(b"data: 1\n\n" * 11)

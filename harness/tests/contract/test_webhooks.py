@@ -1,4 +1,4 @@
-"""`x-webhook`: a document whose parts do not hold together is refused with the line that is wrong."""
+"""`x-webhook` is loaded, or rejected with the line of an inconsistency."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def load(tmp_path: Path) -> Callable[[Any], Contract]:
     return write
 
 
-def test_a_webhook_is_read_with_its_body(load) -> None:
+def test_a_webhook_is_loaded_with_its_body(load) -> None:
     operation = load(DOCUMENT).operation("speak")
     assert operation.webhook.url[0].mode.values == {"end": "terminal", "all": "progress"}
     assert operation.webhook.https_only
@@ -87,22 +87,22 @@ def test_a_webhook_is_read_with_its_body(load) -> None:
         ("https_only: true", "https_only: sure", "https_only"),
     ],
 )
-def test_what_leads_nowhere_is_refused_with_its_line(load, old, new, reason) -> None:
+def test_an_inconsistency_is_rejected_with_its_line(load, old, new, reason) -> None:
     broken = DOCUMENT.replace(old, new, 1)
     assert broken != DOCUMENT
-    with pytest.raises(ContractError, match=re.escape(reason)) as refused:
+    with pytest.raises(ContractError, match=re.escape(reason)) as raised:
         load(broken)
-    assert refused.value.line
+    assert raised.value.line
 
 
-def test_without_a_body_of_its_own_there_must_be_a_status_answer(load) -> None:
+def test_a_webhook_without_body_needs_a_status_response(load) -> None:
     document = yaml.safe_load(DOCUMENT)
     del document["paths"]["/speak"]["post"]["x-webhook"]["body"]
     with pytest.raises(ContractError, match="needs a body: no status response has an id"):
         load(document)
 
 
-def test_what_the_bundled_documents_say_of_webhooks_is_written_down() -> None:
+def test_the_webhooks_of_the_bundled_contracts() -> None:
     found = {
         f"{contract.id}/{operation.id}": [str(url.at) for url in operation.webhook.url]
         for contract in load_catalogue()
