@@ -252,7 +252,8 @@ async def test_a_resumed_run_pays_for_nothing_twice(
     with pytest.raises(asyncio.CancelledError):
         await first
     past = read_journal(tmp_path)
-    assert [job.job for job in past.open_jobs.values()] == ["j1"]
+    assert list(past.pending_jobs.values()) == ["j1"]
+    assert past.abandoned == set(past.pending_jobs)
 
     shop.done.set()
     outcome = await run_plan(asked, tmp_path, resumed=past)

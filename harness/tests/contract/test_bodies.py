@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from voicegauge.formats.bodies import (
+    MAX_JSON_BYTES,
     MAX_JSON_DEPTH,
+    MAX_JSON_NODES,
     MAX_PARTS,
     UnreadableBodyError,
     read_form,
@@ -42,7 +45,7 @@ def test_json_is_parsed(value) -> None:
         (b"\xff", "is not valid JSON"),
         (b"[NaN]", "has NaN, which is not valid JSON"),
         (b"-Infinity", "has -Infinity, which is not valid JSON"),
-        (b"[" * 100_000, "is not valid JSON"),
+        (b"[" * 100_000, f"is nested deeper than {MAX_JSON_DEPTH}"),
         (b"[" * 65 + b"]" * 65, f"is nested deeper than {MAX_JSON_DEPTH}"),
         (b"9" * 5000, "is not valid JSON"),
         (b'{"\\uD83D": "half"}', "has an unpaired surrogate"),
@@ -52,6 +55,30 @@ def test_json_is_parsed(value) -> None:
 def test_invalid_json_is_rejected(body, reason) -> None:
     with pytest.raises(UnreadableBodyError, match=reason):
         read_json(body)
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"0,", b'{"a":{"b":0}},'])
+def test_json_of_too_many_values_is_rejected_before_any_is_created(unit) -> None:
+    body = b"[" + unit * (2 * MAX_JSON_NODES) + b"0]"
+    tracemalloc.start()
+    try:
+        with pytest.raises(UnreadableBodyError, match="has more than 500,000 values"):
+            read_json(body)
+        assert tracemalloc.get_traced_memory()[1] < 100_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_punctuation_inside_texts_does_not_count_as_values() -> None:
+    text = ',:[{"\\' * MAX_JSON_NODES
+    assert read_json(json.dumps([text]).encode()) == [text]
+
+
+def test_json_above_the_size_limit_is_rejected() -> None:
+    body = b'"' + b"a" * (MAX_JSON_BYTES - 2) + b'"'
+    assert len(read_json(body)) == MAX_JSON_BYTES - 2
+    with pytest.raises(UnreadableBodyError, match="is larger than 32 MiB"):
+        read_json(body + b" ")
 
 
 def test_a_complete_surrogate_pair_is_a_character() -> None:

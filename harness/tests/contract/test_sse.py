@@ -39,7 +39,7 @@ def read(*pieces: bytes) -> list[Message]:
     ],
 )
 def test_messages(body, messages) -> None:
-    assert [(message.event, message.data) for message in read(body.encode())] == messages
+    assert [(message.event, message.text) for message in read(body.encode())] == messages
 
 
 LINES = st.sampled_from(["data: a", "data", "event: x", ": c", "id: 1", "", "data: \u00e9\u2028", "nonsense"])
@@ -81,6 +81,22 @@ def test_an_endless_message_exceeds_a_limit(monkeypatch, end) -> None:
     monkeypatch.setattr(sse, "MAX_MESSAGE_BYTES", 1000)
     with pytest.raises(UnreadableBodyError, match="more than 1000 bytes"):
         read(*([b"data: " + b"x" * 50 + end] * 100))
+
+
+def test_empty_fields_exceed_a_limit(monkeypatch) -> None:
+    monkeypatch.setattr(sse, "MAX_MESSAGE_BYTES", 1000)
+    with pytest.raises(UnreadableBodyError, match="a message of more than 1000 bytes"):
+        read(b"data\n" * 100)
+
+
+def test_an_endless_stream_exceeds_a_limit(monkeypatch) -> None:
+    monkeypatch.setattr(sse, "MAX_STREAM_BYTES", 1000)
+    with pytest.raises(UnreadableBodyError, match="an event stream of more than 1000 bytes"):
+        read(*([b"data: 1\n\n"] * 1000))
+
+
+def test_invalid_utf_8_is_replaced() -> None:
+    assert [message.text for message in read(b"data: a\xffb\n\n")] == ["a\ufffdb"]
 
 
 def test_endless_messages_exceed_a_limit(monkeypatch) -> None:

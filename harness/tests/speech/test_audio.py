@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -319,6 +321,65 @@ def test_formats_that_libsndfile_cannot_read_are_read_by_ffmpeg(container: str, 
 def test_a_high_rate_buys_no_more_memory_by_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
     data = by_ffmpeg("ipod", "alac", tone(rate=48_000))
     assert decode(data).audio_s == pytest.approx(2.0, abs=0.06)
-    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_FRAMES", 48_000)
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_SAMPLES", 48_000)
     with pytest.raises(UndecodableAudioError, match="longer than 1 s"):
         decode(data)
+
+
+@pytest.mark.parametrize("name", ["flac", "wav", "mp3", "ogg"])
+def test_measuring_audio_needs_little_more_memory_than_its_samples(name: str) -> None:
+    data = encode(tone(100.0), RATE, name)[0]
+    tracemalloc.start()
+    try:
+        audio = EncodedAudio(data)
+        assert audio.facts("a").audio_s == pytest.approx(100.0, abs=0.1)
+        assert not audio.is_silent
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert audio.decoded is not None
+    assert peak < 1.2 * audio.decoded.samples.nbytes + 8 * 2**20
+
+
+@pytest.mark.parametrize("name", ["flac", "m4a"])
+def test_decoding_stops_at_the_limit(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    data = by_ffmpeg("ipod", "alac", tone(60.0)) if name == "m4a" else encode(tone(60.0), RATE, name)[0]
+    monkeypatch.setattr("voicegauge.speech.audio.limits.MAX_AUDIO_S", 1.0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UndecodableAudioError, match="longer than 1 s"):
+            decode(data)
+        assert tracemalloc.get_traced_memory()[1] < 60 * RATE
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_header_of_a_streamed_wav_is_repaired_without_a_copy() -> None:
+    data = bytearray(encode(tone(100.0), RATE, "wav")[0])
+    struct.pack_into("<I", data, 40, 0xFFFFFFFF)
+    streamed = bytes(data)
+    tracemalloc.start()
+    try:
+        found = decode(streamed)
+        assert tracemalloc.get_traced_memory()[1] < 1.2 * found.samples.nbytes + 2**20
+    finally:
+        tracemalloc.stop()
+    assert found.audio_s == pytest.approx(100.0)
+
+
+def test_a_table_of_samples_that_the_file_does_not_have_takes_no_memory() -> None:
+    data = bytearray(by_ffmpeg("ipod", "aac", tone()))
+    count = 2**24  # 640 MB in FFmpeg's index
+    struct.pack_into(">II", data, data.find(b"stsz") + 8, 1, count)
+    for table, offset in ((b"stsc", 16), (b"stts", 12)):
+        struct.pack_into(">I", data, data.find(table) + offset, count)
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
+    before = peak_kib()
+    with pytest.raises(UndecodableAudioError):
+        decode(bytes(data))
+    assert peak_kib() - before < 100_000
+
+
+def peak_kib() -> int:
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0])

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from voicegauge.contract.extension import EventAudio, StreamSpec
-from voicegauge.formats import MISSING, EventLocation, Message, MessageParser, UnreadableBodyError, read_json
+from voicegauge.formats import (
+    MAX_JSON_NODES,
+    MISSING,
+    EventLocation,
+    Message,
+    MessageParser,
+    UnreadableBodyError,
+    count_json_nodes,
+    decode_base64,
+    read_json,
+)
 
 
 class StreamEvent(NamedTuple):
@@ -18,8 +27,8 @@ class StreamEvent(NamedTuple):
     """The event type, documented or not; `None` if the event has none at the documented location."""
     field: str
     """The event field of the message; "message" if there is none."""
-    text: str
-    """The data as it was received."""
+    data: bytes
+    """The data as it was received, as UTF-8."""
     value: Any
     """The data as JSON; `MISSING` if it is not valid JSON."""
     end: int
@@ -27,7 +36,12 @@ class StreamEvent(NamedTuple):
 
     def read(self, location: EventLocation | None) -> Any:
         """Return the value at a location of the event; `MISSING` if there is none."""
-        return MISSING if location is None else location.read(self.field, self.text, self.value)
+        return MISSING if location is None else location.read(self.field, self.data, self.value)
+
+    @property
+    def text(self) -> str:
+        """The data as text."""
+        return self.data.decode()
 
 
 class EventStreamParser:
@@ -44,6 +58,7 @@ class EventStreamParser:
         self.error: str | None = None
         """Why parsing stopped."""
         self._outcome: str | None = None
+        self._nodes = 0
 
     def feed(self, chunk: bytes) -> None:
         """Parse the next chunk of the body; after an error chunks are ignored."""
@@ -56,11 +71,14 @@ class EventStreamParser:
             self.error = str(error)
 
     def _add(self, message: Message) -> None:
-        if self._spec.end_marker is not None and message.data == self._spec.end_marker:
+        if self._spec.end_marker is not None and message.data == self._spec.end_marker.encode():
             self.has_end_marker = True
             return
+        self._nodes += count_json_nodes(message.data, MAX_JSON_NODES)
+        if self._nodes > MAX_JSON_NODES:  # of all events together, since all are kept
+            raise UnreadableBodyError(f"has more than {MAX_JSON_NODES:,} JSON values in its events")
         try:
-            value = read_json(message.data.encode())
+            value = read_json(message.data)
         except UnreadableBodyError:
             value = MISSING
         event = StreamEvent(None, message.event, message.data, value, message.end)
@@ -116,6 +134,6 @@ def decode_event_audio(event: StreamEvent, audio: EventAudio) -> bytes:
     try:
         if audio.encoding == "hex":
             return bytes.fromhex(text)
-        return base64.b64decode("".join(text.split()), validate=True)
+        return decode_base64(text)
     except (binascii.Error, ValueError) as error:
         raise UnreadableBodyError(f"has no valid {audio.encoding} at {audio.at}: {error}") from error

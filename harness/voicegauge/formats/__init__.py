@@ -1,6 +1,16 @@
 """Data formats, independent of contracts: JSON and form bodies, locations in them, SSE, YAML with line numbers."""
 
-from voicegauge.formats.bodies import Form, UnreadableBodyError, is_form, is_json, read_form, read_json
+from voicegauge.formats.bodies import (
+    MAX_JSON_NODES,
+    Form,
+    UnreadableBodyError,
+    count_json_nodes,
+    decode_base64,
+    is_form,
+    is_json,
+    read_form,
+    read_json,
+)
 from voicegauge.formats.located_yaml import LOADER, Document, escape, read_document, unescape
 from voicegauge.formats.locations import (
     MISSING,
@@ -20,6 +30,7 @@ from voicegauge.formats.sse import MEDIA_TYPE, Message, MessageParser
 
 __all__ = [
     "LOADER",
+    "MAX_JSON_NODES",
     "MEDIA_TYPE",
     "MISSING",
     "Document",
@@ -32,6 +43,8 @@ __all__ = [
     "MessageParser",
     "RequestValues",
     "UnreadableBodyError",
+    "count_json_nodes",
+    "decode_base64",
     "decode_location",
     "encode_location",
     "escape",

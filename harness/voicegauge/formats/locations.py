@@ -171,17 +171,17 @@ class EventLocation(_WrittenForm):
         """Whether the value is in the event's data."""
         return self.kind == "data"
 
-    def read(self, event_type: str | None, text: str, value: Any) -> Any:
+    def read(self, event_type: str | None, data: bytes, value: Any) -> Any:
         """The value in one event; `MISSING` where there is none.
 
         Args:
             event_type: the event field of the message.
-            text: the data as it was received.
+            data: the data as it was received, as UTF-8.
             value: the data as JSON; `MISSING` where it is not JSON.
         """
         if self.kind == "event":
             return MISSING if event_type is None else event_type
-        return read_pointer(value, self.tokens) if self.tokens else text
+        return read_pointer(value, self.tokens) if self.tokens else data.decode()
 
 
 @final

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import zlib
+from collections.abc import Iterator
 
 from voicegauge.errors import OversizeError
 
 MAX_CODINGS = 2
 """Servers compress a body once; a proxy may do so a second time."""
 MAX_MEMBERS = 100
-"""Limit for concatenated gzip members (RFC 1952, section 2.2): each costs a copy of the rest of the body."""
+"""Limit for concatenated gzip members (RFC 1952, section 2.2). Real bodies have one."""
+_PIECE_BYTES = 2**16
+"""Read and decompressed at a time, so that nothing far beyond the limit is."""
 _ANY_HEADER, _RAW = 47, -15
 """zlib window bits: 47 detects gzip and zlib headers. "deflate" means zlib (RFC 9110, section 8.4.1.2), but some
 servers send raw deflate without that header: -15."""
@@ -49,16 +53,28 @@ def _inflate(body: bytes, limit: int, host: str) -> bytes:
 
 def _inflate_members(body: bytes, window: int, limit: int, host: str) -> bytes:
     """Decompress all members and return their concatenated contents."""
-    out, members = bytearray(), 0
-    while body:
+    out, end, members = io.BytesIO(), 0, 0
+    while end < len(body):
         members += 1
         if members > MAX_MEMBERS:
             raise zlib.error("has too many members")
-        inflater = zlib.decompressobj(window)
-        out += inflater.decompress(body, limit - len(out) + 1)
-        if len(out) > limit:
-            raise OversizeError(f"{host}: the response decompresses to more than {limit} bytes")
-        if not inflater.eof:
+        for piece, read_up_to in _inflate_member(body, end, window):
+            if out.tell() + len(piece) > limit:
+                raise OversizeError(f"{host}: the response decompresses to more than {limit} bytes")
+            out.write(piece)
+            end = read_up_to
+    return out.getvalue()
+
+
+def _inflate_member(body: bytes, start: int, window: int) -> Iterator[tuple[bytes, int]]:
+    """Yield pieces of the member at `start`, each with the offset in `body` up to which it was decompressed."""
+    inflater, end = zlib.decompressobj(window), start
+    while not inflater.eof:
+        compressed = inflater.unconsumed_tail
+        if not compressed:
+            compressed = body[end : end + _PIECE_BYTES]
+            end += len(compressed)
+        piece = inflater.decompress(compressed, _PIECE_BYTES)
+        if not piece and not compressed:
             raise zlib.error("ends early")
-        body = inflater.unused_data
-    return bytes(out)
+        yield piece, end - len(inflater.unused_data)

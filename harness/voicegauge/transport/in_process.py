@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 from typing import TYPE_CHECKING, Any
 
 from voicegauge.errors import OversizeError, UnreachableError
@@ -41,7 +42,7 @@ async def call_app(app: Any, request: Request, url: httpx.URL, limit: int) -> Ap
     await app(_scope(request, url), receive, response.send)
     if response.status is None or not response.complete.is_set():
         raise UnreachableError(f"{url.host}: the response is incomplete", sent=True)
-    return response.status, response.headers, b"".join(response.chunks)
+    return response.status, response.headers, response.body.getvalue()
 
 
 class _ResponseCollector:
@@ -49,10 +50,9 @@ class _ResponseCollector:
 
     def __init__(self, host: str, limit: int) -> None:
         self._host, self._limit = host, limit
-        self._size = 0
         self.status: int | None = None
         self.headers: list[tuple[bytes, bytes]] = []
-        self.chunks: list[bytes] = []
+        self.body = io.BytesIO()
         self.complete = asyncio.Event()
 
     async def send(self, message: Any) -> None:
@@ -61,10 +61,9 @@ class _ResponseCollector:
             self.status, self.headers = message["status"], list(message.get("headers", ()))
         elif message["type"] == "http.response.body":
             chunk = message.get("body", b"")
-            self._size += len(chunk)
-            if self._size > self._limit:
+            if self.body.tell() + len(chunk) > self._limit:
                 raise OversizeError(f"{self._host}: the response is larger than {self._limit} bytes")
-            self.chunks.append(chunk)
+            self.body.write(chunk)
             if not message.get("more_body", False):
                 self.complete.set()
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
 from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
 from voicegauge.client.requests import RequestParts, bare_request, origin
 from voicegauge.contract import Operation, ParsedExchange
 from voicegauge.contract.extension import ResponseAudio
 from voicegauge.errors import UnreachableError
+from voicegauge.formats import decode_base64
 from voicegauge.model import DOWNLOAD, Failure, Request
 from voicegauge.transport import proxy_for
 
@@ -85,7 +85,7 @@ def _decode_inline(text: str) -> tuple[bytes, str | None]:
         if not head.endswith(";base64"):
             return unquote_to_bytes(text), media_type
     try:
-        return base64.b64decode("".join(text.split()), validate=True), media_type
+        return decode_base64(text), media_type
     except (binascii.Error, ValueError) as error:
         raise _protocol_failure(f"the audio is not valid base64: {error}") from error
 
@@ -120,7 +120,7 @@ class _Download:
                 url = _join_url(url, redirect)
                 continue
             if not 200 <= response.status < 300:
-                raise self._log.rejected(exchange, "downloading the audio")
+                raise DeliveryFailedError(rejection(response, self._connection.secrets, "downloading the audio"))
             media_type = declared or response.media_type or None
             return DownloadedAudio(response.body, media_type, len(self._log.exchanges) - 1)
         raise _protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import struct
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 _MEDIA_TYPES = {
     "audio/wav": "wav",
@@ -115,15 +117,31 @@ def find_wav_data(data: bytes) -> WavData | None:
     return None
 
 
-def repair_streamed_wav_length(data: bytes) -> bytes:
-    """Fill in the real length of a streamed WAV; other data is returned unchanged."""
+class _PatchedReader(io.BytesIO):
+    """A file whose bytes are replaced at some offsets while they are read, because changing them would copy it all."""
+
+    def __init__(self, data: bytes, patches: Mapping[int, bytes]) -> None:
+        super().__init__(data)
+        self._patches = patches
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into `buffer`, as libsndfile does."""
+        start, size = self.tell(), super().readinto(buffer)
+        view = memoryview(buffer)
+        for at, patch in self._patches.items():
+            low, high = max(at, start), min(at + len(patch), start + size)
+            if low < high:
+                view[low - start : high - start] = patch[low - at : high - at]
+        return size
+
+
+def open_audio(data: bytes) -> io.BytesIO:
+    """Open encoded audio as a file. The header of a streamed WAV reads as if it declared the real length."""
     found = find_wav_data(data)
     if found is None or found.declared is not None or not found.present:
-        return data
-    repaired = bytearray(data)
-    struct.pack_into("<I", repaired, found.size_at, found.present)
-    struct.pack_into("<I", repaired, 4, len(data) - 8)
-    return bytes(repaired)
+        return io.BytesIO(data)
+    sizes = {4: len(data) - 8, found.size_at: found.present}
+    return _PatchedReader(data, {at: struct.pack("<I", size) for at, size in sizes.items()})
 
 
 def declares_length(data: bytes, container: str) -> bool:

@@ -13,10 +13,11 @@ from voicegauge.speech.audio.containers import (
     declares_length,
     find_wav_data,
     is_weak_detection,
-    repair_streamed_wav_length,
+    open_audio,
     sniff_container,
 )
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale, max_frames
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape
+from voicegauge.speech.audio.sample_buffer import SampleBuffer
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
 
 _BLOCK_FRAMES = 4096
@@ -89,7 +90,7 @@ def decode(data: bytes, *, declared: RawAudioFormat | None = None) -> DecodedAud
 
     Raises:
         UndecodableAudioError: not audio, an unsupported container, no samples, more than `MAX_AUDIO_S` or
-            `MAX_FRAMES`, or a sample rate or number of channels out of range.
+            `MAX_SAMPLES`, or a sample rate or number of channels out of range.
     """
     container = sniff_container(data)
     if container is None and declared is not None:
@@ -108,7 +109,7 @@ def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
     if container in ffmpeg.CONTAINERS:
         return _decode_by_ffmpeg(data, container)
     try:
-        with soundfile.SoundFile(io.BytesIO(repair_streamed_wav_length(data))) as file:
+        with soundfile.SoundFile(open_audio(data)) as file:
             return _read_sound_file(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         reason = f"{container} that cannot be read" if container else "not a known audio container"
@@ -155,7 +156,7 @@ def _decode_raw(data: bytes, declared: RawAudioFormat) -> DecodedAudio:
 def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
     rate, channels = int(file.samplerate), int(file.channels)
     check_shape(rate, channels)
-    samples = _read_samples(file, max_frames(rate))
+    samples = _read_samples(file)
     if not len(samples):
         raise UndecodableAudioError(f"{len(data)} bytes of {file.format.lower()} without a single sample")
     container = _SNDFILE_CONTAINERS.get(file.format, file.format.lower())
@@ -170,23 +171,20 @@ def _read_sound_file(file: Any, data: bytes) -> DecodedAudio:
     )
 
 
-def _read_samples(file: Any, limit: int) -> Samples:
+def _read_samples(file: Any) -> Samples:
     import soundfile
 
-    blocks: list[Samples] = []
-    frames = 0
+    buffer = SampleBuffer(file.samplerate)
+    block = np.empty((_BLOCK_FRAMES, file.channels), np.float32)
     while True:
         try:
-            block = file.read(_BLOCK_FRAMES, dtype="float32", always_2d=True)
+            read = file.read(out=block)
         except soundfile.SoundFileError:
             break  # damaged from here on; the blocks before are returned
-        if not len(block):
+        if not len(read):
             break
-        frames += len(block)
-        if frames > limit:
-            raise UndecodableAudioError(f"audio longer than {limit / file.samplerate:.0f} s")
-        blocks.append(block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32))
-    return clip_to_full_scale(np.concatenate(blocks) if blocks else np.zeros(0, np.float32))
+        buffer.add(read if read.shape[1] == 1 else read.mean(axis=1, dtype=np.float32, keepdims=True))
+    return buffer.samples()[:, 0]
 
 
 def _declared_s(file: Any, data: bytes, container: str, frames: int) -> float | None:

@@ -46,6 +46,8 @@ AUDIO_FORMATS = {
     "alaw": SndfileFormat("audio/pcma", "RAW", "ALAW"),
 }
 """Formats that `encode` writes, by name."""
+_BLOCK_FRAMES = 2**18
+"""Frames written at a time: libsndfile's Vorbis encoder takes a call's frames onto the stack, which overflows."""
 _OGG_SERIAL = 1
 """Any fixed number: see `with_ogg_serial`."""
 
@@ -95,15 +97,18 @@ def encode(samples: Samples, sample_rate_hz: int, name: str) -> tuple[bytes, str
         rate = next((known for known in rates if known > sample_rate_hz), rates[-1])
         samples, sample_rate_hz = resample(samples, sample_rate_hz, rate), rate
     buffer = io.BytesIO()
-    soundfile.write(
+    with soundfile.SoundFile(
         buffer,
-        samples,
+        "w",
         sample_rate_hz,
+        samples.shape[1] if samples.ndim > 1 else 1,
         format=audio_format.container,
         subtype=audio_format.subtype,
         endian=audio_format.endian,
         **(_MP3_OPTIONS if name == "mp3" else {}),
-    )
+    ) as file:
+        for start in range(0, len(samples), _BLOCK_FRAMES):
+            file.write(samples[start : start + _BLOCK_FRAMES])
     data = buffer.getvalue()
     return with_ogg_serial(data, _OGG_SERIAL) if audio_format.container == "OGG" else data, audio_format.media_type
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape, clip_to_full_scale, max_frames
+from voicegauge.speech.audio.av_library import load_av
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape
+from voicegauge.speech.audio.sample_buffer import SampleBuffer
 
 CONTAINERS = frozenset({"m4a", "aac", "webm"})
 """Containers that libsndfile cannot read."""
@@ -51,9 +54,8 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
     Raises:
         UndecodableAudioError: no audio track, nothing decodable, or audio beyond the limits.
     """
-    import av
-
-    blocks: list[Samples] = []
+    av = load_av()
+    buffer: SampleBuffer | None = None
     rate, source_channels, codec = sample_rate_hz or 0, 0, "unknown"
     try:
         with av.open(io.BytesIO(data), "r") as file:
@@ -61,19 +63,20 @@ def decode_track(data: bytes, *, sample_rate_hz: int | None = None, channels: in
             source_rate, source_channels = int(stream.rate or 0), int(stream.channels)
             codec = str(stream.codec_context.name)
             check_shape(source_rate, source_channels)
-            rate = sample_rate_hz or source_rate
-            resampler = av.AudioResampler(format="flt", layout=_LAYOUTS[channels or min(source_channels, 2)], rate=rate)
-            for block in _resampled_blocks(file.decode(stream), resampler, max_frames(rate), rate):
-                blocks.append(block)  # noqa: PERF402 - the blocks before an error are needed
+            rate, channels = sample_rate_hz or source_rate, channels or min(source_channels, 2)
+            buffer = SampleBuffer(rate, channels)
+            resampler = av.AudioResampler(format="flt", layout=_LAYOUTS[channels], rate=rate)
+            for block in _resampled_blocks(file.decode(stream), resampler):
+                buffer.add(block)
     except UndecodableAudioError:
         raise
     except (av.error.FFmpegError, AttributeError, OverflowError, ValueError) as error:
         # AttributeError: a stream so broken that FFmpeg knows no codec for it. ValueError: the rate changes midway.
-        if not blocks:
+        if not buffer:
             raise UndecodableAudioError(f"cannot be read: {error}") from error
-    if not blocks:
+    if not buffer:
         raise UndecodableAudioError("no samples")
-    return AudioTrack(clip_to_full_scale(np.concatenate(blocks)), rate, source_channels, codec)
+    return AudioTrack(buffer.samples(), rate, source_channels, codec)
 
 
 def _first_audio_stream(file: Any) -> Any:
@@ -82,19 +85,10 @@ def _first_audio_stream(file: Any) -> Any:
     return file.streams.audio[0]
 
 
-def _resampled_blocks(frames: Iterator[Any], resampler: Any, limit: int, rate: int) -> Iterator[Samples]:
-    def convert(frame: Any) -> Iterator[Samples]:
+def _resampled_blocks(frames: Iterator[Any], resampler: Any) -> Iterator[Samples]:
+    for frame in itertools.chain(frames, [None]):  # None flushes the samples that the resampler still holds back
         for resampled in resampler.resample(frame):
-            yield resampled.to_ndarray().reshape(resampled.samples, -1).astype(np.float32)
-
-    count = 0
-    for frame in frames:
-        for block in convert(frame):
-            count += len(block)
-            if count > limit:
-                raise UndecodableAudioError(f"longer than {limit / rate:.0f} s")
-            yield block
-    yield from convert(None)  # flushes the samples that the resampler still holds back
+            yield resampled.to_ndarray().reshape(resampled.samples, -1)
 
 
 def encode_track(samples: Samples, sample_rate_hz: int, target: FfmpegFormat, bitrate_kbps: int) -> bytes:

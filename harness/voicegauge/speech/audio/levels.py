@@ -6,6 +6,7 @@ Samples are mono float32 arrays of shape (frames,), full scale at 1.0. A full-sc
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,8 @@ SPEECH_RANGE_DB = 30.0
 """A frame that is quieter than the loudest one by more than this is background noise, not the start of speech."""
 MIN_SPEECH_S = 0.1
 """Shorter than the shortest word: shorter sounds are clicks."""
+_BLOCK_FRAMES = 2**18
+"""Samples converted at a time to 64 bits: 2 MB."""
 FRAME_S = 0.01
 """Levels are computed over frames of 10 ms, the usual frame step of speech recognizers."""
 
@@ -27,7 +30,9 @@ def rms_dbfs(samples: Samples) -> float:
     """RMS level of all samples in dB relative to full scale; -inf for digital silence."""
     if not len(samples):
         return -math.inf
-    power = float(np.mean(np.square(samples, dtype=np.float64)))
+    # In blocks, because squares need more precision, and thus twice the memory of the samples.
+    squares = (float(np.sum(np.square(block, dtype=np.float64))) for block in _blocks(samples, _BLOCK_FRAMES))
+    power = sum(squares) / len(samples)
     return 10 * math.log10(power) if power > 0 else -math.inf
 
 
@@ -63,6 +68,18 @@ def _frame_levels(samples: Samples, sample_rate_hz: int) -> NDArray[np.float64]:
     count = len(samples) // length
     if not count:
         return np.zeros(0)
-    frames = samples[: count * length].astype(np.float64).reshape(count, length) - float(np.mean(samples))
-    power = np.maximum(np.mean(np.square(frames), axis=1), 1e-20)  # avoids log(0); -200 dB is below any noise floor
+    offset = float(np.mean(samples))
+    block_frames = max(_BLOCK_FRAMES // length, 1) * length
+    powers = [_frame_powers(block, length, offset) for block in _blocks(samples[: count * length], block_frames)]
+    power = np.maximum(np.concatenate(powers), 1e-20)  # avoids log(0); -200 dB is below any noise floor
     return np.asarray(10 * np.log10(power), dtype=np.float64)
+
+
+def _frame_powers(samples: Samples, length: int, offset: float) -> NDArray[np.float64]:
+    """Mean square of each frame of `length` samples, after subtracting `offset`."""
+    frames = samples.astype(np.float64).reshape(-1, length) - offset
+    return np.asarray(np.mean(np.square(frames), axis=1), dtype=np.float64)
+
+
+def _blocks(samples: Samples, size: int) -> Iterator[Samples]:
+    return (samples[start : start + size] for start in range(0, len(samples), size))

@@ -14,8 +14,9 @@ Samples = NDArray[np.float32]
 
 MAX_AUDIO_S = 1800.0
 """Half an hour: longer than any response to one speech request, short enough to stop a decompression bomb."""
-MAX_FRAMES = int(MAX_AUDIO_S) * 48_000
-"""Caps a decoded clip at 346 MB of float32 per channel, whatever sample rate its header states."""
+MAX_SAMPLES = int(MAX_AUDIO_S) * 24_000
+"""Caps a decoded clip at 173 MB of float32, whatever sample rate and channels its header states: half an hour at 24
+kHz, the rate of most speech models, or 15 minutes at 48 kHz."""
 MAX_CHANNELS = 8
 """7.1 surround, the most that common containers hold."""
 SAMPLE_RATE_RANGE_HZ = (1_000, 384_000)
@@ -37,9 +38,14 @@ def check_shape(sample_rate_hz: int, channels: int) -> None:
         raise UndecodableAudioError(f"audio of {channels} channels at {sample_rate_hz} Hz is out of range")
 
 
-def max_frames(sample_rate_hz: int) -> int:
-    """The number of frames after which decoding stops at `sample_rate_hz`."""
-    return min(MAX_FRAMES, int(MAX_AUDIO_S * sample_rate_hz))
+def max_frames(sample_rate_hz: int, channels: int = 1) -> int:
+    """The number of frames after which decoding stops at `sample_rate_hz`.
+
+    Args:
+        sample_rate_hz: of the decoded samples.
+        channels: number of channels that are decoded, not mixed.
+    """
+    return min(MAX_SAMPLES // channels, int(MAX_AUDIO_S * sample_rate_hz))
 
 
 def clip_to_full_scale(samples: Samples) -> Samples:

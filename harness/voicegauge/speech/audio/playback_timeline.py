@@ -6,11 +6,15 @@ import bisect
 import io
 from collections.abc import Sequence
 
+from voicegauge.speech.audio.av_library import load_av
 from voicegauge.speech.audio.containers import find_wav_data
 from voicegauge.speech.audio.decoding import DecodedAudio
 
 _UNCOMPRESSED_CONTAINERS = {"wav", "pcm"}
 """Containers with samples of one size, in which playable time is proportional to bytes."""
+
+_MAX_PACKETS = 200_000
+"""Half an hour in packets of 9 ms. Codecs for speech use packets of 20 ms or more."""
 
 
 class PlaybackTimeline:
@@ -50,8 +54,8 @@ class PlaybackTimeline:
 def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
     """Compute the timeline of the encoded file `data`, from which `decoded` was decoded.
 
-    Compressed audio is played packet by packet; FFmpeg finds the packets. If it finds fewer than two, playable time is
-    taken as proportional to bytes.
+    Compressed audio is played packet by packet; FFmpeg finds the packets. If it finds fewer than two, or far too many,
+    playable time is taken as proportional to bytes.
     """
     size, audio_s = len(data), decoded.audio_s
     if decoded.container in _UNCOMPRESSED_CONTAINERS:
@@ -64,15 +68,21 @@ def playback_timeline(data: bytes, decoded: DecodedAudio) -> PlaybackTimeline:
 
 
 def _packets(data: bytes) -> list[tuple[int, float]]:
-    """(offset, seconds) of each packet: when the bytes before `offset` are received, `seconds` can be played."""
-    import av
+    """(offset, seconds) of each packet: when the bytes before `offset` are received, `seconds` can be played.
 
+    Empty if there are more than `_MAX_PACKETS`.
+    """
+    av = load_av()
     starts: dict[int, float] = {}
+    packets = 0
     try:
         with av.open(io.BytesIO(data), "r") as file:
             if not file.streams.audio:
                 return []
             for packet in file.demux(file.streams.audio[0]):
+                packets += 1
+                if packets > _MAX_PACKETS:
+                    return []
                 if packet.pos is not None and packet.pos >= 0 and packet.pts is not None and packet.time_base:
                     starts.setdefault(packet.pos, max(float(packet.pts * packet.time_base), 0.0))
     except (av.error.FFmpegError, AttributeError, OverflowError, ValueError):

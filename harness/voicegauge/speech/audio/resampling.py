@@ -13,5 +13,5 @@ def resample(samples: Samples, from_hz: int, to_hz: int) -> Samples:
         return samples
     import soxr
 
-    resampled: Samples = soxr.resample(samples, from_hz, to_hz).astype(np.float32)
+    resampled: Samples = soxr.resample(samples, from_hz, to_hz).astype(np.float32, copy=False)
     return resampled

@@ -1,0 +1,1 @@
+"""Memory and time that hostile responses cost voicegauge."""

@@ -1,0 +1,109 @@
+"""One speech request, checked by every rule and recorded, in a process of its own: `python -m hostile_input.child`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Self
+
+from voicegauge.checks import RULES
+from voicegauge.client import Client
+from voicegauge.conformance import Collector, plan_cases
+from voicegauge.conformance.cases import ConformanceCase
+from voicegauge.conformance.running import CaseRunner, CheckedService
+from voicegauge.contract import Target, load_catalogue
+from voicegauge.errors import VoicegaugeError
+from voicegauge.model import Exchange, Provenance, Request
+from voicegauge.recording import save_har
+from voicegauge.transport import Timeouts, Transport, VirtualClock
+
+KEY = "vg-benchmark-key-4f1c9a7e"
+TICK_S = 0.01
+
+
+def peak_mib() -> float:
+    """Return the peak of this process's resident memory, in MiB.
+
+    Not `ru_maxrss`: that includes the process that started this one.
+    """
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None, "Linux reports the peak"
+    return int(found[1]) / 1024
+
+
+async def longest_pause_s(done: asyncio.Event) -> float:
+    """Return the longest time for which the event loop ran nothing else, until `done` is set."""
+    longest, before = 0.0, time.perf_counter()
+    while not done.is_set():
+        await asyncio.sleep(TICK_S)
+        now = time.perf_counter()
+        longest, before = max(longest, now - before - TICK_S), now
+    return longest
+
+
+def first_delivery(target: Target) -> ConformanceCase:
+    """Return the first planned case that requests speech."""
+    cases = plan_cases([target], emulated=False, every=True).cases
+    return next(case for case in cases if case.speech is not None)
+
+
+class RecordingTransport(Transport):
+    """A transport that remembers its exchanges."""
+
+    exchanges: list[Exchange]
+
+    async def __aenter__(self) -> Self:
+        """Start without exchanges."""
+        self.exchanges = []
+        return await super().__aenter__()
+
+    async def send(self, request: Request, **options: Any) -> Exchange:
+        """Send `request`; remember its exchange."""
+        exchange = await super().send(request, **options)
+        self.exchanges.append(exchange)
+        return exchange
+
+
+async def check_delivery(target: Target, url: str, deadline_s: float) -> str:
+    """Send one speech request, check and record everything received, and return the outcome."""
+    async with RecordingTransport(timeouts=Timeouts(total_s=deadline_s)) as transport:
+        client = Client(target.contract, transport, base_urls={"": url}, key=KEY, clock=VirtualClock())
+        service = CheckedService(target.contract, client, provenance=Provenance.RECORDED)
+        try:
+            judged = await CaseRunner(service, RULES, Collector([target.id], 0)).judge_case(first_delivery(target))
+            outcome = judged.skipped or ", ".join(sorted({f.rule for f in judged.findings})) or "no finding"
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder, "recording.har")
+                contract, provenance = target.contract, service.provenance
+                save_har(path, transport.exchanges, provenance=provenance, contract=contract, secrets=[KEY])
+        except VoicegaugeError as error:
+            outcome = str(error)
+    return outcome
+
+
+async def measure(target: Target, url: str, deadline_s: float) -> dict[str, object]:
+    """Return the measurements of one delivery."""
+    done = asyncio.Event()
+    pause = asyncio.create_task(longest_pause_s(done))
+    before_mib, started = peak_mib(), time.process_time()
+    outcome = await check_delivery(target, url, deadline_s)
+    done.set()
+    cpu_s = time.process_time() - started
+    return {"cpu_s": cpu_s, "pause_s": await pause, "peak_mib": peak_mib(), "start_mib": before_mib, "outcome": outcome}
+
+
+def main() -> None:
+    """Measure the target, URL and deadline given as arguments, and print the measurements as JSON."""
+    target_id, url, deadline_s = sys.argv[1:]
+    provider, _, name = target_id.partition("/")
+    target = load_catalogue().provider(provider).target(name)
+    print(json.dumps(asyncio.run(measure(target, url, float(deadline_s)))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""Loading of FFmpeg with a limit on the memory that a hostile file can make it allocate."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+from ctypes.util import find_library
+from pathlib import Path
+from typing import Any
+
+MAX_ALLOCATION_BYTES = 32 * 2**20
+"""For one block. An MP4 of a kilobyte can declare a table of a billion samples, each of which takes 32 bytes in an
+index of FFmpeg; half an hour of speech has fewer than 200,000."""
+
+
+@functools.cache
+def load_av() -> Any:
+    """Import PyAV, and limit the allocations of the FFmpeg libraries that it has loaded."""
+    import av
+
+    for path in _libavutil_paths(Path(av.__file__).parent):
+        with contextlib.suppress(OSError, AttributeError):  # without a limit, decoding works as well
+            ctypes.CDLL(path).av_max_alloc(ctypes.c_size_t(MAX_ALLOCATION_BYTES))  # PyAV does not offer this function
+    return av
+
+
+def _libavutil_paths(package: Path) -> list[str]:
+    """Return the libraries that a wheel of PyAV contains on Linux or macOS; otherwise that of the system."""
+    bundled = [*package.parent.glob("av.libs/libavutil*"), *package.glob(".dylibs/libavutil*")]
+    system = find_library("avutil")
+    return [str(path) for path in bundled] or ([system] if system else [])

@@ -1,0 +1,50 @@
+"""Decoded samples in one growing array."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, clip_to_full_scale, max_frames
+
+_MIN_GROWTH_FRAMES = 2**16
+
+
+class SampleBuffer:
+    """Collects decoded blocks up to the limits of length and memory.
+
+    A list of blocks would need its memory twice when it is joined. This array is resized in place, which moves the
+    pages of a large one without copying them.
+    """
+
+    def __init__(self, sample_rate_hz: int, channels: int = 1) -> None:
+        """Start without samples."""
+        self._rate_hz, self._limit = sample_rate_hz, max_frames(sample_rate_hz, channels)
+        self._samples: Samples = np.empty((0, channels), np.float32)
+        self._frames = 0
+
+    def __len__(self) -> int:
+        """Return the number of frames so far."""
+        return self._frames
+
+    def add(self, block: Samples) -> None:
+        """Append samples of shape (frames, channels), clipped to full scale.
+
+        Raises:
+            UndecodableAudioError: the audio is longer than the limits allow.
+        """
+        end = self._frames + len(block)
+        if end > self._limit:
+            raise UndecodableAudioError(f"audio longer than {self._limit / self._rate_hz:.0f} s")
+        if end > len(self._samples):
+            # By an eighth, because resizing fills the new part, which takes memory before it is used.
+            self._resize(min(end + max(end // 8, _MIN_GROWTH_FRAMES), self._limit))
+        self._samples[self._frames : end] = clip_to_full_scale(block)
+        self._frames = end
+
+    def samples(self) -> Samples:
+        """Return all samples, of shape (frames, channels)."""
+        self._resize(self._frames)
+        return self._samples
+
+    def _resize(self, frames: int) -> None:
+        self._samples.resize((frames, self._samples.shape[1]), refcheck=False)  # nobody else has a view yet
