@@ -12,6 +12,7 @@ Each error is printed as one line: what is wrong, where, and how to fix it.
     ├── MissingExtraError          an optional part of voicegauge is not installed
     ├── TransportError             exit 3: no response could be received
     │   ├── UnreachableError       name not resolved, connection refused, TLS failed
+    │   │   └── IncompleteResponseError  a response began, and its body broke off
     │   ├── TimedOutError          a phase of a request exceeded its time limit
     │   └── OversizeError          a body larger than the limit
     ├── NothingMeasuredError       exit 3: nothing was measured or judged, so there is no result
@@ -99,6 +100,15 @@ class TransportError(VoicegaugeError):
 
 class UnreachableError(TransportError):
     """A host name was not resolved, a connection failed or was lost, or TLS failed."""
+
+
+class IncompleteResponseError(UnreachableError):
+    """A response began, and the connection was lost before the end of its body."""
+
+    def __init__(self, message: str, status: int, headers: tuple[tuple[str, str], ...]) -> None:
+        """Report a response of which only `status` and `headers` are complete."""
+        super().__init__(message)
+        self.status, self.headers = status, headers
 
 
 class TimedOutError(TransportError):

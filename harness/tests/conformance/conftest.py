@@ -139,6 +139,8 @@ class Acme:
         self.texts: list[str] = []
         self.accepts_anything = False
         self.status_of_all: int | None = None
+        self.error_body: object = {"error": "not now"}
+        """The body with `status_of_all`."""
         self.silent_after: int | None = None
         """Number of requests it responds to before it stops responding."""
         self.breaks_off: Callable[[str], bool] = lambda _: False
@@ -152,7 +154,7 @@ class Acme:
         while self.silent_after is not None and len(self.keys) > self.silent_after:  # noqa: ASYNC110 - a test's word
             await asyncio.sleep(0.01)
         if self.status_of_all is not None:
-            return JSONResponse({"error": "not now"}, self.status_of_all)
+            return JSONResponse(self.error_body, self.status_of_all)
         if key != f"Bearer {ACME_KEY}":
             return JSONResponse({"error": "no key"}, 401)
         try:

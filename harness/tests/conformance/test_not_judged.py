@@ -46,6 +46,53 @@ def test_a_target_whose_every_delivery_breaks_off_does_not_pass(voicegauge, acme
     assert out.splitlines()[-1].count("without a verdict") == 1
 
 
+def test_a_response_that_breaks_off_each_time_is_a_finding(voicegauge, acme, acme_contracts, monkeypatch) -> None:
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    acme.breaks_off = lambda text: not text.strip()
+    arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]
+    status, report, _, _ = voicegauge(*arguments)
+    assert status == 1
+    [finding] = report["findings"]
+    assert finding["rule"] == "response-incomplete"
+    assert finding["message"].startswith("status 200, then the body broke off, 2 times out of 2: 127.0.0.1")
+    assert "curl" in finding["reproduce"]
+    assert KEY not in json.dumps(report)
+    case = next(case for case in report["cases"] if case["id"] == finding["case"])
+    assert (case["verdict"], case["status"]) == ("failed", 200)
+    assert report["spent_usd"] == pytest.approx(0.001 * len(acme.texts))
+    assert report["spending"]["total"]["billable"] == len(acme.texts)
+
+
+def test_a_response_that_breaks_off_once_is_judged_the_second_time(
+    voicegauge, acme, acme_contracts, monkeypatch
+) -> None:
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    acme.breaks_off = lambda text: not text.strip() and acme.texts.count(text) == 1
+    arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]
+    status, report, _, _ = voicegauge(*arguments)
+    assert (status, report["findings"]) == (0, [])
+    assert {case["verdict"] for case in report["cases"]} == {"passed"}
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"error": 7}, "/error: 7 is not of type"),
+        ({"detail": "x"}, '"error" is a required property'),
+        ({"error": "x"}, None),
+    ],
+)
+def test_error_bodies_are_judged_under_undocumented_statuses(
+    voicegauge, acme, acme_contracts, monkeypatch, body, message
+) -> None:
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+    acme.status_of_all, acme.error_body = 418, body
+    _, report, _, _ = voicegauge("acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url)
+    messages = [finding["message"] for finding in report["findings"] if finding["rule"] == "error-shape"]
+    assert len(messages) == (message is not None)
+    assert all(m.startswith("status 418 is not documented") and message in m for m in messages)
+
+
 @pytest.mark.parametrize("broken", ["cut", "failed"])
 def test_a_job_that_never_delivers_is_not_judged(broken) -> None:
     [target] = load_catalogue().select(["pixelapi/voice-design"])

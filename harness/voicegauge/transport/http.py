@@ -15,7 +15,14 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from voicegauge.errors import OversizeError, TimedOutError, TransportError, UnreachableError, UsageError
+from voicegauge.errors import (
+    IncompleteResponseError,
+    OversizeError,
+    TimedOutError,
+    TransportError,
+    UnreachableError,
+    UsageError,
+)
 from voicegauge.hosts import is_loopback
 from voicegauge.model import Exchange, Record, Request, Response, Timing
 from voicegauge.transport.decoding import decode_body
@@ -153,6 +160,7 @@ class Transport:
 
         Raises:
             UnreachableError: there is no connection, or it was lost; `sent` tells whether the request had been sent.
+            IncompleteResponseError: the connection was lost in the body of the response.
             TimedOutError: a phase exceeded its limit.
             OversizeError: the response exceeds the size limit.
         """
@@ -191,13 +199,18 @@ class Transport:
         response = await pool.handle_async_request(outgoing)
         try:
             body = await self._read(response, trace, host, stream_ended if _is_stream(response) else None)
+        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+            message = str(_translate(error, host, trace, self._timeouts))
+            raise IncompleteResponseError(
+                message, response.status_code, _decode_headers(response.headers.raw)
+            ) from error
         finally:
             await response.aclose()
         timing = trace.timing()
         return self._response(response.status_code, response.headers.raw, body, host), timing
 
     def _response(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, host: str) -> Response:
-        decoded = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+        decoded = _decode_headers(headers)
         encoding = ", ".join(value for name, value in decoded if name.lower() == "content-encoding")
         return Response(status=status, headers=decoded, body=decode_body(body, encoding, limit=self._limit, host=host))
 
@@ -241,6 +254,10 @@ class Transport:
             )
         except (ValueError, httpx.InvalidURL) as error:
             raise UnreachableError(f"the request cannot be sent: {_reason(error)}", sent=False) from error
+
+
+def _decode_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
 
 
 def _is_stream(response: httpx.Response) -> bool:

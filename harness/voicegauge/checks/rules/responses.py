@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from voicegauge.checks.registry import Violation, rule
-from voicegauge.checks.subjects import Call, Callback
+from voicegauge.checks.subjects import Call, Callback, IncompleteResponse
 from voicegauge.contract import (
     MISSING,
     MediaType,
@@ -72,6 +73,21 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
 
 
 @rule(
+    "response-incomplete",
+    on=IncompleteResponse,
+    description="A response that begins does not break off each time.",
+    basis="responses",
+)
+def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violation]:
+    documented = response.call.documented_response
+    yield Violation(
+        f"status {response.call.status}, then the body broke off, {response.attempts} times out of {response.attempts}: "
+        f"{response.reason}",
+        documented.pointer if documented else f"{response.operation.pointer}/responses",
+    )
+
+
+@rule(
     "body-not-json",
     on=Call,
     description="A body with a JSON Content-Type is valid JSON.",
@@ -105,8 +121,37 @@ def _check_response_schema(call: Call) -> Iterator[Violation]:
     basis="responses/4XX,5XX/content/*/schema",
 )
 def _check_error_shape(call: Call) -> Iterator[Violation]:
-    if call.status >= 400:
+    if call.status >= 400 and call.documented_response is not None:
         yield from _body_violations(call)
+    elif call.status >= 400:
+        yield from _undocumented_error_violations(call)
+
+
+def _undocumented_error_violations(call: Call) -> Iterator[Violation]:
+    """Judge the body of an error with an undocumented status by the documented errors: clients parse all alike."""
+    documented = [
+        media
+        for status, response in call.operation.responses.items()
+        if status[0] in "45d"  # 4XX, 5XX or default
+        for media in response.media.values()
+    ]
+    prefix = f"status {call.status} is not documented, and its body is not that of any documented error"
+    media_type = call.exchange.response.media_type
+    if documented and media_type and not any(media.name in (media_type, "*/*") for media in documented):
+        known = " or ".join(dict.fromkeys(media.name for media in documented))
+        yield Violation(
+            f"{prefix}: Content-Type is {media_type!r}; documented: {known}",
+            f"{call.operation.pointer}/responses",
+            evidence=excerpt(call),
+        )
+        return
+    schemas = [media for media in documented if is_json(media.name)]
+    value = call.response_json if media_type else MISSING
+    if value is MISSING or not schemas or any(media.fits(value) for media in schemas):
+        return
+    for error in itertools.islice(schemas[0].errors(value), MAX_SCHEMA_VIOLATIONS):
+        violation = schema_violation(error, value)
+        yield violation._replace(message=f"{prefix}: {violation.message}")
 
 
 def _body_violations(call: Call) -> Iterator[Violation]:

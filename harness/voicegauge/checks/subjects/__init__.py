@@ -5,6 +5,7 @@ from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin
 from voicegauge.checks.subjects.delivery import SpeechDelivery
 from voicegauge.checks.subjects.documented_default import documented_default
+from voicegauge.checks.subjects.incomplete_response import IncompleteResponse
 from voicegauge.checks.subjects.job import JobHistory
 from voicegauge.checks.subjects.job_set import JobSet
 from voicegauge.checks.subjects.outcome import CaseOutcome, ExpectedResponse
@@ -20,6 +21,7 @@ __all__ = [
     "CaseOutcome",
     "CheckSubject",
     "ExpectedResponse",
+    "IncompleteResponse",
     "JobHistory",
     "JobSet",
     "RecordingAge",

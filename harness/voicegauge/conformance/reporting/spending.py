@@ -111,6 +111,11 @@ class BillableLimit:
         """Begin with none sent; `None` sets no limit."""
         self._limit, self._accepted = limit, 0
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether there is a limit."""
+        return self._limit is not None
+
     def add(self, spent: SpendingTotal) -> None:
         """Count the billable requests of a case."""
         self._accepted += spent.billable

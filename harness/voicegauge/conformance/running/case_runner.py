@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from voicegauge.checks import Call, CaseOutcome, CheckSubject, RequestOrigin, Rule
+from voicegauge.checks import Call, CaseOutcome, CheckSubject, IncompleteResponse, RequestOrigin, Rule
 from voicegauge.client import (
     DEFAULT_KEY,
     MAX_RETRY_AFTER_S,
@@ -38,12 +38,20 @@ from voicegauge.conformance.running.service import CheckedService
 from voicegauge.conformance.running.webhook_session import WebhookSession
 from voicegauge.contract import Operation, Target
 from voicegauge.emulator import is_emulated
-from voicegauge.errors import TimedOutError, TransportError, UnreachableError, UsageError
-from voicegauge.model import Delivery, Exchange, Finding, Provenance
+from voicegauge.errors import (
+    BudgetError,
+    IncompleteResponseError,
+    TimedOutError,
+    TransportError,
+    UnreachableError,
+    UsageError,
+)
+from voicegauge.model import Delivery, Exchange, Finding, Provenance, Response
 from voicegauge.recording import BAD_KEY
 
 OTHER_ACCOUNT_KEY = "another-emulated-key"
 """A key of a second account of the emulator, which accepts any key."""
+_KEYS: dict[str, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
 MAX_UNREACHABLE = 3
 """Requests in a row without a connection, or without a response in time, after which the check is given up."""
 
@@ -58,6 +66,8 @@ class JudgedCase(NamedTuple):
     """Why there is no verdict; `None` where there is one."""
     exchange: Exchange | None = None
     """The exchange that was judged, for a single call."""
+    error: TransportError | None = None
+    """Raised instead of a response, but judged: the response broke off each time."""
 
 
 @dataclass
@@ -121,8 +131,11 @@ class CaseRunner:
                     raise
                 self._collector.add_skipped(case, str(error))
                 continue
-            self._unreachable = 0
             self._collector.add_result(case, judged.findings, judged.status, judged.skipped)
+            if judged.error is None:
+                self._unreachable = 0
+            elif self.should_give_up(judged.error):
+                raise judged.error
 
     def should_give_up(self, error: Exception) -> bool:
         """Whether `error`, raised instead of a response, is one of too many in a row."""
@@ -199,8 +212,44 @@ class CaseRunner:
         return self._contract.targets.get(case.target) if case.target else None
 
     async def _judge_call(self, case: ConformanceCase) -> JudgedCase:
-        subjects, exchange, skipped = await self._send_call(case)
+        try:
+            subjects, exchange, skipped = await self._send_call(case)
+        except IncompleteResponseError as error:
+            if case.is_billable and self._limit.is_limited:
+                raise  # sent again, it could exceed the number of billable requests
+            return await self._judge_again(case, error)
         return JudgedCase(self._judge_and_collect(subjects, case), exchange.response.status, skipped, exchange)
+
+    async def _judge_again(self, case: ConformanceCase, first: IncompleteResponseError) -> JudgedCase:
+        """Send a single call again whose response broke off: a lost connection does not recur, a defect does.
+
+        Raises:
+            TransportError: there was another error than the first time, or no budget for another request.
+        """
+        try:
+            subjects, exchange, skipped = await self._send_call(case)
+        except BudgetError:
+            raise first from None
+        except IncompleteResponseError as error:
+            if error.status != first.status:
+                raise
+            subjects = [self._incomplete_response(case, error)]
+            findings = self._judge_and_collect(subjects, case)
+            return JudgedCase(findings, error.status, str(error), error=error)
+        return JudgedCase(self._judge_and_collect(subjects, case), exchange.response.status, skipped, exchange)
+
+    def _incomplete_response(self, case: ConformanceCase, error: IncompleteResponseError) -> IncompleteResponse:
+        operation, request = self._contract.operation(case.operation), padded_request(case)
+        assert request is not None, "a single call has a request"
+        exchange = Exchange(
+            provider=case.provider,
+            operation=case.operation,
+            request=self._client.build(operation, request, key=_KEYS[case.key]),
+            response=Response(status=error.status, headers=error.headers),
+        )
+        # Both attempts may have been charged: they count among the requests of the case.
+        self._running.exchanges += [exchange, exchange]
+        return IncompleteResponse(Call(operation, exchange, self._target(case)), str(error), attempts=2)
 
     async def _send_call(self, case: ConformanceCase) -> tuple[list[CheckSubject], Exchange, str | None]:
         """Send a single call; return its subjects, the exchange that counts, and why there is no verdict."""
@@ -245,8 +294,7 @@ class CaseRunner:
         request = padded_request(case)
         assert request is not None, "a single call has a request"
         operation = self._contract.operation(case.operation)
-        keys: dict[str, KeyChoice] = {"valid": DEFAULT_KEY, "missing": None, "wrong": BAD_KEY}
-        return await self._retry(case, lambda: self._client.call(operation, request, key=keys[case.key]))
+        return await self._retry(case, lambda: self._client.call(operation, request, key=_KEYS[case.key]))
 
     async def _retry(self, case: ConformanceCase, send: Callable[[], Awaitable[Exchange]]) -> list[Exchange]:
         """Send until the response does not ask to retry later; return all exchanges, the one that counts last."""
