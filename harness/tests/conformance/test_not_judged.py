@@ -63,9 +63,7 @@ def test_a_response_that_breaks_off_each_time_is_a_finding(voicegauge, acme, acm
     assert report["spending"]["total"]["billable"] == len(acme.texts)
 
 
-def test_a_response_that_breaks_off_once_is_judged_the_second_time(
-    voicegauge, acme, acme_contracts, monkeypatch
-) -> None:
+def test_a_response_that_breaks_off_once_is_sent_again(voicegauge, acme, acme_contracts, monkeypatch) -> None:
     monkeypatch.setenv("ACME_API_KEY", KEY)
     acme.breaks_off = lambda text: not text.strip() and acme.texts.count(text) == 1
     arguments = ["acme", "--contracts", acme_contracts(), "--live", "--base-url", acme.url, "--full"]

@@ -81,8 +81,8 @@ def _check_empty_body(call: Call) -> Iterator[Violation]:
 def _check_response_incomplete(response: IncompleteResponse) -> Iterator[Violation]:
     documented = response.call.documented_response
     yield Violation(
-        f"status {response.call.status}, then the body broke off, {response.attempts} times out of {response.attempts}: "
-        f"{response.reason}",
+        f"status {response.call.status}, then the body broke off, {response.attempts} times "
+        f"out of {response.attempts}: {response.reason}",
         documented.pointer if documented else f"{response.operation.pointer}/responses",
     )
 
