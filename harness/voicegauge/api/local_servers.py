@@ -193,7 +193,7 @@ def serve_emulator(
     """
     check_plan(contracts, settings)
     with _bound_url(host, port) as (bound, url):
-        serve(contracts, settings, bound, ready=lambda _stop: ready(url))
+        serve(contracts, settings, bound, host=host, ready=lambda _stop: ready(url))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ def main() -> None:
             with contextlib.suppress(BrokenPipeError):  # the parent has exited; standard input ends as well
                 _report(startup)
 
-        serve(contracts, config.settings, bound, ready=ready)
+        serve(contracts, config.settings, bound, host=config.host, ready=ready)
     except VoicegaugeError as error:
         _report(EmulatorStartup(error=str(error)))
 

@@ -13,8 +13,6 @@ SERVER_NAME = "voicegauge-emulator"
 """The `Server` header of every response, so that emulated traffic is never mistaken for a provider's."""
 CONTROL_PREFIX = "/_emulator"
 """Prefix of the emulator's own routes: reset, clock, state, journal, faults, health, media."""
-MAX_REQUEST_BYTES = 128 * 1024 * 1024
-"""Larger request bodies are rejected unread. Higher than every documented upload limit, so that these are tested."""
 
 
 class EmulatorSettings(Record, frozen=True, kw_only=True):

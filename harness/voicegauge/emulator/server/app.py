@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def create_app(
-    contracts: Iterable[Contract], settings: EmulatorSettings | None = None, *, extra_faults: Sequence[Fault] = ()
+    contracts: Iterable[Contract],
+    settings: EmulatorSettings | None = None,
+    *,
+    extra_faults: Sequence[Fault] = (),
+    hosts: Iterable[str] = (),
 ) -> ASGIApp:
     """Create an ASGI application that emulates the providers of `contracts`.
 
@@ -26,6 +30,8 @@ def create_app(
         contracts: contracts of the providers.
         settings: settings; defaults if omitted.
         extra_faults: faults in addition to the known ones; they apply to all requests.
+        hosts: names of this machine under which the control routes are available, next to loopback names and the
+            address that the server listens on.
 
     Raises:
         UnknownNameError: the settings name an unknown fault, provider, target or operation.
@@ -36,10 +42,11 @@ def create_app(
     from starlette.routing import Mount
 
     from voicegauge.emulator.server.control import control_routes
+    from voicegauge.emulator.server.control_guard import ControlGuard
     from voicegauge.emulator.server.providers import EmulatedProviders
 
     providers = EmulatedProviders(tuple(contracts), settings or EmulatorSettings(), extra_faults)
-    control = Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(providers))])
+    control = ControlGuard(Starlette(routes=[Mount(CONTROL_PREFIX, routes=control_routes(providers))]), hosts)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         # Only control routes go through Starlette's router: requests to providers are routed by their contract.

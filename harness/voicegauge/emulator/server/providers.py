@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections import deque
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 from urllib.parse import parse_qsl
@@ -17,11 +15,10 @@ from voicegauge.emulator.endpoints import EmulatedProvider
 from voicegauge.emulator.faults import Fault, FaultInjector
 from voicegauge.emulator.http import IncomingRequest
 from voicegauge.emulator.responses import EmulatedResponse, send_stream
-from voicegauge.emulator.settings import MAX_REQUEST_BYTES, SERVER_NAME, EmulatorSettings
+from voicegauge.emulator.server.journal import RequestJournal
+from voicegauge.emulator.server.request_bodies import body_limit, read_body
+from voicegauge.emulator.settings import SERVER_NAME, EmulatorSettings
 from voicegauge.emulator.state import EmulatedClock
-
-MAX_JOURNAL_ENTRIES = 10_000
-MASK = "***"  # replaces keys in the journal, which tests and users print
 
 
 class EmulatedProviders:
@@ -37,7 +34,7 @@ class EmulatedProviders:
         self.contracts, self.settings = contracts, settings
         self.injector = FaultInjector(settings.faults, contracts, extra_faults)
         self.synthesizer = SpeechSynthesizer()
-        self.journal: deque[dict[str, Any]] = deque(maxlen=MAX_JOURNAL_ENTRIES)
+        self.journal = RequestJournal()
         self.reset()
 
     def reset(self) -> None:
@@ -60,64 +57,26 @@ class EmulatedProviders:
             await Response(f"no such provider; here are: {known}\n", 404)(scope, receive, send)
             return
         try:
-            body = await _read_body(receive)
+            body = await read_body(scope, receive, body_limit(scope))
         except ConnectionError:
             return
         if body is None:
-            await Response("the body is too large\n", 413)(scope, receive, send)
+            await Response("the body is too large\n", 413, {"Connection": "close"})(scope, receive, send)
             return
         incoming = _build_incoming_request(scope, provider_id, f"/{rest}", body)
         response = await provider.handle(incoming)
-        self._record(provider, incoming, response)
+        self.journal.record(provider.contract, incoming, response, self.clock.now())
         if response.pieces is not None and response.raw is None:
             await send({"type": "http.response.start", "status": response.status, "headers": _encode_headers(response)})
             await send_stream(response, response.pieces, self.clock, receive, send)
         else:
             await send_response(response, send)
 
-    def _record(self, provider: EmulatedProvider, incoming: IncomingRequest, response: EmulatedResponse) -> None:
-        secrets = _secret_names(provider.contract)
-        self.journal.append(
-            {
-                "at": self.clock.now(),
-                "provider": provider.contract.id,
-                "method": incoming.method,
-                "path": incoming.path,
-                "query": _mask(incoming.query, secrets),
-                "headers": _mask(incoming.headers, secrets),
-                "body_bytes": len(incoming.body),
-                "operation": response.operation.id if response.operation else None,
-                "target": response.target.id if response.target else None,
-                "status": response.status,
-                "rejection_reason": response.rejection_reason,
-                "job": response.job.id if response.job else None,
-            }
-        )
-
 
 def raw_path(scope: MutableMapping[str, Any]) -> str:
     """Return the path with its escapes, so that an escaped slash stays within its parameter."""
     raw: bytes | None = scope.get("raw_path")
     return raw.partition(b"?")[0].decode("latin-1") if raw is not None else str(scope["path"])
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the request body; `None` if it exceeds `MAX_REQUEST_BYTES`.
-
-    Raises:
-        ConnectionError: the client disconnected.
-    """
-    parts, size, more = [], 0, True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionError
-        chunk, more = message.get("body", b""), message.get("more_body", False)
-        size += len(chunk)
-        if size > MAX_REQUEST_BYTES:
-            return None
-        parts.append(chunk)
-    return b"".join(parts)
 
 
 def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: bytes) -> IncomingRequest:
@@ -138,16 +97,6 @@ def _build_incoming_request(scope: Scope, provider_id: str, path: str, body: byt
 def _netloc(scope: Scope) -> str:
     host, port = scope.get("server") or ("localhost", None)
     return host if port is None else f"{host}:{port}"
-
-
-@functools.lru_cache(maxsize=64)
-def _secret_names(contract: Contract) -> frozenset[str]:
-    names = {str(scheme.get("name", "authorization")).lower() for scheme in contract.security_schemes.values()}
-    return frozenset(names | {"authorization", "cookie"})
-
-
-def _mask(values: Any, secrets: frozenset[str]) -> dict[str, str]:
-    return {name: MASK if name.lower() in secrets else value for name, value in values.items()}
 
 
 def _encode_headers(response: EmulatedResponse) -> list[tuple[bytes, bytes]]:

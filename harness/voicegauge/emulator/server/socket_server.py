@@ -6,12 +6,15 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voicegauge.contract import Contract
 from voicegauge.emulator.server.app import create_app
 from voicegauge.emulator.settings import EmulatorSettings
 from voicegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    from voicegauge.emulator.server.read_timeouts import ReadTimeouts
 
 BACKLOG = 2048
 GRACE_S = 1
@@ -45,6 +48,7 @@ def serve(
     settings: EmulatorSettings,
     bound: socket.socket,
     *,
+    host: str = "127.0.0.1",
     ready: Callable[[Callable[[], None]], None],
 ) -> None:
     """Serve an emulator of `contracts` on `bound` until it is stopped or interrupted.
@@ -53,21 +57,36 @@ def serve(
         contracts: contracts of the providers.
         settings: settings of the emulator.
         bound: socket from `bind`; closed at the end.
+        host: name or address that `bound` was bound to; the control routes are available under it.
         ready: called once requests are accepted, with a function that stops the server from any thread.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
-    serve_app(create_app(contracts, settings), bound, ready=ready)
+    serve_app(create_app(contracts, settings, hosts=[host]), bound, ready=ready)
 
 
-def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], None]], None]) -> None:
-    """Serve the ASGI application `app` on `bound`; see `serve` for the arguments.
+def serve_app(
+    app: Any,
+    bound: socket.socket,
+    *,
+    ready: Callable[[Callable[[], None]], None],
+    read_timeouts: ReadTimeouts | None = None,
+) -> None:
+    """Serve an ASGI application until it is stopped or interrupted.
+
+    Args:
+        app: the application.
+        bound: socket from `bind`; closed at the end.
+        ready: called once requests are accepted, with a function that stops the server from any thread.
+        read_timeouts: limits for slow clients; defaults if omitted.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed; the server is stopped.
     """
     import uvicorn
+
+    from voicegauge.emulator.server.read_timeouts import ReadTimeouts, protocol_with_timeouts
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -79,6 +98,8 @@ def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], N
 
     config = uvicorn.Config(
         app,
+        http=protocol_with_timeouts(read_timeouts or ReadTimeouts()),
+        ws="none",
         log_config=None,
         access_log=False,
         lifespan="off",
@@ -91,8 +112,17 @@ def serve_app(app: Any, bound: socket.socket, *, ready: Callable[[Callable[[], N
 
 
 @contextlib.contextmanager
-def running_app(app: Any, *, port: int = 0) -> Iterator[str]:
-    """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL."""
+def running_app(app: Any, *, port: int = 0, read_timeouts: ReadTimeouts | None = None) -> Iterator[str]:
+    """Serve `app` on a local port (by default a free one) in a thread, and yield its root URL.
+
+    Args:
+        app: an ASGI application.
+        port: port to listen on; 0 selects a free one.
+        read_timeouts: limits for slow clients; defaults if omitted.
+
+    Raises:
+        UsageError: the port is in use, or the server does not start.
+    """
     bound = bind("127.0.0.1", port)
     started = threading.Event()
     stops: list[Callable[[], None]] = []
@@ -101,7 +131,9 @@ def running_app(app: Any, *, port: int = 0) -> Iterator[str]:
         stops.append(stop)
         started.set()
 
-    thread = threading.Thread(target=serve_app, args=(app, bound), kwargs={"ready": ready}, daemon=True)
+    thread = threading.Thread(
+        target=serve_app, args=(app, bound), kwargs={"ready": ready, "read_timeouts": read_timeouts}, daemon=True
+    )
     thread.start()
     try:
         if not started.wait(START_LIMIT_S):

@@ -1,0 +1,293 @@
+"""The emulator against hostile web pages, slow or large requests, and keys in its journal."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from voicegauge.contract import Contract
+from voicegauge.emulator import CONTROL_PREFIX, EmulatorSettings, create_app
+from voicegauge.emulator.server import running_app
+from voicegauge.emulator.server.read_timeouts import ReadTimeouts, protocol_with_timeouts
+
+CONTROL_ROUTES = [
+    ("GET", "/health"),
+    ("POST", "/reset"),
+    ("GET", "/clock"),
+    ("POST", "/clock"),
+    ("GET", "/state"),
+    ("GET", "/journal"),
+    ("GET", "/faults"),
+    ("PUT", "/faults"),
+]
+MEBIBYTE = 2**20
+
+
+async def _control(api: Any, method: str, path: str, **more: Any) -> Any:
+    return await api.http.request(method, f"{api.url}{CONTROL_PREFIX}{path}", **more)
+
+
+@pytest.mark.parametrize(("method", "path"), CONTROL_ROUTES)
+async def test_control_routes_reject_names_that_a_web_page_could_use(start: Any, method: str, path: str) -> None:
+    api = await start()
+    port = api.url.rpartition(":")[2]
+    for host in ("evil.example", f"evil.example:{port}", f"localhost.evil.example:{port}", "127.0.0.1@evil.example"):
+        response = await _control(api, method, path, headers={"Host": host})
+        assert (response.status_code, list(response.json())) == (403, ["error"]), host
+    assert (await api.control("GET", "/state"))["acme"]["jobs"] == []
+
+
+async def test_control_routes_are_available_under_names_of_this_machine(start: Any) -> None:
+    api = await start()
+    port = api.url.rpartition(":")[2]
+    for host in (f"127.0.0.1:{port}", f"LOCALHOST:{port}", "localhost", f"api.localhost:{port}", "[::1]:80"):
+        assert (await _control(api, "GET", "/journal", headers={"Host": host})).status_code == 200, host
+
+
+def test_control_routes_are_available_under_the_name_that_the_server_is_bound_to(plain_acme: Contract) -> None:
+    import httpx
+
+    with running_app(create_app([plain_acme], hosts=["Build-Machine"])) as url, httpx.Client() as client:
+        for host, status in (("build-machine:80", 200), ("other-machine:80", 403)):
+            response = client.get(f"{url}{CONTROL_PREFIX}/journal", headers={"Host": host})
+            assert response.status_code == status
+
+
+@pytest.mark.parametrize(("method", "path"), CONTROL_ROUTES)
+async def test_control_routes_reject_pages_of_other_origins(start: Any, method: str, path: str) -> None:
+    api = await start()
+    for origin in ("https://evil.example", "null", "http://localhost:1", api.url.replace("http:", "https:")):
+        response = await _control(api, method, path, headers={"Origin": origin})
+        assert response.status_code == 403, origin
+
+
+async def test_control_routes_accept_their_own_origin(start: Any) -> None:
+    api = await start()
+    assert (await _control(api, "POST", "/reset", headers={"Origin": api.url})).status_code == 200
+
+
+async def test_providers_and_their_audio_are_available_under_any_name(start: Any) -> None:
+    api = await start()
+    headers = {"Host": "speech.internal:8080", "Origin": "https://app.example"}
+    job = (await api.submit(headers=headers)).json()["id"]
+    await api.states(job, 2)
+    audio = (await api.send("GET", f"/jobs/{job}", headers=headers)).json()["audio"]
+    assert audio.startswith("http://speech.internal:8080/")
+    path = audio.removeprefix("http://speech.internal:8080")
+    assert (await api.http.get(f"{api.url}{path}", headers=headers)).status_code == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/clock"), ("PUT", "/faults"), ("POST", "/reset")])
+@pytest.mark.parametrize("declares_length", [True, False])
+async def test_large_bodies_of_control_routes_are_rejected(
+    start: Any, method: str, path: str, declares_length: bool
+) -> None:
+    api = await start()
+
+    async def chunks() -> Any:
+        for _ in range(3):
+            yield bytes(MEBIBYTE)
+
+    response = await _control(api, method, path, content=bytes(3 * MEBIBYTE) if declares_length else chunks())
+    assert response.status_code == 413
+    assert (await _control(api, "POST", "/reset")).status_code == 200
+
+
+def _exchange(url: str, request: bytes) -> bytes:
+    """Send raw bytes, and return everything until the server closes the connection."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(request)
+        received = b""
+        while data := connection.recv(65536):
+            received += data
+    return received
+
+
+@pytest.mark.parametrize(
+    ("path", "content_type", "size"),
+    [
+        (f"{CONTROL_PREFIX}/faults", "application/json", 2**30),
+        ("/acme/speech", "application/json", 2**30),
+        ("/acme/now", "application/x-www-form-urlencoded", 17 * MEBIBYTE),
+        ("/acme/clone", "multipart/form-data; boundary=x", 2**30),
+    ],
+)
+async def test_a_declared_length_above_the_limit_is_rejected_before_the_body_is_sent(
+    plain_acme: Contract, path: str, content_type: str, size: int
+) -> None:
+    head = f"PUT {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\nContent-Length: {size}\r\n\r\n"
+    with running_app(create_app([plain_acme])) as url:
+        assert _exchange(url, head.encode()).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.fixture(scope="module")
+def impatient(plain_acme: Contract) -> Iterator[str]:
+    """URL of an emulator that waits a tenth of a second for the next bytes of a request."""
+    limits = ReadTimeouts(headers_s=0.1, body_pause_s=0.1, body_s=0.2)
+    with running_app(create_app([plain_acme], EmulatorSettings(clock="per-poll")), read_timeouts=limits) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "response"),
+    [
+        (b"", b""),
+        (b"GET /acme/voices HTTP/1.1\r\nHost: lo", b"HTTP/1.1 408 "),
+        (b"POST /acme/speech HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{", b"HTTP/1.1 408 "),
+        (b"PUT /_emulator/faults HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{", b"HTTP/1.1 408 "),
+        (
+            b"GET /acme/voices HTTP/1.1\r\nHost: localhost\r\n\r\nGET /acme/voices HTTP/1.1\r\n",
+            b"HTTP/1.1 200 ",
+        ),
+    ],
+    ids=["nothing", "headers", "body", "control-body", "second-request"],
+)
+def test_a_client_that_stops_sending_is_disconnected(impatient: str, request_bytes: bytes, response: bytes) -> None:
+    received = _exchange(impatient, request_bytes)
+    assert received.startswith(response)
+    assert bool(received) == bool(response)
+
+
+def test_bytes_that_drip_do_not_extend_the_time_for_a_request(impatient: str) -> None:
+    host, _, port = impatient.removeprefix("http://").partition(":")
+    heads = (
+        b"GET /acme/voices HTTP/1.1\r\nX-Long: ",
+        b"POST /acme/speech HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n",
+    )
+    for head in heads:
+        with socket.create_connection((host, int(port)), timeout=0.01) as connection:
+            connection.sendall(head)
+            received = b""
+            for _ in range(10_000):  # far longer than the limit
+                try:
+                    connection.sendall(b"x")
+                    received = connection.recv(100)
+                    break
+                except TimeoutError:
+                    continue
+                except OSError:  # closed before the response was read
+                    received = b"HTTP/1.1 408 "
+                    break
+            assert received.startswith(b"HTTP/1.1 408 ")
+
+
+class _FakeLoop:
+    """An event loop whose timers never fire, and that does not run its tasks."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.timers: list[tuple[float, Any]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay_s: float, _callback: Any) -> Any:
+        handle = Mock()
+        self.timers.append((self.now + delay_s, handle))
+        return handle
+
+    def create_task(self, coroutine: Any) -> Any:
+        coroutine.close()
+        return Mock()
+
+    @property
+    def due(self) -> list[float]:
+        """Times of the timers that were not cancelled."""
+        return [at for at, handle in self.timers if not handle.cancel.called]
+
+
+def test_time_limits_start_with_a_request_and_end_with_its_last_byte() -> None:
+    loop, transport = _FakeLoop(), Mock(is_closing=lambda: False)
+    limits = ReadTimeouts(headers_s=30, body_pause_s=5, body_s=12)
+    config = uvicorn.Config(app=Mock(), log_config=None, lifespan="off")
+    protocol = protocol_with_timeouts(limits)(config, ServerState(), {}, loop)  # type: ignore[call-arg]
+    protocol.connection_made(transport)
+    assert loop.due == [130]
+    steps = [
+        (b"POST /acme/speech HTTP/1.1\r\n", 130),
+        (b"Host: localhost\r\nContent-Length: 6\r\n", 130),
+        (b"\r\n", 117),
+        (b"12", 121),
+        (b"34", 124),
+        (b"5", 124),
+    ]
+    for data, due in steps:
+        loop.now += 4
+        protocol.data_received(data)
+        assert loop.due == [due], data
+    protocol.data_received(b"6")
+    assert loop.due == [], "the response may take any time"
+
+
+SECRET = "Zx81-acme-secret-42"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Authorization",
+        "Proxy-Authorization",
+        "x-api-key",
+        "xi-api-key",
+        "Ocp-Apim-Subscription-Key",
+        "X-Auth",
+        "X-Acme-Pass",
+        "Cookie",
+    ],
+)
+@pytest.mark.parametrize("form", ["{}", "Bearer {}", "session={}; theme=dark"])
+async def test_the_journal_masks_keys_in_any_header(start: Any, header: str, form: str) -> None:
+    api = await start()
+    await api.submit(headers={header: form.format(SECRET)}, key=None)
+    journal = await api.control("GET", "/journal")
+    assert len(journal) == 1
+    assert SECRET not in json.dumps(journal)
+    assert header.lower() in journal[0]["headers"]
+
+
+@pytest.mark.parametrize("parameter", ["api_key", "key", "token", "sig", "anything", "format"])
+async def test_the_journal_masks_keys_in_the_query(start: Any, parameter: str) -> None:
+    api = await start()
+    await api.send("POST", "/now", params={parameter: SECRET}, data={"text": "Hello"}, key=SECRET)
+    assert SECRET not in json.dumps(await api.control("GET", "/journal"))
+
+
+async def test_the_journal_masks_a_key_that_is_repeated_in_path_or_body(start: Any) -> None:
+    api = await start()
+    await api.send("POST", f"/bots/{SECRET}/speech", json={"api_key": SECRET, "text": SECRET}, key=SECRET)
+    await api.submit(SECRET, api_key=SECRET, key=SECRET)
+    text = json.dumps([await api.control("GET", "/journal"), await api.control("GET", "/state")])
+    assert SECRET not in text
+    assert '"body_bytes": ' in text
+
+
+async def test_the_journal_masks_the_documented_key_parameter(start: Any) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        document["components"] = {"securitySchemes": {"key": {"type": "apiKey", "in": "query", "name": "who"}}}
+        document["paths"]["/speech"]["post"]["parameters"] = [
+            {"name": "who", "in": "query", "schema": {"type": "string"}}
+        ]
+
+    api = await start(edit=edit)
+    await api.send("POST", "/speech", params={"who": SECRET}, json={"text": "Hello"}, key=None)
+    (entry,) = await api.control("GET", "/journal")
+    assert entry["status"] == 202
+    assert SECRET not in json.dumps(entry)
+
+
+async def test_the_journal_shows_documented_parameters(start: Any) -> None:
+    api = await start()
+    query = {"format": "mp3", "lang": "en"}
+    await api.send("POST", "/now", params=query, data={"text": "Hello"}, headers={"X-Voicegauge-Scenario": "invalid"})
+    (entry,) = await api.control("GET", "/journal")
+    assert entry["query"] == query
+    assert entry["headers"]["x-voicegauge-scenario"] == "invalid"
+    assert entry["headers"]["content-type"] == "application/x-www-form-urlencoded"

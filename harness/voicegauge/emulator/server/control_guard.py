@@ -1,0 +1,72 @@
+"""Protection of the control routes against web pages and large bodies.
+
+A page in the user's browser can send requests to any address. With a name that resolves to this machine (DNS
+rebinding) it could also read the responses: the journal, and the state of accounts. The Host header still has the
+page's name then, and its Origin header names the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from voicegauge.emulator.server.request_bodies import MAX_CONTROL_BYTES, read_body, replay_body
+from voicegauge.emulator.settings import CONTROL_PREFIX
+from voicegauge.hosts import is_loopback
+
+_PUBLIC_PREFIX = f"{CONTROL_PREFIX}/media/"
+"""Audio for clients of the providers, which may use other names of this machine. File names are random."""
+
+
+class ControlGuard:
+    """Rejects requests to the control routes that do not come from this machine's own clients."""
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
+        """Protect `app`; `hosts` are accepted as names of this machine, next to loopback names and addresses."""
+        self._app, self._hosts = app, frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass an acceptable request on with its body, and reject any other."""
+        if scope["type"] != "http" or scope["path"].startswith(_PUBLIC_PREFIX):
+            await self._app(scope, receive, send)
+            return
+        reason = self._rejection(scope)
+        if reason is not None:
+            await _error(403, reason)(scope, receive, send)
+            return
+        try:
+            body = await read_body(scope, receive, MAX_CONTROL_BYTES)
+        except ConnectionError:
+            return
+        if body is None:
+            await _error(413, f"the body has more than {MAX_CONTROL_BYTES} bytes")(scope, receive, send)
+            return
+        await self._app(scope, replay_body(body, receive), send)
+
+    def _rejection(self, scope: Scope) -> str | None:
+        """Return why a request is rejected; `None` if it is not."""
+        headers = {name: value.decode("latin-1").strip().lower() for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if not self._is_own_host(host, scope):
+            return f"control routes are not available as {host!r}: use 127.0.0.1, localhost or the emulator's --host"
+        origin = headers.get(b"origin")
+        if origin is not None and origin != f"{scope['scheme']}://{host}":
+            return f"control routes are not available to pages of {origin!r}"
+        return None
+
+    def _is_own_host(self, host: str, scope: Scope) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        if name is None or "@" in host:
+            return False
+        address = scope.get("server")  # the address of this machine that the client connected to
+        return is_loopback(name) or name in self._hosts or (address is not None and name == address[0])
+
+
+def _error(status: int, message: str) -> Response:
+    return JSONResponse({"error": message}, status, headers={"Connection": "close"})

@@ -1,0 +1,127 @@
+"""Journal of requests without credentials, for tests and for people who print it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from voicegauge.contract import Contract
+from voicegauge.emulator.http import IncomingRequest
+from voicegauge.emulator.responses import EmulatedResponse
+from voicegauge.emulator.settings import SCENARIO_HEADER
+
+MAX_ENTRIES = 10_000
+MASK = "[redacted]"
+_CREDENTIAL_NAME = re.compile("key|token|secret|auth|passw|passphrase|credential|sig|cookie|session", re.IGNORECASE)
+"""Parts of the names of documented parameters that may carry a credential."""
+_MIN_SECRET_LENGTH = 8
+"""Shorter keys, as tests use them, would match parts of ordinary words."""
+_PLAIN_HEADERS = frozenset(
+    (
+        "accept",
+        "accept-charset",
+        "accept-encoding",
+        "accept-language",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "date",
+        "expect",
+        "host",
+        "idempotency-key",
+        "origin",
+        "range",
+        "traceparent",
+        "transfer-encoding",
+        "user-agent",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-request-id",
+        SCENARIO_HEADER.lower(),
+    )
+)
+"""Headers whose values are shown although the contract does not document them. Any other header can hold a key."""
+
+
+class RequestJournal:
+    """The latest requests to all providers, in order of their responses."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._entries: deque[dict[str, Any]] = deque(maxlen=MAX_ENTRIES)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Iterate over the entries, oldest first."""
+        return iter(self._entries)
+
+    def clear(self) -> None:
+        """Remove all entries."""
+        self._entries.clear()
+
+    def record(self, contract: Contract, incoming: IncomingRequest, response: EmulatedResponse, now: float) -> None:
+        """Add a request; credentials are masked, and its body is not stored."""
+        shown_headers = _shown_names(contract, response, "header") | _PLAIN_HEADERS
+        shown_query = _shown_names(contract, response, "query")
+        secrets = set(_secrets(contract, incoming))
+        self._entries.append(
+            {
+                "at": now,
+                "provider": contract.id,
+                "method": incoming.method,
+                "path": _without(secrets, incoming.path),
+                "query": _masked(incoming.query, shown_query, secrets),
+                "headers": _masked(incoming.headers, shown_headers, secrets),
+                "body_bytes": len(incoming.body),
+                "operation": response.operation.id if response.operation else None,
+                "target": response.target.id if response.target else None,
+                "status": response.status,
+                "rejection_reason": response.rejection_reason,
+                "job": response.job.id if response.job else None,
+            }
+        )
+
+
+def _shown_names(contract: Contract, response: EmulatedResponse, location: str) -> frozenset[str]:
+    """Return the names of documented parameters, in lower case, except for those that carry keys."""
+    if response.operation is None:
+        return frozenset()
+    documented = {p.name.lower() for p in response.operation.parameters if p.location == location}
+    return frozenset(name for name in documented if not _is_credential(contract, name))
+
+
+def _is_credential(contract: Contract, name: str) -> bool:
+    return name not in _PLAIN_HEADERS and (name in _key_names(contract) or _CREDENTIAL_NAME.search(name) is not None)
+
+
+@functools.lru_cache(maxsize=64)
+def _key_names(contract: Contract) -> frozenset[str]:
+    names = {str(scheme.get("name", "authorization")).lower() for scheme in contract.security_schemes.values()}
+    return frozenset(names | {"authorization", "proxy-authorization", "cookie"})
+
+
+def _secrets(contract: Contract, incoming: IncomingRequest) -> Iterator[str]:
+    """Yield the credentials of a request and their parts, which must not appear elsewhere in its entry either."""
+    pairs = (*incoming.headers.items(), *incoming.query.items())
+    hidden = [value for name, value in pairs if _is_credential(contract, name.lower())]
+    for value in hidden:
+        # "Bearer <key>", and cookies such as "session=<key>; theme=dark"
+        for part in (value, *value.replace(";", " ").replace("=", " ").split()):
+            if len(part) >= _MIN_SECRET_LENGTH:
+                yield part
+
+
+def _masked(values: Mapping[str, str], shown: Iterable[str], secrets: Iterable[str]) -> dict[str, str]:
+    return {name: _without(secrets, value) if name.lower() in shown else MASK for name, value in values.items()}
+
+
+def _without(secrets: Iterable[str], text: str) -> str:
+    for secret in sorted(secrets, key=len, reverse=True):
+        for form in (secret, quote(secret, safe="")):
+            text = text.replace(form, MASK)
+    return text
