@@ -169,7 +169,8 @@ class Acme:
         self.texts.append(str(text))
         if self.breaks_off(str(text)):
             return StreamingResponse(_break_off(), media_type="audio/wav")
-        return Response(_noise(len(str(text)) / 15 + 0.3), media_type="audio/wav")
+        seconds = len(str(text)) / 15 / (speed if valid else 1) + 0.3
+        return Response(_noise(seconds), media_type="audio/wav")
 
 
 async def _break_off() -> AsyncIterator[bytes]:

@@ -162,6 +162,14 @@ EXPECTED: dict[str, tuple[set[str], Check]] = {
         ),
     ),
     "text-ignored": (HAS_AUDIO, _shorter_or_longer),
+    # The steps compare no two values of a parameter.
+    "speed-ignored": (set(), lambda right, wrong: right == wrong),
+    "voice-ignored": (set(), lambda right, wrong: right == wrong),
+    "language-ignored": (set(), lambda right, wrong: right == wrong),
+    "seed-ignored": (set(), lambda right, wrong: right == wrong),
+    "format-changes-text": (set(), lambda right, wrong: right == wrong),
+    "default-format-changed": ({"now"}, lambda _, wrong: decode(wrong["now"].content).container == "wav"),
+    "long-text-cut": (set(), lambda right, wrong: right == wrong),
     "truncated-audio": (HAS_AUDIO, lambda right, wrong: right["audio"].content.startswith(wrong["audio"].content)),
     "html-as-audio": (
         HAS_AUDIO,

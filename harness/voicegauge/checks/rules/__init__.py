@@ -3,7 +3,7 @@
 # The order here is the order of `voicegauge rules`.
 # isort: off
 from voicegauge.checks.rules import responses, streams, jobs, resources, job_isolation, outcomes
-from voicegauge.checks.rules import audio, charges, audio_input, webhooks, recording_age
+from voicegauge.checks.rules import audio, metamorphic, charges, audio_input, webhooks, recording_age
 
 # isort: on
 from voicegauge.checks.rules.resources import find_resource_item
@@ -15,6 +15,7 @@ __all__ = [
     "find_resource_item",
     "job_isolation",
     "jobs",
+    "metamorphic",
     "outcomes",
     "recording_age",
     "resources",

@@ -4,13 +4,14 @@ from voicegauge.checks.subjects.audio_input_call import AudioInputCall
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call, CallSubject, RequestOrigin
 from voicegauge.checks.subjects.delivery import SpeechDelivery
-from voicegauge.checks.subjects.documented_default import documented_default
 from voicegauge.checks.subjects.incomplete_response import IncompleteResponse
 from voicegauge.checks.subjects.job import JobHistory
 from voicegauge.checks.subjects.job_set import JobSet
 from voicegauge.checks.subjects.outcome import CaseOutcome, ExpectedResponse
 from voicegauge.checks.subjects.recording_age import RecordingAge
+from voicegauge.checks.subjects.request_schema import documented_default, request_schema
 from voicegauge.checks.subjects.resource import ResourceStep, ResourceStepKind
+from voicegauge.checks.subjects.response_pair import PairRelation, ResponsePair
 from voicegauge.checks.subjects.webhook import Callback, RequestCallbacks
 
 __all__ = [
@@ -24,11 +25,14 @@ __all__ = [
     "IncompleteResponse",
     "JobHistory",
     "JobSet",
+    "PairRelation",
     "RecordingAge",
     "RequestCallbacks",
     "RequestOrigin",
     "ResourceStep",
     "ResourceStepKind",
+    "ResponsePair",
     "SpeechDelivery",
     "documented_default",
+    "request_schema",
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voicegauge.checks.subjects.base import CheckSubject
 from voicegauge.checks.subjects.call import Call
-from voicegauge.checks.subjects.documented_default import documented_default
+from voicegauge.checks.subjects.request_schema import documented_default
 from voicegauge.contract import Operation, Target, request_media_type
 from voicegauge.contract.extension import FieldMapping, ResponseAudio
 from voicegauge.model import Delivery, Exchange, SpeechRequest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from voicegauge.checks import ExpectedResponse
+from voicegauge.checks import ExpectedResponse, PairRelation
 from voicegauge.client import RequestParts
 from voicegauge.contract import Contract, Location, Operation
 from voicegauge.contract.extension import CallbackTiming, RejectionReason
@@ -58,6 +58,17 @@ class CallbackUrl(Record, frozen=True, kw_only=True):
     """Which callbacks should arrive."""
 
 
+class CaseRelation(Record, frozen=True, kw_only=True):
+    """How the request of a delivery differs from that of another delivery, with which its audio is compared."""
+
+    parameter: PairRelation
+    base: str
+    """Id of the other case, which comes earlier in the plan."""
+    base_value: str | float | int | None = None
+    """Value of the parameter in the other request, or its documented default; `None` if neither is known."""
+    value: str | float | int
+
+
 class ConformanceCase(Record, frozen=True, kw_only=True):
     """One planned request, or a sequence of requests that starts with it."""
 
@@ -78,6 +89,8 @@ class ConformanceCase(Record, frozen=True, kw_only=True):
     """`request` creates a resource or a batch, which is followed to its end."""
     vary_other_fields: bool = False
     """In a lifecycle: use the resource also with each value of the other fields of the operations that take it."""
+    relation: CaseRelation | None = None
+    """For a delivery that is compared with another one."""
     expects_failure: bool = False
     """Whether the job of a delivery should end in failure."""
     is_billable_operation: bool = False

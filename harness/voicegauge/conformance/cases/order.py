@@ -1,6 +1,7 @@
 """The order of a plan: free requests first, then the most informative ones.
 
 Each further request is the one that tests most that is new: values that no earlier request had, then pairs of values.
+Deliveries for the metamorphic rules are spread among them: each is the only request that shows its parameter ignored.
 So a plan can be cut off anywhere (`--max-calls`).
 """
 
@@ -16,6 +17,9 @@ from voicegauge.model import UploadedFile
 
 VALUE_WEIGHT = 8
 """A new value counts as much as this many new pairs: most faults need a single parameter (see `pairwise`)."""
+PAIR_INTERVAL = 3
+"""Billable single requests between two deliveries for metamorphic rules. A delivery shows one fault, a single request
+shows several at the beginning of a plan and less than one after about ten of them."""
 TEXT_LENGTH_STEP = 250
 """Characters by which two readable texts must differ to count as different values."""
 FieldValue = tuple[str, str]
@@ -26,7 +30,8 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
     """Return `cases` in the order in which they are sent.
 
     First requests that should be rejected, which are free; then one delivery of each target, which shows the complete
-    response; single requests, each by what it adds to those before it; other deliveries.
+    response; single requests, each by what it adds to those before it, with one delivery per operation and parameter
+    for metamorphic rules; other deliveries.
 
     Args:
         cases: in the order of the contract.
@@ -36,7 +41,9 @@ def order_cases(cases: Iterable[ConformanceCase], max_calls: int | None = None) 
     delivered: set[tuple[str, str | None]] = set()
     for case in cases:
         by_turn[_turn(case, delivered)].append(case)
-    ordered = [*by_turn[0], *by_turn[1], *_most_informative_first(by_turn[2]), *by_turn[3]]
+    pairs, rest = _first_pairs(by_turn[3])
+    middle = _spread(pairs, _most_informative_first(by_turn[2]))
+    ordered = [*by_turn[0], *by_turn[1], *middle, *rest]
     if max_calls is None:
         return ordered
     counts = itertools.accumulate(case.is_billable for case in ordered)
@@ -52,6 +59,35 @@ def _turn(case: ConformanceCase, delivered: set[tuple[str, str | None]]) -> int:
     is_first = (case.provider, case.target) not in delivered
     delivered.add((case.provider, case.target))
     return 1 if is_first else 3
+
+
+def _first_pairs(deliveries: Sequence[ConformanceCase]) -> tuple[list[ConformanceCase], list[ConformanceCase]]:
+    """Split `deliveries` into the first one for each operation and changed parameter, and the others.
+
+    Other formats are left to the end: what a format changes in a response shows in single requests as well.
+    """
+    seen: set[tuple[str, str, str]] = set()
+    first: list[ConformanceCase] = []
+    rest: list[ConformanceCase] = []
+    for case in deliveries:
+        parameter = case.relation.parameter if case.relation is not None else "format"
+        key = (case.provider, case.operation, parameter)
+        (rest if parameter == "format" or key in seen else first).append(case)
+        seen.add(key)
+    return first, rest
+
+
+def _spread(pairs: Sequence[ConformanceCase], singles: Sequence[ConformanceCase]) -> list[ConformanceCase]:
+    """Return `singles` with one of `pairs` after every few billable ones, and the remaining pairs at the end."""
+    waiting = iter(pairs)
+    ordered = []
+    billable = 0
+    for case in singles:
+        ordered.append(case)
+        billable += case.is_billable
+        if case.is_billable and billable % PAIR_INTERVAL == 0:
+            ordered += itertools.islice(waiting, 1)
+    return [*ordered, *waiting]
 
 
 def _most_informative_first(cases: Sequence[ConformanceCase]) -> list[ConformanceCase]:

@@ -12,14 +12,14 @@ import msgspec
 
 from voicegauge.client import RequestParts, map_speech_request
 from voicegauge.conformance.cases.audio_input import audio_input_cases
-from voicegauge.conformance.cases.bodies import body_cases, optional_field_cases
-from voicegauge.conformance.cases.case import ConformanceCase, SkippedCase, expect_accepted, make_case
+from voicegauge.conformance.cases.bodies import body_cases, optional_field_cases, text_cases
+from voicegauge.conformance.cases.case import CaseRelation, ConformanceCase, SkippedCase, expect_accepted, make_case
 from voicegauge.conformance.cases.operations import mark_billable, operation_cases
 from voicegauge.conformance.cases.order import order_cases
 from voicegauge.conformance.cases.pairwise import combination_cases
 from voicegauge.conformance.cases.parameters import parameter_cases
 from voicegauge.conformance.cases.rejections import authentication_cases, rejection_reason_cases
-from voicegauge.conformance.cases.texts import text_cases
+from voicegauge.conformance.cases.related_deliveries import related_deliveries
 from voicegauge.conformance.cases.uploads import upload_cases
 from voicegauge.conformance.cases.valid_requests import TEXT, text_characters, valid_speech_request, with_value
 from voicegauge.conformance.cases.webhooks import with_webhook_cases
@@ -143,11 +143,19 @@ def _target_cases(
     if upload is not None and "voice_sample_upload" in target.spec.required_fields:
         # The ids of upload cases name the operation, so those of its first target with an upload are left in the plan.
         yield from upload_cases(operation, request, upload.at.tokens[0], target.name, emulated=emulated)
-    yield _delivery_case(target, speech, "a full delivery")
+    plain = _delivery_case(target, speech, "a full delivery")
+    yield plain
     if every:
         for name in target.spec.formats if "format" in target.speech.request else ():
             in_format = msgspec.structs.replace(speech, format=name)
-            yield _delivery_case(target, in_format, f"a full delivery as {name}")
+            relation = CaseRelation(parameter="format", base=plain.id, base_value=speech.format, value=name)
+            yield _delivery_case(target, in_format, f"a full delivery as {name}", relation=relation)
+        for related in related_deliveries(target, speech):
+            relation = CaseRelation(
+                parameter=related.relation, base=plain.id, base_value=related.base_value, value=related.value
+            )
+            description = f"a full delivery with {related.description}"
+            yield _delivery_case(target, related.speech, description, relation=relation)
     if emulated:
         yield from _failing_deliveries(target, speech)
 
@@ -183,7 +191,12 @@ def _combination_cases(targets: Sequence[Target], text: str) -> Iterator[Conform
 
 
 def _delivery_case(
-    target: Target, speech: SpeechRequest, description: str, *, expects_failure: bool = False
+    target: Target,
+    speech: SpeechRequest,
+    description: str,
+    *,
+    expects_failure: bool = False,
+    relation: CaseRelation | None = None,
 ) -> ConformanceCase:
     return make_case(
         target.operation,
@@ -192,6 +205,7 @@ def _delivery_case(
         name=target.id,
         speech=speech,
         expects_failure=expects_failure,
+        relation=relation,
         text_characters=len(speech.text),
     )
 

@@ -7,7 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from voicegauge.checks import Call, CaseOutcome, CheckSubject, IncompleteResponse, RequestOrigin, Rule
+from voicegauge.checks import (
+    Call,
+    CaseOutcome,
+    CheckSubject,
+    IncompleteResponse,
+    RequestOrigin,
+    ResponsePair,
+    Rule,
+    SpeechDelivery,
+)
 from voicegauge.client import (
     DEFAULT_KEY,
     MAX_RETRY_AFTER_S,
@@ -103,6 +112,7 @@ class CaseRunner:
         self._client, self._contract = service.client, service.contract
         self._checker = service.checker(rules)
         self._unreachable = 0
+        self._delivered: dict[str, SpeechDelivery] = {}
         self._running = _RunningCase()
         collector.register_rules(rules.values())
 
@@ -370,10 +380,25 @@ class CaseRunner:
             case, [*delivery.exchanges, *polls, *(outcome.exchange for outcome in without_key)], skipped
         )
         subjects = [*delivery_subjects(target, speech, delivery, polls), *without_key]
+        subjects += self._related_pair(case, subjects)
         findings = self._judge_and_collect(subjects, case)
         index = delivery.submit_exchange
         status = None if index is None else delivery.exchanges[index].response.status
         return JudgedCase(findings, status, skipped)
+
+    def _related_pair(self, case: ConformanceCase, subjects: Sequence[CheckSubject]) -> list[ResponsePair]:
+        """Return the pair of this delivery with the one that it is compared with, if that one has been made."""
+        delivered = next((subject for subject in subjects if isinstance(subject, SpeechDelivery)), None)
+        if delivered is None or delivered.delivery.failure is not None:
+            return []
+        relation = case.relation
+        if relation is None:
+            self._delivered[case.id] = delivered
+            return []
+        base = self._delivered.get(relation.base)
+        if base is None:
+            return []
+        return [ResponsePair(relation.parameter, base, delivered, relation.base_value, relation.value)]
 
     def _add_exchanges(self, case: ConformanceCase, exchanges: Sequence[Exchange], skipped: str | None = None) -> None:
         if self._checker.provenance is not Provenance.EMULATED and any(map(is_emulated, exchanges)):

@@ -7,7 +7,7 @@ import functools
 import re
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from voicegauge.contract import MISSING, Operation, Target
@@ -84,7 +84,13 @@ def strip_unspoken_text(text: str, slot: FieldMapping, unspoken: tuple[str, ...]
 
 
 def read_synthesis_request(
-    request: ParsedRequest, target: Target, location: ResponseAudio, seed: int, *, strict: bool = True
+    request: ParsedRequest,
+    target: Target,
+    location: ResponseAudio,
+    seed: int,
+    *,
+    strict: bool = True,
+    read_field: Callable[[ParsedRequest, Target, SpeechField], Any] = read_speech_field,
 ) -> SynthesisRequest:
     """Read the synthesis parameters from a speech request.
 
@@ -94,6 +100,7 @@ def read_synthesis_request(
         location: where the response carries the audio, with its fixed format if there is one.
         seed: seed of the emulator.
         strict: whether unsupported values are rejected; otherwise defaults replace them.
+        read_field: reads a field of the request, as `read_speech_field` does.
 
     Raises:
         Rejection: the text is blank, or the emulator does not support the language or format.
@@ -107,20 +114,20 @@ def read_synthesis_request(
     )
     if not text and strict:
         raise Rejection("invalid", slot_field_name(speech.request["text"]), "the text is blank")
-    speed = read_speech_field(request, target, "speed")
-    voice = read_speech_field(request, target, "voice")
-    seed_word = read_speech_field(request, target, "seed")
+    speed = read_field(request, target, "speed")
+    voice = read_field(request, target, "voice")
+    seed_word = read_field(request, target, "seed")
     rate = location.sample_rate_hz or emulation.sample_rate_hz
     text = (text or "Nothing.")[:MAX_TEXT_CHARACTERS]
     return SynthesisRequest(
         text=text,
-        language=_requested_language(request, target, text, strict=strict),
+        language=_requested_language(request, target, text, read_field(request, target, "language"), strict=strict),
         voice=emulation.voice or VARIANTS[zlib.crc32(target.id.encode()) % len(VARIANTS)],
         words_per_minute=round(emulation.words_per_minute * _speed_factor(speed)),
         pitch=_voice_pitch(emulation.pitch, voice),
         sample_rate_hz=rate,
         lead_s=emulation.leading_silence_s,
-        format=_requested_format(request, target, location, strict=strict),
+        format=_requested_format(request, target, location, read_field(request, target, "format"), strict=strict),
         seed=seed ^ (seed_word & 0xFFFFFFFF if isinstance(seed_word, int) else 0),
     )
 
@@ -142,13 +149,12 @@ def _voice_pitch(base: int, voice: Any) -> int:
     return min(max(base + shift, 0), 99)
 
 
-def _requested_language(request: ParsedRequest, target: Target, text: str, *, strict: bool) -> str:
+def _requested_language(request: ParsedRequest, target: Target, text: str, value: Any, *, strict: bool) -> str:
     """Return the requested language, or else a guess from the text; always one that espeak-ng speaks.
 
     Raises:
         Rejection: the language is neither spoken nor documented.
     """
-    value = read_speech_field(request, target, "language")
     if isinstance(value, str) and value and value.lower() != AUTOMATIC_LANGUAGE:
         if has_voice_for(value):
             return value
@@ -164,7 +170,9 @@ def _requested_language(request: ParsedRequest, target: Target, text: str, *, st
     return guess_language(text, default if default is not None and has_voice_for(default) else FALLBACK_LANGUAGE)
 
 
-def _requested_format(request: ParsedRequest, target: Target, location: ResponseAudio, *, strict: bool) -> str:
+def _requested_format(
+    request: ParsedRequest, target: Target, location: ResponseAudio, value: Any, *, strict: bool
+) -> str:
     """Return the format to deliver: fixed by the contract, requested, or the default.
 
     Raises:
@@ -172,7 +180,6 @@ def _requested_format(request: ParsedRequest, target: Target, location: Response
     """
     if location.format is not None:
         return find_format(location.format) or _default_format(target)
-    value = read_speech_field(request, target, "format")
     if not isinstance(value, str) or not value:
         return _default_format(target)
     found = find_format(value)

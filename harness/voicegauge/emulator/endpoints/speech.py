@@ -67,7 +67,14 @@ class SpeechEndpoint:
         location = audio_location(target)
         if strict:
             self._check_text_length(request, target)
-        synthesis = read_synthesis_request(request, target, location, context.settings.seed, strict=strict)
+        synthesis = read_synthesis_request(
+            request,
+            target,
+            location,
+            context.settings.seed,
+            strict=strict,
+            read_field=context.injector.read_speech_field,
+        )
         characters = billable_characters(request, target, synthesis)
         context.accounts.count_keyless_characters(account, request.operation, characters, context.clock.now())
         return PlannedSpeech(target, synthesis, characters, *self._phase_durations_s(target, synthesis, characters))

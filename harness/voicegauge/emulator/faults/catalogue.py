@@ -9,7 +9,7 @@ from typing import Literal
 from voicegauge.contract import Operation, Target
 from voicegauge.contract.extension import JobSpec, ResourceSpec
 from voicegauge.emulator.audio import SynthesisRequest
-from voicegauge.emulator.faults import audio, bodies, http, jobs, streams, uploads, webhooks
+from voicegauge.emulator.faults import audio, bodies, http, jobs, parameters, streams, uploads, webhooks
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
 from voicegauge.emulator.state import EmulatedJob
@@ -56,6 +56,8 @@ class Fault:
     """Returns the job that a status response reports; called with all jobs, oldest first."""
     change_synthesis: Callable[[SynthesisRequest], SynthesisRequest] | None = None
     """Returns the synthesis to perform."""
+    change_field: parameters.ChangeField | None = None
+    """Returns the value of a speech field, instead of the one in the request or its default."""
     change_stream: Callable[[Operation, list[StreamPiece]], list[StreamPiece]] | None = None
     """Returns the pieces of a streamed response."""
     change_charge: Callable[[float], float] | None = None
@@ -228,6 +230,47 @@ _ALL = (
         id="text-ignored",
         description="Another text is spoken, much shorter or much longer.",
         change_synthesis=audio.change_text,
+    ),
+    Fault(
+        id="speed-ignored",
+        description="The speed parameter has no effect.",
+        change_field=parameters.ignore_field("speed"),
+        applies_to=parameters.has_field("speed"),
+    ),
+    Fault(
+        id="voice-ignored",
+        description="Every voice sounds like the default one.",
+        change_field=parameters.ignore_field("voice"),
+        applies_to=parameters.has_field("voice"),
+    ),
+    Fault(
+        id="language-ignored",
+        description="The language parameter has no effect.",
+        change_field=parameters.ignore_field("language"),
+        applies_to=parameters.has_several("language"),
+    ),
+    Fault(
+        id="seed-ignored",
+        description="The seed parameter has no effect.",
+        change_field=parameters.ignore_field("seed"),
+        applies_to=parameters.has_field("seed"),
+    ),
+    Fault(
+        id="format-changes-text",
+        description="The text is spoken twice in one of the formats.",
+        change_synthesis=parameters.repeat_text_in_flac,
+        applies_to=parameters.has_several("format"),
+    ),
+    Fault(
+        id="default-format-changed",
+        description="A request without a format gets another one than the documented default.",
+        change_field=parameters.other_default_format,
+        applies_to=parameters.has_field("format"),
+    ),
+    Fault(
+        id="long-text-cut",
+        description="Only the beginning of a long text is spoken.",
+        change_synthesis=parameters.cut_text,
     ),
     Fault(id="truncated-audio", description="The audio file is truncated.", change_response=audio.truncate),
     Fault(id="html-as-audio", description="An HTML page is delivered as audio.", change_response=audio.replace_by_html),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from voicegauge.contract import BaseTarget, Contract, Operation, Target
-from voicegauge.contract.extension import JobSpec
-from voicegauge.emulator.audio import SynthesisRequest
+from voicegauge.contract.extension import JobSpec, SpeechField
+from voicegauge.emulator.audio import SynthesisRequest, read_speech_field
 from voicegauge.emulator.faults.catalogue import FAULTS, Fault, SkippableCheck
 from voicegauge.emulator.http import ParsedRequest
 from voicegauge.emulator.responses import EmulatedCallback, EmulatedResponse, StreamPiece
@@ -90,6 +91,14 @@ class FaultInjector:
             if fault.choose_job is not None:
                 job = fault.choose_job(job, tuple(jobs))
         return job
+
+    def read_speech_field(self, request: ParsedRequest, target: Target, field: SpeechField) -> Any:
+        """Return the value of a speech field, as `read_speech_field` does, unless a fault changes it."""
+        value = read_speech_field(request, target, field)
+        for fault in self._applicable_faults(target, target.operation):
+            if fault.change_field is not None:
+                value = fault.change_field(request, target, field, value)
+        return value
 
     def change_synthesis(self, synthesis: SynthesisRequest, target: Target) -> SynthesisRequest:
         """Return the synthesis to perform instead of `synthesis`."""

@@ -5,7 +5,14 @@ from voicegauge.speech.audio.decoding import DecodedAudio, RawAudioFormat, decod
 from voicegauge.speech.audio.encoded_audio import EncodedAudio
 from voicegauge.speech.audio.encoding import AUDIO_FORMATS, encode, encode_at_bitrate, media_type_of
 from voicegauge.speech.audio.ffmpeg import apply_filters
-from voicegauge.speech.audio.levels import MIN_SPEECH_S, SILENCE_DBFS, is_silent, leading_silence_s, rms_dbfs
+from voicegauge.speech.audio.levels import (
+    MIN_SPEECH_S,
+    SILENCE_DBFS,
+    active_duration_s,
+    is_silent,
+    leading_silence_s,
+    rms_dbfs,
+)
 from voicegauge.speech.audio.limits import UndecodableAudioError
 from voicegauge.speech.audio.playback_timeline import PlaybackTimeline, playback_timeline
 from voicegauge.speech.audio.resampling import resample
@@ -21,6 +28,7 @@ __all__ = [
     "RawAudioFormat",
     "TranscodingTarget",
     "UndecodableAudioError",
+    "active_duration_s",
     "apply_filters",
     "container_of_media_type",
     "decode",

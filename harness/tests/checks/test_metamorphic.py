@@ -1,0 +1,92 @@
+"""Metamorphic rules find parameters without effect, and nothing in responses that vary as those of real services do."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from voicegauge.checks import ResponsePair, SpeechDelivery
+from voicegauge.model import Delivery, Exchange, Request, Response, SpeechRequest
+from voicegauge.speech.audio import encode
+
+RATE = 16_000
+TEXT = "Good morning. This is a short test of a long story."
+
+
+def _wav(seconds: float, seed: int = 0) -> bytes:
+    samples = 0.1 * np.random.default_rng(seed).standard_normal(int(RATE * seconds))
+    silence = np.zeros(RATE // 2)
+    return encode(np.concatenate([silence, samples, silence]).astype(np.float32), RATE, "wav")[0]
+
+
+@pytest.fixture
+def pair(acme):
+    def delivered(audio: bytes, text: str, *, is_ordinary: bool) -> SpeechDelivery:
+        request = Request(method="POST", url="https://api.acme.example/speak", body=json.dumps({"text": text}).encode())
+        response = Response(status=200, headers=(("Content-Type", "audio/wav"),), body=audio)
+        exchange = Exchange(provider="acme", operation="speak", request=request, response=response)
+        delivery = Delivery(
+            target="acme/voice-1",
+            exchanges=(exchange,),
+            attempts=1,
+            audio=audio,
+            media_type="audio/wav",
+            audio_exchange=0,
+            submit_exchange=0,
+        )
+        target = acme.target("voice-1")
+        return SpeechDelivery(target, SpeechRequest(text=text), delivery, has_ordinary_text=is_ordinary)
+
+    def make(relation, values, one: bytes, other: bytes, *, is_ordinary: bool = True) -> ResponsePair:
+        base, changed = (delivered(audio, TEXT, is_ordinary=is_ordinary) for audio in (one, other))
+        return ResponsePair(relation, base, changed, *values)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("relation", "values", "changed_s", "rules"),
+    [
+        ("speed", (1.0, 2.0), 4.0, {"speed-ignored"}),
+        ("speed", (1.0, 2.0), 8.0, {"speed-ignored"}),  # the inverse of what was requested
+        ("speed", (1.0, 2.0), 3.4, {"speed-ignored"}),
+        ("speed", (1.0, 2.0), 3.0, set()),
+        ("speed", (1.0, 2.0), 2.0, set()),
+        ("speed", (1.0, 2.0), 1.4, set()),
+        ("speed", (1.0, 0.5), 4.2, {"speed-ignored"}),
+        ("speed", (1.0, 0.5), 7.5, set()),
+        ("speed", (1.0, 1.2), 4.0, set()),  # too small a change to be measured
+        ("format", ("wav", "mp3"), 4.9, set()),
+        ("format", ("wav", "mp3"), 8.0, {"format-changes-speech"}),
+        ("format", (None, "mp3"), 2.0, {"format-changes-speech"}),
+        ("text", (1, 2), 4.4, {"long-text-cut"}),
+        ("text", (1, 2), 7.2, set()),
+        ("voice", ("a", "b"), 4.1, set()),
+    ],
+)
+def test_durations_are_compared_with_wide_bounds(pair, rules_of, relation, values, changed_s, rules) -> None:
+    assert rules_of(pair(relation, values, _wav(4.0), _wav(changed_s, seed=1))) == rules
+
+
+@pytest.mark.parametrize("relation", ["voice", "language", "seed"])
+def test_only_equal_samples_show_that_a_parameter_is_ignored(pair, rules_of, relation) -> None:
+    assert rules_of(pair(relation, ("a", "b"), _wav(4.0), _wav(4.0))) == {f"{relation}-ignored"}
+    assert rules_of(pair(relation, ("a", "b"), _wav(4.0), _wav(4.0, seed=1))) == set()
+
+
+@pytest.mark.parametrize("relation", ["speed", "voice", "text", "format"])
+def test_audio_that_cannot_be_compared_has_no_findings(pair, rules_of, relation) -> None:
+    values = (1.0, 2.0)
+    assert rules_of(pair(relation, values, _wav(4.0), b"no audio")) == set()
+    assert rules_of(pair(relation, values, _wav(4.0), _wav(4.0), is_ordinary=False)) == set()
+    assert rules_of(pair(relation, values, _wav(0.2), _wav(0.2, seed=1))) == set()
+
+
+def test_a_finding_names_both_requests_and_the_parameter(pair, judge) -> None:
+    [finding] = judge(pair("speed", (1.0, 2.0), _wav(4.0), _wav(4.0)))
+    assert (
+        finding.message == "at speed 2 the text takes 4.00 s, at speed 1 4.00 s: 1.00 times as fast instead of 2 times"
+    )
+    assert finding.where.contract_pointer.endswith("/x-speech/request/speed")

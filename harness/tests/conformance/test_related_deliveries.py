@@ -1,0 +1,58 @@
+"""The plan compares deliveries that differ in one parameter, at the price of one request each."""
+
+from __future__ import annotations
+
+import pytest
+
+from voicegauge.conformance import plan_cases
+from voicegauge.contract import load_catalogue
+
+CATALOGUE = load_catalogue()
+
+
+def _related(name: str, **settings):
+    plan = plan_cases([*CATALOGUE.select([name])], emulated=False, every=True, **settings)
+    return plan.cases, {case.relation.parameter: case for case in plan.cases if case.relation is not None}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("ttsai/kokoro", {"speed", "text", "language", "format"}),
+        ("ttsai/kokoro-sync", {"speed", "text", "format"}),
+        ("pixazo/vibevoice", {"voice", "text", "seed"}),
+        ("pixazo/xtts-v2", {"text", "language"}),
+    ],
+)
+def test_each_parameter_of_a_target_is_compared_with_its_plain_delivery(name, parameters) -> None:
+    cases, related = _related(name)
+    assert related.keys() == parameters
+    ids = [case.id for case in cases]
+    for case in related.values():
+        assert case.relation.base == f"{name}: a full delivery"
+        assert ids.index(case.relation.base) < ids.index(case.id)
+
+
+def test_a_speed_is_compared_with_its_documented_default() -> None:
+    _, related = _related("ttsai/kokoro")
+    assert (related["speed"].relation.base_value, related["speed"].relation.value) == (1.0, 2.0)
+
+
+def test_a_language_is_compared_only_with_one_that_the_text_cannot_be_taken_for() -> None:
+    _, related = _related("ttsai/kokoro")
+    assert related["language"].relation.value == "ja"
+    _, related = _related("ttsai/kokoro", text="Доброе утро. Это короткая проверка.")
+    assert related["language"].relation.value == "en"
+
+
+def test_a_short_plan_has_comparisons_as_well() -> None:
+    cases, _ = _related("ttsai/kokoro-sync", max_calls=10)
+    paid = [case for case in cases if case.is_billable]
+    assert len(paid) == 10
+    assert {case.relation.parameter for case in paid if case.relation is not None} >= {"speed", "text"}
+    assert sum(case.relation is None for case in paid) >= 7
+
+
+def test_a_plan_without_further_billable_requests_has_no_comparisons() -> None:
+    plan = plan_cases(CATALOGUE.select(["ttsai/kokoro"]), emulated=False, every=False)
+    assert all(case.relation is None for case in plan.cases)

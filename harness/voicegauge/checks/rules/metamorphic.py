@@ -1,0 +1,159 @@
+"""Metamorphic rules: how a response must differ from that to another request with one changed parameter.
+
+No reference for right audio is needed. Synthesis is not deterministic in general, so the rules require equal audio
+nowhere, and compare durations with wide bounds: repeated syntheses of one text by a neural voice differ in duration by
+a few percent, rarely by a fifth. A parameter that is ignored differs from one that works by far more.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from voicegauge.checks.registry import Violation, rule
+from voicegauge.checks.subjects import ResponsePair, SpeechDelivery
+
+MIN_SPEED_FACTOR = 1.4
+"""Smaller changes of speed cannot be told from the variation between two syntheses of the same text."""
+SPEED_EXPONENTS = (1 / 3, 2.0)
+"""Bounds of the measured change of speed, as powers of the requested one. For twice the speed the speech must be at
+least 1.26 and at most 4 times as fast: pauses are often not shortened, and some engines scale phonemes unevenly."""
+MAX_FORMAT_RATIO = 1.6
+"""Largest ratio between the durations of one text in two formats. Encoders add less than a tenth of a second."""
+MIN_REPEATED_RATIO = 1.3
+"""Smallest ratio between the durations of a repeated text and the text: with all of it spoken it is about 2."""
+MIN_AUDIBLE_S = 0.5
+"""Shorter speech is too short to compare durations: edges and pauses dominate."""
+
+
+class _Durations(NamedTuple):
+    """Seconds of audible speech in both deliveries."""
+
+    base_s: float
+    changed_s: float
+
+
+def _audible_durations(pair: ResponsePair) -> _Durations | None:
+    """Return the durations of the audible parts; `None` if one of them cannot be measured."""
+    from voicegauge.speech.audio import active_duration_s
+
+    durations = []
+    for delivered in (pair.base, pair.changed):
+        if not _is_comparable(delivered) or delivered.decoded is None or delivered.decoded.truncated:
+            return None
+        duration_s = active_duration_s(delivered.decoded.samples, delivered.decoded.sample_rate_hz)
+        if duration_s < MIN_AUDIBLE_S:
+            return None
+        durations.append(duration_s)
+    return _Durations(*durations)
+
+
+def _is_comparable(delivered: SpeechDelivery) -> bool:
+    return delivered.succeeded and delivered.delivery.failure is None and delivered.has_ordinary_text
+
+
+def _is_same_audio(pair: ResponsePair) -> bool:
+    """Return whether both deliveries have exactly the same samples: independent syntheses never do."""
+    import numpy as np
+
+    one, other = pair.base.decoded, pair.changed.decoded
+    if one is None or other is None or not (_is_comparable(pair.base) and _is_comparable(pair.changed)):
+        return False
+    return one.sample_rate_hz == other.sample_rate_hz and np.array_equal(one.samples, other.samples)
+
+
+@rule(
+    "speed-ignored",
+    on=ResponsePair,
+    description="The speed parameter changes the duration of the speech, roughly in proportion.",
+    basis="x-speech.request.speed",
+)
+def _check_speed_ignored(pair: ResponsePair) -> Iterator[Violation]:
+    if pair.relation != "speed":
+        return
+    durations, factor = _audible_durations(pair), pair.changed_value / pair.base_value
+    if durations is None or abs(math.log(factor)) < math.log(MIN_SPEED_FACTOR):
+        return
+    measured = durations.base_s / durations.changed_s
+    exponent = math.log(measured) / math.log(factor)
+    if not SPEED_EXPONENTS[0] <= exponent <= SPEED_EXPONENTS[1]:
+        yield Violation(
+            f"at speed {pair.changed_value:g} the text takes {durations.changed_s:.2f} s, "
+            f"at speed {pair.base_value:g} {durations.base_s:.2f} s: {measured:.2f} times as fast "
+            f"instead of {factor:g} times",
+            pair.pointer,
+        )
+
+
+def _same_audio_violations(pair: ResponsePair) -> Iterator[Violation]:
+    if _is_same_audio(pair):
+        one = json.dumps(pair.base_value, ensure_ascii=False) if pair.base_value is not None else "the default"
+        other = json.dumps(pair.changed_value, ensure_ascii=False)
+        yield Violation(f"{pair.relation} {other} gives the same audio as {one}, sample by sample", pair.pointer)
+
+
+@rule(
+    "voice-ignored",
+    on=ResponsePair,
+    description="Another voice gives other audio.",
+    basis="x-speech.request.voice",
+)
+def _check_voice_ignored(pair: ResponsePair) -> Iterator[Violation]:
+    if pair.relation == "voice":
+        yield from _same_audio_violations(pair)
+
+
+@rule(
+    "language-ignored",
+    on=ResponsePair,
+    description="The same text in another language gives other audio.",
+    basis="x-speech.request.language",
+)
+def _check_language_ignored(pair: ResponsePair) -> Iterator[Violation]:
+    if pair.relation == "language":
+        yield from _same_audio_violations(pair)
+
+
+@rule(
+    "seed-ignored",
+    on=ResponsePair,
+    description="Another seed gives other audio.",
+    basis="x-speech.request.seed",
+)
+def _check_seed_ignored(pair: ResponsePair) -> Iterator[Violation]:
+    if pair.relation == "seed":
+        yield from _same_audio_violations(pair)
+
+
+@rule(
+    "format-changes-speech",
+    on=ResponsePair,
+    description="The duration of the speech does not depend on the format.",
+    basis="x-speech.request.format",
+)
+def _check_format_changes_speech(pair: ResponsePair) -> Iterator[Violation]:
+    durations = _audible_durations(pair) if pair.relation == "format" else None
+    if durations is not None and max(durations) / min(durations) > MAX_FORMAT_RATIO:
+        one = f"as {pair.base_value}" if pair.base_value is not None else "without a format"
+        yield Violation(
+            f"the text takes {durations.changed_s:.2f} s as {pair.changed_value}, but {durations.base_s:.2f} s {one}",
+            pair.pointer,
+        )
+
+
+@rule(
+    "long-text-cut",
+    on=ResponsePair,
+    description="The same text twice takes longer than once.",
+    basis="x-speech.request.text",
+)
+def _check_long_text_cut(pair: ResponsePair) -> Iterator[Violation]:
+    durations = _audible_durations(pair) if pair.relation == "text" else None
+    if durations is not None and durations.changed_s < MIN_REPEATED_RATIO * durations.base_s:
+        yield Violation(
+            f"the text takes {durations.base_s:.2f} s, but only {durations.changed_s:.2f} s when it is sent twice",
+            pair.pointer,
+            evidence=pair.changed.speech.text,
+        )

@@ -1,0 +1,53 @@
+"""Two deliveries whose requests differ in one parameter."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from voicegauge.checks.subjects.base import CheckSubject
+from voicegauge.checks.subjects.delivery import SpeechDelivery
+from voicegauge.contract import Operation, Target
+from voicegauge.model import Exchange
+
+PairRelation = Literal["speed", "voice", "language", "seed", "format", "text"]
+"""The parameter in which the two requests differ; for `text`, the second one repeats the text of the first."""
+
+
+@dataclass(frozen=True, eq=False)
+class ResponsePair(CheckSubject):
+    """Two deliveries of one target whose requests differ in one parameter only."""
+
+    relation: PairRelation
+    base: SpeechDelivery
+    changed: SpeechDelivery
+    base_value: Any
+    """Value of the parameter in the first request, or its documented default."""
+    changed_value: Any
+    """Value of the parameter in the second request."""
+
+    @property
+    def operation(self) -> Operation:
+        """The operation of both requests."""
+        return self.changed.operation
+
+    @property
+    def target(self) -> Target | None:
+        """The target of both requests."""
+        return self.changed.target
+
+    @property
+    def exchange(self) -> Exchange:
+        """The second request."""
+        submit = self.changed.submit
+        return submit.exchange if submit is not None else self.changed.exchange
+
+    @property
+    def pointer(self) -> str:
+        """JSON pointer into the contract, at the parameter."""
+        return f"{self.operation.pointer}/x-speech/request/{self.relation}"
+
+    @property
+    def dispute_scopes(self) -> tuple[str, ...]:
+        """Those of the second delivery."""
+        return self.changed.dispute_scopes

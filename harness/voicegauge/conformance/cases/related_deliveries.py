@@ -1,0 +1,138 @@
+"""Deliveries that differ from the plain one in a single parameter, for the metamorphic rules.
+
+Each costs one request: its other half is the delivery that is planned for every target anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from voicegauge.checks import PairRelation, documented_default, request_schema
+from voicegauge.client import map_speech_request
+from voicegauge.conformance.cases.valid_requests import is_valid_body
+from voicegauge.contract import MISSING, Target
+from voicegauge.errors import UsageError
+from voicegauge.model import SpeechRequest
+
+NORMAL_SPEED = 1.0
+"""The speed of requests without a speed where no default is documented: speeds are factors."""
+MIN_SPEED_FACTOR = 1.4
+"""Smaller changes are not planned: they cannot be told from the variation between two syntheses."""
+_PREFERRED_SPEEDS = (2.0, 1.5, 0.5)
+"""Speeds at which speech is still natural; the bounds of a range often are not."""
+_SEEDS = (12345, 1)
+MAX_LANGUAGES_TRIED = 3
+_LATIN = ("en", "fr", "de", "es", "it", "pt", "nl", "pl")
+_NOT_LATIN = ("zh", "ja", "ko", "ru", "ar", "hi", "el", "he", "th")
+"""Languages that a text in another script cannot be detected as."""
+_AUTOMATIC = "auto"
+"""Not a language, but listed as one: the language of the text is detected."""
+
+
+class RelatedDelivery(NamedTuple):
+    """A delivery that is compared with the plain one."""
+
+    relation: PairRelation
+    speech: SpeechRequest
+    base_value: Any
+    """Value of the parameter in the plain delivery, or its documented default; `None` if neither is known."""
+    value: Any
+    description: str
+
+
+def related_deliveries(target: Target, speech: SpeechRequest) -> Iterator[RelatedDelivery]:
+    """Yield the deliveries to compare with the plain delivery of `speech`, the most revealing first."""
+    for found in (
+        _other_speed(target, speech),
+        _other_voice(target, speech),
+        _repeated_text(target, speech),
+        _other_language(target, speech),
+        _other_seed(target, speech),
+    ):
+        if found is not None and _is_valid(target, found.speech):
+            yield found
+
+
+def _is_valid(target: Target, speech: SpeechRequest) -> bool:
+    try:
+        return is_valid_body(target.operation, map_speech_request(target, speech))
+    except UsageError:
+        return False
+
+
+def _other_speed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+    mapping = target.speech.request.get("speed")
+    if mapping is None:
+        return None
+    schema = request_schema(target.operation, mapping.at, target.spec.media_type)
+    default = documented_default(target.operation, mapping.at, target.spec.media_type)
+    base = float(default) if isinstance(default, int | float) and default > 0 else NORMAL_SPEED
+    low, high = schema.get("minimum", 0), schema.get("maximum", 0)
+    for speed in _PREFERRED_SPEEDS:
+        is_allowed = low <= speed <= high if high else False
+        if is_allowed and max(speed / base, base / speed) >= MIN_SPEED_FACTOR:
+            changed = msgspec.structs.replace(speech, speed=speed)
+            return RelatedDelivery("speed", changed, base, speed, f"speed {speed:g}")
+    return None
+
+
+def _other_voice(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+    mapping = target.speech.request.get("voice")
+    used = target.spec.voice
+    if mapping is None or used is None or speech.voice_sample is not None or target.spec.voice_sample_url is not None:
+        return None
+    schema = request_schema(target.operation, mapping.at, target.spec.media_type)
+    # A voice that names the language of the used one in the same way, such as "[EN]", is tried first.
+    named = sorted(schema.get("enum", ()), key=lambda name: str(name)[-4:] != used[-4:])
+    voice = next((name for name in (*named, *target.spec.voices.values()) if name != used), None)
+    if not isinstance(voice, str):
+        return None
+    return RelatedDelivery("voice", msgspec.structs.replace(speech, voice=voice), used, voice, f"the voice {voice}")
+
+
+def _repeated_text(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+    del target
+    twice = f"{speech.text} {speech.text}"
+    return RelatedDelivery("text", msgspec.structs.replace(speech, text=twice), 1, 2, "the text twice")
+
+
+def _other_language(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+    if "language" not in target.speech.request or len(target.spec.languages) < 2:
+        return None
+    used = target.spec.language
+    if used is None or used == _AUTOMATIC:
+        others = [name for name in target.spec.languages if _is_other_script(_primary(name), speech.text)]
+    else:
+        others = [name for name in target.spec.languages if _primary(name) not in (_primary(used), _AUTOMATIC)]
+    for language in others[:MAX_LANGUAGES_TRIED]:
+        changed = msgspec.structs.replace(speech, language=language)
+        if _is_valid(target, changed):
+            return RelatedDelivery("language", changed, target.spec.language, language, f"the language {language}")
+    return None
+
+
+def _is_other_script(language: str, text: str) -> bool:
+    """Return whether a service that detects the language of `text` surely does not take it for `language`."""
+    is_latin = sum(character.isascii() for character in text) > len(text) / 2
+    return language in (_NOT_LATIN if is_latin else _LATIN)
+
+
+def _primary(language: str) -> str:
+    """Return the primary subtag of a language tag: "en" of "en-US"."""
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
+def _other_seed(target: Target, speech: SpeechRequest) -> RelatedDelivery | None:
+    mapping = target.speech.request.get("seed")
+    if mapping is None:
+        return None
+    default = documented_default(target.operation, mapping.at, target.spec.media_type)
+    base = None if default is MISSING else default
+    for seed in _SEEDS:
+        changed = msgspec.structs.replace(speech, seed=seed)
+        if seed != base and _is_valid(target, changed):
+            return RelatedDelivery("seed", changed, base, seed, f"the seed {seed}")
+    return None

@@ -1,0 +1,63 @@
+"""Faults of speech parameters: ignored, or with another default than documented."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from voicegauge.contract import MISSING, Target
+from voicegauge.contract.extension import SpeechField
+from voicegauge.emulator.audio import SynthesisRequest
+from voicegauge.emulator.http import ParsedRequest, default_value_at
+
+ChangeField = Callable[[ParsedRequest, Target, SpeechField, Any], Any]
+"""Returns the value that a speech field has for the emulator, instead of the one in the request or its default."""
+_MAX_CHARACTERS = 60
+"""Longer than the usual text of a check, and shorter than twice that text."""
+
+
+def ignore_field(ignored: SpeechField) -> ChangeField:
+    """Return a function that replaces the value of a field by its documented default."""
+
+    def change(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+        mapping = target.speech.request.get(field)
+        return default_value_at(request, mapping.at) if field == ignored and mapping is not None else value
+
+    return change
+
+
+def other_default_format(request: ParsedRequest, target: Target, field: SpeechField, value: Any) -> Any:
+    """Deliver another format than the documented default to requests that name none."""
+    mapping = target.speech.request.get(field)
+    if field != "format" or mapping is None or request.read(mapping.at) not in (MISSING, None):
+        return value
+    return "wav" if value != "wav" else "mp3"
+
+
+def has_field(field: SpeechField) -> Callable[[Target], bool]:
+    """Return a predicate: whether requests to a target can have a field."""
+    return lambda target: field in target.speech.request
+
+
+def has_several(field: SpeechField) -> Callable[[Target], bool]:
+    """Return a predicate: whether a target documents several values of `language` or `format` to choose from."""
+
+    def applies_to(target: Target) -> bool:
+        values = target.spec.languages if field == "language" else target.spec.formats
+        return field in target.speech.request and len(values) > 1
+
+    return applies_to
+
+
+def cut_text(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak only the beginning of a long text."""
+    return msgspec.structs.replace(synthesis, text=synthesis.text[:_MAX_CHARACTERS])
+
+
+def repeat_text_in_flac(synthesis: SynthesisRequest) -> SynthesisRequest:
+    """Speak the text twice if the format is FLAC."""
+    if synthesis.format != "flac":
+        return synthesis
+    return msgspec.structs.replace(synthesis, text=f"{synthesis.text} {synthesis.text}")
