@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -16,6 +16,8 @@ from voicegauge.transport import encode_body
 MaskText = Callable[[str, str], str]
 """Function (text, location) -> masked text. The location of a field is a path such as "/auth/tokens/*"; that of a
 whole plain-text body, or of a key, is empty."""
+
+_PIECE_BYTES = 2**20
 
 
 def bare_media_type(content_type: str) -> str:
@@ -57,11 +59,25 @@ def mask_body(content_type: str, body: bytes, mask: MaskText) -> tuple[str, byte
 
 def _mask_plain_text(body: bytes, mask: MaskText) -> bytes:
     try:
-        text = body.decode()
+        body.decode()
     except UnicodeDecodeError:
         return body
+    return b"".join(_mask_piece(piece, mask) for piece in _pieces(body))
+
+
+def _mask_piece(piece: bytes, mask: MaskText) -> bytes:
+    text = piece.decode()
     masked = mask(text, "")
-    return body if masked == text else masked.encode()
+    return piece if masked == text else masked.encode()
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """Split a large text at line ends: as `str`, it may take four times the memory."""
+    start = 0
+    while start < len(body):
+        end = body.find(b"\n", start + _PIECE_BYTES) + 1 or len(body)
+        yield body[start:end]
+        start = end
 
 
 def _dump_json(value: Any) -> bytes:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterable, Iterator, Sequence
+
+from voicegauge.recording.redaction.secret_search import find_secrets, replace_secrets
 
 MASK = "[redacted]"
 BAD_KEY = "invalid-voicegauge-key"
@@ -47,24 +46,57 @@ _NAMED_IN_TEXT = re.compile(
 """A key that an error message repeats: "Invalid API key 8f3a...". It must contain a digit and a letter."""
 _URL_USER = re.compile(r"(https?://)(?!redacted@)[^/\s\"'@?#]+@", re.IGNORECASE)
 _OPAQUE = re.compile(r"[A-Za-z0-9+/_=-]{32,200}")
+_RUN = re.compile(r"[A-Za-z0-9+/_=-]++")
+_MAX_RUN = 16_384
+"""Characters. The longest credentials, JSON Web Tokens with certificates, have a few thousand."""
+_MIN_PATTERN = 14
+"""Characters that the shortest credential has which is recognized by its form: "Bearer" and eight characters."""
 _MIN_ENTROPY = 4.2
 """Bits per character. Hexadecimal ids have at most 4, words and file names less; a random base64 string of 32
 characters has about 4.7."""
 
+_UNMASKED = ((_PREFIXED, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization"))
 
-def mask_credentials(text: str, secrets: Iterable[str] = ()) -> str:
+
+def mask_credentials(text: str, secrets: Sequence[str] = ()) -> str:
     """Replace `secrets`, and everything that looks like a credential, by `MASK`.
 
-    Recognized are: "Bearer ...", "sk-...", JSON Web Tokens, private keys, user names in URLs, keys that a message
-    repeats, and query parameters and JSON fields with the name of a key, a token or a signature.
+    Recognized are: secrets in any spelling of `find_secrets`, "Bearer ...", "sk-...", JSON Web Tokens, private keys,
+    user names in URLs, keys that a message repeats, and query parameters and JSON fields with the name of a key, a
+    token or a signature.
     """
-    for secret in secrets:
-        for _, form in _text_forms(secret):
-            text = text.replace(form, MASK)
+    text = replace_secrets(text, secrets, MASK)
+    if len(text) <= _MAX_RUN:
+        return _mask_likely_credentials(text)
+    return "".join(part if is_run else _mask_likely_credentials(part) for part, is_run in split_runs(text))
+
+
+def split_runs(text: str) -> Iterator[tuple[str, bool]]:
+    """Split a text at its long runs of base64, which is audio; no credential is so long.
+
+    Yields:
+        Each part of the text, and whether it is such a run.
+    """
+    end = 0
+    for run in _RUN.finditer(text):
+        if run.end() - run.start() > _MAX_RUN:
+            yield text[end : run.start()], False
+            yield run[0], True
+            end = run.end()
+    yield text[end:], False
+
+
+def _mask_likely_credentials(text: str) -> str:
+    # Each pattern needs a certain character or length, which is faster to look for: most texts are short.
+    if "@" in text:
+        text = _URL_USER.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
+    if "=" in text:
+        text = _QUERY.sub(rf"\1{MASK}", text)
+    if '"' in text:
+        text = _FIELD.sub(rf"\1{MASK}", text)
+    if len(text) < _MIN_PATTERN:
+        return text
     text = _PRIVATE_KEY.sub(MASK, text)
-    text = _URL_USER.sub(r"\1redacted@", text)  # "[...]@" would be parsed as an IPv6 host
-    text = _QUERY.sub(rf"\1{MASK}", text)
-    text = _FIELD.sub(rf"\1{MASK}", text)
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
     text = _PREFIXED.sub(MASK, text)
     return _NAMED_IN_TEXT.sub(lambda found: found[0] if BAD_KEY in found[0] else f"{found[1]}{MASK}", text)
@@ -99,53 +131,15 @@ def find_credential(data: bytes) -> str | None:
     Also finds credentials in binary data, such as the tags of an audio file.
     """
     text = data.decode("latin-1").replace(MASK, "*")  # a masked value must not match together with what follows it
-    for pattern, kind in ((_PREFIXED, "a key"), (_PRIVATE_KEY, "a private key"), (_AUTHORIZATION, "an authorization")):
-        found = pattern.search(text)
-        if found is not None and BAD_KEY not in found[0]:
-            return kind
+    for part, is_run in split_runs(text):
+        for pattern, kind in () if is_run else _UNMASKED:
+            found = pattern.search(part)
+            if found is not None and BAD_KEY not in found[0]:
+                return kind
     return None
 
 
 def find_secret(data: bytes, secrets: Iterable[str]) -> str | None:
-    """The encoding in which one of `secrets` occurs in `data`; `None` if none occurs.
-
-    Searched are plain text, JSON escapes, URL encoding, UTF-16 (as in audio tags), and base64 at each of the three
-    alignments in both alphabets.
-    """
-    for secret in secrets:
-        for form, needle in _text_forms(secret):
-            if needle.encode() in data:
-                return form
-        if secret and any(secret.encode(encoding) in data for encoding in ("utf-16-le", "utf-16-be")):
-            return "in UTF-16"
-        for digits in _base64_forms(secret.encode()):
-            if digits in data:
-                return "base64"
-    return None
-
-
-def _text_forms(secret: str) -> Iterator[tuple[str, str]]:
-    if not secret:
-        return
-    yield "as plain text", secret
-    yield "as JSON", json.dumps(secret)[1:-1]
-    encoded = quote(secret, safe="")
-    yield "URL-encoded", encoded
-    yield "URL-encoded", quote_plus(secret)
-    yield "URL-encoded", re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded)
-    yield "URL-encoded twice", quote(encoded, safe="")
-
-
-_MIN_BASE64 = 6
-"""Shorter needles occur by chance in binary audio: six digits are 36 bits."""
-
-
-def _base64_forms(secret: bytes) -> Iterator[bytes]:
-    """Base64 of `secret` at each alignment, without the digits that also encode neighbouring bytes."""
-    for shift in range(3):
-        encoded = base64.b64encode(b"\0" * shift + secret)
-        whole_bits = 8 * (shift + len(secret))
-        needle = encoded[(8 * shift + 5) // 6 : whole_bits // 6]
-        if len(needle) >= _MIN_BASE64:
-            yield needle
-            yield needle.replace(b"+", b"-").replace(b"/", b"_")
+    """The spelling in which one of `secrets` occurs in `data`, such as "in base64"; `None` if none occurs."""
+    found = find_secrets(data, secrets)
+    return found[0].spelling if found else None

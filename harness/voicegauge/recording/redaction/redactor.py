@@ -22,7 +22,9 @@ from voicegauge.recording.redaction.credentials import (
     mask_credentials,
     mask_parameter,
     names_credential,
+    split_runs,
 )
+from voicegauge.recording.redaction.secret_search import MIN_DISTINCT_CHARACTERS
 
 _AUTH_SCHEME = re.compile(r"[A-Za-z-]{1,20} ")
 """The scheme before the key in an Authorization header, such as "Bearer " (RFC 9110, section 11.4)."""
@@ -59,6 +61,9 @@ _EMULATOR_HEADERS = "x-voicegauge-"
 _CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "set-cookie"})
 _MAX_LOCATION_CHARACTERS = 120
 """Length at which the location of a field is cut: names of JSON fields come from the provider."""
+MAX_TEXT = 4 * 2**20
+"""Characters, without base64. Searching a text for credentials takes about a second per MiB."""
+_KEY_LIKE = re.compile("key|token|secret|auth|pass|cred", re.IGNORECASE)
 _REMEDY = "mask the field by its name with --mask, or leave the case out"
 
 
@@ -120,12 +125,24 @@ class Redactor:
         # Everything below a field with the name of a secret is masked, however deeply nested.
         if value and value != BAD_KEY and any(self._is_masked_name(name) for name in path.split("/")):
             return self._count(value, MASK, location)
+        if self._is_short_secret(value, path):
+            return self._count(value, MASK, location)
         return self._count(value, self._mask_text(value), location)
+
+    def _is_short_secret(self, value: str, path: str) -> bool:
+        """Whether a field is a short key in use. Its name has to suggest that: "test" is also the name of a voice."""
+        is_short = len(value) < MIN_DISTINCT_CHARACTERS and value in self._secrets
+        return is_short and _KEY_LIKE.search(path.rpartition("/")[2]) is not None
 
     def _is_masked_name(self, name: str) -> bool:
         return names_credential(name) or name.lower() in self._masked_names
 
     def _mask_text(self, text: str) -> str:
+        if len(text) > MAX_TEXT and sum(len(part) for part, is_run in split_runs(text) if not is_run) > MAX_TEXT:
+            size = f"{MAX_TEXT // 2**20} MiB"
+            raise DataError(
+                f"the recording is not written: a text of more than {size} has to be searched for credentials"
+            )
         for name in self._masked_queries:
             text = mask_parameter(text, name)
         return mask_credentials(text, self._secrets)

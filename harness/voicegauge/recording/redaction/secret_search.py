@@ -1,0 +1,212 @@
+"""Search for known secrets in any spelling: other letter case, base64, hexadecimal digits, escapes, UTF-16."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import quote, quote_plus
+
+MIN_DISTINCT_CHARACTERS = 8
+"""A shorter secret, such as "test", also occurs inside words and in ordinary sentences. It is only searched for where
+the text names a credential. The keys of real providers have twenty characters and more."""
+_MAX_CONTEXT = 48
+"""Bytes before and after a short secret in which a credential has to be named."""
+
+_ESCAPE = re.compile(
+    rb"%(?:25)*([0-9a-fA-F]{2})"  # URL encoding (RFC 3986), once or several times
+    rb"|\\+u00([0-9a-fA-F]{2})|\\+x([0-9a-fA-F]{2})"  # JSON, JavaScript, Python
+    rb"|&#[xX]0*([0-9a-fA-F]{2});|&#0*([0-9]{2,3});"  # HTML
+    rb"|\\+([\"/\\])"  # JSON; PHP escapes slashes
+)
+_DIGIT = re.compile(rb"[A-Za-z0-9+/_-]")
+_CREDENTIAL = rb"(?:keys?|tokens?|secrets?|passwords?|credentials?|signatures?|authori[sz]ation|bearer|basic)"
+_NAMED_BEFORE = re.compile(rb"%b[\W_]*(?:[a-z]{1,12} +){0,3}[\W_]*\Z" % _CREDENTIAL, re.IGNORECASE)
+_NAMED_AFTER = re.compile(
+    rb"\W*(?:(?:is|was|as|in|not|no|an?|your|the|valid|invalid|unknown|expired|wrong|api|access|secret)\W+){0,5}%b\b"
+    % _CREDENTIAL,
+    re.IGNORECASE,
+)
+
+
+class SecretMatch(NamedTuple):
+    """One occurrence of a secret."""
+
+    start: int
+    end: int
+    spelling: str
+    """How the secret is written, in words: "as plain text", "in base64", ..."""
+
+
+class _Needle(NamedTuple):
+    """One spelling of a secret."""
+
+    spelling: str
+    data: bytes
+    any_case: bool
+    """Whether letters match in either case; then `data` is in lower case."""
+    shares_first: bool = False
+    """Whether the base64 digit before `data` encodes a part of the first character."""
+    shares_last: bool = False
+    """Whether the base64 digit after `data` encodes a part of the last character."""
+
+
+def find_secrets(data: bytes, secrets: Iterable[str]) -> list[SecretMatch]:
+    """Return all occurrences of `secrets` in `data`, in order; they do not overlap."""
+    known = [secret for secret in secrets if secret]
+    if not known or not data:
+        return []
+    found = list(_matches(data, known))
+    decoded = _decode_escapes(data)
+    if decoded.ends:
+        for match in _matches(decoded.data, known):
+            start, end = decoded.source_offset(match.start), decoded.source_offset(match.end)
+            found.append(SecretMatch(start, end, f"{match.spelling}, with escapes"))
+    merged: list[SecretMatch] = []
+    for match in sorted(found):
+        if merged and match.start < merged[-1].end:
+            merged[-1] = merged[-1]._replace(end=max(merged[-1].end, match.end))
+        else:
+            merged.append(match)
+    return merged
+
+
+def replace_secrets(text: str, secrets: Sequence[str], mask: str) -> str:
+    """Return `text` with all occurrences of `secrets` replaced by `mask`; the same object if there are none."""
+    if not any(secrets):
+        return text
+    data = text.encode("utf-8", "surrogatepass")
+    matches = find_secrets(data, secrets)
+    if not matches:
+        return text
+    parts, end = [], 0
+    for match in matches:
+        parts += [data[end : match.start], mask.encode()]
+        end = match.end
+    return b"".join([*parts, data[end:]]).decode("utf-8", "surrogatepass")
+
+
+def _matches(data: bytes, secrets: Iterable[str]) -> Iterator[SecretMatch]:
+    lowered = data.lower()  # changes ASCII letters only, so offsets stay the same
+    for secret in secrets:
+        is_short = len(secret) < MIN_DISTINCT_CHARACTERS
+        for needle in _needles(secret):
+            searched = lowered if needle.any_case else data
+            start = searched.find(needle.data)
+            while start >= 0:
+                end = start + len(needle.data)
+                if not is_short or _is_named_credential(data, start, end):
+                    yield SecretMatch(*_with_shared_digits(data, start, end, needle), needle.spelling)
+                start = searched.find(needle.data, end)
+
+
+def _with_shared_digits(data: bytes, start: int, end: int, needle: _Needle) -> tuple[int, int]:
+    """Return the range with the base64 digits next to it, which encode a few bits of the secret too."""
+    shares_first = needle.shares_first and start > 0 and _DIGIT.match(data, start - 1) is not None
+    shares_last = needle.shares_last and _DIGIT.match(data, end) is not None
+    return start - shares_first, end + shares_last
+
+
+def _is_named_credential(data: bytes, start: int, end: int) -> bool:
+    """Return whether what is at `start` is a whole word, next to a word such as "key"."""
+    before, after = data[max(start - _MAX_CONTEXT, 0) : start], data[end : end + _MAX_CONTEXT]
+    if re.match(rb"[\w-]", after) or re.search(rb"[\w-]\Z", before):
+        return False
+    return _NAMED_BEFORE.search(before) is not None or _NAMED_AFTER.match(after) is not None
+
+
+@functools.lru_cache(maxsize=64)
+def _needles(secret: str) -> tuple[_Needle, ...]:
+    """Return all spellings of `secret`, each once."""
+    found = _short_needles(secret) if len(secret) < MIN_DISTINCT_CHARACTERS else _long_needles(secret)
+    unique: dict[tuple[bytes, bool], _Needle] = {}
+    for needle in found:
+        unique.setdefault((needle.data, needle.any_case), needle)
+    return tuple(unique.values())
+
+
+def _short_needles(secret: str) -> Iterator[_Needle]:
+    value = secret.encode("utf-8", "surrogatepass")
+    # Only as it is: in another case it is an ordinary word, such as "Test".
+    yield _Needle("as plain text", value, any_case=False)
+    yield _any_case("in hexadecimal", value.hex())
+    yield _Needle("in base64", base64.b64encode(value).rstrip(b"="), any_case=False)
+
+
+def _long_needles(secret: str) -> Iterator[_Needle]:
+    yield _any_case("as plain text", secret)
+    # Escapes are decoded before the search, which fails if the secret itself contains what looks like one.
+    encoded = quote(secret, safe="", errors="surrogatepass")
+    for text in (
+        json.dumps(secret)[1:-1],
+        encoded,
+        quote_plus(secret, errors="surrogatepass"),
+        quote(encoded, safe=""),
+    ):
+        yield _any_case("as plain text, with escapes", text)
+    for variant in (secret, secret.lower(), secret.upper()):
+        value = variant.encode("utf-8", "surrogatepass")
+        for separator in ((), (":",), (" ",)):
+            yield _any_case("in hexadecimal", value.hex(*separator))
+        yield from _base64_needles(value)
+        for name in ("utf-16-le", "utf-16-be"):
+            yield _Needle("in UTF-16", variant.encode(name, "surrogatepass").lower(), any_case=True)
+
+
+def _any_case(spelling: str, text: str) -> _Needle:
+    return _Needle(spelling, text.encode("utf-8", "surrogatepass").lower(), any_case=True)
+
+
+def _base64_needles(secret: bytes) -> Iterator[_Needle]:
+    """Yield base64 of `secret` at each alignment, without the digits that also encode neighboring bytes."""
+    for shift in range(3):
+        encoded = base64.b64encode(b"\0" * shift + secret)
+        whole_bits = 8 * (shift + len(secret))
+        digits = encoded[(8 * shift + 5) // 6 : whole_bits // 6]
+        for alphabet in (digits, digits.replace(b"+", b"-").replace(b"/", b"_")):
+            yield _Needle("in base64", alphabet, False, shift > 0, whole_bits % 6 > 0)
+
+
+class _DecodedText(NamedTuple):
+    """Bytes without escapes, and where they came from."""
+
+    data: bytes
+    ends: list[int]
+    """Offset in `data` after each decoded character."""
+    source_ends: list[int]
+    """Offset in the original bytes after each escape."""
+
+    def source_offset(self, at: int) -> int:
+        """Return the original offset of an offset in `data`."""
+        index = bisect_right(self.ends, at) - 1
+        return at if index < 0 else self.source_ends[index] + at - self.ends[index]
+
+
+def _decode_escapes(data: bytes) -> _DecodedText:
+    """Replace every escape of one ASCII character by that character."""
+    out, text = bytearray(), _DecodedText(data, [], [])
+    if not any(sign in data for sign in (b"%", b"\\", b"&#")):
+        return text
+    end = 0
+    for escape in _ESCAPE.finditer(data):
+        code = _escaped_character(escape)
+        if code >= 128:
+            continue
+        out += data[end : escape.start()]
+        out.append(code)
+        end = escape.end()
+        text.ends.append(len(out))
+        text.source_ends.append(end)
+    out += data[end:]
+    return text._replace(data=bytes(out))
+
+
+def _escaped_character(escape: re.Match[bytes]) -> int:
+    *hexadecimal, decimal, literal = escape.groups()
+    if literal is not None:
+        return int(literal[0])
+    return int(decimal) if decimal is not None else int(next(filter(None, hexadecimal)), 16)
