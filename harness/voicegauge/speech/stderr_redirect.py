@@ -1,15 +1,99 @@
-"""Suppression of messages that audio decoders print about damaged files."""
+"""Suppression of messages that audio decoders print about damaged files.
+
+Decoders written in C print directly to file descriptor 2, past Python's `sys.stderr`.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from typing import TextIO
+
+_STDERR_FD = 2
 
 
 def suppress_decoder_stderr() -> None:
     """Discard everything that C libraries write to standard error from now on; Python's messages are still printed.
 
-    For processes that decode untrusted audio: decoders written in C print directly to file descriptor 2.
+    For processes of voicegauge that only decode untrusted audio.
     """
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    sys.stderr = os.fdopen(os.dup(_STDERR_FD), "w", buffering=1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), _STDERR_FD)
+
+
+class _StderrSwitch:
+    """Redirects file descriptor 2 while at least one thread needs that."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._original_fd: int | None = None
+        self._devnull_fd: int | None = None
+        self._replaced: TextIO | None = None
+        self._replacement: TextIO | None = None
+        self._is_redirected = False
+
+    def enter(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                with contextlib.suppress(OSError):  # without a standard error there is nothing to redirect
+                    self._redirect()
+
+    def leave(self) -> None:
+        with self._lock:
+            self._users -= 1
+            if self._users == 0:
+                self._restore()
+
+    def _redirect(self) -> None:
+        # The descriptors are kept open: a thread may still hold the replacement of sys.stderr after the end.
+        if self._original_fd is None or self._devnull_fd is None:
+            self._original_fd, self._devnull_fd = os.dup(_STDERR_FD), os.open(os.devnull, os.O_WRONLY)
+        else:
+            os.dup2(_STDERR_FD, self._original_fd, inheritable=False)
+        if _writes_to_stderr_fd(sys.stderr):
+            sys.stderr.flush()
+            self._replaced = sys.stderr
+            self._replacement = sys.stderr = _open_text(self._original_fd, like=sys.stderr)
+        os.dup2(self._devnull_fd, _STDERR_FD)
+        self._is_redirected = True
+
+    def _restore(self) -> None:
+        if self._original_fd is None or not self._is_redirected:
+            return
+        self._is_redirected = False
+        os.dup2(self._original_fd, _STDERR_FD)
+        if self._replaced is not None and sys.stderr is self._replacement:
+            sys.stderr = self._replaced
+        self._replaced = self._replacement = None
+
+
+_switch = _StderrSwitch()
+
+
+@contextlib.contextmanager
+def silent_decoders() -> Iterator[None]:
+    """Discard what C libraries write to standard error in the block; what Python prints meanwhile is still printed."""
+    _switch.enter()
+    try:
+        yield
+    finally:
+        _switch.leave()
+
+
+def _writes_to_stderr_fd(stream: TextIO | None) -> bool:
+    """Return whether `stream` writes to file descriptor 2; streams of test runners and terminals often do not."""
+    try:
+        return stream is not None and stream.fileno() == _STDERR_FD
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _open_text(fd: int, like: TextIO) -> TextIO:
+    raw = open(fd, "wb", buffering=0, closefd=False)  # noqa: SIM115 - stays open, see above
+    return io.TextIOWrapper(raw, encoding=like.encoding, errors=like.errors, write_through=True)

@@ -117,7 +117,18 @@ def find_wav_data(data: bytes) -> WavData | None:
     return None
 
 
-class _PatchedReader(io.BytesIO):
+class _AudioReader(io.BytesIO):
+    """A file for libsndfile, which tries to go to negative offsets of damaged AIFF files."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        """Change the position; a negative one changes nothing."""
+        try:
+            return super().seek(offset, whence)
+        except ValueError:  # would be printed, because libsndfile cannot pass it on
+            return self.tell()
+
+
+class _PatchedReader(_AudioReader):
     """A file whose bytes are replaced at some offsets while they are read, because changing them would copy it all."""
 
     def __init__(self, data: bytes, patches: Mapping[int, bytes]) -> None:
@@ -139,7 +150,7 @@ def open_audio(data: bytes) -> io.BytesIO:
     """Open encoded audio as a file. The header of a streamed WAV reads as if it declared the real length."""
     found = find_wav_data(data)
     if found is None or found.declared is not None or not found.present:
-        return io.BytesIO(data)
+        return _AudioReader(data)
     sizes = {4: len(data) - 8, found.size_at: found.present}
     return _PatchedReader(data, {at: struct.pack("<I", size) for at, size in sizes.items()})
 

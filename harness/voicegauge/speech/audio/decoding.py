@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from voicegauge.speech.audio.containers import (
 from voicegauge.speech.audio.limits import Samples, UndecodableAudioError, check_shape
 from voicegauge.speech.audio.sample_buffer import SampleBuffer
 from voicegauge.speech.keyboard_interrupts import defer_keyboard_interrupt
+from voicegauge.speech.stderr_redirect import silent_decoders
 
 _BLOCK_FRAMES = 4096
 """Frames decoded at a time: the blocks before a damaged one are returned."""
@@ -108,8 +110,10 @@ def _decode_container(data: bytes, container: str | None) -> DecodedAudio:
 
     if container in ffmpeg.CONTAINERS:
         return _decode_by_ffmpeg(data, container)
+    # libmpg123 is the only decoder that prints; libsndfile may also recognize an MP3 by bytes further on.
+    silence = silent_decoders() if container in ("mp3", None) else contextlib.nullcontext()
     try:
-        with soundfile.SoundFile(open_audio(data)) as file:
+        with silence, soundfile.SoundFile(open_audio(data)) as file:
             return _read_sound_file(file, data)
     except (soundfile.SoundFileError, TypeError, OSError, OverflowError) as error:
         reason = f"{container} that cannot be read" if container else "not a known audio container"
