@@ -22,6 +22,7 @@ MAX_CASES = 3
 """Cases that are named of those that share a reason. --json has all."""
 MAX_RULES = 3
 """Rules that are named of a group with equal spending: rules that inspect the same exchanges have spent the same."""
+_PLURALS = {"operation": "operations", "status": "statuses", "state": "states", "rule": "rules"}
 _ORDER = (Severity.ERROR, Severity.WARNING, Severity.DISPUTED, Severity.INFO)
 _STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.DISPUTED: "cyan", Severity.INFO: "dim"}
 
@@ -45,6 +46,8 @@ def print_plan(plan: PricedPlan) -> None:
 def print_report(report: CheckReport) -> None:
     """Print the findings, the spending and a summary line."""
     out = console()
+    if report.notice is not None:
+        out.print(report.notice, style="bold red", soft_wrap=True)
     ordered = sorted(report.findings, key=lambda f: (_ORDER.index(f.severity), f.rule, _operation(f)))
     for _, group in groupby(ordered, key=lambda f: (f.severity, f.rule, _operation(f))):
         _print_group(out, list(group))
@@ -52,6 +55,8 @@ def print_report(report: CheckReport) -> None:
     for entry in report.unused_baseline:
         out.print(f"no longer found, take it out of the baseline: {entry}", style="dim", soft_wrap=True)
     _print_spending(out, report)
+    if report.coverage_percent is not None:
+        out.print(coverage_line(report), soft_wrap=True)
     out.print(summary_line(report), style="bold", soft_wrap=True)
 
 
@@ -73,6 +78,20 @@ def summary_line(report: CheckReport) -> str:
         parts.append(f"${report.spent_usd:.4g} spent")
     line = ", ".join(parts)
     return f"{line}. Stopped early: {report.stopped_by}" if report.stopped_by else line
+
+
+def coverage_line(report: CheckReport) -> str:
+    """Return how much of the contracts was tried, in one line."""
+    from voicegauge.conformance import coverage_totals
+
+    parts = []
+    for kind, (inside, outside, total) in coverage_totals(report.coverage).items():
+        if kind == "constraint":
+            parts.append(f"{inside} of {total} constraints inside and {outside} outside")
+        else:
+            tried = sum(entry.tried for entry in report.coverage if entry.kind == kind and entry.applies)
+            parts.append(f"{tried} of {total} {_PLURALS[kind]}")
+    return f"tried {report.coverage_percent:g}%: {', '.join(parts)} (--json has the rest, with reasons)"
 
 
 def _operation(finding: Finding) -> str:

@@ -13,10 +13,13 @@ from voicegauge.conformance.offline import check_recordings, judge_documented_ex
 from voicegauge.conformance.reporting import (
     CaseResult,
     CheckReport,
+    CoverageEntry,
+    CoverageTotal,
     Spending,
     SpendingTotal,
     apply_baseline,
     check_results,
+    coverage_totals,
     make_baseline,
 )
 from voicegauge.conformance.running import Collector, PricedPlan, price_plan, require_prices, total_price_usd
@@ -30,6 +33,8 @@ __all__ = [
     "CheckSettings",
     "Collector",
     "ConformanceCase",
+    "CoverageEntry",
+    "CoverageTotal",
     "PricedPlan",
     "SkippedCase",
     "Spending",
@@ -40,6 +45,7 @@ __all__ = [
     "check_recordings",
     "check_results",
     "check_service",
+    "coverage_totals",
     "emulator_check_settings",
     "emulator_settings",
     "judge_documented_examples",

@@ -71,6 +71,13 @@ if TYPE_CHECKING:
 @click.option("--ignore", multiple=True, metavar="RULE", help="Do not apply this rule. May be repeated.")
 @severity_option
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option(
+    "--fail-under",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Fail if less of the contract was tried: operations, statuses, states, constraints and rules.",
+)
+@click.option("--strict-baseline", is_flag=True, help="With --baseline: fail if an entry of it is not found any more.")
 @output_options
 @click.option(
     "--recordings",
@@ -114,6 +121,8 @@ def command(
     ignore: tuple[str, ...],
     severities: dict[str, Severity],
     strict: bool,
+    fail_under: float | None,
+    strict_baseline: bool,
     recordings: tuple[Path, ...],
     base_url: dict[str, str],
     public_url: str | None,
@@ -191,7 +200,8 @@ def command(
             report = check()
     report = files.apply_baselines(report)
     _write_outputs(report, files, write_tests, strict=strict)
-    ctx.exit(_exit_status(report, strict=strict))
+    status = _exit_status(report, strict=strict)
+    ctx.exit(status or _gate_status(report, fail_under, strict_baseline=strict_baseline))
 
 
 def _validate_flags(ctx: click.Context) -> None:
@@ -200,6 +210,7 @@ def _validate_flags(ctx: click.Context) -> None:
     require_flags(ctx, ("fuzz", "max_calls", "dry_run"), "emulated", "live")
     require_flags(ctx, ("base_url", "prices", "plans", "full", "public_url", "large_uploads"), "live")
     require_flags(ctx, ("faults",), "emulated")
+    require_flags(ctx, ("strict_baseline",), "baseline")
     require_flags(ctx, ("failures", "write_tests"), "fuzz")
     if ctx.params["recordings"] and (ctx.params["emulated"] or ctx.params["live"]):
         raise UsageError("--recordings excludes --emulated and --live: recordings are checked if nothing is sent")
@@ -245,3 +256,18 @@ def _exit_status(report: CheckReport, *, strict: bool) -> int:
     if report.no_verdict_reason is not None:
         raise NothingMeasuredError(report.no_verdict_reason)
     return EXIT_OK
+
+
+def _gate_status(report: CheckReport, fail_under: float | None, *, strict_baseline: bool) -> int:
+    """Return the status of a check without failing findings, by what else the user requires of it."""
+    problems = []
+    percent = report.coverage_percent or 0.0
+    if fail_under is not None and percent < fail_under:
+        problems.append(f"tried {percent:g}% of the contract, less than --fail-under {fail_under:g}")
+    if strict_baseline and report.unused_baseline:
+        count = len(report.unused_baseline)
+        entries = "1 entry" if count == 1 else f"{count} entries"
+        problems.append(f"{entries} of the baseline no longer found: write it again with --write-baseline")
+    for problem in problems:
+        click.echo(f"voicegauge: {problem}", err=True)
+    return EXIT_FINDINGS if problems else EXIT_OK

@@ -59,8 +59,10 @@ def check_recordings(
         if contract.id not in cases:
             cases[contract.id] = cases_by_id(contract)
         checker = Checker(recording.provenance, rules, _reproducer(contract))
+        collector.coverage.add_contract(contract, rules)
         for exchange in recording.exchanges:
             collector.count_exchange(recording.provenance, contract.id, exchange.operation)
+            collector.coverage.add_exchange(exchange)
         subjects = list(recording_subjects(contract, recording, cases[contract.id]))
         collector.judge(checker, subjects, case=path.name)
         _report_unmatched_submits(path, contract, subjects, collector)

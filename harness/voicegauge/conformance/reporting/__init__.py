@@ -1,7 +1,20 @@
 """The report of a check, its baseline, and its conversion for output formats."""
 
 from voicegauge.conformance.reporting.baseline import apply_baseline, make_baseline
-from voicegauge.conformance.reporting.report import CaseResult, CheckReport, merge_findings, targets_not_judged
+from voicegauge.conformance.reporting.coverage import (
+    CoverageCounter,
+    CoverageEntry,
+    CoverageTotal,
+    coverage_percent,
+    coverage_totals,
+)
+from voicegauge.conformance.reporting.report import (
+    CaseResult,
+    CheckReport,
+    doubtful_statuses,
+    merge_findings,
+    targets_not_judged,
+)
 from voicegauge.conformance.reporting.spending import (
     BillableLimit,
     Spending,
@@ -15,12 +28,18 @@ __all__ = [
     "BillableLimit",
     "CaseResult",
     "CheckReport",
+    "CoverageCounter",
+    "CoverageEntry",
+    "CoverageTotal",
     "Spending",
     "SpendingAccount",
     "SpendingTotal",
     "apply_baseline",
     "check_results",
     "count_spending",
+    "coverage_percent",
+    "coverage_totals",
+    "doubtful_statuses",
     "make_baseline",
     "merge_findings",
     "targets_not_judged",

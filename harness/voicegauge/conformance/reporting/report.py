@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import msgspec
 
+from voicegauge.conformance.reporting.coverage import CoverageEntry
 from voicegauge.conformance.reporting.spending import Spending
 from voicegauge.model import Finding, Provenance, Record, Severity, StopReason
 
@@ -52,6 +53,13 @@ class CheckReport(Record, frozen=True, kw_only=True):
     not_judged: dict[str, str] = {}
     """Targets, recordings and folders that should have been judged and were not, with the reason. A check with such
     entries proves nothing about them, so it does not pass."""
+    notice: str | None = None
+    """What makes the whole check doubtful, such as a wrong key, in one line."""
+    coverage: tuple[CoverageEntry, ...] = ()
+    """What was tried of the contracts, and what was not and why; documented examples are not counted, because they
+    are never sent."""
+    coverage_percent: float | None = None
+    """The tried share of everything in `coverage` that applies; `None` if nothing was sent or read."""
     findings: tuple[Finding, ...] = ()
     """One finding per rule and location; `occurrences` counts how often it was seen."""
     accepted: tuple[Finding, ...] = ()
@@ -79,6 +87,18 @@ class CheckReport(Record, frozen=True, kw_only=True):
         name, reason = next(iter(self.not_judged.items()))
         more = len(self.not_judged) - 1
         return f"nothing was judged of {name}: {reason}{f' (and of {more} more: see --json)' if more else ''}"
+
+
+def doubtful_statuses(statuses: Mapping[int, int]) -> str | None:
+    """Return a notice if nine of ten responses, or more, have status 401 or 404; `None` for fewer than ten responses.
+
+    Then the key or the base URL is wrong, and hardly anything of the contract was tried.
+    """
+    total = sum(statuses.values())
+    doubtful = statuses.get(401, 0) + statuses.get(404, 0)
+    if total < 10 or doubtful < 0.9 * total:
+        return None
+    return f"{doubtful} of {total} responses have status 401 or 404: check the key and the base URL first"
 
 
 def targets_not_judged(targets: Iterable[str], cases: Iterable[CaseResult]) -> dict[str, str]:

@@ -115,6 +115,7 @@ class CaseRunner:
         self._delivered: dict[str, SpeechDelivery] = {}
         self._running = _RunningCase()
         collector.register_rules(rules.values())
+        collector.coverage.add_contract(service.contract, rules)
 
     async def run(
         self, cases: Sequence[ConformanceCase], progress: Callable[[ConformanceCase], None] | None = None
@@ -210,7 +211,9 @@ class CaseRunner:
             # Rules name the type they judge, which may be a base class of the subject's.
             self._running.subject_types.update(type(subject).__mro__)
             self._running.calls += [subject] if isinstance(subject, Call) else []
-            findings += self._checker.findings(subject, case=case.id)
+            of_subject = list(self._checker.findings(subject, case=case.id))
+            self._collector.coverage.add_subject(subject, {finding.rule for finding in of_subject})
+            findings += of_subject
         return findings
 
     def _judge_and_collect(self, subjects: Iterable[CheckSubject], case: ConformanceCase) -> list[Finding]:
@@ -407,6 +410,7 @@ class CaseRunner:
         self._running.exchanges += exchanges
         for exchange in exchanges:
             self._collector.count_exchange(self._checker.provenance, exchange.provider, exchange.operation)
+            self._collector.coverage.add_exchange(exchange)
         if self.service.save_exchanges is not None and skipped is None:
             self.service.save_exchanges(case, exchanges)
 

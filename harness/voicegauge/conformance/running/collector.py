@@ -11,8 +11,11 @@ from voicegauge.conformance.cases import ConformanceCase
 from voicegauge.conformance.reporting import (
     CaseResult,
     CheckReport,
+    CoverageCounter,
     SpendingAccount,
     SpendingTotal,
+    coverage_percent,
+    doubtful_statuses,
     merge_findings,
     targets_not_judged,
 )
@@ -33,12 +36,17 @@ class Collector:
         self._exchanges: Counter[Provenance] = Counter()
         self._account = SpendingAccount()
         self._not_judged: dict[str, str] = {}
+        self.coverage = CoverageCounter()
         self.stopped_by: str | None = None
         self.interrupted = False
 
     def judge(self, checker: Checker, subjects: Iterable[CheckSubject], case: str | None = None) -> list[Finding]:
         """Apply the rules of `checker` to `subjects`; add and return the findings."""
-        findings = [finding for subject in subjects for finding in checker.findings(subject, case=case)]
+        findings: list[Finding] = []
+        for subject in subjects:
+            of_subject = list(checker.findings(subject, case=case))
+            self.coverage.add_subject(subject, {finding.rule for finding in of_subject})
+            findings += of_subject
         self._findings += findings
         return findings
 
@@ -95,6 +103,7 @@ class Collector:
     def report(self, *, finished: bool = True) -> CheckReport:
         """Return the report of everything collected so far."""
         spending = self._account.spending()
+        coverage = tuple(self.coverage.entries())
         return CheckReport(
             voicegauge=__version__,
             created_at=self._created_at,
@@ -106,6 +115,9 @@ class Collector:
             exchanges=dict(self._exchanges),
             cases=tuple(self._cases),
             not_judged={**targets_not_judged(self._targets, self._cases), **self._not_judged},
+            notice=doubtful_statuses(self.coverage.statuses),
+            coverage=coverage,
+            coverage_percent=coverage_percent(coverage),
             findings=merge_findings(self._findings),
             spent_usd=spending.total.usd,
             spending=spending,

@@ -1,0 +1,144 @@
+"""The coverage of a check equals an independent count over the exchanges that it saved."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+
+from voicegauge import cli
+from voicegauge.client import Ledger
+from voicegauge.conformance import CheckSettings, Collector, check_service, emulator_check_settings, plan_cases
+from voicegauge.contract import load_catalogue, load_contract
+from voicegauge.model import Provenance
+
+KEY = "sk-acme-0123456789abcdef"
+
+
+def _check(targets, plan, **settings):
+    """Return the coverage by kind, operation and name, and all exchanges that were saved."""
+    saved, collector = [], Collector([target.id for target in targets], 0)
+    ready = CheckSettings(**settings, save_exchanges=lambda _, exchanges: saved.extend(exchanges))
+    asyncio.run(check_service(targets, plan, ready, collector))
+    report = collector.report()
+    return {(e.kind, e.operation, e.name): e for e in report.coverage}, saved, report
+
+
+def test_statuses_and_constraints_equal_a_count_over_the_exchanges(acme, acme_contracts) -> None:
+    contract = load_contract(acme_contracts() / "acme" / "openapi.yaml")
+    targets = list(contract.targets.values())
+    coverage, saved, report = _check(
+        targets,
+        plan_cases(targets, emulated=False, every=True),
+        provenance=Provenance.LIVE,
+        base_urls={"acme": {"": acme.url}},
+        keys={"acme": KEY},
+        ledger=Ledger(1.0),
+    )
+    statuses = Counter(str(exchange.response.status) for exchange in saved)
+    found = {name: entry.inside for (kind, _, name), entry in coverage.items() if kind == "status"}
+    assert found == {name: statuses[name] for name in ("200", "400", "401", "402")}
+    assert coverage["status", "acme/speak", "402"].reason == "no response had this status"
+
+    bodies = [json.loads(exchange.request.body) if exchange.request.body else None for exchange in saved]
+    objects = [body for body in bodies if isinstance(body, dict)]
+    texts = [body["text"] for body in objects if isinstance(body.get("text"), str)]
+    speeds = [body["speed"] for body in objects if "speed" in body]
+    numbers = [speed for speed in speeds if isinstance(speed, int | float) and not isinstance(speed, bool)]
+    expected = {
+        "body type": (len(objects), sum(body is not None and not isinstance(body, dict) for body in bodies)),
+        "body#/text required": (sum("text" in body for body in objects), sum("text" not in body for body in objects)),
+        "body#/text type": (len(texts), sum("text" in body for body in objects) - len(texts)),
+        "body#/text minLength": (sum(len(t) >= 1 for t in texts), sum(len(t) < 1 for t in texts)),
+        "body#/text maxLength": (sum(len(t) <= 200 for t in texts), sum(len(t) > 200 for t in texts)),
+        "body#/speed type": (len(numbers), len(speeds) - len(numbers)),
+        "body#/speed minimum": (sum(n >= 0.5 for n in numbers), sum(n < 0.5 for n in numbers)),
+        "body#/speed maximum": (sum(n <= 2 for n in numbers), sum(n > 2 for n in numbers)),
+    }
+    constraints = {name: (e.inside, e.outside) for (kind, _, name), e in coverage.items() if kind == "constraint"}
+    assert constraints == expected
+    assert sum(inside + outside for inside, outside in expected.values()) > 50
+    operation = coverage["operation", "acme/speak", "speak"]
+    assert operation.inside + operation.outside == len(saved)
+    assert 0 < operation.inside < len(saved)
+
+    rules = {name: entry for (kind, _, name), entry in coverage.items() if kind == "rule"}
+    assert rules["status-undocumented"].inside == len(saved)
+    assert not rules["job-stuck"].applies
+    assert rules["job-stuck"].reason == "the contract states nothing that it needs: x-job.poll.timeout_s"
+    assert report.coverage_percent == pytest.approx(
+        100 * sum(e.tried for e in report.coverage if e.applies) / sum(e.parts for e in report.coverage if e.applies),
+        abs=0.05,
+    )
+
+
+def test_states_equal_a_count_over_the_polls(voicegauge_emulator) -> None:
+    [target] = load_catalogue().select(["pixelapi/voice-design"])
+    settings = emulator_check_settings(voicegauge_emulator, [target])
+    coverage, saved, _ = _check(
+        [target],
+        plan_cases([target], emulated=True, every=False),
+        base_urls=settings.base_urls,
+        keys=settings.keys,
+        control_url=settings.control_url,
+    )
+    status = target.job_operation
+    polls = [json.loads(e.response.body) for e in saved if e.operation == status.id and e.response.status == 200]
+    submits = [e.response for e in saved if e.operation == target.operation.id and e.response.status < 300]
+    polls += [json.loads(response.body) for response in submits]
+    seen = Counter(body["status"] for body in polls if "status" in body)
+    found = {name: entry.inside for (kind, _, name), entry in coverage.items() if kind == "state" and entry.applies}
+    assert {name: count for name, count in found.items() if count} == dict(seen)
+    assert len(found) == len(status.job.states)
+
+
+@pytest.fixture
+def live(acme, acme_contracts, monkeypatch, capfd, tmp_path):
+    """Run `voicegauge check acme --live`; returns status, report, stdout and stderr."""
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+
+    def run(*more):
+        file = tmp_path / "out.json"
+        arguments = ["check", "acme", "--contracts", str(acme_contracts()), "--live", "--base-url", acme.url]
+        status = cli.run([*arguments, "--json", str(file), *more])
+        out, err = capfd.readouterr()
+        return status, json.loads(file.read_text()), out, err
+
+    return run
+
+
+def test_the_coverage_is_one_line_and_can_be_required(live) -> None:
+    status, report, out, _ = live("--full")
+    percent = report["coverage_percent"]
+    assert (status, 50 < percent < 100) == (0, True)
+    outside = sum(entry["outside"] > 0 for entry in report["coverage"] if entry["kind"] == "constraint")
+    constraints = f"8 of 8 constraints inside and {outside} outside"
+    assert f"tried {percent:g}%: 1 of 1 operations, 3 of 4 statuses, {constraints}" in out
+    assert live("--full", "--fail-under", str(percent))[0] == 0
+    status, _, _, err = live("--full", "--fail-under", "99.5")
+    assert status == 1
+    assert f"tried {percent:g}% of the contract, less than --fail-under 99.5" in err
+
+
+@pytest.mark.parametrize("status_of_all", [401, 404])
+def test_a_check_whose_responses_are_nearly_all_401_or_404_says_so_first(live, acme, status_of_all) -> None:
+    acme.status_of_all = status_of_all
+    status, report, out, _ = live()
+    assert status == 1
+    assert out.splitlines()[0].endswith("have status 401 or 404: check the key and the base URL first")
+    assert report["notice"] == out.splitlines()[0]
+
+
+def test_an_entry_of_the_baseline_that_no_longer_occurs_can_fail(live, acme, tmp_path) -> None:
+    acme.accepts_anything = True
+    assert live("--write-baseline", str(tmp_path / "known.json"))[0] == 0
+    status, _, _, err = live("--baseline", str(tmp_path / "known.json"), "--strict-baseline")
+    assert status == 0, err
+    acme.accepts_anything = False
+    assert live("--baseline", str(tmp_path / "known.json"))[0] == 0
+    status, report, _, err = live("--baseline", str(tmp_path / "known.json"), "--strict-baseline")
+    assert status == 1
+    assert report["unused_baseline"]
+    assert "no longer found" in err
