@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from voicegauge.contract.document_parts import DocumentNode, MediaType, Parameter, ResponseSpec, read_media_types
+from voicegauge.contract.document_parts import ContractPart, MediaType, Parameter, ResponseSpec, read_media_types
 from voicegauge.contract.document_walk import walk_objects
 from voicegauge.contract.extension import (
     AudioInputTargetSpec,
@@ -55,7 +55,7 @@ class Server:
 
 
 @dataclass(frozen=True, eq=False)
-class Operation(DocumentNode):
+class Operation(ContractPart):
     """One documented operation: a method and a path."""
 
     contract: Contract = field(repr=False)
@@ -107,7 +107,7 @@ class Operation(DocumentNode):
         if node is None:
             return {}
         body, pointer = self.schemas.resolve(node, f"{self.pointer}/requestBody")
-        return read_media_types(DocumentNode(self.schemas, pointer, body))
+        return read_media_types(ContractPart(self.schemas, pointer, body))
 
     @functools.cached_property
     def responses(self) -> Mapping[str, ResponseSpec]:

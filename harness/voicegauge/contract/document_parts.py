@@ -12,7 +12,7 @@ from voicegauge.formats import escape
 
 
 @dataclass(frozen=True, eq=False)
-class DocumentNode:
+class ContractPart:
     """An object of the document, with its position."""
 
     schemas: Schemas = field(repr=False)
@@ -44,7 +44,7 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False)
-class MediaType(DocumentNode):
+class MediaType(ContractPart):
     """One media type of a request or response body."""
 
     name: str
@@ -86,7 +86,7 @@ class MediaType(DocumentNode):
 
 
 @dataclass(frozen=True, eq=False)
-class Parameter(DocumentNode):
+class Parameter(ContractPart):
     """A parameter of a request, or a header of a response."""
 
     name: str
@@ -105,7 +105,7 @@ class Parameter(DocumentNode):
 
 
 @dataclass(frozen=True, eq=False)
-class ResponseSpec(DocumentNode):
+class ResponseSpec(ContractPart):
     """One documented response of an operation."""
 
     status: str
@@ -133,7 +133,7 @@ class ResponseSpec(DocumentNode):
         return {name: self.schemas.resolve(node)[0] for name, node in links.items()}
 
 
-def read_media_types(node: DocumentNode) -> Mapping[str, MediaType]:
+def read_media_types(node: ContractPart) -> Mapping[str, MediaType]:
     """Return the `content` of a request body or response by media type, without parameters such as a charset.
 
     Of two entries that differ only in parameters the first one counts: traffic is matched without parameters.
