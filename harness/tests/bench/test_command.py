@@ -93,7 +93,7 @@ def test_an_emulated_benchmark_end_to_end(bench: Bench, tmp_path: Path, capsys: 
     assert "EMULATED" in printed
     assert "acme/job" in printed
     result: dict[str, Any] = json.loads(out.read_bytes())
-    assert (result["schema"], result["provenance"], result["stopped"]) == ("voicegauge/bench/2", "emulated", None)
+    assert (result["schema"], result["provenance"], result["stopped"]) == ("voicegauge/bench/3", "emulated", None)
     assert [target["samples"] for target in result["targets"]] == [2, 2]
     assert all(target["wer"]["units"] > 0 for target in result["targets"])
     saved = load_run(Path(result["folder"]))
@@ -146,7 +146,7 @@ def test_after_a_kill_the_same_command_pays_for_nothing_twice(
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     past = read_journal(folder)
-    assert len(past.pending_jobs) == 1
+    assert len(past.open_jobs) == 1
     assert not load_run(folder).manifest.finished
     assert voicegauge(words) == 0
     assert f"resuming {folder}" in " ".join(capsys.readouterr().err.split())
@@ -203,7 +203,7 @@ def test_a_second_ctrl_c_stops_at_once_and_the_job_is_not_lost(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    assert len(read_journal(folder).pending_jobs) == 1
+    assert len(read_journal(folder).open_jobs) == 1
     assert voicegauge(words) == 0
     assert submits(emulator) == 3
     assert load_run(folder).manifest.finished

@@ -7,25 +7,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicegauge.bench.planning import BenchPlan, BenchPlanSettings
 from voicegauge.bench.running.journal import (
     Journal,
-    SampleAbandoned,
+    JournalEvent,
     SampleFinished,
     SubmitCompleted,
+    SubmitNotSent,
     SubmitStarted,
     read_journal,
 )
 from voicegauge.bench.running.store import (
     create_run_folder,
-    find_unfinished_run,
+    find_run_to_continue,
+    find_runs_of_other_plans,
     load_run,
     run_folder,
     save_audio,
     save_run,
 )
 from voicegauge.errors import DataError, UsageError
+from voicegauge.model import BillingStatus, Provenance
 
-from .made import FAILED, run, sample, score_set
+from .made import FAILED, SUITE, TARGET, make_target_ref, run, sample, score_set
 
 
 def submitting(name: str, usd: float = 0.01) -> SubmitStarted:
@@ -91,38 +95,6 @@ def test_an_existing_folder_name_gets_a_number(tmp_path: Path) -> None:
         create_run_folder(tmp_path / "file", "run")
 
 
-def test_the_journal_restores_what_was_paid_for(tmp_path: Path) -> None:
-    done = sample("done")
-    with Journal(tmp_path, durable=True) as journal:
-        for event in (
-            submitting(done.id),
-            SubmitCompleted(sample=done.id, status=202, job="j0"),
-            SampleFinished(sample=done, spent_usd=0.01),
-            submitting("under way"),
-            SubmitCompleted(sample="under way", status=202, job="j1"),
-            submitting("unknown"),
-            submitting("refused"),
-            SubmitCompleted(sample="refused", status=429, job=None),
-            submitting("left"),
-            SubmitCompleted(sample="left", status=202, job="j2"),
-            SampleAbandoned(sample="left"),
-        ):
-            journal.write(event)
-    past = read_journal(tmp_path)
-    assert past.finished == {done.id: done}
-    assert past.pending_jobs == {"under way": "j1", "left": "j2"}
-    assert past.abandoned == {"left"}
-    assert past.spent_usd == pytest.approx(0.01 + 3 * 0.01)
-    assert past.has_paid_results
-
-
-def test_a_run_that_paid_for_nothing_is_not_resumed(tmp_path: Path) -> None:
-    assert not read_journal(tmp_path).has_paid_results
-    with Journal(tmp_path, durable=False) as journal:
-        journal.write(SampleFinished(sample=sample(1, failure=FAILED), spent_usd=0.0))
-    assert not read_journal(tmp_path).has_paid_results
-
-
 @given(data=st.data())
 def test_a_truncated_journal_keeps_every_complete_line(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -130,14 +102,14 @@ def test_a_truncated_journal_keeps_every_complete_line(
     folder = tmp_path_factory.mktemp("cut")
     with Journal(folder, durable=False) as journal:
         for index in range(4):
-            journal.write(SampleFinished(sample=sample(index), spent_usd=0.01 * (index + 1)))
+            journal.write(SampleFinished(sample=sample(index), billing=BillingStatus.ACCEPTED))
     raw = journal.path.read_bytes()
     cut = data.draw(st.integers(0, len(raw)))
     journal.path.write_bytes(raw[:cut])
     whole = raw[:cut].count(b"\n")
     assert len(read_journal(folder).finished) == whole
     with Journal(folder, durable=False) as journal:
-        journal.write(SampleFinished(sample=sample("more"), spent_usd=1.0))
+        journal.write(SampleFinished(sample=sample("more"), billing=BillingStatus.ACCEPTED))
     assert len(read_journal(folder).finished) == whole + 1
 
 
@@ -157,24 +129,118 @@ def test_two_processes_do_not_share_a_journal(tmp_path: Path) -> None:
 def test_a_killed_run_is_read_from_its_journal(tmp_path: Path) -> None:
     save_run(tmp_path, run((), finished=False))
     with Journal(tmp_path, durable=False) as journal:
-        journal.write(SampleFinished(sample=sample(1), spent_usd=0.0))
+        journal.write(SampleFinished(sample=sample(1), billing=BillingStatus.ACCEPTED))
     assert load_run(tmp_path).samples == (sample(1),)
 
 
-def test_only_an_interrupted_run_of_the_same_plan_is_resumed(tmp_path: Path) -> None:
-    kinds: dict[str, dict[str, object]] = {
-        "a": {"finished": True},
-        "c": {"finished": False, "plan_sha256": "other"},
-    }
-    for name, changes in kinds.items():
-        save_run(tmp_path / name, run((sample(1),), **{"plan_sha256": "same", **changes}))
-        with Journal(tmp_path / name, durable=False) as journal:
-            journal.write(SampleFinished(sample=sample(1), spent_usd=0.0))
+def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPlan:
+    return BenchPlan(
+        suite=SUITE,
+        settings=BenchPlanSettings(),
+        targets=tuple(make_target_ref(name) for name in targets),
+        rounds=(),
+        quotes=(),
+        kind="speech",
+        left_out=(),
+        provenance=Provenance.RECORDED,
+        sha256=sha256,
+    )
+
+
+def save_live_run(folder: Path, *events: JournalEvent, **changes: object) -> Path:
+    save_run(folder, run((), **{"plan_sha256": "same", "finished": False, "max_cost_usd": 1.0, **changes}))
+    with Journal(folder, durable=False) as journal:
+        for event in events:
+            journal.write(event)
+    return folder
+
+
+def continued(folder: Path, **options: bool) -> Path | None:
+    found = find_run_to_continue(folder, plan(), **options)
+    return found.folder if found else None
+
+
+PAID = (submitting("a"), SubmitCompleted(sample="a", status=200, billing=BillingStatus.ACCEPTED, job=None))
+REJECTED = (submitting("a"), SubmitCompleted(sample="a", status=401, billing=BillingStatus.REJECTED, job=None))
+
+
+@pytest.mark.parametrize(
+    ("events", "changes", "is_continued"),
+    [
+        (PAID, {}, True),
+        ((submitting("a"),), {}, True),
+        ((), {}, True),
+        (REJECTED, {}, False),
+        ((submitting("a"), SubmitNotSent(sample="a")), {}, False),
+        (PAID, {"finished": True}, False),
+        (PAID, {"plan_sha256": "other"}, False),
+        (PAID, {"max_cost_usd": None}, False),
+    ],
+)
+def test_only_an_unfinished_live_run_of_the_same_plan_is_continued(
+    tmp_path: Path, events: tuple[JournalEvent, ...], changes: dict[str, object], is_continued: bool
+) -> None:
+    folder = save_live_run(tmp_path / "run", *events, **changes)
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
-    assert find_unfinished_run(tmp_path, "same") is None
-    assert find_unfinished_run(tmp_path, "other") == tmp_path / "c"
-    assert find_unfinished_run(tmp_path / "none", "same") is None
+    assert continued(tmp_path) == (folder if is_continued else None)
+    assert continued(tmp_path / "none") is None
+
+
+def test_the_newest_unfinished_run_is_continued(tmp_path: Path) -> None:
+    save_live_run(tmp_path / "20261120-000000-made-live", *PAID)
+    newest = save_live_run(tmp_path / "20261121-000000-made-live", *PAID)
+    assert continued(tmp_path) == newest
+
+
+def test_a_finished_run_with_an_ambiguous_request_is_continued_on_demand(tmp_path: Path) -> None:
+    folder = save_live_run(tmp_path / "run", submitting("a"), finished=True)
+    assert continued(tmp_path) is None
+    assert continued(tmp_path, retry_ambiguous=True) == folder
+    settled = (submitting("a"), *PAID, SampleFinished(sample=sample("a"), billing=BillingStatus.ACCEPTED))
+    save_live_run(tmp_path / "run", *settled[1:], finished=True)
+    assert continued(tmp_path, retry_ambiguous=True) == folder, "the last request of the sample is the one that counts"
+
+
+@pytest.mark.parametrize(("version", "hint"), [(2, "finish it with that version"), (99, "pip install -U voicegauge")])
+def test_a_live_run_of_another_version_is_not_silently_bought_again(tmp_path: Path, version: int, hint: str) -> None:
+    folder = save_live_run(tmp_path / "run", *PAID, schema_version=version, plan_sha256="of another version")
+    with pytest.raises(DataError, match=hint) as caught:
+        continued(tmp_path)
+    assert str(folder) in str(caught.value)
+    assert "move the folder away" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"finished": True}, {"targets": (make_target_ref("acme/other"),)}, {"max_cost_usd": None}]
+)
+def test_other_runs_of_another_version_are_in_nobodys_way(tmp_path: Path, changes: dict[str, object]) -> None:
+    save_live_run(tmp_path / "run", *PAID, schema_version=2, **changes)
+    assert continued(tmp_path) is None
+
+
+def test_a_run_with_a_damaged_journal_is_not_silently_bought_again(tmp_path: Path) -> None:
+    folder = save_live_run(tmp_path / "run", *PAID)
+    journal = folder / "journal.jsonl"
+    journal.write_bytes(b"{broken\n" + journal.read_bytes())
+    with pytest.raises(DataError, match=r"journal.jsonl:1: is damaged.*move .*run away"):
+        continued(tmp_path)
+
+
+def test_an_unfinished_run_with_other_settings_is_found(tmp_path: Path) -> None:
+    folder = save_live_run(tmp_path / "run", *PAID, plan_sha256="other")
+    save_live_run(tmp_path / "same", *PAID)
+    save_live_run(tmp_path / "finished", *PAID, plan_sha256="other", finished=True)
+    assert find_runs_of_other_plans(tmp_path, plan()) == [folder]
+
+
+def test_a_killed_run_lists_what_is_unresolved(tmp_path: Path) -> None:
+    job = SubmitCompleted(sample="b", status=202, billing=BillingStatus.ACCEPTED, job="j1")
+    save_live_run(tmp_path, submitting("a"), submitting("b"), job)
+    loaded = load_run(tmp_path)
+    assert [(one.id, one.usd) for one in loaded.ambiguous_requests] == [("a", 0.01)]
+    assert [(one.id, one.job) for one in loaded.open_jobs] == [("b", "j1")]
 
 
 def test_on_a_full_disk_no_half_line_is_written(tmp_path: Path) -> None:

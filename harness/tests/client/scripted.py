@@ -56,11 +56,14 @@ class Watcher:
     def __init__(self):
         self.events = []
 
-    def before_submit(self, target, request):
-        self.events.append(("submitting", target.id, request.method))
+    def before_submit(self):
+        self.events.append("submitting")
 
-    def after_submit(self, target, exchange, job_id):
-        self.events.append(("submitted", target.id, exchange.response.status, job_id))
+    def submit_not_sent(self):
+        self.events.append("not sent")
+
+    def after_submit(self, http_status, settlement, job_id):
+        self.events.append((http_status, settlement.status, job_id))
 
 
 def audio_at(base, path="/files/a.wav"):

@@ -98,12 +98,12 @@ async def test_rejected_submits_are_sent_again_as_documented(speak, script, stat
     assert clock.sleeps[1] == 7
     assert delivery.job.observations[0].requested_ms == 0
     assert watcher.events == [
-        ("submitting", "acme/one", "POST"),
-        ("submitted", "acme/one", 429, None),
-        ("submitting", "acme/one", "POST"),
-        ("submitted", "acme/one", 503, None),
-        ("submitting", "acme/one", "POST"),
-        ("submitted", "acme/one", 202, "j1"),
+        "submitting",
+        (429, "rejected", None),
+        "submitting",
+        (503, "rejected", None),
+        "submitting",
+        (202, "accepted", "j1"),
     ]
 
 

@@ -8,10 +8,10 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from voicegauge.client import Client, Ledger
-from voicegauge.errors import UsageError
+from voicegauge.errors import BudgetError, UsageError
 from voicegauge.transport import Transport
 
-from .scripted import HELLO, KEY, WAV, Watcher, audio_at, job_script
+from .scripted import HELLO, KEY, WAV, Watcher, audio_at, job, job_script
 
 
 async def test_a_status_response_can_request_a_wait(speak, script, status):
@@ -132,6 +132,55 @@ async def test_a_job_paid_for_before_is_resumed(speak, script, status):
     assert clock.sleeps == [0, 2]
 
 
+@pytest.mark.parametrize(
+    ("answer", "has_open_job"),
+    [
+        (Response(status_code=500), True),
+        (Response(status_code=429), True),
+        (Response(status_code=401), True),
+        (Response("<html>busy</html>", media_type="text/html"), True),
+        (Response(status_code=404), False),
+        (Response(status_code=410), False),
+        (job("failed"), False),
+        (job("working"), False),
+    ],
+)
+async def test_a_job_whose_status_cannot_be_fetched_stays_open(speak, script, status, answer, has_open_job):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", answer)
+    delivery, _ = await speak()
+    assert delivery.failure is not None
+    assert (delivery.has_open_job, delivery.billing) == (has_open_job, "accepted")
+
+
+async def test_a_job_whose_audio_cannot_be_fetched_stays_open(speak, script, status):
+    job_script(script, speak.base, status)
+    script.on("GET /files/a.wav", Response(status_code=503))
+    delivery, _ = await speak()
+    assert delivery.has_open_job
+
+
+async def test_a_job_without_an_id_cannot_stay_open(speak, script):
+    script.on("POST /speech", JSONResponse({"state": "queued", "poll": f"{speak.base}/v9"}, 202))
+    script.on("GET /v9", Response(status_code=500))
+    watcher = Watcher()
+    delivery, _ = await speak(edit=without_link, observer=watcher)
+    assert not delivery.has_open_job
+    assert watcher.events[-1] == (202, "accepted", None)
+
+
+@pytest.mark.parametrize(("state", "spent_usd"), [("done", 0.01), ("failed", 0.01), ("void", 0.0)])
+async def test_the_price_of_a_resumed_job_is_settled_by_its_end(speak, script, status, state, spent_usd):
+    job_script(script, speak.base, status)
+    script.on("GET /jobs/j1", status(state, audio=audio_at(speak.base)))
+    ledger = Ledger(0.005)
+    held = ledger.hold(0.01)  # more than the budget: it was spent before
+    with pytest.raises(BudgetError):
+        ledger.reserve(0.001)
+    await speak(speech="j1", method="resume", ledger=ledger, reservation=held)
+    assert (ledger.spent_usd, ledger.reserved_usd) == (spent_usd, 0)
+
+
 async def test_a_target_without_jobs_cannot_be_resumed(speak):
     with pytest.raises(UsageError, match="acme/sync has no jobs"):
         await speak("sync", speech="j1", method="resume")
@@ -154,6 +203,6 @@ async def test_ctrl_c_cancels_the_job_where_that_is_documented(contract, script,
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert watcher.events[-1] == ("submitted", "acme/one", 202, "j1")
+    assert watcher.events[-1] == (202, "accepted", "j1")
     assert script.routes.count("DELETE /jobs/j1") == cancels
     assert (ledger.spent_usd, ledger.reserved_usd) == (0.01, 0)

@@ -43,7 +43,7 @@ def test_a_run_file_is_as_good_as_its_folder_and_several_runs_share_a_page(
     [
         (["--format", "csv"], "run_id,"),
         (["--format", "markdown"], "### EMULATED"),
-        (["--json", "-"], '{\n  "schema": "voicegauge/report/2"'),
+        (["--json", "-"], '{\n  "schema": "voicegauge/report/3"'),
         (["--out", "-"], "<!doctype html>"),
     ],
 )
@@ -67,7 +67,7 @@ def test_json_on_standard_output_is_valid_when_a_page_is_written(
     monkeypatch.chdir(tmp_path)
     assert voicegauge(["report", str(folder), "--json", "-", *arguments]) == 0
     out = capsys.readouterr()
-    assert json.loads(out.out)["schema"] == "voicegauge/report/2"
+    assert json.loads(out.out)["schema"] == "voicegauge/report/3"
     page = Path(out.err.removeprefix("wrote ").strip())
     assert page.read_text().startswith("<!doctype html>")
 

@@ -51,7 +51,7 @@ def test_csv_holds_no_formula_and_no_control_character(tmp_path: Path) -> None:
 def test_json_is_the_complete_report_with_its_schema(typical: tuple[Path, Run]) -> None:
     report = summarize_runs([typical])
     text = msgspec.json.encode(report)
-    assert report.schema == "voicegauge/report/2"
+    assert report.schema == "voicegauge/report/3"
     assert msgspec.json.decode(text, type=BenchReport) == report
     assert b"base64" not in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +26,7 @@ from voicegauge.api.target_selection import (
     to_catalogue,
     to_names,
 )
-from voicegauge.bench import BenchPlanResult, BenchResult, summarize_plan
+from voicegauge.bench import BenchPlanResult, BenchResult, describe_unresolved, summarize_plan
 from voicegauge.bench.analysis import TEXT_LENGTH, summarize
 from voicegauge.bench.planning import (
     BenchPlan,
@@ -40,15 +41,16 @@ from voicegauge.bench.running import (
     JournalState,
     RunConfig,
     RunOutcome,
+    RunToContinue,
     StopSignal,
     create_run_folder,
     emulated_access,
-    find_unfinished_run,
+    find_run_to_continue,
+    find_runs_of_other_plans,
     live_access,
     load_run,
     make_manifest,
     measure_audio,
-    read_journal,
     run_plan,
     save_run,
 )
@@ -103,6 +105,7 @@ def benchmark(
     out: PathLike = "reports",
     html: bool = True,
     seed: int = 0,
+    retry_ambiguous: bool = False,
     progress: ProgressListener | None = None,
 ) -> BenchResult:
     """Measure latency, cost and intelligibility of targets.
@@ -137,14 +140,18 @@ def benchmark(
         out: folder in which the run's folder is created.
         html: whether to write the HTML report into the run's folder.
         seed: for the order of texts and targets, and for the emulator.
+        retry_ambiguous: continue the last live run with the same arguments, and pay again for its requests that were
+            sent without a result. Otherwise they are listed in `ambiguous_requests` and never repeated.
         progress: receives progress and notices.
 
     Returns:
-        A summary of every target. `stop_reason` tells whether Ctrl-C or the budget ended the benchmark early. After
-        Ctrl-C nothing is scored and no HTML report is written; what was measured is saved.
+        A summary of every target. `stop_reason` tells whether Ctrl-C, the budget, or jobs whose status could not be
+        fetched ended the benchmark early; the same call continues it. After Ctrl-C nothing is scored and no HTML report
+        is written; what was measured is saved.
 
     Raises:
         UsageError: arguments that contradict each other, or a name that is not known.
+        DataError: an interrupted live run of the same plan cannot be continued.
         MissingKeyError: the key of a live provider is not set.
         BudgetError: the plan costs more than the budget; nothing was sent.
         TransportError: no provider could be reached.
@@ -152,6 +159,10 @@ def benchmark(
     """
     if live is not None and faults:
         raise UsageError("--fault is for the emulator: leave out --live")
+    if retry_ambiguous and live is None:
+        raise UsageError("--retry-ambiguous is for live runs: add --live")
+    if live is not None and live.ledger is not None:
+        raise UsageError("a benchmark keeps an account of its own, which survives crashes: leave out ledger")
     planned = _plan_requests(
         catalogue=to_catalogue(contracts),
         names=to_names(targets),
@@ -166,12 +177,14 @@ def benchmark(
         planned.plan.check_budget(live.max_cost_usd)
         live_access(contracts_of(planned.targets.values()), live.base_urls, live.account_plans)
     unscored_reason = _check_asr(asr, planned)
-    found = find_unfinished_run(Path(out), planned.plan.sha256) if live is not None else None
+    found = _find_run(Path(out), planned, retry_ambiguous=retry_ambiguous)
     stop = StopSignal()
     with _open_services(planned, faults, concurrency) as config:
-        folder = found or _create_run(Path(out), config, live)
-        outcome = _send_requests(config, folder, read_journal(folder) if found else None, stop, planned.listener)
-    run = _save(folder, outcome, config, planned.listener)
+        config = dataclasses.replace(config, retry_ambiguous=retry_ambiguous)
+        folder = _begin_run(Path(out), config, planned, found)
+        outcome = _send_requests(config, folder, found.state if found else None, stop, planned.listener)
+    # A live run is finished when its last file is written: until then the same command continues it.
+    run = _save(folder, outcome, config, planned.listener, finished=outcome.is_complete and live is None)
     if stop.requested and stop.error is None:
         return _result(
             folder,
@@ -180,23 +193,17 @@ def benchmark(
             stopped=f"interrupted after {len(outcome.samples)} of {planned.plan.requests} samples",
             stop_reason="interrupted",
         )
-    _raise_if_nothing_measured(run, stop)
-    scores = _score(folder, run, asr, planned.listener)
+    _raise_if_nothing_measured(run, stop, planned.listener)
+    scores = _score(folder, run, asr, planned)
     if scores is not None:
         run = msgspec.structs.replace(run, score_sets=(*run.score_sets, scores))
-        save_run(folder, run)
     elif unscored_reason:
         planned.listener.notice(f"no error rates: {unscored_reason}")
+    run = msgspec.structs.replace(run, manifest=msgspec.structs.replace(run.manifest, finished=outcome.is_complete))
     page = write_report([(folder, run)], folder / REPORT_FILE, characters=text_length) if html else None
-    return _result(
-        folder,
-        run,
-        text_length,
-        scores=scores,
-        page=page,
-        stopped=str(stop.error) if stop.error else None,
-        stop_reason="budget" if stop.error else None,
-    )
+    save_run(folder, run)
+    stopped, stop_reason = _stop_reason(outcome, stop)
+    return _result(folder, run, text_length, scores=scores, page=page, stopped=stopped, stop_reason=stop_reason)
 
 
 def plan_benchmark(
@@ -329,10 +336,35 @@ def _open_services(planned: _PlannedBenchmark, faults: Sequence[str], concurrenc
     yield RunConfig(planned.plan, planned.targets, access, concurrency, budget, planned.prices, planned.voice)
 
 
-def _create_run(out: Path, config: RunConfig, live: LiveOptions | None) -> Path:
-    created = datetime.now(UTC)
+def _find_run(out: Path, planned: _PlannedBenchmark, *, retry_ambiguous: bool) -> RunToContinue | None:
+    """Return the live run that is continued; `None` for a new run.
+
+    Raises:
+        DataError: there is one, and it cannot be continued.
+        UsageError: ambiguous requests are to be bought again, and there are none.
+    """
+    if planned.live is None:
+        return None
+    found = find_run_to_continue(out, planned.plan, retry_ambiguous=retry_ambiguous)
+    if found is None and retry_ambiguous:
+        raise UsageError(f"no run in {out} with these options has an ambiguous request: leave out --retry-ambiguous")
+    for folder in () if found else find_runs_of_other_plans(out, planned.plan):
+        planned.listener.notice(f"{folder} is an interrupted run with other options or contracts: it is not continued")
+    return found
+
+
+def _begin_run(out: Path, config: RunConfig, planned: _PlannedBenchmark, found: RunToContinue | None) -> Path:
+    """Return the folder of the run, with a manifest that says that it is not finished."""
+    live, created = planned.live, datetime.now(UTC)
+    if found is not None and not found.state.is_empty:
+        manifest = msgspec.structs.replace(
+            load_run(found.folder).manifest, finished=False, max_cost_usd=config.max_cost_usd
+        )
+        save_run(found.folder, Run(manifest=manifest, samples=()))  # the journal has them
+        return found.folder
     kind = "emulated" if live is None else "live"
-    folder = create_run_folder(out, f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}")
+    name = f"{created:%Y%m%d-%H%M%S}-{config.plan.suite.id}-{kind}"
+    folder = found.folder if found is not None else create_run_folder(out, name)
     base_urls = {} if live is None else live.base_urls
     save_run(folder, Run(manifest=make_manifest(config, folder.name, created, base_urls=base_urls), samples=()))
     return folder
@@ -342,11 +374,10 @@ def _send_requests(
     config: RunConfig, folder: Path, resumed: JournalState | None, stop: StopSignal, listener: ProgressListener
 ) -> RunOutcome:
     done = 0
-    if resumed is not None:
+    if resumed is not None and not resumed.is_empty:
         done = len(resumed.finished)
-        listener.notice(
-            f"resuming {folder}: {done} samples are finished, {len(resumed.pending_jobs)} jobs are in progress"
-        )
+        spent = f"${resumed.spent_usd:.4f} are spent"
+        listener.notice(f"resuming {folder}: {done} samples are finished, {len(resumed.open_jobs)} jobs open, {spent}")
     with phase(listener, "sending requests", config.plan.requests, done) as sending:
         return run_coroutine(
             _run_until_interrupted(config, folder, resumed, stop, lambda _: sending.advance(), listener)
@@ -382,34 +413,46 @@ async def _run_until_interrupted(
             loop.remove_signal_handler(signal.SIGINT)
 
 
-def _save(folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener) -> Run:
+def _save(folder: Path, outcome: RunOutcome, config: RunConfig, listener: ProgressListener, *, finished: bool) -> Run:
     with phase(listener, "measuring audio", len(outcome.samples)) as measuring:
         samples = measure_audio(folder, outcome.samples, config.targets, measuring.advance)
-    manifest = msgspec.structs.replace(
-        load_run(folder).manifest, finished=outcome.is_complete, spent_usd=outcome.spent_usd
-    )
+    manifest = msgspec.structs.replace(load_run(folder).manifest, finished=finished, spent_usd=outcome.spent_usd)
     if outcome.is_emulated:
         # A live run against the emulator's URL: the numbers are the emulator's all the same.
         manifest = msgspec.structs.replace(manifest, provenance=Provenance.EMULATED)
-    run = Run(manifest=manifest, samples=samples)
+    run = Run(manifest=manifest, samples=samples, ambiguous_requests=outcome.ambiguous, open_jobs=outcome.open_jobs)
     save_run(folder, run)
     return run
 
 
-def _raise_if_nothing_measured(run: Run, stop: StopSignal) -> None:
+def _raise_if_nothing_measured(run: Run, stop: StopSignal, listener: ProgressListener) -> None:
     """Raise the error that stopped the run, unless the budget did and something was measured before."""
     if stop.error is None:
         return
-    if not isinstance(stop.error, BudgetError) or all(sample.warmup for sample in run.samples):
+    if not isinstance(stop.error, BudgetError) or not any(sample.is_measured for sample in run.samples):
+        for line in describe_unresolved(run.ambiguous_requests, run.open_jobs):
+            listener.notice(line)
         raise stop.error
 
 
-def _score(folder: Path, run: Run, asr: str, listener: ProgressListener) -> ScoreSet | None:
+def _stop_reason(outcome: RunOutcome, stop: StopSignal) -> tuple[str | None, StopReason | None]:
+    """Return why a run without Ctrl-C is not complete: one line, and the kind of event."""
+    if stop.error is not None:
+        return str(stop.error), "budget"
+    if outcome.open_jobs:
+        first, count = outcome.open_jobs[0], len(outcome.open_jobs)
+        jobs = "1 job is still open" if count == 1 else f"{count} jobs are still open"
+        return f"{jobs} and will be polled again by the same command: {first.id}: {first.reason}", "unreachable"
+    return None, None
+
+
+def _score(folder: Path, run: Run, asr: str, planned: _PlannedBenchmark) -> ScoreSet | None:
     try:
-        with phase(listener, "transcribing") as transcribing:
+        with phase(planned.listener, "transcribing") as transcribing:
             return score_run(folder, run, asr, progress=transcribing.update)
     except KeyboardInterrupt:
-        listener.notice(f"the run is saved: `voicegauge score {folder}` transcribes the rest")
+        again = f"`voicegauge score {folder}` transcribes the rest" if planned.live is None else "the same command does"
+        planned.listener.notice(f"the run is saved, and not scored yet: {again}")
         raise
 
 
@@ -433,5 +476,7 @@ def _result(
         normalizer=scores.normalizer if scores else None,
         stopped=stopped,
         stop_reason=stop_reason,
-        targets=summarize(run, scores, characters=text_length) if any(not one.warmup for one in run.samples) else (),
+        ambiguous_requests=run.ambiguous_requests,
+        open_jobs=run.open_jobs,
+        targets=summarize(run, scores, characters=text_length) if any(one.is_measured for one in run.samples) else (),
     )

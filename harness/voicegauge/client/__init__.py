@@ -16,7 +16,6 @@ from voicegauge.client.delivery import (
 )
 from voicegauge.client.requests import RequestParts, client_key, credentials, curl_command, map_speech_request
 from voicegauge.client.spending import (
-    BillingStatus,
     Ledger,
     PaymentObserver,
     RateLimiter,
@@ -32,7 +31,6 @@ from voicegauge.client.spending import (
 __all__ = [
     "DEFAULT_KEY",
     "MAX_RETRY_AFTER_S",
-    "BillingStatus",
     "Client",
     "FetchedAudio",
     "KeyChoice",

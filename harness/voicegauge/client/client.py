@@ -8,11 +8,11 @@ from typing import Any
 from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery import DeliveryTask, audio_input_request
 from voicegauge.client.requests import map_speech_request
-from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, Settlement, settlement_of
+from voicegauge.client.spending import Ledger, PaymentObserver, RateLimiter, Reservation, settlement_of
 from voicegauge.contract import AudioInputTarget, BaseTarget, Contract, Target, quote_price
 from voicegauge.contract.extension import AudioInputField
 from voicegauge.errors import UsageError
-from voicegauge.model import Delivery, Request, SpeechRequest, UploadedFile
+from voicegauge.model import Delivery, SpeechRequest, UploadedFile
 from voicegauge.transport import Clock, Transport
 
 
@@ -58,6 +58,7 @@ class Client(ProviderConnection):
         *,
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
+        cancel_on_interrupt: bool = True,
     ) -> Delivery:
         """Request speech: submit, poll until the job ends, and download the audio.
 
@@ -69,6 +70,7 @@ class Client(ProviderConnection):
             speech: text, voice and options.
             observer: notified before and after every submit.
             price_usd: of this request; replaces the contract's price.
+            cancel_on_interrupt: whether the job is cancelled, where the provider documents how, if the task is.
 
         Returns:
             The delivery, with audio or with the failure.
@@ -79,7 +81,9 @@ class Client(ProviderConnection):
         """
         request = self.build(target.operation, map_speech_request(target, speech))
         price = quote_price(target, len(speech.text), usd=price_usd).usd
-        return await self._deliver(target, observer, request, self._reserve(target, price))
+        with settlement_of(self._reserve(target, price)) as settlement:
+            task = DeliveryTask(self, target, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
+            return await task.run(request)
 
     async def send_audio(
         self,
@@ -90,6 +94,7 @@ class Client(ProviderConnection):
         fields: Mapping[AudioInputField, Any] = {},
         observer: PaymentObserver | None = None,
         price_usd: float | None = None,
+        cancel_on_interrupt: bool = True,
     ) -> Delivery:
         """Send audio to be transcribed or converted, and fetch the result. Works like `speak`.
 
@@ -100,6 +105,7 @@ class Client(ProviderConnection):
             fields: further inputs, by their provider-neutral names.
             observer: notified before and after every submit.
             price_usd: of this request; replaces the contract's price.
+            cancel_on_interrupt: whether the job is cancelled, where the provider documents how, if the task is.
 
         Raises:
             UsageError: the operation has no parameter for one of `fields`, or there is a budget and the price is
@@ -108,23 +114,35 @@ class Client(ProviderConnection):
         """
         request = self.build(intake.operation, audio_input_request(intake, audio, fields))
         price = quote_price(intake, 0, audio_s=audio_s, usd=price_usd).usd
-        return await self._deliver(intake, observer, request, self._reserve(intake, price))
+        with settlement_of(self._reserve(intake, price)) as settlement:
+            task = DeliveryTask(self, intake, observer, settlement, cancel_on_interrupt=cancel_on_interrupt)
+            return await task.run(request)
 
-    async def resume(self, target: Target, job_id: str, *, observer: PaymentObserver | None = None) -> Delivery:
-        """Poll and download a job that was submitted earlier; nothing is reserved or spent.
+    async def resume(
+        self,
+        target: BaseTarget,
+        job_id: str,
+        *,
+        reservation: Reservation | None = None,
+        charged_usd: float | None = None,
+    ) -> Delivery:
+        """Poll and download a job that was submitted earlier; nothing is reserved.
 
-        Times are measured from this call. The first poll is sent without a wait.
+        Times are measured from this call. The first poll is sent without a wait. The job is not cancelled if the task
+        is: it can be resumed again.
+
+        Args:
+            target: of this client's contract, that the job was submitted for.
+            job_id: the provider's id of the job.
+            reservation: of the price, held since the submit; settled by what the job reports.
+            charged_usd: the charge that the response to the submit reported.
 
         Raises:
             UsageError: the target has no jobs, or the contract does not say how to request a job by its id.
         """
-        return await DeliveryTask(self, target, observer, Settlement()).resume(job_id)
-
-    async def _deliver(
-        self, target: BaseTarget, observer: PaymentObserver | None, request: Request, reservation: Reservation | None
-    ) -> Delivery:
         with settlement_of(reservation) as settlement:
-            return await DeliveryTask(self, target, observer, settlement).run(request)
+            settlement.charged_usd = charged_usd
+            return await DeliveryTask(self, target, None, settlement, cancel_on_interrupt=False).resume(job_id)
 
     def _reserve(self, target: BaseTarget, price: float | None) -> Reservation | None:
         if self._ledger is None:

@@ -1,6 +1,7 @@
 """Frozen, typed records that all packages share: exchanges, findings, jobs, samples and runs."""
 
 from voicegauge.model.base import Provenance, Record, Severity, StopReason
+from voicegauge.model.billing import AmbiguousRequest, BillingStatus, OpenJob
 from voicegauge.model.callback import ReceivedCallback
 from voicegauge.model.exchange import DOWNLOAD, Exchange, Headers, Request, Response, Timing, UploadedFile, header
 from voicegauge.model.finding import Finding, FindingLocation
@@ -23,9 +24,11 @@ from voicegauge.model.speech import SpeechRequest, VoiceSample
 __all__ = [
     "DOWNLOAD",
     "RUN_SCHEMA_VERSION",
+    "AmbiguousRequest",
     "AmountPerUnit",
     "AsrErrorFloor",
     "AudioFacts",
+    "BillingStatus",
     "Cost",
     "Delivery",
     "Exchange",
@@ -38,6 +41,7 @@ __all__ = [
     "Job",
     "Latency",
     "Manifest",
+    "OpenJob",
     "Provenance",
     "ReceivedCallback",
     "Record",

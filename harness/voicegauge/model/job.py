@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from voicegauge.model.base import Record
+from voicegauge.model.billing import BillingStatus
 from voicegauge.model.exchange import Exchange
 
 FailureKind = Literal[
@@ -16,9 +17,11 @@ FailureKind = Literal[
     "timeout",
     "network",
     "protocol",
-    "cancelled",
+    "audio",
+    "interrupted",
 ]
-"""`failed`: the job ended in failure; `protocol`: a response could not be understood."""
+"""`failed`: the job ended in failure; `protocol`: a response could not be understood; `audio`: the audio that arrived
+cannot be used; `interrupted`: voicegauge was stopped before the result was saved."""
 
 
 class Interval(Record, frozen=True, kw_only=True):
@@ -79,4 +82,8 @@ class Delivery(Record, frozen=True, kw_only=True):
     """Index of the exchange of the last submit."""
     charged_usd: float | None = None
     charged_credits: float | None = None
+    billing: BillingStatus = BillingStatus.ACCEPTED
+    """Whether the provider charges for it, as far as is known."""
+    has_open_job: bool = False
+    """Whether the job may still succeed: its status or its result could not be fetched."""
     failure: Failure | None = None

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from voicegauge.model.base import Provenance, Record
+from voicegauge.model.billing import AmbiguousRequest, OpenJob
 from voicegauge.model.sample import Sample, Score
 
-RUN_SCHEMA_VERSION = 2
+RUN_SCHEMA_VERSION = 3
 """Format of run.json; raised when a key is renamed or its meaning changes."""
 
 RunKind = Literal["speech", "transcription", "conversion"]
@@ -70,7 +71,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     created_at: str
     """UTC, ISO 8601."""
     finished: bool
-    """`False` for a run that was interrupted or stopped."""
+    """`False` for a run that was interrupted or stopped: the same command continues it."""
     voicegauge: str
     """Version of voicegauge that measured the run."""
     provenance: Provenance
@@ -92,6 +93,7 @@ class Manifest(Record, frozen=True, kw_only=True):
     max_cost_usd: float | None = None
     """The budget; `None` for an emulated run."""
     spent_usd: float = 0.0
+    """Everything that was or may have been charged, open jobs and ambiguous requests included."""
     plan_sha256: str = ""
     """SHA-256 over everything that decides what is sent; an interrupted run is resumed by an equal plan only."""
 
@@ -134,3 +136,7 @@ class Run(Record, frozen=True, kw_only=True):
     samples: tuple[Sample, ...]
     score_sets: tuple[ScoreSet, ...] = ()
     """Oldest first; the last one is shown."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """The requests that count as spent although nothing is known, or saved, of their result; by sample id."""
+    open_jobs: tuple[OpenJob, ...] = ()
+    """The jobs that were paid for and may still succeed; by sample id."""

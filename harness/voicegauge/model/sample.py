@@ -117,6 +117,13 @@ class Sample(Record, frozen=True, kw_only=True):
     """The target's own transcript, for speech to text."""
     cost: Cost = Cost()
     failure: Failure | None = None
+    is_lost: bool = False
+    """Its request counts as spent, and nothing is known, or saved, of its result."""
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether it counts in results: not warm-up, and not lost because voicegauge was stopped."""
+        return not self.warmup and not (self.failure is not None and self.failure.kind == "interrupted")
 
 
 class Score(Record, frozen=True, kw_only=True):

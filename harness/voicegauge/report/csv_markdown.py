@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from voicegauge.bench import describe_unresolved
 from voicegauge.model import Interval, Record, Run, Sample, Score
 from voicegauge.report.comparison_table import TableCell, comparison_columns, comparison_rows
 from voicegauge.report.report_data import BenchReport, RunReport, latest_scores
@@ -65,6 +66,7 @@ def _sample_row(run: Run, sample: Sample) -> dict[str, CsvValue]:
         "failure": sample.failure.kind if sample.failure else None,
         "failure_status": sample.failure.status if sample.failure else None,
         "failure_message": sample.failure.message if sample.failure else None,
+        "is_lost": int(sample.is_lost),
         **_latency_columns(sample),
         **_streaming_columns(sample),
         **_audio_columns(sample),
@@ -129,7 +131,14 @@ def _run_lines(run: RunReport, characters: int) -> list[str]:
         _table_line(["---", *("---:" for _ in columns)]),
         *(_table_line(cells) for cells in rows),
         "",
+        *_unresolved_lines(run),
     ]
+
+
+def _unresolved_lines(run: RunReport) -> list[str]:
+    """Return a list of the requests that were paid for without a result; empty if there are none."""
+    lines = describe_unresolved(run.ambiguous_requests, run.open_jobs)
+    return [*(f"- {_escape_markdown(line)}" for line in lines), ""] if lines else []
 
 
 def _column_head(group: str, label: str) -> str:

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from voicegauge.bench.analysis import TEXT_LENGTH, TargetSummary, summarize
 from voicegauge.errors import DataError
-from voicegauge.model import AsrErrorFloor, FailureKind, Manifest, Provenance, Record, Run, ScoreSet
+from voicegauge.model import (
+    AmbiguousRequest,
+    AsrErrorFloor,
+    FailureKind,
+    Manifest,
+    OpenJob,
+    Provenance,
+    Record,
+    Run,
+    ScoreSet,
+)
 from voicegauge.report.text_format import shorten
 from voicegauge.report.worst_clips import CLIPS, WorstClip, worst_clips
 from voicegauge.version import __version__
@@ -62,12 +72,16 @@ class RunReport(Record, frozen=True, kw_only=True):
     """Most frequent first."""
     worst: tuple[WorstClip, ...]
     """Highest error rates first, a few per target."""
+    ambiguous_requests: tuple[AmbiguousRequest, ...] = ()
+    """The requests that count as spent although nothing is known, or saved, of their result."""
+    open_jobs: tuple[OpenJob, ...] = ()
+    """The jobs that were paid for and may still succeed."""
 
 
 class BenchReport(Record, frozen=True, kw_only=True):
     """Results of one or more runs, next to each other."""
 
-    schema: str = "voicegauge/report/2"
+    schema: str = "voicegauge/report/3"
     voicegauge: str
     """Version that wrote the report; each run's manifest has the version that measured it."""
     characters: int
@@ -112,6 +126,8 @@ def _summarize_run(run: Run, characters: int, clips: int) -> RunReport:
         targets=summarize(run, scores, characters=characters),
         failures=_group_failures(run),
         worst=worst_clips(run.samples, scores.scores, limit=clips) if scores else (),
+        ambiguous_requests=run.ambiguous_requests,
+        open_jobs=run.open_jobs,
     )
 
 
@@ -132,7 +148,7 @@ def _group_failures(run: Run) -> tuple[FailureGroup, ...]:
     counts = Counter(
         (s.target, s.failure.kind, s.failure.status, shorten(s.failure.message, MAX_MESSAGE_LENGTH))
         for s in run.samples
-        if s.failure and not s.warmup
+        if s.failure and s.is_measured
     )
     return tuple(
         FailureGroup(target=target, kind=kind, status=status, message=message, count=count)

@@ -171,14 +171,14 @@ def _compared_run(run: Run) -> ComparedRun:
         created_at=run.manifest.created_at,
         finished=run.manifest.finished,
         sessions=run.manifest.sessions,
-        samples=sum(not sample.warmup for sample in run.samples),
+        samples=sum(sample.is_measured for sample in run.samples),
     )
 
 
 def _check_comparable(baseline: Run, run: Run) -> None:
     old, new = baseline.manifest, run.manifest
     for side in (baseline, run):
-        if all(sample.warmup for sample in side.samples):
+        if not any(sample.is_measured for sample in side.samples):
             raise DataError(f"not comparable: the run {side.manifest.run_id} has no sample: it was stopped too early")
     if old.suite.sha256 != new.suite.sha256:
         raise DataError(
@@ -217,7 +217,7 @@ class _TargetSamples:
     """The samples of one target in one run, without warm-up."""
 
     def __init__(self, run: Run, target: str, scores: ScoreSet | None) -> None:
-        self.samples = [s for s in run.samples if s.target == target and not s.warmup]
+        self.samples = [s for s in run.samples if s.target == target and s.is_measured]
         self._scored = scored_samples(self.samples, scores) if scores else []
 
     def times(self, value: Callable[[Latency], float | None]) -> list[TimedSample]:

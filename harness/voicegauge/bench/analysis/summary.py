@@ -156,7 +156,7 @@ def summarize(
     """
     summaries = []
     for target in run.manifest.targets:
-        samples = [s for s in run.samples if s.target == target.id and not s.warmup]
+        samples = [s for s in run.samples if s.target == target.id and s.is_measured]
         scored = scored_samples(samples, score_set) if score_set else []
         summaries.append(_summarize_target(target, samples, scored, run.manifest.provenance, characters, seed))
     in_pareto_set = pareto([_latency_and_error_rate(summary) for summary in summaries])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from voicegauge.client import Client, Ledger, RateLimiter, account_plans, client_key, rate_limiter_for
 from voicegauge.contract import Contract
 from voicegauge.emulator import RunningEmulator
-from voicegauge.transport import Transport
+from voicegauge.transport import Clock, Transport
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ def open_clients(
     transport: Transport,
     ledger: Ledger | None,
     seed: int,
+    clock: Clock | None = None,
 ) -> dict[str, Client]:
-    """Open one client per provider, all on one transport and one ledger."""
+    """Open one client per provider, all on one transport, one ledger and one clock."""
     return {
         contract.id: Client(
             contract,
@@ -73,6 +74,7 @@ def open_clients(
             ledger=ledger,
             rate_limiter=access[contract.id].rate_limiter,
             seed=seed,
+            clock=clock,
         )
         for contract in contracts
     }

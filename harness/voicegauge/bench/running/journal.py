@@ -1,12 +1,13 @@
 """Journal of a run: one JSON line per event, on disk before anything depends on it.
 
 A submit is recorded before it is sent and again after its response, so that a run killed
-at any moment knows what it paid for:
+at any moment knows what it paid for, and what it has:
 
     {"event": "submit_started", "sample": ID, "at": TIME, "usd": PRICE}
-    {"event": "submit_completed", "sample": ID, "status": 202, "job": JOB or null}
-    {"event": "sample_finished", "sample": {...}, "spent_usd": TOTAL}
-    {"event": "sample_abandoned", "sample": ID}      the user stopped it while in flight
+    {"event": "submit_not_sent", "sample": ID}       no connection: it cannot be charged
+    {"event": "submit_completed", "sample": ID, "status": 202, "billing": "accepted", "job": JOB or null}
+    {"event": "job_left_open", "sample": {...}}      its status could not be fetched: the next run polls it
+    {"event": "sample_finished", "sample": {...}, "billing": "accepted"}
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Self
 
 import msgspec
 
+from voicegauge.bench.running.purchases import JournalState, SamplePurchases
 from voicegauge.errors import DataError, UsageError
-from voicegauge.model import Record, Sample
+from voicegauge.model import BillingStatus, Record, Sample
 
 JOURNAL_FILE = "journal.jsonl"
 
@@ -36,48 +38,45 @@ class SubmitStarted(Record, frozen=True, kw_only=True, tag_field="event", tag="s
     """The price by the contract, or the user's own price."""
 
 
+class SubmitNotSent(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_not_sent"):
+    """The request of the last submit never left this machine."""
+
+    sample: str
+
+
 class SubmitCompleted(Record, frozen=True, kw_only=True, tag_field="event", tag="submit_completed"):
     """The response to a submit was received."""
 
     sample: str
     status: int
+    billing: BillingStatus
+    """What the response says about the charge."""
     job: str | None
-    """The job's id; `None` where the response accepted no job."""
+    """The id by which the job can be polled again; `None` where the response accepted no such job."""
+    charged_usd: float | None = None
+    """The charge that the response reported."""
+
+
+class JobLeftOpen(Record, frozen=True, kw_only=True, tag_field="event", tag="job_left_open"):
+    """The status or the result of a job could not be fetched; a later run of the same plan polls it again."""
+
+    sample: Sample
+    """As a failure, which counts if no later run succeeds."""
+    is_emulated: bool = False
+    """A response identified itself as one of voicegauge's emulator."""
 
 
 class SampleFinished(Record, frozen=True, kw_only=True, tag_field="event", tag="sample_finished"):
     """A sample finished, successfully or not."""
 
     sample: Sample
-    spent_usd: float
-    """Total spent by the run so far."""
+    billing: BillingStatus
+    """Whether its last request is charged, as far as is known."""
+    is_emulated: bool = False
+    """A response identified itself as one of voicegauge's emulator."""
 
 
-class SampleAbandoned(Record, frozen=True, kw_only=True, tag_field="event", tag="sample_abandoned"):
-    """The user stopped the run while the sample was in flight; its job was cancelled where the provider can."""
-
-    sample: str
-
-
-JournalEvent = SubmitStarted | SubmitCompleted | SampleFinished | SampleAbandoned
-
-
-class JournalState(Record, frozen=True, kw_only=True):
-    """State of an interrupted run, as read from its journal."""
-
-    finished: dict[str, Sample] = {}
-    """By sample id."""
-    pending_jobs: dict[str, str] = {}
-    """Ids of the jobs submitted and not finished, by sample id."""
-    abandoned: frozenset[str] = frozenset()
-    """Ids of the samples that the user stopped."""
-    spent_usd: float = 0.0
-    """Total spent, including what may have been paid for without being finished."""
-
-    @property
-    def has_paid_results(self) -> bool:
-        """Whether a new run would pay for something again."""
-        return bool(self.pending_jobs) or any(sample.failure is None for sample in self.finished.values())
+JournalEvent = SubmitStarted | SubmitNotSent | SubmitCompleted | JobLeftOpen | SampleFinished
 
 
 class Journal:
@@ -155,35 +154,27 @@ def read_journal(folder: Path) -> JournalState:
     Raises:
         DataError: the journal cannot be read, or a line other than the last is damaged.
     """
-    finished: dict[str, Sample] = {}
-    pending_jobs: dict[str, str] = {}
-    open_submits_usd: dict[str, float] = {}
-    abandoned: set[str] = set()
-    spent_usd = 0.0
+    samples: dict[str, SamplePurchases] = {}
+    is_emulated = False
+
+    def purchases_of(sample: str) -> SamplePurchases:
+        return samples.setdefault(sample, SamplePurchases(sample))
+
     for event in _read_events(folder / JOURNAL_FILE):
         match event:
             case SubmitStarted():
-                open_submits_usd[event.sample] = event.usd or 0.0
-                abandoned.discard(event.sample)
+                purchases_of(event.sample).start(event.at, event.usd)
+            case SubmitNotSent():
+                purchases_of(event.sample).mark_not_sent()
             case SubmitCompleted():
-                if event.status >= 400:  # rejected, so not paid for
-                    open_submits_usd.pop(event.sample, None)
-                elif event.job is not None:
-                    pending_jobs[event.sample] = event.job
+                purchases_of(event.sample).respond(event.status, event.billing, event.job, event.charged_usd)
+            case JobLeftOpen():
+                purchases_of(event.sample.id).leave_open(event.sample)
+                is_emulated |= event.is_emulated
             case SampleFinished():
-                finished[event.sample.id] = event.sample
-                spent_usd = event.spent_usd
-                open_submits_usd.pop(event.sample.id, None)
-                pending_jobs.pop(event.sample.id, None)
-            case SampleAbandoned():
-                abandoned.add(event.sample)
-    return JournalState(
-        finished=finished,
-        pending_jobs=pending_jobs,
-        abandoned=frozenset(abandoned),
-        # An unfinished submit counts as paid: the budget must hold in the worst case.
-        spent_usd=spent_usd + sum(open_submits_usd.values()),
-    )
+                purchases_of(event.sample.id).finish(event.sample, event.billing)
+                is_emulated |= event.is_emulated
+    return JournalState(samples, is_emulated=is_emulated)
 
 
 def _read_events(path: Path) -> Iterator[JournalEvent]:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from voicegauge.bench.planning import (
     BenchPlan,
@@ -24,31 +25,35 @@ from voicegauge.bench.planning import (
 )
 from voicegauge.bench.running.access import ProviderAccess, open_clients, provider_semaphores
 from voicegauge.bench.running.journal import (
+    JobLeftOpen,
     Journal,
-    JournalState,
-    SampleAbandoned,
     SampleFinished,
     SubmitCompleted,
+    SubmitNotSent,
     SubmitStarted,
+    read_journal,
 )
 from voicegauge.bench.running.latency import measure_latency
 from voicegauge.bench.running.playback import measure_streaming
+from voicegauge.bench.running.purchases import JournalState
 from voicegauge.bench.running.store import save_audio
-from voicegauge.client import Client, Ledger
+from voicegauge.client import Client, Ledger, Reservation, Settlement
 from voicegauge.contract import AudioInputTarget, BaseTarget, PriceQuote, Target, quote_price
 from voicegauge.emulator import is_emulated
 from voicegauge.errors import NothingMeasuredError, VoicegaugeError
 from voicegauge.model import (
+    AmbiguousRequest,
     AudioFacts,
+    BillingStatus,
     Cost,
     Delivery,
-    Exchange,
+    Failure,
+    OpenJob,
     Provenance,
-    Request,
     Sample,
     VoiceSample,
 )
-from voicegauge.transport import Transport
+from voicegauge.transport import Clock, Transport
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,12 @@ class RunConfig:
     """The user's own prices in dollars per request, by target id."""
     voice_sample: VoiceSample | None = None
     """The user's own voice sample."""
+    retry_ambiguous: bool = False
+    """Whether samples of a resumed run are bought again if their last request was ambiguous."""
+    open_transport: Callable[[], Transport] = Transport
+    """Opens the connections of one session."""
+    clock: Clock | None = None
+    """For waits between polls and retries; the real clock by default."""
 
 
 class StopSignal:
@@ -86,15 +97,20 @@ class StopSignal:
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """The samples of a run, and whether they are all that was planned."""
+    """The samples of a run, whether they are all that was planned, and what was paid for them."""
 
     samples: tuple[Sample, ...]
     """In the order of the plan; includes the samples of an interrupted run that was resumed."""
     spent_usd: float
+    """Everything that was or may have been charged, in dollars, by the journal; 0 without a budget."""
     is_complete: bool
-    """Every planned sample was measured."""
+    """Every planned sample is measured or lost, and no job is open."""
     is_emulated: bool = False
     """A response identified itself as one of voicegauge's emulator."""
+    ambiguous: tuple[AmbiguousRequest, ...] = ()
+    """The requests that count as spent although nothing is known, or saved, of their result."""
+    open_jobs: tuple[OpenJob, ...] = ()
+    """The jobs that were paid for and may still succeed."""
 
 
 async def run_plan(
@@ -142,10 +158,17 @@ class _Runner:
     ) -> None:
         self._config, self._folder, self._journal, self._resumed = config, folder, journal, resumed
         self._stop, self._on_sample = stop, on_sample
-        self._samples = dict(resumed.finished)
+        is_bought_again = resumed.lost if config.retry_ambiguous else frozenset[str]()
+        self._samples = {name: one for name, one in resumed.finished.items() if name not in is_bought_again}
+        self._left_open: set[str] = set()
         self._uploads: dict[str, SpokenUpload] = {}
-        self._emulated = config.plan.provenance is Provenance.EMULATED
-        self._ledger = None if config.max_cost_usd is None else Ledger(config.max_cost_usd, spent_usd=resumed.spent_usd)
+        self._emulated = config.plan.provenance is Provenance.EMULATED or resumed.is_emulated
+        self._ledger: Ledger | None = None
+        self._held: dict[str, Reservation] = {}
+        if config.max_cost_usd is not None:
+            self._ledger = Ledger(config.max_cost_usd, spent_usd=resumed.settled_usd)
+            # Held before anything new is reserved: these jobs are paid for, whenever it is their turn to be polled.
+            self._held = {name: self._ledger.hold(job.usd or 0.0) for name, job in resumed.open_jobs.items()}
         self._slots = asyncio.Semaphore(config.concurrency)
         self._provider_slots = provider_semaphores(config.access, config.concurrency)
         self._contracts = {target.contract.id: target.contract for target in config.targets.values()}
@@ -159,6 +182,7 @@ class _Runner:
         rounds = self._config.plan.rounds
         if self._config.plan.kind != "speech":  # synthesized now, so that it disturbs no measurement
             self._uploads = await asyncio.to_thread(synthesize_texts, _texts(self._config.plan))
+        self._mark_lost_samples()
         task = asyncio.current_task()
         try:
             for _, session in itertools.groupby(rounds, key=lambda row: row[0].session):
@@ -169,29 +193,37 @@ class _Runner:
                 raise
             task.uncancel()
         planned_ids = [one.id for row in rounds for one in row]
+        state = read_journal(self._folder)
         return RunOutcome(
             samples=tuple(self._samples[name] for name in planned_ids if name in self._samples),
-            spent_usd=self._spent_usd,
-            is_complete=all(name in self._samples for name in planned_ids),
+            spent_usd=state.spent_usd if self._ledger else 0.0,
+            is_complete=not self._left_open and all(name in self._samples for name in planned_ids),
             is_emulated=self._emulated,
+            ambiguous=state.ambiguous,
+            open_jobs=tuple(state.open_jobs.values()),
         )
 
+    def _mark_lost_samples(self) -> None:
+        """Finish the samples whose request an earlier process sent without saving a result."""
+        if self._config.retry_ambiguous:
+            return
+        for planned in itertools.chain.from_iterable(self._config.plan.rounds):
+            if planned.id in self._resumed.lost and planned.id not in self._samples:
+                self._finish(_lost_sample(planned, self._resumed), BillingStatus.AMBIGUOUS)
+
     async def _run_session(self, rounds: Iterable[Round]) -> None:
-        async with Transport() as transport:
+        async with self._config.open_transport() as transport:
             clients = open_clients(
                 self._contracts.values(),
                 self._config.access,
                 transport,
                 self._ledger,
                 self._config.plan.settings.seed,
+                self._config.clock,
             )
             for row in rounds:
                 if not self._stop.requested:
                     await self._run_round(row, clients)
-
-    @property
-    def _spent_usd(self) -> float:
-        return self._ledger.spent_usd if self._ledger else 0.0
 
     async def _run_round(self, row: Round, clients: Mapping[str, Client]) -> None:
         """Send one text to all its targets; a failure affects only its own target."""
@@ -220,9 +252,6 @@ class _Runner:
                 await self._measure(planned, target, clients[target.contract.id])
             except VoicegaugeError as error:
                 self._stop.request(error)
-            except asyncio.CancelledError:
-                self._journal.write(SampleAbandoned(sample=planned.id))
-                raise
 
     async def _measure(self, planned: PlannedSample, target: BaseTarget, client: Client) -> None:
         started = datetime.now(UTC)
@@ -230,46 +259,47 @@ class _Runner:
         delivery = await self._deliver(planned, target, client, price)
         self._emulated |= any(map(is_emulated, delivery.exchanges))
         sample = self._make_sample(planned, target, delivery, price, started)
-        self._journal.write(SampleFinished(sample=sample, spent_usd=self._spent_usd))
-        self._samples[planned.id] = sample
+        # The emulator's jobs end with it, and an emulated run is never resumed.
+        if delivery.has_open_job and self._config.plan.provenance is not Provenance.EMULATED:
+            self._journal.write(JobLeftOpen(sample=sample, is_emulated=self._emulated))
+            self._left_open.add(sample.id)
+            self._add(sample)
+        else:
+            self._finish(sample, delivery.billing)
+
+    def _finish(self, sample: Sample, billing: BillingStatus) -> None:
+        self._journal.write(SampleFinished(sample=sample, billing=billing, is_emulated=self._emulated))
+        self._add(sample)
+
+    def _add(self, sample: Sample) -> None:
+        self._samples[sample.id] = sample
         self._on_sample(sample)
 
     async def _deliver(self, planned: PlannedSample, target: BaseTarget, client: Client, price: PriceQuote) -> Delivery:
+        job = self._resumed.open_jobs.get(planned.id)
+        if job is not None:
+            charged_usd = self._resumed.samples[planned.id].purchases[-1].charged_usd
+            held = self._held.get(planned.id)
+            return await client.resume(target, job.job, reservation=held, charged_usd=charged_usd)
         observer = _SubmitJournal(self._journal, planned.id, price.usd)
+        # A job is not cancelled when the user stops the run: it is paid for, and the same command fetches its result.
         if isinstance(target, AudioInputTarget):
             file, audio_s = self._uploads[planned.text.id]
-            return await client.send_audio(target, file, audio_s=audio_s, observer=observer, price_usd=price.usd)
+            return await client.send_audio(
+                target, file, audio_s=audio_s, observer=observer, price_usd=price.usd, cancel_on_interrupt=False
+            )
         assert isinstance(target, Target), "a target without audio input synthesizes speech"
-        job = self._job_to_resume(planned, target)
-        if job is not None:
-            return await client.resume(target, job, observer=observer)
         speech = speech_request(target, planned.text, self._config.voice_sample)
-        return await client.speak(target, speech, observer=observer, price_usd=price.usd)
-
-    def _job_to_resume(self, planned: PlannedSample, target: BaseTarget) -> str | None:
-        """Return the id of a job that was paid for but not finished; `None` where it was cancelled."""
-        operation = target.job_operation
-        if operation is None or operation.job is None:
-            return None
-        if planned.id in self._resumed.abandoned and operation.job.cancel is not None:
-            return None
-        return self._resumed.pending_jobs.get(planned.id)
+        return await client.speak(target, speech, observer=observer, price_usd=price.usd, cancel_on_interrupt=False)
 
     def _make_sample(
         self, planned: PlannedSample, target: BaseTarget, delivery: Delivery, price: PriceQuote, started: datetime
     ) -> Sample:
+        is_resumed = planned.id in self._resumed.open_jobs
         return Sample(
-            id=planned.id,
-            target=target.id,
-            text_id=planned.text.id,
-            text=planned.text.text,
-            language=planned.text.language,
-            category=planned.text.category,
-            session=planned.session,
-            repetition=planned.repetition,
-            warmup=planned.warmup,
+            **_planned_fields(planned),
             started_at=started.isoformat(timespec="milliseconds"),
-            attempts=delivery.attempts,
+            attempts=self._resumed.samples[planned.id].attempts if is_resumed else delivery.attempts,
             polls=_count_polls(delivery),
             request_id=delivery.job.id if delivery.job else None,
             latency=measure_latency(delivery, target),
@@ -278,6 +308,7 @@ class _Runner:
             transcript=delivery.text,
             cost=_cost(price, delivery),
             failure=delivery.failure,
+            is_lost=delivery.billing is BillingStatus.AMBIGUOUS,
         )
 
     def _save_audio(self, planned: PlannedSample, delivery: Delivery) -> AudioFacts | None:
@@ -298,6 +329,36 @@ class _Runner:
             return planned.price
         usd = self._config.prices.get(target.id)
         return quote_price(target, len(planned.text.text), audio_s=upload.audio_s, usd=usd)
+
+
+def _planned_fields(planned: PlannedSample) -> dict[str, Any]:
+    """Return the fields of a sample that the plan decides."""
+    return {
+        "id": planned.id,
+        "target": planned.target,
+        "text_id": planned.text.id,
+        "text": planned.text.text,
+        "language": planned.text.language,
+        "category": planned.text.category,
+        "session": planned.session,
+        "repetition": planned.repetition,
+        "warmup": planned.warmup,
+    }
+
+
+def _lost_sample(planned: PlannedSample, resumed: JournalState) -> Sample:
+    """Return the sample of a request that was sent and has no saved result, because voicegauge was stopped."""
+    purchases = resumed.samples[planned.id]
+    last = purchases.purchases[-1]
+    return Sample(
+        **_planned_fields(planned),
+        started_at=last.at,
+        attempts=purchases.attempts,
+        polls=0,
+        cost=Cost(charged_usd=last.charged_usd, disputed=planned.price.disputed),
+        failure=Failure(kind="interrupted", message=last.ambiguous_reason, status=last.status),
+        is_lost=True,
+    )
 
 
 def _cost(price: PriceQuote, delivery: Delivery) -> Cost:
@@ -328,13 +389,23 @@ class _SubmitJournal:
     def __init__(self, journal: Journal, sample: str, usd: float | None) -> None:
         self._journal, self._sample, self._usd = journal, sample, usd
 
-    def before_submit(self, target: BaseTarget, request: Request) -> None:
+    def before_submit(self) -> None:
         """Record that money may be spent from now on."""
-        del target, request
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         self._journal.write(SubmitStarted(sample=self._sample, at=at, usd=self._usd))
 
-    def after_submit(self, target: BaseTarget, exchange: Exchange, job_id: str | None) -> None:
-        """Record the status of the response and the id of the job."""
-        del target
-        self._journal.write(SubmitCompleted(sample=self._sample, status=exchange.response.status, job=job_id))
+    def submit_not_sent(self) -> None:
+        """Record that nothing was spent."""
+        self._journal.write(SubmitNotSent(sample=self._sample))
+
+    def after_submit(self, http_status: int, settlement: Settlement, job_id: str | None) -> None:
+        """Record the response and the id of the job."""
+        self._journal.write(
+            SubmitCompleted(
+                sample=self._sample,
+                status=http_status,
+                billing=settlement.status,
+                job=job_id,
+                charged_usd=settlement.charged_usd,
+            )
+        )

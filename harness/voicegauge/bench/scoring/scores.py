@@ -75,7 +75,7 @@ def score_run(
         UnreachableError: no scheduler responds at `cluster`.
         VoicegaugeError: see `speech.asr.choose_asr`.
     """
-    samples = [sample for sample in run.samples if not sample.warmup]
+    samples = [sample for sample in run.samples if sample.is_measured]
     if run.manifest.kind == "transcription":
         return _score_own_transcripts(samples)
     texts = [SpokenText(sample.language, sample.text) for sample in samples]

@@ -78,6 +78,11 @@ if TYPE_CHECKING:
     help="Folder in which the run's folder is created.",
 )
 @click.option("--no-report", is_flag=True, help="Do not write the HTML report.")
+@click.option(
+    "--retry-ambiguous",
+    is_flag=True,
+    help="Pay again for requests of the last such run that were sent without a result.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the priced plan and send nothing.")
 @seed_option
 @json_option
@@ -107,6 +112,7 @@ def command(
     text_length: int,
     out: Path,
     no_report: bool,
+    retry_ambiguous: bool,
     dry_run: bool,
     seed: int,
     json_to: str | None,
@@ -115,12 +121,14 @@ def command(
 
     Each text of the suite is requested from every TARGET in turn (all of them by default),
     from the emulator unless --live is given. Ctrl-C waits for the requests in flight and
-    saves them; a live run that was interrupted is resumed by the same command.
+    saves them; a live run that was interrupted is resumed by the same command. Requests that were
+    sent without a result count as spent, are listed, and are never repeated silently.
     """
     require_flags(ctx, ("base_url", "plans"), "live")
     if faults and live:
         raise UsageError("--fault is for the emulator: leave out --live")
     from voicegauge import api
+    from voicegauge.bench import describe_unresolved
     from voicegauge.cli.bench_tables import print_plan
     from voicegauge.cli.progress import TerminalProgress
 
@@ -165,10 +173,13 @@ def command(
         out=out,
         html=not no_report,
         seed=seed,
+        retry_ambiguous=retry_ambiguous,
         progress=TerminalProgress(),
     )
     if result.stop_reason == "interrupted":
-        console(stderr=True).print(_how_to_resume(result, live=live), soft_wrap=True)
+        errors = console(stderr=True)
+        for line in (*describe_unresolved(result.ambiguous_requests, ()), _how_to_resume(result, live=live)):
+            errors.print(line, soft_wrap=True, markup=False)
         ctx.exit(EXIT_INTERRUPTED)
     show(result, json_to, lambda: _print(result))
     _raise_failure(result)
@@ -183,11 +194,14 @@ def _how_to_resume(result: BenchResult, *, live: bool) -> str:
 
 def _print(result: BenchResult) -> None:
     from voicegauge.api import load_run
+    from voicegauge.bench import describe_unresolved
     from voicegauge.cli.bench_tables import print_summaries
 
     score_sets = load_run(result.folder).score_sets if result.asr else ()
     print_summaries(result.targets, score_sets[-1] if score_sets else None, result.provenance)
     out = console()
+    for line in describe_unresolved(result.ambiguous_requests, result.open_jobs):
+        out.print(line, soft_wrap=True, markup=False)
     out.print(f"run:    {result.folder}", soft_wrap=True)
     if result.report:
         out.print(f"report: {result.report}", soft_wrap=True)
@@ -198,13 +212,13 @@ def _raise_failure(result: BenchResult) -> None:
 
     Raises:
         BudgetError: the budget stopped the run.
-        NothingMeasuredError: every request failed.
+        NothingMeasuredError: every request failed, or jobs are still open.
     """
     if result.stopped is not None:
-        raise BudgetError(result.stopped)
+        raise (BudgetError if result.stop_reason == "budget" else NothingMeasuredError)(result.stopped)
     if all(target.failures == target.samples for target in result.targets):
         from voicegauge.api import load_run
 
         samples = load_run(result.folder).samples
-        first = next((s.failure.message for s in samples if s.failure and not s.warmup), "no text was spoken")
+        first = next((s.failure.message for s in samples if s.failure and s.is_measured), "no text was spoken")
         raise NothingMeasuredError(f"every request failed, the first one with: {first}")

@@ -8,7 +8,7 @@ from urllib.parse import unquote_to_bytes, urljoin, urlsplit
 
 from voicegauge.client.delivery.audio_stream import join_stream_audio
 from voicegauge.client.delivery.exchange_log import ExchangeLog
-from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
+from voicegauge.client.delivery.failures import DeliveryFailedError, describe
 from voicegauge.client.delivery.ssrf_guard import ForbiddenAddressError, check_literal, public_addresses
 from voicegauge.client.requests import RequestParts, bare_request, origin
 from voicegauge.contract import Operation, ParsedExchange
@@ -120,7 +120,7 @@ class _Download:
                 url = _join_url(url, redirect)
                 continue
             if not 200 <= response.status < 300:
-                raise DeliveryFailedError(rejection(response, self._connection.secrets, "downloading the audio"))
+                raise self._log.rejected(exchange, "downloading the audio")
             media_type = declared or response.media_type or None
             return DownloadedAudio(response.body, media_type, len(self._log.exchanges) - 1)
         raise _protocol_failure(f"the URL of the audio redirects more than {MAX_REDIRECTS} times")

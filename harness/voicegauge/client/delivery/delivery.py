@@ -12,12 +12,12 @@ from voicegauge.client.delivery.exchange_log import ExchangeLog
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe, rejection
 from voicegauge.client.delivery.job_tracking import JobTracker
 from voicegauge.client.delivery.retry_policy import poll_waits, retry_after_s, retry_waits
-from voicegauge.client.spending import BillingStatus, PaymentObserver, Settlement
+from voicegauge.client.spending import PaymentObserver, Settlement
 from voicegauge.contract import AudioInputTarget, BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import PollSchedule, ResponseAudio
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
-from voicegauge.model import Delivery, Failure, Request
+from voicegauge.model import BillingStatus, Delivery, Failure, Request
 
 MAX_FAILED_POLLS = 5
 """Consecutive polls that may fail. A job that is charged is not given up for a short network outage."""
@@ -44,6 +44,8 @@ class DeliveryTask:
         target: BaseTarget,
         observer: PaymentObserver | None,
         settlement: Settlement,
+        *,
+        cancel_on_interrupt: bool = True,
     ) -> None:
         """Prepare a delivery.
 
@@ -52,9 +54,10 @@ class DeliveryTask:
             target: that the request is for.
             observer: notified before and after every submit.
             settlement: updated with what becomes known about the charge.
+            cancel_on_interrupt: whether the job is cancelled, where the provider documents how, if the task is.
         """
         self._connection, self._target, self._observer = connection, target, observer
-        self._settlement = settlement
+        self._settlement, self._cancel_on_interrupt = settlement, cancel_on_interrupt
         self._log = ExchangeLog(connection)
         self._clock = connection.clock
         self._started_s = connection.clock.monotonic()
@@ -76,9 +79,11 @@ class DeliveryTask:
         try:
             return self._delivery(result=await steps)
         except DeliveryFailedError as error:
-            return self._delivery(failure=error.failure)
+            has_open_job = error.is_temporary and self._job is not None and self._job.can_be_resumed
+            return self._delivery(failure=error.failure, has_open_job=has_open_job)
         except asyncio.CancelledError:
-            await self._cancel_job()
+            if self._cancel_on_interrupt:
+                await self._cancel_job()
             raise
 
     async def _submit_and_fetch(self, request: Request) -> DownloadedAudio | ReceivedTranscript:
@@ -121,7 +126,7 @@ class DeliveryTask:
             # Before the clock starts: the wait for the rate limit is not the provider's latency.
             await self._connection.wait_for_rate_limit(self._target.operation)
             if self._observer is not None:
-                self._observer.before_submit(self._target, request)
+                self._observer.before_submit()
             self._attempts += 1
             self._settlement.sending()
             self._started_s = self._clock.monotonic()
@@ -129,6 +134,8 @@ class DeliveryTask:
                 submit = await self._log.send(request, self._target.operation.id)
             except TransportError as error:
                 self._settlement.failed(error)
+                if self._observer is not None and not error.sent:
+                    self._observer.submit_not_sent()
                 if error.sent or wait is None:
                     raise self._log.transport_failure(
                         error, "; it may have been charged, so it was not sent again"
@@ -156,7 +163,8 @@ class DeliveryTask:
         if accepted and self._job is not None:
             self._job.read_id(submit)
         if self._observer is not None:
-            self._observer.after_submit(self._target, submit.exchange, self._job.id if self._job else None)
+            job_id = self._job.id if self._job is not None and self._job.can_be_resumed else None
+            self._observer.after_submit(status, self._settlement, job_id)
         return accepted
 
     # Jobs
@@ -196,7 +204,8 @@ class DeliveryTask:
             if job.observe_poll(poll, requested_ms=requested_ms, at_ms=at_ms, exchange=index):
                 return poll
         last = f", last seen {job.last_state!r}" if job.last_state is not None else ""
-        raise DeliveryFailedError(Failure(kind="timeout", message=f"job not done after {schedule.timeout_s:g} s{last}"))
+        failure = Failure(kind="timeout", message=f"job not done after {schedule.timeout_s:g} s{last}")
+        raise DeliveryFailedError(failure, is_temporary=failed_polls > 0)
 
     async def _send_poll(self, job: JobTracker, request: Request, *, is_last_try: bool) -> ParsedExchange | None:
         """Send one status request; `None` if the connection failed. It costs nothing, so failures are tolerated."""
@@ -205,11 +214,11 @@ class DeliveryTask:
         except TransportError as error:
             if is_last_try:
                 note = f" in {MAX_FAILED_POLLS + 1} consecutive polls"
-                raise self._log.transport_failure(error, note) from error
+                raise self._log.transport_failure(error, note, is_temporary=True) from error
             return None
         status = poll.exchange.response.status
         if not 200 <= status < 300 and (is_last_try or not self._log.is_temporary(status)):
-            raise DeliveryFailedError(rejection(poll.exchange.response, self._connection.secrets, "polling the job"))
+            raise self._log.rejected(poll, "polling the job")
         return poll
 
     async def _fetch_result(self, job: JobTracker, finished: ParsedExchange) -> DownloadedAudio:
@@ -219,8 +228,7 @@ class DeliveryTask:
         operation = self._target.contract.operation(job.spec.result)
         result = await self._log.send_with_retries(job.result_request(finished, operation), operation.id)
         if not 200 <= result.exchange.response.status < 300:
-            secrets = self._connection.secrets
-            raise DeliveryFailedError(rejection(result.exchange.response, secrets, "fetching the result"))
+            raise self._log.rejected(result, "fetching the result")
         self._read_charge(result, job.spec.charged)
         return await self._audio(result, job.spec.audio, operation)
 
@@ -255,7 +263,11 @@ class DeliveryTask:
         return len(self._log.exchanges) - 1
 
     def _delivery(
-        self, *, result: DownloadedAudio | ReceivedTranscript | None = None, failure: Failure | None = None
+        self,
+        *,
+        result: DownloadedAudio | ReceivedTranscript | None = None,
+        failure: Failure | None = None,
+        has_open_job: bool = False,
     ) -> Delivery:
         return Delivery(
             target=self._target.id,
@@ -269,6 +281,8 @@ class DeliveryTask:
             submit_exchange=self._submit_index,
             charged_usd=self._settlement.charged_usd,
             charged_credits=self._settlement.charged_credits,
+            billing=self._settlement.status,
+            has_open_job=has_open_job,
             failure=failure,
         )
 

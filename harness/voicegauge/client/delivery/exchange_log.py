@@ -47,7 +47,7 @@ class ExchangeLog:
                 exchange = await self.send(request, operation_id, address)
             except TransportError as error:
                 if wait is None:
-                    raise self.transport_failure(error) from error
+                    raise self.transport_failure(error, is_temporary=True) from error
                 await self.connection.clock.sleep(wait)
                 continue
             if wait is None or not self.is_temporary(exchange.exchange.response.status):
@@ -64,6 +64,13 @@ class ExchangeLog:
         temporary = (408, 425, 429, *self.connection.contract.provider.retry.statuses)
         return status in temporary or (status >= 500 and status != 501)
 
+    def rejected(self, exchange: ParsedExchange, step: str) -> DeliveryFailedError:
+        """Return the failure that a response other than 2xx to a free request means; `step` says what was requested."""
+        response = exchange.exchange.response
+        failure = rejection(response, self.connection.secrets, step)
+        needs_key = response.status in (401, 403)  # with a valid key, a later attempt gets another status
+        return DeliveryFailedError(failure, is_temporary=needs_key or self.is_temporary(response.status))
+
     def requested_wait_s(self, exchange: ParsedExchange, default_s: float) -> float:
         """Return the wait that `Retry-After` requests, or `default_s` without that header.
 
@@ -78,12 +85,15 @@ class ExchangeLog:
             raise DeliveryFailedError(Failure(kind=failure.kind, message=message, status=failure.status))
         return default_s if requested is None else requested
 
-    def transport_failure(self, error: TransportError, note_if_sent: str = "") -> DeliveryFailedError:
+    def transport_failure(
+        self, error: TransportError, note_if_sent: str = "", *, is_temporary: bool = False
+    ) -> DeliveryFailedError:
         """Return the failure that a connection error means.
 
         Args:
             error: of the connection.
             note_if_sent: appended to the message if the request had been sent.
+            is_temporary: whether the request costs nothing, so that it may be sent again later.
         """
         message = self.connection.mask_secrets(f"{error}{note_if_sent if error.sent else ''}")
-        return DeliveryFailedError(Failure(kind=kind_of_error(error), message=message))
+        return DeliveryFailedError(Failure(kind=kind_of_error(error), message=message), is_temporary=is_temporary)

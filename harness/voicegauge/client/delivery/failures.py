@@ -17,10 +17,15 @@ _MASKED_CHARACTERS = 4_096
 class DeliveryFailedError(Exception):
     """Ends a delivery without audio. Caught inside the client, which returns the failure."""
 
-    def __init__(self, failure: Failure) -> None:
-        """Carry `failure` to the end of the delivery."""
+    def __init__(self, failure: Failure, *, is_temporary: bool = False) -> None:
+        """Carry `failure` to the end of the delivery.
+
+        Args:
+            failure: why there is no audio.
+            is_temporary: whether the failed step costs nothing and may succeed later.
+        """
         super().__init__(failure.message)
-        self.failure = failure
+        self.failure, self.is_temporary = failure, is_temporary
 
 
 def kind_of_status(status: int) -> FailureKind:

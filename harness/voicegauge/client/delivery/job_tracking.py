@@ -6,11 +6,11 @@ from voicegauge.client.connection import ProviderConnection
 from voicegauge.client.delivery.failures import DeliveryFailedError, describe, excerpt
 from voicegauge.client.delivery.links import id_parameter, is_id, link_parameters, parameters_by_location
 from voicegauge.client.requests import RequestParts, origin
-from voicegauge.client.spending import BillingStatus, Settlement
+from voicegauge.client.spending import Settlement
 from voicegauge.contract import BaseTarget, Operation, ParsedExchange
 from voicegauge.contract.extension import JobSpec
 from voicegauge.errors import UsageError
-from voicegauge.model import Failure, Job, Request, StateObservation
+from voicegauge.model import BillingStatus, Failure, Job, Request, StateObservation
 
 MAX_STATE_CHARACTERS = 100
 """A state name is shown in messages and stored; documented ones are one word."""
@@ -39,6 +39,14 @@ class JobTracker:
     def last_state(self) -> str | None:
         """The state seen last."""
         return self._observations[-1].state if self._observations else None
+
+    @property
+    def can_be_resumed(self) -> bool:
+        """Whether the id alone is enough to poll the job: a URL from a response is not saved, it may carry a token."""
+        try:
+            return self.id is not None and self.poll_request_by_id(self.id) is not None
+        except DeliveryFailedError:  # an id that cannot be sent
+            return False
 
     def record(self) -> Job | None:
         """Return what was seen of the job; `None` if nothing was."""
@@ -133,7 +141,8 @@ class JobTracker:
         state = poll.read_text(self.spec.state)
         if state is None:
             shown = describe(poll.exchange.response, self._connection.secrets)
-            raise self.failure(f"the status response has no state at {self.spec.state}: {shown}")
+            failure = self.failure(f"the status response has no state at {self.spec.state}: {shown}").failure
+            raise DeliveryFailedError(failure, is_temporary=True)  # such as the page of a proxy
         self._observe(state, poll, requested_ms=requested_ms, at_ms=at_ms, exchange=exchange)
         known = self.spec.states.get(state)
         return known is not None and known.end == "success"

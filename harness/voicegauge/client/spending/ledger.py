@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 from voicegauge.errors import BudgetError
 
@@ -18,6 +19,14 @@ def _micro_dollars(usd: float) -> int:
     return math.ceil(round(usd * _MICRO, 3))
 
 
+class AmbiguousCharge(NamedTuple):
+    """Money that counts as spent although nothing is known of the result of its request."""
+
+    usd: float
+    reason: str
+    """Why nothing is known, in one line."""
+
+
 class Reservation:
     """Money held for one request, until `settle` is called the first time."""
 
@@ -30,19 +39,25 @@ class Reservation:
         """The amount held, in dollars."""
         return self._micro_usd / _MICRO
 
-    def settle(self, *, may_be_charged: bool, charged_usd: float | None = None) -> None:
+    def settle(
+        self, *, may_be_charged: bool, charged_usd: float | None = None, ambiguous_reason: str | None = None
+    ) -> None:
         """Turn the reservation into spending. Later calls do nothing.
 
         Args:
             may_be_charged: whether the reserved amount counts as spent; if not, it is released.
             charged_usd: the charge that the provider reported, which counts instead. It may exceed the reservation
                 and the budget: it is spent nevertheless, and nothing more can be reserved.
+            ambiguous_reason: why nothing is known of the result; `None` if it is known.
         """
         if not self._is_open:
             return
         self._is_open = False
         spent = self._micro_usd if may_be_charged else 0
-        self._ledger.close(self._micro_usd, spent if charged_usd is None else _micro_dollars(charged_usd))
+        spent = spent if charged_usd is None else _micro_dollars(charged_usd)
+        self._ledger.close(self._micro_usd, spent)
+        if ambiguous_reason is not None:
+            self._ledger.ambiguous.append(AmbiguousCharge(spent / _MICRO, ambiguous_reason))
 
 
 class Ledger:
@@ -60,6 +75,8 @@ class Ledger:
         """
         self._limit = None if max_cost_usd is None else math.floor(round(max_cost_usd * _MICRO, 3))
         self._spent, self._reserved = _micro_dollars(spent_usd), 0
+        self.ambiguous: list[AmbiguousCharge] = []
+        """The charges, included in what is spent, for requests of whose result nothing is known."""
 
     @property
     def spent_usd(self) -> float:
@@ -89,6 +106,12 @@ class Ledger:
                 f"the next request costs ${usd:g}, but of the budget of ${self._limit / _MICRO:g} "
                 f"${self.spent_usd:g} are spent{held}: raise --max-cost"
             )
+        self._reserved += micro_usd
+        return Reservation(self, micro_usd)
+
+    def hold(self, usd: float) -> Reservation:
+        """Hold `usd` for a request that an earlier process sent. It is spent already, even if it exceeds the budget."""
+        micro_usd = _micro_dollars(usd)
         self._reserved += micro_usd
         return Reservation(self, micro_usd)
 

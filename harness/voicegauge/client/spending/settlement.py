@@ -9,7 +9,6 @@ It holds for a delivery and for a single request alike:
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,24 +17,7 @@ from voicegauge.contract import Operation, ParsedExchange, parse_exchange
 from voicegauge.contract.extension import CreditSpec, RetryPolicy
 from voicegauge.errors import TransportError, UsageError
 from voicegauge.formats import Location
-from voicegauge.model import Exchange
-
-
-class BillingStatus(enum.Enum):
-    """Whether the provider charges for a request, as far as is known."""
-
-    NOT_SENT = enum.auto()
-    """Nothing has left this machine."""
-    REJECTED = enum.auto()
-    """The provider did not perform the request, or documents that its outcome is free."""
-    AMBIGUOUS = enum.auto()
-    """Sent, but the provider failed or its response was lost: it may have been performed and charged."""
-    ACCEPTED = enum.auto()
-
-    @property
-    def may_be_charged(self) -> bool:
-        """Whether the price counts as spent."""
-        return self in (BillingStatus.AMBIGUOUS, BillingStatus.ACCEPTED)
+from voicegauge.model import BillingStatus, Exchange
 
 
 def billing_status(status: int, retry: RetryPolicy) -> BillingStatus:
@@ -62,18 +44,26 @@ class Settlement:
         """The charge that the provider reported, in dollars."""
         self.charged_credits: float | None = None
         """The charge that the provider reported, in its own credits."""
+        self._reason = ""
+
+    @property
+    def ambiguous_reason(self) -> str | None:
+        """Why it is unknown whether the request was performed; `None` if it is known."""
+        return self._reason if self.status is BillingStatus.AMBIGUOUS else None
 
     def sending(self) -> None:
         """Note that the request is about to leave, or to leave again: from now on it may be charged."""
         self.status, self.charged_usd, self.charged_credits = BillingStatus.AMBIGUOUS, None, None
+        self._reason = "stopped before a response arrived"
 
     def received(self, status: int, retry: RetryPolicy) -> None:
         """Note the HTTP status of the response."""
-        self.status = billing_status(status, retry)
+        self.status, self._reason = billing_status(status, retry), f"HTTP {status}"
 
     def failed(self, error: TransportError) -> None:
         """Note that no response arrived."""
         self.status = BillingStatus.AMBIGUOUS if error.sent else BillingStatus.NOT_SENT
+        self._reason = str(error)
 
     def read_charge(self, exchange: ParsedExchange, location: Location | None, credits: CreditSpec | None) -> None:
         """Note the charge reported in a response, if there is one. The latest reported charge counts.
@@ -101,7 +91,11 @@ def settlement_of(reservation: Reservation | None) -> Iterator[Settlement]:
         yield settlement
     finally:
         if reservation is not None:
-            reservation.settle(may_be_charged=settlement.status.may_be_charged, charged_usd=settlement.charged_usd)
+            reservation.settle(
+                may_be_charged=settlement.status.may_be_charged,
+                charged_usd=settlement.charged_usd,
+                ambiguous_reason=settlement.ambiguous_reason,
+            )
 
 
 def charge_location(operation: Operation) -> Location | None:
