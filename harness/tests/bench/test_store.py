@@ -142,7 +142,7 @@ def plan(sha256: str = "same", targets: tuple[str, ...] = (TARGET,)) -> BenchPla
         quotes=(),
         kind="speech",
         left_out=(),
-        provenance=Provenance.RECORDED,
+        provenance=Provenance.LIVE,
         sha256=sha256,
     )
 
