@@ -103,7 +103,7 @@ def test_every_command_explains_itself(name: str, capsys: pytest.CaptureFixture[
         (["check", "pixazo", "pixelapi", "--live", "--base-url", "http://127.0.0.1:1"], ["one provider"]),
         (["bench", "--seed", "-1"], ["--seed"]),
         (["bench", "--price", "acme"], ["--price", "acme"]),
-        (["bench", "--price", "pixelapi=1"], ["unknown target 'pixelapi'"]),
+        (["bench", "--price", "pixelap=1"], ["unknown target 'pixelap'"]),
         (
             ["check", "pixelapi", "--live", "--dry-run", "--price", "pixelapi/voice-desing=1"],
             ["unknown target", "did you mean pixelapi/voice-design?"],
